@@ -1,0 +1,1 @@
+"""The dashboard: pictures and computed findings from a results folder, on this machine only."""

@@ -1,0 +1,101 @@
+"""`python -m dashboard`: serve a results folder on this machine."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dashboard.paths import sample_results
+
+_DEFAULT = "serve"
+_WRONG_REQUEST = 2
+
+
+class _ServeByDefault(TyperGroup):
+    """A group whose first argument may be a results folder: then the command is `serve`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+cli = typer.Typer(
+    cls=_ServeByDefault,
+    add_completion=False,
+    help="Look at a comparison of quantized models. Without a command, RESULTS is served.",
+    pretty_exceptions_enable=False,
+)
+
+
+@cli.callback()
+def _group() -> None:
+    """Look at a comparison of quantized models; without a command, RESULTS is served."""
+
+
+@cli.command(_DEFAULT)
+def serve(
+    results: Annotated[
+        Path | None, typer.Argument(help="A results folder; default: the sample results.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
+) -> None:
+    """Serve RESULTS and open the browser. Ctrl-C ends it."""
+    from werkzeug.serving import make_server
+
+    from dashboard.app import create_app
+    from dashboard.results import ResultsError
+
+    try:
+        app = create_app(results if results is not None else sample_results())
+    except ResultsError as error:
+        _refuse(str(error))
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    if port and not _is_free(host, port):
+        _refuse(f"port {port} on {host} is already in use; choose another with --port, or leave it out")
+    try:
+        server = make_server(host, port, app.server, threaded=True)
+    except (OSError, SystemExit) as error:
+        _refuse(f"cannot listen on {host}:{port}: {error}")
+    url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{server.server_port}/"  # noqa: S104
+    typer.echo(f"Serving at {url}  (Ctrl-C to end)")
+    if not no_browser:
+        threading.Timer(0.3, webbrowser.open, [url]).start()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        typer.echo("Ended.")
+    finally:
+        server.server_close()
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether nothing listens there yet; werkzeug itself would print a page of advice."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _refuse(reason: str) -> Any:
+    typer.echo(f"error: {reason}", err=True)
+    sys.exit(_WRONG_REQUEST)
+
+
+def main() -> None:
+    """Entry point of the `quantization-dashboard` script and of `python -m dashboard`."""
+    cli()

@@ -1,0 +1,66 @@
+"""How numbers are written: one place, so that the same quantity reads the same in every view."""
+
+from __future__ import annotations
+
+import math
+
+MINUS = "−"
+_GIGABYTE = 1_000_000_000
+_MEGABYTE = 1_000_000
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`digits` significant digits, a real minus sign, never an exponent for everyday sizes."""
+    if not math.isfinite(value):
+        return "n/a"
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    if magnitude < -5:
+        text = f"{value:.{digits - 1}e}"
+    else:
+        text = f"{value:.{max(0, digits - 1 - magnitude)}f}"
+    return text.replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Like `number`, with a plus sign where it is positive."""
+    return ("+" if value > 0 else "") + number(value, digits)
+
+
+def percent(fraction: float, places: int = 1) -> str:
+    """A share of 1 as per cent."""
+    return f"{100 * fraction:.{places}f} %".replace("-", MINUS)
+
+
+def percent_change(log_ratio: float, places: int = 2) -> str:
+    """A natural log ratio as a signed change in per cent."""
+    return f"{100 * math.expm1(log_ratio):+.{places}f} %".replace("-", MINUS)
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in decimal megabytes, gigabytes from 1 GB on."""
+    if n_bytes >= _GIGABYTE:
+        return f"{n_bytes / _GIGABYTE:.2f} GB"
+    return f"{n_bytes / _MEGABYTE:.1f} MB"
+
+
+def bits(value: float) -> str:
+    """Bits per weight."""
+    return f"{value:.2f} bits"
+
+
+def count(value: int) -> str:
+    """An integer with thousands separators."""
+    return f"{value:,}"
+
+
+def listing(names: list[str], limit: int = 4) -> str:
+    """`a, b and c`; beyond `limit` the rest is counted."""
+    if not names:
+        return "none"
+    if len(names) > limit:
+        return f"{', '.join(names[: limit - 1])} and {len(names) - limit + 1} more"
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,1 @@
+"""Pages that are text and tables instead of one figure."""

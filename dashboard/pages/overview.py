@@ -1,0 +1,159 @@
+"""The first page: which file to run, what is compared, what the numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import html
+
+from dashboard import formats
+from dashboard.charts import Row
+from dashboard.insights import Insight
+from dashboard.insights.recommender import PRIMARY, Recommendation, recommend, runners_up
+from dashboard.insights.summary import takeaways
+from dashboard.pages.parts import card, empty_notice, swatch
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.theme import BASELINE
+from dashboard.views import registry
+
+_METHODS = {
+    "bartowski": "llama.cpp quants made with an importance matrix: calibration text tells which weights matter.",
+    "unsloth": "dynamic quants: the number of bits is chosen tensor by tensor, sensitive ones get more.",
+    "main": "llama.cpp's stock recipes, without an importance matrix.",
+}
+_METRICS = (
+    ("Perplexity (PPL)", "How surprised the model is by the next token, on average. Lower is better."),
+    (
+        "KLD",
+        "How far the whole next-token distribution moved from the baseline's, in nats. Sees what PPL averages away.",
+    ),
+    ("Same top token", "How often the most likely token is the one the baseline would choose."),
+    ("Δ log p", "Change in log-probability of the token that actually followed, token by token."),
+    (
+        "Size, bits per weight",
+        "The file you download; bits are measured over all tensors, not the type's nominal ones.",
+    ),
+    ("1/PPL/MB", "Quality per megabyte. It favours small files, so read it above a quality floor."),
+    ("Decode time", "Milliseconds per generated token of the packed model on the device named below."),
+)
+_BENEFITS = (
+    "A smaller download, and less disk",
+    "Less memory while running, so it fits on laptops, phones and small GPUs",
+    "Often faster decoding, because fewer bytes move per token",
+    "Less energy per answer",
+)
+_GOALS = (
+    "Find the smallest file that still behaves like the original",
+    "Say what each method loses, and in which layers and tokens",
+    "Tell real differences from noise: every comparison carries its error",
+)
+
+
+def headline(results: Results, selection: Selection) -> str:
+    """The everyday answer in one sentence."""
+    answer = next(item for item in recommend(_rows(results, selection)) if item.need == PRIMARY)
+    if answer.row is None:
+        return "Which file to run cannot be said: nothing selected was compared with the baseline"
+    if answer.met:
+        return f"Run {answer.row['label']}: {formats.size(answer.row['size_bytes'])}, {answer.why}"
+    return f"No file is safe for everyday use by the stated rule; {answer.row['label']} comes closest"
+
+
+def _rows(results: Results, selection: Selection) -> list[Row]:
+    return results.select(selection).to_dicts()
+
+
+def body(results: Results, selection: Selection) -> Any:
+    """Answers first; then methods, metrics, benefits, goals and links to the views."""
+    rows = _rows(results, selection)
+    answers = [_answer(results, item, rows) for item in recommend(rows)] if rows else [empty_notice()]
+    return html.Div(
+        [
+            html.Div(answers, className="answers"),
+            html.Div(
+                [
+                    card("Methods in this comparison", [_methods(results)]),
+                    card("Key metrics", [_metrics()]),
+                    card("Why quantize", [_bullets(_BENEFITS)]),
+                    card("What this comparison is for", [_bullets(_GOALS)]),
+                    card("Ask a question", [_links()], "wide"),
+                ],
+                className="boxes",
+            ),
+        ],
+        className="page-overview",
+    )
+
+
+def _answer(results: Results, item: Recommendation, rows: Sequence[Row]) -> Any:
+    if item.row is None:
+        return card(item.need, [html.P(item.why)], "answer")
+    row = item.row
+    facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])} per weight"
+    same = f"same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
+    rivals = [rival["label"] for rival in runners_up(rows, row)]
+    tied = (
+        [html.P(f"Tied by KLD at this size: {formats.listing(rivals)}", className="answer-tied")]
+        if rivals
+        else []
+    )
+    name = html.P([swatch(results.styles[row["method"]]), f" {row['label']}"], className="answer-name")
+    details = [html.P(facts, className="answer-facts"), html.P(item.why, className="answer-why")]
+    details += [html.P(same, className="answer-why")] if same else []
+    rule = html.P(f"Rule: {item.rule}", className="answer-rule")
+    kind = " primary" if item.need == PRIMARY else ""
+    return card(item.need, [name, *details, *tied, rule], f"answer{kind}" + ("" if item.met else " unmet"))
+
+
+def _methods(results: Results) -> Any:
+    items = []
+    for method in results.methods:
+        count = results.measured.filter(results.measured["method"] == method).height
+        text = _METHODS.get(method.lower(), "the label under which these files were measured.")
+        name = [swatch(results.styles[method]), html.Strong(f" {method}"), f" ({count}) "]
+        items.append(html.Li([*name, html.Span(text)]))
+    base = results.baseline
+    sign = [swatch(BASELINE), html.Strong(f" baseline {base['quant']} ")]
+    items.append(html.Li([*sign, html.Span("the reference every variant is compared with, token by token.")]))
+    return html.Ul(items, className="plain")
+
+
+def _metrics() -> Any:
+    pairs = [part for name, text in _METRICS for part in (html.Dt(name), html.Dd(text))]
+    return html.Dl(pairs, className="metrics")
+
+
+def _bullets(texts: Sequence[str]) -> Any:
+    return html.Ul([html.Li(text) for text in texts], className="bullets")
+
+
+def _links() -> Any:
+    items = [
+        html.A(
+            [html.Span(str(view.number), className="key"), view.title],
+            href=f"/{view.id}",
+            **{"data-nav": "1"},
+        )
+        for view in registry()
+    ]
+    items.append(html.A([html.Span("Σ", className="key"), "Summary"], href="/summary", **{"data-nav": "1"}))
+    return html.Div(items, className="links")
+
+
+def insights(results: Results, selection: Selection) -> list[Insight]:
+    """Takeaways, and what a reader must know about the measurement."""
+    found = takeaways(_rows(results, selection))
+    note = results.manifest.baseline_note
+    if note:
+        found.append(Insight(f"About the baseline: {note}", "caution"))
+    for failure in results.manifest.failures:
+        found.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
+    found += [Insight(f"Skipped: {problem}.", "caution") for problem in results.problems]
+    nonfinite = int(results.variants["n_nonfinite"].sum())
+    if nonfinite:
+        found.append(
+            Insight(f"{formats.count(nonfinite)} values were not finite and are left out.", "caution")
+        )
+    return found

@@ -1,0 +1,86 @@
+"""The summary page: the table per method, takeaways and recommendations, each with its rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from dashboard import formats
+from dashboard.insights import Insight
+from dashboard.insights.statistics import Z95
+from dashboard.insights.summary import (
+    EFFICIENCY_SCALE,
+    RULES,
+    MethodSummary,
+    recommendations,
+    summarize,
+    takeaways,
+)
+from dashboard.pages.parts import card, empty_notice, insight_list, swatch
+from dashboard.results import Results
+from dashboard.selection import Selection
+
+_HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
+
+
+def headline(results: Results, selection: Selection) -> str:
+    """The methods' best bit rates in one sentence."""
+    lines = summarize(results.select(selection).to_dicts())
+    if not lines:
+        return "Nothing is selected, so there is nothing to summarize"
+    parts = [f"{line.method} at {line.optimal['quant']}" for line in lines]
+    return f"Best bit rates by the stated rules: {formats.listing(parts)}"
+
+
+def body(results: Results, selection: Selection) -> Any:
+    """Table, takeaways, recommendations, rules."""
+    rows = results.select(selection).to_dicts()
+    lines = summarize(rows)
+    if not lines:
+        return empty_notice()
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in _HEADS]))
+    table = html.Table(
+        [head, html.Tbody([_line(results, line) for line in lines])], className="table summary-table"
+    )
+    rules = [part for name, text in RULES.items() for part in (html.Dt(name), html.Dd(text))]
+    return html.Div(
+        [
+            html.Div(table, className="box table-box"),
+            html.Div(
+                [
+                    card("Recommendations", [insight_list(recommendations(rows))]),
+                    card("The rules behind the table", [html.Dl(rules, className="metrics")]),
+                ],
+                className="boxes",
+            ),
+        ],
+        className="page-summary",
+    )
+
+
+def _line(results: Results, line: MethodSummary) -> Any:
+    row = line.optimal
+    name = html.Th([swatch(results.styles[line.method]), f" {line.method}"], scope="row")
+    kind = "by rule" if line.by_rule else "knee: none keeps the rule"
+    rate = [
+        html.Strong(formats.bits(row["bits_per_weight"])),
+        html.Br(),
+        html.Small(f"{row['quant']}, {kind}"),
+    ]
+    error = f" ± {formats.number(Z95 * row['ppl_se'], 2)}" if row["ppl_se"] is not None else ""
+    efficiency = row["inv_ppl_per_mb"]
+    scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
+    ppl = f"{formats.number(row['ppl'], 4)}{error}"
+    cells = [_lines(line.best_for), _lines(line.limitations), rate, ppl, scaled]
+    labelled = zip(_HEADS[1:], cells, strict=True)
+    return html.Tr([name, *(html.Td(cell, **{"data-label": head}) for head, cell in labelled)])
+
+
+def _lines(texts: tuple[str, ...]) -> Any:
+    return [html.Div(text) for text in texts]
+
+
+def insights(results: Results, selection: Selection) -> list[Insight]:
+    """The takeaways."""
+    return takeaways(results.select(selection).to_dicts())

@@ -1,0 +1,121 @@
+"""From a path and a selection to everything the screen shows: one pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from dash import html
+
+from dashboard import formats
+from dashboard.insights import Insight
+from dashboard.pages import overview, summary
+from dashboard.pages.parts import absent_notice, empty_notice
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.views import View, registry
+
+OVERVIEW, SUMMARY = "overview", "summary"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the screen shows; either `figure` or `body` fills the centre."""
+
+    slug: str
+    eyebrow: str
+    title: str
+    caption: str
+    insights: Sequence[Insight]
+    figure: go.Figure | None = None
+    body: Any = None
+
+    @property
+    def filename(self) -> str:
+        """Name of the downloaded image, without extension."""
+        return f"quantization-{self.slug}"
+
+
+def slug_of(pathname: str | None) -> str:
+    """The page of a URL path; the root is the overview."""
+    return (pathname or "/").strip("/").lower() or OVERVIEW
+
+
+def render(results: Results, pathname: str | None, selection: Selection) -> Page:
+    """The page at `pathname` for what is picked."""
+    slug = slug_of(pathname)
+    view = next((view for view in registry() if view.id == slug), None)
+    if view is not None:
+        return _view_page(results, view, selection)
+    if slug == OVERVIEW:
+        caption = "Rules decide, errors count: a variant qualifies only when its 95 % bound does."
+        parts = (overview.headline, overview.insights, overview.body)
+        return _text_page(results, selection, slug, "Overview", caption, parts)
+    if slug == SUMMARY:
+        caption = "Every cell follows from the measurements by the rules below the table."
+        parts = (summary.headline, summary.insights, summary.body)
+        return _text_page(results, selection, slug, "Summary", caption, parts)
+    back = html.P(html.A("Go to the overview", href="/", **{"data-nav": "1"}))
+    body = html.Div([html.H2("There is no such page"), back], className="notice")
+    return Page("", "Not found", "This address leads nowhere", "", [], body=body)
+
+
+def _text_page(
+    results: Results, selection: Selection, slug: str, eyebrow: str, caption: str, parts: tuple[Any, Any, Any]
+) -> Page:
+    headline, insights, body = parts
+    title = headline(results, selection)
+    return Page(slug, eyebrow, title, caption, insights(results, selection), body=body(results, selection))
+
+
+def _view_page(results: Results, view: View, selection: Selection) -> Page:
+    eyebrow = f"{view.number} · {view.title}"
+    absent = view.absent(results)
+    if absent is not None:
+        note = [Insight("This was not measured, so nothing can be said about it.", "unknown")]
+        return Page(view.id, eyebrow, "Not measured yet", "", note, body=absent_notice(absent))
+    if results.select(selection).is_empty():
+        note = [Insight("Nothing is selected, so there is nothing to say.", "unknown")]
+        return Page(view.id, eyebrow, "Nothing to draw", "", note, body=empty_notice())
+    return Page(
+        slug=view.id,
+        eyebrow=eyebrow,
+        title=view.headline(results, selection),
+        caption=f"{view.caption} {provenance(results)}",
+        insights=view.insights(results, selection),
+        figure=view.figure(results, selection),
+    )
+
+
+def provenance(results: Results) -> str:
+    """Texts, tokens, device and date of the measurement, for a caption."""
+    manifest = results.manifest
+    texts = formats.listing(sorted({text.domain for text in manifest.texts}), 5)
+    when = f"{manifest.started:%Y-%m-%d}"
+    return f"Text: {texts}; {formats.count(scored_tokens(results))} scored tokens; {manifest.device}; {when}."
+
+
+def scored_tokens(results: Results) -> int:
+    """Tokens scored for the baseline."""
+    return int(str(results.baseline["n_tokens"]))
+
+
+def status(results: Results, selection: Selection) -> list[str]:
+    """The parts of the status bar."""
+    manifest = results.manifest
+    shown, total = results.select(selection).height, results.measured.height
+    texts = len(manifest.texts)
+    parts = [
+        f"{shown} of {total} variants",
+        f"{texts} text{'s' if texts != 1 else ''}",
+        f"{formats.count(scored_tokens(results))} tokens",
+        f"{manifest.device.upper() if manifest.device == 'cpu' else manifest.device} · {manifest.machine.cpu}",
+        f"measured {manifest.started:%Y-%m-%d}",
+    ]
+    if manifest.ended is None:
+        parts.append("unfinished run")
+    if manifest.failures:
+        parts.append(f"{len(manifest.failures)} failed")
+    return parts

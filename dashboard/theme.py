@@ -1,0 +1,155 @@
+"""Colours, symbols, fonts and Plotly templates: one colour and one symbol per method, everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+
+
+@dataclass(frozen=True)
+class MethodStyle:
+    """`symbol` is Plotly's marker name, `glyph` the same shape as a character for lists."""
+
+    color: str
+    symbol: str
+    glyph: str
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The colours of one theme's background, text and lines."""
+
+    background: str
+    text: str
+    muted: str
+    grid: str
+    axis: str
+    hover: str
+    scale: tuple[str, ...]
+
+
+#: Mid-tones of the Okabe–Ito kind: apart for colour-blind eyes, and readable on white and on near-black alike.
+_KNOWN = {
+    "bartowski": MethodStyle("#0072b2", "circle", "●"),
+    "unsloth": MethodStyle("#009570", "triangle-up", "▲"),
+    "main": MethodStyle("#d55e00", "square", "■"),
+}
+_OTHERS = (
+    MethodStyle("#b5629b", "diamond", "◆"),
+    MethodStyle("#8a7500", "triangle-down", "▼"),
+    MethodStyle("#2e8ba6", "pentagon", "⬟"),
+    MethodStyle("#8f6bd1", "hexagon", "⬢"),
+    MethodStyle("#a8604a", "star", "★"),
+    MethodStyle("#5f8f2f", "cross", "✚"),
+    MethodStyle("#c2476d", "x", "✖"),
+)
+BASELINE = MethodStyle("#7b8490", "line-ew", "╌")
+#: From unsure to sure: bins of the most probable token's probability.
+CONFIDENCE = ("#c4a24a", "#7fa06b", "#3f9189", "#2f74a3", "#4f5bb5")
+HIGHLIGHT = "rgba(128, 140, 160, 0.14)"
+
+LIGHT = Surface(
+    background="#ffffff",
+    text="#1c2430",
+    muted="#566072",
+    grid="#e6e9ee",
+    axis="#aeb6c2",
+    hover="#ffffff",
+    scale=("#f3f5f8", "#c9dcea", "#86b8d3", "#3f8fb8", "#156a9c", "#0a3f6b"),
+)
+DARK = Surface(
+    background="#171c24",
+    text="#e4e9f0",
+    muted="#a2adbc",
+    grid="#2a323e",
+    axis="#566172",
+    hover="#222a35",
+    scale=("#1d2631", "#1c4562", "#1f6d95", "#3d9bc0", "#8fcbdd", "#f0f7e6"),
+)
+SURFACES = {"light": LIGHT, "dark": DARK}
+
+
+def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
+    """A style for every method name: three are fixed, the others follow the order of their names."""
+    names = sorted(set(methods))
+    unknown = [name for name in names if name.lower() not in _KNOWN]
+    styles = {name: _KNOWN[name.lower()] for name in names if name.lower() in _KNOWN}
+    styles |= {name: _OTHERS[index % len(_OTHERS)] for index, name in enumerate(unknown)}
+    return styles
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of `#rrggbb`, 0–1 (WCAG 2)."""
+    channels = [int(color[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first: str, second: str) -> float:
+    """Contrast ratio of two `#rrggbb` colours, 1–21 (WCAG 2)."""
+    brighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def translucent(color: str, alpha: float) -> str:
+    """`#rrggbb` with an opacity."""
+    red, green, blue = (int(color[index : index + 2], 16) for index in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def template(name: str) -> go.layout.Template:
+    """The Plotly template of a theme, `light` or `dark`; backgrounds are left to the page."""
+    surface = SURFACES[name]
+    axis: dict[str, Any] = {
+        "gridcolor": surface.grid,
+        "linecolor": surface.axis,
+        "tickcolor": surface.axis,
+        "zerolinecolor": surface.axis,
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "showline": True,
+        "automargin": True,
+        "tickfont": {"color": surface.muted, "size": 11},
+        "title": {"font": {"color": surface.text, "size": 12}, "standoff": 8},
+    }
+    polar = {"gridcolor": surface.grid, "linecolor": surface.axis, "tickfont": {"color": surface.muted}}
+    scale = [[i / (len(surface.scale) - 1), color] for i, color in enumerate(surface.scale)]
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 12, "color": surface.text},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "colorway": [style.color for style in (*_KNOWN.values(), *_OTHERS)],
+            "xaxis": axis,
+            "yaxis": axis,
+            "coloraxis": {
+                "colorscale": scale,
+                "colorbar": {"outlinewidth": 0, "thickness": 12, "ticklen": 3},
+            },
+            "polar": {"bgcolor": "rgba(0,0,0,0)", "radialaxis": polar, "angularaxis": polar},
+            "hoverlabel": {
+                "bgcolor": surface.hover,
+                "bordercolor": surface.axis,
+                "font": {"family": FONT, "color": surface.text, "size": 12},
+                "align": "left",
+            },
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.01,
+                "yanchor": "bottom",
+                "font": {"size": 12},
+                "bgcolor": "rgba(0,0,0,0)",
+            },
+            "margin": {"l": 56, "r": 20, "t": 36, "b": 44},
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": surface.axis, "activecolor": surface.text},
+            "annotationdefaults": {"font": {"color": surface.muted, "size": 11}},
+        }
+    )

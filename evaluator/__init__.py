@@ -1,0 +1,1 @@
+"""Measures quantized language models: GGUF in, onnxruntime in the middle, Polars frames out."""

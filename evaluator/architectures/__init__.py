@@ -1,0 +1,90 @@
+"""Model families: how a GGUF file of each becomes an exported graph. One file per family.
+
+A family says three things: the configuration that the exporter needs, where each parameter of the exported
+graph lies in the file, and how its rows were rearranged on the way into GGUF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.errors import SourceError
+from evaluator.registry import Registry
+from evaluator.sources.gguf_file import GGUFFile
+
+Restore = Callable[[GGUFFile, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
+EMBEDDING, HEAD = "token_embd.weight", "output.weight"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One model family.
+
+    Attributes:
+        model_type: transformers' name of the family.
+        config: keyword arguments of its configuration class, from GGUF metadata. The vocabulary is absent:
+            the graph is exported with a tiny one, because nothing but two weight shapes depends on it.
+        width_free: configuration keys that, like the vocabulary, only change weight shapes; the export
+            shrinks them so that its memory does not grow with the model.
+        tensors: graph parameter pattern (`{}` is the layer) → GGUF tensor pattern.
+        restore: GGUF tensor pattern → what undoes the rearrangement of its rows.
+    """
+
+    model_type: str
+    config: Callable[[GGUFFile], dict[str, Any]]
+    width_free: tuple[str, ...]
+    tensors: Mapping[str, str]
+    restore: Mapping[str, Restore]
+
+
+ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)
+
+
+def architecture_of(file: GGUFFile) -> Architecture:
+    """The family of a file.
+
+    Raises:
+        SourceError: the family is not known; the message lists those that are.
+    """
+    try:
+        return ARCHITECTURES.get(file.architecture)
+    except LookupError as error:
+        raise SourceError(file.path, str(error)) from None
+
+
+def tensor_names(architecture: Architecture, n_layers: int) -> dict[str, str]:
+    """Graph parameter → GGUF tensor, spelled out for all layers (embedding and head are not included)."""
+    names: dict[str, str] = {}
+    for parameter, tensor in architecture.tensors.items():
+        if "{}" in parameter:
+            names |= {parameter.format(layer): tensor.format(layer) for layer in range(n_layers)}
+        else:
+            names[parameter] = tensor
+    return names
+
+
+def restored(architecture: Architecture, file: GGUFFile, tensor: str) -> npt.NDArray[np.float32]:
+    """Values of a GGUF tensor in the order the graph wants, float32 [rows, columns] or [n].
+
+    Raises:
+        SourceError: the tensor is missing or of a type that cannot be dequantized.
+    """
+    values = file.dequantize(tensor)
+    restore = architecture.restore.get(_pattern(tensor))
+    return restore(file, values) if restore else values
+
+
+def head_tensor(file: GGUFFile) -> str:
+    """The tensor that makes logits: the output matrix, or the embedding where they are tied."""
+    return HEAD if HEAD in file.tensors else EMBEDDING
+
+
+def _pattern(tensor: str) -> str:
+    parts = tensor.split(".")
+    return ".".join("{}" if part.isdigit() else part for part in parts)

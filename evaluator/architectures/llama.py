@@ -1,0 +1,84 @@
+"""Llama, and what shares its graph: SmolLM2, TinyLlama, Llama 2 and 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.architectures import ARCHITECTURES, Architecture
+from evaluator.errors import SourceError
+from evaluator.sources.gguf_file import GGUFFile
+
+DECODER_TENSORS = {
+    "model.layers.{}.input_layernorm.weight": "blk.{}.attn_norm.weight",
+    "model.layers.{}.self_attn.q_proj.weight": "blk.{}.attn_q.weight",
+    "model.layers.{}.self_attn.k_proj.weight": "blk.{}.attn_k.weight",
+    "model.layers.{}.self_attn.v_proj.weight": "blk.{}.attn_v.weight",
+    "model.layers.{}.self_attn.o_proj.weight": "blk.{}.attn_output.weight",
+    "model.layers.{}.post_attention_layernorm.weight": "blk.{}.ffn_norm.weight",
+    "model.layers.{}.mlp.gate_proj.weight": "blk.{}.ffn_gate.weight",
+    "model.layers.{}.mlp.up_proj.weight": "blk.{}.ffn_up.weight",
+    "model.layers.{}.mlp.down_proj.weight": "blk.{}.ffn_down.weight",
+    "model.norm.weight": "output_norm.weight",
+}
+
+
+def decoder_config(file: GGUFFile) -> dict[str, Any]:
+    """Configuration that all Llama-like decoders share.
+
+    Raises:
+        SourceError: a key is missing, or the file asks for a rotary embedding that would be got wrong.
+    """
+    prefix = file.architecture
+    scaling = file.metadata.get(f"{prefix}.rope.scaling.type", "none")
+    if scaling != "none" or "rope_freqs.weight" in file.tensors:
+        raise SourceError(file.path, "rotary embeddings with scaled frequencies are not supported")
+    heads = int(file.require(f"{prefix}.attention.head_count"))
+    hidden = int(file.require(f"{prefix}.embedding_length"))
+    return {
+        "hidden_size": hidden,
+        "intermediate_size": int(file.require(f"{prefix}.feed_forward_length")),
+        "num_hidden_layers": int(file.require(f"{prefix}.block_count")),
+        "num_attention_heads": heads,
+        "num_key_value_heads": int(file.metadata.get(f"{prefix}.attention.head_count_kv", heads)),
+        "head_dim": int(file.metadata.get(f"{prefix}.attention.key_length", hidden // heads)),
+        "max_position_embeddings": int(file.require(f"{prefix}.context_length")),
+        "rms_norm_eps": float(file.require(f"{prefix}.attention.layer_norm_rms_epsilon")),
+        "rope_theta": float(file.metadata.get(f"{prefix}.rope.freq_base", 10000.0)),
+    }
+
+
+def _unpermute(values: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:
+    """Undo GGUF's interleaving of the two rotary halves of each head's rows."""
+    rows = values.shape[0]
+    pairs = values.reshape(heads, rows // heads // 2, 2, *values.shape[1:])
+    return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(values.shape))
+
+
+def _restore_query(file: GGUFFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return _unpermute(values, decoder_config(file)["num_attention_heads"])
+
+
+def _restore_key(file: GGUFFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return _unpermute(values, decoder_config(file)["num_key_value_heads"])
+
+
+def _llama_config(file: GGUFFile) -> dict[str, Any]:
+    biased = [name for name in file.tensors if name.startswith("blk.0.") and name.endswith(".bias")]
+    if biased:
+        raise SourceError(file.path, f"a llama graph with biases ({biased[0]}) is not supported")
+    return decoder_config(file)
+
+
+ARCHITECTURES.add(
+    "llama",
+    Architecture(
+        model_type="llama",
+        config=_llama_config,
+        width_free=("intermediate_size",),
+        tensors=DECODER_TENSORS,
+        restore={"blk.{}.attn_q.weight": _restore_query, "blk.{}.attn_k.weight": _restore_key},
+    ),
+)

@@ -1,0 +1,65 @@
+"""A folder that runs by itself in plain onnxruntime: ids in, logits out, weights beside the model file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from evaluator.export.exact import exact_weights, head_weights
+from evaluator.export.graph import Graph
+from evaluator.export.skeleton import (
+    FINAL_HIDDEN,
+    SCORED_POSITIONS,
+    WEIGHTS_FILE,
+    refer_to_external,
+)
+from evaluator.sources.gguf_file import GGUFFile
+
+_HEAD = "lm_head.weight"
+
+
+def write_exact(file: GGUFFile, graph: Graph, folder: Path) -> int:
+    """Write `model.onnx`, `weights.bin` and `export.json` with the exact weights of `file`.
+
+    Returns:
+        Bytes in the folder.
+
+    Raises:
+        SourceError: the weights do not fit the graph.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{WEIGHTS_FILE}.partial"
+    with partial.open("wb") as output:
+        for slot, values in exact_weights(file, graph):
+            output.seek(slot.offset)
+            output.write(values.data)
+        head = np.ascontiguousarray(head_weights(file).T)
+        head_offset = output.tell()
+        output.write(head.data)
+    model = _with_logits(onnx.load(str(graph.path), load_external_data=False), head.shape, head_offset)
+    onnx.save(model, str(folder / "model.onnx"))
+    partial.replace(folder / WEIGHTS_FILE)
+    facts = {"source": file.path.name, "architecture": file.architecture, "weights": "exact"}
+    (folder / "export.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
+
+
+def _with_logits(model: onnx.ModelProto, head_shape: tuple[int, ...], offset: int) -> onnx.ModelProto:
+    """Put the output matrix back where the skeleton gathers the scored positions."""
+    graph = model.graph
+    gather = next(node for node in graph.node if FINAL_HIDDEN in node.output)
+    hidden = gather.input[0]
+    graph.node.remove(gather)
+    graph.node.append(helper.make_node("MatMul", [hidden, _HEAD], ["logits"]))
+    graph.input.remove(next(item for item in graph.input if item.name == SCORED_POSITIONS))
+    initializer = graph.initializer.add(name=_HEAD)
+    refer_to_external(initializer, head_shape, offset, 4 * int(np.prod(head_shape, dtype=np.int64)))
+    del graph.output[:]
+    shape = ["batch_size", "sequence_length", head_shape[1]]
+    graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, shape))
+    return model

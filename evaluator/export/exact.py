@@ -1,0 +1,57 @@
+"""Exact weights: every tensor as the values its format defines, in the order the graph wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.architectures import EMBEDDING, architecture_of, head_tensor, restored, tensor_names
+from evaluator.errors import SourceError
+from evaluator.export.graph import Graph
+from evaluator.export.skeleton import Slot
+from evaluator.sources.gguf_file import GGUFFile
+
+_EMBEDDING_PARAMETER = "model.embed_tokens.weight"
+
+Values = npt.NDArray[np.float32]
+
+
+def parameter_tensors(file: GGUFFile) -> dict[str, str]:
+    """Graph parameter → GGUF tensor, for all parameters of the body.
+
+    Raises:
+        SourceError: the family is not known.
+    """
+    architecture = architecture_of(file)
+    n_layers = int(architecture.config(file)["num_hidden_layers"])
+    return tensor_names(architecture, n_layers) | {_EMBEDDING_PARAMETER: EMBEDDING}
+
+
+def exact_weights(file: GGUFFile, graph: Graph) -> Iterator[tuple[Slot, Values]]:
+    """Each slot of the graph with its values, float32 and contiguous in the slot's shape, one at a time.
+
+    Raises:
+        SourceError: a tensor is missing, has another shape, or cannot be dequantized.
+    """
+    architecture = architecture_of(file)
+    tensors = parameter_tensors(file)
+    for slot in graph.slots:
+        tensor = tensors[slot.parameter]
+        values = restored(architecture, file, tensor)
+        if slot.transposed:
+            values = values.T
+        if values.shape != slot.shape:
+            raise SourceError(file.path, f"tensor {tensor} has shape {values.shape}, the graph wants {slot.shape}")
+        yield slot, np.ascontiguousarray(values)
+
+
+def head_weights(file: GGUFFile) -> Values:
+    """The output matrix, float32 [vocabulary, hidden].
+
+    Raises:
+        SourceError: neither a head nor an embedding can be read.
+    """
+    return file.dequantize(head_tensor(file))
+

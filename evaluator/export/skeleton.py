@@ -1,0 +1,159 @@
+"""Turns an exported decoder into a weight-free body: ids in, final hidden states of the scored positions out.
+
+The head is cut off because a vocabulary of logits is the largest array of a pass, and scoring needs neither
+all positions nor the logits themselves (`runtime.score_graph` multiplies by the head where it is needed).
+Parameters become references to external data, so that one graph serves every variant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from evaluator.errors import ExportError
+
+HEAD_PARAMETER = "lm_head.weight"
+SCORED_POSITIONS = "scored_positions"
+FINAL_HIDDEN = "final_hidden"
+WEIGHTS_FILE = "weights.bin"
+#: Pages are mapped, so tensors start on page borders.
+_ALIGNMENT = 4096
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in the graph for one parameter; `shape` is the initializer's own, after transposing."""
+
+    initializer: str
+    parameter: str
+    transposed: bool
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the float32 values."""
+        return 4 * int(np.prod(self.shape, dtype=np.int64))
+
+
+def make_skeleton(
+    model: onnx.ModelProto,
+    parameters: Mapping[str, npt.NDArray[np.float32]],
+    true_shapes: Mapping[str, tuple[int, ...]],
+) -> tuple[onnx.ModelProto, list[Slot]]:
+    """Cut, prune and empty an exported model in place.
+
+    Args:
+        model: exported with the values `parameters`, possibly transposed, in its initializers.
+        parameters: all parameters of the exported module; values must differ from one another.
+        true_shapes: the shapes the parameters have in the real model.
+
+    Raises:
+        ExportError: a parameter does not occur in the graph as it is, so that it could not be replaced.
+    """
+    found = _match_parameters(model.graph, parameters)
+    _cut_head(model.graph, found)
+    _prune(model.graph)
+    slots = _externalize(model.graph, found, true_shapes)
+    lost = set(parameters) - {slot.parameter for slot in slots} - {HEAD_PARAMETER}
+    if lost:
+        raise ExportError(f"parameters that the exported graph does not hold as they are: {sorted(lost)[:3]}")
+    del model.graph.value_info[:]  # shapes of the shrunken export would contradict the real ones
+    return model, slots
+
+
+def _digest(values: npt.NDArray[np.float32]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes() + str(values.shape).encode()).digest()
+
+
+def _match_parameters(
+    graph: onnx.GraphProto, parameters: Mapping[str, npt.NDArray[np.float32]]
+) -> dict[str, tuple[str, bool]]:
+    """Initializer → (parameter, transposed), by content: names do not survive the export, values do."""
+    by_content: dict[bytes, tuple[str, bool]] = {}
+    for name, values in parameters.items():
+        if values.ndim == 2:
+            by_content[_digest(values.T)] = (name, True)
+        by_content[_digest(values)] = (name, False)
+    matches: dict[str, tuple[str, bool]] = {}
+    for initializer in graph.initializer:
+        match = by_content.get(_digest(numpy_helper.to_array(initializer)))
+        if match:
+            matches[initializer.name] = match
+    return matches
+
+
+def _cut_head(graph: onnx.GraphProto, found: Mapping[str, tuple[str, bool]]) -> None:
+    heads = [name for name, (parameter, _) in found.items() if parameter == HEAD_PARAMETER]
+    node = next((node for node in graph.node if set(heads) & set(node.input)), None)
+    if node is None:
+        raise ExportError("the exported graph has no output matrix to cut off")
+    hidden = next(name for name in node.input if name not in heads)
+    graph.node.append(helper.make_node("Gather", [hidden, SCORED_POSITIONS], [FINAL_HIDDEN], axis=1))
+    graph.input.append(helper.make_tensor_value_info(SCORED_POSITIONS, onnx.TensorProto.INT64, ["scored"]))
+    del graph.output[:]
+    shape = ["batch_size", "scored", "hidden"]
+    graph.output.append(helper.make_tensor_value_info(FINAL_HIDDEN, onnx.TensorProto.FLOAT, shape))
+
+
+def _prune(graph: onnx.GraphProto) -> None:
+    """Drop nodes and initializers that no output needs."""
+    producers = {output: node for node in graph.node for output in node.output}
+    needed: set[str] = set()
+    stack = [output.name for output in graph.output]
+    while stack:
+        name = stack.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        if name in producers:
+            stack.extend(filter(None, producers[name].input))
+    _keep(graph.node, [node for node in graph.node if needed & set(node.output)])
+    _keep(graph.initializer, [item for item in graph.initializer if item.name in needed])
+    _keep(graph.input, [item for item in graph.input if item.name in needed])
+
+
+def _keep(field: onnx.helper.Any, items: Sequence[object]) -> None:
+    kept = list(items)
+    del field[:]
+    field.extend(kept)
+
+
+def _externalize(
+    graph: onnx.GraphProto,
+    found: Mapping[str, tuple[str, bool]],
+    true_shapes: Mapping[str, tuple[int, ...]],
+) -> list[Slot]:
+    slots: list[Slot] = []
+    offset = 0
+    for initializer in graph.initializer:
+        if initializer.name not in found:
+            continue
+        parameter, transposed = found[initializer.name]
+        shape = true_shapes[parameter][::-1] if transposed else true_shapes[parameter]
+        slot = Slot(initializer.name, parameter, transposed, tuple(shape), offset)
+        refer_to_external(initializer, shape, offset, slot.n_bytes)
+        slots.append(slot)
+        offset += -(-slot.n_bytes // _ALIGNMENT) * _ALIGNMENT
+    return slots
+
+
+def refer_to_external(
+    initializer: onnx.TensorProto, shape: Sequence[int], offset: int, n_bytes: int
+) -> onnx.TensorProto:
+    """Make `initializer` a float32 reference into `WEIGHTS_FILE`, holding no values itself."""
+    name = initializer.name
+    initializer.Clear()
+    initializer.name = name
+    initializer.data_type = onnx.TensorProto.FLOAT
+    initializer.dims.extend(shape)
+    initializer.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", WEIGHTS_FILE), ("offset", offset), ("length", n_bytes)):
+        initializer.external_data.add(key=key, value=str(value))
+    return initializer

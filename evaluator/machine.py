@@ -1,0 +1,82 @@
+"""What a result was measured on: packages, processor, memory, GPU, revision."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from evaluator.manifest import Machine
+from evaluator.runtime.device import usable_cores
+
+_RECORDED_PACKAGES = (
+    "gguf",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "optimum",
+    "optimum-onnx",
+    "polars",
+    "quantization-comparison",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that a number may depend on; absent ones are left out."""
+    versions: dict[str, str] = {}
+    for name in _RECORDED_PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def describe_machine() -> Machine:
+    """The machine as a reader of the results needs to know it."""
+    return Machine(
+        platform=platform.platform(),
+        cpu=_cpu_name(),
+        logical_cores=usable_cores(),
+        memory_bytes=psutil.virtual_memory().total,
+        gpus=_gpu_names(),
+    )
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _output(command: list[str], folder: Path | None = None) -> str | None:
+    """First output of a command, None where it is absent or fails."""
+    if shutil.which(command[0]) is None:
+        return None
+    result = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def _gpu_names() -> list[str]:
+    listing = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
+    return listing.splitlines() if listing else []
+
+
+def git_revision() -> str | None:
+    """Revision of the checkout this package runs from, `-dirty` when it has changes; None when installed."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    return _output(["git", "describe", "--always", "--dirty", "--abbrev=12"], root)

@@ -1,0 +1,49 @@
+"""Metric families: from the scores of one variant to columns of its row. One file per family.
+
+A family is a function from `TokenScores` to {column: value}; null means not measured. A family that fails
+leaves its columns null and a warning, so that one statistic never costs a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.registry import Registry
+
+Floats = npt.NDArray[np.float64]
+Columns = Mapping[str, float | int | None]
+Family = Callable[["TokenScores"], Columns]
+
+METRIC_FAMILIES: Registry[Family] = Registry("metric family", __name__)
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """What one variant scored, non-finite tokens already left out: float64 [n] each, windows int [n].
+
+    The last three are None for a baseline, which has nothing to be compared with.
+    """
+
+    size_bytes: int
+    windows: npt.NDArray[np.int64]
+    nll: Floats
+    top_prob: Floats
+    baseline_nll: Floats | None = None
+    kld: Floats | None = None
+    same_top: Floats | None = None
+
+
+def measure(scores: TokenScores) -> tuple[dict[str, float | int | None], list[str]]:
+    """All families' columns, and one warning per family that failed."""
+    columns: dict[str, float | int | None] = {}
+    warnings: list[str] = []
+    for name, family in METRIC_FAMILIES:
+        try:
+            columns |= family(scores)
+        except Exception as error:  # a broken statistic must not lose the measured tokens
+            warnings.append(f"metric family {name} failed: {type(error).__name__}: {error}")
+    return columns, warnings

@@ -1,0 +1,66 @@
+"""A registry whose entries are found by importing the modules of a package: one new file, one new entry."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+EntryT = TypeVar("EntryT")
+
+
+class Registry(Generic[EntryT]):
+    """Named entries of one kind, discovered on first use in name order of their modules."""
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._entries: dict[str, EntryT] = {}
+        self._discovered = False
+
+    def add(self, name: str, entry: EntryT) -> EntryT:
+        """Register `entry` under `name`.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is registered twice")
+        self._entries[name] = entry
+        return entry
+
+    def register(self, name: str) -> Callable[[EntryT], EntryT]:
+        """Decorator form of `add`."""
+        return lambda entry: self.add(name, entry)
+
+    def names(self) -> list[str]:
+        """All names, in order of discovery."""
+        self._discover()
+        return list(self._entries)
+
+    def __iter__(self) -> Iterator[tuple[str, EntryT]]:
+        self._discover()
+        return iter(self._entries.items())
+
+    def get(self, name: str) -> EntryT:
+        """The entry called `name`.
+
+        Raises:
+            LookupError: there is none; the message suggests the nearest name and lists the known ones.
+        """
+        self._discover()
+        if name in self._entries:
+            return self._entries[name]
+        near = difflib.get_close_matches(name, self._entries, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise LookupError(f"unknown {self.kind} {name!r}{hint} (known: {', '.join(sorted(self._entries))})")
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self._package}.{module.name}")

@@ -1,0 +1,1 @@
+"""onnxruntime: devices, sessions and the scoring of windows."""

@@ -1,0 +1,53 @@
+"""onnxruntime sessions whose weights are handed over in memory, without a copy on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+
+from evaluator.runtime.device import Device
+
+Array = npt.NDArray[np.generic]
+_ERRORS_AND_WORSE = 3
+
+
+class Session:
+    """An onnxruntime session together with the buffers that it reads its weights from."""
+
+    def __init__(
+        self, model: Path | onnx.ModelProto, device: Device, weights: Iterable[tuple[str, Array]] = ()
+    ) -> None:
+        """Open `model` with `weights` (initializer, values) in place of its external data."""
+        self._device = device
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = device.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_AND_WORSE
+        # onnxruntime reads these buffers in place (no second copy): they must live as long as the session.
+        self._buffers: list[ort.OrtValue] = []
+        for name, values in weights:
+            buffer = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values))
+            self._buffers.append(buffer)
+            options.add_initializer(name, buffer)
+        source = str(model) if isinstance(model, Path) else model.SerializeToString()
+        self._session = ort.InferenceSession(source, options, providers=device.providers)
+        self.input_names = [item.name for item in self._session.get_inputs()]
+        self.output_names = [item.name for item in self._session.get_outputs()]
+        self.provider = str(self._session.get_providers()[0])
+
+    def resident(self, values: Array) -> ort.OrtValue:
+        """`values` placed on the session's device once, to be passed to many runs."""
+        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), self._device.name, 0)
+
+    def run(self, inputs: Mapping[str, Array | ort.OrtValue]) -> list[Array]:
+        """All outputs, in the graph's order, on the host."""
+        feed = {
+            name: value if isinstance(value, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(value)
+            for name, value in inputs.items()
+        }
+        return [output.numpy() for output in self._session.run_with_ort_values(self.output_names, feed)]

@@ -1,0 +1,1 @@
+"""Finding and opening models: files, formats, names and tokenizers."""

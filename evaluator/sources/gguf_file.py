@@ -1,0 +1,275 @@
+"""Reads GGUF files that nobody vouched for.
+
+The header is parsed with bounds on every count and length before anything is allocated, so a truncated or
+hostile file costs one clear error: no crash, no hang, no blow-up of memory. Tensor bytes stay memory-mapped.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.errors import SourceError
+
+MAGIC = b"GGUF"
+SUPPORTED_VERSIONS = (2, 3)
+MAX_NESTING = 2
+MAX_DIMENSIONS = 4
+#: The largest alignment that real files use is 4096; anything huge would only move offsets out of reach.
+MAX_ALIGNMENT = 1 << 20
+
+#: GGUF value type → (struct code, size in bytes) of the scalars.
+_SCALARS: Mapping[int, tuple[str, int]] = {
+    0: ("B", 1),
+    1: ("b", 1),
+    2: ("H", 2),
+    3: ("h", 2),
+    4: ("I", 4),
+    5: ("i", 4),
+    6: ("f", 4),
+    7: ("?", 1),
+    10: ("Q", 8),
+    11: ("q", 8),
+    12: ("d", 8),
+}
+_STRING, _ARRAY = 8, 9
+_MIN_STRING_BYTES, _MIN_ARRAY_BYTES = 8, 12
+_MIN_KEY_BYTES = _MIN_STRING_BYTES + 4
+_MIN_TENSOR_BYTES = _MIN_STRING_BYTES + 4 + 4 + 8
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies. `shape` is in numpy order (rows first, the reverse of the file's)."""
+
+    name: str
+    shape: tuple[int, ...]
+    ggml_type: gguf.GGMLQuantizationType
+    offset: int
+    n_bytes: int
+
+    @property
+    def n_elements(self) -> int:
+        """Number of weights."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits per weight, scales and minima included."""
+        return 8 * self.n_bytes / self.n_elements
+
+
+@dataclass(frozen=True)
+class GGUFFile:
+    """An opened GGUF file: metadata and tensor directory in memory, tensor bytes mapped."""
+
+    path: Path
+    metadata: Mapping[str, Any]
+    tensors: Mapping[str, TensorInfo]
+    _data: memoryview = field(repr=False)
+
+    @property
+    def architecture(self) -> str:
+        """`general.architecture`.
+
+        Raises:
+            SourceError: the file does not name one.
+        """
+        return str(self.require("general.architecture"))
+
+    @property
+    def n_params(self) -> int:
+        """Number of weights in all tensors."""
+        return sum(tensor.n_elements for tensor in self.tensors.values())
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors, without metadata and padding."""
+        return sum(tensor.n_bytes for tensor in self.tensors.values())
+
+    @property
+    def bits_per_weight(self) -> float:
+        """8 × tensor bytes / parameters: measured, not nominal."""
+        return 8 * self.tensor_bytes / self.n_params
+
+    def require(self, key: str) -> Any:
+        """Metadata value of `key`.
+
+        Raises:
+            SourceError: the key is absent.
+        """
+        if key not in self.metadata:
+            raise SourceError(self.path, f"metadata key {key} is missing")
+        return self.metadata[key]
+
+    def raw(self, name: str) -> npt.NDArray[np.uint8]:
+        """Bytes of a tensor as uint8 [..., bytes per row], mapped, not copied.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+        if name not in self.tensors:
+            raise SourceError(self.path, f"tensor {name} is missing")
+        info = self.tensors[name]
+        flat = np.frombuffer(self._data, np.uint8, count=info.n_bytes, offset=info.offset)
+        return flat.reshape(*info.shape[:-1], -1)
+
+    def dequantize(self, name: str) -> npt.NDArray[np.float32]:
+        """Values of a tensor as its format defines them, float32 in `shape`.
+
+        Raises:
+            SourceError: there is no such tensor, or its type has no dequantizer.
+        """
+        raw = self.raw(name)
+        info = self.tensors[name]
+        try:
+            values = gguf.dequantize(raw, info.ggml_type)
+        except NotImplementedError as error:
+            raise SourceError(self.path, f"tensor {name}: cannot dequantize {info.ggml_type.name}") from error
+        result: npt.NDArray[np.float32] = values.reshape(info.shape).astype(np.float32, copy=False)
+        return result
+
+
+class _Cursor:
+    """A read position in the header that refuses to pass the end of the file."""
+
+    def __init__(self, path: Path, data: memoryview) -> None:
+        self.path = path
+        self.data = data
+        self.position = 0
+
+    def fail(self, reason: str) -> SourceError:
+        return SourceError(self.path, f"not a readable GGUF file: {reason}")
+
+    def take(self, n_bytes: int, what: str) -> memoryview:
+        if n_bytes > len(self.data) - self.position:
+            raise self.fail(f"truncated inside {what} at byte {self.position}")
+        start, self.position = self.position, self.position + n_bytes
+        return self.data[start : self.position]
+
+    def scalar(self, value_type: int, what: str) -> Any:
+        code, size = _SCALARS[value_type]
+        return struct.unpack(f"<{code}", self.take(size, what))[0]
+
+    def count(self, what: str, min_bytes_each: int) -> int:
+        """A u64 count whose items could still fit into the rest of the file."""
+        value = int(self.scalar(10, what))
+        if value * min_bytes_each > len(self.data) - self.position:
+            raise self.fail(f"{what} claims {value:,} items, more than the file could hold")
+        return value
+
+    def string(self, what: str) -> str:
+        length = self.count(f"length of {what}", 1)
+        return bytes(self.take(length, what)).decode("utf-8", errors="replace")
+
+    def value(self, value_type: int, what: str, depth: int = 0) -> Any:
+        if value_type in _SCALARS:
+            return self.scalar(value_type, what)
+        if value_type == _STRING:
+            return self.string(what)
+        if value_type == _ARRAY and depth < MAX_NESTING:
+            return self.array(what, depth)
+        raise self.fail(f"{what} has unknown value type {value_type}")
+
+    def array(self, what: str, depth: int) -> Any:
+        item_type = int(self.scalar(4, what))
+        if item_type in _SCALARS:
+            code, size = _SCALARS[item_type]
+            length = self.count(what, size)
+            return np.frombuffer(self.take(length * size, what), np.dtype(code).newbyteorder("<"))
+        min_bytes = _MIN_STRING_BYTES if item_type == _STRING else _MIN_ARRAY_BYTES
+        length = self.count(what, min_bytes)
+        return [self.value(item_type, what, depth + 1) for _ in range(length)]
+
+
+def _read_header(cursor: _Cursor) -> tuple[int, int]:
+    """Check magic and version; return the numbers of tensors and metadata keys."""
+    if bytes(cursor.take(4, "the magic number")) != MAGIC:
+        raise cursor.fail("it does not begin with the letters GGUF")
+    version = int(cursor.scalar(4, "the version"))
+    if version not in SUPPORTED_VERSIONS:
+        raise cursor.fail(f"version {version} is not one of {SUPPORTED_VERSIONS} (big-endian or newer?)")
+    n_tensors = cursor.count("the tensor count", _MIN_TENSOR_BYTES)
+    n_keys = cursor.count("the metadata count", _MIN_KEY_BYTES)
+    return n_tensors, n_keys
+
+
+def _read_metadata(cursor: _Cursor, n_keys: int) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    for _ in range(n_keys):
+        key = cursor.string("a metadata key")
+        if key in metadata:
+            raise cursor.fail(f"metadata key {key[:80]} appears twice")
+        metadata[key] = cursor.value(int(cursor.scalar(4, key[:80])), key[:80])
+    return metadata
+
+
+def _read_tensor_info(cursor: _Cursor) -> TensorInfo:
+    """One directory entry, its `offset` still relative to the data section."""
+    name = cursor.string("a tensor name")
+    n_dims = int(cursor.scalar(4, name[:80]))
+    if not 1 <= n_dims <= MAX_DIMENSIONS:
+        raise cursor.fail(f"tensor {name[:80]} has {n_dims} dimensions")
+    dims = [int(cursor.scalar(10, name[:80])) for _ in range(n_dims)]
+    type_number = int(cursor.scalar(4, name[:80]))
+    offset = int(cursor.scalar(10, name[:80]))
+    try:
+        ggml_type = gguf.GGMLQuantizationType(type_number)
+    except ValueError:
+        raise cursor.fail(f"tensor {name[:80]} has unknown type number {type_number}") from None
+    block, block_bytes = gguf.GGML_QUANT_SIZES[ggml_type]
+    n_elements = 1
+    for dim in dims:
+        n_elements *= dim
+    if n_elements < 1 or dims[0] % block:
+        raise cursor.fail(f"tensor {name[:80]} of shape {dims} does not fit {ggml_type.name} blocks of {block}")
+    return TensorInfo(name, tuple(reversed(dims)), ggml_type, offset, n_elements // block * block_bytes)
+
+
+def _alignment(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
+    value = metadata.get("general.alignment", 32)
+    if not isinstance(value, int) or not 1 <= value <= MAX_ALIGNMENT or value & (value - 1):
+        raise cursor.fail(f"general.alignment is {value!r}, not a small power of two")
+    return value
+
+
+def open_gguf(path: Path) -> GGUFFile:
+    """Open and check a GGUF file.
+
+    Raises:
+        SourceError: it cannot be read, is truncated, or its header contradicts itself.
+    """
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except ValueError:
+        raise SourceError(path, "not a readable GGUF file: it is empty") from None
+    except OSError as error:
+        raise SourceError(path, f"cannot be opened: {error.strerror or error}") from error
+    cursor = _Cursor(path, memoryview(mapped))
+    n_tensors, n_keys = _read_header(cursor)
+    metadata = _read_metadata(cursor, n_keys)
+    relative = [_read_tensor_info(cursor) for _ in range(n_tensors)]
+    alignment = _alignment(cursor, metadata)
+    data_start = -(-cursor.position // alignment) * alignment
+    tensors: dict[str, TensorInfo] = {}
+    for info in relative:
+        start = data_start + info.offset
+        if start + info.n_bytes > len(cursor.data):
+            missing = start + info.n_bytes - len(cursor.data)
+            raise SourceError(path, f"truncated: tensor {info.name[:80]} ends {missing:,} bytes past the file")
+        if info.name in tensors:
+            raise cursor.fail(f"tensor {info.name[:80]} appears twice")
+        tensors[info.name] = TensorInfo(info.name, info.shape, info.ggml_type, start, info.n_bytes)
+    if not tensors:
+        raise cursor.fail("it holds no tensors")
+    return GGUFFile(path, metadata, tensors, cursor.data)

@@ -1,0 +1,107 @@
+"""From texts to windows of tokens, as the protocol says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.errors import RequestError
+from evaluator.manifest import Protocol, TextRecord
+from evaluator.sources.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True)
+class Text:
+    """An evaluation text: `content` as the file holds it, line ends included."""
+
+    domain: str
+    name: str
+    content: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the UTF-8 bytes."""
+        return hashlib.sha256(self.content.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Window:
+    """`ids` int32 [context]; logits at `first_scored` … context − 2 predict `targets`."""
+
+    index: int
+    domain: str
+    ids: npt.NDArray[np.int32]
+    first_scored: int
+
+    @property
+    def targets(self) -> npt.NDArray[np.int32]:
+        """The predicted tokens, int32 [context − 1 − first_scored]."""
+        return self.ids[self.first_scored + 1 :]
+
+    @property
+    def positions(self) -> npt.NDArray[np.uint16]:
+        """Places of the predicted tokens in the window."""
+        return np.arange(self.first_scored + 1, len(self.ids), dtype=np.uint16)
+
+
+def read_text(argument: str) -> Text:
+    """Read `[DOMAIN=]FILE`; without a domain the file's stem is its name.
+
+    Raises:
+        RequestError: the file cannot be read, is empty, or is not UTF-8.
+    """
+    domain, separator, rest = argument.partition("=")
+    path = Path(rest if separator and not Path(argument).exists() else argument).expanduser()
+    label = domain if separator and not Path(argument).exists() else path.stem
+    try:
+        content = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not content.strip():
+        raise RequestError(f"{path}: the text is empty")
+    return Text(label, path.name, content)
+
+
+def cut_windows(
+    texts: Sequence[Text], tokenizer: TextTokenizer, protocol: Protocol
+) -> tuple[list[Window], list[TextRecord]]:
+    """Windows of all texts in order, and a record of each text.
+
+    A text is tokenized whole; full windows do not overlap and the rest is dropped; a model that adds BOS gets
+    it in place of each window's first token, as llama-perplexity does.
+
+    Raises:
+        RequestError: a text is shorter than one window.
+    """
+    windows: list[Window] = []
+    records: list[TextRecord] = []
+    for text in texts:
+        ids = tokenizer.encode(text.content)
+        count = min(len(ids) // protocol.context, protocol.chunks or len(ids))
+        if count == 0:
+            needed = f"one window needs {protocol.context}"
+            raise RequestError(f"{text.name}: {len(ids)} tokens, {needed}; use a longer text or --context")
+        for rows in ids[: count * protocol.context].reshape(count, protocol.context):
+            chunk = rows.copy()
+            if tokenizer.bos_id is not None:
+                chunk[0] = tokenizer.bos_id
+            windows.append(Window(len(windows), text.domain, chunk, protocol.first_scored))
+        size = len(text.content.encode())
+        records.append(
+            TextRecord(
+                domain=text.domain,
+                name=text.name,
+                sha256=text.sha256,
+                n_bytes=size,
+                n_tokens=len(ids),
+                windows=count,
+            )
+        )
+    return windows, records
