@@ -65,6 +65,7 @@ def _serve_bootstrap(app: Dash) -> None:
         Path(places[0], "static", "bootstrap5", "css") if places else Path("bootstrap-flask is not installed")
     )
 
-    @app.server.route(_BOOTSTRAP)
     def bootstrap() -> Response:
         return send_from_directory(folder, "bootstrap.min.css", max_age=_YEAR)
+
+    app.server.add_url_rule(_BOOTSTRAP, view_func=bootstrap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, html, no_update
@@ -41,7 +42,7 @@ def register_callbacks(app: Dash, results: Results) -> None:
 def _register_render(app: Dash, results: Results) -> None:
     bounds = bits_bounds(results)
 
-    @app.callback(
+    register = app.callback(
         Output("eyebrow", "children"),
         Output("title", "children"),
         Output("caption", "children"),
@@ -59,7 +60,8 @@ def _register_render(app: Dash, results: Results) -> None:
         *(Input(identity, "value") for identity in _FILTERS),
         prevent_initial_call=True,
     )
-    def show(pathname: str, search: str, _reset: int, *filters: Any) -> tuple[Any, ...]:
+
+    def show(pathname: str, search: str, _reset: int, *filters: object) -> tuple[Any, ...]:
         if ctx.triggered_id == "reset":
             selection = Selection()
         elif ctx.triggered_id == "location":
@@ -73,32 +75,31 @@ def _register_render(app: Dash, results: Results) -> None:
         address = {"slug": slug_of(pathname), "query": selection.to_query()}
         return (*_screen(page), status_parts(results, selection), f"{low:.2f}–{high:.2f}", address, *values)
 
+    register(show)
+
 
 def _screen(page: Page) -> tuple[Any, ...]:
-    drawn = page.figure is not None
-    drawing = (
-        {"figure": page.figure.to_plotly_json(), "slug": page.slug} if page.figure is not None else no_update
-    )
+    stage, drawing = "stage shows-body", no_update
     if page.figure is not None:
-        drawing["filename"] = page.filename
-    stage = f"stage {'shows-graph' if drawn else 'shows-body'}"
+        figure = page.figure.to_plotly_json()
+        stage, drawing = "stage shows-graph", {"figure": figure, "slug": page.slug, "filename": page.filename}
     return (page.eyebrow, page.title, page.caption, insight_list(page.insights), page.body, stage, drawing)
 
 
 def status_parts(results: Results, selection: Selection) -> list[Any]:
-    """The status bar's parts as elements."""
+    """Return the status bar's parts as elements."""
     return [html.Span(part) for part in status(results, selection)]
 
 
-def from_filters(values: tuple[Any, ...], bounds: tuple[float, float]) -> Selection:
-    """The selection that the filter panel's values mean; a full range of bits is no restriction."""
+def from_filters(values: Sequence[Any], bounds: tuple[float, float]) -> Selection:
+    """Return the selection that the filter panel's values mean; a full range of bits is no restriction."""
     models, methods, quants, bits = values
     whole = not bits or (bits[0] <= bounds[0] and bits[1] >= bounds[1])
     return Selection.of(models, methods, quants, None if whole else (float(bits[0]), float(bits[1])))
 
 
 def to_filters(selection: Selection, results: Results, bounds: tuple[float, float]) -> tuple[Any, ...]:
-    """The filter panel's values for a selection; names that the folder does not hold cannot be ticked."""
+    """Return the filter panel's values for a selection; unknown names cannot be ticked."""
     lists = [
         sorted(names & set(results.measured[column].to_list()))
         for column, names in (

@@ -14,11 +14,11 @@ from dashboard.results import Results
 from dashboard.theme import BASELINE, MethodStyle, translucent
 
 Row = dict[str, Any]
-_MOST_LABELS = 30
+_MOST_LABELS = 14
 
 
 def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
-    """The rows in which every named column is measured and finite."""
+    """Return the rows in which every named column is measured and finite."""
     return [r for r in rows if all(r[c] is not None and math.isfinite(r[c]) for c in columns)]
 
 
@@ -31,7 +31,7 @@ def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def marker(style: MethodStyle, size: int = 9) -> dict[str, Any]:
-    """A method's marker, outlined so that overlapping points stay apart."""
+    """Return a method's marker, outlined so that overlapping points stay apart."""
     return {
         "color": style.color,
         "symbol": style.symbol,
@@ -43,7 +43,7 @@ def marker(style: MethodStyle, size: int = 9) -> dict[str, Any]:
 def error_bars(
     style: MethodStyle, values: Sequence[float], minus: Sequence[float] | None = None
 ) -> dict[str, Any]:
-    """Plotly error bars in a method's colour."""
+    """Return Plotly error bars in a method's colour."""
     bars: dict[str, Any] = {"type": "data", "array": list(values), "color": translucent(style.color, 0.75)}
     if minus is not None:
         bars |= {"arrayminus": list(minus), "symmetric": False}
@@ -56,7 +56,7 @@ def half_widths(rows: Sequence[Row], column: str) -> list[float]:
 
 
 def quality_lines(row: Row) -> str:
-    """The lines of a hover text that every view of quality shows."""
+    """Return the lines of a hover text that every view of quality shows."""
     lines = [
         f"<b>{row['label']}</b>",
         f"{formats.bits(row['bits_per_weight'])} per weight · {formats.size(row['size_bytes'])}",
@@ -84,7 +84,7 @@ def quality_lines(row: Row) -> str:
 def add_baseline_level(
     figure: go.Figure, results: Results, row: int | None = None, col: int | None = None
 ) -> None:
-    """The baseline's PPL as a dashed line with its ±1.96 standard error band."""
+    """Return the baseline's PPL as a dashed line with its ±1.96 standard error band."""
     base = results.baseline
     ppl, error = base["ppl"], base["ppl_se"]
     if not isinstance(ppl, float):
@@ -96,18 +96,18 @@ def add_baseline_level(
     figure.add_hline(y=ppl, line={"color": BASELINE.color, "dash": "dash", "width": 1.5}, **place)
     figure.add_annotation(
         text=f"baseline {base['quant']} · {formats.number(ppl, 4)}",
-        x=0.995,
+        x=0.005,
         xref="paper",
         y=math.log10(ppl),
         yanchor="bottom",
-        xanchor="right",
+        xanchor="left",
         showarrow=False,
         **place,
     )
 
 
 def bits_range(rows: Sequence[Row]) -> list[float]:
-    """The axis range of bits per weight around the points."""
+    """Return the axis range of bits per weight around the points."""
     values = [row["bits_per_weight"] for row in rows] or [2.0, 8.0]
     margin = max(0.35, 0.06 * (max(values) - min(values)))
     return [min(values) - margin, max(values) + margin]
@@ -132,15 +132,7 @@ def log_axis(values: Sequence[float], margin: float = 0.08) -> dict[str, Any]:
         step = _nice_step((10**high - 10**low) / 5)
         first = math.ceil(10**low / step)
         ticks = [step * index for index in range(first, math.floor(10**high / step) + 1)]
-    return axis | {
-        "tickvals": ticks,
-        "ticktext": [
-            formats.number(t, 4).rstrip("0").rstrip(".")
-            if "." in formats.number(t, 4)
-            else formats.number(t, 4)
-            for t in ticks
-        ],
-    }
+    return axis | {"tickvals": ticks, "ticktext": [f"{tick:.12g}" for tick in ticks]}
 
 
 def _nice_step(rough: float) -> float:
@@ -153,12 +145,13 @@ def place_labels(points: Sequence[tuple[float, float]], texts: Sequence[str]) ->
 
     Greedy, in the given order: the first of eight sides whose box is free; no side free means no text.
     """
-    if len(points) > _MOST_LABELS:
-        return [("", "top center")] * len(points)
     wide, tall = 0.0115, 0.042
     boxes = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in points]
     placed: list[tuple[str, str]] = []
     for (x, y), text in zip(points, texts, strict=True):
+        if not text:
+            placed.append(("", "top center"))
+            continue
         width = wide * len(text)
         spots = {
             "top center": (x - width / 2, y + 0.02),
@@ -198,12 +191,23 @@ def labels_by_row(
         ((x - x_range[0]) / (x_range[1] - x_range[0]), (y - y_range[0]) / (y_range[1] - y_range[0]))
         for x, y in zip(xs, ys, strict=True)
     ]
-    placed = place_labels(points, [row["quant"] for row in rows])
+    placed = place_labels(points, _label_texts(rows, ys))
     return {row["variant_id"]: label for row, label in zip(rows, placed, strict=True)}
 
 
+def _label_texts(rows: Sequence[Row], ys: Sequence[float]) -> list[str]:
+    """Every quant type; where that crowds the plot, one label per type, at its highest point."""
+    if len(rows) <= _MOST_LABELS:
+        return [row["quant"] for row in rows]
+    highest: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        best = highest.setdefault(row["quant"], index)
+        highest[row["quant"]] = index if ys[index] > ys[best] else best
+    return [row["quant"] if highest[row["quant"]] == index else "" for index, row in enumerate(rows)]
+
+
 def message_figure(text: str) -> go.Figure:
-    """A figure that only says why there is nothing to draw."""
+    """Return a figure that only says why there is nothing to draw."""
     figure = go.Figure()
     figure.add_annotation(
         text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 14}

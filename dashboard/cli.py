@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import threading
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from werkzeug.serving import make_server
 
+from dashboard.app import create_app
 from dashboard.paths import sample_results
+from dashboard.results import ResultsError
 
 _DEFAULT = "serve"
 _WRONG_REQUEST = 2
@@ -21,7 +25,7 @@ _WRONG_REQUEST = 2
 class _ServeByDefault(TyperGroup):
     """A group whose first argument may be a results folder: then the command is `serve`."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] != "--help"):
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
@@ -50,11 +54,6 @@ def serve(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
 ) -> None:
     """Serve RESULTS and open the browser. Ctrl-C ends it."""
-    from werkzeug.serving import make_server
-
-    from dashboard.app import create_app
-    from dashboard.results import ResultsError
-
     try:
         app = create_app(results if results is not None else sample_results())
     except ResultsError as error:
@@ -80,8 +79,6 @@ def serve(
 
 def _is_free(host: str, port: int) -> bool:
     """Whether nothing listens there yet; werkzeug itself would print a page of advice."""
-    import socket
-
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -91,7 +88,7 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _refuse(reason: str) -> Any:
+def _refuse(reason: str) -> NoReturn:
     typer.echo(f"error: {reason}", err=True)
     sys.exit(_WRONG_REQUEST)
 

@@ -16,11 +16,8 @@ def number(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
-    if magnitude < -5:
-        text = f"{value:.{digits - 1}e}"
-    else:
-        text = f"{value:.{max(0, digits - 1 - magnitude)}f}"
-    return text.replace("-", MINUS)
+    form = f".{digits - 1}e" if magnitude < -5 else f".{max(0, digits - 1 - magnitude)}f"
+    return format(value, form).replace("-", MINUS)
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -29,12 +26,12 @@ def signed(value: float, digits: int = 3) -> str:
 
 
 def percent(fraction: float, places: int = 1) -> str:
-    """A share of 1 as per cent."""
+    """Return a share of 1 as per cent."""
     return f"{100 * fraction:.{places}f} %".replace("-", MINUS)
 
 
 def percent_change(log_ratio: float, places: int = 2) -> str:
-    """A natural log ratio as a signed change in per cent."""
+    """Return a natural log ratio as a signed change in per cent."""
     return f"{100 * math.expm1(log_ratio):+.{places}f} %".replace("-", MINUS)
 
 
@@ -51,12 +48,12 @@ def bits(value: float) -> str:
 
 
 def count(value: int) -> str:
-    """An integer with thousands separators."""
+    """Return an integer with thousands separators."""
     return f"{value:,}"
 
 
 def listing(names: list[str], limit: int = 4) -> str:
-    """`a, b and c`; beyond `limit` the rest is counted."""
+    """Return `a, b and c`; beyond `limit` the rest is counted."""
     if not names:
         return "none"
     if len(names) > limit:

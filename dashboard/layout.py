@@ -8,6 +8,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 import polars as pl
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from dashboard.pages.parts import swatch
 from dashboard.render import OVERVIEW, SUMMARY
@@ -24,8 +25,8 @@ GRAPH_CONFIG: dict[str, Any] = {
 }
 
 
-def shell(results: Results) -> Any:
-    """The whole page; everything that changes has an id that a callback fills."""
+def shell(results: Results) -> Component:
+    """Return the whole page; everything that changes has an id that a callback fills."""
     templates = {name: template(name).to_plotly_json() for name in SURFACES}
     return html.Div(
         [
@@ -43,7 +44,7 @@ def shell(results: Results) -> Any:
     )
 
 
-def _toolbar(results: Results) -> Any:
+def _toolbar(results: Results) -> Component:
     name = results.folder.resolve().name
     return html.Header(
         [
@@ -76,12 +77,12 @@ def _toolbar(results: Results) -> Any:
     )
 
 
-def _button(identity: str, text: str, title: str, only_small: bool = False) -> Any:
+def _button(identity: str, text: str, title: str, only_small: bool = False) -> Component:
     classes = f"tool{' only-small' if only_small else ''}"
     return html.Button(text, id=identity, title=title, type="button", className=classes, n_clicks=0)
 
 
-def _tabs() -> Any:
+def _tabs() -> Component:
     entries = [(OVERVIEW, "", "Overview", "/")]
     entries += [(view.id, str(view.number), view.tab, f"/{view.id}") for view in registry()]
     entries += [(SUMMARY, "", "Summary", f"/{SUMMARY}")]
@@ -92,7 +93,7 @@ def _tabs() -> Any:
             href=href,
             role="tab",
             tabIndex=-1,
-            className="tab",
+            className="view-tab",
             **{"data-nav": "1", "aria-selected": "false", "aria-controls": "stage"},
         )
         for slug, number, name, href in entries
@@ -101,7 +102,7 @@ def _tabs() -> Any:
 
 
 def bits_bounds(results: Results) -> tuple[float, float]:
-    """Ends of the bits slider: the measured range, rounded outwards to its step."""
+    """Return ends of the bits slider: the measured range, rounded outwards to its step."""
     bits = results.measured["bits_per_weight"]
     if bits.is_empty():
         return 0.0, 16.0
@@ -110,7 +111,7 @@ def bits_bounds(results: Results) -> tuple[float, float]:
     return round(lower, 4), round(max(upper, lower + BITS_STEP), 4)
 
 
-def _filters(results: Results) -> Any:
+def _filters(results: Results) -> Component:
     measured = results.measured
     models = sorted(set(measured["model"].to_list()))
     by_bits = (
@@ -164,14 +165,14 @@ def _method_option(results: Results, method: str) -> dict[str, Any]:
 
 def _choice(
     identity: str, legend: str, options: list[dict[str, Any]], hidden: bool = False, chips: bool = False
-) -> Any:
+) -> Component:
     checklist = dbc.Checklist(
         id=identity, options=options, value=[], className="chips" if chips else "choices"
     )
     return html.Fieldset([html.Legend(legend), checklist], className="d-none" if hidden else "")
 
 
-def _stage() -> Any:
+def _stage() -> Component:
     return html.Main(
         [
             html.Div(
@@ -195,7 +196,7 @@ def _stage() -> Any:
     )
 
 
-def _insights() -> Any:
+def _insights() -> Component:
     return html.Aside(
         [
             html.Div(html.H2("Insights"), className="panel-head"),

@@ -17,10 +17,10 @@ def bundled(name: str) -> Path:
 
 
 def assets_folder() -> Path:
-    """The dashboard's stylesheets and scripts."""
+    """Return the dashboard's stylesheets and scripts."""
     return bundled("assets")
 
 
 def sample_results() -> Path:
-    """The comparison that is shown when no results folder is named."""
+    """Return the comparison that is shown when no results folder is named."""
     return bundled("sample_results")

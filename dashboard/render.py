@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 import plotly.graph_objects as go
 from dash import html
+from dash.development.base_component import Component
 
 from dashboard import formats
 from dashboard.insights import Insight
@@ -18,6 +19,10 @@ from dashboard.selection import Selection
 from dashboard.views import View, registry
 
 OVERVIEW, SUMMARY = "overview", "summary"
+_TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
+    OVERVIEW: (overview, "Rules decide, errors count: a variant qualifies only when its 95 % bound does."),
+    SUMMARY: (summary, "Every cell follows from the measurements by the rules below the table."),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Page:
     caption: str
     insights: Sequence[Insight]
     figure: go.Figure | None = None
-    body: Any = None
+    body: Component | None = None
 
     @property
     def filename(self) -> str:
@@ -39,35 +44,33 @@ class Page:
 
 
 def slug_of(pathname: str | None) -> str:
-    """The page of a URL path; the root is the overview."""
+    """Return the page of a URL path; the root is the overview."""
     return (pathname or "/").strip("/").lower() or OVERVIEW
 
 
 def render(results: Results, pathname: str | None, selection: Selection) -> Page:
-    """The page at `pathname` for what is picked."""
+    """Return the page at `pathname` for what is picked."""
     slug = slug_of(pathname)
     view = next((view for view in registry() if view.id == slug), None)
     if view is not None:
         return _view_page(results, view, selection)
-    if slug == OVERVIEW:
-        caption = "Rules decide, errors count: a variant qualifies only when its 95 % bound does."
-        parts = (overview.headline, overview.insights, overview.body)
-        return _text_page(results, selection, slug, "Overview", caption, parts)
-    if slug == SUMMARY:
-        caption = "Every cell follows from the measurements by the rules below the table."
-        parts = (summary.headline, summary.insights, summary.body)
-        return _text_page(results, selection, slug, "Summary", caption, parts)
+    if slug in _TEXT_PAGES:
+        return _text_page(results, selection, slug)
     back = html.P(html.A("Go to the overview", href="/", **{"data-nav": "1"}))
     body = html.Div([html.H2("There is no such page"), back], className="notice")
     return Page("", "Not found", "This address leads nowhere", "", [], body=body)
 
 
-def _text_page(
-    results: Results, selection: Selection, slug: str, eyebrow: str, caption: str, parts: tuple[Any, Any, Any]
-) -> Page:
-    headline, insights, body = parts
-    title = headline(results, selection)
-    return Page(slug, eyebrow, title, caption, insights(results, selection), body=body(results, selection))
+def _text_page(results: Results, selection: Selection, slug: str) -> Page:
+    page, caption = _TEXT_PAGES[slug]
+    return Page(
+        slug=slug,
+        eyebrow=slug.capitalize(),
+        title=page.headline(results, selection),
+        caption=caption,
+        insights=page.insights(results, selection),
+        body=page.body(results, selection),
+    )
 
 
 def _view_page(results: Results, view: View, selection: Selection) -> Page:
@@ -103,7 +106,7 @@ def scored_tokens(results: Results) -> int:
 
 
 def status(results: Results, selection: Selection) -> list[str]:
-    """The parts of the status bar."""
+    """Return the parts of the status bar."""
     manifest = results.manifest
     shown, total = results.select(selection).height, results.measured.height
     texts = len(manifest.texts)
@@ -111,7 +114,7 @@ def status(results: Results, selection: Selection) -> list[str]:
         f"{shown} of {total} variants",
         f"{texts} text{'s' if texts != 1 else ''}",
         f"{formats.count(scored_tokens(results))} tokens",
-        f"{manifest.device.upper() if manifest.device == 'cpu' else manifest.device} · {manifest.machine.cpu}",
+        f"{_device(manifest.device)} · {manifest.machine.cpu}",
         f"measured {manifest.started:%Y-%m-%d}",
     ]
     if manifest.ended is None:
@@ -119,3 +122,7 @@ def status(results: Results, selection: Selection) -> list[str]:
     if manifest.failures:
         parts.append(f"{len(manifest.failures)} failed")
     return parts
+
+
+def _device(name: str) -> str:
+    return name.upper() if name in {"cpu", "cuda"} else name

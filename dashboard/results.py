@@ -55,6 +55,7 @@ class Results:
 
         Raises:
             ResultsError: the folder is missing, empty, foreign, of another version, or damaged.
+
         """
         manifest = _open_manifest(folder)
         return cls(folder, manifest, _open_variants(folder))
@@ -80,7 +81,7 @@ class Results:
         return sorted(self.styles)
 
     def select(self, selection: Selection) -> pl.DataFrame:
-        """The picked variants without the baseline, ordered by method and bits per weight."""
+        """Return the picked variants without the baseline, ordered by method and bits per weight."""
         picked = self.variants.filter(selection.expression()).filter(~pl.col("is_baseline"))
         return picked.sort("method", "bits_per_weight", "variant_id")
 
@@ -94,7 +95,7 @@ class Results:
         return self._cached("speed", lambda: self._scan(path)) if path.is_file() else None
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
-        """A variant's scored tokens, lazily; None when the file is absent or unreadable."""
+        """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
         path = self.folder / "tokens" / f"{variant_id}.parquet"
         if path.parent != self.folder / "tokens" or not path.is_file():
             return None
@@ -172,7 +173,8 @@ def _open_manifest(folder: Path) -> Manifest:
         raise ResultsError(f"{folder}: is not a folder; name the folder that holds {MANIFEST_NAME}")
     if not (folder / MANIFEST_NAME).is_file():
         raise ResultsError(
-            f"{folder}: no {MANIFEST_NAME}, so this is not a results folder; make one with: {HOW_TO_MEASURE} {folder}"
+            f"{folder}: no {MANIFEST_NAME}, so this is no results folder; "
+            f"make one with: {HOW_TO_MEASURE} {folder}"
         )
     try:
         manifest = read_manifest(folder)
@@ -180,7 +182,8 @@ def _open_manifest(folder: Path) -> Manifest:
         raise ResultsError(f"{folder / MANIFEST_NAME}: {_first_line(error)}") from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise ResultsError(
-            f"{folder}: written with schema version {manifest.schema_version}, this program reads {SCHEMA_VERSION}"
+            f"{folder}: written with schema version {manifest.schema_version}, "
+            f"this program reads version {SCHEMA_VERSION}"
         )
     return manifest
 
@@ -201,7 +204,7 @@ def _open_variants(folder: Path) -> pl.DataFrame:
 
 
 def _label(frame: pl.DataFrame) -> pl.Expr:
-    """`method quant`, with the model or the device where the folder has several; the baseline by its type."""
+    """Name variants `method quant`, with the model or the device where the folder has several."""
     parts = [pl.when("is_baseline").then(pl.lit("baseline")).otherwise(pl.col("method")), pl.col("quant")]
     parts += [pl.col(column) for column in ("model", "device") if frame[column].n_unique() > 1]
     return pl.concat_str(parts, separator=" ")

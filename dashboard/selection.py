@@ -1,4 +1,4 @@
-"""What is picked: a frozen `Selection`, written to and read from the URL, and turned into a Polars expression."""
+"""What is picked: a frozen `Selection`, to and from the URL, and to a Polars expression."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Selection:
         quants: Iterable[str] | None = None,
         bits: tuple[float, float] | None = None,
     ) -> Selection:
-        """A selection from any iterables of names."""
+        """Build a selection from any iterables of names."""
         return cls(frozenset(models or ()), frozenset(methods or ()), frozenset(quants or ()), bits)
 
     @classmethod
@@ -47,7 +47,7 @@ class Selection:
         return cls.of(names["model"], names["method"], names["quant"], bits)
 
     def to_query(self) -> str:
-        """The query string without `?`: sorted, so that equal selections give equal links; empty for all."""
+        """Write the query string without `?`: sorted, so equal selections give equal links."""
         pairs = [("model", name) for name in sorted(self.models)]
         pairs += [("method", name) for name in sorted(self.methods)]
         pairs += [("quant", name) for name in sorted(self.quants)]

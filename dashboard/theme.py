@@ -33,7 +33,7 @@ class Surface:
     scale: tuple[str, ...]
 
 
-#: Mid-tones of the Okabe–Ito kind: apart for colour-blind eyes, and readable on white and on near-black alike.
+#: Mid-tones of the Okabe–Ito kind: apart for colour-blind eyes, visible on white and on near-black.
 _KNOWN = {
     "bartowski": MethodStyle("#0072b2", "circle", "●"),
     "unsloth": MethodStyle("#009570", "triangle-up", "▲"),
@@ -75,7 +75,7 @@ SURFACES = {"light": LIGHT, "dark": DARK}
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
-    """A style for every method name: three are fixed, the others follow the order of their names."""
+    """Assign a style to every method name: three are fixed, the others follow the order of their names."""
     names = sorted(set(methods))
     unknown = [name for name in names if name.lower() not in _KNOWN]
     styles = {name: _KNOWN[name.lower()] for name in names if name.lower() in _KNOWN}
@@ -103,7 +103,7 @@ def translucent(color: str, alpha: float) -> str:
 
 
 def template(name: str) -> go.layout.Template:
-    """The Plotly template of a theme, `light` or `dark`; backgrounds are left to the page."""
+    """Build the Plotly template of a theme, `light` or `dark`; backgrounds are left to the page."""
     surface = SURFACES[name]
     axis: dict[str, Any] = {
         "gridcolor": surface.grid,

@@ -23,6 +23,7 @@ BASELINE_ID = "baseline-f16"
 
 def make_results(
     folder: Path,
+    *,
     methods: Sequence[str] = ("bartowski", "main", "unsloth"),
     quants: Sequence[str] = tuple(BITS),
     with_layers: bool = True,
@@ -104,6 +105,7 @@ def _row(
     bits: float,
     base: pl.DataFrame,
     ours: pl.DataFrame,
+    *,
     is_baseline: bool,
 ) -> dict[str, Any]:
     """A row of the variants frame, every statistic computed from the two token frames."""
@@ -184,7 +186,7 @@ def _layer_rows(
                     "variant_id": variant_id,
                     "layer": layer,
                     "role": role,
-                    "quant_type": None if whole else quant.split("_M")[0],
+                    "quant_type": None if whole else quant.removesuffix("_M"),
                     "bits_per_weight": None if whole else bits,
                     "weight_error": None if whole else error * raised * float(rng.uniform(0.9, 1.1)),
                     "hidden_error": error * (0.4 + layer / N_LAYERS) if whole else None,

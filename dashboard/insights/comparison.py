@@ -1,4 +1,4 @@
-"""Comparisons that several views make: against the baseline, between neighbours, between methods at equal bits."""
+"""Comparisons that views share: with the baseline, between neighbours, between methods at equal bits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def divergence(row: Row) -> Estimate:
 
 
 def gap(results: Results, first: Row, second: Row, column: str = "nll") -> Estimate:
-    """`first` minus `second` over the same tokens; without token files from the two rows, as if independent."""
+    """Subtract `second` from `first` over the same tokens; without token files as if independent."""
     paired = results.paired(first["variant_id"], second["variant_id"], column)
     if paired is not None:
         return paired
@@ -39,8 +39,9 @@ def gap(results: Results, first: Row, second: Row, column: str = "nll") -> Estim
 
 
 def monotone(results: Results, rows: Sequence[Row]) -> list[Insight]:
-    """Per method: does perplexity fall as bits rise, and which neighbours are out of order?"""
+    """Tell per method whether perplexity falls as bits rise, and which neighbours are out of order."""
     found = []
+    orderly: dict[str, str] = {}
     for method, group in by_method(complete(rows, "ln_ppl_ratio")).items():
         rho = rank_correlation([r["bits_per_weight"] for r in group], [r["ln_ppl_ratio"] for r in group])
         if rho is None:
@@ -53,10 +54,15 @@ def monotone(results: Results, rows: Sequence[Row]) -> list[Insight]:
             text = f"{method}: more bits are not always better: {formats.listing(wrong, 3)}."
             found.append(Insight(text, "caution", trend + "; paired over the same tokens, 95 %"))
         elif rho < 0:
-            text = f"{method}: perplexity falls as bits rise; no step the wrong way stands out of its error."
-            found.append(Insight(text, "finding", trend))
+            orderly[method] = trend
         else:
             found.append(Insight(f"{method}: perplexity does not fall with bits here.", "caution", trend))
+    if orderly:
+        text = f"{formats.listing(list(orderly))}: perplexity falls as bits rise, no step breaks the order."
+        detail = "; ".join(f"{method}: {trend}" for method, trend in orderly.items())
+        found.insert(
+            0, Insight(text, "finding", f"{detail}; steps the wrong way inside their error do not count")
+        )
     return found
 
 
@@ -71,7 +77,7 @@ def _inversions(results: Results, group: Sequence[Row]) -> list[str]:
 
 
 def common_bits(groups: dict[str, list[Row]]) -> tuple[float, float] | None:
-    """The range of bits per weight that every method covers."""
+    """Return the range of bits per weight that every method covers."""
     low = max(group[0]["bits_per_weight"] for group in groups.values())
     high = min(group[-1]["bits_per_weight"] for group in groups.values())
     return (low, high) if low < high else None
@@ -80,7 +86,7 @@ def common_bits(groups: dict[str, list[Row]]) -> tuple[float, float] | None:
 def at_equal_bits(
     rows: Sequence[Row], where: float, estimate: Callable[[Row], Estimate] = log_ratio
 ) -> dict[str, Estimate]:
-    """Each method's value at `where` bits per weight, between its two neighbours; outside its range, absent."""
+    """Interpolate each method at `where` bits per weight; outside its measured range it is absent."""
     values = {}
     for method, group in by_method(rows).items():
         value = at([r["bits_per_weight"] for r in group], [estimate(r) for r in group], where)
@@ -90,7 +96,7 @@ def at_equal_bits(
 
 
 def rank_methods(values: dict[str, Estimate]) -> tuple[str, list[str], bool]:
-    """The method with the lowest value, those that cannot be told from it, and whether it leads alone."""
+    """Find the method with the lowest value, those tied with it, and whether it leads alone."""
     best = min(values, key=lambda method: values[method].value)
     tied = [m for m in values if m != best and not values[m].minus(values[best]).low > 0]
     return best, tied, not tied

@@ -33,13 +33,13 @@ def recommend(rows: Sequence[Row]) -> list[Recommendation]:
 
 
 def smallest_within(rows: Sequence[Row], bound: float) -> Row | None:
-    """The smallest file whose PPL rise has a 95 % upper bound under `bound` (a share)."""
+    """Return the smallest file whose PPL rise has a 95 % upper bound under `bound` (a share)."""
     safe = [row for row in rows if math.expm1(log_ratio(row).high) < bound]
     return min(safe, key=lambda row: (row["size_bytes"], row["variant_id"])) if safe else None
 
 
 def closest(rows: Sequence[Row]) -> Row | None:
-    """The variant with the lowest mean KLD; by perplexity where KLD was not measured."""
+    """Return the variant with the lowest mean KLD; by perplexity where KLD was not measured."""
     compared = complete(rows, "kld_mean")
     if compared:
         return min(compared, key=lambda row: (row["kld_mean"], row["variant_id"]))

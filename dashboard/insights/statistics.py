@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Estimate:
         return self.low > 0 or self.high < 0
 
     def minus(self, other: Estimate) -> Estimate:
-        """Difference of two estimates, taken as independent (too wide an error when they share their tokens)."""
+        """Difference of two estimates, taken as independent: too wide an error when they share tokens."""
         return Estimate(self.value - other.value, math.hypot(self.se, other.se))
 
 
@@ -85,7 +86,7 @@ def at(x: Sequence[float], y: Sequence[Estimate], where: float) -> Estimate | No
     points = sorted(zip(x, y, strict=True), key=lambda point: point[0])
     if not points or not points[0][0] <= where <= points[-1][0]:
         return None
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         if x0 <= where <= x1 and x1 > x0:
             share = (where - x0) / (x1 - x0)
             return Estimate((1 - share) * y0.value + share * y1.value, (1 - share) * y0.se + share * y1.se)
@@ -107,7 +108,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
 
 
 def pareto(cost: Sequence[float], loss: Sequence[float]) -> list[int]:
-    """Indices of the points that no other point beats in one coordinate without losing in the other."""
+    """Find the points that no other beats in one coordinate without losing in the other."""
     return [
         i
         for i, (c, q) in enumerate(zip(cost, loss, strict=True))

@@ -1,4 +1,4 @@
-"""The summary table: per method what it is best for, where it ends, and its best bit rate, all by stated rules."""
+"""The summary table: what each method is best for, where it ends, its best bit rate; by stated rules."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ OPTIMAL_BOUND = 0.03
 EFFICIENCY_SCALE = 1e5
 _HEAVY = 0.10
 RULES = {
-    "Best for": "quality: lowest perplexity ratio in the middle of the bits all methods cover, alone outside the "
-    "error; small files: smallest file under +10 % perplexity (95 % bound); speed: lowest decode time of the "
-    "methods' chosen variants, outside p10–p90.",
-    "Limitations": f"types that cost over {formats.percent(_HEAVY, 0)} perplexity even at their 95 % lower bound; "
-    "a method that is behind at equal bits; what was not measured.",
+    "Best for": "quality: lowest perplexity ratio in the middle of the bits all methods cover, alone "
+    "outside the error; small files: smallest file under +10 % perplexity (95 % bound); speed: "
+    "lowest decode time of the methods' chosen variants, outside p10–p90.",
+    "Limitations": f"types that cost over {formats.percent(_HEAVY, 0)} perplexity even at their 95 % lower "
+    "bound; a method that is behind at equal bits; what was not measured.",
     "Optimal bit rate": f"the smallest variant whose perplexity rise has a 95 % upper bound under "
-    f"{formats.percent(OPTIMAL_BOUND, 0)}; where there is none, the knee: farthest below the line from the smallest "
-    "to the largest variant in bits and ln PPL, both scaled to 0–1.",
+    f"{formats.percent(OPTIMAL_BOUND, 0)}; where there is none, the knee: farthest below the line from the "
+    "smallest to the largest variant in bits and ln PPL, both scaled to 0–1.",
     "PPL, 1/PPL/MB": "of the variant at the optimal bit rate; MB = 10⁶ bytes, written × 10⁻⁵.",
 }
 
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """One line of the table; `optimal` is the variant at the best bit rate, `by_rule` whether it keeps the bound."""
+    """One line of the table; `optimal` is the variant at the best bit rate, `by_rule` whether by rule."""
 
     method: str
     optimal: Row
@@ -40,7 +40,7 @@ class MethodSummary:
 
 
 def knee(rows: Sequence[Row]) -> Row | None:
-    """The point farthest below the chord from the fewest to the most bits; None for fewer than three points."""
+    """Find the point farthest below the chord from the fewest to the most bits; None under three points."""
     ordered = sorted(rows, key=lambda row: row["bits_per_weight"])
     if len(ordered) < 3:
         return None
@@ -54,7 +54,7 @@ def knee(rows: Sequence[Row]) -> Row | None:
 
 
 def optimal(rows: Sequence[Row]) -> tuple[Row, bool] | None:
-    """A method's best bit rate by the stated rule, and whether it keeps the bound."""
+    """Return a method's best bit rate by the stated rule, and whether it keeps the bound."""
     chosen = smallest_within(rows, OPTIMAL_BOUND)
     if chosen is not None:
         return chosen, True
@@ -63,7 +63,7 @@ def optimal(rows: Sequence[Row]) -> tuple[Row, bool] | None:
 
 
 def summarize(rows: Sequence[Row]) -> list[MethodSummary]:
-    """The table for rows of the variants frame without the baseline; methods by name."""
+    """Return the table for rows of the variants frame without the baseline; methods by name."""
     usable = complete(rows, "ln_ppl_ratio", "ppl")
     groups = by_method(usable)
     chosen = {method: found for method, group in groups.items() if (found := optimal(group)) is not None}
@@ -140,7 +140,7 @@ def _limitations(method: str, group: Sequence[Row], quality: _Quality | None) ->
 
 
 def takeaways(rows: Sequence[Row]) -> list[Insight]:
-    """What the table comes down to."""
+    """Return What the table comes down to."""
     lines = summarize(rows)
     if not lines:
         return [Insight("Nothing is selected, so there is nothing to summarize.", "unknown")]
@@ -178,12 +178,13 @@ def _sweet_spot(lines: Sequence[MethodSummary]) -> list[Insight]:
     bits = sorted(line.optimal["bits_per_weight"] for line in kept)
     low, high = formats.number(bits[0], 2), formats.number(bits[-1], 2)
     span = low if low == high else f"{low} to {high}"
-    text = f"The smallest bit rate that costs under {formats.percent(OPTIMAL_BOUND, 0)} perplexity is {span} bits."
+    bound = formats.percent(OPTIMAL_BOUND, 0)
+    text = f"The smallest bit rate that costs under {bound} perplexity is {span} bits."
     return [Insight(text, "finding", f"{len(kept)} of {len(lines)} methods have one")]
 
 
 def recommendations(rows: Sequence[Row]) -> list[Insight]:
-    """The recommender's answers as sentences, the everyday one first."""
+    """Return the recommender's answers as sentences, the everyday one first."""
     found = []
     for answer in sorted(recommend(rows), key=lambda item: item.need != PRIMARY):
         if answer.row is None:

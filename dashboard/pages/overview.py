@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from dash import html
+from dash.development.base_component import Component
 
 from dashboard import formats
 from dashboard.charts import Row
@@ -19,7 +19,7 @@ from dashboard.theme import BASELINE
 from dashboard.views import registry
 
 _METHODS = {
-    "bartowski": "llama.cpp quants made with an importance matrix: calibration text tells which weights matter.",
+    "bartowski": "llama.cpp quants made with an importance matrix: a calibration text shows what matters.",
     "unsloth": "dynamic quants: the number of bits is chosen tensor by tensor, sensitive ones get more.",
     "main": "llama.cpp's stock recipes, without an importance matrix.",
 }
@@ -27,7 +27,7 @@ _METRICS = (
     ("Perplexity (PPL)", "How surprised the model is by the next token, on average. Lower is better."),
     (
         "KLD",
-        "How far the whole next-token distribution moved from the baseline's, in nats. Sees what PPL averages away.",
+        "How far the whole next-token distribution moved, in nats. Sees what PPL averages away.",
     ),
     ("Same top token", "How often the most likely token is the one the baseline would choose."),
     ("Δ log p", "Change in log-probability of the token that actually followed, token by token."),
@@ -52,7 +52,7 @@ _GOALS = (
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """The everyday answer in one sentence."""
+    """Return the everyday answer in one sentence."""
     answer = next(item for item in recommend(_rows(results, selection)) if item.need == PRIMARY)
     if answer.row is None:
         return "Which file to run cannot be said: nothing selected was compared with the baseline"
@@ -65,7 +65,7 @@ def _rows(results: Results, selection: Selection) -> list[Row]:
     return results.select(selection).to_dicts()
 
 
-def body(results: Results, selection: Selection) -> Any:
+def body(results: Results, selection: Selection) -> Component:
     """Answers first; then methods, metrics, benefits, goals and links to the views."""
     rows = _rows(results, selection)
     answers = [_answer(results, item, rows) for item in recommend(rows)] if rows else [empty_notice()]
@@ -87,7 +87,7 @@ def body(results: Results, selection: Selection) -> Any:
     )
 
 
-def _answer(results: Results, item: Recommendation, rows: Sequence[Row]) -> Any:
+def _answer(results: Results, item: Recommendation, rows: Sequence[Row]) -> Component:
     if item.row is None:
         return card(item.need, [html.P(item.why)], "answer")
     row = item.row
@@ -107,7 +107,7 @@ def _answer(results: Results, item: Recommendation, rows: Sequence[Row]) -> Any:
     return card(item.need, [name, *details, *tied, rule], f"answer{kind}" + ("" if item.met else " unmet"))
 
 
-def _methods(results: Results) -> Any:
+def _methods(results: Results) -> Component:
     items = []
     for method in results.methods:
         count = results.measured.filter(results.measured["method"] == method).height
@@ -120,16 +120,16 @@ def _methods(results: Results) -> Any:
     return html.Ul(items, className="plain")
 
 
-def _metrics() -> Any:
+def _metrics() -> Component:
     pairs = [part for name, text in _METRICS for part in (html.Dt(name), html.Dd(text))]
     return html.Dl(pairs, className="metrics")
 
 
-def _bullets(texts: Sequence[str]) -> Any:
+def _bullets(texts: Sequence[str]) -> Component:
     return html.Ul([html.Li(text) for text in texts], className="bullets")
 
 
-def _links() -> Any:
+def _links() -> Component:
     items = [
         html.A(
             [html.Span(str(view.number), className="key"), view.title],

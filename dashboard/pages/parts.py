@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from dash import html
+from dash.development.base_component import Component
 
 from dashboard.insights import Insight
 from dashboard.theme import MethodStyle
@@ -19,12 +19,12 @@ _SIGNS = {
 }
 
 
-def insight_list(insights: Sequence[Insight]) -> Any:
+def insight_list(insights: Sequence[Insight]) -> Component:
     """Insights as a list, each with a sign for its kind."""
     return html.Ul([_insight(insight) for insight in insights], className="insights")
 
 
-def _insight(insight: Insight) -> Any:
+def _insight(insight: Insight) -> Component:
     sign, name = _SIGNS[insight.kind]
     detail = [html.P(insight.detail, className="insight-detail")] if insight.detail else []
     return html.Li(
@@ -36,12 +36,12 @@ def _insight(insight: Insight) -> Any:
     )
 
 
-def swatch(style: MethodStyle) -> Any:
-    """A method's symbol in its colour."""
+def swatch(style: MethodStyle) -> Component:
+    """Return a method's symbol in its colour."""
     return html.Span(style.glyph, className="swatch", style={"color": style.color}, **{"aria-hidden": "true"})
 
 
-def absent_notice(absent: Absent) -> Any:
+def absent_notice(absent: Absent) -> Component:
     """Why a view has nothing to draw, and the command that changes it."""
     return html.Div(
         [
@@ -54,8 +54,8 @@ def absent_notice(absent: Absent) -> Any:
     )
 
 
-def empty_notice() -> Any:
-    """The message for filters that leave nothing, with the way out."""
+def empty_notice() -> Component:
+    """Return the message for filters that leave nothing, with the way out."""
     return html.Div(
         [
             html.H2("No variant matches these filters"),
@@ -68,6 +68,6 @@ def empty_notice() -> Any:
     )
 
 
-def card(title: str, children: Any, class_name: str = "") -> Any:
-    """A titled box."""
+def card(title: str, children: list[Component], class_name: str = "") -> Component:
+    """Return a titled box."""
     return html.Section([html.H2(title), *children], className=f"box {class_name}".strip())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dash import html
+from dash.development.base_component import Component
 
 from dashboard import formats
 from dashboard.insights import Insight
@@ -25,7 +24,7 @@ _HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """The methods' best bit rates in one sentence."""
+    """Return the methods' best bit rates in one sentence."""
     lines = summarize(results.select(selection).to_dicts())
     if not lines:
         return "Nothing is selected, so there is nothing to summarize"
@@ -33,7 +32,7 @@ def headline(results: Results, selection: Selection) -> str:
     return f"Best bit rates by the stated rules: {formats.listing(parts)}"
 
 
-def body(results: Results, selection: Selection) -> Any:
+def body(results: Results, selection: Selection) -> Component:
     """Table, takeaways, recommendations, rules."""
     rows = results.select(selection).to_dicts()
     lines = summarize(rows)
@@ -59,7 +58,7 @@ def body(results: Results, selection: Selection) -> Any:
     )
 
 
-def _line(results: Results, line: MethodSummary) -> Any:
+def _line(results: Results, line: MethodSummary) -> Component:
     row = line.optimal
     name = html.Th([swatch(results.styles[line.method]), f" {line.method}"], scope="row")
     kind = "by rule" if line.by_rule else "knee: none keeps the rule"
@@ -77,10 +76,10 @@ def _line(results: Results, line: MethodSummary) -> Any:
     return html.Tr([name, *(html.Td(cell, **{"data-label": head}) for head, cell in labelled)])
 
 
-def _lines(texts: tuple[str, ...]) -> Any:
+def _lines(texts: tuple[str, ...]) -> list[Component]:
     return [html.Div(text) for text in texts]
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """The takeaways."""
+    """Return the takeaways."""
     return takeaways(results.select(selection).to_dicts())

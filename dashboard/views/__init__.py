@@ -48,6 +48,7 @@ def registry() -> tuple[View, ...]:
 
     Raises:
         ValueError: two views share an id or a number.
+
     """
     modules = (
         importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
@@ -59,12 +60,12 @@ def registry() -> tuple[View, ...]:
 
 
 def command_for(results: Results, extra: str = "") -> str:
-    """The command that measures what is missing, into the same folder, where finished work is kept."""
+    """Word the command that measures what is missing, into the same folder, where finished work is kept."""
     return f"{HOW_TO_MEASURE} {results.folder}{extra}"
 
 
 def absent_tokens(results: Results) -> Absent | None:
-    """What is missing when no variant has token frames beside the baseline's."""
+    """Tell what is missing when no variant has token frames beside the baseline's."""
     ids = [str(results.baseline["variant_id"]), *results.measured["variant_id"].to_list()]
     found = [(results.folder / "tokens" / f"{variant_id}.parquet").is_file() for variant_id in ids]
     if found[0] and any(found[1:]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import plotly.graph_objects as go
 
@@ -37,7 +38,7 @@ class Shares:
 
 
 def shares(results: Results, row: Row) -> Shares | None:
-    """The shares of one variant; None without its token file."""
+    """Compute the shares of one variant; None without its token file."""
     windows = results.windows(str(row["variant_id"]))
     if windows is None:
         return None
@@ -53,8 +54,8 @@ def _all(results: Results, selection: Selection) -> list[Shares]:
 
 
 def bin_names() -> list[str]:
-    """The bins as text: `0–0.25` and so on."""
-    pairs = zip(CONFIDENCE_EDGES, CONFIDENCE_EDGES[1:], strict=False)
+    """Name the bins: `0–0.25` and so on."""
+    pairs = pairwise(CONFIDENCE_EDGES)
     return [f"{low:g}–{high:g}" for low, high in pairs]
 
 
@@ -104,7 +105,7 @@ def shift(results: Results, row: Row, index: int = _SURE) -> Estimate | None:
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """The variant whose share of sure tokens moved most, if that stands out of its error."""
+    """Name the variant whose share of sure tokens moved most, if that stands out of its error."""
     moved = _shifts(results, selection)
     if not moved:
         return "No selected variant has token frames"

@@ -15,7 +15,7 @@ from dashboard.insights.comparison import NOTHING, divergence, log_ratio, matche
 from dashboard.insights.statistics import Z95, Estimate, slope
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.theme import BASELINE
+from dashboard.theme import BASELINE, MethodStyle
 from dashboard.views import View
 
 _EIGHT = 7.5
@@ -31,14 +31,14 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     for method, group in charts.by_method(rows).items():
         style = results.styles[method]
         changes = [log_ratio(row) for row in group]
-        _add(drawn, 1, results, method, group, [100 * math.expm1(e.value) for e in changes])
+        _add(drawn, 1, style, group, [100 * math.expm1(e.value) for e in changes])
         drawn.data[-1].error_y = charts.error_bars(
             style,
             [100 * (math.exp(e.high) - math.exp(e.value)) if math.isfinite(e.se) else 0.0 for e in changes],
             [100 * (math.exp(e.value) - math.exp(e.low)) if math.isfinite(e.se) else 0.0 for e in changes],
         )
         positive = [row for row in charts.complete(group, "kld_mean") if row["kld_mean"] > 0]
-        _add(drawn, 2, results, method, positive, [row["kld_mean"] for row in positive])
+        _add(drawn, 2, style, positive, [row["kld_mean"] for row in positive])
         upper, lower = _log_bars([divergence(row) for row in positive])
         drawn.data[-1].error_y = charts.error_bars(style, upper, lower)
     drawn.add_hline(y=0, line={"color": BASELINE.color, "dash": "dash", "width": 1.5}, row=1, col=1)
@@ -58,10 +58,8 @@ def _log_bars(estimates: Sequence[Estimate]) -> tuple[list[float], list[float]]:
     return upper, lower
 
 
-def _add(
-    drawn: go.Figure, panel: int, results: Results, method: str, rows: list[Row], y: list[float]
-) -> None:
-    style = results.styles[method]
+def _add(drawn: go.Figure, panel: int, style: MethodStyle, rows: list[Row], y: list[float]) -> None:
+    method = str(rows[0]["method"]) if rows else ""
     drawn.add_scatter(
         x=[row["bits_per_weight"] for row in rows],
         y=y,
@@ -80,14 +78,15 @@ def _add(
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """What a bit costs: the factor of KLD per bit saved, else the range."""
+    """Tell what a bit costs: the factor of KLD per bit saved, else the range."""
     rows = [r for r in charts.complete(results.select(selection).to_dicts(), "kld_mean") if r["kld_mean"] > 0]
     if not rows:
         return "No selected variant was compared with the baseline"
     factors = _factors(rows)
     if len(factors) == 1:
         (method, factor), *_ = factors.items()
-        return f"Every bit saved multiplies the divergence by {formats.number(math.exp(-factor.value), 2)} ({method})"
+        times = formats.number(math.exp(-factor.value), 2)
+        return f"Every bit saved multiplies the divergence by {times} ({method})"
     if factors:
         values = sorted(math.exp(-factor.value) for factor in factors.values())
         span = f"{formats.number(values[0], 2)} to {formats.number(values[-1], 2)}"
@@ -107,7 +106,7 @@ def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """The cost at 8 and at 4 bits, who loses least at equal bits, steepness, and where PPL is blind."""
+    """State the cost at 8 and at 4 bits, who loses least at equal bits, steepness, and where PPL is blind."""
     rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
     if not rows:
         return [NOTHING]
@@ -165,7 +164,8 @@ def _blind_spot(rows: Sequence[Row]) -> list[Insight]:
         return []
     most = max(hidden, key=lambda row: row["kld_mean"])
     text = f"Perplexity sees no loss in {formats.listing([r['label'] for r in hidden])}, KLD does."
-    detail = f"up to {formats.number(most['kld_mean'])} nats per token ({most['label']}): gains and losses cancel in PPL"
+    worst = f"{formats.number(most['kld_mean'])} nats per token ({most['label']})"
+    detail = f"up to {worst}: gains and losses cancel in PPL"
     return [Insight(text, "caution", detail)]
 
 

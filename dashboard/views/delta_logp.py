@@ -33,7 +33,7 @@ def _ridges(results: Results, selection: Selection) -> list[Ridge]:
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """A ridge per variant, each scaled to the same height; p1, p50 and p99 marked; zero drawn."""
+    """Draw a ridge per variant, each scaled to the same height; p1, p50 and p99 marked; zero drawn."""
     ridges = _ridges(results, selection)
     if not ridges:
         return charts.message_figure("No selected variant has token frames")
@@ -93,7 +93,7 @@ def _marks(row: Row, summary: DeltaSummary, level: int, color: str) -> go.Scatte
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """The narrowest distribution."""
+    """Name the narrowest distribution."""
     ridges = _ridges(results, selection)
     if not ridges:
         return "No selected variant has token frames"
@@ -166,8 +166,8 @@ VIEW = View(
     number=7,
     tab="Δ log p",
     title="Δ log p of the correct token",
-    caption="Distribution over tokens of log p(variant) − log p(baseline) of the token that followed. Curves are "
-    "scaled to equal height; ticks mark p1 and p99, diamonds the median; the middle 99 % is drawn.",
+    caption="Distribution over tokens of log p(variant) − log p(baseline) of the token that followed. Curves "
+    "are scaled to equal height; ticks mark p1 and p99, diamonds the median; the middle 99 % is drawn.",
     headline=headline,
     figure=figure,
     insights=insights,

@@ -48,7 +48,7 @@ def measure(layers: pl.DataFrame) -> Measure:
 
 
 def panels(rows: Sequence[Row]) -> list[Row]:
-    """The variants to show: the quant type most methods have in common, else a spread of one method's types."""
+    """Choose the variants to show: the type most methods share, else a spread of one method's types."""
     groups = charts.by_method(rows)
     if len(groups) > 1:
         methods: dict[str, set[str]] = {}
@@ -84,7 +84,7 @@ def _measured(results: Results, selection: Selection) -> tuple[pl.DataFrame, lis
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """A heatmap per variant, layers across and roles down, on one colour scale."""
+    """Draw a heatmap per variant, layers across and roles down, on one colour scale."""
     valued, rows = _measured(results, selection)
     if not rows:
         return charts.message_figure("No selected variant has layer measurements")
@@ -114,7 +114,8 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     )
     ticks = list(range(0, depth + 1, max(1, (depth + 1) // 8)))
     drawn.update_xaxes(tickvals=[-1, *ticks], ticktext=["emb·head", *map(str, ticks)], showgrid=False)
-    drawn.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 10})
+    drawn.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 9}, dtick=1, ticks="")
+    drawn.update_annotations(font={"size": 12})
     for column in range(1, columns + 1):
         drawn.update_xaxes(title_text="layer", row=lines, col=column)
     return drawn
@@ -149,7 +150,7 @@ def _hover(cell: Row, label: str) -> str:
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """The role with the largest mean value among the shown variants."""
+    """Name the role with the largest mean value among the shown variants."""
     valued, rows = _measured(results, selection)
     if not rows:
         return "No selected variant has layer measurements"

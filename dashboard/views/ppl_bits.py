@@ -70,7 +70,7 @@ def figure(results: Results, selection: Selection) -> go.Figure:
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """The smallest variant that surely stays within 1 % of the baseline's perplexity."""
+    """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
     rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     if not rows:
         return "No selected variant has a perplexity"
@@ -101,7 +101,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
 
 def _low_bits(rows: Sequence[Row]) -> Insight:
-    """Is the slope below 3 bits steeper than above?"""
+    """Tell whether the slope below 3 bits is steeper than above."""
     least = min(rows, key=lambda row: row["bits_per_weight"])
     if least["bits_per_weight"] >= _LOW_BITS:
         text = f"Nothing below 3 bits is selected: the smallest, {least['label']}, has {_bits(least)}."
@@ -149,8 +149,9 @@ VIEW = View(
     number=1,
     tab="PPL · bits",
     title="Perplexity against bits per weight",
-    caption="Perplexity of the scored tokens (lower is better), ±1.96 standard errors over tokens; bits per weight "
-    "are the file's tensor bytes, not the nominal type. The dashed line is the unquantized baseline with its band.",
+    caption="Perplexity of the scored tokens (lower is better), ±1.96 standard errors over tokens; bits per "
+    "weight are the file's tensor bytes, not the nominal type. "
+    "The dashed line is the baseline with its band.",
     headline=headline,
     figure=figure,
     insights=insights,

@@ -105,7 +105,7 @@ def traces(results: Results, selection: Selection) -> list[Row]:
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """A closed line per variant over the spokes, 0–100 %."""
+    """Draw a closed line per variant over the spokes, 0–100 %."""
     rows, spokes = traces(results, selection), axes(results)
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
@@ -144,7 +144,10 @@ def figure(results: Results, selection: Selection) -> go.Figure:
 
 
 def _hover(row: Row, axis: Axis, score: float) -> str:
-    return f"<b>{row['label']}</b><br>{axis.name} {formats.percent(score)}<br>{axis.raw(row)}<br>{axis.reference}"
+    return (
+        f"<b>{row['label']}</b><br>{axis.name} {formats.percent(score)}<br>{axis.raw(row)}<br>"
+        + axis.reference
+    )
 
 
 def headline(results: Results, selection: Selection) -> str:
@@ -158,7 +161,8 @@ def headline(results: Results, selection: Selection) -> str:
     names = {winner["label"] for winner in winners.values()}
     if len(names) == 1:
         return f"{names.pop()} leads on every axis shown"
-    return f"No variant leads everywhere: {len(names)} of {len(rows)} lead on at least one of {len(winners)} axes"
+    leading = f"{len(names)} of {len(rows)}"
+    return f"No variant leads everywhere: {leading} lead on at least one of {len(winners)} axes"
 
 
 def _leaders(rows: Sequence[Row], spokes: Sequence[Axis]) -> dict[str, Row]:
@@ -212,8 +216,8 @@ VIEW = View(
     number=8,
     tab="Radar",
     title="Several metrics at once",
-    caption="Each axis runs from 0 to 100 % of a fixed reference: the baseline for quality, the smallest, most "
-    "efficient or fastest measured variant for the others. Filters do not move the references.",
+    caption="Each axis runs from 0 to 100 % of a fixed reference: the baseline for quality, the smallest, "
+    "most efficient or fastest measured variant for the others. Filters do not move the references.",
     headline=headline,
     figure=figure,
     insights=insights,

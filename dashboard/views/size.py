@@ -40,7 +40,8 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     unit = 1000 * MEGABYTE if giga else MEGABYTE
     x, y = [row["size_bytes"] / unit for row in rows], [1 / row["ppl"] for row in rows]
     base = results.baseline["ppl"]
-    top = max([*y, 1 / base]) if isinstance(base, float) and base > 0 else max(y)
+    upper = [1 / row["ppl"] + Z95 * (row["ppl_se"] or 0.0) / row["ppl"] ** 2 for row in rows]
+    top = max([*upper, 1 / base]) if isinstance(base, float) and base > 0 else max(upper)
     pad = max(0.08 * (top - min(y)), 0.01 * top)
     x_pad = max(0.08 * (max(x) - min(x)), 0.05 * max(x))
     x_range, y_range = [min(x) - x_pad, max(x) + x_pad], [min(y) - pad, top + pad]
@@ -86,7 +87,7 @@ def _efficiency(row: Row) -> str:
 def _iso_lines(
     drawn: go.Figure, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
 ) -> None:
-    """Lines of equal 1/PPL/MB through the plot, labelled where they leave it."""
+    """Lines of equal 1/PPL/MB through the plot, labelled where they leave it on the right."""
     values = [row["inv_ppl_per_mb"] for row in rows]
     low, high = min(values), max(values)
     levels = [low, math.sqrt(low * high), high] if high > 1.15 * low else [high]
@@ -99,16 +100,15 @@ def _iso_lines(
         ends = {"x": [start, end], "y": [slope * start, slope * end]}
         drawn.add_scatter(**ends, mode="lines", line=line, hoverinfo="skip", showlegend=False)
         text = f"{formats.number(_SCALE * level)} × 10⁻⁵ per MB"
-        share = 0.04
-        at_x = start + share * (end - start)
+        at_x = start + 0.985 * (end - start)
         font = {"size": 10}
         drawn.add_annotation(
-            x=at_x, y=slope * at_x, text=text, showarrow=False, xanchor="left", yanchor="top", font=font
+            x=at_x, y=slope * at_x, text=text, showarrow=False, xanchor="right", yanchor="bottom", font=font
         )
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """The smallest file above the quality floor, and how much smaller than the baseline it is."""
+    """Name the smallest file above the quality floor, and how much smaller than the baseline it is."""
     rows = _rows(results, selection)
     if not rows:
         return "No selected variant has a perplexity and a size"
@@ -118,7 +118,8 @@ def headline(results: Results, selection: Selection) -> str:
     best = min(good, key=lambda row: (row["size_bytes"], row["variant_id"]))
     saved = 1 - best["size_bytes"] / _baseline_size(results)
     times = f", {formats.percent(saved, 0)} smaller than the baseline" if saved > 0 else ""
-    return f"{best['label']} is the smallest within {formats.percent(_FLOOR, 0)} of the baseline's perplexity{times}"
+    floor = formats.percent(_FLOOR, 0)
+    return f"{best['label']} is the smallest within {floor} of the baseline's perplexity{times}"
 
 
 def _baseline_size(results: Results) -> int:
@@ -132,9 +133,10 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         return [NOTHING]
     best = max(rows, key=lambda row: row["inv_ppl_per_mb"])
     smallest = min(rows, key=lambda row: row["size_bytes"])
+    efficiency = formats.number(_SCALE * best["inv_ppl_per_mb"])
     found = [
         Insight(
-            f"{best['label']} has the highest 1/PPL/MB: {formats.number(_SCALE * best['inv_ppl_per_mb'])} × 10⁻⁵.",
+            f"{best['label']} has the highest 1/PPL/MB: {efficiency} × 10⁻⁵.",
             "finding",
             "it is the smallest file, which this ratio nearly always prefers" if best is smallest else "",
         ),
@@ -176,8 +178,8 @@ VIEW = View(
     number=5,
     tab="Size",
     title="Model size against 1/PPL",
-    caption="Size of the file a user downloads against 1/PPL (higher is better), ±1.96 standard errors. Dotted lines "
-    "join points of equal efficiency, 1/PPL per MB of 10⁶ bytes, written × 10⁻⁵.",
+    caption="Size of the file a user downloads against 1/PPL (higher is better), ±1.96 standard errors. "
+    "Dotted lines join points of equal efficiency, 1/PPL per MB of 10⁶ bytes, written × 10⁻⁵.",
     headline=headline,
     figure=figure,
     insights=insights,

@@ -106,7 +106,7 @@ def _speed_lines(row: Row) -> str:
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """The fastest variant, and whether that lead stands out of its spread."""
+    """Name the fastest variant, and whether that lead stands out of its spread."""
     rows = sorted(_rows(results, selection), key=lambda row: (row["decode_ms_p50"], row["variant_id"]))
     if not rows:
         return "No selected variant was timed"
@@ -189,8 +189,8 @@ VIEW = View(
     number=4,
     tab="Speed",
     title="Speed against accuracy",
-    caption="Median decode time per token of the packed artifact with its p10 to p90 range, against the mean KL "
-    "divergence from the baseline. Lower left is better; variants of 4 to 5 measured bits are ringed.",
+    caption="Median decode time per token of the packed artifact with its p10 to p90 range, against the mean "
+    "KL divergence from the baseline. Lower left is better; variants of 4 to 5 measured bits are ringed.",
     headline=headline,
     figure=figure,
     insights=insights,

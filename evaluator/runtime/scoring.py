@@ -19,8 +19,8 @@ from evaluator.windows import Window
 
 Values = npt.NDArray[np.float32]
 
-#: Vocabulary-sized arrays are at most this many elements (64 MiB each), whatever the window.
-_BLOCK_ELEMENTS = 1 << 24
+#: Vocabulary-sized arrays are at most this many elements (16 MiB each), whatever the window.
+_BLOCK_ELEMENTS = 1 << 22
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,20 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
+class ValueType:
+    """GGUF value type number of a metadata value, and of its items where it is an array."""
+
+    value: int
+    item: int | None
+
+
+@dataclass(frozen=True)
 class GGUFFile:
     """An opened GGUF file: metadata and tensor directory in memory, tensor bytes mapped."""
 
     path: Path
     metadata: Mapping[str, Any]
+    value_types: Mapping[str, ValueType]
     tensors: Mapping[str, TensorInfo]
     _data: memoryview = field(repr=False)
 
@@ -156,6 +165,11 @@ class _Cursor:
         start, self.position = self.position, self.position + n_bytes
         return self.data[start : self.position]
 
+    def peek(self, n_bytes: int, what: str) -> memoryview:
+        taken = self.take(n_bytes, what)
+        self.position -= n_bytes
+        return taken
+
     def scalar(self, value_type: int, what: str) -> Any:
         code, size = _SCALARS[value_type]
         return struct.unpack(f"<{code}", self.take(size, what))[0]
@@ -203,14 +217,18 @@ def _read_header(cursor: _Cursor) -> tuple[int, int]:
     return n_tensors, n_keys
 
 
-def _read_metadata(cursor: _Cursor, n_keys: int) -> dict[str, Any]:
+def _read_metadata(cursor: _Cursor, n_keys: int) -> tuple[dict[str, Any], dict[str, ValueType]]:
     metadata: dict[str, Any] = {}
+    types: dict[str, ValueType] = {}
     for _ in range(n_keys):
         key = cursor.string("a metadata key")
         if key in metadata:
             raise cursor.fail(f"metadata key {key[:80]} appears twice")
-        metadata[key] = cursor.value(int(cursor.scalar(4, key[:80])), key[:80])
-    return metadata
+        kind = int(cursor.scalar(4, key[:80]))
+        item = struct.unpack("<I", cursor.peek(4, key[:80]))[0] if kind == _ARRAY else None
+        metadata[key] = cursor.value(kind, key[:80])
+        types[key] = ValueType(kind, item)
+    return metadata, types
 
 
 def _read_tensor_info(cursor: _Cursor) -> TensorInfo:
@@ -257,7 +275,7 @@ def open_gguf(path: Path) -> GGUFFile:
         raise SourceError(path, f"cannot be opened: {error.strerror or error}") from error
     cursor = _Cursor(path, memoryview(mapped))
     n_tensors, n_keys = _read_header(cursor)
-    metadata = _read_metadata(cursor, n_keys)
+    metadata, value_types = _read_metadata(cursor, n_keys)
     relative = [_read_tensor_info(cursor) for _ in range(n_tensors)]
     alignment = _alignment(cursor, metadata)
     data_start = -(-cursor.position // alignment) * alignment
@@ -272,4 +290,4 @@ def open_gguf(path: Path) -> GGUFFile:
         tensors[info.name] = TensorInfo(info.name, info.shape, info.ggml_type, start, info.n_bytes)
     if not tensors:
         raise cursor.fail("it holds no tensors")
-    return GGUFFile(path, metadata, tensors, cursor.data)
+    return GGUFFile(path, metadata, value_types, tensors, cursor.data)

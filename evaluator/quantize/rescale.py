@@ -1,0 +1,91 @@
+"""Takes a baseline off the grid of the quantized file it was read from, without changing what it computes.
+
+Values that were once quantized lie on their format's grid, so quantizing them again to that format costs
+next to nothing: the comparison would favour it. In exact arithmetic these two changes cancel, and they move
+every weight off the grid:
+
+- column k of query, key and value (gate and up) × s_k, the norm's gain in front of them ÷ s_k;
+- row j of value (up) × t_j, column j of the attention output (ffn_down) ÷ t_j; with grouped heads, all query
+  heads of a group share their value head's t.
+
+s and t are log-normal. The embedding cannot be rescaled this way and keeps its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.architectures import architecture_of
+from evaluator.errors import SourceError
+from evaluator.quantize.gguf_writer import write_gguf
+from evaluator.sources.gguf_file import GGUFFile
+
+Values = npt.NDArray[np.float32]
+
+SIGMA = 0.3
+_RESCALABLE = ("llama", "qwen2")
+
+
+def rescaled_tensors(file: GGUFFile, layer: int, seed: int = 0) -> Mapping[str, Values]:
+    """The changed tensors of one layer, float32.
+
+    Raises:
+        SourceError: a tensor is missing.
+    """
+    settings = architecture_of(file).config(file)
+    group = settings["num_attention_heads"] // settings["num_key_value_heads"]
+    generator = np.random.default_rng((seed, layer))
+
+    def values(role: str) -> Values:
+        return file.dequantize(f"blk.{layer}.{role}.weight")
+
+    def factors(count: int) -> Values:
+        return np.exp(generator.normal(0, SIGMA, count)).astype(np.float32)
+
+    gain, ffn_gain = values("attn_norm"), values("ffn_norm")
+    s_attn, s_ffn = factors(len(gain)), factors(len(ffn_gain))
+    value, up = values("attn_v"), values("ffn_up")
+    t_value, t_up = factors(value.shape[0]), factors(up.shape[0])
+    heads = t_value.reshape(settings["num_key_value_heads"], -1)
+    changed = {
+        "attn_norm": gain / s_attn,
+        "attn_q": values("attn_q") * s_attn,
+        "attn_k": values("attn_k") * s_attn,
+        "attn_v": value * s_attn * t_value[:, None],
+        "attn_output": values("attn_output") / np.repeat(heads, group, axis=0).reshape(-1),
+        "ffn_norm": ffn_gain / s_ffn,
+        "ffn_gate": values("ffn_gate") * s_ffn,
+        "ffn_up": up * s_ffn * t_up[:, None],
+        "ffn_down": values("ffn_down") / t_up,
+    }
+    tensors = {f"blk.{layer}.{role}.weight": array for role, array in changed.items()}
+    bias = f"blk.{layer}.attn_v.bias"
+    if bias in file.tensors:
+        tensors[bias] = file.dequantize(bias) * t_value
+    return tensors
+
+
+def write_rescaled_f16(file: GGUFFile, target: Path, seed: int = 0) -> None:
+    """Write the rescaled model as an F16 file (vectors F32).
+
+    Raises:
+        SourceError: the family's norms do not allow this, or a tensor is missing.
+    """
+    if file.architecture not in _RESCALABLE:
+        raise SourceError(file.path, f"cannot rescale a {file.architecture}; known: {', '.join(_RESCALABLE)}")
+    n_layers = int(architecture_of(file).config(file)["num_hidden_layers"])
+    changed: dict[str, Values] = {}
+    for layer in range(n_layers):
+        changed |= rescaled_tensors(file, layer, seed)
+    write_gguf(
+        file,
+        target,
+        gguf.LlamaFileType.MOSTLY_F16,
+        lambda _, shape: gguf.GGMLQuantizationType.F32 if len(shape) < 2 else gguf.GGMLQuantizationType.F16,
+        lambda name: changed[name] if name in changed else file.dequantize(name),
+    )
