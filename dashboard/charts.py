@@ -143,7 +143,8 @@ def _nice_step(rough: float) -> float:
 def place_labels(points: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[tuple[str, str]]:
     """For each point (in 0–1 of the plot) a text and a Plotly `textposition` without collisions.
 
-    Greedy, in the given order: the first of eight sides whose box is free; no side free means no text.
+    Greedy, in the given order: the first of eight sides whose box is free, corners first because error bars
+    run straight up and down; no side free means no text.
     """
     wide, tall = 0.0115, 0.042
     boxes = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in points]
@@ -154,14 +155,14 @@ def place_labels(points: Sequence[tuple[float, float]], texts: Sequence[str]) ->
             continue
         width = wide * len(text)
         spots = {
-            "top center": (x - width / 2, y + 0.02),
-            "bottom center": (x - width / 2, y - 0.02 - tall),
-            "middle right": (x + 0.016, y - tall / 2),
-            "middle left": (x - 0.016 - width, y - tall / 2),
             "top right": (x + 0.008, y + 0.016),
             "top left": (x - 0.008 - width, y + 0.016),
             "bottom right": (x + 0.008, y - 0.016 - tall),
             "bottom left": (x - 0.008 - width, y - 0.016 - tall),
+            "middle right": (x + 0.016, y - tall / 2),
+            "middle left": (x - 0.016 - width, y - tall / 2),
+            "top center": (x - width / 2, y + 0.02),
+            "bottom center": (x - width / 2, y - 0.02 - tall),
         }
         for side, (left, bottom) in spots.items():
             box = (left, bottom, left + width, bottom + tall)

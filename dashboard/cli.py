@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 from werkzeug.serving import make_server
 
 from dashboard.app import create_app
@@ -22,17 +21,7 @@ _DEFAULT = "serve"
 _WRONG_REQUEST = 2
 
 
-class _ServeByDefault(TyperGroup):
-    """A group whose first argument may be a results folder: then the command is `serve`."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] != "--help"):
-            args = [_DEFAULT, *args]
-        return super().parse_args(ctx, args)
-
-
 cli = typer.Typer(
-    cls=_ServeByDefault,
     add_completion=False,
     help="Look at a comparison of quantized models. Without a command, RESULTS is served.",
     pretty_exceptions_enable=False,
@@ -93,6 +82,13 @@ def _refuse(reason: str) -> NoReturn:
     sys.exit(_WRONG_REQUEST)
 
 
+def with_default_command(arguments: list[str]) -> list[str]:
+    """Put `serve` in front unless another command, or help, is asked for."""
+    names = {command.name for command in cli.registered_commands}
+    asked = bool(arguments) and (arguments[0] in names or arguments[0] == "--help")
+    return arguments if asked else [_DEFAULT, *arguments]
+
+
 def main() -> None:
-    """Entry point of the `quantization-dashboard` script and of `python -m dashboard`."""
-    cli()
+    """Run the `quantization-dashboard` script and `python -m dashboard`."""
+    cli(args=with_default_command(sys.argv[1:]))

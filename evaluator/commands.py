@@ -46,7 +46,16 @@ def run_comparison(
         run = ComparisonRun(plan, comparison, progress)
         outcome = run.run(force=force)
     rows = run.store.variants()
-    columns = ["variant_id", "method", "quant", "bits_per_weight", "size_bytes", "ppl", "kld_mean", "same_top"]
+    columns = [
+        "variant_id",
+        "method",
+        "quant",
+        "bits_per_weight",
+        "size_bytes",
+        "ppl",
+        "kld_mean",
+        "same_top",
+    ]
     return {
         "out": str(comparison.out),
         "model": plan.model,
@@ -75,7 +84,9 @@ def export_model(source: str, out: Path, weights: str, console: Console) -> None
         raise RequestError(f"{source}: {len(paths)} files match, name one")
     file = open_gguf(paths[0])
     n_bytes = write_exact(file, load_graph(file), out)
-    console.print(f"{out / 'model.onnx'}: {n_bytes / 1e6:,.0f} MB in the folder", markup=False, highlight=False)
+    console.print(
+        f"{out / 'model.onnx'}: {n_bytes / 1e6:,.0f} MB in the folder", markup=False, highlight=False
+    )
 
 
 def inspect_source(source: str) -> tuple[dict[str, Any], Table]:

@@ -31,7 +31,9 @@ class VariantSource(BaseModel):
         """
         method, separator, source = argument.partition("=")
         if not separator or not method.strip() or not source.strip():
-            raise RequestError(f"--variant {argument}: expected METHOD=SRC, for instance main=model-Q4_0.gguf")
+            raise RequestError(
+                f"--variant {argument}: expected METHOD=SRC, for instance main=model-Q4_0.gguf"
+            )
         return cls(method=method.strip(), source=source.strip())
 
 
@@ -44,10 +46,10 @@ class Comparison(BaseModel):
     variants: tuple[VariantSource, ...] = Field(min_length=1)
     texts: tuple[str, ...] = Field(min_length=1, description="[DOMAIN=]FILE each")
     out: Path
-    context: int = Field(512, ge=8)
-    chunks: int | None = Field(None, ge=1)
+    context: int = Field(default=512, ge=8)
+    chunks: int | None = Field(default=None, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     layers: bool = True
     baseline_note: str | None = None
 

@@ -184,7 +184,11 @@ def _identity(item: Candidate, plan: Plan, provider: str) -> dict[str, object]:
 
 def _one_line(item: Candidate, columns: dict[str, float | int | None]) -> str:
     parts = [f"{item.method} {item.quant}: {item.file.bits_per_weight:.2f} bits per weight"]
-    for name, template in (("ppl", "PPL {:.4f}"), ("kld_mean", "KLD {:.5f}"), ("same_top", "same top {:.1%}")):
+    for name, template in (
+        ("ppl", "PPL {:.4f}"),
+        ("kld_mean", "KLD {:.5f}"),
+        ("same_top", "same top {:.1%}"),
+    ):
         value = columns.get(name)
         if value is not None:
             parts.append(template.format(value))

@@ -113,4 +113,6 @@ def check_comparable(variant: GGUFFile, baseline: GGUFFile) -> None:
         if mine[key] != value:
             raise SourceError(variant.path, f"{key} is {mine[key]}, the baseline's is {value}")
     if vocabulary_digest(variant) != vocabulary_digest(baseline):
-        raise SourceError(variant.path, "its vocabulary is not the baseline's, so token ids mean other things")
+        raise SourceError(
+            variant.path, "its vocabulary is not the baseline's, so token ids mean other things"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,9 @@ class ResultsStore:
         try:
             there = read_manifest(self.folder)
         except (ValidationError, ValueError) as error:
-            raise RequestError(f"{self.folder}: its manifest cannot be read; use --force to replace it") from error
+            raise RequestError(
+                f"{self.folder}: its manifest cannot be read; use --force to replace it"
+            ) from error
         if there.schema_version != SCHEMA_VERSION:
             raise RequestError(f"{self.folder}: written by another version; use --force to replace it")
         mine, theirs = _identity(manifest), _identity(there)
@@ -110,11 +112,11 @@ class ResultsStore:
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
         self._replace(name, lambda path: frame.write_parquet(path, compression="zstd"))
 
-    def _replace(self, name: str, write: object) -> None:
+    def _replace(self, name: str, write: Callable[[Path], object]) -> None:
         target = self.folder / name
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            write(partial)  # type: ignore[operator]
+            write(partial)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(target)
@@ -167,5 +169,5 @@ class HiddenStates:
             self._writing = None
             self._partial.replace(self.path)
 
-    def __iter__(self) -> Iterable[npt.NDArray[np.float32]]:
-        return iter(np.load(self.path, mmap_mode="r"))
+    def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
+        yield from np.load(self.path, mmap_mode="r")

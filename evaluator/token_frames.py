@@ -50,7 +50,9 @@ def token_scores(
     """
     compared = tokens.select("window", "nll", "top_prob")
     if baseline is not None:
-        compared = compared.with_columns(tokens["kld"], tokens["same_top"], baseline["nll"].alias("baseline_nll"))
+        compared = compared.with_columns(
+            tokens["kld"], tokens["same_top"], baseline["nll"].alias("baseline_nll")
+        )
     finite = compared.drop_nulls()
     arrays = {name: finite[name].cast(pl.Float64).to_numpy() for name in finite.columns if name != "window"}
     windows = finite["window"].cast(pl.Int64).to_numpy()

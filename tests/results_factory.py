@@ -37,7 +37,9 @@ def make_results(
     (folder / "tokens").mkdir(parents=True, exist_ok=True)
     base = _baseline_tokens(rng, windows, tokens_per_window)
     base.write_parquet(folder / "tokens" / f"{BASELINE_ID}.parquet")
-    rows = [_row(BASELINE_ID, "baseline", "F16", 16.0, base, base, is_baseline=True)]
+    rows = [
+        _row(BASELINE_ID, method="baseline", quant="F16", bits=16.0, base=base, ours=base, is_baseline=True)
+    ]
     layers, speed = [], _timings(BASELINE_ID, 16.0, rng)
     for method in methods:
         for quant in quants:
@@ -45,7 +47,17 @@ def make_results(
             variant_id = f"{method}-{quant.lower()}"
             tokens = _variant_tokens(rng, base, bits, NOISE.get(method, 1.0))
             tokens.write_parquet(folder / "tokens" / f"{variant_id}.parquet")
-            rows.append(_row(variant_id, method, quant, bits, base, tokens, is_baseline=False))
+            rows.append(
+                _row(
+                    variant_id,
+                    method=method,
+                    quant=quant,
+                    bits=bits,
+                    base=base,
+                    ours=tokens,
+                    is_baseline=False,
+                )
+            )
             layers += _layer_rows(variant_id, quant, bits, NOISE.get(method, 1.0), rng)
             speed += _timings(variant_id, bits, rng)
     timings = pl.DataFrame(speed)
@@ -100,12 +112,12 @@ def _variant_tokens(rng: np.random.Generator, base: pl.DataFrame, bits: float, n
 
 def _row(
     variant_id: str,
+    *,
     method: str,
     quant: str,
     bits: float,
     base: pl.DataFrame,
     ours: pl.DataFrame,
-    *,
     is_baseline: bool,
 ) -> dict[str, Any]:
     """A row of the variants frame, every statistic computed from the two token frames."""

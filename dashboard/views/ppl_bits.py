@@ -35,7 +35,10 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
     drawn = go.Figure()
-    values = [row["ppl"] for row in rows] + ([base] if isinstance(base, float) else [])
+    bars = charts.half_widths(rows, "ppl_se")
+    values = [row["ppl"] + bar for row, bar in zip(rows, bars, strict=True)]
+    values += [max(row["ppl"] - bar, 0.5 * row["ppl"]) for row, bar in zip(rows, bars, strict=True)]
+    values += [base] if isinstance(base, float) else []
     y_axis = charts.log_axis(values)
     x_range = charts.bits_range(rows)
     labels = charts.labels_by_row(

@@ -136,7 +136,7 @@ def figure(results: Results, selection: Selection) -> go.Figure:
             "radialaxis": {"range": [0, 100], "ticksuffix": " %", "tickvals": [25, 50, 75, 100], "angle": 90},
             "angularaxis": {"direction": "clockwise", "rotation": 90},
         },
-        margin={"t": 66, "b": 34},
+        margin={"t": 66, "b": 34, "l": 84, "r": 84},
     )
     drawn.update_layout(legend={"y": 1.08})
     drawn.update_polars(radialaxis_tickangle=90, radialaxis_tickfont_size=10)

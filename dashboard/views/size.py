@@ -87,7 +87,7 @@ def _efficiency(row: Row) -> str:
 def _iso_lines(
     drawn: go.Figure, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
 ) -> None:
-    """Lines of equal 1/PPL/MB through the plot, labelled where they leave it on the right."""
+    """Lines of equal 1/PPL/MB through the plot, labelled beside the points."""
     values = [row["inv_ppl_per_mb"] for row in rows]
     low, high = min(values), max(values)
     levels = [low, math.sqrt(low * high), high] if high > 1.15 * low else [high]
@@ -99,11 +99,16 @@ def _iso_lines(
         line = {"color": "rgba(128,140,160,0.55)", "width": 1, "dash": "dot"}
         ends = {"x": [start, end], "y": [slope * start, slope * end]}
         drawn.add_scatter(**ends, mode="lines", line=line, hoverinfo="skip", showlegend=False)
-        text = f"{formats.number(_SCALE * level)} × 10⁻⁵ per MB"
-        at_x = start + 0.985 * (end - start)
-        font = {"size": 10}
+        under = level == low
+        at_x = start + (0.55 if under else 0.9) * (end - start)
         drawn.add_annotation(
-            x=at_x, y=slope * at_x, text=text, showarrow=False, xanchor="right", yanchor="bottom", font=font
+            x=at_x,
+            y=slope * at_x,
+            text=f"{formats.number(_SCALE * level)} × 10⁻⁵ per MB",
+            showarrow=False,
+            xanchor="left" if under else "right",
+            yanchor="top" if under else "bottom",
+            font={"size": 10},
         )
 
 

@@ -43,7 +43,9 @@ def exact_weights(file: GGUFFile, graph: Graph) -> Iterator[tuple[Slot, Values]]
         if slot.transposed:
             values = values.T
         if values.shape != slot.shape:
-            raise SourceError(file.path, f"tensor {tensor} has shape {values.shape}, the graph wants {slot.shape}")
+            raise SourceError(
+                file.path, f"tensor {tensor} has shape {values.shape}, the graph wants {slot.shape}"
+            )
         yield slot, np.ascontiguousarray(values)
 
 
@@ -54,4 +56,3 @@ def head_weights(file: GGUFFile) -> Values:
         SourceError: neither a head nor an embedding can be read.
     """
     return file.dequantize(head_tensor(file))
-

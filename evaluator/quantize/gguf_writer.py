@@ -16,7 +16,12 @@ from evaluator.sources.gguf_file import GGUFFile, ValueType
 Values = npt.NDArray[np.float32]
 
 #: Written anew for the new file.
-_REPLACED_KEYS = {"general.architecture", "general.file_type", "general.quantization_version", "general.alignment"}
+_REPLACED_KEYS = {
+    "general.architecture",
+    "general.file_type",
+    "general.quantization_version",
+    "general.alignment",
+}
 
 
 def write_gguf(
@@ -51,7 +56,9 @@ def write_gguf(
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
         for name, info in source.tensors.items():
             ggml_type = type_of(name, info.shape)
-            writer.add_tensor(name, _encode(source.path, name, values_of(name), ggml_type), raw_dtype=ggml_type)
+            writer.add_tensor(
+                name, _encode(source.path, name, values_of(name), ggml_type), raw_dtype=ggml_type
+            )
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

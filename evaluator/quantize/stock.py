@@ -6,35 +6,35 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import gguf
+from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.architectures import EMBEDDING, HEAD
 from evaluator.errors import RequestError, SourceError
 from evaluator.quantize.gguf_writer import write_gguf
 from evaluator.sources.gguf_file import GGUFFile
 
-_Type = gguf.GGMLQuantizationType
 _K_QUANT_BLOCK = 256
 
-STOCK_TYPES: Mapping[str, tuple[_Type, gguf.LlamaFileType]] = {
-    "Q4_0": (_Type.Q4_0, gguf.LlamaFileType.MOSTLY_Q4_0),
-    "Q4_1": (_Type.Q4_1, gguf.LlamaFileType.MOSTLY_Q4_1),
-    "Q5_0": (_Type.Q5_0, gguf.LlamaFileType.MOSTLY_Q5_0),
-    "Q5_1": (_Type.Q5_1, gguf.LlamaFileType.MOSTLY_Q5_1),
-    "Q8_0": (_Type.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
+STOCK_TYPES: Mapping[str, tuple[GGMLType, gguf.LlamaFileType]] = {
+    "Q4_0": (GGMLType.Q4_0, gguf.LlamaFileType.MOSTLY_Q4_0),
+    "Q4_1": (GGMLType.Q4_1, gguf.LlamaFileType.MOSTLY_Q4_1),
+    "Q5_0": (GGMLType.Q5_0, gguf.LlamaFileType.MOSTLY_Q5_0),
+    "Q5_1": (GGMLType.Q5_1, gguf.LlamaFileType.MOSTLY_Q5_1),
+    "Q8_0": (GGMLType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
 }
 
 
-def stock_type(name: str, shape: tuple[int, ...], quant: str, *, tied: bool) -> _Type:
+def stock_type(name: str, shape: tuple[int, ...], quant: str, *, tied: bool) -> GGMLType:
     """The type that llama-quantize gives a tensor in one of `STOCK_TYPES`.
 
     Vectors stay float32. The matrix that makes logits gets Q6_K, or Q8_0 where its rows do not divide into
     k-quant blocks; everything else gets the type that the file is named for.
     """
     if len(shape) < 2:
-        return _Type.F32
+        return GGMLType.F32
     makes_logits = name == HEAD or (tied and name == EMBEDDING)
     if makes_logits:
-        return _Type.Q8_0 if quant == "Q8_0" or shape[-1] % _K_QUANT_BLOCK else _Type.Q6_K
+        return GGMLType.Q8_0 if quant == "Q8_0" or shape[-1] % _K_QUANT_BLOCK else GGMLType.Q6_K
     return STOCK_TYPES[quant][0]
 
 
@@ -51,7 +51,9 @@ def make_stock_variant(source: GGUFFile, quant: str, target: Path) -> None:
     for name, info in source.tensors.items():
         ggml_type = stock_type(name, info.shape, quant, tied=tied)
         if info.shape[-1] % gguf.GGML_QUANT_SIZES[ggml_type][0]:
-            raise SourceError(source.path, f"tensor {name}: rows of {info.shape[-1]} do not fit {ggml_type.name}")
+            raise SourceError(
+                source.path, f"tensor {name}: rows of {info.shape[-1]} do not fit {ggml_type.name}"
+            )
     write_gguf(
         source,
         target,

@@ -26,7 +26,7 @@ class Device:
 
     @property
     def providers(self) -> list[Any]:
-        """onnxruntime's provider list; CPU stays behind CUDA for shape arithmetic."""
+        """Onnxruntime's provider list; CPU stays behind CUDA for shape arithmetic."""
         if self.name == "cpu":
             return [self.provider]
         return [(self.provider, self.options), "CPUExecutionProvider"]
@@ -64,7 +64,9 @@ def _cuda_works() -> bool:
     level = ort.get_default_logger_severity() if hasattr(ort, "get_default_logger_severity") else 2
     ort.set_default_logger_severity(_SILENT)
     try:
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CUDAExecutionProvider"])
+        session = ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CUDAExecutionProvider"]
+        )
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception:  # any failure here means the same: this provider cannot be used
         return False

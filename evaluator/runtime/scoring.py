@@ -51,7 +51,8 @@ class Body:
             SCORED_POSITIONS: np.arange(window.first_scored, length - 1, dtype=np.int64),
         }
         outputs = self._session.run({name: available[name] for name in self._session.input_names})
-        return outputs[0][0].astype(np.float32, copy=False)
+        hidden: Values = outputs[0][0].astype(np.float32, copy=False)
+        return hidden
 
 
 class Head:
@@ -83,7 +84,7 @@ class Head:
         columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
         nll, top_prob, *rest = columns
         kld, same_top = rest if rest else (None, None)
-        return WindowScores(nll, top_prob, kld, same_top)  # type: ignore[arg-type]
+        return WindowScores(nll, top_prob, kld, same_top)
 
 
 def score_windows(

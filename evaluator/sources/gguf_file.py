@@ -249,7 +249,9 @@ def _read_tensor_info(cursor: _Cursor) -> TensorInfo:
     for dim in dims:
         n_elements *= dim
     if n_elements < 1 or dims[0] % block:
-        raise cursor.fail(f"tensor {name[:80]} of shape {dims} does not fit {ggml_type.name} blocks of {block}")
+        raise cursor.fail(
+            f"tensor {name[:80]} of shape {dims} does not fit {ggml_type.name} blocks of {block}"
+        )
     return TensorInfo(name, tuple(reversed(dims)), ggml_type, offset, n_elements // block * block_bytes)
 
 
@@ -284,7 +286,9 @@ def open_gguf(path: Path) -> GGUFFile:
         start = data_start + info.offset
         if start + info.n_bytes > len(cursor.data):
             missing = start + info.n_bytes - len(cursor.data)
-            raise SourceError(path, f"truncated: tensor {info.name[:80]} ends {missing:,} bytes past the file")
+            raise SourceError(
+                path, f"truncated: tensor {info.name[:80]} ends {missing:,} bytes past the file"
+            )
         if info.name in tensors:
             raise cursor.fail(f"tensor {info.name[:80]} appears twice")
         tensors[info.name] = TensorInfo(info.name, info.shape, info.ggml_type, start, info.n_bytes)

@@ -28,7 +28,7 @@ def quant_label(file: GGUFFile) -> str:
         name = gguf.LlamaFileType(file_type).name
     except ValueError:
         return _dominant_type(file)
-    return name.removeprefix("MOSTLY_").removeprefix("ALL_")
+    return str(name).removeprefix("MOSTLY_").removeprefix("ALL_")
 
 
 def _dominant_type(file: GGUFFile) -> str:

@@ -54,7 +54,9 @@ def tokenizer_from_gguf(file: GGUFFile) -> TextTokenizer:
     """
     kind = str(file.require("tokenizer.ggml.model"))
     if kind != "gpt2":
-        raise SourceError(file.path, f"tokenizer kind {kind!r} is not supported; known: 'gpt2' (byte-level BPE)")
+        raise SourceError(
+            file.path, f"tokenizer kind {kind!r} is not supported; known: 'gpt2' (byte-level BPE)"
+        )
     pre = str(file.require("tokenizer.ggml.pre"))
     if pre not in PRE_TOKENIZERS:
         known = ", ".join(sorted(PRE_TOKENIZERS))

@@ -1,0 +1,79 @@
+"""The command line: one clear line and status 2 for a wrong request; the import stays light."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from dashboard.cli import with_default_command
+from dashboard.paths import assets_folder, bundled
+
+ROOT = Path(__file__).resolve().parents[3]
+HEAVY = ("torch", "onnxruntime", "optimum", "onnx", "gguf", "tokenizers", "transformers", "scipy", "pandas")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dashboard", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("kind", ["absent", "empty"])
+def test_wrong_folder(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / kind
+    if kind == "empty":
+        folder.mkdir()
+    done = run(str(folder), "--no-browser")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert str(folder) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_port_in_use(three_methods: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(str(three_methods), "--no-browser", "--port", str(port))
+    assert done.returncode == 2
+    assert f"port {port}" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_serves_and_ends_on_interrupt(three_methods: Path) -> None:
+    command = [sys.executable, "-u", "-m", "dashboard", str(three_methods), "--no-browser"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stdout is not None
+        url = next(word for word in server.stdout.readline().split() if word.startswith("http"))
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(f"{url}vendor/bootstrap.min.css", timeout=10) as answer:
+            assert b"Bootstrap" in answer.read(300)
+            assert "max-age" in answer.headers["Cache-Control"]
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=10) == 0
+
+
+def test_a_folder_may_come_first() -> None:
+    assert with_default_command([]) == ["serve"]
+    assert with_default_command(["results", "--port", "1"]) == ["serve", "results", "--port", "1"]
+    assert with_default_command(["--no-browser"]) == ["serve", "--no-browser"]
+    assert with_default_command(["serve", "x"]) == ["serve", "x"]
+    assert with_default_command(["--help"]) == ["--help"]
+
+
+def test_import_stays_light() -> None:
+    code = f"import sys, dashboard.cli; print([n for n in {HEAVY!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_bundled_folders() -> None:
+    assert (assets_folder() / "shell.css").is_file()
+    assert bundled("sample_results").name == "sample_results"

@@ -1,0 +1,145 @@
+"""A results folder opens, or says in one line why not; its summaries are right."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from results_factory import BASELINE_ID, make_results
+
+from dashboard.results import Results, ResultsError
+from dashboard.selection import Selection
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_results(tmp_path / "results", methods=("main",), quants=("Q4_0", "Q8_0"), windows=8)
+
+
+def one_line(folder: Path) -> str:
+    with pytest.raises(ResultsError) as caught:
+        Results.open(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    assert "no such folder" in one_line(tmp_path / "absent")
+
+
+def test_file_instead_of_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("x")
+    assert "not a folder" in one_line(path)
+
+
+def test_empty_folder_names_the_command(tmp_path: Path) -> None:
+    assert "python -m evaluator run" in one_line(tmp_path)
+
+
+def test_foreign_manifest(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"name": "some web application"}')
+    one_line(folder)
+
+
+def test_manifest_that_is_not_text(folder: Path) -> None:
+    (folder / "manifest.json").write_bytes(b"\xff\xfe\x00")
+    one_line(folder)
+
+
+def test_other_schema_version(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
+    assert "99" in one_line(folder)
+
+
+def test_variants_missing(folder: Path) -> None:
+    (folder / "variants.parquet").unlink()
+    assert "missing" in one_line(folder)
+
+
+def test_variants_corrupted(folder: Path) -> None:
+    (folder / "variants.parquet").write_bytes(b"PAR1 this is no parquet file PAR1")
+    one_line(folder)
+
+
+def test_variants_of_another_program(folder: Path) -> None:
+    pl.DataFrame({"a": [1]}).write_parquet(folder / "variants.parquet")
+    one_line(folder)
+
+
+def test_no_baseline(folder: Path) -> None:
+    path = folder / "variants.parquet"
+    pl.read_parquet(path).filter(~pl.col("is_baseline")).write_parquet(path)
+    assert "baseline" in one_line(folder)
+
+
+def test_older_folder_without_nullable_columns(folder: Path) -> None:
+    path = folder / "variants.parquet"
+    pl.read_parquet(path).drop("same_top", "decode_ms_p50", "kld_se_clustered").write_parquet(path)
+    assert Results.open(folder).variants["same_top"].is_null().all()
+
+
+def test_damaged_extras_leave_the_rest_usable(folder: Path) -> None:
+    (folder / "layers.parquet").write_bytes(b"nonsense")
+    (folder / "tokens" / "main-q4_0.parquet").write_bytes(b"nonsense")
+    results = Results.open(folder)
+    assert results.layers() is None
+    assert results.delta("main-q4_0") is None
+    assert results.delta("main-q8_0") is not None
+    assert results.paired("main-q4_0", "main-q8_0") is None
+    assert any("layers.parquet" in problem for problem in results.problems)
+
+
+def test_absent_extras(folder: Path) -> None:
+    shutil.rmtree(folder / "tokens")
+    (folder / "layers.parquet").unlink()
+    (folder / "speed.parquet").unlink()
+    results = Results.open(folder)
+    assert (results.layers(), results.speed(), results.windows("main-q4_0")) == (None, None, None)
+    assert results.problems == []
+
+
+def test_variant_id_cannot_leave_the_folder(folder: Path) -> None:
+    assert Results.open(folder).tokens("../variants") is None
+
+
+def test_select_orders_and_leaves_the_baseline_out(folder: Path) -> None:
+    results = Results.open(folder)
+    assert results.select(Selection())["variant_id"].to_list() == ["main-q4_0", "main-q8_0"]
+    assert results.select(Selection.of(methods=["none"])).is_empty()
+
+
+def test_paired_difference_equals_the_variants_column(folder: Path) -> None:
+    results = Results.open(folder)
+    paired = results.paired("main-q4_0", BASELINE_ID)
+    row = results.measured.filter(pl.col("variant_id") == "main-q4_0").row(0, named=True)
+    assert paired is not None
+    assert paired.value == pytest.approx(row["ln_ppl_ratio"], rel=1e-5)
+    assert 0.3 * row["ln_ppl_ratio_se"] < paired.se < 3 * row["ln_ppl_ratio_se"]
+
+
+def test_confidence_bins_count_every_token_once(folder: Path) -> None:
+    results = Results.open(folder)
+    windows, tokens = results.windows(BASELINE_ID), results.tokens(BASELINE_ID)
+    assert windows is not None
+    assert tokens is not None
+    probabilities = tokens.select("top_prob").collect()["top_prob"].to_numpy()
+    counted = [windows[f"bin{index}"].sum() for index in range(5)]
+    expected, _ = np.histogram(probabilities, bins=[0, 0.25, 0.5, 0.75, 0.95, 1.01])
+    assert counted == expected.tolist()
+
+
+def test_delta_density_is_a_density(folder: Path) -> None:
+    summary = Results.open(folder).delta("main-q4_0")
+    assert summary is not None
+    assert summary.x.size == summary.density.size == 128
+    area = float(np.trapezoid(summary.density, summary.x))
+    assert area == pytest.approx(1 - summary.beyond, abs=0.03)
+    assert summary.percentiles[1] < summary.percentiles[50] < summary.percentiles[99]
+    assert math.isclose(summary.beyond, 0.01, abs_tol=0.005)

@@ -1,0 +1,76 @@
+"""Statistics against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dashboard.insights.statistics import (
+    Estimate,
+    at,
+    clustered_mean,
+    gini,
+    pareto,
+    rank_correlation,
+    slope,
+)
+
+
+def test_estimate() -> None:
+    estimate = Estimate(1.0, 0.5)
+    assert (estimate.low, estimate.high) == (pytest.approx(0.02), pytest.approx(1.98))
+    assert estimate.differs_from_zero
+    assert not Estimate(-0.9, 0.5).differs_from_zero
+    assert Estimate(3, 3).minus(Estimate(1, 4)) == Estimate(2, 5)
+
+
+def test_clustered_mean() -> None:
+    # Means 1 and 3 with weights 1 and 3: mean 2.5; residuals −1.5 and 1.5; variance 2 × 4.5 / 16.
+    found = clustered_mean(np.array([1.0, 3.0]), np.array([1.0, 3.0]))
+    assert found is not None
+    assert found.value == 2.5
+    assert found.se == pytest.approx(0.75)
+
+
+def test_clustered_mean_at_the_edges() -> None:
+    assert clustered_mean(np.array([]), np.array([])) is None
+    single = clustered_mean(np.array([1.0, math.nan]), np.array([2.0, 2.0]))
+    assert single == Estimate(1.0, math.inf)
+
+
+def test_rank_correlation() -> None:
+    assert rank_correlation([1, 2, 3], [9, 4, 1]) == pytest.approx(-1)
+    assert rank_correlation([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(0.8)
+    assert rank_correlation([1, 2], [1, 2]) is None
+    assert rank_correlation([1, 2, 3], [5, 5, 5]) is None
+
+
+def test_interpolation() -> None:
+    values = [Estimate(4, 0.4), Estimate(2, 0.2), Estimate(1, 0.1)]
+    found = at([2, 4, 8], values, 3)
+    assert found == Estimate(3.0, pytest.approx(0.3))
+    assert at([2, 4, 8], values, 1.9) is None
+    assert at([2, 4, 8], values, 8) == Estimate(1, 0.1)
+    assert at([], [], 1) is None
+
+
+def test_slope() -> None:
+    exact = slope([1, 2, 3], [2, 4, 6])
+    assert exact == Estimate(2.0, pytest.approx(0.0))
+    noisy = slope([0, 1, 2], [0, 2, 1])
+    assert noisy is not None
+    # Slope 1/2; residuals −½, 1, −½ give a variance of 1.5 over one degree of freedom and Sxx 2.
+    assert noisy.value == pytest.approx(0.5)
+    assert noisy.se == pytest.approx(math.sqrt(1.5 / 2))
+    assert slope([1, 2], [1, 2]) is None
+
+
+def test_pareto() -> None:
+    assert pareto([1, 2, 3, 2], [3, 2, 1, 4]) == [0, 1, 2]
+    assert pareto([1, 1], [2, 2]) == [0, 1]
+
+
+def test_gini() -> None:
+    assert gini([1, 1, 1, 1]) == pytest.approx(0)
+    assert gini([0, 0, 0, 1]) == pytest.approx(0.75)
+    assert gini([1]) is None

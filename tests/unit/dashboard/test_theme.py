@@ -1,0 +1,55 @@
+"""Colours are apart, visible on both backgrounds, and stable."""
+
+import pytest
+
+from dashboard import theme
+from dashboard.charts import place_labels
+
+METHODS = ["bartowski", "unsloth", "main", "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"]
+
+
+def test_contrast_formula() -> None:
+    assert theme.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert theme.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
+def test_text_is_readable(surface: theme.Surface) -> None:
+    assert theme.contrast(surface.text, surface.background) >= 4.5
+    assert theme.contrast(surface.muted, surface.background) >= 4.5
+    assert theme.contrast(surface.text, surface.hover) >= 4.5
+
+
+@pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
+@pytest.mark.parametrize("method", [*METHODS, "baseline"])
+def test_marks_are_visible(surface: theme.Surface, method: str) -> None:
+    style = theme.BASELINE if method == "baseline" else theme.method_styles(METHODS)[method]
+    assert theme.contrast(style.color, surface.background) >= 3
+
+
+def test_every_method_has_its_own_colour_and_symbol() -> None:
+    styles = theme.method_styles(METHODS).values()
+    for attribute in ("color", "symbol", "glyph"):
+        assert len({getattr(style, attribute) for style in styles}) == len(METHODS)
+
+
+def test_known_methods_keep_their_style_and_others_follow_their_names() -> None:
+    styles = theme.method_styles(["zeta", "main", "alpha"])
+    assert styles["main"] == theme.method_styles(["main"])["main"]
+    assert styles == theme.method_styles(["alpha", "zeta", "main"])
+    assert theme.method_styles(["Bartowski"])["Bartowski"] == theme.method_styles(["bartowski"])["bartowski"]
+
+
+def test_more_methods_than_colours_still_works() -> None:
+    assert len(theme.method_styles([f"m{index}" for index in range(40)])) == 40
+
+
+def test_confidence_steps_differ() -> None:
+    assert len(set(theme.CONFIDENCE)) == 5
+
+
+def test_labels_never_cover_each_other() -> None:
+    points = [(0.5, 0.5), (0.505, 0.5), (0.51, 0.505), (0.9, 0.9)]
+    placed = place_labels(points, ["Q4_K_M"] * 4)
+    assert placed[3][0] == "Q4_K_M"
+    assert len({side for text, side in placed[:3] if text}) == len([text for text, _ in placed[:3] if text])

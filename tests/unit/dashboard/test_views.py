@@ -1,0 +1,128 @@
+"""Every registered view on full, sparse and empty data; views of other shapes fail in their own words."""
+
+import re
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+from results_factory import make_results
+
+from dashboard.insights import Insight
+from dashboard.render import render, status
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.views import View, registry
+
+SELECTIONS = {
+    "all": Selection(),
+    "one method": Selection.of(methods=["main"]),
+    "one variant": Selection.of(methods=["main"], quants=["Q4_0"]),
+    "nothing": Selection.of(methods=["absent"]),
+}
+VIEWS = pytest.mark.parametrize("view", registry(), ids=lambda view: view.id)
+
+
+@pytest.fixture(scope="module")
+def three(three_methods: Path) -> Results:
+    return Results.open(three_methods)
+
+
+@pytest.fixture(scope="module")
+def one(one_method: Path) -> Results:
+    return Results.open(one_method)
+
+
+def check(view: View, results: Results, selection: Selection) -> list[Insight]:
+    figure = view.figure(results, selection)
+    assert isinstance(figure, go.Figure)
+    assert len(figure.to_json()) < 400_000, "summaries go to the browser, not tokens"
+    assert figure.layout.paper_bgcolor is None, "the shell chooses the theme"
+    insights = view.insights(results, selection)
+    assert insights
+    texts = [view.headline(results, selection), *(insight.text for insight in insights)]
+    assert not re.search(r"\b(nan|inf|n/a)\b", " ".join(texts))
+    assert insights == view.insights(results, selection), "the same input gives the same sentences"
+    return insights
+
+
+def test_eight_views_in_order() -> None:
+    assert [view.number for view in registry()] == list(range(1, 9))
+    assert len({view.id for view in registry()}) == 8
+
+
+@VIEWS
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_three_methods(view: View, three: Results, name: str) -> None:
+    assert view.absent(three) is None
+    check(view, three, SELECTIONS[name])
+
+
+@VIEWS
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_one_method(view: View, one: Results, name: str) -> None:
+    absent = view.absent(one)
+    assert (absent is not None) == (view.id in {"layers", "speed"})
+    if absent is not None:
+        assert "python -m evaluator run" in absent.command
+        assert str(one.folder) in absent.command
+        return
+    check(view, one, SELECTIONS[name])
+
+
+@VIEWS
+def test_empty_selection_cannot_be_told(view: View, three: Results) -> None:
+    assert [insight.kind for insight in view.insights(three, SELECTIONS["nothing"])] == ["unknown"]
+
+
+@VIEWS
+def test_without_token_frames(view: View, tmp_path: Path) -> None:
+    folder = make_results(tmp_path, methods=("main", "unsloth"), quants=("Q4_0", "Q6_K", "Q8_0"), windows=4)
+    for path in (folder / "tokens").iterdir():
+        path.unlink()
+    results = Results.open(folder)
+    absent = view.absent(results)
+    assert (absent is not None) == (view.id in {"confidence", "delta-logp"})
+    if absent is None:
+        check(view, results, Selection())
+
+
+@VIEWS
+def test_figures_carry_the_methods_colour(view: View, three: Results) -> None:
+    if view.id in {"layers", "confidence"}:
+        pytest.skip("coloured by value, not by method")
+    text = view.figure(three, Selection()).to_json()
+    for method in three.methods:
+        assert three.styles[method].color in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/summary", "/nowhere", "/../etc", *(f"/{view.id}" for view in registry())]
+)
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_every_address_renders(three: Results, one: Results, path: str, name: str) -> None:
+    for results in (three, one):
+        page = render(results, path, SELECTIONS[name])
+        assert page.title
+        assert (page.figure is None) != (page.body is None)
+
+
+def test_status_counts(three: Results) -> None:
+    assert status(three, Selection.of(methods=["main"]))[0] == "7 of 21 variants"
+    assert "1,536 tokens" in status(three, Selection())
+
+
+def test_one_method_is_not_compared_with_itself(one: Results) -> None:
+    insights = registry()[0].insights(one, Selection())
+    assert any("cannot be compared with itself" in insight.text for insight in insights)
+
+
+def test_layers_show_the_type_that_methods_share(three: Results) -> None:
+    titles = [a.text for a in registry()[2].figure(three, Selection()).layout.annotations]
+    assert len(titles) == 3
+    assert {title.split(" ")[1] for title in titles} == {"Q4_0"}
+
+
+def test_radar_shows_one_variant_per_method_when_crowded(three: Results) -> None:
+    figure = registry()[7].figure(three, Selection())
+    assert sorted(trace.name.split(" ")[0] for trace in figure.data) == ["bartowski", "main", "unsloth"]
+    assert len(figure.data[0].r) == 7

@@ -1,0 +1,40 @@
+"""Tiny models that several tests share."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_models import write_tiny_llama
+
+from evaluator.export.graph import load_graph
+from evaluator.sources.gguf_file import open_gguf
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keep graphs of a test run out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVALUATOR_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory):
+    return write_tiny_llama(tmp_path_factory.mktemp("tiny") / "Tiny-F32.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_path):
+    return open_gguf(tiny_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_graph(tiny):
+    """The tiny model's graph; exporting it takes some seconds, once."""
+    return load_graph(tiny)
+
+
+@pytest.fixture
+def text_path(tmp_path):
+    path = tmp_path / "prose.txt"
+    path.write_text("The other day the rain in the north ran over the garden wall. " * 8, encoding="utf-8")
+    return path

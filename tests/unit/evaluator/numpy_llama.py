@@ -1,0 +1,65 @@
+"""A Llama in plain float64 numpy, straight from the tensors as a GGUF file stores them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+EPSILON, ROPE_BASE = 1e-5, 10000.0
+
+
+def _norm(x, gain):
+    return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + EPSILON) * gain
+
+
+def _rotate(x):
+    """GGUF's rotary embedding: neighbouring rows (2i, 2i + 1) of a head turn together. x: [tokens, heads, d]."""
+    tokens, _, d = x.shape
+    angles = np.arange(tokens)[:, None] * ROPE_BASE ** (-np.arange(0, d, 2) / d)[None]
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    even, odd = x[..., 0::2], x[..., 1::2]
+    out = np.empty_like(x)
+    out[..., 0::2], out[..., 1::2] = even * cos - odd * sin, even * sin + odd * cos
+    return out
+
+
+def _attention(q, k, v, heads, kv_heads):
+    tokens = len(q)
+    d = q.shape[1] // heads
+    q, k = _rotate(q.reshape(tokens, heads, d)), _rotate(k.reshape(tokens, kv_heads, d))
+    v = v.reshape(tokens, kv_heads, d)
+    out = np.empty((tokens, heads, d))
+    for head in range(heads):
+        shared = head // (heads // kv_heads)
+        scores = q[:, head] @ k[:, shared].T / np.sqrt(d)
+        scores[np.triu_indices(tokens, 1)] = -np.inf
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        out[:, head] = weights / weights.sum(axis=1, keepdims=True) @ v[:, shared]
+    return out.reshape(tokens, -1)
+
+
+def final_hidden(tensor: Callable[[str], np.ndarray], ids, *, layers=2, heads=4, kv_heads=2) -> np.ndarray:
+    """Hidden states after the last norm, float64 [tokens, hidden]; `tensor` gives the values of a name."""
+
+    def get(name):
+        return np.asarray(tensor(name), np.float64)
+
+    x = get("token_embd.weight")[np.asarray(ids)]
+    for layer in range(layers):
+        block = f"blk.{layer}."
+        y = _norm(x, get(block + "attn_norm.weight"))
+        q, k, v = (y @ get(f"{block}attn_{letter}.weight").T for letter in "qkv")
+        x = x + _attention(q, k, v, heads, kv_heads) @ get(block + "attn_output.weight").T
+        y = _norm(x, get(block + "ffn_norm.weight"))
+        gate = y @ get(block + "ffn_gate.weight").T
+        y = gate / (1 + np.exp(-gate)) * (y @ get(block + "ffn_up.weight").T)
+        x = x + y @ get(block + "ffn_down.weight").T
+    return _norm(x, get("output_norm.weight"))
+
+
+def log_softmax(logits) -> np.ndarray:
+    """Natural log-probabilities along the last axis, float64."""
+    shifted = np.asarray(logits, np.float64)
+    shifted = shifted - shifted.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

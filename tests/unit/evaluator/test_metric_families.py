@@ -1,0 +1,106 @@
+"""Every metric family on three tokens, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evaluator import metrics
+from evaluator.frames import Variants
+from evaluator.metrics import TokenScores, measure
+
+P, BASELINE_P = (0.5, 0.25, 0.5), (0.5, 0.5, 0.25)
+LN2 = math.log(2)
+SCORES = TokenScores(
+    size_bytes=2_000_000,
+    windows=np.array([0, 0, 1]),
+    nll=-np.log(P),
+    top_prob=np.array([0.6, 0.7, 0.8]),
+    baseline_nll=-np.log(BASELINE_P),
+    kld=np.array([0.0, 0.3, 0.6]),
+    same_top=np.array([1.0, 1.0, 0.0]),
+)
+BASELINE = replace(SCORES, baseline_nll=None, kld=None, same_top=None)
+MEAN_NLL = 4 / 3 * LN2
+SE = 1 / math.sqrt(3)
+
+EXPECTED = {
+    "ppl": math.exp(MEAN_NLL),
+    "ppl_se": math.exp(MEAN_NLL) * statistics.stdev([LN2, 2 * LN2, LN2]) * SE,
+    "ln_ppl_ratio": 0.0,
+    "ln_ppl_ratio_se": statistics.stdev([0, LN2, -LN2]) * SE,
+    "cor_ln_ppl": -0.5,
+    "kld_mean": 0.3,
+    "kld_se": 0.3 * SE,
+    # deviations −0.3, 0, 0.3 in windows 0, 0, 1: cluster sums −0.3 and 0.3
+    "kld_se_clustered": math.sqrt(2 * (0.09 + 0.09)) / 3,
+    "kld_median": 0.3,
+    "kld_min": 0.0,
+    "kld_max": 0.6,
+    "kld_p900": 0.54,
+    "kld_p999": 0.5994,
+    "same_top": 2 / 3,
+    "same_top_se": math.sqrt(2 / 3 * 1 / 3 / 2),
+    "delta_p_mean": 0.0,
+    "delta_p_rms": math.sqrt((25**2 + 25**2) / 3),
+    "delta_p_p500": 0.0,
+    "delta_p_p100": -20.0,
+    "delta_logp_mean": 0.0,
+    "delta_logp_p250": -LN2 / 2,
+    "delta_logp_p750": LN2 / 2,
+    "top_prob_mean": 0.7,
+    "top_prob_se": 0.1 * SE,
+    "inv_ppl_per_mb": math.exp(-MEAN_NLL) / 2,
+}
+
+
+@pytest.mark.parametrize("column", EXPECTED)
+def test_column_is_the_hand_computed_number(column):
+    columns, warnings = measure(SCORES)
+    assert warnings == []
+    assert columns[column] == pytest.approx(EXPECTED[column], abs=1e-12)
+
+
+def test_baseline_has_no_comparison():
+    columns, warnings = measure(BASELINE)
+    assert warnings == []
+    assert columns["ppl"] == pytest.approx(EXPECTED["ppl"])
+    compared = ("kld", "same_top", "delta", "ln_ppl", "cor")
+    assert not [name for name, value in columns.items() if name.startswith(compared) and value is not None]
+
+
+def test_no_tokens_give_no_columns_and_no_warnings():
+    nothing = np.array([])
+    empty = TokenScores(1, nothing.astype(int), *[nothing] * 5)
+    columns, warnings = measure(empty)
+    assert warnings == []
+    assert all(value is None for value in columns.values())
+
+
+def test_single_token_has_no_errors_of_its_own():
+    one = TokenScores(1, *(getattr(SCORES, name)[:1] for name in list(SCORES.__dataclass_fields__)[1:]))
+    columns, warnings = measure(one)
+    assert warnings == []
+    assert [columns[name] for name in ("ppl_se", "kld_se", "kld_se_clustered", "same_top_se", "cor_ln_ppl")] == [None] * 5
+
+
+def test_family_that_raises_leaves_a_warning_and_the_others(monkeypatch):
+    entries = dict(metrics.METRIC_FAMILIES)
+
+    def broken(_):
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(metrics.METRIC_FAMILIES, "_entries", {"broken": broken} | entries)
+    columns, warnings = measure(SCORES)
+    assert warnings == ["metric family broken failed: ZeroDivisionError: by nothing"]
+    assert columns.keys() == {name for family in entries.values() for name in family(SCORES)}
+
+
+def test_percentile_columns_are_all_in_the_schema():
+    percentile = [name for name in measure(SCORES)[0] if "_p0" in name or "_p9" in name]
+    assert len(percentile) > 20
+    assert set(percentile) <= set(Variants.columns())

@@ -1,0 +1,76 @@
+"""The scoring graph in onnxruntime against float64 numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy_llama import log_softmax
+
+from evaluator.runtime import scoring
+from evaluator.runtime.device import choose_device
+from evaluator.runtime.scoring import Head
+
+VOCABULARY, HIDDEN, ROWS = 101, 16, 7
+CPU = choose_device("cpu", 1)
+
+
+@pytest.fixture(scope="module")
+def data():
+    generator = np.random.default_rng(3)
+
+    def random(*shape):
+        return generator.standard_normal(shape).astype(np.float32)
+
+    heads = random(VOCABULARY, HIDDEN), random(VOCABULARY, HIDDEN)
+    hidden = random(ROWS, HIDDEN)
+    return heads, (hidden, hidden + 0.1 * random(ROWS, HIDDEN)), generator.integers(0, VOCABULARY, ROWS, np.int32)
+
+
+def distributions(data):
+    heads, hidden, _ = data
+    return [log_softmax(h.astype(np.float64) @ w.astype(np.float64).T) for h, w in zip(hidden, heads, strict=True)]
+
+
+def test_likelihood_equals_float64(data):
+    heads, hidden, targets = data
+    found = Head(heads[0], None, CPU).score(hidden[0], targets, None)
+    logp = distributions(data)[0]
+    np.testing.assert_allclose(found.nll, -logp[np.arange(ROWS), targets], rtol=1e-5)
+    np.testing.assert_allclose(found.top_prob, np.exp(logp.max(axis=1)), rtol=1e-5)
+    assert found.kld is None
+    assert found.same_top is None
+
+
+def test_divergence_equals_float64(data):
+    heads, hidden, targets = data
+    found = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    variant, baseline = distributions(data)
+    np.testing.assert_allclose(found.kld, (np.exp(baseline) * (baseline - variant)).sum(axis=1), rtol=1e-4)
+    np.testing.assert_array_equal(found.same_top, variant.argmax(axis=1) == baseline.argmax(axis=1))
+    np.testing.assert_allclose(found.nll, -variant[np.arange(ROWS), targets], rtol=1e-5)
+
+
+def test_identical_models_diverge_by_exactly_nothing(data):
+    heads, hidden, targets = data
+    found = Head(heads[0], heads[0].copy(), CPU).score(hidden[0], targets, hidden[0].copy())
+    assert found.kld.tolist() == [0.0] * ROWS
+    assert found.same_top.all()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 6])
+def test_blocks_give_the_same_as_one_pass(data, monkeypatch, rows):
+    heads, hidden, targets = data
+    whole = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    monkeypatch.setattr(scoring, "_BLOCK_ELEMENTS", rows * VOCABULARY)
+    parts = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    for name in ("nll", "top_prob", "kld"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
+        assert getattr(parts, name).shape == (ROWS,)
+    np.testing.assert_array_equal(parts.same_top, whole.same_top)
+
+
+def test_huge_logits_stay_finite(data):
+    heads, hidden, targets = data
+    found = Head(heads[0], heads[1], CPU).score(1000 * hidden[0], targets, 1000 * hidden[1])
+    assert np.isfinite(found.nll).all()
+    assert np.isfinite(found.kld).all()

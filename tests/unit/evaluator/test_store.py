@@ -1,0 +1,152 @@
+"""The results folder: whole files, one comparison, nothing foreign touched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evaluator.errors import RequestError
+from evaluator.manifest import Machine, Manifest, Protocol, TextRecord, read_manifest
+from evaluator.store import HiddenStates, ResultsStore
+
+TEXT = TextRecord(domain="d", name="t.txt", sha256="t", n_bytes=9, n_tokens=9, windows=1)
+
+
+def manifest(**changes):
+    settings = {
+        "model": "M", "baseline_id": "m-base", "baseline_sha256": "b", "device": "cpu", "provider": "CPU",
+        "threads": 1, "protocol": Protocol(), "texts": [TEXT], "packages": {},
+        "machine": Machine(platform="p", cpu="c", logical_cores=1, memory_bytes=1),
+        "started": datetime(2025, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    return Manifest(**settings | changes)
+
+
+def row(variant_id="v", sha256="s", ppl=9.0):
+    text = dict.fromkeys(("model", "method", "quant", "source", "device", "provider"), "x")
+    numbers = {"n_params": 1, "size_bytes": 1, "bits_per_weight": 4.5, "n_tokens": 1, "n_nonfinite": 0, "ppl": ppl}
+    return pl.DataFrame([{"variant_id": variant_id, "sha256": sha256, "is_baseline": False} | text | numbers])
+
+
+def tokens(nll=1.0):
+    return pl.DataFrame({"window": [0], "position": [5], "token": [7], "domain": ["d"], "nll": [nll]})
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = ResultsStore(tmp_path / "out")
+    store.prepare(manifest(), force=False)
+    return store
+
+
+def test_added_variant_is_read_back_and_replaced_by_its_successor(store):
+    store.add(row("a"), tokens(), None)
+    store.add(row("b"), tokens(), None)
+    store.add(row("a", ppl=5.0), tokens(2.0), None)
+    assert dict(store.variants().select("variant_id", "ppl").iter_rows()) == {"a": 5.0, "b": 9.0}
+    assert store.tokens("a")["nll"].to_list() == [2.0]
+
+
+def test_columns_of_a_family_added_later_are_kept(store):
+    store.add(row("a"), tokens(), None)
+    store.add(row("b").with_columns(new_metric=pl.lit(0.5)), tokens(), None)
+    assert dict(store.variants().select("variant_id", "new_metric").iter_rows()) == {"a": None, "b": 0.5}
+
+
+def test_finished_means_same_bytes_and_tokens_present(store):
+    assert not store.finished("v", "s")
+    store.add(row(), tokens(), None)
+    assert store.finished("v", "s")
+    assert not store.finished("v", "other bytes")
+    assert not store.finished("w", "s")
+    store.tokens_path("v").unlink()
+    assert not store.finished("v", "s")
+
+
+def test_failing_write_leaves_the_old_file_and_no_partial(store, monkeypatch):
+    store.add(row(), tokens(), None)
+    before = sorted(path for path in store.folder.rglob("*"))
+
+    def half(self, path, **_):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", half)
+    with pytest.raises(OSError, match="No space"):
+        store.add(row(ppl=1.0), tokens(3.0), None)
+    assert sorted(store.folder.rglob("*")) == before
+    assert store.tokens("v")["nll"].to_list() == [1.0]
+    assert store.variants()["ppl"].to_list() == [9.0]
+
+
+def test_same_comparison_goes_on_with_what_is_there(store):
+    store.add(row(), tokens(), None)
+    store.prepare(manifest(threads=64), force=False)
+    assert store.finished("v", "s")
+    assert read_manifest(store.folder).threads == 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"baseline_sha256": "other"}, "baseline"),
+        ({"protocol": Protocol(context=1024, first_scored=512)}, "protocol"),
+        ({"texts": [TEXT.model_copy(update={"sha256": "u"})]}, "set of texts"),
+        ({"schema_version": 99}, None),
+    ],
+)
+def test_other_comparison_is_refused_and_nothing_is_touched(store, changes, what):
+    store.add(row(), tokens(), None)
+    if what is None:
+        store.write_manifest(manifest(**changes))
+        changes, what = {}, "another version"
+    with pytest.raises(RequestError, match=what):
+        store.prepare(manifest(**changes), force=False)
+    assert store.finished("v", "s")
+
+
+def test_force_replaces_results_but_keeps_other_files(store):
+    store.add(row(), tokens(), None)
+    (store.folder / "notes.md").write_text("mine")
+    store.prepare(manifest(baseline_sha256="other"), force=True)
+    assert store.variants().height == 0
+    assert not store.tokens_path("v").exists()
+    assert (store.folder / "notes.md").read_text() == "mine"
+
+
+def test_damaged_manifest_asks_for_force(store):
+    (store.folder / "manifest.json").write_text("{")
+    with pytest.raises(RequestError, match="use --force"):
+        store.prepare(manifest(), force=False)
+    store.prepare(manifest(), force=True)
+    assert read_manifest(store.folder).model == "M"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_foreign_folder_is_refused_even_with_force(tmp_path, force):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RequestError, match="holds no results"):
+        ResultsStore(tmp_path).prepare(manifest(), force=force)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("inner", ["", "below"])
+def test_file_in_place_of_the_folder_is_refused(tmp_path, inner):
+    (tmp_path / "out").write_text("file")
+    with pytest.raises(RequestError):
+        ResultsStore(tmp_path / "out" / inner).prepare(manifest(), force=False)
+
+
+def test_hidden_states_are_trusted_only_when_sealed(tmp_path):
+    path, values = tmp_path / "work" / "b.hidden.npy", np.arange(6, dtype=np.float32).reshape(3, 2)
+    writing = HiddenStates(path)
+    writing.put(0, 2, values)
+    assert not HiddenStates(path).complete((2, 3))
+    writing.put(1, 2, values + 10)
+    writing.seal()
+    assert HiddenStates(path).complete((2, 3))
+    assert not HiddenStates(path).complete((3, 3))
+    np.testing.assert_array_equal(np.stack(list(HiddenStates(path))), [values, values + 10])

@@ -1,0 +1,118 @@
+"""Tokenizers from tiny vocabularies whose ids can be written down by hand."""
+
+from __future__ import annotations
+
+import gguf
+import pytest
+from tiny_models import CONTROL, END_OF_TEXT, MERGES, USER_DEFINED, write_tiny_llama
+
+from evaluator.errors import SourceError
+from evaluator.sources.gguf_file import open_gguf
+from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
+
+TH, THE, SPACE_THE, IN, SPACE_A, ER = range(256, 256 + len(MERGES))
+U32, BOOL = gguf.GGUFValueType.UINT32, gguf.GGUFValueType.BOOL
+
+
+@pytest.fixture
+def tokenizer_of(tmp_path):
+    def build(**options):
+        path = write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32, **options)
+        return tokenizer_from_gguf(open_gguf(path))
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("the", [THE]),
+        ("the the", [THE, SPACE_THE]),
+        ("in a", [IN, SPACE_A]),
+        ("xyz", list(b"xyz")),
+        ("a\r\nb\n", list(b"a\r\nb\n")),
+        ("é", list("é".encode())),
+        (END_OF_TEXT, list(END_OF_TEXT.encode())),
+        ("", []),
+    ],
+)
+def test_ids_are_those_written_by_hand(tokenizer_of, text, ids):
+    assert tokenizer_of().encode(text).tolist() == ids
+
+
+def test_user_defined_token_is_cut_out_and_control_token_is_not(tokenizer_of):
+    tokenizer = tokenizer_of(tokens=[("<th>", USER_DEFINED), ("<in>", CONTROL)])
+    user_defined = 256 + len(MERGES) + 1
+    assert tokenizer.encode("a<th>b").tolist() == [ord("a"), user_defined, ord("b")]
+    assert tokenizer.encode("<in>").tolist() == [ord("<"), IN, ord(">")]
+
+
+def test_smollm_splits_digits_and_gpt2_does_not(tokenizer_of):
+    merges = (*MERGES, "1 2")
+    joined = 256 + len(MERGES)
+    assert tokenizer_of(merges=merges, pre="gpt-2").encode("12").tolist() == [joined]
+    assert tokenizer_of(merges=merges, pre="smollm").encode("12").tolist() == list(b"12")
+
+
+def test_unknown_pre_tokenizer_names_the_known_ones(tokenizer_of):
+    with pytest.raises(SourceError, match=r"'martian'.*known: .*gpt-2.*smollm"):
+        tokenizer_of(pre="martian")
+
+
+@pytest.mark.parametrize("merge", ["t", "", "q☃ z", "x yz"])
+def test_damaged_merges_are_a_source_error(tmp_path, merge):
+    path = write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32)
+    file = open_gguf(path)
+    file.metadata["tokenizer.ggml.merges"].append(merge)
+    with pytest.raises(SourceError, match="damaged tokenizer tables"):
+        tokenizer_from_gguf(file)
+
+
+@pytest.mark.parametrize("table", ["tokenizer.ggml.tokens", "tokenizer.ggml.merges"])
+def test_table_that_is_a_number_is_a_source_error(tmp_path, table):
+    file = open_gguf(write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32))
+    file.metadata[table] = 7
+    with pytest.raises(SourceError):
+        tokenizer_from_gguf(file)
+
+
+def test_other_tokenizer_kind_is_refused(tmp_path):
+    file = open_gguf(write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32))
+    file.metadata["tokenizer.ggml.model"] = "llama"
+    with pytest.raises(SourceError, match="'llama' is not supported"):
+        tokenizer_from_gguf(file)
+
+
+@pytest.mark.parametrize(
+    ("pre", "adds", "bos", "expected"),
+    [
+        ("gpt-2", None, 5, None),
+        ("gpt-2", True, 5, 5),
+        ("gpt-2", True, None, None),
+        ("llama-bpe", None, 5, 5),
+        ("llama-bpe", False, 5, None),
+        ("smollm", True, 0, 0),
+    ],
+)
+def test_bos_follows_the_flag_then_the_family(tokenizer_of, pre, adds, bos, expected):
+    metadata = {}
+    if adds is not None:
+        metadata["tokenizer.ggml.add_bos_token"] = (adds, BOOL)
+    if bos is not None:
+        metadata["tokenizer.ggml.bos_token_id"] = (bos, U32)
+    assert tokenizer_of(pre=pre, metadata=metadata).bos_id == expected
+
+
+def test_bos_outside_the_vocabulary_is_refused(tokenizer_of):
+    metadata = {"tokenizer.ggml.add_bos_token": (True, BOOL), "tokenizer.ggml.bos_token_id": (99999, U32)}
+    with pytest.raises(SourceError):
+        tokenizer_of(metadata=metadata)
+
+
+@pytest.mark.parametrize("change", [{"merges": MERGES[:-1]}, {"pre": "smollm"}, {"tokens": [("new", 1)]}])
+def test_digest_changes_with_whatever_changes_ids(tmp_path, change):
+    small = {"hidden": 32, "layers": 1, "ffn": 32}
+    one = open_gguf(write_tiny_llama(tmp_path / "1.gguf", **small))
+    same = open_gguf(write_tiny_llama(tmp_path / "2.gguf", **small, seed=9))
+    other = open_gguf(write_tiny_llama(tmp_path / "3.gguf", **small, **change))
+    assert vocabulary_digest(one) == vocabulary_digest(same) != vocabulary_digest(other)

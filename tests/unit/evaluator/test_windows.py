@@ -1,0 +1,93 @@
+"""From texts to windows; a stub tokenizer makes every id predictable."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from evaluator.errors import RequestError
+from evaluator.manifest import Protocol
+from evaluator.windows import Text, cut_windows, read_text
+
+
+class Bytes:
+    """One token per byte."""
+
+    def __init__(self, bos_id=None):
+        self.bos_id = bos_id
+
+    def encode(self, text):
+        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+
+
+TEN = Protocol(context=10, first_scored=5)
+
+
+def cut(*contents, bos_id=None, protocol=TEN):
+    texts = [Text(f"d{i}", f"{i}.txt", content) for i, content in enumerate(contents)]
+    return cut_windows(texts, Bytes(bos_id), protocol)
+
+
+@pytest.mark.parametrize(("length", "chunks", "count"), [(10, None, 1), (19, None, 1), (20, None, 2), (35, 2, 2), (35, 9, 3)])
+def test_full_windows_are_cut_and_the_rest_dropped(length, chunks, count):
+    windows, records = cut("x" * length, protocol=Protocol(context=10, first_scored=5, chunks=chunks))
+    assert (len(windows), records[0].windows, records[0].n_tokens) == (count, count, length)
+
+
+def test_windows_follow_each_other_without_overlap():
+    windows, _ = cut("abcdefghijKLMNOPQRST!", "0123456789")
+    assert [bytes(window.ids.tolist()) for window in windows] == [b"abcdefghij", b"KLMNOPQRST", b"0123456789"]
+    assert [(window.index, window.domain) for window in windows] == [(0, "d0"), (1, "d0"), (2, "d1")]
+
+
+def test_bos_replaces_the_first_token_of_each_window_only():
+    windows, _ = cut("abcdefghijKLMNOPQRST", bos_id=1)
+    assert [window.ids[0] for window in windows] == [1, 1]
+    assert bytes(windows[1].ids[1:].tolist()) == b"LMNOPQRST"
+
+
+def test_targets_are_the_tokens_after_the_first_scored_position():
+    (window,), _ = cut("abcdefghij")
+    assert bytes(window.targets.tolist()) == b"ghij"
+    assert window.positions.tolist() == [6, 7, 8, 9]
+    assert [window.ids[p] for p in window.positions] == window.targets.tolist()
+
+
+def test_record_describes_the_bytes():
+    _, (record,) = cut("é\r\n" * 5)
+    content = "é\r\n".encode() * 5
+    assert (record.sha256, record.n_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+def test_short_text_says_how_much_is_needed():
+    with pytest.raises(RequestError, match=r"1\.txt: 9 tokens, one window needs 10"):
+        cut("x" * 10, "y" * 9)
+
+
+@pytest.mark.parametrize(
+    ("file", "argument", "domain"),
+    [("a.txt", "{}", "a"), ("a.txt", "prose={}", "prose"), ("a=b.txt", "{}", "a=b"), ("a=b.txt", "dom={}", "dom")],
+)
+def test_domain_is_what_stands_before_the_file(tmp_path, monkeypatch, file, argument, domain):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).write_bytes(b"one\r\ntwo")
+    text = read_text(argument.format(file))
+    assert (text.domain, text.name, text.content) == (domain, file, "one\r\ntwo")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"ab\xff", r"not UTF-8 text \(byte 2\)"), (b" \n", "empty"), (None, "cannot be read")]
+)
+def test_unusable_text_says_why(tmp_path, content, message):
+    path = tmp_path / "t.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RequestError, match=message):
+        read_text(f"d={path}")
+
+
+def test_folder_is_not_a_text(tmp_path):
+    with pytest.raises(RequestError, match="cannot be read"):
+        read_text(str(tmp_path))
