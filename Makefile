@@ -40,7 +40,7 @@ demo: $(VENV)/.evaluator ## Measure a real small model end to end, then open the
 	$(BIN)/python -m dashboard $(DEMO_OUT) $(ARGS)
 
 sample: $(VENV)/.evaluator ## Measure sample_results/ anew.
-	$(BIN)/python -m evaluator demo --out sample_results
+	$(BIN)/python -m evaluator demo --out sample_results --force
 
 test: $(VENV)/.dev ## All tests but the slow sweeps.
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)

@@ -86,11 +86,12 @@ def export(
 def demo(
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("demo_results"),
     threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
 ) -> None:
     """Evaluate a real small model end to end, then say how to open the result."""
     from evaluator.demo import run_demo
 
-    summary = run_demo(out, threads, _console)
+    summary = run_demo(out, threads, _console, force=force)
     typer.echo(f"Measured. Open it with: python -m dashboard {out}")
     if summary["failures"]:
         raise typer.Exit(_SOME_FAILED)

@@ -65,7 +65,7 @@ def _make(path: Path, console: Console, write: Callable[[], None]) -> None:
         write()
 
 
-def run_demo(out: Path, threads: int | None, console: Console) -> dict[str, Any]:
+def run_demo(out: Path, threads: int | None, console: Console, *, force: bool = False) -> dict[str, Any]:
     """Measure the demo's variants into `out`; returns the summary of the run.
 
     Raises:
@@ -81,4 +81,4 @@ def run_demo(out: Path, threads: int | None, console: Console) -> dict[str, Any]
         threads=threads,
         baseline_note=_NOTE,
     )
-    return run_comparison(comparison, console, built_in=built_in_texts())
+    return run_comparison(comparison, console, force=force, built_in=built_in_texts())

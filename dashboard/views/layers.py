@@ -57,9 +57,8 @@ def panels(rows: Sequence[Row]) -> list[Row]:
         most = max(len(found) for found in methods.values())
         if most > 1:
             bits = {row["quant"]: row["bits_per_weight"] for row in rows}
-            shown = min(
-                (quant for quant in methods if len(methods[quant]) == most), key=lambda q: (bits[q], q)
-            )
+            common = [quant for quant in methods if len(methods[quant]) == most]
+            shown = min(common, key=lambda quant: (abs(bits[quant] - _TYPICAL_BITS), quant))
             return [row for row in sorted(rows, key=lambda r: r["method"]) if row["quant"] == shown][
                 :_MOST_PANELS
             ]
