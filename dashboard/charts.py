@@ -123,7 +123,7 @@ def decades(low: float, high: float) -> list[float]:
 
 def log_axis(values: Sequence[float], margin: float = 0.08) -> dict[str, Any]:
     """Range and readable ticks of a log axis around positive values."""
-    logs = [math.log10(value) for value in values]
+    logs = [math.log10(value) for value in values if value > 0] or [0.0]
     pad = max(0.03, margin * (max(logs) - min(logs)))
     low, high = min(logs) - pad, max(logs) + pad
     axis: dict[str, Any] = {"type": "log", "range": [low, high]}

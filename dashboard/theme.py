@@ -83,19 +83,6 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
     return styles
 
 
-def luminance(color: str) -> float:
-    """Relative luminance of `#rrggbb`, 0–1 (WCAG 2)."""
-    channels = [int(color[index : index + 2], 16) / 255 for index in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(first: str, second: str) -> float:
-    """Contrast ratio of two `#rrggbb` colours, 1–21 (WCAG 2)."""
-    brighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
-    return (brighter + 0.05) / (darker + 0.05)
-
-
 def translucent(color: str, alpha: float) -> str:
     """`#rrggbb` with an opacity."""
     red, green, blue = (int(color[index : index + 2], 16) for index in (1, 3, 5))

@@ -12,6 +12,8 @@ from evaluator.errors import RequestError
 from evaluator.manifest import Protocol
 
 BASELINE_METHOD = "baseline"
+#: Positions in a window are stored in 16 bits.
+MAX_CONTEXT = 1 << 16
 
 
 class VariantSource(BaseModel):
@@ -46,7 +48,7 @@ class Comparison(BaseModel):
     variants: tuple[VariantSource, ...] = Field(min_length=1)
     texts: tuple[str, ...] = Field(min_length=1, description="[DOMAIN=]FILE each")
     out: Path
-    context: int = Field(default=512, ge=8)
+    context: int = Field(default=512, ge=8, le=MAX_CONTEXT)
     chunks: int | None = Field(default=None, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import polars as pl
 
 from evaluator.config import Comparison
-from evaluator.errors import EvaluatorError
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import Graph, is_cached, load_graph
 from evaluator.layer_errors import weight_errors
@@ -85,8 +84,10 @@ class ComparisonRun:
         for item in pending:
             try:
                 self._measure(item, graph)
-            except (EvaluatorError, MemoryError) as error:
-                reason = getattr(error, "reason", None) or str(error) or "out of memory"
+            except OSError:  # a full disk would fail every other variant too
+                raise
+            except Exception as error:  # whatever is wrong with one file, the others go on
+                reason = getattr(error, "reason", None) or f"{type(error).__name__} {error}".strip()
                 self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
                 self.progress.say(f"failed {item.file.path}: {reason}", "red")
 

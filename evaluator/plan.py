@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluator.architectures import head_tensor
 from evaluator.config import BASELINE_METHOD, Comparison
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import graph_request
@@ -73,9 +74,9 @@ def make_plan(comparison: Comparison, built_in: Sequence[Text] = ()) -> Plan:
 
 
 def _candidate(file: GGUFFile, model: str, method: str, device: Device, taken: set[str]) -> Candidate:
-    quant = quant_label(file)
+    quant, digest = quant_label(file), sha256_of(file.path)
     name = sibling_identifier(identifier(model, method, quant, device.name), taken, file.path)
-    return Candidate(name, method, quant, sha256_of(file.path), file, method == BASELINE_METHOD)
+    return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD)
 
 
 def _open_variants(
@@ -112,6 +113,10 @@ def check_comparable(variant: GGUFFile, baseline: GGUFFile) -> None:
     for key, value in theirs.items():
         if mine[key] != value:
             raise SourceError(variant.path, f"{key} is {mine[key]}, the baseline's is {value}")
+    name = head_tensor(variant)
+    head, reference = variant.tensors[name].shape, baseline.tensors[head_tensor(baseline)].shape
+    if head != reference:
+        raise SourceError(variant.path, f"{name} is {head}, the baseline's is {reference}")
     if vocabulary_digest(variant) != vocabulary_digest(baseline):
         raise SourceError(
             variant.path, "its vocabulary is not the baseline's, so token ids mean other things"

@@ -48,7 +48,10 @@ def tiny_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Tensor name → shape in numpy order, the head left out."""
     width = hidden // heads * kv_heads
-    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (vocabulary, hidden), "output_norm.weight": (hidden,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (vocabulary, hidden),
+        "output_norm.weight": (hidden,),
+    }
     for layer in range(layers):
         block: dict[str, tuple[int, ...]] = {
             "attn_norm.weight": (hidden,),

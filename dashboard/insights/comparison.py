@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 
 from dashboard import formats
@@ -157,18 +157,8 @@ def within_noise(rows: Sequence[Row]) -> Insight:
     same = [row["label"] for row in usable if not log_ratio(row).differs_from_zero]
     if not same:
         text = "Every selected variant differs from the baseline's perplexity by more than its error."
-        return Insight(text, "finding", f"{len(usable)} variants, paired, 95 %")
+        return Insight(text, "finding", f"variants: {len(usable)}; paired, 95 %")
     text = f"Perplexity cannot tell {formats.listing(same)} from the baseline."
     return Insight(
         text, "tie", "paired ln PPL ratio within ±1.96 standard errors of 0; KLD may still see a change"
     )
-
-
-def beaten(rows: Sequence[Row], cost: str) -> list[tuple[Row, Row]]:
-    """Pairs (worse, better): the better costs no more and its divergence is lower outside the errors."""
-    pairs = []
-    for a, b in combinations(complete(rows, cost, "kld_mean"), 2):
-        for worse, better in ((a, b), (b, a)):
-            if better[cost] <= worse[cost] and divergence(worse).minus(divergence(better)).low > 0:
-                pairs.append((worse, better))
-    return pairs

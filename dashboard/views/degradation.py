@@ -86,7 +86,7 @@ def headline(results: Results, selection: Selection) -> str:
     if len(factors) == 1:
         (method, factor), *_ = factors.items()
         times = formats.number(math.exp(-factor.value), 2)
-        return f"Every bit saved multiplies the divergence by {times} ({method})"
+        return f"Every bit saved multiplies the divergence by about {times} ({method})"
     if factors:
         values = sorted(math.exp(-factor.value) for factor in factors.values())
         span = f"{formats.number(values[0], 2)} to {formats.number(values[-1], 2)}"
@@ -123,7 +123,7 @@ def _at_eight(rows: Sequence[Row]) -> Insight:
     kld = max(row["kld_mean"] for row in high)
     bound = formats.percent_change(log_ratio(worst).high)
     text = f"At 7.5 bits and up perplexity rises by at most {bound} (95 % bound, {worst['label']})."
-    return Insight(text, "finding", f"{len(high)} variants; largest mean KLD {formats.number(kld)} nats")
+    return Insight(text, "finding", f"variants: {len(high)}; largest mean KLD {formats.number(kld)} nats")
 
 
 def _at_four(rows: Sequence[Row]) -> Insight:
@@ -138,7 +138,7 @@ def _at_four(rows: Sequence[Row]) -> Insight:
         else ""
     )
     text = f"Between 4 and 5 bits the best, {best['label']}, keeps {kept} relative accuracy{same}."
-    return Insight(text, "finding", f"relative accuracy = PPL of the baseline / PPL; {len(four)} variants")
+    return Insight(text, "finding", f"relative accuracy = PPL of the baseline / PPL; variants: {len(four)}")
 
 
 def _steepness(rows: Sequence[Row]) -> list[Insight]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import plotly.graph_objects as go
 import polars as pl
@@ -21,6 +22,7 @@ from evaluator.frames import ROLES
 
 _MOST_PANELS = 6
 _TYPICAL_BITS = 4.5
+_NOTABLE = 1.05
 _ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
 _FEED_FORWARD = ("ffn_gate", "ffn_up", "ffn_down")
 
@@ -59,9 +61,8 @@ def panels(rows: Sequence[Row]) -> list[Row]:
             bits = {row["quant"]: row["bits_per_weight"] for row in rows}
             common = [quant for quant in methods if len(methods[quant]) == most]
             shown = min(common, key=lambda quant: (abs(bits[quant] - _TYPICAL_BITS), quant))
-            return [row for row in sorted(rows, key=lambda r: r["method"]) if row["quant"] == shown][
-                :_MOST_PANELS
-            ]
+            same = [row for row in rows if row["quant"] == shown]
+            return sorted(same, key=lambda row: (row["method"], row["variant_id"]))[:_MOST_PANELS]
         return [
             min(group, key=lambda r: abs(r["bits_per_weight"] - _TYPICAL_BITS)) for group in groups.values()
         ][:_MOST_PANELS]
@@ -111,8 +112,9 @@ def figure(results: Results, selection: Selection) -> go.Figure:
         plot_bgcolor="rgba(128,136,150,0.16)",
         margin={"t": 30},
     )
-    ticks = list(range(0, depth + 1, max(1, (depth + 1) // 8)))
-    drawn.update_xaxes(tickvals=[-1, *ticks], ticktext=["emb·head", *map(str, ticks)], showgrid=False)
+    step = max(1, (depth + 1) // (8 if columns == 1 else 5))
+    ticks = list(range(0 if step < 3 else step, depth + 1, step))
+    drawn.update_xaxes(tickvals=[-1, *ticks], ticktext=["emb", *map(str, ticks)], showgrid=False, tickangle=0)
     drawn.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 9}, dtick=1, ticks="")
     drawn.update_annotations(font={"size": 12})
     for column in range(1, columns + 1):
@@ -156,10 +158,13 @@ def headline(results: Results, selection: Selection) -> str:
     means = _role_means(valued, [row["variant_id"] for row in panels(rows)])
     if not means:
         return "Only whole layers were measured, no single roles"
-    worst, best = max(means, key=lambda role: means[role]), min(means, key=lambda role: means[role])
-    factor = means[worst] / means[best] if means[best] > 0 else 0.0
+    worst = max(means, key=lambda role: means[role])
+    typical = median(means.values())
+    factor = means[worst] / typical if typical > 0 else 0.0
     what = measure(valued).short
-    times = f", {formats.number(factor, 2)} × {best}" if factor > 1 else ""
+    if factor < _NOTABLE:
+        return f"No role's mean {what} is more than 5 % above the median role's"
+    times = f", {formats.number(factor, 3)} × the median role's"
     return f"{worst} has the largest mean {what} of the shown variants{times}"
 
 
@@ -256,7 +261,7 @@ VIEW = View(
     tab="Layers",
     title="Impact per layer and role",
     caption=f"{_ATTRIBUTION.name} where attribution was run, else {_ERROR.name}. "
-    "One colour scale for all panels; grey cells were not measured or do not exist.",
+    "One colour scale for all panels; “emb” holds embedding and head; grey was not measured.",
     headline=headline,
     figure=figure,
     insights=insights,

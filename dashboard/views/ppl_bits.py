@@ -30,7 +30,7 @@ _LOW_BITS = 3.0
 
 def figure(results: Results, selection: Selection) -> go.Figure:
     """PPL on a log axis with ±1.96 standard errors, a line per method, the baseline with its band."""
-    rows = charts.complete(results.select(selection).to_dicts(), "ppl")
+    rows = [r for r in charts.complete(results.select(selection).to_dicts(), "ppl") if r["ppl"] > 0]
     base = results.baseline["ppl"]
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")

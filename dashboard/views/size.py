@@ -26,7 +26,7 @@ def _rows(results: Results, selection: Selection) -> list[Row]:
     return [
         r
         for r in charts.complete(results.select(selection).to_dicts(), "ppl", "inv_ppl_per_mb")
-        if r["ppl"] > 0
+        if r["ppl"] > 0 and r["inv_ppl_per_mb"] > 0
     ]
 
 
@@ -42,9 +42,10 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     base = results.baseline["ppl"]
     upper = [1 / row["ppl"] + Z95 * (row["ppl_se"] or 0.0) / row["ppl"] ** 2 for row in rows]
     top = max([*upper, 1 / base]) if isinstance(base, float) and base > 0 else max(upper)
-    pad = max(0.08 * (top - min(y)), 0.01 * top)
+    bottom = min(max(0.5 * b, 2 * b - a) for a, b in zip(upper, y, strict=True))
+    pad = max(0.06 * (top - bottom), 0.01 * top)
     x_pad = max(0.08 * (max(x) - min(x)), 0.05 * max(x))
-    x_range, y_range = [min(x) - x_pad, max(x) + x_pad], [min(y) - pad, top + pad]
+    x_range, y_range = [min(x) - x_pad, max(x) + x_pad], [bottom - pad, top + pad]
     labels = charts.labels_by_row(rows, x, y, x_range, y_range)
     _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
     if isinstance(base, float) and base > 0:

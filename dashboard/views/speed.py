@@ -33,7 +33,7 @@ def figure(results: Results, selection: Selection) -> go.Figure:
         return charts.message_figure("No selected variant was timed")
     drawn = go.Figure()
     x = [row["decode_ms_p50"] for row in rows]
-    margin = max(0.06 * (max(x) - min(x)), 0.02 * max(x))
+    margin = max(0.06 * (max(x) - min(x)), 0.02 * max(x), 0.01)
     x_range = [min(x) - 2 * margin, max(x) + 2 * margin]
     y_axis = charts.log_axis([row["kld_mean"] for row in rows], margin=0.1)
     labels = charts.labels_by_row(

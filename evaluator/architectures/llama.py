@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,19 +36,45 @@ def decoder_config(file: GGUFFile) -> dict[str, Any]:
     scaling = file.metadata.get(f"{prefix}.rope.scaling.type", "none")
     if scaling != "none" or "rope_freqs.weight" in file.tensors:
         raise SourceError(file.path, "rotary embeddings with scaled frequencies are not supported")
-    heads = int(file.require(f"{prefix}.attention.head_count"))
-    hidden = int(file.require(f"{prefix}.embedding_length"))
+    heads = _count(file, f"{prefix}.attention.head_count")
+    kv_heads = _count(file, f"{prefix}.attention.head_count_kv", heads)
+    hidden = _count(file, f"{prefix}.embedding_length")
+    if hidden % heads or heads % kv_heads:
+        raise SourceError(file.path, f"{heads} heads in {kv_heads} groups do not divide a width of {hidden}")
     return {
         "hidden_size": hidden,
-        "intermediate_size": int(file.require(f"{prefix}.feed_forward_length")),
-        "num_hidden_layers": int(file.require(f"{prefix}.block_count")),
+        "intermediate_size": _count(file, f"{prefix}.feed_forward_length"),
+        "num_hidden_layers": _count(file, f"{prefix}.block_count"),
         "num_attention_heads": heads,
-        "num_key_value_heads": int(file.metadata.get(f"{prefix}.attention.head_count_kv", heads)),
-        "head_dim": int(file.metadata.get(f"{prefix}.attention.key_length", hidden // heads)),
-        "max_position_embeddings": int(file.require(f"{prefix}.context_length")),
-        "rms_norm_eps": float(file.require(f"{prefix}.attention.layer_norm_rms_epsilon")),
-        "rope_theta": float(file.metadata.get(f"{prefix}.rope.freq_base", 10000.0)),
+        "num_key_value_heads": kv_heads,
+        "head_dim": _count(file, f"{prefix}.attention.key_length", hidden // heads),
+        "rms_norm_eps": _number(file, f"{prefix}.attention.layer_norm_rms_epsilon"),
+        "rope_theta": _number(file, f"{prefix}.rope.freq_base", 10000.0),
     }
+
+
+def _count(file: GGUFFile, key: str, default: int | None = None) -> int:
+    """A metadata value that has to be a positive whole number.
+
+    Raises:
+        SourceError: it is absent without a default, or something else.
+    """
+    value = file.require(key) if default is None else file.metadata.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SourceError(file.path, f"metadata key {key} is {value!r}, not a positive whole number")
+    return value
+
+
+def _number(file: GGUFFile, key: str, default: float | None = None) -> float:
+    """A metadata value that has to be a positive finite number.
+
+    Raises:
+        SourceError: it is absent without a default, or something else.
+    """
+    value = file.require(key) if default is None else file.metadata.get(key, default)
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise SourceError(file.path, f"metadata key {key} is {value!r}, not a positive number")
+    return float(value)
 
 
 def _unpermute(values: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:

@@ -65,6 +65,7 @@ def write_gguf(
         writer.close()
         partial.replace(target)
     finally:
+        writer.close()
         partial.unlink(missing_ok=True)
 
 

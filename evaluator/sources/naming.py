@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -16,6 +17,8 @@ _QUANT_PATTERN = re.compile(
     r"|TQ[12]_0|MXFP4(?:_MOE)?|BF16|F16|FP16|F32|FP32)(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
+
+_SPLIT_MARKER = re.compile(r"-\d{5}-of-\d{5}$")
 
 
 def quant_label(file: GGUFFile) -> str:
@@ -41,7 +44,8 @@ def _dominant_type(file: GGUFFile) -> str:
 
 def model_name(file: GGUFFile) -> str:
     """Display name of a model: its file name without the quant label, which publishers agree on."""
-    stem = file.path.name.removesuffix(".gguf")
+    name = file.path.stem if file.path.suffix.lower() == ".gguf" else file.path.name
+    stem = _SPLIT_MARKER.sub("", name)
     bare = _QUANT_PATTERN.sub("", stem)
     return re.sub(r"[-_.]{2,}", "-", bare).strip("-_. ") or stem
 
@@ -53,5 +57,9 @@ def identifier(*parts: str) -> str:
 
 
 def sibling_identifier(base: str, taken: set[str], path: Path) -> str:
-    """`base`, or `base` with the file's stem when two files of a comparison would share it."""
-    return base if base not in taken else identifier(base, path.stem)
+    """`base`; with the file's stem, then with a number, when files of a comparison would share it."""
+    if base not in taken:
+        return base
+    with_stem = identifier(base, path.stem)
+    numbered = (f"{with_stem}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([with_stem], numbered) if name not in taken)

@@ -41,8 +41,8 @@ def vocabulary_digest(file: GGUFFile) -> str:
     for key in ("tokenizer.ggml.model", "tokenizer.ggml.pre"):
         digest.update(str(file.metadata.get(key)).encode())
     for key in ("tokenizer.ggml.tokens", "tokenizer.ggml.merges"):
-        items = file.metadata.get(key, []) if key.endswith("merges") else file.require(key)
-        digest.update("\x00".join(map(str, items)).encode())
+        items = _strings(file, key) if key in file.metadata or key.endswith("tokens") else []
+        digest.update("\x00".join(items).encode())
     return digest.hexdigest()
 
 
@@ -61,17 +61,29 @@ def tokenizer_from_gguf(file: GGUFFile) -> TextTokenizer:
     if pre not in PRE_TOKENIZERS:
         known = ", ".join(sorted(PRE_TOKENIZERS))
         raise SourceError(file.path, f"pre-tokenizer {pre!r} is not supported; known: {known}")
-    tokens: list[str] = list(file.require("tokenizer.ggml.tokens"))
+    tokens = _strings(file, "tokenizer.ggml.tokens")
     splitting = PRE_TOKENIZERS[pre]
     try:
-        merges = [_merge_pair(line) for line in file.require("tokenizer.ggml.merges")]
+        merges = [_merge_pair(line) for line in _strings(file, "tokenizer.ggml.merges")]
         vocabulary = {token: index for index, token in enumerate(tokens)}
         tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=splitting.ignore_merges))
     except Exception as error:  # the library raises bare Exception for tables that contradict each other
         raise SourceError(file.path, f"damaged tokenizer tables: {error}") from error
     tokenizer.pre_tokenizer = splitting.build()
     tokenizer.add_tokens(_user_defined(file, tokens))
-    return TextTokenizer(len(tokens), _bos_id(file, pre), tokenizer)
+    return TextTokenizer(len(tokens), _bos_id(file, pre, len(tokens)), tokenizer)
+
+
+def _strings(file: GGUFFile, key: str) -> list[str]:
+    """A metadata array of strings.
+
+    Raises:
+        SourceError: it is absent or something else.
+    """
+    items = file.require(key)
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise SourceError(file.path, f"metadata key {key} is not an array of strings")
+    return items
 
 
 def _merge_pair(line: str) -> tuple[str, str]:
@@ -86,8 +98,12 @@ def _user_defined(file: GGUFFile, tokens: list[str]) -> list[AddedToken]:
     return [AddedToken(name, normalized=False, special=False) for name in names]
 
 
-def _bos_id(file: GGUFFile, pre: str) -> int | None:
+def _bos_id(file: GGUFFile, pre: str, vocabulary_size: int) -> int | None:
     """The BOS id when the model adds it: byte-level BPE does not unless told, llama-bpe does."""
     adds = bool(file.metadata.get("tokenizer.ggml.add_bos_token", pre == "llama-bpe"))
     bos = file.metadata.get("tokenizer.ggml.bos_token_id")
-    return int(bos) if adds and bos is not None else None
+    if not adds or bos is None:
+        return None
+    if not isinstance(bos, int) or not 0 <= bos < vocabulary_size:
+        raise SourceError(file.path, f"tokenizer.ggml.bos_token_id {bos!r} is not a token")
+    return bos

@@ -85,7 +85,9 @@ def main() -> None:
             tool, file.path, device.threads, len(windows)
         )
     reference = best["variant: likelihood and divergence"]
-    table = Table("what", "s per window", "× variant scoring", title=f"{file.path.name}, {device.threads} threads")
+    table = Table(
+        "what", "s per window", "× variant scoring", title=f"{file.path.name}, {device.threads} threads"
+    )
     for name, value in best.items():
         table.add_row(name, f"{value:.3f}", f"{value / reference:.2f}")
     Console().print(table)

@@ -8,23 +8,34 @@ from dashboard.charts import place_labels
 METHODS = ["bartowski", "unsloth", "main", "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"]
 
 
+def luminance(color: str) -> float:
+    channels = [int(color[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first: str, second: str) -> float:
+    brighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
 def test_contrast_formula() -> None:
-    assert theme.contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert theme.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
 
 @pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
 def test_text_is_readable(surface: theme.Surface) -> None:
-    assert theme.contrast(surface.text, surface.background) >= 4.5
-    assert theme.contrast(surface.muted, surface.background) >= 4.5
-    assert theme.contrast(surface.text, surface.hover) >= 4.5
+    assert contrast(surface.text, surface.background) >= 4.5
+    assert contrast(surface.muted, surface.background) >= 4.5
+    assert contrast(surface.text, surface.hover) >= 4.5
 
 
 @pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
 @pytest.mark.parametrize("method", [*METHODS, "baseline"])
 def test_marks_are_visible(surface: theme.Surface, method: str) -> None:
     style = theme.BASELINE if method == "baseline" else theme.method_styles(METHODS)[method]
-    assert theme.contrast(style.color, surface.background) >= 3
+    assert contrast(style.color, surface.background) >= 3
 
 
 def test_every_method_has_its_own_colour_and_symbol() -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import plotly.graph_objects as go
+import polars as pl
 import pytest
 from results_factory import make_results
 
@@ -126,3 +127,38 @@ def test_radar_shows_one_variant_per_method_when_crowded(three: Results) -> None
     figure = registry()[7].figure(three, Selection())
     assert sorted(trace.name.split(" ")[0] for trace in figure.data) == ["bartowski", "main", "unsloth"]
     assert len(figure.data[0].r) == 7
+
+
+NOTHING = pl.lit(None, pl.Float64)
+MUTATIONS = {
+    "no perplexity": {"ppl": NOTHING, "ln_ppl_ratio": NOTHING, "inv_ppl_per_mb": NOTHING},
+    "no divergence": {"kld_mean": NOTHING, "kld_se": NOTHING, "kld_se_clustered": NOTHING},
+    "no errors": {
+        "ppl_se": NOTHING,
+        "ln_ppl_ratio_se": NOTHING,
+        "kld_se": NOTHING,
+        "kld_se_clustered": NOTHING,
+    },
+    "all alike": {"bits_per_weight": pl.lit(4.5), "size_bytes": pl.lit(1000)},
+    "exact copies": {"kld_mean": pl.lit(0.0), "ln_ppl_ratio": pl.lit(0.0), "ppl_se": pl.lit(0.0)},
+    "rounding below zero": {"kld_mean": pl.lit(-1e-9)},
+    "zeros": {"ppl": pl.lit(0.0), "inv_ppl_per_mb": pl.lit(0.0), "decode_ms_p50": pl.lit(0.0)},
+    "zero efficiency": {"inv_ppl_per_mb": pl.lit(0.0)},
+    "only the baseline": {},
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_odd_measurements_never_break_a_page(tmp_path: Path, name: str) -> None:
+    folder = make_results(
+        tmp_path, methods=("main", "unsloth"), quants=("Q2_K", "Q4_0", "Q6_K", "Q8_0"), windows=4
+    )
+    path = folder / "variants.parquet"
+    frame = pl.read_parquet(path).with_columns(**MUTATIONS[name])
+    (frame if MUTATIONS[name] else frame.filter("is_baseline")).write_parquet(path)
+    results = Results.open(folder)
+    for address in ("/", "/summary", *(f"/{view.id}" for view in registry())):
+        page = render(results, address, Selection())
+        assert page.title
+        if page.figure is not None:
+            page.figure.to_json()

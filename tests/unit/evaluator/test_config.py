@@ -7,7 +7,12 @@ import pytest
 from evaluator.config import VariantSource, comparison_from, read_comparison
 from evaluator.errors import RequestError
 
-GOOD = {"baseline": "b.gguf", "variants": [{"method": "m", "source": "v.gguf"}], "texts": ["t.txt"], "out": "o"}
+GOOD = {
+    "baseline": "b.gguf",
+    "variants": [{"method": "m", "source": "v.gguf"}],
+    "texts": ["t.txt"],
+    "out": "o",
+}
 
 TOML = """
 baseline = "b.gguf"
@@ -73,4 +78,7 @@ def test_bad_variant_is_refused_with_the_form(argument):
 
 
 def test_variant_splits_at_the_first_equals_sign():
-    assert VariantSource.parse("main = dir/a=b.gguf").model_dump() == {"method": "main", "source": "dir/a=b.gguf"}
+    assert VariantSource.parse("main = dir/a=b.gguf").model_dump() == {
+        "method": "main",
+        "source": "dir/a=b.gguf",
+    }

@@ -33,7 +33,9 @@ def test_clustered_error_equals_the_brute_force(seed):
     generator = np.random.default_rng(seed)
     clusters = generator.choice([3, 7, 8, 100], 40)
     values = generator.normal(size=40) + clusters
-    assert clustered_standard_error(values, clusters) == pytest.approx(brute_force(values.tolist(), clusters.tolist()))
+    assert clustered_standard_error(values, clusters) == pytest.approx(
+        brute_force(values.tolist(), clusters.tolist())
+    )
 
 
 def test_clusters_of_one_give_the_plain_error():

@@ -56,7 +56,10 @@ def test_every_tensor_of_the_file_has_one_parameter(tiny):
 
 
 def test_slots_get_contiguous_values_in_their_orientation(tiny):
-    slots = (Slot("d", "model.layers.0.mlp.down_proj.weight", True, (512, 256), 0), Slot("n", "model.norm.weight", False, (256,), 0))
+    slots = (
+        Slot("d", "model.layers.0.mlp.down_proj.weight", True, (512, 256), 0),
+        Slot("n", "model.norm.weight", False, (256,), 0),
+    )
     (_, down), (_, norm) = exact_weights(tiny, Graph(Path(), slots))
     np.testing.assert_array_equal(down, tiny.dequantize("blk.0.ffn_down.weight").T)
     np.testing.assert_array_equal(norm, tiny.dequantize("output_norm.weight"))
@@ -65,7 +68,9 @@ def test_slots_get_contiguous_values_in_their_orientation(tiny):
 
 
 def test_other_shape_is_a_source_error(tiny):
-    with pytest.raises(SourceError, match=r"blk\.0\.attn_q\.weight has shape \(256, 256\), the graph wants \(9, 9\)"):
+    with pytest.raises(
+        SourceError, match=r"blk\.0\.attn_q\.weight has shape \(256, 256\), the graph wants \(9, 9\)"
+    ):
         list(exact_weights(tiny, Graph(Path(), (Slot("q", Q_PROJ, False, (9, 9), 0),))))
 
 

@@ -71,7 +71,11 @@ def test_tensors_equal_those_of_the_reference_reader(pair):
         info = mine.tensors[item.name]
         assert info.ggml_type == item.tensor_type
         assert list(info.shape) == list(reversed(item.shape.tolist()))
-        assert (info.offset, info.n_bytes, info.n_elements) == (item.data_offset, item.n_bytes, item.n_elements)
+        assert (info.offset, info.n_bytes, info.n_elements) == (
+            item.data_offset,
+            item.n_bytes,
+            item.n_elements,
+        )
         assert mine.raw(item.name).tobytes() == item.data.tobytes()
         values = gguf.dequantize(item.data, item.tensor_type).reshape(info.shape)
         np.testing.assert_array_equal(mine.dequantize(item.name), values)
@@ -81,7 +85,9 @@ def test_bits_per_weight_count_scales(pair):
     mine, reference = pair
     weights = sum(item.n_elements for item in reference.tensors)
     assert mine.n_params == weights
-    assert mine.bits_per_weight == pytest.approx(8 * sum(int(item.n_bytes) for item in reference.tensors) / weights)
+    assert mine.bits_per_weight == pytest.approx(
+        8 * sum(int(item.n_bytes) for item in reference.tensors) / weights
+    )
 
 
 def test_minimal_file_opens(opened):

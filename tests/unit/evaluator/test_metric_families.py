@@ -85,7 +85,9 @@ def test_single_token_has_no_errors_of_its_own():
     one = TokenScores(1, *(getattr(SCORES, name)[:1] for name in list(SCORES.__dataclass_fields__)[1:]))
     columns, warnings = measure(one)
     assert warnings == []
-    assert [columns[name] for name in ("ppl_se", "kld_se", "kld_se_clustered", "same_top_se", "cor_ln_ppl")] == [None] * 5
+    assert [
+        columns[name] for name in ("ppl_se", "kld_se", "kld_se_clustered", "same_top_se", "cor_ln_ppl")
+    ] == [None] * 5
 
 
 def test_family_that_raises_leaves_a_warning_and_the_others(monkeypatch):

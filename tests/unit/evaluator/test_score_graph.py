@@ -23,12 +23,18 @@ def data():
 
     heads = random(VOCABULARY, HIDDEN), random(VOCABULARY, HIDDEN)
     hidden = random(ROWS, HIDDEN)
-    return heads, (hidden, hidden + 0.1 * random(ROWS, HIDDEN)), generator.integers(0, VOCABULARY, ROWS, np.int32)
+    return (
+        heads,
+        (hidden, hidden + 0.1 * random(ROWS, HIDDEN)),
+        generator.integers(0, VOCABULARY, ROWS, np.int32),
+    )
 
 
 def distributions(data):
     heads, hidden, _ = data
-    return [log_softmax(h.astype(np.float64) @ w.astype(np.float64).T) for h, w in zip(hidden, heads, strict=True)]
+    return [
+        log_softmax(h.astype(np.float64) @ w.astype(np.float64).T) for h, w in zip(hidden, heads, strict=True)
+    ]
 
 
 def test_likelihood_equals_float64(data):

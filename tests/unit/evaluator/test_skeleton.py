@@ -24,7 +24,12 @@ def parameters():
 
 def exported(values, *, head=True):
     """ids → embedding → dense (stored transposed) → head (transposed); and a branch that nothing needs."""
-    arrays = {"e": values[EMBED], "onnx::d": values[DENSE].T, "onnx::h": values[HEAD].T, "dead": np.ones(3, np.float32)}
+    arrays = {
+        "e": values[EMBED],
+        "onnx::d": values[DENSE].T,
+        "onnx::h": values[HEAD].T,
+        "dead": np.ones(3, np.float32),
+    }
     nodes = [
         helper.make_node("Gather", ["e", "input_ids"], ["x"]),
         helper.make_node("MatMul", ["x", "onnx::d"], ["y"]),
@@ -73,7 +78,10 @@ def test_filled_skeleton_computes_hidden_states_of_the_scored_positions(tmp_path
     onnx.save(model, str(tmp_path / "skeleton.onnx"))
     with (tmp_path / WEIGHTS_FILE).open("wb") as hole:
         hole.truncate(slots[-1].offset + slots[-1].n_bytes)
-    weights = [(slot.initializer, real[slot.parameter].T if slot.transposed else real[slot.parameter]) for slot in slots]
+    weights = [
+        (slot.initializer, real[slot.parameter].T if slot.transposed else real[slot.parameter])
+        for slot in slots
+    ]
     session = Session(tmp_path / "skeleton.onnx", choose_device("cpu", 1), weights)
     ids, scored = np.array([[1000, 3, 1099]]), np.array([0, 2])
     (found,) = session.run({"input_ids": ids, "scored_positions": scored})

@@ -27,7 +27,14 @@ def manifest(**changes):
 
 def row(variant_id="v", sha256="s", ppl=9.0):
     text = dict.fromkeys(("model", "method", "quant", "source", "device", "provider"), "x")
-    numbers = {"n_params": 1, "size_bytes": 1, "bits_per_weight": 4.5, "n_tokens": 1, "n_nonfinite": 0, "ppl": ppl}
+    numbers = {
+        "n_params": 1,
+        "size_bytes": 1,
+        "bits_per_weight": 4.5,
+        "n_tokens": 1,
+        "n_nonfinite": 0,
+        "ppl": ppl,
+    }
     return pl.DataFrame([{"variant_id": variant_id, "sha256": sha256, "is_baseline": False} | text | numbers])
 
 

@@ -30,7 +30,9 @@ def cut(*contents, bos_id=None, protocol=TEN):
     return cut_windows(texts, Bytes(bos_id), protocol)
 
 
-@pytest.mark.parametrize(("length", "chunks", "count"), [(10, None, 1), (19, None, 1), (20, None, 2), (35, 2, 2), (35, 9, 3)])
+@pytest.mark.parametrize(
+    ("length", "chunks", "count"), [(10, None, 1), (19, None, 1), (20, None, 2), (35, 2, 2), (35, 9, 3)]
+)
 def test_full_windows_are_cut_and_the_rest_dropped(length, chunks, count):
     windows, records = cut("x" * length, protocol=Protocol(context=10, first_scored=5, chunks=chunks))
     assert (len(windows), records[0].windows, records[0].n_tokens) == (count, count, length)
@@ -68,7 +70,12 @@ def test_short_text_says_how_much_is_needed():
 
 @pytest.mark.parametrize(
     ("file", "argument", "domain"),
-    [("a.txt", "{}", "a"), ("a.txt", "prose={}", "prose"), ("a=b.txt", "{}", "a=b"), ("a=b.txt", "dom={}", "dom")],
+    [
+        ("a.txt", "{}", "a"),
+        ("a.txt", "prose={}", "prose"),
+        ("a=b.txt", "{}", "a=b"),
+        ("a=b.txt", "dom={}", "dom"),
+    ],
 )
 def test_domain_is_what_stands_before_the_file(tmp_path, monkeypatch, file, argument, domain):
     monkeypatch.chdir(tmp_path)
@@ -78,7 +85,8 @@ def test_domain_is_what_stands_before_the_file(tmp_path, monkeypatch, file, argu
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"ab\xff", r"not UTF-8 text \(byte 2\)"), (b" \n", "empty"), (None, "cannot be read")]
+    ("content", "message"),
+    [(b"ab\xff", r"not UTF-8 text \(byte 2\)"), (b" \n", "empty"), (None, "cannot be read")],
 )
 def test_unusable_text_says_why(tmp_path, content, message):
     path = tmp_path / "t.txt"

@@ -1,0 +1,109 @@
+"""Whole comparisons of tiny models, from files to frames."""
+
+from __future__ import annotations
+
+import io
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy_llama import final_hidden, log_softmax
+from rich.console import Console
+from tiny_models import write_tiny_llama
+
+from evaluator.commands import inspect_source, run_comparison
+from evaluator.config import Comparison, VariantSource
+from evaluator.manifest import read_manifest
+from evaluator.sources.gguf_file import open_gguf
+
+
+def run(tiny_path, text_path, out, sources, **options):
+    comparison = Comparison(
+        baseline=str(tiny_path),
+        variants=tuple(VariantSource(method="m", source=str(source)) for source in sources),
+        texts=(f"prose={text_path}",),
+        out=out,
+        context=16,
+        chunks=3,
+        device="cpu",
+        threads=1,
+    )
+    return run_comparison(comparison, Console(file=io.StringIO()), **options)
+
+
+@pytest.fixture
+def files(tiny_path, tiny_graph, tmp_path):
+    """A copy, a lossy variant, a truncated one, one of another family, one whose head does not fit."""
+    copy, truncated = tmp_path / "Tiny-copy-Q8_0.gguf", tmp_path / "Tiny-cut-Q4_0.gguf"
+    shutil.copy(tiny_path, copy)
+    truncated.write_bytes(tiny_path.read_bytes()[:-9000])
+    lossy = write_tiny_llama(tmp_path / "Tiny-lossy-Q4_1.gguf", noise=0.01)
+    other = write_tiny_llama(tmp_path / "Tiny-other-Q5_0.gguf", architecture="qwen2")
+    head = write_tiny_llama(tmp_path / "Tiny-head-Q5_1.gguf", untied=True, head_rows=100)
+    return {"copy": copy, "lossy": lossy, "truncated": truncated, "other": other, "head": head}
+
+
+def test_copy_diverges_by_nothing_and_a_second_run_reuses_all(tiny_path, text_path, tmp_path, files):
+    out, sources = tmp_path / "out", [files["copy"], files["lossy"]]
+    first = run(tiny_path, text_path, out, sources)
+    rows = {row["quant"]: row for row in first["variants"]}
+    assert (rows["Q8_0"]["kld_mean"], rows["Q8_0"]["same_top"]) == (0.0, 1.0)
+    assert rows["Q8_0"]["ppl"] == rows["F32"]["ppl"]
+    assert rows["Q4_1"]["kld_mean"] > 0
+    assert rows["F32"]["kld_mean"] is None
+    assert (len(first["measured"]), first["failures"], first["n_tokens"]) == (3, [], 3 * 7)
+    second = run(tiny_path, text_path, out, sources)
+    assert second["measured"] == []
+    assert len(second["reused"]) == 2
+    assert second["variants"] == first["variants"]
+    assert len(run(tiny_path, text_path, out, sources, force=True)["measured"]) == 3
+
+
+def test_lossy_variant_gets_the_numbers_of_float64(tiny, tiny_path, text_path, tmp_path, files):
+    run(tiny_path, text_path, tmp_path / "out", [files["lossy"]])
+    row = pl.read_parquet(tmp_path / "out" / "variants.parquet").filter(~pl.col("is_baseline")).to_dicts()[0]
+    tokens = pl.read_parquet(tmp_path / "out" / "tokens" / f"{row['variant_id']}.parquet")
+    from evaluator.sources.tokenizer import tokenizer_from_gguf
+
+    ids = tokenizer_from_gguf(tiny).encode(text_path.read_text())[:48].reshape(3, 16)
+    nll, kld = [], []
+    for window in ids:
+        logp = []
+        for file in (tiny, open_gguf(files["lossy"])):
+            hidden = final_hidden(file.dequantize, window)[8:15]
+            logp.append(log_softmax(hidden @ file.dequantize("token_embd.weight").T))
+        nll.extend(-logp[1][np.arange(7), window[9:]])
+        kld.extend((np.exp(logp[0]) * (logp[0] - logp[1])).sum(axis=1))
+    np.testing.assert_allclose(tokens["nll"], nll, rtol=1e-3)
+    assert row["ppl"] == pytest.approx(np.exp(np.mean(nll)), rel=1e-4)
+    assert row["kld_mean"] == pytest.approx(np.mean(kld), rel=1e-2)
+
+
+@pytest.mark.parametrize("bad", ["truncated", "other", "head"])
+def test_unusable_variant_is_a_failure_and_the_good_one_is_written(
+    tiny_path, text_path, tmp_path, files, bad
+):
+    out = tmp_path / "out"
+    summary = run(tiny_path, text_path, out, [files[bad], files["copy"]])
+    assert [failure["source"] for failure in summary["failures"]] == [str(files[bad])]
+    assert {row["quant"] for row in summary["variants"]} == {"F32", "Q8_0"}
+    assert len(read_manifest(out).failures) == 1
+    assert not (out / "work").exists()
+
+
+def test_inspect_tells_what_a_file_and_a_folder_hold(tiny_path, text_path, tmp_path, files):
+    facts, _ = inspect_source(str(tiny_path))
+    assert facts["models"][0] | {"path": ""} == {
+        "path": "",
+        "model": "Tiny",
+        "architecture": "llama",
+        "quant": "F32",
+        "n_params": open_gguf(tiny_path).n_params,
+        "size_bytes": tiny_path.stat().st_size,
+        "bits_per_weight": 32.0,
+        "tensor_types": {"F32": 20},
+    }
+    run(tiny_path, text_path, tmp_path / "out", [files["copy"]])
+    facts, _ = inspect_source(str(tmp_path / "out"))
+    assert (facts["manifest"]["model"], len(facts["variants"])) == ("Tiny", 2)

@@ -1,0 +1,119 @@
+"""Exit statuses and one-line errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from evaluator import cli
+
+
+@pytest.fixture
+def evaluate(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evaluator", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+def flags(baseline, text, out, **more):
+    settings = {
+        "baseline": baseline,
+        "variant": f"m={baseline}",
+        "text": text,
+        "out": out,
+        "device": "cpu",
+    } | more
+    return ["run", *(part for name, value in settings.items() for part in (f"--{name}", value))]
+
+
+def assert_one_line(status, expected, error, *words):
+    assert status == expected
+    lines = error.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert "Traceback" not in error
+    for word in words:
+        assert word in lines[-1]
+
+
+def test_missing_flags_are_named(evaluate):
+    status, _, error = evaluate("run", "--baseline", "x.gguf")
+    assert_one_line(status, 2, error, "--variant", "--text", "--out")
+
+
+def test_absent_baseline(evaluate, text_path, tmp_path):
+    status, _, error = evaluate(*flags(tmp_path / "no.gguf", text_path, tmp_path / "out"))
+    assert_one_line(status, 2, error, "no.gguf", "no such file")
+    assert not (tmp_path / "out").exists()
+
+
+def test_truncated_baseline(evaluate, tiny_path, text_path, tmp_path):
+    short = tmp_path / "short.gguf"
+    short.write_bytes(tiny_path.read_bytes()[:5000])
+    status, _, error = evaluate(*flags(short, text_path, tmp_path / "out"))
+    assert_one_line(status, 2, error, "baseline", "short.gguf")
+
+
+def test_text_shorter_than_a_window(evaluate, tiny_path, text_path, tmp_path):
+    status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path / "out", context=4096))
+    assert_one_line(status, 2, error, "prose.txt", "one window needs 4096")
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [({"context": 15}, "even"), ({"variant": "nothing"}, "METHOD=SRC"), ({"device": "tpu"}, "device")],
+)
+def test_wrong_values(evaluate, tiny_path, text_path, tmp_path, changes, word):
+    status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path / "out", **changes))
+    assert_one_line(status, 2, error, word)
+
+
+def test_out_that_holds_something_else(evaluate, tiny_path, text_path, tmp_path):
+    status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path, context=16))
+    assert_one_line(status, 2, error, "holds no results")
+
+
+def test_failed_variant_gives_status_one_and_json_on_stdout(
+    evaluate, tiny_path, tiny_graph, text_path, tmp_path
+):
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF")
+    arguments = flags(tiny_path, text_path, tmp_path / "out", context=16, chunks=1)
+    status, out, _ = evaluate(*arguments, "--variant", f"m={tmp_path / 'bad.gguf'}", "--json")
+    summary = json.loads(out)
+    assert status == 1
+    assert (len(summary["failures"]), len(summary["measured"])) == (1, 2)
+
+
+def test_inspect_json_is_only_json(evaluate, tiny_path):
+    status, out, error = evaluate("inspect", tiny_path, "--json")
+    assert (status, error) == (0, "")
+    assert json.loads(out)["models"][0]["architecture"] == "llama"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["inspect", "{}/none.gguf"], ["run", "{}/none.toml"], ["export", "{}/none.gguf", "--out", "{}/o"]],
+)
+def test_absent_input_is_status_two(evaluate, tmp_path, arguments):
+    status, _, error = evaluate(*(argument.format(tmp_path) for argument in arguments))
+    assert_one_line(status, 2, error, "none")
+
+
+def test_inspect_of_a_damaged_file_is_status_two(evaluate, tmp_path):
+    (tmp_path / "m.gguf").write_bytes(b"GGUF\x03")
+    status, _, error = evaluate("inspect", tmp_path / "m.gguf")
+    assert_one_line(status, 2, error, "m.gguf", "truncated")
+
+
+def test_interruption_is_status_130(evaluate, monkeypatch):
+    def interrupt(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupt)
+    status, _, error = evaluate("run")
+    assert_one_line(status, 130, error, "interrupted")

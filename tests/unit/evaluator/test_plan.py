@@ -1,0 +1,85 @@
+"""What is comparable with a baseline, and what a plan makes of the rest."""
+
+from __future__ import annotations
+
+import gguf
+import pytest
+from tiny_models import write_tiny_llama
+
+from evaluator.config import Comparison, VariantSource
+from evaluator.errors import RequestError, SourceError
+from evaluator.plan import check_comparable, make_plan
+from evaluator.sources.gguf_file import open_gguf
+
+U32 = gguf.GGUFValueType.UINT32
+
+
+def test_copy_and_requantized_file_are_comparable(tiny, tmp_path):
+    kind = gguf.GGMLQuantizationType.Q8_0
+    check_comparable(open_gguf(write_tiny_llama(tmp_path / "v.gguf", ggml_type=kind)), tiny)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"architecture": "qwen2"}, "architecture qwen2 is not the baseline's llama"),
+        ({"layers": 1}, "num_hidden_layers is 1, the baseline's is 2"),
+        ({"ffn": 256}, "intermediate_size is 256, the baseline's is 512"),
+        ({"tokens": [("new", 1)]}, "vocab_size is 264, the baseline's is 263"),
+        ({"pre": "smollm"}, "vocabulary is not the baseline's"),
+        ({"untied": True, "head_rows": 100}, r"output\.weight"),
+        ({"architecture": "gemma9"}, "architecture gemma9 is not"),
+    ],
+)
+def test_difference_is_named(tiny, tmp_path, options, message):
+    variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", **options))
+    with pytest.raises(SourceError, match=message):
+        check_comparable(variant, tiny)
+
+
+@pytest.mark.parametrize("value", [(0, U32), ("four", gguf.GGUFValueType.STRING)])
+def test_nonsense_head_count_is_a_source_error(tiny, tmp_path, value):
+    metadata = {"llama.attention.head_count": value}
+    variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", metadata=metadata))
+    with pytest.raises(SourceError):
+        check_comparable(variant, tiny)
+
+
+def comparison(tiny_path, text_path, **changes):
+    settings = {
+        "baseline": str(tiny_path),
+        "variants": (VariantSource(method="m", source=str(tiny_path)),),
+        "texts": (str(text_path),),
+        "out": text_path.parent / "out",
+        "context": 16,
+        "device": "cpu",
+    }
+    return Comparison(**settings | changes)
+
+
+def test_unusable_variants_are_failures_and_the_good_one_stays(tiny_path, text_path, tmp_path):
+    short = tmp_path / "v-short-Q4_0.gguf"
+    short.write_bytes(tiny_path.read_bytes()[:-5000])
+    write_tiny_llama(tmp_path / "v-other-Q8_0.gguf", layers=1)
+    write_tiny_llama(tmp_path / "v-good-F32.gguf")
+    variants = (VariantSource(method="m", source=f"{tmp_path}/v-*.gguf"),)
+    plan = make_plan(comparison(tiny_path, text_path, variants=variants))
+    assert [item.file.path.name for item in plan.variants] == ["v-good-F32.gguf"]
+    assert ["truncated" in failure.reason for failure in plan.failures] == [False, True]
+    assert (plan.model, plan.baseline.is_baseline, plan.texts[0].windows) == ("Tiny", True, len(plan.windows))
+
+
+@pytest.mark.parametrize(
+    "options", [{"architecture": "gemma9"}, {"pre": "martian"}, {"drop": ["token_embd.weight"]}]
+)
+def test_unusable_baseline_is_a_request_error(text_path, tmp_path, options):
+    baseline = write_tiny_llama(tmp_path / "b.gguf", **options)
+    with pytest.raises(RequestError, match="baseline"):
+        make_plan(comparison(baseline, text_path))
+
+
+def test_baseline_is_one_file(tiny_path, text_path, tmp_path):
+    for name in "ab":
+        write_tiny_llama(tmp_path / f"{name}.gguf", layers=1, hidden=32, ffn=32)
+    with pytest.raises(RequestError, match="2 files match"):
+        make_plan(comparison(tiny_path, text_path, baseline=f"{tmp_path}/*.gguf"))
