@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -60,10 +62,11 @@ def run(
                 "layers": not no_layers,
             }
         )
+    with _interruptible():
+        summary = run_comparison(comparison, _console, force=force)
     if not no_speed:
         # Exact weights are float32 for every variant, so timing them would compare nothing.
         _console.print("speed is not measured: it belongs to packed weights, which are not exported yet")
-    summary = run_comparison(comparison, _console, force=force)
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     if summary["failures"]:
@@ -91,7 +94,8 @@ def demo(
     """Evaluate a real small model end to end, then say how to open the result."""
     from evaluator.demo import run_demo
 
-    summary = run_demo(out, threads, _console, force=force)
+    with _interruptible():
+        summary = run_demo(out, threads, _console, force=force)
     typer.echo(f"Measured. Open it with: python -m dashboard {out}")
     if summary["failures"]:
         raise typer.Exit(_SOME_FAILED)
@@ -110,6 +114,15 @@ def inspect(
         typer.echo(json.dumps(facts, indent=2))
     else:
         Console().print(table)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """End an interrupted command here, before the command-line library ends it with a status of its own."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _fail("interrupted: what was finished is kept, the same command goes on from there", _INTERRUPTED)
 
 
 def _require(flags: dict[str, object]) -> None:
@@ -132,11 +145,9 @@ def main() -> None:
         )
     except OSError as error:
         _fail(f"{error.filename or 'disk'}: {error.strerror or error}", _SOME_FAILED)
-    except KeyboardInterrupt:
-        _fail("interrupted: what was finished is kept, the same command goes on from there", _INTERRUPTED)
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int) -> NoReturn:
     one_line = " ".join(message.split())
     _console.print(f"error: {one_line}", style="bold red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(status)

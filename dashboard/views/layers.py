@@ -160,8 +160,10 @@ def headline(results: Results, selection: Selection) -> str:
         return "Only whole layers were measured, no single roles"
     worst = max(means, key=lambda role: means[role])
     typical = median(means.values())
-    factor = means[worst] / typical if typical > 0 else 0.0
     what = measure(valued).short
+    if typical <= 0:
+        return f"{worst} has the largest mean {what} of the shown variants"
+    factor = means[worst] / typical
     if factor < _NOTABLE:
         return f"No role's mean {what} is more than 5 % above the median role's"
     times = f", {formats.number(factor, 3)} × the median role's"

@@ -178,7 +178,7 @@ class _Cursor:
         """A u64 count whose items could still fit into the rest of the file."""
         value = int(self.scalar(10, what))
         if value * min_bytes_each > len(self.data) - self.position:
-            raise self.fail(f"{what} claims {value:,} items, more than the file could hold")
+            raise self.fail(f"{what} claims {value:,} items, more than the file holds: truncated or damaged")
         return value
 
     def string(self, what: str) -> str:
