@@ -128,7 +128,7 @@ def _filters(results: Results) -> Component:
                 ],
                 className="panel-head",
             ),
-            _choice("filter-model", "Model", [{"label": m, "value": m} for m in models], len(models) < 2),
+            _choice("filter-model", "Model", [{"label": m, "value": m} for m in models]),
             _choice("filter-method", "Method", [_method_option(results, m) for m in results.methods]),
             _choice("filter-quant", "Quant type", [{"label": q, "value": q} for q in quants], chips=True),
             html.Fieldset(
@@ -163,13 +163,11 @@ def _method_option(results: Results, method: str) -> dict[str, Any]:
     return {"label": label, "value": method}
 
 
-def _choice(
-    identity: str, legend: str, options: list[dict[str, Any]], hidden: bool = False, chips: bool = False
-) -> Component:
+def _choice(identity: str, legend: str, options: list[dict[str, Any]], *, chips: bool = False) -> Component:
     checklist = dbc.Checklist(
         id=identity, options=options, value=[], className="chips" if chips else "choices"
     )
-    return html.Fieldset([html.Legend(legend), checklist], className="d-none" if hidden else "")
+    return html.Fieldset([html.Legend(legend), checklist])
 
 
 def _stage() -> Component:

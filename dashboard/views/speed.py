@@ -180,7 +180,9 @@ def _absent(results: Results) -> Absent | None:
     if results.measured["decode_ms_p50"].is_not_null().any():
         return None
     return Absent(
-        "decode, prefill and load times (speed.parquet); run without --no-speed", command_for(results)
+        "decode, prefill and load times of packed weights (speed.parquet), which this version of the evaluator "
+        "does not export yet; one that does adds them with the same command, without --no-speed",
+        command_for(results),
     )
 
 
