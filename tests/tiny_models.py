@@ -89,6 +89,7 @@ def write_tiny_llama(
     metadata: dict[str, tuple[Any, gguf.GGUFValueType]] | None = None,
     drop: Sequence[str] = (),
     noise: float = 0.0,
+    frequency_factors: Sequence[float] = (),
 ) -> Path:
     """Write a tiny random model to `path` and return `path`.
 
@@ -109,6 +110,7 @@ def write_tiny_llama(
         head_rows: rows of that matrix, when they shall not be the vocabulary's.
         metadata: keys to add or to replace.
         drop: tensors to leave out.
+        frequency_factors: divisors of the rotary frequencies, stored as Llama 3 files do.
         noise: standard deviation of what is added to the matrices, to make a lossy variant.
     """
     names, types = tiny_tokens(tokens, merges)
@@ -142,6 +144,8 @@ def write_tiny_llama(
         else:
             values = values + noise * disturbance.standard_normal(shape).astype(np.float32)
             writer.add_tensor(name, gguf.quantize(values, ggml_type), raw_dtype=ggml_type)
+    if frequency_factors:
+        writer.add_tensor("rope_freqs.weight", np.asarray(frequency_factors, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -30,24 +30,27 @@ def decoder_config(file: GGUFFile) -> dict[str, Any]:
     """Configuration that all Llama-like decoders share.
 
     Raises:
-        SourceError: a key is missing, or the file asks for a rotary embedding that would be got wrong.
+        SourceError: a key is missing, or the rotary embedding turns only a part of each head.
     """
     prefix = file.architecture
-    scaling = file.metadata.get(f"{prefix}.rope.scaling.type", "none")
-    if scaling != "none" or "rope_freqs.weight" in file.tensors:
-        raise SourceError(file.path, "rotary embeddings with scaled frequencies are not supported")
     heads = _count(file, f"{prefix}.attention.head_count")
     kv_heads = _count(file, f"{prefix}.attention.head_count_kv", heads)
     hidden = _count(file, f"{prefix}.embedding_length")
     if hidden % heads or heads % kv_heads:
         raise SourceError(file.path, f"{heads} heads in {kv_heads} groups do not divide a width of {hidden}")
+    head_dim = _count(file, f"{prefix}.attention.key_length", hidden // heads)
+    turned = _count(file, f"{prefix}.rope.dimension_count", head_dim)
+    if turned != head_dim:
+        raise SourceError(
+            file.path, f"rotary embedding of {turned} of {head_dim} dimensions is not supported"
+        )
     return {
         "hidden_size": hidden,
         "intermediate_size": _count(file, f"{prefix}.feed_forward_length"),
         "num_hidden_layers": _count(file, f"{prefix}.block_count"),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
-        "head_dim": _count(file, f"{prefix}.attention.key_length", hidden // heads),
+        "head_dim": head_dim,
         "rms_norm_eps": _number(file, f"{prefix}.attention.layer_norm_rms_epsilon"),
         "rope_theta": _number(file, f"{prefix}.rope.freq_base", 10000.0),
     }

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from evaluator.architectures import EMBEDDING, architecture_of, head_tensor, restored, tensor_names
 from evaluator.errors import SourceError
 from evaluator.export.graph import Graph
-from evaluator.export.skeleton import Slot
+from evaluator.export.rotary import FREQUENCY_FACTORS, rotary_frequencies
+from evaluator.export.skeleton import ROTARY_FREQUENCIES, Slot
 from evaluator.sources.gguf_file import GGUFFile
 
 _EMBEDDING_PARAMETER = "model.embed_tokens.weight"
@@ -37,7 +38,12 @@ def exact_weights(file: GGUFFile, graph: Graph) -> Iterator[tuple[Slot, Values]]
     """
     architecture = architecture_of(file)
     tensors = parameter_tensors(file)
+    if FREQUENCY_FACTORS in file.tensors and all(s.parameter != ROTARY_FREQUENCIES for s in graph.slots):
+        raise SourceError(file.path, f"the exported graph has no place for {FREQUENCY_FACTORS}")
     for slot in graph.slots:
+        if slot.parameter == ROTARY_FREQUENCIES:
+            yield slot, rotary_frequencies(file).reshape(slot.shape)
+            continue
         tensor = tensors[slot.parameter]
         values = restored(architecture, file, tensor)
         if slot.transposed:

@@ -22,7 +22,7 @@ from evaluator.export.skeleton import WEIGHTS_FILE, Slot
 from evaluator.sources.gguf_file import GGUFFile
 
 #: Part of the cache key: raise it when the skeleton changes for the same inputs.
-SKELETON_VERSION = 1
+SKELETON_VERSION = 2
 _KEY_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 _EXPORT_MODULE = "evaluator.export.optimum_export"
 

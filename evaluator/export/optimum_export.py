@@ -17,10 +17,11 @@ import torch
 from optimum.exporters.onnx import onnx_export_from_model
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
-from evaluator.export.skeleton import make_skeleton
+from evaluator.export.skeleton import ROTARY_FREQUENCIES, make_skeleton
 
 #: Small, but no two of a model's dimensions may fall together.
 _TINY_VOCABULARY, _TINY_WIDTH = 48, 80
+_FREQUENCIES_BUFFER = "model.rotary_emb.inv_freq"
 
 
 def _configuration(model_type: str, settings: dict[str, Any]) -> PretrainedConfig:
@@ -60,6 +61,9 @@ def export(model_type: str, settings: dict[str, Any], width_free: list[str], fol
         )
         model = onnx.load(str(Path(scratch) / "model.onnx"))
     parameters = {name: parameter.detach().numpy() for name, parameter in module.named_parameters()}
+    buffers = dict(module.named_buffers())
+    if _FREQUENCIES_BUFFER in buffers:
+        parameters[ROTARY_FREQUENCIES] = buffers[_FREQUENCIES_BUFFER].numpy()
     skeleton, slots = make_skeleton(model, parameters, _true_shapes(_configuration(model_type, settings)))
     onnx.save(skeleton, str(folder / "skeleton.onnx"))
     (folder / "slots.json").write_text(json.dumps([asdict(slot) for slot in slots]), encoding="utf-8")

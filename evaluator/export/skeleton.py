@@ -19,6 +19,8 @@ from onnx import helper, numpy_helper
 from evaluator.errors import ExportError
 
 HEAD_PARAMETER = "lm_head.weight"
+#: Not a parameter of the module but a buffer; files scale it, so it gets a slot like one.
+ROTARY_FREQUENCIES = "rotary_frequencies"
 SCORED_POSITIONS = "scored_positions"
 FINAL_HIDDEN = "final_hidden"
 WEIGHTS_FILE = "weights.bin"
@@ -57,11 +59,17 @@ def make_skeleton(
     Raises:
         ExportError: a parameter does not occur in the graph as it is, so that it could not be replaced.
     """
-    found = _match_parameters(model.graph, parameters)
+    weights = {name: values for name, values in parameters.items() if name != ROTARY_FREQUENCIES}
+    found = _match_parameters(model.graph, weights)
+    lifted = _lift_frequencies(model.graph, parameters.get(ROTARY_FREQUENCIES))
+    shapes = dict(true_shapes)
+    for name, shape in lifted.items():
+        found[name] = (ROTARY_FREQUENCIES, False)
+        shapes[ROTARY_FREQUENCIES] = shape
     _cut_head(model.graph, found)
     _prune(model.graph)
-    slots = _externalize(model.graph, found, true_shapes)
-    lost = set(parameters) - {slot.parameter for slot in slots} - {HEAD_PARAMETER}
+    slots = _externalize(model.graph, found, shapes)
+    lost = set(weights) - {slot.parameter for slot in slots} - {HEAD_PARAMETER}
     if lost:
         raise ExportError(f"parameters that the exported graph does not hold as they are: {sorted(lost)[:3]}")
     del model.graph.value_info[:]  # shapes of the shrunken export would contradict the real ones
@@ -87,6 +95,22 @@ def _match_parameters(
         if match:
             matches[initializer.name] = match
     return matches
+
+
+def _lift_frequencies(
+    graph: onnx.GraphProto, frequencies: npt.NDArray[np.float32] | None
+) -> dict[str, tuple[int, ...]]:
+    """Turn the constants that hold the rotary frequencies into initializers: {name: shape}."""
+    lifted: dict[str, tuple[int, ...]] = {}
+    if frequencies is None:
+        return lifted
+    for node in [node for node in graph.node if node.op_type == "Constant"]:
+        values = numpy_helper.to_array(node.attribute[0].t)
+        if values.dtype == np.float32 and np.array_equal(values.ravel(), frequencies):
+            graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+            graph.node.remove(node)
+            lifted[node.output[0]] = values.shape
+    return lifted
 
 
 def _cut_head(graph: onnx.GraphProto, found: Mapping[str, tuple[str, bool]]) -> None:

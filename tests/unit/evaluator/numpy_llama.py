@@ -13,10 +13,10 @@ def _norm(x, gain):
     return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + EPSILON) * gain
 
 
-def _rotate(x):
+def _rotate(x, factors):
     """GGUF's rotary embedding: neighbouring rows (2i, 2i + 1) of a head turn together. x: [tokens, heads, d]."""
     tokens, _, d = x.shape
-    angles = np.arange(tokens)[:, None] * ROPE_BASE ** (-np.arange(0, d, 2) / d)[None]
+    angles = np.arange(tokens)[:, None] * (ROPE_BASE ** (-np.arange(0, d, 2) / d) / factors)[None]
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
     even, odd = x[..., 0::2], x[..., 1::2]
     out = np.empty_like(x)
@@ -24,10 +24,11 @@ def _rotate(x):
     return out
 
 
-def _attention(q, k, v, heads, kv_heads):
+def _attention(q, k, v, heads, kv_heads, factors):
     tokens = len(q)
     d = q.shape[1] // heads
-    q, k = _rotate(q.reshape(tokens, heads, d)), _rotate(k.reshape(tokens, kv_heads, d))
+    q = _rotate(q.reshape(tokens, heads, d), factors)
+    k = _rotate(k.reshape(tokens, kv_heads, d), factors)
     v = v.reshape(tokens, kv_heads, d)
     out = np.empty((tokens, heads, d))
     for head in range(heads):
@@ -39,7 +40,9 @@ def _attention(q, k, v, heads, kv_heads):
     return out.reshape(tokens, -1)
 
 
-def final_hidden(tensor: Callable[[str], np.ndarray], ids, *, layers=2, heads=4, kv_heads=2) -> np.ndarray:
+def final_hidden(
+    tensor: Callable[[str], np.ndarray], ids, *, layers=2, heads=4, kv_heads=2, factors=1.0
+) -> np.ndarray:
     """Hidden states after the last norm, float64 [tokens, hidden]; `tensor` gives the values of a name."""
 
     def get(name):
@@ -50,7 +53,7 @@ def final_hidden(tensor: Callable[[str], np.ndarray], ids, *, layers=2, heads=4,
         block = f"blk.{layer}."
         y = _norm(x, get(block + "attn_norm.weight"))
         q, k, v = (y @ get(f"{block}attn_{letter}.weight").T for letter in "qkv")
-        x = x + _attention(q, k, v, heads, kv_heads) @ get(block + "attn_output.weight").T
+        x = x + _attention(q, k, v, heads, kv_heads, factors) @ get(block + "attn_output.weight").T
         y = _norm(x, get(block + "ffn_norm.weight"))
         gate = y @ get(block + "ffn_gate.weight").T
         y = gate / (1 + np.exp(-gate)) * (y @ get(block + "ffn_up.weight").T)

@@ -110,10 +110,10 @@ def test_inspect_of_a_damaged_file_is_status_two(evaluate, tmp_path):
     assert_one_line(status, 2, error, "m.gguf", "truncated")
 
 
-def test_interruption_is_status_130(evaluate, monkeypatch):
-    def interrupt(**_):
+def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path, tmp_path):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupt)
-    status, _, error = evaluate("run")
+    monkeypatch.setattr("evaluator.commands.run_comparison", interrupt)
+    status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path / "out"))
     assert_one_line(status, 130, error, "interrupted")

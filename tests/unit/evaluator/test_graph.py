@@ -30,6 +30,15 @@ def test_body_computes_what_numpy_computes_from_the_same_file(tiny, tiny_graph):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
+def test_frequency_factors_of_a_file_divide_the_rotary_frequencies(tiny_graph, tmp_path):
+    factors = np.linspace(1, 8, 32)
+    file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", frequency_factors=factors.tolist()))
+    found = Body(file, tiny_graph, choose_device("cpu", 2)).hidden(Window(0, "d", IDS, 12))
+    expected = final_hidden(file.dequantize, IDS, factors=factors)[12:23]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert np.abs(expected - final_hidden(file.dequantize, IDS)[12:23]).max() > 0.01
+
+
 def test_artifact_runs_alone_and_gives_the_logits(tiny, tiny_graph, tmp_path):
     n_bytes = write_exact(tiny, tiny_graph, tmp_path / "onnx")
     files = {path.name: path.stat().st_size for path in (tmp_path / "onnx").iterdir()}
