@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -143,7 +144,7 @@ def _prune(graph: onnx.GraphProto) -> None:
     _keep(graph.input, [item for item in graph.input if item.name in needed])
 
 
-def _keep(field: onnx.helper.Any, items: Sequence[object]) -> None:
+def _keep(field: Any, items: Sequence[object]) -> None:
     kept = list(items)
     del field[:]
     field.extend(kept)
