@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,9 @@ from tokenizers import AddedToken, Tokenizer, models
 from evaluator.errors import SourceError
 from evaluator.sources.gguf_file import GGUFFile
 from evaluator.sources.pretokenizers import PRE_TOKENIZERS
+from evaluator.sources.sentencepiece import SentencePiece
+
+Encode = Callable[[str], Sequence[int]]
 
 #: `tokenizer.ggml.token_type` of tokens that are cut out of any text before the merges.
 _USER_DEFINED = 4
@@ -24,15 +28,15 @@ class TextTokenizer:
 
     vocabulary_size: int
     bos_id: int | None
-    _tokenizer: Tokenizer = field(repr=False)
+    _encode: Encode = field(repr=False)
 
     def encode(self, text: str) -> npt.NDArray[np.int32]:
         """Token ids of the whole text, int32 [n_tokens]; control tokens in it are plain text."""
-        return np.asarray(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+        return np.asarray(self._encode(text), dtype=np.int32)
 
 
 def vocabulary_digest(file: GGUFFile) -> str:
-    """Digest of what decides token ids (tokens, merges, splitting): equal digests, equal ids.
+    """Digest of what decides token ids (tokens, merges, scores, splitting): equal digests, equal ids.
 
     Raises:
         SourceError: the file has no vocabulary.
@@ -43,6 +47,8 @@ def vocabulary_digest(file: GGUFFile) -> str:
     for key in ("tokenizer.ggml.tokens", "tokenizer.ggml.merges"):
         items = _strings(file, key) if key in file.metadata or key.endswith("tokens") else []
         digest.update("\x00".join(items).encode())
+    scores = file.metadata.get("tokenizer.ggml.scores")
+    digest.update(np.asarray(scores).tobytes() if scores is not None else b"")
     return digest.hexdigest()
 
 
@@ -53,15 +59,19 @@ def tokenizer_from_gguf(file: GGUFFile) -> TextTokenizer:
         SourceError: the tokenizer's kind or its pre-tokenizer is not known, or its tables are damaged.
     """
     kind = str(file.require("tokenizer.ggml.model"))
-    if kind != "gpt2":
-        raise SourceError(
-            file.path, f"tokenizer kind {kind!r} is not supported; known: 'gpt2' (byte-level BPE)"
-        )
+    if kind not in _KINDS:
+        raise SourceError(file.path, f"tokenizer kind {kind!r} is not supported; known: {', '.join(_KINDS)}")
+    tokens = _strings(file, "tokenizer.ggml.tokens")
+    encode, adds_bos = _KINDS[kind](file, tokens)
+    return TextTokenizer(len(tokens), _bos_id(file, len(tokens), adds_bos=adds_bos), encode)
+
+
+def _byte_level(file: GGUFFile, tokens: list[str]) -> tuple[Encode, bool]:
+    """Byte-level BPE, and whether such a model adds BOS unless told otherwise."""
     pre = str(file.require("tokenizer.ggml.pre"))
     if pre not in PRE_TOKENIZERS:
         known = ", ".join(sorted(PRE_TOKENIZERS))
         raise SourceError(file.path, f"pre-tokenizer {pre!r} is not supported; known: {known}")
-    tokens = _strings(file, "tokenizer.ggml.tokens")
     splitting = PRE_TOKENIZERS[pre]
     try:
         merges = [_merge_pair(line) for line in _strings(file, "tokenizer.ggml.merges")]
@@ -70,8 +80,34 @@ def tokenizer_from_gguf(file: GGUFFile) -> TextTokenizer:
     except Exception as error:  # the library raises bare Exception for tables that contradict each other
         raise SourceError(file.path, f"damaged tokenizer tables: {error}") from error
     tokenizer.pre_tokenizer = splitting.build()
-    tokenizer.add_tokens(_user_defined(file, tokens))
-    return TextTokenizer(len(tokens), _bos_id(file, pre, len(tokens)), tokenizer)
+    cut_out = [AddedToken(name, normalized=False, special=False) for name in _user_defined(file, tokens)]
+    tokenizer.add_tokens(cut_out)
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids, pre == "llama-bpe"
+
+
+def _sentencepiece(file: GGUFFile, tokens: list[str]) -> tuple[Encode, bool]:
+    """SentencePiece; such a model adds BOS and begins texts with a space unless told otherwise."""
+    scores = np.asarray(file.require("tokenizer.ggml.scores"))
+    unknown = file.metadata.get("tokenizer.ggml.unknown_token_id", 0)
+    if scores.shape != (len(tokens),) or scores.dtype.kind != "f":
+        raise SourceError(file.path, "tokenizer.ggml.scores does not hold a score per token")
+    if not isinstance(unknown, int) or not 0 <= unknown < len(tokens):
+        raise SourceError(file.path, f"tokenizer.ggml.unknown_token_id {unknown!r} is not a token")
+    model = SentencePiece(
+        ids={token: index for index, token in enumerate(tokens)},
+        scores=scores.tolist(),
+        cut_out=_user_defined(file, tokens),
+        unknown_id=unknown,
+        space_prefix=bool(file.metadata.get("tokenizer.ggml.add_space_prefix", True)),
+    )
+    return model.encode, True
+
+
+#: `tokenizer.ggml.model` → how its tokenizer is built.
+_KINDS: Mapping[str, Callable[[GGUFFile, list[str]], tuple[Encode, bool]]] = {
+    "gpt2": _byte_level,
+    "llama": _sentencepiece,
+}
 
 
 def _strings(file: GGUFFile, key: str) -> list[str]:
@@ -92,17 +128,15 @@ def _merge_pair(line: str) -> tuple[str, str]:
     return line[:1] + left, right
 
 
-def _user_defined(file: GGUFFile, tokens: list[str]) -> list[AddedToken]:
+def _user_defined(file: GGUFFile, tokens: list[str]) -> list[str]:
     types: Any = file.metadata.get("tokenizer.ggml.token_type", [])
-    names = [token for token, kind in zip(tokens, types, strict=False) if kind == _USER_DEFINED]
-    return [AddedToken(name, normalized=False, special=False) for name in names]
+    return [token for token, kind in zip(tokens, types, strict=False) if kind == _USER_DEFINED and token]
 
 
-def _bos_id(file: GGUFFile, pre: str, vocabulary_size: int) -> int | None:
-    """The BOS id when the model adds it: byte-level BPE does not unless told, llama-bpe does."""
-    adds = bool(file.metadata.get("tokenizer.ggml.add_bos_token", pre == "llama-bpe"))
+def _bos_id(file: GGUFFile, vocabulary_size: int, *, adds_bos: bool) -> int | None:
+    """The BOS id when the model adds it; `adds_bos` is the kind's custom where the file does not say."""
     bos = file.metadata.get("tokenizer.ggml.bos_token_id")
-    if not adds or bos is None:
+    if not file.metadata.get("tokenizer.ggml.add_bos_token", adds_bos) or bos is None:
         return None
     if not isinstance(bos, int) or not 0 <= bos < vocabulary_size:
         raise SourceError(file.path, f"tokenizer.ggml.bos_token_id {bos!r} is not a token")

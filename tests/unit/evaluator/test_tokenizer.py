@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gguf
+import numpy as np
 import pytest
 from tiny_models import CONTROL, END_OF_TEXT, MERGES, USER_DEFINED, write_tiny_llama
 
@@ -78,9 +79,25 @@ def test_table_that_is_a_number_is_a_source_error(tmp_path, table):
 
 def test_other_tokenizer_kind_is_refused(tmp_path):
     file = open_gguf(write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32))
-    file.metadata["tokenizer.ggml.model"] = "llama"
-    with pytest.raises(SourceError, match="'llama' is not supported"):
+    file.metadata["tokenizer.ggml.model"] = "bert"
+    with pytest.raises(SourceError, match="'bert' is not supported; known: gpt2, llama"):
         tokenizer_from_gguf(file)
+
+
+def test_sentencepiece_needs_a_score_per_token_and_adds_bos_unless_told_otherwise(tmp_path):
+    file = open_gguf(write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32))
+    file.metadata["tokenizer.ggml.model"] = "llama"
+    file.metadata["tokenizer.ggml.bos_token_id"] = 5
+    with pytest.raises(SourceError, match="scores is missing"):
+        tokenizer_from_gguf(file)
+    size = len(file.metadata["tokenizer.ggml.tokens"])
+    file.metadata["tokenizer.ggml.scores"] = np.zeros(size - 1, np.float32)
+    with pytest.raises(SourceError, match="a score per token"):
+        tokenizer_from_gguf(file)
+    file.metadata["tokenizer.ggml.scores"] = np.zeros(size, np.float32)
+    assert tokenizer_from_gguf(file).bos_id == 5
+    file.metadata["tokenizer.ggml.add_bos_token"] = False
+    assert tokenizer_from_gguf(file).bos_id is None
 
 
 @pytest.mark.parametrize(
