@@ -196,6 +196,17 @@ def labels_by_row(
     return {row["variant_id"]: label for row, label in zip(rows, placed, strict=True)}
 
 
+def labelled(group: Sequence[Row], labels: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    """Scatter settings that write the labels of `labels_by_row` at a method's points; hover shows text only."""
+    return {
+        "text": [labels[row["variant_id"]][0] for row in group],
+        "textposition": [labels[row["variant_id"]][1] for row in group],
+        "textfont": {"size": 11},
+        "hoverinfo": "text",
+        "cliponaxis": False,
+    }
+
+
 def _label_texts(rows: Sequence[Row], ys: Sequence[float]) -> list[str]:
     """Every quant type; where that crowds the plot, one label per type, at its highest point."""
     if len(rows) <= _MOST_LABELS:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from evaluator.frames import MEGABYTE
+
 MINUS = "−"
-_GIGABYTE = 1_000_000_000
-_MEGABYTE = 1_000_000
+_GIGABYTE = 1000 * MEGABYTE
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -39,7 +40,7 @@ def size(n_bytes: float) -> str:
     """Bytes in decimal megabytes, gigabytes from 1 GB on."""
     if n_bytes >= _GIGABYTE:
         return f"{n_bytes / _GIGABYTE:.2f} GB"
-    return f"{n_bytes / _MEGABYTE:.1f} MB"
+    return f"{n_bytes / MEGABYTE:.1f} MB"
 
 
 def bits(value: float) -> str:

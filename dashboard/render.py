@@ -12,6 +12,7 @@ from dash.development.base_component import Component
 
 from dashboard import formats
 from dashboard.insights import Insight
+from dashboard.insights.comparison import NOTHING
 from dashboard.pages import overview, summary
 from dashboard.pages.parts import absent_notice, empty_notice
 from dashboard.results import Results
@@ -80,7 +81,7 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
         note = [Insight("This was not measured, so nothing can be said about it.", "unknown")]
         return Page(view.id, eyebrow, "Not measured yet", "", note, body=absent_notice(absent))
     if results.select(selection).is_empty():
-        note = [Insight("Nothing is selected, so there is nothing to say.", "unknown")]
+        note = [NOTHING]
         return Page(view.id, eyebrow, "Nothing to draw", "", note, body=empty_notice())
     return Page(
         slug=view.id,

@@ -13,13 +13,14 @@ from evaluator.config import Comparison
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.artifact import write_exact
 from evaluator.export.graph import load_graph
+from evaluator.frames import MEGABYTE
 from evaluator.manifest import MANIFEST_NAME, read_manifest
 from evaluator.pipeline import ComparisonRun
 from evaluator.plan import make_plan
 from evaluator.progress import RunProgress
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.sources.naming import model_name, quant_label
-from evaluator.sources.resolve import resolve_source
+from evaluator.sources.resolve import resolve_one, resolve_source
 from evaluator.store import ResultsStore
 from evaluator.windows import Text
 
@@ -79,13 +80,10 @@ def export_model(source: str, out: Path, weights: str, console: Console) -> None
     """
     if weights != "exact":
         raise RequestError(f"--weights {weights}: known kinds: exact")
-    paths = resolve_source(source)
-    if len(paths) != 1:
-        raise RequestError(f"{source}: {len(paths)} files match, name one")
-    file = open_gguf(paths[0])
+    file = open_gguf(resolve_one(source))
     n_bytes = write_exact(file, load_graph(file), out)
     console.print(
-        f"{out / 'model.onnx'}: {n_bytes / 1e6:,.0f} MB in the folder", markup=False, highlight=False
+        f"{out / 'model.onnx'}: {n_bytes / MEGABYTE:,.0f} MB in the folder", markup=False, highlight=False
     )
 
 
@@ -107,7 +105,7 @@ def inspect_source(source: str) -> tuple[dict[str, Any], Table]:
             raise RequestError(str(error)) from error
         models.append(facts)
         types = ", ".join(f"{name} ×{count}" for name, count in facts["tensor_types"].items())
-        bits, size = f"{facts['bits_per_weight']:.3f}", f"{facts['size_bytes'] / 1e6:,.1f}"
+        bits, size = f"{facts['bits_per_weight']:.3f}", f"{facts['size_bytes'] / MEGABYTE:,.1f}"
         table.add_row(path.name, facts["model"], facts["architecture"], facts["quant"], bits, size, types)
     return {"models": models}, table
 
@@ -139,6 +137,6 @@ def _inspect_results(folder: Path) -> tuple[dict[str, Any], Table]:
     for row in rows:
         kld = "" if row["kld_mean"] is None else f"{row['kld_mean']:.5f}"
         ppl = "" if row["ppl"] is None else f"{row['ppl']:.4f}"
-        bits, size = f"{row['bits_per_weight']:.3f}", f"{row['size_bytes'] / 1e6:,.1f}"
+        bits, size = f"{row['bits_per_weight']:.3f}", f"{row['size_bytes'] / MEGABYTE:,.1f}"
         table.add_row(row["method"], row["quant"], bits, size, ppl, kld)
     return {"manifest": manifest.model_dump(mode="json"), "variants": rows}, table

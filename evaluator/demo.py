@@ -15,7 +15,7 @@ from evaluator.export.graph import cache_folder
 from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
 from evaluator.quantize.stock import make_stock_variant
 from evaluator.sources.gguf_file import GGUFFile, open_gguf
-from evaluator.sources.resolve import resolve_source, sha256_of
+from evaluator.sources.resolve import resolve_one, sha256_of
 from evaluator.windows import Text
 
 DEMO_SOURCE = "smollm2-135m"
@@ -45,7 +45,7 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
     Raises:
         RequestError: the package that carries the model is not installed.
     """
-    source = open_gguf(resolve_source(DEMO_SOURCE)[0])
+    source = open_gguf(resolve_one(DEMO_SOURCE))
     folder = cache_folder() / "demo" / sha256_of(source.path)[:12]
     baseline = folder / f"{DEMO_MODEL}-F16.gguf"
     _make(baseline, console, lambda: write_rescaled_f16(source, baseline))

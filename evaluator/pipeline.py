@@ -56,8 +56,12 @@ class ComparisonRun:
         """
         manifest = self._manifest()
         self.store.prepare(manifest, force=force)
-        pending = [item for item in self.plan.variants if not self._finished(item)]
-        self.outcome.reused = [item.variant_id for item in self.plan.variants if item not in pending]
+        pending: list[Candidate] = []
+        for item in self.plan.variants:
+            if self._finished(item):
+                self.outcome.reused.append(item.variant_id)
+            else:
+                pending.append(item)
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
         if pending or not self._finished(self.plan.baseline):

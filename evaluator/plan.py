@@ -14,7 +14,7 @@ from evaluator.manifest import Failure, TextRecord
 from evaluator.runtime.device import Device, choose_device
 from evaluator.sources.gguf_file import GGUFFile, open_gguf
 from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier
-from evaluator.sources.resolve import resolve_source, sha256_of
+from evaluator.sources.resolve import resolve_one, resolve_source, sha256_of
 from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
 from evaluator.windows import Text, Window, cut_windows, read_text
 
@@ -57,12 +57,10 @@ def make_plan(comparison: Comparison, built_in: Sequence[Text] = ()) -> Plan:
     """
     texts = list(built_in) or [read_text(argument) for argument in comparison.texts]
     sources = [(item.method, path) for item in comparison.variants for path in resolve_source(item.source)]
-    paths = resolve_source(comparison.baseline)
-    if len(paths) != 1:
-        raise RequestError(f"{comparison.baseline}: {len(paths)} files match, a baseline is one")
+    baseline_path = resolve_one(comparison.baseline)
     device = choose_device(comparison.device, comparison.threads)
     try:
-        baseline_file = open_gguf(paths[0])
+        baseline_file = open_gguf(baseline_path)
         model = model_name(baseline_file)
         baseline = _candidate(baseline_file, model, BASELINE_METHOD, device, set())
         graph_request(baseline_file)  # an unknown architecture is better said now than after hours

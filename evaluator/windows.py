@@ -56,8 +56,9 @@ def read_text(argument: str) -> Text:
         RequestError: the file cannot be read, is empty, or is not UTF-8.
     """
     domain, separator, rest = argument.partition("=")
-    path = Path(rest if separator and not Path(argument).exists() else argument).expanduser()
-    label = domain if separator and not Path(argument).exists() else path.stem
+    labelled = bool(separator) and not Path(argument).exists()
+    path = Path(rest if labelled else argument).expanduser()
+    label = domain if labelled else path.stem
     try:
         content = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:

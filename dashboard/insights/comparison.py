@@ -10,7 +10,7 @@ from typing import Any
 from dashboard import formats
 from dashboard.charts import by_method, complete
 from dashboard.insights import Insight
-from dashboard.insights.statistics import Estimate, at, rank_correlation
+from dashboard.insights.statistics import Z95, Estimate, at, rank_correlation
 from dashboard.results import Results
 
 Row = dict[str, Any]
@@ -129,7 +129,7 @@ def matched_bits(rows: Sequence[Row], what: str = "lowest") -> Insight:
 
 
 def _change(estimate: Estimate) -> str:
-    return f"{formats.percent_change(estimate.value, 1)} ± {formats.percent(1.96 * estimate.se, 1)}"
+    return f"{formats.percent_change(estimate.value, 1)} ± {formats.percent(Z95 * estimate.se, 1)}"
 
 
 def steadiest(rows: Sequence[Row]) -> Insight | None:

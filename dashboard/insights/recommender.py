@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dashboard import formats
 from dashboard.charts import Row, complete
 from dashboard.insights.comparison import divergence, log_ratio
+from dashboard.insights.statistics import Z95
 
 #: Need, and the rise of perplexity (share) that its 95 % bound must stay under.
 NEEDS = (("Nearly lossless", 0.01), ("Everyday use", 0.03), ("Tight on memory", 0.10))
@@ -32,9 +33,14 @@ def recommend(rows: Sequence[Row]) -> list[Recommendation]:
     return [_for_need(need, bound, usable) for need, bound in NEEDS]
 
 
+def within(rows: Sequence[Row], bound: float) -> list[Row]:
+    """Rows whose PPL rise has a 95 % upper bound under `bound` (a share)."""
+    return [row for row in rows if math.expm1(log_ratio(row).high) < bound]
+
+
 def smallest_within(rows: Sequence[Row], bound: float) -> Row | None:
     """Return the smallest file whose PPL rise has a 95 % upper bound under `bound` (a share)."""
-    safe = [row for row in rows if math.expm1(log_ratio(row).high) < bound]
+    safe = within(rows, bound)
     return min(safe, key=lambda row: (row["size_bytes"], row["variant_id"])) if safe else None
 
 
@@ -62,7 +68,7 @@ def _for_need(need: str, bound: float, rows: Sequence[Row]) -> Recommendation:
 def _price(row: Row) -> str:
     change = f"{formats.percent_change(row['ln_ppl_ratio'], 1)} perplexity"
     error = row["ln_ppl_ratio_se"]
-    interval = f" ± {formats.percent(1.96 * error, 1)}" if error is not None else ""
+    interval = f" ± {formats.percent(Z95 * error, 1)}" if error is not None else ""
     kld = f", {formats.number(row['kld_mean'], 2)} nats mean KLD" if row["kld_mean"] is not None else ""
     return f"{change}{interval}{kld}"
 

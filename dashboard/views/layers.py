@@ -14,7 +14,7 @@ from dashboard import charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.comparison import NOTHING
-from dashboard.insights.statistics import gini
+from dashboard.insights.statistics import Z95, gini
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import Absent, View, command_for
@@ -200,7 +200,7 @@ def _attention(valued: pl.DataFrame, shown: Sequence[Row], what: str) -> Insight
         if per_layer.len() < 3:
             continue
         mean, spread = float(per_layer.mean()), float(per_layer.std())  # type: ignore[arg-type]  # floats
-        error = 1.96 * spread / per_layer.len() ** 0.5
+        error = Z95 * spread / per_layer.len() ** 0.5
         winner = "attention" if mean > error else "feed-forward" if mean < -error else "neither"
         verdicts[winner].append(str(row["label"]))
     if not any(verdicts.values()):

@@ -13,18 +13,18 @@ from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.comparison import (
     NOTHING,
-    log_ratio,
     matched_bits,
     monotone,
     steadiest,
     within_noise,
 )
+from dashboard.insights.recommender import within
 from dashboard.insights.statistics import slope
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import View
 
-_SAFE = math.log(1.01)
+_SAFE = 0.01
 _LOW_BITS = 3.0
 
 
@@ -59,12 +59,8 @@ def figure(results: Results, selection: Selection) -> go.Figure:
             mode="lines+markers+text",
             line={"color": style.color, "width": 2},
             marker=charts.marker(style),
-            text=[labels[r["variant_id"]][0] for r in group],
-            textposition=[labels[r["variant_id"]][1] for r in group],
-            textfont={"size": 11},
             hovertext=[charts.quality_lines(r) for r in group],
-            hoverinfo="text",
-            cliponaxis=False,
+            **charts.labelled(group, labels),
         )
     drawn.update_layout(showlegend=True)
     drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
@@ -77,7 +73,7 @@ def headline(results: Results, selection: Selection) -> str:
     rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     if not rows:
         return "No selected variant has a perplexity"
-    safe = [row for row in rows if log_ratio(row).high < _SAFE]
+    safe = within(rows, _SAFE)
     if safe:
         best = min(safe, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
         return f"{best['label']} is the smallest within 1 % of the baseline's perplexity ({_bits(best)})"

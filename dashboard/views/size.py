@@ -72,12 +72,8 @@ def _points(
         name=method,
         mode="markers+text",
         marker=charts.marker(style, 10),
-        text=[labels[row["variant_id"]][0] for row in group],
-        textposition=[labels[row["variant_id"]][1] for row in group],
-        textfont={"size": 11},
         hovertext=[f"{charts.quality_lines(row)}<br>{_efficiency(row)}" for row in group],
-        hoverinfo="text",
-        cliponaxis=False,
+        **charts.labelled(group, labels),
     )
 
 

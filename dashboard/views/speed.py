@@ -83,12 +83,8 @@ def _points(
         name=method,
         mode="markers+text",
         marker=charts.marker(style, 10),
-        text=[labels[r["variant_id"]][0] for r in group],
-        textposition=[labels[r["variant_id"]][1] for r in group],
-        textfont={"size": 11},
         hovertext=[f"{charts.quality_lines(r)}<br>{_speed_lines(r)}" for r in group],
-        hoverinfo="text",
-        cliponaxis=False,
+        **charts.labelled(group, labels),
     )
 
 

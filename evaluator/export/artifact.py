@@ -14,13 +14,13 @@ from evaluator.export.exact import exact_weights, head_weights
 from evaluator.export.graph import Graph
 from evaluator.export.skeleton import (
     FINAL_HIDDEN,
+    HEAD_PARAMETER,
     SCORED_POSITIONS,
     WEIGHTS_FILE,
+    Slot,
     refer_to_external,
 )
 from evaluator.sources.gguf_file import GGUFFile
-
-_HEAD = "lm_head.weight"
 
 
 def write_exact(file: GGUFFile, graph: Graph, folder: Path) -> int:
@@ -39,10 +39,10 @@ def write_exact(file: GGUFFile, graph: Graph, folder: Path) -> int:
             output.seek(slot.offset)
             output.write(values.data)
         head = np.ascontiguousarray(head_weights(file).T)
-        head_offset = max(slot.offset + slot.n_bytes for slot in graph.slots)
-        output.seek(head_offset)
+        head_slot = Slot(HEAD_PARAMETER, HEAD_PARAMETER, True, head.shape, graph.weights_bytes)
+        output.seek(head_slot.offset)
         output.write(head.data)
-    model = _with_logits(onnx.load(str(graph.path), load_external_data=False), head.shape, head_offset)
+    model = _with_logits(onnx.load(str(graph.path), load_external_data=False), head_slot)
     onnx.save(model, str(folder / "model.onnx"))
     partial.replace(folder / WEIGHTS_FILE)
     facts = {"source": file.path.name, "architecture": file.architecture, "weights": "exact"}
@@ -50,17 +50,16 @@ def write_exact(file: GGUFFile, graph: Graph, folder: Path) -> int:
     return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
 
 
-def _with_logits(model: onnx.ModelProto, head_shape: tuple[int, ...], offset: int) -> onnx.ModelProto:
+def _with_logits(model: onnx.ModelProto, head: Slot) -> onnx.ModelProto:
     """Put the output matrix back where the skeleton gathers the scored positions."""
     graph = model.graph
     gather = next(node for node in graph.node if FINAL_HIDDEN in node.output)
     hidden = gather.input[0]
     graph.node.remove(gather)
-    graph.node.append(helper.make_node("MatMul", [hidden, _HEAD], ["logits"]))
+    graph.node.append(helper.make_node("MatMul", [hidden, head.initializer], ["logits"]))
     graph.input.remove(next(item for item in graph.input if item.name == SCORED_POSITIONS))
-    initializer = graph.initializer.add(name=_HEAD)
-    refer_to_external(initializer, head_shape, offset, 4 * int(np.prod(head_shape, dtype=np.int64)))
+    refer_to_external(graph.initializer.add(name=head.initializer), head)
     del graph.output[:]
-    shape = ["batch_size", "sequence_length", head_shape[1]]
+    shape = ["batch_size", "sequence_length", head.shape[1]]
     graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, shape))
     return model

@@ -34,6 +34,11 @@ class Graph:
     path: Path
     slots: tuple[Slot, ...]
 
+    @property
+    def weights_bytes(self) -> int:
+        """Size of the file that all slots together refer to."""
+        return max(slot.offset + slot.n_bytes for slot in self.slots)
+
 
 def cache_folder() -> Path:
     """Where graphs and made models are kept: `EVALUATOR_CACHE`, else the user's cache folder."""
@@ -86,8 +91,9 @@ def load_graph(file: GGUFFile) -> Graph:
         _export_into(folder, request)
     entries = json.loads((folder / "slots.json").read_text(encoding="utf-8"))
     slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
-    _place_hole(folder / WEIGHTS_FILE, max(slot.offset + slot.n_bytes for slot in slots))
-    return Graph(folder / "skeleton.onnx", slots)
+    graph = Graph(folder / "skeleton.onnx", slots)
+    _place_hole(folder / WEIGHTS_FILE, graph.weights_bytes)
+    return graph
 
 
 def _export_into(folder: Path, request: dict[str, Any]) -> None:

@@ -163,22 +163,18 @@ def _externalize(
         parameter, transposed = found[initializer.name]
         shape = true_shapes[parameter][::-1] if transposed else true_shapes[parameter]
         slot = Slot(initializer.name, parameter, transposed, tuple(shape), offset)
-        refer_to_external(initializer, shape, offset, slot.n_bytes)
+        refer_to_external(initializer, slot)
         slots.append(slot)
         offset += -(-slot.n_bytes // _ALIGNMENT) * _ALIGNMENT
     return slots
 
 
-def refer_to_external(
-    initializer: onnx.TensorProto, shape: Sequence[int], offset: int, n_bytes: int
-) -> onnx.TensorProto:
-    """Make `initializer` a float32 reference into `WEIGHTS_FILE`, holding no values itself."""
-    name = initializer.name
+def refer_to_external(initializer: onnx.TensorProto, slot: Slot) -> None:
+    """Make `initializer` the float32 reference into `WEIGHTS_FILE` that `slot` describes, without values."""
     initializer.Clear()
-    initializer.name = name
+    initializer.name = slot.initializer
     initializer.data_type = onnx.TensorProto.FLOAT
-    initializer.dims.extend(shape)
+    initializer.dims.extend(slot.shape)
     initializer.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", WEIGHTS_FILE), ("offset", offset), ("length", n_bytes)):
+    for key, value in (("location", WEIGHTS_FILE), ("offset", slot.offset), ("length", slot.n_bytes)):
         initializer.external_data.add(key=key, value=str(value))
-    return initializer

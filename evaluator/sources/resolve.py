@@ -57,6 +57,18 @@ def resolve_source(source: str) -> list[Path]:
     raise RequestError(f"{source}: no such file or model{hint}")
 
 
+def resolve_one(source: str) -> Path:
+    """The only file that `source` names.
+
+    Raises:
+        RequestError: nothing is there, or several files are.
+    """
+    paths = resolve_source(source)
+    if len(paths) != 1:
+        raise RequestError(f"{source}: {len(paths)} files match, name one")
+    return paths[0]
+
+
 def _packaged(name: str) -> Path:
     model = PACKAGED_MODELS[name]
     spec = importlib.util.find_spec(model.module)
