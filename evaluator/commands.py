@@ -121,7 +121,7 @@ def _file_facts(path: Path) -> dict[str, Any]:
         "architecture": file.architecture,
         "quant": quant_label(file),
         "n_params": file.n_params,
-        "size_bytes": path.stat().st_size,
+        "size_bytes": file.size_bytes,
         "bits_per_weight": file.bits_per_weight,
         "tensor_types": dict(sorted(types.items())),
     }

@@ -14,7 +14,8 @@ from evaluator.config import Comparison, VariantSource
 from evaluator.export.graph import cache_folder
 from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
 from evaluator.quantize.stock import make_stock_variant
-from evaluator.sources.gguf_file import GGUFFile, open_gguf
+from evaluator.sources.gguf_file import open_gguf
+from evaluator.sources.model_file import ModelFile
 from evaluator.sources.resolve import resolve_one, sha256_of
 from evaluator.windows import Text
 
@@ -53,7 +54,7 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
     return baseline, [_variant(reference, quant, folder, console) for quant in DEMO_QUANTS]
 
 
-def _variant(reference: GGUFFile, quant: str, folder: Path, console: Console) -> Path:
+def _variant(reference: ModelFile, quant: str, folder: Path, console: Console) -> Path:
     path = folder / f"{DEMO_MODEL}-{quant}.gguf"
     _make(path, console, lambda: make_stock_variant(reference, quant, path))
     return path

@@ -10,7 +10,7 @@ import polars as pl
 
 from evaluator.architectures import EMBEDDING, HEAD, head_tensor
 from evaluator.frames import ROLES, Layers, with_schema
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 _BLOCK_WEIGHT = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
 _OUTSIDE_LAYERS = -1
@@ -35,7 +35,7 @@ def relative_error(variant: npt.NDArray[np.float32], baseline: npt.NDArray[np.fl
     return error / reference if reference > 0 and np.isfinite(error) else None
 
 
-def weight_errors(variant_id: str, variant: GGUFFile, baseline: GGUFFile) -> pl.DataFrame:
+def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> pl.DataFrame:
     """Rows of `layers.parquet` for one variant: type, bits per weight and relative weight error per matrix.
 
     Raises:

@@ -130,7 +130,7 @@ class ComparisonRun:
     def _keep(self, item: Candidate, scores: list[WindowScores], provider: str) -> None:
         tokens = token_frame(self.plan.windows, scores)
         reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
-        size = item.file.path.stat().st_size
+        size = item.file.size_bytes
         token_columns, n_nonfinite = token_scores(tokens, reference, size)
         columns, warnings = measure(token_columns)
         for warning in warnings:

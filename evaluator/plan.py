@@ -12,7 +12,8 @@ from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import graph_request
 from evaluator.manifest import Failure, TextRecord
 from evaluator.runtime.device import Device, choose_device
-from evaluator.sources.gguf_file import GGUFFile, open_gguf
+from evaluator.sources.gguf_file import open_gguf
+from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier
 from evaluator.sources.resolve import resolve_one, resolve_source, sha256_of
 from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
@@ -27,7 +28,7 @@ class Candidate:
     method: str
     quant: str
     sha256: str
-    file: GGUFFile
+    file: ModelFile
     is_baseline: bool
 
 
@@ -71,7 +72,7 @@ def make_plan(comparison: Comparison, built_in: Sequence[Text] = ()) -> Plan:
     return Plan(model, device, baseline, tuple(variants), tuple(failures), tuple(windows), tuple(records))
 
 
-def _candidate(file: GGUFFile, model: str, method: str, device: Device, taken: set[str]) -> Candidate:
+def _candidate(file: ModelFile, model: str, method: str, device: Device, taken: set[str]) -> Candidate:
     quant, digest = quant_label(file), sha256_of(file.path)
     name = sibling_identifier(identifier(model, method, quant, device.name), taken, file.path)
     return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD)
@@ -96,7 +97,7 @@ def _open_variants(
     return variants, failures
 
 
-def check_comparable(variant: GGUFFile, baseline: GGUFFile) -> None:
+def check_comparable(variant: ModelFile, baseline: ModelFile) -> None:
     """Check that a variant has the baseline's family, shape and vocabulary.
 
     Raises:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from evaluator.errors import SourceError
 from evaluator.registry import Registry
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
-Restore = Callable[[GGUFFile, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+Restore = Callable[[ModelFile, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 EMBEDDING, HEAD = "token_embd.weight", "output.weight"
 
@@ -37,7 +37,7 @@ class Architecture:
     """
 
     model_type: str
-    config: Callable[[GGUFFile], dict[str, Any]]
+    config: Callable[[ModelFile], dict[str, Any]]
     width_free: tuple[str, ...]
     tensors: Mapping[str, str]
     restore: Mapping[str, Restore]
@@ -46,7 +46,7 @@ class Architecture:
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)
 
 
-def architecture_of(file: GGUFFile) -> Architecture:
+def architecture_of(file: ModelFile) -> Architecture:
     """The family of a file.
 
     Raises:
@@ -69,7 +69,7 @@ def tensor_names(architecture: Architecture, n_layers: int) -> dict[str, str]:
     return names
 
 
-def restored(architecture: Architecture, file: GGUFFile, tensor: str) -> npt.NDArray[np.float32]:
+def restored(architecture: Architecture, file: ModelFile, tensor: str) -> npt.NDArray[np.float32]:
     """Values of a GGUF tensor in the order the graph wants, float32 [rows, columns] or [n].
 
     Raises:
@@ -80,7 +80,7 @@ def restored(architecture: Architecture, file: GGUFFile, tensor: str) -> npt.NDA
     return restore(file, values) if restore else values
 
 
-def head_tensor(file: GGUFFile) -> str:
+def head_tensor(file: ModelFile) -> str:
     """The tensor that makes logits: the output matrix, or the embedding where they are tied."""
     return HEAD if HEAD in file.tensors else EMBEDDING
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from evaluator.architectures import ARCHITECTURES, Architecture
 from evaluator.errors import SourceError
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 DECODER_TENSORS = {
     "model.layers.{}.input_layernorm.weight": "blk.{}.attn_norm.weight",
@@ -26,7 +26,7 @@ DECODER_TENSORS = {
 }
 
 
-def decoder_config(file: GGUFFile) -> dict[str, Any]:
+def decoder_config(file: ModelFile) -> dict[str, Any]:
     """Configuration that all Llama-like decoders share.
 
     Raises:
@@ -56,7 +56,7 @@ def decoder_config(file: GGUFFile) -> dict[str, Any]:
     }
 
 
-def _count(file: GGUFFile, key: str, default: int | None = None) -> int:
+def _count(file: ModelFile, key: str, default: int | None = None) -> int:
     """A metadata value that has to be a positive whole number.
 
     Raises:
@@ -68,7 +68,7 @@ def _count(file: GGUFFile, key: str, default: int | None = None) -> int:
     return value
 
 
-def _number(file: GGUFFile, key: str, default: float | None = None) -> float:
+def _number(file: ModelFile, key: str, default: float | None = None) -> float:
     """A metadata value that has to be a positive finite number.
 
     Raises:
@@ -87,15 +87,15 @@ def _unpermute(values: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.fl
     return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(values.shape))
 
 
-def _restore_query(file: GGUFFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _restore_query(file: ModelFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return _unpermute(values, decoder_config(file)["num_attention_heads"])
 
 
-def _restore_key(file: GGUFFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _restore_key(file: ModelFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return _unpermute(values, decoder_config(file)["num_key_value_heads"])
 
 
-def _llama_config(file: GGUFFile) -> dict[str, Any]:
+def _llama_config(file: ModelFile) -> dict[str, Any]:
     biased = [name for name in file.tensors if name.startswith("blk.0.") and name.endswith(".bias")]
     if biased:
         raise SourceError(file.path, f"a llama graph with biases ({biased[0]}) is not supported")

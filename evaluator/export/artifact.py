@@ -20,10 +20,10 @@ from evaluator.export.skeleton import (
     Slot,
     refer_to_external,
 )
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 
-def write_exact(file: GGUFFile, graph: Graph, folder: Path) -> int:
+def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
     """Write `model.onnx`, `weights.bin` and `export.json` with the exact weights of `file`.
 
     Returns:

@@ -12,14 +12,14 @@ from evaluator.errors import SourceError
 from evaluator.export.graph import Graph
 from evaluator.export.rotary import FREQUENCY_FACTORS, rotary_frequencies
 from evaluator.export.skeleton import ROTARY_FREQUENCIES, Slot
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 _EMBEDDING_PARAMETER = "model.embed_tokens.weight"
 
 Values = npt.NDArray[np.float32]
 
 
-def parameter_tensors(file: GGUFFile) -> dict[str, str]:
+def parameter_tensors(file: ModelFile) -> dict[str, str]:
     """Graph parameter → GGUF tensor, for all parameters of the body.
 
     Raises:
@@ -30,7 +30,7 @@ def parameter_tensors(file: GGUFFile) -> dict[str, str]:
     return tensor_names(architecture, n_layers) | {_EMBEDDING_PARAMETER: EMBEDDING}
 
 
-def exact_weights(file: GGUFFile, graph: Graph) -> Iterator[tuple[Slot, Values]]:
+def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]]:
     """Each slot of the graph with its values, float32 and contiguous in the slot's shape, one at a time.
 
     Raises:
@@ -55,7 +55,7 @@ def exact_weights(file: GGUFFile, graph: Graph) -> Iterator[tuple[Slot, Values]]
         yield slot, np.ascontiguousarray(values)
 
 
-def head_weights(file: GGUFFile) -> Values:
+def head_weights(file: ModelFile) -> Values:
     """The output matrix, float32 [vocabulary, hidden].
 
     Raises:

@@ -19,7 +19,7 @@ import platformdirs
 from evaluator.architectures import EMBEDDING, architecture_of
 from evaluator.errors import ExportError, SourceError
 from evaluator.export.skeleton import WEIGHTS_FILE, Slot
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 #: Part of the cache key: raise it when the skeleton changes for the same inputs.
 SKELETON_VERSION = 2
@@ -46,7 +46,7 @@ def cache_folder() -> Path:
     return Path(override) if override else platformdirs.user_cache_path("quantization-comparison")
 
 
-def graph_request(file: GGUFFile) -> dict[str, Any]:
+def graph_request(file: ModelFile) -> dict[str, Any]:
     """Everything the exported graph depends on; two files with equal requests share a graph.
 
     Raises:
@@ -69,7 +69,7 @@ def _cache_key(request: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def is_cached(file: GGUFFile) -> bool:
+def is_cached(file: ModelFile) -> bool:
     """Whether `load_graph` would return at once."""
     return (_graph_folder(graph_request(file)) / "slots.json").is_file()
 
@@ -78,7 +78,7 @@ def _graph_folder(request: dict[str, Any]) -> Path:
     return cache_folder() / "graphs" / _cache_key(request)
 
 
-def load_graph(file: GGUFFile) -> Graph:
+def load_graph(file: ModelFile) -> Graph:
     """The graph for a file's shape, exported on first use.
 
     Raises:

@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from evaluator.architectures import architecture_of
 from evaluator.errors import SourceError
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 #: One divisor per frequency: how files of Llama 3.1 and later carry their long-context scaling.
 FREQUENCY_FACTORS = "rope_freqs.weight"
 
 
-def rotary_frequencies(file: GGUFFile) -> npt.NDArray[np.float32]:
+def rotary_frequencies(file: ModelFile) -> npt.NDArray[np.float32]:
     """Angle per position of each pair of dimensions, float32 [head dimension / 2].
 
     base^(−2i/d), divided by the file's frequency factors or by its linear scaling factor, as llama.cpp does.
@@ -38,7 +38,7 @@ def rotary_frequencies(file: GGUFFile) -> npt.NDArray[np.float32]:
     return frequencies.astype(np.float32)
 
 
-def _factor(file: GGUFFile, key: str) -> float:
+def _factor(file: ModelFile, key: str) -> float:
     value = file.require(key)
     if not isinstance(value, (int, float)) or not value > 0:
         raise SourceError(file.path, f"metadata key {key} is {value!r}, not a positive number")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.errors import SourceError
-from evaluator.sources.gguf_file import GGUFFile, ValueType
+from evaluator.sources.model_file import ModelFile, ValueType
 
 Values = npt.NDArray[np.float32]
 
@@ -25,7 +25,7 @@ _REPLACED_KEYS = {
 
 
 def write_gguf(
-    source: GGUFFile,
+    source: ModelFile,
     target: Path,
     file_type: gguf.LlamaFileType,
     type_of: Callable[[str, tuple[int, ...]], gguf.GGMLQuantizationType],

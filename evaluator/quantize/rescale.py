@@ -23,7 +23,7 @@ import numpy.typing as npt
 from evaluator.architectures import architecture_of
 from evaluator.errors import SourceError
 from evaluator.quantize.gguf_writer import write_gguf
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 Values = npt.NDArray[np.float32]
 
@@ -31,7 +31,7 @@ SIGMA = 0.3
 _RESCALABLE = ("llama", "qwen2")
 
 
-def rescaled_tensors(file: GGUFFile, layer: int, seed: int = 0) -> Mapping[str, Values]:
+def rescaled_tensors(file: ModelFile, layer: int, seed: int = 0) -> Mapping[str, Values]:
     """The changed tensors of one layer, float32.
 
     Raises:
@@ -70,7 +70,7 @@ def rescaled_tensors(file: GGUFFile, layer: int, seed: int = 0) -> Mapping[str, 
     return tensors
 
 
-def write_rescaled_f16(file: GGUFFile, target: Path, seed: int = 0) -> None:
+def write_rescaled_f16(file: ModelFile, target: Path, seed: int = 0) -> None:
     """Write the rescaled model as an F16 file (vectors F32).
 
     Raises:

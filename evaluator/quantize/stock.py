@@ -11,7 +11,7 @@ from gguf import GGMLQuantizationType as GGMLType
 from evaluator.architectures import EMBEDDING, HEAD
 from evaluator.errors import RequestError, SourceError
 from evaluator.quantize.gguf_writer import write_gguf
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 _K_QUANT_BLOCK = 256
 
@@ -38,7 +38,7 @@ def stock_type(name: str, shape: tuple[int, ...], quant: str, *, tied: bool) -> 
     return STOCK_TYPES[quant][0]
 
 
-def make_stock_variant(source: GGUFFile, quant: str, target: Path) -> None:
+def make_stock_variant(source: ModelFile, quant: str, target: Path) -> None:
     """Quantize `source` into `target`.
 
     Raises:

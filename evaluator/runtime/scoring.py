@@ -14,7 +14,7 @@ from evaluator.export.skeleton import SCORED_POSITIONS
 from evaluator.runtime import score_graph as names
 from evaluator.runtime.device import Device
 from evaluator.runtime.session import Array, Session
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 from evaluator.windows import Window
 
 Values = npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ class WindowScores:
 class Body:
     """A model without its head: windows in, final hidden states of the scored positions out."""
 
-    def __init__(self, file: GGUFFile, graph: Graph, device: Device) -> None:
+    def __init__(self, file: ModelFile, graph: Graph, device: Device) -> None:
         weights = ((slot.initializer, values) for slot, values in exact_weights(file, graph))
         self._session = Session(graph.path, device, weights)
         self.provider = self._session.provider

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.errors import SourceError
+from evaluator.sources.model_file import ModelFile, TensorInfo, ValueType
 
 MAGIC = b"GGUF"
 SUPPORTED_VERSIONS = (2, 3)
@@ -48,77 +49,15 @@ _MIN_TENSOR_BYTES = _MIN_STRING_BYTES + 4 + 4 + 8
 
 
 @dataclass(frozen=True)
-class TensorInfo:
-    """Where a tensor lies. `shape` is in numpy order (rows first, the reverse of the file's)."""
+class GGUFFile(ModelFile):
+    """An opened GGUF file."""
 
-    name: str
-    shape: tuple[int, ...]
-    ggml_type: gguf.GGMLQuantizationType
-    offset: int
-    n_bytes: int
-
-    @property
-    def n_elements(self) -> int:
-        """Number of weights."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Stored bits per weight, scales and minima included."""
-        return 8 * self.n_bytes / self.n_elements
-
-
-@dataclass(frozen=True)
-class ValueType:
-    """GGUF value type number of a metadata value, and of its items where it is an array."""
-
-    value: int
-    item: int | None
-
-
-@dataclass(frozen=True)
-class GGUFFile:
-    """An opened GGUF file: metadata and tensor directory in memory, tensor bytes mapped."""
-
-    path: Path
-    metadata: Mapping[str, Any]
-    value_types: Mapping[str, ValueType]
-    tensors: Mapping[str, TensorInfo]
     _data: memoryview = field(repr=False)
 
     @property
-    def architecture(self) -> str:
-        """`general.architecture`.
-
-        Raises:
-            SourceError: the file does not name one.
-        """
-        return str(self.require("general.architecture"))
-
-    @property
-    def n_params(self) -> int:
-        """Number of weights in all tensors."""
-        return sum(tensor.n_elements for tensor in self.tensors.values())
-
-    @property
-    def tensor_bytes(self) -> int:
-        """Bytes of all tensors, without metadata and padding."""
-        return sum(tensor.n_bytes for tensor in self.tensors.values())
-
-    @property
-    def bits_per_weight(self) -> float:
-        """8 × tensor bytes / parameters: measured, not nominal."""
-        return 8 * self.tensor_bytes / self.n_params
-
-    def require(self, key: str) -> Any:
-        """Metadata value of `key`.
-
-        Raises:
-            SourceError: the key is absent.
-        """
-        if key not in self.metadata:
-            raise SourceError(self.path, f"metadata key {key} is missing")
-        return self.metadata[key]
+    def files(self) -> tuple[Path, ...]:
+        """The one file."""
+        return (self.path,)
 
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
         """Bytes of a tensor as uint8 [..., bytes per row], mapped, not copied.
@@ -126,26 +65,9 @@ class GGUFFile:
         Raises:
             SourceError: there is no such tensor.
         """
-        if name not in self.tensors:
-            raise SourceError(self.path, f"tensor {name} is missing")
-        info = self.tensors[name]
+        info = self.tensor(name)
         flat = np.frombuffer(self._data, np.uint8, count=info.n_bytes, offset=info.offset)
         return flat.reshape(*info.shape[:-1], -1)
-
-    def dequantize(self, name: str) -> npt.NDArray[np.float32]:
-        """Values of a tensor as its format defines them, float32 in `shape`.
-
-        Raises:
-            SourceError: there is no such tensor, or its type has no dequantizer.
-        """
-        raw = self.raw(name)
-        info = self.tensors[name]
-        try:
-            values = gguf.dequantize(raw, info.ggml_type)
-        except NotImplementedError as error:
-            raise SourceError(self.path, f"tensor {name}: cannot dequantize {info.ggml_type.name}") from error
-        result: npt.NDArray[np.float32] = values.reshape(info.shape).astype(np.float32, copy=False)
-        return result
 
 
 class _Cursor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gguf
 
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 
 #: Longest first within a family, so that Q4_K_M is not read as Q4_K; `UD-` marks dynamic quants.
 _QUANT_PATTERN = re.compile(
@@ -21,7 +21,7 @@ _QUANT_PATTERN = re.compile(
 _SPLIT_MARKER = re.compile(r"-\d{5}-of-\d{5}$")
 
 
-def quant_label(file: GGUFFile) -> str:
+def quant_label(file: ModelFile) -> str:
     """The quant type as published: from the file name, else from `general.file_type`, else the main type."""
     match = _QUANT_PATTERN.findall(file.path.name)
     if match:
@@ -34,7 +34,7 @@ def quant_label(file: GGUFFile) -> str:
     return str(name).removeprefix("MOSTLY_").removeprefix("ALL_")
 
 
-def _dominant_type(file: GGUFFile) -> str:
+def _dominant_type(file: ModelFile) -> str:
     weights: dict[str, int] = {}
     for tensor in file.tensors.values():
         name = tensor.ggml_type.name
@@ -42,7 +42,7 @@ def _dominant_type(file: GGUFFile) -> str:
     return max(weights, key=lambda name: weights[name])
 
 
-def model_name(file: GGUFFile) -> str:
+def model_name(file: ModelFile) -> str:
     """Display name of a model: its file name without the quant label, which publishers agree on."""
     name = file.path.stem if file.path.suffix.lower() == ".gguf" else file.path.name
     stem = _SPLIT_MARKER.sub("", name)

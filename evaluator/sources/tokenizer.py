@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tokenizers import AddedToken, Tokenizer, models
 
 from evaluator.errors import SourceError
-from evaluator.sources.gguf_file import GGUFFile
+from evaluator.sources.model_file import ModelFile
 from evaluator.sources.pretokenizers import PRE_TOKENIZERS
 from evaluator.sources.sentencepiece import SentencePiece
 
@@ -35,7 +35,7 @@ class TextTokenizer:
         return np.asarray(self._encode(text), dtype=np.int32)
 
 
-def vocabulary_digest(file: GGUFFile) -> str:
+def vocabulary_digest(file: ModelFile) -> str:
     """Digest of what decides token ids (tokens, merges, scores, splitting): equal digests, equal ids.
 
     Raises:
@@ -52,7 +52,7 @@ def vocabulary_digest(file: GGUFFile) -> str:
     return digest.hexdigest()
 
 
-def tokenizer_from_gguf(file: GGUFFile) -> TextTokenizer:
+def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
     """Build the tokenizer that the file describes.
 
     Raises:
@@ -66,7 +66,7 @@ def tokenizer_from_gguf(file: GGUFFile) -> TextTokenizer:
     return TextTokenizer(len(tokens), _bos_id(file, len(tokens), adds_bos=adds_bos), encode)
 
 
-def _byte_level(file: GGUFFile, tokens: list[str]) -> tuple[Encode, bool]:
+def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     """Byte-level BPE, and whether such a model adds BOS unless told otherwise."""
     pre = str(file.require("tokenizer.ggml.pre"))
     if pre not in PRE_TOKENIZERS:
@@ -85,7 +85,7 @@ def _byte_level(file: GGUFFile, tokens: list[str]) -> tuple[Encode, bool]:
     return lambda text: tokenizer.encode(text, add_special_tokens=False).ids, pre == "llama-bpe"
 
 
-def _sentencepiece(file: GGUFFile, tokens: list[str]) -> tuple[Encode, bool]:
+def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     """SentencePiece; such a model adds BOS and begins texts with a space unless told otherwise."""
     scores = np.asarray(file.require("tokenizer.ggml.scores"))
     unknown = file.metadata.get("tokenizer.ggml.unknown_token_id", 0)
@@ -104,13 +104,13 @@ def _sentencepiece(file: GGUFFile, tokens: list[str]) -> tuple[Encode, bool]:
 
 
 #: `tokenizer.ggml.model` → how its tokenizer is built.
-_KINDS: Mapping[str, Callable[[GGUFFile, list[str]], tuple[Encode, bool]]] = {
+_KINDS: Mapping[str, Callable[[ModelFile, list[str]], tuple[Encode, bool]]] = {
     "gpt2": _byte_level,
     "llama": _sentencepiece,
 }
 
 
-def _strings(file: GGUFFile, key: str) -> list[str]:
+def _strings(file: ModelFile, key: str) -> list[str]:
     """A metadata array of strings.
 
     Raises:
@@ -128,12 +128,12 @@ def _merge_pair(line: str) -> tuple[str, str]:
     return line[:1] + left, right
 
 
-def _user_defined(file: GGUFFile, tokens: list[str]) -> list[str]:
+def _user_defined(file: ModelFile, tokens: list[str]) -> list[str]:
     types: Any = file.metadata.get("tokenizer.ggml.token_type", [])
     return [token for token, kind in zip(tokens, types, strict=False) if kind == _USER_DEFINED and token]
 
 
-def _bos_id(file: GGUFFile, vocabulary_size: int, *, adds_bos: bool) -> int | None:
+def _bos_id(file: ModelFile, vocabulary_size: int, *, adds_bos: bool) -> int | None:
     """The BOS id when the model adds it; `adds_bos` is the kind's custom where the file does not say."""
     bos = file.metadata.get("tokenizer.ggml.bos_token_id")
     if not file.metadata.get("tokenizer.ggml.add_bos_token", adds_bos) or bos is None:

@@ -1,0 +1,137 @@
+"""What the rest of the program knows of a model on disk, whatever its format.
+
+Every format presents itself in GGUF's vocabulary: GGUF's metadata keys, tensor names, row order and types. So
+there is one description of each model family, and a variant compares with a baseline of another format.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.errors import SourceError
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies. `shape` is in numpy order (rows first, the reverse of GGUF's)."""
+
+    name: str
+    shape: tuple[int, ...]
+    ggml_type: gguf.GGMLQuantizationType
+    offset: int
+    n_bytes: int
+
+    @property
+    def n_elements(self) -> int:
+        """Number of weights."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits per weight, scales and minima included."""
+        return 8 * self.n_bytes / self.n_elements
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """GGUF value type number of a metadata value, and of its items where it is an array."""
+
+    value: int
+    item: int | None
+
+
+@dataclass(frozen=True)
+class ModelFile(ABC):
+    """An opened model: metadata and tensor directory in memory, tensor bytes mapped.
+
+    `path` names it in messages; `files` are all the files it consists of.
+    """
+
+    path: Path
+    metadata: Mapping[str, Any]
+    value_types: Mapping[str, ValueType]
+    tensors: Mapping[str, TensorInfo]
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[Path, ...]:
+        """The files that users download, in order."""
+
+    @abstractmethod
+    def raw(self, name: str) -> npt.NDArray[np.uint8]:
+        """Bytes of a tensor as uint8 [..., bytes per row], mapped where the format allows, not copied.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+
+    @property
+    def architecture(self) -> str:
+        """`general.architecture`.
+
+        Raises:
+            SourceError: the file does not name one.
+        """
+        return str(self.require("general.architecture"))
+
+    @property
+    def n_params(self) -> int:
+        """Number of weights in all tensors."""
+        return sum(tensor.n_elements for tensor in self.tensors.values())
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors, without metadata and padding."""
+        return sum(tensor.n_bytes for tensor in self.tensors.values())
+
+    @property
+    def bits_per_weight(self) -> float:
+        """8 × tensor bytes / parameters: measured, not nominal."""
+        return 8 * self.tensor_bytes / self.n_params
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all `files` together: what users download."""
+        return sum(path.stat().st_size for path in self.files)
+
+    def require(self, key: str) -> Any:
+        """Metadata value of `key`.
+
+        Raises:
+            SourceError: the key is absent.
+        """
+        if key not in self.metadata:
+            raise SourceError(self.path, f"metadata key {key} is missing")
+        return self.metadata[key]
+
+    def tensor(self, name: str) -> TensorInfo:
+        """Directory entry of a tensor.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+        if name not in self.tensors:
+            raise SourceError(self.path, f"tensor {name} is missing")
+        return self.tensors[name]
+
+    def dequantize(self, name: str) -> npt.NDArray[np.float32]:
+        """Values of a tensor as its format defines them, float32 in `shape`.
+
+        Raises:
+            SourceError: there is no such tensor, or its type has no dequantizer.
+        """
+        info = self.tensor(name)
+        try:
+            values = gguf.dequantize(self.raw(name), info.ggml_type)
+        except NotImplementedError as error:
+            raise SourceError(self.path, f"tensor {name}: cannot dequantize {info.ggml_type.name}") from error
+        result: npt.NDArray[np.float32] = values.reshape(info.shape).astype(np.float32, copy=False)
+        return result
