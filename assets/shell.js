@@ -1,17 +1,40 @@
-/* Navigation, keyboard, address and theme: everything that needs no server. */
+/* Navigation, keyboard, address, theme and drawing. The address is the only state: an action writes a new one,
+   and the server answers each new address once. */
 (function () {
   "use strict";
 
   const root = document.documentElement;
+  const byId = (id) => document.getElementById(id);
   const tabs = () => Array.from(document.querySelectorAll("#tabs [role=tab]"));
+  const query = () => new URLSearchParams(window.location.search);
 
   /* dcc.Location listens to this event: one change of address is one request. */
-  function navigate(path) {
-    const target = path + window.location.search;
+  function go(target, keepsHistory) {
     if (target === window.location.pathname + window.location.search) return;
-    window.history.pushState({}, "", target);
+    window.history[keepsHistory ? "pushState" : "replaceState"]({}, "", target);
     window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-    markTab(path);
+    markTab(window.location.pathname);
+  }
+
+  function turnTo(path) {
+    go(path + window.location.search, true);
+  }
+
+  function change(edit) {
+    const params = query();
+    edit(params);
+    const text = params.toString();
+    go(window.location.pathname + (text ? "?" + text : ""), false);
+  }
+
+  function put(params, key, values) {
+    params.delete(key);
+    values.forEach((value) => params.append(key, value));
+  }
+
+  function toggle(params, key, value) {
+    const values = params.getAll(key);
+    put(params, key, values.includes(value) ? values.filter((item) => item !== value) : [...values, value]);
   }
 
   function slugOf(path) {
@@ -28,7 +51,7 @@
       tab.classList.toggle("active", active);
       if (active) chosen = tab;
     });
-    const stage = document.getElementById("stage");
+    const stage = byId("stage");
     if (chosen && stage) {
       stage.setAttribute("aria-labelledby", chosen.id);
       chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -45,46 +68,130 @@
     });
   }
 
-  function moveFocus(event) {
+  function step(by) {
     const all = tabs();
-    const index = all.indexOf(document.activeElement);
-    const steps = { ArrowRight: index + 1, ArrowLeft: index - 1, Home: 0, End: all.length - 1 };
-    if (index < 0 || !(event.key in steps)) return false;
-    const next = all[(steps[event.key] + all.length) % all.length];
-    next.focus();
-    navigate(new URL(next.href).pathname);
-    return true;
+    const index = all.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
+    const next = all[(Math.max(index, 0) + by + all.length) % all.length];
+    if (all.includes(document.activeElement)) next.focus();
+    turnTo(new URL(next.href).pathname);
   }
 
-  function typing(element) {
-    if (!element) return false;
-    const text = element.matches("textarea, select, [contenteditable=true]");
-    return text || (element.matches("input") && !element.matches("[type=checkbox], [type=radio]"));
+  function jump(tab, focus) {
+    if (focus) tab.focus();
+    turnTo(new URL(tab.href).pathname);
+  }
+
+  const KEYS = {
+    c: () => jump(byId("tab-compare")),
+    e: () => jump(byId("tab-explore")),
+    s: () => jump(byId("tab-summary")),
+    f: () => foldFilters(),
+    t: () => byId("theme-toggle").click(),
+    "/": () => byId("find").focus(),
+    "?": () => openHelp(),
+    0: () => jump(byId("tab-overview")),
+    ArrowRight: () => step(1),
+    ArrowLeft: () => step(-1),
+  };
+
+  /* Controls that use letters or arrows themselves. */
+  function busy(element) {
+    if (!element || !element.closest) return false;
+    if (element.closest("dialog, [role=slider], .ag-root-wrapper, textarea, select, [contenteditable=true]")) return true;
+    return element.matches("input") && !element.matches("[type=checkbox], [type=radio]");
   }
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (moveFocus(event)) {
+    const element = document.activeElement;
+    if (event.key === "Escape") return escape(element);
+    if (event.key === "Enter" && element && element.id === "find") return find(element);
+    if (busy(element)) return;
+    const all = tabs();
+    let action = KEYS[event.key] || KEYS[event.key.toLowerCase()];
+    if (/^[1-9]$/.test(event.key)) {
+      const tab = all.find((item) => item.querySelector(".key")?.textContent === event.key);
+      action = tab && (() => jump(tab));
+    } else if ((event.key === "Home" || event.key === "End") && all.includes(element)) {
+      action = () => jump(all[event.key === "Home" ? 0 : all.length - 1], true);
+    }
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+
+  /* What is open closes first; then what was picked or clicked is let go. */
+  function escape(element) {
+    const open = document.querySelector("details.menu[open]");
+    if (open) {
+      open.open = false;
+    } else if (element && element.id === "find") {
+      element.blur();
+    } else if (!byId("help").open) {
+      change((params) => ["pick", "bin", "layer", "role"].forEach((key) => params.delete(key)));
+    }
+  }
+
+  function openHelp() {
+    const dialog = byId("help");
+    if (!dialog.open) dialog.showModal();
+  }
+
+  function find(input) {
+    const text = input.value.trim().toLowerCase();
+    const all = Array.from(document.querySelectorAll("#find-list option"));
+    const found = all.find((item) => item.value.toLowerCase() === text) ||
+      all.find((item) => text && item.value.toLowerCase().includes(text));
+    input.closest(".find").classList.toggle("unknown", !found);
+    if (!found) return;
+    window.dash_clientside.set_props("find", { value: "" });
+    input.blur();
+    change((params) => put(params, "pick", [...new Set([...params.getAll("pick"), found.dataset.variant])]));
+  }
+
+  document.addEventListener("click", (event) => {
+    const target = event.target;
+    if (!target.closest) return;
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(target)) menu.open = false;
+    });
+    const plain = !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0;
+    const link = target.closest("a[data-nav], a[data-go], a[data-query]");
+    if (link && plain) {
       event.preventDefault();
-    } else if (/^[1-9]$/.test(event.key) && !typing(document.activeElement)) {
-      const tab = tabs().find((item) => item.querySelector(".key")?.textContent === event.key);
-      if (tab) navigate(new URL(tab.href).pathname);
+      const url = new URL(link.href);
+      if (link.dataset.nav) turnTo(url.pathname);
+      else if (link.dataset.query) go(window.location.pathname + url.search, true);
+      else go(url.pathname + url.search, false);
+      link.closest("details.menu")?.removeAttribute("open");
+    } else if (target.closest("[data-reset]")) {
+      change((params) => [...params.keys()].filter((key) => key !== "results").forEach((key) => params.delete(key)));
+    } else if (target.closest("[data-close]")) {
+      byId(target.closest("[data-close]").dataset.close).close();
+    } else if (target.closest("#filters-toggle")) {
+      foldFilters();
+    } else if (target.closest("#help-toggle")) {
+      openHelp();
+    } else if (target.closest("#copy-link")) {
+      copyLink(target.closest("#copy-link"));
+    } else if (target.closest("#grid-csv")) {
+      const fileName = target.closest("#grid-csv").dataset.file;
+      window.dash_ag_grid.getApi("grid").exportDataAsCsv({ fileName: fileName, allColumns: true });
     }
   });
 
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-nav]");
-    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
-      event.preventDefault();
-      navigate(new URL(link.href).pathname);
-    } else if (event.target.closest("[data-reset]")) {
-      document.getElementById("reset").click();
-    } else if (event.target.closest("#filters-toggle")) {
-      document.getElementById("filters").classList.toggle("open");
-    } else if (event.target.closest("#copy-link")) {
-      copyLink(event.target.closest("#copy-link"));
-    }
+  /* Inputs whose id is option-KEY hold an option of the address; an empty one is left to its default. */
+  document.addEventListener("change", (event) => {
+    const match = /^option-([a-z]+)$/.exec(event.target.id || "");
+    if (match) change((params) => put(params, match[1], event.target.value === "" ? [] : [event.target.value]));
+    if (event.target.id === "find") find(event.target);
   });
+
+  function foldFilters() {
+    const narrow = window.matchMedia("(max-width: 720px)").matches;
+    byId("shell").classList.toggle(narrow ? "filters-open" : "filters-folded");
+    window.dispatchEvent(new Event("resize"));
+  }
 
   function copyLink(button) {
     const done = () => {
@@ -96,18 +203,18 @@
         button.disabled = false;
       }, 1200);
     };
-    if (navigator.clipboard) {
-      navigator.clipboard.writeText(window.location.href).then(done, () => window.prompt("Link", window.location.href));
-    } else {
-      window.prompt("Link", window.location.href);
-    }
+    const ask = () => window.prompt("Link", window.location.href);
+    if (navigator.clipboard) navigator.clipboard.writeText(window.location.href).then(done, ask);
+    else ask();
   }
 
   function currentTheme() {
     return root.getAttribute("data-bs-theme") === "dark" ? "dark" : "light";
   }
 
-  function remember(theme) {
+  function setTheme(theme) {
+    root.setAttribute("data-bs-theme", theme);
+    root.setAttribute("data-ag-theme-mode", theme);
     try {
       window.localStorage.setItem("quantization-theme", theme);
     } catch (error) {
@@ -117,9 +224,91 @@
 
   window.addEventListener("popstate", () => markTab(window.location.pathname));
 
+  /* What a click, a lasso or a legend entry means, written into the address. */
+  let shown = { slug: "", pick: "variant", methods: [] };
+
+  function clicked(data) {
+    const point = (data.points || []).find((item) => Array.isArray(item.customdata));
+    if (!point) return;
+    const [variant, first, second] = point.customdata;
+    change((params) => {
+      if (shown.pick === "bin") return toggle(params, "bin", String(first));
+      if (shown.pick !== "layer") return toggle(params, "pick", String(variant));
+      const same = params.getAll("layer").join() === String(first) && params.getAll("role").join() === String(second);
+      put(params, "layer", same ? [] : [String(first)]);
+      put(params, "role", same ? [] : [String(second)]);
+    });
+  }
+
+  /* Only what a hand drew carries its outline: Plotly says so again, empty, when the outline is cleared. */
+  function lassoed(data) {
+    if (!data || !(data.range || data.lassoPoints)) return;
+    const ids = data.points.map((point) => (Array.isArray(point.customdata) ? String(point.customdata[0]) : ""));
+    change((params) => put(params, "pick", [...new Set(ids.filter(Boolean))].sort()));
+  }
+
+  function chooseMethod(method, alone) {
+    change((params) => {
+      const chosen = params.getAll("method");
+      const drawn = chosen.length ? chosen : shown.methods;
+      const kept = drawn.includes(method) ? drawn.filter((item) => item !== method) : [...drawn, method];
+      const next = alone ? [method] : kept.length === shown.methods.length ? [] : kept;
+      put(params, "method", next.sort());
+    });
+  }
+
+  let legendTimer = 0;
+
+  function legendClicked(data, alone) {
+    const trace = data.data[data.curveNumber];
+    const meta = trace.meta || {};
+    const method = [trace.name, trace.legendgroup].find((name) => shown.methods.includes(name));
+    window.clearTimeout(legendTimer);
+    /* The second click of a double click arrives just before the double click itself. */
+    legendTimer = window.setTimeout(() => {
+      if (meta.bin !== undefined) change((params) => toggle(params, "bin", String(meta.bin)));
+      else if (meta.variant_id) change((params) => toggle(params, "pick", meta.variant_id));
+      else if (method) chooseMethod(method, alone);
+    }, 0);
+    return false;
+  }
+
+  function listen() {
+    const plot = document.querySelector("#graph .js-plotly-plot");
+    if (!plot || !plot.on) return window.requestAnimationFrame(listen);
+    if (plot.dataset.listening) return undefined;
+    plot.dataset.listening = "yes";
+    plot.on("plotly_click", clicked);
+    plot.on("plotly_selected", lassoed);
+    plot.on("plotly_deselect", () => change((params) => params.delete("pick")));
+    plot.on("plotly_legendclick", (data) => legendClicked(data, false));
+    plot.on("plotly_legenddoubleclick", (data) => legendClicked(data, true));
+    return undefined;
+  }
+
+  /* The table stays when only picks change; what was picked elsewhere is ticked here. */
+  function tickRows(picked) {
+    if (!byId("grid")) return;
+    const ticked = window.dash_ag_grid.getApi("grid").getSelectedRows().map((row) => row.variant_id);
+    if (JSON.stringify(ticked.sort()) !== JSON.stringify(picked)) {
+      window.dash_clientside.set_props("grid", { selectedRows: { ids: picked } });
+    }
+  }
+
+  /* On a page of text plotly.js comes after the text, for the view that is likely to follow. */
+  function fetchPlotly(plots) {
+    if (plots || window.Plotly || byId("plotly")) return;
+    const script = document.createElement("script");
+    script.id = "plotly";
+    script.src = "/_dash-component-suites/plotly/package_data/plotly.min.js";
+    window.setTimeout(() => document.head.append(script), 300);
+  }
+
+  const none = () => window.dash_clientside.no_update;
+
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     shell: {
-      /* The server says what is shown; the address bar follows without another request. */
+      /* The server answers with the one spelling of the address; the address bar follows without a request. */
       address: function (data) {
         if (data) {
           const target = window.location.pathname + (data.query ? "?" + data.query : "");
@@ -127,31 +316,59 @@
             window.history.replaceState(window.history.state, "", target);
           }
           markTab(window.location.pathname);
+          tickRows(data.picked || []);
+          fetchPlotly(data.plots);
           carryQuery();
           window.requestAnimationFrame(carryQuery);
         }
-        return window.dash_clientside.no_update;
+        return none();
+      },
+      filters: function (model, method, quant, domain, bin, bits, address) {
+        const before = address && address.panel;
+        if (!before || !before.bits) return none();
+        const now = { model: model, method: method, quant: quant, domain: domain, bin: bin };
+        const moved = JSON.stringify(bits) !== JSON.stringify(before.bits);
+        const ticked = Object.keys(now).filter(
+          (key) => JSON.stringify([...(now[key] || [])].sort()) !== JSON.stringify([...before[key]].sort())
+        );
+        if (!moved && !ticked.length) return none();
+        const slider = address.bounds;
+        change((params) => {
+          ticked.forEach((key) => put(params, key, [...now[key]].sort()));
+          const whole = bits[0] <= slider[0] && bits[1] >= slider[1];
+          if (moved) put(params, "bits", whole ? [] : [bits[0] + "-" + bits[1]]);
+        });
+        return none();
+      },
+      rows: function (rows, address) {
+        if (!Array.isArray(rows) || !address) return none();
+        const ids = rows.map((row) => row.variant_id).sort();
+        if (JSON.stringify(ids) !== JSON.stringify(address.picked)) change((params) => put(params, "pick", ids));
+        return none();
       },
       theme: function (clicks) {
-        if (clicks) {
-          const next = currentTheme() === "dark" ? "light" : "dark";
-          root.setAttribute("data-bs-theme", next);
-          remember(next);
-        }
+        setTheme(clicks ? (currentTheme() === "dark" ? "light" : "dark") : currentTheme());
         return currentTheme();
       },
       draw: function (drawing, theme, templates, config) {
-        const none = window.dash_clientside.no_update;
-        if (!drawing || !theme) return [none, none];
-        const layout = Object.assign({}, drawing.figure.layout, {
+        if (!drawing || !theme) return [none(), none()];
+        shown = drawing;
+        const lassos = drawing.pick === "variant";
+        const layout = Object.assign({ dragmode: "zoom" }, drawing.figure.layout, {
           template: templates[theme],
           uirevision: drawing.slug,
+          selectionrevision: window.location.search,
+          selections: [],
           autosize: true,
         });
         const image = { filename: drawing.filename, format: "png", scale: 2 };
         const same = config.toImageButtonOptions && config.toImageButtonOptions.filename === drawing.filename;
-        const figure = { data: drawing.figure.data, layout: layout };
-        return [figure, same ? none : Object.assign({}, config, { toImageButtonOptions: image })];
+        const removed = ["autoScale2d"].concat(lassos ? [] : ["lasso2d", "select2d"]);
+        listen();
+        return [
+          { data: drawing.figure.data, layout: layout },
+          same ? none() : Object.assign({}, config, { toImageButtonOptions: image, modeBarButtonsToRemove: removed }),
+        ];
       },
     },
   });

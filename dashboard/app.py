@@ -1,20 +1,19 @@
-"""Creates the Dash application for one results folder."""
+"""Creates the Dash application for the results folders that are served."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from dash import Dash
-from flask import Response, send_from_directory
 
 from dashboard.callbacks import register_callbacks
+from dashboard.export.routes import register_exports
 from dashboard.layout import shell
+from dashboard.library import Library
+from dashboard.opening import EmptyRunError
 from dashboard.paths import assets_folder
-from dashboard.results import Results
+from dashboard.serving import BOOTSTRAP, pack_responses, serve_bootstrap
 
-_BOOTSTRAP = "/vendor/bootstrap.min.css"
-_YEAR = 31_536_000
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
   <head>
@@ -26,46 +25,47 @@ _INDEX = """<!DOCTYPE html>
   </head>
   <body>
     {%app_entry%}
-    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+    <div>{%config%}{%scripts%}{%renderer%}</div>
   </body>
 </html>"""
 
 
-def create_app(results_folder: Path) -> Dash:
+def create_app(*folders: Path) -> Dash:
     """Build the application; nothing is served yet, and nothing it serves lies off this machine.
 
+    Args:
+        folders: results folders, at least one; the first is shown unless an address names another.
+
     Raises:
-        ResultsError: the folder cannot be shown.
+        ResultsError: a folder cannot be shown.
 
     """
-    results = Results.open(results_folder)
+    library = Library(folders)
+    models = [model for name in library.names if (model := _model(library, name))]
     app = Dash(
         "dashboard",
-        title=f"{results.manifest.model} · quantization comparison",
+        title=f"{models[0] if models else 'Quantization comparison'} · quantization comparison",
         update_title="",
         assets_folder=str(assets_folder()),
         assets_ignore="boot-.*",
-        external_stylesheets=[_BOOTSTRAP],
+        external_stylesheets=[BOOTSTRAP],
         index_string=_INDEX,
         serve_locally=True,
         add_log_handler=False,
+        suppress_callback_exceptions=True,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
-    _serve_bootstrap(app)
-    app.layout = shell(results)
-    register_callbacks(app, results)
+    serve_bootstrap(app.server)
+    pack_responses(app.server)
+    register_exports(app.server, library)
+    app.layout = shell()
+    register_callbacks(app, library)
     return app
 
 
-def _serve_bootstrap(app: Dash) -> None:
-    """Serve Bootstrap's stylesheet from the package that carries it, without importing that package."""
-    spec = find_spec("flask_bootstrap")
-    places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    folder = (
-        Path(places[0], "static", "bootstrap5", "css") if places else Path("bootstrap-flask is not installed")
-    )
-
-    def bootstrap() -> Response:
-        return send_from_directory(folder, "bootstrap.min.css", max_age=_YEAR)
-
-    app.server.add_url_rule(_BOOTSTRAP, view_func=bootstrap)
+def _model(library: Library, name: str) -> str:
+    """Return a folder's model; of a run that has finished nothing yet too."""
+    try:
+        return library.at(name).manifest.model
+    except EmptyRunError as error:
+        return error.manifest.model

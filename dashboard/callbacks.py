@@ -1,27 +1,51 @@
-"""The callbacks: one on the server that draws, and the browser's own for address and theme."""
+"""The callbacks: one on the server that draws an address, one that asks whether a run has added to the folder,
+and the browser's own. The address is the only state: whatever a person does changes it, in the browser, and
+the server answers each new address once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, ctx, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
-from dashboard.layout import bits_bounds
-from dashboard.pages.parts import insight_list
-from dashboard.render import Page, render, slug_of, status
+from dashboard import filters
+from dashboard.address import EXPLORE, Address
+from dashboard.layout import graph
+from dashboard.library import Library
+from dashboard.opening import EmptyRunError, ResultsError
+from dashboard.pages.parts import claim_list, insight_list
+from dashboard.render import Page, failed, not_shown, render, status
 from dashboard.results import Results
+from dashboard.screen import chip_bar, find_list, option_bar, source
 from dashboard.selection import Selection
 
-_FILTERS = ("filter-model", "filter-method", "filter-quant", "filter-bits")
+_LOG = logging.getLogger(__name__)
+_LISTS = tuple(filters.CHECKLISTS)
+_FILTERS = (*(f"filter-{key}" for key in _LISTS), "filter-bits")
+_PAGE = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "status", "chips")
 
 
-def register_callbacks(app: Dash, results: Results) -> None:
-    """Connect the shell to `results`: every action of a person is one request to the server."""
-    _register_render(app, results)
+def register_callbacks(app: Dash, library: Library) -> None:
+    """Connect the shell to the folders: every action of a person is one request to the server."""
+    _register_show(app, library)
+    _register_poll(app, library)
     browser = (
-        ("address", Output("address", "id"), [Input("address", "data")], True),
-        ("theme", Output("theme", "data"), [Input("theme-toggle", "n_clicks")], False),
+        ("address", Output("address", "id"), [Input("address", "data")]),
+        (
+            "filters",
+            Output("address", "id", allow_duplicate=True),
+            [*(Input(identity, "value") for identity in _FILTERS), State("address", "data")],
+        ),
+        (
+            "rows",
+            Output("address", "id", allow_duplicate=True),
+            [Input("grid", "selectedRows"), State("address", "data")],
+        ),
+        ("theme", Output("theme", "data"), [Input("theme-toggle", "n_clicks")]),
         (
             "draw",
             [Output("graph", "figure"), Output("graph", "config")],
@@ -31,82 +55,163 @@ def register_callbacks(app: Dash, results: Results) -> None:
                 State("templates", "data"),
                 State("graph", "config"),
             ],
-            True,
         ),
     )
-    for name, outputs, inputs, skip_first in browser:
+    for name, outputs, inputs in browser:
         function = ClientsideFunction("shell", name)
-        app.clientside_callback(function, outputs, inputs, prevent_initial_call=skip_first)
+        app.clientside_callback(function, outputs, inputs, prevent_initial_call=name != "theme")
 
 
-def _register_render(app: Dash, results: Results) -> None:
-    bounds = bits_bounds(results)
-
+def _register_show(app: Dash, library: Library) -> None:
+    outputs = {name: Output(name, "children") for name in _PAGE}
+    outputs |= {"stage": Output("stage", "className"), "drawing": Output("drawing", "data")}
+    outputs |= {"address": Output("address", "data"), "poll": Output("poll", "disabled")}
+    outputs |= {f"value-{key}": Output(f"filter-{key}", "value") for key in (*_LISTS, "bits")}
+    outputs |= {f"options-{key}": Output(f"filter-{key}", "options") for key in _LISTS}
+    outputs |= {f"hidden-{key}": Output(f"group-{key}", "hidden") for key in _LISTS}
+    outputs |= {f"bits-{end}": Output("filter-bits", end) for end in ("min", "max")}
+    outputs |= {
+        name: Output(name, "children") for name in ("bits-text", "source", "find-list", "graph-place")
+    }
     register = app.callback(
-        Output("eyebrow", "children"),
-        Output("title", "children"),
-        Output("caption", "children"),
-        Output("insights", "children"),
-        Output("body", "children"),
-        Output("stage", "className"),
-        Output("drawing", "data"),
-        Output("status", "children"),
-        Output("bits-text", "children"),
-        Output("address", "data"),
-        *(Output(identity, "value") for identity in _FILTERS),
-        Input("location", "pathname"),
-        Input("location", "search"),
-        Input("reset", "n_clicks"),
-        *(Input(identity, "value") for identity in _FILTERS),
+        output=outputs,
+        inputs={
+            "pathname": Input("location", "pathname"),
+            "search": Input("location", "search"),
+            "_version": Input("version", "data"),
+            "before": State("address", "data"),
+        },
         prevent_initial_call=True,
     )
 
-    def show(pathname: str, search: str, _reset: int, *filters: object) -> tuple[Any, ...]:
-        if ctx.triggered_id == "reset":
-            selection = Selection()
-        elif ctx.triggered_id == "location":
-            selection = Selection.from_query(search)
-        else:
-            selection = from_filters(filters, bounds)
-        page = render(results, pathname, selection)
-        set_filters = ctx.triggered_id in {"reset", "location"}
-        values = to_filters(selection, results, bounds) if set_filters else (no_update,) * len(_FILTERS)
-        low, high = selection.bits or bounds
-        address = {"slug": slug_of(pathname), "query": selection.to_query()}
-        return (*_screen(page), status_parts(results, selection), f"{low:.2f}–{high:.2f}", address, *values)
+    def show(pathname: str, search: str, _version: str, before: Mapping[str, Any] | None) -> dict[str, Any]:
+        return dict.fromkeys(outputs, no_update) | screen(library, pathname, search, before or {})
 
     register(show)
 
 
-def _screen(page: Page) -> tuple[Any, ...]:
-    stage, drawing = "stage shows-body", no_update
+def screen(
+    library: Library, pathname: str | None, search: str | None, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what an address changes on the screen; `before` is the `address` of the screen that is there."""
+    address = Address.parse(pathname, search)
+    if address.folder and library.name_of(address.folder) != address.folder:
+        address = Address(address.slug, address.selection)
+    version = f"{address.folder}\n{library.version(address.folder)}"
+    told: dict[str, Any] = {
+        "slug": address.slug,
+        "query": address.query,
+        "folder": address.folder,
+        "version": version,
+        "plots": before.get("plots", False),
+    }
+    new_folder = before.get("version") != version
+    try:
+        results = library.at(address.folder)
+    except ResultsError as error:
+        manifest = error.manifest if isinstance(error, EmptyRunError) else None
+        told["panel"] = {}
+        return _page(not_shown(address.slug, str(error), manifest)) | {
+            "address": told,
+            "poll": not library.running(address.folder),
+            "source": source(library, address, None),
+            "status": [html.Span("nothing measured yet" if manifest else "not readable")],
+            "chips": [],
+        }
+    address = address.with_selection(_known(address.selection, results))
+    told |= {"query": address.query, "picked": sorted(address.selection.picked)}
+    page = _drawn(results, pathname, address)
+    shown = filters.values(address.selection, results)
+    told |= {"panel": shown, "bounds": filters.bits_bounds(results)}
+    changed = _page(page) | {
+        "address": told,
+        "status": [html.Span(part) for part in status(results, address.selection)],
+        "chips": chip_bar(results, address),
+        "options": option_bar(address),
+        "bits-text": filters.bits_text(shown["bits"]),
+        **{f"value-{key}": value for key, value in shown.items()},
+    }
+    if address.slug == EXPLORE and _only_picks_changed(before, told):
+        changed["body"] = no_update
+    if page.figure is not None and not told["plots"]:
+        told["plots"] = True
+        changed["graph-place"] = graph()
+    return changed | (_of_folder(library, address) if new_folder else {})
+
+
+def _drawn(results: Results, pathname: str | None, address: Address) -> Page:
+    """Return the page, or one that says it failed: a fault in one view leaves the others usable."""
+    try:
+        return render(results, pathname, address.selection)
+    except Exception as error:
+        _LOG.exception("%s cannot be drawn", address.href)
+        return failed(address.slug, error)
+
+
+def _known(selection: Selection, results: Results) -> Selection:
+    """Let go of picks and texts that this folder does not hold: a link may come from another one."""
+    picked = selection.picked & results.labels.keys()
+    return replace(selection, picked=picked, domains=selection.domains & set(results.domains))
+
+
+def _page(page: Page) -> dict[str, Any]:
+    parts: dict[str, Any] = {
+        "eyebrow": page.eyebrow,
+        "title": page.title,
+        "caption": page.caption,
+        "insights": insight_list(page.insights),
+        "claims": claim_list(page.claims),
+        "options": [],
+        "body": page.body,
+        "stage": "stage shows-body",
+    }
     if page.figure is not None:
         figure = page.figure.to_plotly_json()
-        stage, drawing = "stage shows-graph", {"figure": figure, "slug": page.slug, "filename": page.filename}
-    return (page.eyebrow, page.title, page.caption, insight_list(page.insights), page.body, stage, drawing)
+        parts |= {
+            "stage": "stage shows-graph",
+            "drawing": {
+                "figure": figure,
+                "slug": page.slug,
+                "filename": page.filename,
+                "pick": page.pick,
+                "methods": page.methods,
+            },
+        }
+    return parts
 
 
-def status_parts(results: Results, selection: Selection) -> list[Any]:
-    """Return the status bar's parts as elements."""
-    return [html.Span(part) for part in status(results, selection)]
+def _of_folder(library: Library, address: Address) -> dict[str, Any]:
+    """Return what only another folder, or new files in it, change."""
+    results = library.at(address.folder)
+    low, high = filters.bits_bounds(results)
+    parts: dict[str, Any] = {f"options-{key}": value for key, value in filters.offers(results).items()}
+    parts |= {f"hidden-{key}": not shown for key, shown in filters.visible(results).items()}
+    parts |= {"bits-min": low, "bits-max": high, "source": source(library, address, results)}
+    return parts | {"find-list": find_list(results), "poll": results.manifest.ended is not None}
 
 
-def from_filters(values: Sequence[Any], bounds: tuple[float, float]) -> Selection:
-    """Return the selection that the filter panel's values mean; a full range of bits is no restriction."""
-    models, methods, quants, bits = values
-    whole = not bits or (bits[0] <= bounds[0] and bits[1] >= bounds[1])
-    return Selection.of(models, methods, quants, None if whole else (float(bits[0]), float(bits[1])))
+def _only_picks_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the table on the screen is the one to show: replacing it would lose its scroll and sorting."""
+    if any(before.get(key) != now[key] for key in ("slug", "version")):
+        return False
+    old, new = (
+        {pair for pair in str(state["query"]).split("&") if pair and not pair.startswith("pick=")}
+        for state in (before, now)
+    )
+    return old == new
 
 
-def to_filters(selection: Selection, results: Results, bounds: tuple[float, float]) -> tuple[Any, ...]:
-    """Return the filter panel's values for a selection; unknown names cannot be ticked."""
-    lists = [
-        sorted(names & set(results.measured[column].to_list()))
-        for column, names in (
-            ("model", selection.models),
-            ("method", selection.methods),
-            ("quant", selection.quants),
-        )
-    ]
-    low, high = selection.bits or bounds
-    return (*lists, [min(max(low, bounds[0]), bounds[1]), max(min(high, bounds[1]), bounds[0])])
+def _register_poll(app: Dash, library: Library) -> None:
+    register = app.callback(
+        Output("version", "data"),
+        Input("poll", "n_intervals"),
+        State("address", "data"),
+        prevent_initial_call=True,
+    )
+
+    def poll(_ticks: int, address: Mapping[str, Any] | None) -> object:
+        folder = str((address or {}).get("folder", ""))
+        version = f"{folder}\n{library.version(folder)}"
+        return no_update if address and address.get("version") == version else version
+
+    register(poll)

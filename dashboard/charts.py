@@ -1,9 +1,11 @@
-"""Drawing that several views share: hover texts, the baseline, method traces, labels that do not collide."""
+"""Drawing that several views share: one look per method, hover texts, emphasis, the baseline, the front."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,10 +13,12 @@ import plotly.graph_objects as go
 from dashboard import formats
 from dashboard.insights.statistics import Z95
 from dashboard.results import Results
-from dashboard.theme import BASELINE, MethodStyle, translucent
+from dashboard.selection import Selection
+from dashboard.theme import BASELINE, QUIET, MethodStyle, translucent
 
 Row = dict[str, Any]
-_MOST_LABELS = 14
+_DASHES = ("solid", "dash", "dot", "dashdot")
+_DIMMED = 0.2
 
 
 def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
@@ -23,36 +27,143 @@ def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
 
 
 def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows per method, methods by name, rows by bits per weight."""
+    """Rows per method, methods by name, rows by bits per weight.
+
+    Where the rows are of several models or devices, each has its own entry, named `method · model`.
+    """
+    apart = [name for name in ("model", "device") if len({row.get(name) for row in rows}) > 1]
     groups: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda r: (r["method"], r["bits_per_weight"], r["variant_id"])):
-        groups.setdefault(row["method"], []).append(row)
+        groups.setdefault(" · ".join([row["method"], *(str(row[name]) for name in apart)]), []).append(row)
     return groups
 
 
-def marker(style: MethodStyle, size: int = 9) -> dict[str, Any]:
-    """Return a method's marker, outlined so that overlapping points stay apart."""
+@dataclass(frozen=True)
+class Series:
+    """One curve: a method's variants of one model on one device, in its look."""
+
+    name: str
+    method: str
+    style: MethodStyle
+    nth: int
+    rows: list[Row]
+
+    @property
+    def dash(self) -> str:
+        """The line's dash: solid for a method's first model and device."""
+        return _DASHES[self.nth % len(_DASHES)]
+
+    def marker(self, size: int = 9) -> dict[str, Any]:
+        """The points' marker, outlined so that overlapping points stay apart; open for further models or devices."""
+        edge = "rgba(255,255,255,0.55)" if self.nth == 0 else self.style.color
+        symbol = self.style.symbol if self.nth == 0 else f"{self.style.symbol}-open"
+        width = 1 if self.nth == 0 else 2
+        return {
+            "color": self.style.color,
+            "symbol": symbol,
+            "size": size,
+            "line": {"width": width, "color": edge},
+        }
+
+    @property
+    def legend(self) -> dict[str, Any]:
+        """Settings of the legend entry: one per method, and a click on it means the method."""
+        shown = {"name": self.method, "legendgroup": self.method, "showlegend": self.nth == 0}
+        return shown | {"meta": {"method": self.method}}
+
+
+def series(results: Results, rows: Sequence[Row]) -> list[Series]:
+    """Curves of `by_method`; models and devices differ by dash, methods by colour and symbol."""
+    found: list[Series] = []
+    for name, group in by_method(rows).items():
+        method = str(group[0]["method"])
+        nth = sum(1 for earlier in found if earlier.method == method)
+        found.append(Series(name, method, results.styles[method], nth, group))
+    return found
+
+
+def add_places(figure: go.Figure, curves: Sequence[Series]) -> None:
+    """Explain dashes and open symbols in the legend where the curves are of several models or devices."""
+    places: dict[int, str] = {}
+    for curve in curves:
+        places.setdefault(curve.nth, curve.name.removeprefix(curve.method).removeprefix(" · "))
+    if len(places) < 2:
+        return
+    for nth, place in places.items():
+        neutral = Series(place, "", BASELINE, nth, [])
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines+markers",
+            name=place,
+            line={"color": BASELINE.color, "dash": neutral.dash},
+            marker=neutral.marker(8) | {"symbol": "circle" if nth == 0 else "circle-open"},
+            hoverinfo="skip",
+        )
+
+
+def emphasis(selection: Selection, shown: Sequence[Row], group: Sequence[Row]) -> dict[str, Any]:
+    """Scatter settings that name the points of a trace and, where a shown variant is picked, dim the others."""
+    settings: dict[str, Any] = {"customdata": [[row["variant_id"]] for row in group]}
+    if not is_picking(selection, shown):
+        return settings
+    chosen = [index for index, row in enumerate(group) if row["variant_id"] in selection.picked]
+    return settings | {
+        "selectedpoints": chosen,
+        "selected": {"marker": {"opacity": 1, "size": 13}},
+        "unselected": {"marker": {"opacity": _DIMMED}, "textfont": {"color": "rgba(128,140,160,0.45)"}},
+    }
+
+
+def is_picking(selection: Selection, shown: Sequence[Row]) -> bool:
+    """Whether one of the shown variants is picked, so that the others step back."""
+    return any(row["variant_id"] in selection.picked for row in shown)
+
+
+def line(curve: Series, selection: Selection, shown: Sequence[Row]) -> dict[str, Any]:
+    """Return a curve's line, faint where other variants are picked."""
+    faint = is_picking(selection, shown) and not is_picking(selection, curve.rows)
     return {
-        "color": style.color,
-        "symbol": style.symbol,
-        "size": size,
-        "line": {"width": 1, "color": "rgba(255,255,255,0.55)"},
+        "color": translucent(curve.style.color, 0.15 if faint else 0.6),
+        "width": 1.8,
+        "dash": curve.dash,
     }
 
 
 def error_bars(
-    style: MethodStyle, values: Sequence[float], minus: Sequence[float] | None = None
+    style: MethodStyle, values: Sequence[float], minus: Sequence[float] | None = None, alpha: float = 0.55
 ) -> dict[str, Any]:
     """Return Plotly error bars in a method's colour."""
-    bars: dict[str, Any] = {"type": "data", "array": list(values), "color": translucent(style.color, 0.75)}
+    bars: dict[str, Any] = {"type": "data", "array": list(values), "color": translucent(style.color, alpha)}
     if minus is not None:
         bars |= {"arrayminus": list(minus), "symmetric": False}
-    return bars | {"thickness": 1.3, "width": 3}
+    return bars | {"thickness": 1.2, "width": 3}
+
+
+def one_place(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the model and device that most of them belong to: only those compare with each other."""
+    places = Counter((row["model"], row["device"]) for row in rows)
+    if not places:
+        return []
+    place = min(places, key=lambda pair: (-places[pair], pair))
+    return [row for row in rows if (row["model"], row["device"]) == place]
+
+
+def standard_error(row: Row, column: str) -> float | None:
+    """Return an error column such as `ppl_se`, clustered by window where that was measured."""
+    clustered = row.get(f"{column}_clustered")
+    error: float | None = clustered if clustered is not None else row[column]
+    return error
 
 
 def half_widths(rows: Sequence[Row], column: str) -> list[float]:
     """±1.96 standard errors; 0 where the error was not measured."""
-    return [Z95 * (row[column] or 0.0) for row in rows]
+    return [Z95 * (standard_error(row, column) or 0.0) for row in rows]
+
+
+def _with_error(text: str, row: Row, column: str) -> str:
+    error = standard_error(row, column)
+    return text if error is None else f"{text} ± {formats.number(Z95 * error, 2)}"
 
 
 def quality_lines(row: Row) -> str:
@@ -62,160 +173,64 @@ def quality_lines(row: Row) -> str:
         f"{formats.bits(row['bits_per_weight'])} per weight · {formats.size(row['size_bytes'])}",
     ]
     if row["ppl"] is not None:
-        error = f" ± {formats.number(Z95 * row['ppl_se'], 2)}" if row["ppl_se"] is not None else ""
-        lines.append(f"PPL {formats.number(row['ppl'], 4)}{error}")
+        lines.append(_with_error(f"PPL {formats.number(row['ppl'], 4)}", row, "ppl_se"))
     if row["ln_ppl_ratio"] is not None and not row["is_baseline"]:
-        error = (
-            f" ± {formats.percent(Z95 * row['ln_ppl_ratio_se'], 2)}"
-            if row["ln_ppl_ratio_se"] is not None
-            else ""
-        )
-        lines.append(f"PPL change {formats.percent_change(row['ln_ppl_ratio'])}{error}")
-        lines.append(f"relative accuracy {formats.percent(math.exp(-row['ln_ppl_ratio']), 2)}")
+        ratio = _with_error(formats.number(row["ln_ppl_ratio"]), row, "ln_ppl_ratio_se")
+        lines.append(f"ln PPL ratio {ratio} nats ({formats.percent_change(row['ln_ppl_ratio'])})")
+        lines.append(f"{formats.percent(math.exp(-row['ln_ppl_ratio']), 2)} of the baseline's accuracy")
     if row["kld_mean"] is not None:
-        error = row["kld_se_clustered"] if row["kld_se_clustered"] is not None else row["kld_se"]
-        spread = f" ± {formats.number(Z95 * error, 2)}" if error is not None else ""
-        lines.append(f"mean KLD {formats.number(row['kld_mean'])}{spread} nats")
+        lines.append(_with_error(f"mean KLD {formats.number(row['kld_mean'])}", row, "kld_se") + " nats")
     if row["same_top"] is not None:
         lines.append(f"same top token {formats.percent(row['same_top'])}")
     return "<br>".join(lines)
 
 
-def add_baseline_level(
-    figure: go.Figure, results: Results, row: int | None = None, col: int | None = None
+def add_baselines(
+    figure: go.Figure, results: Results, selection: Selection, rows: Sequence[Row], *, inverse: bool = False
 ) -> None:
-    """Return the baseline's PPL as a dashed line with its ±1.96 standard error band."""
-    base = results.baseline
-    ppl, error = base["ppl"], base["ppl_se"]
-    if not isinstance(ppl, float):
-        return
-    place = {} if row is None else {"row": row, "col": col}
-    if isinstance(error, float):
-        band = {"fillcolor": BASELINE.color, "opacity": 0.13, "line_width": 0, "layer": "below"}
-        figure.add_hrect(y0=ppl - Z95 * error, y1=ppl + Z95 * error, **band, **place)
-    figure.add_hline(y=ppl, line={"color": BASELINE.color, "dash": "dash", "width": 1.5}, **place)
-    figure.add_annotation(
-        text=f"baseline {base['quant']} · {formats.number(ppl, 4)}",
-        x=0.005,
-        xref="paper",
-        y=math.log10(ppl),
-        yanchor="bottom",
-        xanchor="left",
-        showarrow=False,
-        **place,
+    """Draw the shown variants' baselines as dashed lines: PPL with its band on a log axis, or 1/PPL (`inverse`)."""
+    pairs = {(row["model"], row["device"]) for row in rows}
+    found = [b for b in baselines(results, selection, rows) if b["ppl"] and math.isfinite(b["ppl"])]
+    for index, base in enumerate(found):
+        ppl, error = base["ppl"], standard_error(base, "ppl_se")
+        height = 1 / ppl if inverse else ppl
+        if error is not None and not inverse:
+            band = {"fillcolor": BASELINE.color, "opacity": 0.1, "line_width": 0, "layer": "below"}
+            figure.add_hrect(y0=ppl - Z95 * error, y1=ppl + Z95 * error, **band)
+        figure.add_hline(y=height, line={"color": BASELINE.color, "dash": "dash", "width": 1.5})
+        name = f"{base['model']} {base['quant']}" if len(pairs) > 1 else f"baseline {base['quant']}"
+        value = f"1/PPL {formats.number(height)}" if inverse else f"PPL {formats.number(ppl, 4)}"
+        figure.add_annotation(
+            text=f"{name} · {value}",
+            x=0.005 + index / len(found),
+            xref="paper",
+            y=height if inverse else math.log10(ppl),
+            yanchor="bottom" if inverse else "top",
+            xanchor="left",
+            showarrow=False,
+        )
+
+
+def baselines(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Row]:
+    """Return the baselines that the rows are compared with, one per model and device."""
+    pairs = {(row["model"], row["device"]): row for row in rows}
+    found = [dict(results.baseline_of(row, selection)) for _, row in sorted(pairs.items())]
+    return list({base["variant_id"]: base for base in found}.values())
+
+
+def add_front(
+    figure: go.Figure, x: Sequence[float], y: Sequence[float], name: str, shape: str = "hv"
+) -> None:
+    """Draw a Pareto front as a step line under the points."""
+    ordered = sorted(zip(x, y, strict=True))
+    figure.add_scatter(
+        x=[point[0] for point in ordered],
+        y=[point[1] for point in ordered],
+        mode="lines",
+        line={"color": QUIET, "width": 5, "shape": shape},
+        name=name,
+        hoverinfo="skip",
     )
-
-
-def bits_range(rows: Sequence[Row]) -> list[float]:
-    """Return the axis range of bits per weight around the points."""
-    values = [row["bits_per_weight"] for row in rows] or [2.0, 8.0]
-    margin = max(0.35, 0.06 * (max(values) - min(values)))
-    return [min(values) - margin, max(values) + margin]
-
-
-def decades(low: float, high: float) -> list[float]:
-    """Tick values 1, 2, 5 × 10ⁿ that lie between two positive numbers."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    steps = (1.0, 2.0, 5.0) if last - first <= 4 else (1.0,)
-    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
-    return [tick for tick in ticks if low <= tick <= high]
-
-
-def log_axis(values: Sequence[float], margin: float = 0.08) -> dict[str, Any]:
-    """Range and readable ticks of a log axis around positive values."""
-    logs = [math.log10(value) for value in values if value > 0] or [0.0]
-    pad = max(0.03, margin * (max(logs) - min(logs)))
-    low, high = min(logs) - pad, max(logs) + pad
-    axis: dict[str, Any] = {"type": "log", "range": [low, high]}
-    ticks = decades(10**low, 10**high)
-    if len(ticks) < 3:
-        step = _nice_step((10**high - 10**low) / 5)
-        first = math.ceil(10**low / step)
-        ticks = [step * index for index in range(first, math.floor(10**high / step) + 1)]
-    return axis | {"tickvals": ticks, "ticktext": [f"{tick:.12g}" for tick in ticks]}
-
-
-def _nice_step(rough: float) -> float:
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= rough)
-
-
-def place_labels(points: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[tuple[str, str]]:
-    """For each point (in 0–1 of the plot) a text and a Plotly `textposition` without collisions.
-
-    Greedy, in the given order: the first of eight sides whose box is free, corners first because error bars
-    run straight up and down; no side free means no text.
-    """
-    wide, tall = 0.0115, 0.042
-    boxes = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in points]
-    placed: list[tuple[str, str]] = []
-    for (x, y), text in zip(points, texts, strict=True):
-        if not text:
-            placed.append(("", "top center"))
-            continue
-        width = wide * len(text)
-        spots = {
-            "top right": (x + 0.008, y + 0.016),
-            "top left": (x - 0.008 - width, y + 0.016),
-            "bottom right": (x + 0.008, y - 0.016 - tall),
-            "bottom left": (x - 0.008 - width, y - 0.016 - tall),
-            "middle right": (x + 0.016, y - tall / 2),
-            "middle left": (x - 0.016 - width, y - tall / 2),
-            "top center": (x - width / 2, y + 0.02),
-            "bottom center": (x - width / 2, y - 0.02 - tall),
-        }
-        for side, (left, bottom) in spots.items():
-            box = (left, bottom, left + width, bottom + tall)
-            inside = left >= -0.01 and box[2] <= 1.01 and bottom >= -0.01 and box[3] <= 1.03
-            if inside and not any(_overlap(box, other) for other in boxes):
-                boxes.append(box)
-                placed.append((text, side))
-                break
-        else:
-            placed.append(("", "top center"))
-    return placed
-
-
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def labels_by_row(
-    rows: Sequence[Row],
-    xs: Sequence[float],
-    ys: Sequence[float],
-    x_range: Sequence[float],
-    y_range: Sequence[float],
-) -> dict[str, tuple[str, str]]:
-    """Quant labels with their sides, keyed by variant; ranges are in the units of `xs` and `ys`."""
-    points = [
-        ((x - x_range[0]) / (x_range[1] - x_range[0]), (y - y_range[0]) / (y_range[1] - y_range[0]))
-        for x, y in zip(xs, ys, strict=True)
-    ]
-    placed = place_labels(points, _label_texts(rows, ys))
-    return {row["variant_id"]: label for row, label in zip(rows, placed, strict=True)}
-
-
-def labelled(group: Sequence[Row], labels: dict[str, tuple[str, str]]) -> dict[str, Any]:
-    """Scatter settings that write the labels of `labels_by_row` at a method's points; hover shows text only."""
-    return {
-        "text": [labels[row["variant_id"]][0] for row in group],
-        "textposition": [labels[row["variant_id"]][1] for row in group],
-        "textfont": {"size": 11},
-        "hoverinfo": "text",
-        "cliponaxis": False,
-    }
-
-
-def _label_texts(rows: Sequence[Row], ys: Sequence[float]) -> list[str]:
-    """Every quant type; where that crowds the plot, one label per type, at its highest point."""
-    if len(rows) <= _MOST_LABELS:
-        return [row["quant"] for row in rows]
-    highest: dict[str, int] = {}
-    for index, row in enumerate(rows):
-        best = highest.setdefault(row["quant"], index)
-        highest[row["quant"]] = index if ys[index] > ys[best] else best
-    return [row["quant"] if highest[row["quant"]] == index else "" for index, row in enumerate(rows)]
 
 
 def message_figure(text: str) -> go.Figure:

@@ -14,8 +14,8 @@ import typer
 from werkzeug.serving import make_server
 
 from dashboard.app import create_app
+from dashboard.opening import ResultsError
 from dashboard.paths import sample_results
-from dashboard.results import ResultsError
 
 _DEFAULT = "serve"
 _WRONG_REQUEST = 2
@@ -36,7 +36,8 @@ def _group() -> None:
 @cli.command(_DEFAULT)
 def serve(
     results: Annotated[
-        Path | None, typer.Argument(help="A results folder; default: the sample results.")
+        list[Path] | None,
+        typer.Argument(help="Results folders, the first is shown; default: the sample results."),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -44,7 +45,7 @@ def serve(
 ) -> None:
     """Serve RESULTS and open the browser. Ctrl-C ends it."""
     try:
-        app = create_app(results if results is not None else sample_results())
+        app = create_app(*(results or [sample_results()]))
     except ResultsError as error:
         _refuse(str(error))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -64,6 +65,26 @@ def serve(
         typer.echo("Ended.")
     finally:
         server.server_close()
+
+
+@cli.command("export")
+def export_(
+    results: Annotated[Path, typer.Argument(help="Results folder.")],
+    out: Annotated[Path, typer.Option(help="File to write: .pptx, .html, .zip or .md.")],
+    select: Annotated[str, typer.Option(help="What a link of the dashboard has after its ?.")] = "",
+    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    editable: Annotated[bool, typer.Option("--editable", help="Add PowerPoint's own charts.")] = False,
+) -> None:
+    """Write a deck, a page that opens offline, a ZIP or a Markdown report of RESULTS."""
+    from dashboard.export.command import ExportError, export  # serving needs none of it
+
+    try:
+        remarks = export(results, out, select, theme, editable=editable)
+    except (ExportError, ResultsError) as error:
+        _refuse(str(error))
+    for remark in remarks:
+        typer.echo(remark, err=True)
+    typer.echo(f"Wrote {out}")
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -26,6 +26,14 @@ def signed(value: float, digits: int = 3) -> str:
     return ("+" if value > 0 else "") + number(value, digits)
 
 
+def with_error(value: float, error: float) -> str:
+    """Write `value ± error`, both to the error's second significant digit; the value alone for no finite error."""
+    if not math.isfinite(error) or error <= 0:
+        return number(value)
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}".replace("-", MINUS)
+
+
 def percent(fraction: float, places: int = 1) -> str:
     """Return a share of 1 as per cent."""
     return f"{100 * fraction:.{places}f} %".replace("-", MINUS)

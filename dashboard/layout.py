@@ -2,90 +2,108 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import dash_bootstrap_components as dbc
-import polars as pl
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.pages.parts import swatch
-from dashboard.render import OVERVIEW, SUMMARY
-from dashboard.results import Results
+from dashboard import filters
+from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
+from dashboard.export.menu import export_menu
 from dashboard.theme import SURFACES, template
 from dashboard.views import registry
 
-BITS_STEP = 0.05
 GRAPH_CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "showSendToCloud": False,
     "responsive": True,
-    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+    "modeBarButtonsToRemove": ["autoScale2d"],
 }
+POLL_SECONDS = 2
+_SHORTCUTS = (
+    ("← →", "previous and next page"),
+    ("0 – 8", "overview and the eight views"),
+    ("C, E, S", "compare, explore, summary"),
+    ("F", "fold the filters"),
+    ("/", "find a variant"),
+    ("T", "light or dark"),
+    ("Esc", "clear what is picked"),
+    ("?", "this list"),
+)
+_GESTURES = (
+    ("Click a point", "pick it everywhere; click again to let go"),
+    ("Lasso or box", "pick what is inside, with the tools above a chart"),
+    ("Click a legend entry", "filter by it; double-click for it alone"),
+    ("Click a cell or a bin", "filter by layer and role, or by confidence"),
+)
 
 
-def shell(results: Results) -> Component:
+def shell() -> Component:
     """Return the whole page; everything that changes has an id that a callback fills."""
     templates = {name: template(name).to_plotly_json() for name in SURFACES}
+    stores = [dcc.Store(id=name) for name in ("drawing", "address", "theme", "version")]
     return html.Div(
         [
             dcc.Location(id="location", refresh="callback-nav"),
+            dcc.Interval(id="poll", interval=1000 * POLL_SECONDS, disabled=True),
             dcc.Store(id="templates", data=templates),
-            dcc.Store(id="drawing"),
-            dcc.Store(id="address"),
-            dcc.Store(id="theme"),
-            _toolbar(results),
+            *stores,
+            _toolbar(),
             _tabs(),
-            html.Div([_filters(results), _stage(), _insights()], className="workspace"),
-            html.Footer(id="status", className="status"),
+            html.Div([filters.panel(), _stage(), _insights()], className="workspace"),
+            html.Footer(
+                [html.Div(id="status", className="facts"), html.Div(id="chips", className="chips-bar")],
+                className="status",
+            ),
+            _help(),
         ],
+        id="shell",
         className="shell",
     )
 
 
-def _toolbar(results: Results) -> Component:
-    name = results.folder.resolve().name
+def _toolbar() -> Component:
+    product = html.A(
+        [html.Span(className="mark", **{"aria-hidden": "true"}), html.Span("Quantization comparison")],
+        href="/",
+        className="product",
+        **{"data-nav": "1"},
+    )
+    tools = [
+        _button("filters-toggle", "Filters", "Fold or unfold the filters (F)"),
+        html.Div(export_menu(), id="export-menu"),
+        _button("copy-link", "Copy link", "Copy a link to this screen with its filters and picks"),
+        _button("theme-toggle", "Theme", "Switch between light and dark (T)"),
+        _button("help-toggle", "?", "Keyboard shortcuts and gestures (?)"),
+    ]
+    search = dcc.Input(
+        id="find",
+        type="text",
+        list="find-list",
+        placeholder="Find a variant  /",
+        autoComplete="off",
+        className="find",
+    )
+    finder = [html.Label("Find a variant", htmlFor="find", className="unseen"), search]
     return html.Header(
         [
-            html.A(
-                [
-                    html.Span(className="mark", **{"aria-hidden": "true"}),
-                    html.Span("Quantization comparison"),
-                ],
-                href="/",
-                className="product",
-                **{"data-nav": "1"},
-            ),
-            html.Div(
-                [
-                    html.Strong(results.manifest.model),
-                    html.Span(name, className="folder", title=str(results.folder)),
-                ],
-                className="source",
-            ),
-            html.Div(
-                [
-                    _button("filters-toggle", "Filters", "Show or hide the filters", only_small=True),
-                    _button("copy-link", "Copy link", "Copy a link to this view with its filters"),
-                    _button("theme-toggle", "Theme", "Switch between light and dark"),
-                ],
-                className="tools",
-            ),
+            product,
+            html.Div(id="source", className="source"),
+            html.Div([*finder, html.Datalist(id="find-list")], className="finder"),
+            html.Div(tools, className="tools"),
         ],
         className="toolbar",
     )
 
 
-def _button(identity: str, text: str, title: str, only_small: bool = False) -> Component:
-    classes = f"tool{' only-small' if only_small else ''}"
-    return html.Button(text, id=identity, title=title, type="button", className=classes, n_clicks=0)
+def _button(identity: str, text: str, title: str) -> Component:
+    return html.Button(text, id=identity, title=title, type="button", className="tool", n_clicks=0)
 
 
 def _tabs() -> Component:
     entries = [(OVERVIEW, "", "Overview", "/")]
     entries += [(view.id, str(view.number), view.tab, f"/{view.id}") for view in registry()]
-    entries += [(SUMMARY, "", "Summary", f"/{SUMMARY}")]
+    entries += [(slug, "", slug.capitalize(), f"/{slug}") for slug in (COMPARE, EXPLORE, SUMMARY)]
     links = [
         html.A(
             [html.Span(number, className="key")] * bool(number) + [html.Span(name)],
@@ -101,97 +119,28 @@ def _tabs() -> Component:
     return html.Nav(html.Div(links, id="tabs", role="tablist", className="tabs", **{"aria-label": "Views"}))
 
 
-def bits_bounds(results: Results) -> tuple[float, float]:
-    """Return ends of the bits slider: the measured range, rounded outwards to its step."""
-    bits = results.measured["bits_per_weight"]
-    if bits.is_empty():
-        return 0.0, 16.0
-    low, high = float(bits.min()), float(bits.max())  # type: ignore[arg-type]  # a Float64 column's ends
-    lower, upper = math.floor(low / BITS_STEP) * BITS_STEP, math.ceil(high / BITS_STEP) * BITS_STEP
-    return round(lower, 4), round(max(upper, lower + BITS_STEP), 4)
-
-
-def _filters(results: Results) -> Component:
-    measured = results.measured
-    models = sorted(set(measured["model"].to_list()))
-    by_bits = (
-        measured.group_by("quant").agg(pl.col("bits_per_weight").mean()).sort("bits_per_weight", "quant")
-    )
-    quants = [str(name) for name in by_bits["quant"]]
-    low, high = bits_bounds(results)
-    return html.Aside(
-        [
-            html.Div(
-                [
-                    html.H2("Filters"),
-                    html.Button("Reset", id="reset", type="button", className="tool", n_clicks=0),
-                ],
-                className="panel-head",
-            ),
-            _choice("filter-model", "Model", [{"label": m, "value": m} for m in models]),
-            _choice("filter-method", "Method", [_method_option(results, m) for m in results.methods]),
-            _choice("filter-quant", "Quant type", [{"label": q, "value": q} for q in quants], chips=True),
-            html.Fieldset(
-                [
-                    html.Legend(["Bits per weight", html.Output(id="bits-text", className="bits-text")]),
-                    dcc.RangeSlider(
-                        id="filter-bits",
-                        min=low,
-                        max=high,
-                        step=BITS_STEP,
-                        value=[low, high],
-                        marks=None,
-                        allowCross=False,
-                        allow_direct_input=False,
-                        updatemode="mouseup",
-                    ),
-                ]
-            ),
-            html.P("Nothing ticked means all.", className="hint"),
-        ],
-        id="filters",
-        className="panel filters",
-        **{"aria-label": "Filters"},
-    )
-
-
-def _method_option(results: Results, method: str) -> dict[str, Any]:
-    count = results.measured.filter(results.measured["method"] == method).height
-    label = html.Span(
-        [swatch(results.styles[method]), f" {method}", html.Small(str(count))], className="method"
-    )
-    return {"label": label, "value": method}
-
-
-def _choice(identity: str, legend: str, options: list[dict[str, Any]], *, chips: bool = False) -> Component:
-    checklist = dbc.Checklist(
-        id=identity, options=options, value=[], className="chips" if chips else "choices"
-    )
-    return html.Fieldset([html.Legend(legend), checklist])
-
-
 def _stage() -> Component:
-    return html.Main(
+    above = [html.P(id="eyebrow", className="eyebrow"), html.Div(id="options", className="options")]
+    head = html.Div([html.Div(above, className="stage-above"), html.H1(id="title")], className="stage-head")
+    canvas = html.Div(
         [
             html.Div(
-                [html.P(id="eyebrow", className="eyebrow"), html.H1(id="title")], className="stage-head"
+                id="graph-place",
+                className="graph",
+                role="figure",
+                **{"aria-label": "Chart", "aria-describedby": "title caption"},
             ),
-            html.Div(
-                [
-                    html.Div(
-                        dcc.Graph(id="graph", config=GRAPH_CONFIG, responsive=True, style={"height": "100%"}),
-                        className="graph",
-                    ),
-                    html.Div(id="body", className="body"),
-                ],
-                className="canvas",
-            ),
-            html.P(id="caption", className="caption"),
+            html.Div(id="body", className="body", tabIndex=0),
         ],
-        id="stage",
-        role="tabpanel",
-        className="stage shows-body",
+        className="canvas",
     )
+    parts = [head, canvas, html.P(id="caption", className="caption")]
+    return html.Main(html.Div(parts, id="stage", role="tabpanel", className="stage shows-body"))
+
+
+def graph() -> Component:
+    """Return the graph, put in its place by the first page that draws: plotly.js never delays text."""
+    return dcc.Graph(id="graph", config=GRAPH_CONFIG, responsive=True, style={"height": "100%"})
 
 
 def _insights() -> Component:
@@ -199,7 +148,26 @@ def _insights() -> Component:
         [
             html.Div(html.H2("Insights"), className="panel-head"),
             html.Div(id="insights", **{"aria-live": "polite"}),
+            html.Div(id="claims"),
         ],
         className="panel insights-panel",
+        tabIndex=0,
         **{"aria-label": "Insights"},
+    )
+
+
+def _help() -> Component:
+    keys = [part for key, text in _SHORTCUTS for part in (html.Dt(html.Kbd(key)), html.Dd(text))]
+    gestures = [part for name, text in _GESTURES for part in (html.Dt(name), html.Dd(text))]
+    close = html.Button("Close", type="button", className="tool", **{"data-close": "help"})
+    return html.Dialog(
+        [
+            html.Div([html.H2("Shortcuts"), close], className="panel-head"),
+            html.Dl(keys, className="keys"),
+            html.H2("With the mouse"),
+            html.Dl(gestures, className="keys"),
+        ],
+        id="help",
+        className="help",
+        **{"aria-label": "Shortcuts"},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 import plotly.graph_objects as go
@@ -11,24 +11,32 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard import formats
-from dashboard.insights import Insight
+from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
+from dashboard.export.naming import file_stem
+from dashboard.insights import Claim, Insight
 from dashboard.insights.comparison import NOTHING
-from dashboard.pages import overview, summary
-from dashboard.pages.parts import absent_notice, empty_notice
+from dashboard.pages import compare, explore, overview, summary
+from dashboard.pages.parts import absent_notice, empty_notice, notice
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.views import View, registry
+from dashboard.views import Pick, View, registry
+from evaluator.manifest import Manifest
 
-OVERVIEW, SUMMARY = "overview", "summary"
 _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
     OVERVIEW: (overview, "Rules decide, errors count: a variant qualifies only when its 95 % bound does."),
+    COMPARE: (compare, "Differences are paired over the same tokens; ± is 1.96 errors clustered by window."),
+    EXPLORE: (explore, "Every measured column. Rows that are ticked are picked in every view."),
     SUMMARY: (summary, "Every cell follows from the measurements by the rules below the table."),
 }
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the screen shows; either `figure` or `body` fills the centre."""
+    """What the screen shows; either `figure` or `body` fills the centre.
+
+    `pick` says what a click in the figure means, `methods` which legend entries are filters of methods,
+    `filename` what a picture of it is called, without extension.
+    """
 
     slug: str
     eyebrow: str
@@ -37,29 +45,48 @@ class Page:
     insights: Sequence[Insight]
     figure: go.Figure | None = None
     body: Component | None = None
-
-    @property
-    def filename(self) -> str:
-        """Name of the downloaded image, without extension."""
-        return f"quantization-{self.slug}"
-
-
-def slug_of(pathname: str | None) -> str:
-    """Return the page of a URL path; the root is the overview."""
-    return (pathname or "/").strip("/").lower() or OVERVIEW
+    claims: Sequence[Claim] = ()
+    pick: Pick = "variant"
+    methods: list[str] = field(default_factory=list)
+    filename: str = ""
 
 
 def render(results: Results, pathname: str | None, selection: Selection) -> Page:
     """Return the page at `pathname` for what is picked."""
-    slug = slug_of(pathname)
+    slug = Address.parse(pathname, None).slug
     view = next((view for view in registry() if view.id == slug), None)
     if view is not None:
         return _view_page(results, view, selection)
     if slug in _TEXT_PAGES:
         return _text_page(results, selection, slug)
     back = html.P(html.A("Go to the overview", href="/", **{"data-nav": "1"}))
-    body = html.Div([html.H2("There is no such page"), back], className="notice")
+    body = notice("There is no such page", [back])
     return Page("", "Not found", "This address leads nowhere", "", [], body=body)
+
+
+def not_shown(slug: str, reason: str, manifest: Manifest | None) -> Page:
+    """Return the page of a folder that cannot be shown, or in which a run has finished nothing yet."""
+    if manifest is None:
+        body = notice("This folder cannot be shown", [html.P(reason)])
+        return Page(slug, "Results", "Nothing can be shown", "", [], body=body)
+    texts = formats.listing(sorted({text.domain for text in manifest.texts}), 5)
+    parts = [
+        html.P(f"Started {manifest.started:%Y-%m-%d %H:%M} UTC on {manifest.device}; texts: {texts}."),
+        html.P("The baseline is measured first. Every variant appears here by itself when it is finished."),
+    ]
+    body = notice("Nothing is measured yet", parts)
+    return Page(slug, "Results", f"A run for {manifest.model} has begun", "", [], body=body)
+
+
+def failed(slug: str, error: Exception) -> Page:
+    """Return the page that stands in for one whose drawing went wrong."""
+    parts = [
+        html.P("This is a fault of the dashboard. The other pages, and these results, are not affected."),
+        html.Pre(html.Code(f"{type(error).__name__}: {error}"), className="command"),
+    ]
+    return Page(
+        slug, "Fault", "This page cannot be drawn", "", [], body=notice("Something went wrong", parts)
+    )
 
 
 def _text_page(results: Results, selection: Selection, slug: str) -> Page:
@@ -83,27 +110,59 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
     if results.select(selection).is_empty():
         note = [NOTHING]
         return Page(view.id, eyebrow, "Nothing to draw", "", note, body=empty_notice())
+    figure = view.figure(results, selection)
+    if selection.methods:
+        _add_left_out(figure, results, selection)
     return Page(
         slug=view.id,
         eyebrow=eyebrow,
         title=view.headline(results, selection),
-        caption=f"{view.caption} {provenance(results)}",
+        caption=f"{view.caption} {provenance(results, selection)}",
         insights=view.insights(results, selection),
-        figure=view.figure(results, selection),
+        figure=figure,
+        claims=view.claims(results, selection),
+        pick=view.pick,
+        methods=results.methods,
+        filename=file_stem(results, selection, view.id),
     )
 
 
-def provenance(results: Results) -> str:
+def _add_left_out(figure: go.Figure, results: Results, selection: Selection) -> None:
+    """Keep methods that the filter leaves out in a legend of methods, faint: a click brings them back."""
+    entries = [trace for trace in figure.data if trace.type == "scatter" and trace.showlegend is not False]
+    if not {trace.name for trace in entries} & selection.methods:
+        return
+    for method in results.methods:
+        if method not in selection.methods:
+            style = results.styles[method]
+            sign = {"color": style.color, "symbol": style.symbol, "size": 9}
+            figure.add_scatter(x=[None], y=[None], name=method, marker=sign, visible="legendonly")
+    ranks = {method: 1000 + index for index, method in enumerate(results.methods)}
+    for trace in figure.data:
+        if trace.name in ranks:
+            trace.legendrank = ranks[trace.name]
+
+
+def provenance(results: Results, selection: Selection) -> str:
     """Texts, tokens, device and date of the measurement, for a caption."""
     manifest = results.manifest
-    texts = formats.listing(sorted({text.domain for text in manifest.texts}), 5)
-    when = f"{manifest.started:%Y-%m-%d}"
-    return f"Text: {texts}; {formats.count(scored_tokens(results))} scored tokens; {manifest.device}; {when}."
+    domains = selection.domains & set(results.domains) or set(results.domains)
+    texts = formats.listing(sorted(domains), 5)
+    tokens = tokens_in_words(results, selection)
+    return f"Text: {texts}; scored: {tokens}; {manifest.device}; {manifest.started:%Y-%m-%d}."
 
 
 def scored_tokens(results: Results) -> int:
     """Tokens scored for the baseline."""
-    return int(str(results.baseline["n_tokens"]))
+    return int(results.baseline["n_tokens"])
+
+
+def tokens_in_words(results: Results, selection: Selection) -> str:
+    """Count the scored tokens; of a part, say of how many."""
+    total = f"{formats.count(scored_tokens(results))} tokens"
+    if not selection.filters_tokens:
+        return total
+    return f"{formats.count(int(results.baseline_of(results.baseline, selection)['n_tokens']))} of {total}"
 
 
 def status(results: Results, selection: Selection) -> list[str]:
@@ -111,15 +170,17 @@ def status(results: Results, selection: Selection) -> list[str]:
     manifest = results.manifest
     shown, total = results.select(selection).height, results.measured.height
     texts = len(manifest.texts)
+    named = f"{texts} text{'s' if texts != 1 else ''}"
     parts = [
         f"{shown} of {total} variants",
-        f"{texts} text{'s' if texts != 1 else ''}",
-        f"{formats.count(scored_tokens(results))} tokens",
+        f"{len(selection.domains)} of {named}" if selection.domains else named,
+        tokens_in_words(results, selection),
         f"{_device(manifest.device)} · {manifest.machine.cpu}",
         f"measured {manifest.started:%Y-%m-%d}",
     ]
     if manifest.ended is None:
-        parts.append("unfinished run")
+        of_planned = f" of {manifest.n_planned}" if manifest.n_planned else ""
+        parts.append(f"run in progress: {total}{of_planned} measured")
     if manifest.failures:
         parts.append(f"{len(manifest.failures)} failed")
     return parts

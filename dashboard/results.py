@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import dataframely.exc
+import dataframely as dy
+import numpy as np
 import polars as pl
-import pydantic
 
 from dashboard.insights.statistics import Estimate, clustered_mean
-from dashboard.selection import Selection
+from dashboard.opening import attempt, open_manifest, open_variants
+from dashboard.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.theme import MethodStyle, method_styles
-from dashboard.token_summaries import DeltaSummary, delta_summary, window_sums
-from evaluator.frames import SCHEMA_VERSION, Layers, Variants, with_schema
-from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dashboard.token_parts import TokenParts, token_parts
+from dashboard.token_summaries import DeltaSummary, delta_summary
+from evaluator.frames import Layers, Pairs, Statistics, Vocabulary, with_schema
+from evaluator.manifest import Manifest
 
 _T = TypeVar("_T")
-_FRAME_ERRORS = (
-    pl.exceptions.PolarsError,
-    OSError,
-    dataframely.exc.SchemaError,
-    dataframely.exc.ValidationError,
+ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
+#: Columns over all tokens that are not statistics of a set of tokens: null where only a part counts.
+_OVER_ALL = (
+    "ppl_macro",
+    "ln_ppl_ratio_macro",
+    "ln_ppl_ratio_macro_se",
+    "kld_macro",
+    "kld_macro_se",
+    "same_top_macro",
+    "same_top_macro_se",
+    "deploy_kld_mean",
 )
-HOW_TO_MEASURE = "python -m evaluator run --baseline SRC --variant METHOD=SRC --text FILE --out"
-
-
-class ResultsError(Exception):
-    """A folder that cannot be shown; the message is one line for the person who named it."""
 
 
 @dataclass
 class Results:
     """One results folder: the manifest, the variants frame and, on demand, everything else.
 
-    `variants` has the schema's columns and `label`, the name of a variant in every view. `problems` lists
-    files that could not be read: the views that need them explain themselves.
+    `variants` has the schema's columns, `label`, the name of a variant in every view, and `baseline_id`.
+    `problems` lists files that could not be read: the views that need them explain themselves.
     """
 
     folder: Path
     manifest: Manifest
     variants: pl.DataFrame
     problems: list[str] = field(default_factory=list)
-    _cache: dict[str, object] = field(default_factory=dict, repr=False)
+    _cache: dict[object, object] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @classmethod
@@ -54,16 +57,19 @@ class Results:
         """Read and validate the manifest and the variants.
 
         Raises:
+            EmptyRunError: a run has begun there and has finished nothing.
             ResultsError: the folder is missing, empty, foreign, of another version, or damaged.
 
         """
-        manifest = _open_manifest(folder)
-        return cls(folder, manifest, _open_variants(folder))
+        manifest = open_manifest(folder)
+        return cls(folder, manifest, open_variants(folder, manifest))
 
     @cached_property
-    def baseline(self) -> dict[str, object]:
-        """The baseline's row."""
-        return self.variants.filter("is_baseline").row(0, named=True)
+    def baseline(self) -> dict[str, Any]:
+        """The manifest's baseline's row, over all tokens; the first baseline where the manifest names none."""
+        rows = self.variants.filter("is_baseline")
+        named = rows.filter(pl.col("variant_id") == self.manifest.baseline_id)
+        return (named if named.height else rows).row(0, named=True)
 
     @cached_property
     def measured(self) -> pl.DataFrame:
@@ -80,14 +86,54 @@ class Results:
         """Method names, sorted."""
         return sorted(self.styles)
 
-    def select(self, selection: Selection) -> pl.DataFrame:
-        """Return the picked variants without the baseline, ordered by method and bits per weight."""
-        picked = self.variants.filter(selection.expression()).filter(~pl.col("is_baseline"))
-        return picked.sort("method", "bits_per_weight", "variant_id")
+    @cached_property
+    def domains(self) -> list[str]:
+        """Names of the evaluation texts' domains, sorted."""
+        return sorted({text.domain for text in self.manifest.texts})
 
-    def layers(self) -> pl.DataFrame | None:
-        """`layers.parquet`, validated; None when it is absent, empty or unreadable."""
-        return self._cached("layers", self._read_layers)
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Label of every variant, by id."""
+        return dict(self.variants.select("variant_id", "label").iter_rows())
+
+    def select(self, selection: Selection) -> pl.DataFrame:
+        """Return the variants that pass the filters, without baselines, ordered by method and bits per weight.
+
+        With a token filter every statistic is computed anew over the part, errors included; it is null where
+        the token file is missing. What only exists over all tokens is null then.
+        """
+        passing = self._over(selection).filter(selection.expression()).filter(~pl.col("is_baseline"))
+        return passing.sort("method", "bits_per_weight", "variant_id")
+
+    def baselines(self, selection: Selection) -> pl.DataFrame:
+        """Return the baselines (one per model and device) of the models in the selection, computed alike."""
+        rows = self._over(selection).filter("is_baseline")
+        return rows.filter(pl.col("model").is_in(sorted(selection.models))) if selection.models else rows
+
+    def baseline_of(self, row: Mapping[str, Any], selection: Selection = EVERYTHING) -> dict[str, Any]:
+        """Return a row's own baseline, computed alike; the folder's first where its model has none."""
+        own = row["baseline_id"] or self.baseline["variant_id"]
+        return self._over(selection).filter(pl.col("variant_id") == own).row(0, named=True)
+
+    def layers(self, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
+        """`layers.parquet` of the selected layers and roles; None when it is absent, empty or unreadable."""
+        frame = self._cached("layers", lambda: self._read("layers.parquet", Layers))
+        if frame is not None and selection.layers:
+            frame = frame.filter(pl.col("layer").is_in(sorted(selection.layers)))
+        if frame is not None and selection.roles:
+            frame = frame.filter(pl.col("role").cast(pl.String).is_in(sorted(selection.roles)))
+        return frame
+
+    def pairs(self) -> pl.DataFrame | None:
+        """`pairs.parquet`: bootstrap comparisons of pairs of variants; None when absent or unreadable."""
+        return self._cached("pairs", lambda: self._read("pairs.parquet", Pairs))
+
+    def pieces(self, model: str) -> dict[int, str]:
+        """Text of each scored token of a model, by id (`vocabulary.parquet`); empty when it is absent."""
+        frame = self._cached("vocabulary", lambda: self._read("vocabulary.parquet", Vocabulary))
+        if frame is None:
+            return {}
+        return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
 
     def speed(self) -> pl.LazyFrame | None:
         """`speed.parquet`, lazily; None when it is absent or unreadable."""
@@ -99,49 +145,128 @@ class Results:
         path = self.folder / "tokens" / f"{variant_id}.parquet"
         if path.parent != self.folder / "tokens" or not path.is_file():
             return None
-        return self._cached(f"tokens/{variant_id}", lambda: self._scan(path))
+        return self._cached(("tokens", variant_id), lambda: self._scan(path))
 
-    def windows(self, variant_id: str) -> pl.DataFrame | None:
-        """Per-window sums of a variant's tokens (`token_summaries.window_sums`), kept once computed."""
+    def windows(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
+        """Sums of a variant's tokens per window (`TokenParts.windows`); None without its token file."""
+        parts = self.parts(variant_id)
+        return None if parts is None else parts.windows(selection.token_filter)
 
-        def compute() -> pl.DataFrame | None:
-            tokens = self.tokens(variant_id)
-            return None if tokens is None else self._guarded(variant_id, lambda: window_sums(tokens))
+    def bins(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
+        """Means per bin of the baseline's confidence (`TokenParts.bins`); None without token files."""
+        parts = self.parts(variant_id)
+        return None if parts is None else parts.bins(selection.token_filter)
 
-        return self._cached(f"windows/{variant_id}", compute)
+    def delta(self, variant_id: str, selection: Selection = EVERYTHING) -> DeltaSummary | None:
+        """Distribution of Δ log p of a variant against its own baseline, kept once computed."""
+        wanted = selection.token_filter
+        parts = self.parts(variant_id)
+        if parts is None or parts.scores.baseline_nll is None:
+            return None
+        return self._cached(("delta", variant_id, wanted), lambda: delta_summary(parts.delta(wanted)))
 
-    def delta(self, variant_id: str) -> DeltaSummary | None:
-        """Distribution of Δ log p of a variant against the baseline, kept once computed."""
+    def paired(
+        self,
+        first: str,
+        second: str,
+        column: str = "nll",
+        selection: Selection = EVERYTHING,
+    ) -> Estimate | None:
+        """Mean over tokens of `column` in `first` minus in `second`; see `contrast`."""
+        weights = {first: 1.0, second: -1.0} if first != second else {first: 0.0}
+        return self.contrast(weights, column, selection)
 
-        def compute() -> DeltaSummary | None:
-            ours, base = self.tokens(variant_id), self.tokens(str(self.baseline["variant_id"]))
-            if ours is None or base is None:
-                return None
-            return self._guarded(variant_id, lambda: delta_summary(base, ours))
+    def contrast(
+        self,
+        weights: Mapping[str, float],
+        column: str = "nll",
+        selection: Selection = EVERYTHING,
+    ) -> Estimate | None:
+        """Weighted sum of variants' means of `column` over the same tokens, with an error clustered by window.
 
-        return self._cached(f"delta/{variant_id}", compute)
-
-    def paired(self, first: str, second: str, column: str = "nll") -> Estimate | None:
-        """Mean over tokens of `column` in `first` minus in `second`, with an error clustered by window.
-
-        `column` is `nll` or `kld` in nats, `same_top`, or `bin0`…`bin4` as shares. None without token files.
+        `column` is `nll` or `kld` in nats, `same_top`, `delta_p` in percentage points, or `bin0`…`bin4` as
+        shares. None without token files, and when the variants were not scored on the same tokens.
         """
-        ours, theirs = self.windows(first), self.windows(second)
-        if ours is None or theirs is None:
+        found = [(self.parts(variant_id), weight) for variant_id, weight in weights.items()]
+        parts = [(item, weight) for item, weight in found if item is not None]
+        if len(parts) < len(found) or len({item.fingerprint for item, _ in parts}) != 1:
             return None
-        sums = [pl.col("window"), pl.col(column), pl.col(f"{column}_n").alias("n")]
-        both = ours.select(sums).join(theirs.select(sums), on="window", suffix="_b").sort("window")
-        if both.is_empty():
-            return None
-        difference = both[column] / both["n"] - both[f"{column}_b"] / both["n_b"]
-        weight = pl.DataFrame([both["n"], both["n_b"]]).min_horizontal()
-        return clustered_mean(difference.to_numpy(), weight.to_numpy())
+        total: dict[int, float] = {}
+        tokens: dict[int, float] = {}
+        seen: dict[int, int] = {}
+        for item, weight in parts:
+            means = item.window_means(column, selection.token_filter)
+            if means is None:
+                return None
+            for window, mean, n in zip(*(values.tolist() for values in means), strict=True):
+                total[window] = total.get(window, 0.0) + weight * mean
+                tokens[window] = min(tokens.get(window, n), n)
+                seen[window] = seen.get(window, 0) + 1
+        shared = sorted(window for window, times in seen.items() if times == len(parts))
+        values = np.array([total[window] for window in shared], dtype=np.float64)
+        return clustered_mean(values, np.array([tokens[window] for window in shared], dtype=np.float64))
 
-    def _read_layers(self) -> pl.DataFrame | None:
-        path = self.folder / "layers.parquet"
+    def parts(self, variant_id: str) -> TokenParts | None:
+        """A variant's tokens beside its baseline's, kept once read; None without the token files."""
+        return self._cached(("parts", variant_id), lambda: self._read_parts(variant_id))
+
+    def warm(self) -> None:
+        """Compute ahead what a click on one domain or one bin of confidence needs."""
+        filters = [Selection.of(domains=[name]) for name in self.domains]
+        filters += [Selection.of(bins=[index]) for index in range(5)]
+        for row in self.variants.select("variant_id", "is_baseline").iter_rows(named=True):
+            self.parts(row["variant_id"])
+        for selection in filters:
+            self._over(selection)
+
+    def _over(self, selection: Selection) -> pl.DataFrame:
+        """`variants` with statistics over the selection's part of the tokens, kept once computed."""
+        if not selection.filters_tokens:
+            return self.variants
+        wanted = selection.token_filter
+        frame = self._cached(("over", wanted), lambda: self._computed(wanted))
+        return self.variants if frame is None else frame
+
+    def _computed(self, wanted: TokenFilter) -> pl.DataFrame:
+        parts = [self.parts(str(name)) for name in self.variants["variant_id"]]
+        found = [{} if item is None else item.statistics(wanted) for item in parts]
+        replaced = set(Statistics.columns()).union(_OVER_ALL, *found) & set(self.variants.columns)
+        columns = [
+            pl.Series(name, [values.get(name) for values in found], dtype=dtype, strict=False)
+            for name, dtype in self.variants.schema.items()
+            if name in replaced or name == "n_tokens"
+        ]
+        return self.variants.with_columns(columns).with_columns(pl.col("n_tokens").fill_null(0))
+
+    def _read_parts(self, variant_id: str) -> TokenParts | None:
+        rows = self.variants.filter(pl.col("variant_id") == variant_id)
+        if rows.is_empty():
+            return None
+        row = rows.row(0, named=True)
+        base = None if row["is_baseline"] else self._frame(str(row["baseline_id"]))
+        tokens = self._frame(variant_id)
+        if tokens is None or (base is None and not row["is_baseline"]):
+            return None
+        try:
+            return token_parts(tokens, base, int(row["size_bytes"]))
+        except ValueError as error:
+            self.problems.append(f"{variant_id}.parquet {error}")
+            return None
+
+    def _frame(self, variant_id: str) -> pl.DataFrame | None:
+        """Read a token frame; a baseline's, which all its variants need, is kept."""
+        tokens = self.tokens(variant_id)
+        if tokens is None:
+            return None
+        if not self.variants.filter("is_baseline", pl.col("variant_id") == variant_id).is_empty():
+            return self._cached(("frame", variant_id), lambda: self._guarded(variant_id, tokens.collect))
+        return self._guarded(variant_id, tokens.collect)
+
+    def _read(self, name: str, schema: type[dy.Schema]) -> pl.DataFrame | None:
+        path = self.folder / name
         if not path.is_file():
             return None
-        frame = self._guarded("layers.parquet", lambda: with_schema(Layers, pl.read_parquet(path)))
+        frame = self._guarded(name, lambda: with_schema(schema, pl.read_parquet(path)))
         return None if frame is None or frame.is_empty() else frame
 
     def _scan(self, path: Path) -> pl.LazyFrame | None:
@@ -153,63 +278,13 @@ class Results:
         return self._guarded(path.name, scan)
 
     def _guarded(self, what: str, read: Callable[[], _T]) -> _T | None:
-        try:
-            return read()
-        except _FRAME_ERRORS as error:
-            self.problems.append(f"{what} cannot be read: {_first_line(error)}")
-            return None
+        value, reason = attempt(read)
+        if value is None:
+            self.problems.append(f"{what} cannot be read: {reason}")
+        return value
 
-    def _cached(self, key: str, compute: Callable[[], _T | None]) -> _T | None:
+    def _cached(self, key: object, compute: Callable[[], _T | None]) -> _T | None:
         with self._lock:
             if key not in self._cache:
                 self._cache[key] = compute()
             return self._cache[key]  # type: ignore[return-value]  # the key names the computation
-
-
-def _open_manifest(folder: Path) -> Manifest:
-    if not folder.exists():
-        raise ResultsError(f"{folder}: there is no such folder")
-    if not folder.is_dir():
-        raise ResultsError(f"{folder}: is not a folder; name the folder that holds {MANIFEST_NAME}")
-    if not (folder / MANIFEST_NAME).is_file():
-        raise ResultsError(
-            f"{folder}: no {MANIFEST_NAME}, so this is no results folder; "
-            f"make one with: {HOW_TO_MEASURE} {folder}"
-        )
-    try:
-        manifest = read_manifest(folder)
-    except (pydantic.ValidationError, UnicodeDecodeError, OSError) as error:
-        raise ResultsError(f"{folder / MANIFEST_NAME}: {_first_line(error)}") from None
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise ResultsError(
-            f"{folder}: written with schema version {manifest.schema_version}, "
-            f"this program reads version {SCHEMA_VERSION}"
-        )
-    return manifest
-
-
-def _open_variants(folder: Path) -> pl.DataFrame:
-    path = folder / "variants.parquet"
-    if not path.is_file():
-        raise ResultsError(f"{path}: missing; finish the measurement with: {HOW_TO_MEASURE} {folder}")
-    try:
-        frame = with_schema(Variants, pl.read_parquet(path))
-    except _FRAME_ERRORS as error:
-        raise ResultsError(f"{path}: {_first_line(error)}") from None
-    if not frame["is_baseline"].any():
-        raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
-    return frame.with_columns(_label(frame).alias("label")).sort(
-        "is_baseline", "variant_id", descending=[True, False]
-    )
-
-
-def _label(frame: pl.DataFrame) -> pl.Expr:
-    """Name variants `method quant`, with the model or the device where the folder has several."""
-    parts = [pl.when("is_baseline").then(pl.lit("baseline")).otherwise(pl.col("method")), pl.col("quant")]
-    parts += [pl.col(column) for column in ("model", "device") if frame[column].n_unique() > 1]
-    return pl.concat_str(parts, separator=" ")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3])[:240] if lines else type(error).__name__

@@ -4,24 +4,53 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode
 
 import polars as pl
 
 _BITS = re.compile(r"^(\d{1,3}(?:\.\d{1,6})?)-(\d{1,3}(?:\.\d{1,6})?)$")
+_LAYER = re.compile(r"^(-1|\d{1,4})$")
+_BIN = re.compile(r"^[0-4]$")
 _LONGEST_NAME = 200
+#: Key in the URL, and the field of `Selection` it fills.
+_NAMES = {
+    "model": "models",
+    "method": "methods",
+    "quant": "quants",
+    "domain": "domains",
+    "role": "roles",
+    "only": "only",
+    "pick": "picked",
+}
+_NUMBERS = {"bin": ("bins", _BIN), "layer": ("layers", _LAYER)}
+_ORDER = ("model", "method", "quant", "bits", "domain", "bin", "layer", "role", "only", "pick")
+
+TokenFilter = tuple[frozenset[str], frozenset[int]]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Picked variants; an empty set means all, `bits` is an inclusive range in bits per weight."""
+    """Filters, and what is highlighted; an empty set means all.
+
+    `bits` is an inclusive range in bits per weight. `domains` and `bins` restrict the tokens behind every
+    statistic: texts by name, and bins 0–4 of the *baseline's* confidence. `layers` and `roles` restrict the
+    layer frames, `only` the variants by id. `picked` variants are highlighted and filter nothing. `options`
+    are the switches of views, as sorted pairs of key and value.
+    """
 
     models: frozenset[str] = frozenset()
     methods: frozenset[str] = frozenset()
     quants: frozenset[str] = frozenset()
     bits: tuple[float, float] | None = None
+    domains: frozenset[str] = frozenset()
+    bins: frozenset[int] = frozenset()
+    layers: frozenset[int] = frozenset()
+    roles: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
+    picked: frozenset[str] = frozenset()
+    options: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(
@@ -30,45 +59,95 @@ class Selection:
         methods: Iterable[str] | None = None,
         quants: Iterable[str] | None = None,
         bits: tuple[float, float] | None = None,
+        *,
+        domains: Iterable[str] = (),
+        bins: Iterable[int] = (),
+        layers: Iterable[int] = (),
+        roles: Iterable[str] = (),
+        only: Iterable[str] = (),
+        picked: Iterable[str] = (),
+        options: Mapping[str, str] | None = None,
     ) -> Selection:
         """Build a selection from any iterables of names."""
-        return cls(frozenset(models or ()), frozenset(methods or ()), frozenset(quants or ()), bits)
+        return cls(
+            frozenset(models or ()),
+            frozenset(methods or ()),
+            frozenset(quants or ()),
+            bits,
+            frozenset(domains),
+            frozenset(bins),
+            frozenset(layers),
+            frozenset(roles),
+            frozenset(only),
+            frozenset(picked),
+            tuple(sorted((options or {}).items())),
+        )
 
     @classmethod
-    def from_query(cls, query: str | None) -> Selection:
-        """Read `?model=…&method=…&quant=…&bits=3-5`; what is unknown or malformed is ignored."""
-        names: dict[str, set[str]] = {"model": set(), "method": set(), "quant": set()}
+    def from_query(cls, query: str | None, option_keys: Collection[str] = ()) -> Selection:
+        """Read `?model=…&method=…&bits=3-5&…`; what is unknown or malformed is ignored.
+
+        `option_keys` are the keys that views declare: of an option given twice the last value counts.
+        """
+        fields: dict[str, set[str | int]] = {}
+        options: dict[str, str] = {}
         bits: tuple[float, float] | None = None
         for key, value in _pairs(query):
-            if key in names and value and len(value) <= _LONGEST_NAME:
-                names[key].add(value)
+            if not value or len(value) > _LONGEST_NAME:
+                continue
+            if key in _NAMES:
+                fields.setdefault(_NAMES[key], set()).add(value)
+            elif key in _NUMBERS and _NUMBERS[key][1].match(value):
+                fields.setdefault(_NUMBERS[key][0], set()).add(int(value))
             elif key == "bits":
                 bits = _parse_bits(value) or bits
-        return cls.of(names["model"], names["method"], names["quant"], bits)
+            elif key in option_keys:
+                options[key] = value
+        return cls.of(bits=bits, options=options, **fields)  # type: ignore[arg-type]  # names and types from the tables
 
     def to_query(self) -> str:
-        """Write the query string without `?`: sorted, so equal selections give equal links."""
-        pairs = [("model", name) for name in sorted(self.models)]
-        pairs += [("method", name) for name in sorted(self.methods)]
-        pairs += [("quant", name) for name in sorted(self.quants)]
+        """Write the query string without `?`: in one order, so equal selections give equal links."""
+        values: dict[str, list[str]] = {key: sorted(getattr(self, name)) for key, name in _NAMES.items()}
+        for key, (name, _) in _NUMBERS.items():
+            values[key] = [str(number) for number in sorted(getattr(self, name))]
         if self.bits is not None:
-            pairs.append(("bits", f"{_plain(self.bits[0])}-{_plain(self.bits[1])}"))
-        return urlencode(pairs, quote_via=quote)
+            values["bits"] = [f"{_plain(self.bits[0])}-{_plain(self.bits[1])}"]
+        pairs = [(key, value) for key in _ORDER for value in values.get(key, [])]
+        return urlencode([*pairs, *self.options], quote_via=quote)
+
+    @property
+    def filters_tokens(self) -> bool:
+        """Whether statistics are over a part of the tokens."""
+        return bool(self.domains or self.bins)
+
+    @property
+    def token_filter(self) -> TokenFilter:
+        """The part of the selection that decides which tokens count."""
+        return self.domains, self.bins
 
     def expression(self) -> pl.Expr:
-        """Rows of the variants frame that are picked; the baseline's row is always kept."""
-        picked = pl.lit(value=True)
-        for column, names in (("model", self.models), ("method", self.methods), ("quant", self.quants)):
+        """Rows of the variants frame that pass the filters; the baseline's row is always kept."""
+        passes = pl.lit(value=True)
+        for column, names in (
+            ("model", self.models),
+            ("method", self.methods),
+            ("quant", self.quants),
+            ("variant_id", self.only),
+        ):
             if names:
-                picked = picked & pl.col(column).is_in(sorted(names))
+                passes = passes & pl.col(column).is_in(sorted(names))
         if self.bits is not None:
-            picked = picked & pl.col("bits_per_weight").is_between(*self.bits)
-        return picked | pl.col("is_baseline")
+            passes = passes & pl.col("bits_per_weight").is_between(*self.bits)
+        return passes | pl.col("is_baseline")
+
+
+#: All variants and all tokens, nothing highlighted.
+EVERYTHING = Selection()
 
 
 def _pairs(query: str | None) -> list[tuple[str, str]]:
     try:
-        return parse_qsl((query or "").removeprefix("?"), max_num_fields=500)
+        return parse_qsl((query or "").removeprefix("?"), max_num_fields=2000)
     except ValueError:
         return []
 

@@ -51,7 +51,13 @@ _OTHERS = (
 BASELINE = MethodStyle("#7b8490", "line-ew", "╌")
 #: From unsure to sure: bins of the most probable token's probability.
 CONFIDENCE = ("#c4a24a", "#7fa06b", "#3f9189", "#2f74a3", "#4f5bb5")
+#: Frames around what a filter keeps.
+MARK = "#b5629b"
+#: Text that is readable on each of them.
+CONFIDENCE_TEXT = ("#1c2430", "#1c2430", "#ffffff", "#ffffff", "#ffffff")
 HIGHLIGHT = "rgba(128, 140, 160, 0.14)"
+#: Lines that lead the eye without being data: fronts, equal efficiency, hatching.
+QUIET = "rgba(128, 140, 160, 0.32)"
 
 LIGHT = Surface(
     background="#ffffff",

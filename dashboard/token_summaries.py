@@ -1,96 +1,115 @@
-"""Small summaries of token frames: sums per window, and the density of Δ log p."""
+"""Small summaries of tokens: the distribution of Δ log p as densities and percentiles."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-#: Edges of the bins of the most probable token's probability.
-CONFIDENCE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
+from dashboard.insights.statistics import Estimate
+
 DENSITY_POINTS = 128
+#: Δ log p below this many nats is drawn linearly on the symlog scale, above it logarithmically.
+LINEAR_NATS = 0.02
 _CLIP = (0.005, 0.995)
+_WIDE_CLIP = (0.0005, 0.9995)
 _FINE_BINS = 1024
 _NEAR_ZERO = 0.05
+_MARKS = (1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0)
 
 Array = NDArray[np.float64]
 
 
-def window_sums(tokens: pl.LazyFrame) -> pl.DataFrame:
-    """One row per window: sums of `nll`, `kld` (nats), `same_top` and of the bins of `top_prob`.
+@dataclass(frozen=True)
+class Curve:
+    """A smoothed density at `DENSITY_POINTS` places."""
 
-    `<name>_n` counts the tokens behind each sum; values that are null are in neither.
-    """
-    inner = list(CONFIDENCE_EDGES[1:-1])
-    probability = pl.col("top_prob")
-    lows, highs = [-1.0, *inner], [*inner, 2.0]
-    totals = [pl.col(name).cast(pl.Float64).sum() for name in ("nll", "kld", "same_top")]
-    counts = [pl.col(name).count().alias(f"{name}_n") for name in ("nll", "kld", "same_top")]
-    bins = [
-        ((probability >= low) & (probability < high)).sum().cast(pl.Float64).alias(f"bin{index}")
-        for index, (low, high) in enumerate(zip(lows, highs, strict=True))
-    ]
-    bin_counts = [probability.count().alias(f"bin{index}_n") for index in range(len(bins))]
-    return tokens.group_by("window").agg(*totals, *counts, *bins, *bin_counts).sort("window").collect()
+    x: Array
+    density: Array
 
 
 @dataclass(frozen=True)
 class DeltaSummary:
     """Distribution of Δ log p = nll(baseline) − nll(variant), in nats, over `n` tokens.
 
-    `x` and `density` are a Gaussian-smoothed density on the middle 99 %; `beyond` is the share outside it,
-    `near_zero` the share within ±0.05 nats.
+    `linear` is the density on the middle 99 %, `symlog` that of `to_symlog(Δ)` on the middle 99.9 %;
+    `beyond` is the share outside `linear`, `near_zero` the share within ±0.05 nats, `kurtosis` the excess
+    over a normal distribution's. Errors count tokens as independent.
     """
 
-    x: Array
-    density: Array
+    linear: Curve
+    symlog: Curve
     beyond: float
-    near_zero: float
-    percentiles: dict[float, float]
+    near_zero: Estimate
+    percentiles: dict[float, Estimate]
+    kurtosis: float
     n: int
 
     @property
-    def iqr(self) -> float:
-        """Distance of the quartiles."""
-        return self.percentiles[75] - self.percentiles[25]
+    def iqr(self) -> Estimate:
+        """Distance of the quartiles; the error counts them as independent, which makes it too wide."""
+        return self.percentiles[75].minus(self.percentiles[25])
 
     @property
-    def width(self) -> float:
+    def width(self) -> Estimate:
         """Distance from the 1st to the 99th percentile."""
-        return self.percentiles[99] - self.percentiles[1]
+        return self.percentiles[99].minus(self.percentiles[1])
 
 
-def delta_summary(baseline: pl.LazyFrame, variant: pl.LazyFrame) -> DeltaSummary | None:
-    """Summary of Δ log p; None when the files do not hold the same tokens or hold too few."""
-    base = baseline.select("token", "nll").collect()
-    ours = variant.select("token", "nll").collect()
-    if not base["token"].equals(ours["token"]):
+def to_symlog(nats: Array) -> Array:
+    """Compress both tails: linear within ±`LINEAR_NATS`, logarithmic far outside."""
+    scaled: Array = np.arcsinh(np.asarray(nats, dtype=np.float64) / LINEAR_NATS)
+    return scaled
+
+
+def delta_summary(values: Array) -> DeltaSummary | None:
+    """Summary of Δ log p in nats, finite and sorted ascending; None for fewer than two values."""
+    if values.size < 2:
         return None
-    delta = (base["nll"].cast(pl.Float64) - ours["nll"].cast(pl.Float64)).drop_nulls().to_numpy()
-    delta = delta[np.isfinite(delta)]
-    if delta.size < 2:
-        return None
-    marks = (1, 5, 25, 50, 75, 95, 99)
-    percentiles = {
-        float(mark): float(value) for mark, value in zip(marks, np.percentile(delta, marks), strict=True)
-    }
-    low, high = (float(edge) for edge in np.quantile(delta, _CLIP))
-    x, density = _density(delta, low, high)
-    beyond = float(np.mean((delta < low) | (delta > high)))
+    low, high = (float(edge) for edge in np.quantile(values, _CLIP))
+    inside = np.searchsorted(values, high, "right") - np.searchsorted(values, low, "left")
+    near = np.searchsorted(values, _NEAR_ZERO, "right") - np.searchsorted(values, -_NEAR_ZERO, "left")
+    wide = to_symlog(np.quantile(values, _WIDE_CLIP))
     return DeltaSummary(
-        x, density, beyond, float(np.mean(np.abs(delta) <= _NEAR_ZERO)), percentiles, delta.size
+        _density(values, low, high),
+        _density(to_symlog(values), float(wide[0]), float(wide[1])),
+        float(1 - inside / values.size),
+        _share(int(near), values.size),
+        {mark: _percentile(values, mark / 100) for mark in _MARKS},
+        _excess_kurtosis(values),
+        values.size,
     )
 
 
-def _density(values: Array, low: float, high: float) -> tuple[Array, Array]:
+def _share(count: int, n: int) -> Estimate:
+    """A share with its binomial error."""
+    share = count / n
+    return Estimate(share, math.sqrt(share * (1 - share) / max(1, n - 1)))
+
+
+def _percentile(values: Array, share: float) -> Estimate:
+    """A percentile of sorted values, its error from the order statistics one binomial error away (Woodruff)."""
+    reach = math.sqrt(share * (1 - share) / values.size)
+    low, middle, high = np.quantile(values, [max(0.0, share - reach), share, min(1.0, share + reach)])
+    return Estimate(float(middle), float(high - low) / 2)
+
+
+def _excess_kurtosis(values: Array) -> float:
+    """0 for a normal distribution, and for values that are all alike."""
+    centred = values - values.mean()
+    variance = float((centred**2).mean())
+    return float((centred**4).mean()) / variance**2 - 3 if variance > 0 else 0.0
+
+
+def _density(values: Array, low: float, high: float) -> Curve:
     """Histogram on a fine grid, smoothed with Silverman's bandwidth, sampled at `DENSITY_POINTS` places."""
     if high - low < 1e-9:
-        return np.linspace(low - 1e-3, low + 1e-3, DENSITY_POINTS), np.ones(DENSITY_POINTS)
+        return Curve(np.linspace(low - 1e-3, low + 1e-3, DENSITY_POINTS), np.ones(DENSITY_POINTS))
     counts, edges = np.histogram(values, bins=_FINE_BINS, range=(low, high))
     step = (high - low) / _FINE_BINS
-    quartiles = np.percentile(values, (25, 75))
+    quartiles = np.quantile(values, (0.25, 0.75))
     spread = min(float(values.std()), float(quartiles[1] - quartiles[0]) / 1.34) or float(values.std())
     bandwidth = min(max(0.9 * spread * values.size**-0.2, step), (high - low) / 8)
     reach = int(np.ceil(4 * bandwidth / step))
@@ -101,4 +120,4 @@ def _density(values: Array, low: float, high: float) -> tuple[Array, Array]:
     ]
     centres = (edges[:-1] + edges[1:]) / 2
     x = np.linspace(low, high, DENSITY_POINTS)
-    return x, np.interp(x, centres, smooth / (values.size * step))
+    return Curve(x, np.interp(x, centres, smooth / (values.size * step)))

@@ -27,46 +27,51 @@ def _root() -> None:
 
 @app.command()
 def run(
-    file: Annotated[Path | None, typer.Argument(help="A comparison in TOML instead of the flags.")] = None,
+    comparison: Annotated[
+        str | None,
+        typer.Argument(help="A comparison in TOML, or a ready-made one by name; flags override it."),
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="SRC of the reference model.")] = None,
     variant: Annotated[list[str] | None, typer.Option(help="METHOD=SRC; a glob gives several.")] = None,
-    text: Annotated[list[str] | None, typer.Option(help="[DOMAIN=]FILE to evaluate on.")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="[DOMAIN=]FILE to evaluate on, chat:FILE.jsonl, wikitext-2 or builtin."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
-    context: Annotated[int, typer.Option(help="Tokens per window; the second half is scored.")] = 512,
+    context: Annotated[
+        int | None, typer.Option(help="Tokens per window; the second half is scored. Default: 512.")
+    ] = None,
     chunks: Annotated[int | None, typer.Option(help="At most this many windows per text.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
     threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
+    attribution: Annotated[
+        bool, typer.Option("--attribution", help="Measure the KLD that each tensor causes alone.")
+    ] = False,
     no_speed: Annotated[bool, typer.Option("--no-speed", help="Skip speed.parquet.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary on stdout.")] = False,
 ) -> None:
     """Measure variants against a baseline on the same windows of the same texts."""
     from evaluator.commands import run_comparison
-    from evaluator.config import VariantSource, comparison_from, read_comparison
+    from evaluator.config import VariantSource, requested
 
-    if file is not None:
-        comparison = read_comparison(file)
-    else:
-        _require({"--baseline": baseline, "--variant": variant, "--text": text, "--out": out})
-        comparison = comparison_from(
-            {
-                "baseline": baseline,
-                "variants": [VariantSource.parse(item) for item in variant or []],
-                "texts": text,
-                "out": out,
-                "context": context,
-                "chunks": chunks,
-                "device": device,
-                "threads": threads,
-                "layers": not no_layers,
-            }
-        )
+    flags = {
+        "baseline": baseline,
+        "variants": [VariantSource.parse(item) for item in variant or []],
+        "texts": text,
+        "out": out,
+        "context": context,
+        "chunks": chunks,
+        "device": device,
+        "threads": threads,
+        "layers": False if no_layers else None,
+        "attribution": True if attribution else None,
+        "speed": False if no_speed else None,
+    }
+    request = requested(comparison, flags)
     with _interruptible():
-        summary = run_comparison(comparison, _console, force=force)
-    if not no_speed:
-        # Exact weights are float32 for every variant, so timing them would compare nothing.
-        _console.print("speed is not measured: it belongs to packed weights, which are not exported yet")
+        summary = run_comparison(request, _console, force=force)
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     if summary["failures"]:
@@ -77,12 +82,13 @@ def run(
 def export(
     source: Annotated[str, typer.Argument(help="SRC of the model.")],
     out: Annotated[Path, typer.Option(help="Folder for the ONNX model.")],
-    weights: Annotated[str, typer.Option(help="exact")] = "exact",
+    weights: Annotated[str, typer.Option(help="exact, or packed as one would deploy it.")] = "exact",
+    baseline: Annotated[str | None, typer.Option(help="SRC that the receipt compares with, too.")] = None,
 ) -> None:
-    """Write a model as ONNX that plain onnxruntime runs: ids in, logits out."""
+    """Write a model as ONNX that plain onnxruntime runs; packed: with a cache, token by token."""
     from evaluator.commands import export_model
 
-    export_model(source, out, weights, _console)
+    export_model(source, out, weights, baseline, _console)
 
 
 @app.command()
@@ -102,14 +108,96 @@ def demo(
 
 
 @app.command()
+def sample(
+    calibration: Annotated[
+        str, typer.Option(help="Text for the importance matrix; not evaluated on.")
+    ] = "wikitext-2-valid",
+    text: Annotated[
+        str, typer.Option(help="[DOMAIN=]FILE or name, besides the built-in texts.")
+    ] = "wikitext-2",
+    out: Annotated[Path, typer.Option(help="Results folder.")] = Path("sample_results"),
+    chunks: Annotated[int, typer.Option(help="At most this many windows per text.", min=1)] = 20,
+    threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
+) -> None:
+    """Make a small model in the sizes of main, bartowski and unsloth, and measure them: sample_results/."""
+    from evaluator.sample import run_sample
+
+    with _interruptible():
+        summary = run_sample(text, calibration, out, _console, chunks=chunks, threads=threads, force=force)
+    if summary["failures"]:
+        raise typer.Exit(_SOME_FAILED)
+
+
+@app.command()
+def quantize(
+    baseline: Annotated[str, typer.Option(help="SRC of the model to quantize.")],
+    recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, or a FILE.")],
+    types: Annotated[str, typer.Option(help="Sizes to make, such as Q2_K,Q4_K_M.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    imatrix: Annotated[Path | None, typer.Option(help="Importance matrix, GGUF or .dat.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Results with an attribution, for guided.")] = None,
+    rescale: Annotated[
+        bool, typer.Option("--rescale", help="Take a baseline off its format's grid.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that were made otherwise.")] = False,
+) -> None:
+    """Make quantized variants of a model with ggml's quantizers, as llama-quantize does."""
+    from evaluator.quantize.commands import quantize_model
+
+    quants = [name.strip() for name in types.split(",") if name.strip()]
+    _require({"--types": quants})
+    with _interruptible():
+        quantize_model(
+            baseline,
+            recipe,
+            quants,
+            out,
+            _console,
+            imatrix=imatrix,
+            results=results,
+            rescale=rescale,
+            threads=threads,
+            replace=force,
+        )
+
+
+@app.command()
+def imatrix(
+    baseline: Annotated[str, typer.Option(help="SRC of the model.")],
+    text: Annotated[list[str], typer.Option(help="FILE to measure on; not one to evaluate on.")],
+    out: Annotated[Path, typer.Option(help="The new FILE.gguf.")],
+    context: Annotated[int, typer.Option(help="Tokens per window.", min=8)] = 512,
+    chunks: Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+) -> None:
+    """Measure an importance matrix, as llama-imatrix does."""
+    from evaluator.quantize.commands import measure_imatrix
+
+    with _interruptible():
+        measure_imatrix(
+            baseline, text, out, _console, context=context, chunks=chunks, device=device, threads=threads
+        )
+
+
+@app.command()
 def inspect(
     source: Annotated[str, typer.Argument(help="SRC of a model, or a results folder.")],
+    other: Annotated[str | None, typer.Argument(help="SRC of a model to compare the recipe with.")] = None,
+    tensor_types: Annotated[
+        Path | None, typer.Option(help="Write the recipe for llama-quantize --tensor-type-file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable on stdout.")] = False,
 ) -> None:
-    """Say what a model file or a results folder holds."""
+    """Say what a model file or a results folder holds, or how the recipes of two files differ."""
     from evaluator.commands import inspect_source
+    from evaluator.quantize.inspection import compare_recipes, write_tensor_types
 
-    facts, table = inspect_source(source)
+    facts, table = compare_recipes(source, other) if other else inspect_source(source)
+    if tensor_types:
+        write_tensor_types(source, tensor_types)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:

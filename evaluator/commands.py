@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from evaluator.config import Comparison
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.artifact import write_exact
 from evaluator.export.graph import load_graph
+from evaluator.export.packing.artifact import export_packed
+from evaluator.export.packing.receipt import RECEIPT_FILE
 from evaluator.frames import MEGABYTE
-from evaluator.manifest import MANIFEST_NAME, read_manifest
+from evaluator.manifest import MANIFEST_NAME
 from evaluator.pipeline import ComparisonRun
 from evaluator.plan import make_plan
 from evaluator.progress import RunProgress
-from evaluator.sources.gguf_file import open_gguf
+from evaluator.quantize.inspection import recipe_facts, recipe_table
+from evaluator.results_table import inspect_results
+from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name, quant_label
+from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one, resolve_source
-from evaluator.store import ResultsStore
-from evaluator.windows import Text
+
+_WEIGHTS = ("exact", "packed")
 
 
-def run_comparison(
-    comparison: Comparison, console: Console, *, force: bool = False, built_in: Sequence[Text] = ()
-) -> dict[str, Any]:
+def run_comparison(comparison: Comparison, console: Console, *, force: bool = False) -> dict[str, Any]:
     """Plan and carry out a comparison; returns the summary that `--json` prints.
 
     Raises:
@@ -36,7 +38,7 @@ def run_comparison(
     """
     with RunProgress(console) as progress:
         progress.step("reading files and texts")
-        plan = make_plan(comparison, built_in)
+        plan = make_plan(comparison, progress.step)
         if plan.device.notice:
             progress.say(plan.device.notice, "yellow")
         tokens = sum(len(window.targets) for window in plan.windows)
@@ -71,23 +73,31 @@ def run_comparison(
     }
 
 
-def export_model(source: str, out: Path, weights: str, console: Console) -> None:
+def export_model(source: str, out: Path, weights: str, baseline: str | None, console: Console) -> None:
     """Write one model as ONNX.
 
     Raises:
-        RequestError: the source names no or several files, or the kind of weights is not known.
+        RequestError: a source names no or several files, or the kind of weights is not known.
         EvaluatorError: the file cannot be exported.
     """
-    if weights != "exact":
-        raise RequestError(f"--weights {weights}: known kinds: exact")
-    file = open_gguf(resolve_one(source))
+    if weights not in _WEIGHTS:
+        raise RequestError(f"--weights {weights}: known kinds: {', '.join(_WEIGHTS)}")
+    file = open_model(resolve_one(source))
+    if weights == "packed":
+        reference = open_model(resolve_one(baseline)) if baseline else None
+        receipt = export_packed(file, load_graph(file), out, reference)
+        console.print(receipt.table())
+        console.print(
+            f"{out}: runs in onnxruntime; every tensor is in {RECEIPT_FILE}", markup=False, highlight=False
+        )
+        return
     n_bytes = write_exact(file, load_graph(file), out)
     console.print(
         f"{out / 'model.onnx'}: {n_bytes / MEGABYTE:,.0f} MB in the folder", markup=False, highlight=False
     )
 
 
-def inspect_source(source: str) -> tuple[dict[str, Any], Table]:
+def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
     """Facts about a model file or a results folder, as data and as a table.
 
     Raises:
@@ -95,28 +105,29 @@ def inspect_source(source: str) -> tuple[dict[str, Any], Table]:
     """
     folder = Path(source)
     if (folder / MANIFEST_NAME).is_file():
-        return _inspect_results(folder)
+        return inspect_results(folder)
     table = Table("file", "model", "architecture", "quant", "bits per weight", "MB", "types")
-    models = []
+    models, recipes = [], []
     for path in resolve_source(source):
         try:
-            facts = _file_facts(path)
+            file = open_model(path)
+            facts = _file_facts(file)
         except SourceError as error:
             raise RequestError(str(error)) from error
         models.append(facts)
+        recipes.append(recipe_table(file))
         types = ", ".join(f"{name} ×{count}" for name, count in facts["tensor_types"].items())
         bits, size = f"{facts['bits_per_weight']:.3f}", f"{facts['size_bytes'] / MEGABYTE:,.1f}"
-        table.add_row(path.name, facts["model"], facts["architecture"], facts["quant"], bits, size, types)
-    return {"models": models}, table
+        table.add_row(file.name, facts["model"], facts["architecture"], facts["quant"], bits, size, types)
+    return {"models": models}, Group(table, *recipes) if len(recipes) == 1 else table
 
 
-def _file_facts(path: Path) -> dict[str, Any]:
-    file = open_gguf(path)
+def _file_facts(file: ModelFile) -> dict[str, Any]:
     types: dict[str, int] = {}
     for tensor in file.tensors.values():
         types[tensor.ggml_type.name] = types.get(tensor.ggml_type.name, 0) + 1
     return {
-        "path": str(path),
+        "path": str(file.path),
         "model": model_name(file),
         "architecture": file.architecture,
         "quant": quant_label(file),
@@ -124,19 +135,5 @@ def _file_facts(path: Path) -> dict[str, Any]:
         "size_bytes": file.size_bytes,
         "bits_per_weight": file.bits_per_weight,
         "tensor_types": dict(sorted(types.items())),
+        "recipe": recipe_facts(file),
     }
-
-
-def _inspect_results(folder: Path) -> tuple[dict[str, Any], Table]:
-    try:
-        manifest = read_manifest(folder)
-    except ValueError as error:
-        raise RequestError(f"{folder}: its manifest cannot be read: {error}") from error
-    rows = ResultsStore(folder).variants().sort("bits_per_weight").to_dicts()
-    table = Table("method", "quant", "bits per weight", "MB", "PPL", "KLD", title=manifest.model)
-    for row in rows:
-        kld = "" if row["kld_mean"] is None else f"{row['kld_mean']:.5f}"
-        ppl = "" if row["ppl"] is None else f"{row['ppl']:.4f}"
-        bits, size = f"{row['bits_per_weight']:.3f}", f"{row['size_bytes'] / MEGABYTE:,.1f}"
-        table.add_row(row["method"], row["quant"], bits, size, ppl, kld)
-    return {"manifest": manifest.model_dump(mode="json"), "variants": rows}, table

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -10,10 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from evaluator.errors import RequestError
 from evaluator.manifest import Protocol
+from evaluator.suggestions import nearest
 
 BASELINE_METHOD = "baseline"
 #: Positions in a window are stored in 16 bits.
 MAX_CONTEXT = 1 << 16
+#: Settings without a default → their flags.
+_REQUIRED = {"baseline": "--baseline", "variants": "--variant", "texts": "--text", "out": "--out"}
 
 
 class VariantSource(BaseModel):
@@ -46,13 +51,15 @@ class Comparison(BaseModel):
 
     baseline: str = Field(min_length=1)
     variants: tuple[VariantSource, ...] = Field(min_length=1)
-    texts: tuple[str, ...] = Field(min_length=1, description="[DOMAIN=]FILE each")
+    texts: tuple[str, ...] = Field(min_length=1, description="[DOMAIN=]FILE, chat:FILE, or a known name")
     out: Path
     context: int = Field(default=512, ge=8, le=MAX_CONTEXT)
     chunks: int | None = Field(default=None, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     layers: bool = True
+    attribution: bool = False
+    speed: bool = True
     baseline_note: str | None = None
 
     @field_validator("context")
@@ -68,7 +75,42 @@ class Comparison(BaseModel):
         return Protocol(context=self.context, first_scored=self.context // 2, chunks=self.chunks)
 
 
-def comparison_from(settings: dict[str, object]) -> Comparison:
+def requested(named: str | None, flags: Mapping[str, object]) -> Comparison:
+    """The comparison that a file or a ready-made name describes, if one is given, and flags override.
+
+    Args:
+        named: a TOML file, or the name of one that travels with the package.
+        flags: settings by name; None where a flag was not given.
+
+    Raises:
+        RequestError: something is missing or wrong, in one line.
+    """
+    given = {name: value for name, value in flags.items() if value is not None and value != []}
+    if named is None:
+        missing = [flag for name, flag in _REQUIRED.items() if name not in given]
+        if missing:
+            raise RequestError(f"missing {', '.join(missing)} (or name a comparison.toml)")
+        return comparison_from(given)
+    path = _comparison_file(named)
+    return comparison_from({"out": f"results-{path.stem}"} | _settings(path) | given)
+
+
+def ready_made() -> dict[str, Path]:
+    """Name → file of the comparisons that travel with the package."""
+    folder = Path(str(importlib.resources.files("evaluator") / "comparisons"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _comparison_file(named: str) -> Path:
+    path, known = Path(named).expanduser(), ready_made()
+    if path.is_file() or path.suffix == ".toml":
+        return path
+    if named not in known:
+        raise RequestError(f"{named}: no such file or ready-made comparison{nearest(named, known)}")
+    return known[named]
+
+
+def comparison_from(settings: Mapping[str, object]) -> Comparison:
     """Validate settings.
 
     Raises:
@@ -82,14 +124,9 @@ def comparison_from(settings: dict[str, object]) -> Comparison:
         raise RequestError(f"{place}: {first['msg']}") from error
 
 
-def read_comparison(path: Path) -> Comparison:
-    """Read a comparison file; paths in it are relative to the working folder, as on the command line.
-
-    Raises:
-        RequestError: it cannot be read or does not describe a comparison.
-    """
+def _settings(path: Path) -> dict[str, object]:
+    """What a comparison file says; paths in it are relative to the working folder, as on the command line."""
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RequestError(f"{path}: {error}") from error
-    return comparison_from(settings)

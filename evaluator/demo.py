@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from evaluator.cache import cache_folder
 from evaluator.commands import run_comparison
 from evaluator.config import Comparison, VariantSource
-from evaluator.export.graph import cache_folder
+from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
 from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
-from evaluator.quantize.stock import make_stock_variant
+from evaluator.runtime.device import usable_cores
 from evaluator.sources.gguf_file import open_gguf
-from evaluator.sources.model_file import ModelFile
 from evaluator.sources.resolve import resolve_one, sha256_of
-from evaluator.windows import Text
+from evaluator.text_sources import BUILT_IN
 
 DEMO_SOURCE = "smollm2-135m"
 DEMO_MODEL = "SmolLM2-135M-Instruct"
-DEMO_QUANTS = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
-DEMO_DOMAINS = ("encyclopedic", "narrative", "dialogue", "source_code")
+DEMO_QUANTS = ("Q2_K", "Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0")
 
 _NOTE = (
     "The published file is Q4_1. Its values were dequantized, rescaled without changing the function "
@@ -31,13 +29,19 @@ _NOTE = (
 )
 
 
-def built_in_texts() -> list[Text]:
-    """The texts that travel with the package, one per domain."""
-    folder = importlib.resources.files("evaluator") / "texts"
-    return [
-        Text(domain, f"{domain}.txt", (folder / f"{domain}.txt").read_bytes().decode("utf-8"))
-        for domain in DEMO_DOMAINS
-    ]
+def demo_baseline(console: Console) -> Path:
+    """The rescaled model, made on first use and kept in the cache folder.
+
+    Raises:
+        RequestError: the package that carries the model is not installed.
+    """
+    source = open_gguf(resolve_one(DEMO_SOURCE))
+    folder = cache_folder() / "demo" / sha256_of(source.path)[:12]
+    baseline = folder / f"{DEMO_MODEL}-F16.gguf"
+    if not baseline.is_file():
+        console.print(f"making {baseline.name}", highlight=False)
+        write_rescaled_f16(source, baseline)
+    return baseline
 
 
 def demo_files(console: Console) -> tuple[Path, list[Path]]:
@@ -46,24 +50,16 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
     Raises:
         RequestError: the package that carries the model is not installed.
     """
-    source = open_gguf(resolve_one(DEMO_SOURCE))
-    folder = cache_folder() / "demo" / sha256_of(source.path)[:12]
-    baseline = folder / f"{DEMO_MODEL}-F16.gguf"
-    _make(baseline, console, lambda: write_rescaled_f16(source, baseline))
+    baseline = demo_baseline(console)
     reference = open_gguf(baseline)
-    return baseline, [_variant(reference, quant, folder, console) for quant in DEMO_QUANTS]
-
-
-def _variant(reference: ModelFile, quant: str, folder: Path, console: Console) -> Path:
-    path = folder / f"{DEMO_MODEL}-{quant}.gguf"
-    _make(path, console, lambda: make_stock_variant(reference, quant, path))
-    return path
-
-
-def _make(path: Path, console: Console, write: Callable[[], None]) -> None:
-    if not path.is_file():
-        console.print(f"making {path.name}", highlight=False)
-        write()
+    with (
+        ThreadPoolExecutor(usable_cores()) as pool,
+        making_progress(console=console, transient=True) as progress,
+    ):
+        selected = select("main", DEMO_QUANTS)
+        jobs = plan_jobs(reference, selected, baseline.parent, Evidence(), pool, name=DEMO_MODEL)
+        make_all(reference, jobs, pool, progress, replace=True)
+    return baseline, [job.target for job in jobs]
 
 
 def run_demo(out: Path, threads: int | None, console: Console, *, force: bool = False) -> dict[str, Any]:
@@ -77,9 +73,9 @@ def run_demo(out: Path, threads: int | None, console: Console, *, force: bool = 
     comparison = Comparison(
         baseline=str(baseline),
         variants=tuple(VariantSource(method="main", source=str(path)) for path in variants),
-        texts=DEMO_DOMAINS,
+        texts=(BUILT_IN,),
         out=out,
         threads=threads,
         baseline_note=_NOTE,
     )
-    return run_comparison(comparison, console, force=force, built_in=built_in_texts())
+    return run_comparison(comparison, console, force=force)

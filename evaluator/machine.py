@@ -48,6 +48,7 @@ def describe_machine() -> Machine:
         logical_cores=usable_cores(),
         memory_bytes=psutil.virtual_memory().total,
         gpus=_gpu_names(),
+        power=_power(),
     )
 
 
@@ -59,6 +60,14 @@ def _cpu_name() -> str:
             if key.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
+
+
+def _power() -> str | None:
+    """Where the current comes from: processors are slower on batteries."""
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    if battery is None or battery.power_plugged is None:
+        return None
+    return "mains" if battery.power_plugged else "battery"
 
 
 def _output(command: list[str], folder: Path | None = None) -> str | None:

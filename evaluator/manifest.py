@@ -34,13 +34,14 @@ class TextRecord(BaseModel):
 
 
 class Machine(BaseModel):
-    """Where it ran. `gpus` are names, empty on CPU."""
+    """Where it ran. `gpus` are names, empty on CPU; `power` is mains or battery, null where it is not known."""
 
     platform: str
     cpu: str
     logical_cores: int
     memory_bytes: int
     gpus: list[str] = []
+    power: str | None = None
 
 
 class Failure(BaseModel):
@@ -48,6 +49,26 @@ class Failure(BaseModel):
 
     source: str
     reason: str
+
+
+class NoiseFloor(BaseModel):
+    """What rounding the baseline's own weights to bf16 costs: a divergence below this says nothing.
+
+    Measured like a variant, on `n_tokens` tokens in `n_windows` windows; nats and shares, errors clustered by
+    window (null for a single window).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    n_tokens: int = Field(ge=1)
+    n_windows: int = Field(ge=1)
+    kld_mean: float
+    kld_se: float | None
+    kld_p990: float
+    ln_ppl_ratio: float
+    ln_ppl_ratio_se: float | None
+    same_top: float = Field(ge=0, le=1)
+    same_top_se: float | None
 
 
 class Manifest(BaseModel):
@@ -69,6 +90,8 @@ class Manifest(BaseModel):
     ended: datetime | None = None
     git_revision: str | None = None
     failures: list[Failure] = []
+    n_planned: int | None = Field(None, ge=0, description="variants that the run was asked to measure")
+    noise_floor: NoiseFloor | None = None
 
 
 def read_manifest(folder: Path) -> Manifest:

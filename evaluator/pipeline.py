@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from evaluator.architectures import logit_softcap
 from evaluator.config import Comparison
+from evaluator.derived import derive
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import Graph, is_cached, load_graph
-from evaluator.layer_errors import weight_errors
+from evaluator.layers.drift import BaselineStream, Drift
+from evaluator.layers.run import AttributionRun
+from evaluator.layers.weight_error import weight_errors
 from evaluator.machine import describe_machine, git_revision, package_versions
-from evaluator.manifest import Failure, Manifest
-from evaluator.metrics import measure
+from evaluator.manifest import Failure, Manifest, NoiseFloor
+from evaluator.noise import Bf16Noise, floor_windows, noise_floor
 from evaluator.plan import Candidate, Plan
 from evaluator.progress import RunProgress
+from evaluator.rows import in_one_line, measured_row
 from evaluator.runtime.scoring import Body, Head, WindowScores, score_windows
-from evaluator.store import HiddenStates, ResultsStore
-from evaluator.token_frames import token_frame, token_scores
+from evaluator.sources.model_file import ModelFile
+from evaluator.sources.pieces import vocabulary_frame
+from evaluator.speed import SpeedRun
+from evaluator.store import ResultsStore
+from evaluator.token_frames import token_frame
 
 
 @dataclass
@@ -43,8 +53,9 @@ class ComparisonRun:
         self.progress = progress
         self.store = ResultsStore(comparison.out)
         self.outcome = Outcome(failures=list(plan.failures))
-        self._hidden = HiddenStates(self.store.hidden_path(plan.baseline.variant_id))
-        self._baseline_head: npt.NDArray[np.float32] | None = None
+        self._hidden = self.store.hidden_states(plan.baseline.variant_id)
+        self._floor: NoiseFloor | None = None
+        self._stream = BaselineStream(plan.windows)
 
     def run(self, *, force: bool = False) -> Outcome:
         """Measure what is not measured yet.
@@ -54,8 +65,10 @@ class ComparisonRun:
             ExportError: the graph could not be exported.
             SourceError: the baseline turned out to be unreadable.
         """
+        self._floor = None if force else self.store.noise_floor()
         manifest = self._manifest()
         self.store.prepare(manifest, force=force)
+        self.store.write_derived("vocabulary", self._vocabulary())
         pending: list[Candidate] = []
         for item in self.plan.variants:
             if self._finished(item):
@@ -64,13 +77,24 @@ class ComparisonRun:
                 pending.append(item)
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
-        if pending or not self._finished(self.plan.baseline):
+        if pending or self._floor is None or not self._finished(self.plan.baseline):
             self._measure_all(pending)
-        self.store.discard_work()
-        self.store.write_manifest(
-            manifest.model_copy(update={"ended": datetime.now(UTC), "failures": self.outcome.failures})
-        )
+        if not self.store.derived():
+            self.progress.step("comparing variants")
+            derive(self.store)
+        if self.comparison.attribution and self.store.unattributed():
+            AttributionRun(self.plan, self.store, self._load_graph(), self.progress).run()
+        if self.comparison.speed and self.store.untimed():
+            SpeedRun(self.plan, self.store, self._load_graph(), self.progress).run()
+        self.store.discard_work(self._hidden)
+        found = {"failures": self.outcome.failures, "noise_floor": self._floor}
+        ended = manifest.model_copy(update={"ended": datetime.now(UTC), **found})
+        self.store.finish(ended, self.plan.sources)
         return self.outcome
+
+    def _vocabulary(self) -> pl.DataFrame:
+        ids = np.unique(np.concatenate([window.targets for window in self.plan.windows]))
+        return vocabulary_frame(self.plan.baseline.file, self.plan.model, ids.tolist())
 
     def _finished(self, item: Candidate) -> bool:
         return self.store.finished(item.variant_id, item.sha256)
@@ -80,11 +104,10 @@ class ComparisonRun:
         scored = sum(len(window.targets) for window in self.plan.windows)
         shape = (len(self.plan.windows), len(self.plan.windows[0].targets))
         needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
-        self.progress.plan(scored * (len(pending) + needs_baseline))
+        floor = 0 if self._floor else sum(len(self.plan.windows[i].targets) for i in self._floor_windows)
+        self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
         if needs_baseline:
             self._measure(self.plan.baseline, graph)
-        if pending:
-            self._baseline_head = head_weights(self.plan.baseline.file)
         for item in pending:
             try:
                 self._measure(item, graph)
@@ -94,6 +117,13 @@ class ComparisonRun:
                 reason = getattr(error, "reason", None) or f"{type(error).__name__} {error}".strip()
                 self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
                 self.progress.say(f"failed {item.file.path}: {reason}", "red")
+        if self._floor is None:
+            try:
+                self._floor = self._measure_floor(graph)
+            except OSError:
+                raise
+            except Exception as error:  # the variants are measured, with or without it
+                self.progress.say(f"noise floor: {type(error).__name__} {error}", "yellow")
 
     def _load_graph(self) -> Graph:
         if not is_cached(self.plan.baseline.file):
@@ -103,13 +133,35 @@ class ComparisonRun:
     def _measure(self, item: Candidate, graph: Graph) -> None:
         """Score one file, compute its row and keep both."""
         self.progress.step(f"{item.method} {item.quant}: loading")
+        drift = self._drift(item, graph)
         body = Body(item.file, graph, self.plan.device)
-        head = Head(head_weights(item.file), self._baseline_head, self.plan.device)
+        head = self._head(item.file)
         self.progress.step(f"{item.method} {item.quant}")
-        scores = self._score_baseline(body, head) if item.is_baseline else self._score_variant(body, head)
+        scores = (
+            self._score_baseline(body, head) if item.is_baseline else self._score_variant(body, head, drift)
+        )
         provider = body.provider
         del body, head
-        self._keep(item, scores, provider)
+        self._keep(item, scores, provider, drift)
+
+    def _drift(self, item: Candidate, graph: Graph) -> Drift | None:
+        """What a variant's layers are compared with, if they are."""
+        if item.is_baseline or not self.comparison.layers:
+            return None
+        if not self._stream.is_complete:  # the baseline was scored in an earlier run
+            self._stream.complete(Body(self.plan.baseline.file, graph, self.plan.device))
+        return Drift(self._stream.seen)
+
+    @cached_property
+    def _baseline_head(self) -> npt.NDArray[np.float32]:
+        return head_weights(self.plan.baseline.file)
+
+    def _head(self, file: ModelFile) -> Head:
+        """The head of `file`, and the baseline's beside it unless `file` is the baseline."""
+        softcap = logit_softcap(file)
+        if file is self.plan.baseline.file:
+            return Head(self._baseline_head, None, self.plan.device, softcap)
+        return Head(head_weights(file), self._baseline_head, self.plan.device, softcap)
 
     def _score_baseline(self, body: Body, head: Head) -> list[WindowScores]:
         n_windows = len(self.plan.windows)
@@ -120,37 +172,53 @@ class ComparisonRun:
             itertools.repeat(None, n_windows),
             keep_hidden=lambda index, hidden: self._hidden.put(index, n_windows, hidden),
             advance=self.progress.advance,
+            watch=self._stream.watch() if self.comparison.layers else None,
         )
         self._hidden.seal()
         return scores
 
-    def _score_variant(self, body: Body, head: Head) -> list[WindowScores]:
-        return score_windows(body, head, self.plan.windows, self._hidden, advance=self.progress.advance)
+    def _score_variant(self, body: Body, head: Head, drift: Drift | None) -> list[WindowScores]:
+        return score_windows(
+            body,
+            head,
+            self.plan.windows,
+            self._hidden,
+            advance=self.progress.advance,
+            watch=drift.watch(self.plan.windows) if drift else None,
+        )
 
-    def _keep(self, item: Candidate, scores: list[WindowScores], provider: str) -> None:
+    def _measure_floor(self, graph: Graph) -> NoiseFloor | None:
+        """Measure the noise floor: the baseline with noise on its weights, on some of the windows."""
+        self.progress.step("noise floor")
+        file, chosen = Bf16Noise.of(self.plan.baseline.file), self._floor_windows
+        body = Body(file, graph, self.plan.device)
+        head = self._head(file)
+        windows = [self.plan.windows[index] for index in chosen]
+        hidden = (states for index, states in enumerate(self._hidden) if index in chosen)
+        scores = score_windows(body, head, windows, hidden, advance=self.progress.advance)
+        reference = self.store.tokens(self.plan.baseline.variant_id)
+        return noise_floor(token_frame(windows, scores), reference)
+
+    @property
+    def _floor_windows(self) -> Sequence[int]:
+        return floor_windows(len(self.plan.windows))
+
+    def _keep(self, item: Candidate, scores: list[WindowScores], provider: str, drift: Drift | None) -> None:
         tokens = token_frame(self.plan.windows, scores)
         reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
-        size = item.file.size_bytes
-        token_columns, n_nonfinite = token_scores(tokens, reference, size)
-        columns, warnings = measure(token_columns)
-        for warning in warnings:
+        row = measured_row(item, self.plan, provider, tokens, reference)
+        for warning in row.warnings:
             self.progress.say(f"{item.variant_id}: {warning}", "yellow")
-        if n_nonfinite:
-            self.outcome.nonfinite[item.variant_id] = n_nonfinite
-            self.progress.say(f"{item.variant_id}: {n_nonfinite} non-finite tokens left out", "yellow")
-        row = {
-            **_identity(item, self.plan, provider),
-            "size_bytes": size,
-            "n_tokens": tokens.height,
-            "n_nonfinite": n_nonfinite,
-            **columns,
-        }
+        if row.n_nonfinite:
+            self.outcome.nonfinite[item.variant_id] = row.n_nonfinite
+            self.progress.say(f"{item.variant_id}: {row.n_nonfinite} non-finite tokens left out", "yellow")
         layers = None
-        if self.comparison.layers and not item.is_baseline:
-            layers = weight_errors(item.variant_id, item.file, self.plan.baseline.file)
-        self.store.add(pl.DataFrame([row], infer_schema_length=None), tokens, layers)
+        if drift:
+            errors = weight_errors(item.variant_id, item.file, self.plan.baseline.file)
+            layers = pl.concat([errors, drift.rows(item.variant_id)])
+        self.store.add(row.frame, tokens, layers)
         self.outcome.measured.append(item.variant_id)
-        self.progress.say(_one_line(item, columns))
+        self.progress.say(in_one_line(item, row.values))
 
     def _manifest(self) -> Manifest:
         baseline = self.plan.baseline
@@ -168,33 +236,6 @@ class ComparisonRun:
             machine=describe_machine(),
             started=datetime.now(UTC),
             git_revision=git_revision(),
+            n_planned=len(self.plan.variants),
+            noise_floor=self._floor,
         )
-
-
-def _identity(item: Candidate, plan: Plan, provider: str) -> dict[str, object]:
-    return {
-        "variant_id": item.variant_id,
-        "model": plan.model,
-        "method": item.method,
-        "quant": item.quant,
-        "is_baseline": item.is_baseline,
-        "source": item.file.path.name,
-        "sha256": item.sha256,
-        "device": plan.device.name,
-        "provider": provider,
-        "n_params": item.file.n_params,
-        "bits_per_weight": item.file.bits_per_weight,
-    }
-
-
-def _one_line(item: Candidate, columns: dict[str, float | int | None]) -> str:
-    parts = [f"{item.method} {item.quant}: {item.file.bits_per_weight:.2f} bits per weight"]
-    for name, template in (
-        ("ppl", "PPL {:.4f}"),
-        ("kld_mean", "KLD {:.5f}"),
-        ("same_top", "same top {:.1%}"),
-    ):
-        value = columns.get(name)
-        if value is not None:
-            parts.append(template.format(value))
-    return ", ".join(parts)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evaluator.architectures import head_tensor
 from evaluator.config import BASELINE_METHOD, Comparison
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import graph_request
+from evaluator.export.rotary import check_context
 from evaluator.manifest import Failure, TextRecord
 from evaluator.runtime.device import Device, choose_device
-from evaluator.sources.gguf_file import open_gguf
+from evaluator.sources.hub import Report
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier
-from evaluator.sources.resolve import resolve_one, resolve_source, sha256_of
+from evaluator.sources.opening import open_model
+from evaluator.sources.resolve import resolve_one, resolve_source, sha256_of_all
 from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
-from evaluator.windows import Text, Window, cut_windows, read_text
+from evaluator.text_sources import read_texts
+from evaluator.windows import Window, cut_windows
 
 
 @dataclass(frozen=True)
@@ -44,50 +47,60 @@ class Plan:
     windows: tuple[Window, ...]
     texts: tuple[TextRecord, ...]
 
+    @property
+    def sources(self) -> set[str]:
+        """Every variant's file or folder, usable or not."""
+        return {str(item.file.path) for item in self.variants} | {item.source for item in self.failures}
 
-def make_plan(comparison: Comparison, built_in: Sequence[Text] = ()) -> Plan:
+
+def make_plan(comparison: Comparison, report: Report = lambda _: None) -> Plan:
     """Open and check everything that a comparison names.
 
     Args:
         comparison: the request.
-        built_in: texts that are at hand already, used instead of `comparison.texts`.
+        report: told what is being fetched.
 
     Raises:
         RequestError: the request, the baseline or a text is unusable. An unusable variant is a failure in the
             plan instead: the others go on.
     """
-    texts = list(built_in) or [read_text(argument) for argument in comparison.texts]
-    sources = [(item.method, path) for item in comparison.variants for path in resolve_source(item.source)]
-    baseline_path = resolve_one(comparison.baseline)
     device = choose_device(comparison.device, comparison.threads)
+    baseline_path = resolve_one(comparison.baseline, report)
     try:
-        baseline_file = open_gguf(baseline_path)
-        model = model_name(baseline_file)
-        baseline = _candidate(baseline_file, model, BASELINE_METHOD, device, set())
-        graph_request(baseline_file)  # an unknown architecture is better said now than after hours
-        windows, records = cut_windows(texts, tokenizer_from_gguf(baseline_file), comparison.protocol)
+        file = open_model(baseline_path)
+        texts = [text for argument in comparison.texts for text in read_texts(argument, file, report)]
+        sources = [
+            (item.method, path)
+            for item in comparison.variants
+            for path in resolve_source(item.source, report)
+        ]
+        report("reading files and texts")
+        model, reference = model_name(file), comparable_traits(file)
+        windows, records = cut_windows(texts, tokenizer_from_gguf(file), comparison.protocol)
+        check_context(file, comparison.context)
+        baseline = _candidate(file, model, BASELINE_METHOD, device, set())
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
-    variants, failures = _open_variants(sources, baseline, model, device)
+    variants, failures = _open_variants(sources, baseline, reference, model, device)
     return Plan(model, device, baseline, tuple(variants), tuple(failures), tuple(windows), tuple(records))
 
 
 def _candidate(file: ModelFile, model: str, method: str, device: Device, taken: set[str]) -> Candidate:
-    quant, digest = quant_label(file), sha256_of(file.path)
+    quant, digest = quant_label(file), sha256_of_all(file.files)
     name = sibling_identifier(identifier(model, method, quant, device.name), taken, file.path)
     return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD)
 
 
 def _open_variants(
-    sources: list[tuple[str, Path]], baseline: Candidate, model: str, device: Device
+    sources: list[tuple[str, Path]], baseline: Candidate, reference: Traits, model: str, device: Device
 ) -> tuple[list[Candidate], list[Failure]]:
     variants: list[Candidate] = []
     failures: list[Failure] = []
     taken = {baseline.variant_id}
     for method, path in sources:
         try:
-            file = open_gguf(path)
-            check_comparable(file, baseline.file)
+            file = open_model(path)
+            check_comparable(file, reference)
             candidate = _candidate(file, model, method, device, taken)
         except SourceError as error:
             failures.append(Failure(source=str(path), reason=error.reason))
@@ -97,26 +110,46 @@ def _open_variants(
     return variants, failures
 
 
-def check_comparable(variant: ModelFile, baseline: ModelFile) -> None:
+@dataclass(frozen=True)
+class Traits:
+    """What two files must share for their distributions to be compared; a baseline's are read once."""
+
+    architecture: str
+    settings: dict[str, Any]
+    head: tuple[int, ...]
+    vocabulary: str
+
+
+def comparable_traits(file: ModelFile) -> Traits:
+    """The traits of a file.
+
+    Raises:
+        SourceError: its family is not known, or what decides it is missing.
+    """
+    head = file.tensor(head_tensor(file)).shape
+    return Traits(file.architecture, graph_request(file)["settings"], head, vocabulary_digest(file))
+
+
+def check_comparable(variant: ModelFile, reference: Traits) -> None:
     """Check that a variant has the baseline's family, shape and vocabulary.
 
     Raises:
         SourceError: it has not; the message names the first difference.
     """
-    if variant.architecture != baseline.architecture:
+    if variant.architecture != reference.architecture:
         raise SourceError(
             variant.path,
-            f"architecture {variant.architecture} is not the baseline's {baseline.architecture}",
+            f"architecture {variant.architecture} is not the baseline's {reference.architecture}",
         )
-    mine, theirs = graph_request(variant)["settings"], graph_request(baseline)["settings"]
-    for key, value in theirs.items():
-        if mine[key] != value:
-            raise SourceError(variant.path, f"{key} is {mine[key]}, the baseline's is {value}")
-    name = head_tensor(variant)
-    head, reference = variant.tensors[name].shape, baseline.tensors[head_tensor(baseline)].shape
-    if head != reference:
-        raise SourceError(variant.path, f"{name} is {head}, the baseline's is {reference}")
-    if vocabulary_digest(variant) != vocabulary_digest(baseline):
+    mine = comparable_traits(variant)
+    for key in mine.settings | reference.settings:
+        own, other = mine.settings.get(key), reference.settings.get(key)
+        if own != other:
+            raise SourceError(variant.path, f"{key} is {own}, the baseline's is {other}")
+    if mine.head != reference.head:
+        name = head_tensor(variant)
+        raise SourceError(variant.path, f"{name} is {mine.head}, the baseline's is {reference.head}")
+    if mine.vocabulary != reference.vocabulary:
         raise SourceError(
             variant.path, "its vocabulary is not the baseline's, so token ids mean other things"
         )

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
+from dataframely import Schema
 from pydantic import ValidationError
 
 from evaluator.errors import RequestError
-from evaluator.frames import SCHEMA_VERSION, Layers, Tokens, Variants, with_schema
-from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
+from evaluator.frames import SCHEMA_VERSION, Layers, Pairs, Speed, Tokens, Variants, with_schema
+from evaluator.hidden_states import HiddenStates
+from evaluator.manifest import MANIFEST_NAME, Manifest, NoiseFloor, read_manifest
+from evaluator.shared_folder import SharedFolder
 
 _VARIANTS, _LAYERS, _TOKENS, _WORK = "variants.parquet", "layers.parquet", "tokens", "work"
+_SPEED = "speed.parquet"
+_SCHEMAS: Mapping[str, type[Schema]] = {_VARIANTS: Variants, _LAYERS: Layers, _SPEED: Speed}
+#: Frames that follow from the token frames of all variants.
+DERIVED = ("domains", "confidence", "pairs")
 
 
 class ResultsStore:
@@ -24,6 +29,7 @@ class ResultsStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._shared = SharedFolder(folder)
 
     def prepare(self, manifest: Manifest, *, force: bool) -> None:
         """Create the folder, or check that what is in it belongs to the same comparison.
@@ -31,19 +37,28 @@ class ResultsStore:
         Raises:
             RequestError: the folder holds something else; nothing was touched.
         """
-        if (self.folder / MANIFEST_NAME).is_file() and not force:
-            self._check_same_comparison(manifest)
-        elif self.folder.exists() and not self.folder.is_dir():
+        if self.folder.exists() and not self.folder.is_dir():
             raise RequestError(f"{self.folder}: is a file, not a folder; choose another --out")
-        elif self.folder.is_dir() and any(self.folder.iterdir()):
-            self._clear(force=force)
+        known = (self.folder / MANIFEST_NAME).is_file()
+        if self.folder.is_dir() and not known and self._shared.foreign():
+            raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
         try:
-            (self.folder / _TOKENS).mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RequestError(f"{self.folder}: cannot be created: {error.strerror or error}") from error
-        self.write_manifest(manifest)
+        with self._shared.locked():
+            if (self.folder / MANIFEST_NAME).is_file():
+                if force:
+                    self._clear()
+                else:
+                    there = self._same_comparison(manifest)
+                    manifest = manifest.model_copy(update=_kept(there, manifest, ()))
+            self._shared.sweep()
+            self.write_manifest(manifest)
+            (self.folder / _TOKENS).mkdir(exist_ok=True)
 
-    def _check_same_comparison(self, manifest: Manifest) -> None:
+    def _same_comparison(self, manifest: Manifest) -> Manifest:
+        """The manifest that is there, which has to be of the same comparison."""
         try:
             there = read_manifest(self.folder)
         except (ValidationError, ValueError) as error:
@@ -58,21 +73,35 @@ class ResultsStore:
                 raise RequestError(
                     f"{self.folder}: holds a comparison with another {what}; choose another --out or use --force"
                 )
+        return there
 
-    def _clear(self, *, force: bool) -> None:
-        """Remove an earlier comparison; never anything that is not one."""
-        if not (self.folder / MANIFEST_NAME).is_file():
-            raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
-        if force:
-            for name in (_TOKENS, _WORK):
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-            for name in (_VARIANTS, _LAYERS, MANIFEST_NAME):
-                (self.folder / name).unlink(missing_ok=True)
+    def _clear(self) -> None:
+        """Remove an earlier comparison, but for its manifest, by which the folder is known."""
+        for name in (_TOKENS, _WORK):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for name in (_VARIANTS, _LAYERS, _SPEED, *map(_file_name, DERIVED)):
+            (self.folder / name).unlink(missing_ok=True)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace `manifest.json`."""
         text = manifest.model_dump_json(indent=2) + "\n"
-        self._replace(MANIFEST_NAME, lambda path: path.write_text(text, encoding="utf-8"))
+        self._shared.replace(MANIFEST_NAME, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def finish(self, manifest: Manifest, planned: Collection[str]) -> None:
+        """Replace `manifest.json` at the end of a run that took care of the `planned` sources.
+
+        What other runs into the same folder could not measure stays in it, and so does when the first began.
+        """
+        with self._shared.locked():
+            kept = _kept(read_manifest(self.folder), manifest, planned)
+            self.write_manifest(manifest.model_copy(update=kept))
+
+    def noise_floor(self) -> NoiseFloor | None:
+        """What an earlier run of the same comparison found; None where there is none to be read."""
+        try:
+            return read_manifest(self.folder).noise_floor
+        except (OSError, ValueError):  # `prepare` says what is wrong with it
+            return None
 
     def finished(self, variant_id: str, sha256: str) -> bool:
         """Whether this variant, with these very bytes, is already measured."""
@@ -93,8 +122,13 @@ class ResultsStore:
         return pl.read_parquet(self.tokens_path(variant_id))
 
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
-        """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens."""
+        """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens.
+
+        What was timed of a file that this one replaces is dropped.
+        """
         variant_id = str(row["variant_id"][0])
+        if self.timings(variant_id).height:
+            self._merge(_SPEED, Speed.create_empty(), variant_id)
         self._write_frame(f"{_TOKENS}/{variant_id}.parquet", with_schema(Tokens, tokens))
         if layers is not None:
             self._merge(_LAYERS, layers, variant_id)
@@ -102,72 +136,100 @@ class ResultsStore:
 
     def _merge(self, name: str, rows: pl.DataFrame, variant_id: str) -> None:
         path = self.folder / name
-        frames = [rows]
-        if path.is_file():
-            frames.insert(0, pl.read_parquet(path).filter(pl.col("variant_id") != variant_id))
-        merged = pl.concat(frames, how="diagonal")
-        schema = Layers if name == _LAYERS else Variants
-        self._write_frame(name, with_schema(schema, merged))
+        with self._shared.locked():
+            frames = [rows]
+            if path.is_file():
+                frames.insert(0, pl.read_parquet(path).filter(pl.col("variant_id") != variant_id))
+            self._write_frame(name, with_schema(_SCHEMAS[name], pl.concat(frames, how="diagonal")))
+
+    def layers(self, variant_id: str) -> pl.DataFrame:
+        """A variant's rows of the layers frame."""
+        path = self.folder / _LAYERS
+        frame = pl.read_parquet(path) if path.is_file() else Layers.create_empty()
+        return frame.filter(pl.col("variant_id") == variant_id)
+
+    def replace_layers(self, variant_id: str, rows: pl.DataFrame) -> None:
+        """Replace a variant's rows of the layers frame."""
+        self._merge(_LAYERS, rows, variant_id)
+
+    def unattributed(self) -> set[str]:
+        """Variants none of whose tensors has an attribution; the baseline never has one."""
+        path = self.folder / _LAYERS
+        frame = pl.read_parquet(path) if path.is_file() else Layers.create_empty()
+        done = frame.drop_nulls("attribution_kld")["variant_id"]
+        measured = self.variants().filter(~pl.col("is_baseline"))["variant_id"]
+        return set(measured).difference(done)
+
+    def untimed(self) -> set[str]:
+        """Variants whose speed columns are null."""
+        return set(self.variants().filter(pl.col("decode_ms_p50").is_null())["variant_id"])
+
+    def timings(self, variant_id: str) -> pl.DataFrame:
+        """A variant's rows of the speed frame."""
+        path = self.folder / _SPEED
+        frame = pl.read_parquet(path) if path.is_file() else Speed.create_empty()
+        return frame.filter(pl.col("variant_id") == variant_id)
+
+    def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
+        """Keep another round; within each phase, repetitions are numbered in the order they come."""
+        earlier = self.timings(variant_id).with_columns(pl.col("phase").cast(pl.String))
+        rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
+        number = pl.int_range(pl.len()).over("phase")
+        named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
+        self._merge(_SPEED, with_schema(Speed, named), variant_id)
+
+    def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
+        """Replace values in a variant's row."""
+        row = self.variants().filter(pl.col("variant_id") == variant_id)
+        columns = {name: pl.lit(value) for name, value in values.items()}
+        self._merge(_VARIANTS, with_schema(Variants, row.with_columns(**columns)), variant_id)
+
+    def write_derived(self, name: str, frame: pl.DataFrame) -> None:
+        """Replace a frame that follows from others: one of `DERIVED`, or the vocabulary."""
+        self._write_frame(_file_name(name), frame)
+
+    def pairs(self) -> pl.DataFrame:
+        """Pairs of variants compared so far."""
+        path = self.folder / _file_name("pairs")
+        return pl.read_parquet(path) if path.is_file() else Pairs.create_empty()
+
+    def derived(self) -> bool:
+        """Whether all `DERIVED` frames are there, and written after the last token frame."""
+        frames = [self.folder / _file_name(name) for name in DERIVED]
+        tokens = [path.stat().st_mtime_ns for path in (self.folder / _TOKENS).glob("*.parquet")]
+        return all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames)
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
-        self._replace(name, lambda path: frame.write_parquet(path, compression="zstd"))
+        self._shared.replace(name, lambda path: frame.write_parquet(path, compression="zstd"))
 
-    def _replace(self, name: str, write: Callable[[Path], object]) -> None:
-        target = self.folder / name
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            write(partial)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+    def hidden_states(self, variant_id: str) -> HiddenStates:
+        """A baseline's final hidden states, kept while its variants are measured."""
+        return HiddenStates(self.folder / _WORK / f"{variant_id}.hidden.npy")
 
-    def hidden_path(self, variant_id: str) -> Path:
-        """Where a baseline's final hidden states are kept while its variants are measured."""
-        return self.folder / _WORK / f"{variant_id}.hidden.npy"
+    def work_folder(self) -> Path:
+        """The folder, made now, for what only unfinished work needs."""
+        folder = self.folder / _WORK
+        folder.mkdir(exist_ok=True)
+        return folder
 
-    def discard_work(self) -> None:
-        """Remove what only unfinished work needs."""
-        shutil.rmtree(self.folder / _WORK, ignore_errors=True)
+    def discard_work(self, hidden: HiddenStates) -> None:
+        """Remove what only unfinished work of this run needs."""
+        hidden.discard()
+        with contextlib.suppress(OSError):  # other runs still work there
+            (self.folder / _WORK).rmdir()
+
+
+def _file_name(frame: str) -> str:
+    return f"{frame}.parquet"
+
+
+def _kept(there: Manifest, manifest: Manifest, planned: Collection[str]) -> dict[str, object]:
+    """What a manifest takes over from the one that is there: the first start, failures of sources not `planned`."""
+    failures = [failure for failure in there.failures if failure.source not in planned]
+    return {"started": min(there.started, manifest.started), "failures": [*failures, *manifest.failures]}
 
 
 def _identity(manifest: Manifest) -> dict[str, object]:
     """What must agree for rows to be comparable."""
     texts = [(text.domain, text.sha256, text.windows) for text in manifest.texts]
     return {"baseline": manifest.baseline_sha256, "protocol": manifest.protocol, "set of texts": texts}
-
-
-class HiddenStates:
-    """A baseline's final hidden states on disk, float32 [windows, scored, hidden], mapped while in use.
-
-    4 × hidden bytes per token determine its whole distribution. The array is written under a partial name and
-    renamed when complete, so that what exists can be trusted.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._partial = path.with_suffix(".partial")
-        self._writing: np.memmap[tuple[int, ...], np.dtype[np.float32]] | None = None
-
-    def complete(self, shape: tuple[int, int]) -> bool:
-        """Whether all windows are there; `shape` is (windows, scored)."""
-        return self.path.is_file() and np.load(self.path, mmap_mode="r").shape[:2] == shape
-
-    def put(self, index: int, n_windows: int, values: npt.NDArray[np.float32]) -> None:
-        """Keep the hidden states of one window."""
-        if self._writing is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            shape = (n_windows, *values.shape)
-            self._writing = np.lib.format.open_memmap(self._partial, mode="w+", dtype=np.float32, shape=shape)
-        self._writing[index] = values
-
-    def seal(self) -> None:
-        """Declare the array complete."""
-        if self._writing is not None:
-            self._writing.flush()
-            self._writing = None
-            self._partial.replace(self.path)
-
-    def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
-        yield from np.load(self.path, mmap_mode="r")

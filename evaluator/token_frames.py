@@ -1,8 +1,9 @@
-"""Between the scorer's arrays and the token frames on disk."""
+"""Between the scorer's arrays and the token frames on disk, and from there to what metric families work on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,10 @@ import polars as pl
 
 from evaluator.frames import Tokens, with_schema
 from evaluator.metrics import TokenScores
-from evaluator.runtime.scoring import WindowScores
-from evaluator.windows import Window
+
+if TYPE_CHECKING:  # what reads token frames needs no runtime
+    from evaluator.runtime.scoring import WindowScores
+    from evaluator.windows import Window
 
 
 def token_frame(windows: Sequence[Window], scores: Sequence[WindowScores]) -> pl.DataFrame:
@@ -48,12 +51,20 @@ def token_scores(
         baseline: the baseline's, in the same order; None for the baseline itself.
         size_bytes: size of the variant's file.
     """
-    compared = tokens.select("window", "nll", "top_prob")
+    compared = tokens.select("window", "domain", "nll", "top_prob")
     if baseline is not None:
         compared = compared.with_columns(
-            tokens["kld"], tokens["same_top"], baseline["nll"].alias("baseline_nll")
+            tokens["kld"],
+            tokens["same_top"],
+            baseline["nll"].alias("baseline_nll"),
+            baseline["top_prob"].alias("baseline_top_prob"),
         )
     finite = compared.drop_nulls()
-    arrays = {name: finite[name].cast(pl.Float64).to_numpy() for name in finite.columns if name != "window"}
-    windows = finite["window"].cast(pl.Int64).to_numpy()
-    return TokenScores(size_bytes=size_bytes, windows=windows, **arrays), tokens.height - finite.height
+    values = [name for name in finite.columns if name not in ("window", "domain")]
+    scores = TokenScores(
+        size_bytes=size_bytes,
+        windows=finite["window"].cast(pl.Int64).to_numpy(),
+        domains=finite["domain"].cast(pl.String).to_numpy().astype(np.str_),
+        **{name: finite[name].cast(pl.Float64).to_numpy() for name in values},
+    )
+    return scores, tokens.height - finite.height

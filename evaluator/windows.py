@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.chat import encode_with_control
 from evaluator.errors import RequestError
 from evaluator.manifest import Protocol, TextRecord
 from evaluator.sources.tokenizer import TextTokenizer
-
-
-@dataclass(frozen=True)
-class Text:
-    """An evaluation text: `content` as the file holds it, line ends included."""
-
-    domain: str
-    name: str
-    content: str
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the UTF-8 bytes."""
-        return hashlib.sha256(self.content.encode()).hexdigest()
+from evaluator.text_sources import Text
 
 
 @dataclass(frozen=True)
@@ -49,27 +35,6 @@ class Window:
         return np.arange(self.first_scored + 1, len(self.ids), dtype=np.uint16)
 
 
-def read_text(argument: str) -> Text:
-    """Read `[DOMAIN=]FILE`; without a domain the file's stem is its name.
-
-    Raises:
-        RequestError: the file cannot be read, is empty, or is not UTF-8.
-    """
-    domain, separator, rest = argument.partition("=")
-    labelled = bool(separator) and not Path(argument).exists()
-    path = Path(rest if labelled else argument).expanduser()
-    label = domain if labelled else path.stem
-    try:
-        content = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not content.strip():
-        raise RequestError(f"{path}: the text is empty")
-    return Text(label, path.name, content)
-
-
 def cut_windows(
     texts: Sequence[Text], tokenizer: TextTokenizer, protocol: Protocol
 ) -> tuple[list[Window], list[TextRecord]]:
@@ -84,7 +49,10 @@ def cut_windows(
     windows: list[Window] = []
     records: list[TextRecord] = []
     for text in texts:
-        ids = tokenizer.encode(text.content)
+        if text.control:
+            ids = encode_with_control(tokenizer, text.content, text.control)
+        else:
+            ids = tokenizer.encode(text.content)
         count = min(len(ids) // protocol.context, protocol.chunks or len(ids))
         if count == 0:
             needed = f"one window needs {protocol.context}"

@@ -13,6 +13,8 @@ import polars as pl
 from evaluator.frames import DELTA_PERMILLES, KLD_PERMILLES, MEGABYTE, ROLES, percentile_column
 from evaluator.manifest import MANIFEST_NAME, Machine, Manifest, Protocol, TextRecord
 
+#: Two more types for a crowded picture: `quants=tuple(BITS | MORE_BITS)`.
+MORE_BITS = {"IQ3_XXS": 3.25, "IQ4_XS": 4.32}
 BITS = {"Q2_K": 2.63, "Q3_K_M": 3.91, "Q4_0": 4.55, "Q4_K_M": 4.85, "Q5_K_M": 5.69, "Q6_K": 6.56, "Q8_0": 8.5}
 NOISE = {"bartowski": 0.85, "unsloth": 0.95, "main": 1.15}
 DOMAINS = ("encyclopedic", "dialogue", "code", "narrative")
@@ -28,6 +30,7 @@ def make_results(
     quants: Sequence[str] = tuple(BITS),
     with_layers: bool = True,
     with_speed: bool = True,
+    with_attribution: bool = False,
     tokens_per_window: int = 64,
     windows: int = 24,
     seed: int = 0,
@@ -43,7 +46,7 @@ def make_results(
     layers, speed = [], _timings(BASELINE_ID, 16.0, rng)
     for method in methods:
         for quant in quants:
-            bits = BITS[quant] + 0.07 * (sorted(methods).index(method))
+            bits = (BITS | MORE_BITS)[quant] + 0.07 * (sorted(methods).index(method))
             variant_id = f"{method}-{quant.lower()}"
             tokens = _variant_tokens(rng, base, bits, NOISE.get(method, 1.0))
             tokens.write_parquet(folder / "tokens" / f"{variant_id}.parquet")
@@ -58,7 +61,7 @@ def make_results(
                     is_baseline=False,
                 )
             )
-            layers += _layer_rows(variant_id, quant, bits, NOISE.get(method, 1.0), rng)
+            layers += _layer_rows(variant_id, quant, bits, NOISE.get(method, 1.0), rng, with_attribution)
             speed += _timings(variant_id, bits, rng)
     timings = pl.DataFrame(speed)
     if with_speed:
@@ -180,10 +183,17 @@ def _divergence(base: pl.DataFrame, ours: pl.DataFrame) -> dict[str, Any]:
 
 
 def _layer_rows(
-    variant_id: str, quant: str, bits: float, noise: float, rng: np.random.Generator
+    variant_id: str,
+    quant: str,
+    bits: float,
+    noise: float,
+    rng: np.random.Generator,
+    with_attribution: bool,
 ) -> list[dict[str, Any]]:
+    """Errors of every role; methods other than `main` give their first layers' attn_v a larger type."""
     rows = []
     error = noise * 0.55 * 2.0 ** (-(bits - 2.0))
+    spoils = 0.5 * error**2
     for layer in range(-1, N_LAYERS):
         roles = (
             ("token_embd", "output")
@@ -193,17 +203,25 @@ def _layer_rows(
         for role in roles:
             whole = role == "layer"
             raised = 1.25 if role.startswith("attn") else 1.0
+            larger = role == "attn_v" and 0 <= layer < 3 and not variant_id.startswith("main")
+            type_bits, raised = (6.56, raised / 4) if larger and bits < 6 else (bits, raised)
             rows.append(
                 {
                     "variant_id": variant_id,
                     "layer": layer,
                     "role": role,
-                    "quant_type": None if whole else quant.removesuffix("_M"),
-                    "bits_per_weight": None if whole else bits,
+                    "quant_type": None
+                    if whole
+                    else "Q6_K"
+                    if type_bits != bits
+                    else quant.removesuffix("_M"),
+                    "bits_per_weight": None if whole else type_bits,
                     "weight_error": None if whole else error * raised * float(rng.uniform(0.9, 1.1)),
                     "hidden_error": error * (0.4 + layer / N_LAYERS) if whole else None,
                     "cosine": 1 - error**2 / 2,
-                    "attribution_kld": None,
+                    "attribution_kld": spoils * raised * float(rng.uniform(0.5, 2.0))
+                    if with_attribution and not whole
+                    else None,
                 }
             )
     return rows

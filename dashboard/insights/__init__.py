@@ -19,3 +19,25 @@ class Insight:
     text: str
     kind: Kind = "finding"
     detail: str = ""
+
+
+Verdict = Literal["holds", "fails", "unknown"]
+_WORDING = {"holds": "holds", "fails": "does not hold", "unknown": "cannot be told"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that somebody said of such data, put to the test on the data at hand.
+
+    `unknown` when the data are missing or the difference is inside its error; `evidence` carries the
+    deciding number, and the rule where it is not plain.
+    """
+
+    text: str
+    verdict: Verdict
+    evidence: str
+
+    @property
+    def wording(self) -> str:
+        """Return the verdict in words."""
+        return _WORDING[self.verdict]

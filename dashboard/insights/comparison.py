@@ -1,164 +1,298 @@
-"""Comparisons that views share: with the baseline, between neighbours, between methods at equal bits."""
+"""Comparisons that views share: combinations of variants over the same tokens, methods at equal bits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from dashboard import formats
-from dashboard.charts import by_method, complete
+from dashboard.charts import Row, by_method, complete, standard_error
 from dashboard.insights import Insight
-from dashboard.insights.statistics import Z95, Estimate, at, rank_correlation
+from dashboard.insights.statistics import Z95, Estimate
 from dashboard.results import Results
+from dashboard.selection import Selection
 
-Row = dict[str, Any]
 NOTHING = Insight("Nothing is selected, so there is nothing to say.", "unknown")
+ONE_METHOD = Insight("One method cannot be compared with itself: select or measure at least two.", "unknown")
+TYPICAL_BITS = 4.5
+BITS, SIZE = "bits_per_weight", "size_bytes"
+#: Per-token quantity, and the columns of the variants frame that hold its mean and its error.
+_STORED = {
+    "nll": ("ln_ppl_ratio", "ln_ppl_ratio_se"),
+    "kld": ("kld_mean", "kld_se"),
+    "same_top": ("same_top", "same_top_se"),
+}
+
+
+def stored(row: Row, column: str) -> Estimate:
+    """Return a per-token mean with its error as the frame has it; an unknown error counts as infinite."""
+    value, name = _STORED[column]
+    error = standard_error(row, name)
+    return Estimate(row[value], math.inf if error is None else error)
 
 
 def log_ratio(row: Row) -> Estimate:
-    """ln(PPL / PPL of the baseline) with its paired error; an unknown error counts as infinite."""
-    error = row["ln_ppl_ratio_se"]
-    return Estimate(row["ln_ppl_ratio"], math.inf if error is None else error)
+    """ln(PPL / PPL of the baseline) with its paired error."""
+    return stored(row, "nll")
 
 
 def divergence(row: Row) -> Estimate:
     """Mean KLD in nats with its error: clustered by window where that was measured."""
-    errors = (row["kld_se_clustered"], row["kld_se"])
-    return Estimate(row["kld_mean"], next((error for error in errors if error is not None), math.inf))
+    return stored(row, "kld")
 
 
-def gap(results: Results, first: Row, second: Row, column: str = "nll") -> Estimate:
-    """Subtract `second` from `first` over the same tokens; without token files as if independent."""
-    paired = results.paired(first["variant_id"], second["variant_id"], column)
-    if paired is not None:
-        return paired
-    of = divergence if column == "kld" else log_ratio
-    return of(first).minus(of(second))
+def baseline_id(results: Results, row: Row) -> str:
+    """Return the id of the baseline a row is compared with."""
+    return str(row["baseline_id"] or results.baseline["variant_id"])
 
 
-def monotone(results: Results, rows: Sequence[Row]) -> list[Insight]:
-    """Tell per method whether perplexity falls as bits rise, and which neighbours are out of order."""
-    found = []
-    orderly: dict[str, str] = {}
-    for method, group in by_method(complete(rows, "ln_ppl_ratio")).items():
-        rho = rank_correlation([r["bits_per_weight"] for r in group], [r["ln_ppl_ratio"] for r in group])
-        if rho is None:
-            text = f"{method}: {len(group)} variants are too few to see a trend over bits."
-            found.append(Insight(text, "unknown"))
-            continue
-        wrong = _inversions(results, group)
-        trend = f"Spearman ρ = {formats.number(rho, 2)}, {len(group)} variants"
-        if wrong:
-            text = f"{method}: more bits are not always better: {formats.listing(wrong, 3)}."
-            found.append(Insight(text, "caution", trend + "; paired over the same tokens, 95 %"))
-        elif rho < 0:
-            orderly[method] = trend
-        else:
-            found.append(Insight(f"{method}: perplexity does not fall with bits here.", "caution", trend))
-    if orderly:
-        text = f"{formats.listing(list(orderly))}: perplexity falls as bits rise, no step breaks the order."
-        detail = "; ".join(f"{method}: {trend}" for method, trend in orderly.items())
-        found.insert(
-            0, Insight(text, "finding", f"{detail}; steps the wrong way inside their error do not count")
-        )
-    return found
+def combine(
+    results: Results,
+    selection: Selection,
+    rows: Sequence[Row],
+    weights: Mapping[str, float],
+    column: str = "nll",
+) -> Estimate | None:
+    """Σ weight × mean of `column` over variants, paired over the same tokens, its error clustered by window.
+
+    `nll` counts against the baseline, so it is ln PPL ratio. Without token files the variants count as
+    independent, which makes the error of a difference too wide; None when they hold nothing either.
+    """
+    named = {row["variant_id"]: row for row in rows if row["variant_id"] in weights}
+    total = sum(weights.values())
+    paired = dict(weights)
+    if column == "nll" and abs(total) > 1e-9 and named:
+        base = baseline_id(results, next(iter(named.values())))
+        paired[base] = paired.get(base, 0.0) - total
+    found = results.contrast(paired, column, selection)
+    if found is not None or column not in _STORED:
+        return found
+    value_column = _STORED[column][0]
+    if any(named.get(name, {}).get(value_column) is None for name in weights):
+        return None
+    parts = [(weight, stored(named[name], column)) for name, weight in weights.items()]
+    error = math.sqrt(sum((weight * part.se) ** 2 for weight, part in parts))
+    return Estimate(sum(weight * part.value for weight, part in parts), error)
 
 
-def _inversions(results: Results, group: Sequence[Row]) -> list[str]:
-    wrong = []
-    for lower, higher in pairwise(group):
-        difference = gap(results, higher, lower)
-        if difference.low > 0:
-            change = formats.percent_change(difference.value, 1)
-            wrong.append(f"{higher['quant']} is worse than the smaller {lower['quant']} ({change} PPL)")
-    return wrong
+def gap(
+    results: Results, selection: Selection, first: Row, second: Row, column: str = "nll"
+) -> Estimate | None:
+    """Subtract `second` from `first` over the same tokens."""
+    weights = {first["variant_id"]: 1.0, second["variant_id"]: -1.0}
+    return combine(results, selection, [first, second], weights, column)
 
 
-def common_bits(groups: dict[str, list[Row]]) -> tuple[float, float] | None:
-    """Return the range of bits per weight that every method covers."""
-    low = max(group[0]["bits_per_weight"] for group in groups.values())
-    high = min(group[-1]["bits_per_weight"] for group in groups.values())
+def common_range(groups: Mapping[str, Sequence[Row]], along: str = BITS) -> tuple[float, float] | None:
+    """Return the range of `along` (a column) that every method covers; None when they share none."""
+    if not groups:
+        return None
+    low = max(min(row[along] for row in group) for group in groups.values())
+    high = min(max(row[along] for row in group) for group in groups.values())
     return (low, high) if low < high else None
 
 
-def at_equal_bits(
-    rows: Sequence[Row], where: float, estimate: Callable[[Row], Estimate] = log_ratio
-) -> dict[str, Estimate]:
-    """Interpolate each method at `where` bits per weight; outside its measured range it is absent."""
-    values = {}
-    for method, group in by_method(rows).items():
-        value = at([r["bits_per_weight"] for r in group], [estimate(r) for r in group], where)
-        if value is not None:
-            values[method] = value
-    return values
+def mixture(group: Sequence[Row], where: float, along: str = BITS) -> dict[str, float] | None:
+    """Weights of the one or two neighbours whose sum is the curve at `where`; None outside what was measured."""
+    ordered = sorted(group, key=lambda row: (row[along], row["variant_id"]))
+    for row in ordered:
+        if row[along] == where:
+            return {row["variant_id"]: 1.0}
+    for lower, higher in pairwise(ordered):
+        low, high = lower[along], higher[along]
+        if low < where < high:
+            share = (where - low) / (high - low)
+            return {lower["variant_id"]: 1 - share, higher["variant_id"]: share}
+    return None
 
 
-def rank_methods(values: dict[str, Estimate]) -> tuple[str, list[str], bool]:
-    """Find the method with the lowest value, those tied with it, and whether it leads alone."""
-    best = min(values, key=lambda method: values[method].value)
-    tied = [m for m in values if m != best and not values[m].minus(values[best]).low > 0]
-    return best, tied, not tied
+def minus(first: Mapping[str, float], second: Mapping[str, float], times: float = 1.0) -> dict[str, float]:
+    """Weights of `first` minus `times` × `second`."""
+    names = dict.fromkeys([*first, *second])
+    return {name: first.get(name, 0.0) - times * second.get(name, 0.0) for name in names}
 
 
-def matched_bits(rows: Sequence[Row], what: str = "lowest") -> Insight:
-    """Which method loses least at the lowest (or the middle of the) bits that all methods cover."""
-    usable = complete(rows, "ln_ppl_ratio")
-    groups = by_method(usable)
-    if len(groups) < 2:
-        return Insight(
-            "One method cannot be compared with itself: select or measure at least two.", "unknown"
+@dataclass(frozen=True)
+class Ranking:
+    """Methods compared: `values` best first, and how far behind the best each other one is.
+
+    `gaps` are positive for worse, paired over the same tokens where token files are there. Units are those
+    of the quantity.
+    """
+
+    values: dict[str, Estimate]
+    gaps: dict[str, Estimate]
+
+    @property
+    def best(self) -> str:
+        """The method with the best value."""
+        return next(iter(self.values))
+
+    @property
+    def tied(self) -> list[str]:
+        """Those that cannot be told from the best."""
+        return [method for method, behind in self.gaps.items() if not behind.low > 0]
+
+    @property
+    def behind(self) -> dict[str, Estimate]:
+        """Those that are worse than the best by more than the error."""
+        return {method: behind for method, behind in self.gaps.items() if behind.low > 0}
+
+
+def rank_mixtures(
+    results: Results,
+    selection: Selection,
+    rows: Sequence[Row],
+    mixtures: Mapping[str, Mapping[str, float]],
+    column: str = "nll",
+    *,
+    largest: bool = False,
+) -> Ranking | None:
+    """Rank methods by the combination of variants given for each; None for fewer than two with a value."""
+    sign = -1.0 if largest else 1.0
+    found = {method: combine(results, selection, rows, mix, column) for method, mix in mixtures.items()}
+    values = {method: value for method, value in found.items() if value is not None}
+    if len(values) < 2:
+        return None
+    ordered = dict(sorted(values.items(), key=lambda item: (sign * item[1].value, item[0])))
+    best, *others = ordered
+    gaps = {}
+    for method in others:
+        weights = (
+            minus(mixtures[best], mixtures[method]) if largest else minus(mixtures[method], mixtures[best])
         )
-    shared = common_bits(groups)
-    if shared is None:
-        return Insight(
-            "The methods share no range of bits per weight, so they cannot be compared.", "unknown"
-        )
-    where = shared[0] if what == "lowest" else sum(shared) / 2
-    values = at_equal_bits(usable, where)
-    best, tied, alone = rank_methods(values)
-    detail = "; ".join(f"{m} {_change(e)}" for m, e in sorted(values.items(), key=lambda item: item[1].value))
-    place = (
-        f"At {formats.bits(where)} ({'the lowest' if what == 'lowest' else 'the middle of what'} all cover)"
-    )
-    if alone:
-        return Insight(f"{place}, {best} loses least perplexity.", "finding", detail)
-    text = f"{place}, {formats.listing([best, *tied])} are tied: the differences are inside their error."
-    return Insight(text, "tie", detail)
+        behind = combine(results, selection, rows, weights, column)
+        if behind is not None:
+            gaps[method] = behind
+    return Ranking(ordered, gaps)
 
 
-def _change(estimate: Estimate) -> str:
-    return f"{formats.percent_change(estimate.value, 1)} ± {formats.percent(Z95 * estimate.se, 1)}"
+def rank(
+    results: Results,
+    selection: Selection,
+    rows: Sequence[Row],
+    where: float,
+    column: str = "nll",
+    *,
+    along: str = BITS,
+    largest: bool = False,
+) -> Ranking | None:
+    """Rank methods at `where` bits, or at the same value of another column; None for fewer than two."""
+    groups = by_method(complete(rows, along))
+    mixtures = {method: mix for method, group in groups.items() if (mix := mixture(group, where, along))}
+    return rank_mixtures(results, selection, rows, mixtures, column, largest=largest)
 
 
-def steadiest(rows: Sequence[Row]) -> Insight | None:
-    """Which method's perplexity moves least over the bits that all methods cover."""
-    usable = complete(rows, "ln_ppl_ratio")
-    groups = by_method(usable)
-    shared = common_bits(groups) if len(groups) > 1 else None
+def steadiness(results: Results, selection: Selection, rows: Sequence[Row]) -> Ranking | None:
+    """Rank methods by how much ln PPL rises from the most to the fewest bits that all cover."""
+    groups = by_method(complete(rows, "ln_ppl_ratio"))
+    shared = common_range(groups) if len(groups) > 1 else None
     if shared is None:
         return None
-    low, high = at_equal_bits(usable, shared[0]), at_equal_bits(usable, shared[1])
-    spans = {method: low[method].minus(high[method]) for method in groups}
-    best, tied, alone = rank_methods(spans)
-    detail = "; ".join(f"{m} {_change(e)}" for m, e in spans.items())
-    place = f"from {formats.number(shared[1], 3)} down to {formats.number(shared[0], 3)} bits"
-    if alone:
-        return Insight(f"{best} is the steadiest {place}.", "finding", detail)
-    return Insight(
-        f"Steadiness {place} cannot be told apart: {formats.listing([best, *tied])}.", "tie", detail
-    )
+    rises = {m: minus(mixture(g, shared[0]) or {}, mixture(g, shared[1]) or {}) for m, g in groups.items()}
+    return rank_mixtures(results, selection, rows, rises)
 
 
-def within_noise(rows: Sequence[Row]) -> Insight:
-    """Variants whose perplexity cannot be told from the baseline's."""
-    usable = complete(rows, "ln_ppl_ratio")
-    same = [row["label"] for row in usable if not log_ratio(row).differs_from_zero]
-    if not same:
-        text = "Every selected variant differs from the baseline's perplexity by more than its error."
-        return Insight(text, "finding", f"variants: {len(usable)}; paired, 95 %")
-    text = f"Perplexity cannot tell {formats.listing(same)} from the baseline."
-    return Insight(
-        text, "tie", "paired ln PPL ratio within ±1.96 standard errors of 0; KLD may still see a change"
-    )
+def meeting_point(rows: Sequence[Row], place: str = "typical") -> float | None:
+    """Bits at which methods are compared: the `lowest` all cover, or 4.5 (`typical`), else the middle."""
+    groups = by_method(complete(rows, "ln_ppl_ratio"))
+    shared = common_range(groups) if len(groups) > 1 else None
+    if shared is None:
+        return None
+    if place == "lowest":
+        return shared[0]
+    return TYPICAL_BITS if shared[0] <= TYPICAL_BITS <= shared[1] else sum(shared) / 2
+
+
+def equal_bits(
+    results: Results, selection: Selection, rows: Sequence[Row], place: str = "typical"
+) -> Insight:
+    """Tell which method loses least at equal bits, by how much, and who is tied with it."""
+    if len(by_method(complete(rows, "ln_ppl_ratio"))) < 2:
+        return ONE_METHOD
+    where = meeting_point(rows, place)
+    ranking = rank(results, selection, rows, where) if where is not None else None
+    if where is None or ranking is None:
+        return Insight("The methods share no range of bits per weight: they cannot be compared.", "unknown")
+    losses = "; ".join(f"{method} {change(value)}" for method, value in ranking.values.items())
+    detail = f"perplexity: {losses}; interpolated, paired, 95 %"
+    lowest = ", the lowest all cover," if place == "lowest" else ""
+    text = f"At {formats.bits(where)}{lowest} {standing(ranking)}."
+    return Insight(text, "finding" if ranking.behind else "tie", detail)
+
+
+def standing(ranking: Ranking) -> str:
+    """Word a ranking by ln PPL ratio: who loses how much less than whom, and who is tied."""
+    tied = formats.listing([ranking.best, *ranking.tied])
+    if not ranking.behind:
+        return f"{tied} are tied"
+    parts = [f"{nats(behind)} less than {method}" for method, behind in ranking.behind.items()]
+    text = f"{ranking.best} loses {formats.listing(parts)}"
+    return f"{text}; {tied} are tied" if ranking.tied else text
+
+
+def nats(estimate: Estimate) -> str:
+    """Write an estimate in nats with its 95 % half-width."""
+    return f"{formats.with_error(estimate.value, Z95 * estimate.se)} nats"
+
+
+def change(estimate: Estimate) -> str:
+    """Write an ln PPL ratio as a change in per cent with its 95 % half-width."""
+    half = Z95 * estimate.se * math.exp(estimate.value)
+    value = formats.percent_change(estimate.value, 1)
+    if not math.isfinite(half):
+        return value
+    return value.replace(" %", f" ± {formats.percent(half, 1)}")
+
+
+def elsewhere(rows: Sequence[Row], kept: Sequence[Row]) -> list[Insight]:
+    """Say which model and device a view speaks of, where the filters pass several."""
+    if len(kept) == len(rows) or not kept:
+        return []
+    place = " on ".join(dict.fromkeys((str(kept[0]["model"]), str(kept[0]["device"]))))
+    text = f"This is about {place} alone: filter by model to see another."
+    return [
+        Insight(
+            text, "caution", f"{len(rows) - len(kept)} variants of other models or devices pass the filters"
+        )
+    ]
+
+
+def representatives(rows: Sequence[Row], selection: Selection, most: int) -> list[Row]:
+    """At most `most` variants that stand for all: the picked ones, else one type across the methods.
+
+    The type is the one most methods share, nearest 4.5 bits; a single method is shown by a spread of its
+    types.
+    """
+    picked = [row for row in rows if row["variant_id"] in selection.picked]
+    if picked:
+        return sorted(picked, key=lambda row: (row["bits_per_weight"], row["variant_id"]))[:most]
+    groups = by_method(rows)
+    if len(groups) > 1:
+        return one_type(rows)[:most]
+    ordered = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
+    if len(ordered) <= most:
+        return ordered
+    step = (len(ordered) - 1) / (most - 1)
+    return [ordered[round(index * step)] for index in range(most)]
+
+
+def one_type(rows: Sequence[Row]) -> list[Row]:
+    """One variant per method: of the type most methods share, nearest 4.5 bits; else each nearest 4.5 bits."""
+    groups = by_method(rows)
+    nearest = {m: min(group, key=_distance) for m, group in groups.items()}
+    holders: dict[str, dict[str, Row]] = {}
+    for method, group in groups.items():
+        for row in group:
+            holders.setdefault(row["quant"], {})[method] = row
+    most = max((len(found) for found in holders.values()), default=0)
+    if most < 2:
+        return list(nearest.values())
+    common = [found for found in holders.values() if len(found) == most]
+    return list(min(common, key=lambda found: max(_distance(row) for row in found.values())).values())
+
+
+def _distance(row: Row) -> float:
+    return float(abs(row["bits_per_weight"] - TYPICAL_BITS))

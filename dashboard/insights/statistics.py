@@ -10,7 +10,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluator import estimation
+
 Z95 = 1.96
+_KNEE_GRID = 400
 Array = NDArray[np.float64]
 
 
@@ -44,20 +47,19 @@ class Estimate:
 def clustered_mean(means: Array, weights: Array) -> Estimate | None:
     """Weighted mean of cluster means with the error of a ratio estimator over clusters.
 
-    Cochran, Sampling Techniques, 3rd ed., eq. 2.46 without the finite population correction. None when
-    nothing is finite; the error is infinite for a single cluster.
+    None when nothing is finite; the error is infinite for a single cluster.
     """
     usable = np.isfinite(means) & (weights > 0)
     means, weights = means[usable].astype(np.float64), weights[usable].astype(np.float64)
     if means.size == 0:
         return None
-    total = float(weights.sum())
-    mean = float((means * weights).sum() / total)
-    if means.size == 1:
-        return Estimate(mean, math.inf)
-    residual = weights * (means - mean)
-    variance = means.size / (means.size - 1) * float((residual**2).sum())
-    return Estimate(mean, math.sqrt(variance) / total)
+    mean, error = estimation.clustered_mean(means * weights, weights)
+    return Estimate(mean, math.inf if error is None else error)
+
+
+def student(freedom: int) -> float:
+    """Two-sided 95 % quantile of Student's t; infinite for no degree of freedom."""
+    return estimation.student95(freedom)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -94,7 +96,10 @@ def at(x: Sequence[float], y: Sequence[Estimate], where: float) -> Estimate | No
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
-    """Least-squares slope with the error from the residuals; None for fewer than three points."""
+    """Least-squares slope with the error from the residuals; None for fewer than three points.
+
+    The error is widened for the few degrees of freedom, so that ±1.96 errors are a 95 % interval.
+    """
     if len(x) < 3:
         return None
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -104,7 +109,48 @@ def slope(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
         return None
     value = float((centred * (ys - ys.mean())).sum()) / squares
     residual = ys - ys.mean() - value * centred
-    return Estimate(value, math.sqrt(float((residual**2).sum()) / (len(x) - 2) / squares))
+    error = math.sqrt(float((residual**2).sum()) / (len(x) - 2) / squares)
+    return Estimate(value, error * student(len(x) - 2) / Z95)
+
+
+@dataclass(frozen=True)
+class Knee:
+    """Where a curve bends: the place, and the 95 % interval of places that fit about as well."""
+
+    at: float
+    low: float
+    high: float
+
+
+def knee(x: Sequence[float], y: Sequence[float]) -> Knee | None:
+    """Fit two joined straight lines and return where they meet.
+
+    The interval holds every joint whose residual sum of squares the F test at 95 % does not tell from the
+    best one's. None for fewer than six points, or when one straight line fits about as well.
+    """
+    order = np.argsort(np.asarray(x, dtype=np.float64), kind="stable")
+    xs, ys = np.asarray(x, dtype=np.float64)[order], np.asarray(y, dtype=np.float64)[order]
+    freedom = xs.size - 4
+    if freedom < 2 or np.unique(xs).size < 6:
+        return None
+    places = np.linspace(xs[1], xs[-2], _KNEE_GRID)
+    straight, misfit = _misfits(xs, ys, np.maximum(0.0, xs[:, None] - places))
+    best = int(misfit.argmin())
+    bound = misfit[best] * (1 + student(freedom) ** 2 / freedom)
+    # The 95 % quantile of F with 2 and n degrees of freedom is n/2 · (0.05^(−2/n) − 1).
+    if straight <= misfit[best] * 0.05 ** (-2 / freedom):
+        return None
+    inside = places[misfit <= bound]
+    return Knee(float(places[best]), float(inside[0]), float(inside[-1]))
+
+
+def _misfits(x: Array, y: Array, more: Array) -> tuple[float, Array]:
+    """Residual sums of squares of least squares: over 1 and `x`, and with each column of `more` added in turn."""
+    basis, _ = np.linalg.qr(np.column_stack([np.ones_like(x), x]))
+    left, rest = y - basis @ (basis.T @ y), more - basis @ (basis.T @ more)
+    squares = np.maximum((rest**2).sum(axis=0), np.finfo(np.float64).tiny)
+    alone = float((left**2).sum())
+    return alone, np.maximum(alone - (left @ rest) ** 2 / squares, 0.0)
 
 
 def pareto(cost: Sequence[float], loss: Sequence[float]) -> list[int]:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboard import formats
-from dashboard.charts import Row, by_method, complete
+from dashboard.charts import Row, complete
 from dashboard.insights import Insight
-from dashboard.insights.comparison import at_equal_bits, common_bits, log_ratio, rank_methods
-from dashboard.insights.recommender import PRIMARY, closest, recommend, smallest_within
+from dashboard.insights.comparison import Ranking, log_ratio, meeting_point, nats
+from dashboard.insights.judging import Case, overlap
+from dashboard.insights.recommender import EVERYDAY, HEAVY, PRIMARY, closest, recommend, smallest_within
+from dashboard.results import Results
+from dashboard.selection import Selection
 
-OPTIMAL_BOUND = 0.03
+OPTIMAL_BOUND = EVERYDAY
 EFFICIENCY_SCALE = 1e5
-_HEAVY = 0.10
 RULES = {
-    "Best for": "quality: lowest perplexity ratio in the middle of the bits all methods cover, alone "
-    "outside the error; small files: smallest file under +10 % perplexity (95 % bound); speed: "
-    "lowest decode time of the methods' chosen variants, outside p10–p90.",
-    "Limitations": f"types that cost over {formats.percent(_HEAVY, 0)} perplexity even at their 95 % lower "
+    "Best for": "quality: lowest ln PPL ratio at the bits where methods are compared, alone outside the paired "
+    "error; small files: the smallest file under +10 % perplexity (95 % bound); speed: lowest decode time of "
+    "the methods' chosen variants, its p10–p90 range apart from the next.",
+    "Limitations": f"types that cost over {formats.percent(HEAVY, 0)} perplexity even at their 95 % lower "
     "bound; a method that is behind at equal bits; what was not measured.",
     "Optimal bit rate": f"the smallest variant whose perplexity rise has a 95 % upper bound under "
     f"{formats.percent(OPTIMAL_BOUND, 0)}; where there is none, the knee: farthest below the line from the "
     "smallest to the largest variant in bits and ln PPL, both scaled to 0–1.",
-    "PPL, 1/PPL/MB": "of the variant at the optimal bit rate; MB = 10⁶ bytes, written × 10⁻⁵.",
+    "PPL, 1/PPL/MB": "of the variant at the optimal bit rate; MB = 10⁶ bytes, written × 10⁻⁵: a value of 3.2 "
+    "is 1/PPL/MB = 0.000032, a perplexity of 12 at 2.6 GB.",
 }
+_NO_LEAD = "no lead outside the errors"
 
 
 @dataclass(frozen=True)
@@ -62,91 +66,75 @@ def optimal(rows: Sequence[Row]) -> tuple[Row, bool] | None:
     return (fallback, False) if fallback is not None else None
 
 
-def summarize(rows: Sequence[Row]) -> list[MethodSummary]:
-    """Return the table for rows of the variants frame without the baseline; methods by name."""
-    usable = complete(rows, "ln_ppl_ratio", "ppl")
-    groups = by_method(usable)
+def summarize(results: Results, selection: Selection) -> list[MethodSummary]:
+    """Return the table for the filtered variants of one model on one device; methods by name."""
+    return table(Case.of(results, selection))
+
+
+def table(case: Case) -> list[MethodSummary]:
+    """See `summarize`."""
+    groups = {m: usable for m, group in case.methods.items() if (usable := complete(group, "ppl"))}
     chosen = {method: found for method, group in groups.items() if (found := optimal(group)) is not None}
-    quality = _quality(usable, groups)
-    strengths = _strengths(usable, groups, {method: row for method, (row, _) in chosen.items()}, quality)
+    where = meeting_point(case.compared)
+    ranking = case.rank(where) if where is not None else None
+    strengths = _strengths(case, {method: row for method, (row, _) in chosen.items()}, ranking)
     return [
         MethodSummary(
             method,
             row,
             by_rule,
             tuple(strengths.get(method, [])) or (_no_strength(groups),),
-            tuple(_limitations(method, groups[method], quality)) or ("none by these rules",),
+            tuple(_limitations(method, groups[method], ranking)) or ("none by these rules",),
         )
         for method, (row, by_rule) in chosen.items()
     ]
 
 
-@dataclass(frozen=True)
-class _Quality:
-    best: str
-    tied: tuple[str, ...]
-    behind: dict[str, float]
-
-
-def _quality(rows: Sequence[Row], groups: dict[str, list[Row]]) -> _Quality | None:
-    shared = common_bits(groups) if len(groups) > 1 else None
-    if shared is None:
-        return None
-    values = at_equal_bits(rows, sum(shared) / 2)
-    best, tied, _ = rank_methods(values)
-    behind = {
-        method: value.value - values[best].value
-        for method, value in values.items()
-        if method != best and method not in tied
-    }
-    return _Quality(best, tuple(tied), behind)
-
-
-def _strengths(
-    rows: Sequence[Row], groups: dict[str, list[Row]], chosen: dict[str, Row], quality: _Quality | None
-) -> dict[str, list[str]]:
+def _strengths(case: Case, chosen: Mapping[str, Row], ranking: Ranking | None) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    if len(groups) < 2:
+    if len(chosen) < 2:
         return found
-    if quality is not None and not quality.tied:
-        found.setdefault(quality.best, []).append("quality at equal bits")
-    small = smallest_within(rows, _HEAVY)
+    if ranking is not None and not ranking.tied:
+        found.setdefault(ranking.best, []).append("quality at equal bits")
+    small = smallest_within(case.compared, HEAVY)
     if small is not None:
-        found.setdefault(small["method"], []).append(f"small files ({small['quant']})")
-    timed = complete(list(chosen.values()), "decode_ms_p50", "decode_ms_p90")
+        found.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
+    timed = complete(list(chosen.values()), "decode_ms_p50")
     if len(timed) > 1:
         fastest, second = sorted(timed, key=lambda row: row["decode_ms_p50"])[:2]
-        slow = second["decode_ms_p10"] if second["decode_ms_p10"] is not None else second["decode_ms_p50"]
-        if fastest["decode_ms_p90"] < slow:
-            found.setdefault(fastest["method"], []).append(f"speed ({fastest['quant']})")
+        if not overlap(fastest, second):
+            found.setdefault(_method_of(case, fastest), []).append(f"speed ({fastest['quant']})")
     return found
 
 
-def _no_strength(groups: dict[str, list[Row]]) -> str:
-    return "cannot be said: only one method" if len(groups) < 2 else "no lead outside the errors"
+def _method_of(case: Case, row: Row) -> str:
+    return next(method for method, group in case.methods.items() if row in group)
 
 
-def _limitations(method: str, group: Sequence[Row], quality: _Quality | None) -> list[str]:
+def _no_strength(groups: Mapping[str, Sequence[Row]]) -> str:
+    return "cannot be said: only one method" if len(groups) < 2 else _NO_LEAD
+
+
+def _limitations(method: str, group: Sequence[Row], ranking: Ranking | None) -> list[str]:
     found = []
-    if quality is not None and method in quality.behind:
-        points = formats.percent_change(quality.behind[method], 1)
-        found.append(f"{points} perplexity against {quality.best} at equal bits")
-    heavy = [row["quant"] for row in group if math.expm1(log_ratio(row).low) > _HEAVY]
+    if ranking is not None and method in ranking.behind:
+        found.append(f"{nats(ranking.behind[method])} behind {ranking.best} at equal bits")
+    heavy = [row["quant"] for row in group if math.expm1(log_ratio(row).low) > HEAVY]
     if heavy:
-        found.append(f"over {formats.percent(_HEAVY, 0)} perplexity lost with {formats.listing(heavy, 5)}")
+        found.append(f"over {formats.percent(HEAVY, 0)} perplexity lost with {formats.listing(heavy, 5)}")
     if not complete(group, "decode_ms_p50"):
         found.append("speed not measured")
     return found
 
 
-def takeaways(rows: Sequence[Row]) -> list[Insight]:
-    """Return What the table comes down to."""
-    lines = summarize(rows)
+def takeaways(results: Results, selection: Selection) -> list[Insight]:
+    """Return what the table comes down to."""
+    case = Case.of(results, selection)
+    lines = table(case)
     if not lines:
         return [Insight("Nothing is selected, so there is nothing to summarize.", "unknown")]
     found = [_one_fits_all(lines), *_sweet_spot(lines)]
-    usable = complete(rows, "ln_ppl_ratio", "kld_mean")
-    eight = [row for row in usable if row["bits_per_weight"] >= 7.5]
+    eight = [row for row in case.compared if row["bits_per_weight"] >= 7.5]
     if eight:
         worst = max(eight, key=lambda row: log_ratio(row).high)
         bound = formats.percent_change(log_ratio(worst).high)
@@ -159,7 +147,7 @@ def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:
     if len(lines) == 1:
         text = f"Only {lines[0].method} is here: methods cannot be compared with one."
         return Insight(text, "unknown", "measure a second publisher's files of the same model to compare")
-    leaders = [line.method for line in lines if line.best_for[0] != "no lead outside the errors"]
+    leaders = [line.method for line in lines if line.best_for[0] != _NO_LEAD]
     if len(leaders) == 1:
         return Insight(f"{leaders[0]} leads wherever one method leads.", "finding", "rules: see Best for")
     if leaders:
@@ -171,27 +159,23 @@ def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:
 
 def _sweet_spot(lines: Sequence[MethodSummary]) -> list[Insight]:
     kept = [line for line in lines if line.by_rule]
+    bound = formats.percent(OPTIMAL_BOUND, 0)
     if not kept:
-        bound = formats.percent(OPTIMAL_BOUND, 0)
         text = f"No variant stays under +{bound} perplexity; the table names each method's knee instead."
         return [Insight(text, "caution", "the 95 % upper bound decides")]
-    bits = sorted(line.optimal["bits_per_weight"] for line in kept)
-    low, high = formats.number(bits[0], 2), formats.number(bits[-1], 2)
-    span = low if low == high else f"{low} to {high}"
-    bound = formats.percent(OPTIMAL_BOUND, 0)
-    text = f"The smallest bit rate that costs under {bound} perplexity is {span} bits."
-    return [Insight(text, "finding", f"{len(kept)} of {len(lines)} methods have one")]
+    least = min(kept, key=lambda line: line.optimal["bits_per_weight"])
+    bits = formats.bits(least.optimal["bits_per_weight"])
+    text = f"The smallest bit rate that costs under {bound} perplexity is {bits} ({least.optimal['label']})."
+    rates = [f"{line.method} {formats.number(line.optimal['bits_per_weight'])}" for line in kept]
+    return [Insight(text, "finding", f"per method: {formats.listing(rates, 6)}")]
 
 
 def recommendations(rows: Sequence[Row]) -> list[Insight]:
     """Return the recommender's answers as sentences, the everyday one first."""
     found = []
     for answer in sorted(recommend(rows), key=lambda item: item.need != PRIMARY):
-        if answer.row is None:
-            continue
-        kind = "finding" if answer.met else "caution"
-        text = f"{answer.need}: {answer.row['label']} ({formats.size(answer.row['size_bytes'])})."
-        found.append(
-            Insight(text, "finding" if kind == "finding" else "caution", f"{answer.why}; rule: {answer.rule}")
-        )
+        if answer.row is not None:
+            text = f"{answer.need}: {answer.row['label']} ({formats.size(answer.row['size_bytes'])})."
+            detail = f"{answer.why}; rule: {answer.rule}"
+            found.append(Insight(text, "finding" if answer.met else "caution", detail))
     return found or [Insight("No recommendation: nothing was compared with the baseline.", "unknown")]

@@ -10,9 +10,11 @@ from dash.development.base_component import Component
 from dashboard import formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
+from dashboard.insights.claims import every
 from dashboard.insights.recommender import PRIMARY, Recommendation, recommend, runners_up
 from dashboard.insights.summary import takeaways
-from dashboard.pages.parts import card, empty_notice, swatch
+from dashboard.pages.advice import advice_box
+from dashboard.pages.parts import card, claims_table, empty_notice, swatch
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE
@@ -68,17 +70,22 @@ def _rows(results: Results, selection: Selection) -> list[Row]:
 def body(results: Results, selection: Selection) -> Component:
     """Answers first; then methods, metrics, benefits, goals and links to the views."""
     rows = _rows(results, selection)
-    answers = [_answer(results, item, rows) for item in recommend(rows)] if rows else [empty_notice()]
+    if not rows:
+        return empty_notice()
+    answers = [_answer(results, item, rows) for item in recommend(rows)]
+    claims = claims_table(every(results, selection))
     return html.Div(
         [
             html.Div(answers, className="answers"),
             html.Div(
                 [
+                    advice_box(results, selection, rows),
+                    card("Why? Ask a view", [_links()]),
                     card("Methods in this comparison", [_methods(results)]),
                     card("Key metrics", [_metrics()]),
                     card("Why quantize", [_bullets(_BENEFITS)]),
                     card("What this comparison is for", [_bullets(_GOALS)]),
-                    card("Ask a question", [_links()], "wide"),
+                    card("Claims about quantization, put to the test here", [claims], "wide"),
                 ],
                 className="boxes",
             ),
@@ -91,8 +98,8 @@ def _answer(results: Results, item: Recommendation, rows: Sequence[Row]) -> Comp
     if item.row is None:
         return card(item.need, [html.P(item.why)], "answer")
     row = item.row
-    facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])} per weight"
-    same = f"same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
+    facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
+    same = f", same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
     rivals = [rival["label"] for rival in runners_up(rows, row)]
     tied = (
         [html.P(f"Tied by KLD at this size: {formats.listing(rivals)}", className="answer-tied")]
@@ -100,8 +107,7 @@ def _answer(results: Results, item: Recommendation, rows: Sequence[Row]) -> Comp
         else []
     )
     name = html.P([swatch(results.styles[row["method"]]), f" {row['label']}"], className="answer-name")
-    details = [html.P(facts, className="answer-facts"), html.P(item.why, className="answer-why")]
-    details += [html.P(same, className="answer-why")] if same else []
+    details = [html.P(facts, className="answer-facts"), html.P(f"{item.why}{same}", className="answer-why")]
     rule = html.P(f"Rule: {item.rule}", className="answer-rule")
     kind = " primary" if item.need == PRIMARY else ""
     return card(item.need, [name, *details, *tied, rule], f"answer{kind}" + ("" if item.met else " unmet"))
@@ -144,7 +150,7 @@ def _links() -> Component:
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Takeaways, and what a reader must know about the measurement."""
-    found = takeaways(_rows(results, selection))
+    found = takeaways(results, selection)
     note = results.manifest.baseline_note
     if note:
         found.append(Insight(f"About the baseline: {note}", "caution"))

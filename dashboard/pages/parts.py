@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.insights import Insight
+from dashboard.insights import Claim, Insight
 from dashboard.theme import MethodStyle
-from dashboard.views import Absent
+from dashboard.views import Absent, registry
 
 _SIGNS = {
     "finding": ("●", "Finding"),
@@ -17,6 +17,7 @@ _SIGNS = {
     "caution": ("!", "Note"),
     "unknown": ("?", "Cannot tell"),
 }
+_VERDICTS = {"holds": "✓", "fails": "✗", "unknown": "?"}
 
 
 def insight_list(insights: Sequence[Insight]) -> Component:
@@ -41,31 +42,70 @@ def swatch(style: MethodStyle) -> Component:
     return html.Span(style.glyph, className="swatch", style={"color": style.color}, **{"aria-hidden": "true"})
 
 
+def claim_list(claims: Sequence[Claim]) -> list[Component]:
+    """Claims with their verdicts and the evidence, under a heading; nothing without claims."""
+    if not claims:
+        return []
+    items = [
+        html.Li(
+            [
+                html.Span(_VERDICTS[claim.verdict], className="insight-sign", **{"aria-hidden": "true"}),
+                html.Div(
+                    [
+                        html.P([html.Strong(claim.wording), " ", claim.text], className="insight-text"),
+                        html.P(claim.evidence, className="insight-detail"),
+                    ]
+                ),
+            ],
+            className=f"insight claim-{claim.verdict}",
+        )
+        for claim in claims
+    ]
+    head = html.Div(html.H2("Claims, put to the test"), className="panel-head claims-head")
+    return [head, html.Ul(items, className="insights")]
+
+
+def claims_table(judged: Sequence[tuple[str, Sequence[Claim]]]) -> Component:
+    """Return all claims in one table, each with its verdict, its evidence and the view it belongs to."""
+    views = {view.id: view for view in registry()}
+    order = {name: index for index, name in enumerate(views)}
+    lines = []
+    for name, claims in sorted(judged, key=lambda item: order.get(item[0], len(order))):
+        view = views.get(name)
+        link = [html.A(view.tab, href=f"/{view.id}", **{"data-nav": "1"})] if view else ["Summary"]
+        for claim in claims:
+            cells = [
+                html.Td([_VERDICTS[claim.verdict], " ", claim.wording], className=f"claim-{claim.verdict}"),
+                html.Td([claim.text, html.Div(claim.evidence, className="insight-detail")]),
+                html.Td(link),
+            ]
+            lines.append(html.Tr(cells))
+    head = html.Thead(html.Tr([html.Th(text, scope="col") for text in ("Verdict", "Claim", "View")]))
+    return html.Table([head, html.Tbody(lines)], className="table claims-table")
+
+
+def notice(title: str, parts: Sequence[Component]) -> Component:
+    """Return a message that stands in for a page's content."""
+    return html.Div([html.H2(title), *parts], className="notice")
+
+
 def absent_notice(absent: Absent) -> Component:
     """Why a view has nothing to draw, and the command that changes it."""
-    return html.Div(
-        [
-            html.H2("Not measured in this results folder"),
-            html.P(["This view needs ", absent.what, "."]),
-            html.P("Run the comparison again with it; what is finished is kept and not measured twice:"),
-            html.Pre(html.Code(absent.command), className="command"),
-        ],
-        className="notice",
-    )
+    parts = [
+        html.P(["This view needs ", absent.what, "."]),
+        html.P("Run the comparison again with it; what is finished is kept and not measured twice:"),
+        html.Pre(html.Code(absent.command), className="command"),
+    ]
+    return notice("Not measured in this results folder", parts)
 
 
 def empty_notice() -> Component:
     """Return the message for filters that leave nothing, with the way out."""
-    return html.Div(
-        [
-            html.H2("No variant matches these filters"),
-            html.P("The combination of model, method, quant type and bits leaves nothing to draw."),
-            html.Button(
-                "Reset filters", className="btn btn-primary btn-sm", type="button", **{"data-reset": "1"}
-            ),
-        ],
-        className="notice",
+    text = "The combination of model, method, quant type and bits leaves nothing to draw."
+    reset = html.Button(
+        "Reset filters", className="btn btn-primary btn-sm", type="button", **{"data-reset": "1"}
     )
+    return notice("No variant matches these filters", [html.P(text), reset])
 
 
 def card(title: str, children: list[Component], class_name: str = "") -> Component:

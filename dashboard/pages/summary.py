@@ -20,12 +20,12 @@ from dashboard.pages.parts import card, empty_notice, insight_list, swatch
 from dashboard.results import Results
 from dashboard.selection import Selection
 
-_HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
+HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
 
 
 def headline(results: Results, selection: Selection) -> str:
     """Return the methods' best bit rates in one sentence."""
-    lines = summarize(results.select(selection).to_dicts())
+    lines = summarize(results, selection)
     if not lines:
         return "Nothing is selected, so there is nothing to summarize"
     parts = [f"{line.method} at {line.optimal['quant']}" for line in lines]
@@ -35,10 +35,10 @@ def headline(results: Results, selection: Selection) -> str:
 def body(results: Results, selection: Selection) -> Component:
     """Table, takeaways, recommendations, rules."""
     rows = results.select(selection).to_dicts()
-    lines = summarize(rows)
+    lines = summarize(results, selection)
     if not lines:
         return empty_notice()
-    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in _HEADS]))
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in HEADS]))
     table = html.Table(
         [head, html.Tbody([_line(results, line) for line in lines])], className="table summary-table"
     )
@@ -72,7 +72,7 @@ def _line(results: Results, line: MethodSummary) -> Component:
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
     ppl = f"{formats.number(row['ppl'], 4)}{error}"
     cells = [_lines(line.best_for), _lines(line.limitations), rate, ppl, scaled]
-    labelled = zip(_HEADS[1:], cells, strict=True)
+    labelled = zip(HEADS[1:], cells, strict=True)
     return html.Tr([name, *(html.Td(cell, **{"data-label": head}) for head, cell in labelled)])
 
 
@@ -82,4 +82,4 @@ def _lines(texts: tuple[str, ...]) -> list[Component]:
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Return the takeaways."""
-    return takeaways(results.select(selection).to_dicts())
+    return takeaways(results, selection)

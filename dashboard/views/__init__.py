@@ -7,12 +7,19 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import plotly.graph_objects as go
 
-from dashboard.insights import Insight
-from dashboard.results import HOW_TO_MEASURE, Results
+from dashboard.insights import Claim, Insight
+from dashboard.opening import HOW_TO_MEASURE
+from dashboard.results import Results
 from dashboard.selection import Selection
+
+#: What a click in a view means: pick a variant, or filter by a bin of confidence or by a layer's role.
+Pick = Literal["variant", "bin", "layer"]
+#: Keys in the URL that belong to no view: the recommender's needs, and the two variants of the comparison.
+PAGE_OPTIONS = ("gb", "tps", "rise", "a", "b")
 
 
 @dataclass(frozen=True)
@@ -24,11 +31,30 @@ class Absent:
 
 
 @dataclass(frozen=True)
+class Option:
+    """A switch of one view, kept in the URL: its key there, its name, and its choices as (value, text).
+
+    The first choice is the default; anything unknown in a URL means the default.
+    """
+
+    key: str
+    name: str
+    choices: tuple[tuple[str, str], ...]
+
+    def of(self, selection: Selection) -> str:
+        """Return the value that `selection` carries."""
+        wanted = dict(selection.options).get(self.key, "")
+        return wanted if wanted in dict(self.choices) else self.choices[0][0]
+
+
+@dataclass(frozen=True)
 class View:
     """A question and its picture.
 
-    `figure`, `headline` and `insights` are pure: the same results and selection give the same output.
-    `absent` tells what is not measured; the others are called only when it returns None.
+    `figure`, `headline`, `insights` and `claims` are pure: the same results and selection give the same
+    output. `absent` tells what is not measured; the others are called only when it returns None. In the
+    figure `customdata[i][0]` is the variant a point stands for; `pick` says what a click on it means, and
+    `customdata[i]` goes on with the bin, or with layer and role.
     """
 
     id: str
@@ -40,6 +66,9 @@ class View:
     figure: Callable[[Results, Selection], go.Figure]
     insights: Callable[[Results, Selection], list[Insight]]
     absent: Callable[[Results], Absent | None] = lambda _results: None
+    options: tuple[Option, ...] = ()
+    pick: Pick = "variant"
+    claims: Callable[[Results, Selection], list[Claim]] = lambda _results, _selection: []
 
 
 @cache
@@ -47,7 +76,7 @@ def registry() -> tuple[View, ...]:
     """Every view, by number.
 
     Raises:
-        ValueError: two views share an id or a number.
+        ValueError: two views share an id, a number or an option's key.
 
     """
     modules = (
@@ -56,7 +85,16 @@ def registry() -> tuple[View, ...]:
     views = sorted((module.VIEW for module in modules), key=lambda view: view.number)
     if len({view.id for view in views}) < len(views) or len({view.number for view in views}) < len(views):
         raise ValueError("two views share an id or a number")
+    keys = [option.key for view in views for option in view.options]
+    if len(set(keys)) < len(keys):
+        raise ValueError("two views share an option's key")
     return tuple(views)
+
+
+@cache
+def option_keys() -> frozenset[str]:
+    """Return every key that may follow the filters in a URL."""
+    return frozenset(PAGE_OPTIONS) | {option.key for view in registry() for option in view.options}
 
 
 def command_for(results: Results, extra: str = "") -> str:

@@ -2,94 +2,199 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
+from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from dashboard import charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
-from dashboard.insights.comparison import NOTHING
+from dashboard.insights.claims import claims_of
+from dashboard.insights.claims.confidence import points
+from dashboard.insights.comparison import (
+    NOTHING,
+    ONE_METHOD,
+    elsewhere,
+    meeting_point,
+    one_type,
+    rank,
+    representatives,
+)
+from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.theme import CONFIDENCE
-from dashboard.token_summaries import CONFIDENCE_EDGES
-from dashboard.views import View, absent_tokens
+from dashboard.theme import CONFIDENCE, CONFIDENCE_TEXT, QUIET
+from dashboard.views import Option, View, absent_tokens
 
-_SURE = 4
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Shares of scored tokens per confidence bin of a variant, `n` tokens in all."""
-
-    row: Row
-    values: tuple[float, ...]
-    n: int
-
-    @property
-    def entropy(self) -> float:
-        """Entropy of the shares in nats; ln 5 when all bins hold the same."""
-        return -sum(share * math.log(share) for share in self.values if share > 0)
-
-
-def shares(results: Results, row: Row) -> Shares | None:
-    """Compute the shares of one variant; None without its token file."""
-    windows = results.windows(str(row["variant_id"]))
-    if windows is None:
-        return None
-    total = int(windows["bin0_n"].sum())
-    names = [f"bin{index}" for index in range(len(CONFIDENCE_EDGES) - 1)]
-    return Shares(row, tuple(float(windows[name].sum()) / total for name in names), total) if total else None
-
-
-def _all(results: Results, selection: Selection) -> list[Shares]:
-    """Baseline first, then the picked variants that have token files."""
-    rows = [dict(results.baseline), *results.select(selection).to_dicts()]
-    return [found for found in (shares(results, row) for row in rows) if found is not None]
-
-
-def bin_names() -> list[str]:
-    """Name the bins: `0–0.25` and so on."""
-    pairs = pairwise(CONFIDENCE_EDGES)
-    return [f"{low:g}–{high:g}" for low, high in pairs]
+_SHARE = Option("share", "Bars", (("own", "each variant"), ("baseline", "by the baseline's bins")))
+_MOST_PANELS, _COLUMNS = 6, 3
+_DIMMED = 0.3
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """Stacked horizontal bars of the bins of the top probability, a bar per variant, the baseline on top."""
-    found = _all(results, selection)
+    """Stacked bars of the bins: a bar per variant in a panel per method, or a bar per bin of the baseline."""
+    rows = charts.one_place(results.select(selection).to_dicts())
+    if _SHARE.of(selection) == "baseline":
+        return _by_baseline(results, selection, rows)
+    found = [item for item in (shares(results, selection, row) for row in rows) if item is not None]
     if not found:
-        return charts.message_figure("No token frames to show")
-    drawn = go.Figure()
-    names = [str(item.row["label"]) for item in found]
-    crowded = len(found) > 18
-    for index, name in enumerate(bin_names()):
-        values = [item.values[index] for item in found]
-        drawn.add_bar(
-            y=names,
-            x=[100 * value for value in values],
-            orientation="h",
-            name=name,
-            marker={"color": CONFIDENCE[index], "line": {"width": 0}},
-            text=[f"{100 * value:.1f}" if value >= 0.05 and not crowded else "" for value in values],
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            textfont={"color": "#ffffff", "size": 11},
-            hovertext=[_hover(item, index, name) for item in found],
-            hoverinfo="text",
-        )
-    drawn.update_layout(barmode="stack", bargap=0.22, legend={"traceorder": "normal"})
-    drawn.update_xaxes(title_text="share of scored tokens", ticksuffix=" %", range=[0, 100], showgrid=False)
-    drawn.update_yaxes(
-        autorange="reversed", ticks="", showline=False, tickfont={"size": 11 if not crowded else 9}
+        return charts.message_figure("No selected variant has token frames")
+    panels = list(charts.by_method([item.row for item in found]).items())[:_MOST_PANELS]
+    drawn = _grid([name for name, _ in panels], shared=True)
+    of = {item.row["variant_id"]: item for item in found}
+    order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
+    names = list(dict.fromkeys(row["quant"] for row in reversed(order)))
+    edges: list[dict[str, Any]] = []
+    for index, (_, group) in enumerate(panels):
+        base = shares(results, selection, results.baseline_of(group[0], selection))
+        bars = [("baseline", base)] if base is not None else []
+        bars += [(row["quant"], of[row["variant_id"]]) for row in group]
+        _stack(drawn, index, bars, selection, [item.row for item in found])
+        if base is not None:
+            edges += _reference(index, base)
+    drawn.update_layout(shapes=edges)
+    drawn.update_yaxes(**_lanes(["baseline", *names]))
+    return _finish(drawn, "share of scored tokens")
+
+
+def _grid(titles: Sequence[str], *, shared: bool) -> go.Figure:
+    columns = min(_COLUMNS, len(titles))
+    lines = -(-len(titles) // columns)
+    titled = len(titles) > 1 or not shared
+    drawn = make_subplots(
+        rows=lines,
+        cols=columns,
+        shared_yaxes=True,
+        shared_xaxes=True,
+        horizontal_spacing=0.025,
+        vertical_spacing=0.14,
+        subplot_titles=titles if titled else None,
     )
-    drawn.update_layout(legend_title={"text": "probability of the top token", "font": {"size": 11}})
+    drawn.update_annotations(font={"size": 12})
+    drawn.update_layout(meta={"columns": columns})
     return drawn
+
+
+def _place(drawn: go.Figure, index: int) -> dict[str, int]:
+    columns = drawn.layout.meta["columns"]
+    return {"row": index // columns + 1, "col": index % columns + 1}
+
+
+def _stack(
+    drawn: go.Figure,
+    index: int,
+    bars: Sequence[tuple[str, Shares]],
+    selection: Selection,
+    shown: Sequence[Row],
+) -> None:
+    """Add one panel: its bars by name, and the shares they are made of."""
+    picking = charts.is_picking(selection, shown)
+    for bin_index, name in enumerate(bin_names()):
+        values = [100 * item.values[bin_index] for _, item in bars]
+        dim = [picking and not _stays(item.row, selection) for _, item in bars]
+        drawn.add_bar(
+            y=[label for label, _ in bars],
+            x=values,
+            orientation="h",
+            marker={
+                "color": CONFIDENCE[bin_index],
+                "line": {"width": 0},
+                "opacity": [_DIMMED if faint else 1 for faint in dim],
+            },
+            text=[f"{value:.0f}" if value >= 9 else "" for value in values],
+            customdata=[[item.row["variant_id"], bin_index] for _, item in bars],
+            hovertext=[_hover(item, bin_index, name) for _, item in bars],
+            **_bar_style(bin_index, name, index),
+            **_place(drawn, index),
+        )
+
+
+def _stays(row: Row, selection: Selection) -> bool:
+    return bool(row["is_baseline"]) or row["variant_id"] in selection.picked
+
+
+def _bar_style(bin_index: int, name: str, panel: int) -> dict[str, object]:
+    return {
+        "name": name,
+        "legendgroup": f"bin{bin_index}",
+        "meta": {"bin": bin_index},
+        "showlegend": panel == 0,
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textangle": 0,
+        "textfont": {"color": CONFIDENCE_TEXT[bin_index], "size": 10},
+        "hoverinfo": "text",
+    }
+
+
+def _reference(index: int, base: Shares) -> list[dict[str, Any]]:
+    """Carry the baseline's bin edges down a panel: lines, set all at once because adding one is slow."""
+    panel = "" if index == 0 else str(index + 1)
+    line = {"color": "rgba(255,255,255,0.7)", "width": 1.3, "dash": "dot"}
+    place = {"type": "line", "xref": f"x{panel}", "yref": f"y{panel} domain", "y0": 0, "y1": 1, "line": line}
+    return [place | {"x0": 100 * edge, "x1": 100 * edge} for edge in list(accumulate(base.values))[:-1]]
+
+
+def _lanes(names: Sequence[str]) -> dict[str, Any]:
+    """Return the axis of named bars, the first on top; with a range, so that no panel leaves one out."""
+    order = {"categoryorder": "array", "categoryarray": list(names)[::-1]}
+    return order | {"range": [-0.5, len(names) - 0.5], "dtick": 1}
+
+
+def _finish(drawn: go.Figure, title: str) -> go.Figure:
+    drawn.update_layout(
+        barmode="stack",
+        bargap=0.16,
+        legend={"traceorder": "normal", "title": {"text": "top token's probability ", "font": {"size": 11}}},
+    )
+    lines = len({annotation.y for annotation in drawn.layout.annotations}) or 1
+    drawn.update_xaxes(
+        range=[0, 100], showgrid=False, tickvals=[25, 50, 75], ticktext=["25 %", "50 %", "75 %"]
+    )
+    drawn.update_xaxes(title_text=title, row=lines, col=(drawn.layout.meta["columns"] + 1) // 2)
+    drawn.update_yaxes(ticks="", showline=False)
+    drawn.update_layout(legend_y=1.09 if drawn.layout.annotations else 1.01, margin={"t": 56}, meta=None)
+    return drawn
+
+
+def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) -> go.Figure:
+    """Per variant, where the tokens of each of the baseline's bins went."""
+    chosen = representatives(rows, selection, _MOST_PANELS)
+    found = [
+        (row, bins) for row in chosen if (bins := results.bins(str(row["variant_id"]), selection)) is not None
+    ]
+    if not found:
+        return charts.message_figure("No selected variant has token frames")
+    drawn = _grid([str(row["label"]) for row, _ in found], shared=False)
+    names = bin_names()
+    for index, (row, bins) in enumerate(found):
+        lines = [line for line in bins.to_dicts() if line["n"]]
+        for own, name in enumerate(names):
+            values = [100 * line[f"bin{own}"] / line["n"] for line in lines]
+            drawn.add_bar(
+                y=[names[line["bin"]] for line in lines],
+                x=values,
+                orientation="h",
+                marker={
+                    "color": CONFIDENCE[own],
+                    "line": {
+                        "width": [2 if line["bin"] == own else 0 for line in lines],
+                        "color": QUIET,
+                    },
+                },
+                text=[f"{value:.0f}" if value >= 9 else "" for value in values],
+                customdata=[[row["variant_id"], line["bin"]] for line in lines],
+                hovertext=[_moved_hover(row, line, name, names) for line in lines],
+                **_bar_style(own, name, index),
+                **_place(drawn, index),
+            )
+    drawn.update_yaxes(**_lanes(names[::-1]))
+    drawn.update_yaxes(title_text="the baseline's bin", col=1)
+    return _finish(drawn, "share of the bin's tokens, by the variant's own probability")
 
 
 def _hover(item: Shares, index: int, name: str) -> str:
@@ -99,91 +204,103 @@ def _hover(item: Shares, index: int, name: str) -> str:
     )
 
 
-def shift(results: Results, row: Row, index: int = _SURE) -> Estimate | None:
-    """Share of a bin in the variant minus in the baseline, paired, with an error clustered by window."""
-    return results.paired(str(row["variant_id"]), str(results.baseline["variant_id"]), f"bin{index}")
+def _moved_hover(row: Row, line: dict[str, float], name: str, names: Sequence[str]) -> str:
+    share = formats.percent(line[f"bin{names.index(name)}"] / line["n"])
+    tokens = f"of {formats.count(int(line['n']))} tokens at {names[int(line['bin'])]} in the baseline"
+    text = [f"<b>{row['label']}</b>", tokens, f"{share} are at {name} here"]
+    if line["kld"] is not None:
+        text.append(
+            f"mean KLD {formats.number(line['kld'])} nats, same top token {formats.percent(line['same_top'])}"
+        )
+    return "<br>".join(text)
 
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the variant whose share of sure tokens moved most, if that stands out of its error."""
-    moved = _shifts(results, selection)
-    if not moved:
+    changes = moved(results, selection, charts.one_place(results.select(selection).to_dicts()))
+    if not changes:
         return "No selected variant has token frames"
-    row, change = max(moved, key=lambda item: abs(item[1].value))
+    row, change = max(changes, key=lambda item: abs(item[1].value))
     if not change.differs_from_zero:
         return "No selected variant moves the share of sure tokens by more than its error"
     direction = "loses" if change.value < 0 else "gains"
-    points = formats.number(100 * abs(change.value), 2)
-    return f"{row['label']} {direction} {points} points of its sure tokens (top probability over 0.95)"
-
-
-def _shifts(results: Results, selection: Selection) -> list[tuple[Row, Estimate]]:
-    rows = results.select(selection).to_dicts()
-    pairs = [(row, shift(results, row)) for row in rows]
-    return [(row, change) for row, change in pairs if change is not None]
+    size = formats.number(100 * abs(change.value), 2)
+    return f"{row['label']} {direction} {size} points of its sure tokens (top probability over 0.95)"
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who keeps the sure tokens, who loses them, where they go, and how even the shares are."""
-    moved = _shifts(results, selection)
-    if not moved:
+    """Who keeps the sure tokens at equal bits, who loses most and to where, who keeps them, where KLD sits."""
+    passing = results.select(selection).to_dicts()
+    rows = charts.one_place(passing)
+    changes = moved(results, selection, rows)
+    if not changes:
         return [NOTHING]
-    found = [_kept(moved), *_lost(results, moved), *_methods(moved)]
-    items = [item for item in _all(results, selection) if not item.row["is_baseline"]]
-    even = max(items, key=lambda item: item.entropy)
-    detail = (
-        f"entropy of the five shares {formats.number(even.entropy, 3)} nats, {formats.count(even.n)} tokens"
-    )
-    return [*found, Insight(f"{even.row['label']} spreads most evenly over the bins.", "finding", detail)]
+    found = [
+        _methods(results, selection, [row for row, _ in changes]),
+        _lost(results, selection, changes),
+        _kept(changes),
+        _where_it_hurts(results, selection, [row for row, _ in changes]),
+        *elsewhere(passing, rows),
+    ]
+    return [insight for insight in found if insight is not None]
 
 
-def _kept(moved: Sequence[tuple[Row, Estimate]]) -> Insight:
-    same = [row["label"] for row, change in moved if not change.differs_from_zero]
-    detail = (
-        f"share of tokens over 0.95 against the baseline, paired, clustered by window; {len(moved)} variants"
+def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    """At equal bits: who keeps the most sure tokens."""
+    if len(charts.by_method(rows)) < 2:
+        return ONE_METHOD
+    where = meeting_point(rows)
+    ranking = rank(results, selection, rows, where, f"bin{SURE}", largest=True) if where is not None else None
+    if where is None or ranking is None:
+        return None
+    place = f"At {formats.bits(where)}"
+    detail = "tokens over 0.95, paired: "
+    detail += "; ".join(
+        f"{ranking.best} {points(gap)} ahead of {method}" for method, gap in ranking.gaps.items()
     )
+    if ranking.tied:
+        names = formats.listing([ranking.best, *ranking.tied])
+        return Insight(f"{place}, who keeps most sure tokens cannot be told: {names}.", "tie", detail)
+    return Insight(f"{place}, {ranking.best} keeps the most sure tokens.", "finding", detail)
+
+
+def _lost(results: Results, selection: Selection, changes: Sequence[tuple[Row, Estimate]]) -> Insight | None:
+    row, change = min(changes, key=lambda item: item[1].value)
+    if not change.high < 0:
+        return None
+    gained = []
+    for index, name in enumerate(bin_names()[:SURE]):
+        for _, other in moved(results, selection, [row], index):
+            if other.low > 0:
+                gained.append((other.value, f"{name} ({formats.signed(100 * other.value, 2)})"))
+    names = [name for _, name in sorted(gained, reverse=True)]
+    into = f"points go to {formats.listing(names)}" if names else "no other bin gains more than its error"
+    return Insight(f"{row['label']} loses most sure tokens: {points(change)}.", "finding", into)
+
+
+def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
+    same = [row["label"] for row, change in changes if not change.differs_from_zero]
+    detail = f"share of tokens over 0.95 against the baseline, paired, 95 %; {len(changes)} variants"
     if not same:
         return Insight("Every selected variant moves the share of sure tokens.", "finding", detail)
     return Insight(f"As sure as the baseline, within the error: {formats.listing(same)}.", "tie", detail)
 
 
-def _lost(results: Results, moved: Sequence[tuple[Row, Estimate]]) -> list[Insight]:
-    row, change = min(moved, key=lambda item: item[1].value)
-    if not change.high < 0:
-        return []
-    targets = []
-    for index, name in enumerate(bin_names()[:_SURE]):
-        other = shift(results, row, index)
-        if other is not None and other.low > 0:
-            targets.append(f"{name} ({formats.signed(100 * other.value, 2)} points)")
-    text = f"{row['label']} loses most sure tokens: {_points(change)}."
-    into = f"they go to {formats.listing(targets)}" if targets else "no other bin gains more than its error"
-    return [Insight(text, "finding", into)]
-
-
-def _points(change: Estimate) -> str:
-    return f"{formats.signed(100 * change.value, 2)} ± {formats.number(196 * change.se, 2)} points"
-
-
-def _methods(moved: Sequence[tuple[Row, Estimate]]) -> list[Insight]:
-    """At the quant type that most methods share: who keeps most sure tokens."""
-    by_quant: dict[str, dict[str, Estimate]] = {}
-    for row, change in moved:
-        by_quant.setdefault(row["quant"], {})[row["method"]] = change
-    quant, values = max(by_quant.items(), key=lambda item: (len(item[1]), -abs(_least(item[1])), item[0]))
-    if len(values) < 2:
-        return []
-    best = max(values, key=lambda method: values[method].value)
-    tied = [m for m in values if m != best and not values[best].minus(values[m]).low > 0]
-    detail = "; ".join(f"{method} {_points(change)}" for method, change in sorted(values.items()))
-    if tied:
-        names = formats.listing([best, *tied])
-        return [Insight(f"At {quant}, who keeps most sure tokens cannot be told: {names}.", "tie", detail)]
-    return [Insight(f"At {quant}, {best} keeps most sure tokens.", "finding", detail)]
-
-
-def _least(values: dict[str, Estimate]) -> float:
-    return min(change.value for change in values.values())
+def _where_it_hurts(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    """Compare the mean KLD where the baseline was sure with where it was not."""
+    for row in one_type(rows)[:1]:
+        bins = results.bins(str(row["variant_id"]), selection)
+        if bins is None:
+            continue
+        known = [line for line in bins.to_dicts() if line["n"] and line["kld"] is not None]
+        if len(known) < 2:
+            continue
+        worst, least = max(known, key=lambda line: line["kld"]), min(known, key=lambda line: line["kld"])
+        names = bin_names()
+        text = f"{row['label']} diverges most where the baseline gives its top token {names[worst['bin']]}."
+        numbers = [f"{names[line['bin']]}: {formats.number(line['kld'], 2)}" for line in (worst, least)]
+        return Insight(text, "finding", f"mean KLD in nats at {'; at '.join(numbers)}")
+    return None
 
 
 VIEW = View(
@@ -191,10 +308,14 @@ VIEW = View(
     number=6,
     tab="Confidence",
     title="Confidence of the next token",
-    caption="Share of scored tokens by the probability the model gives its own most likely token. "
-    "The baseline is on top; differences are paired over the same tokens and clustered by window.",
+    caption="Share of scored tokens by the probability a model gives its own most likely token. Dotted lines "
+    "carry the baseline's edges down; differences are paired over the same tokens and clustered by window. "
+    f"A click on a bar keeps the tokens of that bin of the baseline, one of {BINS}, in every view.",
     headline=headline,
     figure=figure,
     insights=insights,
     absent=absent_tokens,
+    options=(_SHARE,),
+    pick="bin",
+    claims=claims_of("confidence"),
 )

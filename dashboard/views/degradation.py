@@ -4,77 +4,172 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from dashboard import charts, formats
+from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
-from dashboard.insights.comparison import NOTHING, divergence, log_ratio, matched_bits
-from dashboard.insights.statistics import Z95, Estimate, slope
+from dashboard.insights.claims import claims_of
+from dashboard.insights.comparison import (
+    NOTHING,
+    combine,
+    divergence,
+    elsewhere,
+    equal_bits,
+    log_ratio,
+    nats,
+    one_type,
+)
+from dashboard.insights.statistics import Z95, Estimate, pareto, slope
+from dashboard.labels import Labels
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.theme import BASELINE, MethodStyle
-from dashboard.views import View
+from dashboard.theme import BASELINE
+from dashboard.views import Option, View
+from evaluator.manifest import NoiseFloor
 
+_LOSS = Option("loss", "Loss", (("ppl", "perplexity"), ("kld", "KL divergence")))
 _EIGHT = 7.5
 _FOUR = (4.0, 5.0)
+_SHARES = (99.9, 99.5, 99, 98, 97, 95, 90, 80, 70, 60, 50, 40, 30, 20, 10, 5, 2, 1)
+_MOST_SHARES = 7
+#: What rounding the baseline's own weights to bf16 changes.
+_BAND = {"fillcolor": BASELINE.color, "opacity": 0.14, "line_width": 0, "layer": "below"}
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """Change of PPL (paired errors) above mean KLD (log axis, errors clustered by window), against bits."""
+    """One curve per method over bits: ln PPL ratio with the share of accuracy kept, or mean KLD on a log axis."""
+    if _LOSS.of(selection) == "kld":
+        return _divergences(results, selection)
+    return _ratios(results, selection)
+
+
+def _ratios(results: Results, selection: Selection) -> go.Figure:
     rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    drawn = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.5, 0.5])
-    for method, group in charts.by_method(rows).items():
-        style = results.styles[method]
-        changes = [log_ratio(row) for row in group]
-        _add(drawn, 1, style, group, [100 * math.expm1(e.value) for e in changes])
-        drawn.data[-1].error_y = charts.error_bars(
-            style,
-            [100 * (math.exp(e.high) - math.exp(e.value)) if math.isfinite(e.se) else 0.0 for e in changes],
-            [100 * (math.exp(e.value) - math.exp(e.low)) if math.isfinite(e.se) else 0.0 for e in changes],
-        )
-        positive = [row for row in charts.complete(group, "kld_mean") if row["kld_mean"] > 0]
-        _add(drawn, 2, style, positive, [row["kld_mean"] for row in positive])
-        upper, lower = _log_bars([divergence(row) for row in positive])
-        drawn.data[-1].error_y = charts.error_bars(style, upper, lower)
-    drawn.add_hline(y=0, line={"color": BASELINE.color, "dash": "dash", "width": 1.5}, row=1, col=1)
-    drawn.update_xaxes(range=charts.bits_range(rows))
-    drawn.update_xaxes(title_text="bits per weight (measured)", row=2, col=1)
-    drawn.update_yaxes(title_text="change of perplexity", ticksuffix=" %", row=1, col=1)
-    klds = [row["kld_mean"] for row in charts.complete(rows, "kld_mean") if row["kld_mean"] > 0]
-    axis = charts.log_axis(klds) if klds else {}
-    drawn.update_yaxes(title_text="mean KLD (nats, log)", **axis, row=2, col=1)
+    losses = [log_ratio(row) for row in rows]
+    ends = [end for loss in losses for end in (loss.low, loss.high) if math.isfinite(end)]
+    y_range = axes.padded([0.0, *(loss.value for loss in losses), *ends], share=0.07)
+    drawn = go.Figure()
+    drawn.add_hline(y=0, line={"color": BASELINE.color, "dash": "dash", "width": 1.5})
+    text, floor = "baseline", results.manifest.noise_floor
+    if floor is not None:
+        reach = _floor_ratio(floor)
+        drawn.add_hrect(y0=-reach, y1=reach, **_BAND)
+        text += f"; noise floor ± {formats.number(reach, 1)} nats"
+    _note(drawn, text, 0)
+    _curves(drawn, results, selection, rows, losses, (y_range, False))
+    drawn.update_yaxes(title_text="ln(PPL / PPL of the baseline), nats per token", range=y_range)
+    kept = _shares(y_range)
+    drawn.add_scatter(x=[None], y=[None], yaxis="y2", showlegend=False, hoverinfo="skip")
+    drawn.update_layout(
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "matches": "y",
+            "range": y_range,
+            "tickvals": [-math.log(share / 100) for share in kept],
+            "ticktext": [f"{share:g} %" for share in kept],
+            "title": {"text": "accuracy kept: PPL of the baseline / PPL"},
+            "showgrid": False,
+        },
+        margin={"r": 64},
+    )
     return drawn
 
 
-def _log_bars(estimates: Sequence[Estimate]) -> tuple[list[float], list[float]]:
-    """Upper and lower bars; the lower one never reaches zero, which a log axis cannot show."""
-    upper = [Z95 * e.se if math.isfinite(e.se) else 0.0 for e in estimates]
-    lower = [min(bar, 0.98 * e.value) for bar, e in zip(upper, estimates, strict=True)]
-    return upper, lower
+def _shares(y_range: Sequence[float]) -> list[float]:
+    """Shares of accuracy for the right axis, far enough apart to be read."""
+    apart = (y_range[1] - y_range[0]) / (2 * _MOST_SHARES)
+    chosen: list[float] = [100]
+    for share in _SHARES:
+        place = -math.log(share / 100)
+        if place < y_range[1] and place + math.log(chosen[-1] / 100) >= apart:
+            chosen.append(share)
+    return chosen
 
 
-def _add(drawn: go.Figure, panel: int, style: MethodStyle, rows: list[Row], y: list[float]) -> None:
-    method = str(rows[0]["method"]) if rows else ""
-    drawn.add_scatter(
-        x=[row["bits_per_weight"] for row in rows],
-        y=y,
-        name=method,
-        legendgroup=method,
-        showlegend=panel == 1,
-        mode="lines+markers",
-        line={"color": style.color, "width": 2},
-        marker=charts.marker(style),
-        hovertext=[charts.quality_lines(row) for row in rows],
-        hoverinfo="text",
-        cliponaxis=False,
-        row=panel,
-        col=1,
+def _divergences(results: Results, selection: Selection) -> go.Figure:
+    rows = [r for r in charts.complete(results.select(selection).to_dicts(), "kld_mean") if r["kld_mean"] > 0]
+    if not rows:
+        return charts.message_figure("No selected variant diverges from the baseline by a measured amount")
+    losses = [divergence(row) for row in rows]
+    floor = results.manifest.noise_floor
+    least = [floor.kld_mean] if floor is not None and floor.kld_mean > 0 else []
+    y_axis = axes.log_axis([*(loss.value for loss in losses), *least])
+    drawn = go.Figure()
+    if least:
+        drawn.add_hrect(y0=10 ** (y_axis["range"][0] - 3), y1=least[0], **_BAND)
+        _note(drawn, "noise floor: the baseline rounded to bf16", math.log10(least[0]))
+    _curves(drawn, results, selection, rows, losses, (y_axis["range"], True))
+    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **y_axis)
+    return drawn
+
+
+def _floor_ratio(floor: NoiseFloor) -> float:
+    """Upper end of what rounding alone does to ln PPL."""
+    return abs(floor.ln_ppl_ratio) + Z95 * (floor.ln_ppl_ratio_se or 0.0)
+
+
+def _note(drawn: go.Figure, text: str, height: float) -> None:
+    place = {"x": 0.005, "xref": "paper", "xanchor": "left", "y": height, "yanchor": "top"}
+    drawn.add_annotation(text=text, showarrow=False, **place)
+
+
+def _curves(
+    drawn: go.Figure,
+    results: Results,
+    selection: Selection,
+    rows: Sequence[Row],
+    losses: Sequence[Estimate],
+    y_axis: tuple[Sequence[float], bool],
+) -> None:
+    """Draw a line per method with error bars; `y_axis` is its range and whether it is logarithmic."""
+    y_range, logarithmic = y_axis
+    of = {row["variant_id"]: loss for row, loss in zip(rows, losses, strict=True)}
+    x_range = axes.bits_range([row["bits_per_weight"] for row in rows])
+    bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
+    front = {rows[index]["variant_id"] for index in pareto(bits, values)}
+    heights = [math.log10(value) if logarithmic else value for value in values]
+    labels = Labels(
+        rows,
+        list(zip(bits, heights, strict=True)),
+        (x_range, y_range),
+        front,
+        selection.picked,
+        "bottom left",
     )
+    curves = charts.series(results, rows)
+    for curve in curves:
+        mine = [of[row["variant_id"]] for row in curve.rows]
+        bars: list[float] = [Z95 * loss.se if math.isfinite(loss.se) else 0.0 for loss in mine]
+        # A log axis cannot show a bar that reaches zero.
+        under = [min(bar, 0.98 * loss.value) for bar, loss in zip(bars, mine, strict=True)]
+        drawn.add_scatter(
+            x=[row["bits_per_weight"] for row in curve.rows],
+            y=[loss.value for loss in mine],
+            error_y=charts.error_bars(curve.style, bars, under if logarithmic else None),
+            mode="lines+markers+text",
+            line=charts.line(curve, selection, rows),
+            marker=curve.marker(),
+            hovertext=[charts.quality_lines(row) for row in curve.rows],
+            hoverinfo="text",
+            cliponaxis=False,
+            **_settings(curve, labels, selection, rows),
+        )
+    charts.add_places(drawn, curves)
+    drawn.update_layout(showlegend=True)
+    drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
+
+
+def _settings(
+    curve: charts.Series, labels: Labels, selection: Selection, rows: Sequence[Row]
+) -> dict[str, Any]:
+    return curve.legend | labels.at(curve.rows) | charts.emphasis(selection, rows, curve.rows)
 
 
 def headline(results: Results, selection: Selection) -> str:
@@ -83,13 +178,12 @@ def headline(results: Results, selection: Selection) -> str:
     if not rows:
         return "No selected variant was compared with the baseline"
     factors = _factors(rows)
-    if len(factors) == 1:
-        (method, factor), *_ = factors.items()
-        times = formats.number(math.exp(-factor.value), 2)
-        return f"Every bit saved multiplies the divergence by about {times} ({method})"
+    values = sorted(formats.number(math.exp(-factor.value), 2) for factor in factors.values())
+    if factors and values[0] == values[-1]:
+        whose = f" ({next(iter(factors))})" if len(factors) == 1 else ", with every method"
+        return f"Every bit saved multiplies the divergence by about {values[0]}{whose}"
     if factors:
-        values = sorted(math.exp(-factor.value) for factor in factors.values())
-        span = f"{formats.number(values[0], 2)} to {formats.number(values[-1], 2)}"
+        span = f"{values[0]} to {values[-1]}"
         return f"Every bit saved multiplies the divergence by {span}, depending on the method"
     worst = max(rows, key=lambda row: row["kld_mean"])
     return f"{worst['label']} diverges most: {formats.number(worst['kld_mean'])} nats per token"
@@ -106,24 +200,33 @@ def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """State the cost at 8 and at 4 bits, who loses least at equal bits, steepness, and where PPL is blind."""
-    rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
+    """Who loses least at the lowest bits, the cost at 8 and 4 bits, domains, the noise floor, blind spots."""
+    passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
+    rows = charts.one_place(passing)
     if not rows:
         return [NOTHING]
-    return [matched_bits(rows), _at_eight(rows), _at_four(rows), *_steepness(rows), *_blind_spot(rows)]
+    found = [
+        equal_bits(results, selection, rows, "lowest"),
+        _at_four(rows),
+        _at_eight(rows),
+        _by_domain(results, selection, rows),
+        _noise(rows, results.manifest.noise_floor),
+        _blind_spot(rows),
+    ]
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
 
 
 def _at_eight(rows: Sequence[Row]) -> Insight:
     high = [row for row in rows if row["bits_per_weight"] >= _EIGHT]
     if not high:
-        return Insight(
-            "No selected variant has 7.5 bits or more: the cost of 8 bits cannot be told.", "unknown"
-        )
+        return Insight("Nothing of 7.5 bits or more is selected: the cost of 8 bits is not told.", "unknown")
     worst = max(high, key=lambda row: log_ratio(row).high)
     kld = max(row["kld_mean"] for row in high)
     bound = formats.percent_change(log_ratio(worst).high)
-    text = f"At 7.5 bits and up perplexity rises by at most {bound} (95 % bound, {worst['label']})."
-    return Insight(text, "finding", f"variants: {len(high)}; largest mean KLD {formats.number(kld)} nats")
+    text = f"At 7.5 bits and up perplexity rises by at most {bound} ({worst['label']})."
+    return Insight(
+        text, "finding", f"95 % bound, variants: {len(high)}; mean KLD up to {formats.number(kld)} nats"
+    )
 
 
 def _at_four(rows: Sequence[Row]) -> Insight:
@@ -131,42 +234,61 @@ def _at_four(rows: Sequence[Row]) -> Insight:
     if not four:
         return Insight("No selected variant measures 4 to 5 bits per weight.", "unknown")
     best = max(four, key=lambda row: (-row["ln_ppl_ratio"], row["variant_id"]))
-    kept = formats.percent(math.exp(-best["ln_ppl_ratio"]))
-    same = (
-        f"; the top token stays the same {formats.percent(best['same_top'])} of the time"
-        if best["same_top"]
-        else ""
+    loss = log_ratio(best)
+    low, high = formats.percent(math.exp(-loss.high)), formats.percent(math.exp(-loss.low))
+    kept = f"{formats.percent(math.exp(-loss.value))} ({low}–{high})"
+    same = f"; same top token {formats.percent(best['same_top'])}" if best["same_top"] is not None else ""
+    text = f"Between 4 and 5 bits the best, {best['label']}, keeps {kept} of the accuracy."
+    return Insight(text, "finding", f"PPL of the baseline / PPL, 95 %; variants: {len(four)}{same}")
+
+
+def _by_domain(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    """Compare the loss between domains, for a variant of a typical type."""
+    names = sorted(selection.domains) or results.domains
+    row = min(one_type(rows), key=lambda r: (r["ln_ppl_ratio"], r["variant_id"]))
+    parts = {name: replace(selection, domains=frozenset({name})) for name in names}
+    weights = {row["variant_id"]: 1.0}
+    found = {name: results.windows(str(row["variant_id"]), part) for name, part in parts.items()}
+    measured = [name for name, windows in found.items() if windows is not None and windows.height > 1]
+    losses = {n: loss for n in measured if (loss := combine(results, parts[n], [row], weights)) is not None}
+    if len(losses) < 2:
+        return None
+    ordered = sorted(losses, key=lambda name: (-losses[name].value, name))
+    most, least = ordered[0], ordered[-1]
+    apart = losses[most].minus(losses[least])
+    detail = f"{row['label']}: " + "; ".join(f"{name} {nats(losses[name])}" for name in ordered[:4])
+    if not apart.low > 0:
+        return Insight("No domain loses more than another outside the error.", "tie", detail)
+    text = f"{most} loses most: {nats(apart)} more than {least}."
+    return Insight(text[:1].upper() + text[1:], "finding", detail)
+
+
+def _noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | None:
+    """Name the variants whose divergence is not above what rounding alone causes."""
+    if floor is None or floor.kld_mean <= 0:
+        return None
+    inside = [row["label"] for row in rows if divergence(row).low <= floor.kld_mean]
+    value = f"{formats.number(floor.kld_mean, 2)} nats"
+    if inside:
+        text = f"{formats.listing(inside)} cannot be told from rounding the baseline to bf16."
+        return Insight(text, "tie", f"noise floor of the mean KLD: {value}")
+    least = min(rows, key=lambda row: row["kld_mean"])
+    times = formats.number(least["kld_mean"] / floor.kld_mean, 2)
+    text = (
+        f"Every variant diverges more than rounding to bf16 does; the closest, {least['label']}, {times} ×."
     )
-    text = f"Between 4 and 5 bits the best, {best['label']}, keeps {kept} relative accuracy{same}."
-    return Insight(text, "finding", f"relative accuracy = PPL of the baseline / PPL; variants: {len(four)}")
+    return Insight(text, "finding", f"noise floor of the mean KLD: {value}")
 
 
-def _steepness(rows: Sequence[Row]) -> list[Insight]:
-    slopes = _factors([row for row in rows if row["kld_mean"] > 0])
-    if len(slopes) < 2:
-        return []
-    steepest = min(slopes, key=lambda method: slopes[method].value)
-    tied = [m for m in slopes if m != steepest and not slopes[m].minus(slopes[steepest]).low > 0]
-    detail = "; ".join(f"{m} ×{formats.number(math.exp(-s.value), 3)} per bit" for m, s in slopes.items())
-    if tied:
-        return [
-            Insight(
-                f"The steepest curve cannot be told: {formats.listing([steepest, *tied])}.", "tie", detail
-            )
-        ]
-    return [Insight(f"{steepest} degrades fastest per bit saved.", "finding", detail)]
-
-
-def _blind_spot(rows: Sequence[Row]) -> list[Insight]:
+def _blind_spot(rows: Sequence[Row]) -> Insight | None:
     """Variants that perplexity calls equal or better while the distributions moved."""
     hidden = [r for r in rows if log_ratio(r).low <= 0 and divergence(r).low > 0]
     if not hidden:
-        return []
+        return None
     most = max(hidden, key=lambda row: row["kld_mean"])
     text = f"Perplexity sees no loss in {formats.listing([r['label'] for r in hidden])}, KLD does."
     worst = f"{formats.number(most['kld_mean'])} nats per token ({most['label']})"
-    detail = f"up to {worst}: gains and losses cancel in PPL"
-    return [Insight(text, "caution", detail)]
+    return Insight(text, "caution", f"up to {worst}: gains and losses cancel in perplexity")
 
 
 VIEW = View(
@@ -174,9 +296,12 @@ VIEW = View(
     number=2,
     tab="Degradation",
     title="Degradation against the baseline",
-    caption="Above: change of perplexity, paired over the same tokens, ±1.96 standard errors. Below: mean KL "
-    "divergence from the baseline's distribution over the whole vocabulary, errors clustered by window.",
+    caption="Loss per token against the baseline over the same tokens, ±1.96 standard errors: ln of the "
+    "perplexity ratio, or mean KL divergence over the whole vocabulary (errors clustered by window). The grey "
+    "band, where it was measured, is what rounding the baseline's own weights to bf16 does.",
     headline=headline,
     figure=figure,
     insights=insights,
+    options=(_LOSS,),
+    claims=claims_of("degradation"),
 )

@@ -2,93 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
-from dashboard import charts, formats
+from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
-from dashboard.insights.comparison import NOTHING
+from dashboard.insights.claims import claims_of
+from dashboard.insights.comparison import NOTHING, elsewhere, one_type
+from dashboard.insights.statistics import Z95
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE, translucent
-from dashboard.token_summaries import DeltaSummary
-from dashboard.views import View, absent_tokens
+from dashboard.token_summaries import Array, Curve, DeltaSummary, to_symlog
+from dashboard.views import Option, View, absent_tokens
 
-_HEIGHT = 0.88
-_MOST = 24
+_SCALE = Option("scale", "Scale", (("linear", "linear"), ("symlog", "symmetric log")))
+_HEIGHT, _UNDER = 0.72, 0.075
+_MOST_ROWS = 20
+#: The median first: the legend shows the first point's symbol.
+_MARKS = {"median": 50.0, "p1": 1.0, "p99": 99.0}
+_SYMLOG_TICKS = (-10, -5, -2, -0.5, -0.1, 0, 0.1, 0.5, 2, 5, 10)
 
 Ridge = tuple[Row, DeltaSummary]
 
 
 def _ridges(results: Results, selection: Selection) -> list[Ridge]:
-    """Fewest bits first, so that the widest distributions stand together."""
+    """Distributions, fewest bits first; of at most `_MOST_ROWS` quant types."""
     rows = sorted(
-        results.select(selection).to_dicts(),
+        charts.one_place(results.select(selection).to_dicts()),
         key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"]),
     )
-    pairs = [(row, results.delta(str(row["variant_id"]))) for row in rows]
-    return [(row, summary) for row, summary in pairs if summary is not None][:_MOST]
+    pairs = [(row, results.delta(str(row["variant_id"]), selection)) for row in rows]
+    found = [(row, summary) for row, summary in pairs if summary is not None]
+    kept = list(_levels(found))[:_MOST_ROWS]
+    return [(row, summary) for row, summary in found if row["quant"] in kept]
+
+
+def _levels(ridges: Sequence[Ridge]) -> dict[str, int]:
+    """Height of every quant type's lane, where methods lie over each other; the fewest bits on top."""
+    lanes = dict.fromkeys(str(row["quant"]) for row, _ in ridges)
+    return {lane: len(lanes) - 1 - index for index, lane in enumerate(lanes)}
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """Draw a ridge per variant, each scaled to the same height; p1, p50 and p99 marked; zero drawn."""
+    """Draw a lane per quant type, the methods' densities over each other, with p1, median and p99 below."""
     ridges = _ridges(results, selection)
     if not ridges:
         return charts.message_figure("No selected variant has token frames")
+    symlog = _SCALE.of(selection) == "symlog"
+    rows = [row for row, _ in ridges]
+    levels = _levels(ridges)
+    tallest: dict[str, float] = {}
+    for row, summary in ridges:
+        lane = str(row["quant"])
+        tallest[lane] = max(tallest.get(lane, 0.0), float(_curve(summary, symlog=symlog).density.max()))
     drawn = go.Figure()
-    shown: set[str] = set()
-    for index, (row, summary) in enumerate(ridges):
-        style = results.styles[row["method"]]
-        level = len(ridges) - 1 - index
-        height = _HEIGHT / float(summary.density.max())
-        drawn.add_scatter(
-            x=[*summary.x, *summary.x[::-1]],
-            y=[*(level + height * summary.density), *([level] * summary.x.size)],
-            mode="lines",
-            fill="toself",
-            fillcolor=translucent(style.color, 0.35),
-            line={"color": style.color, "width": 1.2},
-            name=row["method"],
-            legendgroup=row["method"],
-            showlegend=row["method"] not in shown,
-            hoverinfo="skip",
-        )
-        shown.add(row["method"])
-        drawn.add_trace(_marks(row, summary, level, style.color))
     drawn.add_vline(x=0, line={"color": BASELINE.color, "width": 1.2, "dash": "dash"})
-    reach = max(max(abs(s.percentiles[1]), abs(s.percentiles[99])) for _, s in ridges)
-    drawn.update_xaxes(title_text="Δ log p of the correct token (nats): left of 0 is worse than the baseline")
-    drawn.update_xaxes(range=[-1.08 * reach, 1.08 * reach])
-    drawn.update_yaxes(
-        tickvals=[len(ridges) - 1 - index for index in range(len(ridges))],
-        ticktext=[row["label"] for row, _ in ridges],
-        tickfont={"size": 11 if len(ridges) <= 14 else 9},
-        ticks="",
-        showline=False,
-        range=[-0.25, len(ridges) + 0.05],
-    )
+    picking = charts.is_picking(selection, rows)
+    for row, summary in ridges:
+        lane = str(row["quant"])
+        faint = picking and row["variant_id"] not in selection.picked
+        density = _curve(summary, symlog=symlog)
+        shape = {"height": _HEIGHT / tallest[lane], "level": levels[lane], "faint": faint}
+        drawn.add_trace(_density(density, results.styles[row["method"]].color, shape))
+    for index, curve in enumerate(charts.series(results, rows)):
+        offset = _UNDER * (1 + index % 3)
+        drawn.add_trace(_marks(curve, _by_variant(ridges), levels, offset, selection, rows, symlog=symlog))
+    _axes(drawn, ridges, levels, symlog=symlog)
     return drawn
 
 
-def _marks(row: Row, summary: DeltaSummary, level: int, color: str) -> go.Scatter:
-    marks = {"p1": 1.0, "median": 50.0, "p99": 99.0}
-    text = [
-        f"<b>{row['label']}</b><br>{name} {formats.signed(summary.percentiles[mark])} nats<br>"
-        f"{formats.percent(summary.near_zero)} within ±0.05 nats<br>"
-        f"{formats.percent(summary.beyond)} beyond the drawn range<br>{formats.count(summary.n)} tokens"
-        for name, mark in marks.items()
-    ]
+def _by_variant(ridges: Sequence[Ridge]) -> dict[str, DeltaSummary]:
+    """Summaries by variant."""
+    return {row["variant_id"]: summary for row, summary in ridges}
+
+
+def _curve(summary: DeltaSummary, *, symlog: bool) -> Curve:
+    return summary.symlog if symlog else summary.linear
+
+
+def _density(curve: Curve, color: str, shape: Mapping[str, Any]) -> go.Scatter:
+    """Return a filled ridge; single precision and even steps are plenty for a picture, and small."""
+    y = shape["level"] + shape["height"] * np.concatenate([[0.0], curve.density, [0.0]])
+    step = float(curve.x[1] - curve.x[0])
     return go.Scatter(
-        x=[summary.percentiles[mark] for mark in marks.values()],
-        y=[level] * len(marks),
-        mode="markers",
-        marker={"symbol": ["line-ns", "diamond", "line-ns"], "size": 9, "color": color, "line": {"width": 2}},
-        marker_line_color=color,
+        x0=float(curve.x[0]) - step,
+        dx=step,
+        y=y.astype(np.float32),
+        mode="lines",
+        fill="toself",
+        fillcolor=translucent(color, 0.04 if shape["faint"] else 0.17),
+        line={"color": translucent(color, 0.15 if shape["faint"] else 0.9), "width": 1.2},
         showlegend=False,
-        hovertext=text,
+        hoverinfo="skip",
+    )
+
+
+def _marks(
+    curve: charts.Series,
+    of: Mapping[str, DeltaSummary],
+    levels: Mapping[str, int],
+    offset: float,
+    selection: Selection,
+    shown: Sequence[Row],
+    *,
+    symlog: bool,
+) -> go.Scatter:
+    """Return p1, median and p99 of a method's variants, joined by a line under each ridge."""
+    places, heights, texts, rows = [], [], [], []
+    for row in curve.rows:
+        summary = of[row["variant_id"]]
+        values = [summary.percentiles[mark].value for mark in _MARKS.values()]
+        places += [*_place(np.array(values), symlog=symlog), None]
+        heights += [levels[row["quant"]] - offset] * 4
+        texts += [*(_hover(row, summary, name) for name in _MARKS), ""]
+        rows += [row] * 4
+    symbols = [curve.style.symbol, "line-ns-open", "line-ns-open", "circle"]
+    return go.Scatter(
+        x=places,
+        y=heights,
+        mode="lines+markers",
+        connectgaps=False,
+        line={"color": translucent(curve.style.color, 0.45), "width": 1.2},
+        marker={
+            "symbol": symbols * len(curve.rows),
+            "size": 7,
+            "color": curve.style.color,
+            "line": {"width": 1.5, "color": curve.style.color},
+        },
+        hovertext=texts,
         hoverinfo="text",
+        cliponaxis=False,
+        **curve.legend,
+        **charts.emphasis(selection, shown, rows),
+    )
+
+
+def _place(values: Array, *, symlog: bool) -> list[float]:
+    return [float(value) for value in (to_symlog(values) if symlog else values)]
+
+
+def _axes(drawn: go.Figure, ridges: Sequence[Ridge], levels: Mapping[str, int], *, symlog: bool) -> None:
+    ends = np.array([s.percentiles[mark].value for _, s in ridges for mark in (1.0, 99.0)] + [-0.02, 0.02])
+    title = "Δ log p of the correct token (nats): left of 0 is worse than the baseline"
+    drawn.update_xaxes(title_text=title, range=axes.padded(_place(ends, symlog=symlog), share=0.06))
+    if symlog:
+        ticks = [tick for tick in _SYMLOG_TICKS if ends.min() * 1.2 <= tick <= ends.max() * 1.2]
+        places = _place(np.array(ticks, dtype=np.float64), symlog=True)
+        drawn.update_xaxes(tickangle=0, tickvals=places, ticktext=[formats.number(tick, 1) for tick in ticks])
+    drawn.update_yaxes(
+        tickvals=list(levels.values()),
+        ticktext=list(levels),
+        ticks="",
+        showline=False,
+        range=[-0.35, len(levels) - 0.1],
+    )
+    drawn.update_layout(showlegend=True)
+
+
+def _hover(row: Row, summary: DeltaSummary, mark: str) -> str:
+    value = summary.percentiles[_MARKS[mark]]
+    return (
+        f"<b>{row['label']}</b><br>{mark} {formats.with_error(value.value, Z95 * value.se)} nats<br>"
+        f"{formats.percent(summary.near_zero.value)} within ±0.05 nats<br>"
+        f"p1 to p99 {formats.number(summary.width.value)} nats, quartiles {formats.number(summary.iqr.value)}<br>"
+        f"excess kurtosis {formats.number(summary.kurtosis, 2)}, {formats.count(summary.n)} tokens"
     )
 
 
@@ -97,54 +179,66 @@ def headline(results: Results, selection: Selection) -> str:
     ridges = _ridges(results, selection)
     if not ridges:
         return "No selected variant has token frames"
-    row, summary = min(ridges, key=lambda ridge: (ridge[1].width, ridge[0]["variant_id"]))
-    side = f"98 % of tokens within {formats.number(summary.width, 2)} nats"
+    row, summary = min(ridges, key=lambda ridge: (ridge[1].width.value, ridge[0]["variant_id"]))
+    side = f"98 % of tokens within {formats.number(summary.width.value, 2)} nats"
     return f"{row['label']} stays closest to the baseline, token by token: {side}"
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Width, tails and centre of the distributions, and what is not drawn."""
+    """Width of the methods at one type, share near zero, tails, centre, and what is not drawn."""
     ridges = _ridges(results, selection)
     if not ridges:
         return [NOTHING]
-    found = [_near_zero(ridges), *_methods(ridges), _tails(ridges), _centre(ridges)]
-    beyond = max(summary.beyond for _, summary in ridges)
-    text = f"At most {formats.percent(beyond)} of a variant's tokens lie beyond the drawn curve."
-    found.append(Insight(text, "caution", "curves cover the middle 99 % of each variant's tokens"))
-    total = results.select(selection).height
-    if len(ridges) < total:
-        text = f"{len(ridges)} of {total} selected variants are drawn."
-        found.append(Insight(text, "caution", f"those with token frames, at most {_MOST}, fewest bits first"))
-    return found
-
-
-def _near_zero(ridges: Sequence[Ridge]) -> Insight:
-    best = max(ridges, key=lambda ridge: ridge[1].near_zero)
-    worst = min(ridges, key=lambda ridge: ridge[1].near_zero)
-    text = f"{best[0]['label']} leaves {formats.percent(best[1].near_zero)} of tokens within ±0.05 nats"
-    tail = f", {worst[0]['label']} {formats.percent(worst[1].near_zero)}" if worst is not best else ""
-    return Insight(f"{text}{tail}.", "finding", f"{formats.count(best[1].n)} tokens")
+    found = [*_methods(ridges), _near_zero(ridges), _tails(ridges), _centre(ridges)]
+    passing = results.select(selection).to_dicts()
+    kept = charts.one_place(passing)
+    if len(ridges) < len(kept):
+        text = f"{len(ridges)} of {len(kept)} selected variants are drawn."
+        found.append(Insight(text, "caution", f"those with token frames, at most {_MOST_ROWS} quant types"))
+    return [*found, *elsewhere(passing, kept)]
 
 
 def _methods(ridges: Sequence[Ridge]) -> list[Insight]:
-    """Widths at the quant type most methods share; 10 % apart counts as different."""
-    by_quant: dict[str, dict[str, DeltaSummary]] = {}
-    for row, summary in ridges:
-        by_quant.setdefault(row["quant"], {})[row["method"]] = summary
-    quant, found = max(by_quant.items(), key=lambda item: (len(item[1]), item[0] == "Q4_K_M", item[0]))
-    if len(found) < 2:
+    """Widths at the quant type most methods share, apart by more than their errors or tied."""
+    of = _by_variant(ridges)
+    rows = one_type([row for row, _ in ridges])
+    if len(rows) < 2:
         return [Insight("One method alone: widths cannot be compared between methods.", "unknown")]
-    ordered = sorted(found, key=lambda method: found[method].width)
-    best, second = found[ordered[0]], found[ordered[1]]
-    detail = "; ".join(f"{m} p1–p99 {formats.number(found[m].width)} nats" for m in ordered)
-    if second.width < 1.1 * best.width:
-        return [Insight(f"At {quant}, {ordered[0]} and {ordered[1]} are about equally wide.", "tie", detail)]
-    return [Insight(f"At {quant}, {ordered[0]} has the narrowest distribution.", "finding", detail)]
+    ordered = sorted(rows, key=lambda row: of[row["variant_id"]].width.value)
+    widths = [of[row["variant_id"]].width for row in ordered]
+    numbers = [
+        f"{row['label']} {formats.with_error(width.value, Z95 * width.se)}"
+        for row, width in zip(ordered, widths, strict=True)
+    ]
+    detail = f"p1 to p99 in nats: {'; '.join(numbers)}"
+    tied = [
+        row["method"]
+        for row, width in zip(ordered[1:], widths[1:], strict=True)
+        if not width.minus(widths[0]).low > 0
+    ]
+    quant = ordered[0]["quant"]
+    if tied:
+        names = formats.listing([ordered[0]["method"], *tied])
+        return [Insight(f"At {quant}, {names} are equally wide within the error.", "tie", detail)]
+    return [Insight(f"At {quant}, {ordered[0]['method']} has the narrowest distribution.", "finding", detail)]
+
+
+def _near_zero(ridges: Sequence[Ridge]) -> Insight:
+    best = max(ridges, key=lambda ridge: ridge[1].near_zero.value)
+    worst = min(ridges, key=lambda ridge: ridge[1].near_zero.value)
+    text = f"{best[0]['label']} leaves {formats.percent(best[1].near_zero.value)} of tokens within ±0.05 nats"
+    other = f", {worst[0]['label']} {formats.percent(worst[1].near_zero.value)}" if worst is not best else ""
+    half = formats.percent(Z95 * max(best[1].near_zero.se, worst[1].near_zero.se))
+    return Insight(f"{text}{other}.", "finding", f"± {half} at most; {formats.count(best[1].n)} tokens")
 
 
 def _tails(ridges: Sequence[Ridge]) -> Insight:
     """Tail weight: p1–p99 width over the quartiles' distance; 3.45 for a normal distribution."""
-    ratios = [(row["label"], summary.width / summary.iqr) for row, summary in ridges if summary.iqr > 0]
+    ratios = [
+        (row["label"], summary.width.value / summary.iqr.value)
+        for row, summary in ridges
+        if summary.iqr.value > 0
+    ]
     if not ratios:
         return Insight("The quartiles coincide, so tails cannot be compared.", "unknown")
     label, ratio = max(ratios, key=lambda item: item[1])
@@ -154,11 +248,13 @@ def _tails(ridges: Sequence[Ridge]) -> Insight:
 
 
 def _centre(ridges: Sequence[Ridge]) -> Insight:
-    lowest = min(ridges, key=lambda ridge: ridge[1].percentiles[50])
-    median = lowest[1].percentiles[50]
-    text = f"The lowest median is {formats.signed(median, 2)} nats ({lowest[0]['label']})"
-    meaning = "the typical token gets less probable" if median < -0.01 else "the typical token hardly moves"
-    return Insight(f"{text}: {meaning}.", "finding")
+    row, summary = min(ridges, key=lambda ridge: ridge[1].percentiles[50].value)
+    median = summary.percentiles[50]
+    value = formats.with_error(median.value, Z95 * median.se)
+    meaning = (
+        "the typical token gets less probable" if median.high < -0.01 else "the typical token hardly moves"
+    )
+    return Insight(f"The lowest median is {value} nats ({row['label']}): {meaning}.", "finding")
 
 
 VIEW = View(
@@ -166,10 +262,13 @@ VIEW = View(
     number=7,
     tab="Δ log p",
     title="Δ log p of the correct token",
-    caption="Distribution over tokens of log p(variant) − log p(baseline) of the token that followed. Curves "
-    "are scaled to equal height; ticks mark p1 and p99, diamonds the median; the middle 99 % is drawn.",
+    caption="Distribution over tokens of log p(variant) − log p(baseline) of the token that followed, methods "
+    "over each other for each quant type, lanes scaled to equal height. Below each: p1, median and p99. The "
+    "middle 99 % is drawn; the symmetric log scale is linear within ±0.02 nats and shows 99.9 %.",
     headline=headline,
     figure=figure,
     insights=insights,
     absent=absent_tokens,
+    options=(_SCALE,),
+    claims=claims_of("delta-logp"),
 )

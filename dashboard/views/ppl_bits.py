@@ -1,4 +1,4 @@
-"""View 1: perplexity against bits per weight."""
+"""View 1: perplexity against bits per weight, or against the size of the file."""
 
 from __future__ import annotations
 
@@ -8,64 +8,85 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
-from dashboard import charts, formats
+from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
+from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
     NOTHING,
-    matched_bits,
-    monotone,
-    steadiest,
-    within_noise,
+    change,
+    common_range,
+    elsewhere,
+    equal_bits,
+    log_ratio,
+    steadiness,
 )
+from dashboard.insights.curves import bend, monotone, within_noise
 from dashboard.insights.recommender import within
-from dashboard.insights.statistics import slope
+from dashboard.insights.statistics import pareto
+from dashboard.labels import Labels
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.views import View
+from dashboard.views import Option, View
 
 _SAFE = 0.01
-_LOW_BITS = 3.0
+_X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """PPL on a log axis with ±1.96 standard errors, a line per method, the baseline with its band."""
+    """PPL on a log axis with ±1.96 standard errors, a line per method, the best per size, the baseline."""
     rows = [r for r in charts.complete(results.select(selection).to_dicts(), "ppl") if r["ppl"] > 0]
-    base = results.baseline["ppl"]
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
+    across = {row["variant_id"]: value for row, value in zip(rows, _across(rows, selection), strict=True)}
     drawn = go.Figure()
     bars = charts.half_widths(rows, "ppl_se")
-    values = [row["ppl"] + bar for row, bar in zip(rows, bars, strict=True)]
-    values += [max(row["ppl"] - bar, 0.5 * row["ppl"]) for row, bar in zip(rows, bars, strict=True)]
-    values += [base] if isinstance(base, float) else []
-    y_axis = charts.log_axis(values)
-    x_range = charts.bits_range(rows)
-    labels = charts.labels_by_row(
-        rows,
-        [r["bits_per_weight"] for r in rows],
-        [math.log10(r["ppl"]) for r in rows],
-        x_range,
-        y_axis["range"],
-    )
-    charts.add_baseline_level(drawn, results)
-    for method, group in charts.by_method(rows).items():
-        style = results.styles[method]
+    ends = [row["ppl"] + bar for row, bar in zip(rows, bars, strict=True)]
+    ends += [max(row["ppl"] - bar, 0.5 * row["ppl"]) for row, bar in zip(rows, bars, strict=True)]
+    ends += [base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
+    y_axis = axes.log_axis(ends, margin=0.05)
+    x_range = axes.padded(list(across.values()), share=0.07)
+    front = [rows[index] for index in pareto(list(across.values()), [row["ppl"] for row in rows])]
+    wanted = {row["variant_id"] for row in front}
+    points = [(across[row["variant_id"]], math.log10(row["ppl"])) for row in rows]
+    labels = Labels(rows, points, (x_range, y_axis["range"]), wanted, selection.picked, "bottom left")
+    charts.add_baselines(drawn, results, selection, rows)
+    steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
+    charts.add_front(drawn, [x for x, _ in steps], [y for _, y in steps], "best so far")
+    curves = charts.series(results, rows)
+    for curve in curves:
         drawn.add_scatter(
-            x=[r["bits_per_weight"] for r in group],
-            y=[r["ppl"] for r in group],
-            error_y=charts.error_bars(style, charts.half_widths(group, "ppl_se")),
-            name=method,
+            x=[across[r["variant_id"]] for r in curve.rows],
+            y=[r["ppl"] for r in curve.rows],
+            error_y=charts.error_bars(curve.style, charts.half_widths(curve.rows, "ppl_se"), alpha=0.4),
             mode="lines+markers+text",
-            line={"color": style.color, "width": 2},
-            marker=charts.marker(style),
-            hovertext=[charts.quality_lines(r) for r in group],
-            **charts.labelled(group, labels),
+            line=charts.line(curve, selection, rows),
+            marker=curve.marker(),
+            hovertext=[charts.quality_lines(r) for r in curve.rows],
+            hoverinfo="text",
+            cliponaxis=False,
+            **curve.legend,
+            **labels.at(curve.rows),
+            **charts.emphasis(selection, rows, curve.rows),
         )
+    charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
-    drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
+    drawn.update_xaxes(title_text=_title(rows, selection), range=x_range)
     drawn.update_yaxes(title_text="perplexity (log scale)", **y_axis)
     return drawn
+
+
+def _across(rows: Sequence[Row], selection: Selection) -> list[float]:
+    if _X.of(selection) == "bits":
+        return [row["bits_per_weight"] for row in rows]
+    unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
+    return [row["size_bytes"] / unit for row in rows]
+
+
+def _title(rows: Sequence[Row], selection: Selection) -> str:
+    if _X.of(selection) == "bits":
+        return "bits per weight (measured)"
+    return axes.size_title([row["size_bytes"] for row in rows])
 
 
 def headline(results: Results, selection: Selection) -> str:
@@ -76,71 +97,68 @@ def headline(results: Results, selection: Selection) -> str:
     safe = within(rows, _SAFE)
     if safe:
         best = min(safe, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
-        return f"{best['label']} is the smallest within 1 % of the baseline's perplexity ({_bits(best)})"
+        bits = formats.bits(best["bits_per_weight"])
+        return f"{best['label']} is the smallest within 1 % of the baseline's perplexity ({bits})"
     nearest = min(rows, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]))
-    change = formats.percent_change(nearest["ln_ppl_ratio"], 1)
+    rise = formats.percent_change(nearest["ln_ppl_ratio"], 1)
     return (
-        f"None is sure to stay within 1 % of the baseline's perplexity; nearest: {nearest['label']}, {change}"
+        f"None is sure to stay within 1 % of the baseline's perplexity; nearest: {nearest['label']}, {rise}"
     )
-
-
-def _bits(row: Row) -> str:
-    return formats.bits(row["bits_per_weight"])
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Trend over bits, neighbours out of order, equal-bits comparison, low bits, the dearest step."""
-    rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    """Who loses least at equal bits, the order over bits, the bend, steadiness, the dearest step, ties."""
+    passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    rows = charts.one_place(passing)
     if not rows:
         return [NOTHING]
-    steady = steadiest(rows)
-    found = [*monotone(results, rows), matched_bits(rows)]
-    found += [steady] if steady is not None else []
-    return [*found, _low_bits(rows), *_dearest_step(rows), within_noise(rows)]
+    found = [
+        equal_bits(results, selection, rows),
+        monotone(results, selection, rows),
+        bend(rows),
+        _steadiest(results, selection, rows),
+        _dearest_step(rows),
+        within_noise(rows),
+    ]
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
 
 
-def _low_bits(rows: Sequence[Row]) -> Insight:
-    """Tell whether the slope below 3 bits is steeper than above."""
-    least = min(rows, key=lambda row: row["bits_per_weight"])
-    if least["bits_per_weight"] >= _LOW_BITS:
-        text = f"Nothing below 3 bits is selected: the smallest, {least['label']}, has {_bits(least)}."
-        return Insight(text, "unknown", "what happens below 3 bits cannot be told")
-    steps = []
-    for method, group in charts.by_method(rows).items():
-        above = [row for row in group if row["bits_per_weight"] >= _LOW_BITS]
-        below = [row for row in group if row["bits_per_weight"] < _LOW_BITS]
-        trend = slope([r["bits_per_weight"] for r in above], [r["ln_ppl_ratio"] for r in above])
-        if below and trend is not None:
-            first, last = above[0], below[-1]
-            step = _per_bit(last, first)
-            steps.append(
-                f"{method} {formats.percent(step, 0)} per bit below, {formats.percent(-trend.value, 1)} above"
-            )
+def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    ranking = steadiness(results, selection, rows)
+    if ranking is None:
+        return None
+    detail = "rise of perplexity over the common bits: "
+    detail += "; ".join(f"{method} {change(rise)}" for method, rise in ranking.values.items())
+    shared = common_range(charts.by_method(rows))
+    place = f"down to {formats.bits(shared[0])}" if shared is not None else "over bits"
+    if ranking.tied:
+        names = formats.listing([ranking.best, *ranking.tied])
+        return Insight(f"Steadiness {place} cannot be told apart: {names}.", "tie", detail)
+    return Insight(f"{ranking.best} is the steadiest {place}.", "finding", detail)
+
+
+def _dearest_step(rows: Sequence[Row]) -> Insight | None:
+    """Find the step between neighbours of one method that costs most per bit saved."""
+    steps = [
+        pair for group in charts.by_method(rows).values() for pair in pairwise(group) if _saved(*pair) > 0
+    ]
     if not steps:
-        return Insight("Too few variants above 3 bits to say whether it is steeper below.", "unknown")
-    cost = formats.percent_change(least["ln_ppl_ratio"], 0)
-    return Insight(
-        f"Below 3 bits the price is {cost} perplexity ({least['label']}).", "finding", "; ".join(steps)
+        return None
+    lower, higher = max(steps, key=lambda pair: _per_bit(*pair))
+    cost = formats.percent_change(lower["ln_ppl_ratio"] - higher["ln_ppl_ratio"], 0)
+    step = (
+        f"{higher['label']} → {lower['quant']}: {cost} perplexity for {formats.bits(_saved(lower, higher))}"
     )
+    text = f"The dearest step is {step}."
+    return Insight(text, "finding", f"{lower['label']} is at {change(log_ratio(lower))} against the baseline")
+
+
+def _saved(lower: Row, higher: Row) -> float:
+    return float(higher["bits_per_weight"] - lower["bits_per_weight"])
 
 
 def _per_bit(lower: Row, higher: Row) -> float:
-    bits = float(higher["bits_per_weight"] - lower["bits_per_weight"])
-    return float(lower["ln_ppl_ratio"] - higher["ln_ppl_ratio"]) / bits if bits > 0 else 0.0
-
-
-def _dearest_step(rows: Sequence[Row]) -> list[Insight]:
-    """Where each method's curve bends: the neighbouring step that costs most per bit saved."""
-    found = []
-    for method, group in charts.by_method(rows).items():
-        if len(group) < 3:
-            continue
-        lower, higher = max(pairwise(group), key=lambda pair: _per_bit(*pair))
-        text = f"{method}: the dearest step is {higher['quant']} → {lower['quant']}"
-        cost = formats.percent_change(lower["ln_ppl_ratio"] - higher["ln_ppl_ratio"], 1)
-        saved = formats.bits(higher["bits_per_weight"] - lower["bits_per_weight"])
-        found.append(Insight(f"{text}: {cost} perplexity for {saved} saved.", "finding"))
-    return found
+    return float(lower["ln_ppl_ratio"] - higher["ln_ppl_ratio"]) / _saved(lower, higher)
 
 
 VIEW = View(
@@ -148,10 +166,12 @@ VIEW = View(
     number=1,
     tab="PPL · bits",
     title="Perplexity against bits per weight",
-    caption="Perplexity of the scored tokens (lower is better), ±1.96 standard errors over tokens; bits per "
-    "weight are the file's tensor bytes, not the nominal type. "
-    "The dashed line is the baseline with its band.",
+    caption="Perplexity of the scored tokens (lower is better), ±1.96 standard errors clustered by window; "
+    "bits per weight are the file's tensor bytes, not the nominal type. The grey steps join the variants that no "
+    "smaller one beats; the dashed line is the baseline with its band.",
     headline=headline,
     figure=figure,
     insights=insights,
+    options=(_X,),
+    claims=claims_of("ppl-bits"),
 )

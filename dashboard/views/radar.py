@@ -2,115 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from dashboard import charts, formats
+from dashboard import charts, formats, parallel
 from dashboard.charts import Row
 from dashboard.insights import Insight
-from dashboard.insights.comparison import NOTHING
+from dashboard.insights.claims import claims_of
+from dashboard.insights.comparison import NOTHING, elsewhere, representatives
 from dashboard.results import Results
+from dashboard.scores import Axis, axes
 from dashboard.selection import Selection
 from dashboard.theme import translucent
-from dashboard.views import View
+from dashboard.views import Option, View
 
+_FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coordinates")))
 _MOST_TRACES = 6
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One spoke: `score` gives 0–1 or None where it was not measured, `raw` the value behind it."""
-
-    name: str
-    reference: str
-    score: Callable[[Row], float | None]
-    raw: Callable[[Row], str]
-
-
-def axes(results: Results) -> list[Axis]:
-    """At most six spokes; the references come from the whole folder, so filters never rescale them."""
-    rows = results.measured.to_dicts()
-    smallest = min(row["size_bytes"] for row in rows) if rows else 1
-    efficient = max((r["inv_ppl_per_mb"] for r in charts.complete(rows, "inv_ppl_per_mb")), default=None)
-    fastest = min((r["decode_ms_p50"] for r in charts.complete(rows, "decode_ms_p50")), default=None)
-    found = [
-        Axis(
-            "perplexity",
-            "baseline = 100 %",
-            lambda r: None if r["ln_ppl_ratio"] is None else min(1.0, math.exp(-r["ln_ppl_ratio"])),
-            lambda r: f"PPL {formats.number(r['ppl'], 4)}",
-        ),
-        Axis(
-            "fidelity",
-            "exp(−mean KLD); baseline = 100 %",
-            lambda r: None if r["kld_mean"] is None else math.exp(-max(0.0, r["kld_mean"])),
-            lambda r: f"mean KLD {formats.number(r['kld_mean'])} nats",
-        ),
-        Axis(
-            "same top token",
-            "baseline = 100 %",
-            lambda r: r["same_top"],
-            lambda r: f"same top {formats.percent(r['same_top'])}",
-        ),
-        Axis(
-            "small size",
-            f"smallest file measured, {formats.size(smallest)} = 100 %",
-            lambda r: float(smallest / r["size_bytes"]),
-            lambda r: formats.size(r["size_bytes"]),
-        ),
-    ]
-    if efficient:
-        best = efficient
-        found.append(
-            Axis(
-                "efficiency",
-                f"best 1/PPL/MB measured, {formats.number(1e5 * best)} × 10⁻⁵ = 100 %",
-                lambda r: None if r["inv_ppl_per_mb"] is None else float(r["inv_ppl_per_mb"] / best),
-                lambda r: f"1/PPL/MB {formats.number(1e5 * r['inv_ppl_per_mb'])} × 10⁻⁵",
-            )
-        )
-    if fastest:
-        quickest = fastest
-        found.append(
-            Axis(
-                "decode speed",
-                f"fastest measured, {formats.number(quickest)} ms = 100 %",
-                lambda r: float(quickest / r["decode_ms_p50"]) if r["decode_ms_p50"] else None,
-                lambda r: f"decode {formats.number(r['decode_ms_p50'])} ms per token",
-            )
-        )
-    return found
-
-
-def mean_score(row: Row, spokes: Sequence[Axis]) -> float:
-    """Geometric mean of the measured scores: a weak spoke cannot be bought back by a strong one."""
-    scores = [score for score in (axis.score(row) for axis in spokes) if score is not None and score > 0]
-    return math.exp(sum(math.log(score) for score in scores) / len(scores)) if scores else 0.0
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def traces(results: Results, selection: Selection) -> list[Row]:
-    """All picked variants when there are at most six, else each method's best by `mean_score`."""
-    rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
-    if len(rows) <= _MOST_TRACES:
+    """Return the picked variants, else all when there are at most six, else one type across the methods."""
+    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+    if len(rows) <= _MOST_TRACES and not charts.is_picking(selection, rows):
         return rows
-    spokes = axes(results)
-    best = [
-        max(group, key=lambda row: (mean_score(row, spokes), row["variant_id"]))
-        for group in charts.by_method(rows).values()
-    ]
-    return sorted(best, key=lambda row: -mean_score(row, spokes))[:_MOST_TRACES]
+    return representatives(rows, selection, _MOST_TRACES)
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """Draw a closed line per variant over the spokes, 0–100 %."""
+    """Draw a closed line per variant over the spokes, 0–100 %; or all variants over parallel axes."""
+    if _FORM.of(selection) == "parallel":
+        return parallel.figure(results, selection, axes(results))
     rows, spokes = traces(results, selection), axes(results)
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     drawn = go.Figure()
-    dashes = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
     seen: dict[str, int] = {}
     for row in rows:
         style = results.styles[row["method"]]
@@ -123,31 +50,34 @@ def figure(results: Results, selection: Selection) -> go.Figure:
             theta=[axis.name for axis, _ in closed],
             r=[100 * score for _, score in closed],
             name=row["label"],
+            legendgroup=row["variant_id"],
+            meta={"variant_id": row["variant_id"]},
             mode="lines+markers",
-            line={"color": style.color, "width": 2, "dash": dashes[nth % len(dashes)]},
-            marker=charts.marker(style, 7),
+            line={"color": style.color, "width": 2.2, "dash": _DASHES[nth % len(_DASHES)]},
+            marker={"color": style.color, "symbol": style.symbol, "size": 8},
             fill="toself" if len(rows) <= 3 else "none",
-            fillcolor=translucent(style.color, 0.08),
-            hovertext=[_hover(row, axis, score) for axis, score in closed],
+            fillcolor=translucent(style.color, 0.07),
+            customdata=[[row["variant_id"]]] * len(closed),
+            hovertext=[axis.hover(row, score) for axis, score in closed],
             hoverinfo="text",
         )
+    ticks = (25, 50, 75, 100)
     drawn.update_layout(
         polar={
-            "radialaxis": {"range": [0, 100], "ticksuffix": " %", "tickvals": [25, 50, 75, 100], "angle": 90},
-            "angularaxis": {"direction": "clockwise", "rotation": 90},
+            "radialaxis": {
+                "range": [0, 100],
+                "tickvals": ticks,
+                "ticktext": [f"{t} %" for t in ticks],
+                "angle": 60,
+            },
+            "angularaxis": {"direction": "clockwise", "rotation": 90, "tickfont": {"size": 12}},
         },
-        margin={"t": 66, "b": 34, "l": 84, "r": 84},
+        margin={"t": 70, "b": 36, "l": 90, "r": 90},
+        legend={"y": 1.09},
+        showlegend=True,
     )
-    drawn.update_layout(legend={"y": 1.08})
-    drawn.update_polars(radialaxis_tickangle=90, radialaxis_tickfont_size=10)
+    drawn.update_polars(radialaxis_tickangle=60, radialaxis_tickfont_size=10)
     return drawn
-
-
-def _hover(row: Row, axis: Axis, score: float) -> str:
-    return (
-        f"<b>{row['label']}</b><br>{axis.name} {formats.percent(score)}<br>{axis.raw(row)}<br>"
-        + axis.reference
-    )
 
 
 def headline(results: Results, selection: Selection) -> str:
@@ -161,8 +91,9 @@ def headline(results: Results, selection: Selection) -> str:
     names = {winner["label"] for winner in winners.values()}
     if len(names) == 1:
         return f"{names.pop()} leads on every axis shown"
-    leading = f"{len(names)} of {len(rows)}"
-    return f"No variant leads everywhere: {leading} lead on at least one of {len(winners)} axes"
+    most = max(names, key=lambda name: (sum(w["label"] == name for w in winners.values()), name))
+    count = sum(winner["label"] == most for winner in winners.values())
+    return f"No variant leads everywhere: {most} leads on {count} of {len(winners)} axes"
 
 
 def _leaders(rows: Sequence[Row], spokes: Sequence[Axis]) -> dict[str, Row]:
@@ -182,22 +113,25 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     leads: dict[str, list[str]] = {}
     for name, row in _leaders(rows, spokes).items():
         leads.setdefault(str(row["label"]), []).append(name)
+    ordered = sorted(leads.items(), key=lambda item: (-len(item[1]), item[0]))
     found = [
-        Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding") for label, names in leads.items()
+        Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding") for label, names in ordered[:3]
     ]
-    found += _dominated(rows, spokes)
+    found.append(_dominated(rows, spokes))
     total = results.select(selection).height
     if len(rows) < total:
-        text = f"Shown: each method's best trade-off, {formats.listing([r['label'] for r in rows], 6)}."
-        rule = f"highest geometric mean of the axes; {total} variants are selected"
+        text = f"Shown: {formats.listing([r['label'] for r in rows], 6)}."
+        rule = (
+            f"the picked variants, else the type that most methods share; {total} variants pass the filters"
+        )
         found.append(Insight(text, "caution", rule))
-    unmeasured = "" if any(axis.name == "decode speed" for axis in spokes) else "; speed was not measured"
-    references = "; ".join(f"{axis.name}: {axis.reference}" for axis in spokes)
-    found.append(Insight(f"Scores are relative to fixed references{unmeasured}.", "caution", references))
-    return found
+    if not any(axis.name == "decode speed" for axis in spokes):
+        found.append(Insight("Speed was not measured, so it is no axis here.", "caution"))
+    passing = results.select(selection).to_dicts()
+    return [*found, *elsewhere(passing, charts.one_place(passing))]
 
 
-def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> list[Insight]:
+def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> Insight:
     beaten = []
     for row in rows:
         for other in rows:
@@ -207,8 +141,8 @@ def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> list[Insight]:
                 beaten.append(f"{row['label']} (by {other['label']})")
                 break
     if not beaten:
-        return [Insight("None of the shown variants is behind another on every axis.", "finding")]
-    return [Insight(f"Behind on every axis: {formats.listing(beaten)}.", "finding", "by measured values")]
+        return Insight("None of the shown variants is behind another on every axis.", "finding")
+    return Insight(f"Behind on every axis: {formats.listing(beaten)}.", "finding", "by measured values")
 
 
 VIEW = View(
@@ -216,9 +150,12 @@ VIEW = View(
     number=8,
     tab="Radar",
     title="Several metrics at once",
-    caption="Each axis runs from 0 to 100 % of a fixed reference: the baseline for quality, the smallest, "
-    "most efficient or fastest measured variant for the others. Filters do not move the references.",
+    caption="Radar: each axis runs from 0 to 100 % of a fixed reference, the baseline for quality, the smallest, "
+    "most efficient or fastest measured variant for the others. Parallel coordinates: every variant, each axis "
+    "from the worst (bottom) to the best value (top) in this folder. Filters move neither.",
     headline=headline,
     figure=figure,
     insights=insights,
+    options=(_FORM,),
+    claims=claims_of("radar"),
 )

@@ -7,104 +7,112 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from dashboard import charts, formats
+from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
-from dashboard.insights.comparison import NOTHING, log_ratio
+from dashboard.insights.claims import claims_of
+from dashboard.insights.comparison import NOTHING, SIZE, common_range, divergence, elsewhere, rank, standing
+from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.statistics import Z95, pareto
+from dashboard.labels import Labels
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.theme import BASELINE
+from dashboard.theme import QUIET
 from dashboard.views import View
 from evaluator.frames import MEGABYTE
 
-_FLOOR = 0.03
+#: 1/PPL/MB is written × 10⁻⁵, as 3.217 for 0.00003217.
 _SCALE = 1e5
 
 
 def _rows(results: Results, selection: Selection) -> list[Row]:
-    return [
-        r
-        for r in charts.complete(results.select(selection).to_dicts(), "ppl", "inv_ppl_per_mb")
-        if r["ppl"] > 0 and r["inv_ppl_per_mb"] > 0
-    ]
+    rows = charts.complete(results.select(selection).to_dicts(), "ppl", "inv_ppl_per_mb")
+    return [r for r in rows if r["ppl"] > 0 and r["inv_ppl_per_mb"] > 0]
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """Size against 1/PPL with errors, over lines of equal 1/PPL/MB."""
+    """Size against 1/PPL with errors, the front, and lines of equal 1/PPL/MB."""
     rows = _rows(results, selection)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity and a size")
     drawn = go.Figure()
-    giga = max(row["size_bytes"] for row in rows) >= 1000 * MEGABYTE
-    unit = 1000 * MEGABYTE if giga else MEGABYTE
+    unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
     x, y = [row["size_bytes"] / unit for row in rows], [1 / row["ppl"] for row in rows]
-    base = results.baseline["ppl"]
-    upper = [1 / row["ppl"] + Z95 * (row["ppl_se"] or 0.0) / row["ppl"] ** 2 for row in rows]
-    top = max([*upper, 1 / base]) if isinstance(base, float) and base > 0 else max(upper)
-    bottom = min(max(0.5 * b, 2 * b - a) for a, b in zip(upper, y, strict=True))
-    pad = max(0.06 * (top - bottom), 0.01 * top)
-    x_pad = max(0.08 * (max(x) - min(x)), 0.05 * max(x))
-    x_range, y_range = [min(x) - x_pad, max(x) + x_pad], [bottom - pad, top + pad]
-    labels = charts.labels_by_row(rows, x, y, x_range, y_range)
+    heights = [1 / base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
+    bars = [_error(row) for row in rows]
+    ends = [value + bar for value, bar in zip(y, bars, strict=True)]
+    ends += [max(value - bar, 0.5 * value) for value, bar in zip(y, bars, strict=True)]
+    x_range, y_range = axes.padded(x, 0.08), axes.padded([*ends, *heights], 0.05)
+    x_range[0], y_range[0] = max(0.0, x_range[0]), max(0.0, y_range[0])
+    front = sorted(pareto(x, [row["ppl"] for row in rows]), key=lambda index: x[index])
+    wanted = {rows[index]["variant_id"] for index in front}
+    labels = Labels(
+        rows, list(zip(x, y, strict=True)), (x_range, y_range), wanted, selection.picked, "top left"
+    )
     _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
-    if isinstance(base, float) and base > 0:
-        drawn.add_hline(y=1 / base, line={"color": BASELINE.color, "dash": "dash", "width": 1.5})
-        text = f"baseline {results.baseline['quant']} · {formats.number(1 / base, 3)}"
-        place = {"x": 0.01, "xref": "paper", "xanchor": "left", "y": 1 / base, "yanchor": "bottom"}
-        drawn.add_annotation(text=text, showarrow=False, **place)
-    for method, group in charts.by_method(rows).items():
-        drawn.add_trace(_points(results, method, group, labels, unit))
-    drawn.update_xaxes(title_text=f"file size ({'GB = 10⁹' if giga else 'MB = 10⁶'} bytes)", range=x_range)
+    charts.add_baselines(drawn, results, selection, rows, inverse=True)
+    charts.add_front(drawn, [x[i] for i in front], [y[i] for i in front], "best at its size or below")
+    curves = charts.series(results, rows)
+    for curve in curves:
+        drawn.add_scatter(
+            x=[row["size_bytes"] / unit for row in curve.rows],
+            y=[1 / row["ppl"] for row in curve.rows],
+            error_y=charts.error_bars(curve.style, [_error(row) for row in curve.rows], alpha=0.4),
+            mode="markers+text",
+            marker=curve.marker(10),
+            hovertext=[f"{charts.quality_lines(row)}<br>{efficiency(row)}" for row in curve.rows],
+            hoverinfo="text",
+            cliponaxis=False,
+            **curve.legend,
+            **labels.at(curve.rows),
+            **charts.emphasis(selection, rows, curve.rows),
+        )
+    charts.add_places(drawn, curves)
+    drawn.update_layout(showlegend=True)
+    drawn.update_xaxes(title_text=axes.size_title([row["size_bytes"] for row in rows]), range=x_range)
     drawn.update_yaxes(title_text="1 / perplexity", range=y_range, tickformat=".3~g")
     return drawn
 
 
-def _points(
-    results: Results, method: str, group: list[Row], labels: dict[str, tuple[str, str]], unit: int
-) -> go.Scatter:
-    style = results.styles[method]
-    errors = [Z95 * (row["ppl_se"] or 0.0) / row["ppl"] ** 2 for row in group]
-    return go.Scatter(
-        x=[row["size_bytes"] / unit for row in group],
-        y=[1 / row["ppl"] for row in group],
-        error_y=charts.error_bars(style, errors),
-        name=method,
-        mode="markers+text",
-        marker=charts.marker(style, 10),
-        hovertext=[f"{charts.quality_lines(row)}<br>{_efficiency(row)}" for row in group],
-        **charts.labelled(group, labels),
-    )
+def _error(row: Row) -> float:
+    return float(Z95 * (charts.standard_error(row, "ppl_se") or 0.0) / row["ppl"] ** 2)
 
 
-def _efficiency(row: Row) -> str:
-    return f"1/PPL/MB {formats.number(_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵"
+def efficiency(row: Row) -> str:
+    """Write 1/PPL/MB with its unit."""
+    return f"1/PPL/MB = {formats.number(_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵ per MB"
 
 
 def _iso_lines(
     drawn: go.Figure, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
 ) -> None:
-    """Lines of equal 1/PPL/MB through the plot, labelled beside the points."""
+    """Lines of equal 1/PPL/MB through the plot, labelled where they leave it."""
     values = [row["inv_ppl_per_mb"] for row in rows]
     low, high = min(values), max(values)
-    levels = [low, math.sqrt(low * high), high] if high > 1.15 * low else [high]
-    for level in levels:
+    for level in [low, math.sqrt(low * high), high] if high > 1.15 * low else [high]:
         slope = level * mega
         start, end = max(x_range[0], y_range[0] / slope), min(x_range[1], y_range[1] / slope)
         if end <= start:
             continue
-        line = {"color": "rgba(128,140,160,0.55)", "width": 1, "dash": "dot"}
-        ends = {"x": [start, end], "y": [slope * start, slope * end]}
-        drawn.add_scatter(**ends, mode="lines", line=line, hoverinfo="skip", showlegend=False)
-        under = level == low
-        at_x = start + (0.55 if under else 0.9) * (end - start)
+        drawn.add_scatter(
+            x=[start, end],
+            y=[slope * start, slope * end],
+            mode="lines",
+            line={"color": QUIET, "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        # The lowest line has free space under it, the others where they leave the plot, one after the other.
+        at = start + {low: 0.62, high: 1.0}.get(level, 0.9) * (end - start)
+        beside = level == low or end < 0.85 * x_range[1]
         drawn.add_annotation(
-            x=at_x,
-            y=slope * at_x,
-            text=f"{formats.number(_SCALE * level)} × 10⁻⁵ per MB",
+            x=at,
+            y=slope * at,
+            text=f"{formats.number(_SCALE * level)} × 10⁻⁵ / MB",
             showarrow=False,
-            xanchor="left" if under else "right",
-            yanchor="top" if under else "bottom",
+            xanchor="left" if beside else "right",
+            yanchor="top",
+            xshift=4 if beside else -4,
             font={"size": 10},
         )
 
@@ -114,65 +122,98 @@ def headline(results: Results, selection: Selection) -> str:
     rows = _rows(results, selection)
     if not rows:
         return "No selected variant has a perplexity and a size"
-    good = [r for r in charts.complete(rows, "ln_ppl_ratio") if math.expm1(log_ratio(r).high) < _FLOOR]
+    floor = formats.percent(EVERYDAY, 0)
+    good = within(charts.complete(rows, "ln_ppl_ratio"), EVERYDAY)
     if not good:
-        return f"No file is sure to stay within {formats.percent(_FLOOR, 0)} of the baseline's perplexity"
+        return f"No file is sure to stay within {floor} of the baseline's perplexity"
     best = min(good, key=lambda row: (row["size_bytes"], row["variant_id"]))
-    saved = 1 - best["size_bytes"] / _baseline_size(results)
+    saved = 1 - best["size_bytes"] / _baseline_size(results, selection, best)
     times = f", {formats.percent(saved, 0)} smaller than the baseline" if saved > 0 else ""
-    floor = formats.percent(_FLOOR, 0)
     return f"{best['label']} is the smallest within {floor} of the baseline's perplexity{times}"
 
 
-def _baseline_size(results: Results) -> int:
-    return int(str(results.baseline["size_bytes"]))
+def _baseline_size(results: Results, selection: Selection, row: Row) -> int:
+    return int(results.baseline_of(row, selection)["size_bytes"])
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Efficiency with and without a quality floor, the size front, compression."""
-    rows = _rows(results, selection)
+    """Methods at equal size, efficiency with and without a quality floor, wasted files, compression."""
+    passing = _rows(results, selection)
+    rows = charts.one_place(passing)
     if not rows:
         return [NOTHING]
-    best = max(rows, key=lambda row: row["inv_ppl_per_mb"])
-    smallest = min(rows, key=lambda row: row["size_bytes"])
-    efficiency = formats.number(_SCALE * best["inv_ppl_per_mb"])
     found = [
-        Insight(
-            f"{best['label']} has the highest 1/PPL/MB: {efficiency} × 10⁻⁵.",
-            "finding",
-            "it is the smallest file, which this ratio nearly always prefers" if best is smallest else "",
-        ),
+        _equal_size(results, selection, rows),
         _above_floor(rows),
-        _front(rows),
+        _highest(rows),
+        _wasted(results, selection, rows),
+        _compression(results, selection, rows),
     ]
-    return [*found, _compression(results, smallest)]
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+
+
+def _equal_size(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    groups = charts.by_method(charts.complete(rows, "ln_ppl_ratio"))
+    shared = common_range(groups, SIZE) if len(groups) > 1 else None
+    if shared is None:
+        return None
+    where = sum(shared) / 2
+    ranking = rank(results, selection, rows, where, along=SIZE)
+    if ranking is None:
+        return None
+    text = f"At equal size, {formats.size(where)}, {standing(ranking)}."
+    return Insight(text, "finding" if ranking.behind else "tie", "interpolated in size, paired, 95 %")
+
+
+def _highest(rows: Sequence[Row]) -> Insight:
+    best = max(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
+    smallest = min(rows, key=lambda row: row["size_bytes"])
+    text = f"{best['label']} has the highest {efficiency(best)}."
+    if best is smallest:
+        return Insight(
+            text, "caution", "it is the smallest file: without a quality floor this ratio nearly always is"
+        )
+    return Insight(text, "finding", "MB = 10⁶ bytes; a value of 3.2 × 10⁻⁵ is a perplexity of 12 at 2.6 GB")
 
 
 def _above_floor(rows: Sequence[Row]) -> Insight:
-    good = [r for r in charts.complete(rows, "ln_ppl_ratio") if math.expm1(log_ratio(r).high) < _FLOOR]
-    floor = f"perplexity surely within {formats.percent(_FLOOR, 0)} of the baseline (95 % bound)"
+    good = within(charts.complete(rows, "ln_ppl_ratio"), EVERYDAY)
+    floor = f"floor: perplexity surely within {formats.percent(EVERYDAY, 0)} of the baseline (95 % bound)"
     if not good:
-        return Insight("No file is both efficient and close to the baseline.", "caution", f"floor: {floor}")
+        return Insight("No file is both efficient and close to the baseline.", "caution", floor)
     best = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
-    return Insight(
-        f"Above the quality floor {best['label']} is the most efficient.", "finding", f"floor: {floor}"
-    )
+    return Insight(f"Above the quality floor {best['label']} is the most efficient.", "finding", floor)
 
 
-def _front(rows: Sequence[Row]) -> Insight:
-    front = pareto([row["size_bytes"] for row in rows], [row["ppl"] for row in rows])
-    off = [row["label"] for index, row in enumerate(rows) if index not in front]
-    if not off:
-        return Insight("Every larger file is better: none is both larger and worse than another.", "finding")
-    text = f"Larger than another file and no better by perplexity: {formats.listing(off)}."
-    return Insight(text, "caution", "by measured values; see the error bars for which differences stand out")
+def _wasted(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    """Name files that a smaller one beats in KLD by more than the error."""
+    compared = sorted(charts.complete(rows, "kld_mean"), key=lambda row: row["size_bytes"])
+    beaten = []
+    for index, row in enumerate(compared):
+        rivals = [
+            r for r in compared[:index] if r["model"] == row["model"] and r["size_bytes"] < row["size_bytes"]
+        ]
+        best = min(rivals, key=lambda r: r["kld_mean"], default=None)
+        if best is None or best["kld_mean"] >= row["kld_mean"]:
+            continue
+        ids = (row["variant_id"], best["variant_id"])
+        ahead = results.paired(*ids, "kld", selection) or divergence(row).minus(divergence(best))
+        if ahead.low > 0:
+            beaten.append(f"{row['label']} (by {best['label']})")
+    if not beaten:
+        return Insight(
+            "No file is beaten by a smaller one outside the error.", "finding", "by mean KLD, paired"
+        )
+    text = f"A smaller file is closer to the baseline than {formats.listing(beaten, 3)}."
+    return Insight(text, "caution", f"{len(beaten)} of {len(compared)} files; by mean KLD, paired, 95 %")
 
 
-def _compression(results: Results, smallest: Row) -> Insight:
-    ratio = _baseline_size(results) / smallest["size_bytes"]
-    text = f"The smallest file, {smallest['label']}, takes {formats.size(smallest['size_bytes'])}"
-    detail = f"baseline {formats.size(_baseline_size(results))}"
-    return Insight(f"{text}: {formats.number(ratio, 3)} × smaller than the baseline.", "finding", detail)
+def _compression(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
+    smallest = min(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
+    base = _baseline_size(results, selection, smallest)
+    ratio = formats.number(base / smallest["size_bytes"], 2)
+    text = f"The smallest file, {smallest['label']}, is {ratio} × smaller than the baseline."
+    return Insight(text, "finding", f"{formats.size(smallest['size_bytes'])} against {formats.size(base)}")
 
 
 VIEW = View(
@@ -180,9 +221,11 @@ VIEW = View(
     number=5,
     tab="Size",
     title="Model size against 1/PPL",
-    caption="Size of the file a user downloads against 1/PPL (higher is better), ±1.96 standard errors. "
-    "Dotted lines join points of equal efficiency, 1/PPL per MB of 10⁶ bytes, written × 10⁻⁵.",
+    caption="Size of the file a user downloads against 1/PPL (higher is better), ±1.96 standard errors clustered "
+    "by window. The grey steps are the best at each size or below. Dotted lines join points of equal "
+    "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
     headline=headline,
     figure=figure,
     insights=insights,
+    claims=claims_of("size"),
 )

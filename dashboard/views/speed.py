@@ -4,134 +4,214 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
 
-from dashboard import charts, formats
+from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
-from dashboard.insights.comparison import NOTHING, divergence
+from dashboard.insights.claims import claims_of
+from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, rank
+from dashboard.insights.judging import overlap
 from dashboard.insights.statistics import Z95, pareto, rank_correlation
+from dashboard.labels import Labels
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.theme import HIGHLIGHT
-from dashboard.views import Absent, View, command_for
+from dashboard.theme import HIGHLIGHT, QUIET
+from dashboard.views import Absent, Option, View, command_for
 
+_PHASE = Option("phase", "Phase", (("decode", "decode"), ("prefill", "prefill")))
 _FOUR = (4.0, 5.0)
+_PREFILL = ("prefill_p10", "prefill_tps", "prefill_p90")
+_DECODE = ("decode_ms_p10", "decode_ms_p50", "decode_ms_p90")
+
+
+def _columns(selection: Selection) -> tuple[str, str, str]:
+    """Name the columns of the lower end, the median and the upper end of what is timed."""
+    return _DECODE if _PHASE.of(selection) == "decode" else _PREFILL
 
 
 def _rows(results: Results, selection: Selection) -> list[Row]:
-    rows = charts.complete(results.select(selection).to_dicts(), "decode_ms_p50", "kld_mean")
+    """Timed and compared variants; for prefill with its p10 and p90 over repetitions."""
+    frame = results.select(selection)
+    if _PHASE.of(selection) == "prefill":
+        frame = frame.join(_prefill_ends(results), on="variant_id", how="left")
+    rows = charts.complete(frame.to_dicts(), _columns(selection)[1], "kld_mean")
     return [row for row in rows if row["kld_mean"] > 0]
 
 
+def _prefill_ends(results: Results) -> pl.DataFrame:
+    speed = results.speed()
+    if speed is None:
+        return pl.DataFrame(
+            schema={"variant_id": pl.String, "prefill_p10": pl.Float64, "prefill_p90": pl.Float64}
+        )
+    rate = pl.col("tokens") / pl.col("seconds")
+    ends = [rate.quantile(q, "linear").alias(f"prefill_p{round(100 * q)}") for q in (0.1, 0.9)]
+    prefill = speed.filter(pl.col("phase").cast(pl.String) == "prefill", pl.col("seconds") > 0)
+    return prefill.group_by("variant_id").agg(ends).collect()
+
+
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """Decode time (median, p10–p90) against mean KLD; 4-bit configurations ringed; the Pareto front drawn."""
+    """Time or rate (median, p10–p90) against mean KLD; 4-bit configurations ringed; the Pareto front drawn."""
     rows = _rows(results, selection)
     if not rows:
-        return charts.message_figure("No selected variant was timed")
+        return charts.message_figure(f"No selected variant has a {_PHASE.of(selection)} time")
+    low, middle, high = _columns(selection)
+    decode = middle == _DECODE[1]
+    x = [row[middle] for row in rows]
+    ends = [row[name] for row in rows for name in (low, middle, high) if row[name] is not None]
+    x_range, y_axis = axes.padded(ends, 0.05), axes.log_axis([row["kld_mean"] for row in rows], margin=0.1)
+    front = pareto([value if decode else -value for value in x], [row["kld_mean"] for row in rows])
+    wanted = {rows[index]["variant_id"] for index in front}
+    points = [(value, math.log10(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
+    labels = Labels(
+        rows,
+        points,
+        (x_range, y_axis["range"]),
+        wanted,
+        selection.picked,
+        "bottom left" if decode else "bottom right",
+    )
     drawn = go.Figure()
-    x = [row["decode_ms_p50"] for row in rows]
-    margin = max(0.06 * (max(x) - min(x)), 0.02 * max(x), 0.01)
-    x_range = [min(x) - 2 * margin, max(x) + 2 * margin]
-    y_axis = charts.log_axis([row["kld_mean"] for row in rows], margin=0.1)
-    labels = charts.labels_by_row(
-        rows, x, [math.log10(r["kld_mean"]) for r in rows], x_range, y_axis["range"]
-    )
-    front = sorted(pareto(x, [row["kld_mean"] for row in rows]), key=lambda index: x[index])
-    drawn.add_scatter(
-        x=[x[index] for index in front],
-        y=[rows[index]["kld_mean"] for index in front],
-        mode="lines",
-        line={"color": "rgba(128,140,160,0.7)", "width": 1.5, "dash": "dot"},
-        name="no faster variant is closer",
-        hoverinfo="skip",
-    )
-    four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
-    if four:
+    steps = ([x[i] for i in front], [rows[i]["kld_mean"] for i in front])
+    charts.add_front(drawn, *steps, "nothing faster is closer", "hv" if decode else "vh")
+    _ring_four(drawn, rows, middle)
+    curves = charts.series(results, rows)
+    for curve in curves:
         drawn.add_scatter(
-            x=[row["decode_ms_p50"] for row in four],
-            y=[row["kld_mean"] for row in four],
-            mode="markers",
-            marker={"size": 24, "color": HIGHLIGHT, "line": {"width": 1.5, "color": "rgba(128,140,160,0.8)"}},
-            name="4 to 5 bits",
-            hoverinfo="skip",
+            x=[row[middle] for row in curve.rows],
+            y=[row["kld_mean"] for row in curve.rows],
+            mode="markers+text",
+            marker=curve.marker(10),
+            hovertext=[f"{charts.quality_lines(row)}<br>{_speed_lines(row)}" for row in curve.rows],
+            hoverinfo="text",
+            cliponaxis=False,
+            **_bars(curve, (low, middle, high)),
+            **curve.legend,
+            **labels.at(curve.rows),
+            **charts.emphasis(selection, rows, curve.rows),
         )
-    for method, group in charts.by_method(rows).items():
-        drawn.add_trace(_points(results, method, group, labels))
-    drawn.update_xaxes(title_text="decode time per token (ms, median)", range=x_range)
-    drawn.update_yaxes(title_text="mean KLD (nats, log)", **y_axis)
+    charts.add_places(drawn, curves)
+    drawn.update_layout(showlegend=True)
+    drawn.update_xaxes(title_text=_title(decode), range=x_range)
+    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **y_axis)
+    better = {"x": 0.01 if decode else 0.99, "xanchor": "left" if decode else "right"}
+    text = "↙ faster and closer" if decode else "faster and closer ↘"
+    drawn.add_annotation(
+        text=text, showarrow=False, xref="paper", yref="paper", y=0.01, yanchor="bottom", **better
+    )
     return drawn
 
 
-def _points(
-    results: Results, method: str, group: list[Row], labels: dict[str, tuple[str, str]]
-) -> go.Scatter:
-    style = results.styles[method]
-    upper = [max(0.0, (r["decode_ms_p90"] or r["decode_ms_p50"]) - r["decode_ms_p50"]) for r in group]
-    lower = [max(0.0, r["decode_ms_p50"] - (r["decode_ms_p10"] or r["decode_ms_p50"])) for r in group]
-    kld = [divergence(r) for r in group]
-    bars = [Z95 * e.se if math.isfinite(e.se) else 0.0 for e in kld]
-    return go.Scatter(
-        x=[r["decode_ms_p50"] for r in group],
-        y=[r["kld_mean"] for r in group],
-        error_x=charts.error_bars(style, upper, lower),
-        error_y=charts.error_bars(
-            style, bars, [min(b, 0.98 * e.value) for b, e in zip(bars, kld, strict=True)]
-        ),
-        name=method,
-        mode="markers+text",
-        marker=charts.marker(style, 10),
-        hovertext=[f"{charts.quality_lines(r)}<br>{_speed_lines(r)}" for r in group],
-        **charts.labelled(group, labels),
+def _title(decode: bool) -> str:
+    if decode:
+        return "decode time per token (ms, median; bars p10–p90)"
+    return "prefill speed (tokens per second, median; bars p10–p90)"
+
+
+def _ring_four(drawn: go.Figure, rows: Sequence[Row], column: str) -> None:
+    four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
+    if not four:
+        return
+    drawn.add_scatter(
+        x=[row[column] for row in four],
+        y=[row["kld_mean"] for row in four],
+        mode="markers",
+        marker={"size": 22, "color": HIGHLIGHT, "line": {"width": 1.2, "color": QUIET}},
+        name="4 to 5 bits",
+        hoverinfo="skip",
     )
 
 
+def _bars(curve: charts.Series, columns: tuple[str, str, str]) -> dict[str, Any]:
+    """Error bars: p10–p90 across, ±1.96 clustered errors up and down."""
+    low, middle, high = columns
+    ahead = [max(0.0, (row[high] or row[middle]) - row[middle]) for row in curve.rows]
+    behind = [max(0.0, row[middle] - (row[low] or row[middle])) for row in curve.rows]
+    kld = [divergence(row) for row in curve.rows]
+    upper = [Z95 * e.se if math.isfinite(e.se) else 0.0 for e in kld]
+    lower = [min(bar, 0.98 * e.value) for bar, e in zip(upper, kld, strict=True)]
+    return {
+        "error_x": charts.error_bars(curve.style, ahead, behind),
+        "error_y": charts.error_bars(curve.style, upper, lower),
+    }
+
+
 def _speed_lines(row: Row) -> str:
-    lines = [f"decode {formats.number(row['decode_ms_p50'])} ms per token"]
-    if row["decode_ms_p10"] is not None and row["decode_ms_p90"] is not None:
-        lines[0] += (
-            f" (p10–p90 {formats.number(row['decode_ms_p10'])}–{formats.number(row['decode_ms_p90'])})"
-        )
+    lines = []
+    if row["decode_ms_p50"] is not None:
+        lines.append(f"decode {formats.number(row['decode_ms_p50'])} ms per token")
+        if row["decode_ms_p10"] is not None and row["decode_ms_p90"] is not None:
+            ends = f"{formats.number(row['decode_ms_p10'])}–{formats.number(row['decode_ms_p90'])}"
+            lines[0] += f" (p10–p90 {ends})"
     if row["prefill_tps"] is not None:
         lines.append(f"prefill {formats.number(row['prefill_tps'])} tokens/s")
     if row["load_s"] is not None:
         lines.append(f"load {formats.number(row['load_s'])} s")
-    return "<br>".join(lines)
+    if row["deploy_kld_mean"] is not None:
+        lines.append(f"packed against exact weights: KLD {formats.number(row['deploy_kld_mean'], 2)} nats")
+    return "<br>".join([*lines, str(row["device"])])
+
+
+def _decoded(results: Results, selection: Selection) -> list[Row]:
+    rows = charts.complete(results.select(selection).to_dicts(), "decode_ms_p50", "kld_mean")
+    return [row for row in rows if row["kld_mean"] > 0]
 
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the fastest variant, and whether that lead stands out of its spread."""
-    rows = sorted(_rows(results, selection), key=lambda row: (row["decode_ms_p50"], row["variant_id"]))
+    key = ("decode_ms_p50", "variant_id")
+    rows = sorted(_decoded(results, selection), key=lambda row: tuple(row[name] for name in key))
     if not rows:
         return "No selected variant was timed"
     fastest = rows[0]
-    tied = [row["label"] for row in rows[1:] if _tied(fastest, row)]
+    tied = [row["label"] for row in rows[1:] if overlap(fastest, row)]
     speed = f"{formats.number(fastest['decode_ms_p50'])} ms per token"
     if tied:
         return f"{fastest['label']} decodes at {speed}, not to be told from {formats.listing(tied, 3)}"
     return f"{fastest['label']} decodes fastest, at {speed}"
 
 
-def _tied(fast: Row, slow: Row) -> bool:
-    """Whether the p10–p90 ranges of two timings overlap."""
-    high = fast["decode_ms_p90"] if fast["decode_ms_p90"] is not None else fast["decode_ms_p50"]
-    low = slow["decode_ms_p10"] if slow["decode_ms_p10"] is not None else slow["decode_ms_p50"]
-    return bool(low <= high)
-
-
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who is on the front, whether fewer bits are faster, what 4 bits give, how often it was timed."""
-    rows = _rows(results, selection)
+    """Who is on the front, accuracy at equal speed, whether fewer bits are faster, what 4 bits give, the timing."""
+    passing = _decoded(results, selection)
+    rows = charts.one_place(passing)
     if not rows:
         return [NOTHING]
     front = [rows[i] for i in pareto([r["decode_ms_p50"] for r in rows], [r["kld_mean"] for r in rows])]
     names = [row["label"] for row in sorted(front, key=lambda row: row["decode_ms_p50"])]
-    text = f"Worth running for speed: {formats.listing(names, 6)}."
-    found = [Insight(text, "finding", "no other selected variant is both faster and closer to the baseline")]
-    found += [_bits_and_speed(rows), *_four_bits(rows, front), _repetitions(results, rows)]
-    return found
+    text = f"Worth running for speed: {formats.listing(names, 5)}."
+    found = [
+        Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
+        _equal_speed(results, selection, rows),
+        _bits_and_speed(rows),
+        _four_bits(rows, front),
+        _timing(results, rows),
+    ]
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+
+
+def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    """Compare methods at the middle of the decode times that all cover."""
+    groups = charts.by_method(rows)
+    low = max(min(row["decode_ms_p50"] for row in group) for group in groups.values())
+    high = min(max(row["decode_ms_p50"] for row in group) for group in groups.values())
+    if len(groups) < 2 or low >= high:
+        return None
+    where = (low + high) / 2
+    ranking = rank(results, selection, rows, where, "kld", along="decode_ms_p50")
+    if ranking is None:
+        return None
+    place = f"At {formats.number(where)} ms per token"
+    detail = "; ".join(f"{method} {nats(value)}" for method, value in ranking.values.items())
+    detail = f"mean KLD, interpolated in decode time: {detail}"
+    if ranking.tied:
+        names = formats.listing([ranking.best, *ranking.tied])
+        return Insight(f"{place} {names} are tied.", "tie", detail)
+    return Insight(f"{place} {ranking.best} is closest to the baseline.", "finding", detail)
 
 
 def _bits_and_speed(rows: Sequence[Row]) -> Insight:
@@ -141,43 +221,42 @@ def _bits_and_speed(rows: Sequence[Row]) -> Insight:
     detail = f"Spearman ρ of bits per weight and decode time = {formats.number(rho, 2)}, {len(rows)} variants"
     if rho > 0.5:
         return Insight("Fewer bits decode faster here.", "finding", detail)
-    return Insight(
-        "Fewer bits do not mean faster decoding here: the format's kernel decides.", "caution", detail
-    )
+    text = "Fewer bits do not mean faster decoding here: the format's kernel decides."
+    return Insight(text, "caution", detail)
 
 
-def _four_bits(rows: Sequence[Row], front: Sequence[Row]) -> list[Insight]:
+def _four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
     four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
     if not four:
-        return [Insight("No timed variant measures 4 to 5 bits.", "unknown")]
-    on_front = [row["label"] for row in four if row in front]
+        return Insight("No timed variant measures 4 to 5 bits.", "unknown")
+    ids = {row["variant_id"] for row in front}
+    on_front = [row["label"] for row in four if row["variant_id"] in ids]
     if on_front:
-        return [
-            Insight(f"Of the 4-bit configurations, {formats.listing(on_front)} lie on the front.", "finding")
-        ]
-    return [Insight("No 4-bit configuration lies on the front: others are faster and closer.", "finding")]
+        text = f"Of {len(four)} variants of 4 to 5 bits, on the front: {formats.listing(on_front)}."
+        return Insight(text, "finding")
+    return Insight("No 4-bit configuration lies on the front: others are faster and closer.", "finding")
 
 
-def _repetitions(results: Results, rows: Sequence[Row]) -> Insight:
+def _timing(results: Results, rows: Sequence[Row]) -> Insight:
     speed = results.speed()
-    device = f"{rows[0]['device']}, {results.manifest.threads} threads"
+    devices = formats.listing(sorted({str(row["device"]) for row in rows}))
+    device = f"{devices}, {results.manifest.threads} threads"
     if speed is None:
         return Insight(f"Timed on {device}; single repetitions were not kept.", "caution")
     ids = [row["variant_id"] for row in rows]
     decode = speed.filter(pl.col("phase").cast(pl.String) == "decode", pl.col("variant_id").is_in(ids))
-    counts = decode.group_by("variant_id").len().collect()["len"]
-    least = int(counts.min() or 0)  # type: ignore[arg-type]  # a count column's minimum
-    return Insight(
-        f"Timed on {device}, at least {least} decode repetitions each.", "finding", "bars are p10 to p90"
-    )
+    counts = [int(count) for count in decode.group_by("variant_id").len().collect()["len"]]
+    least = min(counts, default=0)
+    text = f"Timed on {device}: at least {least} decode repetitions each."
+    return Insight(text, "finding", "medians; ranges that overlap between p10 and p90 count as tied")
 
 
 def _absent(results: Results) -> Absent | None:
-    if results.measured["decode_ms_p50"].is_not_null().any():
+    timed = results.measured.select(pl.col("decode_ms_p50", "prefill_tps").is_not_null().any())
+    if any(timed.row(0)):
         return None
     return Absent(
-        "decode, prefill and load times of packed weights (speed.parquet), which this version of the evaluator "
-        "does not export yet; one that does adds them with the same command, without --no-speed",
+        "decode, prefill and load times of packed weights (speed.parquet); run without --no-speed",
         command_for(results),
     )
 
@@ -187,10 +266,12 @@ VIEW = View(
     number=4,
     tab="Speed",
     title="Speed against accuracy",
-    caption="Median decode time per token of the packed artifact with its p10 to p90 range, against the mean "
-    "KL divergence from the baseline. Lower left is better; variants of 4 to 5 measured bits are ringed.",
+    caption="Median speed of the packed artifact with its p10 to p90 range over repetitions, against the mean "
+    "KL divergence from the baseline (errors clustered by window). Variants of 4 to 5 measured bits are ringed.",
     headline=headline,
     figure=figure,
     insights=insights,
     absent=_absent,
+    options=(_PHASE,),
+    claims=claims_of("speed"),
 )

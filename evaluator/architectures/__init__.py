@@ -28,12 +28,15 @@ class Architecture:
 
     Attributes:
         model_type: transformers' name of the family.
-        config: keyword arguments of its configuration class, from GGUF metadata. The vocabulary is absent:
-            the graph is exported with a tiny one, because nothing but two weight shapes depends on it.
+        config: keyword arguments of its configuration class, from GGUF metadata; a `model_type` among them
+            is for files whose graph is another family's. The vocabulary is absent: the graph is exported
+            with a tiny one, because nothing but two weight shapes depends on it.
         width_free: configuration keys that, like the vocabulary, only change weight shapes; the export
             shrinks them so that its memory does not grow with the model.
         tensors: graph parameter pattern (`{}` is the layer) → GGUF tensor pattern.
         restore: GGUF tensor pattern → what undoes the rearrangement of its rows.
+        norm_offset: what transformers adds to the weights of norms before it multiplies by them. The
+            exporter folds the sum into the graph, and files hold the sum too.
     """
 
     model_type: str
@@ -41,6 +44,7 @@ class Architecture:
     width_free: tuple[str, ...]
     tensors: Mapping[str, str]
     restore: Mapping[str, Restore]
+    norm_offset: float = 0.0
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)
@@ -80,9 +84,26 @@ def restored(architecture: Architecture, file: ModelFile, tensor: str) -> npt.ND
     return restore(file, values) if restore else values
 
 
+def row_order(architecture: Architecture, file: ModelFile, tensor: str) -> npt.NDArray[np.intp]:
+    """Which row of the file each row of the `restored` tensor is: the same move for codes, scales and minima."""
+    numbers = np.arange(file.tensor(tensor).shape[0], dtype=np.float32)[:, None]  # exact up to 2**24 rows
+    restore = architecture.restore.get(_pattern(tensor))
+    return (restore(file, numbers) if restore else numbers)[:, 0].astype(np.intp)
+
+
 def head_tensor(file: ModelFile) -> str:
     """The tensor that makes logits: the output matrix, or the embedding where they are tied."""
     return HEAD if HEAD in file.tensors else EMBEDDING
+
+
+def logit_softcap(file: ModelFile) -> float | None:
+    """The c of families whose logits are c · tanh(logits / c), None for the others.
+
+    Raises:
+        SourceError: the family is not known, or the metadata hold something other than a positive number.
+    """
+    cap: float | None = architecture_of(file).config(file).get("final_logit_softcapping")
+    return cap
 
 
 def _pattern(tensor: str) -> str:

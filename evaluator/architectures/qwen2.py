@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from evaluator.architectures import ARCHITECTURES, Architecture
-from evaluator.architectures.llama import DECODER_TENSORS, decoder_config
-
-_BIASES = {
-    f"model.layers.{{}}.self_attn.{letter}_proj.bias": f"blk.{{}}.attn_{letter}.bias" for letter in "qkv"
-}
+from evaluator.architectures.decoder import NORMS, PROJECTIONS, biases, decoder_config
 
 ARCHITECTURES.add(
     "qwen2",
@@ -15,7 +11,7 @@ ARCHITECTURES.add(
         model_type="qwen2",
         config=decoder_config,
         width_free=("intermediate_size",),
-        tensors=DECODER_TENSORS | _BIASES,
+        tensors=NORMS | PROJECTIONS | biases("attn_q", "attn_k", "attn_v"),
         restore={},
     ),
 )

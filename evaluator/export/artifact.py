@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from evaluator.architectures import logit_softcap
 from evaluator.export.exact import exact_weights, head_weights
 from evaluator.export.graph import Graph
 from evaluator.export.skeleton import (
@@ -20,6 +21,7 @@ from evaluator.export.skeleton import (
     Slot,
     refer_to_external,
 )
+from evaluator.export.softcap import softcap_nodes
 from evaluator.sources.model_file import ModelFile
 
 
@@ -42,21 +44,25 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
         head_slot = Slot(HEAD_PARAMETER, HEAD_PARAMETER, True, head.shape, graph.weights_bytes)
         output.seek(head_slot.offset)
         output.write(head.data)
-    model = _with_logits(onnx.load(str(graph.path), load_external_data=False), head_slot)
+    skeleton = onnx.load(str(graph.path), load_external_data=False)
+    model = _with_logits(skeleton, head_slot, logit_softcap(file))
     onnx.save(model, str(folder / "model.onnx"))
     partial.replace(folder / WEIGHTS_FILE)
-    facts = {"source": file.path.name, "architecture": file.architecture, "weights": "exact"}
+    facts = {"source": file.name, "architecture": file.architecture, "weights": "exact"}
     (folder / "export.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
 
 
-def _with_logits(model: onnx.ModelProto, head: Slot) -> onnx.ModelProto:
+def _with_logits(model: onnx.ModelProto, head: Slot, softcap: float | None) -> onnx.ModelProto:
     """Put the output matrix back where the skeleton gathers the scored positions."""
     graph = model.graph
     gather = next(node for node in graph.node if FINAL_HIDDEN in node.output)
     hidden = gather.input[0]
     graph.node.remove(gather)
-    graph.node.append(helper.make_node("MatMul", [hidden, head.initializer], ["logits"]))
+    raw = "raw_logits" if softcap else "logits"
+    graph.node.append(helper.make_node("MatMul", [hidden, head.initializer], [raw]))
+    if softcap:
+        graph.node.extend(softcap_nodes(raw, "logits", softcap))
     graph.input.remove(next(item for item in graph.input if item.name == SCORED_POSITIONS))
     refer_to_external(graph.initializer.add(name=head.initializer), head)
     del graph.output[:]

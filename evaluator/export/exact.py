@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from evaluator.architectures import EMBEDDING, architecture_of, head_tensor, restored, tensor_names
 from evaluator.errors import SourceError
+from evaluator.export.fusion.attention import rotary_names
+from evaluator.export.fusion.fuse import Fused
+from evaluator.export.fusion.tables import rotary_tables
 from evaluator.export.graph import Graph
-from evaluator.export.rotary import FREQUENCY_FACTORS, rotary_frequencies
-from evaluator.export.skeleton import ROTARY_FREQUENCIES, Slot
+from evaluator.export.rotary import rotary_frequencies
+from evaluator.export.skeleton import ROTARY_BUFFERS, Slot
 from evaluator.sources.model_file import ModelFile
 
 _EMBEDDING_PARAMETER = "model.embed_tokens.weight"
@@ -38,11 +42,9 @@ def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]
     """
     architecture = architecture_of(file)
     tensors = parameter_tensors(file)
-    if FREQUENCY_FACTORS in file.tensors and all(s.parameter != ROTARY_FREQUENCIES for s in graph.slots):
-        raise SourceError(file.path, f"the exported graph has no place for {FREQUENCY_FACTORS}")
     for slot in graph.slots:
-        if slot.parameter == ROTARY_FREQUENCIES:
-            yield slot, rotary_frequencies(file).reshape(slot.shape)
+        if slot.parameter in ROTARY_BUFFERS:
+            yield slot, rotary_frequencies(file, slot.parameter).reshape(slot.shape)
             continue
         tensor = tensors[slot.parameter]
         values = restored(architecture, file, tensor)
@@ -62,3 +64,17 @@ def head_weights(file: ModelFile) -> Values:
         SourceError: neither a head nor an embedding can be read.
     """
     return file.dequantize(head_tensor(file))
+
+
+def rotary_inputs(file: ModelFile, fused: Fused | None, positions: int) -> dict[str, Values]:
+    """The tables that a fused graph takes as inputs, float32 [positions, frequencies] each; none for a plain one.
+
+    Raises:
+        SourceError: the file asks for a rotary embedding that is not known.
+    """
+    inputs: dict[str, Values] = {}
+    for index, rotary in enumerate(fused.rotary if fused else ()):
+        ((_, frequencies),) = exact_weights(file, Graph(Path(), (rotary.slot,)))
+        tables = rotary_tables(frequencies, positions, rotary.factor)
+        inputs |= zip(rotary_names(index), tables, strict=True)
+    return inputs

@@ -14,25 +14,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from evaluator.architectures import EMBEDDING, architecture_of
+from evaluator.architectures import EMBEDDING, HEAD, architecture_of, tensor_names
+from evaluator.cache import cache_folder
 from evaluator.errors import ExportError, SourceError
+from evaluator.export.fusion.fuse import Fused
+from evaluator.export.fusion.stored import load_fusion
+from evaluator.export.rotary import FACTOR_TENSORS, rotary_scale
 from evaluator.export.skeleton import WEIGHTS_FILE, Slot
 from evaluator.sources.model_file import ModelFile
 
 #: Part of the cache key: raise it when the skeleton changes for the same inputs.
-SKELETON_VERSION = 2
+SKELETON_VERSION = 3
 _KEY_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 _EXPORT_MODULE = "evaluator.export.optimum_export"
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A weight-free body: `path` is the model file, `slots` say which parameter goes where."""
+    """A weight-free body.
+
+    Attributes:
+        path: the model file as exported: the reference.
+        slots: which parameter goes where.
+        fused: the same with fused attention, where every layer was shown to compute the same.
+        plain_reason: why there is no `fused`.
+        residuals: names of the residual stream before the first layer and after each, in both graphs; empty
+            where they could not be told.
+    """
 
     path: Path
     slots: tuple[Slot, ...]
+    fused: Fused | None = None
+    plain_reason: str | None = None
+    residuals: tuple[str, ...] = ()
 
     @property
     def weights_bytes(self) -> int:
@@ -40,27 +54,56 @@ class Graph:
         return max(slot.offset + slot.n_bytes for slot in self.slots)
 
 
-def cache_folder() -> Path:
-    """Where graphs and made models are kept: `EVALUATOR_CACHE`, else the user's cache folder."""
-    override = os.environ.get("EVALUATOR_CACHE")
-    return Path(override) if override else platformdirs.user_cache_path("quantization-comparison")
-
-
 def graph_request(file: ModelFile) -> dict[str, Any]:
     """Everything the exported graph depends on; two files with equal requests share a graph.
 
     Raises:
-        SourceError: the family is not known or the metadata do not describe a model of it.
+        SourceError: the family is not known, or metadata or tensors are not those of a model of it.
     """
     architecture = architecture_of(file)
-    settings = architecture.config(file)
+    settings = {"model_type": architecture.model_type} | architecture.config(file)
     if EMBEDDING not in file.tensors:
         raise SourceError(file.path, f"tensor {EMBEDDING} is missing")
+    _check_extent(file, settings)
+    placed = tensor_names(architecture, settings["num_hidden_layers"]).values()
+    unplaced = set(file.tensors).difference(placed, (EMBEDDING, HEAD), FACTOR_TENSORS)
+    if unplaced:
+        raise SourceError(file.path, f"a {file.architecture} graph has no place for tensor {min(unplaced)}")
     return {
-        "model_type": architecture.model_type,
+        "model_type": settings.pop("model_type"),
         "settings": settings | {"vocab_size": file.tensors[EMBEDDING].shape[0]},
         "width_free": list(architecture.width_free),
+        "norm_offset": architecture.norm_offset,
+        "rotary_scale": rotary_scale(file),
     }
+
+
+def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
+    """Check that the tensors are as many and as large as the metadata say: the exporter believes the metadata.
+
+    Raises:
+        SourceError: they are not.
+    """
+    layers, hidden, heads, kv_heads, head_dim = (
+        settings[key]
+        for key in (
+            "num_hidden_layers",
+            "hidden_size",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "head_dim",
+        )
+    )
+    expected = {
+        EMBEDDING: (file.tensors[EMBEDDING].shape[0], hidden),
+        f"blk.{layers - 1}.attn_norm.weight": (hidden,),
+        "blk.0.attn_q.weight": (heads * head_dim, hidden),
+        "blk.0.attn_qkv.weight": ((heads + 2 * kv_heads) * head_dim, hidden),
+    }
+    for name, shape in expected.items():
+        found = file.tensors[name].shape if name in file.tensors else None
+        if found != shape and (found or "attn_q" not in name):
+            raise SourceError(file.path, f"tensor {name} is {found or 'missing'}, the metadata say {shape}")
 
 
 def _cache_key(request: dict[str, Any]) -> str:
@@ -91,7 +134,8 @@ def load_graph(file: ModelFile) -> Graph:
         _export_into(folder, request)
     entries = json.loads((folder / "slots.json").read_text(encoding="utf-8"))
     slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
-    graph = Graph(folder / "skeleton.onnx", slots)
+    fusion = load_fusion(folder / "skeleton.onnx", slots, request["settings"])
+    graph = Graph(folder / "skeleton.onnx", slots, fusion.fused, fusion.reason, fusion.residuals)
     _place_hole(folder / WEIGHTS_FILE, graph.weights_bytes)
     return graph
 

@@ -1,45 +1,129 @@
-"""The rotary embedding's frequencies, as a file wants them."""
+"""The rotary embedding's frequencies and scale, as a file wants them."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 from evaluator.architectures import architecture_of
+from evaluator.architectures.decoder import count, number, optional_number, rotary_width
 from evaluator.errors import SourceError
+from evaluator.export.skeleton import LOCAL_ROTARY_FREQUENCIES, ROTARY_FREQUENCIES
 from evaluator.sources.model_file import ModelFile
 
-#: One divisor per frequency: how files of Llama 3.1 and later carry their long-context scaling.
+#: One divisor per frequency: how files of Llama 3.1 and later carry their long-context scaling, and those of
+#: Phi-3 theirs, once for contexts up to the original one and once for longer ones.
 FREQUENCY_FACTORS = "rope_freqs.weight"
+SHORT_FACTORS, LONG_FACTORS = "rope_factors_short.weight", "rope_factors_long.weight"
+FACTOR_TENSORS = (FREQUENCY_FACTORS, SHORT_FACTORS, LONG_FACTORS)
+
+_KINDS = ("none", "linear", "yarn", "longrope")
+_YARN_SCALE_PER_E_FOLD = 0.1
+
+Values = npt.NDArray[np.float32]
 
 
-def rotary_frequencies(file: ModelFile) -> npt.NDArray[np.float32]:
-    """Angle per position of each pair of dimensions, float32 [head dimension / 2].
+def rotary_frequencies(file: ModelFile, buffer: str = ROTARY_FREQUENCIES) -> Values:
+    """Angle per position of each pair of dimensions, float32 [turned dimensions of a head / 2].
 
-    base^(−2i/d), divided by the file's frequency factors or by its linear scaling factor, as llama.cpp does.
+    base^(−2i/d), divided by the file's frequency factors and by its scaling factor; YaRN divides only the
+    slow ones by the scaling factor. The windowed layers of Gemma 3 have a base of their own and no scaling.
+
+    Args:
+        file: the model.
+        buffer: which of the graph's frequencies.
 
     Raises:
         SourceError: the file asks for a scaling that is not known, or its factors do not fit.
     """
     settings = architecture_of(file).config(file)
-    width = int(settings["head_dim"])
-    frequencies = float(settings["rope_theta"]) ** (-np.arange(0, width, 2, dtype=np.float64) / width)
-    prefix = f"{file.architecture}.rope.scaling"
-    kind = file.metadata.get(f"{prefix}.type", "none")
-    if kind == "linear":
-        frequencies /= _factor(file, f"{prefix}.factor")
-    elif kind != "none":
-        raise SourceError(file.path, f"rotary scaling {kind!r} is not supported; known: none, linear")
-    if FREQUENCY_FACTORS in file.tensors:
-        factors = file.dequantize(FREQUENCY_FACTORS)
+    width = rotary_width(settings)
+    local = buffer == LOCAL_ROTARY_FREQUENCIES
+    base = float(settings["rope_local_base_freq" if local else "rope_theta"])
+    frequencies = base ** (-np.arange(0, width, 2, dtype=np.float64) / width)
+    if local:
+        return frequencies.astype(np.float32)
+    kind, factor = _scaling(file)
+    tensor = SHORT_FACTORS if SHORT_FACTORS in file.tensors else FREQUENCY_FACTORS
+    if tensor in file.tensors:
+        factors = file.dequantize(tensor)
         if factors.shape != frequencies.shape or not (factors > 0).all():
-            raise SourceError(file.path, f"{FREQUENCY_FACTORS} does not hold {width // 2} positive factors")
+            raise SourceError(file.path, f"{tensor} does not hold {width // 2} positive factors")
         frequencies /= factors
-    return frequencies.astype(np.float32)
+    kept = _kept_by_yarn(file, width, base) if kind == "yarn" else 0.0
+    return (frequencies * (kept + (1 - kept) / factor)).astype(np.float32)
 
 
-def _factor(file: ModelFile, key: str) -> float:
-    value = file.require(key)
-    if not isinstance(value, (int, float)) or not value > 0:
-        raise SourceError(file.path, f"metadata key {key} is {value!r}, not a positive number")
-    return float(value)
+def rotary_scale(file: ModelFile) -> float:
+    """What sine and cosine are multiplied by: 1, or more where the context was stretched by YaRN or LongRoPE.
+
+    Raises:
+        SourceError: the file asks for a scaling that is not known.
+    """
+    prefix = f"{file.architecture}.rope.scaling"
+    kind, factor = _scaling(file)
+    scale = number(file, f"{prefix}.attn_factor", 1.0)
+    if kind == "yarn":
+        usual = 1 + _YARN_SCALE_PER_E_FOLD * math.log(max(factor, 1.0))
+        scale *= number(file, f"{prefix}.yarn_attn_factor", usual)
+    return scale
+
+
+def check_context(file: ModelFile, context: int) -> None:
+    """Refuse windows for which the file keeps other frequencies than those that are used here.
+
+    Raises:
+        SourceError: `context` tokens are more than the file's original context.
+    """
+    if LONG_FACTORS not in file.tensors:
+        return
+    longest = _original_context(file)
+    if context > longest:
+        raise SourceError(
+            file.path, f"windows of {context} tokens need {LONG_FACTORS}; use a context of {longest} or less"
+        )
+
+
+def _scaling(file: ModelFile) -> tuple[str, float]:
+    """Kind of scaling, and the factor that it divides frequencies by; a factor without a kind is linear.
+
+    Raises:
+        SourceError: either is not known.
+    """
+    prefix = f"{file.architecture}.rope.scaling"
+    kind = file.single(f"{prefix}.type", "linear")
+    if kind not in _KINDS:
+        raise SourceError(file.path, f"rotary scaling {kind!r} is not supported; known: {', '.join(_KINDS)}")
+    if kind == "none":
+        return kind, 1.0
+    if kind == "yarn" and (unknown := optional_number(file, f"{prefix}.yarn_log_multiplier")):
+        raise SourceError(file.path, f"YaRN with a log multiplier ({unknown}) is not supported")
+    old_key = f"{file.architecture}.rope.scale_linear"
+    return kind, number(file, f"{prefix}.factor", number(file, old_key, 1.0))
+
+
+def _original_context(file: ModelFile) -> int:
+    prefix = file.architecture
+    key = f"{prefix}.rope.scaling.original_context_length"
+    return count(file, key) if key in file.metadata else count(file, f"{prefix}.context_length")
+
+
+def _kept_by_yarn(file: ModelFile, width: int, base: float) -> npt.NDArray[np.float64]:
+    """Share of each frequency that YaRN leaves as it is, float64 [width / 2]: 1 for the fast, 0 for the slow.
+
+    Fast are those that turn more than beta_fast times within the original context, slow those that turn less
+    than beta_slow times; between them the share falls linearly in the index.
+    """
+    prefix = f"{file.architecture}.rope.scaling"
+    context = _original_context(file)
+
+    def index(turns: float) -> float:
+        return width * math.log(context / (turns * 2 * math.pi)) / (2 * math.log(base))
+
+    low = max(math.floor(index(number(file, f"{prefix}.yarn_beta_fast", 32.0))), 0)
+    high = min(math.ceil(index(number(file, f"{prefix}.yarn_beta_slow", 1.0))), width - 1)
+    ramp = (np.arange(width // 2) - low) / max(high - low, 0.001)
+    kept: npt.NDArray[np.float64] = 1 - np.clip(ramp, 0, 1)
+    return kept

@@ -20,8 +20,10 @@ from onnx import helper, numpy_helper
 from evaluator.errors import ExportError
 
 HEAD_PARAMETER = "lm_head.weight"
-#: Not a parameter of the module but a buffer; files scale it, so it gets a slot like one.
+#: Not parameters of the module but buffers; files decide them, so they get slots like parameters.
 ROTARY_FREQUENCIES = "rotary_frequencies"
+LOCAL_ROTARY_FREQUENCIES = "rotary_frequencies_local"
+ROTARY_BUFFERS = (ROTARY_FREQUENCIES, LOCAL_ROTARY_FREQUENCIES)
 SCORED_POSITIONS = "scored_positions"
 FINAL_HIDDEN = "final_hidden"
 WEIGHTS_FILE = "weights.bin"
@@ -54,25 +56,29 @@ def make_skeleton(
 
     Args:
         model: exported with the values `parameters`, possibly transposed, in its initializers.
-        parameters: all parameters of the exported module; values must differ from one another.
+        parameters: all parameters and rotary frequencies of the exported module, as the graph uses them;
+            values must differ from one another.
         true_shapes: the shapes the parameters have in the real model.
 
     Raises:
         ExportError: a parameter does not occur in the graph as it is, so that it could not be replaced.
     """
-    weights = {name: values for name, values in parameters.items() if name != ROTARY_FREQUENCIES}
+    weights = {name: values for name, values in parameters.items() if name not in ROTARY_BUFFERS}
     found = _match_parameters(model.graph, weights)
-    lifted = _lift_frequencies(model.graph, parameters.get(ROTARY_FREQUENCIES))
     shapes = dict(true_shapes)
-    for name, shape in lifted.items():
-        found[name] = (ROTARY_FREQUENCIES, False)
-        shapes[ROTARY_FREQUENCIES] = shape
+    for buffer in ROTARY_BUFFERS:
+        for name, shape in _lift_frequencies(model.graph, parameters.get(buffer)).items():
+            found[name] = (buffer, False)
+            shapes[buffer] = shape
     _cut_head(model.graph, found)
-    _prune(model.graph)
+    prune(model.graph)
     slots = _externalize(model.graph, found, shapes)
     lost = set(weights) - {slot.parameter for slot in slots} - {HEAD_PARAMETER}
     if lost:
         raise ExportError(f"parameters that the exported graph does not hold as they are: {sorted(lost)[:3]}")
+    angles = sum(node.op_type == "Cos" for node in model.graph.node)
+    if angles > sum(slot.parameter in ROTARY_BUFFERS for slot in slots):
+        raise ExportError("the exported graph does not hold its rotary frequencies as they are")
     del model.graph.value_info[:]  # shapes of the shrunken export would contradict the real ones
     return model, slots
 
@@ -127,7 +133,7 @@ def _cut_head(graph: onnx.GraphProto, found: Mapping[str, tuple[str, bool]]) -> 
     graph.output.append(helper.make_tensor_value_info(FINAL_HIDDEN, onnx.TensorProto.FLOAT, shape))
 
 
-def _prune(graph: onnx.GraphProto) -> None:
+def prune(graph: onnx.GraphProto) -> None:
     """Drop nodes and initializers that no output needs."""
     producers = {output: node for node in graph.node for output in node.output}
     needed: set[str] = set()

@@ -7,7 +7,7 @@ leaves its columns null and a warning, so that one statistic never costs a run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,8 @@ METRIC_FAMILIES: Registry[Family] = Registry("metric family", __name__)
 class TokenScores:
     """What one variant scored, non-finite tokens already left out: float64 [n] each, windows int [n].
 
-    The last three are None for a baseline, which has nothing to be compared with.
+    What compares with a baseline is None for a baseline itself; `domains`, string [n], is None where all tokens
+    are of one domain by construction.
     """
 
     size_bytes: int
@@ -35,6 +36,13 @@ class TokenScores:
     baseline_nll: Floats | None = None
     kld: Floats | None = None
     same_top: Floats | None = None
+    baseline_top_prob: Floats | None = None
+    domains: npt.NDArray[np.str_] | None = None
+
+    def subset(self, kept: npt.NDArray[np.bool_]) -> TokenScores:
+        """Only the tokens where `kept`, bool [n], is true."""
+        arrays = [item.name for item in fields(self) if isinstance(getattr(self, item.name), np.ndarray)]
+        return replace(self, **{name: getattr(self, name)[kept] for name in arrays})
 
 
 def measure(scores: TokenScores) -> tuple[dict[str, float | int | None], list[str]]:

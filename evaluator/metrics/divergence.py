@@ -13,7 +13,7 @@ from evaluator.metrics import METRIC_FAMILIES, Columns, TokenScores
 
 @METRIC_FAMILIES.register("divergence")
 def divergence(scores: TokenScores) -> Columns:
-    """KLD statistics in nats; `same_top` a share with its binomial error √(p(1−p)/(n−1))."""
+    """KLD statistics in nats; `same_top` a share with its binomial error √(p(1−p)/(n−1)), and clustered by window."""
     if scores.kld is None or scores.same_top is None or not len(scores.kld):
         return {}
     kld, n_tokens = scores.kld, len(scores.kld)
@@ -28,4 +28,5 @@ def divergence(scores: TokenScores) -> Columns:
         **percentiles("kld", kld, KLD_PERMILLES),
         "same_top": share,
         "same_top_se": math.sqrt(share * (1 - share) / (n_tokens - 1)) if n_tokens > 1 else None,
+        "same_top_se_clustered": clustered_standard_error(scores.same_top, scores.windows),
     }

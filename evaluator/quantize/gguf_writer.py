@@ -1,26 +1,31 @@
-"""Writes GGUF files that carry another file's metadata and tokenizer."""
+"""Writes GGUF files that carry another file's metadata and tokenizer, one tensor in memory at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 import numpy.typing as npt
+from gguf import GGMLQuantizationType as GGMLType
 
-from evaluator.errors import SourceError
 from evaluator.sources.model_file import ModelFile, ValueType
 
-Values = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
 
-#: Written anew for the new file.
+#: Metadata of files made here: a digest of the source, the types and the importances they were made from.
+FINGERPRINT_KEY = "quantize.fingerprint"
+#: Written anew for the new file, which is never a part of a split one.
 _REPLACED_KEYS = {
     "general.architecture",
     "general.file_type",
     "general.quantization_version",
     "general.alignment",
+    "split.no",
+    "split.count",
+    "split.tensors.count",
 }
 
 
@@ -28,40 +33,42 @@ def write_gguf(
     source: ModelFile,
     target: Path,
     file_type: gguf.LlamaFileType,
-    type_of: Callable[[str, tuple[int, ...]], gguf.GGMLQuantizationType],
-    values_of: Callable[[str], Values],
+    types: Mapping[str, GGMLType],
+    bytes_of: Callable[[str], Bytes],
+    added: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Write `target` with the tensors of `source`, each of the type and with the values that are asked for.
-
-    The file appears whole or not at all.
+    """Write `target`, which appears whole or not at all.
 
     Args:
-        source: where metadata, tokenizer and tensor names come from.
+        source: where metadata, tokenizer and shapes come from.
         target: the new file.
         file_type: `general.file_type` of the new file.
-        type_of: (name, shape) → type of the new tensor.
-        values_of: name → its values, float32.
-
-    Raises:
-        SourceError: a type cannot be quantized to here.
+        types: tensor name → new type, in the order of the new file.
+        bytes_of: name → the encoded tensor; called once for each, in order.
+        added: metadata keys to add or to replace, text or a count each.
     """
+    added = added or {}
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     writer = gguf.GGUFWriter(str(partial), source.architecture)
     try:
         for key, value in source.metadata.items():
-            if key not in _REPLACED_KEYS:
+            if key not in _REPLACED_KEYS and key not in added:
                 _copy_value(writer, key, value, source.value_types[key])
         writer.add_file_type(file_type)
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-        for name, info in source.tensors.items():
-            ggml_type = type_of(name, info.shape)
-            writer.add_tensor(
-                name, _encode(source.path, name, values_of(name), ggml_type), raw_dtype=ggml_type
-            )
+        for key, value in added.items():
+            (writer.add_string if isinstance(value, str) else writer.add_uint32)(key, value)
+        for name, kind in types.items():
+            shape = source.tensors[name].shape
+            block, size = gguf.GGML_QUANT_SIZES[kind]
+            n_bytes = source.tensors[name].n_elements // block * size
+            writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
+        writer.write_ti_data_to_file()
+        for name in types:
+            writer.write_tensor_data(bytes_of(name))
         writer.close()
         partial.replace(target)
     finally:
@@ -73,11 +80,3 @@ def _copy_value(writer: gguf.GGUFWriter, key: str, value: Any, kind: ValueType) 
     plain = value.tolist() if isinstance(value, np.ndarray) else value
     item = None if kind.item is None else gguf.GGUFValueType(kind.item)
     writer.add_key_value(key, plain, gguf.GGUFValueType(kind.value), item)
-
-
-def _encode(path: Path, name: str, values: Values, ggml_type: gguf.GGMLQuantizationType) -> npt.NDArray[Any]:
-    try:
-        encoded: npt.NDArray[Any] = gguf.quantize(values, ggml_type)
-    except NotImplementedError as error:
-        raise SourceError(path, f"tensor {name}: quantizing to {ggml_type.name} is not supported") from error
-    return encoded

@@ -22,12 +22,14 @@ import numpy.typing as npt
 
 from evaluator.architectures import architecture_of
 from evaluator.errors import SourceError
-from evaluator.quantize.gguf_writer import write_gguf
+from evaluator.quantize.gguf_writer import FINGERPRINT_KEY, write_gguf
 from evaluator.sources.model_file import ModelFile
 
 Values = npt.NDArray[np.float32]
 
 SIGMA = 0.3
+#: Metadata of a rescaled file: that it is one, and how it was made.
+RESCALED_KEY = "quantize.rescaled"
 _RESCALABLE = ("llama", "qwen2")
 
 
@@ -70,8 +72,8 @@ def rescaled_tensors(file: ModelFile, layer: int, seed: int = 0) -> Mapping[str,
     return tensors
 
 
-def write_rescaled_f16(file: ModelFile, target: Path, seed: int = 0) -> None:
-    """Write the rescaled model as an F16 file (vectors F32).
+def write_rescaled_f16(file: ModelFile, target: Path, seed: int = 0, fingerprint: str = "") -> None:
+    """Write the rescaled model as an F16 file (vectors F32), marked with `fingerprint` if one is given.
 
     Raises:
         SourceError: the family's norms do not allow this, or a tensor is missing.
@@ -82,10 +84,17 @@ def write_rescaled_f16(file: ModelFile, target: Path, seed: int = 0) -> None:
     changed: dict[str, Values] = {}
     for layer in range(n_layers):
         changed |= rescaled_tensors(file, layer, seed)
-    write_gguf(
-        file,
-        target,
-        gguf.LlamaFileType.MOSTLY_F16,
-        lambda _, shape: gguf.GGMLQuantizationType.F32 if len(shape) < 2 else gguf.GGMLQuantizationType.F16,
-        lambda name: changed[name] if name in changed else file.dequantize(name),
-    )
+    types = {
+        name: gguf.GGMLQuantizationType.F32 if len(info.shape) < 2 else gguf.GGMLQuantizationType.F16
+        for name, info in file.tensors.items()
+    }
+
+    def bytes_of(name: str) -> npt.NDArray[np.uint8]:
+        values = changed[name] if name in changed else file.dequantize(name)
+        encoded: npt.NDArray[np.uint8] = gguf.quantize(values, types[name]).view(np.uint8)
+        return encoded
+
+    added = {RESCALED_KEY: f"log-normal factors, sigma {SIGMA}, seed {seed}"}
+    if fingerprint:
+        added[FINGERPRINT_KEY] = fingerprint
+    write_gguf(file, target, gguf.LlamaFileType.MOSTLY_F16, types, bytes_of, added)

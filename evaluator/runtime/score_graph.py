@@ -1,80 +1,121 @@
-"""The graph that turns final hidden states into a handful of numbers per token.
+"""The graph that turns final hidden states and a slice of the vocabulary into a handful of numbers per token.
 
-Logits, log-softmax, gather and divergence happen inside it: a vocabulary-sized array exists for one block of
-rows at a time and never leaves onnxruntime. The baseline's whole distribution is its final hidden state times
-its head, so 4 × hidden bytes per token carry it to every variant exactly.
+A vocabulary-sized array never exists: logits are made for one slice of the vocabulary at a time, small enough
+to stay in the processor's cache until all that is wanted of them has been computed, and they never leave
+onnxruntime. What is left of a slice are sums relative to its largest logit; `merge` puts slices together. The
+baseline's whole distribution is its final hidden state times its head, so 4 × hidden bytes per token carry it to
+every variant exactly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
+from evaluator.export.softcap import softcap_nodes
+
 BASELINE_HEAD, VARIANT_HEAD = "baseline_head", "variant_head"
 BASELINE_HIDDEN, VARIANT_HIDDEN = "baseline_hidden", "variant_hidden"
+#: Place of each row's target in the slice; rows whose target lies elsewhere hold any place.
 TARGETS = "targets"
-LIKELIHOOD_OUTPUTS = ("nll", "top_prob")
-DIVERGENCE_OUTPUTS = ("kld", "same_top")
+TARGET_LOGIT = "target_logit"
+CROSS, VARIANT_AT_TOP = "cross", "variant_at_top"
 
 _OPSET = 18
 _IR_VERSION = 8
+Doubles = npt.NDArray[np.float64]
 
 
-def _distribution(side: str, hidden: str, head: str) -> list[onnx.NodeProto]:
-    """Log-probabilities float32 [rows, vocabulary] from hidden [rows, width] and head [vocabulary, width]."""
+def _side(side: str, softcap: float | None) -> list[onnx.NodeProto]:
+    """Logits [rows, slice], their maximum, and Σ exp(logit − maximum)."""
+    raw = f"{side}_raw_logits" if softcap else f"{side}_logits"
     return [
-        helper.make_node("Gemm", [hidden, head], [f"{side}_logits"], transB=1),
-        helper.make_node("LogSoftmax", [f"{side}_logits"], [f"{side}_logp"], axis=-1),
-    ]
-
-
-def _likelihood() -> list[onnx.NodeProto]:
-    return [
-        helper.make_node("GatherElements", ["variant_logp", TARGETS], ["target_logp"], axis=1),
-        helper.make_node("Neg", ["target_logp"], ["nll"]),
-        helper.make_node("ReduceMax", ["variant_logp", "last_axis"], ["top_logp"], keepdims=1),
-        helper.make_node("Exp", ["top_logp"], ["top_prob"]),
+        helper.make_node("Gemm", [f"{side}_hidden", f"{side}_head"], [raw], transB=1),
+        *(softcap_nodes(raw, f"{side}_logits", softcap) if softcap else []),
+        helper.make_node("ReduceMax", [f"{side}_logits", "last_axis"], [f"{side}_max"], keepdims=1),
+        helper.make_node("Sub", [f"{side}_logits", f"{side}_max"], [f"{side}_shifted"]),
+        helper.make_node("Exp", [f"{side}_shifted"], [f"{side}_exp"]),
+        helper.make_node("ReduceSum", [f"{side}_exp", "last_axis"], [f"{side}_sum"], keepdims=1),
     ]
 
 
 def _divergence() -> list[onnx.NodeProto]:
-    """KL(baseline ‖ variant) = Σ p_b (ln p_b − ln p_v), in nats, and whether both prefer the same token."""
+    """Σ exp(b − max b) (b − v) over logits b and v; and v where b is largest."""
     return [
-        helper.make_node("Exp", ["baseline_logp"], ["baseline_p"]),
-        helper.make_node("Sub", ["baseline_logp", "variant_logp"], ["log_ratio"]),
-        helper.make_node("Mul", ["baseline_p", "log_ratio"], ["terms"]),
-        helper.make_node("ReduceSum", ["terms", "last_axis"], ["kld"], keepdims=1),
-        helper.make_node("ArgMax", ["baseline_logp"], ["baseline_top"], axis=1, keepdims=1),
-        helper.make_node("ArgMax", ["variant_logp"], ["variant_top"], axis=1, keepdims=1),
-        helper.make_node("Equal", ["baseline_top", "variant_top"], ["same_top"]),
+        helper.make_node("Sub", ["baseline_logits", "variant_logits"], ["difference"]),
+        helper.make_node("Mul", ["baseline_exp", "difference"], ["terms"]),
+        helper.make_node("ReduceSum", ["terms", "last_axis"], [CROSS], keepdims=1),
+        helper.make_node("ArgMax", ["baseline_logits"], ["baseline_top"], axis=1, keepdims=1),
+        helper.make_node("GatherElements", ["variant_logits", "baseline_top"], [VARIANT_AT_TOP], axis=1),
     ]
 
 
-def score_graph(vocabulary: int, hidden: int, *, against_baseline: bool) -> onnx.ModelProto:
-    """Build the scoring model.
+def score_graph(*, against_baseline: bool, softcap: float | None = None) -> onnx.ModelProto:
+    """Build the scoring model of one slice.
 
-    Inputs: `variant_hidden` (and `baseline_hidden`) float32 [rows, hidden], the heads `variant_head` (and
-    `baseline_head`) float32 [vocabulary, hidden], `targets` int64 [rows, 1].
-    Outputs, each [rows, 1]: `nll` (nats), `top_prob`, and with a baseline `kld` (nats) and `same_top`.
+    Inputs: `variant_hidden` (and `baseline_hidden`) float32 [rows, hidden], the heads' slices `variant_head` (and
+    `baseline_head`) float32 [slice, hidden], `targets` int64 [rows, 1].
+    Outputs, each float32 [rows, 1]: `variant_max`, `variant_sum`, `target_logit`; with a baseline also
+    `baseline_max`, `baseline_sum`, `cross`, `variant_at_top`. With a `softcap` c, logits are c · tanh(logits / c).
     """
-    sides = [("variant", VARIANT_HIDDEN, VARIANT_HEAD)]
-    if against_baseline:
-        sides.append(("baseline", BASELINE_HIDDEN, BASELINE_HEAD))
-    nodes = [node for side in sides for node in _distribution(*side)] + _likelihood()
-    names = list(LIKELIHOOD_OUTPUTS)
+    sides = ["variant", "baseline"] if against_baseline else ["variant"]
+    nodes = [node for side in sides for node in _side(side, softcap)]
+    nodes.append(helper.make_node("GatherElements", ["variant_logits", TARGETS], [TARGET_LOGIT], axis=1))
+    names = [*(f"{side}_{what}" for side in sides for what in ("max", "sum")), TARGET_LOGIT]
     if against_baseline:
         nodes += _divergence()
-        names += DIVERGENCE_OUTPUTS
+        names += [CROSS, VARIANT_AT_TOP]
     inputs = [helper.make_tensor_value_info(TARGETS, TensorProto.INT64, ["rows", 1])]
-    for _, states, head in sides:
-        inputs.append(helper.make_tensor_value_info(states, TensorProto.FLOAT, ["rows", hidden]))
-        inputs.append(helper.make_tensor_value_info(head, TensorProto.FLOAT, [vocabulary, hidden]))
-    outputs = [
-        helper.make_tensor_value_info(
-            name, TensorProto.BOOL if name == "same_top" else TensorProto.FLOAT, ["rows", 1]
-        )
-        for name in names
-    ]
+    for side in sides:
+        for name, rows in ((f"{side}_hidden", "rows"), (f"{side}_head", "slice")):
+            inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, "hidden"]))
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 1]) for name in names]
     last_axis = helper.make_tensor("last_axis", TensorProto.INT64, [1], [-1])
     graph = helper.make_graph(nodes, "score", inputs, outputs, [last_axis])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """Per row, float64 [rows]: nats, a probability, nats, and whether both prefer the same token."""
+
+    nll: Doubles
+    top_prob: Doubles
+    kld: Doubles | None = None
+    same_top: npt.NDArray[np.bool_] | None = None
+
+
+def merge(
+    slices: Sequence[Mapping[str, npt.NDArray[np.generic]]], owners: npt.NDArray[np.integer]
+) -> RowScores:
+    """Put the outputs of all slices of the vocabulary together.
+
+    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same.
+
+    Args:
+        slices: the scoring model's outputs, in the order of the vocabulary.
+        owners: index of the slice that holds each row's target, [rows].
+    """
+    stacked = {name: np.stack([part[name][:, 0] for part in slices]).astype(np.float64) for name in slices[0]}
+    rows = np.arange(len(owners))
+    top, total, _ = _log_sum(stacked["variant_max"], stacked["variant_sum"])
+    nll = top - stacked[TARGET_LOGIT][owners, rows] + np.log(total)
+    if CROSS not in stacked:
+        return RowScores(nll, 1 / total)
+    baseline_top, baseline_total, shares = _log_sum(stacked["baseline_max"], stacked["baseline_sum"])
+    cross = (stacked[CROSS] * shares).sum(axis=0) / baseline_total
+    kld = cross + (top - baseline_top) + (np.log(total) - np.log(baseline_total))
+    at_top = stacked[VARIANT_AT_TOP][stacked["baseline_max"].argmax(axis=0), rows]
+    return RowScores(nll, 1 / total, kld, at_top >= top)
+
+
+def _log_sum(maxima: Doubles, sums: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """Largest logit [rows], Σ exp(logit − largest) [rows], and what each slice's sums count for [slices, rows]."""
+    top = maxima.max(axis=0)
+    shares = np.exp(maxima - top)
+    return top, (sums * shares).sum(axis=0), shares

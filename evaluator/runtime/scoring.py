@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.export.exact import exact_weights
+from evaluator.export.exact import exact_weights, rotary_inputs
+from evaluator.export.fusion.uses import (
+    RESIDUAL_ROWS,
+    load_fused,
+    load_plain,
+    score_late,
+    with_residuals,
+)
 from evaluator.export.graph import Graph
 from evaluator.export.skeleton import SCORED_POSITIONS
 from evaluator.runtime import score_graph as names
@@ -19,8 +27,8 @@ from evaluator.windows import Window
 
 Values = npt.NDArray[np.float32]
 
-#: Vocabulary-sized arrays are at most this many elements (16 MiB each), whatever the window.
-_BLOCK_ELEMENTS = 1 << 22
+#: Logits exist for so many tokens of the vocabulary and so many rows at a time: 4 MiB, which the caches hold.
+_SLICE_TOKENS, _BLOCK_ROWS = 4096, 256
 
 
 @dataclass(frozen=True)
@@ -33,58 +41,132 @@ class WindowScores:
     same_top: npt.NDArray[np.bool_] | None
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Whose residual streams are wanted, and by whom.
+
+    Attributes:
+        windows: indices of the windows.
+        rows: which of their scored tokens.
+        take: called with the index and the stream, float32 [layers + 1, rows, hidden].
+    """
+
+    windows: frozenset[int]
+    rows: npt.NDArray[np.int64]
+    take: Callable[[int, Values], None]
+
+
+_NO_ROWS = np.empty(0, np.int64)
+
+
 class Body:
     """A model without its head: windows in, final hidden states of the scored positions out."""
 
-    def __init__(self, file: ModelFile, graph: Graph, device: Device) -> None:
+    def __init__(self, file: ModelFile, graph: Graph, device: Device, *, fused: bool = True) -> None:
+        """Open the fused graph where there is one and `device` runs it, else the plain one.
+
+        Args:
+            file: the weights.
+            graph: its graph.
+            device: where it runs.
+            fused: whether the fused graph may be used.
+        """
+        # The fused operator has no float32 kernel for CUDA.
+        self._fused = graph.fused if fused and device.name == "cpu" else None
+        model = load_fused(self._fused) if self._fused else load_plain(graph.path)
+        with_residuals(model, graph.residuals)
+        if self._fused:
+            score_late(model, self._fused)
+        held = {item.name for item in model.graph.initializer}
         weights = ((slot.initializer, values) for slot, values in exact_weights(file, graph))
-        self._session = Session(graph.path, device, weights)
+        kept = ((name, values) for name, values in weights if name in held)
+        self._session = Session(model, device, kept, graph.path.parent)
+        self._tables = lru_cache(maxsize=1)(partial(rotary_inputs, file, self._fused))
         self.provider = self._session.provider
 
     def hidden(self, window: Window) -> Values:
         """Final hidden states, float32 [scored tokens, hidden]."""
+        return self.observe(window, _NO_ROWS)[0]
+
+    def observe(self, window: Window, rows: npt.NDArray[np.int64]) -> tuple[Values, Values]:
+        """Final hidden states, and the residual stream at some of the scored tokens.
+
+        Args:
+            window: what to run.
+            rows: which of the scored tokens.
+
+        Returns:
+            float32 [scored tokens, hidden] and [layers + 1, rows, hidden], before the first layer and after each;
+            the latter is empty for graphs whose residual stream is not known.
+        """
         length = len(window.ids)
         available: dict[str, Array] = {
             "input_ids": window.ids.astype(np.int64)[None],
             "attention_mask": np.ones((1, length), np.int64),
             "position_ids": np.arange(length, dtype=np.int64)[None],
             SCORED_POSITIONS: np.arange(window.first_scored, length - 1, dtype=np.int64),
+            RESIDUAL_ROWS: rows,
+            **self._tables(length),
         }
-        outputs = self._session.run({name: available[name] for name in self._session.input_names})
-        hidden: Values = outputs[0][0].astype(np.float32, copy=False)
-        return hidden
+        hidden, *residuals = self._session.run({name: available[name] for name in self._session.input_names})
+        stream = np.concatenate(residuals) if residuals else np.empty((0, len(rows), hidden.shape[2]))
+        return hidden[0].astype(np.float32, copy=False), stream.astype(np.float32, copy=False)
 
 
 class Head:
     """A model's head, and the baseline's beside it when divergences are wanted."""
 
-    def __init__(self, weights: Values, baseline: Values | None, device: Device) -> None:
-        """Both heads are float32 [vocabulary, hidden]."""
-        vocabulary, hidden = weights.shape
-        model = names.score_graph(vocabulary, hidden, against_baseline=baseline is not None)
-        self._session = Session(model, device)
-        self._heads = {names.VARIANT_HEAD: self._session.resident(weights)}
+    def __init__(
+        self, weights: Values, baseline: Values | None, device: Device, softcap: float | None = None
+    ) -> None:
+        """Both heads are float32 [vocabulary, hidden]; `softcap` bounds the logits of families that have one."""
+        self._session = Session(
+            names.score_graph(against_baseline=baseline is not None, softcap=softcap), device
+        )
+        heads = {names.VARIANT_HEAD: weights}
         if baseline is not None:
-            self._heads[names.BASELINE_HEAD] = self._session.resident(baseline)
-        self._rows = max(1, _BLOCK_ELEMENTS // vocabulary)
+            heads[names.BASELINE_HEAD] = baseline
+        self._slices = [
+            {
+                name: self._session.resident(values[start : start + _SLICE_TOKENS])
+                for name, values in heads.items()
+            }
+            for start in range(0, len(weights), _SLICE_TOKENS)
+        ]
 
     def score(self, hidden: Values, targets: npt.NDArray[np.int32], baseline: Values | None) -> WindowScores:
         """Score the hidden states of one window, a block of rows at a time."""
-        blocks: list[Sequence[Array]] = []
-        for start in range(0, len(targets), self._rows):
-            rows = slice(start, start + self._rows)
-            inputs = {
-                **self._heads,
-                names.VARIANT_HIDDEN: np.ascontiguousarray(hidden[rows]),
-                names.TARGETS: targets[rows, None].astype(np.int64),
-            }
-            if baseline is not None:
-                inputs[names.BASELINE_HIDDEN] = np.ascontiguousarray(baseline[rows])
-            blocks.append([output[:, 0] for output in self._session.run(inputs)])
-        columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
-        nll, top_prob, *rest = columns
-        kld, same_top = rest if rest else (None, None)
-        return WindowScores(nll, top_prob, kld, same_top)
+        blocks = [
+            self._block(
+                hidden[start : start + _BLOCK_ROWS],
+                targets[start : start + _BLOCK_ROWS].astype(np.int64),
+                None if baseline is None else baseline[start : start + _BLOCK_ROWS],
+            )
+            for start in range(0, len(targets), _BLOCK_ROWS)
+        ]
+        nll, top_prob = (
+            np.concatenate([getattr(block, name) for block in blocks]).astype(np.float32)
+            for name in ("nll", "top_prob")
+        )
+        klds = [block.kld for block in blocks if block.kld is not None]
+        tops = [block.same_top for block in blocks if block.same_top is not None]
+        if not klds:
+            return WindowScores(nll, top_prob, None, None)
+        return WindowScores(nll, top_prob, np.concatenate(klds).astype(np.float32), np.concatenate(tops))
+
+    def _block(
+        self, hidden: Values, targets: npt.NDArray[np.int64], baseline: Values | None
+    ) -> names.RowScores:
+        owners, places = np.divmod(targets, _SLICE_TOKENS)
+        inputs = {names.VARIANT_HIDDEN: self._session.resident(hidden)}
+        if baseline is not None:
+            inputs[names.BASELINE_HIDDEN] = self._session.resident(baseline)
+        outputs = []
+        for index, heads in enumerate(self._slices):
+            here = np.where(owners == index, places, 0)[:, None]
+            values = self._session.run(heads | inputs | {names.TARGETS: self._session.resident(here)})
+            outputs.append(dict(zip(self._session.output_names, values, strict=True)))
+        return names.merge(outputs, owners)
 
 
 def score_windows(
@@ -94,6 +176,7 @@ def score_windows(
     baseline_hidden: Iterable[Values | None],
     keep_hidden: Callable[[int, Values], None] | None = None,
     advance: Callable[[int], None] = lambda _: None,
+    watch: Watch | None = None,
 ) -> list[WindowScores]:
     """Score all windows in order.
 
@@ -104,10 +187,14 @@ def score_windows(
         baseline_hidden: the baseline's final hidden states per window, None where there is no baseline.
         keep_hidden: called with (index of the window, its hidden states), to keep a baseline's.
         advance: called with the number of tokens scored after each window.
+        watch: who wants to see the residual stream of some windows.
     """
     scores: list[WindowScores] = []
     for index, (window, reference) in enumerate(zip(windows, baseline_hidden, strict=True)):
-        hidden = body.hidden(window)
+        watching = watch if watch and index in watch.windows else None
+        hidden, stream = body.observe(window, watching.rows if watching else _NO_ROWS)
+        if watching:
+            watching.take(index, stream)
         if keep_hidden:
             keep_hidden(index, hidden)
         scores.append(head.score(hidden, window.targets, reference))

@@ -14,15 +14,27 @@ from evaluator.runtime.device import Device
 
 Array = npt.NDArray[np.generic]
 _ERRORS_AND_WORSE = 3
+_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 class Session:
     """An onnxruntime session together with the buffers that it reads its weights from."""
 
     def __init__(
-        self, model: Path | onnx.ModelProto, device: Device, weights: Iterable[tuple[str, Array]] = ()
+        self,
+        model: Path | onnx.ModelProto,
+        device: Device,
+        weights: Iterable[tuple[str, Array]] = (),
+        folder: Path | None = None,
     ) -> None:
-        """Open `model` with `weights` (initializer, values) in place of its external data."""
+        """Open `model` with `weights` (initializer, values) in place of its external data.
+
+        Args:
+            model: a file, or a model in memory.
+            device: where it runs.
+            weights: values of initializers.
+            folder: where the external data of a model in memory lie.
+        """
         self._device = device
         options = ort.SessionOptions()
         options.intra_op_num_threads = device.threads
@@ -34,6 +46,8 @@ class Session:
             buffer = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values))
             self._buffers.append(buffer)
             options.add_initializer(name, buffer)
+        if folder:
+            options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder))
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
         self._session = ort.InferenceSession(source, options, providers=device.providers)
         self.input_names = [item.name for item in self._session.get_inputs()]
@@ -51,3 +65,16 @@ class Session:
             for name, value in inputs.items()
         }
         return [output.numpy() for output in self._session.run_with_ort_values(self.output_names, feed)]
+
+    def dimension(self, name: str, axis: int) -> int:
+        """A dimension of an input or output that does not vary."""
+        items = [*self._session.get_inputs(), *self._session.get_outputs()]
+        return int(next(item.shape for item in items if item.name == name)[axis])
+
+    def binding(self) -> ort.IOBinding:
+        """An empty set of inputs and outputs that can stay in place from run to run."""
+        return self._session.io_binding()
+
+    def run_bound(self, binding: ort.IOBinding) -> None:
+        """Compute from and into what `binding` holds."""
+        self._session.run_with_iobinding(binding)

@@ -19,14 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.errors import SourceError
-from evaluator.sources.model_file import ModelFile, TensorInfo, ValueType
+from evaluator.sources.model_file import MAX_DIMENSIONS, ModelFile, TensorInfo, ValueType
 
 MAGIC = b"GGUF"
 SUPPORTED_VERSIONS = (2, 3)
 MAX_NESTING = 2
-MAX_DIMENSIONS = 4
 #: The largest alignment that real files use is 4096; anything huge would only move offsets out of reach.
 MAX_ALIGNMENT = 1 << 20
+#: Metadata key of files that are parts of a split model: of how many.
+SPLIT_COUNT = "split.count"
 
 #: GGUF value type → (struct code, size in bytes) of the scalars.
 _SCALARS: Mapping[int, tuple[str, int]] = {
@@ -184,8 +185,12 @@ def _alignment(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
     return value
 
 
-def open_gguf(path: Path) -> GGUFFile:
+def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
     """Open and check a GGUF file.
+
+    Args:
+        path: the file.
+        part: whether it is opened as a part of a split model, which may hold no tensors.
 
     Raises:
         SourceError: it cannot be read, is truncated, or its header contradicts itself.
@@ -214,6 +219,11 @@ def open_gguf(path: Path) -> GGUFFile:
         if info.name in tensors:
             raise cursor.fail(f"tensor {info.name[:80]} appears twice")
         tensors[info.name] = TensorInfo(info.name, info.shape, info.ggml_type, start, info.n_bytes)
-    if not tensors:
+    count = metadata.get(SPLIT_COUNT, 1)
+    if not part and not (isinstance(count, int) and count <= 1):
+        raise SourceError(
+            path, "holds a part of a split model; it must be named …-00001-of-00002.gguf, as published"
+        )
+    if not part and not tensors:
         raise cursor.fail("it holds no tensors")
     return GGUFFile(path, metadata, value_types, tensors, cursor.data)

@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from evaluator.errors import SourceError
 
+#: GGUF's bound; the weights of language models have one or two.
+MAX_DIMENSIONS = 4
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -74,6 +77,11 @@ class ModelFile(ABC):
         """
 
     @property
+    def name(self) -> str:
+        """What it is published as: names of models, quants and sources are taken from it."""
+        return self.path.name
+
+    @property
     def architecture(self) -> str:
         """`general.architecture`.
 
@@ -111,6 +119,19 @@ class ModelFile(ABC):
         if key not in self.metadata:
             raise SourceError(self.path, f"metadata key {key} is missing")
         return self.metadata[key]
+
+    def single(self, key: str, default: Any = None) -> Any:
+        """Metadata value of `key`, `default` where it is absent.
+
+        Raises:
+            SourceError: it is an array.
+        """
+        value = self.metadata.get(key, default)
+        if isinstance(value, (list, np.ndarray)):
+            raise SourceError(
+                self.path, f"metadata key {key} is an array of {len(value)}, not a single value"
+            )
+        return value
 
     def tensor(self, name: str) -> TensorInfo:
         """Directory entry of a tensor.

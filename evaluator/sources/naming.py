@@ -23,7 +23,7 @@ _SPLIT_MARKER = re.compile(r"-\d{5}-of-\d{5}$")
 
 def quant_label(file: ModelFile) -> str:
     """The quant type as published: from the file name, else from `general.file_type`, else the main type."""
-    match = _QUANT_PATTERN.findall(file.path.name)
+    match = _QUANT_PATTERN.findall(file.name)
     if match:
         return str(match[-1]).upper().replace("FP", "F").replace("MXF4", "MXFP4")
     file_type = file.metadata.get("general.file_type")
@@ -44,8 +44,7 @@ def _dominant_type(file: ModelFile) -> str:
 
 def model_name(file: ModelFile) -> str:
     """Display name of a model: its file name without the quant label, which publishers agree on."""
-    name = file.path.stem if file.path.suffix.lower() == ".gguf" else file.path.name
-    stem = _SPLIT_MARKER.sub("", name)
+    stem = _SPLIT_MARKER.sub("", re.sub(r"\.gguf$", "", file.name, flags=re.IGNORECASE))
     bare = _QUANT_PATTERN.sub("", stem)
     return re.sub(r"[-_.]{2,}", "-", bare).strip("-_. ") or stem
 

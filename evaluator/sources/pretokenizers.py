@@ -1,48 +1,198 @@
-"""How each `tokenizer.ggml.pre` name splits text before byte-pair merging.
+"""How each `tokenizer.ggml.pre` name splits text before byte-pair merging, as llama.cpp splits it.
 
 One entry per name, because a wrong split gives plausible but different ids: an unknown name is an error, not
-a guess. The expressions are the ones the model families publish in their own tokenizer files.
+a guess. Where llama.cpp departs from what a family publishes (it knows a letter's case in ASCII only), this
+follows llama.cpp, whose ids people's files are used with; `published` keeps the family's own spelling.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokenizers import Regex, pre_tokenizers
 
-_LLAMA3_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+_FOLDED_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"
+_SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
+_SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+_HAN = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2EBEF}\x{2F800}-\x{2FA1F}"
+
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_LLAMA3 = rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACES}"
+_QWEN2 = rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}|{_SIGNS}|{_SPACES}"
+_QWEN35 = (
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
+    rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}"
 )
-_QWEN2_PATTERN = _LLAMA3_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
+_DEEPSEEK3 = (
+    r"\p{N}{1,3}",
+    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    '[!"#$%&'
+    r"'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
+    "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+)
+#: Letters with case, as DeepSeek's tokenizers list them.
+_DEEPSEEK_LETTERS = (
+    "A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af"
+    "\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5"
+    "\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba"
+    "\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45"
+    "\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe"
+    "\u1fc2-\u1fc4\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102"
+    "\u2107\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134\u2139"
+    "\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3"
+    "\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06"
+    "\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a\U00010400-\U0001044f\U000104b0-\U000104d3"
+    "\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df"
+    "\U0001e900-\U0001e943"
+)
+# White space is in none of llama.cpp's classes, though the ranges of these two hold some.
+_CJK = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff&&[^\\s]]+"
+_DEEPSEEK_SIGNS = "[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002&&[^\\s]]+"
+_DEEPSEEK_LLM = (
+    "[\r\n]",
+    rf"\s?[{_DEEPSEEK_LETTERS}]+",
+    rf"\s?{_DEEPSEEK_SIGNS}",
+    r"\s+$",
+    _CJK,
+    r"\p{N}+",
+)
+_DEEPSEEK_CODER = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK, r"\p{N}")
+
+
+#: (Capitals, small letters): llama.cpp knows case in ASCII only; the families know all, and combining marks.
+_ASCII_CASES = (r"(?:(?=\p{L})[^a-z])", r"(?:(?=\p{L})[^A-Z])")
+_CASES = (r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]")
+
+
+def _cased(cases: tuple[str, str], digits: str, ending: str = "") -> str:
+    """Words end before a capital that follows a small letter; `ending` may follow a word."""
+    (upper, lower), lead = cases, r"[^\r\n\p{L}\p{N}]?"
+    words = f"{lead}{upper}*{lower}+{ending}|{lead}{upper}+{lower}*{ending}"
+    return rf"{words}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}"
+
+
+_TEKKEN = _cased(_ASCII_CASES, r"\p{N}")
+_GPT4O = _cased(_ASCII_CASES, r"\p{N}{1,3}", f"{_CONTRACTIONS}?")
+_KIMI = rf"[{_HAN}]+|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}&&[^{_HAN}]]+{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACES}"
+_BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
 
 
 @dataclass(frozen=True)
 class PreTokenization:
-    """A splitter, and whether whole words that are tokens skip the merges."""
+    """A way to split.
 
-    build: Callable[[], pre_tokenizers.PreTokenizer]
+    Attributes:
+        patterns: applied one after another to what the one before left, each isolating its matches.
+        ignore_merges: whether words that are tokens skip the merges.
+        adds_bos: whether such a model adds BOS where its file does not say.
+        spelled: the splitter as the families' own tokenizer files spell it, where that differs.
+    """
+
+    patterns: tuple[str, ...]
     ignore_merges: bool = False
+    adds_bos: bool = False
+    spelled: Callable[[], pre_tokenizers.PreTokenizer] | None = field(default=None, compare=False, repr=False)
+
+    def build(self) -> pre_tokenizers.PreTokenizer:
+        """The splitter, its words in the byte-level alphabet."""
+        return _sequence(*map(_isolated, self.patterns), _byte_level())
+
+    def published(self) -> pre_tokenizers.PreTokenizer:
+        """The splitter as the families' own tokenizer files spell it."""
+        return self.spelled() if self.spelled else self.build()
 
 
-def _byte_level(*, split_words: bool) -> pre_tokenizers.PreTokenizer:
+def _isolated(pattern: str) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False)
+
+
+def _byte_level(*, split_words: bool = False) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=split_words)
 
 
-def _by_pattern(pattern: str) -> pre_tokenizers.PreTokenizer:
-    split = pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False)
-    return pre_tokenizers.Sequence([split, _byte_level(split_words=False)])
+def _sequence(*steps: pre_tokenizers.PreTokenizer) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence(list(steps))
 
 
-def _single_digits() -> pre_tokenizers.PreTokenizer:
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    return pre_tokenizers.Sequence([digits, _byte_level(split_words=True)])
+def _by(*patterns: str, published: str | None = None, **traits: bool) -> PreTokenization:
+    spelled = (lambda: _sequence(_isolated(published), _byte_level())) if published else None
+    return PreTokenization(patterns, **traits, spelled=spelled)
+
+
+def _folded(pattern: str) -> str:
+    return pattern.replace(_CONTRACTIONS, _FOLDED_CONTRACTIONS)
+
+
+def _published_digits() -> pre_tokenizers.PreTokenizer:
+    return _sequence(pre_tokenizers.Digits(individual_digits=True), _byte_level(split_words=True))
 
 
 PRE_TOKENIZERS: Mapping[str, PreTokenization] = {
-    "gpt-2": PreTokenization(lambda: _byte_level(split_words=True)),
-    "smollm": PreTokenization(_single_digits),
-    "llama-bpe": PreTokenization(lambda: _by_pattern(_LLAMA3_PATTERN), ignore_merges=True),
-    "qwen2": PreTokenization(lambda: _by_pattern(_QWEN2_PATTERN)),
+    name: splitting
+    for splitting, names in (
+        (
+            PreTokenization((_GPT2,), spelled=lambda: _byte_level(split_words=True)),
+            "gpt-2 mpt olmo jais phi-2 trillion granite-docling gigachat a.x-4.0 mellum modern-bert exaone4 "
+            "jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe",
+        ),
+        (
+            PreTokenization((r"\p{N}", _GPT2), spelled=_published_digits),
+            "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
+        ),
+        (
+            _by(_LLAMA3, ignore_merges=True, adds_bos=True, published=_folded(_LLAMA3)),
+            "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
+        ),
+        (_by(_LLAMA3, published=_folded(_LLAMA3)), "dbrx smaug-bpe chatglm-bpe"),
+        (_by(_LLAMA3, ignore_merges=True, published=_folded(_LLAMA3)), "glm4 glm5"),
+        (
+            _by(_QWEN2, published=_folded(_QWEN2)),
+            "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2",
+        ),
+        (_by(_QWEN35, published=_folded(_QWEN35)), "qwen35"),
+        (_by(_TEKKEN, ignore_merges=True, adds_bos=True, published=_cased(_CASES, r"\p{N}")), "tekken"),
+        (
+            _by(_GPT4O, published=_cased(_CASES, r"\p{N}{1,3}", f"{_FOLDED_CONTRACTIONS}?")),
+            "gpt-4o llama4 kanana2 talkie minimax-m2",
+        ),
+        (_by(*_DEEPSEEK3), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
+        (_by(*_DEEPSEEK_LLM), "deepseek-llm"),
+        (_by(*_DEEPSEEK_CODER), "deepseek-coder"),
+        (_by(r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, "[0-9][0-9][0-9]"), "falcon"),
+        (_by(r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", "[0-9][0-9][0-9]"), "default"),
+        (_by(_BLOOM), "bloom gpt3-finnish poro-chat"),
+        (_by(_BLOOM, r"\p{N}"), "viking"),
+        (_by(_KIMI), "kimi-k2"),
+        (
+            _by(
+                rf"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|{_WORD}|\p{{N}}|{_SIGNS}|\s*[\r\n]|\s+(?!\S)|\s+"
+            ),
+            "bailingmoe bailingmoe2 llada-moe",
+        ),
+        (
+            _by(rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"),
+            "seed-coder",
+        ),
+        (_by(rf"{_WORD}|\p{{N}}|{_SIGNS}|{_SPACES}"), "ufakzeka"),
+        (
+            _by(
+                r"\p{N}{1,3}",
+                rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}+|{_SIGNS}|{_SPACES}",
+                ignore_merges=True,
+            ),
+            "minicpm5",
+        ),
+        (
+            _by(
+                rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+|\p{{N}}"
+                r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
+            ),
+            "exaone-moe",
+        ),
+        (_by(r"[^\n]+|\n+", _QWEN2), "laguna"),
+    )
+    for name in names.split()
 }

@@ -1,16 +1,23 @@
-"""From what the user typed to files: SRC is a `.gguf` file, a glob, or the name of a packaged model."""
+"""From what the user typed to models on disk.
+
+SRC is a `.gguf` file, a glob, a folder with a Hugging Face checkpoint, `hf:owner/repo[@revision][/glob]`, or the
+name of a packaged model. What comes out are paths for `open_model`: files, first parts of split ones, folders.
+"""
 
 from __future__ import annotations
 
-import difflib
 import glob
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import RequestError
+from evaluator.sources.checkpoint import is_checkpoint
+from evaluator.sources.hub import PREFIX, Hub, HubSource, Report
+from evaluator.sources.split_gguf import first_part
+from evaluator.suggestions import nearest
 
 _HASH_CHUNK = 1 << 22
 
@@ -34,36 +41,55 @@ PACKAGED_MODELS: Mapping[str, PackagedModel] = {
 }
 
 
-def resolve_source(source: str) -> list[Path]:
-    """Files that `source` names, sorted.
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def resolve_source(source: str, report: Report = _silent) -> list[Path]:
+    """Models that `source` names, sorted.
+
+    Args:
+        source: what the user typed.
+        report: told about downloads.
 
     Raises:
-        RequestError: nothing is there, or the name is not known.
+        RequestError: nothing is there, the name is not known, or the hub does not give it.
     """
     if source in PACKAGED_MODELS:
         return [_packaged(source)]
+    if source.startswith(PREFIX):
+        return Hub().models(HubSource.parse(source), report)
     path = Path(source).expanduser()
-    if path.is_file():
-        return [path]
-    matches = sorted(Path(name) for name in glob.glob(str(path)) if Path(name).is_file())  # noqa: PTH207 (absolute patterns)
-    if matches:
-        return matches
+    if _is_model(path):
+        return [first_part(path)]
+    matches = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 (absolute patterns)
+    if models := _distinct(match for match in matches if _is_model(match)):
+        return models
     if path.is_dir():
-        raise RequestError(f"{source}: is a folder; name its .gguf files, for instance {source}/*.gguf")
+        raise RequestError(
+            f"{source}: is a folder without a config.json; for its GGUF files name {source}/*.gguf"
+        )
     if glob.has_magic(source):
         raise RequestError(f"{source}: no file matches")
-    near = difflib.get_close_matches(source, PACKAGED_MODELS)
-    hint = f"; did you mean {near[0]}?" if near else f" (known names: {', '.join(PACKAGED_MODELS)})"
-    raise RequestError(f"{source}: no such file or model{hint}")
+    raise RequestError(f"{source}: no such file or model{nearest(source, PACKAGED_MODELS)}")
 
 
-def resolve_one(source: str) -> Path:
-    """The only file that `source` names.
+def _is_model(path: Path) -> bool:
+    return path.is_file() or is_checkpoint(path)
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """Each split model once, by its first part."""
+    return list(dict.fromkeys(first_part(path) for path in paths))
+
+
+def resolve_one(source: str, report: Report = _silent) -> Path:
+    """The only model that `source` names.
 
     Raises:
-        RequestError: nothing is there, or several files are.
+        RequestError: nothing is there, or several models are.
     """
-    paths = resolve_source(source)
+    paths = resolve_source(source, report)
     if len(paths) != 1:
         raise RequestError(f"{source}: {len(paths)} files match, name one")
     return paths[0]
@@ -87,3 +113,11 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_HASH_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def sha256_of_all(paths: Sequence[Path]) -> str:
+    """SHA-256 of a model: of its one file, or of the lines that `sha256sum` prints for its files in order."""
+    if len(paths) == 1:
+        return sha256_of(paths[0])
+    lines = "".join(f"{sha256_of(path)}  {path.name}\n" for path in paths)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -7,9 +7,10 @@ merging is done here instead of in the tokenizers library.
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from evaluator.sources.cut_out import fragments
 
 _SPACE = "▁"
 
@@ -35,19 +36,13 @@ class SentencePiece:
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`."""
         ids: list[int] = []
-        for fragment in self._fragments(text):
-            if fragment in self.cut_out:
+        for fragment, is_token in fragments(text, self.cut_out):
+            if is_token:
                 ids.append(self.ids[fragment])
-            elif fragment:
+            else:
                 prefixed = f" {fragment}" if self.space_prefix else fragment
                 ids.extend(self._merge(prefixed.replace(" ", _SPACE)))
         return ids
-
-    def _fragments(self, text: str) -> list[str]:
-        if not self.cut_out:
-            return [text]
-        longest_first = sorted(self.cut_out, key=len, reverse=True)
-        return re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
 
     def _merge(self, text: str) -> list[int]:
         """Merge the characters of one fragment; `symbols` is a linked list in which merged ones are emptied."""

@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import AddedToken, Tokenizer, models
+from tokenizers import Tokenizer, models
 
 from evaluator.errors import SourceError
+from evaluator.sources.cut_out import cut_out_tokens, fragments
 from evaluator.sources.model_file import ModelFile
-from evaluator.sources.pretokenizers import PRE_TOKENIZERS
+from evaluator.sources.pretokenizers import PRE_TOKENIZERS, PreTokenization
 from evaluator.sources.sentencepiece import SentencePiece
 
 Encode = Callable[[str], Sequence[int]]
 
 #: `tokenizer.ggml.token_type` of tokens that are cut out of any text before the merges.
 _USER_DEFINED = 4
+_SPACE_PREFIX = "tokenizer.ggml.add_space_prefix"
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ def vocabulary_digest(file: ModelFile) -> str:
     """Digest of what decides token ids (tokens, merges, scores, splitting): equal digests, equal ids.
 
     Raises:
-        SourceError: the file has no vocabulary.
+        SourceError: the file has no vocabulary, or its pre-tokenizer is not known.
     """
     digest = hashlib.sha256()
-    for key in ("tokenizer.ggml.model", "tokenizer.ggml.pre"):
-        digest.update(str(file.metadata.get(key)).encode())
+    kind = str(file.metadata.get("tokenizer.ggml.model"))
+    # Several names stand for one way to split.
+    splitting = _splitting(file) if kind == "gpt2" else file.single(_SPACE_PREFIX, True)
+    digest.update(f"{kind} {splitting}".encode())
     for key in ("tokenizer.ggml.tokens", "tokenizer.ggml.merges"):
         items = _strings(file, key) if key in file.metadata or key.endswith("tokens") else []
         digest.update("\x00".join(items).encode())
@@ -68,11 +72,7 @@ def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
 
 def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     """Byte-level BPE, and whether such a model adds BOS unless told otherwise."""
-    pre = str(file.require("tokenizer.ggml.pre"))
-    if pre not in PRE_TOKENIZERS:
-        known = ", ".join(sorted(PRE_TOKENIZERS))
-        raise SourceError(file.path, f"pre-tokenizer {pre!r} is not supported; known: {known}")
-    splitting = PRE_TOKENIZERS[pre]
+    splitting = _splitting(file)
     try:
         merges = [_merge_pair(line) for line in _strings(file, "tokenizer.ggml.merges")]
         vocabulary = {token: index for index, token in enumerate(tokens)}
@@ -80,9 +80,28 @@ def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     except Exception as error:  # the library raises bare Exception for tables that contradict each other
         raise SourceError(file.path, f"damaged tokenizer tables: {error}") from error
     tokenizer.pre_tokenizer = splitting.build()
-    cut_out = [AddedToken(name, normalized=False, special=False) for name in _user_defined(file, tokens)]
-    tokenizer.add_tokens(cut_out)
-    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids, pre == "llama-bpe"
+    cut_out = _cut_out(file, tokens)
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = []
+        for fragment, is_token in fragments(text, cut_out):
+            ids.extend([vocabulary[fragment]] if is_token else tokenizer.encode(fragment).ids)
+        return ids
+
+    return encode, splitting.adds_bos
+
+
+def _splitting(file: ModelFile) -> PreTokenization:
+    """How the file's text is split; `default` where it does not say.
+
+    Raises:
+        SourceError: the name is not known.
+    """
+    pre = str(file.metadata.get("tokenizer.ggml.pre", "default"))
+    if pre not in PRE_TOKENIZERS:
+        known = ", ".join(sorted(PRE_TOKENIZERS))
+        raise SourceError(file.path, f"pre-tokenizer {pre!r} is not supported; known: {known}")
+    return PRE_TOKENIZERS[pre]
 
 
 def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
@@ -96,9 +115,9 @@ def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     model = SentencePiece(
         ids={token: index for index, token in enumerate(tokens)},
         scores=scores.tolist(),
-        cut_out=_user_defined(file, tokens),
+        cut_out=_cut_out(file, tokens),
         unknown_id=unknown,
-        space_prefix=bool(file.metadata.get("tokenizer.ggml.add_space_prefix", True)),
+        space_prefix=bool(file.single(_SPACE_PREFIX, True)),
     )
     return model.encode, True
 
@@ -128,15 +147,17 @@ def _merge_pair(line: str) -> tuple[str, str]:
     return line[:1] + left, right
 
 
-def _user_defined(file: ModelFile, tokens: list[str]) -> list[str]:
+def _cut_out(file: ModelFile, tokens: list[str]) -> list[str]:
     types: Any = file.metadata.get("tokenizer.ggml.token_type", [])
-    return [token for token, kind in zip(tokens, types, strict=False) if kind == _USER_DEFINED and token]
+    if not isinstance(types, (list, np.ndarray)):
+        raise SourceError(file.path, "metadata key tokenizer.ggml.token_type is not an array")
+    return cut_out_tokens(tokens, [kind == _USER_DEFINED for kind in types], file.metadata)
 
 
 def _bos_id(file: ModelFile, vocabulary_size: int, *, adds_bos: bool) -> int | None:
     """The BOS id when the model adds it; `adds_bos` is the kind's custom where the file does not say."""
-    bos = file.metadata.get("tokenizer.ggml.bos_token_id")
-    if not file.metadata.get("tokenizer.ggml.add_bos_token", adds_bos) or bos is None:
+    bos = file.single("tokenizer.ggml.bos_token_id")
+    if not file.single("tokenizer.ggml.add_bos_token", adds_bos) or bos is None:
         return None
     if not isinstance(bos, int) or not 0 <= bos < vocabulary_size:
         raise SourceError(file.path, f"tokenizer.ggml.bos_token_id {bos!r} is not a token")

@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import llama_cpp
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from evaluator.demo import DEMO_SOURCE, built_in_texts
+from evaluator.demo import DEMO_SOURCE
 from evaluator.export.artifact import write_exact
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import load_graph
@@ -27,6 +26,7 @@ from evaluator.runtime.session import Session
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.sources.resolve import resolve_source
 from evaluator.sources.tokenizer import tokenizer_from_gguf
+from evaluator.text_sources import built_in_texts
 from evaluator.windows import cut_windows
 
 ROUNDS = 3
@@ -51,7 +51,8 @@ def llama_cpp_seconds(tool: Path, model: Path, threads: int, windows: int) -> fl
         return (time.perf_counter() - start) / windows
 
 
-def main() -> None:
+def scoring_table() -> Table:
+    """Seconds per window, best of interleaved rounds."""
     file = open_gguf(resolve_source(DEMO_SOURCE)[0])
     graph, device = load_graph(file), choose_device("cpu")
     protocol = Protocol(context=512, first_scored=256, chunks=2)
@@ -79,8 +80,7 @@ def main() -> None:
         for _ in range(ROUNDS):  # interleaved, so that a noisy machine cannot favour one
             for name, action in actions.items():
                 best[name] = min(best[name], seconds(action) / len(windows))
-    if folder := os.environ.get("LLAMA_CPP_BIN"):
-        tool = Path(folder) / "llama-perplexity"
+    if tool := llama_cpp.tool("llama-perplexity"):
         best["llama-perplexity --kl-divergence"] = llama_cpp_seconds(
             tool, file.path, device.threads, len(windows)
         )
@@ -90,8 +90,4 @@ def main() -> None:
     )
     for name, value in best.items():
         table.add_row(name, f"{value:.3f}", f"{value / reference:.2f}")
-    Console().print(table)
-
-
-if __name__ == "__main__":
-    main()
+    return table

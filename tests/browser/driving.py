@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,24 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from werkzeug.serving import make_server
 
 from dashboard.app import create_app
+
+PLOT = "document.querySelector('#graph .js-plotly-plot')"
+#: Methods whose traces are drawn; those that a filter leaves out stay in the legend only.
+DRAWN = f"""[...new Set(({PLOT}?._fullData || [])
+    .filter(trace => trace.visible === true && ['bartowski', 'main', 'unsloth'].includes(trace.name))
+    .map(trace => trace.name))].sort()"""
+#: Where on the page the marker of a variant is, as {x, y}.
+MARKER = """id => {
+    const plot = document.querySelector('#graph .js-plotly-plot');
+    for (const trace of plot._fullData) {
+        const index = (trace.customdata || []).findIndex(data => data[0] === id);
+        if (index < 0 || trace.type !== 'scatter') continue;
+        const [x, y] = [plot._fullLayout.xaxis, plot._fullLayout.yaxis];
+        const box = plot.getBoundingClientRect();
+        return {x: box.x + x._offset + x.d2p(trace.x[index]), y: box.y + y._offset + y.d2p(trace.y[index])};
+    }
+    return null;
+}"""
 
 
 @dataclass
@@ -37,10 +56,37 @@ class Watched:
         """Long enough for a second request, were there one."""
         self.page.wait_for_timeout(350)
 
+    def drawn(self) -> list[str]:
+        """Methods that the plot shows."""
+        names: list[str] = self.page.evaluate(DRAWN)
+        return names
+
+    def wait_drawn(self, *methods: str) -> None:
+        wanted = json.dumps(json.dumps(methods, separators=(",", ":")))
+        self.page.wait_for_function(f"JSON.stringify({DRAWN}) === {wanted}")
+
+    def plotted(self) -> None:
+        """Wait until the plot of this page is drawn and answers to the mouse."""
+        slug = "window.location.pathname.slice(1)"
+        self.page.wait_for_function(f"{PLOT}?.dataset.listening && {PLOT}._fullLayout?.uirevision === {slug}")
+
+    def marker(self, variant: str) -> dict[str, float]:
+        """Where a variant's marker is on the page, once the plot is drawn."""
+        self.plotted()
+        self.page.wait_for_function(f"(({MARKER})({json.dumps(variant)})) !== null")
+        place: dict[str, float] = self.page.evaluate(MARKER, variant)
+        return place
+
+    def click_marker(self, variant: str) -> None:
+        place = self.marker(variant)
+        self.page.mouse.move(place["x"] - 3, place["y"] - 2)
+        self.page.mouse.move(place["x"], place["y"], steps=3)
+        self.page.mouse.click(place["x"], place["y"])
+
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, create_app(folder).server, threaded=True)
+def served(*folders: Path) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, create_app(*folders).server, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

@@ -15,11 +15,6 @@ pytestmark = pytest.mark.browser
 PLOT = "#graph .main-svg"
 
 
-def methods_drawn(seen: Watched) -> list[str]:
-    names: list[str] = seen.page.eval_on_selector_all(".legendtext", "nodes => nodes.map(n => n.textContent)")
-    return names
-
-
 def background(seen: Watched) -> str:
     colour: str = seen.page.eval_on_selector("body", "body => getComputedStyle(body).backgroundColor")
     return colour
@@ -70,17 +65,17 @@ def test_deep_link_restores_tab_and_filters(full: Watched) -> None:
     expect(full.page.locator("#bits-text")).to_have_text("3.00–5.00")
     expect(full.page.locator("#status")).to_contain_text("3 of 21 variants")
     expect(full.page.locator(PLOT).first).to_be_visible()
-    assert methods_drawn(full) == ["main"]
+    assert full.drawn() == ["main"]
     assert full.page.url.endswith("/degradation?method=main&bits=3-5")
 
 
 def test_filters_redraw_write_the_address_and_survive_tabs_and_history(full: Watched) -> None:
     full.open("/ppl-bits")
     full.page.wait_for_selector(".legendtext")
-    assert len(methods_drawn(full)) == 3
+    assert len(full.drawn()) == 3
     full.page.get_by_label("unsloth").check()
     expect(full.page.locator("#status")).to_contain_text("7 of 21 variants")
-    full.page.wait_for_function("document.querySelectorAll('.legendtext').length === 1")
+    full.wait_drawn("unsloth")
     expect(full.page).to_have_url(f"{full.base}/ppl-bits?method=unsloth")
     expect(full.page.locator("#tab-size")).to_have_attribute("href", "/size?method=unsloth")
     full.page.click("#tab-size")
@@ -141,7 +136,7 @@ def test_filtering_keeps_the_graph_in_place(full: Watched) -> None:
     full.page.wait_for_selector(".legendtext")
     full.page.eval_on_selector("#graph .js-plotly-plot", "plot => { plot.dataset.kept = 'yes' }")
     full.page.get_by_label("main").check()
-    full.page.wait_for_function("document.querySelectorAll('.legendtext').length === 1")
+    full.wait_drawn("main")
     assert full.page.eval_on_selector("#graph .js-plotly-plot", "plot => plot.dataset.kept") == "yes"
 
 
@@ -153,7 +148,7 @@ def test_no_cloud_button_and_a_sensible_file_name(full: Watched) -> None:
     with full.page.expect_download() as download:
         full.page.hover("#graph")
         full.page.click(".modebar-btn[data-title*=PNG], .modebar-btn[data-title*=png]")
-    assert download.value.suggested_filename == "quantization-ppl-bits.png"
+    assert download.value.suggested_filename == "Synthetic-135M-ppl-bits.png"
 
 
 def test_filters_that_leave_nothing_show_the_way_out(full: Watched) -> None:

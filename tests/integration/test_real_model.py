@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from rich.console import Console
 
 from evaluator.commands import run_comparison
 from evaluator.config import Comparison, VariantSource
-from evaluator.demo import DEMO_DOMAINS, DEMO_SOURCE, built_in_texts
+from evaluator.demo import DEMO_SOURCE
 from evaluator.errors import RequestError
+from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
 from evaluator.quantize.rescale import write_rescaled_f16
-from evaluator.quantize.stock import make_stock_variant
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.sources.resolve import resolve_source
 from evaluator.sources.tokenizer import tokenizer_from_gguf
+from evaluator.text_sources import BUILT_IN, BUILT_IN_DOMAINS, built_in_texts
 
 gguf = pytest.importorskip("gguf")
 torch = pytest.importorskip("torch")
@@ -46,8 +48,9 @@ def measured(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     copy = folder / "copy-Q4_1.gguf"
     copy.symlink_to(model_path)
     source = open_gguf(model_path)
-    for quant in QUANTS:
-        make_stock_variant(source, quant, folder / f"stock-{quant}.gguf")
+    with ThreadPoolExecutor(2) as pool, making_progress(disable=True) as progress:
+        jobs = plan_jobs(source, select("main", QUANTS), folder, Evidence(), pool, name="stock")
+        make_all(source, jobs, pool, progress)
     write_rescaled_f16(source, folder / "rescaled-F16.gguf")
     comparison = Comparison(
         baseline=str(model_path),
@@ -56,12 +59,13 @@ def measured(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
             VariantSource(method="main", source=str(folder / "stock-*.gguf")),
             VariantSource(method="rescaled", source=str(folder / "rescaled-F16.gguf")),
         ),
-        texts=DEMO_DOMAINS,
+        texts=(BUILT_IN,),
         out=folder / "results",
         context=CONTEXT,
         chunks=CHUNKS,
+        speed=False,
     )
-    summary = run_comparison(comparison, Console(stderr=True, quiet=True), built_in=built_in_texts())
+    summary = run_comparison(comparison, Console(stderr=True, quiet=True))
     assert not summary["failures"]
     return folder
 
@@ -137,7 +141,7 @@ def oracle(measured: Path, model_path: Path) -> dict[str, dict[str, float]]:
 
 def test_baseline_perplexity_is_torchs(measured: Path, oracle: dict[str, dict[str, float]]) -> None:
     row = rows(measured)["baseline", "Q4_1"]
-    assert row["n_tokens"] == len(DEMO_DOMAINS) * CHUNKS * (CONTEXT // 2 - 1)
+    assert row["n_tokens"] == len(BUILT_IN_DOMAINS) * CHUNKS * (CONTEXT // 2 - 1)
     assert row["ppl"] == pytest.approx(oracle["baseline"]["ppl"], rel=1e-3)
 
 

@@ -1,20 +1,42 @@
 """Findings and rules against variants written by hand."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from dashboard.insights.comparison import matched_bits, monotone, steadiest, within_noise
-from dashboard.insights.recommender import recommend, runners_up, smallest_within
-from dashboard.insights.summary import knee, optimal, summarize, takeaways
+from dashboard.insights.comparison import (
+    combine,
+    equal_bits,
+    mixture,
+    one_type,
+    rank,
+    representatives,
+    steadiness,
+)
+from dashboard.insights.curves import bend, monotone, within_noise
+from dashboard.insights.judging import Case
+from dashboard.insights.recommender import Need, advise, recommend, runners_up, smallest_within
+from dashboard.insights.statistics import Estimate
+from dashboard.insights.summary import knee, optimal, table
+from dashboard.results import Results
+from dashboard.selection import Selection
+
+ALL = Selection()
 
 
 class NoTokens:
     """Results without token files: comparisons fall back on the rows."""
 
-    def paired(self, *_names: str) -> None:
+    def contrast(self, *_names: object) -> None:
         return None
+
+
+NONE = cast(Results, NoTokens())
+
+
+def case(rows: list[dict[str, Any]]) -> Case:
+    return Case(NONE, ALL, rows)
 
 
 def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **more: Any) -> dict[str, Any]:
@@ -22,6 +44,10 @@ def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **
     ratio = math.log1p(rise)
     return {
         "variant_id": f"{method}-{quant}",
+        "baseline_id": "base",
+        "model": "m",
+        "device": "cpu",
+        "is_baseline": False,
         "label": f"{method} {quant}",
         "method": method,
         "quant": quant,
@@ -47,57 +73,104 @@ BAD = [row("b", "Q2", 3, 0.9), row("b", "Q4", 5, 0.06), row("b", "Q8", 8, 0.001)
 
 
 def test_order_over_bits() -> None:
-    (finding,) = monotone(NoTokens(), GOOD)  # type: ignore[arg-type]
+    finding = monotone(NONE, ALL, GOOD)
     assert finding.kind == "finding"
-    assert "ρ = −1.0" in finding.detail
+    assert "a ρ = −1.0" in finding.detail
 
 
 def test_a_step_the_wrong_way_is_named_only_outside_its_error() -> None:
     rows = [row("a", "Q2", 3, 0.1), row("a", "Q4", 5, 0.12), row("a", "Q8", 8, 0.001)]
-    (caution,) = monotone(NoTokens(), rows)  # type: ignore[arg-type]
+    caution = monotone(NONE, ALL, rows)
     assert caution.kind == "caution"
-    assert "Q4 is worse than the smaller Q2" in caution.text
-    assert "+1.8 %" in caution.text
+    # ln 1.12 − ln 1.10 = 0.0180; two independent errors of 0.001 make 1.96 × 0.00141 = 0.0028.
+    assert "a Q4 is worse than the smaller Q2 by 0.0180 ± 0.0028 nats" in caution.text
     rows[1]["ln_ppl_ratio_se"] = 0.05
-    (quiet,) = monotone(NoTokens(), rows)  # type: ignore[arg-type]
-    assert quiet.kind == "finding"
+    assert monotone(NONE, ALL, rows).kind == "finding"
 
 
 def test_two_variants_show_no_trend() -> None:
-    (unknown,) = monotone(NoTokens(), GOOD[:2])  # type: ignore[arg-type]
-    assert unknown.kind == "unknown"
+    assert monotone(NONE, ALL, GOOD[:2]).kind == "unknown"
+
+
+def test_mixture_interpolates_between_neighbours() -> None:
+    assert mixture(GOOD, 4) == {"a-Q2": 0.5, "a-Q4": 0.5}
+    assert mixture(GOOD, 5) == {"a-Q4": 1.0}
+    assert mixture(GOOD, 9) is None
+
+
+def test_combine_without_tokens_counts_variants_as_independent() -> None:
+    found = combine(NONE, ALL, GOOD, {"a-Q2": 1.0, "a-Q4": -1.0})
+    assert found == Estimate(pytest.approx(math.log(1.5 / 1.02)), pytest.approx(math.sqrt(2) * 0.001))
+    assert combine(NONE, ALL, GOOD, {"a-Q2": 1.0}, "bin4") is None
+    assert combine(NONE, ALL, GOOD, {"absent": 1.0}) is None
+
+
+def test_rank_orders_and_says_how_far_behind() -> None:
+    found = rank(NONE, ALL, [*GOOD, *BAD], 5)
+    assert found is not None
+    assert list(found.values) == ["a", "b"]
+    assert found.gaps["b"].value == pytest.approx(math.log(1.06 / 1.02))
+    assert found.behind
+    assert not found.tied
+    worst_first = rank(NONE, ALL, [*GOOD, *BAD], 5, largest=True)
+    assert worst_first is not None
+    assert worst_first.best == "b"
+    assert worst_first.gaps["a"].value > 0
+    assert rank(NONE, ALL, GOOD, 5) is None
 
 
 def test_equal_bits() -> None:
-    finding = matched_bits([*GOOD, *BAD])
+    finding = equal_bits(NONE, ALL, [*GOOD, *BAD], "lowest")
     assert finding.kind == "finding"
-    assert "At 3.00 bits" in finding.text
-    assert "a loses least" in finding.text
+    assert "At 3.00 bits, the lowest all cover, a loses 0.2364 ± 0.0028 nats less than b." in finding.text
 
 
 def test_equal_bits_inside_the_error_is_a_tie() -> None:
     noisy = [variant | {"ln_ppl_ratio_se": 0.5} for variant in BAD]
-    assert matched_bits([*GOOD, *noisy]).kind == "tie"
+    assert equal_bits(NONE, ALL, [*GOOD, *noisy]).kind == "tie"
 
 
 def test_equal_bits_needs_two_methods_and_a_common_range() -> None:
-    assert matched_bits(GOOD).kind == "unknown"
-    assert matched_bits([row("a", "Q2", 3, 0.1), row("b", "Q8", 8, 0.1)]).kind == "unknown"
+    assert equal_bits(NONE, ALL, GOOD).kind == "unknown"
+    assert equal_bits(NONE, ALL, [row("a", "Q2", 3, 0.1), row("b", "Q8", 8, 0.1)]).kind == "unknown"
 
 
-def test_steadiest() -> None:
-    found = steadiest([*GOOD, *BAD])
+def test_several_models_are_not_mixed() -> None:
+    other = [variant | {"model": "n"} for variant in GOOD]
+    assert "a · m" in equal_bits(NONE, ALL, [*GOOD, *other]).text
+
+
+def test_steadiness() -> None:
+    found = steadiness(NONE, ALL, [*GOOD, *BAD])
     assert found is not None
-    assert found.text.startswith("a is the steadiest")
-    assert steadiest(GOOD) is None
+    assert found.best == "a"
+    assert steadiness(NONE, ALL, GOOD) is None
+
+
+def test_bend_of_a_broken_line() -> None:
+    rows = [row("a", f"Q{bits}", bits, math.expm1(max(0.01, 0.2 * (5 - bits)))) for bits in range(2, 10)]
+    finding = bend(rows)
+    assert finding is not None
+    assert finding.kind == "finding"
+    assert "a 4.9 bits" in finding.text or "a 5.0 bits" in finding.text
+    assert bend(GOOD) is None
 
 
 def test_within_noise() -> None:
     tie = within_noise([*GOOD, row("c", "Q8", 8, 0.001, se=0.01)])
+    assert tie is not None
     assert tie.kind == "tie"
     assert "a Q8" in tie.text
     assert "c Q8" in tie.text
-    assert within_noise(GOOD[:2]).kind == "finding"
+    assert within_noise(GOOD[:2]) is None
+
+
+def test_representatives() -> None:
+    both = [*GOOD, *BAD]
+    assert [r["label"] for r in representatives(both, ALL, 6)] == ["a Q4", "b Q4"]
+    assert [r["label"] for r in representatives(both, Selection.of(picked=["b-Q8"]), 6)] == ["b Q8"]
+    assert representatives(GOOD, ALL, 2) == [GOOD[0], GOOD[2]]
+    assert one_type([GOOD[0], BAD[2]]) == [GOOD[0], BAD[2]]
 
 
 def test_smallest_within_uses_the_upper_bound() -> None:
@@ -141,28 +214,78 @@ def test_optimal_bit_rate() -> None:
 
 
 def test_summary_of_two_methods() -> None:
-    first, second = summarize([*GOOD, *BAD])
+    first, second = table(case([*GOOD, *BAD]))
     assert (first.method, first.optimal["quant"], first.by_rule) == ("a", "Q4", True)
     assert first.best_for == ("quality at equal bits", "small files (Q4)")
     assert "over 10 % perplexity lost with Q2" in first.limitations
     assert second.best_for == ("no lead outside the errors",)
     assert second.optimal["quant"] == "Q8"
-    assert any("against a at equal bits" in text for text in second.limitations)
+    assert any("behind a at equal bits" in text for text in second.limitations)
 
 
 def test_summary_of_speed() -> None:
     fast = GOOD[1] | {"decode_ms_p10": 9.0, "decode_ms_p50": 10.0, "decode_ms_p90": 11.0}
     slow = BAD[2] | {"decode_ms_p10": 18.0, "decode_ms_p50": 20.0, "decode_ms_p90": 22.0}
-    first, _ = summarize([fast, GOOD[2], BAD[1], slow])
+    first, _ = table(case([fast, GOOD[2], BAD[1], slow]))
     assert "speed (Q4)" in first.best_for
 
 
 def test_summary_of_one_method_says_so() -> None:
-    (line,) = summarize(GOOD)
+    (line,) = table(case(GOOD))
     assert line.best_for == ("cannot be said: only one method",)
-    assert takeaways(GOOD)[0].kind == "unknown"
 
 
 @pytest.mark.parametrize("rows", [[], [row("a", "Q4", 5, 0.1) | {"ln_ppl_ratio": None}]])
 def test_nothing_to_summarize(rows: list[dict[str, Any]]) -> None:
-    assert takeaways(rows)[0].kind == "unknown"
+    assert table(case(rows)) == []
+
+
+FAST = {"decode_ms_p50": 10.0}
+SHELF = [
+    row("a", "Q2", 3, 0.5, **FAST),
+    row("a", "Q4", 5, 0.02, decode_ms_p50=20.0),
+    row("b", "Q4", 5.2, 0.03, decode_ms_p50=15.0),
+    row("a", "Q8", 8, 0.001, decode_ms_p50=40.0),
+]
+
+
+def advice(**need: float) -> tuple[str | None, str | None]:
+    found = advise(SHELF, Need(**need))
+    return (found.best and found.best["label"], found.runner_up and found.runner_up["label"])
+
+
+def test_advice_takes_the_closest_that_fits() -> None:
+    assert advice() == ("a Q8", "a Q4")
+    assert advice(budget_gb=0.0055) == ("a Q4", "b Q4")
+    assert advice(min_tps=60) == ("b Q4", "a Q2")
+    assert advice(min_tps=60, floor=0.01) == (None, None)
+    assert advice(budget_gb=0.0055, min_tps=90) == ("a Q2", None)
+
+
+def test_advice_prices_the_next_step() -> None:
+    found = advise(SHELF, Need(budget_gb=0.0045))
+    assert found.best is SHELF[0]
+    # A quarter of the budget more, 1.125 MB, reaches a Q4 (5 MB) and b Q4 (5.2 MB); a Q4 is closer.
+    assert "1.1 MB more would buy a Q4" in found.next_step
+    assert "nothing better" in advise(SHELF, Need()).next_step
+
+
+@pytest.mark.parametrize(
+    ("need", "words"),
+    [
+        (Need(budget_gb=0.001), "None is that small: the smallest, a Q2, takes 3.0 MB"),
+        (Need(min_tps=1000), "None is that fast: the fastest, a Q2, decodes 100 tokens/s"),
+        (Need(floor=0.0001), "the nearest is a Q8"),
+        (Need(budget_gb=0.004, floor=0.01), "none meets them all"),
+    ],
+)
+def test_advice_names_the_obstacle(need: Need, words: str) -> None:
+    found = advise(SHELF, need)
+    assert found.best is None
+    assert words in found.why
+
+
+def test_advice_without_times_or_variants_says_so() -> None:
+    assert "Speed was not measured" in advise(GOOD, Need(min_tps=1)).why
+    assert advise([], Need()).best is None
+    assert "at most 1.50 GB and at least 20.0 tokens/s" in Need(1.5, 20).rule

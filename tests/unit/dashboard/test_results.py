@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from results_factory import BASELINE_ID, make_results
 
-from dashboard.results import Results, ResultsError
+from dashboard.opening import ResultsError
+from dashboard.results import Results
 from dashboard.selection import Selection
 
 
@@ -138,8 +139,8 @@ def test_confidence_bins_count_every_token_once(folder: Path) -> None:
 def test_delta_density_is_a_density(folder: Path) -> None:
     summary = Results.open(folder).delta("main-q4_0")
     assert summary is not None
-    assert summary.x.size == summary.density.size == 128
-    area = float(np.trapezoid(summary.density, summary.x))
+    assert summary.linear.x.size == summary.linear.density.size == 128
+    area = float(np.trapezoid(summary.linear.density, summary.linear.x))
     assert area == pytest.approx(1 - summary.beyond, abs=0.03)
-    assert summary.percentiles[1] < summary.percentiles[50] < summary.percentiles[99]
+    assert summary.percentiles[1].value < summary.percentiles[50].value < summary.percentiles[99].value
     assert math.isclose(summary.beyond, 0.01, abs_tol=0.005)

@@ -10,9 +10,11 @@ from dashboard.insights.statistics import (
     at,
     clustered_mean,
     gini,
+    knee,
     pareto,
     rank_correlation,
     slope,
+    student,
 )
 
 
@@ -61,7 +63,8 @@ def test_slope() -> None:
     assert noisy is not None
     # Slope 1/2; residuals −½, 1, −½ give a variance of 1.5 over one degree of freedom and Sxx 2.
     assert noisy.value == pytest.approx(0.5)
-    assert noisy.se == pytest.approx(math.sqrt(1.5 / 2))
+    # One degree of freedom: ±1.96 errors span t = 12.7062 standard errors.
+    assert noisy.se == pytest.approx(math.sqrt(1.5 / 2) * 12.7062 / 1.96)
     assert slope([1, 2], [1, 2]) is None
 
 
@@ -74,3 +77,29 @@ def test_gini() -> None:
     assert gini([1, 1, 1, 1]) == pytest.approx(0)
     assert gini([0, 0, 0, 1]) == pytest.approx(0.75)
     assert gini([1]) is None
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(1, 12.706), (10, 2.228), (11, 2.201), (30, 2.042), (1000, 1.962)]
+)
+def test_student(freedom: int, quantile: float) -> None:
+    assert student(freedom) == pytest.approx(quantile, abs=0.0015)
+
+
+def test_student_without_freedom() -> None:
+    assert student(0) == math.inf
+
+
+def test_knee_of_two_lines() -> None:
+    x = [2, 3, 4, 5, 6, 7, 8]
+    found = knee(x, [max(0.0, 4.5 - bits) + 0.01 * (-1) ** bits for bits in x])
+    assert found is not None
+    assert found.at == pytest.approx(4.5, abs=0.1)
+    assert found.low < 4.5 < found.high
+    assert found.high - found.low < 0.5
+
+
+def test_a_straight_line_has_no_knee() -> None:
+    x = [2, 3, 4, 5, 6, 7, 8]
+    assert knee(x, [10 - bits + 0.1 * (-1) ** bits for bits in x]) is None
+    assert knee(x[:5], [5, 3, 1, 1, 1]) is None

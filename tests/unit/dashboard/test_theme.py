@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard import theme
-from dashboard.charts import place_labels
+from dashboard.labels import Labels, place_labels
 
 METHODS = ["bartowski", "unsloth", "main", "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"]
 
@@ -55,8 +55,10 @@ def test_more_methods_than_colours_still_works() -> None:
     assert len(theme.method_styles([f"m{index}" for index in range(40)])) == 40
 
 
-def test_confidence_steps_differ() -> None:
+def test_confidence_steps_differ_and_carry_readable_text() -> None:
     assert len(set(theme.CONFIDENCE)) == 5
+    for color, text in zip(theme.CONFIDENCE, theme.CONFIDENCE_TEXT, strict=True):
+        assert contrast(color, text) >= 3.5
 
 
 def test_labels_never_cover_each_other() -> None:
@@ -64,3 +66,16 @@ def test_labels_never_cover_each_other() -> None:
     placed = place_labels(points, ["Q4_K_M"] * 4)
     assert placed[3][0] == "Q4_K_M"
     assert len({side for text, side in placed[:3] if text}) == len([text for text, _ in placed[:3] if text])
+
+
+def test_the_preferred_side_is_tried_first() -> None:
+    assert place_labels([(0.5, 0.5)], ["Q4"], "bottom left") == [("Q4", "bottom left")]
+
+
+def test_one_label_per_type_but_every_picked_one() -> None:
+    rows = [{"variant_id": name, "quant": "Q4"} for name in ("a", "b", "c")]
+    places = [(0.1, 0.1), (0.5, 0.5), (0.9, 0.9)]
+    wanted = Labels(rows, places, ((0, 1), (0, 1)), {"a", "b"}).at(rows)
+    assert wanted["text"] == ["Q4", "", ""]
+    picked = Labels(rows, places, ((0, 1), (0, 1)), {"a"}, {"b", "c"}).at(rows)
+    assert picked["text"] == ["", "Q4", "Q4"]

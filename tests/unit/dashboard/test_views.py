@@ -12,7 +12,9 @@ from dashboard.insights import Insight
 from dashboard.render import render, status
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.views import View, registry
+from dashboard.views import Option, View, registry
+from evaluator.frames import ROLES
+from evaluator.manifest import NoiseFloor, read_manifest
 
 SELECTIONS = {
     "all": Selection(),
@@ -21,6 +23,8 @@ SELECTIONS = {
     "nothing": Selection.of(methods=["absent"]),
 }
 VIEWS = pytest.mark.parametrize("view", registry(), ids=lambda view: view.id)
+#: Layers and confidence are coloured by value, not by method.
+BY_METHOD = [view for view in registry() if view.id not in {"layers", "confidence"}]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def one(one_method: Path) -> Results:
 def check(view: View, results: Results, selection: Selection) -> list[Insight]:
     figure = view.figure(results, selection)
     assert isinstance(figure, go.Figure)
-    assert len(figure.to_json()) < 400_000, "summaries go to the browser, not tokens"
+    assert len(figure.to_json()) < 300_000, "summaries go to the browser, not tokens"
     assert figure.layout.paper_bgcolor is None, "the shell chooses the theme"
     insights = view.insights(results, selection)
     assert insights
@@ -75,6 +79,119 @@ def test_empty_selection_cannot_be_told(view: View, three: Results) -> None:
     assert [insight.kind for insight in view.insights(three, SELECTIONS["nothing"])] == ["unknown"]
 
 
+OPTIONS = [
+    pytest.param(view, option, value, id=f"{view.id}-{option.key}-{value}")
+    for view in registry()
+    for option in view.options
+    for value, _ in option.choices
+]
+
+
+@pytest.mark.parametrize(("view", "option", "value"), OPTIONS)
+def test_every_option_draws_something_else(view: View, option: Option, value: str, three: Results) -> None:
+    for picked in ((), ("main-q4_0", "unsloth-q8_0")):
+        selection = Selection.of(picked=picked, options={option.key: value})
+        assert option.of(selection) == value
+        check(view, three, selection)
+    default = view.figure(three, Selection()).to_json()
+    # Without attribution "most telling" is the weight error.
+    same = value in {option.choices[0][0], "weight"}
+    assert (view.figure(three, Selection.of(options={option.key: value})).to_json() == default) == same
+
+
+def test_an_unknown_option_means_the_default() -> None:
+    for view in registry():
+        for option in view.options:
+            assert option.of(Selection.of(options={option.key: "nonsense"})) == option.choices[0][0]
+
+
+def points(figure: go.Figure) -> set[str]:
+    """Variant ids that points, bars and cells of a figure stand for."""
+    found = set()
+    for trace in figure.data:
+        data = [] if trace.customdata is None else list(trace.customdata)
+        cells = [cell for line in data for cell in line] if trace.type == "heatmap" else data
+        found |= {str(cell[0]) for cell in cells}
+    return found
+
+
+@VIEWS
+def test_points_name_their_variants(view: View, three: Results) -> None:
+    known = set(three.variants["variant_id"].to_list())
+    named = points(view.figure(three, Selection()))
+    assert named <= known
+    expected = 3 if view.id in {"layers", "radar"} else 21
+    assert len(named - {three.baseline["variant_id"]}) == expected
+
+
+@VIEWS
+def test_a_click_names_what_the_view_says_it_picks(view: View, three: Results) -> None:
+    trace = next(t for t in view.figure(three, Selection()).data if t.customdata is not None)
+    first = trace.customdata[0][0] if trace.type == "heatmap" else trace.customdata[0]
+    if view.pick == "bin":
+        assert first[1] in range(5)
+    elif view.pick == "layer":
+        assert first[1] >= -1
+        assert first[2] in ROLES
+    else:
+        assert len(first) == 1
+
+
+@pytest.mark.parametrize("view", BY_METHOD, ids=lambda view: view.id)
+def test_picked_points_stand_out(view: View, three: Results) -> None:
+    figure = view.figure(three, Selection.of(picked=["main-q4_0"]))
+    if view.id == "radar":
+        assert points(figure) == {"main-q4_0"}
+        return
+    traces = [trace for trace in figure.data if trace.customdata is not None]
+    chosen = {str(trace.customdata[index][0]) for trace in traces for index in (trace.selectedpoints or ())}
+    assert chosen == {"main-q4_0"}
+    assert all(trace.unselected.marker.opacity < 0.5 for trace in traces)
+    absent = view.figure(three, Selection.of(picked=["not-here"]))
+    assert all(trace.selectedpoints is None for trace in absent.data if trace.type == "scatter")
+
+
+PARTS = {
+    "bins": Selection.of(bins=[0, 4]),
+    "domain": Selection.of(domains=["code"]),
+    "layer": Selection.of(layers=[3], roles=["attn_q"]),
+}
+
+
+@VIEWS
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_of_the_tokens_and_layers(view: View, three: Results, name: str) -> None:
+    check(view, three, PARTS[name])
+    assert all(claim.evidence for claim in view.claims(three, PARTS[name]))
+
+
+def test_insights_are_few(three: Results) -> None:
+    assert all(len(view.insights(three, Selection())) <= 6 for view in registry())
+
+
+def test_the_noise_floor_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
+    folder = make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
+    floor = NoiseFloor(
+        n_tokens=100,
+        n_windows=2,
+        kld_mean=0.0004,
+        kld_se=None,
+        kld_p990=0.001,
+        ln_ppl_ratio=0.0003,
+        ln_ppl_ratio_se=None,
+        same_top=0.99,
+        same_top_se=None,
+    )
+    manifest = read_manifest(folder).model_copy(update={"noise_floor": floor})
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    results = Results.open(folder)
+    view = registry()[1]
+    for loss in ("ppl", "kld"):
+        drawn = view.figure(results, Selection.of(options={"loss": loss}))
+        assert any("noise floor" in note.text for note in drawn.layout.annotations)
+    assert any("bf16" in insight.text for insight in view.insights(results, Selection()))
+
+
 @VIEWS
 def test_without_token_frames(view: View, tmp_path: Path) -> None:
     folder = make_results(tmp_path, methods=("main", "unsloth"), quants=("Q4_0", "Q6_K", "Q8_0"), windows=4)
@@ -87,10 +204,8 @@ def test_without_token_frames(view: View, tmp_path: Path) -> None:
         check(view, results, Selection())
 
 
-@VIEWS
+@pytest.mark.parametrize("view", BY_METHOD, ids=lambda view: view.id)
 def test_figures_carry_the_methods_colour(view: View, three: Results) -> None:
-    if view.id in {"layers", "confidence"}:
-        pytest.skip("coloured by value, not by method")
     text = view.figure(three, Selection()).to_json()
     for method in three.methods:
         assert three.styles[method].color in text
@@ -120,7 +235,7 @@ def test_one_method_is_not_compared_with_itself(one: Results) -> None:
 def test_layers_show_the_type_that_methods_share(three: Results) -> None:
     titles = [a.text for a in registry()[2].figure(three, Selection()).layout.annotations]
     assert len(titles) == 3
-    assert {title.split(" ")[1] for title in titles} == {"Q4_0"}
+    assert {title.split("<br>")[0].split(" ")[1] for title in titles} == {"Q4_0</b>"}
 
 
 def test_radar_shows_one_variant_per_method_when_crowded(three: Results) -> None:

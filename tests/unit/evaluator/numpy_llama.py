@@ -41,23 +41,31 @@ def _attention(q, k, v, heads, kv_heads, factors):
 
 
 def final_hidden(
-    tensor: Callable[[str], np.ndarray], ids, *, layers=2, heads=4, kv_heads=2, factors=1.0
+    tensor: Callable[[str], np.ndarray], ids, *, layers=2, heads=4, kv_heads=2, factors=1.0, inputs=None
 ) -> np.ndarray:
-    """Hidden states after the last norm, float64 [tokens, hidden]; `tensor` gives the values of a name."""
+    """Hidden states after the last norm, float64 [tokens, hidden]; `tensor` gives the values of a name.
+
+    What is multiplied by each matrix of the blocks goes into the dictionary `inputs`, where there is one.
+    """
 
     def get(name):
         return np.asarray(tensor(name), np.float64)
+
+    def times(x, name):
+        if inputs is not None:
+            inputs[name] = x
+        return x @ get(name).T
 
     x = get("token_embd.weight")[np.asarray(ids)]
     for layer in range(layers):
         block = f"blk.{layer}."
         y = _norm(x, get(block + "attn_norm.weight"))
-        q, k, v = (y @ get(f"{block}attn_{letter}.weight").T for letter in "qkv")
-        x = x + _attention(q, k, v, heads, kv_heads, factors) @ get(block + "attn_output.weight").T
+        q, k, v = (times(y, f"{block}attn_{letter}.weight") for letter in "qkv")
+        x = x + times(_attention(q, k, v, heads, kv_heads, factors), block + "attn_output.weight")
         y = _norm(x, get(block + "ffn_norm.weight"))
-        gate = y @ get(block + "ffn_gate.weight").T
-        y = gate / (1 + np.exp(-gate)) * (y @ get(block + "ffn_up.weight").T)
-        x = x + y @ get(block + "ffn_down.weight").T
+        gate = times(y, block + "ffn_gate.weight")
+        y = gate / (1 + np.exp(-gate)) * times(y, block + "ffn_up.weight")
+        x = x + times(y, block + "ffn_down.weight")
     return _norm(x, get("output_norm.weight"))
 
 

@@ -28,6 +28,7 @@ def run(tiny_path, text_path, out, sources, **options):
         chunks=3,
         device="cpu",
         threads=1,
+        speed=False,
     )
     return run_comparison(comparison, Console(file=io.StringIO()), **options)
 
@@ -94,6 +95,8 @@ def test_unusable_variant_is_a_failure_and_the_good_one_is_written(
 
 def test_inspect_tells_what_a_file_and_a_folder_hold(tiny_path, text_path, tmp_path, files):
     facts, _ = inspect_source(str(tiny_path))
+    recipe = facts["models"][0].pop("recipe")
+    assert {matrix["type"] for matrix in recipe["matrices"]} == {"F32"}
     assert facts["models"][0] | {"path": ""} == {
         "path": "",
         "model": "Tiny",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evaluator.config import VariantSource, comparison_from, read_comparison
+from evaluator.config import VariantSource, comparison_from, ready_made, requested
 from evaluator.errors import RequestError
+from evaluator.sources.hub import HubSource
 
 GOOD = {
     "baseline": "b.gguf",
@@ -27,7 +28,7 @@ source = "v-*.gguf"
 
 def test_toml_file_is_read(tmp_path):
     (tmp_path / "c.toml").write_text(TOML, encoding="utf-8")
-    comparison = read_comparison(tmp_path / "c.toml")
+    comparison = requested(str(tmp_path / "c.toml"), {})
     assert comparison.variants == (VariantSource(method="m", source="v-*.gguf"),)
     assert (comparison.context, comparison.device, comparison.layers) == (64, "auto", True)
 
@@ -38,7 +39,7 @@ def test_bad_toml_is_one_line(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(RequestError) as caught:
-        read_comparison(path)
+        requested(str(path), {})
     assert "\n" not in str(caught.value)
 
 
@@ -82,3 +83,35 @@ def test_variant_splits_at_the_first_equals_sign():
         "method": "main",
         "source": "dir/a=b.gguf",
     }
+
+
+def test_flags_override_a_file_and_what_is_not_given_stays(tmp_path):
+    (tmp_path / "c.toml").write_text(TOML, encoding="utf-8")
+    flags = {"texts": ["b.txt"], "threads": 2, "context": None, "variants": [], "layers": False}
+    comparison = requested(str(tmp_path / "c.toml"), flags)
+    assert (comparison.texts, comparison.threads, comparison.context) == (("b.txt",), 2, 64)
+    assert (comparison.variants[0].source, comparison.layers, str(comparison.out)) == (
+        "v-*.gguf",
+        False,
+        "results",
+    )
+
+
+def test_without_a_file_what_is_missing_is_named():
+    with pytest.raises(RequestError, match="missing --variant, --out"):
+        requested(None, {"baseline": "b.gguf", "variants": [], "texts": ["t.txt"], "out": None})
+
+
+@pytest.mark.parametrize("name", ["smollm2", "qwen2.5-0.5b", "llama-3.2-1b", "qwen3-0.6b", "gemma-3-1b"])
+def test_ready_made_comparison_is_complete(name):
+    comparison = requested(name, {})
+    assert str(comparison.out) == f"results-{name}"
+    assert {variant.method for variant in comparison.variants} == {"bartowski", "unsloth", "main"}
+    for source in (comparison.baseline, *(variant.source for variant in comparison.variants)):
+        assert HubSource.parse(source).repo
+
+
+def test_misspelt_ready_made_comparison_gets_a_suggestion():
+    with pytest.raises(RequestError, match=r"did you mean smollm2\?"):
+        requested("smolm2", {})
+    assert "smollm2" in ready_made()

@@ -8,7 +8,13 @@ import statistics
 import numpy as np
 import pytest
 
-from evaluator.estimation import clustered_standard_error, percentiles, standard_error
+from evaluator.estimation import (
+    clustered_mean,
+    clustered_standard_error,
+    percentiles,
+    standard_error,
+    student95,
+)
 
 
 def test_standard_error_is_the_sample_deviation_over_root_n():
@@ -45,6 +51,27 @@ def test_clusters_of_one_give_the_plain_error():
 
 def test_one_cluster_has_no_error():
     assert clustered_standard_error(np.array([1.0, 2.0]), np.array([4, 4])) is None
+
+
+def test_clustered_mean_is_the_ratio_estimator():
+    # Sums 1 and 9 over 1 and 3 tokens: mean 2.5, residuals 1 − 2.5 and 9 − 7.5, variance 2 × 4.5 / 16.
+    mean, error = clustered_mean(np.array([1.0, 9.0]), np.array([1.0, 3.0]))
+    assert (mean, error) == (2.5, pytest.approx(0.75))
+    assert clustered_mean(np.array([6.0]), np.array([3.0])) == (2.0, None)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 10, 11, 30, 500])
+def test_quantile_of_t_holds_95_percent_of_its_density(freedom):
+    x = np.linspace(0, student95(freedom), 200_001)
+    height = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(
+        freedom * math.pi
+    )
+    density = height * (1 + x**2 / freedom) ** (-(freedom + 1) / 2)
+    assert 2 * np.trapezoid(density, x) == pytest.approx(0.95, abs=2e-5)
+
+
+def test_no_degree_of_freedom_bounds_nothing():
+    assert student95(0) == math.inf
 
 
 def test_percentiles_interpolate_linearly():

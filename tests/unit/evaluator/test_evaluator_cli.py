@@ -29,7 +29,7 @@ def flags(baseline, text, out, **more):
         "out": out,
         "device": "cpu",
     } | more
-    return ["run", *(part for name, value in settings.items() for part in (f"--{name}", value))]
+    return ["run", "--no-speed", *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
 
 def assert_one_line(status, expected, error, *words):

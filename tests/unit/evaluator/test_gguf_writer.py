@@ -24,8 +24,10 @@ KINDS = {
 }
 
 
-def copy(source, target):
-    write_gguf(source, target, gguf.LlamaFileType.ALL_F32, lambda *_: F32, source.dequantize)
+def copy(source, target, added=None, bytes_of=None):
+    types = dict.fromkeys(source.tensors, F32)
+    values = bytes_of or (lambda name: source.dequantize(name).view(np.uint8))
+    write_gguf(source, target, gguf.LlamaFileType.ALL_F32, types, values, added)
     return open_gguf(target)
 
 
@@ -51,6 +53,18 @@ def test_reference_reader_sees_the_type(source, tmp_path, key):
     assert (field.contents(), field.types[0].name) == KINDS[key]
 
 
+def test_added_keys_replace_those_of_the_source(source, tmp_path):
+    made = copy(source, tmp_path / "m.gguf", {"x.text": "new", "quantize.n": 7})
+    assert (made.metadata["x.text"], made.metadata["quantize.n"]) == ("new", 7)
+
+
+def test_a_part_of_a_split_model_becomes_a_whole(tmp_path):
+    split = {"split.count": (2, gguf.GGUFValueType.UINT16), "split.no": (0, gguf.GGUFValueType.UINT16)}
+    path = write_tiny_llama(tmp_path / "s.gguf", layers=1, hidden=32, ffn=32, metadata=split)
+    made = copy(open_gguf(path, part=True), tmp_path / "m.gguf")
+    assert not [key for key in made.metadata if key.startswith("split.")]
+
+
 def test_values_are_equal(source, tmp_path):
     made = copy(source, tmp_path / "m.gguf")
     assert list(made.tensors) == list(source.tensors)
@@ -67,5 +81,5 @@ def test_failure_on_the_way_leaves_the_old_file(source, tmp_path):
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        write_gguf(source, target, gguf.LlamaFileType.ALL_F32, lambda *_: F32, fail)
+        copy(source, target, bytes_of=fail)
     assert [(path.name, path.read_bytes()) for path in target.parent.iterdir()] == [("m.gguf", b"old")]

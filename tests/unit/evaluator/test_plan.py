@@ -8,7 +8,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.config import Comparison, VariantSource
 from evaluator.errors import RequestError, SourceError
-from evaluator.plan import check_comparable, make_plan
+from evaluator.plan import check_comparable, comparable_traits, make_plan
 from evaluator.sources.gguf_file import open_gguf
 
 U32 = gguf.GGUFValueType.UINT32
@@ -16,7 +16,9 @@ U32 = gguf.GGUFValueType.UINT32
 
 def test_copy_and_requantized_file_are_comparable(tiny, tmp_path):
     kind = gguf.GGMLQuantizationType.Q8_0
-    check_comparable(open_gguf(write_tiny_llama(tmp_path / "v.gguf", ggml_type=kind)), tiny)
+    check_comparable(
+        open_gguf(write_tiny_llama(tmp_path / "v.gguf", ggml_type=kind)), comparable_traits(tiny)
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_copy_and_requantized_file_are_comparable(tiny, tmp_path):
 def test_difference_is_named(tiny, tmp_path, options, message):
     variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", **options))
     with pytest.raises(SourceError, match=message):
-        check_comparable(variant, tiny)
+        check_comparable(variant, comparable_traits(tiny))
 
 
 @pytest.mark.parametrize("value", [(0, U32), ("four", gguf.GGUFValueType.STRING)])
@@ -42,7 +44,7 @@ def test_nonsense_head_count_is_a_source_error(tiny, tmp_path, value):
     metadata = {"llama.attention.head_count": value}
     variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", metadata=metadata))
     with pytest.raises(SourceError):
-        check_comparable(variant, tiny)
+        check_comparable(variant, comparable_traits(tiny))
 
 
 def comparison(tiny_path, text_path, **changes):

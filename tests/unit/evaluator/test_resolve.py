@@ -33,7 +33,7 @@ def test_glob_gives_sorted_files_without_folders(folder):
 
 @pytest.mark.parametrize(
     ("suffix", "message"),
-    [("", r"is a folder; name its \.gguf files"), ("/*.onnx", "no file matches"), ("/z", "no such file")],
+    [("", r"is a folder without a config\.json"), ("/*.onnx", "no file matches"), ("/z", "no such file")],
 )
 def test_what_is_not_there_says_why(folder, suffix, message):
     with pytest.raises(RequestError, match=message):

@@ -56,18 +56,21 @@ def test_divergence_equals_float64(data):
     np.testing.assert_allclose(found.nll, -variant[np.arange(ROWS), targets], rtol=1e-5)
 
 
-def test_identical_models_diverge_by_exactly_nothing(data):
+@pytest.mark.parametrize("tokens", [1, 13, 4096])
+def test_identical_models_diverge_by_exactly_nothing(data, monkeypatch, tokens):
     heads, hidden, targets = data
+    monkeypatch.setattr(scoring, "_SLICE_TOKENS", tokens)
     found = Head(heads[0], heads[0].copy(), CPU).score(hidden[0], targets, hidden[0].copy())
     assert found.kld.tolist() == [0.0] * ROWS
     assert found.same_top.all()
 
 
-@pytest.mark.parametrize("rows", [1, 3, 6])
-def test_blocks_give_the_same_as_one_pass(data, monkeypatch, rows):
+@pytest.mark.parametrize(("rows", "tokens"), [(1, 200), (3, 50), (6, 7), (200, 1)])
+def test_slices_and_blocks_give_the_same_as_one_pass(data, monkeypatch, rows, tokens):
     heads, hidden, targets = data
     whole = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
-    monkeypatch.setattr(scoring, "_BLOCK_ELEMENTS", rows * VOCABULARY)
+    monkeypatch.setattr(scoring, "_BLOCK_ROWS", rows)
+    monkeypatch.setattr(scoring, "_SLICE_TOKENS", tokens)
     parts = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
     for name in ("nll", "top_prob", "kld"):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-5, atol=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,8 +11,10 @@ import polars as pl
 import pytest
 
 from evaluator.errors import RequestError
-from evaluator.manifest import Machine, Manifest, Protocol, TextRecord, read_manifest
-from evaluator.store import HiddenStates, ResultsStore
+from evaluator.hidden_states import HiddenStates
+from evaluator.manifest import Failure, Machine, Manifest, Protocol, TextRecord, read_manifest
+from evaluator.shared_folder import partial_path
+from evaluator.store import ResultsStore
 
 TEXT = TextRecord(domain="d", name="t.txt", sha256="t", n_bytes=9, n_tokens=9, windows=1)
 
@@ -157,3 +161,61 @@ def test_hidden_states_are_trusted_only_when_sealed(tmp_path):
     assert HiddenStates(path).complete((2, 3))
     assert not HiddenStates(path).complete((3, 3))
     np.testing.assert_array_equal(np.stack(list(HiddenStates(path))), [values, values + 10])
+
+
+def add_many(folder, prefix):
+    store = ResultsStore(folder)
+    for number in range(8):
+        store.add(row(f"{prefix}{number}"), tokens(), None)
+
+
+def test_rows_that_several_processes_add_at_once_are_all_kept(store):
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=add_many, args=(store.folder, prefix)) for prefix in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+        assert writer.exitcode == 0
+    expected = {f"{prefix}{number}" for prefix in "ab" for number in range(8)}
+    assert set(store.variants()["variant_id"]) == expected
+
+
+def test_traces_of_a_dead_writer_are_removed_and_those_of_a_living_one_stay(store):
+    target = store.folder / "tokens" / "v.parquet"
+    mine = partial_path(target)
+    dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-99999999."))
+    elsewhere = dead.with_name(dead.name.replace("-99999999.", "-other-99999999."))
+    for path in (mine, dead, elsewhere):
+        path.write_bytes(b"half")
+    store.prepare(manifest(), force=False)
+    assert [path.exists() for path in (mine, dead, elsewhere)] == [True, False, True]
+
+
+def test_folder_of_a_run_that_died_before_its_manifest_is_taken(tmp_path):
+    partial_path(tmp_path / "manifest.json").write_text("{")
+    (tmp_path / ".lock").touch()
+    ResultsStore(tmp_path).prepare(manifest(), force=False)
+    assert read_manifest(tmp_path).model == "M"
+
+
+def test_failures_of_other_runs_into_the_folder_stay_and_own_ones_are_judged_anew(store):
+    theirs, mine = Failure(source="theirs.gguf", reason="cut"), Failure(source="mine.gguf", reason="cut")
+    store.finish(manifest(failures=[theirs, mine]), ())
+    store.prepare(manifest(started=datetime(2026, 1, 1, tzinfo=UTC)), force=False)
+    assert read_manifest(store.folder).failures == [theirs, mine]
+    store.finish(manifest(started=datetime(2026, 1, 1, tzinfo=UTC)), {"mine.gguf"})
+    there = read_manifest(store.folder)
+    assert (there.failures, there.started.year) == ([theirs], 2025)
+
+
+def test_hidden_states_outlive_the_file_once_they_are_in_use(tmp_path):
+    values = np.ones((3, 2), np.float32)
+    writing = HiddenStates(tmp_path / "b.hidden.npy")
+    writing.put(0, 1, values)
+    writing.seal()
+    reading = HiddenStates(tmp_path / "b.hidden.npy")
+    assert reading.complete((1, 3))
+    writing.discard()
+    assert list(tmp_path.iterdir()) == []
+    np.testing.assert_array_equal(next(iter(reading)), values)

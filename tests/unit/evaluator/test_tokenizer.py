@@ -60,6 +60,14 @@ def test_unknown_pre_tokenizer_names_the_known_ones(tokenizer_of):
         tokenizer_of(pre="martian")
 
 
+def test_file_without_a_pre_tokenizer_is_split_the_default_way(tmp_path):
+    file = open_gguf(
+        write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32, merges=("1 2", "! 1"))
+    )
+    del file.metadata["tokenizer.ggml.pre"]
+    assert tokenizer_from_gguf(file).encode("!12").tolist() == [ord("!"), 256]
+
+
 @pytest.mark.parametrize("merge", ["t", "", "q☃ z", "x yz"])
 def test_damaged_merges_are_a_source_error(tmp_path, merge):
     path = write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32)
@@ -108,6 +116,8 @@ def test_sentencepiece_needs_a_score_per_token_and_adds_bos_unless_told_otherwis
         ("gpt-2", True, None, None),
         ("llama-bpe", None, 5, 5),
         ("llama-bpe", False, 5, None),
+        ("tekken", None, 5, 5),
+        ("dbrx", None, 5, None),
         ("smollm", True, 0, 0),
     ],
 )
@@ -133,3 +143,10 @@ def test_digest_changes_with_whatever_changes_ids(tmp_path, change):
     same = open_gguf(write_tiny_llama(tmp_path / "2.gguf", **small, seed=9))
     other = open_gguf(write_tiny_llama(tmp_path / "3.gguf", **small, **change))
     assert vocabulary_digest(one) == vocabulary_digest(same) != vocabulary_digest(other)
+
+
+def test_digest_is_the_same_for_names_of_one_way_to_split(tmp_path):
+    small = {"hidden": 32, "layers": 1, "ffn": 32}
+    one = open_gguf(write_tiny_llama(tmp_path / "1.gguf", **small, pre="qwen2"))
+    other = open_gguf(write_tiny_llama(tmp_path / "2.gguf", **small, pre="deepseek-r1-qwen"))
+    assert vocabulary_digest(one) == vocabulary_digest(other)

@@ -9,7 +9,8 @@ import pytest
 
 from evaluator.errors import RequestError
 from evaluator.manifest import Protocol
-from evaluator.windows import Text, cut_windows, read_text
+from evaluator.text_sources import Text
+from evaluator.windows import cut_windows
 
 
 class Bytes:
@@ -66,36 +67,3 @@ def test_record_describes_the_bytes():
 def test_short_text_says_how_much_is_needed():
     with pytest.raises(RequestError, match=r"1\.txt: 9 tokens, one window needs 10"):
         cut("x" * 10, "y" * 9)
-
-
-@pytest.mark.parametrize(
-    ("file", "argument", "domain"),
-    [
-        ("a.txt", "{}", "a"),
-        ("a.txt", "prose={}", "prose"),
-        ("a=b.txt", "{}", "a=b"),
-        ("a=b.txt", "dom={}", "dom"),
-    ],
-)
-def test_domain_is_what_stands_before_the_file(tmp_path, monkeypatch, file, argument, domain):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / file).write_bytes(b"one\r\ntwo")
-    text = read_text(argument.format(file))
-    assert (text.domain, text.name, text.content) == (domain, file, "one\r\ntwo")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(b"ab\xff", r"not UTF-8 text \(byte 2\)"), (b" \n", "empty"), (None, "cannot be read")],
-)
-def test_unusable_text_says_why(tmp_path, content, message):
-    path = tmp_path / "t.txt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(RequestError, match=message):
-        read_text(f"d={path}")
-
-
-def test_folder_is_not_a_text(tmp_path):
-    with pytest.raises(RequestError, match="cannot be read"):
-        read_text(str(tmp_path))

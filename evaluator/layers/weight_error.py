@@ -1,4 +1,4 @@
-"""How far each tensor of a variant is from the baseline's: the first of the layer measurements."""
+"""How far each tensor of a variant is from the baseline's."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from tiny_models import write_tiny_llama
 
 from evaluator.errors import SourceError
-from evaluator.layer_errors import place_of, relative_error, weight_errors
+from evaluator.layers.weight_error import place_of, relative_error, weight_errors
 from evaluator.sources.gguf_file import open_gguf
 
 

@@ -1,0 +1,237 @@
+/* The export menu: figures come laid out from the server, the browser draws them, and pictures leave as files,
+   through the clipboard, or back to this server that binds them into a deck or a ZIP. */
+(function () {
+  "use strict";
+
+  const chosen = { layout: "slide", theme: "screen" };
+  const PDF_SCALE = 3;
+  const PDF_WIDTH = 960;
+  const MIME = { png: "image/png", svg: "image/svg+xml", pdf: "application/pdf" };
+
+  const status = () => document.getElementById("export-status");
+  const plotOnScreen = () => document.querySelector(".shows-graph #graph .js-plotly-plot");
+  const slug = () => window.location.pathname.replace(/^\/+|\/+$/g, "").toLowerCase();
+
+  function tell(text, failed) {
+    status().textContent = text;
+    status().classList.toggle("failed", Boolean(failed));
+  }
+
+  function theme() {
+    return chosen.theme === "screen" ? document.documentElement.getAttribute("data-bs-theme") : chosen.theme;
+  }
+
+  function address(path, more) {
+    const params = new URLSearchParams(window.location.search);
+    Object.entries(Object.assign({ theme: theme() }, more)).forEach(([key, value]) => params.set(key, value));
+    return "/export/" + path + "?" + params;
+  }
+
+  async function ask(path, more, options) {
+    const answer = await fetch(address(path, more), options);
+    if (!answer.ok) throw new Error((await answer.text()).slice(0, 300));
+    return answer;
+  }
+
+  function save(blob, name) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    window.setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    tell("Saved " + name);
+  }
+
+  async function saveAnswer(answer) {
+    const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1];
+    save(await answer.blob(), name);
+  }
+
+  /* The zoom on the screen holds for the picture too. */
+  function keepZoom(layout) {
+    const shown = plotOnScreen().layout;
+    Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key)).forEach((key) => {
+      if (shown[key] && shown[key].range && shown[key].autorange !== true) {
+        layout[key] = Object.assign({}, layout[key], { range: shown[key].range.slice(), autorange: false });
+      }
+    });
+  }
+
+  /* The view's figure with the size to draw it at; scale 1 is 1280 pixels wide on a slide. */
+  async function pictureOnScreen() {
+    const [picture] = await (await ask("picture/" + slug(), { form: chosen.layout === "slide" ? "slide" : "body" })).json();
+    keepZoom(picture.figure.layout);
+    if (chosen.layout !== "slide") {
+      const box = plotOnScreen().getBoundingClientRect();
+      Object.assign(picture, { width: Math.round(box.width), height: Math.round(box.height), scale: 1 });
+    }
+    return picture;
+  }
+
+  function render(picture, format, times) {
+    const size = { width: picture.width, height: picture.height, scale: picture.scale * times };
+    return window.Plotly.toImage(picture.figure, Object.assign({ format: format }, size));
+  }
+
+  async function toBlob(picture, format, times) {
+    const text = await render(picture, format, times);
+    if (format !== "svg") return (await fetch(text)).blob();
+    return new Blob([withPlainLines(decodeURIComponent(text.slice(text.indexOf(",") + 1)))], { type: MIME.svg });
+  }
+
+  /* Some programs ignore offsets in em beside a y, and cut titles off or print all lines on the first: give each line
+     its y. An offset of a text that holds lines is overruled by theirs. */
+  function withPlainLines(text) {
+    const svg = new DOMParser().parseFromString(text, MIME.svg);
+    svg.querySelectorAll("text[dy$=em][y], tspan.line[dy$=em][y]").forEach((line) => {
+      const size = parseFloat(line.closest("text").style.fontSize);
+      const shift = line.querySelector("tspan.line") ? 0 : size * parseFloat(line.getAttribute("dy"));
+      line.setAttribute("y", parseFloat(line.getAttribute("y")) + shift);
+      line.setAttribute("dy", "0");
+    });
+    return new XMLSerializer().serializeToString(svg);
+  }
+
+  async function savePicture(format, times) {
+    const picture = await pictureOnScreen();
+    const blob = format === "pdf" ? await toPdf(picture) : await toBlob(picture, format, times);
+    save(blob, picture.filename + (times > 1 ? "@" + times + "x" : "") + "." + format);
+  }
+
+  /* Browsers let a page write pictures only inside the click: the clipboard takes a promise. */
+  async function copyPicture() {
+    if (!navigator.clipboard || !window.ClipboardItem) throw new Error("This browser does not let a page copy pictures");
+    const blob = pictureOnScreen().then((picture) => toBlob(picture, "png", 2));
+    await navigator.clipboard.write([new window.ClipboardItem({ "image/png": blob })]);
+    tell("Copied the picture");
+  }
+
+  async function saveTogether(form, more) {
+    const layout = form === "pptx" ? "body" : "slide";
+    const pictures = await (await ask("pictures", { form: layout })).json();
+    const body = new FormData();
+    for (const [index, picture] of pictures.entries()) {
+      tell("Drawing " + (index + 1) + " of " + pictures.length);
+      body.append(picture.slug, await toBlob(picture, "png", form === "pptx" ? 1.5 : 1), picture.slug + ".png");
+    }
+    tell("Binding");
+    await saveAnswer(await ask("comparison." + form, more, { method: "POST", body: body }));
+  }
+
+  /* A page of a PDF that is one picture, without loss: RGB rows, each as its difference from the one above. */
+  async function toPdf(picture) {
+    const image = new Image();
+    image.src = await render(picture, "svg", PDF_SCALE);
+    await image.decode();
+    const [width, height] = [image.naturalWidth, image.naturalHeight];
+    const canvas = Object.assign(document.createElement("canvas"), { width: width, height: height });
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(image, 0, 0);
+    const pixels = await deflate(rowDifferences(context.getImageData(0, 0, width, height).data, width, height));
+    return pdfOf(pixels, width, height, picture.title);
+  }
+
+  function rowDifferences(rgba, width, height) {
+    const row = 1 + 3 * width;
+    const found = new Uint8Array(row * height);
+    for (let y = 0; y < height; y += 1) {
+      let to = y * row;
+      found[to++] = 2;
+      for (let from = 4 * y * width; from < 4 * (y + 1) * width; from += 4) {
+        for (let channel = from; channel < from + 3; channel += 1) {
+          found[to++] = rgba[channel] - (y ? rgba[channel - 4 * width] : 0);
+        }
+      }
+    }
+    return found;
+  }
+
+  async function deflate(bytes) {
+    const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
+
+  function pdfOf(pixels, width, height, title) {
+    const [wide, tall] = [PDF_WIDTH, Math.round((PDF_WIDTH * height) / width)];
+    const name = [..."\uFEFF" + title].flatMap((sign) => sign.split(""));
+    const hex = name.map((unit) => unit.charCodeAt(0).toString(16).padStart(4, "0")).join("");
+    const content = "q " + wide + " 0 0 " + tall + " 0 0 cm /I Do Q";
+    const objects = [
+      ["<< /Type /Catalog /Pages 2 0 R >>"],
+      ["<< /Type /Pages /Kids [3 0 R] /Count 1 >>"],
+      ["<< /Type /Page /Parent 2 0 R /MediaBox [0 0 " + wide + " " + tall + "] /Contents 4 0 R /Resources << /XObject << /I 5 0 R >> >> >>"],
+      ["<< /Length " + content.length + " >>\nstream\n" + content + "\nendstream"],
+      [
+        "<< /Type /XObject /Subtype /Image /Width " + width + " /Height " + height + " /ColorSpace /DeviceRGB /BitsPerComponent 8" +
+          " /Filter /FlateDecode /DecodeParms << /Predictor 15 /Colors 3 /Columns " + width + " >> /Length " + pixels.length + " >>\nstream\n",
+        pixels,
+        "\nendstream",
+      ],
+      ["<< /Title <" + hex + "> >>"],
+    ];
+    const encoder = new TextEncoder();
+    const parts = [];
+    const places = [];
+    let length = 0;
+    const write = (part) => {
+      const bytes = typeof part === "string" ? encoder.encode(part) : part;
+      parts.push(bytes);
+      length += bytes.length;
+    };
+    write("%PDF-1.5\n");
+    objects.forEach((object, index) => {
+      places.push(length);
+      [index + 1 + " 0 obj\n", ...object, "\nendobj\n"].forEach(write);
+    });
+    const start = length;
+    const entries = places.map((place) => String(place).padStart(10, "0") + " 00000 n \n").join("");
+    write("xref\n0 " + (objects.length + 1) + "\n0000000000 65535 f \n" + entries);
+    write("trailer\n<< /Size " + (objects.length + 1) + " /Root 1 0 R /Info 6 0 R >>\nstartxref\n" + start + "\n%%EOF\n");
+    return new Blob(parts, { type: MIME.pdf });
+  }
+
+  const ACTIONS = {
+    "png-1": () => savePicture("png", 1),
+    "png-2": () => savePicture("png", 2),
+    "png-4": () => savePicture("png", 4),
+    svg: () => savePicture("svg", 1),
+    pdf: () => savePicture("pdf", 1),
+    copy: copyPicture,
+    csv: async () => saveAnswer(await ask("data/" + slug() + ".csv")),
+    parquet: async () => saveAnswer(await ask("data/" + slug() + ".parquet")),
+    pptx: () => saveTogether("pptx", {}),
+    "pptx-editable": () => saveTogether("pptx", { editable: "1" }),
+    zip: () => saveTogether("zip", {}),
+    html: async () => saveAnswer(await ask("report.html")),
+    md: async () => saveAnswer(await ask("report.md")),
+  };
+  let running = false;
+
+  async function act(button) {
+    const needsView = button.closest(".needs-view");
+    if (needsView && !plotOnScreen()) return tell("This page is no chart: open one of the views first", true);
+    if (running) return undefined;
+    running = true;
+    tell("Working");
+    try {
+      await ACTIONS[button.dataset.export]();
+    } catch (error) {
+      tell(error.message, true);
+    }
+    running = false;
+    return undefined;
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest && event.target.closest("[data-export], [data-set]");
+    if (!button) return;
+    if (button.dataset.export) act(button);
+    if (button.dataset.set) {
+      chosen[button.dataset.set] = button.dataset.value;
+      button.parentElement.querySelectorAll("[data-set]").forEach((other) => {
+        other.classList.toggle("chosen", other === button);
+        other.setAttribute("aria-pressed", String(other === button));
+      });
+    }
+  });
+})();

@@ -1,0 +1,90 @@
+"""`python -m dashboard export`: the same files as from the screen's menu, without a browser session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dashboard.export.archive import archive
+from dashboard.export.document import document
+from dashboard.export.exhibit import exhibits
+from dashboard.export.markdown import report
+from dashboard.export.rendering import RenderError, render
+from dashboard.export.slide import Form, picture
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.theme import SURFACES
+from dashboard.views import option_keys
+
+FORMATS = (".pptx", ".html", ".zip", ".md")
+_DECK_SCALE = 1.5
+
+
+class ExportError(Exception):
+    """A request that cannot be met; the message is one line."""
+
+
+def export(
+    folder: Path, out: Path, query: str = "", theme: str = "light", *, editable: bool = False
+) -> list[str]:
+    """Write what `query` selects of a results folder to `out`, by its suffix; return remarks for the user.
+
+    Pictures need the extra `slides`. Without it a ZIP holds the data and reports only; a deck is made of
+    PowerPoint's own charts when `editable` asks for them, and refused otherwise.
+
+    Raises:
+        ExportError: the suffix or theme is unknown, pictures are missing, or the file cannot be written.
+        ResultsError: the folder cannot be shown.
+
+    """
+    form = out.suffix.lower()
+    if form not in FORMATS:
+        raise ExportError(f"{out}: the name must end in one of {', '.join(FORMATS)}")
+    if theme not in SURFACES:
+        raise ExportError(f"--theme {theme}: must be one of {', '.join(SURFACES)}")
+    results = Results.open(folder)
+    selection = Selection.from_query(query, option_keys())
+    remarks: list[str] = []
+    if form == ".html":
+        body = document(results, selection, theme).encode()
+    elif form == ".md":
+        body = report(results, selection).encode()
+    else:
+        drawn = _drawn(results, selection, theme, form, remarks, required=form == ".pptx" and not editable)
+        body = _bound(results, selection, drawn, theme, form, editable=editable)
+    try:
+        out.write_bytes(body)
+    except OSError as error:
+        raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
+    return remarks
+
+
+def _drawn(
+    results: Results, selection: Selection, theme: str, form: str, remarks: list[str], *, required: bool
+) -> dict[str, bytes]:
+    layout: Form = "body" if form == ".pptx" else "slide"
+    shown = [picture(results, selection, item, theme, layout) for item in exhibits(results, selection)]
+    try:
+        return render(shown, _DECK_SCALE if form == ".pptx" else 1.0)
+    except RenderError as error:
+        if required:
+            raise ExportError(
+                f"{error}; with --editable a deck of PowerPoint's own charts needs neither"
+            ) from None
+        remarks.append(f"written without pictures: {error}")
+        return {}
+
+
+def _bound(
+    results: Results,
+    selection: Selection,
+    drawn: dict[str, bytes],
+    theme: str,
+    form: str,
+    *,
+    editable: bool,
+) -> bytes:
+    if form == ".zip":
+        return archive(results, selection, drawn, theme)
+    from dashboard.export.deck import deck  # not needed for the other forms, and slow to import
+
+    return deck(results, selection, drawn, theme, editable=editable)

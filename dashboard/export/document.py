@@ -1,0 +1,65 @@
+"""One HTML file that opens anywhere, without a network: every view with hover, zoom and legend, and the words."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, Template, select_autoescape
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
+
+from dashboard.export.exhibit import Exhibit, exhibits
+from dashboard.export.findings import findings
+from dashboard.export.naming import model_name
+from dashboard.export.provenance import facts, footer
+from dashboard.insights.summary import RULES
+from dashboard.layout import GRAPH_CONFIG
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.theme import SURFACES, template
+
+_TEMPLATE = "document.html"
+
+
+def document(results: Results, selection: Selection, theme: str = "light") -> str:
+    """Write the page; it starts in `theme` and has a switch to the other."""
+    shown = exhibits(results, selection)
+    plots = {item.slug: _figure(item) for item in shown if not item.reason}
+    return _page().render(
+        model=model_name(results, selection),
+        said=findings(results, selection),
+        exhibits=shown,
+        rules=RULES,
+        facts=facts(results, selection),
+        footer=footer(results, selection),
+        theme=theme,
+        surfaces=SURFACES,
+        plotly=Markup(_script(get_plotlyjs())),  # noqa: S704  # the installed package's own code
+        plots=_json(plots),
+        templates=_json({name: template(name).to_plotly_json() for name in SURFACES}),
+        config=_json({**GRAPH_CONFIG, "responsive": True}),
+    )
+
+
+def _figure(shown: Exhibit) -> dict[str, object]:
+    drawn: dict[str, object] = shown.figure.to_plotly_json()
+    return {"data": drawn["data"], "layout": {**drawn["layout"], "autosize": True}}  # type: ignore[dict-item]
+
+
+def _json(value: object) -> Markup:
+    """Write JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, cls=PlotlyJSONEncoder, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704  # no tag survives
+
+
+def _script(code: str) -> str:
+    return code.replace("</script", "<\\/script")
+
+
+@cache
+def _page() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=loader, autoescape=select_autoescape(["html"])).get_template(_TEMPLATE)

@@ -1,0 +1,76 @@
+"""A view as it leaves the dashboard: its finding, figure and evidence, or the reason why there is nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from dashboard import charts
+from dashboard.insights import Claim, Insight
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.views import View, registry
+
+_NO_MATCH = "No variant matches these filters, so there is nothing to draw."
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One view under one selection.
+
+    `title` is the finding, `caption` says what is drawn. When `reason` is not empty there is nothing to draw
+    and `figure` only shows that reason.
+    """
+
+    view: View
+    title: str
+    caption: str
+    figure: go.Figure
+    insights: Sequence[Insight] = ()
+    claims: Sequence[Claim] = ()
+    reason: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The view's id."""
+        return self.view.id
+
+    @property
+    def question(self) -> str:
+        """The view's number and title."""
+        return f"{self.view.number} · {self.view.title}"
+
+
+def exhibits(results: Results, selection: Selection) -> list[Exhibit]:
+    """Every view, by number."""
+    return [exhibit(results, view, selection) for view in registry()]
+
+
+def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
+    """Return a view's exhibit; one that says why where the view has nothing to draw."""
+    absent = view.absent(results)
+    if absent is not None:
+        reason = f"This view needs {absent.what}. Measure it with: {absent.command}"
+        return _placeholder(view, "Not measured in this results folder", reason)
+    if results.select(selection).is_empty():
+        return _placeholder(view, "Nothing to draw", _NO_MATCH)
+    return Exhibit(
+        view=view,
+        title=view.headline(results, selection),
+        caption=_without_gestures(view.caption),
+        figure=view.figure(results, selection),
+        insights=view.insights(results, selection),
+        claims=view.claims(results, selection),
+    )
+
+
+def _without_gestures(caption: str) -> str:
+    """Leave out sentences about clicking: nothing answers a click outside the dashboard."""
+    return " ".join(part for part in re.split(r"(?<=[.]) (?=[A-Z])", caption) if "click" not in part.lower())
+
+
+def _placeholder(view: View, title: str, reason: str) -> Exhibit:
+    return Exhibit(view, f"{title}: {view.title}", "", charts.message_figure(""), reason=reason)

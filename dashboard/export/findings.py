@@ -1,0 +1,45 @@
+"""What an export says in words: the answer, the recommendations, the summary per method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard import formats
+from dashboard.insights import Insight
+from dashboard.insights.statistics import Z95
+from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, recommendations, summarize
+from dashboard.pages import overview
+from dashboard.pages.summary import HEADS
+from dashboard.results import Results
+from dashboard.selection import Selection
+
+
+@dataclass(frozen=True)
+class Findings:
+    """`answer` is the everyday recommendation in a sentence; `table` has a row per method under `heads`."""
+
+    answer: str
+    recommendations: Sequence[Insight]
+    notes: Sequence[Insight]
+    table: Sequence[Sequence[str]]
+    heads: Sequence[str] = HEADS
+
+
+def findings(results: Results, selection: Selection) -> Findings:
+    """Word the answers for the selected variants; an empty selection gives sentences that say so."""
+    rows = results.select(selection).to_dicts()
+    table = [_cells(line) for line in summarize(results, selection)]
+    notes = overview.insights(results, selection)
+    return Findings(overview.headline(results, selection), recommendations(rows), notes, table)
+
+
+def _cells(line: MethodSummary) -> list[str]:
+    row = line.optimal
+    kind = "by rule" if line.by_rule else "knee: none keeps the rule"
+    rate = f"{formats.bits(row['bits_per_weight'])} ({row['quant']}, {kind})"
+    error = f" ± {formats.number(Z95 * row['ppl_se'], 2)}" if row["ppl_se"] is not None else ""
+    efficiency = row["inv_ppl_per_mb"]
+    scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
+    ppl = f"{formats.number(row['ppl'], 4)}{error}"
+    return [line.method, "; ".join(line.best_for), "; ".join(line.limitations), rate, ppl, scaled]

@@ -1,0 +1,108 @@
+"""The comparison as Markdown, for a repository or a model card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from dashboard import formats
+from dashboard.charts import Row
+from dashboard.export.exhibit import Exhibit, exhibits
+from dashboard.export.findings import findings
+from dashboard.export.naming import model_name
+from dashboard.export.provenance import facts, footer
+from dashboard.insights import Insight
+from dashboard.insights.comparison import change, log_ratio
+from dashboard.insights.statistics import Z95
+from dashboard.insights.summary import RULES
+from dashboard.results import Results
+from dashboard.selection import Selection
+
+_SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: "}
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
+
+
+def report(results: Results, selection: Selection, pictures: Mapping[str, str] | None = None) -> str:
+    """Write the report; `pictures` are file names by view, shown where they are given."""
+    said = findings(results, selection)
+    rows = results.select(selection).to_dicts()
+    parts = [f"# {_plain(model_name(results, selection))}: quantized versions compared", _plain(said.answer)]
+    parts += ["## Recommendations", _bullets(said.recommendations)]
+    parts += ["## Summary", _table(said.heads, said.table) if said.table else "Nothing is selected."]
+    parts += [
+        "Rules behind the table:",
+        "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in RULES.items()),
+    ]
+    parts += ["## Variants", _variants(rows)] if rows else []
+    for shown in exhibits(results, selection):
+        parts += _section(shown, (pictures or {}).get(shown.slug))
+    parts += [
+        "## Notes",
+        _bullets(said.notes),
+        "## Provenance",
+        _table(("", ""), facts(results, selection).items()),
+    ]
+    parts += [f"*{_plain(footer(results, selection))}*"]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section(shown: Exhibit, picture: str | None) -> list[str]:
+    parts = [f"## {_plain(shown.view.title)}", f"**{_plain(shown.title)}**"]
+    if shown.reason:
+        return [*parts, _plain(shown.reason)]
+    if picture:
+        parts.append(f"![{_plain(shown.title)}]({picture})")
+    claims = [
+        f"- Claim {claim.wording}: {_plain(claim.text)} ({_plain(claim.evidence)})" for claim in shown.claims
+    ]
+    return [*parts, _plain(shown.caption), _bullets(shown.insights), "\n".join(claims)]
+
+
+def _variants(rows: Sequence[Row]) -> str:
+    heads = (
+        "Variant",
+        "Bits",
+        "Size",
+        "PPL",
+        "Change of PPL",
+        "Mean KLD (nats)",
+        "Same top token",
+        "Decode (ms)",
+    )
+    return _table(heads, (_variant(row) for row in rows), right=len(heads) - 1)
+
+
+def _variant(row: Row) -> list[str]:
+    error = row["kld_se_clustered"] if row["kld_se_clustered"] is not None else row["kld_se"]
+    spread = f" ± {formats.number(Z95 * error, 2)}" if error is not None else ""
+    return [
+        row["label"],
+        formats.number(row["bits_per_weight"]),
+        formats.size(row["size_bytes"]),
+        formats.number(row["ppl"], 4) if row["ppl"] is not None else "",
+        change(log_ratio(row)) if row["ln_ppl_ratio"] is not None else "",
+        formats.number(row["kld_mean"]) + spread if row["kld_mean"] is not None else "",
+        formats.percent(row["same_top"]) if row["same_top"] is not None else "",
+        formats.number(row["decode_ms_p50"]) if row["decode_ms_p50"] is not None else "",
+    ]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:
+    """Write a table whose last `right` columns are set to the right."""
+    marks = ["---"] * (len(heads) - right) + ["---:"] * right
+    lines = [heads, marks, *([_plain(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _bullets(insights: Sequence[Insight]) -> str:
+    return "\n".join(_bullet(item) for item in insights)
+
+
+def _bullet(insight: Insight) -> str:
+    detail = f" ({_plain(insight.detail)})" if insight.detail else ""
+    return f"- {_SIGNS[insight.kind]}{_plain(insight.text)}{detail}"
+
+
+def _plain(text: str) -> str:
+    """Escape what Markdown or HTML would read as markup."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")

@@ -1,0 +1,50 @@
+"""Pictures without a browser session: Kaleido draws them in a Chrome of its own, nothing leaves the machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from dashboard.export.slide import Picture
+
+MISSING = (
+    "pictures need the extra 'slides' (pip install 'quantization-comparison[slides]') and Chrome or Chromium"
+)
+
+
+class RenderError(Exception):
+    """Pictures cannot be drawn; the message is one line that says what is missing."""
+
+
+def render(pictures: Sequence[Picture], scale: float = 1.0) -> dict[str, bytes]:
+    """Draw PNGs by view, `scale` × 1280 pixels wide.
+
+    Raises:
+        RenderError: Kaleido or a Chrome is missing, or drawing failed.
+
+    """
+    if find_spec("kaleido") is None:
+        raise RenderError(MISSING)
+    try:
+        return asyncio.run(_render(pictures, scale))
+    except Exception as error:  # Kaleido and its driver share no base class
+        raise RenderError(
+            f"{MISSING}; drawing failed: {type(error).__name__}: {_first_sentence(error)}"
+        ) from None
+
+
+async def _render(pictures: Sequence[Picture], scale: float) -> dict[str, bytes]:
+    from kaleido import Kaleido, PageGenerator  # an extra
+
+    found = {}
+    # Without this the page would ask a CDN for MathJax.
+    async with Kaleido(n=1, page_generator=PageGenerator(mathjax=False)) as kaleido:
+        for item in pictures:
+            size = {"width": item.width, "height": item.height, "scale": scale * item.scale}
+            found[item.slug] = await kaleido.calc_fig(item.figure, opts={"format": "png", **size})
+    return found
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).partition(". ")[0][:160] or "no reason given"

@@ -1,0 +1,158 @@
+"""The addresses that the export menu asks: figures to draw, files to save, and the deck and ZIP of drawn pictures.
+
+Each carries the screen's query, so what leaves is what is selected.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import get_args
+
+from flask import Flask, Response, request
+from plotly.utils import PlotlyJSONEncoder
+from werkzeug.exceptions import HTTPException
+
+from dashboard.address import Address
+from dashboard.export.archive import archive
+from dashboard.export.data import DataFormat, encode, view_data
+from dashboard.export.document import document
+from dashboard.export.exhibit import Exhibit, exhibit, exhibits
+from dashboard.export.markdown import report
+from dashboard.export.naming import file_stem
+from dashboard.export.slide import Form, picture
+from dashboard.export.uploads import MOST_IN_ALL, UploadError, pictures, require_same_origin
+from dashboard.library import Library
+from dashboard.opening import ResultsError
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.theme import SURFACES
+from dashboard.views import View, registry
+
+PREFIX = "/export"
+_TYPES = {
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+    "md": "text/markdown",
+    "html": "text/html",
+    "zip": "application/zip",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+}
+_Shown = tuple[Results, Selection]
+
+
+def register_exports(server: Flask, library: Library) -> None:
+    """Add the addresses under `/export/` to the server."""
+
+    def shown() -> _Shown:
+        address = Address.parse("/", request.query_string.decode("utf-8", "replace"))
+        return library.at(address.folder), address.selection
+
+    def one_picture(slug: str) -> Response:
+        results, selection = shown()
+        return _pictures(results, selection, [exhibit(results, _view(slug), selection)])
+
+    def all_pictures() -> Response:
+        results, selection = shown()
+        return _pictures(results, selection, exhibits(results, selection))
+
+    def data(slug: str, form: str) -> Response:
+        results, selection = shown()
+        for known in get_args(DataFormat):
+            if form == known:
+                body = encode(view_data(results, selection, _view(slug).id), known)
+                return _file(body, file_stem(results, selection, slug), form)
+        raise UploadError(f"data come as csv or parquet, not as {form[:20]!r}", 404)
+
+    def page() -> Response:
+        results, selection = shown()
+        return _file(document(results, selection, _theme()), file_stem(results, selection, "report"), "html")
+
+    def markdown() -> Response:
+        results, selection = shown()
+        return _file(report(results, selection), file_stem(results, selection, "report"), "md")
+
+    def made_of_pictures(make: Callable[..., bytes], form: str) -> Response:
+        request.max_content_length = MOST_IN_ALL
+        require_same_origin(request)
+        found = pictures(request)
+        results, selection = shown()
+        options = {"editable": True} if form == "pptx" and request.args.get("editable") == "1" else {}
+        body = make(results, selection, found, _theme(), **options)
+        return _file(body, file_stem(results, selection, "comparison"), form)
+
+    gets: dict[str, Callable[..., Response]] = {
+        "/picture/<slug>": one_picture,
+        "/pictures": all_pictures,
+        "/data/<slug>.<form>": data,
+        "/report.html": page,
+        "/report.md": markdown,
+    }
+    for path, function in gets.items():
+        server.add_url_rule(PREFIX + path, f"export {path}", _guarded(function), methods=["GET"])
+    for form, make in (("pptx", _deck), ("zip", archive)):
+        function = _guarded(lambda make=make, form=form: made_of_pictures(make, form))
+        server.add_url_rule(f"{PREFIX}/comparison.{form}", f"export {form}", function, methods=["POST"])
+
+
+def _guarded(answer: Callable[..., Response]) -> Callable[..., Response]:
+    """Answer a wrong request with one line of text."""
+
+    @wraps(answer)
+    def guarded(**parts: str) -> Response:
+        try:
+            return answer(**parts)
+        except UploadError as error:
+            return Response(str(error), error.status, mimetype="text/plain")
+        except ResultsError as error:
+            return Response(str(error), 409, mimetype="text/plain")
+        except HTTPException as error:
+            return Response(error.description or error.name, error.code or 400, mimetype="text/plain")
+
+    return guarded
+
+
+def _deck(
+    results: Results, selection: Selection, found: dict[str, bytes], theme: str, **options: bool
+) -> bytes:
+    from dashboard.export.deck import deck  # what reads and writes decks would delay every start
+
+    return deck(results, selection, found, theme, **options)
+
+
+def _pictures(results: Results, selection: Selection, shown: list[Exhibit]) -> Response:
+    form: Form = "body" if request.args.get("form") == "body" else "slide"
+    drawn = [picture(results, selection, item, _theme(), form) for item in shown]
+    body = [
+        {
+            "slug": item.slug,
+            "filename": item.stem,
+            "title": title.title,
+            "width": item.width,
+            "height": item.height,
+            "scale": item.scale,
+            "figure": item.figure,
+        }
+        for item, title in zip(drawn, shown, strict=True)
+    ]
+    return Response(json.dumps(body, cls=PlotlyJSONEncoder), mimetype="application/json")
+
+
+def _view(slug: str) -> View:
+    view = next((view for view in registry() if view.id == slug), None)
+    if view is None:
+        raise UploadError(f"there is no view {slug[:40]!r}", 404)
+    return view
+
+
+def _theme() -> str:
+    asked = request.args.get("theme", "")
+    return asked if asked in SURFACES else next(iter(SURFACES))
+
+
+def _file(body: bytes | str, stem: str, form: str) -> Response:
+    response = Response(body, mimetype=_TYPES[form])
+    response.headers["Content-Disposition"] = f'attachment; filename="{stem}.{form}"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,128 @@
+"""A figure laid out for a slide: 16:9, larger type, the finding as title, what is drawn below it."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from dashboard.export.exhibit import Exhibit
+from dashboard.export.naming import file_stem
+from dashboard.export.provenance import filters_in_words, texts_and_tokens
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.theme import SURFACES, Surface, template
+
+#: `slide` is a whole picture with title and caption, `body` only the drawing, for a page that has both as text.
+Form = Literal["slide", "body"]
+#: Drawn this wide and scaled to 1280 pixels, so type and lines are 1.45 times as large as on the screen.
+_WIDTH = 880
+_HEIGHTS = {"slide": 495, "body": 396}
+NOMINAL_WIDTH = 1280
+_SIDE = 24
+_TITLE_PX, _CAPTION_PX = 19, 10
+#: Width of a character as a share of the type size, bold and plain: of a wide typeface, so that none is cut off.
+_BOLD, _PLAIN = 0.6, 0.56
+_LINE = 1.3
+_TOP, _GAP = 14, 10
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that says everything about its look, its size in pixels, and the scale that makes it 1280 wide."""
+
+    slug: str
+    stem: str
+    width: int
+    height: int
+    figure: dict[str, Any]
+
+    @property
+    def scale(self) -> float:
+        """Scale at which the picture is `NOMINAL_WIDTH` pixels wide."""
+        # A hair more: renderers cut fractions of pixels off, and floats may fall short.
+        return (NOMINAL_WIDTH + 0.01) / self.width
+
+
+def picture(
+    results: Results, selection: Selection, shown: Exhibit, theme: str = "light", form: Form = "slide"
+) -> Picture:
+    """Lay an exhibit out in a theme; nothing in it depends on the screen."""
+    surface = SURFACES[theme]
+    drawn = shown.figure.to_plotly_json()
+    height = _HEIGHTS[form]
+    layout = {
+        **drawn["layout"],
+        "template": _template(theme),
+        "paper_bgcolor": surface.background,
+        "plot_bgcolor": surface.background,
+        "autosize": False,
+        "width": _WIDTH,
+        "height": height,
+    }
+    if shown.reason:
+        layout["annotations"] = [_explanation(shown.reason)]
+    if form == "slide":
+        layout |= _frame(layout, shown.title, _caption(results, selection, shown), surface)
+    stem = file_stem(results, selection, shown.slug)
+    return Picture(shown.slug, stem, _WIDTH, height, {"data": drawn["data"], "layout": layout})
+
+
+@cache
+def _template(theme: str) -> dict[str, Any]:
+    found: dict[str, Any] = template(theme).to_plotly_json()
+    return found
+
+
+def _caption(results: Results, selection: Selection, shown: Exhibit) -> str:
+    source = texts_and_tokens(results, selection)
+    filtered = filters_in_words(results, selection)
+    told = f"{results.manifest.model} · {source}" + (f" · filters: {filtered}" if filtered else "")
+    return "\n".join(filter(None, [shown.caption, told]))
+
+
+def _frame(layout: dict[str, Any], title: str, caption: str, surface: Surface) -> dict[str, Any]:
+    """Return layout settings for title and caption above the figure, in room added to what it already needs.
+
+    Both hang from the picture's edge: margins that grow with tick labels do not move them.
+    """
+    above = _wrap(title, _TITLE_PX * _BOLD)
+    below = [line for part in caption.splitlines() for line in _wrap(part, _CAPTION_PX * _PLAIN)]
+    head = round(_TOP + _GAP + _LINE * (len(above) * _TITLE_PX + len(below) * _CAPTION_PX))
+    margin = {**layout["template"]["layout"]["margin"], **layout.get("margin", {})}
+    heading = {
+        "text": f"<b>{_lines(above)}</b>",
+        "x": _SIDE / _WIDTH,
+        "xref": "container",
+        "xanchor": "left",
+        "y": 1,
+        "yref": "container",
+        "yanchor": "top",
+        # The anchor is the last line's: the others need their room above it.
+        "pad": {"t": _TOP + _LINE * _TITLE_PX * (len(above) - 1)},
+        "font": {"size": _TITLE_PX, "color": surface.text},
+        "subtitle": {"text": _lines(below), "font": {"size": _CAPTION_PX, "color": surface.muted}},
+    }
+    return {"title": heading, "margin": {**margin, "t": margin["t"] + head}}
+
+
+def _explanation(reason: str) -> dict[str, Any]:
+    return {
+        "text": _lines(textwrap.wrap(reason, 80)),
+        "x": 0.5,
+        "y": 0.5,
+        "xref": "paper",
+        "yref": "paper",
+        "showarrow": False,
+        "font": {"size": 14},
+    }
+
+
+def _wrap(text: str, character_px: float) -> list[str]:
+    return textwrap.wrap(text, int((_WIDTH - 2 * _SIDE) / character_px)) or [""]
+
+
+def _lines(parts: list[str]) -> str:
+    return "<br>".join(html.escape(part, quote=False) for part in parts)

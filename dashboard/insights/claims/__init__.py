@@ -1,0 +1,32 @@
+"""Claims about quantized models, put to the test on the data at hand: one file per view's claims.
+
+A module here registers a function from a `Case` to its verdicts under the view's id, or under `summary`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dashboard.insights import Claim
+from dashboard.insights.judging import Case
+from dashboard.results import Results
+from dashboard.selection import Selection
+from evaluator.registry import Registry
+
+Judge = Callable[[Case], list[Claim]]
+JUDGES: Registry[Judge] = Registry("set of claims", __name__)
+
+
+def claims_of(name: str) -> Callable[[Results, Selection], list[Claim]]:
+    """Return the function that judges the claims registered under `name` on the filtered variants."""
+
+    def judged(results: Results, selection: Selection) -> list[Claim]:
+        return JUDGES.get(name)(Case.of(results, selection))
+
+    return judged
+
+
+def every(results: Results, selection: Selection) -> list[tuple[str, list[Claim]]]:
+    """Judge all claims: the name they are registered under (a view's id, or `summary`), and the verdicts."""
+    case = Case.of(results, selection)
+    return [(name, judge(case)) for name, judge in JUDGES]

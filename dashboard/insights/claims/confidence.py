@@ -1,0 +1,83 @@
+"""Claims of view 6: how sure the model is of its next token."""
+
+from __future__ import annotations
+
+from dashboard import formats
+from dashboard.insights import Claim
+from dashboard.insights.claims import JUDGES
+from dashboard.insights.comparison import meeting_point, one_type
+from dashboard.insights.confidence import SURE, moved, shares
+from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, between, leads, unknown
+from dashboard.insights.statistics import Z95, Estimate
+
+_LOW_BITS, _VERY_LOW = 4.0, 3.0
+_KEEPS = "bartowski keeps the most high-confidence tokens."
+_SHIFTS = "Low bits shift confidence to the medium and low ranges."
+_UNIFORM = "main's confidence is the most evenly spread."
+_TWO = "2 bits is significantly worse."
+_NO_TOKENS = "Per-token frames are missing."
+
+
+def points(estimate: Estimate) -> str:
+    """Write a difference of shares in percentage points with its 95 % half-width."""
+    return f"{formats.with_error(100 * estimate.value, 100 * Z95 * estimate.se)} points"
+
+
+@JUDGES.register("confidence")
+def claims(case: Case) -> list[Claim]:
+    """Sure tokens kept, where they go at low bits, evenness, and 2 bits."""
+    return [_keeps(case), _shifts(case), _uniform(case), _two_bits(case)]
+
+
+def _keeps(case: Case) -> Claim:
+    where = meeting_point(case.compared)
+    if where is None:
+        return unknown(_KEEPS, "No two methods share a range of bits.")
+    ranking = case.rank(where, f"bin{SURE}", largest=True)
+    return leads(_KEEPS, case, BARTOWSKI, ranking, points, f"at {formats.bits(where)}, by tokens over 0.95,")
+
+
+def _shifts(case: Case) -> Claim:
+    low = between(case.compared, 0, _LOW_BITS)
+    if not low:
+        return unknown(_SHIFTS, "No selected variant has less than 4 bits.")
+    sure = moved(case.results, case.selection, low)
+    if not sure:
+        return unknown(_SHIFTS, _NO_TOKENS)
+    lost = [row for row, change in sure if change.high < 0]
+    kept = [row for row, change in sure if change.low > 0]
+    row, change = min(sure, key=lambda pair: pair[1].value)
+    share = f"{len(lost)} of {len(sure)} variants under 4 bits lose sure tokens"
+    evidence = f"{share}; most: {row['label']}, {points(change)}."
+    if len(lost) == len(sure):
+        return Claim(_SHIFTS, "holds", evidence)
+    return Claim(_SHIFTS, "fails" if kept else "unknown", evidence)
+
+
+def _uniform(case: Case) -> Claim:
+    if case.name(MAIN) is None:
+        return absent(_UNIFORM, MAIN)
+    found = {row["method"]: shares(case.results, case.selection, row) for row in one_type(case.compared)}
+    entropy = {method: item.entropy for method, item in found.items() if item is not None}
+    if case.name(MAIN) not in entropy or len(entropy) < 2:
+        return unknown(_UNIFORM, _NO_TOKENS if not entropy else "Only one method can be compared.")
+    best, second, *_ = sorted(entropy, key=lambda method: -entropy[method].value)
+    numbers = [f"{method} {formats.with_error(e.value, Z95 * e.se)}" for method, e in entropy.items()]
+    evidence = f"Entropy of the five shares in nats: {formats.listing(numbers, 6)}."
+    if not entropy[best].minus(entropy[second]).low > 0:
+        return unknown(_UNIFORM, f"{evidence} The first two are tied.")
+    return Claim(_UNIFORM, "holds" if best == case.name(MAIN) else "fails", evidence)
+
+
+def _two_bits(case: Case) -> Claim:
+    low = between(case.compared, 0, _VERY_LOW)
+    if not low:
+        return unknown(_TWO, "No selected variant has less than 3 bits.")
+    sure = moved(case.results, case.selection, low)
+    if not sure:
+        return unknown(_TWO, _NO_TOKENS)
+    numbers = [f"{row['label']} {points(change)}" for row, change in sure]
+    evidence = f"Share of tokens over 0.95 against the baseline: {formats.listing(numbers, 4)}."
+    if all(change.high < 0 for _, change in sure):
+        return Claim(_TWO, "holds", evidence)
+    return Claim(_TWO, "fails" if any(change.low > 0 for _, change in sure) else "unknown", evidence)

@@ -1,0 +1,55 @@
+"""Claims of view 7: the distribution of Δ log p."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dashboard import formats
+from dashboard.insights import Claim
+from dashboard.insights.claims import JUDGES
+from dashboard.insights.comparison import one_type
+from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
+from dashboard.insights.statistics import Z95, Estimate
+from dashboard.token_summaries import DeltaSummary
+
+_NARROW = "bartowski's Δ log p is the narrowest."
+_TAILS = "main has the widest tails."
+_NEAR = "unsloth is the most concentrated around zero."
+
+
+@JUDGES.register("delta-logp")
+def claims(case: Case) -> list[Claim]:
+    """Width, tails and centre, compared between variants of one type."""
+    rows = one_type(case.compared)
+    found = {row["method"]: case.results.delta(str(row["variant_id"]), case.selection) for row in rows}
+    known = {method: summary for method, summary in found.items() if summary is not None}
+    what = formats.listing(sorted({row["quant"] for row in rows}))
+    return [
+        _extreme(_NARROW, case, BARTOWSKI, known, lambda s: s.iqr, f"quartile distance in nats, {what}", -1),
+        _extreme(_TAILS, case, MAIN, known, lambda s: s.width, f"p1 to p99 in nats, {what}", 1),
+        _extreme(_NEAR, case, UNSLOTH, known, lambda s: s.near_zero, f"share within ±0.05 nats, {what}", 1),
+    ]
+
+
+def _extreme(
+    text: str,
+    case: Case,
+    method: str,
+    known: dict[str, DeltaSummary],
+    of: Callable[[DeltaSummary], Estimate],
+    what: str,
+    direction: int,
+) -> Claim:
+    """Judge that `method` has the largest (`direction` 1) or the smallest (−1) value, alone outside the error."""
+    name = case.name(method)
+    if name is None:
+        return absent(text, method)
+    values = {m: of(summary) for m, summary in known.items()}
+    if name not in values or len(values) < 2:
+        return unknown(text, "Per-token frames of two methods at one quant type are needed.")
+    first, second, *_ = sorted(values, key=lambda m: -direction * values[m].value)
+    numbers = [f"{m} {formats.with_error(value.value, Z95 * value.se)}" for m, value in values.items()]
+    evidence = f"{formats.listing(numbers, 6)}: {what}."
+    if not values[first].minus(values[second]).differs_from_zero:
+        return unknown(text, f"{evidence} {first} and {second} are tied.")
+    return Claim(text, "holds" if first == name else "fails", evidence)

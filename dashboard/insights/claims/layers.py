@@ -1,0 +1,88 @@
+"""Claims of view 3: where in the model the damage is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import polars as pl
+
+from dashboard import formats
+from dashboard.insights import Claim
+from dashboard.insights.claims import JUDGES
+from dashboard.insights.comparison import one_type
+from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
+from dashboard.insights.layers import (
+    attention_share,
+    cells,
+    concentration,
+    depth,
+    first_third,
+    last_part,
+    measured,
+    times,
+)
+from dashboard.insights.statistics import Estimate
+
+_NOTICEABLE = 0.02
+_ATTENTION = "Attention layers are more sensitive than feed-forward."
+_CONCENTRATED = "main's damage is concentrated on few layers, bartowski's is even."
+_EARLY = "unsloth's early layers are hit harder than its later ones."
+_LAST = "The last layers are affected less."
+
+
+@JUDGES.register("layers")
+def claims(case: Case) -> list[Claim]:
+    """Attention, concentration, early and last layers: on the variants of one type, by the most telling measure."""
+    layers = case.results.layers(case.selection)
+    known = measured(layers) if layers is not None else []
+    rows = one_type(case.rows)
+    if not known or not rows:
+        why = "Errors per layer were not measured: run without --no-layers."
+        return [unknown(text, why) for text in (_ATTENTION, _CONCENTRATED, _EARLY, _LAST)]
+    found = cells(case.results, case.selection, rows, known[0])
+    shown = {row["method"]: str(row["variant_id"]) for row in rows}
+    where = f"by {known[0].noun}, {formats.listing(sorted({row['quant'] for row in rows}))}"
+    unsloth = {method: name for method, name in shown.items() if method.lower() == UNSLOTH}
+    early = _ratio(_EARLY, found, unsloth, f"first third / rest {where}", first_third, more=True)
+    return [
+        _ratio(_ATTENTION, found, shown, f"attention / feed-forward {where}", attention_share, more=True),
+        _concentrated(found, shown, where),
+        early if unsloth else absent(_EARLY, UNSLOTH),
+        _ratio(_LAST, found, shown, f"last tenth and head / rest {where}", last_part, more=False),
+    ]
+
+
+def _ratio(
+    text: str,
+    found: pl.DataFrame,
+    shown: Mapping[str, str],
+    what: str,
+    of: Callable[[pl.DataFrame, str], Estimate | None],
+    *,
+    more: bool,
+) -> Claim:
+    """Judge that every method's log ratio is above 0 (`more`) or below it."""
+    values = {method: value for method, name in shown.items() if (value := of(found, name)) is not None}
+    if not values:
+        return unknown(text, f"Not enough layers were measured ({what}).")
+    ratios = formats.listing([f"{method} {times(value)}" for method, value in values.items()], 6)
+    evidence = f"{ratios}: {what}, 95 % over layers."
+    above, below = [v.low > 0 for v in values.values()], [v.high < 0 for v in values.values()]
+    right, wrong = (above, below) if more else (below, above)
+    if all(right):
+        return Claim(text, "holds", evidence)
+    return Claim(text, "fails" if any(wrong) else "unknown", evidence)
+
+
+def _concentrated(found: pl.DataFrame, shown: Mapping[str, str], where: str) -> Claim:
+    names = {method.lower(): name for method, name in shown.items()}
+    if MAIN not in names or BARTOWSKI not in names:
+        return unknown(_CONCENTRATED, "Variants of main and of bartowski are needed.")
+    ours, theirs = (concentration(depth(found, names[method])) for method in (MAIN, BARTOWSKI))
+    if ours is None or theirs is None:
+        return unknown(_CONCENTRATED, "Not enough layers were measured.")
+    numbers = f"main {formats.number(ours, 2)}, bartowski {formats.number(theirs, 2)}"
+    evidence = f"Gini coefficient over layers {where}: {numbers} (0 even, 1 all in one layer)"
+    if abs(ours - theirs) < _NOTICEABLE:
+        return unknown(_CONCENTRATED, f"{evidence}; under {_NOTICEABLE} apart says nothing.")
+    return Claim(_CONCENTRATED, "holds" if ours > theirs else "fails", f"{evidence}.")

@@ -1,0 +1,90 @@
+"""Claims of view 4: speed against accuracy."""
+
+from __future__ import annotations
+
+import math
+
+from dashboard import formats
+from dashboard.charts import Row, by_method, complete
+from dashboard.insights import Claim
+from dashboard.insights.claims import JUDGES
+from dashboard.insights.comparison import common_range, nats, one_type
+from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, between, leads, overlap, sign, unknown
+from dashboard.insights.statistics import Estimate, slope
+
+_TIME = "decode_ms_p50"
+_ACCURATE = "bartowski is more accurate at equal speed."
+_FASTEST = "unsloth is the fastest."
+_MIDDLE = "main is in the middle: best at neither speed nor accuracy."
+_FADES = "Below some bits the gain in speed fades."
+_BEND = 4.5
+
+
+@JUDGES.register("speed")
+def claims(case: Case) -> list[Claim]:
+    """Accuracy at equal speed, the fastest, the middle, and what fewer bits still gain."""
+    timed = complete(case.compared, _TIME, "kld_mean")
+    if not timed:
+        why = "Speed was not measured: run without --no-speed."
+        return [unknown(text, why) for text in (_ACCURATE, _FASTEST, _MIDDLE, _FADES)]
+    return [_accurate(case, timed), _fastest(timed), _middle(case, timed), _fades(timed)]
+
+
+def _accurate(case: Case, timed: list[Row]) -> Claim:
+    groups = by_method(timed)
+    shared = common_range(groups, _TIME) if len(groups) > 1 else None
+    if shared is None:
+        return unknown(_ACCURATE, "No two methods share a range of decode times.")
+    where = sum(shared) / 2
+    ranking = case.rank(where, "kld", along=_TIME)
+    return leads(
+        _ACCURATE, case, BARTOWSKI, ranking, nats, f"at {formats.number(where)} ms per token, by KLD,"
+    )
+
+
+def _fastest(timed: list[Row]) -> Claim:
+    """Compare the variants of one type: apart when the p10–p90 ranges do not overlap."""
+    rows = one_type(timed)
+    methods = {row["method"].lower() for row in rows}
+    if UNSLOTH not in methods or len(methods) < 2:
+        return unknown(_FASTEST, "Timed variants of unsloth and of another method are needed.")
+    first, second, *_ = sorted(rows, key=lambda row: (row[_TIME], row["variant_id"]))
+    times = formats.listing([f"{row['label']} {formats.number(row[_TIME])} ms" for row in rows], 6)
+    if overlap(first, second):
+        return unknown(_FASTEST, f"{times} per token: the p10–p90 ranges of the first two overlap.")
+    verdict = "holds" if first["method"].lower() == UNSLOTH else "fails"
+    return Claim(_FASTEST, verdict, f"{times} per token (medians; p10–p90 ranges apart).")  # type: ignore[arg-type]  # one of the words
+
+
+def _middle(case: Case, timed: list[Row]) -> Claim:
+    rows = one_type(timed)
+    ours = next((row for row in rows if row["method"].lower() == MAIN), None)
+    if ours is None or len(rows) < 2:
+        return unknown(_MIDDLE, "Timed variants of main and of another method are needed.")
+    fastest = min(rows, key=lambda row: row[_TIME])
+    closest = min(rows, key=lambda row: row["kld_mean"])
+    evidence = (
+        f"Of the same type {fastest['label']} is fastest and {closest['label']} closest to the baseline."
+    )
+    if fastest is not ours and overlap(fastest, ours):
+        return unknown(_MIDDLE, f"{evidence} The times of {ours['label']} overlap with the fastest.")
+    return Claim(_MIDDLE, "fails" if ours in (fastest, closest) else "holds", evidence)
+
+
+def _fades(timed: list[Row]) -> Claim:
+    """Compare the decode time a bit saves below 4.5 bits with what it saves above, per method."""
+    found: list[tuple[str, Estimate, Estimate]] = []
+    for method, group in by_method(timed).items():
+        low, high = between(group, 0, _BEND), between(group, _BEND, math.inf)
+        slopes = [
+            slope([r["bits_per_weight"] for r in part], [r[_TIME] for r in part]) for part in (low, high)
+        ]
+        if slopes[0] is not None and slopes[1] is not None:
+            found.append((method, slopes[0], slopes[1]))
+    if not found:
+        return unknown(_FADES, "No method has three timed variants on each side of 4.5 bits.")
+    method, below, above = max(found, key=lambda item: item[2].value - item[1].value)
+    numbers = (
+        f"{formats.number(below.value, 2)} ms per bit below 4.5 bits, {formats.number(above.value, 2)} above"
+    )
+    return sign(_FADES, above.minus(below), f"{method}: a bit saved gains {numbers}.")

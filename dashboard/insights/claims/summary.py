@@ -1,0 +1,56 @@
+"""Claims of the summary: what each method is best for, and its optimal bit rate."""
+
+from __future__ import annotations
+
+from dashboard import formats
+from dashboard.insights import Claim
+from dashboard.insights.claims import JUDGES
+from dashboard.insights.comparison import change, log_ratio
+from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
+from dashboard.insights.summary import MethodSummary, table
+
+_RATES = ((BARTOWSKI, 4), (UNSLOTH, 4), (MAIN, 5))
+_STRENGTHS = (
+    (BARTOWSKI, "quality", "bartowski is best for quality."),
+    (UNSLOTH, "speed", "unsloth is best for small, fast deployment."),
+)
+
+
+@JUDGES.register("summary")
+def claims(case: Case) -> list[Claim]:
+    """The table's optimal bit rates and strengths, by the rules of this summary."""
+    lines = {line.method: line for line in table(case)}
+    return [
+        *(_strength(case, lines, *claim) for claim in _STRENGTHS),
+        *(_rate(case, lines, method, bits) for method, bits in _RATES),
+    ]
+
+
+def _strength(case: Case, lines: dict[str, MethodSummary], method: str, what: str, text: str) -> Claim:
+    name = case.name(method)
+    if name is None or name not in lines:
+        return absent(text, method)
+    if len(lines) < 2:
+        return unknown(text, "Only one method can be compared.")
+    winners = [m for m, line in lines.items() if any(item.startswith(what) for item in line.best_for)]
+    if not winners:
+        measured = what != "speed" or any(row["decode_ms_p50"] is not None for row in case.rows)
+        why = f"No method leads on {what} outside the errors." if measured else "Speed was not measured."
+        return unknown(text, why)
+    found = f"By the rules of the table {winners[0]} leads on {what}."
+    return Claim(text, "holds" if winners == [name] else "fails", found)
+
+
+def _rate(case: Case, lines: dict[str, MethodSummary], method: str, bits: int) -> Claim:
+    text = f"The optimal bit rate of {method} is {bits} bits."
+    name = case.name(method)
+    if name is None or name not in lines:
+        return absent(text, method)
+    line = lines[name]
+    row = line.optimal
+    evidence = f"{row['quant']}, {formats.bits(row['bits_per_weight'])}, {change(log_ratio(row))} perplexity"
+    if not line.by_rule:
+        return unknown(text, f"No variant keeps the rule; the knee is {evidence}.")
+    return Claim(
+        text, "holds" if bits <= row["bits_per_weight"] < bits + 1 else "fails", f"By rule: {evidence}."
+    )

@@ -1,0 +1,62 @@
+"""How sure a model is of its next token: shares of tokens per bin of the top token's probability."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dashboard.charts import Row
+from dashboard.insights.comparison import baseline_id
+from dashboard.insights.statistics import Estimate
+from dashboard.results import Results
+from dashboard.selection import Selection
+from evaluator.frames import CONFIDENCE_EDGES
+
+BINS = len(CONFIDENCE_EDGES) - 1
+SURE = BINS - 1
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of scored tokens per bin of a variant, `n` tokens in all."""
+
+    row: Row
+    values: tuple[float, ...]
+    n: int
+
+    @property
+    def entropy(self) -> Estimate:
+        """Entropy of the shares in nats, ln 5 when all bins hold the same; multinomial error (delta method)."""
+        held = [share for share in self.values if share > 0]
+        entropy = -sum(share * math.log(share) for share in held)
+        variance = sum(share * math.log(share) ** 2 for share in held) - entropy**2
+        return Estimate(entropy, math.sqrt(max(0.0, variance) / self.n))
+
+
+def bin_names() -> list[str]:
+    """Name the bins: `0–0.25` and so on."""
+    return [f"{low:g}–{high:g}" for low, high in pairwise(CONFIDENCE_EDGES)]
+
+
+def shares(results: Results, selection: Selection, row: Row) -> Shares | None:
+    """Compute the shares of one variant, or of a baseline; None without its token file."""
+    windows = results.windows(str(row["variant_id"]), selection)
+    if windows is None:
+        return None
+    counts = [float(windows[f"bin{index}"].sum()) for index in range(BINS)]
+    total = sum(counts)
+    return Shares(row, tuple(count / total for count in counts), round(total)) if total else None
+
+
+def shift(results: Results, selection: Selection, row: Row, index: int = SURE) -> Estimate | None:
+    """Share of a bin in the variant minus in its baseline, paired, with an error clustered by window."""
+    return results.paired(str(row["variant_id"]), baseline_id(results, row), f"bin{index}", selection)
+
+
+def moved(
+    results: Results, selection: Selection, rows: list[Row], index: int = SURE
+) -> list[tuple[Row, Estimate]]:
+    """`shift` of every row that has token files."""
+    pairs = [(row, shift(results, selection, row, index)) for row in rows]
+    return [(row, change) for row, change in pairs if change is not None]

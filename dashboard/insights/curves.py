@@ -1,0 +1,101 @@
+"""What a curve over bits says: its order, its bend, its ties with the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dashboard import formats
+from dashboard.charts import Row, by_method, complete
+from dashboard.insights import Insight
+from dashboard.insights.comparison import gap, log_ratio, nats
+from dashboard.insights.statistics import Estimate, Knee, knee, rank_correlation
+from dashboard.results import Results
+from dashboard.selection import Selection
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """A larger variant that is worse than a smaller one of its method, by more than the paired error."""
+
+    larger: Row
+    smaller: Row
+    by: Estimate
+
+
+def inversions(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Inversion]:
+    """Neighbours in bits that are out of order, the widest gap first."""
+    found = []
+    for group in by_method(complete(rows, "ln_ppl_ratio")).values():
+        for smaller, larger in pairwise(group):
+            by = gap(results, selection, larger, smaller)
+            if by is not None and by.low > 0:
+                found.append(Inversion(larger, smaller, by))
+    return sorted(found, key=lambda inversion: -inversion.by.value)
+
+
+def trends(rows: Sequence[Row]) -> dict[str, float]:
+    """Rank correlation of ln PPL ratio with bits, of methods with at least three variants."""
+    found = {
+        method: rank_correlation([r["bits_per_weight"] for r in group], [r["ln_ppl_ratio"] for r in group])
+        for method, group in by_method(complete(rows, "ln_ppl_ratio")).items()
+    }
+    return {method: rho for method, rho in found.items() if rho is not None}
+
+
+def monotone(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
+    """Tell whether perplexity falls as bits rise, or which neighbours are out of order."""
+    wrong, known = inversions(results, selection, rows), trends(rows)
+    trend = "; ".join(f"{method} ρ = {formats.number(rho, 2)}" for method, rho in known.items())
+    detail = f"Spearman's rank correlation: {trend}" if trend else ""
+    if wrong:
+        worst = wrong[0]
+        others = f", and {len(wrong) - 1} more such steps" if len(wrong) > 1 else ""
+        step = f"{worst.larger['label']} is worse than the smaller {worst.smaller['quant']}"
+        text = f"More bits are not always better: {step} by {nats(worst.by)}{others}."
+        return Insight(text, "caution", detail)
+    if not known:
+        return Insight("Fewer than three variants per method show no trend over bits.", "unknown")
+    against = formats.listing([method for method, rho in known.items() if rho >= 0])
+    if against != "none":
+        return Insight(f"Perplexity does not fall with bits for {against}.", "caution", detail)
+    text = "Perplexity falls as bits rise; no step breaks the order by more than its error."
+    return Insight(text, "finding", detail)
+
+
+def knees(rows: Sequence[Row]) -> dict[str, Knee | None]:
+    """Where the curve of ln PPL ratio over bits bends, of methods with at least six variants."""
+    return {
+        method: knee([r["bits_per_weight"] for r in group], [r["ln_ppl_ratio"] for r in group])
+        for method, group in by_method(complete(rows, "ln_ppl_ratio")).items()
+        if len(group) >= 6
+    }
+
+
+def knee_text(found: Knee) -> str:
+    """Write a knee with its interval."""
+    interval = f"{formats.number(found.low, 2)}–{formats.number(found.high, 2)}"
+    return f"{formats.number(found.at, 2)} bits ({interval})"
+
+
+def bend(rows: Sequence[Row]) -> Insight | None:
+    """Tell where each method's curve of ln PPL bends; None when no method has enough variants."""
+    found = knees(rows)
+    places = [f"{method} {knee_text(place)}" for method, place in found.items() if place is not None]
+    if places:
+        text = f"The loss turns steep below: {formats.listing(places)}."
+        return Insight(text, "finding", "where two straight lines meet that fit best; 95 % interval (F test)")
+    if found:
+        text = f"No bend stands out in the curve of {formats.listing(list(found))}."
+        return Insight(text, "tie", "two straight lines fit no better than one")
+    return None
+
+
+def within_noise(rows: Sequence[Row]) -> Insight | None:
+    """Name variants whose perplexity cannot be told from the baseline's; None when there are none."""
+    same = [row["label"] for row in complete(rows, "ln_ppl_ratio") if not log_ratio(row).low > 0]
+    if not same:
+        return None
+    text = f"Perplexity cannot tell {formats.listing(same)} from the baseline."
+    return Insight(text, "tie", "paired ln PPL ratio not above 0 by 1.96 errors; KLD may still see a change")

@@ -1,0 +1,166 @@
+"""What claims are judged with: the rows of one model on one device, and rules that turn estimates into verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from dashboard import formats
+from dashboard.charts import Row, by_method, complete, one_place
+from dashboard.insights import Claim
+from dashboard.insights.comparison import (
+    Ranking,
+    combine,
+    common_range,
+    minus,
+    mixture,
+    rank,
+    rank_mixtures,
+)
+from dashboard.insights.statistics import Estimate
+from dashboard.results import Results
+from dashboard.selection import Selection
+
+BARTOWSKI, UNSLOTH, MAIN = "bartowski", "unsloth", "main"
+TIED = "tied"
+Wording = Callable[[Estimate], str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """The data that claims are put to: of the picked variants, those of one model on one device."""
+
+    results: Results
+    selection: Selection
+    rows: list[Row]
+
+    @classmethod
+    def of(cls, results: Results, selection: Selection) -> Case:
+        """Take the model and device that most of the filtered variants belong to."""
+        return cls(results, selection, one_place(results.select(selection).to_dicts()))
+
+    @cached_property
+    def compared(self) -> list[Row]:
+        """Rows whose perplexity was compared with the baseline's."""
+        return complete(self.rows, "ln_ppl_ratio")
+
+    @cached_property
+    def methods(self) -> dict[str, list[Row]]:
+        """`compared`, per method, by bits per weight."""
+        return by_method(self.compared)
+
+    @cached_property
+    def shared_bits(self) -> tuple[float, float] | None:
+        """Bits that all of at least two methods cover."""
+        return common_range(self.methods) if len(self.methods) > 1 else None
+
+    def name(self, method: str) -> str | None:
+        """Return the method's name as it is written here; None when it has no variants."""
+        return next((name for name in self.methods if name.lower() == method), None)
+
+    def combine(self, weights: Mapping[str, float], column: str = "nll") -> Estimate | None:
+        """See `comparison.combine`."""
+        return combine(self.results, self.selection, self.rows, weights, column)
+
+    def curve(self, method: str, where: float, column: str = "nll") -> Estimate | None:
+        """A method's curve at `where` bits; None outside what was measured."""
+        mix = mixture(self.methods.get(method, []), where)
+        return self.combine(mix, column) if mix else None
+
+    def rank(
+        self, where: float, column: str = "nll", *, along: str = "bits_per_weight", largest: bool = False
+    ) -> Ranking | None:
+        """See `comparison.rank`."""
+        return rank(self.results, self.selection, self.rows, where, column, along=along, largest=largest)
+
+    def rank_mixtures(
+        self, mixtures: Mapping[str, Mapping[str, float]], column: str = "nll", *, largest: bool = False
+    ) -> Ranking | None:
+        """See `comparison.rank_mixtures`."""
+        return rank_mixtures(self.results, self.selection, self.rows, mixtures, column, largest=largest)
+
+    def slopes(self, low: float, high: float) -> dict[str, dict[str, float]]:
+        """Per method the weights of (curve at `low` − curve at `high`) per bit, where it covers both."""
+        found = {}
+        for method, group in self.methods.items():
+            ends = mixture(group, low), mixture(group, high)
+            if ends[0] and ends[1]:
+                weights = minus(ends[0], ends[1])
+                found[method] = {name: weight / (high - low) for name, weight in weights.items()}
+        return found
+
+
+def unknown(text: str, why: str) -> Claim:
+    """Return a claim that the data cannot decide."""
+    return Claim(text, "unknown", why)
+
+
+def absent(text: str, method: str) -> Claim:
+    """Return a claim about a method that has no variants here."""
+    return unknown(text, f"No selected variant of {method} was compared with the baseline.")
+
+
+def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: Wording, where: str) -> Claim:
+    """Judge that `method` is the best of a ranking: alone outside the error, or not."""
+    name = case.name(method)
+    if name is None:
+        return absent(text, method)
+    if ranking is None or name not in ranking.values:
+        return unknown(text, f"Fewer than two methods can be compared {where}.")
+    if name == ranking.best:
+        if not ranking.tied:
+            ahead = [f"{wording(gap)} ahead of {other}" for other, gap in ranking.gaps.items()]
+            return Claim(text, "holds", f"{_capital(where)} {name} is {formats.listing(ahead)}.")
+        rival = ranking.tied[0]
+        gap = wording(ranking.gaps[rival])
+        return unknown(
+            text, f"{_capital(where)} {name} is {gap} ahead of {rival}: the difference is inside its error."
+        )
+    behind = ranking.gaps.get(name)
+    if behind is not None and behind.low > 0:
+        return Claim(
+            text, "fails", f"{_capital(where)} {ranking.best} is best; {name} is {wording(behind)} behind."
+        )
+    return unknown(text, f"{_capital(where)} {name} and {ranking.best} cannot be told apart.")
+
+
+def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
+    """Judge that a difference is above zero."""
+    if difference is None:
+        return unknown(text, evidence or "Not measured.")
+    verdict = "holds" if difference.low > 0 else "fails" if difference.high < 0 else "unknown"
+    inside = "" if verdict != "unknown" else " The difference is inside its error."
+    return Claim(text, verdict, evidence + inside)  # type: ignore[arg-type]  # one of the three words
+
+
+def below(text: str, values: Mapping[str, Estimate], bound: float, evidence: str) -> Claim:
+    """Judge that every value is under `bound`: holds when all are surely, fails when one surely is not."""
+    if not values:
+        return unknown(text, evidence)
+    if all(value.high < bound for value in values.values()):
+        return Claim(text, "holds", evidence)
+    if any(value.low > bound for value in values.values()):
+        return Claim(text, "fails", evidence)
+    return Claim(text, "unknown", f"{evidence} An interval reaches over the bound.")
+
+
+def listed(values: Mapping[str, Estimate], wording: Wording) -> str:
+    """Write each method's value."""
+    return formats.listing([f"{name} {wording(value)}" for name, value in values.items()], 6)
+
+
+def between(rows: Sequence[Row], low: float, high: float) -> list[Row]:
+    """Rows of `low` up to, not including, `high` bits per weight."""
+    return [row for row in rows if low <= row["bits_per_weight"] < high]
+
+
+def overlap(fast: Row, slow: Row) -> bool:
+    """Whether the p10–p90 ranges of two decode times overlap, so that neither is surely faster."""
+    high = fast["decode_ms_p90"] if fast["decode_ms_p90"] is not None else fast["decode_ms_p50"]
+    low = slow["decode_ms_p10"] if slow["decode_ms_p10"] is not None else slow["decode_ms_p50"]
+    return bool(low <= high)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,111 @@
+"""Labels at points that do not cover each other: of the points that matter, not of all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from dashboard.charts import Row
+
+#: Width of a character and height of a line, in shares of a plot of about 450 × 300 pixels.
+_CHARACTER, _LINE = 0.0145, 0.05
+Box = tuple[float, float, float, float]
+
+
+#: Sides of a point in order of preference, corners first because error bars run straight up and down.
+_SIDES = (
+    "top right",
+    "top left",
+    "bottom right",
+    "bottom left",
+    "middle right",
+    "middle left",
+    "top center",
+    "bottom center",
+)
+
+
+def place_labels(
+    points: Sequence[tuple[float, float]], texts: Sequence[str], first: str = "top right"
+) -> list[tuple[str, str]]:
+    """For each point (in 0–1 of the plot) a text and a Plotly `textposition` without collisions.
+
+    Greedy, in the given order: the first of eight sides whose box is free, beginning with the side `first`;
+    no side free means no text.
+    """
+    sides = sorted(_SIDES, key=lambda side: side != first)
+    boxes: list[Box] = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in points]
+    placed: list[tuple[str, str]] = []
+    for own, ((x, y), text) in enumerate(zip(points, texts, strict=True)):
+        spots = _spots(x, y, _CHARACTER * len(text)) if text else {}
+        for side in sides if text else ():
+            left, bottom = spots[side]
+            box = (left, bottom, left + _CHARACTER * len(text), bottom + _LINE)
+            inside = left >= -0.01 and box[2] <= 1.01 and bottom >= -0.01 and box[3] <= 1.03
+            taken = (other for index, other in enumerate(boxes) if index != own)
+            if inside and not any(_overlap(box, other) for other in taken):
+                boxes.append(box)
+                placed.append((text, side))
+                break
+        else:
+            placed.append(("", "top center"))
+    return placed
+
+
+def _spots(x: float, y: float, width: float) -> dict[str, tuple[float, float]]:
+    """Left and bottom edge of the label on every side of a point."""
+    return {
+        "top right": (x + 0.008, y + 0.016),
+        "top left": (x - 0.008 - width, y + 0.016),
+        "bottom right": (x + 0.008, y - 0.016 - _LINE),
+        "bottom left": (x - 0.008 - width, y - 0.016 - _LINE),
+        "middle right": (x + 0.016, y - _LINE / 2),
+        "middle left": (x - 0.016 - width, y - _LINE / 2),
+        "top center": (x - width / 2, y + 0.02),
+        "bottom center": (x - width / 2, y - 0.02 - _LINE),
+    }
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+class Labels:
+    """Quant names at the points of `wanted` variants, placed once for all traces of a figure.
+
+    Args:
+        rows: every point drawn, so that labels keep clear of all of them.
+        points: their x and y, in the units of the ranges.
+        ranges: of the x and of the y axis.
+        wanted: ids of the variants to name; of a quant type the first only, which the others lie near.
+        picked: ids named in any case.
+        first: the side to try first, where the curves are not.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        points: Sequence[tuple[float, float]],
+        ranges: tuple[Sequence[float], Sequence[float]],
+        wanted: Collection[str],
+        picked: Collection[str] = (),
+        first: str = "top right",
+    ) -> None:
+        (left, right), (bottom, top) = ranges
+        places = [((x - left) / (right - left), (y - bottom) / (top - bottom)) for x, y in points]
+        named = {row["quant"] for row in rows if row["variant_id"] in picked}
+        texts = []
+        for row in rows:
+            new = row["variant_id"] in wanted and row["quant"] not in named
+            texts.append(row["quant"] if new or row["variant_id"] in picked else "")
+            named |= {row["quant"]} if new else set()
+        placed = place_labels(places, texts, first)
+        self._placed = {row["variant_id"]: label for row, label in zip(rows, placed, strict=True)}
+
+    def at(self, group: Sequence[Row]) -> dict[str, Any]:
+        """Return the scatter settings that write the labels of a trace's points."""
+        return {
+            "text": [self._placed[row["variant_id"]][0] for row in group],
+            "textposition": [self._placed[row["variant_id"]][1] for row in group],
+            "textfont": {"size": 11},
+        }

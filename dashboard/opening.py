@@ -1,0 +1,122 @@
+"""Reads the two files every results folder has, or says in one line why they cannot be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import dataframely.exc
+import polars as pl
+import pydantic
+
+from evaluator.frames import SCHEMA_VERSION, Variants, with_schema
+from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
+
+_T = TypeVar("_T")
+VARIANTS_NAME = "variants.parquet"
+HOW_TO_MEASURE = "python -m evaluator run --baseline SRC --variant METHOD=SRC --text FILE --out"
+_FRAME_ERRORS = (
+    pl.exceptions.PolarsError,
+    OSError,
+    dataframely.exc.SchemaError,
+    dataframely.exc.ValidationError,
+)
+
+
+class ResultsError(Exception):
+    """A folder that cannot be shown; the message is one line for the person who named it."""
+
+
+class EmptyRunError(ResultsError):
+    """A run has begun in this folder and has finished nothing yet."""
+
+    def __init__(self, message: str, manifest: Manifest) -> None:
+        super().__init__(message)
+        self.manifest = manifest
+
+
+def open_manifest(folder: Path) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        ResultsError: the folder is missing, empty, foreign or of another version.
+
+    """
+    if not folder.exists():
+        raise ResultsError(f"{folder}: there is no such folder")
+    if not folder.is_dir():
+        raise ResultsError(f"{folder}: is not a folder; name the folder that holds {MANIFEST_NAME}")
+    if not (folder / MANIFEST_NAME).is_file():
+        raise ResultsError(
+            f"{folder}: no {MANIFEST_NAME}, so this is no results folder; "
+            f"make one with: {HOW_TO_MEASURE} {folder}"
+        )
+    try:
+        manifest = read_manifest(folder)
+    except (pydantic.ValidationError, UnicodeDecodeError, OSError) as error:
+        raise ResultsError(f"{folder / MANIFEST_NAME}: {first_line(error)}") from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise ResultsError(
+            f"{folder}: written with schema version {manifest.schema_version}, "
+            f"this program reads version {SCHEMA_VERSION}; measure again with: {HOW_TO_MEASURE} NEW_FOLDER"
+        )
+    return manifest
+
+
+def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
+    """Read `variants.parquet`, validated, baselines first, with a `label` and the own `baseline_id` of each row.
+
+    Raises:
+        EmptyRunError: an unfinished run has not measured its baseline yet.
+        ResultsError: the file is missing, damaged, or holds no baseline.
+
+    """
+    path = folder / VARIANTS_NAME
+    waiting = f"{folder}: a run has begun here and has finished nothing yet"
+    if not path.is_file():
+        if manifest.ended is None:
+            raise EmptyRunError(waiting, manifest)
+        raise ResultsError(f"{path}: missing; finish the measurement with: {HOW_TO_MEASURE} {folder}")
+    frame, reason = attempt(lambda: with_schema(Variants, pl.read_parquet(path)))
+    if frame is None:
+        raise ResultsError(f"{path}: {reason}")
+    if not frame["is_baseline"].any():
+        if manifest.ended is None:
+            raise EmptyRunError(waiting, manifest)
+        raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
+    ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
+    return ordered.with_columns(_label(frame).alias("label"), _baseline_ids(ordered, manifest.baseline_id))
+
+
+def attempt(read: Callable[[], _T]) -> tuple[_T | None, str]:
+    """Read a frame; None and the reason where that fails."""
+    try:
+        return read(), ""
+    except _FRAME_ERRORS as error:
+        return None, first_line(error)
+
+
+def first_line(error: Exception) -> str:
+    """Return what a person needs of an error that libraries spread over many lines."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3])[:240] if lines else type(error).__name__
+
+
+def _label(frame: pl.DataFrame) -> pl.Expr:
+    """Name variants `method quant`, with the model or the device where the folder has several."""
+    parts = [pl.when("is_baseline").then(pl.lit("baseline")).otherwise(pl.col("method")), pl.col("quant")]
+    parts += [pl.col(column) for column in ("model", "device") if frame[column].n_unique() > 1]
+    return pl.concat_str(parts, separator=" ")
+
+
+def _baseline_ids(frame: pl.DataFrame, main_baseline: str) -> pl.Series:
+    """Return each row's own baseline: of its model and device, else of its model, else null."""
+    baselines = frame.filter("is_baseline").sort(pl.col("variant_id") != main_baseline, maintain_order=True)
+    own: dict[tuple[str, str | None], str] = {}
+    for row in baselines.iter_rows(named=True):
+        own.setdefault((row["model"], row["device"]), row["variant_id"])
+        own.setdefault((row["model"], None), row["variant_id"])
+    pairs = zip(frame["model"], frame["device"], strict=True)
+    ids = [own.get((model, device), own.get((model, None))) for model, device in pairs]
+    return pl.Series("baseline_id", ids, dtype=pl.String)

@@ -1,0 +1,175 @@
+"""Two variants side by side: metrics with verdicts, tensor types, and the worst tokens in context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dash_bootstrap_components as dbc
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard import formats
+from dashboard.comparing import Difference, TensorTypes, chosen, differences, tensor_types
+from dashboard.insights import Insight
+from dashboard.pages.parts import card, notice, swatch
+from dashboard.results import Results
+from dashboard.selection import Selection
+from dashboard.tokens_in_context import TokenInContext, worst_tokens
+
+Row = dict[str, Any]
+_TOO_FEW = "Two variants are needed to compare, and this folder holds fewer"
+
+
+def headline(results: Results, selection: Selection) -> str:
+    """Tell which of the two is closer to the baseline, and at what size."""
+    pair = chosen(results, selection)
+    if pair is None:
+        return _TOO_FEW
+    first, second = pair
+    kld = next(item for item in differences(results, first, second, selection) if item.metric == "Mean KLD")
+    if kld.leader is not None:
+        better, other = (first, second) if kld.leader == 0 else (second, first)
+        ratio = formats.number(better["size_bytes"] / other["size_bytes"], 3)
+        return f"{better['label']} is closer to the baseline than {other['label']}, at {ratio} × its size"
+    if kld.verdict == "tied":
+        return f"{first['label']} and {second['label']} are equally far from the baseline, within the error"
+    return f"{first['label']} and {second['label']} cannot be compared token by token"
+
+
+def body(results: Results, selection: Selection) -> Component:
+    """Return the two choices, the metrics, the tensors and the tokens."""
+    pair = chosen(results, selection)
+    if pair is None:
+        return notice("Nothing to compare", [html.P(f"{_TOO_FEW}.")])
+    first, second = pair
+    boxes = [
+        html.Div(_choices(results, first, second), className="box choices-box"),
+        card("Metric by metric", [_metrics(differences(results, first, second, selection))], "table-box"),
+    ]
+    tensors = tensor_types(results, first, second, selection)
+    if tensors:
+        boxes.append(card("Recipes, role by role", [_tensors(tensors)], "table-box"))
+    tokens = worst_tokens(results, first, second, selection)
+    if tokens:
+        hint = [] if results.pieces(str(first["model"])) else [html.P(_NO_TEXT, className="hint")]
+        boxes.append(card("The tokens that suffer most", [*hint, _tokens(tokens)], "table-box"))
+    return html.Div(boxes, className="page-compare")
+
+
+_NO_TEXT = "Token ids instead of text: this folder has no vocabulary.parquet. The same run again writes it."
+
+
+def _choices(results: Results, first: Row, second: Row) -> list[Component]:
+    options = [
+        {"label": f"{row['label']} · {formats.size(row['size_bytes'])}", "value": row["variant_id"]}
+        for row in results.measured.sort("label").iter_rows(named=True)
+    ]
+    return [
+        html.Div(
+            [
+                html.Label(
+                    [html.Strong(name), " ", swatch(results.styles[row["method"]])], htmlFor=f"option-{key}"
+                ),
+                dbc.Select(id=f"option-{key}", options=options, value=row["variant_id"], size="sm"),
+            ],
+            className="choice-row",
+        )
+        for key, name, row in (("a", "A", first), ("b", "B", second))
+    ]
+
+
+def _table(heads: Sequence[str], lines: Sequence[Component]) -> Component:
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in heads]))
+    return html.Table([head, html.Tbody(lines)], className="table compare-table")
+
+
+def _metrics(found: Sequence[Difference]) -> Component:
+    lines = []
+    for item in found:
+        values = [
+            html.Td(value, className="leads" if item.leader == place else "")
+            for place, value in enumerate(item.values)
+        ]
+        kind = "verdict" if item.leader is None else "verdict decided"
+        cells = [*values, html.Td(item.difference), html.Td(item.verdict, className=kind)]
+        lines.append(html.Tr([html.Th(item.metric, scope="row"), *cells]))
+    return _table(("Metric", "A", "B", "A − B", "Verdict"), lines)
+
+
+def _tensors(found: Sequence[TensorTypes]) -> Component:
+    lines = [
+        html.Tr(
+            [
+                html.Th(item.role, scope="row"),
+                *(html.Td(_types(types)) for types in item.types),
+                html.Td(f"differ in {item.differing}" if item.differing else "alike"),
+            ],
+            className="" if item.differing else "quiet",
+        )
+        for item in found
+    ]
+    return _table(("Role", "A", "B", "Tensors"), lines)
+
+
+def _types(types: Any) -> str:
+    return ", ".join(f"{name} × {count}" if count > 1 else name for name, count in types.items())
+
+
+def _tokens(found: Sequence[TokenInContext]) -> Component:
+    lines = []
+    for item in found:
+        text = [html.Span(_shown(item.before)), html.Mark(_shown(item.piece)), html.Span(_shown(item.after))]
+        place = f"{item.domain} · window {item.window}, position {item.position}"
+        cells = [formats.percent(value) for value in item.probabilities]
+        cells += [formats.number(value) for value in item.klds]
+        context = html.Td([html.Div(text, className="context"), html.Small(place)])
+        lines.append(html.Tr([context, *(html.Td(cell) for cell in cells)]))
+    heads = ("… text · token · text", "p baseline", "p A", "p B", "KLD A", "KLD B")
+    return _table(heads, lines)
+
+
+def _shown(text: str) -> str:
+    """Make white space visible that would fold away."""
+    return text.replace("\n", "⏎").replace("\t", "⇥")
+
+
+def insights(results: Results, selection: Selection) -> list[Insight]:
+    """Count the verdicts, and name the largest differences in the recipes."""
+    pair = chosen(results, selection)
+    if pair is None:
+        return [Insight(f"{_TOO_FEW}.", "unknown")]
+    first, second = pair
+    found = differences(results, first, second, selection)
+    tested = [item for item in found if item.verdict]
+    wins = [[item.metric for item in tested if item.leader == place] for place in (0, 1)]
+    result = []
+    for place, row in enumerate(pair):
+        if wins[place]:
+            text = f"{row['label']} is better in {len(wins[place])} of {len(tested)} tests."
+            result.append(Insight(text, "finding", formats.listing(wins[place], 6)))
+    tied = [item.metric for item in tested if item.verdict == "tied"]
+    if tied:
+        text = f"{len(tested)} tests, {len(tied)} tied: the difference is inside its error."
+        result.append(Insight(text, "tie", formats.listing(tied, 6)))
+    result += _bootstrap(results, first, second)
+    differing = [item for item in tensor_types(results, first, second, selection) if item.differing]
+    if differing:
+        most = max(differing, key=lambda item: item.differing)
+        text = f"Their recipes differ in {len(differing)} roles, most in {most.role}."
+        result.append(Insight(text, "finding", f"A {_types(most.types[0])}; B {_types(most.types[1])}"))
+    return result or [Insight("Nothing about these two was tested.", "unknown")]
+
+
+def _bootstrap(results: Results, first: Row, second: Row) -> list[Insight]:
+    """Return what resampling whole windows says of the pair, where the run has written it."""
+    pairs = results.pairs()
+    if pairs is None:
+        return []
+    names = {str(first["variant_id"]), str(second["variant_id"])}
+    for row in pairs.iter_rows(named=True):
+        if {row["a"], row["b"]} == names and row["metric"] == "kld" and row["p_better"] is not None:
+            share = row["p_better"] if row["a"] == first["variant_id"] else 1 - row["p_better"]
+            text = f"{first['label']} has the lower KLD in {formats.percent(share)} of resamples."
+            return [Insight(text, "finding", f"bootstrap over {row['n_windows']} windows, all texts")]
+    return []

@@ -1,0 +1,180 @@
+"""Every variant and every measured column as a table to sort, filter, pick from and save."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dash_ag_grid as dag
+import polars as pl
+import polars.selectors as cs
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.insights import Insight
+from dashboard.pages.parts import empty_notice
+from dashboard.results import Results
+from dashboard.selection import Selection
+from evaluator.frames import Variants
+
+#: Column groups: their name, and which columns belong by how they begin. The first that fits takes a column.
+_GROUPS = (
+    (
+        "File",
+        ("model", "device", "provider", "source", "size_bytes", "bits_per_weight", "artifact_bytes", "n_"),
+    ),
+    ("Perplexity", ("ppl", "ln_ppl", "cor_")),
+    ("Divergence", ("kld",)),
+    ("Agreement", ("same_top", "top_prob")),
+    ("Δp, percentage points", ("delta_p",)),
+    ("Δ log p, nats", ("delta_logp",)),
+    ("Speed and memory", ("prefill", "decode", "load", "peak", "deploy", "inv_")),
+)
+_HIDDEN = {"label", "variant_id", "sha256", "is_baseline", "baseline_id"}
+#: Columns that a group shows when it is folded; the others appear when it is opened.
+_ALWAYS = {
+    "size_bytes",
+    "bits_per_weight",
+    "ppl",
+    "ln_ppl_ratio",
+    "kld_mean",
+    "kld_se_clustered",
+    "kld_p990",
+    "same_top",
+    "delta_p_rms",
+    "delta_logp_mean",
+    "decode_ms_p50",
+    "prefill_tps",
+    "inv_ppl_per_mb",
+}
+#: The table's colours are the page's, so that it follows the theme.
+_COLOURS = {
+    "backgroundColor": "var(--surface)",
+    "foregroundColor": "var(--ink)",
+    "borderColor": "var(--line)",
+    "headerBackgroundColor": "var(--raised)",
+    "headerTextColor": "var(--soft)",
+    "chromeBackgroundColor": "var(--raised)",
+    "oddRowBackgroundColor": "var(--surface)",
+    "accentColor": "var(--accent)",
+    "fontFamily": "inherit",
+    "fontSize": "0.8rem",
+}
+_NUMBER = "params.value == null ? '' : d3.format('.5~r')(params.value)"
+_WHOLE = "params.value == null ? '' : d3.format(',')(params.value)"
+
+
+def headline(results: Results, selection: Selection) -> str:
+    """Count what the table holds."""
+    rows = results.select(selection)
+    columns = sum(rows[name].is_not_null().any() for name in rows.columns if name not in _HIDDEN)
+    return f"{rows.height} variants, {columns} measured columns"
+
+
+def body(results: Results, selection: Selection) -> Component:
+    """Return the table; its ticked rows are the picked variants."""
+    rows = results.select(selection)
+    if rows.is_empty():
+        return empty_notice()
+    baselines = results.baselines(selection)
+    shown = [name for name in rows.columns if rows[name].is_not_null().any()]
+    grid = dag.AgGrid(
+        id="grid",
+        rowData=_records(rows, shown),
+        columnDefs=_columns(rows, shown),
+        defaultColDef={"sortable": True, "filter": True, "resizable": True, "minWidth": 90},
+        getRowId="params.data.variant_id",
+        selectedRows={"ids": sorted(selection.picked & set(rows["variant_id"].to_list()))},
+        dashGridOptions={
+            "theme": {"function": f"themeQuartz.withParams({json.dumps(_COLOURS)})"},
+            "rowSelection": {"mode": "multiRow", "headerCheckbox": True, "enableClickSelection": False},
+            "selectionColumnDef": {"pinned": "left", "width": 44},
+            "pinnedTopRowData": _records(baselines, shown),
+            "rowHeight": 30,
+            "headerHeight": 30,
+            "groupHeaderHeight": 28,
+            "animateRows": False,
+            "tooltipShowDelay": 300,
+        },
+        className="grid",
+        style={"height": "100%"},
+    )
+    save = html.Button(
+        "Save as CSV",
+        type="button",
+        className="tool",
+        id="grid-csv",
+        title="The rows the table shows, in its order, with all columns",
+        **{"data-file": f"{results.folder.resolve().name}-variants.csv"},
+    )
+    hint = html.Span("Baselines stay on top. Open a group's heading for all its columns.", className="hint")
+    return html.Div([html.Div([hint, save], className="grid-tools"), grid], className="page-explore")
+
+
+def _records(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
+    """Rows for the browser: seven significant digits are beyond every error here."""
+    rounded = rows.select(shown).with_columns(cs.float().round_sig_figs(7))
+    return rounded.to_dicts()
+
+
+def _columns(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
+    name = {
+        "field": "label",
+        "headerName": "Variant",
+        "pinned": "left",
+        "width": 180,
+        "tooltipField": "source",
+    }
+    groups: dict[str, list[dict[str, Any]]] = {name: [] for name, _ in _GROUPS}
+    for column in shown:
+        if column in _HIDDEN:
+            continue
+        group = next((name for name, starts in _GROUPS if column.startswith(starts)), "More")
+        groups.setdefault(group, []).append(_column(rows, column))
+    found = [_group(title, children) for title, children in groups.items() if children]
+    return [{"headerName": "Variant", "children": [name]}, *found]
+
+
+def _group(name: str, children: list[dict[str, Any]]) -> dict[str, Any]:
+    folded = [child for child in children if child["field"] in _ALWAYS]
+    if folded and len(folded) < len(children):
+        for child in children:
+            if child not in folded:
+                child["columnGroupShow"] = "open"
+    ordered = [*folded, *(child for child in children if child not in folded)]
+    return {"headerName": name, "children": ordered}
+
+
+def _column(rows: pl.DataFrame, column: str) -> dict[str, Any]:
+    kind = rows.schema[column]
+    definition: dict[str, Any] = {
+        "field": column,
+        "headerName": column,
+        "width": 120,
+        "headerTooltip": column,
+    }
+    if kind.is_numeric():
+        formatter = _WHOLE if kind.is_integer() else _NUMBER
+        definition |= {
+            "type": "rightAligned",
+            "filter": "agNumberColumnFilter",
+            "valueFormatter": {"function": formatter},
+        }
+    return definition
+
+
+def insights(results: Results, selection: Selection) -> list[Insight]:
+    """Say what is not measured."""
+    rows = results.select(selection)
+    absent = [
+        name
+        for name in Variants.columns()
+        if name in rows.columns and rows.height and not rows[name].is_not_null().any()
+    ]
+    found = [Insight("Tick rows to pick variants: every view highlights them.", "finding")]
+    if selection.filters_tokens:
+        text = "All statistics are over the chosen texts and bins of confidence only."
+        found.append(Insight(text, "caution", "sizes and speeds do not depend on the text"))
+    if absent:
+        found.append(Insight(f"{len(absent)} columns were not measured.", "unknown", ", ".join(absent)))
+    return found

@@ -1,0 +1,1 @@
+"""Ready-made comparisons, a TOML file each: `python -m evaluator run NAME`."""

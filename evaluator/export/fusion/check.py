@@ -1,0 +1,150 @@
+"""Proof by running: the attention nodes and the nodes they replace, on the same random queries, keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper
+
+from evaluator.errors import ExportError
+from evaluator.export.fusion.attention import (
+    FLAT_SHAPE,
+    SEQLENS,
+    TOTAL_LENGTH,
+    Attention,
+    attention_core,
+    attention_nodes,
+    rotary_names,
+)
+from evaluator.export.fusion.dataflow import Dataflow, sort_nodes
+from evaluator.export.fusion.norms import CONTRIB
+from evaluator.export.fusion.tables import rotary_tables
+from evaluator.export.skeleton import Slot
+
+#: Largest accepted difference of an output; queries and keys are drawn so that the scores spread over about ±10.
+TOLERANCE = 1e-4
+_SPREAD = 2.0
+_LENGTH, _BEYOND_WINDOW = 24, 8
+#: Scores are length² per head: a window longer than this is not checked, so it is not fused either.
+_LONGEST = 2304
+
+Values = npt.NDArray[np.float32]
+
+
+def check_attention(
+    model: onnx.ModelProto,
+    flow: Dataflow,
+    found: Sequence[Attention],
+    frequencies: Sequence[Slot],
+    hidden: int,
+) -> None:
+    """Run all layers' attention both ways.
+
+    Args:
+        model: the graph that `flow` reads.
+        flow: its dataflow.
+        found: what is to be proven.
+        frequencies: slots of the rotary frequencies.
+        hidden: width of the residual stream.
+
+    Raises:
+        ExportError: a layer differs, or cannot be run on its own.
+    """
+    length = max([_LENGTH, *(item.window + _BEYOND_WINDOW for item in found if item.window)])
+    if length > _LONGEST:
+        raise ExportError(
+            f"a sliding window of {length - _BEYOND_WINDOW} positions is too long to be checked"
+        )
+    generator = np.random.default_rng(0)
+    turns = {slot.initializer: _some_frequencies(slot, index) for index, slot in enumerate(frequencies)}
+    for item in found:
+        cuts = {
+            cut.name: _SPREAD * generator.standard_normal(_shape(cut.layout, length, cut.heads, item.width))
+            for cut in item.cuts
+        }
+        values = {name: array.astype(np.float32) for name, array in cuts.items()}
+        try:
+            plain = _run_plain(model, flow, item, values | turns, length, hidden)
+            fused = _run_fused(model, item, values, list(turns.values()), length)
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            raise ExportError(f"layer {item.layer}: attention cannot be checked: {error}") from error
+        difference = float(np.abs(plain - fused).max()) if plain.shape == fused.shape else float("inf")
+        if not difference <= TOLERANCE:
+            raise ExportError(f"layer {item.layer}: fused attention differs by {difference:.2g}")
+
+
+def _shape(layout: str, length: int, heads: int, width: int) -> tuple[int, ...]:
+    shapes = {
+        "flat": (1, length, heads * width),
+        "heads_last": (1, length, heads, width),
+        "heads_first": (1, heads, length, width),
+    }
+    return shapes[layout]
+
+
+def _some_frequencies(slot: Slot, index: int) -> Values:
+    """Frequencies of the usual kind, different for each slot."""
+    n = int(np.prod(slot.shape))
+    return (10.0 ** (-(4 + index) * np.arange(n) / n)).astype(np.float32).reshape(slot.shape)
+
+
+def _run_plain(
+    model: onnx.ModelProto,
+    flow: Dataflow,
+    item: Attention,
+    values: dict[str, Values],
+    length: int,
+    hidden: int,
+) -> Values:
+    core = attention_core(flow, [cut.name for cut in item.cuts], [item.output])
+    read = {name for node in core.nodes for name in node.input}
+    inputs: dict[str, npt.NDArray[np.generic]] = {
+        "input_ids": np.zeros((1, length), np.int64),
+        "attention_mask": np.ones((1, length), np.int64),
+        "position_ids": np.arange(length, dtype=np.int64)[None],
+    }
+    inputs |= dict.fromkeys(core.frontier, np.zeros((1, length, hidden), np.float32)) | values
+    inputs = {name: array for name, array in inputs.items() if name in read}
+    embedded = [init for init in model.graph.initializer if init.name in read and init.name not in inputs]
+    return _run(model, list(core.nodes), embedded, inputs, item.output)
+
+
+def _run_fused(
+    model: onnx.ModelProto, item: Attention, values: dict[str, Values], turns: Sequence[Values], length: int
+) -> Values:
+    inputs: dict[str, npt.NDArray[np.generic]] = {
+        **values,
+        SEQLENS: np.array([length - 1], np.int32),
+        TOTAL_LENGTH: np.array(length, np.int32),
+    }
+    if item.rotary is not None:
+        tables = rotary_tables(turns[item.rotary], length, item.rotary_factor)
+        inputs |= dict(zip(rotary_names(item.rotary), tables, strict=True))
+    flat = helper.make_tensor(FLAT_SHAPE, TensorProto.INT64, [3], [0, 0, -1])
+    return _run(model, attention_nodes(item), [flat], inputs, item.output)
+
+
+def _run(
+    model: onnx.ModelProto,
+    nodes: list[onnx.NodeProto],
+    initializers: list[onnx.TensorProto],
+    inputs: dict[str, npt.NDArray[np.generic]],
+    output: str,
+) -> Values:
+    infos = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in inputs.items()
+    ]
+    result = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "check", infos, [result], initializers)
+    sort_nodes(graph)
+    opsets = [*model.opset_import, helper.make_opsetid(CONTRIB, 1)]
+    snippet = helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(snippet.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run([output], inputs)[0])

@@ -1,0 +1,83 @@
+"""The fused graph beside the exported one in the cache: made on first use, or the reason why there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime as ort
+from pydantic import TypeAdapter, ValidationError
+
+from evaluator.errors import ExportError
+from evaluator.export.fusion.fuse import Fused, fuse, residual_stream, simplify
+from evaluator.export.skeleton import Slot
+
+#: Raise the number when the same skeleton gives another fused graph. What onnxruntime computed decides too.
+FUSION_VERSION = f"2, onnxruntime {ort.__version__}"
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """What became of fusing a graph.
+
+    Attributes:
+        version: what made this record.
+        residuals: names of the residual stream before the first layer and after each, in the plain graph and in
+            the fused one; empty where they could not be told.
+        fused: the fused graph.
+        reason: why there is none.
+    """
+
+    version: str
+    residuals: tuple[str, ...] = ()
+    fused: Fused | None = None
+    reason: str | None = None
+
+
+_FUSION = TypeAdapter(Fusion)
+
+
+def load_fusion(skeleton: Path, slots: Sequence[Slot], settings: Mapping[str, Any]) -> Fusion:
+    """The fusion of the graph in `skeleton`, from beside it or made now.
+
+    Args:
+        skeleton: the plain graph, without weights.
+        slots: its parameters.
+        settings: the family's configuration, in transformers' words.
+    """
+    path, record = skeleton.with_name("fused.onnx"), skeleton.with_name("fusion.json")
+    fusion = _read(record)
+    if fusion is None or fusion.version != FUSION_VERSION:
+        fusion = _make(skeleton, slots, settings, path)
+        _replace(record, _FUSION.dump_json(fusion))
+    return replace(fusion, fused=fusion.fused and replace(fusion.fused, path=path))
+
+
+def _read(record: Path) -> Fusion | None:
+    try:
+        return _FUSION.validate_json(record.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _make(skeleton: Path, slots: Sequence[Slot], settings: Mapping[str, Any], path: Path) -> Fusion:
+    model = onnx.load(str(skeleton), load_external_data=False)
+    residuals: tuple[str, ...] = ()
+    try:
+        simplify(model, slots)
+        residuals = residual_stream(model, slots)
+        fused = fuse(model, slots, settings)
+    except (ExportError, KeyError) as error:
+        return Fusion(FUSION_VERSION, residuals, reason=str(error))
+    _replace(path, model.SerializeToString())
+    return Fusion(FUSION_VERSION, residuals, fused)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

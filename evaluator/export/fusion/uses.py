@@ -1,0 +1,146 @@
+"""What the fused graph is used for: scoring whole windows, decoding token by token, looking between layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+from evaluator.export.fusion.attention import ATTENTION, SEQLENS, TOTAL_LENGTH
+from evaluator.export.fusion.dataflow import Dataflow, sort_nodes
+from evaluator.export.fusion.fuse import Fused
+from evaluator.export.fusion.norms import NORM, SKIP_NORM
+from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, prune
+
+ATTENTION_MASK = "attention_mask"
+RESIDUAL_ROWS, _RESIDUAL_POSITIONS = "residual_rows", "residual_positions"
+#: Operators that treat each position by itself (matrix products do where one side is a weight).
+_POSITIONWISE = {
+    "MatMul",
+    "Add",
+    "Mul",
+    "Sigmoid",
+    "Tanh",
+    "Erf",
+    "Sub",
+    "Div",
+    "Pow",
+    "Gelu",
+    NORM,
+    SKIP_NORM,
+}
+
+
+def load_fused(fused: Fused) -> onnx.ModelProto:
+    """The model as it is stored; weights stay references."""
+    return load_plain(fused.path)
+
+
+def load_plain(path: Path) -> onnx.ModelProto:
+    """An exported graph; weights stay references."""
+    return onnx.load(str(path), load_external_data=False)
+
+
+def score_late(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
+    """In place: behind the last layer's attention, compute only the scored positions.
+
+    A graph with anything there that may mix positions stays as it is.
+    """
+    graph = model.graph
+    flow = Dataflow(graph, fused.slots)
+    last = [node for node in graph.node if node.op_type == ATTENTION][-1].output[0]
+    final = flow.producers[FINAL_HIDDEN]
+    behind: list[onnx.NodeProto] = []
+    late = {last}
+    for node in graph.node:
+        if node is not final and late & set(node.input):
+            behind.append(node)
+            late |= set(filter(None, node.output))
+    if not all(_positionwise(node, flow) for node in behind):
+        return model
+    for node in behind:
+        if node.op_type == "Gather":
+            node.input[1] = RESIDUAL_ROWS
+    made = {name for node in behind for name in node.output} | {RESIDUAL_ROWS}
+    gathered: dict[str, str] = {}
+    for node in behind:
+        for index, name in enumerate(node.input):
+            if name and name not in made | set(flow.parameters) | set(flow.constants):
+                gathered[name] = f"{name}/scored"
+                node.input[index] = gathered[name]
+    for name, scored in gathered.items():
+        graph.node.append(helper.make_node("Gather", [name, SCORED_POSITIONS], [scored], axis=1))
+    producer = flow.producers[final.input[0]]
+    producer.output[list(producer.output).index(final.input[0])] = FINAL_HIDDEN
+    graph.node.remove(final)
+    sort_nodes(graph)
+    return model
+
+
+def _positionwise(node: onnx.NodeProto, flow: Dataflow) -> bool:
+    if node.op_type == "Gather":
+        return bool(node.input[1] == _RESIDUAL_POSITIONS)
+    if node.op_type == "MatMul":
+        return bool(set(node.input) & set(flow.parameters))
+    return node.op_type in _POSITIONWISE
+
+
+def with_residuals(model: onnx.ModelProto, residuals: Sequence[str]) -> onnx.ModelProto:
+    """In place: put the residual stream out too, before the first layer and after each; of either graph.
+
+    New input: `residual_rows` int64 [rows], which of the scored positions are wanted. New outputs behind
+    `final_hidden`: `residual_0` … `residual_<layers>`, float32 [batch, rows, hidden].
+    """
+    graph = model.graph
+    graph.input.append(helper.make_tensor_value_info(RESIDUAL_ROWS, TensorProto.INT64, ["rows"]))
+    graph.node.append(
+        helper.make_node("Gather", [SCORED_POSITIONS, RESIDUAL_ROWS], [_RESIDUAL_POSITIONS], axis=0)
+    )
+    for index, name in enumerate(residuals):
+        output = f"residual_{index}"
+        graph.node.append(helper.make_node("Gather", [name, _RESIDUAL_POSITIONS], [output], axis=1))
+        shape = ["batch_size", "rows", "hidden"]
+        graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    return model
+
+
+def with_cache(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
+    """In place: give every layer its past keys and values, for decoding.
+
+    New inputs: `attention_mask` int64 [batch, past + sequence], whose sums say how long each sequence is, and
+    `past_key_values.N.key` and `.value` float32 [batch, kv heads, past, width]. New outputs behind
+    `final_hidden`: `present.N.key` and `.value`. A past buffer longer than what is in it may be bound to the
+    present output too; it is then filled in place.
+    """
+    graph = model.graph
+    for node in [node for node in graph.node if {SEQLENS, TOTAL_LENGTH} & set(node.output)]:
+        graph.node.remove(node)
+    graph.initializer.append(helper.make_tensor("position_axis", TensorProto.INT64, [1], [1]))
+    graph.node.extend(
+        [
+            helper.make_node("ReduceSum", [ATTENTION_MASK, "position_axis"], ["lengths_64"], keepdims=0),
+            helper.make_node("Cast", ["lengths_64"], ["lengths"], to=TensorProto.INT32),
+            helper.make_node("Sub", ["lengths", "one"], [SEQLENS]),
+            helper.make_node("Shape", [ATTENTION_MASK], ["total_64"], start=1),
+            helper.make_node("Cast", ["total_64"], [TOTAL_LENGTH], to=TensorProto.INT32),
+        ]
+    )
+    mask = helper.make_tensor_value_info(ATTENTION_MASK, TensorProto.INT64, ["batch_size", "total_length"])
+    graph.input.append(mask)
+    attentions = [node for node in graph.node if node.op_type == ATTENTION]
+    for layer, (node, heads) in enumerate(zip(attentions, fused.heads, strict=True)):
+        past = [f"past_key_values.{layer}.{kind}" for kind in ("key", "value")]
+        present = [f"present.{layer}.{kind}" for kind in ("key", "value")]
+        node.input[3], node.input[4] = past
+        node.output.extend(present)
+        for field, names, length in (
+            (graph.input, past, "past_length"),
+            (graph.output, present, "total_length"),
+        ):
+            shape = ["batch_size", heads.kv_heads, length, heads.width]
+            field.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names)
+    sort_nodes(graph)
+    prune(graph)
+    return model

@@ -1,0 +1,104 @@
+"""A folder that runs by itself in plain onnxruntime, token by token, with a cache of keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from evaluator.architectures import HEAD, architecture_of, head_tensor, restored
+from evaluator.export.graph import Graph
+from evaluator.export.packing.genai import write_genai_config
+from evaluator.export.packing.graph import decoding_model
+from evaluator.export.packing.matrices import Matrix, deployed_matrix
+from evaluator.export.packing.nodes import FAST_PRODUCTS
+from evaluator.export.packing.receipt import Entry, Receipt, entry_of
+from evaluator.export.packing.weights_file import WeightsFile
+from evaluator.export.skeleton import WEIGHTS_FILE
+from evaluator.sources.model_file import ModelFile
+
+MODEL_FILE = "model.onnx"
+
+Values = npt.NDArray[np.float32]
+
+
+def write_decoder(
+    file: ModelFile,
+    graph: Graph,
+    folder: Path,
+    *,
+    exact: bool = False,
+    accuracy_level: int = FAST_PRODUCTS,
+    record: Callable[[str, Matrix], None] = lambda _tensor, _matrix: None,
+) -> int:
+    """Write `model.onnx` and `weights.bin`.
+
+    Args:
+        file: the weights.
+        graph: the graph of its shape.
+        folder: made where it is not there.
+        exact: dequantize all matrices to float32.
+        accuracy_level: of packed products, see `nodes`.
+        record: hears what became of each tensor.
+
+    Returns:
+        Bytes of the two files together.
+
+    Raises:
+        ExportError: there is no decoding graph for this model.
+        SourceError: the weights do not fit the graph.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def deploy(tensor: str) -> Matrix:
+        matrix = deployed_matrix(file, tensor, exact=exact)
+        record(tensor, matrix)
+        return matrix
+
+    with WeightsFile(folder / WEIGHTS_FILE) as weights:
+        model = decoding_model(file, graph, weights, accuracy_level, deploy)
+    onnx.save(model, str(folder / MODEL_FILE))
+    return sum((folder / name).stat().st_size for name in (MODEL_FILE, WEIGHTS_FILE))
+
+
+def export_packed(file: ModelFile, graph: Graph, folder: Path, baseline: ModelFile | None = None) -> Receipt:
+    """Write the artifact that somebody would deploy, with its receipt and a configuration for onnxruntime-genai.
+
+    Args:
+        file: the weights.
+        graph: the graph of its shape.
+        folder: made where it is not there.
+        baseline: what the receipt measures quantization against.
+
+    Raises:
+        ExportError: there is no decoding graph for this model.
+        SourceError: the weights do not fit the graph, or the baseline lacks one of the tensors.
+    """
+    entries: dict[str, Entry] = {}
+
+    def record(tensor: str, matrix: Matrix) -> None:
+        if tensor not in entries:  # a tied head comes by a second time
+            entries[tensor] = entry_of(file, tensor, matrix, _in_baseline(baseline, tensor))
+
+    n_bytes = write_decoder(file, graph, folder, record=record)
+    write_genai_config(file, folder, MODEL_FILE)
+    receipt = Receipt(
+        source=file.name,
+        accuracy_level=FAST_PRODUCTS,
+        source_bytes=file.size_bytes,
+        artifact_bytes=n_bytes,
+        tensors=list(entries.values()),
+    )
+    receipt.write(folder)
+    return receipt
+
+
+def _in_baseline(baseline: ModelFile | None, tensor: str) -> Values | None:
+    """The baseline's values of a tensor; its head may be its embedding."""
+    if baseline is None:
+        return None
+    name = head_tensor(baseline) if tensor == HEAD else tensor
+    return restored(architecture_of(baseline), baseline, name)

@@ -1,0 +1,74 @@
+"""How one tensor of a file goes into the artifact: packed where its type has a packing, else as floats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType as GGMLType
+from onnx import TensorProto
+
+from evaluator.architectures import architecture_of, restored, row_order
+from evaluator.export.packing.formats import PACKINGS, Packed
+from evaluator.sources.model_file import ModelFile
+
+Values = npt.NDArray[np.float32]
+
+#: Types that are floats already: stored in their own width, multiplied as float32. (numpy has no bfloat16.)
+_FLOATS: Mapping[GGMLType, tuple[str, int]] = {
+    GGMLType.F16: ("<f2", TensorProto.FLOAT16),
+    GGMLType.BF16: ("<u2", TensorProto.BFLOAT16),
+}
+
+
+@dataclass(frozen=True)
+class Floating:
+    """A matrix as floats: [rows, columns] of the ONNX type; bfloat16 as its bits, uint16."""
+
+    data: npt.NDArray[Any]
+    onnx_type: int = TensorProto.FLOAT
+
+    def rows(self, chosen: slice) -> Floating:
+        """Some of the rows."""
+        return Floating(self.data[chosen], self.onnx_type)
+
+    def values(self) -> Values:
+        """The weights, float32 [rows, columns]."""
+        if self.onnx_type == TensorProto.BFLOAT16:
+            return (self.data.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return self.data.astype(np.float32)
+
+
+Matrix = Packed | Floating
+
+
+def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Matrix:
+    """A weight matrix as the artifact holds it, its rows in the order of the graph.
+
+    Args:
+        file: the model.
+        tensor: one of its matrices.
+        exact: dequantize to float32, whatever the type.
+
+    Raises:
+        SourceError: there is no such tensor, or its type is neither packed nor dequantized.
+    """
+    architecture = architecture_of(file)
+    ggml_type = file.tensor(tensor).ggml_type
+    if not exact and ggml_type.name in PACKINGS.names():
+        return PACKINGS.get(ggml_type.name)(_moved_rows(file, tensor))
+    if not exact and ggml_type in _FLOATS:
+        dtype, onnx_type = _FLOATS[ggml_type]
+        return Floating(_moved_rows(file, tensor).view(dtype), onnx_type)
+    return Floating(restored(architecture, file, tensor))
+
+
+def _moved_rows(file: ModelFile, tensor: str) -> npt.NDArray[np.uint8]:
+    """Bytes of a matrix, uint8 [rows, bytes per row], in the order of the graph."""
+    raw = file.raw(tensor)
+    order = row_order(architecture_of(file), file, tensor)
+    in_place = (order == np.arange(len(order))).all()
+    return np.ascontiguousarray(raw) if in_place else raw[order]

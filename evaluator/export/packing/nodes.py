@@ -1,0 +1,154 @@
+"""Nodes that multiply with, and look up rows of, the matrices of an artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from evaluator.export.packing.formats import Packed
+from evaluator.export.packing.matrices import Floating, Matrix
+from evaluator.export.packing.weights_file import WeightsFile, again
+
+CONTRIB = "com.microsoft"
+#: 0 multiplies in float32; 4 rounds activations to 8 bits, block by block, and has the fast kernels.
+EXACT_PRODUCTS, FAST_PRODUCTS = 0, 4
+
+
+class NodeWriter:
+    """Collects nodes and initializers, and puts the weights of each into the file.
+
+    Scales that the file keeps as halves, and float16 and bfloat16 matrices, are cast to float32 by nodes that
+    onnxruntime folds away when it loads the model: the file stays small, the products stay float32.
+    """
+
+    def __init__(self, weights: WeightsFile, accuracy_level: int) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self._weights = weights
+        self._accuracy_level = accuracy_level
+        self._placed: dict[str, onnx.TensorProto] = {}
+        self._made: set[str] = set()
+
+    def add(self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object) -> None:
+        """Append a node; attributes of `domain` and ONNX's own pass through."""
+        self.nodes.append(helper.make_node(op_type, list(inputs), list(outputs), **attributes))
+
+    def constant(self, name: str, values: object) -> str:
+        """A small int64 initializer inside the model file, added once."""
+        if self._first(name):
+            self.initializers.append(numpy_helper.from_array(np.asarray(values, np.int64), name))
+        return name
+
+    def product(self, name: str, data: str, matrix: Matrix, output: str) -> None:
+        """Make output [..., rows] = data [..., columns] · matrixᵀ; weights are placed under `name`."""
+        if isinstance(matrix, Floating):
+            self.add("MatMul", [data, self._float_operand(name, matrix)], [output])
+            return
+        rows, columns = matrix.codes.shape
+        raw = output if matrix.offsets is None else f"{output}/codes"
+        self.add(
+            "MatMulNBits",
+            [data, self._codes(name, matrix), self._scales(name, matrix)],
+            [raw],
+            domain=CONTRIB,
+            K=columns,
+            N=rows,
+            bits=matrix.bits,
+            block_size=matrix.block,
+            accuracy_level=self._accuracy_level,
+        )
+        if matrix.offsets is not None:
+            # Blocks are powers of two: dividing sums by them and multiplying offsets loses nothing.
+            offsets = self._place(f"{name}/offsets", matrix.offsets.T * np.float32(matrix.offset_block))
+            self.add("MatMul", [self._means(data, matrix.offset_block), offsets], [f"{output}/offsets"])
+            self.add("Add", [raw, f"{output}/offsets"], [output])
+
+    def lookup(self, name: str, ids: str, matrix: Matrix, output: str) -> None:
+        """Make output [batch, sequence, columns] = rows of the matrix at ids [batch, sequence]."""
+        if isinstance(matrix, Floating):
+            looked_up = output if matrix.onnx_type == TensorProto.FLOAT else f"{output}/stored"
+            self.add("Gather", [self._place(name, matrix.data, matrix.onnx_type), ids], [looked_up], axis=0)
+            if looked_up != output:
+                self.add("Cast", [looked_up], [output], to=TensorProto.FLOAT)
+            return
+        rows, columns = matrix.codes.shape
+        self._codes(name, matrix)
+        flat = again(self._placed[f"{name}/codes"], f"{name}/rows", (rows, columns * matrix.bits // 8))
+        self.initializers.append(flat)
+        raw = output if matrix.offsets is None else f"{output}/codes"
+        self.add(
+            "GatherBlockQuantized",
+            [flat.name, ids, self._scales(name, matrix), self._zero_points(name, matrix)],
+            [raw],
+            domain=CONTRIB,
+            bits=matrix.bits,
+            block_size=matrix.block,
+            gather_axis=0,
+            quantize_axis=1,
+        )
+        if matrix.offsets is not None:
+            self._add_offsets(name, ids, matrix, raw, output)
+
+    def _add_offsets(self, name: str, ids: str, matrix: Packed, raw: str, output: str) -> None:
+        assert matrix.offsets is not None
+        table = self._place(f"{name}/row_offsets", matrix.offsets)
+        blocks = self.constant(f"{name}/blocks", [0, 0, -1, matrix.offset_block])
+        whole = self.constant(f"{name}/whole", [0, 0, -1])
+        self.add("Gather", [table, ids], [f"{output}/offsets"], axis=0)
+        last = self.constant("last_axis", [-1])
+        self.add("Unsqueeze", [f"{output}/offsets", last], [f"{output}/offset_columns"])
+        self.add("Reshape", [raw, blocks], [f"{output}/code_blocks"])
+        self.add("Add", [f"{output}/code_blocks", f"{output}/offset_columns"], [f"{output}/blocks"])
+        self.add("Reshape", [f"{output}/blocks", whole], [output])
+
+    def _means(self, data: str, block: int) -> str:
+        """Mean of each block of `data` [batch, sequence, columns]: one node, made once for all who want it."""
+        means = f"{data}/means_{block}"
+        if self._first(means):
+            self.add("AveragePool", [data], [means], kernel_shape=[block], strides=[block])
+        return means
+
+    def _place(self, name: str, values: np.ndarray, onnx_type: int | None = None) -> str:
+        if name not in self._placed:
+            self._placed[name] = self._weights.place(name, values, onnx_type)
+            self.initializers.append(self._placed[name])
+        return name
+
+    def _codes(self, name: str, matrix: Packed) -> str:
+        placed = f"{name}/codes"
+        return placed if placed in self._placed else self._place(placed, matrix.layout())
+
+    def _scales(self, name: str, matrix: Packed) -> str:
+        return self._as_float(self._place(f"{name}/scales", matrix.scales))
+
+    def _zero_points(self, name: str, matrix: Packed) -> str:
+        """Written out because the default is not the same on every device; one byte holds several."""
+        per_byte = 8 // matrix.bits
+        byte = sum(matrix.zero << (place * matrix.bits) for place in range(per_byte))
+        rows, n_blocks = matrix.scales.shape
+        return self._place(f"{name}/zeros", np.full((rows, -(-n_blocks // per_byte)), byte, np.uint8))
+
+    def _float_operand(self, name: str, matrix: Floating) -> str:
+        """The second factor, float32 [columns, rows]; where rows were placed for a lookup, the same bytes."""
+        if name in self._placed:
+            operand, stored = f"{name}/operand", self._as_float(name)
+            self.add("Transpose", [stored], [operand], perm=[1, 0])
+            return operand
+        return self._as_float(self._place(f"{name}/transposed", matrix.data.T, matrix.onnx_type))
+
+    def _as_float(self, placed: str) -> str:
+        if self._placed[placed].data_type == TensorProto.FLOAT:
+            return placed
+        single = f"{placed}/float"
+        if self._first(single):
+            self.add("Cast", [placed], [single], to=TensorProto.FLOAT)
+        return single
+
+    def _first(self, name: str) -> bool:
+        """Whether this value is asked for the first time."""
+        first = name not in self._made
+        self._made.add(name)
+        return first

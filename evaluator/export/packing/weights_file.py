@@ -1,0 +1,71 @@
+"""The file that all initializers of an artifact refer to: written once, front to back, mapped when it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+#: Of a cache line: kernels load whole vectors.
+_ALIGNMENT = 64
+
+
+class WeightsFile:
+    """Writes `path`, under a partial name until it is closed without an error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+        self._output = self._partial.open("wb")
+        self._position = 0
+
+    def place(self, name: str, values: npt.NDArray[Any], onnx_type: int | None = None) -> onnx.TensorProto:
+        """Append `values` and return the initializer `name` that refers to them.
+
+        Args:
+            name: of the initializer.
+            values: of a type that both numpy and ONNX have, or bits of `onnx_type`.
+            onnx_type: ONNX's type where numpy has none.
+        """
+        data = np.ascontiguousarray(values)
+        self._output.write(b"\0" * (-self._position % _ALIGNMENT))
+        self._position += -self._position % _ALIGNMENT
+        kind = helper.np_dtype_to_tensor_dtype(data.dtype) if onnx_type is None else onnx_type
+        initializer = TensorProto(name=name, data_type=kind, dims=data.shape)
+        initializer.data_location = TensorProto.EXTERNAL
+        for key, value in (
+            ("location", self._path.name),
+            ("offset", self._position),
+            ("length", data.nbytes),
+        ):
+            initializer.external_data.add(key=key, value=str(value))
+        self._output.write(data.data)
+        self._position += data.nbytes
+        return initializer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._output.close()
+        if kind is None:
+            self._partial.replace(self._path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+
+def again(initializer: onnx.TensorProto, name: str, dims: tuple[int, ...]) -> onnx.TensorProto:
+    """An initializer of another name and shape over the same bytes of the file."""
+    other = TensorProto()
+    other.CopyFrom(initializer)
+    other.name = name
+    del other.dims[:]
+    other.dims.extend(dims)
+    return other

@@ -1,0 +1,73 @@
+"""Spends a number of bytes on matrices so that the sum of their losses is small."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gguf import GGMLQuantizationType as GGMLType
+
+
+@dataclass(frozen=True)
+class Option:
+    """One type for one matrix: what it costs and what it loses."""
+
+    kind: GGMLType
+    n_bytes: int
+    loss: float
+
+
+def allocate(options: Mapping[str, Sequence[Option]], budget: int) -> dict[str, GGMLType]:
+    """A type for every matrix: all begin with their cheapest; then, time and again, the step that saves most
+    loss per byte is taken, as long as the budget allows it.
+
+    Equal gains are taken in order of names, so the same measurements give the same types.
+
+    Args:
+        options: matrix → its possible types, in any order, at least one each.
+        budget: bytes for all matrices together. If the cheapest types need more, they are the answer.
+    """
+    ladders = {name: _frontier(offers) for name, offers in options.items()}
+    place = dict.fromkeys(ladders, 0)
+    left = budget - sum(ladder[0].n_bytes for ladder in ladders.values())
+    steps = [step for name, ladder in ladders.items() for step in _step(name, ladder, 0)]
+    heapq.heapify(steps)
+    while steps:
+        _, name, cost = heapq.heappop(steps)
+        if cost > left:
+            continue  # this matrix is done; cheaper steps of others may still fit
+        left -= cost
+        place[name] += 1
+        for step in _step(name, ladders[name], place[name]):
+            heapq.heappush(steps, step)
+    return {name: ladder[place[name]].kind for name, ladder in ladders.items()}
+
+
+def _step(name: str, ladder: Sequence[Option], place: int) -> list[tuple[float, str, int]]:
+    """(−gain per byte, matrix, bytes) of the next step up, if there is one."""
+    if place + 1 == len(ladder):
+        return []
+    gain, cost = _between(ladder[place], ladder[place + 1])
+    return [(-gain / cost, name, cost)]
+
+
+def _between(lower: Option, upper: Option) -> tuple[float, int]:
+    return lower.loss - upper.loss, upper.n_bytes - lower.n_bytes
+
+
+def _frontier(offers: Sequence[Option]) -> list[Option]:
+    """The options worth taking, cheapest first: each saves loss, at a falling rate per byte."""
+    ladder: list[Option] = []
+    for offer in sorted(offers, key=lambda option: (option.n_bytes, option.loss)):
+        if ladder and (offer.loss >= ladder[-1].loss or offer.n_bytes == ladder[-1].n_bytes):
+            continue
+        while len(ladder) > 1 and _rate(ladder[-1], offer) >= _rate(ladder[-2], ladder[-1]):
+            ladder.pop()
+        ladder.append(offer)
+    return ladder
+
+
+def _rate(lower: Option, upper: Option) -> float:
+    gain, cost = _between(lower, upper)
+    return gain / cost

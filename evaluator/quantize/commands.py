@@ -1,0 +1,140 @@
+"""What `quantize` and `imatrix` do, once their flags are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import cast, get_args
+
+from rich.console import Console
+
+from evaluator.errors import RequestError, SourceError
+from evaluator.export.graph import load_graph
+from evaluator.frames import MEGABYTE
+from evaluator.quantize.activations import imatrix_windows, squared_activations
+from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select, source_digest
+from evaluator.quantize.dynamic import read_attribution
+from evaluator.quantize.imatrix import read_imatrix, write_imatrix
+from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
+from evaluator.quantize.variants import is_made
+from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
+from evaluator.sources.model_file import ModelFile
+from evaluator.sources.naming import model_name
+from evaluator.sources.opening import open_model
+from evaluator.sources.resolve import resolve_one
+from evaluator.sources.tokenizer import tokenizer_from_gguf
+from evaluator.text_sources import read_texts
+
+
+def quantize_model(
+    baseline: str,
+    recipe: str,
+    quants: Sequence[str],
+    out: Path,
+    console: Console,
+    *,
+    imatrix: Path | None = None,
+    results: Path | None = None,
+    rescale: bool = False,
+    threads: int | None = None,
+    replace: bool = False,
+) -> list[Path]:
+    """Make the variants that are not there yet; returns the files of all that were asked for.
+
+    Raises:
+        RequestError: something about the request is wrong; nothing was written then.
+        SourceError: the model cannot be read or quantized.
+    """
+    selected = select(recipe, quants)
+    evidence = Evidence(
+        read_imatrix(imatrix) if imatrix else None, read_attribution(results) if results else None
+    )
+    source = _open(baseline)
+    if rescale:
+        source = rescaled(source, out, console, replace=replace)
+    pool = ThreadPoolExecutor(threads or usable_cores())
+    with pool, making_progress(console=console, transient=True) as progress:
+        task = progress.add_task("measuring sensitivity", total=None, visible=False)
+        jobs = plan_jobs(
+            source,
+            selected,
+            out,
+            evidence,
+            pool,
+            advance=lambda name: progress.update(task, description=f"measuring {name}", visible=True),
+        )
+        progress.update(task, visible=False)
+        made = make_all(source, jobs, pool, progress, replace=replace)
+    for job in jobs:
+        state = "made" if job.target in made else "is there already"
+        _say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
+    return [job.target for job in jobs]
+
+
+def rescaled(source: ModelFile, out: Path, console: Console, *, replace: bool = False) -> ModelFile:
+    """The function-preserving rescaling of `source` as an F16 file in `out`, made unless it is there.
+
+    Raises:
+        RequestError: another file is in its place, and is not to be replaced.
+        SourceError: the family does not allow it.
+    """
+    target = out / f"{model_name(source)}-rescaled-F16.gguf"
+    fingerprint = f"rescaled-{source_digest(source)}"
+    if not is_made(target, fingerprint, replace=replace):
+        write_rescaled_f16(source, target, fingerprint=fingerprint)
+    note = f"rescaled without changing what it computes (log-normal factors, σ = {SIGMA}), stored as F16"
+    _say(console, f"{target}: the baseline of these variants: {source.name}, {note}")
+    return open_model(target)
+
+
+def measure_imatrix(
+    baseline: str,
+    texts: Sequence[str],
+    out: Path,
+    console: Console,
+    *,
+    context: int = 512,
+    chunks: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+) -> None:
+    """Measure an importance matrix on all windows of all texts and write it to `out`.
+
+    Raises:
+        RequestError: a text or the baseline cannot be used.
+        ExportError: the baseline's graph cannot be exported.
+    """
+    if device not in get_args(DeviceChoice):
+        raise RequestError(f"--device {device}: known: {', '.join(get_args(DeviceChoice))}")
+    source = _open(baseline)
+    with making_progress(console=console, transient=True) as progress:
+        task = progress.add_task("reading texts and the graph", total=None)
+        found = [
+            text
+            for item in texts
+            for text in read_texts(item, source, lambda note: progress.update(task, description=note))
+        ]
+        windows = imatrix_windows(found, tokenizer_from_gguf(source), context, chunks)
+        graph = load_graph(source)
+        progress.update(task, description="measuring activations", total=len(windows) * context)
+        sums = squared_activations(
+            source,
+            graph,
+            choose_device(cast(DeviceChoice, device), threads),
+            windows,
+            lambda tokens: progress.advance(task, tokens),
+        )
+    write_imatrix(out, sums, len(windows) * context, context, [text.name for text in found])
+    _say(console, f"{out}: {len(sums)} matrices, {len(windows)} windows of {context} tokens")
+
+
+def _open(baseline: str) -> ModelFile:
+    try:
+        return open_model(resolve_one(baseline))
+    except SourceError as error:
+        raise RequestError(f"baseline {error}") from error
+
+
+def _say(console: Console, message: str) -> None:
+    console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,115 @@
+"""Dynamic mixtures: the bytes of a stock mixture, shared out anew where the model is sensitive.
+
+The loss of a matrix at a type is its measured error (`sensitivity`) times a factor: the one that the recipe gives
+its role, or, for recipes that go by attribution, the divergence that this very matrix was measured to cause per unit
+of error. Losses are taken as adding up over matrices, and `allocation` makes their sum small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from gguf import GGMLQuantizationType as GGMLType
+
+from evaluator.errors import RequestError
+from evaluator.quantize import ggml
+from evaluator.quantize.allocation import Option, allocate
+from evaluator.quantize.plan import TypePlan, fitting, layer_of, role_of
+from evaluator.quantize.recipe import Choice
+from evaluator.quantize.sensitivity import Errors, measure_errors
+from evaluator.sources.model_file import ModelFile
+
+Means = Mapping[str, npt.NDArray[np.float32]]
+#: (layer, role) → nats of divergence per unit of squared relative weight error.
+Attribution = Mapping[tuple[int, str], float]
+LAYERS_FILE = "layers.parquet"
+
+
+@dataclass
+class ErrorBook:
+    """Errors measured so far, so that several sizes measure each matrix and type once."""
+
+    file: ModelFile
+    importance: Means
+    pool: ThreadPoolExecutor
+    advance: Callable[[str], None] = lambda _: None
+    _errors: dict[str, dict[GGMLType, Errors]] = field(default_factory=dict)
+
+    def errors(self, name: str, kinds: set[GGMLType]) -> Mapping[GGMLType, Errors]:
+        """Relative squared errors of a matrix for each of `kinds`."""
+        known = self._errors.setdefault(name, {})
+        missing = sorted(kinds - known.keys())
+        if missing:
+            known |= measure_errors(self.file, name, missing, self.importance.get(name), self.pool)
+            self.advance(name)
+        return {kind: known[kind] for kind in kinds}
+
+
+def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Attribution | None) -> TypePlan:
+    """The plan of a dynamic mixture.
+
+    Args:
+        choice: a mixture with candidates.
+        stock: the plan of the mixture it is like, whose bytes it may spend.
+        book: errors of this model.
+        attribution: needed by recipes that go by attribution.
+
+    Raises:
+        RequestError: the attribution is missing, or does not cover a matrix.
+        SourceError: a matrix cannot be read or quantized.
+    """
+    if choice.sensitivity == "attribution" and attribution is None:
+        raise RequestError(f"recipe {choice.recipe} needs a measured attribution: --results DIR")
+    tensors = book.file.tensors
+    shared = [name for name, kind in stock.items() if layer_of(name) >= 0 and ggml.block_size(kind) > 1]
+    options: dict[str, list[Option]] = {}
+    for name in shared:
+        info = tensors[name]
+        by_attribution = attribution if choice.sensitivity == "attribution" else None
+        kinds = {fitting(kind, info.shape[-1]) for kind in choice.candidates} | {stock[name]}
+        usable = {kind for kind in kinds if name in book.importance or not ggml.needs_importance(kind)}
+        rows = info.n_elements // info.shape[-1]
+        options[name] = [
+            Option(
+                kind, rows * ggml.row_bytes(kind, info.shape[-1]), _loss(choice, name, errors, by_attribution)
+            )
+            for kind, errors in book.errors(name, usable).items()
+        ]
+    spent = sum(next(item.n_bytes for item in options[name] if item.kind == stock[name]) for name in shared)
+    chosen = allocate(options, int(spent * choice.budget))
+    return {name: chosen.get(name, kind) for name, kind in stock.items()}
+
+
+def _loss(choice: Choice, name: str, errors: Errors, attribution: Attribution | None) -> float:
+    if attribution is None:
+        return choice.factors.get(role_of(name, tied=False), 1.0) * errors.mixed
+    key = (layer_of(name), name.split(".")[2])
+    if key not in attribution:
+        raise RequestError(f"the attribution does not cover {name}: it is of another model")
+    return attribution[key] * errors.plain  # the measured factor, too, is per unit of plain error
+
+
+def read_attribution(folder: Path) -> Attribution:
+    """What each matrix cost in the variants of a results folder, per unit of squared weight error.
+
+    Raises:
+        RequestError: the folder holds no attribution.
+    """
+    path = folder / LAYERS_FILE
+    if not path.is_file():
+        raise RequestError(f"{folder}: holds no {LAYERS_FILE}; measure with: run --attribution")
+    rows = (
+        pl.read_parquet(path)
+        .filter(pl.col("attribution_kld").is_not_null(), pl.col("weight_error") > 0)
+        .group_by("layer", "role")
+        .agg(pl.col("attribution_kld").cast(pl.Float64).clip(0).sum() / pl.col("weight_error").pow(2).sum())
+    )
+    if rows.is_empty():
+        raise RequestError(f"{path}: holds no attribution; measure with: run --attribution")
+    return {(layer, role): value for layer, role, value in rows.iter_rows()}

@@ -1,0 +1,165 @@
+"""ggml's own quantizers, called in the shared library that a wheel carries: the code that llama-quantize runs.
+
+The library is looked for when it is first needed: `GGML_LIBRARY` names one (for instance `ggml-base.dll` of a
+llama.cpp release), else the extension module inside the package `xllamacpp` is taken. That module exports
+ggml's C functions on Linux and macOS; on Windows it does not, so there the variable is needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType as GGMLType
+
+from evaluator.errors import RequestError
+
+Values = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+
+LIBRARY_VARIABLE = "GGML_LIBRARY"
+_PACKAGE = "xllamacpp"
+_PATTERNS = ("*.abi3.so", "*.so", "*.pyd")
+_FUNCTIONS = ("ggml_quantize_chunk", "ggml_quantize_requires_imatrix", "ggml_validate_row_data")
+_WAY_OUT = (
+    f"pip install {_PACKAGE}, or set {LIBRARY_VARIABLE} to the ggml-base library of a llama.cpp release"
+)
+#: Weights per call: long enough to hide Python behind the quantizer, short enough to keep all threads busy.
+_CHUNK_WEIGHTS = 1 << 17
+
+#: Every type that can be made here and read back by the `gguf` package.
+QUANTIZABLE = (
+    *(GGMLType.F32, GGMLType.F16, GGMLType.BF16, GGMLType.Q8_0, GGMLType.Q6_K),
+    *(GGMLType.Q5_K, GGMLType.Q5_1, GGMLType.Q5_0, GGMLType.Q4_K, GGMLType.Q4_1, GGMLType.Q4_0),
+    *(GGMLType.IQ4_NL, GGMLType.IQ4_XS, GGMLType.MXFP4, GGMLType.Q3_K, GGMLType.IQ3_S, GGMLType.IQ3_XXS),
+    *(GGMLType.Q2_K, GGMLType.IQ2_S, GGMLType.IQ2_XS, GGMLType.IQ2_XXS, GGMLType.TQ2_0, GGMLType.TQ1_0),
+    *(GGMLType.IQ1_M, GGMLType.IQ1_S),
+)
+
+
+def ggml_type(name: str) -> GGMLType:
+    """The type called `name`, in any case.
+
+    Raises:
+        ValueError: there is none, or it cannot be made here.
+    """
+    known = {item.name: item for item in QUANTIZABLE}
+    if name.upper() not in known:
+        raise ValueError(f"unknown tensor type {name!r} (known: {', '.join(sorted(known))})")
+    return known[name.upper()]
+
+
+def row_bytes(kind: GGMLType, columns: int) -> int:
+    """Bytes of a row of `columns` weights, which have to fill whole blocks."""
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    return int(columns // block * size)
+
+
+def block_size(kind: GGMLType) -> int:
+    """Weights per block; rows have to be multiples of it."""
+    return int(gguf.GGML_QUANT_SIZES[kind][0])
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    path = _library_path()
+    try:
+        library = ctypes.CDLL(str(path))
+        for name in _FUNCTIONS:
+            getattr(library, name)
+    except (OSError, AttributeError) as error:
+        raise RequestError(f"{path}: does not serve as ggml's library ({error}): {_WAY_OUT}") from error
+    library.ggml_quantize_chunk.restype = ctypes.c_size_t
+    library.ggml_quantize_chunk.argtypes = [
+        ctypes.c_int,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        ctypes.c_void_p,
+    ]
+    library.ggml_quantize_requires_imatrix.restype = ctypes.c_bool
+    library.ggml_validate_row_data.restype = ctypes.c_bool
+    library.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    return library
+
+
+def _library_path() -> Path:
+    named = os.environ.get(LIBRARY_VARIABLE)
+    if named:
+        return Path(named)
+    # Found without importing it: the import starts an inference engine, and only the C functions are wanted.
+    spec = importlib.util.find_spec(_PACKAGE)
+    for location in list(spec.submodule_search_locations or []) if spec else []:
+        for pattern in _PATTERNS:
+            for path in sorted(Path(location).glob(pattern)):
+                return path
+    raise RequestError(f"quantizing needs ggml's library: {_WAY_OUT}")
+
+
+def needs_importance(kind: GGMLType) -> bool:
+    """Whether ggml refuses to make this type without an importance matrix."""
+    return bool(_library().ggml_quantize_requires_imatrix(int(kind)))
+
+
+def quantize(values: Values, kind: GGMLType, importance: Values | None, pool: ThreadPoolExecutor) -> Bytes:
+    """Quantize a tensor on all threads of `pool`.
+
+    Args:
+        values: float32 [..., rows, columns].
+        kind: one of `QUANTIZABLE`; `columns` is a multiple of its block.
+        importance: float32 [n, columns], n being 1 or the number of matrices; None treats all columns alike.
+        pool: its threads run at the same time, because the library is called without the interpreter's lock.
+
+    Returns:
+        Bytes as uint8 [..., rows, bytes per row].
+
+    Raises:
+        ValueError: the shapes do not fit, the type needs an importance matrix, or weights are not finite.
+    """
+    columns, rows = values.shape[-1], values.shape[-2]
+    if columns % block_size(kind):
+        raise ValueError(f"rows of {columns} do not fit {kind.name} blocks of {block_size(kind)}")
+    if importance is None and needs_importance(kind):
+        raise ValueError(f"{kind.name} cannot be made without an importance matrix")
+    if importance is not None:
+        importance = np.ascontiguousarray(
+            np.broadcast_to(importance, (values.size // (rows * columns), columns))
+        )
+    source = np.ascontiguousarray(values, np.float32)
+    target = np.empty((*values.shape[:-1], row_bytes(kind, columns)), np.uint8)
+    flat_source, flat_target = source.reshape(-1, columns), target.reshape(-1, target.shape[-1])
+    library = _library()
+
+    def run(part: tuple[int, int, int]) -> bool:
+        matrix, start, stop = part
+        weights = None if importance is None else importance[matrix].ctypes.data
+        piece = flat_target[start:stop]
+        count = stop - start
+        if not np.isfinite(flat_source[start:stop]).all():
+            return False
+        library.ggml_quantize_chunk(
+            int(kind), flat_source[start:].ctypes.data, piece.ctypes.data, 0, count, columns, weights
+        )
+        return bool(library.ggml_validate_row_data(int(kind), piece.ctypes.data, piece.nbytes))
+
+    if not all(pool.map(run, _parts(values.size // (rows * columns), rows, columns))):
+        raise ValueError(f"values that are not finite, or too large for {kind.name}")
+    return target
+
+
+def _parts(matrices: int, rows: int, columns: int) -> Iterator[tuple[int, int, int]]:
+    """(matrix, first row, row behind the last) of every call; none spans two matrices."""
+    step = max(1, _CHUNK_WEIGHTS // columns)
+    for matrix in range(matrices):
+        for start in range(matrix * rows, (matrix + 1) * rows, step):
+            yield matrix, start, min(start + step, (matrix + 1) * rows)

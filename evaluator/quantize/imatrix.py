@@ -1,0 +1,157 @@
+"""Importance matrices: how much each input channel of each matrix matters. llama.cpp's files, read and written.
+
+An entry holds, per channel, the mean of the squared activations that enter the matrix. GGUF files hold sums
+and counts (`NAME.in_sum2`, `NAME.counts`); the older `.dat` files hold means times a number of calls.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.errors import RequestError, SourceError
+from evaluator.sources.gguf_file import MAGIC, GGUFFile, open_gguf
+
+Values = npt.NDArray[np.float32]
+
+_SUMS, _COUNTS = ".in_sum2", ".counts"
+_MAX_NAME = 512
+
+
+@dataclass(frozen=True)
+class ImportanceMatrix:
+    """`means`: tensor name → mean squared activations, float32 [matrices, channels].
+
+    `chunks` is the number of windows of `chunk_size` tokens they were measured on, in `datasets`; 0 where the
+    file does not say.
+    """
+
+    path: Path
+    means: Mapping[str, Values]
+    datasets: tuple[str, ...]
+    chunks: int
+    chunk_size: int
+
+
+def read_imatrix(path: Path) -> ImportanceMatrix:
+    """Read an importance matrix in llama.cpp's GGUF or older format.
+
+    Raises:
+        RequestError: it cannot be read or is not one.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+        found = _from_gguf(open_gguf(path)) if start == MAGIC else _from_dat(path)
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except SourceError as error:
+        raise RequestError(str(error)) from error
+    bad = [
+        name for name, values in found.means.items() if not np.isfinite(values).all() or (values < 0).any()
+    ]
+    if bad:
+        raise RequestError(f"{path}: importances of {bad[0]} are negative or not finite")
+    return found
+
+
+def _from_gguf(file: GGUFFile) -> ImportanceMatrix:
+    names = [name.removesuffix(_SUMS) for name in file.tensors if name.endswith(_SUMS)]
+    if not names:
+        raise SourceError(file.path, "not an importance matrix: it holds no squared activations")
+    means: dict[str, Values] = {}
+    for name in names:
+        sums, counts = file.dequantize(name + _SUMS), file.dequantize(name + _COUNTS).reshape(-1, 1)
+        sums = sums.reshape(len(counts), -1) if sums.size % len(counts) == 0 else sums
+        if len(sums) != len(counts):
+            raise SourceError(file.path, f"{len(counts)} counts do not fit the sums of {name}")
+        # llama.cpp takes 1 for experts that no token came by.
+        means[name] = np.where(counts > 0, sums / np.where(counts > 0, counts, 1), 1).astype(np.float32)
+    return ImportanceMatrix(
+        file.path,
+        means,
+        tuple(str(item) for item in file.metadata.get(gguf.Keys.IMatrix.DATASETS, ())),
+        int(file.metadata.get(gguf.Keys.IMatrix.CHUNK_COUNT, 0)),
+        int(file.metadata.get(gguf.Keys.IMatrix.CHUNK_SIZE, 0)),
+    )
+
+
+class _Dat:
+    """A read position in a `.dat` file that refuses to pass its end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.data, self.position = path, path.read_bytes(), 0
+
+    def take(self, n_bytes: int) -> bytes:
+        if not 0 <= n_bytes <= len(self.data) - self.position:
+            raise SourceError(self.path, "not an importance matrix, or truncated")
+        start, self.position = self.position, self.position + n_bytes
+        return self.data[start : self.position]
+
+    def count(self) -> int:
+        return int(struct.unpack("<i", self.take(4))[0])
+
+    def text(self) -> str:
+        length = self.count()
+        return self.take(length if length <= _MAX_NAME else -1).decode("utf-8", errors="replace")
+
+    @property
+    def ended(self) -> bool:
+        return self.position == len(self.data)
+
+
+def _from_dat(path: Path) -> ImportanceMatrix:
+    file = _Dat(path)
+    means: dict[str, Values] = {}
+    for _ in range(file.count()):
+        name, calls, size = file.text(), file.count(), file.count()
+        values = np.frombuffer(file.take(4 * size), "<f4")
+        means[name] = (values / max(calls, 1)).astype(np.float32)[None]
+    if not means:
+        raise SourceError(path, "not an importance matrix: it has no entries")
+    chunks = 0 if file.ended else file.count()
+    datasets = () if file.ended else (file.text(),)
+    return ImportanceMatrix(path, means, datasets, chunks, 0)
+
+
+def write_imatrix(
+    target: Path,
+    sums: Mapping[str, npt.NDArray[np.float64]],
+    tokens: int,
+    chunk_size: int,
+    datasets: Sequence[str],
+) -> None:
+    """Write a GGUF importance matrix that llama.cpp reads; the file appears whole or not at all.
+
+    Args:
+        target: the new file.
+        sums: tensor name → sum of squared activations over all tokens, [channels].
+        tokens: number of tokens.
+        chunk_size: tokens per window.
+        datasets: names of the texts.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    writer = gguf.GGUFWriter(str(partial), "")  # no architecture: it is no model
+    try:
+        writer.add_type("imatrix")
+        writer.add_array(gguf.Keys.IMatrix.DATASETS, list(datasets))
+        writer.add_uint32(gguf.Keys.IMatrix.CHUNK_COUNT, tokens // chunk_size)
+        writer.add_uint32(gguf.Keys.IMatrix.CHUNK_SIZE, chunk_size)
+        for name in sorted(sums):
+            writer.add_tensor(name + _SUMS, sums[name].astype(np.float32)[None])
+            writer.add_tensor(name + _COUNTS, np.full((1, 1), tokens, np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        partial.replace(target)
+    finally:
+        writer.close()
+        partial.unlink(missing_ok=True)

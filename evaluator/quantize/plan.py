@@ -1,0 +1,214 @@
+"""From a recipe and a model to the type of every tensor, before any work is done.
+
+The order of decisions is llama-quantize's: tensors that stay as they are; the user's tensor types; the rules of
+the mixture; and then, where a row does not divide into blocks, the nearest type whose blocks it fits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from gguf import GGMLQuantizationType as GGMLType
+
+from evaluator.architectures import EMBEDDING, HEAD
+from evaluator.errors import RequestError
+from evaluator.quantize.conditions import holds
+from evaluator.quantize.ggml import QUANTIZABLE, block_size, needs_importance
+from evaluator.quantize.recipe import Choice, Role
+from evaluator.sources.model_file import ModelFile, TensorInfo
+
+TypePlan = Mapping[str, GGMLType]
+
+_BLOCK = re.compile(r"^blk\.(\d+)\.")
+_ROLE_PARTS: Mapping[Role, str] = {
+    "attn_k": "attn_k.weight",
+    "attn_q": "attn_q.weight",
+    "attn_output": "attn_output.weight",
+    "ffn_up": "ffn_up",
+    "ffn_gate": "ffn_gate",
+    "ffn_down": "ffn_down",
+}
+_FLOATS = (GGMLType.F32, GGMLType.F16, GGMLType.BF16)
+#: What llama.cpp takes where a row is no multiple of the 256 that these types need: all of these take 32.
+FALLBACKS: Mapping[GGMLType, GGMLType] = {
+    GGMLType.Q2_K: GGMLType.Q4_0,
+    GGMLType.Q3_K: GGMLType.Q4_0,
+    GGMLType.TQ1_0: GGMLType.Q4_0,
+    GGMLType.TQ2_0: GGMLType.Q4_0,
+    GGMLType.Q4_K: GGMLType.Q5_0,
+    GGMLType.Q5_K: GGMLType.Q5_1,
+    GGMLType.Q6_K: GGMLType.Q8_0,
+    **{
+        kind: GGMLType.IQ4_NL
+        for kind in QUANTIZABLE
+        if kind.name.startswith("IQ") and kind != GGMLType.IQ4_NL
+    },
+}
+#: Where llama.cpp refuses to work without an importance matrix: the result would be garbage.
+_NEED_IMPORTANCE = frozenset(
+    GGMLType[name] for name in ("IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S")
+)
+
+
+def layer_of(name: str) -> int:
+    """The block a tensor belongs to, −1 outside the blocks."""
+    match = _BLOCK.match(name)
+    return int(match[1]) if match else -1
+
+
+def role_of(name: str, *, tied: bool) -> Role:
+    """What a tensor does, in llama-quantize's categories; fused query-key-value matrices count as values."""
+    if name == HEAD or (tied and name == EMBEDDING):
+        return "head"
+    if name in (EMBEDDING, "per_layer_token_embd.weight"):
+        return "token_embd"
+    if any(part in name for part in ("attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight")):
+        return "attn_v"
+    return next((role for role, part in _ROLE_PARTS.items() if part in name), "other")
+
+
+def fitting(kind: GGMLType, columns: int) -> GGMLType:
+    """`kind`, or the type that llama.cpp falls back to for rows of `columns`."""
+    if columns % block_size(kind) == 0:
+        return kind
+    other = FALLBACKS.get(kind, kind)
+    return other if columns % block_size(other) == 0 else GGMLType.F16
+
+
+def stays(choice: Choice, info: TensorInfo) -> bool:
+    """Whether llama-quantize leaves a tensor as it is."""
+    name = info.name
+    return len(info.shape) < 2 or not name.endswith("weight") or any(part in name for part in choice.keep)
+
+
+def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | None) -> TypePlan:
+    """The type of every tensor of `file`, in llama.cpp's order of tensors.
+
+    Args:
+        file: the model to be quantized.
+        choice: the mixture.
+        importance: tensor name → importances, None without an importance matrix.
+
+    Raises:
+        RequestError: the recipe does not fit the model, or needs importances that are not there.
+        SourceError: the model's metadata are incomplete.
+    """
+    names = sorted(file.tensors, key=lambda name: (layer_of(name), name))
+    for pattern in choice.patterns:
+        if not any(re.search(pattern, name) for name in names):
+            raise RequestError(
+                f"recipe {choice.recipe}: pattern {pattern!r} matches no tensor of {file.path}"
+            )
+    model = _model_facts(file, choice, importance is not None)
+    tied = HEAD not in file.tensors
+    totals = Counter(role_of(name, tied=tied) for name in names)
+    seen: Counter[str] = Counter()
+    plan: dict[str, GGMLType] = {}
+    for name in names:
+        info = file.tensors[name]
+        if stays(choice, info):
+            plan[name] = GGMLType.F32 if len(info.shape) < 2 else info.ggml_type
+            continue
+        override = next((kind for pattern, kind in choice.overrides if re.search(pattern, name)), None)
+        if override is not None and choice.type not in _FLOATS:
+            plan[name] = fitting(override, info.shape[-1])
+            continue
+        role = role_of(name, tied=tied)
+        # llama.cpp counts blocks for feed-forward tensors, and tensors for values.
+        layers = totals[role] if role == "attn_v" else int(model["blocks"])
+        # It counts the tensors it came by; only where experts share a block does it read the block's number.
+        layer = layer_of(name) if role.startswith("ffn") and int(model["experts"]) > 1 else seen[role]
+        seen[role] += 1
+        facts = model | _tensor_facts(info, layer, layers)
+        plan[name] = fitting(_decide(choice, role, name, facts), info.shape[-1])
+    _see_to_importance(file, choice, plan, importance)
+    return plan
+
+
+def _decide(choice: Choice, role: Role, name: str, facts: Mapping[str, Any]) -> GGMLType:
+    kind = choice.type
+    for rule in choice.rules:
+        if rule.role not in (None, role) or (rule.of and kind not in rule.of):
+            continue
+        if rule.tensor is not None and not re.search(rule.tensor, name):
+            continue
+        try:
+            if rule.when is None or holds(rule.when, facts):
+                kind = rule.type
+        except ValueError as error:
+            raise RequestError(f"recipe {choice.recipe}, {choice.label}, {name}: {error}") from None
+    return kind
+
+
+def _model_facts(file: ModelFile, choice: Choice, importance: bool) -> dict[str, Any]:
+    prefix = file.architecture
+    blocks = _first(file.require(f"{prefix}.block_count"))
+    heads = _first(file.metadata.get(f"{prefix}.attention.head_count", 0))
+    groups = _first(file.metadata.get(f"{prefix}.attention.head_count_kv", heads))
+    return {
+        "architecture": prefix,
+        "blocks": blocks,
+        "gqa": heads // groups if groups else 0,
+        "experts": _first(file.metadata.get(f"{prefix}.expert_count", 0)),
+        "quant": choice.stock,
+        "default": choice.type.name,
+        "block": block_size(choice.type),
+        "low_bit": choice.low_bit,
+        "importance": importance,
+    }
+
+
+def _first(value: Any) -> int:
+    """A count that some models give per layer: the first layer's."""
+    return int(value) if isinstance(value, (int, float)) else int(value[0])
+
+
+def _tensor_facts(info: TensorInfo, layer: int, layers: int) -> dict[str, Any]:
+    rows, columns = info.shape[-2:]
+    return {
+        "layer": layer,
+        "layers": layers,
+        "more_bits": layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2,
+        "matrices": info.n_elements // (rows * columns),
+        "rows": rows,
+        "columns": columns,
+    }
+
+
+def _see_to_importance(
+    file: ModelFile, choice: Choice, plan: TypePlan, importance: Mapping[str, Any] | None
+) -> None:
+    """Refuse types that are garbage without importances, before any work.
+
+    Raises:
+        RequestError: they are missing altogether or for one tensor, or are of another model.
+    """
+    if importance is None and choice.importance == "required":
+        raise RequestError(f"recipe {choice.recipe} needs an importance matrix: --imatrix FILE")
+    strict = _NEED_IMPORTANCE | frozenset(choice.needs_importance)
+    for name, kind in plan.items():
+        if kind == file.tensors[name].ggml_type:
+            continue
+        outside = name in (EMBEDDING, HEAD)
+        needed = needs_importance(kind) if outside else kind in strict
+        if needed and importance is None:
+            reason = f"{kind.name} ({name}) needs an importance matrix: --imatrix FILE"
+            raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
+        if needed and importance is not None and name not in importance:
+            reason = f"{kind.name} needs importances, and the importance matrix has none for {name}"
+            raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
+    _see_to_shapes(file, importance or {})
+
+
+def _see_to_shapes(file: ModelFile, importance: Mapping[str, Any]) -> None:
+    shared = importance.keys() & file.tensors.keys()
+    if importance and not shared:
+        raise RequestError(f"the importance matrix is of another model: it names no tensor of {file.path}")
+    for name in sorted(shared):
+        found, wanted = importance[name].shape[-1], file.tensors[name].shape[-1]
+        if found != wanted:
+            reason = f"{found} values for {name}, whose rows have {wanted} in {file.path}"
+            raise RequestError(f"the importance matrix is of another model: it has {reason}")

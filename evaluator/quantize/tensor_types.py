@@ -1,0 +1,50 @@
+"""`llama-quantize --tensor-type-file`: PATTERN=TYPE, apart by white space, the first pattern that matches decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from gguf import GGMLQuantizationType as GGMLType
+
+from evaluator.errors import RequestError
+from evaluator.quantize.ggml import ggml_type
+from evaluator.quantize.recipe import Choice, choices, read_file
+from evaluator.sources.model_file import ModelFile
+
+#: The mixtures that the patterns of a file are laid over.
+_BASE = "main"
+
+
+def choices_with(path: Path) -> Mapping[str, Choice]:
+    """The stock mixtures with the tensor types of a file on top, by label.
+
+    Raises:
+        RequestError: the file cannot be read or an entry is wrong; the message names it.
+    """
+    entries = tuple(_entry(path, item) for item in read_file(path).split())
+    if not entries:
+        raise RequestError(f"{path}: holds no PATTERN=TYPE")
+    changes = {"recipe": path.stem, "overrides": entries}
+    return {label: choice.model_copy(update=changes) for label, choice in choices(_BASE).items()}
+
+
+def _entry(path: Path, item: str) -> tuple[str, GGMLType]:
+    pattern, separator, name = item.partition("=")
+    if not pattern or not separator:
+        raise RequestError(f"{path}: {item!r} is not of the form PATTERN=TYPE")
+    try:
+        re.compile(pattern)
+        return pattern.lower(), ggml_type(name)  # llama-quantize, too, reads patterns in lower case
+    except (ValueError, re.error) as error:
+        raise RequestError(f"{path}: {item}: {error}") from None
+
+
+def tensor_type_lines(file: ModelFile) -> list[str]:
+    """A line per matrix of `file` with its type, for `--tensor-type-file` of llama-quantize or for `--recipe`.
+
+    Vectors are left out: no tool quantizes them.
+    """
+    matrices = [info for info in file.tensors.values() if len(info.shape) > 1]
+    return [f"^{re.escape(info.name)}$={info.ggml_type.name.lower()}" for info in matrices]

@@ -1,0 +1,154 @@
+"""Makes the quantized variants of a model, one file per mixture of a recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType as GGMLType
+
+from evaluator.errors import RequestError, SourceError
+from evaluator.quantize import ggml
+from evaluator.quantize.gguf_writer import FINGERPRINT_KEY, write_gguf
+from evaluator.quantize.imatrix import ImportanceMatrix
+from evaluator.quantize.plan import TypePlan
+from evaluator.quantize.recipe import Choice
+from evaluator.sources.gguf_file import open_gguf
+from evaluator.sources.model_file import ModelFile
+
+Bytes = npt.NDArray[np.uint8]
+Advance = Callable[[int], None]
+
+#: Metadata of files made here: the recipe's name.
+RECIPE_KEY = "quantize.recipe"
+#: llama.cpp cuts its own provenance texts at this length.
+_MAX_TEXT = 127
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to be made. `importance` is None where none is used."""
+
+    choice: Choice
+    plan: TypePlan
+    target: Path
+    importance: ImportanceMatrix | None
+    fingerprint: str
+
+
+def make_job(
+    digest: str,
+    choice: Choice,
+    plan: TypePlan,
+    importance: ImportanceMatrix | None,
+    target: Path,
+) -> Job:
+    """Describe a file to be made from a model whose bytes have `digest`."""
+    parts = {
+        "source": digest,
+        "types": {name: kind.name for name, kind in plan.items()},
+        "file_type": choice.file_type.name,
+        "importance": None if importance is None else _importance_digest(importance),
+    }
+    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return Job(choice, plan, target, importance, fingerprint)
+
+
+def _importance_digest(importance: ImportanceMatrix) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(importance.means):
+        digest.update(name.encode() + importance.means[name].tobytes())
+    return digest.hexdigest()
+
+
+def is_made(target: Path, fingerprint: str, *, replace: bool = False) -> bool:
+    """Whether `target` is there already, made from the same source in the same way.
+
+    Raises:
+        RequestError: another file is in its place, and is not to be replaced.
+    """
+    if not target.exists():
+        return False
+    try:
+        found = open_gguf(target).metadata.get(FINGERPRINT_KEY)
+    except SourceError:
+        found = None
+    if found != fingerprint and not replace:
+        reason = "was made from another source or recipe: choose another --out, or replace it with --force"
+        raise RequestError(f"{target}: {reason}")
+    return bool(found == fingerprint)
+
+
+def make_variant(
+    source: ModelFile, job: Job, pool: ThreadPoolExecutor, advance: Advance = lambda _: None
+) -> None:
+    """Quantize `source` into the job's file, which appears whole or not at all.
+
+    Args:
+        source: the model.
+        job: what to make.
+        pool: threads to quantize on.
+        advance: called with the number of weights done after each tensor.
+
+    Raises:
+        SourceError: a tensor cannot be read, or holds values that cannot be quantized.
+    """
+    means = job.importance.means if job.importance else {}
+
+    def bytes_of(name: str) -> Bytes:
+        encoded = encode(source, name, job.plan[name], means.get(name), pool)
+        advance(source.tensors[name].n_elements)
+        return encoded
+
+    write_gguf(source, job.target, job.choice.file_type, job.plan, bytes_of, _provenance(job))
+
+
+def encode(
+    source: ModelFile,
+    name: str,
+    kind: GGMLType,
+    importance: npt.NDArray[np.float32] | None,
+    pool: ThreadPoolExecutor,
+) -> Bytes:
+    """A tensor of `source` as bytes of type `kind`.
+
+    Raises:
+        SourceError: it cannot be read, or holds values that cannot be quantized.
+    """
+    info = source.tensor(name)
+    if kind == info.ggml_type and kind not in (GGMLType.F32, GGMLType.F16, GGMLType.BF16):
+        return source.raw(name)  # as llama-quantize does: quantizing again could only lose
+    values = source.dequantize(name)
+    if len(info.shape) < 2:
+        return values.view(np.uint8)
+    try:
+        return ggml.quantize(values, kind, importance, pool)
+    except ValueError as error:
+        raise SourceError(source.path, f"tensor {name}: {error}") from None
+
+
+def _provenance(job: Job) -> Mapping[str, str | int]:
+    """Metadata about how the file was made; those of the importance matrix as llama.cpp writes them."""
+    added: dict[str, str | int] = {RECIPE_KEY: job.choice.recipe, FINGERPRINT_KEY: job.fingerprint}
+    if job.importance is not None:
+        added["quantize.imatrix.file"] = str(job.importance.path)[:_MAX_TEXT]
+        if job.importance.datasets:
+            added["quantize.imatrix.dataset"] = job.importance.datasets[0][:_MAX_TEXT]
+        added["quantize.imatrix.entries_count"] = len(job.importance.means)
+        if job.importance.chunks:
+            added["quantize.imatrix.chunks_count"] = job.importance.chunks
+    return added
+
+
+def planned_bytes(source: ModelFile, plan: TypePlan) -> int:
+    """Bytes that the tensors of a plan take."""
+    sizes = (source.tensors[name] for name in plan)
+    return sum(
+        info.n_elements // info.shape[-1] * ggml.row_bytes(plan[info.name], info.shape[-1]) for info in sizes
+    )

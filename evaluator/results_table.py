@@ -1,0 +1,88 @@
+"""What `inspect` says of a results folder: its variants from large to small, each against the next smaller one."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from evaluator.errors import RequestError
+from evaluator.frames import MEGABYTE, PAIR_METRICS
+from evaluator.manifest import Manifest, read_manifest
+from evaluator.pairwise import between
+from evaluator.store import ResultsStore
+
+Row = dict[str, Any]
+_LN_PPL, _KLD = PAIR_METRICS
+
+
+def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
+    """A results folder as data and as a table.
+
+    Raises:
+        RequestError: its manifest cannot be read.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except ValueError as error:
+        raise RequestError(f"{folder}: its manifest cannot be read: {error}") from error
+    store = ResultsStore(folder)
+    rows = store.variants().sort("size_bytes", "variant_id", descending=True).to_dicts()
+    steps = neighbours(rows, store.pairs())
+    facts = {"manifest": manifest.model_dump(mode="json"), "variants": rows, "neighbours": steps}
+    tables = [_variants(manifest, rows), _steps(rows, steps)] if steps else [_variants(manifest, rows)]
+    return facts, Group(*tables)
+
+
+def neighbours(rows: list[Row], pairs: pl.DataFrame) -> list[Row]:
+    """Each variant compared with the next smaller one, by every metric; `rows` from large to small."""
+    measured = [row["variant_id"] for row in rows if not row["is_baseline"]]
+    steps = (between(pairs, a, b, metric) for a, b in pairwise(measured) for metric in PAIR_METRICS)
+    return [step for step in steps if step is not None]
+
+
+def _variants(manifest: Manifest, rows: list[Row]) -> Table:
+    table = Table("method", "quant", "bits per weight", "MB", "PPL", "KLD", "same top", title=manifest.model)
+    floor = manifest.noise_floor
+    if floor is not None:
+        table.caption = f"moving the baseline's weights as bf16 would costs a KLD of {floor.kld_mean:.5f}"
+    for row in rows:
+        table.add_row(
+            row["method"],
+            row["quant"],
+            f"{row['bits_per_weight']:.3f}",
+            f"{row['size_bytes'] / MEGABYTE:,.1f}",
+            _number(row["ppl"], "{:.4f}"),
+            _number(row["kld_mean"], "{:.5f}"),
+            _number(row["same_top"], "{:.1%}"),
+        )
+    return table
+
+
+def _number(value: float | None, template: str) -> str:
+    return "" if value is None else template.format(value)
+
+
+def _steps(rows: list[Row], steps: list[Row]) -> Table:
+    """Per variant and next smaller one: who is better, by how much, 95 % interval."""
+    labels = {row["variant_id"]: f"{row['method']} {row['quant']}" for row in rows}
+    compared = {(step["a"], step["b"], step["metric"]): step for step in steps}
+    table = Table("variant", "next smaller", "by KLD", "by ln PPL")
+    table.caption = "nats saved, paired over the same tokens, 95 % by bootstrap over windows"
+    for a, b in dict.fromkeys((step["a"], step["b"]) for step in steps):
+        verdicts = (_verdict(compared.get((a, b, metric))) for metric in (_KLD, _LN_PPL))
+        table.add_row(labels[a], labels[b], *verdicts)
+    return table
+
+
+def _verdict(step: Row | None) -> str:
+    if step is None:
+        return ""
+    saved = -step["difference"]
+    if step["verdict"] is None:
+        return f"{saved:.4f}, from one window"
+    return f"{step['verdict']}: {saved:.4f} ({-step['ci_high']:.4f} to {-step['ci_low']:.4f})"

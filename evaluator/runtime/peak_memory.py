@@ -1,0 +1,64 @@
+"""The most memory that running an artifact takes, seen from a process that does nothing else.
+
+`python -m evaluator.runtime.peak_memory MODEL.onnx THREADS TOKENS` prints bytes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from evaluator.errors import EvaluatorError
+
+_KIBIBYTE = 1024
+_MODULE = "evaluator.runtime.peak_memory"
+
+
+def peak_memory(model: Path, threads: int, tokens: int) -> int:
+    """Bytes that a process of its own had resident at most: loading, a prompt of `tokens`, one token more.
+
+    Interpreter and runtime are in it, and the pages of the mapped weights that were read.
+
+    Raises:
+        EvaluatorError: the process failed.
+    """
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", _MODULE, str(model.resolve()), str(threads), str(tokens)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or ["no message"]
+        raise EvaluatorError(f"{model}: measuring its memory failed: {lines[-1]}")
+    return int(result.stdout)
+
+
+def _own_peak() -> int:
+    """Bytes that this process had resident at most."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux's getrusage keeps the peak of the process that started this one
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * _KIBIBYTE
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows
+        return int(memory.peak_wset)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS: in bytes
+
+
+def _main(model: str, threads: str, tokens: str) -> None:
+    from evaluator.runtime.decoding import Decoder
+    from evaluator.runtime.device import Device
+
+    prompt = np.zeros(int(tokens), np.int64)
+    decoder = Decoder(Path(model), Device("cpu", "CPUExecutionProvider", int(threads)), len(prompt) + 1)
+    decoder.step(prompt)
+    decoder.step(prompt[:1])
+    sys.stdout.write(str(_own_peak()))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,89 @@
+"""Writing into a folder that several processes and machines may write to: whole files, one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from evaluator.errors import EvaluatorError
+
+LOCK_NAME = ".lock"
+#: Writing a frame takes seconds at most; whoever holds the lock for longer is not coming back.
+_LOCK_SECONDS = 120.0
+_PARTIAL = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<process>\d+)\.partial")
+
+
+class SharedFolder:
+    """A folder whose files appear whole or not at all, and whose changes wait for each other."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path / LOCK_NAME)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder while something in it is read, changed and written; may be nested.
+
+        A process that dies lets go of it.
+
+        Raises:
+            EvaluatorError: somebody else holds it for minutes.
+        """
+        try:
+            self._lock.acquire(timeout=_LOCK_SECONDS)
+        except Timeout:
+            raise EvaluatorError(
+                f"{self.path}: another run holds {LOCK_NAME}; if none is running, delete that file"
+            ) from None
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def replace(self, name: str, write: Callable[[Path], object]) -> None:
+        """Let `write` fill a partial file and put it in the place of `name` in one step."""
+        target = self.path / name
+        partial = partial_path(target)
+        try:
+            write(partial)
+            seal(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def foreign(self) -> list[Path]:
+        """What lies in the folder apart from traces of runs that broke off."""
+        return [
+            path
+            for path in self.path.iterdir()
+            if path.name != LOCK_NAME and not _PARTIAL.fullmatch(path.name)
+        ]
+
+    def sweep(self) -> None:
+        """Remove partial files whose writer on this machine is gone; of other machines' nothing is known."""
+        for path in self.path.rglob("*.partial"):
+            match = _PARTIAL.fullmatch(path.name)
+            if match and match["host"] == _host() and not psutil.pid_exists(int(match["process"])):
+                path.unlink(missing_ok=True)
+
+
+def partial_path(target: Path) -> Path:
+    """Where this process writes what shall become `target`."""
+    return target.with_name(f".{target.name}.{_host()}-{os.getpid()}.partial")
+
+
+def seal(partial: Path, target: Path) -> None:
+    """Put a written file in its place, once its bytes are on the disk."""
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]+", "_", socket.gethostname())

@@ -1,0 +1,84 @@
+"""Tokens that are taken out of a text before anything is split or merged."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+
+#: Tokens that end a turn or a text: plain text in a text, whatever type their file gives them.
+_ENDS = frozenset(
+    {
+        "<|eot_id|>",
+        "<|im_end|>",
+        "<|end|>",
+        "<|return|>",
+        "<|call|>",
+        "<|flush|>",
+        "<|calls|>",
+        "<end_of_turn>",
+        "<|endoftext|>",
+        "</s>",
+        "<|eom_id|>",
+        "<EOT>",
+        "_<EOT>",
+        "[EOT]",
+        "[EOS]",
+        "<|end_of_text|>",
+        "<end_of_utterance>",
+        "<eos>",
+        "<turn|>",
+        "<|tool_response>",
+        "<｜end▁of▁sentence｜>",
+        "[e~[",
+    }
+)
+#: Marks of code to be filled in: plain text too, unless the file has the key that names them.
+_FILL_IN: Mapping[str, frozenset[str]] = {
+    f"tokenizer.ggml.fim_{role}_token_id": frozenset(tokens.split())
+    for role, tokens in {
+        "pre": "<|fim_prefix|> <fim-prefix> <fim_prefix> <｜fim▁begin｜> <PRE> ▁<PRE> <|code_prefix|> <|prefix|>",
+        "suf": "<|fim_suffix|> <fim-suffix> <fim_suffix> <｜fim▁hole｜> <SUF> ▁<SUF> <|code_suffix|> <|suffix|>",
+        "mid": "<|fim_middle|> <fim-middle> <fim_middle> <｜fim▁end｜> <MID> ▁<MID> <|code_middle|> <|middle|>",
+        "pad": "<|fim_pad|> <fim-pad> <fim_pad> <PAD> [PAD]",
+        "rep": "<|fim_repo|> <|repo_name|> <fim-repo> <REPO> <reponame>",
+        "sep": "<|file_sep|>",
+    }.items()
+}
+#: Marks of a message's parts, which are themselves wherever they stand.
+_ALWAYS = frozenset(("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"))
+
+
+def cut_out_tokens(tokens: Sequence[str], user_defined: Sequence[bool], keys: Container[str]) -> list[str]:
+    """The tokens that are cut out of a vocabulary's texts, by llama.cpp's rules.
+
+    Args:
+        tokens: the vocabulary.
+        user_defined: whether the file calls a token so; tokens beyond its end are not.
+        keys: the file's metadata keys.
+    """
+    marked = {token for token, is_so in zip(tokens, user_defined, strict=False) if is_so and token}
+    plain = _ENDS.union(*(names for key, names in _FILL_IN.items() if key not in keys))
+    return [token for token in tokens if token in _ALWAYS or (token in marked and token not in plain)]
+
+
+def fragments(text: str, cut_out: Sequence[str]) -> list[tuple[str, bool]]:
+    """The parts of `text` in order, each with whether it is a token; empty parts are left out.
+
+    The longest token (in bytes) is cut out first, wherever it stands, as llama.cpp does; a scan from the left
+    would differ where tokens overlap.
+    """
+    parts = [(text, False)] if text else []
+    for token in sorted(cut_out, key=lambda token: -len(token.encode())):
+        if token not in text:
+            continue
+        parts = [
+            part
+            for piece, is_token in parts
+            for part in ([(piece, True)] if is_token else _cut(piece, token))
+            if part[0]
+        ]
+    return parts
+
+
+def _cut(text: str, token: str) -> list[tuple[str, bool]]:
+    first, *others = text.split(token)
+    return [(first, False), *(part for other in others for part in ((token, True), (other, False)))]

@@ -1,0 +1,23 @@
+"""Opens whatever a source resolved to, by what lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evaluator.sources.checkpoint import open_checkpoint
+from evaluator.sources.gguf_file import open_gguf
+from evaluator.sources.model_file import ModelFile
+from evaluator.sources.split_gguf import is_part, open_split
+
+
+def open_model(path: Path) -> ModelFile:
+    """Open a GGUF file, all parts of a split one (by any part), or a folder with a Hugging Face checkpoint.
+
+    Raises:
+        SourceError: it cannot be read or contradicts itself.
+    """
+    if path.is_dir():
+        return open_checkpoint(path)
+    if is_part(path):
+        return open_split(path)
+    return open_gguf(path)

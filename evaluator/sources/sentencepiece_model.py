@@ -1,0 +1,104 @@
+"""Reads `tokenizer.model`, SentencePiece's own file: a protocol-buffer message with pieces, scores and types.
+
+Only the fields that decide token ids are read. Wire format: https://protobuf.dev/programming-guides/encoding/
+Fields: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.errors import SourceError
+
+_MAX_BYTES = 1 << 27
+_VARINT, _EIGHT_BYTES, _DELIMITED, _FOUR_BYTES = 0, 1, 2, 5
+_FIXED = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
+#: Field numbers: of the model its pieces and its trainer's settings, of those the model type; of a piece the rest.
+_PIECES, _TRAINER, _MODEL_TYPE = 1, 2, 3
+_TEXT, _SCORE, _KIND = 1, 2, 3
+_BYTE_PAIRS, _NORMAL = 2, 1
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A token as SentencePiece keeps it; `kind` numbers are those of `tokenizer.ggml.token_type`."""
+
+    text: str
+    score: float
+    kind: int
+
+
+def read_pieces(path: Path) -> list[Piece]:
+    """All pieces in the order of their ids.
+
+    Raises:
+        SourceError: it cannot be read, is damaged, or merges by another rule than byte pairs.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SourceError(path, f"is larger than {_MAX_BYTES:,} bytes")
+        content = path.read_bytes()
+    except OSError as error:
+        raise SourceError(path, f"cannot be read: {error.strerror or error}") from error
+    try:
+        return _pieces(path, content)
+    except (IndexError, ValueError, struct.error):
+        raise SourceError(path, "is not a SentencePiece model: truncated or damaged") from None
+
+
+def _pieces(path: Path, content: bytes) -> list[Piece]:
+    pieces: list[Piece] = []
+    model_type = 1
+    for number, value in _fields(content):
+        if number == _PIECES and isinstance(value, bytes):
+            pieces.append(_piece(value))
+        elif number == _TRAINER and isinstance(value, bytes):
+            settings = dict(_fields(value))
+            model_type = int(settings.get(_MODEL_TYPE, model_type))
+    if not pieces:
+        raise ValueError("no pieces")
+    if model_type != _BYTE_PAIRS:
+        raise SourceError(path, "is not a byte-pair model; unigram, word and char models are not supported")
+    return pieces
+
+
+def _piece(message: bytes) -> Piece:
+    fields = dict(_fields(message))
+    match fields.get(_TEXT, b""), fields.get(_SCORE, bytes(4)), fields.get(_KIND, _NORMAL):
+        case bytes(text), bytes(score), int(kind):
+            return Piece(text.decode("utf-8"), struct.unpack("<f", score)[0], kind)
+    raise ValueError("a piece of other types")
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Field numbers and values: whole numbers of varints, bytes of everything else."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        number, wire = key >> 3, key & 7
+        if wire == _VARINT:
+            value, position = _varint(message, position)
+            yield number, value
+            continue
+        if wire == _DELIMITED:
+            length, position = _varint(message, position)
+        else:
+            length = _FIXED.get(wire, -1)
+        if not 0 <= length <= len(message) - position:
+            raise ValueError("a length beyond the end")
+        yield number, message[position : position + length]
+        position += length
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    """A number in groups of seven bits, and the position after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[position + shift // 7]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position + shift // 7 + 1
+    raise ValueError("a number of more than 64 bits")

@@ -1,0 +1,54 @@
+"""`make bench`: scoring, decoding and kernels in one run; `--write FILE` keeps the tables as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from decoding import decoding_table
+from kernels import kernels_table
+from rich.console import Console
+from rich.table import Table
+from scoring import scoring_table
+
+from evaluator.machine import describe_machine
+
+MARK = '<!-- measured: everything below is written by `make bench ARGS="--write docs/performance.md"` -->'
+
+
+def markdown(table: Table) -> str:
+    """A table in Markdown, its title as a heading."""
+    cells = [[str(cell) for cell in column.cells] for column in table.columns]
+    head = [str(column.header) for column in table.columns]
+    lines = [f"## {table.title}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [f"| {' | '.join(row)} |" for row in zip(*cells, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("scoring", "decoding", "kernels"), help="one of the three")
+    parser.add_argument("--write", type=Path, help="replace the measured part of this file")
+    arguments = parser.parse_args()
+    console = Console(width=160)
+    benchmarks = {
+        "decoding": lambda: decoding_table(console),
+        "scoring": scoring_table,
+        "kernels": kernels_table,
+    }
+    tables = []
+    for name, measure in benchmarks.items():
+        if arguments.only in (None, name):
+            tables.append(measure())
+            console.print(tables[-1])
+    if arguments.write:
+        machine = describe_machine()
+        where = f"{datetime.now(UTC):%Y-%m-%d}, {machine.cpu}, {machine.logical_cores} cores."
+        there = arguments.write.read_text(encoding="utf-8") if arguments.write.is_file() else ""
+        text = "\n".join([there.split(MARK)[0].rstrip(), "", MARK, "", where, "", *map(markdown, tables)])
+        arguments.write.write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

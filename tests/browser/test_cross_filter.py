@@ -1,0 +1,180 @@
+"""What a person points at in one view changes all of them: one request each, and all of it in the address."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from driving import PLOT, Watched
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+CODE = "384 of 1,536 tokens"
+
+
+def legend(seen: Watched, name: str) -> str:
+    """Where to click for a legend entry, once the legend is there."""
+    seen.plotted()
+    seen.page.wait_for_selector(".legendtext")
+    seen.settle()
+    entries = seen.page.eval_on_selector_all(".legendtext", "all => all.map(e => e.textContent)")
+    return f".legendtoggle >> nth={entries.index(name)}"
+
+
+def test_a_click_picks_and_a_second_lets_go(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.click_marker("main-q4_0")
+    expect(full.page).to_have_url(f"{full.base}/ppl-bits?pick=main-q4_0")
+    expect(full.page.locator("#chips")).to_contain_text("1 picked")
+    full.settle()
+    assert full.updates() == 2
+    selected = f"{PLOT}._fullData.filter(t => t.name === 'main' && t.customdata)[0].selectedpoints"
+    assert full.page.evaluate(selected) == [2]
+    full.page.keyboard.press("2")
+    full.click_marker("unsloth-q8_0")
+    expect(full.page).to_have_url(f"{full.base}/degradation?pick=main-q4_0&pick=unsloth-q8_0")
+    full.settle()
+    full.click_marker("main-q4_0")
+    expect(full.page).to_have_url(f"{full.base}/degradation?pick=unsloth-q8_0")
+    full.settle()
+    assert full.updates() == 5
+    full.page.keyboard.press("Escape")
+    expect(full.page).to_have_url(f"{full.base}/degradation")
+    assert full.complaints == []
+
+
+def test_a_box_picks_what_is_inside(full: Watched) -> None:
+    full.open("/ppl-bits")
+    first, last = full.marker("main-q8_0"), full.marker("main-q6_k")
+    full.page.hover("#graph")
+    full.page.click(".modebar-btn[data-val=select]")
+    full.page.wait_for_function(f"{PLOT}._fullLayout.dragmode === 'select'")
+    full.settle()
+    left, right = sorted((first["x"], last["x"]))
+    full.page.mouse.move(left - 25, first["y"] - 70)
+    full.page.mouse.down()
+    full.page.mouse.move(right + 25, first["y"] + 30, steps=4)
+    full.page.mouse.up()
+    expect(full.page.locator("#chips")).to_contain_text("6 picked")
+    full.settle()
+    assert full.updates() == 2
+    assert "pick=bartowski-q8_0" in full.page.url
+    full.page.click("#keep-picked")
+    expect(full.page.locator("#status")).to_contain_text("6 of 21 variants")
+    expect(full.page.locator("#chips")).not_to_contain_text("picked")
+    full.page.click("#tab-size")
+    expect(full.page.locator("#status")).to_contain_text("6 of 21 variants")
+    full.page.click("#chips .chip")
+    expect(full.page.locator("#status")).to_contain_text("21 of 21 variants")
+    assert full.complaints == []
+
+
+def test_legend_entries_filter_methods(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.page.click(legend(full, "main"))
+    full.wait_drawn("bartowski", "unsloth")
+    expect(full.page.get_by_label("bartowski")).to_be_checked()
+    expect(full.page.get_by_label("main")).not_to_be_checked()
+    full.page.click(legend(full, "main"))
+    full.wait_drawn("bartowski", "main", "unsloth")
+    expect(full.page).to_have_url(f"{full.base}/ppl-bits")
+    full.settle()
+    assert full.updates() == 3
+    full.page.dblclick(legend(full, "unsloth"))
+    full.wait_drawn("unsloth")
+    expect(full.page).to_have_url(f"{full.base}/ppl-bits?method=unsloth")
+    assert full.complaints == []
+
+
+def test_a_domain_recomputes_every_view(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.page.wait_for_selector(".legendtext")
+    before = full.page.inner_text("#insights")
+    full.page.get_by_label("code").check()
+    expect(full.page.locator("#status")).to_contain_text(CODE)
+    expect(full.page.locator("#caption")).to_contain_text(CODE)
+    assert full.page.inner_text("#insights") != before
+    full.page.keyboard.press("7")
+    expect(full.page.locator("#caption")).to_contain_text(CODE)
+    full.page.click("#tab-summary")
+    expect(full.page.locator("#status")).to_contain_text(CODE)
+    full.settle()
+    assert full.updates() == 4
+    full.page.click("#chips .chip")
+    expect(full.page.locator("#status")).to_contain_text("1,536 tokens")
+    expect(full.page.get_by_label("code")).not_to_be_checked()
+
+
+def test_a_bar_of_confidence_filters_tokens(full: Watched) -> None:
+    full.open("/confidence")
+    full.plotted()
+    full.page.wait_for_selector("#graph .bars .point path")
+    box = full.page.locator("#graph .bars .point path").first.bounding_box()
+    assert box is not None
+    full.page.mouse.move(box["x"] + 4, box["y"] + 4)
+    full.page.mouse.click(box["x"] + 5, box["y"] + 5)
+    expect(full.page).to_have_url(re.compile(r"/confidence\?bin=\d$"))
+    expect(full.page.locator("#chips")).to_contain_text("confidence: ")
+    expect(full.page.locator("#filter-bin input:checked")).to_have_count(1)
+    full.settle()
+    assert full.updates() == 2
+    full.page.keyboard.press("Escape")
+    expect(full.page).to_have_url(f"{full.base}/confidence")
+
+
+def test_a_cell_of_the_heatmap_filters_layers(full: Watched) -> None:
+    full.open("/layers")
+    full.plotted()
+    plot = full.page.locator("#graph .draglayer .nsewdrag").first.bounding_box()
+    assert plot is not None
+    full.page.mouse.move(plot["x"] + 0.5 * plot["width"], plot["y"] + 0.3 * plot["height"])
+    full.page.mouse.click(plot["x"] + 0.5 * plot["width"] + 1, plot["y"] + 0.3 * plot["height"] + 1)
+    expect(full.page).to_have_url(re.compile(r"/layers\?layer=\d+&role=\w+$"))
+    expect(full.page.locator("#chips .chip")).to_have_count(2)
+    full.settle()
+    assert full.updates() == 2
+    assert full.complaints == []
+
+
+def test_find_picks_by_name(full: Watched) -> None:
+    full.open("/size")
+    full.settle()
+    full.page.keyboard.press("/")
+    full.page.keyboard.type("unsloth q6")
+    full.page.keyboard.press("Enter")
+    expect(full.page).to_have_url(f"{full.base}/size?pick=unsloth-q6_k")
+    expect(full.page.locator("#find")).to_have_value("")
+    full.page.keyboard.press("/")
+    full.page.keyboard.type("no such")
+    full.page.keyboard.press("Enter")
+    expect(full.page.locator(".find")).to_have_class(re.compile("unknown"))
+    full.settle()
+    assert full.updates() == 2
+
+
+def test_a_copied_link_restores_tab_filters_picks_and_switches(full: Watched) -> None:
+    query = "?method=main&bits=3-7&domain=code&pick=main-q4_0&x=size"
+    full.open(f"/ppl-bits{query}")
+    full.page.wait_for_selector(".legendtext")
+    link = full.page.url
+    full.page.click("#copy-link")
+    with full.page.context.new_page() as other:
+        other.goto(link)
+        other.wait_for_selector(".legendtext")
+        expect(other.locator("#tab-ppl-bits")).to_have_attribute("aria-selected", "true")
+        expect(other.locator("#chips")).to_contain_text("1 picked")
+        expect(other.locator("#filter-domain input:checked")).to_have_count(1)
+        assert other.inner_text("#caption") == full.page.inner_text("#caption")
+
+
+def test_switches_of_a_view_are_links(full: Watched) -> None:
+    full.open("/ppl-bits")
+    chosen = full.page.locator("#options .choice.chosen")
+    other = full.page.locator("#options .choice:not(.chosen)").first
+    name = other.inner_text()
+    other.click()
+    expect(chosen.filter(has_text=name)).to_have_count(1)
+    assert "?x=" in full.page.url
+    full.settle()
+    assert full.updates() == 2

@@ -1,0 +1,180 @@
+"""The export menu in a real browser: every button, and the bytes that arrive."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import xml.etree.ElementTree as ET
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from driving import Watched, watched
+from playwright.sync_api import Browser, expect
+from pptx import Presentation
+
+from dashboard.views import registry
+
+pytestmark = pytest.mark.browser
+
+SLUGS = [view.id for view in registry()]
+DARK, LIGHT = (0x17, 0x1C, 0x24), (0xFF, 0xFF, 0xFF)
+#: Draws every view's slide, and returns how long that took in seconds, asking included.
+DRAW_ALL = """async () => {
+    const start = performance.now();
+    const pictures = await (await fetch('/export/pictures?theme=light')).json();
+    for (const item of pictures) {
+        await Plotly.toImage(item.figure, {format: 'png', width: item.width, height: item.height, scale: item.scale});
+    }
+    return [pictures.length, (performance.now() - start) / 1000];
+}"""
+Take = Callable[[str], tuple[str, bytes]]
+
+
+@pytest.fixture
+def take(full: Watched) -> Take:
+    """Open a view and its export menu; clicking an entry returns the name and the bytes of the download."""
+    full.open("/ppl-bits")
+    full.page.wait_for_selector(".legendtext")
+    full.page.click("#export > summary")
+
+    def click(key: str) -> tuple[str, bytes]:
+        with full.page.expect_download() as waiting:
+            full.page.click(f"[data-export={key}]")
+        return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+    return click
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack_from(">II", png, 16)
+    return width, height
+
+
+def corner(seen: Watched, png: bytes) -> tuple[int, ...]:
+    """Colour of the first pixel."""
+    draw = """async bytes => {
+        const bitmap = await createImageBitmap(new Blob([new Uint8Array(bytes)]));
+        const canvas = new OffscreenCanvas(1, 1);
+        canvas.getContext('2d').drawImage(bitmap, 0, 0);
+        return [...canvas.getContext('2d').getImageData(0, 0, 1, 1).data].slice(0, 3);
+    }"""
+    return tuple(seen.page.evaluate(draw, list(png)))
+
+
+def test_pictures_of_a_view(full: Watched, take: Take) -> None:
+    for key, times in (("png-1", 1), ("png-2", 2), ("png-4", 4)):
+        name, png = take(key)
+        assert name == "Synthetic-135M-ppl-bits" + (f"@{times}x" if times > 1 else "") + ".png"
+        assert size_of(png) == (1280 * times, 720 * times)
+    name, svg = take("svg")
+    words = "".join(ET.fromstring(svg).itertext())
+    assert name.endswith(".svg")
+    assert "None is sure to stay within 1 %" in words
+    assert "1,536 tokens" in words
+    assert not re.search(rb'dy="[0-9.]+em"', svg), "lines have places of their own"
+    assert full.complaints == []
+    assert full.foreign() == []
+
+
+def test_pdf_is_the_picture(take: Take) -> None:
+    name, pdf = take("pdf")
+    assert name == "Synthetic-135M-ppl-bits.pdf"
+    assert pdf.startswith(b"%PDF-1.5")
+    assert pdf.endswith(b"%%EOF\n")
+    found = re.search(rb"/Width (\d+) /Height (\d+) .*?/Length (\d+) >>\nstream\n", pdf)
+    assert found is not None
+    width, height, length = map(int, found.groups())
+    rows = zlib.decompress(pdf[found.end() : found.end() + length])
+    assert (width, height) == (3840, 2160)
+    assert len(rows) == height * (1 + 3 * width)
+    assert tuple(rows[1:4]) == LIGHT
+    place = int(re.search(rb"startxref\n(\d+)", pdf)[1])  # type: ignore[index]
+    assert pdf[place:].startswith(b"xref")
+    for index, offset in enumerate(re.findall(rb"(\d{10}) 00000 n", pdf), start=1):
+        assert pdf[int(offset) :].startswith(b"%d 0 obj" % index)
+
+
+def test_colours_and_layout_are_free_of_the_screen(full: Watched, take: Take) -> None:
+    full.page.click("[data-set=theme][data-value=dark]")
+    _, png = take("png-1")
+    assert corner(full, png) == DARK
+    expect(full.page.locator("html")).to_have_attribute("data-bs-theme", "light")
+    full.page.click("[data-set=layout][data-value=screen]")
+    box = full.page.locator("#graph .js-plotly-plot").bounding_box()
+    assert box is not None
+    assert size_of(take("png-1")[1]) == (round(box["width"]), round(box["height"]))
+
+
+def test_data_of_what_is_selected(full: Watched, take: Take) -> None:
+    full.page.locator("#filter-method").get_by_label("main").check()
+    full.wait_drawn("main")
+    full.page.click("#export > summary")
+    name, csv = take("csv")
+    assert name == "Synthetic-135M-ppl-bits.csv"
+    assert set(pl.read_csv(csv)["method"].to_list()) == {"baseline", "main"}
+    _, parquet = take("parquet")
+    assert pl.read_parquet(io.BytesIO(parquet)).height == 8
+
+
+def test_deck_and_zip_of_all_views(full: Watched, take: Take) -> None:
+    name, deck = take("pptx")
+    assert name == "Synthetic-135M-comparison.pptx"
+    slides = Presentation(io.BytesIO(deck)).slides
+    blobs = [shape.image.blob for slide in slides for shape in slide.shapes if shape.shape_type == 13]
+    assert len(blobs) == len(SLUGS)
+    assert {size_of(blob)[0] for blob in blobs} == {1920}
+    charts = Presentation(io.BytesIO(take("pptx-editable")[1])).slides
+    assert sum(shape.has_chart for slide in charts for shape in slide.shapes) >= 4
+    packed = zipfile.ZipFile(io.BytesIO(take("zip")[1]))
+    assert {f"images/Synthetic-135M-{slug}.png" for slug in SLUGS} <= set(packed.namelist())
+    assert full.complaints == []
+
+
+def test_copied_picture(full: Watched, take: Take) -> None:
+    full.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    full.page.click("[data-export=copy]")
+    expect(full.page.locator("#export-status")).to_have_text("Copied the picture")
+    types = full.page.evaluate("navigator.clipboard.read().then(items => items[0].types)")
+    assert types == ["image/png"]
+
+
+def test_all_views_are_drawn_in_a_moment(full: Watched, take: Take) -> None:
+    full.page.evaluate(DRAW_ALL)
+    best = min(full.page.evaluate(DRAW_ALL)[1] for _ in range(2))
+    assert full.page.evaluate(DRAW_ALL)[0] == len(SLUGS)
+    assert best < 3
+
+
+def test_a_text_page_says_that_it_is_no_chart(full: Watched) -> None:
+    full.open("/summary")
+    full.page.click("#export > summary")
+    full.page.click("[data-export=png-1]")
+    expect(full.page.locator("#export-status")).to_contain_text("open one of the views")
+    with full.page.expect_download() as waiting:
+        full.page.click("[data-export=md]")
+    assert waiting.value.suggested_filename == "Synthetic-135M-report.md"
+
+
+def test_the_html_file_works_without_a_server(
+    browser: Browser, full: Watched, take: Take, tmp_path: Path
+) -> None:
+    name, page = take("html")
+    (tmp_path / name).write_bytes(page)
+    with watched(browser, "file://") as seen:
+        seen.page.goto((tmp_path / name).as_uri())
+        for slug in SLUGS:
+            expect(seen.page.locator(f"[data-plot={slug}] .main-svg").first).to_be_visible()
+        assert seen.page.locator("[data-plot=ppl-bits] .legendtext").count() >= 3
+        seen.page.click("#switch")
+        assert (
+            seen.page.eval_on_selector("body", "body => getComputedStyle(body).backgroundColor")
+            == "rgb(23, 28, 36)"
+        )
+        assert seen.complaints == []
+        assert seen.foreign() == []

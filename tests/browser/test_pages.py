@@ -1,0 +1,192 @@
+"""Overview, compare, explore, help, several folders, and a folder that a run is filling."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from driving import Watched, served, watched
+from playwright.sync_api import Browser, expect
+from results_factory import make_results
+
+from evaluator.manifest import MANIFEST_NAME, read_manifest
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_overview_answers_with_limits(full: Watched) -> None:
+    full.open("/")
+    expect(full.page.locator("#title")).to_contain_text("Run ")
+    before = full.page.inner_text(".advice")
+    full.page.fill("#option-gb", "0.06")
+    full.page.keyboard.press("Enter")
+    expect(full.page).to_have_url(f"{full.base}/?gb=0.06")
+    expect(full.page.locator(".advice")).not_to_have_text(before)
+    expect(full.page.locator(".advice")).to_contain_text("0.06")
+    full.settle()
+    assert full.updates() == 2
+    full.page.fill("#option-gb", "0.001")
+    full.page.keyboard.press("Enter")
+    expect(full.page.locator(".advice")).to_contain_text("None is that small")
+    expect(full.page.locator(".claims-table tbody tr").first).to_be_attached()
+    assert full.complaints == []
+
+
+def test_compare(full: Watched) -> None:
+    full.open("/compare?pick=main-q2_k&pick=main-q8_0")
+    expect(full.page.locator("#title")).to_contain_text("main Q8_0 is closer to the baseline than main Q2_K")
+    expect(full.page.locator("#option-a")).to_have_value("main-q2_k")
+    verdicts = full.page.locator(".verdict.decided")
+    expect(verdicts.first).to_have_text("B better")
+    full.page.select_option("#option-b", "unsloth-q6_k")
+    expect(full.page).to_have_url(re.compile(r"/compare\?pick=main-q2_k&pick=main-q8_0&b=unsloth-q6_k"))
+    expect(full.page.locator("#title")).to_contain_text("unsloth Q6_K")
+    expect(full.page.locator(".context").first).to_be_visible()
+    full.settle()
+    assert full.updates() == 2
+    assert full.complaints == []
+
+
+def test_explore(full: Watched) -> None:
+    full.open("/explore")
+    full.page.wait_for_selector(".ag-center-cols-container .ag-row")
+    boxes = full.page.locator(".ag-pinned-left-cols-container .ag-checkbox-input")
+    expect(boxes.first).to_be_attached()
+    boxes.nth(0).click()
+    expect(full.page.locator("#chips")).to_contain_text("1 picked")
+    full.page.locator(".ag-header-cell", has_text="bits_per_weight").click()
+    boxes.nth(3).click()
+    expect(full.page.locator("#chips")).to_contain_text("2 picked")
+    full.settle()
+    assert full.updates() == 3
+    with full.page.expect_download() as download:
+        full.page.click("#grid-csv")
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert download.value.suggested_filename.endswith("-variants.csv")
+    assert len([line for line in lines if re.search("Q[0-9]_", line)]) == 21
+    full.page.keyboard.press("1")
+    full.page.wait_for_selector(".legendtext")
+    expect(full.page.locator("#chips")).to_contain_text("2 picked")
+    full.page.click("#tab-explore")
+    expect(full.page.locator(".ag-row-selected").first).to_be_visible()
+    full.page.keyboard.press("Escape")
+    expect(full.page.locator(".ag-row-selected")).to_have_count(0)
+    assert full.complaints == []
+    assert full.foreign() == []
+
+
+def test_help_and_folding(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.page.keyboard.press("?")
+    expect(full.page.locator("#help")).to_be_visible()
+    full.page.keyboard.press("1")
+    full.page.keyboard.press("Escape")
+    expect(full.page.locator("#help")).to_be_hidden()
+    full.page.click("#help-toggle")
+    full.page.click("#help [data-close]")
+    expect(full.page.locator("#help")).to_be_hidden()
+    wide = full.page.locator(".stage").bounding_box()
+    full.page.keyboard.press("f")
+    expect(full.page.locator("#filters")).to_be_hidden()
+    wider = full.page.locator(".stage").bounding_box()
+    assert wide is not None
+    assert wider is not None
+    assert wider["width"] > wide["width"] + 150
+    full.page.click("#filters-toggle")
+    expect(full.page.locator("#filters")).to_be_visible()
+    full.settle()
+    assert full.updates() == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "slug"), [("0", ""), ("8", "radar"), ("c", "compare"), ("e", "explore"), ("s", "summary")]
+)
+def test_keys_lead_to_pages(full: Watched, key: str, slug: str) -> None:
+    full.open("/size?method=main")
+    full.page.keyboard.press(key)
+    expect(full.page).to_have_url(f"{full.base}/{slug}?method=main")
+
+
+def test_arrows_change_tabs_from_anywhere(full: Watched) -> None:
+    full.open("/size")
+    full.page.keyboard.press("ArrowRight")
+    expect(full.page).to_have_url(f"{full.base}/confidence")
+    full.page.keyboard.press("ArrowLeft")
+    full.page.keyboard.press("ArrowLeft")
+    expect(full.page).to_have_url(f"{full.base}/speed")
+
+
+def test_switching_folders(browser: Browser, three_methods: Path, one_method: Path) -> None:
+    with served(three_methods, one_method) as url, watched(browser, url) as seen:
+        seen.open("/ppl-bits?method=unsloth")
+        seen.wait_drawn("unsloth")
+        seen.page.click("#folders summary")
+        seen.page.click("#folders .menu-item:not(.chosen)")
+        expect(seen.page.locator("#status")).to_contain_text("5 of 5 variants")
+        seen.wait_drawn("main")
+        assert seen.page.url == f"{url}/ppl-bits?results={one_method.name}"
+        expect(seen.page.locator("#filter-method input")).to_have_count(1)
+        seen.page.get_by_label("main").check()
+        expect(seen.page).to_have_url(f"{url}/ppl-bits?results={one_method.name}&method=main")
+        seen.page.click("#reset")
+        expect(seen.page).to_have_url(f"{url}/ppl-bits?results={one_method.name}")
+        seen.page.go_back()
+        expect(seen.page.locator("#status")).to_contain_text("7 of 21 variants")
+        seen.settle()
+        assert seen.updates() == 5
+        assert seen.complaints == []
+
+
+def test_a_run_fills_the_folder_while_it_is_shown(browser: Browser, tmp_path: Path) -> None:
+    folder = make_results(tmp_path / "run", methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
+    variants, manifest = pl.read_parquet(folder / "variants.parquet"), read_manifest(folder)
+
+    def run_has(count: int, *, ended: bool = False) -> None:
+        update = {} if ended else {"ended": None}
+        (folder / MANIFEST_NAME).write_text(
+            manifest.model_copy(update={"n_planned": 2, **update}).model_dump_json()
+        )
+        if count:
+            variants.head(count).write_parquet(folder / "partial")
+            shutil.move(folder / "partial", folder / "variants.parquet")
+
+    (folder / "variants.parquet").unlink()
+    run_has(0)
+    with served(folder) as url, watched(browser, url) as seen:
+        seen.open("/ppl-bits")
+        expect(seen.page.locator("#title")).to_contain_text("has begun")
+        run_has(2)
+        expect(seen.page.locator("#status")).to_contain_text("run in progress: 1 of 2 measured", timeout=8000)
+        seen.wait_drawn("main")
+        run_has(3)
+        expect(seen.page.locator("#status")).to_contain_text("2 of 2 variants", timeout=8000)
+        run_has(3, ended=True)
+        expect(seen.page.locator("#status")).not_to_contain_text("run in progress", timeout=8000)
+        seen.settle()
+        polls = seen.updates()
+        seen.page.wait_for_timeout(2500)
+        assert seen.updates() == polls, "a finished run is not asked about"
+        assert seen.complaints == []
+
+
+def test_phone_pages_do_not_scroll_sideways(phone: Watched) -> None:
+    for path in ("/", "/compare", "/explore", "/summary", "/layers"):
+        phone.open(path)
+        phone.settle()
+        assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+def test_text_does_not_wait_for_the_plotting_library(full: Watched) -> None:
+    def asked() -> int:
+        return sum("plotly.min.js" in url for url in full.requests)
+
+    full.open("/")
+    full.page.wait_for_function("window.Plotly !== undefined")
+    assert asked() == 1
+    full.page.keyboard.press("1")
+    full.plotted()
+    assert asked() == 1, "what came after the text serves the view"
+    assert full.complaints == []

@@ -1,0 +1,67 @@
+"""The packed artifact of the real model: its size, what it generates, and its distance from the exact weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluator.engine_gap import engine_gap
+from evaluator.errors import RequestError
+from evaluator.export.graph import load_graph
+from evaluator.export.packing.artifact import MODEL_FILE, export_packed, write_decoder
+from evaluator.manifest import Protocol
+from evaluator.runtime.decoding import Decoder
+from evaluator.runtime.device import choose_device
+from evaluator.sources.opening import open_model
+from evaluator.sources.resolve import resolve_one
+from evaluator.sources.tokenizer import tokenizer_from_gguf
+from evaluator.windows import Text, cut_windows
+
+pytestmark = pytest.mark.integration
+
+PROSE = "The garden lay quiet after the rain, and nobody had yet come down to breakfast. " * 20
+CPU = choose_device("cpu")
+
+
+@pytest.fixture(scope="module")
+def model():
+    try:
+        return open_model(resolve_one("smollm2-135m"))
+    except RequestError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def deployed(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("deployed")
+    return folder, export_packed(model, load_graph(model), folder)
+
+
+def test_all_tensors_are_exact_or_rounded_and_the_artifact_is_hardly_larger(deployed):
+    _, receipt = deployed
+    assert {entry.fidelity for entry in receipt.tensors} <= {"exact", "rounded"}
+    assert receipt.artifact_bytes <= 1.15 * receipt.source_bytes
+
+
+def test_engine_gap_is_far_below_what_quantizing_costs(model, deployed):
+    protocol = Protocol(context=128, first_scored=64, chunks=2)
+    windows, _ = cut_windows([Text("prose", "prose", PROSE)], tokenizer_from_gguf(model), protocol)
+    gap = engine_gap(model, load_graph(model), deployed[0] / MODEL_FILE, windows, CPU)
+    assert 0 < gap < 0.02
+
+
+def test_packed_and_exact_weights_generate_the_same_words(model, deployed, tmp_path):
+    write_decoder(model, load_graph(model), tmp_path, exact=True)
+    assert generated(deployed[0], model) == generated(tmp_path, model)
+
+
+def generated(folder: Path, model, n_tokens: int = 6) -> list[int]:
+    """The most probable continuation of a sentence that leaves little doubt."""
+    prompt = tokenizer_from_gguf(model).encode("One, two, three, four, five, six, seven,")
+    decoder = Decoder(folder / MODEL_FILE, CPU, len(prompt) + n_tokens)
+    tokens = [int(decoder.step(prompt).argmax())]
+    while len(tokens) < n_tokens:
+        tokens.append(int(decoder.step(np.array(tokens[-1:])).argmax()))
+    return tokens

@@ -1,0 +1,60 @@
+"""Answers are compressed for those who take it, and the same after unpacking."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from dashboard.app import create_app
+
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+GZIP = {"Accept-Encoding": "gzip, br"}
+
+
+@pytest.fixture(scope="module")
+def client(one_method: Path) -> FlaskClient:
+    return create_app(one_method).server.test_client()
+
+
+@pytest.mark.parametrize(
+    "path", ["/_dash-dependencies", "/_dash-layout", "/vendor/bootstrap.min.css", "/assets/shell.css?m=1"]
+)
+def test_packed_and_plain_are_the_same(client: FlaskClient, path: str) -> None:
+    plain, packed = client.get(path), client.get(path, headers=GZIP)
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.data) < len(plain.data)
+    assert gzip.decompress(packed.data) == plain.data
+
+
+def test_this_machine_does_not_wait_for_the_packing_of_a_large_file(client: FlaskClient) -> None:
+    first = client.get(PLOTLY, headers=GZIP)
+    assert "Content-Encoding" not in first.headers
+    deadline = time.monotonic() + 30
+    while "Content-Encoding" not in client.get(PLOTLY, headers=GZIP).headers:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert gzip.decompress(client.get(PLOTLY, headers=GZIP).data) == first.data
+
+
+def test_another_machine_gets_a_large_file_packed(one_method: Path) -> None:
+    client = create_app(one_method).server.test_client()
+    answer = client.get(PLOTLY, headers=GZIP, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+
+
+def test_unchanged_files_are_not_sent_again(client: FlaskClient) -> None:
+    tag = client.get(PLOTLY).headers["ETag"]
+    assert client.get(PLOTLY, headers={"If-None-Match": tag}).status_code == 304
+    assert "immutable" in client.get("/assets/shell.js?m=1").headers["Cache-Control"]
+
+
+def test_nothing_on_the_page_comes_from_elsewhere(client: FlaskClient) -> None:
+    page = client.get("/").text
+    assert "//cdn" not in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page

@@ -1,0 +1,55 @@
+"""Measured importances: the numpy transformer's own activations are the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy_llama import final_hidden
+
+from evaluator.errors import RequestError
+from evaluator.quantize.activations import imatrix_windows, squared_activations
+from evaluator.runtime.device import choose_device
+from evaluator.sources.tokenizer import TextTokenizer
+from evaluator.text_sources import Text
+
+
+def tokenizer(bos_id):
+    return TextTokenizer(300, bos_id, lambda text: [ord(letter) for letter in text])
+
+
+TEXT = Text("x", "x.txt", "abcdefghij")
+
+
+def test_windows_without_bos():
+    windows = imatrix_windows([TEXT, TEXT], tokenizer(None), 4, None)
+    assert ["".join(map(chr, ids)) for ids in windows] == ["abcd", "efgh"] * 2
+
+
+def test_windows_with_bos_shift_the_text_and_lose_a_token_each():
+    windows = imatrix_windows([TEXT], tokenizer(0), 4, None)
+    assert [ids.tolist() for ids in windows] == [[0, *map(ord, "abc")], [0, *map(ord, "efg")]]
+
+
+def test_chunks_limit_each_text():
+    assert len(imatrix_windows([TEXT, TEXT], tokenizer(None), 4, 1)) == 2
+
+
+def test_text_shorter_than_a_window():
+    with pytest.raises(RequestError, match=r"x.txt: 10 tokens, one window needs 16"):
+        imatrix_windows([TEXT], tokenizer(None), 16, None)
+
+
+def test_sums_are_those_of_an_independent_model(tiny, tiny_graph):
+    windows = [np.arange(20, 44), np.arange(60, 84)]
+    seen = []
+    sums = squared_activations(tiny, tiny_graph, choose_device("cpu", 1), windows, seen.append)
+    expected = dict.fromkeys(sums, 0)
+    for ids in windows:
+        inputs = {}
+        final_hidden(tiny.dequantize, ids, inputs=inputs)
+        for name, values in inputs.items():
+            expected[name] = expected[name] + (values.astype(np.float64) ** 2).sum(0)
+    assert seen == [24, 24]
+    assert len(sums) == 2 * 7
+    for name, values in sums.items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4)

@@ -1,0 +1,116 @@
+"""Dynamic mixtures: sizes are kept, and bits go where errors cost most."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import gguf
+import numpy as np
+import polars as pl
+import pytest
+from tiny_models import write_tiny_llama
+
+from evaluator.errors import RequestError
+from evaluator.quantize.batch import Evidence, plan_jobs, select
+from evaluator.quantize.dynamic import read_attribution
+from evaluator.quantize.ggml import ggml_type
+from evaluator.quantize.imatrix import ImportanceMatrix
+from evaluator.quantize.plan import make_plan
+from evaluator.quantize.sensitivity import measure_errors
+from evaluator.quantize.variants import planned_bytes
+from evaluator.sources.gguf_file import open_gguf
+
+Q4_K, Q6_K = ggml_type("Q4_K"), ggml_type("Q6_K")
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return open_gguf(write_tiny_llama(tmp_path_factory.mktemp("dynamic") / "Tiny-F32.gguf", layers=3))
+
+
+@pytest.fixture(scope="module")
+def importance(source):
+    generator = np.random.default_rng(4)
+    means = {
+        name: generator.lognormal(0, 1, (1, info.shape[-1])).astype(np.float32)
+        for name, info in source.tensors.items()
+        if name.startswith("blk.") and len(info.shape) == 2
+    }
+    return ImportanceMatrix(source.path, means, (), 0, 0)
+
+
+def planned(source, recipe, quant, evidence, pool, tmp_path):
+    [job] = plan_jobs(source, select(recipe, [quant]), tmp_path, evidence, pool)
+    return job.plan
+
+
+def test_errors_are_those_of_the_whole_matrix(source, importance, pool):
+    name = "blk.0.ffn_up.weight"
+    weights, values = importance.means[name], source.dequantize(name)
+    found = measure_errors(source, name, [ggml_type("Q4_0")], None, pool)[ggml_type("Q4_0")]
+    restored = gguf.dequantize(gguf.quantize(values, ggml_type("Q4_0")), ggml_type("Q4_0"))
+    plain = ((restored - values) ** 2).sum() / (values**2).sum()
+    assert found == pytest.approx((plain, plain), rel=1e-5)
+    with_importances = measure_errors(source, name, [Q4_K, Q6_K], weights, pool)
+    assert with_importances[Q6_K].weighted < with_importances[Q4_K].weighted / 5
+    assert with_importances[Q4_K].weighted < with_importances[Q4_K].plain
+
+
+@pytest.mark.parametrize("quant", ["UD-Q4_K_XL", "UD-Q5_K_XL", "UD-Q6_K_XL"])
+def test_the_bytes_of_the_stock_mixture_are_spent_otherwise(source, importance, pool, tmp_path, quant):
+    plan = planned(source, "unsloth", quant, Evidence(importance), pool, tmp_path)
+    [choice] = select("unsloth", [quant])
+    stock = make_plan(source, choice, importance.means)
+    size, limit = planned_bytes(source, plan), planned_bytes(source, stock)
+    assert 0.97 * limit <= size <= limit
+    assert plan != stock
+    assert plan["token_embd.weight"] == stock["token_embd.weight"]
+    down = [gguf.GGML_QUANT_SIZES[plan[f"blk.{n}.ffn_down.weight"]] for n in range(3)]
+    query = [gguf.GGML_QUANT_SIZES[plan[f"blk.{n}.attn_q.weight"]] for n in range(3)]
+    assert min(size / block for block, size in down) >= max(size / block for block, size in query)
+
+
+def test_same_measurements_give_the_same_types(source, importance, pool, tmp_path):
+    plans = [planned(source, "unsloth", "UD-Q4_K_XL", Evidence(importance), pool, tmp_path) for _ in range(2)]
+    assert plans[0] == plans[1]
+
+
+def layers(tmp_path, rows):
+    columns = ("variant_id", "layer", "role", "weight_error", "attribution_kld")
+    pl.DataFrame(rows, schema=columns, orient="row").write_parquet(tmp_path / "layers.parquet")
+    return tmp_path
+
+
+ROLES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+
+
+def test_attribution_moves_bits_to_what_costs_most(source, importance, pool, tmp_path):
+    rows = [
+        (variant, layer, role, 0.1, 0.5 if (layer, role) == (1, "attn_q") else 0.001)
+        for variant in ("a", "b")
+        for layer in range(3)
+        for role in ROLES
+    ]
+    attribution = read_attribution(layers(tmp_path, [*rows, ("a", 1, "layer", None, None)]))
+    assert attribution[1, "attn_q"] == pytest.approx(0.5 / 0.01)
+    plan = planned(source, "guided", "UD-Q4_K_XL", Evidence(importance, attribution), pool, tmp_path)
+    assert plan["blk.1.attn_q.weight"].name == "Q8_0"
+    assert plan["blk.0.attn_q.weight"].name != "Q8_0"
+
+
+def test_guided_says_what_it_needs(source, importance, pool, tmp_path):
+    with pytest.raises(RequestError, match="guided needs a measured attribution: --results DIR"):
+        planned(source, "guided", "UD-Q4_K_XL", Evidence(importance), pool, tmp_path)
+    with pytest.raises(RequestError, match=r"holds no layers.parquet; measure with: run --attribution"):
+        read_attribution(tmp_path)
+    with pytest.raises(RequestError, match="holds no attribution; measure with"):
+        read_attribution(layers(tmp_path, [("a", 0, "attn_q", 0.1, None), ("a", 0, "attn_k", 0.1, None)]))
+    evidence = Evidence(importance, {(0, "attn_output"): 1.0})
+    with pytest.raises(RequestError, match=r"does not cover blk.0.attn_k.weight: it is of another model"):
+        planned(source, "guided", "UD-Q4_K_XL", evidence, pool, tmp_path)

@@ -1,0 +1,117 @@
+"""`quantize`, `imatrix` and `inspect` from the command line: files, statuses and one-line errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import gguf
+import pytest
+from tiny_models import write_tiny_llama
+
+from evaluator import cli
+from evaluator.quantize.imatrix import read_imatrix
+from evaluator.sources.gguf_file import open_gguf
+
+
+@pytest.fixture
+def evaluate(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evaluator", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+def quantize(baseline, out, recipe="main", types="Q4_0", *more):
+    return ["quantize", "--baseline", baseline, "--recipe", recipe, "--types", types, "--out", out, *more]
+
+
+def test_imatrix_quantize_inspect(evaluate, tiny_path, tiny_graph, text_path, tmp_path):
+    imatrix = tmp_path / "i.gguf"
+    flags = ["--baseline", tiny_path, "--text", text_path, "--out", imatrix, "--context", 16, "--chunks", 2]
+    assert evaluate("imatrix", *flags, "--device", "cpu")[0] == 0
+    assert (len(read_imatrix(imatrix).means), read_imatrix(imatrix).chunks) == (14, 2)
+    more = ("--imatrix", imatrix, "--threads", 1)
+    status, _, error = evaluate(*quantize(tiny_path, tmp_path / "q", "bartowski", "Q4_K_M,Q4_K_L", *more))
+    assert status == 0
+    assert "Tiny-Q4_K_L.gguf: made" in error
+    assert (
+        "Tiny-Q4_K_M.gguf: is there already"
+        in evaluate(*quantize(tiny_path, tmp_path / "q", "bartowski", "Q4_K_M", *more))[2]
+    )
+    status, out, _ = evaluate(
+        "inspect", tmp_path / "q" / "Tiny-Q4_K_M.gguf", tmp_path / "q" / "Tiny-Q4_K_L.gguf", "--json"
+    )
+    assert [(item["role"], item["types"]) for item in json.loads(out)["changed"]] == [
+        ("token_embd", ["Q6_K", "Q8_0"])
+    ]
+
+
+def test_inspect_shows_the_recipe_and_writes_it(evaluate, tiny_path, tmp_path):
+    evaluate(*quantize(tiny_path, tmp_path, types="Q4_K_M"))
+    made = tmp_path / "Tiny-Q4_K_M.gguf"
+    types = tmp_path / "types.txt"
+    status, out, _ = evaluate("inspect", made, "--tensor-types", types)
+    assert status == 0
+    assert "recipe: main" in out
+    assert "Q6_K: 1" in out
+    recipe = json.loads(evaluate("inspect", made, "--json")[1])["models"][0]["recipe"]
+    assert recipe["provenance"]["quantize.recipe"] == "main"
+    by_name = {item["tensor"]: item for item in recipe["matrices"]}
+    assert by_name["blk.1.attn_v.weight"]["type"] == "Q6_K"
+    assert by_name["blk.1.attn_v.weight"]["bits_per_weight"] == pytest.approx(6.5625)
+    assert evaluate(*quantize(tiny_path, tmp_path / "again", str(types), "Q4_K_M"))[0] == 0
+    first, again = (open_gguf(path) for path in (made, tmp_path / "again" / "Tiny-Q4_K_M.gguf"))
+    assert all((first.raw(name) == again.raw(name)).all() for name in first.tensors)
+
+
+def test_rescale_writes_the_baseline_beside_the_variants(evaluate, tmp_path):
+    source = write_tiny_llama(tmp_path / "Tiny-Q8_0.gguf", ggml_type=gguf.GGMLQuantizationType.Q8_0)
+    status, _, error = evaluate(*quantize(source, tmp_path / "q", "main", "Q8_0", "--rescale"))
+    assert status == 0
+    assert "the baseline of these variants" in error
+    assert {path.name for path in (tmp_path / "q").iterdir()} == {
+        "Tiny-rescaled-F16.gguf",
+        "Tiny-rescaled-Q8_0.gguf",
+    }
+    note = open_gguf(tmp_path / "q" / "Tiny-rescaled-F16.gguf").metadata["quantize.rescaled"]
+    assert note == "log-normal factors, sigma 0.3, seed 0"
+    again = evaluate(*quantize(source, tmp_path / "q", "main", "Q8_0", "--rescale"))
+    assert "Tiny-rescaled-Q8_0.gguf: is there already" in again[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("none", "Q4_0"), "--recipe none: no such file or recipe (known: bartowski, guided, main, unsloth)"),
+        (("main", ","), "missing --types"),
+        (("main", "Q4_9"), "recipe main has no Q4_9"),
+        (("bartowski", "Q4_K_M"), "recipe bartowski needs an importance matrix: --imatrix FILE"),
+        (("main", "IQ2_M"), "needs an importance matrix: --imatrix FILE"),
+        (("main", "Q4_0", "--imatrix", "none.gguf"), "none.gguf: cannot be read"),
+        (("guided", "UD-Q4_K_XL", "--results", "none"), "none: holds no layers.parquet"),
+    ],
+)
+def test_wrong_requests_are_one_line_and_leave_nothing(evaluate, tiny_path, tmp_path, arguments, message):
+    status, _, error = evaluate(*quantize(tiny_path, tmp_path / "q", *arguments))
+    assert status == 2
+    assert message in " ".join(error.strip().splitlines()[-1].split())
+    assert not (tmp_path / "q").exists()
+
+
+def test_baseline_that_is_damaged(evaluate, tmp_path):
+    (tmp_path / "m.gguf").write_bytes(b"GGUF\x03")
+    status, _, error = evaluate(*quantize(tmp_path / "m.gguf", tmp_path / "q"))
+    assert status == 2
+    assert "baseline" in error
+    assert "m.gguf" in error
+
+
+def test_imatrix_on_an_unknown_device(evaluate, tiny_path, text_path, tmp_path):
+    flags = ["--baseline", tiny_path, "--text", text_path, "--out", tmp_path / "i.gguf", "--device", "tpu"]
+    status, _, error = evaluate("imatrix", *flags)
+    assert status == 2
+    assert "--device tpu: known: auto, cpu, cuda" in error

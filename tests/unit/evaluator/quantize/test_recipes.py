@@ -1,0 +1,106 @@
+"""Recipe files: what they inherit, and what is wrong with them."""
+
+from __future__ import annotations
+
+import pytest
+from stock_cases import CASES, case_model
+
+from evaluator.errors import RequestError
+from evaluator.quantize.plan import make_plan
+from evaluator.quantize.recipe import choices, recipe_names
+
+
+def write(tmp_path, text, name="mine.toml"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_every_recipe_of_the_package_is_sound():
+    assert recipe_names() == ["bartowski", "guided", "main", "unsloth"]
+    for name in recipe_names():
+        for label, choice in choices(name).items():
+            assert (choice.label, choice.recipe) == (label, name)
+
+
+def test_guided_has_the_sizes_of_unsloth_by_another_measure():
+    guided, unsloth = choices("guided")["UD-Q4_K_XL"], choices("unsloth")["UD-Q4_K_XL"]
+    assert guided.candidates == unsloth.candidates
+    assert (guided.sensitivity, unsloth.sensitivity) == ("attribution", "weights")
+
+
+def test_last_rule_that_fits_decides(tmp_path):
+    path = write(
+        tmp_path,
+        """
+        description = "mine"
+        base = "main"
+        [quants.MINE]
+        like = "Q4_K_S"
+        rules = [
+            { tensor = 'blk\\.1\\.', type = "Q8_0" },
+            { role = "attn_v", of = ["Q8_0"], type = "Q6_K" },
+            { type = "Q3_K", when = "rows == 512 and layer == 2" },
+        ]
+        """,
+    )
+    plan = make_plan(case_model(CASES[0]), choices(path)["MINE"], None)
+    types = {
+        name: plan[f"blk.{name}.weight"].name
+        for name in ("0.attn_v", "1.attn_v", "1.ffn_up", "2.ffn_up", "3.ffn_up")
+    }
+    assert types == {
+        "0.attn_v": "Q5_K",
+        "1.attn_v": "Q6_K",
+        "1.ffn_up": "Q8_0",
+        "2.ffn_up": "Q3_K",
+        "3.ffn_up": "Q4_K",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("description = ", "mine.toml: Invalid value"),
+        ("quants = {}", "mine.toml: description: Field required"),
+        ("description = 'd'\nquants.A = {}", "quants.A: needs `like`, or `type` and `file_type`"),
+        (
+            "description = 'd'\nquants.A = {type = 'Q9', file_type = 'MOSTLY_Q8_0'}",
+            "quants.A.type: unknown tensor type 'Q9'",
+        ),
+        ("description = 'd'\nquants.A = {type = 'Q8_0', file_type = 'Q8'}", "unknown file type 'Q8'"),
+        ("description = 'd'\nbase = 'main'\nquants.A = {like = 'B'}", "quants.A: there is no B to be like"),
+        ("description = 'd'\nbase = 'mine'", "--recipe mine: no such file or recipe"),
+        ("description = 'd'\nbases = 'main'", "bases: Extra inputs are not permitted"),
+        ("description = 'd'\nrules = [{type = 'Q8_0', role = 'wing'}]", "rules.0.role: Input should be"),
+        ("description = 'd'\nrules = [{type = 'Q8_0', tensor = '('}]", "rules.0.tensor: pattern"),
+        (
+            "description = 'd'\nrules = [{type = 'Q8_0', when = 'deep'}]",
+            "rules.0.when: condition 'deep': unknown name",
+        ),
+    ],
+)
+def test_wrong_files_are_named_with_the_place(tmp_path, text, message):
+    with pytest.raises(RequestError) as caught:
+        choices(write(tmp_path, text))
+    assert message in str(caught.value)
+
+
+def test_circle_of_bases(tmp_path):
+    path = write(tmp_path, f"description = 'd'\nbase = '{tmp_path}/mine.toml'")
+    with pytest.raises(RequestError, match="its base leads back to itself"):
+        choices(path)
+
+
+def test_pattern_that_matches_nothing(tmp_path):
+    text = "description = 'd'\nbase = 'main'\nrules = [{type = 'Q8_0', tensor = 'blk.99'}]"
+    with pytest.raises(RequestError, match=r"recipe mine: pattern 'blk.99' matches no tensor of tied"):
+        make_plan(case_model(CASES[0]), choices(write(tmp_path, text))["Q4_0"], None)
+
+
+def test_condition_that_cannot_be_computed_names_rule_and_tensor(tmp_path):
+    text = (
+        "description = 'd'\nbase = 'main'\nrules = [{type = 'Q8_0', when = 'rows // (layers - layers) == 1'}]"
+    )
+    with pytest.raises(RequestError, match=r"recipe mine, Q4_0, token_embd.weight: condition .* by zero"):
+        make_plan(case_model(CASES[0]), choices(write(tmp_path, text))["Q4_0"], None)
