@@ -87,6 +87,7 @@ def run_sample(
         out=out,
         chunks=chunks,
         threads=threads,
+        attribution=True,
         baseline_note=_NOTE.format(calibration=learned.name, windows=importance.chunks),
     )
     return run_comparison(comparison, console, force=force)
