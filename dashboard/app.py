@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from dash import Dash
@@ -12,7 +13,8 @@ from dashboard.layout import shell
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError
 from dashboard.paths import assets_folder
-from dashboard.serving import BOOTSTRAP, pack_responses, serve_bootstrap
+from dashboard.serving import BOOTSTRAP, PLOTLY, pack_responses, serve_bootstrap, serve_plotly
+from dashboard.views import registry
 
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -21,6 +23,12 @@ _INDEX = """<!DOCTYPE html>
     <title>{%title%}</title>
     {%favicon%}
     <script src="/assets/boot-theme.js"></script>
+    <script>
+      /* A page that draws fetches and parses plotly.js beside Dash's own files, not after them. */
+      if (PLOTTING.includes(location.pathname.replace(/^\\/+|\\/+$/g, "").toLowerCase())) {
+        document.head.append(Object.assign(document.createElement("script"), { id: "plotly", src: "PLOTLY" }));
+      }
+    </script>
     {%css%}
   </head>
   <body>
@@ -49,13 +57,16 @@ def create_app(*folders: Path) -> Dash:
         assets_folder=str(assets_folder()),
         assets_ignore="boot-.*",
         external_stylesheets=[BOOTSTRAP],
-        index_string=_INDEX,
+        index_string=_INDEX.replace("PLOTTING", json.dumps([view.id for view in registry()])).replace(
+            "PLOTLY", PLOTLY
+        ),
         serve_locally=True,
         add_log_handler=False,
         suppress_callback_exceptions=True,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
     serve_bootstrap(app.server)
+    serve_plotly(app.server)
     pack_responses(app.server)
     register_exports(app.server, library)
     app.layout = shell()

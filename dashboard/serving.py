@@ -7,9 +7,13 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Flask, Response, request, send_from_directory
+from flask import Flask, Response, request, send_file, send_from_directory
+
+from dashboard.slim_plotly import slim_file
 
 BOOTSTRAP = "/vendor/bootstrap.min.css"
+#: Where Dash's graphs, and the shell, ask for plotly.js.
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
 _YEAR = 31_536_000
 _PACKED_TYPES = ("text/", "application/json", "application/javascript", "image/svg")
 _WORTH_PACKING = 1_000
@@ -31,6 +35,18 @@ def serve_bootstrap(server: Flask) -> None:
         return send_from_directory(folder, "bootstrap.min.css", max_age=_YEAR)
 
     server.add_url_rule(BOOTSTRAP, view_func=bootstrap)
+
+
+def serve_plotly(server: Flask) -> None:
+    """Serve the slim plotly.js in the place of the stock one, if it has been made; nothing is fetched here."""
+    slim = slim_file()
+    if slim is None:
+        return
+
+    def plotly() -> Response:
+        return send_file(slim, mimetype="text/javascript")
+
+    server.add_url_rule(PLOTLY, view_func=plotly)
 
 
 def pack_responses(server: Flask) -> None:

@@ -19,6 +19,7 @@ from dashboard.insights.summary import RULES
 from dashboard.layout import GRAPH_CONFIG
 from dashboard.results import Results
 from dashboard.selection import Selection
+from dashboard.slim_plotly import slim_file
 from dashboard.theme import SURFACES, template
 
 _TEMPLATE = "document.html"
@@ -37,7 +38,7 @@ def document(results: Results, selection: Selection, theme: str = "light") -> st
         footer=footer(results, selection),
         theme=theme,
         surfaces=SURFACES,
-        plotly=Markup(_script(get_plotlyjs())),  # noqa: S704  # the installed package's own code
+        plotly=Markup(_script(_plotly())),  # noqa: S704  # the package's own code
         plots=_json(plots),
         templates=_json({name: template(name).to_plotly_json() for name in SURFACES}),
         config=_json({**GRAPH_CONFIG, "responsive": True}),
@@ -53,6 +54,11 @@ def _json(value: object) -> Markup:
     """Write JSON that cannot end the script element it stands in."""
     text = json.dumps(value, cls=PlotlyJSONEncoder, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704  # no tag survives
+
+
+def _plotly() -> str:
+    slim = slim_file()
+    return slim.read_text("utf-8") if slim else str(get_plotlyjs())
 
 
 def _script(code: str) -> str:

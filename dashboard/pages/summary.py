@@ -6,6 +6,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard import formats
+from dashboard.charts import standard_error
 from dashboard.insights import Insight
 from dashboard.insights.statistics import Z95
 from dashboard.insights.summary import (
@@ -67,7 +68,8 @@ def _line(results: Results, line: MethodSummary) -> Component:
         html.Br(),
         html.Small(f"{row['quant']}, {kind}"),
     ]
-    error = f" ± {formats.number(Z95 * row['ppl_se'], 2)}" if row["ppl_se"] is not None else ""
+    deviation = standard_error(row, "ppl_se")
+    error = f" ± {formats.number(Z95 * deviation, 2)}" if deviation is not None else ""
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
     ppl = f"{formats.number(row['ppl'], 4)}{error}"

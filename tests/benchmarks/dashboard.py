@@ -1,7 +1,8 @@
 """What a person waits for: milliseconds from an action to the redrawn plot, in a headless Chromium.
 
 The folder has 105 variants of 3 models and 1.1 million scored tokens. Each line is the median of the repetitions,
-with the slowest behind it; the first line is the time from an address to the first plot.
+with the slowest behind it. First plots are those of a browser just started: of the dashboard with the slim
+plotly.js (`python -m dashboard slim` makes it), with the stock one, and of the same figure in plotly's own HTML file.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+import pytest
+from playwright.sync_api import BrowserType, Page, ViewportSize, sync_playwright
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "browser"), str(TESTS.parent)]
@@ -24,7 +27,15 @@ sys.path[:0] = [str(TESTS), str(TESTS / "browser"), str(TESTS.parent)]
 from driving import served  # noqa: E402
 from many_models import make_models  # noqa: E402
 
+from dashboard.render import render  # noqa: E402
+from dashboard.results import Results  # noqa: E402
+from dashboard.selection import Selection  # noqa: E402
+from dashboard.slim_plotly import slim_file  # noqa: E402
+
 REPETITIONS = 5
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+SIZE: ViewportSize = {"width": 1280, "height": 720}
+POINT = ".js-plotly-plot .scatterlayer .point"
 WATCH = """() => {
     const plot = document.querySelector('#graph .js-plotly-plot');
     if (plot.dataset.timed) return;
@@ -65,27 +76,60 @@ def main() -> None:
             tokens_per_window=255,
             windows=40,
         )
-        with served(folder) as url, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-            )
-            page = browser.new_page(viewport={"width": 1280, "height": 720})
-            started = time.perf_counter()
+        static = Path(scratch, "static.html")
+        drawn = render(Results.open(folder), "/ppl-bits", Selection()).figure
+        if drawn is not None:
+            drawn.write_html(static, include_plotlyjs=True)
+        slim = slim_file()
+        with served(folder) as url, stock(folder) as stock_url, sync_playwright() as playwright:
+            addresses = {"first plot, slim": f"{url}/ppl-bits"} if slim else {}
+            addresses |= {"first plot, stock": f"{stock_url}/ppl-bits", "static HTML": static.as_uri()}
+            report(first_plots(playwright.chromium, chromium, addresses))
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            page = browser.new_page(viewport=SIZE)
             page.goto(f"{url}/ppl-bits")
-            page.wait_for_selector("#graph .scatterlayer .point")
-            sys.stdout.write(f"{'first plot':18s} {1000 * (time.perf_counter() - started):6.0f} ms\n")
+            page.wait_for_selector(POINT)
             page.wait_for_timeout(5000)
-            report(page)
+            report(actions(page))
             browser.close()
 
 
-def report(page: Page) -> None:
+@contextmanager
+def stock(folder: Path) -> Iterator[str]:
+    """Serve as if no slim plotly.js had been made."""
+    with tempfile.TemporaryDirectory() as empty, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVALUATOR_CACHE", empty)
+        with served(folder) as url:
+            yield url
+
+
+def first_plots(chromium: BrowserType, path: str | None, addresses: dict[str, str]) -> dict[str, list[float]]:
+    """Time from an address to its plot in a new browser process, by turns."""
+    times: dict[str, list[float]] = {name: [] for name in addresses}
+    for _ in range(REPETITIONS):
+        for name, address in addresses.items():
+            browser = chromium.launch(executable_path=path, args=FLAGS)
+            page = browser.new_page(viewport=SIZE)
+            started = time.perf_counter()
+            page.goto(address, wait_until="commit")
+            page.wait_for_selector(POINT)
+            times[name].append(1000 * (time.perf_counter() - started))
+            browser.close()
+    return times
+
+
+def actions(page: Page) -> dict[str, list[float]]:
     """Time every action `REPETITIONS` times, in turn."""
     page.evaluate(WATCH)
     times: dict[str, list[float]] = {name: [] for name in ACTIONS}
     for _ in range(REPETITIONS):
         for name, action in ACTIONS.items():
             times[name].append(page.evaluate(ACT, action))
+    return times
+
+
+def report(times: dict[str, list[float]]) -> None:
+    """Print a line for each name, in milliseconds."""
     write: Callable[[str], object] = sys.stdout.write
     for name, found in times.items():
         write(f"{name:18s} {statistics.median(found):6.0f} ms, slowest {max(found):6.0f} ms\n")
