@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from dash import Dash
@@ -13,7 +12,8 @@ from dashboard.layout import shell
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError
 from dashboard.paths import assets_folder
-from dashboard.serving import BOOTSTRAP, PLOTLY, pack_responses, serve_bootstrap, serve_plotly
+from dashboard.serving import BOOTSTRAP, early_plotly, pack_responses, serve_bootstrap, serve_plotly
+from dashboard.slim_plotly import slim_file
 from dashboard.views import registry
 
 _INDEX = """<!DOCTYPE html>
@@ -23,12 +23,7 @@ _INDEX = """<!DOCTYPE html>
     <title>{%title%}</title>
     {%favicon%}
     <script src="/assets/boot-theme.js"></script>
-    <script>
-      /* A page that draws fetches and parses plotly.js beside Dash's own files, not after them. */
-      if (PLOTTING.includes(location.pathname.replace(/^\\/+|\\/+$/g, "").toLowerCase())) {
-        document.head.append(Object.assign(document.createElement("script"), { id: "plotly", src: "PLOTLY" }));
-      }
-    </script>
+    EARLY
     {%css%}
   </head>
   <body>
@@ -50,6 +45,8 @@ def create_app(*folders: Path) -> Dash:
     """
     library = Library(folders)
     models = [model for name in library.names if (model := _model(library, name))]
+    slim = slim_file()
+    early = early_plotly([view.id for view in registry()]) if slim is not None else ""
     app = Dash(
         "dashboard",
         title=f"{models[0] if models else 'Quantization comparison'} · quantization comparison",
@@ -57,16 +54,15 @@ def create_app(*folders: Path) -> Dash:
         assets_folder=str(assets_folder()),
         assets_ignore="boot-.*",
         external_stylesheets=[BOOTSTRAP],
-        index_string=_INDEX.replace("PLOTTING", json.dumps([view.id for view in registry()])).replace(
-            "PLOTLY", PLOTLY
-        ),
+        index_string=_INDEX.replace("EARLY", early),
         serve_locally=True,
         add_log_handler=False,
         suppress_callback_exceptions=True,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
     serve_bootstrap(app.server)
-    serve_plotly(app.server)
+    if slim is not None:
+        serve_plotly(app.server, slim)
     pack_responses(app.server)
     register_exports(app.server, library)
     app.layout = shell()

@@ -1,4 +1,4 @@
-"""A plotly.js with only the trace types that the views draw: a quarter of the file, and of its parsing.
+"""A plotly.js with only the trace types that the views draw: a quarter of the file's size.
 
 It is made once, by `python -m dashboard slim`, from the npm package of the version that plotly.py carries, and
 kept in the user's cache folder. Without it everything works the same with plotly.py's own file.
@@ -137,4 +137,5 @@ def _run(command: list[str], folder: Path, deadline: float) -> None:
         raise SlimError(f"{name} does not start: {error}") from None
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise SlimError(f"{name} failed: {lines[-1][:200] if lines else f'status {done.returncode}'}")
+        # npm closes with where its log lies; what happened comes first.
+        raise SlimError(f"{name} failed: {'; '.join(lines[:2])[:200] or f'status {done.returncode}'}")

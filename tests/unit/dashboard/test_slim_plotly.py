@@ -11,6 +11,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
+from results_factory import make_results
 
 from dashboard import slim_plotly
 from dashboard.app import create_app
@@ -36,8 +37,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(three_methods: Path) -> Results:
-    return Results.open(three_methods)
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return Results.open(make_results(tmp_path_factory.mktemp("full"), with_attribution=True))
 
 
 def kinds(figures: Iterable[go.Figure]) -> set[str]:

@@ -1,0 +1,56 @@
+"""Every view, options included, drawn by the slim plotly.js, if `python -m dashboard slim` has made one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from driving import PLOT, Watched, served, watched
+from playwright.sync_api import Browser
+from results_factory import make_results
+
+from dashboard.slim_plotly import TRACES, slim_file
+from dashboard.views import registry
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(slim_file() is None, reason="no slim plotly.js: python -m dashboard slim makes it"),
+]
+ADDRESSES = [
+    address
+    for view in registry()
+    for address in (
+        f"/{view.id}",
+        *(f"/{view.id}?{option.key}={value}" for option in view.options for value, _ in option.choices[1:]),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Everything measured, so that every view and option has something to draw."""
+    with served(make_results(tmp_path_factory.mktemp("full"), with_attribution=True)) as address:
+        yield address
+
+
+@pytest.fixture
+def measured(browser: Browser, url: str) -> Iterator[Watched]:
+    with watched(browser, url) as seen:
+        yield seen
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_trace_is_drawn_as_what_it_is(measured: Watched, address: str) -> None:
+    measured.open(address)
+    measured.plotted()
+    known = measured.page.evaluate("Object.keys(Plotly.PlotSchema.get().traces).sort()")
+    assert known == sorted(TRACES)
+    wanted, drawn = (
+        measured.page.evaluate(f"{PLOT}.{name}.map(trace => trace.type)") for name in ("data", "_fullData")
+    )
+    assert wanted
+    assert drawn == wanted
+    assert sum("plotly.min.js" in url for url in measured.requests) == 1, (
+        "not once early and once more by the graph"
+    )
+    assert measured.complaints == []
