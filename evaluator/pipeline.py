@@ -34,6 +34,10 @@ from evaluator.store import ResultsStore
 from evaluator.token_frames import token_frame
 
 
+#: Another run into the same folder may finish a variant while this one derives.
+_DERIVATIONS = 3
+
+
 @dataclass
 class Outcome:
     """What a run achieved."""
@@ -79,7 +83,9 @@ class ComparisonRun:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
         if pending or self._floor is None or not self._finished(self.plan.baseline):
             self._measure_all(pending)
-        if not self.store.derived():
+        for _ in range(_DERIVATIONS):
+            if self.store.derived():
+                break
             self.progress.step("comparing variants")
             derive(self.store)
         if self.comparison.attribution and self.store.unattributed():

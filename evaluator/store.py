@@ -194,10 +194,18 @@ class ResultsStore:
         return pl.read_parquet(path) if path.is_file() else Pairs.create_empty()
 
     def derived(self) -> bool:
-        """Whether all `DERIVED` frames are there, and written after the last token frame."""
+        """Whether all `DERIVED` frames are there, written after the last token frame, and hold every variant.
+
+        The frames of another run into the same folder may be the younger ones and yet not know all variants.
+        """
         frames = [self.folder / _file_name(name) for name in DERIVED]
         tokens = [path.stat().st_mtime_ns for path in (self.folder / _TOKENS).glob("*.parquet")]
-        return all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames)
+        if not all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames):
+            return False
+        variants = self.variants()
+        compared = set(variants.filter(~pl.col("is_baseline"))["variant_id"])
+        pairs = self.pairs()
+        return len(compared) < 2 or compared == {*pairs["a"], *pairs["b"]}
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
         self._shared.replace(name, lambda path: frame.write_parquet(path, compression="zstd"))
