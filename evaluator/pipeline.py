@@ -33,7 +33,6 @@ from evaluator.speed import SpeedRun
 from evaluator.store import ResultsStore
 from evaluator.token_frames import token_frame
 
-
 #: Another run into the same folder may finish a variant while this one derives.
 _DERIVATIONS = 3
 
