@@ -115,6 +115,11 @@ def emphasis(selection: Selection, shown: Sequence[Row], group: Sequence[Row]) -
     }
 
 
+def points(curve: Series, selection: Selection, shown: Sequence[Row]) -> dict[str, Any]:
+    """Scatter settings that the points of all curves share: legend, hover, and what is picked."""
+    return {"hoverinfo": "text", "cliponaxis": False} | curve.legend | emphasis(selection, shown, curve.rows)
+
+
 def is_picking(selection: Selection, shown: Sequence[Row]) -> bool:
     """Whether one of the shown variants is picked, so that the others step back."""
     return any(row["variant_id"] in selection.picked for row in shown)

@@ -7,7 +7,7 @@ over a part of the tokens is defined exactly as the stored number over all of th
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,8 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dashboard.selection import TokenFilter
+from evaluator.breakdowns import confidence_bins
 from evaluator.frames import CONFIDENCE_EDGES
 from evaluator.metrics import TokenScores, measure
+from evaluator.token_frames import token_scores
 
 Array = NDArray[np.float64]
 _BINS = len(CONFIDENCE_EDGES) - 1
@@ -46,10 +48,12 @@ class TokenParts:
     def kept(self, wanted: TokenFilter) -> NDArray[np.bool_]:
         """Which tokens a filter keeps, bool [n]; empty sets keep all."""
         domains, bins = wanted
-        by_domain = np.array([not domains or name in domains for name in self.domains], dtype=bool)
-        by_bin = np.array([not bins or index in bins for index in range(_BINS)], dtype=bool)
-        kept: NDArray[np.bool_] = by_domain[self.domain] & by_bin[self.baseline_bin]
+        kept: NDArray[np.bool_] = self._allowed(domains)[self.domain] & _kept_bins(bins)[self.baseline_bin]
         return kept
+
+    def _allowed(self, domains: frozenset[str]) -> NDArray[np.bool_]:
+        """Which of `self.domains` a filter keeps."""
+        return np.array([not domains or name in domains for name in self.domains], dtype=bool)
 
     def statistics(self, wanted: TokenFilter) -> dict[str, float | int | None]:
         """Return the metric families' columns over the kept tokens, and `n_tokens`."""
@@ -86,9 +90,8 @@ class TokenParts:
     def _window_sums(self, wanted: TokenFilter) -> tuple[NDArray[np.bool_], Array]:
         """Which windows have kept tokens, and their sums."""
         domains, bins = wanted
-        sums = self._sums[:, [not bins or index in bins for index in range(_BINS)]].sum(axis=1)
-        allowed = np.array([not domains or name in domains for name in self.domains], dtype=bool)
-        rows = (sums[:, 0] > 0) & allowed[self._window_domain]
+        sums = self._sums[:, _kept_bins(bins)].sum(axis=1)
+        rows = (sums[:, 0] > 0) & self._allowed(domains)[self._window_domain]
         return rows, sums[rows]
 
     def bins(self, wanted: TokenFilter) -> pl.DataFrame:
@@ -97,9 +100,8 @@ class TokenParts:
         `nll`, `kld`, `same_top` and `delta_p` are means over the `n` kept tokens, null where there are none.
         """
         domains, bins = wanted
-        allowed = np.array([not domains or name in domains for name in self.domains], dtype=bool)
-        sums = self._sums[allowed[self._window_domain]].sum(axis=0)
-        sums[[bool(bins) and index not in bins for index in range(_BINS)]] = 0
+        sums = self._sums[self._allowed(domains)[self._window_domain]].sum(axis=0)
+        sums[~_kept_bins(bins)] = 0
         frame = pl.DataFrame({"bin": range(_BINS)}).with_columns(self._columns(sums))
         count = pl.when(pl.col("n") > 0).then(pl.col("n"))
         return frame.with_columns([pl.col(name) / count for name in _SUMS])
@@ -135,7 +137,7 @@ class TokenParts:
             zero if scores.same_top is None else scores.same_top,
             delta_p,
         )
-        own = cell * _BINS + confidence_bin(scores.top_prob)
+        own = cell * _BINS + confidence_bins(scores.top_prob)
         counts = np.bincount(cell, minlength=size).astype(np.float64)
         sums = [np.bincount(cell, weights=value, minlength=size).astype(np.float64) for value in values]
         stacked = np.stack([counts, *sums], axis=-1).reshape(-1, _BINS, 1 + len(sums))
@@ -143,9 +145,9 @@ class TokenParts:
         return np.concatenate([stacked, shares.astype(np.float64)], axis=-1)
 
 
-def confidence_bin(probability: Array) -> NDArray[np.int64]:
-    """Bins 0–4 of probabilities; each bin holds its lower edge."""
-    return np.searchsorted(CONFIDENCE_EDGES[1:-1], probability, side="right").astype(np.int64)
+def _kept_bins(bins: frozenset[int]) -> NDArray[np.bool_]:
+    """Which bins of the baseline's confidence a filter keeps."""
+    return np.array([not bins or index in bins for index in range(_BINS)], dtype=bool)
 
 
 def token_parts(tokens: pl.DataFrame, baseline: pl.DataFrame | None, size_bytes: int) -> TokenParts:
@@ -155,28 +157,21 @@ def token_parts(tokens: pl.DataFrame, baseline: pl.DataFrame | None, size_bytes:
         ValueError: the two frames do not hold the same tokens in the same order.
 
     """
-    compared = tokens.select("window", pl.col("domain").cast(pl.String), "nll", "top_prob")
-    if baseline is None:
-        compared = compared.with_columns(pl.col("top_prob").alias("baseline_top_prob"))
-    else:
+    if baseline is not None:
         if not baseline.select(_PLACE).equals(tokens.select(_PLACE)):
             raise ValueError("holds other tokens than its baseline")
-        compared = compared.with_columns(
-            tokens["kld"],
-            tokens["same_top"],
-            baseline["nll"].alias("baseline_nll"),
-            baseline["top_prob"].alias("baseline_top_prob"),
-        )
-    finite = compared.drop_nulls().sort("window", maintain_order=True)
-    window = finite["window"].cast(pl.Int64).to_numpy()
-    names = tuple(sorted(set(finite["domain"].to_list())))
-    domain = finite["domain"].replace_strict(list(names), range(len(names)), return_dtype=pl.Int64).to_numpy()
-    arrays = {
-        name: finite[name].cast(pl.Float64).to_numpy()
-        for name in ("nll", "top_prob", "baseline_nll", "kld", "same_top")
-        if name in finite.columns
-    }
-    scores = TokenScores(size_bytes=size_bytes, windows=window, **arrays)
+        baseline = baseline.sort("window", maintain_order=True)
     place = tokens.select(_PLACE).to_numpy().tobytes()
-    bins = confidence_bin(finite["baseline_top_prob"].cast(pl.Float64).to_numpy())
-    return TokenParts(scores, window, domain, names, bins, hashlib.sha256(place).hexdigest())
+    tokens = tokens.sort("window", maintain_order=True)
+    scores, _ = token_scores(tokens, baseline, size_bytes)
+    assert scores.domains is not None  # token frames name them
+    names, domain = np.unique(scores.domains, return_inverse=True)
+    return TokenParts(
+        # What is kept here as indices need not be kept twice.
+        scores=replace(scores, domains=None, baseline_top_prob=None),
+        window=scores.windows,
+        domain=domain,
+        domains=tuple(map(str, names)),
+        baseline_bin=confidence_bins(scores.reference_top_prob),
+        fingerprint=hashlib.sha256(place).hexdigest(),
+    )

@@ -11,7 +11,7 @@ import polars as pl
 
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.token_parts import confidence_bin
+from evaluator.breakdowns import confidence_bins
 
 _BEFORE, _AFTER = 10, 3
 _PLACE = ("window", "position", "token")
@@ -55,7 +55,7 @@ def worst_tokens(
         pl.max_horizontal(ours[0]["kld"], ours[1]["kld"]).alias("worst"),
         *(frame["nll"].alias(f"nll_{index}") for index, frame in enumerate(ours)),
         *(frame["kld"].alias(f"kld_{index}") for index, frame in enumerate(ours)),
-        pl.Series("bin", confidence_bin(truth["top_prob"].cast(pl.Float64).to_numpy())),
+        pl.Series("bin", confidence_bins(truth["top_prob"].cast(pl.Float64).to_numpy())),
     ).with_row_index("place")
     counted = joined.drop_nulls()
     if selection.domains:

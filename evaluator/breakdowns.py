@@ -30,8 +30,7 @@ def by_confidence(variant_id: str, scores: TokenScores) -> list[Row]:
     if not len(scores.top_prob):
         return []
     own = confidence_bins(scores.top_prob)
-    reference = scores.top_prob if scores.baseline_top_prob is None else scores.baseline_top_prob
-    bins = confidence_bins(reference)
+    bins = confidence_bins(scores.reference_top_prob)
     rows: list[Row] = []
     for index, (low, high) in enumerate(pairwise(CONFIDENCE_EDGES)):
         inside = (own == index).astype(np.float64)

@@ -88,9 +88,9 @@ class ComparisonRun:
             self.progress.step("comparing variants")
             derive(self.store)
         if self.comparison.attribution and self.store.unattributed():
-            AttributionRun(self.plan, self.store, self._load_graph(), self.progress).run()
+            AttributionRun(self.plan, self.store, self._graph, self.progress).run()
         if self.comparison.speed and self.store.untimed():
-            SpeedRun(self.plan, self.store, self._load_graph(), self.progress).run()
+            SpeedRun(self.plan, self.store, self._graph, self.progress).run()
         self.store.discard_work(self._hidden)
         found = {"failures": self.outcome.failures, "noise_floor": self._floor}
         ended = manifest.model_copy(update={"ended": datetime.now(UTC), **found})
@@ -105,17 +105,16 @@ class ComparisonRun:
         return self.store.finished(item.variant_id, item.sha256)
 
     def _measure_all(self, pending: list[Candidate]) -> None:
-        graph = self._load_graph()
         scored = sum(len(window.targets) for window in self.plan.windows)
         shape = (len(self.plan.windows), len(self.plan.windows[0].targets))
         needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
         floor = 0 if self._floor else sum(len(self.plan.windows[i].targets) for i in self._floor_windows)
         self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
         if needs_baseline:
-            self._measure(self.plan.baseline, graph)
+            self._measure(self.plan.baseline)
         for item in pending:
             try:
-                self._measure(item, graph)
+                self._measure(item)
             except OSError:  # a full disk would fail every other variant too
                 raise
             except Exception as error:  # whatever is wrong with one file, the others go on
@@ -124,22 +123,23 @@ class ComparisonRun:
                 self.progress.say(f"failed {item.file.path}: {reason}", "red")
         if self._floor is None:
             try:
-                self._floor = self._measure_floor(graph)
+                self._floor = self._measure_floor()
             except OSError:
                 raise
             except Exception as error:  # the variants are measured, with or without it
                 self.progress.say(f"noise floor: {type(error).__name__} {error}", "yellow")
 
-    def _load_graph(self) -> Graph:
+    @cached_property
+    def _graph(self) -> Graph:
         if not is_cached(self.plan.baseline.file):
             self.progress.step("exporting the graph with optimum")
         return load_graph(self.plan.baseline.file)
 
-    def _measure(self, item: Candidate, graph: Graph) -> None:
+    def _measure(self, item: Candidate) -> None:
         """Score one file, compute its row and keep both."""
         self.progress.step(f"{item.method} {item.quant}: loading")
-        drift = self._drift(item, graph)
-        body = Body(item.file, graph, self.plan.device)
+        drift = self._drift(item)
+        body = Body(item.file, self._graph, self.plan.device)
         head = self._head(item.file)
         self.progress.step(f"{item.method} {item.quant}")
         scores = (
@@ -149,12 +149,12 @@ class ComparisonRun:
         del body, head
         self._keep(item, scores, provider, drift)
 
-    def _drift(self, item: Candidate, graph: Graph) -> Drift | None:
+    def _drift(self, item: Candidate) -> Drift | None:
         """What a variant's layers are compared with, if they are."""
         if item.is_baseline or not self.comparison.layers:
             return None
         if not self._stream.is_complete:  # the baseline was scored in an earlier run
-            self._stream.complete(Body(self.plan.baseline.file, graph, self.plan.device))
+            self._stream.complete(Body(self.plan.baseline.file, self._graph, self.plan.device))
         return Drift(self._stream.seen)
 
     @cached_property
@@ -192,11 +192,11 @@ class ComparisonRun:
             watch=drift.watch(self.plan.windows) if drift else None,
         )
 
-    def _measure_floor(self, graph: Graph) -> NoiseFloor | None:
+    def _measure_floor(self) -> NoiseFloor | None:
         """Measure the noise floor: the baseline with noise on its weights, on some of the windows."""
         self.progress.step("noise floor")
         file, chosen = Bf16Noise.of(self.plan.baseline.file), self._floor_windows
-        body = Body(file, graph, self.plan.device)
+        body = Body(file, self._graph, self.plan.device)
         head = self._head(file)
         windows = [self.plan.windows[index] for index in chosen]
         hidden = (states for index, states in enumerate(self._hidden) if index in chosen)

@@ -110,8 +110,16 @@ class ResultsStore:
 
     def variants(self) -> pl.DataFrame:
         """Rows measured so far."""
-        path = self.folder / _VARIANTS
-        return pl.read_parquet(path) if path.is_file() else Variants.create_empty()
+        return self._read(_VARIANTS, Variants)
+
+    def _compared(self) -> set[str]:
+        """Variants that are compared with a baseline."""
+        return set(self.variants().filter(~pl.col("is_baseline"))["variant_id"])
+
+    def _read(self, name: str, schema: type[Schema]) -> pl.DataFrame:
+        """A frame of the folder, empty before it is there."""
+        path = self.folder / name
+        return pl.read_parquet(path) if path.is_file() else schema.create_empty()
 
     def tokens_path(self, variant_id: str) -> Path:
         """Where a variant's token frame lies."""
@@ -144,9 +152,7 @@ class ResultsStore:
 
     def layers(self, variant_id: str) -> pl.DataFrame:
         """A variant's rows of the layers frame."""
-        path = self.folder / _LAYERS
-        frame = pl.read_parquet(path) if path.is_file() else Layers.create_empty()
-        return frame.filter(pl.col("variant_id") == variant_id)
+        return self._read(_LAYERS, Layers).filter(pl.col("variant_id") == variant_id)
 
     def replace_layers(self, variant_id: str, rows: pl.DataFrame) -> None:
         """Replace a variant's rows of the layers frame."""
@@ -154,11 +160,8 @@ class ResultsStore:
 
     def unattributed(self) -> set[str]:
         """Variants none of whose tensors has an attribution; the baseline never has one."""
-        path = self.folder / _LAYERS
-        frame = pl.read_parquet(path) if path.is_file() else Layers.create_empty()
-        done = frame.drop_nulls("attribution_kld")["variant_id"]
-        measured = self.variants().filter(~pl.col("is_baseline"))["variant_id"]
-        return set(measured).difference(done)
+        done = self._read(_LAYERS, Layers).drop_nulls("attribution_kld")["variant_id"]
+        return self._compared().difference(done)
 
     def untimed(self) -> set[str]:
         """Variants whose speed columns are null."""
@@ -166,9 +169,7 @@ class ResultsStore:
 
     def timings(self, variant_id: str) -> pl.DataFrame:
         """A variant's rows of the speed frame."""
-        path = self.folder / _SPEED
-        frame = pl.read_parquet(path) if path.is_file() else Speed.create_empty()
-        return frame.filter(pl.col("variant_id") == variant_id)
+        return self._read(_SPEED, Speed).filter(pl.col("variant_id") == variant_id)
 
     def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
         """Keep another round; within each phase, repetitions are numbered in the order they come."""
@@ -190,8 +191,7 @@ class ResultsStore:
 
     def pairs(self) -> pl.DataFrame:
         """Pairs of variants compared so far."""
-        path = self.folder / _file_name("pairs")
-        return pl.read_parquet(path) if path.is_file() else Pairs.create_empty()
+        return self._read(_file_name("pairs"), Pairs)
 
     def derived(self) -> bool:
         """Whether all `DERIVED` frames are there, written after the last token frame, and hold every variant.
@@ -202,9 +202,7 @@ class ResultsStore:
         tokens = [path.stat().st_mtime_ns for path in (self.folder / _TOKENS).glob("*.parquet")]
         if not all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames):
             return False
-        variants = self.variants()
-        compared = set(variants.filter(~pl.col("is_baseline"))["variant_id"])
-        pairs = self.pairs()
+        compared, pairs = self._compared(), self.pairs()
         return len(compared) < 2 or compared == {*pairs["a"], *pairs["b"]}
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:

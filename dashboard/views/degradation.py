@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -157,19 +156,12 @@ def _curves(
             line=charts.line(curve, selection, rows),
             marker=curve.marker(),
             hovertext=[charts.quality_lines(row) for row in curve.rows],
-            hoverinfo="text",
-            cliponaxis=False,
-            **_settings(curve, labels, selection, rows),
+            **labels.at(curve.rows),
+            **charts.points(curve, selection, rows),
         )
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
     drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
-
-
-def _settings(
-    curve: charts.Series, labels: Labels, selection: Selection, rows: Sequence[Row]
-) -> dict[str, Any]:
-    return curve.legend | labels.at(curve.rows) | charts.emphasis(selection, rows, curve.rows)
 
 
 def headline(results: Results, selection: Selection) -> str:

@@ -63,11 +63,8 @@ def figure(results: Results, selection: Selection) -> go.Figure:
             line=charts.line(curve, selection, rows),
             marker=curve.marker(),
             hovertext=[charts.quality_lines(r) for r in curve.rows],
-            hoverinfo="text",
-            cliponaxis=False,
-            **curve.legend,
             **labels.at(curve.rows),
-            **charts.emphasis(selection, rows, curve.rows),
+            **charts.points(curve, selection, rows),
         )
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)

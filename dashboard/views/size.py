@@ -61,11 +61,8 @@ def figure(results: Results, selection: Selection) -> go.Figure:
             mode="markers+text",
             marker=curve.marker(10),
             hovertext=[f"{charts.quality_lines(row)}<br>{efficiency(row)}" for row in curve.rows],
-            hoverinfo="text",
-            cliponaxis=False,
-            **curve.legend,
             **labels.at(curve.rows),
-            **charts.emphasis(selection, rows, curve.rows),
+            **charts.points(curve, selection, rows),
         )
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)

@@ -39,6 +39,11 @@ class TokenScores:
     baseline_top_prob: Floats | None = None
     domains: npt.NDArray[np.str_] | None = None
 
+    @property
+    def reference_top_prob(self) -> Floats:
+        """The baseline's top probability of each token; its own for a baseline."""
+        return self.top_prob if self.baseline_top_prob is None else self.baseline_top_prob
+
     def subset(self, kept: npt.NDArray[np.bool_]) -> TokenScores:
         """Only the tokens where `kept`, bool [n], is true."""
         arrays = [item.name for item in fields(self) if isinstance(getattr(self, item.name), np.ndarray)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from tiny_models import write_tiny_llama
 
+from evaluator import cli
 from evaluator.export.graph import load_graph
 from evaluator.sources.gguf_file import open_gguf
 
@@ -38,3 +41,16 @@ def text_path(tmp_path):
     path = tmp_path / "prose.txt"
     path.write_text("The other day the rain in the north ran over the garden wall. " * 8, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def evaluate(monkeypatch, capsys):
+    """Run the command line: arguments in, (exit status, stdout, stderr) out."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evaluator", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code or 0, *capsys.readouterr()
+
+    return call

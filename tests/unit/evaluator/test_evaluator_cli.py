@@ -3,22 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
-
-from evaluator import cli
-
-
-@pytest.fixture
-def evaluate(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["evaluator", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return caught.value.code or 0, *capsys.readouterr()
-
-    return call
 
 
 def flags(baseline, text, out, **more):

@@ -58,7 +58,7 @@ def timed(comparison, graph=None):
         plan = make_plan(comparison)
         run = ComparisonRun(plan, comparison, progress)
         run.run()
-        SpeedRun(plan, run.store, graph or run._load_graph(), progress).run()
+        SpeedRun(plan, run.store, graph or run._graph, progress).run()
     return said.getvalue(), run.store
 
 

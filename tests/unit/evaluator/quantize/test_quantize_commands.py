@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import gguf
 import pytest
 from tiny_models import write_tiny_llama
 
-from evaluator import cli
 from evaluator.quantize.imatrix import read_imatrix
 from evaluator.sources.gguf_file import open_gguf
-
-
-@pytest.fixture
-def evaluate(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["evaluator", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return caught.value.code or 0, *capsys.readouterr()
-
-    return call
 
 
 def quantize(baseline, out, recipe="main", types="Q4_0", *more):
