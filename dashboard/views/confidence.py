@@ -7,9 +7,8 @@ from itertools import accumulate
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from dashboard import charts, formats
+from dashboard import charts, formats, share_bars
 from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
@@ -27,11 +26,11 @@ from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, 
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.theme import CONFIDENCE, CONFIDENCE_TEXT, QUIET
+from dashboard.theme import CONFIDENCE, QUIET
 from dashboard.views import Option, View, absent_tokens
 
 _SHARE = Option("share", "Bars", (("own", "each variant"), ("baseline", "by the baseline's bins")))
-_MOST_PANELS, _COLUMNS = 6, 3
+_MOST_PANELS = 6
 _DIMMED = 0.3
 
 
@@ -44,7 +43,7 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     if not found:
         return charts.message_figure("No selected variant has token frames")
     panels = list(charts.by_method([item.row for item in found]).items())[:_MOST_PANELS]
-    drawn = _grid([name for name, _ in panels], shared=True)
+    drawn = share_bars.grid([name for name, _ in panels], shared=True)
     of = {item.row["variant_id"]: item for item in found}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
     names = list(dict.fromkeys(row["quant"] for row in reversed(order)))
@@ -57,31 +56,8 @@ def figure(results: Results, selection: Selection) -> go.Figure:
         if base is not None:
             edges += _reference(index, base)
     drawn.update_layout(shapes=edges)
-    drawn.update_yaxes(**_lanes(["baseline", *names]))
-    return _finish(drawn, "share of scored tokens")
-
-
-def _grid(titles: Sequence[str], *, shared: bool) -> go.Figure:
-    columns = min(_COLUMNS, len(titles))
-    lines = -(-len(titles) // columns)
-    titled = len(titles) > 1 or not shared
-    drawn = make_subplots(
-        rows=lines,
-        cols=columns,
-        shared_yaxes=True,
-        shared_xaxes=True,
-        horizontal_spacing=0.025,
-        vertical_spacing=0.14,
-        subplot_titles=titles if titled else None,
-    )
-    drawn.update_annotations(font={"size": 12})
-    drawn.update_layout(meta={"columns": columns})
-    return drawn
-
-
-def _place(drawn: go.Figure, index: int) -> dict[str, int]:
-    columns = drawn.layout.meta["columns"]
-    return {"row": index // columns + 1, "col": index % columns + 1}
+    drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
+    return share_bars.finish(drawn, "share of scored tokens")
 
 
 def _stack(
@@ -108,27 +84,13 @@ def _stack(
             text=[f"{value:.0f}" if value >= 9 else "" for value in values],
             customdata=[[item.row["variant_id"], bin_index] for _, item in bars],
             hovertext=[_hover(item, bin_index, name) for _, item in bars],
-            **_bar_style(bin_index, name, index),
-            **_place(drawn, index),
+            **share_bars.style(bin_index, name, index),
+            **share_bars.place(drawn, index),
         )
 
 
 def _stays(row: Row, selection: Selection) -> bool:
     return bool(row["is_baseline"]) or row["variant_id"] in selection.picked
-
-
-def _bar_style(bin_index: int, name: str, panel: int) -> dict[str, object]:
-    return {
-        "name": name,
-        "legendgroup": f"bin{bin_index}",
-        "meta": {"bin": bin_index},
-        "showlegend": panel == 0,
-        "textposition": "inside",
-        "insidetextanchor": "middle",
-        "textangle": 0,
-        "textfont": {"color": CONFIDENCE_TEXT[bin_index], "size": 10},
-        "hoverinfo": "text",
-    }
 
 
 def _reference(index: int, base: Shares) -> list[dict[str, Any]]:
@@ -139,28 +101,6 @@ def _reference(index: int, base: Shares) -> list[dict[str, Any]]:
     return [place | {"x0": 100 * edge, "x1": 100 * edge} for edge in list(accumulate(base.values))[:-1]]
 
 
-def _lanes(names: Sequence[str]) -> dict[str, Any]:
-    """Return the axis of named bars, the first on top; with a range, so that no panel leaves one out."""
-    order = {"categoryorder": "array", "categoryarray": list(names)[::-1]}
-    return order | {"range": [-0.5, len(names) - 0.5], "dtick": 1}
-
-
-def _finish(drawn: go.Figure, title: str) -> go.Figure:
-    drawn.update_layout(
-        barmode="stack",
-        bargap=0.16,
-        legend={"traceorder": "normal", "title": {"text": "top token's probability ", "font": {"size": 11}}},
-    )
-    lines = len({annotation.y for annotation in drawn.layout.annotations}) or 1
-    drawn.update_xaxes(
-        range=[0, 100], showgrid=False, tickvals=[25, 50, 75], ticktext=["25 %", "50 %", "75 %"]
-    )
-    drawn.update_xaxes(title_text=title, row=lines, col=(drawn.layout.meta["columns"] + 1) // 2)
-    drawn.update_yaxes(ticks="", showline=False)
-    drawn.update_layout(legend_y=1.09 if drawn.layout.annotations else 1.01, margin={"t": 56}, meta=None)
-    return drawn
-
-
 def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) -> go.Figure:
     """Per variant, where the tokens of each of the baseline's bins went."""
     chosen = representatives(rows, selection, _MOST_PANELS)
@@ -169,7 +109,7 @@ def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) ->
     ]
     if not found:
         return charts.message_figure("No selected variant has token frames")
-    drawn = _grid([str(row["label"]) for row, _ in found], shared=False)
+    drawn = share_bars.grid([str(row["label"]) for row, _ in found], shared=False)
     names = bin_names()
     for index, (row, bins) in enumerate(found):
         lines = [line for line in bins.to_dicts() if line["n"]]
@@ -189,12 +129,12 @@ def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) ->
                 text=[f"{value:.0f}" if value >= 9 else "" for value in values],
                 customdata=[[row["variant_id"], line["bin"]] for line in lines],
                 hovertext=[_moved_hover(row, line, name, names) for line in lines],
-                **_bar_style(own, name, index),
-                **_place(drawn, index),
+                **share_bars.style(own, name, index),
+                **share_bars.place(drawn, index),
             )
-    drawn.update_yaxes(**_lanes(names[::-1]))
+    drawn.update_yaxes(**share_bars.lanes(names[::-1]))
     drawn.update_yaxes(title_text="the baseline's bin", col=1)
-    return _finish(drawn, "share of the bin's tokens, by the variant's own probability")
+    return share_bars.finish(drawn, "share of the bin's tokens, by the variant's own probability")
 
 
 def _hover(item: Shares, index: int, name: str) -> str:

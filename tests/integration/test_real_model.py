@@ -170,7 +170,10 @@ def test_rescaling_leaves_the_function_as_it_was(measured: Path) -> None:
 def test_layers_know_what_was_requantized(measured: Path) -> None:
     layers = pl.read_parquet(measured / "results" / "layers.parquet")
     copied = layers.filter(pl.col("variant_id").str.contains("-copy-"))
-    assert copied.height == 30 * 7 + 1
-    assert copied["weight_error"].max() == 0.0
+    tensors, drift = copied.filter(pl.col("role") != "layer"), copied.filter(pl.col("role") == "layer")
+    assert tensors.height == 30 * 7 + 1
+    assert tensors["weight_error"].max() == 0.0
+    assert drift.height == 30
+    assert drift["hidden_error"].max() == 0.0
     q4 = layers.filter(pl.col("variant_id").str.ends_with("main-q4_0-cpu"), pl.col("layer") >= 0)
     assert q4["weight_error"].min() > 0.01
