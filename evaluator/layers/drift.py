@@ -49,7 +49,7 @@ class BaselineStream:
         """Run the baseline on the windows that are missing, all of them if it was scored in another run."""
         watch = self.watch()
         for index in watch.windows.difference(self.seen):
-            watch.take(index, body.observe(self.windows[index], watch.rows)[1])
+            watch.take(index, body.observe([self.windows[index]], watch.rows)[1][0])
 
     @property
     def is_complete(self) -> bool:

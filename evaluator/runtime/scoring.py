@@ -1,8 +1,9 @@
-"""Scores windows: one pass of the body per window, then the score graph over its second half."""
+"""Scores windows: a pass of the body over a few windows, then the score graph over their second halves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -27,18 +28,28 @@ from evaluator.windows import Window
 
 Values = npt.NDArray[np.float32]
 
+#: Windows that go through the body together: attention heads of two share out evenly between threads, and a slice of
+#: the head is rearranged for the processor once for both.
+_TOGETHER = 2
 #: Logits exist for so many tokens of the vocabulary and so many rows at a time: 4 MiB, which the caches hold.
-_SLICE_TOKENS, _BLOCK_ROWS = 4096, 256
+_SLICE_TOKENS, _BLOCK_ROWS = 2048, 512
 
 
 @dataclass(frozen=True)
 class WindowScores:
-    """Per scored token of one window: float32 [n] arrays, `same_top` bool [n]; the last two None for a baseline."""
+    """Per scored token: float32 [n] arrays, `same_top` bool [n]; the last two None for a baseline."""
 
     nll: Values
     top_prob: Values
     kld: Values | None
     same_top: npt.NDArray[np.bool_] | None
+
+    def split(self, places: npt.NDArray[np.integer]) -> list[WindowScores]:
+        """Cut before each of `places`, as `numpy.split` does."""
+        columns = (self.nll, self.top_prob, self.kld, self.same_top)
+        nothing = itertools.repeat(None, len(places) + 1)
+        parts = (nothing if values is None else np.split(values, places) for values in columns)
+        return [WindowScores(*part) for part in zip(*parts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -85,32 +96,35 @@ class Body:
         self.provider = self._session.provider
 
     def hidden(self, window: Window) -> Values:
-        """Final hidden states, float32 [scored tokens, hidden]."""
-        return self.observe(window, _NO_ROWS)[0]
+        """Final hidden states of one window, float32 [scored tokens, hidden]."""
+        states: Values = self.observe([window], _NO_ROWS)[0][0]
+        return states
 
-    def observe(self, window: Window, rows: npt.NDArray[np.int64]) -> tuple[Values, Values]:
+    def observe(self, windows: Sequence[Window], rows: npt.NDArray[np.int64]) -> tuple[Values, Values]:
         """Final hidden states, and the residual stream at some of the scored tokens.
 
         Args:
-            window: what to run.
-            rows: which of the scored tokens.
+            windows: what to run, of one length.
+            rows: which of each window's scored tokens.
 
         Returns:
-            float32 [scored tokens, hidden] and [layers + 1, rows, hidden], before the first layer and after each;
-            the latter is empty for graphs whose residual stream is not known.
+            float32 [windows, scored tokens, hidden] and [windows, layers + 1, rows, hidden], before the first layer
+            and after each; the latter is empty for graphs whose residual stream is not known.
         """
-        length = len(window.ids)
+        ids = np.stack([window.ids for window in windows]).astype(np.int64)
+        count, length = ids.shape
         available: dict[str, Array] = {
-            "input_ids": window.ids.astype(np.int64)[None],
-            "attention_mask": np.ones((1, length), np.int64),
-            "position_ids": np.arange(length, dtype=np.int64)[None],
-            SCORED_POSITIONS: np.arange(window.first_scored, length - 1, dtype=np.int64),
+            "input_ids": ids,
+            "attention_mask": np.ones((count, length), np.int64),
+            "position_ids": np.tile(np.arange(length, dtype=np.int64), (count, 1)),
+            SCORED_POSITIONS: np.arange(windows[0].first_scored, length - 1, dtype=np.int64),
             RESIDUAL_ROWS: rows,
             **self._tables(length),
         }
         hidden, *residuals = self._session.run({name: available[name] for name in self._session.input_names})
-        stream = np.concatenate(residuals) if residuals else np.empty((0, len(rows), hidden.shape[2]))
-        return hidden[0].astype(np.float32, copy=False), stream.astype(np.float32, copy=False)
+        empty = np.empty((count, 0, len(rows), hidden.shape[2]))
+        stream = np.stack(residuals, axis=1) if residuals else empty
+        return hidden.astype(np.float32, copy=False), stream.astype(np.float32, copy=False)
 
 
 class Head:
@@ -135,7 +149,7 @@ class Head:
         ]
 
     def score(self, hidden: Values, targets: npt.NDArray[np.int32], baseline: Values | None) -> WindowScores:
-        """Score the hidden states of one window, a block of rows at a time."""
+        """Score hidden states, float32 [rows, hidden], a block of rows at a time."""
         blocks = [
             self._block(
                 hidden[start : start + _BLOCK_ROWS],
@@ -186,17 +200,29 @@ def score_windows(
         windows: what to score.
         baseline_hidden: the baseline's final hidden states per window, None where there is no baseline.
         keep_hidden: called with (index of the window, its hidden states), to keep a baseline's.
-        advance: called with the number of tokens scored after each window.
+        advance: called with the number of tokens just scored.
         watch: who wants to see the residual stream of some windows.
     """
     scores: list[WindowScores] = []
-    for index, (window, reference) in enumerate(zip(windows, baseline_hidden, strict=True)):
-        watching = watch if watch and index in watch.windows else None
-        hidden, stream = body.observe(window, watching.rows if watching else _NO_ROWS)
-        if watching:
-            watching.take(index, stream)
-        if keep_hidden:
-            keep_hidden(index, hidden)
-        scores.append(head.score(hidden, window.targets, reference))
-        advance(len(window.targets))
+    references = iter(baseline_hidden)
+    for start in range(0, len(windows), _TOGETHER):
+        group = windows[start : start + _TOGETHER]
+        indices = range(start, start + len(group))
+        watching = watch if watch and watch.windows.intersection(indices) else None
+        hidden, streams = body.observe(group, watching.rows if watching else _NO_ROWS)
+        for index, states, stream in zip(indices, hidden, streams, strict=True):
+            if watching and index in watching.windows:
+                watching.take(index, stream)
+            if keep_hidden:
+                keep_hidden(index, states)
+        targets = [window.targets for window in group]
+        found = head.score(np.concatenate(hidden), np.concatenate(targets), _joined(references, len(group)))
+        scores += found.split(np.cumsum([len(part) for part in targets])[:-1])
+        advance(sum(len(part) for part in targets))
     return scores
+
+
+def _joined(references: Iterator[Values | None], count: int) -> Values | None:
+    """The next windows' hidden states of the baseline, one behind the other; None where there is no baseline."""
+    states = [found for found in itertools.islice(references, count) if found is not None]
+    return np.concatenate(states) if states else None

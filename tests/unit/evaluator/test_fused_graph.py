@@ -87,7 +87,7 @@ def test_scoring_late_changes_nothing(file):
 @pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
 def test_residuals_are_those_of_the_model(tiny, tiny_graph, fused):
     rows = np.array([0, 4, 10])
-    final, residuals = Body(tiny, tiny_graph, CPU, fused=fused).observe(WINDOW, rows)
+    (final,), (residuals,) = Body(tiny, tiny_graph, CPU, fused=fused).observe([WINDOW], rows)
     assert residuals.shape == (3, 3, 256)
     np.testing.assert_array_equal(residuals[0], tiny.dequantize("token_embd.weight")[IDS[12 + rows]])
     norm = residuals[2] / np.sqrt((residuals[2] ** 2).mean(axis=1, keepdims=True) + 1e-5)

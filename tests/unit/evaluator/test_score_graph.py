@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy_llama import log_softmax
 
+from evaluator.export.exact import head_weights
 from evaluator.runtime import scoring
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Head
+from evaluator.runtime.scoring import Body, Head, score_windows
+from evaluator.windows import Window
 
 VOCABULARY, HIDDEN, ROWS = 101, 16, 7
 CPU = choose_device("cpu", 1)
@@ -83,3 +85,22 @@ def test_huge_logits_stay_finite(data):
     found = Head(heads[0], heads[1], CPU).score(1000 * hidden[0], targets, 1000 * hidden[1])
     assert np.isfinite(found.nll).all()
     assert np.isfinite(found.kld).all()
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_windows_run_together_score_as_they_do_alone(tiny, tiny_graph, monkeypatch, together):
+    monkeypatch.setattr(scoring, "_TOGETHER", together)
+    generator = np.random.default_rng(4)
+    ids = generator.integers(0, 200, (5, 24)).astype(np.int32)
+    windows = [Window(index, "d", row, 12) for index, row in enumerate(ids)]
+    body, values = Body(tiny, tiny_graph, CPU), head_weights(tiny)
+    paired = Head(values, generator.permuted(values, axis=1), CPU)
+    hidden = [body.hidden(window) for window in windows]
+    kept = {}
+    found = score_windows(body, paired, windows, hidden, keep_hidden=kept.__setitem__)
+    for index, (window, scores) in enumerate(zip(windows, found, strict=True)):
+        alone = paired.score(hidden[index], window.targets, hidden[index])
+        np.testing.assert_allclose(kept[index], hidden[index], rtol=1e-5, atol=1e-6)
+        for name in ("nll", "top_prob", "kld"):
+            np.testing.assert_allclose(getattr(scores, name), getattr(alone, name), rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(scores.same_top, alone.same_top)

@@ -50,7 +50,7 @@ def test_drift_of_a_variant(stream, tiny_graph, tmp_path):
     score_windows(body, head, WINDOWS, [None] * 3, watch=drift.watch(WINDOWS))
     frame = drift.rows("v")
     rows = np.arange(11)
-    v = np.concatenate([body.observe(window, rows)[1] for window in WINDOWS], axis=1).astype(np.float64)
+    v = np.concatenate([body.observe([window], rows)[1][0] for window in WINDOWS], axis=1).astype(np.float64)
     b = np.concatenate([stream.seen[index] for index in range(3)], axis=1).astype(np.float64)
     assert frame["layer"].to_list() == [0, 1]
     assert set(frame["role"]) == {"layer"}
