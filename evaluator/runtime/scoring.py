@@ -47,7 +47,7 @@ class WindowScores:
     def split(self, places: npt.NDArray[np.integer]) -> list[WindowScores]:
         """Cut before each of `places`, as `numpy.split` does."""
         columns = (self.nll, self.top_prob, self.kld, self.same_top)
-        nothing = itertools.repeat(None, len(places) + 1)
+        nothing = [None] * (len(places) + 1)
         parts = (nothing if values is None else np.split(values, places) for values in columns)
         return [WindowScores(*part) for part in zip(*parts, strict=True)]
 

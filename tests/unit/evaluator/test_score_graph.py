@@ -104,3 +104,10 @@ def test_windows_run_together_score_as_they_do_alone(tiny, tiny_graph, monkeypat
         for name in ("nll", "top_prob", "kld"):
             np.testing.assert_allclose(getattr(scores, name), getattr(alone, name), rtol=1e-4, atol=1e-6)
         np.testing.assert_array_equal(scores.same_top, alone.same_top)
+
+
+def test_a_baselines_windows_have_no_divergence(tiny, tiny_graph):
+    windows = [Window(index, "d", np.arange(24, dtype=np.int32) + index, 12) for index in range(3)]
+    head = Head(head_weights(tiny), None, CPU)
+    found = score_windows(Body(tiny, tiny_graph, CPU), head, windows, [None] * 3)
+    assert [(len(item.nll), item.kld, item.same_top) for item in found] == [(11, None, None)] * 3
