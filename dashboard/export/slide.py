@@ -17,6 +17,8 @@ from dashboard.theme import SURFACES, Surface, template
 
 #: `slide` is a whole picture with title and caption, `body` only the drawing, for a page that has both as text.
 Form = Literal["slide", "body"]
+#: Found, or replaced by one with the same widths, wherever pictures go: they look the same in every program.
+FONT = '"Liberation Sans", Arial, Helvetica, sans-serif'
 #: Drawn this wide and scaled to 1280 pixels, so type and lines are 1.45 times as large as on the screen.
 _WIDTH = 880
 _HEIGHTS = {"slide": 495, "body": 396}
@@ -56,6 +58,7 @@ def picture(
     layout = {
         **drawn["layout"],
         "template": _template(theme),
+        "font": {**drawn["layout"].get("font", {}), "family": FONT},
         "paper_bgcolor": surface.background,
         "plot_bgcolor": surface.background,
         "autosize": False,
