@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Literal
 
 from dashboard.export.exhibit import Exhibit
-from dashboard.export.naming import file_stem
+from dashboard.export.naming import file_stem, model_name
 from dashboard.export.provenance import filters_in_words, texts_and_tokens
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -82,7 +82,7 @@ def _template(theme: str) -> dict[str, Any]:
 def _caption(results: Results, selection: Selection, shown: Exhibit) -> str:
     source = texts_and_tokens(results, selection)
     filtered = filters_in_words(results, selection)
-    told = f"{results.manifest.model} · {source}" + (f" · filters: {filtered}" if filtered else "")
+    told = f"{model_name(results, selection)} · {source}" + (f" · filters: {filtered}" if filtered else "")
     return "\n".join(filter(None, [shown.caption, told]))
 
 

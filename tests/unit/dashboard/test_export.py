@@ -55,6 +55,9 @@ def test_names_say_model_and_view_in_safe_characters(results: Results, sparse: R
     assert file_stem(results, EVERYTHING, "size") == "Synthetic-135M-size"
     assert file_stem(results, Selection.of(models=["../a b/ü:Model"]), "size") == "a-b-Model-size"
     assert file_stem(sparse, Selection.of(models=["..."]), "size") == "quantization-size"
+    both = Selection.of(models=["Qwen 2", "Llama/3"])
+    assert file_stem(sparse, both, "size") == "Llama-3-and-Qwen-2-size"
+    assert footer(sparse, both).split(" · ")[1] == "Llama/3 and Qwen 2"
 
 
 def test_footer_names_everything(results: Results) -> None:

@@ -115,8 +115,10 @@ def test_a_browser_that_says_cross_site_is_refused(client: FlaskClient) -> None:
         [("size", png() + b"<script>")],
         [("size", png(uploads._LONGEST_SIDE + 1, 1))],
         [("size", png()), ("size", png())],
+        [("size", png()[:30] + png()[-8:])],
+        [("size", png()[:45] + b"\0" + png()[46:])],
     ],
-    ids=["nothing", "path", "empty", "gif", "cut", "header", "tail", "huge", "twice"],
+    ids=["nothing", "path", "empty", "gif", "cut", "header", "tail", "huge", "twice", "hollow", "checksum"],
 )
 @pytest.mark.parametrize("path", ["pptx", "zip"])
 def test_hostile_pictures_are_refused_in_one_line(
