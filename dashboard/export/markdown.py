@@ -19,9 +19,7 @@ from dashboard.results import Results
 from dashboard.selection import Selection
 
 _SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: "}
-_PLUS_MINUS = (
-    "± is 1.96 standard errors, clustered by window where measured so; an empty cell: not measured."
-)
+_PLUS_MINUS = "± is 1.96 standard errors, clustered by window where measured so; an empty cell: not measured."
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
