@@ -59,7 +59,7 @@
 
   /* The view's figure with the size to draw it at; scale 1 is 1280 pixels wide on a slide. */
   async function pictureOnScreen() {
-    const [picture] = await (await ask("picture/" + slug(), { form: chosen.layout === "slide" ? "slide" : "body" })).json();
+    const [picture] = await (await ask("picture/" + slug(), { layout: chosen.layout === "slide" ? "slide" : "body" })).json();
     keepZoom(picture.figure.layout);
     if (chosen.layout !== "slide") {
       const box = plotOnScreen().getBoundingClientRect();
@@ -108,7 +108,7 @@
 
   async function saveTogether(form, more) {
     const layout = form === "pptx" ? "body" : "slide";
-    const pictures = await (await ask("pictures", { form: layout })).json();
+    const pictures = await (await ask("pictures", { layout: layout })).json();
     const body = new FormData();
     for (const [index, picture] of pictures.entries()) {
       tell("Drawing " + (index + 1) + " of " + pictures.length);

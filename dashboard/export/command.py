@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
 from dashboard.export.archive import archive
 from dashboard.export.document import document
@@ -11,12 +12,14 @@ from dashboard.export.markdown import report
 from dashboard.export.rendering import RenderError, render
 from dashboard.export.slide import Form, picture
 from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.selection import EVERYTHING, Selection
 from dashboard.theme import SURFACES
-from dashboard.views import option_keys
+from dashboard.views import option_keys, registry
 
 FORMATS = (".pptx", ".html", ".zip", ".md")
 _DECK_SCALE = 1.5
+#: A link's key for the results folder; here the folder is an argument.
+_FOLDER_KEY = "results"
 
 
 class ExportError(Exception):
@@ -32,7 +35,7 @@ def export(
     PowerPoint's own charts when `editable` asks for them, and refused otherwise.
 
     Raises:
-        ExportError: the suffix or theme is unknown, pictures are missing, or the file cannot be written.
+        ExportError: suffix, theme or query is unknown, pictures are missing, or the file cannot be written.
         ResultsError: the folder cannot be shown.
 
     """
@@ -41,9 +44,13 @@ def export(
         raise ExportError(f"{out}: the name must end in one of {', '.join(FORMATS)}")
     if theme not in SURFACES:
         raise ExportError(f"--theme {theme}: must be one of {', '.join(SURFACES)}")
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise ExportError(f"{out}: cannot be written: there is no such folder, or it is one itself")
     results = Results.open(folder)
-    selection = Selection.from_query(query, option_keys())
+    selection = _selection(query)
     remarks: list[str] = []
+    if results.select(selection).is_empty():
+        remarks.append(f"no variant matches --select {query!r}; the file says so in place of every view")
     if form == ".html":
         body = document(results, selection, theme).encode()
     elif form == ".md":
@@ -56,6 +63,19 @@ def export(
     except OSError as error:
         raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
     return remarks
+
+
+def _selection(query: str) -> Selection:
+    """Read a query strictly: a page may ignore what it does not know, a file would quietly hold something else."""
+    keys = option_keys()
+    choices = {option.key: dict(option.choices) for view in registry() for option in view.options}
+    for key, value in parse_qsl(query.removeprefix("?"), keep_blank_values=True):
+        pair = urlencode({key: value})
+        if key in choices and value not in choices[key]:
+            raise ExportError(f"--select: {key}={value}: must be one of {', '.join(choices[key])}")
+        if key != _FOLDER_KEY and Selection.from_query(pair, keys) == EVERYTHING:
+            raise ExportError(f"--select: {key}={value} is no part of a dashboard's link")
+    return Selection.from_query(query, keys)
 
 
 def _drawn(

@@ -24,7 +24,7 @@ _IDENTITY = (
     "size_bytes",
     "n_tokens",
 )
-_PPL = ("ppl", "ppl_se", "ln_ppl_ratio", "ln_ppl_ratio_se", "ln_ppl_ratio_se_clustered")
+_PPL = ("ppl", "ppl_se", "ppl_se_clustered", "ln_ppl_ratio", "ln_ppl_ratio_se", "ln_ppl_ratio_se_clustered")
 _KLD = ("kld_mean", "kld_se", "kld_se_clustered", "kld_median", "kld_p990", "kld_p999")
 _TOP = ("same_top", "same_top_se", "same_top_se_clustered")
 _SPEED = ("prefill_tps", "decode_ms_p10", "decode_ms_p50", "decode_ms_p90", "load_s", "peak_rss_bytes")

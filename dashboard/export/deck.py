@@ -9,6 +9,7 @@ from typing import Any
 from pptx import Presentation
 from pptx.enum.shapes import MSO_SHAPE
 from pptx.enum.text import MSO_ANCHOR, PP_ALIGN
+from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Inches, Pt
@@ -31,8 +32,10 @@ _BAR = {"light": "#1769aa", "dark": "#6cb4ee"}
 _SHARES = (0.12, 0.19, 0.29, 0.17, 0.12, 0.11)
 #: PowerPoint's "No Style, No Grid": its other styles draw lines in colours of their own.
 _NO_STYLE = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"
+#: What pictures are lettered in too, see `slide.FONT`.
+_TYPEFACE = "Arial"
 _LONG_TITLE = 70
-_MOST_LINES = 7
+_FEW_LINES, _MOST_LINES = 4, 7
 
 
 def deck(
@@ -90,6 +93,9 @@ class _Book:
         self._surface, self._accent, self._foot = surface, accent, foot
         self._file = Presentation()
         self._file.slide_width, self._file.slide_height = _WIDTH, _HEIGHT
+        # python-pptx has no name for the theme's typefaces.
+        look = self._file.slide_master.part.part_related_by(RELATIONSHIP_TYPE.THEME)
+        look._blob = look.blob.replace(b'"Calibri"', f'"{_TYPEFACE}"'.encode())
 
     def to_bytes(self) -> bytes:
         buffer = io.BytesIO()
@@ -110,12 +116,13 @@ class _Book:
         slide = self._titled(title, notes)
         frame = self._text(slide, (_SIDE, _BODY_TOP, _ACROSS, _BODY_HEIGHT), "", 18)
         shown = insights[:_MOST_LINES]
+        few = len(shown) <= _FEW_LINES
         for index, item in enumerate(shown):
             main = frame.paragraphs[0] if index == 0 else frame.add_paragraph()
-            self._run(main, item.text, 20 if len(shown) <= 4 else 17, self._surface.text)
-            main.space_before = Pt(14 if index else 0)
+            self._run(main, item.text, 24 if few else 18, self._surface.text)
+            main.space_before = Pt((24 if few else 12) if index else 0)
             if item.detail:
-                self._run(frame.add_paragraph(), item.detail, 13, self._surface.muted)
+                self._run(frame.add_paragraph(), item.detail, 16 if few else 13, self._surface.muted)
 
     def picture(self, title: str, png: bytes, question: str, notes: str) -> None:
         slide = self._titled(title, notes)
@@ -126,7 +133,7 @@ class _Book:
         drawn._element.nvPicPr.cNvPr.set("descr", f"{question}. {title}")
 
     def chart(self, shown: Exhibit, notes: str) -> None:
-        slide = self._titled(shown.title, f"Native chart, without error bars.\n{notes}")
+        slide = self._titled(shown.title, f"A chart of PowerPoint's own: its data can be edited.\n{notes}")
         add_chart(slide, shown.figure, (_SIDE, _BODY_TOP, _ACROSS, _BODY_HEIGHT), self._surface)
 
     def table(
@@ -143,7 +150,7 @@ class _Book:
         table = slide.shapes.add_table(len(lines), len(heads), _SIDE, _BODY_TOP, _ACROSS, height).table
         table._tbl.tblPr.find(qn("a:tableStyleId")).text = _NO_STYLE
         table.first_row, table.horz_banding = headed, False
-        size = 14 if len(lines) <= 5 else 11
+        size = 16 if len(lines) <= _FEW_LINES + 1 else 11
         for column, share in zip(table.columns, shares, strict=True):
             column.width = round(_ACROSS * share)
         for index, line in enumerate(lines):

@@ -59,12 +59,17 @@ def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
         return _placeholder(view, "Nothing to draw", _NO_MATCH)
     return Exhibit(
         view=view,
-        title=view.headline(results, selection),
+        title=_unbroken(view.headline(results, selection)),
         caption=_without_gestures(view.caption),
         figure=view.figure(results, selection),
         insights=view.insights(results, selection),
         claims=view.claims(results, selection),
     )
+
+
+def _unbroken(title: str) -> str:
+    """Keep numbers and their units on one line."""
+    return re.sub(r"(?<=\d) (?=(?:%|×|MB|GB|ms|nats|bits?)(?!\w))", "\u00a0", title)
 
 
 def _without_gestures(caption: str) -> str:

@@ -19,6 +19,7 @@ from dashboard.results import Results
 from dashboard.selection import Selection
 
 _SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: "}
+_PLUS_MINUS = "± is 1.96 standard errors, clustered by window where measured so; an empty cell: not measured."
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
@@ -33,7 +34,7 @@ def report(results: Results, selection: Selection, pictures: Mapping[str, str] |
         "Rules behind the table:",
         "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in RULES.items()),
     ]
-    parts += ["## Variants", _variants(rows)] if rows else []
+    parts += ["## Variants", _variants(rows), _PLUS_MINUS] if rows else []
     for shown in exhibits(results, selection):
         parts += _section(shown, (pictures or {}).get(shown.slug))
     parts += [

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 
+from dashboard import formats
 from dashboard.results import Results
 from dashboard.selection import Selection
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_MODEL = 60
+_MOST_MODELS = 3
 
 
 def model_name(results: Results, selection: Selection) -> str:
-    """Name the model that is selected, else the folder's."""
-    return next(iter(selection.models)) if len(selection.models) == 1 else results.manifest.model
+    """Name the models that are selected, else the folder's."""
+    names = sorted(selection.models or set(results.measured["model"])) or [results.manifest.model]
+    return formats.listing(names, _MOST_MODELS)
 
 
 def file_stem(results: Results, selection: Selection, what: str) -> str:

@@ -11,9 +11,9 @@ from pptx.chart.axis import CategoryAxis
 from pptx.chart.chart import Chart
 from pptx.chart.data import CategoryChartData, ChartData, XyChartData
 from pptx.dml.color import RGBColor
-from pptx.enum.chart import XL_CHART_TYPE, XL_LEGEND_POSITION, XL_MARKER_STYLE
+from pptx.enum.chart import XL_CHART_TYPE, XL_LEGEND_POSITION, XL_MARKER_STYLE, XL_TICK_LABEL_POSITION
 from pptx.oxml import parse_xml
-from pptx.oxml.ns import nsdecls
+from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Emu, Pt
 
 from dashboard.theme import Surface
@@ -28,7 +28,7 @@ _SYMBOLS = {
     "cross": XL_MARKER_STYLE.PLUS,
 }
 _HEX_DIGITS = 7
-_STEPS = 7
+_STEPS = 10
 _FEW_DECADES = 1.5
 
 
@@ -44,7 +44,7 @@ def is_native(figure: go.Figure) -> bool:
 
 
 def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surface) -> Chart:
-    """Draw a figure that `is_native` in `box` (left, top, width, height in EMU); error bars are left out."""
+    """Draw a figure that `is_native` in `box` (left, top, width, height in EMU), with its error bars."""
     data, kind = _bars(figure) if figure.data[0].type == "bar" else _points(figure)
     chart: Chart = slide.shapes.add_chart(kind, *map(Emu, box), data).chart
     chart.has_title = False
@@ -55,10 +55,12 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
     chart.font.color.rgb = rgb(surface.text)
     for series, trace in zip(chart.plots[0].series, _entries(figure), strict=True):
         _style(series, trace)
+        for direction in "xy":
+            _error_bars(series, trace, direction)
     lying = figure.data[0].type == "bar" and figure.data[0].orientation == "h"
     across, up = figure.layout.xaxis, figure.layout.yaxis
-    _axis(chart.category_axis, up if lying else across, surface)
-    _axis(chart.value_axis, across if lying else up, surface)
+    _axis(chart.category_axis, up if lying else across, surface, _extent(figure, "y" if lying else "x"))
+    _axis(chart.value_axis, across if lying else up, surface, _extent(figure, "x" if lying else "y"))
     return chart
 
 
@@ -81,13 +83,41 @@ def _scalar(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def _drawn(trace: Any) -> list[int]:
+    """Positions of the points that have a place."""
+    pairs = zip(trace.x, trace.y, strict=True)
+    return [index for index, (x, y) in enumerate(pairs) if x is not None and y is not None]
+
+
+def _errors(trace: Any, direction: str) -> tuple[list[float], list[float]]:
+    """Lengths of the error bars above and below the points that are drawn; empty without error bars."""
+    bars = trace[f"error_{direction}"] if trace.type == "scatter" else None
+    if bars is None or bars.array is None:
+        return [], []
+    below = bars.array if bars.arrayminus is None else bars.arrayminus
+    above, below = ([float(side[index] or 0) for index in _drawn(trace)] for side in (bars.array, below))
+    return above, below
+
+
+def _extent(figure: go.Figure, direction: str) -> tuple[float, float] | None:
+    """Lowest and highest end of points and error bars, within what the figure shows; none for bars."""
+    ends: list[float] = []
+    for trace in _entries(figure):
+        if trace.type != "scatter":
+            return None
+        places = [float(trace[direction][index]) for index in _drawn(trace)]
+        above, below = _errors(trace, direction)
+        ends += [place + length for place, length in zip(places, above or [0.0] * len(places), strict=True)]
+        ends += [place - length for place, length in zip(places, below or [0.0] * len(places), strict=True)]
+    return min(ends), max(ends)
+
+
 def _points(figure: go.Figure) -> tuple[ChartData, XL_CHART_TYPE]:
     data = XyChartData()
     for trace in _entries(figure):
         series = data.add_series(trace.name)
-        for x, y in zip(trace.x, trace.y, strict=True):
-            if x is not None and y is not None:
-                series.add_data_point(float(x), float(y))
+        for index in _drawn(trace):
+            series.add_data_point(float(trace.x[index]), float(trace.y[index]))
     joined = any("lines" in (trace.mode or "") for trace in _entries(figure))
     return data, XL_CHART_TYPE.XY_SCATTER_LINES if joined else XL_CHART_TYPE.XY_SCATTER
 
@@ -132,12 +162,34 @@ def _style(series: Any, trace: Any) -> None:
     series.marker.format.line.color.rgb = rgb(color)
 
 
-def _axis(axis: Any, ours: Any, surface: Surface) -> None:
+def _error_bars(series: Any, trace: Any, direction: str) -> None:
+    """Add error bars, which python-pptx has no name for; the schema wants them before the values."""
+    above, below = _errors(trace, direction)
+    if not above:
+        return
+    sides = "".join(
+        f'<c:{name}><c:numLit><c:formatCode>General</c:formatCode><c:ptCount val="{len(lengths)}"/>'
+        + "".join(f'<c:pt idx="{index}"><c:v>{length!r}</c:v></c:pt>' for index, length in enumerate(lengths))
+        + f"</c:numLit></c:{name}>"
+        for name, lengths in (("plus", above), ("minus", below))
+    )
+    color = str(trace.marker.color).removeprefix("#")
+    fill = f'<a:solidFill><a:srgbClr val="{color}"><a:alpha val="50000"/></a:srgbClr></a:solidFill>'
+    bars = parse_xml(
+        f'<c:errBars {nsdecls("c", "a")}><c:errDir val="{direction}"/><c:errBarType val="both"/>'
+        f'<c:errValType val="cust"/><c:noEndCap val="0"/>{sides}'
+        f'<c:spPr><a:ln w="12700">{fill}</a:ln></c:spPr></c:errBars>'
+    )
+    series._element.find(qn("c:xVal")).addprevious(bars)
+
+
+def _axis(axis: Any, ours: Any, surface: Surface, extent: tuple[float, float] | None) -> None:
     axis.format.line.color.rgb = rgb(surface.axis)
     axis.has_major_gridlines = True
     axis.major_gridlines.format.line.color.rgb = rgb(surface.grid)
     axis.tick_labels.font.size = Pt(12)
     axis.tick_labels.font.color.rgb = rgb(surface.muted)
+    axis.tick_label_position = XL_TICK_LABEL_POSITION.LOW
     if ours.title.text:
         axis.has_title = True
         axis.axis_title.text_frame.text = ours.title.text
@@ -146,14 +198,15 @@ def _axis(axis: Any, ours: Any, surface: Surface) -> None:
     if ours.range and not isinstance(axis, CategoryAxis):
         low, high = sorted(float(end) for end in ours.range)
         if ours.type == "log":
-            _log_scale(axis, low, high)
-        else:
-            _linear_scale(axis, low, high)
+            low, high = 10**low, 10**high
+        if extent is not None:
+            low, high = max(low, extent[0]), min(high, extent[1])
+        (_log_scale if ours.type == "log" else _linear_scale)(axis, low, high)
 
 
 def _linear_scale(axis: Any, low: float, high: float) -> None:
-    """Show the range, widened to steps of 1, 2 or 5."""
-    rough = (high - low) / _STEPS
+    """Show `low` to `high`, widened to steps of 1, 2 or 5."""
+    rough = (high - low or abs(high) or 1.0) / _STEPS
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
     axis.minimum_scale, axis.maximum_scale = math.floor(low / step) * step, math.ceil(high / step) * step
@@ -164,10 +217,14 @@ def _linear_scale(axis: Any, low: float, high: float) -> None:
 
 
 def _log_scale(axis: Any, low: float, high: float) -> None:
-    """Show 10^low to 10^high, widened to powers of 10; of 2 where that is little more than one."""
-    base = 2 if high - low < _FEW_DECADES else 10
-    ends = math.floor(low / math.log10(base)), math.ceil(high / math.log10(base))
-    axis.minimum_scale, axis.maximum_scale = (float(base) ** end for end in ends)
+    """Show `low` to `high`, widened to powers of 10; where that is little more than one, to two digits."""
+    if math.log10(high / low) < _FEW_DECADES:
+        base, digit = 2, 10.0 ** (math.floor(math.log10(low)) - 1)
+        ends = math.floor(low / digit) * digit, math.ceil(high / digit) * digit
+    else:
+        base = 10
+        ends = 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high))
+    axis.minimum_scale, axis.maximum_scale = ends
     axis.major_unit = base
     axis.tick_labels.number_format, axis.tick_labels.number_format_is_linked = "General", False
     # python-pptx has no name for it; the schema wants it first.

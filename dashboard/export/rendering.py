@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 from dashboard.export.slide import Picture
@@ -27,7 +28,9 @@ def render(pictures: Sequence[Picture], scale: float = 1.0) -> dict[str, bytes]:
     if find_spec("kaleido") is None:
         raise RenderError(MISSING)
     try:
-        return asyncio.run(_render(pictures, scale))
+        # In a thread of its own: whoever asks may already run an event loop in this one, as notebooks do.
+        with ThreadPoolExecutor(1) as own:
+            return own.submit(lambda: asyncio.run(_render(pictures, scale))).result()
     except Exception as error:  # Kaleido and its driver share no base class
         raise RenderError(
             f"{MISSING}; drawing failed: {type(error).__name__}: {_first_sentence(error)}"

@@ -31,6 +31,8 @@ from dashboard.theme import SURFACES
 from dashboard.views import View, registry
 
 PREFIX = "/export"
+#: What these addresses add to the screen's query; no view may have an option of such a name.
+OWN_KEYS = _THEME, _LAYOUT, _EDITABLE = ("theme", "layout", "editable")
 _TYPES = {
     "csv": "text/csv",
     "parquet": "application/vnd.apache.parquet",
@@ -78,7 +80,7 @@ def register_exports(server: Flask, library: Library) -> None:
         require_same_origin(request)
         found = pictures(request)
         results, selection = shown()
-        options = {"editable": True} if form == "pptx" and request.args.get("editable") == "1" else {}
+        options = {"editable": True} if form == "pptx" and request.args.get(_EDITABLE) == "1" else {}
         body = make(results, selection, found, _theme(), **options)
         return _file(body, file_stem(results, selection, "comparison"), form)
 
@@ -122,7 +124,7 @@ def _deck(
 
 
 def _pictures(results: Results, selection: Selection, shown: list[Exhibit]) -> Response:
-    form: Form = "body" if request.args.get("form") == "body" else "slide"
+    form: Form = "body" if request.args.get(_LAYOUT) == "body" else "slide"
     drawn = [picture(results, selection, item, _theme(), form) for item in shown]
     body = [
         {
@@ -147,7 +149,7 @@ def _view(slug: str) -> View:
 
 
 def _theme() -> str:
-    asked = request.args.get("theme", "")
+    asked = request.args.get(_THEME, "")
     return asked if asked in SURFACES else next(iter(SURFACES))
 
 

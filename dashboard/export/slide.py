@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Literal
 
 from dashboard.export.exhibit import Exhibit
-from dashboard.export.naming import file_stem
+from dashboard.export.naming import file_stem, model_name
 from dashboard.export.provenance import filters_in_words, texts_and_tokens
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -17,6 +17,8 @@ from dashboard.theme import SURFACES, Surface, template
 
 #: `slide` is a whole picture with title and caption, `body` only the drawing, for a page that has both as text.
 Form = Literal["slide", "body"]
+#: Found, or replaced by one with the same widths, wherever pictures go: they look the same in every program.
+FONT = '"Liberation Sans", Arial, Helvetica, sans-serif'
 #: Drawn this wide and scaled to 1280 pixels, so type and lines are 1.45 times as large as on the screen.
 _WIDTH = 880
 _HEIGHTS = {"slide": 495, "body": 396}
@@ -56,6 +58,7 @@ def picture(
     layout = {
         **drawn["layout"],
         "template": _template(theme),
+        "font": {**drawn["layout"].get("font", {}), "family": FONT},
         "paper_bgcolor": surface.background,
         "plot_bgcolor": surface.background,
         "autosize": False,
@@ -79,7 +82,7 @@ def _template(theme: str) -> dict[str, Any]:
 def _caption(results: Results, selection: Selection, shown: Exhibit) -> str:
     source = texts_and_tokens(results, selection)
     filtered = filters_in_words(results, selection)
-    told = f"{results.manifest.model} · {source}" + (f" · filters: {filtered}" if filtered else "")
+    told = f"{model_name(results, selection)} · {source}" + (f" · filters: {filtered}" if filtered else "")
     return "\n".join(filter(None, [shown.caption, told]))
 
 

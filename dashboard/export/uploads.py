@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from urllib.parse import urlsplit
 
@@ -59,7 +60,7 @@ def pictures(request: Request) -> dict[str, bytes]:
 
 
 def check_png(slug: str, data: bytes) -> None:
-    """Check signature, header, size in bytes and pixels, and the end.
+    """Check signature, header, size in bytes and pixels, the end, and the checksums between.
 
     Raises:
         UploadError: it is no PNG that a slide can take.
@@ -76,3 +77,17 @@ def check_png(slug: str, data: bytes) -> None:
         raise UploadError(
             f"the picture of {slug} is {width} × {height} pixels; at most {_LONGEST_SIDE} a side"
         )
+    if not _is_sound(data):
+        raise UploadError(f"the picture of {slug} is damaged")
+
+
+def _is_sound(data: bytes) -> bool:
+    """Whether all parts have their checksums, by the library that decks read pictures with."""
+    from PIL import Image  # would delay every start
+
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
+            opened.verify()
+    except (OSError, SyntaxError, ValueError, struct.error):
+        return False
+    return True

@@ -73,7 +73,7 @@ def test_pictures_of_a_view(full: Watched, take: Take) -> None:
         assert name == "Synthetic-135M-ppl-bits" + (f"@{times}x" if times > 1 else "") + ".png"
         assert size_of(png) == (1280 * times, 720 * times)
     name, svg = take("svg")
-    words = "".join(ET.fromstring(svg).itertext())
+    words = "".join(ET.fromstring(svg).itertext()).replace("\u00a0", " ")
     assert name.endswith(".svg")
     assert "None is sure to stay within 1 %" in words
     assert "1,536 tokens" in words
@@ -109,6 +109,18 @@ def test_colours_and_layout_are_free_of_the_screen(full: Watched, take: Take) ->
     box = full.page.locator("#graph .js-plotly-plot").bounding_box()
     assert box is not None
     assert size_of(take("png-1")[1]) == (round(box["width"]), round(box["height"]))
+
+
+def test_the_switch_of_a_view_holds_for_its_picture(full: Watched) -> None:
+    full.open("/radar?form=parallel")
+    full.plotted()
+    full.page.click("#export > summary")
+    for layout in ("slide", "screen"):
+        full.page.click(f"[data-set=layout][data-value={layout}]")
+        with full.page.expect_download() as waiting:
+            full.page.click("[data-export=svg]")
+        assert "polarlayer" in Path(waiting.value.path()).read_text()
+        assert "angularaxis" not in Path(waiting.value.path()).read_text()
 
 
 def test_data_of_what_is_selected(full: Watched, take: Take) -> None:

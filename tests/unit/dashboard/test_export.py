@@ -1,12 +1,10 @@
-"""Decks, pages, reports, archives and pictures, read back; and the command that writes them."""
+"""Decks, pages, reports, archives and pictures, read back."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from pptx import Presentation
 from pptx.enum.chart import XL_CHART_TYPE
 
 from dashboard.export.archive import archive
-from dashboard.export.command import ExportError, export
 from dashboard.export.data import encode, view_data
 from dashboard.export.deck import deck
 from dashboard.export.document import document
@@ -31,7 +28,6 @@ from dashboard.selection import EVERYTHING, Selection
 from dashboard.theme import SURFACES
 from dashboard.views import registry
 
-ROOT = Path(__file__).resolve().parents[3]
 NOBODY = Selection.of(methods=["nobody"])
 #: The smallest PNG: one grey pixel.
 PNG = bytes.fromhex(
@@ -59,6 +55,9 @@ def test_names_say_model_and_view_in_safe_characters(results: Results, sparse: R
     assert file_stem(results, EVERYTHING, "size") == "Synthetic-135M-size"
     assert file_stem(results, Selection.of(models=["../a b/ü:Model"]), "size") == "a-b-Model-size"
     assert file_stem(sparse, Selection.of(models=["..."]), "size") == "quantization-size"
+    both = Selection.of(models=["Qwen 2", "Llama/3"])
+    assert file_stem(sparse, both, "size") == "Llama-3-and-Qwen-2-size"
+    assert footer(sparse, both).split(" · ")[1] == "Llama/3 and Qwen 2"
 
 
 def test_footer_names_everything(results: Results) -> None:
@@ -152,6 +151,21 @@ def test_editable_charts_carry_the_data(results: Results) -> None:
     assert first.value_axis._element.scaling.find("{*}logBase") is not None
 
 
+def test_editable_charts_carry_their_errors(results: Results) -> None:
+    """±1.96 errors of every point, in the order of the points, and an axis that holds their ends."""
+    book = Presentation(io.BytesIO(deck(results, EVERYTHING, {})))
+    chart = next(shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart)
+    ours = results.select(Selection.of(methods=["main"])).sort("bits_per_weight")
+    series = next(item for item in chart.plots[0].series if item.name == "main")
+    bars = series._element.find("{*}errBars")
+    half = [float(value.text) for value in bars.findall("{*}plus//{*}v")]
+    assert half == pytest.approx([1.96 * error for error in ours["ppl_se"]], rel=1e-4)
+    assert half == [float(value.text) for value in bars.findall("{*}minus//{*}v")]
+    ends = [ppl + sign * bar for ppl, bar in zip(series.values, half, strict=True) for sign in (1, -1)]
+    assert chart.value_axis.minimum_scale <= min(ends)
+    assert chart.value_axis.maximum_scale >= max(ends)
+
+
 def test_editable_bars_are_stacked_shares(sparse: Results) -> None:
     book = Presentation(io.BytesIO(deck(sparse, EVERYTHING, {})))
     charts = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart]
@@ -221,49 +235,3 @@ def test_archive_holds_pictures_data_and_reports(results: Results) -> None:
     assert {f"data/Synthetic-135M-{slug}.csv" for slug in SLUGS} <= names
     assert {"report.md", "report.html"} <= names
     assert b"](images/Synthetic-135M-size.png)" in packed.read("report.md")
-
-
-def test_command_writes_what_needs_no_browser(three_methods: Path, tmp_path: Path) -> None:
-    for name, start in (("a.html", b"<!DOCTYPE html>"), ("a.md", b"# Synthetic")):
-        export(three_methods, tmp_path / name, "?method=main", "dark")
-        assert (tmp_path / name).read_bytes().lstrip().startswith(start)
-    assert "unsloth Q4" not in (tmp_path / "a.md").read_text()
-
-
-@pytest.mark.parametrize(
-    ("name", "theme", "says"),
-    [("a.pdf", "light", ".pptx, .html"), ("a.md", "blue", "--theme blue"), ("no/a.md", "light", "cannot")],
-)
-def test_command_refuses(three_methods: Path, tmp_path: Path, name: str, theme: str, says: str) -> None:
-    with pytest.raises(ExportError, match=re.escape(says)):
-        export(three_methods, tmp_path / name, "", theme)
-
-
-def test_command_without_a_chrome(
-    three_methods: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A deck is refused, or made of PowerPoint's own charts where that is asked for."""
-    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
-    out = tmp_path / "a.pptx"
-    with pytest.raises(ExportError, match="--editable"):
-        export(three_methods, out)
-    assert not out.exists()
-    assert "without pictures" in export(three_methods, out, editable=True)[0]
-    slides = Presentation(str(out)).slides
-    assert any(shape.has_chart for slide in slides for shape in slide.shapes)
-
-
-def test_a_wrong_request_is_one_line_and_status_2(three_methods: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "dashboard",
-        "export",
-        str(three_methods),
-        "--out",
-        str(tmp_path / "a.gif"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "a.gif" in done.stderr

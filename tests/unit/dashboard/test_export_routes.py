@@ -16,7 +16,8 @@ from werkzeug.test import TestResponse
 
 from dashboard.app import create_app
 from dashboard.export import uploads
-from dashboard.views import registry
+from dashboard.export.routes import OWN_KEYS
+from dashboard.views import option_keys, registry
 
 ORIGIN = {"Origin": "http://localhost"}
 
@@ -55,7 +56,18 @@ def test_figures_follow_the_address(client: FlaskClient) -> None:
     one = json.loads(client.get("/export/picture/size?method=main&theme=dark").data)
     assert one[0] == next(item for item in found if item["slug"] == "size")
     assert one[0]["figure"] != json.loads(client.get("/export/picture/size?theme=dark").data)[0]["figure"]
-    assert "title" not in json.loads(client.get("/export/picture/size?form=body").data)[0]["figure"]["layout"]
+    assert (
+        "title" not in json.loads(client.get("/export/picture/size?layout=body").data)[0]["figure"]["layout"]
+    )
+
+
+def test_switches_of_a_view_hold_in_either_layout(client: FlaskClient) -> None:
+    """No view's option is called like one of the export's own, which would overrule it."""
+    assert not set(OWN_KEYS) & (option_keys() | {"results"})
+    for layout in ("slide", "body"):
+        answer = client.get(f"/export/picture/radar?form=parallel&layout={layout}")
+        kinds = {trace["type"] for trace in json.loads(answer.data)[0]["figure"]["data"]}
+        assert "scatterpolar" not in kinds
 
 
 def test_data_of_the_folder_in_the_address(client: FlaskClient, one_method: Path) -> None:
@@ -103,8 +115,10 @@ def test_a_browser_that_says_cross_site_is_refused(client: FlaskClient) -> None:
         [("size", png() + b"<script>")],
         [("size", png(uploads._LONGEST_SIDE + 1, 1))],
         [("size", png()), ("size", png())],
+        [("size", png()[:30] + png()[-8:])],
+        [("size", png()[:45] + b"\0" + png()[46:])],
     ],
-    ids=["nothing", "path", "empty", "gif", "cut", "header", "tail", "huge", "twice"],
+    ids=["nothing", "path", "empty", "gif", "cut", "header", "tail", "huge", "twice", "hollow", "checksum"],
 )
 @pytest.mark.parametrize("path", ["pptx", "zip"])
 def test_hostile_pictures_are_refused_in_one_line(
