@@ -14,10 +14,12 @@ from rich.console import Console
 
 from evaluator.errors import EvaluatorError, RequestError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
 
 _SOME_FAILED, _WRONG_REQUEST, _INTERRUPTED = 1, 2, 130
+#: Base of what the command-line library says of flags; it gives no name of its own to it.
+_FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 @app.callback()
@@ -147,7 +149,8 @@ def quantize(
     from evaluator.quantize.commands import quantize_model
 
     quants = [name.strip() for name in types.split(",") if name.strip()]
-    _require({"--types": quants})
+    if not quants:
+        raise RequestError(f"--types {types!r}: names no size; expected sizes such as Q2_K,Q4_K_M")
     with _interruptible():
         quantize_model(
             baseline,
@@ -213,16 +216,13 @@ def _interruptible() -> Iterator[None]:
         _fail("interrupted: what was finished is kept, the same command goes on from there", _INTERRUPTED)
 
 
-def _require(flags: dict[str, object]) -> None:
-    missing = [name for name, value in flags.items() if not value]
-    if missing:
-        raise RequestError(f"missing {', '.join(missing)} (or name a comparison.toml)")
-
-
 def main() -> None:
     """Run the command line and turn errors into one line and an exit status."""
     try:
-        app(prog_name="python -m evaluator", standalone_mode=True)
+        status = app(sys.argv[1:] or ["--help"], prog_name="python -m evaluator", standalone_mode=False)
+        sys.exit(status or 0)
+    except _FlagError as error:
+        _fail(error.format_message(), _WRONG_REQUEST)  # type: ignore[attr-defined]
     except RequestError as error:
         _fail(str(error), _WRONG_REQUEST)
     except EvaluatorError as error:

@@ -25,6 +25,7 @@ from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name, quant_label
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one, resolve_source
+from evaluator.store import ResultsStore
 
 _WEIGHTS = ("exact", "packed")
 
@@ -36,6 +37,7 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
         RequestError: nothing could be measured because of the request.
         EvaluatorError: the graph or the baseline failed.
     """
+    ResultsStore(comparison.out).check_usable()
     with RunProgress(console) as progress:
         progress.step("reading files and texts")
         plan = make_plan(comparison, progress.step)

@@ -69,7 +69,7 @@ def make_plan(comparison: Comparison, report: Report = lambda _: None) -> Plan:
     try:
         file = open_model(baseline_path)
         texts = [text for argument in comparison.texts for text in read_texts(argument, file, report)]
-        sources = [
+        named = [
             (item.method, path)
             for item in comparison.variants
             for path in resolve_source(item.source, report)
@@ -81,7 +81,8 @@ def make_plan(comparison: Comparison, report: Report = lambda _: None) -> Plan:
         baseline = _candidate(file, model, BASELINE_METHOD, device, set())
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
-    variants, failures = _open_variants(sources, baseline, reference, model, device)
+    # Globs may overlap: what is named twice is measured once.
+    variants, failures = _open_variants(list(dict.fromkeys(named)), baseline, reference, model, device)
     return Plan(model, device, baseline, tuple(variants), tuple(failures), tuple(windows), tuple(records))
 
 

@@ -31,6 +31,7 @@ class RunProgress:
             _TokenRate(),
             TimeLeft(),
             console=console,
+            disable=not console.is_terminal,
             speed_estimate_period=120,
             transient=True,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -37,11 +38,7 @@ class ResultsStore:
         Raises:
             RequestError: the folder holds something else; nothing was touched.
         """
-        if self.folder.exists() and not self.folder.is_dir():
-            raise RequestError(f"{self.folder}: is a file, not a folder; choose another --out")
-        known = (self.folder / MANIFEST_NAME).is_file()
-        if self.folder.is_dir() and not known and self._shared.foreign():
-            raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
+        self.check_usable()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -56,6 +53,21 @@ class ResultsStore:
             self._shared.sweep()
             self.write_manifest(manifest)
             (self.folder / _TOKENS).mkdir(exist_ok=True)
+
+    def check_usable(self) -> None:
+        """Check that results may be written here, before anything is fetched or measured; changes nothing.
+
+        Raises:
+            RequestError: the folder is a file, holds something else, or is not to be written to.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise RequestError(f"{self.folder}: is a file, not a folder; choose another --out")
+        if not self.folder.is_dir():
+            return
+        if not (self.folder / MANIFEST_NAME).is_file() and self._shared.foreign():
+            raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
+        if not os.access(self.folder, os.W_OK):
+            raise RequestError(f"{self.folder}: may not be written to; choose another --out")
 
     def _same_comparison(self, manifest: Manifest) -> Manifest:
         """The manifest that is there, which has to be of the same comparison."""

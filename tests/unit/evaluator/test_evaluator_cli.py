@@ -59,6 +59,42 @@ def test_wrong_values(evaluate, tiny_path, text_path, tmp_path, changes, word):
     assert_one_line(status, 2, error, word)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["run", "--context", "many"], "--context"),
+        (["run", "--bogus"], "--bogus"),
+        (["bogus"], "bogus"),
+        (["inspect"], "source"),
+        (["quantize", "--baseline", "b", "--recipe", "main", "--types", ",", "--out", "o"], "names no size"),
+        (["inspect", ""], "SRC is empty"),
+    ],
+)
+def test_wrong_flags_are_one_line_too(evaluate, arguments, word):
+    status, out, error = evaluate(*arguments)
+    assert_one_line(status, 2, error, word)
+    assert (out, len(error.strip().splitlines())) == ("", 1)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["run", "--help"]])
+def test_help_is_no_error(evaluate, arguments):
+    status, out, error = evaluate(*arguments)
+    assert (status, error) == (0, "")
+    assert "Usage" in out
+
+
+def test_unreadable_results_folder_is_one_short_line(evaluate, tmp_path):
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
+    status, _, error = evaluate("inspect", tmp_path)
+    assert_one_line(status, 2, error, "manifest cannot be read")
+    assert len(error) < 200 + len(str(tmp_path))
+
+
+def test_folder_for_results_is_looked_at_before_any_model_is(evaluate, text_path, tmp_path):
+    status, _, error = evaluate(*flags(tmp_path / "absent.gguf", text_path, text_path))
+    assert_one_line(status, 2, error, "is a file, not a folder")
+
+
 def test_out_that_holds_something_else(evaluate, tiny_path, text_path, tmp_path):
     status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path, context=16))
     assert_one_line(status, 2, error, "holds no results")

@@ -80,6 +80,15 @@ def test_unusable_baseline_is_a_request_error(text_path, tmp_path, options):
         make_plan(comparison(baseline, text_path))
 
 
+def test_variant_that_is_named_twice_is_measured_once(tiny_path, text_path, tmp_path):
+    variant = write_tiny_llama(tmp_path / "Tiny-Q4_0.gguf", noise=0.01)
+    again = [{"method": "m", "source": str(source)} for source in (variant, tmp_path / "*.gguf")]
+    other = {"method": "other", "source": str(variant)}
+    settings = {"baseline": str(tiny_path), "texts": (str(text_path),), "out": tmp_path / "o", "context": 16}
+    plan = make_plan(Comparison.model_validate(settings | {"variants": [*again, other]}))
+    assert [item.method for item in plan.variants] == ["m", "other"]
+
+
 def test_baseline_is_one_file(tiny_path, text_path, tmp_path):
     for name in "ab":
         write_tiny_llama(tmp_path / f"{name}.gguf", layers=1, hidden=32, ffn=32)
