@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from evaluator.errors import EvaluatorError, RequestError
+from evaluator.errors import EvaluatorError, RequestError, one_line
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
@@ -236,6 +236,7 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    one_line = " ".join(message.split())
-    _console.print(f"error: {one_line}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    _console.print(
+        f"error: {one_line(message)}", style="bold red", markup=False, highlight=False, soft_wrap=True
+    )
     sys.exit(status)
