@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from evaluator.config import Comparison
-from evaluator.errors import RequestError, SourceError
+from evaluator.errors import EvaluatorError, RequestError, SourceError
 from evaluator.export.artifact import write_exact
 from evaluator.export.graph import load_graph
 from evaluator.export.packing.artifact import export_packed
@@ -35,8 +35,18 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
 
     Raises:
         RequestError: nothing could be measured because of the request.
-        EvaluatorError: the graph or the baseline failed.
+        EvaluatorError: the graph or the baseline failed, or the disk is full.
     """
+    try:
+        return _run(comparison, console, force=force)
+    except OSError as error:
+        place = error.filename or comparison.out
+        raise EvaluatorError(
+            f"{place}: {error.strerror or error}; what was finished is kept, the same command goes on from there"
+        ) from error
+
+
+def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, Any]:
     ResultsStore(comparison.out).check_usable()
     with RunProgress(console) as progress:
         progress.step("reading files and texts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 from collections.abc import Collection, Mapping
@@ -218,7 +219,10 @@ class ResultsStore:
         return len(compared) < 2 or compared == {*pairs["a"], *pairs["b"]}
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
-        self._shared.replace(name, lambda path: frame.write_parquet(path, compression="zstd"))
+        # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.
+        content = io.BytesIO()
+        frame.write_parquet(content, compression="zstd")
+        self._shared.replace(name, lambda path: path.write_bytes(content.getbuffer()))
 
     def hidden_states(self, variant_id: str) -> HiddenStates:
         """A baseline's final hidden states, kept while its variants are measured."""

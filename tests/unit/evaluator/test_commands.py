@@ -14,8 +14,10 @@ from tiny_models import write_tiny_llama
 
 from evaluator.commands import inspect_source, run_comparison
 from evaluator.config import Comparison, VariantSource
+from evaluator.errors import EvaluatorError
 from evaluator.manifest import read_manifest
 from evaluator.sources.gguf_file import open_gguf
+from evaluator.store import ResultsStore
 
 
 def run(tiny_path, text_path, out, sources, **options):
@@ -91,6 +93,15 @@ def test_unusable_variant_is_a_failure_and_the_good_one_is_written(
     assert {row["quant"] for row in summary["variants"]} == {"F32", "Q8_0"}
     assert len(read_manifest(out).failures) == 1
     assert not (out / "work").exists()
+
+
+def test_full_disk_is_one_line_that_names_the_folder(tiny_path, text_path, tmp_path, files, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ResultsStore, "add", full)
+    with pytest.raises(EvaluatorError, match=r"out: No space left on device; what was finished is kept"):
+        run(tiny_path, text_path, tmp_path / "out", [files["copy"]])
 
 
 def test_inspect_tells_what_a_file_and_a_folder_hold(tiny_path, text_path, tmp_path, files):

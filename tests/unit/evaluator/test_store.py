@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import resource
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -46,6 +49,16 @@ def tokens(nll=1.0):
     return pl.DataFrame({"window": [0], "position": [5], "token": [7], "domain": ["d"], "nll": [nll]})
 
 
+@contextlib.contextmanager
+def files_of_at_most(n_bytes):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @pytest.fixture
 def store(tmp_path):
     store = ResultsStore(tmp_path / "out")
@@ -81,16 +94,25 @@ def test_failing_write_leaves_the_old_file_and_no_partial(store, monkeypatch):
     store.add(row(), tokens(), None)
     before = sorted(path for path in store.folder.rglob("*"))
 
-    def half(self, path, **_):
-        path.write_bytes(b"half")
+    def half(path, _):
+        path.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="No space"):
         store.add(row(ppl=1.0), tokens(3.0), None)
     assert sorted(store.folder.rglob("*")) == before
     assert store.tokens("v")["nll"].to_list() == [1.0]
     assert store.variants()["ppl"].to_list() == [9.0]
+
+
+def test_full_disk_is_an_operating_system_error(store):
+    """Not one of the frame library, which would pass for a fault of the file that is measured."""
+    with files_of_at_most(2000), pytest.raises(OSError, match="too large"):
+        store.add(row(), tokens(), None)
+    assert store.variants().height == 0
+    store.add(row(), tokens(), None)
+    assert store.variants().height == 1
 
 
 def test_same_comparison_goes_on_with_what_is_there(store):
