@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from evaluator.errors import EvaluatorError, RequestError, one_line
+from evaluator.errors import EvaluatorError, RequestError, SourceError, one_line
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
@@ -223,7 +223,8 @@ def main() -> None:
         sys.exit(status or 0)
     except _FlagError as error:
         _fail(error.format_message(), _WRONG_REQUEST)  # type: ignore[attr-defined]
-    except RequestError as error:
+    except (RequestError, SourceError) as error:
+        # A variant's fault is noted and the others go on: what arrives here is the one file that was asked for.
         _fail(str(error), _WRONG_REQUEST)
     except EvaluatorError as error:
         _fail(str(error), _SOME_FAILED)

@@ -56,6 +56,17 @@ class JsonFile:
             raise self.error(key, value, "an object")
         return JsonFile(self.path, value or {})
 
+    def items(self, key: str) -> list[Any]:
+        """The list at `key`, empty when it is absent or null.
+
+        Raises:
+            SourceError: it is something else.
+        """
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, list):
+            raise self.error(key, value, "a list")
+        return value or []
+
     def error(self, key: str, value: Any, expected: str) -> SourceError:
         """What to raise when a value is not what it has to be."""
         return SourceError(self.path, f"{key} is {repr(value)[:60]}, not {expected}")

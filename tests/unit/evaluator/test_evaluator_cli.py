@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from tiny_models import write_tiny_llama
 
 
 def flags(baseline, text, out, **more):
@@ -130,6 +131,15 @@ def test_inspect_of_a_damaged_file_is_status_two(evaluate, tmp_path):
     (tmp_path / "m.gguf").write_bytes(b"GGUF\x03")
     status, _, error = evaluate("inspect", tmp_path / "m.gguf")
     assert_one_line(status, 2, error, "m.gguf", "truncated")
+
+
+def test_baseline_that_turns_out_unusable_in_the_run_is_a_wrong_request(
+    evaluate, tiny_path, text_path, tmp_path
+):
+    incomplete = write_tiny_llama(tmp_path / "Tiny-F16.gguf", drop=["output_norm.weight"])
+    arguments = flags(incomplete, text_path, tmp_path / "out", variant=f"m={tiny_path}", context=16, chunks=1)
+    status, _, error = evaluate(*arguments)
+    assert_one_line(status, 2, error, "Tiny-F16.gguf", "output_norm.weight is missing")
 
 
 def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path, tmp_path):
