@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,11 +210,17 @@ def inspect(
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """End an interrupted command here, before the command-line library ends it with a status of its own."""
+    """End an interrupted command here, before the command-line library ends it with a status of its own.
+
+    Being told to terminate is being interrupted: what is half done is cleared away.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         _fail("interrupted: what was finished is kept, the same command goes on from there", _INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main() -> None:

@@ -167,7 +167,7 @@ def _reason(error: ErrorDetails) -> str:
 def _settings(path: Path) -> dict[str, object]:
     """What a comparison file says; paths in it are relative to the working folder, as on the command line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

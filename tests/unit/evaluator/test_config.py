@@ -94,9 +94,10 @@ def test_wrong_line_of_a_file_is_explained_with_its_file(tmp_path, line, says):
     assert "Value error" not in str(caught.value)
 
 
-def test_file_may_write_variants_like_flags(tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_file_may_write_variants_like_flags(tmp_path, encoding):
     path = tmp_path / "c.toml"
-    path.write_text("\n".join(['variants = ["main=a-*.gguf"]', *GOOD_LINES]), encoding="utf-8")
+    path.write_text("\n".join(['variants = ["main=a-*.gguf"]', *GOOD_LINES]), encoding=encoding)
     assert requested(str(path), {}).variants == (VariantSource(method="main", source="a-*.gguf"),)
 
 

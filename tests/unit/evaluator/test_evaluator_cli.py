@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import pytest
 from tiny_models import write_tiny_llama
@@ -142,10 +145,15 @@ def test_baseline_that_turns_out_unusable_in_the_run_is_a_wrong_request(
     assert_one_line(status, 2, error, "Tiny-F16.gguf", "output_norm.weight is missing")
 
 
-def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path, tmp_path, number):
+    before = signal.getsignal(signal.SIGTERM)
+
     def interrupt(*_, **__):
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        time.sleep(10)
 
     monkeypatch.setattr("evaluator.commands.run_comparison", interrupt)
     status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path / "out"))
     assert_one_line(status, 130, error, "interrupted")
+    assert signal.getsignal(signal.SIGTERM) == before
