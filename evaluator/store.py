@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +17,7 @@ from evaluator.errors import RequestError
 from evaluator.frames import SCHEMA_VERSION, Layers, Pairs, Speed, Tokens, Variants, with_schema
 from evaluator.hidden_states import HiddenStates
 from evaluator.manifest import MANIFEST_NAME, Manifest, NoiseFloor, read_manifest
-from evaluator.shared_folder import SharedFolder
+from evaluator.shared_folder import SharedFolder, partial_path
 
 _VARIANTS, _LAYERS, _TOKENS, _WORK = "variants.parquet", "layers.parquet", "tokens", "work"
 _SPEED = "speed.parquet"
@@ -228,11 +228,15 @@ class ResultsStore:
         """A baseline's final hidden states, kept while its variants are measured."""
         return HiddenStates(self.folder / _WORK / f"{variant_id}.hidden.npy")
 
-    def work_folder(self) -> Path:
-        """The folder, made now, for what only unfinished work needs."""
-        folder = self.folder / _WORK
-        folder.mkdir(exist_ok=True)
-        return folder
+    @contextlib.contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """A folder for what only this run needs, removed at the end; a killed run's is swept by the next one."""
+        folder = partial_path(self.folder / _WORK / name)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def discard_work(self, hidden: HiddenStates) -> None:
         """Remove what only unfinished work of this run needs."""

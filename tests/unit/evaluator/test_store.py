@@ -214,6 +214,19 @@ def test_traces_of_a_dead_writer_are_removed_and_those_of_a_living_one_stay(stor
     assert [path.exists() for path in (mine, dead, elsewhere)] == [True, False, True]
 
 
+def test_scratch_of_a_dead_run_is_removed_and_that_of_a_living_one_stays(store):
+    with store.scratch("artifacts") as mine:
+        dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-99999999."))
+        elsewhere, old = (mine.with_name(f".artifacts.{host}-1.partial") for host in ("there", "then"))
+        for folder in (dead, elsewhere, old):
+            folder.mkdir()
+            (folder / "weights.bin").write_bytes(b"gigabytes")
+        os.utime(old, (0, 0))
+        store.prepare(manifest(), force=False)
+        assert [path.exists() for path in (mine, dead, elsewhere, old)] == [True, False, True, False]
+    assert not mine.exists()
+
+
 def test_folder_of_a_run_that_died_before_its_manifest_is_taken(tmp_path):
     partial_path(tmp_path / "manifest.json").write_text("{")
     (tmp_path / ".lock").touch()
