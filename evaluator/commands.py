@@ -47,12 +47,15 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
 
 
 def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, Any]:
-    ResultsStore(comparison.out).check_usable()
+    store = ResultsStore(comparison.out)
+    store.check_usable()
     with RunProgress(console) as progress:
         progress.step("reading files and texts")
-        plan = make_plan(comparison, progress.step)
+        plan = make_plan(comparison, progress.step, {} if force else store.measured())
         if plan.device.notice:
             progress.say(plan.device.notice, "yellow")
+        if beyond := _beyond_training(plan.baseline.file, comparison.context):
+            progress.say(beyond, "yellow")
         tokens = sum(len(window.targets) for window in plan.windows)
         progress.say(
             f"{plan.model}: {len(plan.variants)} variants, {tokens:,} tokens in {len(plan.windows)} windows, "
@@ -83,6 +86,14 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
         "failures": [failure.model_dump() for failure in outcome.failures],
         "variants": rows.select(columns).to_dicts(),
     }
+
+
+def _beyond_training(file: ModelFile, context: int) -> str | None:
+    """What to say of windows that are longer than the model was trained for."""
+    trained = file.metadata.get(f"{file.architecture}.context_length")
+    if not isinstance(trained, int) or not 0 < trained < context:
+        return None
+    return f"--context {context} is beyond the {trained:,} tokens that {file.name} was made for"
 
 
 def export_model(source: str, out: Path, weights: str, baseline: str | None, console: Console) -> None:

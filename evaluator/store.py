@@ -125,6 +125,14 @@ class ResultsStore:
         """Rows measured so far."""
         return self._read(_VARIANTS, Variants)
 
+    def measured(self) -> dict[str, tuple[str, str]]:
+        """Variant → file name and SHA-256 of what was measured; empty for a folder that is not readable yet."""
+        try:
+            rows = self.variants()
+        except pl.exceptions.PolarsError:  # `prepare` judges the folder
+            return {}
+        return {row["variant_id"]: (row["source"], row["sha256"]) for row in rows.iter_rows(named=True)}
+
     def _compared(self) -> set[str]:
         """Variants that are compared with a baseline."""
         return set(self.variants().filter(~pl.col("is_baseline"))["variant_id"])
