@@ -50,15 +50,27 @@ def render_chats(path: Path, content: str, model: ModelFile) -> str:
     environment.globals |= {"raise_exception": _refuse, "strftime_now": _TODAY.strftime}
     names = {f"{role}_token": _token(model, role) for role in ("bos", "eos")}
     chats: list[str] = []
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(content.split("\n"), 1):  # other line ends may stand in JSON texts
         if not line.strip():
             continue
         messages = _messages(path, number, line)
         try:
             template = environment.from_string(source)
             chats.append(template.render(messages=messages, add_generation_prompt=False, **names))
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise RequestError(f"{path}: line {number}: the model's chat template fails: {error}") from error
+            chats[-1].encode()
+        except UnicodeEncodeError:
+            raise RequestError(f"{path}: line {number} holds half a character (a lone surrogate)") from None
+        except (
+            jinja2.TemplateError,
+            TypeError,
+            ValueError,
+            ArithmeticError,
+            LookupError,
+            MemoryError,
+            RecursionError,
+        ) as error:
+            reason = str(error) or type(error).__name__
+            raise RequestError(f"{path}: line {number}: the model's chat template fails: {reason}") from error
     return "".join(chats)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from evaluator.errors import EvaluatorError, RequestError
+from evaluator.errors import EvaluatorError, RequestError, SourceError, one_line
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
 
 _SOME_FAILED, _WRONG_REQUEST, _INTERRUPTED = 1, 2, 130
+#: Base of what the command-line library says of flags; it gives no name of its own to it.
+_FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 @app.callback()
@@ -147,7 +150,8 @@ def quantize(
     from evaluator.quantize.commands import quantize_model
 
     quants = [name.strip() for name in types.split(",") if name.strip()]
-    _require({"--types": quants})
+    if not quants:
+        raise RequestError(f"--types {types!r}: names no size; expected sizes such as Q2_K,Q4_K_M")
     with _interruptible():
         quantize_model(
             baseline,
@@ -206,24 +210,28 @@ def inspect(
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """End an interrupted command here, before the command-line library ends it with a status of its own."""
+    """End an interrupted command here, before the command-line library ends it with a status of its own.
+
+    Being told to terminate is being interrupted: what is half done is cleared away.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         _fail("interrupted: what was finished is kept, the same command goes on from there", _INTERRUPTED)
-
-
-def _require(flags: dict[str, object]) -> None:
-    missing = [name for name, value in flags.items() if not value]
-    if missing:
-        raise RequestError(f"missing {', '.join(missing)} (or name a comparison.toml)")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main() -> None:
     """Run the command line and turn errors into one line and an exit status."""
     try:
-        app(prog_name="python -m evaluator", standalone_mode=True)
-    except RequestError as error:
+        status = app(sys.argv[1:] or ["--help"], prog_name="python -m evaluator", standalone_mode=False)
+        sys.exit(status or 0)
+    except _FlagError as error:
+        _fail(error.format_message(), _WRONG_REQUEST)  # type: ignore[attr-defined]
+    except (RequestError, SourceError) as error:
+        # A variant's fault is noted and the others go on: what arrives here is the one file that was asked for.
         _fail(str(error), _WRONG_REQUEST)
     except EvaluatorError as error:
         _fail(str(error), _SOME_FAILED)
@@ -236,6 +244,7 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    one_line = " ".join(message.split())
-    _console.print(f"error: {one_line}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    _console.print(
+        f"error: {one_line(message)}", style="bold red", markup=False, highlight=False, soft_wrap=True
+    )
     sys.exit(status)

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from evaluator.config import Comparison
-from evaluator.errors import RequestError, SourceError
+from evaluator.errors import EvaluatorError, RequestError, SourceError
 from evaluator.export.artifact import write_exact
 from evaluator.export.graph import load_graph
 from evaluator.export.packing.artifact import export_packed
@@ -25,6 +25,7 @@ from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name, quant_label
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one, resolve_source
+from evaluator.store import ResultsStore
 
 _WEIGHTS = ("exact", "packed")
 
@@ -34,13 +35,27 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
 
     Raises:
         RequestError: nothing could be measured because of the request.
-        EvaluatorError: the graph or the baseline failed.
+        EvaluatorError: the graph or the baseline failed, or the disk is full.
     """
+    try:
+        return _run(comparison, console, force=force)
+    except OSError as error:
+        place = error.filename or comparison.out
+        raise EvaluatorError(
+            f"{place}: {error.strerror or error}; what was finished is kept, the same command goes on from there"
+        ) from error
+
+
+def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, Any]:
+    store = ResultsStore(comparison.out)
+    store.check_usable()
     with RunProgress(console) as progress:
         progress.step("reading files and texts")
-        plan = make_plan(comparison, progress.step)
+        plan = make_plan(comparison, progress.step, {} if force else store.measured())
         if plan.device.notice:
             progress.say(plan.device.notice, "yellow")
+        if beyond := _beyond_training(plan.baseline.file, comparison.context):
+            progress.say(beyond, "yellow")
         tokens = sum(len(window.targets) for window in plan.windows)
         progress.say(
             f"{plan.model}: {len(plan.variants)} variants, {tokens:,} tokens in {len(plan.windows)} windows, "
@@ -71,6 +86,14 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
         "failures": [failure.model_dump() for failure in outcome.failures],
         "variants": rows.select(columns).to_dicts(),
     }
+
+
+def _beyond_training(file: ModelFile, context: int) -> str | None:
+    """What to say of windows that are longer than the model was trained for."""
+    trained = file.metadata.get(f"{file.architecture}.context_length")
+    if not isinstance(trained, int) or not 0 < trained < context:
+        return None
+    return f"--context {context} is beyond the {trained:,} tokens that {file.name} was made for"
 
 
 def export_model(source: str, out: Path, weights: str, baseline: str | None, console: Console) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from evaluator.errors import RequestError
 from evaluator.manifest import Protocol
@@ -29,6 +30,19 @@ class VariantSource(BaseModel):
     method: str = Field(min_length=1)
     source: str = Field(min_length=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _spelt_as_flag(cls, value: object) -> object:
+        """A comparison file may write METHOD=SRC, too."""
+        return cls.parse(value).model_dump() if isinstance(value, str) else value
+
+    @field_validator("method")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value.lower() == BASELINE_METHOD:
+            raise ValueError(f"{value} is what the baseline is called; give the variant another METHOD")
+        return value
+
     @classmethod
     def parse(cls, argument: str) -> VariantSource:
         """Read `METHOD=SRC`.
@@ -41,7 +55,10 @@ class VariantSource(BaseModel):
             raise RequestError(
                 f"--variant {argument}: expected METHOD=SRC, for instance main=model-Q4_0.gguf"
             )
-        return cls(method=method.strip(), source=source.strip())
+        try:
+            return cls(method=method.strip(), source=source.strip())
+        except ValidationError as error:
+            raise RequestError(f"--variant {argument}: {_reason(error.errors()[0])}") from error
 
 
 class Comparison(BaseModel):
@@ -53,13 +70,14 @@ class Comparison(BaseModel):
     variants: tuple[VariantSource, ...] = Field(min_length=1)
     texts: tuple[str, ...] = Field(min_length=1, description="[DOMAIN=]FILE, chat:FILE, or a known name")
     out: Path
-    context: int = Field(default=512, ge=8, le=MAX_CONTEXT)
-    chunks: int | None = Field(default=None, ge=1)
+    # Strict: in a file, true is no number and "512" is no number either.
+    context: int = Field(default=512, ge=8, le=MAX_CONTEXT, strict=True)
+    chunks: int | None = Field(default=None, ge=1, strict=True)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(default=None, ge=1)
-    layers: bool = True
-    attribution: bool = False
-    speed: bool = True
+    threads: int | None = Field(default=None, ge=1, strict=True)
+    layers: bool = Field(default=True, strict=True)
+    attribution: bool = Field(default=False, strict=True)
+    speed: bool = Field(default=True, strict=True)
     baseline_note: str | None = None
 
     @field_validator("context")
@@ -92,7 +110,7 @@ def requested(named: str | None, flags: Mapping[str, object]) -> Comparison:
             raise RequestError(f"missing {', '.join(missing)} (or name a comparison.toml)")
         return comparison_from(given)
     path = _comparison_file(named)
-    return comparison_from({"out": f"results-{path.stem}"} | _settings(path) | given)
+    return comparison_from({"out": f"results-{path.stem}"} | _settings(path) | given, str(path))
 
 
 def ready_made() -> dict[str, Path]:
@@ -110,8 +128,12 @@ def _comparison_file(named: str) -> Path:
     return known[named]
 
 
-def comparison_from(settings: Mapping[str, object]) -> Comparison:
+def comparison_from(settings: Mapping[str, object], named: str | None = None) -> Comparison:
     """Validate settings.
+
+    Args:
+        settings: by name.
+        named: the file that they come from, for the message.
 
     Raises:
         RequestError: the first thing that is wrong, in one line.
@@ -119,14 +141,36 @@ def comparison_from(settings: Mapping[str, object]) -> Comparison:
     try:
         return Comparison.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt setting explains a missing one.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         place = ".".join(str(part) for part in first["loc"]) or "comparison"
-        raise RequestError(f"{place}: {first['msg']}") from error
+        where = f"{named}: " if named else ""
+        raise RequestError(f"{where}{place}: {_reason(first)}") from error
+
+
+def _reason(error: ErrorDetails) -> str:
+    """What is wrong with one setting, in the words of a person who writes it."""
+    match error["type"]:
+        case "extra_forbidden":
+            key = str(error["loc"][-1])
+            known = VariantSource.model_fields if len(error["loc"]) > 1 else Comparison.model_fields
+            return f"unknown setting{nearest(key, known, limit=1)}"
+        case "missing":
+            return "is missing"
+        case "model_type":
+            return "has to be METHOD=SRC, or a table with method and source"
+        case "tuple_type":
+            return "has to be a list"
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "has to be")
 
 
 def _settings(path: Path) -> dict[str, object]:
     """What a comparison file says; paths in it are relative to the working folder, as on the command line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RequestError(f"{path}: {error}") from error
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"{path}: not TOML: {error}") from error

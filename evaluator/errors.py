@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+#: Messages quote names out of files, which may be as long as the file.
+_MOST_CHARACTERS = 1000
+
+
+def one_line(text: str) -> str:
+    """`text` as one line that a terminal only shows: no line ends, no escape sequences, no megabytes."""
+    line = " ".join(text[: 2 * _MOST_CHARACTERS].split())
+    shown = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
+    )
+    return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[:_MOST_CHARACTERS]}…"
+
 
 class EvaluatorError(Exception):
     """Base of all errors that are reported as one line, without a traceback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class RequestError(EvaluatorError):
@@ -19,7 +34,7 @@ class SourceError(EvaluatorError):
     def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = Path(path)
-        self.reason = reason
+        self.reason = one_line(reason)
 
 
 class ExportError(EvaluatorError):

@@ -194,8 +194,8 @@ class Confidence(_Bin, Statistics):
 class Pairs(dy.Schema):
     """One row per pair of variants and metric, paired over the same tokens, errors by bootstrap over windows.
 
-    `difference` is a − b in nats with its 95 % interval, `p_better` the share of resamples in which a is the
-    better. `verdict` says how a compares with b: tied when the interval holds 0.
+    `difference` is a − b in nats with its 95 % interval, `p_better` the share of resamples, widened like the
+    interval, in which a is the better. `verdict` says how a compares with b: tied when the interval holds 0.
     """
 
     a = dy.String(primary_key=True)

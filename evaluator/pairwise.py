@@ -33,7 +33,8 @@ class Comparison:
 
     The interval holds 95 % of the resamples, widened as Student's t is against the normal distribution; without
     two windows there is none, and no verdict. `p_better` is the share of resamples in which `a` is better, a tie
-    counting half. Windows with a value that is not finite in either are left out.
+    counting half; they are widened likewise, so that it says no more than the interval does. Windows with a value
+    that is not finite in either are left out.
     """
 
     metric: str
@@ -69,10 +70,14 @@ class Windows:
         self._strata = strata if np.bincount(strata).min() > 1 else np.zeros_like(strata)
         self._n_windows = len(labels)
 
-    @property
-    def widening(self) -> float:
-        """What an interval has to be widened by because the error itself is known from few windows only."""
-        return student95(self._n_windows - len(np.unique(self._strata))) / Z95
+    def widening(self, inside: npt.NDArray[np.bool_]) -> float:
+        """What resamples are widened by because the error itself is known from few windows only.
+
+        Args:
+            inside: the windows that count, bool [w]; where they lie alone in their strata it is at least that of two.
+        """
+        strata = self._strata[inside]
+        return student95(max(1, len(strata) - len(np.unique(strata)))) / Z95
 
     def sums(self, frame: pl.DataFrame, column: str) -> Floats:
         """Sums of `column` over each window, float64 [w]; NaN where one of its values is not finite.
@@ -174,9 +179,9 @@ class _Resampling:
     """The resamples of a set of windows, drawn once for all pairs."""
 
     def __init__(self, windows: Windows) -> None:
+        self._windows = windows
         self._tokens = windows.tokens
         self._weights = windows.resampled()
-        self._widening = windows.widening
 
     def against(self, metric: str, first: Floats, others: Floats) -> Iterator[Comparison | None]:
         """Compare `first`, window sums [w], with each row of `others`, [n, w]."""
@@ -196,11 +201,12 @@ class _Resampling:
             mean = float(differences[index].sum() / n_tokens)
             bounds: tuple[float | None, float | None, float | None] = (None, None, None)
             if resampled is not None and n_windows > 1:
-                bounds = self._bounds(mean, resampled[:, index])
+                bounds = _bounds(mean, resampled[:, index], self._windows.widening(inside))
             yield Comparison(metric, mean, *bounds, n_windows, n_tokens)
 
-    def _bounds(self, mean: float, resampled: Floats) -> tuple[float, float, float]:
-        """The 95 % interval, and how much of the resamples lies below 0."""
-        values = resampled[np.isfinite(resampled)]
-        low, high = mean + self._widening * (np.quantile(values, (_TAIL, 1 - _TAIL)) - mean)
-        return float(low), float(high), float(np.mean(values < 0) + np.mean(values == 0) / 2)
+
+def _bounds(mean: float, resampled: Floats, widening: float) -> tuple[float, float, float]:
+    """The 95 % interval, and how much of the widened resamples lies below 0."""
+    values = mean + widening * (resampled[np.isfinite(resampled)] - mean)
+    low, high = np.quantile(values, (_TAIL, 1 - _TAIL))
+    return float(low), float(high), float(np.mean(values < 0) + np.mean(values == 0) / 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from evaluator.architectures import head_tensor
@@ -53,12 +55,19 @@ class Plan:
         return {str(item.file.path) for item in self.variants} | {item.source for item in self.failures}
 
 
-def make_plan(comparison: Comparison, report: Report = lambda _: None) -> Plan:
+#: Variant → file name and SHA-256 of what was measured under that name.
+Measured = Mapping[str, tuple[str, str]]
+
+
+def make_plan(
+    comparison: Comparison, report: Report = lambda _: None, measured: Measured = MappingProxyType({})
+) -> Plan:
     """Open and check everything that a comparison names.
 
     Args:
         comparison: the request.
         report: told what is being fetched.
+        measured: what the results folder holds; other files do not take its names.
 
     Raises:
         RequestError: the request, the baseline or a text is unusable. An unusable variant is a failure in the
@@ -69,7 +78,7 @@ def make_plan(comparison: Comparison, report: Report = lambda _: None) -> Plan:
     try:
         file = open_model(baseline_path)
         texts = [text for argument in comparison.texts for text in read_texts(argument, file, report)]
-        sources = [
+        named = [
             (item.method, path)
             for item in comparison.variants
             for path in resolve_source(item.source, report)
@@ -78,21 +87,32 @@ def make_plan(comparison: Comparison, report: Report = lambda _: None) -> Plan:
         model, reference = model_name(file), comparable_traits(file)
         windows, records = cut_windows(texts, tokenizer_from_gguf(file), comparison.protocol)
         check_context(file, comparison.context)
-        baseline = _candidate(file, model, BASELINE_METHOD, device, set())
+        baseline = _candidate(file, model, BASELINE_METHOD, device, set(), {})
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
-    variants, failures = _open_variants(sources, baseline, reference, model, device)
+    # Globs may overlap: what is named twice is measured once.
+    sources = list(dict.fromkeys(named))
+    variants, failures = _open_variants(sources, baseline, reference, model, device, measured)
     return Plan(model, device, baseline, tuple(variants), tuple(failures), tuple(windows), tuple(records))
 
 
-def _candidate(file: ModelFile, model: str, method: str, device: Device, taken: set[str]) -> Candidate:
+def _candidate(
+    file: ModelFile, model: str, method: str, device: Device, taken: set[str], measured: Measured
+) -> Candidate:
     quant, digest = quant_label(file), sha256_of_all(file.files)
-    name = sibling_identifier(identifier(model, method, quant, device.name), taken, file.path)
+    # A file that changed takes its own place again; another file, named in another run, does not.
+    others = {name for name, (source, sha256) in measured.items() if source != file.name and sha256 != digest}
+    name = sibling_identifier(identifier(model, method, quant, device.name), taken | others, file.path)
     return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD)
 
 
 def _open_variants(
-    sources: list[tuple[str, Path]], baseline: Candidate, reference: Traits, model: str, device: Device
+    sources: list[tuple[str, Path]],
+    baseline: Candidate,
+    reference: Traits,
+    model: str,
+    device: Device,
+    measured: Measured,
 ) -> tuple[list[Candidate], list[Failure]]:
     variants: list[Candidate] = []
     failures: list[Failure] = []
@@ -101,7 +121,7 @@ def _open_variants(
         try:
             file = open_model(path)
             check_comparable(file, reference)
-            candidate = _candidate(file, model, method, device, taken)
+            candidate = _candidate(file, model, method, device, taken, measured)
         except SourceError as error:
             failures.append(Failure(source=str(path), reason=error.reason))
             continue

@@ -9,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
+from evaluator.errors import one_line
+
 
 class _TokenRate(ProgressColumn):
     """Scored tokens per second."""
@@ -31,6 +33,7 @@ class RunProgress:
             _TokenRate(),
             TimeLeft(),
             console=console,
+            disable=not console.is_terminal,
             speed_estimate_period=120,
             transient=True,
         )
@@ -58,5 +61,5 @@ class RunProgress:
         self._progress.advance(self._task, tokens)
 
     def say(self, message: str, style: str = "") -> None:
-        """Print one line that stays; markup in it is not interpreted, for it may come from a file."""
-        self.console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+        """Print one line that stays; markup and escapes in it are not interpreted, for it may come from a file."""
+        self.console.print(one_line(message), style=style, markup=False, highlight=False, soft_wrap=True)

@@ -29,7 +29,9 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
     try:
         manifest = read_manifest(folder)
     except ValueError as error:
-        raise RequestError(f"{folder}: its manifest cannot be read: {error}") from error
+        raise RequestError(
+            f"{folder}: its manifest cannot be read; it is damaged or another version's"
+        ) from error
     store = ResultsStore(folder)
     rows = store.variants().sort("size_bytes", "variant_id", descending=True).to_dicts()
     steps = neighbours(rows, store.pairs())

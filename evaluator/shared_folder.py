@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from evaluator.errors import EvaluatorError
 LOCK_NAME = ".lock"
 #: Writing a frame takes seconds at most; whoever holds the lock for longer is not coming back.
 _LOCK_SECONDS = 120.0
+_DAY_SECONDS = 86_400
 _PARTIAL = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<process>\d+)\.partial")
 
 
@@ -66,10 +69,18 @@ class SharedFolder:
         ]
 
     def sweep(self) -> None:
-        """Remove partial files whose writer on this machine is gone; of other machines' nothing is known."""
-        for path in self.path.rglob("*.partial"):
+        """Remove partial files and folders whose writer on this machine is gone.
+
+        Of other machines' writers nothing is known, but that none works in one folder for a day.
+        """
+        for path in list(self.path.rglob("*.partial")):
             match = _PARTIAL.fullmatch(path.name)
-            if match and match["host"] == _host() and not psutil.pid_exists(int(match["process"])):
+            if match is None:
+                continue
+            gone = match["host"] == _host() and not psutil.pid_exists(int(match["process"]))
+            if path.is_dir() and (gone or time.time() - path.stat().st_mtime > _DAY_SECONDS):
+                shutil.rmtree(path, ignore_errors=True)
+            elif gone:
                 path.unlink(missing_ok=True)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,7 +26,6 @@ ROUNDS = 3
 #: No artifact has more bytes per weight: float32 for the baseline, 8 bits with scales and offsets for the others.
 _EXACT_BYTES, _PACKED_BYTES = 4.2, 2.2
 _SHARE_OF_DISK = 0.8
-_PREFIX, _DAY_SECONDS = "artifacts-", 86_400
 
 ResultT = TypeVar("ResultT")
 
@@ -62,12 +59,10 @@ class SpeedRun:
         if waiting and reason:
             self._progress.say(f"speed is not measured: {reason}", "yellow")
             return
-        folder = self._store.work_folder()
-        _sweep(folder)
-        free = _SHARE_OF_DISK * shutil.disk_usage(folder).free
+        free = _SHARE_OF_DISK * shutil.disk_usage(self._store.folder).free
         for group in groups_within(waiting, _most_bytes, free):
-            with tempfile.TemporaryDirectory(dir=folder, prefix=_PREFIX) as scratch:
-                self._time_together(group, Path(scratch))
+            with self._store.scratch("artifacts") as folder:
+                self._time_together(group, folder)
 
     def _why_not(self) -> str | None:
         if self._plan.device.name != "cpu":
@@ -169,13 +164,6 @@ def groups_within(
 
 def _most_bytes(item: Candidate) -> float:
     return item.file.n_params * (_EXACT_BYTES if item.is_baseline else _PACKED_BYTES)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove artifacts that a killed run left: no group takes a day."""
-    for path in folder.glob(f"{_PREFIX}*"):
-        if time.time() - path.stat().st_mtime > _DAY_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _name(item: Candidate) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +17,7 @@ from evaluator.errors import RequestError
 from evaluator.frames import SCHEMA_VERSION, Layers, Pairs, Speed, Tokens, Variants, with_schema
 from evaluator.hidden_states import HiddenStates
 from evaluator.manifest import MANIFEST_NAME, Manifest, NoiseFloor, read_manifest
-from evaluator.shared_folder import SharedFolder
+from evaluator.shared_folder import SharedFolder, partial_path
 
 _VARIANTS, _LAYERS, _TOKENS, _WORK = "variants.parquet", "layers.parquet", "tokens", "work"
 _SPEED = "speed.parquet"
@@ -37,11 +39,7 @@ class ResultsStore:
         Raises:
             RequestError: the folder holds something else; nothing was touched.
         """
-        if self.folder.exists() and not self.folder.is_dir():
-            raise RequestError(f"{self.folder}: is a file, not a folder; choose another --out")
-        known = (self.folder / MANIFEST_NAME).is_file()
-        if self.folder.is_dir() and not known and self._shared.foreign():
-            raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
+        self.check_usable()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -56,6 +54,21 @@ class ResultsStore:
             self._shared.sweep()
             self.write_manifest(manifest)
             (self.folder / _TOKENS).mkdir(exist_ok=True)
+
+    def check_usable(self) -> None:
+        """Check that results may be written here, before anything is fetched or measured; changes nothing.
+
+        Raises:
+            RequestError: the folder is a file, holds something else, or is not to be written to.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise RequestError(f"{self.folder}: is a file, not a folder; choose another --out")
+        if not self.folder.is_dir():
+            return
+        if not (self.folder / MANIFEST_NAME).is_file() and self._shared.foreign():
+            raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
+        if not os.access(self.folder, os.W_OK):
+            raise RequestError(f"{self.folder}: may not be written to; choose another --out")
 
     def _same_comparison(self, manifest: Manifest) -> Manifest:
         """The manifest that is there, which has to be of the same comparison."""
@@ -111,6 +124,14 @@ class ResultsStore:
     def variants(self) -> pl.DataFrame:
         """Rows measured so far."""
         return self._read(_VARIANTS, Variants)
+
+    def measured(self) -> dict[str, tuple[str, str]]:
+        """Variant → file name and SHA-256 of what was measured; empty for a folder that is not readable yet."""
+        try:
+            rows = self.variants()
+        except pl.exceptions.PolarsError:  # `prepare` judges the folder
+            return {}
+        return {row["variant_id"]: (row["source"], row["sha256"]) for row in rows.iter_rows(named=True)}
 
     def _compared(self) -> set[str]:
         """Variants that are compared with a baseline."""
@@ -206,17 +227,24 @@ class ResultsStore:
         return len(compared) < 2 or compared == {*pairs["a"], *pairs["b"]}
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
-        self._shared.replace(name, lambda path: frame.write_parquet(path, compression="zstd"))
+        # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.
+        content = io.BytesIO()
+        frame.write_parquet(content, compression="zstd")
+        self._shared.replace(name, lambda path: path.write_bytes(content.getbuffer()))
 
     def hidden_states(self, variant_id: str) -> HiddenStates:
         """A baseline's final hidden states, kept while its variants are measured."""
         return HiddenStates(self.folder / _WORK / f"{variant_id}.hidden.npy")
 
-    def work_folder(self) -> Path:
-        """The folder, made now, for what only unfinished work needs."""
-        folder = self.folder / _WORK
-        folder.mkdir(exist_ok=True)
-        return folder
+    @contextlib.contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """A folder for what only this run needs, removed at the end; a killed run's is swept by the next one."""
+        folder = partial_path(self.folder / _WORK / name)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def discard_work(self, hidden: HiddenStates) -> None:
         """Remove what only unfinished work of this run needs."""

@@ -44,11 +44,13 @@ def cut_windows(
     it in place of each window's first token, as llama-perplexity does.
 
     Raises:
-        RequestError: a text is shorter than one window.
+        RequestError: a text is shorter than one window, or there twice.
     """
     windows: list[Window] = []
     records: list[TextRecord] = []
     for text in texts:
+        if again := next((other.name for other in records if other.sha256 == text.sha256), None):
+            raise RequestError(f"{text.name}: the same text as {again}; its tokens would count twice")
         if text.control:
             ids = encode_with_control(tokenizer, text.content, text.control)
         else:

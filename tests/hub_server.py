@@ -24,14 +24,18 @@ class HubState:
         repos: repository → file name → content.
         refusals: repository → (status, error code) that every request for it gets.
         cut: file name → how many bytes it sends before it drops the connection, once.
+        refused_files: file name → status of every request for it.
         requests: (method, path, range header) of everything that was asked.
+        tokens: authorization headers, in the same order.
     """
 
     endpoint: str = ""
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
+    refused_files: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
 
     def commit(self, repo: str) -> str:
         """A revision that changes with the content."""
@@ -78,6 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = self.path.partition("?")[0]
         self.state.requests.append((self.command, path, self.headers.get("Range")))
+        self.state.tokens.append(self.headers.get("Authorization"))
         if match := _LISTING.fullmatch(path):
             self._listing(match["repo"], match["revision"])
         elif match := _FILE.fullmatch(path):
@@ -106,6 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, repo: str, revision: str, name: str) -> None:
         if self._refused(repo, revision):
+            return
+        if name in self.state.refused_files:
+            self._send(self.state.refused_files[name], {})
             return
         data = self.state.repos[repo].get(name)
         if data is None:

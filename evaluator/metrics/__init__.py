@@ -6,8 +6,10 @@ leaves its columns null and a warning, so that one statistic never costs a run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +53,25 @@ class TokenScores:
 
 
 def measure(scores: TokenScores) -> tuple[dict[str, float | int | None], list[str]]:
-    """All families' columns, and one warning per family that failed."""
+    """All families' columns, and one warning per family that failed or column that is no number."""
     columns: dict[str, float | int | None] = {}
     warnings: list[str] = []
     for name, family in METRIC_FAMILIES:
         try:
-            columns |= family(scores)
+            found = dict(family(scores))
         except Exception as error:  # a broken statistic must not lose the measured tokens
             warnings.append(f"metric family {name} failed: {type(error).__name__}: {error}")
+            continue
+        for column, value in found.items():
+            reason = "is another family's column" if column in columns else _unusable(value)
+            if reason:
+                warnings.append(f"metric family {name}: {column} {reason}")
+            columns.setdefault(column, None if reason else value)
     return columns, warnings
+
+
+def _unusable(value: object) -> str | None:
+    """Why a value cannot stand in a column of numbers."""
+    if value is None or (isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)):
+        return None
+    return f"is {repr(value)[:60]}, not a finite number"

@@ -29,6 +29,9 @@ from evaluator.sources.safetensors_file import SafetensorsFile, open_safetensors
 
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
+#: What file systems allow a name to have, in bytes.
+_LONGEST_NAME = 255
+
 Bytes = npt.NDArray[np.uint8]
 
 _F32 = gguf.GGMLQuantizationType.F32
@@ -122,7 +125,7 @@ def _stored_tensors(folder: Path) -> tuple[list[Path], dict[str, SafetensorsFile
     places = index.within("weight_map").values
     files: dict[str, SafetensorsFile] = {}
     for name in sorted({str(place) for place in places.values()}):
-        if Path(name).name != name:
+        if Path(name).name != name or len(name.encode(errors="replace")) > _LONGEST_NAME:
             raise index.error("a file of weight_map", name, "a plain file name")
         if not (folder / name).is_file():
             raise SourceError(folder, f"{name} is missing, which {INDEX} names")

@@ -51,7 +51,7 @@ def family_of(config: JsonFile) -> tuple[Family, JsonFile]:
     """
     text = config.within("text_config") if "text_config" in config.values else config
     name = text.values.get("model_type", config.values.get("model_type"))
-    if name not in FAMILIES:
+    if not isinstance(name, str) or name not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise SourceError(config.path, f"model_type {repr(name)[:60]} is not supported; known: {known}")
     if config.values.get("quantization_config"):

@@ -156,7 +156,7 @@ def _recognized(tokenizer: JsonFile) -> str:
 def _merges(model: JsonFile) -> list[str]:
     """Merge rules in GGUF's form: two tokens with a space between; spaces within tokens as byte-level writes them."""
     lines: list[str] = []
-    for merge in model.values.get("merges") or []:
+    for merge in model.items("merges"):
         match merge:
             case str(line):
                 lines.append(line)
@@ -169,7 +169,7 @@ def _merges(model: JsonFile) -> list[str]:
 
 def _added_tokens(tokenizer: JsonFile) -> Iterable[tuple[int, str, bool]]:
     """Id, text and specialness of the tokens that are not made by merges."""
-    for entry in tokenizer.values.get("added_tokens") or []:
+    for entry in tokenizer.items("added_tokens"):
         token, special = _added(tokenizer, entry)
         if not isinstance(entry.get("id"), int):
             raise tokenizer.error("id of an added token", entry.get("id"), "a whole number")
@@ -216,8 +216,8 @@ def _additions(tokenizer: JsonFile, settings: JsonFile) -> dict[str, Typed]:
 
 def _first_of_template(tokenizer: JsonFile) -> str | None:
     """The special token that begins every text, if one does."""
-    processor = tokenizer.within("post_processor").values
-    for step in processor.get("processors") or [processor]:
+    processor = tokenizer.within("post_processor")
+    for step in processor.items("processors") or [processor.values]:
         match step:
             case {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": str(name)}}, _, *_]}:
                 return name

@@ -26,6 +26,8 @@ SUPPORTED_VERSIONS = (2, 3)
 MAX_NESTING = 2
 #: The largest alignment that real files use is 4096; anything huge would only move offsets out of reach.
 MAX_ALIGNMENT = 1 << 20
+#: The largest published models have about 1,000.
+MAX_TENSORS = 1 << 14
 #: Metadata key of files that are parts of a split model: of how many.
 SPLIT_COUNT = "split.count"
 
@@ -136,6 +138,8 @@ def _read_header(cursor: _Cursor) -> tuple[int, int]:
     if version not in SUPPORTED_VERSIONS:
         raise cursor.fail(f"version {version} is not one of {SUPPORTED_VERSIONS} (big-endian or newer?)")
     n_tensors = cursor.count("the tensor count", _MIN_TENSOR_BYTES)
+    if n_tensors > MAX_TENSORS:
+        raise cursor.fail(f"it claims {n_tensors:,} tensors, more than the {MAX_TENSORS:,} that are read")
     n_keys = cursor.count("the metadata count", _MIN_KEY_BYTES)
     return n_tensors, n_keys
 

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import requests
@@ -111,7 +111,13 @@ class Hub:
             if not _unreachable(error):
                 raise _explained(source, error) from error
             return _noted(source, note, error), False
-        listing = Listing(str(found.sha), {item.rfilename: item.size or 0 for item in found.siblings or []})
+        # Names become paths: none may lead out of the cache.
+        sizes = {
+            item.rfilename: item.size or 0
+            for item in found.siblings or []
+            if ".." not in (place := PurePosixPath(item.rfilename)).parts and not place.is_absolute()
+        }
+        listing = Listing(str(found.sha), sizes)
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps({"commit": listing.commit, "sizes": listing.sizes}), encoding="utf-8")
         return listing, True

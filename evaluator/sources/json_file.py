@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from evaluator.errors import SourceError
 
 #: The largest tokenizer.json of the known families has about 35 MB.
 _MAX_BYTES = 1 << 28
+#: Between these lie the positive numbers that float32, as which GGUF holds them, does not round to 0 or infinity.
+_LEAST, _MOST = 1.2e-38, 3.4e38
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,13 @@ class JsonFile:
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
-        """A value that has to be a positive finite number; absent and null mean the default.
+        """A value that has to be a positive finite number in float32; absent and null mean the default.
 
         Raises:
             SourceError: it is absent without a default, or something else.
         """
         value = self._value(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _LEAST < value < _MOST:
             raise self.error(key, value, "a positive number")
         return float(value)
 
@@ -54,6 +55,17 @@ class JsonFile:
         if value is not None and not isinstance(value, dict):
             raise self.error(key, value, "an object")
         return JsonFile(self.path, value or {})
+
+    def items(self, key: str) -> list[Any]:
+        """The list at `key`, empty when it is absent or null.
+
+        Raises:
+            SourceError: it is something else.
+        """
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, list):
+            raise self.error(key, value, "a list")
+        return value or []
 
     def error(self, key: str, value: Any, expected: str) -> SourceError:
         """What to raise when a value is not what it has to be."""
@@ -73,6 +85,8 @@ def read_json(path: Path) -> JsonFile:
         SourceError: it cannot be read, is too large, or holds something else.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device would never end
+            raise SourceError(path, "is not a file")
         if path.stat().st_size > _MAX_BYTES:
             raise SourceError(path, f"is larger than {_MAX_BYTES:,} bytes")
         values = json.loads(path.read_bytes())

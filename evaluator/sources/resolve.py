@@ -55,6 +55,8 @@ def resolve_source(source: str, report: Report = _silent) -> list[Path]:
     Raises:
         RequestError: nothing is there, the name is not known, or the hub does not give it.
     """
+    if not source.strip():
+        raise RequestError("SRC is empty: name a .gguf file, a glob, a checkpoint folder or hf:owner/repo")
     if source in PACKAGED_MODELS:
         return [_packaged(source)]
     if source.startswith(PREFIX):

@@ -138,6 +138,10 @@ def _strings(file: ModelFile, key: str) -> list[str]:
     items = file.require(key)
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise SourceError(file.path, f"metadata key {key} is not an array of strings")
+    try:
+        "".join(items).encode()
+    except UnicodeEncodeError:  # JSON can spell half a character, which no text can hold
+        raise SourceError(file.path, f"metadata key {key} holds halves of characters") from None
     return items
 
 

@@ -75,6 +75,12 @@ def test_date_in_a_template_does_not_change_the_text_from_day_to_day(tiny, chats
     assert read(chats, dated).content == "26 Jul 2024;26 Jul 2024;"
 
 
+def test_only_line_feeds_end_a_conversation(talking, tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes('[{"role": "user", "content": "a\u2028b\x85c"}]\r\n'.encode())
+    assert "a\u2028b\x85c" in read(path, talking).content
+
+
 def test_model_without_a_template_is_named(tiny, chats):
     with pytest.raises(RequestError, match=r"Tiny-F32\.gguf has no chat template"):
         read(chats, tiny)
@@ -89,6 +95,7 @@ def test_model_without_a_template_is_named(tiny, chats):
         ('["x"]', "line 2 is neither"),
         ("[]", "line 2 is neither"),
         ('[{"role": "tool", "content": "x"}]', "line 2: .* fails: tools cannot begin"),
+        ('[{"role": "user", "content": "\\ud800"}]', "line 2 holds half a character"),
     ],
 )
 def test_line_that_is_no_conversation_is_named(talking, tmp_path, line, message):

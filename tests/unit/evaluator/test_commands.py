@@ -12,10 +12,12 @@ from numpy_llama import final_hidden, log_softmax
 from rich.console import Console
 from tiny_models import write_tiny_llama
 
-from evaluator.commands import inspect_source, run_comparison
+from evaluator.commands import _beyond_training, inspect_source, run_comparison
 from evaluator.config import Comparison, VariantSource
+from evaluator.errors import EvaluatorError
 from evaluator.manifest import read_manifest
 from evaluator.sources.gguf_file import open_gguf
+from evaluator.store import ResultsStore
 
 
 def run(tiny_path, text_path, out, sources, **options):
@@ -91,6 +93,29 @@ def test_unusable_variant_is_a_failure_and_the_good_one_is_written(
     assert {row["quant"] for row in summary["variants"]} == {"F32", "Q8_0"}
     assert len(read_manifest(out).failures) == 1
     assert not (out / "work").exists()
+
+
+def test_two_runs_name_files_of_one_quant_and_both_stay(tiny_path, tiny_graph, text_path, tmp_path):
+    for number, name in enumerate("ab"):
+        source = write_tiny_llama(tmp_path / f"{name}-Q4_0.gguf", noise=0.01 * (number + 1))
+        summary = run(tiny_path, text_path, tmp_path / "out", [source])
+    assert sorted(row["method"] for row in summary["variants"]) == ["baseline", "m", "m"]
+    assert len({row["kld_mean"] for row in summary["variants"]}) == 3
+
+
+def test_windows_longer_than_the_model_s_own_are_remarked_on(tiny_path, tiny):
+    assert tiny.metadata["llama.context_length"] == 128
+    assert "is beyond the 128 tokens" in _beyond_training(tiny, 130)
+    assert _beyond_training(tiny, 128) is None
+
+
+def test_full_disk_is_one_line_that_names_the_folder(tiny_path, text_path, tmp_path, files, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ResultsStore, "add", full)
+    with pytest.raises(EvaluatorError, match=r"out: No space left on device; what was finished is kept"):
+        run(tiny_path, text_path, tmp_path / "out", [files["copy"]])
 
 
 def test_inspect_tells_what_a_file_and_a_folder_hold(tiny_path, text_path, tmp_path, files):

@@ -15,6 +15,8 @@ GOOD = {
     "out": "o",
 }
 
+GOOD_LINES = ('baseline = "b.gguf"', 'texts = ["t.txt"]', 'out = "o"')
+
 TOML = """
 baseline = "b.gguf"
 texts = ["a=t.txt"]
@@ -62,6 +64,49 @@ def test_bad_toml_is_one_line(tmp_path, content):
 def test_wrong_setting_is_named(change, place):
     with pytest.raises(RequestError, match=place):
         comparison_from(GOOD | change)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("contxt = 64", "contxt: unknown setting; did you mean context?"),
+        ('context = "64"', "context: has to be a valid integer"),
+        ("chunks = true", "chunks: has to be a valid integer"),
+        ("threads = 1.5", "threads: has to be a valid integer"),
+        ('speed = "no"', "speed: has to be a valid boolean"),
+        ("context = 63", "context: the context must be even"),
+        ("variants = [3]", "variants.0: has to be METHOD=SRC, or a table"),
+        ("variants = 3", "variants: has to be a list"),
+        (
+            'variants = [{method = "m", sorce = "x"}]',
+            "variants.0.sorce: unknown setting; did you mean source?",
+        ),
+        ('variants = [{method = "m"}]', "variants.0.source: is missing"),
+        ('variants = ["x.gguf"]', "expected METHOD=SRC"),
+    ],
+)
+def test_wrong_line_of_a_file_is_explained_with_its_file(tmp_path, line, says):
+    path = tmp_path / "c.toml"
+    path.write_text("\n".join([line, *GOOD_LINES]), encoding="utf-8")
+    with pytest.raises(RequestError) as caught:
+        requested(str(path), {} if "variants" in line else {"variants": [VariantSource.parse("m=v")]})
+    assert says in str(caught.value)
+    assert "Value error" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_file_may_write_variants_like_flags(tmp_path, encoding):
+    path = tmp_path / "c.toml"
+    path.write_text("\n".join(['variants = ["main=a-*.gguf"]', *GOOD_LINES]), encoding=encoding)
+    assert requested(str(path), {}).variants == (VariantSource(method="main", source="a-*.gguf"),)
+
+
+@pytest.mark.parametrize("method", ["baseline", "Baseline"])
+def test_a_variant_cannot_be_called_baseline(method):
+    with pytest.raises(RequestError, match="what the baseline is called"):
+        VariantSource.parse(f"{method}=v.gguf")
+    with pytest.raises(RequestError, match="what the baseline is called"):
+        comparison_from(GOOD | {"variants": [{"method": method, "source": "v.gguf"}]})
 
 
 def test_second_half_of_the_context_is_scored():

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import pytest
+from tiny_models import write_tiny_llama
 
 
 def flags(baseline, text, out, **more):
@@ -59,6 +63,42 @@ def test_wrong_values(evaluate, tiny_path, text_path, tmp_path, changes, word):
     assert_one_line(status, 2, error, word)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["run", "--context", "many"], "--context"),
+        (["run", "--bogus"], "--bogus"),
+        (["bogus"], "bogus"),
+        (["inspect"], "source"),
+        (["quantize", "--baseline", "b", "--recipe", "main", "--types", ",", "--out", "o"], "names no size"),
+        (["inspect", ""], "SRC is empty"),
+    ],
+)
+def test_wrong_flags_are_one_line_too(evaluate, arguments, word):
+    status, out, error = evaluate(*arguments)
+    assert_one_line(status, 2, error, word)
+    assert (out, len(error.strip().splitlines())) == ("", 1)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["run", "--help"]])
+def test_help_is_no_error(evaluate, arguments):
+    status, out, error = evaluate(*arguments)
+    assert (status, error) == (0, "")
+    assert "Usage" in out
+
+
+def test_unreadable_results_folder_is_one_short_line(evaluate, tmp_path):
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
+    status, _, error = evaluate("inspect", tmp_path)
+    assert_one_line(status, 2, error, "manifest cannot be read")
+    assert len(error) < 200 + len(str(tmp_path))
+
+
+def test_folder_for_results_is_looked_at_before_any_model_is(evaluate, text_path, tmp_path):
+    status, _, error = evaluate(*flags(tmp_path / "absent.gguf", text_path, text_path))
+    assert_one_line(status, 2, error, "is a file, not a folder")
+
+
 def test_out_that_holds_something_else(evaluate, tiny_path, text_path, tmp_path):
     status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path, context=16))
     assert_one_line(status, 2, error, "holds no results")
@@ -96,10 +136,24 @@ def test_inspect_of_a_damaged_file_is_status_two(evaluate, tmp_path):
     assert_one_line(status, 2, error, "m.gguf", "truncated")
 
 
-def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path, tmp_path):
+def test_baseline_that_turns_out_unusable_in_the_run_is_a_wrong_request(
+    evaluate, tiny_path, text_path, tmp_path
+):
+    incomplete = write_tiny_llama(tmp_path / "Tiny-F16.gguf", drop=["output_norm.weight"])
+    arguments = flags(incomplete, text_path, tmp_path / "out", variant=f"m={tiny_path}", context=16, chunks=1)
+    status, _, error = evaluate(*arguments)
+    assert_one_line(status, 2, error, "Tiny-F16.gguf", "output_norm.weight is missing")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path, tmp_path, number):
+    before = signal.getsignal(signal.SIGTERM)
+
     def interrupt(*_, **__):
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        time.sleep(10)
 
     monkeypatch.setattr("evaluator.commands.run_comparison", interrupt)
     status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path / "out"))
     assert_one_line(status, 130, error, "interrupted")
+    assert signal.getsignal(signal.SIGTERM) == before

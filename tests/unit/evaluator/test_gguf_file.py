@@ -10,7 +10,7 @@ import pytest
 from tiny_models import write_tiny_llama
 
 from evaluator.errors import SourceError
-from evaluator.sources.gguf_file import open_gguf
+from evaluator.sources.gguf_file import MAX_TENSORS, open_gguf
 
 F32, Q8_0, Q4_0 = (gguf.GGMLQuantizationType[name] for name in ("F32", "Q8_0", "Q4_0"))
 
@@ -175,3 +175,10 @@ def test_missing_tensor_and_key_are_named(tiny):
         tiny.raw("blk.9.attn_q.weight")
     with pytest.raises(SourceError, match=r"general\.nothing is missing"):
         tiny.require("general.nothing")
+
+
+def test_more_tensors_than_any_model_has_are_refused_at_once(tmp_path):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, MAX_TENSORS + 1, 0) + bytes(24 * (MAX_TENSORS + 2)))
+    with pytest.raises(SourceError, match="more than the 16,384 that are read"):
+        open_gguf(path)

@@ -156,5 +156,18 @@ def test_family_that_raises_leaves_a_warning_and_the_others(monkeypatch):
     assert columns.keys() == {name for family in entries.values() for name in family(SCORES)}
 
 
+def test_value_that_is_no_number_is_null_and_a_warning_and_the_rest_is_kept(monkeypatch):
+    entries = dict(metrics.METRIC_FAMILIES)
+
+    def odd(_):
+        return {"a": math.nan, "b": math.inf, "c": "1", "d": True, "e": np.float32(2), "f": None, "ppl": 1.0}
+
+    monkeypatch.setattr(metrics.METRIC_FAMILIES, "_entries", entries | {"odd": odd})
+    columns, warnings = measure(SCORES)
+    assert [columns[name] for name in "abcdef"] == [None, None, None, None, 2, None]
+    assert columns["ppl"] == pytest.approx(EXPECTED["ppl"])
+    assert [warning.split()[3] for warning in warnings] == ["a", "b", "c", "d", "ppl"]
+
+
 def test_every_column_is_in_the_schema():
     assert set(measure(SCORES)[0]) <= set(Variants.columns())

@@ -67,7 +67,8 @@ def test_interval_is_that_of_a_bootstrap_written_out_slowly():
     mean = difference.mean()
     assert abs(found.ci_low - (mean + widening * (low - mean))) < 0.15 * width
     assert abs(found.ci_high - (mean + widening * (high - mean))) < 0.15 * width
-    assert found.p_better == pytest.approx((slow < 0).mean(), abs=0.04)
+    widened = mean + widening * (slow - mean)
+    assert found.p_better == pytest.approx((widened < 0).mean(), abs=0.04)
 
 
 @pytest.mark.parametrize("n_windows", [4, 8, 20])
@@ -125,6 +126,23 @@ def test_domain_of_one_window_makes_all_windows_one_stratum():
 def test_single_window_has_a_difference_but_no_verdict():
     found = compare(frame(np.full(9, 2.0)), frame(np.ones(9)), "ln_ppl")
     assert (found.difference, found.ci_low, found.p_better, found.verdict) == (1, None, None, None)
+
+
+@pytest.mark.parametrize("n_windows", [2, 3])
+def test_few_windows_make_nothing_certain(n_windows):
+    """All of them say that a is better, by amounts that differ: so few can do so by chance."""
+    effect = -np.repeat(np.arange(1.0, n_windows + 1), PER_WINDOW)
+    found = compare(frame(effect), frame(np.zeros(len(effect))), "ln_ppl")
+    assert found.verdict == "tied"
+    assert 0.5 < found.p_better < 0.975
+
+
+def test_interval_knows_how_few_windows_are_finite():
+    nll = np.repeat([1.0, 2.0] + [0.0] * 18, PER_WINDOW)
+    nll[2 * PER_WINDOW :: PER_WINDOW] = np.nan
+    found = compare(frame(nll), frame(np.zeros(len(nll))), "ln_ppl")
+    assert found.n_windows == 2
+    assert found.ci_high - found.ci_low > 6  # Student's t of two windows: 1.5 ± 12.7 · 0.5, about
 
 
 def test_windows_that_are_not_finite_are_left_out_of_the_pair():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import resource
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -46,6 +49,16 @@ def tokens(nll=1.0):
     return pl.DataFrame({"window": [0], "position": [5], "token": [7], "domain": ["d"], "nll": [nll]})
 
 
+@contextlib.contextmanager
+def files_of_at_most(n_bytes):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @pytest.fixture
 def store(tmp_path):
     store = ResultsStore(tmp_path / "out")
@@ -81,16 +94,25 @@ def test_failing_write_leaves_the_old_file_and_no_partial(store, monkeypatch):
     store.add(row(), tokens(), None)
     before = sorted(path for path in store.folder.rglob("*"))
 
-    def half(self, path, **_):
-        path.write_bytes(b"half")
+    def half(path, _):
+        path.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="No space"):
         store.add(row(ppl=1.0), tokens(3.0), None)
     assert sorted(store.folder.rglob("*")) == before
     assert store.tokens("v")["nll"].to_list() == [1.0]
     assert store.variants()["ppl"].to_list() == [9.0]
+
+
+def test_full_disk_is_an_operating_system_error(store):
+    """Not one of the frame library, which would pass for a fault of the file that is measured."""
+    with files_of_at_most(2000), pytest.raises(OSError, match="too large"):
+        store.add(row(), tokens(), None)
+    assert store.variants().height == 0
+    store.add(row(), tokens(), None)
+    assert store.variants().height == 1
 
 
 def test_same_comparison_goes_on_with_what_is_there(store):
@@ -190,6 +212,19 @@ def test_traces_of_a_dead_writer_are_removed_and_those_of_a_living_one_stay(stor
         path.write_bytes(b"half")
     store.prepare(manifest(), force=False)
     assert [path.exists() for path in (mine, dead, elsewhere)] == [True, False, True]
+
+
+def test_scratch_of_a_dead_run_is_removed_and_that_of_a_living_one_stays(store):
+    with store.scratch("artifacts") as mine:
+        dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-99999999."))
+        elsewhere, old = (mine.with_name(f".artifacts.{host}-1.partial") for host in ("there", "then"))
+        for folder in (dead, elsewhere, old):
+            folder.mkdir()
+            (folder / "weights.bin").write_bytes(b"gigabytes")
+        os.utime(old, (0, 0))
+        store.prepare(manifest(), force=False)
+        assert [path.exists() for path in (mine, dead, elsewhere, old)] == [True, False, True, False]
+    assert not mine.exists()
 
 
 def test_folder_of_a_run_that_died_before_its_manifest_is_taken(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gguf
 import numpy as np
 import pytest
@@ -150,3 +152,11 @@ def test_digest_is_the_same_for_names_of_one_way_to_split(tmp_path):
     one = open_gguf(write_tiny_llama(tmp_path / "1.gguf", **small, pre="qwen2"))
     other = open_gguf(write_tiny_llama(tmp_path / "2.gguf", **small, pre="deepseek-r1-qwen"))
     assert vocabulary_digest(one) == vocabulary_digest(other)
+
+
+@pytest.mark.parametrize("use", [vocabulary_digest, tokenizer_from_gguf])
+def test_half_a_character_in_the_tables_is_refused(tiny, use):
+    tokens = ["\ud800", *tiny.metadata["tokenizer.ggml.tokens"][1:]]
+    file = replace(tiny, metadata={**tiny.metadata, "tokenizer.ggml.tokens": tokens})
+    with pytest.raises(SourceError, match="halves of characters"):
+        use(file)

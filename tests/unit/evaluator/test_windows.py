@@ -31,6 +31,11 @@ def cut(*contents, bos_id=None, protocol=TEN):
     return cut_windows(texts, Bytes(bos_id), protocol)
 
 
+def test_text_that_is_there_twice_is_refused():
+    with pytest.raises(RequestError, match=r"1\.txt: the same text as 0\.txt"):
+        cut("x" * 20, "x" * 20)
+
+
 @pytest.mark.parametrize(
     ("length", "chunks", "count"), [(10, None, 1), (19, None, 1), (20, None, 2), (35, 2, 2), (35, 9, 3)]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -192,6 +193,11 @@ def test_longrope_factors_become_tensors(tmp_path):
     )
 
 
+def replace_by_pipe(path):
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
 BROKEN = {
     "no config": (lambda f: (f / "config.json").unlink(), "cannot be read"),
     "config cut": (lambda f: (f / "config.json").write_text("{"), "not JSON"),
@@ -216,6 +222,24 @@ BROKEN = {
     ),
     "tokenizer kind": (lambda f: edit_json(f / "tokenizer.json", model={"type": "Unigram"}), "'Unigram'"),
     "vocabulary": (lambda f: edit_json(f / "tokenizer.json", added_tokens=[7]), "an added token"),
+    "added tokens": (
+        lambda f: edit_json(f / "tokenizer.json", added_tokens=7),
+        "added_tokens is 7, not a list",
+    ),
+    "processors": (
+        lambda f: edit_json(f / "tokenizer.json", post_processor={"processors": 5}),
+        "processors is 5, not a list",
+    ),
+    "family a list": (
+        lambda f: edit_json(f / "config.json", model_type=["llama"]),
+        "is not supported; known: ",
+    ),
+    "beyond float32": (lambda f: edit_json(f / "config.json", rope_theta=1e300), "rope_theta is 1e.300"),
+    "nothing in float32": (
+        lambda f: edit_json(f / "config.json", rms_norm_eps=1e-300),
+        "rms_norm_eps is 1e-300",
+    ),
+    "a pipe": (lambda f: replace_by_pipe(f / "tokenizer_config.json"), "is not a file"),
 }
 
 
@@ -243,9 +267,10 @@ def test_missing_and_foreign_parts_are_named(llama, tmp_path):
     with pytest.raises(SourceError, match=f"{missing.name} is missing"):
         open_model(folder)
     index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": {"model.norm.weight": "../../secret"}}))
-    with pytest.raises(SourceError, match="not a plain file name"):
-        open_model(folder)
+    for name in ("../../secret", "..", "/etc/passwd", "", "x" * 5000):
+        index.write_text(json.dumps({"weight_map": {"model.norm.weight": name}}))
+        with pytest.raises(SourceError, match=r"not a plain file name|is missing, which"):
+            open_model(folder)
 
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published model is not here")

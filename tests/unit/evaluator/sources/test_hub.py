@@ -167,6 +167,38 @@ def test_refusal_is_one_line_with_the_way_out(hub, server, ggufs, refusal, messa
     assert str(caught.value).startswith(f"hf:{REPO}: ")
 
 
+def test_request_that_is_refused_in_the_middle_of_several_files_keeps_the_first(hub, server, ggufs):
+    server.refused_files["Tiny-Q8_0.gguf"] = 429
+    with pytest.raises(RequestError, match="refuses more requests for now"):
+        models(hub, f"hf:{REPO}/*Q*.gguf")
+    del server.refused_files["Tiny-Q8_0.gguf"]
+    assert len(models(hub, f"hf:{REPO}/*Q*.gguf")) == 2
+    assert len(server.ranges("Tiny-Q4_K_M.gguf")) == 1
+
+
+@pytest.mark.parametrize("refusal", [(400, ""), (401, ""), (403, "GatedRepo"), (429, "")])
+def test_token_is_sent_and_never_shown(hub, server, ggufs, monkeypatch, caplog, capfd, refusal):
+    monkeypatch.setenv("HF_TOKEN", "hf_secretsecret")
+    server.refusals[REPO] = refusal
+    said = []
+    with pytest.raises(RequestError) as caught:
+        models(hub, f"hf:{REPO}/*Q8_0.gguf", said)
+    shown = "".join([str(caught.value), *said, caplog.text, *capfd.readouterr()])
+    assert server.tokens[-1] == "Bearer hf_secretsecret"
+    assert "secret" not in shown
+
+
+def test_names_that_lead_out_of_the_cache_are_not_seen(hub, server, tiny_path, tmp_path):
+    content = tiny_path.read_bytes()
+    server.repos[REPO] = {
+        "../../../../../evil-Q8_0.gguf": content,
+        "/tmp/evil.gguf": content,
+        "m.gguf": content,
+    }
+    assert [path.name for path in models(hub, f"hf:{REPO}/*")] == ["m.gguf"]
+    assert not list(tmp_path.rglob("evil*"))
+
+
 def test_missing_revision_is_named(hub, ggufs):
     with pytest.raises(RequestError, match="has no revision 'v9'"):
         models(hub, f"hf:{REPO}@v9/*.gguf")
