@@ -147,7 +147,8 @@ def quantize(
     from evaluator.quantize.commands import quantize_model
 
     quants = [name.strip() for name in types.split(",") if name.strip()]
-    _require({"--types": quants})
+    if not quants:
+        raise RequestError("--types names no size: such as --types Q2_K,Q4_K_M")
     with _interruptible():
         quantize_model(
             baseline,
