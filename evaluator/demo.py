@@ -54,7 +54,7 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
     reference = open_gguf(baseline)
     with (
         ThreadPoolExecutor(usable_cores()) as pool,
-        making_progress(console=console, transient=True) as progress,
+        making_progress(console) as progress,
     ):
         selected = select("main", DEMO_QUANTS)
         jobs = plan_jobs(reference, selected, baseline.parent, Evidence(), pool, name=DEMO_MODEL)

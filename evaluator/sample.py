@@ -100,7 +100,7 @@ def _make(
     source = open_gguf(baseline)
     made: list[tuple[str, Path]] = []
     pool = ThreadPoolExecutor(threads or usable_cores())
-    with pool, making_progress(console=console, transient=True) as progress:
+    with pool, making_progress(console) as progress:
         for method, quants in SAMPLE_QUANTS.items():
             used = Evidence() if method == "main" else evidence
             jobs = plan_jobs(source, select(method, quants), folder / method, used, pool, name=DEMO_MODEL)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from evaluator.errors import RequestError
@@ -17,6 +18,7 @@ from evaluator.quantize.dynamic import Attribution, ErrorBook, share_out
 from evaluator.quantize.imatrix import ImportanceMatrix
 from evaluator.quantize.plan import make_plan
 from evaluator.quantize.recipe import Choice, choices, recipe_names
+from evaluator.quantize.room import make_room
 from evaluator.quantize.tensor_types import choices_with
 from evaluator.quantize.variants import Job, is_made, make_job, make_variant, planned_bytes
 from evaluator.sources.model_file import ModelFile
@@ -72,11 +74,12 @@ def plan_jobs(
     Dynamic mixtures are measured here; `advance` gets the name of each matrix that was.
 
     Raises:
-        RequestError: a recipe does not fit the model, or needs evidence that is not there.
+        RequestError: a recipe does not fit the model, needs evidence that is not there, or `out` cannot be written.
         SourceError: the model's metadata are incomplete, or a matrix cannot be measured.
     """
     means = evidence.importance.means if evidence.importance else None
     stock = [make_plan(source, choice, means) for choice in selected]
+    make_room(out)
     book = ErrorBook(source, means or {}, pool, advance)
     plans = [
         share_out(choice, plan, book, evidence.attribution) if choice.candidates else plan
@@ -101,10 +104,14 @@ def make_all(
     """Make the files that are not there yet; returns those that were made.
 
     Raises:
-        RequestError: another file is in the place of one, and is not to be replaced.
+        RequestError: another file is in the place of one, and is not to be replaced; or they do not fit on the disk.
         SourceError: a tensor cannot be read or quantized.
     """
     missing = [job for job in jobs if not is_made(job.target, job.fingerprint, replace=replace)]
+    header = max(0, source.size_bytes - source.tensor_bytes)
+    for folder in {job.target.parent for job in missing}:
+        plans = [job.plan for job in missing if job.target.parent == folder]
+        make_room(folder, sum(planned_bytes(source, plan) + header for plan in plans))
     for job in missing:
         megabytes = planned_bytes(source, job.plan) / MEGABYTE
         task = progress.add_task(f"{job.target.name}, {megabytes:,.0f} MB", total=source.n_params)
@@ -112,7 +119,7 @@ def make_all(
     return [job.target for job in missing]
 
 
-def making_progress(**settings: object) -> Progress:
-    """A bar per file, on the console that `settings` name."""
+def making_progress(console: Console) -> Progress:
+    """A bar per file, gone when all are done; nothing where `console` is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    return Progress(*columns, **settings)  # type: ignore[arg-type]
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

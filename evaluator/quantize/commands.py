@@ -17,6 +17,7 @@ from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_j
 from evaluator.quantize.dynamic import read_attribution
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
 from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
+from evaluator.quantize.room import make_room
 from evaluator.quantize.variants import is_made
 from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
 from evaluator.sources.model_file import ModelFile
@@ -25,6 +26,8 @@ from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one
 from evaluator.sources.tokenizer import tokenizer_from_gguf
 from evaluator.text_sources import read_texts
+
+_F16_BYTES = 2
 
 
 def quantize_model(
@@ -54,7 +57,7 @@ def quantize_model(
     if rescale:
         source = rescaled(source, out, console, replace=replace)
     pool = ThreadPoolExecutor(threads or usable_cores())
-    with pool, making_progress(console=console, transient=True) as progress:
+    with pool, making_progress(console) as progress:
         task = progress.add_task("measuring sensitivity", total=None, visible=False)
         jobs = plan_jobs(
             source,
@@ -76,12 +79,13 @@ def rescaled(source: ModelFile, out: Path, console: Console, *, replace: bool = 
     """The function-preserving rescaling of `source` as an F16 file in `out`, made unless it is there.
 
     Raises:
-        RequestError: another file is in its place, and is not to be replaced.
+        RequestError: another file is in its place, and is not to be replaced; or it does not fit on the disk.
         SourceError: the family does not allow it.
     """
     target = out / f"{model_name(source)}-rescaled-F16.gguf"
     fingerprint = f"rescaled-{source_digest(source)}"
     if not is_made(target, fingerprint, replace=replace):
+        make_room(out, _F16_BYTES * source.n_params)
         write_rescaled_f16(source, target, fingerprint=fingerprint)
     note = f"rescaled without changing what it computes (log-normal factors, σ = {SIGMA}), stored as F16"
     _say(console, f"{target}: the baseline of these variants: {source.name}, {note}")
@@ -102,13 +106,16 @@ def measure_imatrix(
     """Measure an importance matrix on all windows of all texts and write it to `out`.
 
     Raises:
-        RequestError: a text or the baseline cannot be used.
+        RequestError: a text or the baseline cannot be used, or `out` cannot be written.
         ExportError: the baseline's graph cannot be exported.
     """
     if device not in get_args(DeviceChoice):
         raise RequestError(f"--device {device}: known: {', '.join(get_args(DeviceChoice))}")
     source = _open(baseline)
-    with making_progress(console=console, transient=True) as progress:
+    if out.is_dir():
+        raise RequestError(f"--out {out}: is a folder; name the new file")
+    make_room(out.parent)
+    with making_progress(console) as progress:
         task = progress.add_task("reading texts and the graph", total=None)
         found = [
             text

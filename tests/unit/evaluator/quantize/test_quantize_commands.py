@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import gguf
 import pytest
@@ -74,7 +76,7 @@ def test_rescale_writes_the_baseline_beside_the_variants(evaluate, tmp_path):
     ("arguments", "message"),
     [
         (("none", "Q4_0"), "--recipe none: no such file or recipe (known: bartowski, guided, main, unsloth)"),
-        (("main", ","), "missing --types"),
+        (("main", ","), "--types names no size"),
         (("main", "Q4_9"), "recipe main has no Q4_9"),
         (("bartowski", "Q4_K_M"), "recipe bartowski needs an importance matrix: --imatrix FILE"),
         (("main", "IQ2_M"), "needs an importance matrix: --imatrix FILE"),
@@ -87,6 +89,25 @@ def test_wrong_requests_are_one_line_and_leave_nothing(evaluate, tiny_path, tmp_
     assert status == 2
     assert message in " ".join(error.strip().splitlines()[-1].split())
     assert not (tmp_path / "q").exists()
+
+
+def test_a_folder_that_cannot_be_written(evaluate, tiny_path, text_path, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    status, _, error = evaluate(*quantize(tiny_path, tmp_path / "file" / "q"))
+    assert (status, error.splitlines()[-1].endswith("q: cannot be written: Not a directory")) == (2, True)
+    flags = ["--baseline", tiny_path, "--text", text_path, "--device", "cpu", "--context", 16, "--out"]
+    status, _, error = evaluate("imatrix", *flags, tmp_path / "file" / "i.gguf")
+    assert (status, "cannot be written: " in error) == (2, True)
+    assert evaluate("imatrix", *flags, tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize("more", [(), ("--rescale",)])
+def test_a_disk_without_room(evaluate, tiny_path, tmp_path, monkeypatch, more):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    status, _, error = evaluate(*quantize(tiny_path, tmp_path / "q", "main", "Q4_0,Q8_0", *more))
+    assert status == 2
+    assert "MB are needed, 0 MB are free" in error
+    assert list((tmp_path / "q").iterdir()) == []
 
 
 def test_baseline_that_is_damaged(evaluate, tmp_path):
