@@ -13,16 +13,9 @@ from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
-from dashboard.insights.comparison import (
-    NOTHING,
-    ONE_METHOD,
-    elsewhere,
-    meeting_point,
-    one_type,
-    rank,
-    representatives,
-)
+from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meeting_point, rank
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
+from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection

@@ -12,16 +12,8 @@ from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import (
-    NOTHING,
-    combine,
-    divergence,
-    elsewhere,
-    equal_bits,
-    log_ratio,
-    nats,
-    one_type,
-)
+from dashboard.insights.comparison import NOTHING, combine, divergence, elsewhere, equal_bits, log_ratio, nats
+from dashboard.insights.matching import one_type
 from dashboard.insights.statistics import Z95, Estimate, pareto, slope
 from dashboard.labels import Labels
 from dashboard.results import Results

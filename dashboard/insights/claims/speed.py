@@ -8,8 +8,9 @@ from dashboard import formats
 from dashboard.charts import Row, by_method, complete
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import common_range, nats, one_type
+from dashboard.insights.comparison import common_range, nats
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, between, leads, overlap, sign, unknown
+from dashboard.insights.matching import one_type
 from dashboard.insights.statistics import Estimate, slope
 
 _TIME = "decode_ms_p50"
