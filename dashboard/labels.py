@@ -10,6 +10,8 @@ from dashboard.charts import Row
 
 #: Width of a character and height of a line, in shares of a plot of about 450 × 300 pixels.
 _CHARACTER, _LINE = 0.0145, 0.05
+#: How far a note at the left edge reaches.
+_NOTE = 0.34
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
@@ -32,11 +34,13 @@ def place_labels(
     texts: Sequence[str],
     first: str = "top right",
     lines: Sequence[Sequence[Point]] = (),
+    needed: Collection[int] = (),
 ) -> list[tuple[str, str]]:
     """For each point (in 0–1 of the plot) a text and a Plotly `textposition` without collisions.
 
     Greedy, in the given order: the first of eight sides whose box is free, beginning with the side `first`,
-    and with the sides where none of `lines` strikes the text through; no side free means no text.
+    and where none of `lines` strikes the text through; no side free means no text. A text in `needed` is
+    written where only a line is in its way.
     """
     sides = sorted(_SIDES, key=lambda side: side != first)
     segments = [pair for line in lines for pair in pairwise(line)]
@@ -54,7 +58,11 @@ def place_labels(
         if not free:
             placed.append(("", "top center"))
             continue
-        side = next((side for side in free if not _struck(found[side], segments)), free[0])
+        clear = [side for side in free if not _struck(found[side], segments)]
+        if not clear and own not in needed:
+            placed.append(("", "top center"))
+            continue
+        side = (clear or free)[0]
         boxes.append(found[side])
         placed.append((text, side))
     return placed
@@ -136,7 +144,8 @@ class Labels:
             new = row["variant_id"] in wanted and row["quant"] not in named
             texts.append(row["quant"] if new or row["variant_id"] in picked else "")
             named |= {row["quant"]} if new else set()
-        placed = place_labels(places, texts, first, [_shares(line, ranges) for line in lines])
+        needed = {index for index, row in enumerate(rows) if row["variant_id"] in picked}
+        placed = place_labels(places, texts, first, [_shares(line, ranges) for line in lines], needed)
         self._placed = {row["variant_id"]: label for row, label in zip(rows, placed, strict=True)}
 
     def at(self, group: Sequence[Row]) -> dict[str, Any]:
@@ -146,6 +155,13 @@ class Labels:
             "textposition": [self._placed[row["variant_id"]][1] for row in group],
             "textfont": {"size": 11},
         }
+
+
+def note_line(height: float, ranges: tuple[Sequence[float], Sequence[float]]) -> list[Point]:
+    """Return the line through a note written under a level at the left edge, for labels to keep clear of."""
+    (left, right), (bottom, top) = ranges
+    middle = height - _LINE / 2 * (top - bottom)
+    return [(left, middle), (left + _NOTE * (right - left), middle)]
 
 
 def _shares(points: Sequence[Point], ranges: tuple[Sequence[float], Sequence[float]]) -> list[Point]:

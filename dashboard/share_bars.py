@@ -22,7 +22,7 @@ def grid(titles: Sequence[str], *, shared: bool, titled: bool) -> go.Figure:
         cols=columns,
         shared_yaxes=shared,
         shared_xaxes=True,
-        horizontal_spacing=0.025 if shared else 0.12,
+        horizontal_spacing=0.025 if shared else 0.14,
         vertical_spacing=0.14,
         subplot_titles=titles if titled else None,
     )

@@ -61,8 +61,11 @@ def _matched(groups: Mapping[str, Sequence[Row]], quant: str) -> list[Row]:
 
 
 def _preference(match: Sequence[Row]) -> tuple[float, ...]:
-    """Many methods first, then few names of types, then little distance from 4.5 bits."""
-    return (-len(match), len({row["quant"] for row in match}), max(_distance(row) for row in match))
+    """Many methods first, then one name of type, then bits that are near each other, then near 4.5."""
+    bits = [row["bits_per_weight"] for row in match]
+    names = len({row["quant"] for row in match})
+    spread = round(max(bits) - min(bits), 1) if names > 1 else 0.0
+    return (-len(match), names, spread, max(_distance(row) for row in match))
 
 
 def place_name(rows: Sequence[Row]) -> str:

@@ -23,7 +23,7 @@ from dashboard.insights.comparison import (
 )
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
 from dashboard.insights.statistics import Z95, Estimate, pareto, slope
-from dashboard.labels import Labels
+from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE
@@ -137,7 +137,7 @@ def _curves(
         row["variant_id"]: (row["bits_per_weight"], high) for row, high in zip(rows, heights, strict=True)
     }
     lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
-    lines += [] if logarithmic else [[(x, 0.0) for x in x_range]]
+    lines += [] if logarithmic else [[(x, 0.0) for x in x_range], note_line(0.0, (x_range, y_range))]
     labels = Labels(
         rows,
         list(zip(bits, heights, strict=True)),

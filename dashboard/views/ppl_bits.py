@@ -25,7 +25,7 @@ from dashboard.insights.comparison import (
 from dashboard.insights.curves import bend, monotone, within_noise
 from dashboard.insights.recommender import within
 from dashboard.insights.statistics import pareto
-from dashboard.labels import Labels
+from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import Option, View
@@ -51,7 +51,8 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     curves = charts.series(results, rows)
     place = dict(zip((row["variant_id"] for row in rows), points, strict=True))
     lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
-    lines += [[(x, math.log10(level)) for x in x_range] for level in levels]
+    for height in map(math.log10, levels):
+        lines += [[(x, height) for x in x_range], note_line(height, (x_range, y_axis["range"]))]
     labels = Labels(rows, points, (x_range, y_axis["range"]), wanted, selection.picked, "bottom left", lines)
     charts.add_baselines(drawn, results, selection, rows)
     steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
