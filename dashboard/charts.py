@@ -209,7 +209,7 @@ def add_baselines(
     for index, base in enumerate(found):
         ppl = base["ppl"]
         height = 1 / ppl if inverse else ppl
-        figure.add_hline(y=height, line={"color": BASELINE.color, "dash": "dash", "width": 1.5})
+        figure.add_shape(**level_line(height))
         name = f"{base['model']} {base['quant']}" if len(pairs) > 1 else f"baseline {base['quant']}"
         level = _with_error(f"PPL {formats.number(ppl, 4)}", base, "ppl_se")
         value = f"1/PPL {formats.number(height)}" if inverse else level
@@ -222,6 +222,12 @@ def add_baselines(
             xanchor="left",
             showarrow=False,
         )
+
+
+def level_line(height: float) -> dict[str, Any]:
+    """Return the shape of a dashed line across the plot at the baseline's level."""
+    place = {"xref": "x domain", "x0": 0, "x1": 1, "y0": height, "y1": height}
+    return {"type": "line", **place, "line": {"color": BASELINE.color, "dash": "dash", "width": 1.5}}
 
 
 def baselines(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Row]:

@@ -52,7 +52,7 @@ def _ratios(results: Results, selection: Selection) -> go.Figure:
     ends = [end for loss in losses for end in (loss.low, loss.high) if math.isfinite(end)]
     y_range = axes.padded([0.0, *(loss.value for loss in losses), *ends], share=0.07)
     drawn = go.Figure()
-    drawn.add_hline(y=0, line={"color": BASELINE.color, "dash": "dash", "width": 1.5})
+    drawn.add_shape(**charts.level_line(0))
     text, floor = "baseline", results.manifest.noise_floor
     if floor is not None:
         reach = _floor_ratio(floor)
