@@ -283,7 +283,19 @@
     plot.on("plotly_deselect", () => change((params) => params.delete("pick")));
     plot.on("plotly_legendclick", (data) => legendClicked(data, false));
     plot.on("plotly_legenddoubleclick", (data) => legendClicked(data, true));
+    window.Plotly.Plots.resize = (graph) => {
+      window.setTimeout(() => fit(graph), 100);
+      return Promise.resolve(graph);
+    };
     return undefined;
+  }
+
+  /* Dash asks for a resize after every answer, which draws everything again: only another size needs that. */
+  function fit(plot) {
+    const drawn = plot._fullLayout;
+    if (!drawn || !plot.clientWidth || !plot.clientHeight) return;
+    if (Math.abs(drawn.width - plot.clientWidth) < 1 && Math.abs(drawn.height - plot.clientHeight) < 1) return;
+    window.Plotly.relayout(plot, { autosize: true });
   }
 
   /* The table stays when only picks change; what was picked elsewhere is ticked here. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from dash import Dash
@@ -16,6 +17,8 @@ from dashboard.serving import BOOTSTRAP, early_plotly, pack_responses, serve_boo
 from dashboard.slim_plotly import slim_file
 from dashboard.views import registry
 
+#: Seconds that a computing thread keeps the interpreter from another one.
+_GIVE_WAY = 0.0005
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
   <head>
@@ -43,6 +46,8 @@ def create_app(*folders: Path) -> Dash:
         ResultsError: a folder cannot be shown.
 
     """
+    # What is computed ahead in threads gives way at once to an answer that somebody waits for.
+    sys.setswitchinterval(_GIVE_WAY)
     library = Library(folders)
     models = [model for name in library.names if (model := _model(library, name))]
     slim = slim_file()

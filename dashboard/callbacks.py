@@ -8,20 +8,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
 from dashboard import filters
-from dashboard.address import EXPLORE, Address
+from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.layout import graph
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError, ResultsError
+from dashboard.page_cache import PageCache
 from dashboard.pages.parts import claim_list, insight_list
 from dashboard.render import Page, failed, not_shown, render, status
 from dashboard.results import Results
 from dashboard.screen import chip_bar, find_list, option_bar, source
 from dashboard.selection import Selection
+from dashboard.views import registry
 
 _LOG = logging.getLogger(__name__)
 _LISTS = tuple(filters.CHECKLISTS)
@@ -73,6 +76,7 @@ def _register_show(app: Dash, library: Library) -> None:
     outputs |= {
         name: Output(name, "children") for name in ("bits-text", "source", "find-list", "graph-place")
     }
+    pages = PageCache()
     register = app.callback(
         output=outputs,
         inputs={
@@ -85,15 +89,22 @@ def _register_show(app: Dash, library: Library) -> None:
     )
 
     def show(pathname: str, search: str, _version: str, before: Mapping[str, Any] | None) -> dict[str, Any]:
-        return dict.fromkeys(outputs, no_update) | screen(library, pathname, search, before or {})
+        return dict.fromkeys(outputs, no_update) | screen(library, pathname, search, before or {}, pages)
 
     register(show)
 
 
 def screen(
-    library: Library, pathname: str | None, search: str | None, before: Mapping[str, Any]
+    library: Library,
+    pathname: str | None,
+    search: str | None,
+    before: Mapping[str, Any],
+    pages: PageCache | None = None,
 ) -> dict[str, Any]:
-    """Return what an address changes on the screen; `before` is the `address` of the screen that is there."""
+    """Return what an address changes on the screen; `before` is the `address` of the screen that is there.
+
+    Pages are taken from `pages`, where the other pages for the same selection are then drawn ahead.
+    """
     address = Address.parse(pathname, search)
     if address.folder and library.name_of(address.folder) != address.folder:
         address = Address(address.slug, address.selection)
@@ -120,10 +131,10 @@ def screen(
         }
     address = address.with_selection(_known(address.selection, results))
     told |= {"query": address.query, "picked": sorted(address.selection.picked)}
-    page = _drawn(results, pathname, address)
+    page = _drawn(results, pathname, address, version, pages or PageCache())
     shown = filters.values(address.selection, results)
     told |= {"panel": shown, "bounds": filters.bits_bounds(results)}
-    changed = _page(page) | {
+    changed = page | {
         "address": told,
         "status": [html.Span(part) for part in status(results, address.selection)],
         "chips": chip_bar(results, address),
@@ -133,19 +144,31 @@ def screen(
     }
     if address.slug == EXPLORE and _only_picks_changed(before, told):
         changed["body"] = no_update
-    if page.figure is not None and not told["plots"]:
+    if "drawing" in page and not told["plots"]:
         told["plots"] = True
         changed["graph-place"] = graph()
     return changed | (_of_folder(library, address) if new_folder else {})
 
 
-def _drawn(results: Results, pathname: str | None, address: Address) -> Page:
+def _drawn(
+    results: Results, pathname: str | None, address: Address, version: str, pages: PageCache
+) -> dict[str, Any]:
     """Return the page, or one that says it failed: a fault in one view leaves the others usable."""
+
+    def draw(path: str) -> dict[str, Any]:
+        return _page(render(results, path, address.selection))
+
+    def key(slug: str) -> tuple[str, str, str]:
+        return version, slug, address.query
+
     try:
-        return render(results, pathname, address.selection)
+        drawn = pages.get(key(address.slug), lambda: draw(pathname or "/"))
     except Exception as error:
         _LOG.exception("%s cannot be drawn", address.href)
-        return failed(address.slug, error)
+        return _page(failed(address.slug, error))
+    others = [view.id for view in registry()] + [OVERVIEW, SUMMARY, COMPARE, EXPLORE]
+    pages.expect({key(slug): partial(draw, f"/{slug}") for slug in others if key(slug) not in pages})
+    return drawn
 
 
 def _known(selection: Selection, results: Results) -> Selection:

@@ -19,6 +19,8 @@ from dashboard.theme import BASELINE, QUIET, MethodStyle, translucent
 Row = dict[str, Any]
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _DIMMED = 0.2
+#: The step line of the variants that no other beats in both coordinates.
+FRONT = "Pareto front"
 
 
 def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
@@ -161,9 +163,17 @@ def standard_error(row: Row, column: str) -> float | None:
     return error
 
 
-def half_widths(rows: Sequence[Row], column: str) -> list[float]:
-    """±1.96 standard errors; 0 where the error was not measured."""
-    return [Z95 * (standard_error(row, column) or 0.0) for row in rows]
+def ppl_ends(row: Row) -> tuple[float, float]:
+    """95 % interval of a variant's perplexity where the baseline's is taken as given: its paired error.
+
+    Without a paired error that of the perplexity itself, which the choice of text moves for all variants alike.
+    """
+    ppl = float(row["ppl"])
+    paired = None if row["is_baseline"] else standard_error(row, "ln_ppl_ratio_se")
+    if paired is not None and math.isfinite(paired):
+        return ppl * math.exp(-Z95 * paired), ppl * math.exp(Z95 * paired)
+    half = Z95 * (standard_error(row, "ppl_se") or 0.0)
+    return max(ppl - half, 0.5 * ppl), ppl + half
 
 
 def _with_error(text: str, row: Row, column: str) -> str:
@@ -193,18 +203,16 @@ def quality_lines(row: Row) -> str:
 def add_baselines(
     figure: go.Figure, results: Results, selection: Selection, rows: Sequence[Row], *, inverse: bool = False
 ) -> None:
-    """Draw the shown variants' baselines as dashed lines: PPL with its band on a log axis, or 1/PPL (`inverse`)."""
+    """Draw the shown variants' baselines as dashed, named lines: PPL on a log axis, or 1/PPL (`inverse`)."""
     pairs = {(row["model"], row["device"]) for row in rows}
     found = [b for b in baselines(results, selection, rows) if b["ppl"] and math.isfinite(b["ppl"])]
     for index, base in enumerate(found):
-        ppl, error = base["ppl"], standard_error(base, "ppl_se")
+        ppl = base["ppl"]
         height = 1 / ppl if inverse else ppl
-        if error is not None and not inverse:
-            band = {"fillcolor": BASELINE.color, "opacity": 0.1, "line_width": 0, "layer": "below"}
-            figure.add_hrect(y0=ppl - Z95 * error, y1=ppl + Z95 * error, **band)
-        figure.add_hline(y=height, line={"color": BASELINE.color, "dash": "dash", "width": 1.5})
+        figure.add_shape(**level_line(height))
         name = f"{base['model']} {base['quant']}" if len(pairs) > 1 else f"baseline {base['quant']}"
-        value = f"1/PPL {formats.number(height)}" if inverse else f"PPL {formats.number(ppl, 4)}"
+        level = _with_error(f"PPL {formats.number(ppl, 4)}", base, "ppl_se")
+        value = f"1/PPL {formats.number(height)}" if inverse else level
         figure.add_annotation(
             text=f"{name} · {value}",
             x=0.005 + index / len(found),
@@ -214,6 +222,12 @@ def add_baselines(
             xanchor="left",
             showarrow=False,
         )
+
+
+def level_line(height: float) -> dict[str, Any]:
+    """Return the shape of a dashed line across the plot at the baseline's level."""
+    place = {"xref": "x domain", "x0": 0, "x1": 1, "y0": height, "y1": height}
+    return {"type": "line", **place, "line": {"color": BASELINE.color, "dash": "dash", "width": 1.5}}
 
 
 def baselines(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Row]:

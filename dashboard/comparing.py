@@ -201,7 +201,8 @@ def _untested(rows: tuple[Row, Row]) -> list[Difference]:
         one, other = (row[column] for row in rows)
         if one is None and other is None:
             continue
-        ratio = f"A is {formats.number(one / other)} × B" if one and other else ""
+        times = formats.times(one / other) if one and other else ""
+        ratio = "" if not one or not other else f"A is {times} B" if times else "the same"
         found.append(Difference(metric, _texts(rows, column, word), ratio, ""))
     return found
 

@@ -130,7 +130,7 @@ def visible(results: Results) -> dict[str, bool]:
     """Tell which groups of the panel are shown: a part of the tokens needs token frames."""
     has_tokens = (results.folder / "tokens").is_dir()
     return {
-        "model": True,
+        "model": results.measured["model"].n_unique() > 1,
         "method": True,
         "quant": True,
         "domain": has_tokens and len(results.domains) > 1,

@@ -70,3 +70,8 @@ def listing(names: list[str], limit: int = 4) -> str:
     if len(names) == 1:
         return names[0]
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def times(ratio: float) -> str:
+    """Return `1.23 ×`; empty where the ratio is 1 to within half a per cent."""
+    return "" if abs(ratio - 1) < 0.005 else f"{number(ratio)} ×"

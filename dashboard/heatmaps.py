@@ -100,11 +100,14 @@ class Scale:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Scale:
-        """Span all values; a logarithmic scale covers at most four decades."""
-        positive = [value for value in values if value > 0]
+        """Span the values but the lowest twentieth; a logarithmic scale covers at most four decades.
+
+        The lowest few, such as an embedding kept at 8 bits, would take the shades away from all the others.
+        """
+        positive = sorted(value for value in values if value > 0)
         if not positive:
             return cls(0.0, max([*values, 1.0]), logarithmic=False)
-        low, high = min(positive), max(positive)
+        low, high = positive[len(positive) // 20], positive[-1]
         if high / low > _WIDE_RANGE:
             return cls(max(low, high / 1e4), high, logarithmic=True)
         return cls(0.0, high, logarithmic=False)

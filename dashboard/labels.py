@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import Any
 
 from dashboard.charts import Row
 
 #: Width of a character and height of a line, in shares of a plot of about 450 × 300 pixels.
 _CHARACTER, _LINE = 0.0145, 0.05
+#: How far a note at the left edge reaches.
+_NOTE = 0.34
 Box = tuple[float, float, float, float]
+Point = tuple[float, float]
 
 
 #: Sides of a point in order of preference, corners first because error bars run straight up and down.
@@ -26,29 +30,41 @@ _SIDES = (
 
 
 def place_labels(
-    points: Sequence[tuple[float, float]], texts: Sequence[str], first: str = "top right"
+    points: Sequence[Point],
+    texts: Sequence[str],
+    first: str = "top right",
+    lines: Sequence[Sequence[Point]] = (),
+    needed: Collection[int] = (),
 ) -> list[tuple[str, str]]:
     """For each point (in 0–1 of the plot) a text and a Plotly `textposition` without collisions.
 
-    Greedy, in the given order: the first of eight sides whose box is free, beginning with the side `first`;
-    no side free means no text.
+    Greedy, in the given order: the first of eight sides whose box is free, beginning with the side `first`,
+    and where none of `lines` strikes the text through; no side free means no text. A text in `needed` is
+    written where only a line is in its way.
     """
     sides = sorted(_SIDES, key=lambda side: side != first)
+    segments = [pair for line in lines for pair in pairwise(line)]
     boxes: list[Box] = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in points]
     placed: list[tuple[str, str]] = []
     for own, ((x, y), text) in enumerate(zip(points, texts, strict=True)):
         spots = _spots(x, y, _CHARACTER * len(text)) if text else {}
-        for side in sides if text else ():
-            left, bottom = spots[side]
-            box = (left, bottom, left + _CHARACTER * len(text), bottom + _LINE)
-            inside = left >= -0.01 and box[2] <= 1.01 and bottom >= -0.01 and box[3] <= 1.03
-            taken = (other for index, other in enumerate(boxes) if index != own)
-            if inside and not any(_overlap(box, other) for other in taken):
-                boxes.append(box)
-                placed.append((text, side))
-                break
-        else:
+        found = {side: _box(spots[side], text) for side in sides} if text else {}
+        others = [other for index, other in enumerate(boxes) if index != own]
+        free = [
+            side
+            for side, box in found.items()
+            if _inside(box) and not any(_overlap(box, other) for other in others)
+        ]
+        if not free:
             placed.append(("", "top center"))
+            continue
+        clear = [side for side in free if not _struck(found[side], segments)]
+        if not clear and own not in needed:
+            placed.append(("", "top center"))
+            continue
+        side = (clear or free)[0]
+        boxes.append(found[side])
+        placed.append((text, side))
     return placed
 
 
@@ -66,6 +82,34 @@ def _spots(x: float, y: float, width: float) -> dict[str, tuple[float, float]]:
     }
 
 
+def _box(corner: tuple[float, float], text: str) -> Box:
+    left, bottom = corner
+    return left, bottom, left + _CHARACTER * len(text), bottom + _LINE
+
+
+def _inside(box: Box) -> bool:
+    return box[0] >= -0.01 and box[2] <= 1.01 and box[1] >= -0.01 and box[3] <= 1.03
+
+
+def _struck(box: Box, segments: Sequence[tuple[Point, Point]]) -> bool:
+    """Whether a segment crosses the box (Liang and Barsky's clipping)."""
+    return any(_crosses(box, *segment) for segment in segments)
+
+
+def _crosses(box: Box, start: Point, end: Point) -> bool:
+    enters, leaves = 0.0, 1.0
+    for axis in (0, 1):
+        step = end[axis] - start[axis]
+        low, high = box[axis] - start[axis], box[axis + 2] - start[axis]
+        if step == 0:
+            if low > 0 or high < 0:
+                return False
+            continue
+        first, last = sorted((low / step, high / step))
+        enters, leaves = max(enters, first), min(leaves, last)
+    return enters <= leaves
+
+
 def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
@@ -80,6 +124,7 @@ class Labels:
         wanted: ids of the variants to name; of a quant type the first only, which the others lie near.
         picked: ids named in any case.
         first: the side to try first, where the curves are not.
+        lines: what is drawn as lines, in the units of the ranges, to be kept clear of where possible.
     """
 
     def __init__(
@@ -90,16 +135,17 @@ class Labels:
         wanted: Collection[str],
         picked: Collection[str] = (),
         first: str = "top right",
+        lines: Sequence[Sequence[Point]] = (),
     ) -> None:
-        (left, right), (bottom, top) = ranges
-        places = [((x - left) / (right - left), (y - bottom) / (top - bottom)) for x, y in points]
+        places = _shares(points, ranges)
         named = {row["quant"] for row in rows if row["variant_id"] in picked}
         texts = []
         for row in rows:
             new = row["variant_id"] in wanted and row["quant"] not in named
             texts.append(row["quant"] if new or row["variant_id"] in picked else "")
             named |= {row["quant"]} if new else set()
-        placed = place_labels(places, texts, first)
+        needed = {index for index, row in enumerate(rows) if row["variant_id"] in picked}
+        placed = place_labels(places, texts, first, [_shares(line, ranges) for line in lines], needed)
         self._placed = {row["variant_id"]: label for row, label in zip(rows, placed, strict=True)}
 
     def at(self, group: Sequence[Row]) -> dict[str, Any]:
@@ -109,3 +155,16 @@ class Labels:
             "textposition": [self._placed[row["variant_id"]][1] for row in group],
             "textfont": {"size": 11},
         }
+
+
+def note_line(height: float, ranges: tuple[Sequence[float], Sequence[float]]) -> list[Point]:
+    """Return the line through a note written under a level at the left edge, for labels to keep clear of."""
+    (left, right), (bottom, top) = ranges
+    middle = height - _LINE / 2 * (top - bottom)
+    return [(left, middle), (left + _NOTE * (right - left), middle)]
+
+
+def _shares(points: Sequence[Point], ranges: tuple[Sequence[float], Sequence[float]]) -> list[Point]:
+    """Points in 0–1 of the plot."""
+    (left, right), (bottom, top) = ranges
+    return [((x - left) / (right - left), (y - bottom) / (top - bottom)) for x, y in points]

@@ -13,17 +13,16 @@ from dashboard.theme import CONFIDENCE_TEXT
 _COLUMNS = 3
 
 
-def grid(titles: Sequence[str], *, shared: bool) -> go.Figure:
-    """Panels with their titles, left to right and down; `shared` ones go without where there is but one."""
+def grid(titles: Sequence[str], *, shared: bool, titled: bool) -> go.Figure:
+    """Panels left to right and down, with or without titles; `shared` ones have their rows in common."""
     columns = min(_COLUMNS, len(titles))
     lines = -(-len(titles) // columns)
-    titled = len(titles) > 1 or not shared
     drawn = make_subplots(
         rows=lines,
         cols=columns,
-        shared_yaxes=True,
+        shared_yaxes=shared,
         shared_xaxes=True,
-        horizontal_spacing=0.025,
+        horizontal_spacing=0.025 if shared else 0.14,
         vertical_spacing=0.14,
         subplot_titles=titles if titled else None,
     )

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from dashboard import formats
 from dashboard.charts import Row, complete
-from dashboard.insights.comparison import divergence, log_ratio
-from dashboard.insights.statistics import Z95
+from dashboard.insights.comparison import change, divergence, log_ratio
 
 #: Rise of perplexity (share) from which a variant counts as heavily damaged.
 HEAVY = 0.10
@@ -73,11 +72,8 @@ def _for_need(need: str, bound: float, rows: Sequence[Row]) -> Recommendation:
 
 def price(row: Row) -> str:
     """Say what a variant loses."""
-    change = f"{formats.percent_change(row['ln_ppl_ratio'], 1)} perplexity"
-    error = log_ratio(row).se
-    interval = f" ± {formats.percent(Z95 * error, 1)}" if math.isfinite(error) else ""
     kld = f", {formats.number(row['kld_mean'], 2)} nats mean KLD" if row["kld_mean"] is not None else ""
-    return f"{change}{interval}{kld}"
+    return f"{change(log_ratio(row))} perplexity{kld}"
 
 
 def runners_up(rows: Sequence[Row], chosen: Row) -> list[Row]:

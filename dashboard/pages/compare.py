@@ -30,8 +30,9 @@ def headline(results: Results, selection: Selection) -> str:
     kld = next(item for item in differences(results, first, second, selection) if item.metric == "Mean KLD")
     if kld.leader is not None:
         better, other = (first, second) if kld.leader == 0 else (second, first)
-        ratio = formats.number(better["size_bytes"] / other["size_bytes"], 3)
-        return f"{better['label']} is closer to the baseline than {other['label']}, at {ratio} × its size"
+        times = formats.times(better["size_bytes"] / other["size_bytes"])
+        size = f"{times} its size" if times else "the same size"
+        return f"{better['label']} is closer to the baseline than {other['label']}, at {size}"
     if kld.verdict == "tied":
         return f"{first['label']} and {second['label']} are equally far from the baseline, within the error"
     return f"{first['label']} and {second['label']} cannot be compared token by token"
@@ -150,7 +151,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
             result.append(Insight(text, "finding", formats.listing(wins[place], 6)))
     tied = [item.metric for item in tested if item.verdict == "tied"]
     if tied:
-        text = f"{len(tested)} tests, {len(tied)} tied: the difference is inside its error."
+        text = f"{len(tied)} of {len(tested)} tests are tied: the difference is inside its error."
         result.append(Insight(text, "tie", formats.listing(tied, 6)))
     result += _bootstrap(results, first, second)
     differing = [item for item in tensor_types(results, first, second, selection) if item.differing]
@@ -170,6 +171,7 @@ def _bootstrap(results: Results, first: Row, second: Row) -> list[Insight]:
     for row in pairs.iter_rows(named=True):
         if {row["a"], row["b"]} == names and row["metric"] == "kld" and row["p_better"] is not None:
             share = row["p_better"] if row["a"] == first["variant_id"] else 1 - row["p_better"]
-            text = f"{first['label']} has the lower KLD in {formats.percent(share)} of resamples."
+            leader = first if share >= 0.5 else second
+            text = f"{leader['label']} has the lower KLD in {formats.percent(max(share, 1 - share))} of resamples."
             return [Insight(text, "finding", f"bootstrap over {row['n_windows']} windows, all texts")]
     return []

@@ -60,6 +60,8 @@ _COLOURS = {
     "fontFamily": "inherit",
     "fontSize": "0.8rem",
 }
+#: Pixels: a column's least width, and its heading's, character by character, with the filter's sign.
+_NARROWEST, _CHARACTER, _AROUND = 110, 8, 58
 _NUMBER = "params.value == null ? '' : d3.format('.5~r')(params.value)"
 _WHOLE = "params.value == null ? '' : d3.format(',')(params.value)"
 
@@ -150,7 +152,7 @@ def _column(rows: pl.DataFrame, column: str) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "field": column,
         "headerName": column,
-        "width": 120,
+        "width": max(_NARROWEST, _AROUND + _CHARACTER * len(column)),
         "headerTooltip": column,
     }
     if kind.is_numeric():
@@ -176,5 +178,6 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         text = "All statistics are over the chosen texts and bins of confidence only."
         found.append(Insight(text, "caution", "sizes and speeds do not depend on the text"))
     if absent:
-        found.append(Insight(f"{len(absent)} columns were not measured.", "unknown", ", ".join(absent)))
+        text = "1 column was" if len(absent) == 1 else f"{len(absent)} columns were"
+        found.append(Insight(f"{text} not measured.", "unknown", ", ".join(absent)))
     return found

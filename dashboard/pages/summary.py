@@ -6,9 +6,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard import formats
-from dashboard.charts import standard_error
 from dashboard.insights import Insight
-from dashboard.insights.statistics import Z95
+from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.summary import (
     EFFICIENCY_SCALE,
     RULES,
@@ -68,11 +67,9 @@ def _line(results: Results, line: MethodSummary) -> Component:
         html.Br(),
         html.Small(f"{row['quant']}, {kind}"),
     ]
-    deviation = standard_error(row, "ppl_se")
-    error = f" ± {formats.number(Z95 * deviation, 2)}" if deviation is not None else ""
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
-    ppl = f"{formats.number(row['ppl'], 4)}{error}"
+    ppl = [formats.number(row["ppl"], 4), html.Br(), html.Small(change(log_ratio(row)))]
     cells = [_lines(line.best_for), _lines(line.limitations), rate, ppl, scaled]
     labelled = zip(HEADS[1:], cells, strict=True)
     return html.Tr([name, *(html.Td(cell, **{"data-label": head}) for head, cell in labelled)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -13,16 +14,9 @@ from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
-from dashboard.insights.comparison import (
-    NOTHING,
-    ONE_METHOD,
-    elsewhere,
-    meeting_point,
-    one_type,
-    rank,
-    representatives,
-)
+from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meeting_point, rank
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
+from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -43,21 +37,30 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     if not found:
         return charts.message_figure("No selected variant has token frames")
     panels = list(charts.by_method([item.row for item in found]).items())[:_MOST_PANELS]
-    drawn = share_bars.grid([name for name, _ in panels], shared=True)
+    own = _names_differ([{row["quant"] for row in group} for _, group in panels])
+    drawn = share_bars.grid([name for name, _ in panels], shared=not own, titled=len(panels) > 1)
     of = {item.row["variant_id"]: item for item in found}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
     names = list(dict.fromkeys(row["quant"] for row in reversed(order)))
     edges: list[dict[str, Any]] = []
+    drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     for index, (_, group) in enumerate(panels):
         base = shares(results, selection, results.baseline_of(group[0], selection))
         bars = [("baseline", base)] if base is not None else []
         bars += [(row["quant"], of[row["variant_id"]]) for row in group]
+        if own:
+            mine = [row["quant"] for row in reversed(group)]
+            drawn.update_yaxes(**share_bars.lanes(["baseline", *mine]), **share_bars.place(drawn, index))
         _stack(drawn, index, bars, selection, [item.row for item in found])
         if base is not None:
             edges += _reference(index, base)
     drawn.update_layout(shapes=edges)
-    drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     return share_bars.finish(drawn, "share of scored tokens")
+
+
+def _names_differ(panels: Sequence[set[str]]) -> bool:
+    """Whether panels share so few names that common rows would stand mostly empty."""
+    return len(set().union(*panels)) > 1.5 * max(map(len, panels))
 
 
 def _stack(
@@ -109,7 +112,7 @@ def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) ->
     ]
     if not found:
         return charts.message_figure("No selected variant has token frames")
-    drawn = share_bars.grid([str(row["label"]) for row, _ in found], shared=False)
+    drawn = share_bars.grid([str(row["label"]) for row, _ in found], shared=True, titled=True)
     names = bin_names()
     for index, (row, bins) in enumerate(found):
         lines = [line for line in bins.to_dicts() if line["n"]]
@@ -163,9 +166,10 @@ def headline(results: Results, selection: Selection) -> str:
     row, change = max(changes, key=lambda item: abs(item[1].value))
     if not change.differs_from_zero:
         return "No selected variant moves the share of sure tokens by more than its error"
-    direction = "loses" if change.value < 0 else "gains"
-    size = formats.number(100 * abs(change.value), 2)
-    return f"{row['label']} {direction} {size} points of its sure tokens (top probability over 0.95)"
+    own = shares(results, selection, row)
+    share = own.values[SURE] if own is not None else math.nan
+    levels = f"{formats.percent(share)} of tokens, the baseline of {formats.percent(share - change.value)}"
+    return f"{row['label']} is sure (top probability over 0.95) of {levels}"
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
@@ -200,7 +204,7 @@ def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Ins
     )
     if ranking.tied:
         names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"{place}, who keeps most sure tokens cannot be told: {names}.", "tie", detail)
+        return Insight(f"{place}, {names} keep equally many sure tokens, within the error.", "tie", detail)
     return Insight(f"{place}, {ranking.best} keeps the most sure tokens.", "finding", detail)
 
 
@@ -215,7 +219,7 @@ def _lost(results: Results, selection: Selection, changes: Sequence[tuple[Row, E
                 gained.append((other.value, f"{name} ({formats.signed(100 * other.value, 2)})"))
     names = [name for _, name in sorted(gained, reverse=True)]
     into = f"points go to {formats.listing(names)}" if names else "no other bin gains more than its error"
-    return Insight(f"{row['label']} loses most sure tokens: {points(change)}.", "finding", into)
+    return Insight(f"{row['label']} loses most of the sure tokens: {points(change)}.", "finding", into)
 
 
 def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
@@ -223,7 +227,9 @@ def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
     detail = f"share of tokens over 0.95 against the baseline, paired, 95 %; {len(changes)} variants"
     if not same:
         return Insight("Every selected variant moves the share of sure tokens.", "finding", detail)
-    return Insight(f"As sure as the baseline, within the error: {formats.listing(same)}.", "tie", detail)
+    return Insight(
+        f"As often sure as the baseline, within the error: {formats.listing(same)}.", "tie", detail
+    )
 
 
 def _where_it_hurts(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import plotly.graph_objects as go
 
@@ -14,16 +13,17 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
     NOTHING,
-    combine,
+    Ranking,
     divergence,
     elsewhere,
     equal_bits,
     log_ratio,
-    nats,
-    one_type,
+    meeting_point,
+    rank,
 )
+from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
 from dashboard.insights.statistics import Z95, Estimate, pareto, slope
-from dashboard.labels import Labels
+from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE
@@ -31,8 +31,6 @@ from dashboard.views import Option, View
 from evaluator.manifest import NoiseFloor
 
 _LOSS = Option("loss", "Loss", (("ppl", "perplexity"), ("kld", "KL divergence")))
-_EIGHT = 7.5
-_FOUR = (4.0, 5.0)
 _SHARES = (99.9, 99.5, 99, 98, 97, 95, 90, 80, 70, 60, 50, 40, 30, 20, 10, 5, 2, 1)
 _MOST_SHARES = 7
 #: What rounding the baseline's own weights to bf16 changes.
@@ -54,7 +52,7 @@ def _ratios(results: Results, selection: Selection) -> go.Figure:
     ends = [end for loss in losses for end in (loss.low, loss.high) if math.isfinite(end)]
     y_range = axes.padded([0.0, *(loss.value for loss in losses), *ends], share=0.07)
     drawn = go.Figure()
-    drawn.add_hline(y=0, line={"color": BASELINE.color, "dash": "dash", "width": 1.5})
+    drawn.add_shape(**charts.level_line(0))
     text, floor = "baseline", results.manifest.noise_floor
     if floor is not None:
         reach = _floor_ratio(floor)
@@ -134,6 +132,12 @@ def _curves(
     bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
     front = {rows[index]["variant_id"] for index in pareto(bits, values)}
     heights = [math.log10(value) if logarithmic else value for value in values]
+    curves = charts.series(results, rows)
+    place = {
+        row["variant_id"]: (row["bits_per_weight"], high) for row, high in zip(rows, heights, strict=True)
+    }
+    lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
+    lines += [] if logarithmic else [[(x, 0.0) for x in x_range], note_line(0.0, (x_range, y_range))]
     labels = Labels(
         rows,
         list(zip(bits, heights, strict=True)),
@@ -141,8 +145,8 @@ def _curves(
         front,
         selection.picked,
         "bottom left",
+        lines,
     )
-    curves = charts.series(results, rows)
     for curve in curves:
         mine = [of[row["variant_id"]] for row in curve.rows]
         bars: list[float] = [Z95 * loss.se if math.isfinite(loss.se) else 0.0 for loss in mine]
@@ -165,7 +169,28 @@ def _curves(
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Tell what a bit costs: the factor of KLD per bit saved, else the range."""
+    """Tell what is kept at the lowest bits that all methods cover; of KLD, its factor per bit saved."""
+    if _LOSS.of(selection) == "ppl":
+        rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+        where = meeting_point(rows, "lowest")
+        ranking = rank(results, selection, rows, where) if where is not None else None
+        if where is not None and ranking is not None:
+            return _kept_at(where, ranking)
+    return _cost_of_a_bit(results, selection)
+
+
+def _kept_at(where: float, ranking: Ranking) -> str:
+    """Word what the best and the worst method keep at equal bits."""
+    kept = {m: formats.percent(math.exp(-value.value), 0) for m, value in ranking.values.items()}
+    best, *_, worst = kept
+    tied = formats.listing([best, *ranking.tied])
+    if worst in ranking.tied:
+        return f"At {formats.bits(where)} {tied} are tied: {best} keeps {kept[best]} of the accuracy"
+    verb = "keep about" if ranking.tied else "keeps"
+    return f"At {formats.bits(where)} {tied} {verb} {kept[best]} of the accuracy, {worst} {kept[worst]}"
+
+
+def _cost_of_a_bit(results: Results, selection: Selection) -> str:
     rows = [r for r in charts.complete(results.select(selection).to_dicts(), "kld_mean") if r["kld_mean"] > 0]
     if not rows:
         return "No selected variant was compared with the baseline"
@@ -199,88 +224,13 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         return [NOTHING]
     found = [
         equal_bits(results, selection, rows, "lowest"),
-        _at_four(rows),
-        _at_eight(rows),
-        _by_domain(results, selection, rows),
-        _noise(rows, results.manifest.noise_floor),
-        _blind_spot(rows),
+        at_four(rows),
+        at_eight(rows),
+        by_domain(results, selection, rows),
+        against_noise(rows, results.manifest.noise_floor),
+        blind_spot(rows),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
-
-
-def _at_eight(rows: Sequence[Row]) -> Insight:
-    high = [row for row in rows if row["bits_per_weight"] >= _EIGHT]
-    if not high:
-        return Insight("Nothing of 7.5 bits or more is selected: the cost of 8 bits is not told.", "unknown")
-    worst = max(high, key=lambda row: log_ratio(row).high)
-    kld = max(row["kld_mean"] for row in high)
-    bound = formats.percent_change(log_ratio(worst).high)
-    text = f"At 7.5 bits and up perplexity rises by at most {bound} ({worst['label']})."
-    return Insight(
-        text, "finding", f"95 % bound, variants: {len(high)}; mean KLD up to {formats.number(kld)} nats"
-    )
-
-
-def _at_four(rows: Sequence[Row]) -> Insight:
-    four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
-    if not four:
-        return Insight("No selected variant measures 4 to 5 bits per weight.", "unknown")
-    best = max(four, key=lambda row: (-row["ln_ppl_ratio"], row["variant_id"]))
-    loss = log_ratio(best)
-    low, high = formats.percent(math.exp(-loss.high)), formats.percent(math.exp(-loss.low))
-    kept = f"{formats.percent(math.exp(-loss.value))} ({low}–{high})"
-    same = f"; same top token {formats.percent(best['same_top'])}" if best["same_top"] is not None else ""
-    text = f"Between 4 and 5 bits the best, {best['label']}, keeps {kept} of the accuracy."
-    return Insight(text, "finding", f"PPL of the baseline / PPL, 95 %; variants: {len(four)}{same}")
-
-
-def _by_domain(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
-    """Compare the loss between domains, for a variant of a typical type."""
-    names = sorted(selection.domains) or results.domains
-    row = min(one_type(rows), key=lambda r: (r["ln_ppl_ratio"], r["variant_id"]))
-    parts = {name: replace(selection, domains=frozenset({name})) for name in names}
-    weights = {row["variant_id"]: 1.0}
-    found = {name: results.windows(str(row["variant_id"]), part) for name, part in parts.items()}
-    measured = [name for name, windows in found.items() if windows is not None and windows.height > 1]
-    losses = {n: loss for n in measured if (loss := combine(results, parts[n], [row], weights)) is not None}
-    if len(losses) < 2:
-        return None
-    ordered = sorted(losses, key=lambda name: (-losses[name].value, name))
-    most, least = ordered[0], ordered[-1]
-    apart = losses[most].minus(losses[least])
-    detail = f"{row['label']}: " + "; ".join(f"{name} {nats(losses[name])}" for name in ordered[:4])
-    if not apart.low > 0:
-        return Insight("No domain loses more than another outside the error.", "tie", detail)
-    text = f"{most} loses most: {nats(apart)} more than {least}."
-    return Insight(text[:1].upper() + text[1:], "finding", detail)
-
-
-def _noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | None:
-    """Name the variants whose divergence is not above what rounding alone causes."""
-    if floor is None or floor.kld_mean <= 0:
-        return None
-    inside = [row["label"] for row in rows if divergence(row).low <= floor.kld_mean]
-    value = f"{formats.number(floor.kld_mean, 2)} nats"
-    if inside:
-        text = f"{formats.listing(inside)} cannot be told from rounding the baseline to bf16."
-        return Insight(text, "tie", f"noise floor of the mean KLD: {value}")
-    least = min(rows, key=lambda row: row["kld_mean"])
-    times = formats.number(least["kld_mean"] / floor.kld_mean, 2)
-    text = (
-        f"Every variant diverges more than rounding to bf16 does; the closest, {least['label']}, {times} ×."
-    )
-    return Insight(text, "finding", f"noise floor of the mean KLD: {value}")
-
-
-def _blind_spot(rows: Sequence[Row]) -> Insight | None:
-    """Variants that perplexity calls equal or better while the distributions moved."""
-    hidden = [r for r in rows if log_ratio(r).low <= 0 and divergence(r).low > 0]
-    if not hidden:
-        return None
-    most = max(hidden, key=lambda row: row["kld_mean"])
-    text = f"Perplexity sees no loss in {formats.listing([r['label'] for r in hidden])}, KLD does."
-    worst = f"{formats.number(most['kld_mean'])} nats per token ({most['label']})"
-    return Insight(text, "caution", f"up to {worst}: gains and losses cancel in perplexity")
 
 
 VIEW = View(

@@ -12,7 +12,8 @@ from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, elsewhere, one_type
+from dashboard.insights.comparison import NOTHING, elsewhere
+from dashboard.insights.matching import one_type, place_name
 from dashboard.insights.statistics import Z95
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -216,11 +217,11 @@ def _methods(ridges: Sequence[Ridge]) -> list[Insight]:
         for row, width in zip(ordered[1:], widths[1:], strict=True)
         if not width.minus(widths[0]).low > 0
     ]
-    quant = ordered[0]["quant"]
+    place = place_name(rows)
     if tied:
         names = formats.listing([ordered[0]["method"], *tied])
-        return [Insight(f"At {quant}, {names} are equally wide within the error.", "tie", detail)]
-    return [Insight(f"At {quant}, {ordered[0]['method']} has the narrowest distribution.", "finding", detail)]
+        return [Insight(f"At {place}, {names} are equally wide within the error.", "tie", detail)]
+    return [Insight(f"At {place}, {ordered[0]['method']} has the narrowest distribution.", "finding", detail)]
 
 
 def _near_zero(ridges: Sequence[Ridge]) -> Insight:

@@ -15,7 +15,7 @@ from dashboard import charts, formats, heatmaps
 from dashboard.charts import Row
 from dashboard.insights import Insight, Kind
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, elsewhere, representatives
+from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.layers import (
     HIDDEN,
     MEASURES,
@@ -30,6 +30,7 @@ from dashboard.insights.layers import (
     measured,
     role_means,
 )
+from dashboard.insights.matching import representatives
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING, Selection

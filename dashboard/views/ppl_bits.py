@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -24,7 +25,7 @@ from dashboard.insights.comparison import (
 from dashboard.insights.curves import bend, monotone, within_noise
 from dashboard.insights.recommender import within
 from dashboard.insights.statistics import pareto
-from dashboard.labels import Labels
+from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import Option, View
@@ -34,31 +35,33 @@ _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 
 def figure(results: Results, selection: Selection) -> go.Figure:
-    """PPL on a log axis with ±1.96 standard errors, a line per method, the best per size, the baseline."""
+    """PPL on a log axis with ±1.96 paired standard errors, a line per method, the best per size, the baseline."""
     rows = [r for r in charts.complete(results.select(selection).to_dicts(), "ppl") if r["ppl"] > 0]
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
     across = {row["variant_id"]: value for row, value in zip(rows, _across(rows, selection), strict=True)}
     drawn = go.Figure()
-    bars = charts.half_widths(rows, "ppl_se")
-    ends = [row["ppl"] + bar for row, bar in zip(rows, bars, strict=True)]
-    ends += [max(row["ppl"] - bar, 0.5 * row["ppl"]) for row, bar in zip(rows, bars, strict=True)]
-    ends += [base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
+    levels = [base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
+    ends = [*levels, *(end for row in rows for end in charts.ppl_ends(row))]
     y_axis = axes.log_axis(ends, margin=0.05)
     x_range = axes.padded(list(across.values()), share=0.07)
     front = [rows[index] for index in pareto(list(across.values()), [row["ppl"] for row in rows])]
     wanted = {row["variant_id"] for row in front}
     points = [(across[row["variant_id"]], math.log10(row["ppl"])) for row in rows]
-    labels = Labels(rows, points, (x_range, y_axis["range"]), wanted, selection.picked, "bottom left")
+    curves = charts.series(results, rows)
+    place = dict(zip((row["variant_id"] for row in rows), points, strict=True))
+    lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
+    for height in map(math.log10, levels):
+        lines += [[(x, height) for x in x_range], note_line(height, (x_range, y_axis["range"]))]
+    labels = Labels(rows, points, (x_range, y_axis["range"]), wanted, selection.picked, "bottom left", lines)
     charts.add_baselines(drawn, results, selection, rows)
     steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
-    charts.add_front(drawn, [x for x, _ in steps], [y for _, y in steps], "best so far")
-    curves = charts.series(results, rows)
+    charts.add_front(drawn, [x for x, _ in steps], [y for _, y in steps], charts.FRONT)
     for curve in curves:
         drawn.add_scatter(
             x=[across[r["variant_id"]] for r in curve.rows],
             y=[r["ppl"] for r in curve.rows],
-            error_y=charts.error_bars(curve.style, charts.half_widths(curve.rows, "ppl_se"), alpha=0.4),
+            error_y=_bars(curve),
             mode="lines+markers+text",
             line=charts.line(curve, selection, rows),
             marker=curve.marker(),
@@ -71,6 +74,12 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     drawn.update_xaxes(title_text=_title(rows, selection), range=x_range)
     drawn.update_yaxes(title_text="perplexity (log scale)", **y_axis)
     return drawn
+
+
+def _bars(curve: charts.Series) -> dict[str, Any]:
+    ends = [(row["ppl"], *charts.ppl_ends(row)) for row in curve.rows]
+    over, under = [high - ppl for ppl, _, high in ends], [ppl - low for ppl, low, _ in ends]
+    return charts.error_bars(curve.style, over, under)
 
 
 def _across(rows: Sequence[Row], selection: Selection) -> list[float]:
@@ -163,9 +172,9 @@ VIEW = View(
     number=1,
     tab="PPL · bits",
     title="Perplexity against bits per weight",
-    caption="Perplexity of the scored tokens (lower is better), ±1.96 standard errors clustered by window; "
-    "bits per weight are the file's tensor bytes, not the nominal type. The grey steps join the variants that no "
-    "smaller one beats; the dashed line is the baseline with its band.",
+    caption="Perplexity of the scored tokens (lower is better). Bars: ±1.96 standard errors of the distance from the "
+    "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is that of the level: "
+    "other texts would move all points together. Bits are the file's tensor bytes, not the nominal type.",
     headline=headline,
     figure=figure,
     insights=insights,

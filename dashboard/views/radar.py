@@ -10,7 +10,9 @@ from dashboard import charts, formats, parallel
 from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, elsewhere, representatives
+from dashboard.insights.comparison import NOTHING, elsewhere
+from dashboard.insights.leaders import MEMORY, leaders
+from dashboard.insights.matching import representatives
 from dashboard.results import Results
 from dashboard.scores import Axis, axes
 from dashboard.selection import Selection
@@ -19,11 +21,13 @@ from dashboard.views import Option, View
 
 _FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coordinates")))
 _MOST_TRACES = 6
+_ALONE = Insight("One variant alone has nothing to lead: show or pick another.", "unknown")
+_LEAD = "by more than the paired error, the p10–p90 range of speed, or 1 % of size"
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def traces(results: Results, selection: Selection) -> list[Row]:
-    """Return the picked variants, else all when there are at most six, else one type across the methods."""
+    """Return the picked variants, else all when there are at most six, else one per method."""
     rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
     if len(rows) <= _MOST_TRACES and not charts.is_picking(selection, rows):
         return rows
@@ -81,48 +85,50 @@ def figure(results: Results, selection: Selection) -> go.Figure:
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Whether one variant leads every spoke."""
-    rows, spokes = traces(results, selection), axes(results)
+    """Whether one variant leads every spoke by more than the error."""
+    rows = traces(results, selection)
     if not rows:
         return "No selected variant was compared with the baseline"
     if len(rows) == 1:
         return f"{rows[0]['label']} alone is selected: nothing to compare with"
-    winners = _leaders(rows, spokes)
-    names = {winner["label"] for winner in winners.values()}
-    if len(names) == 1:
-        return f"{names.pop()} leads on every axis shown"
-    most = max(names, key=lambda name: (sum(w["label"] == name for w in winners.values()), name))
-    count = sum(winner["label"] == most for winner in winners.values())
-    return f"No variant leads everywhere: {most} leads on {count} of {len(winners)} axes"
+    winners = _winners(results, selection, rows)
+    names = [row["label"] for row in winners.values() if row is not None]
+    if not names:
+        return "No variant leads on any axis by more than the error"
+    most = max(names, key=lambda name: (names.count(name), name))
+    if names.count(most) == len(winners):
+        return f"{most} leads on every axis shown"
+    return f"No variant leads everywhere: {most} leads on {names.count(most)} of {len(winners)} axes"
 
 
-def _leaders(rows: Sequence[Row], spokes: Sequence[Axis]) -> dict[str, Row]:
-    winners = {}
-    for axis in spokes:
-        scored = [(score, row) for row in rows if (score := axis.score(row)) is not None]
-        if scored:
-            winners[axis.name] = max(scored, key=lambda item: (item[0], item[1]["variant_id"]))[1]
-    return winners
+def _winners(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, Row | None]:
+    """Leader per spoke, None where the lead is inside its error."""
+    found = leaders(results, selection, rows)
+    return {name: row for name, row in found.items() if name != MEMORY}
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Leaders per axis, dominated variants, and how the variants were chosen."""
+    """Leaders per axis, ties, dominated variants, and how the variants were chosen."""
     rows, spokes = traces(results, selection), axes(results)
     if not rows:
         return [NOTHING]
     leads: dict[str, list[str]] = {}
-    for name, row in _leaders(rows, spokes).items():
-        leads.setdefault(str(row["label"]), []).append(name)
+    for name, row in _winners(results, selection, rows).items():
+        leads.setdefault(str(row["label"]) if row is not None else "", []).append(name)
+    tied = leads.pop("", [])
     ordered = sorted(leads.items(), key=lambda item: (-len(item[1]), item[0]))
     found = [
-        Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding") for label, names in ordered[:3]
+        Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding", _LEAD)
+        for label, names in ordered[:3]
     ]
-    found.append(_dominated(rows, spokes))
+    if tied:
+        found.append(Insight(f"Nobody leads on {formats.listing(tied, 6)}.", "tie", _LEAD))
+    found.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
     total = results.select(selection).height
     if len(rows) < total:
         text = f"Shown: {formats.listing([r['label'] for r in rows], 6)}."
         rule = (
-            f"the picked variants, else the type that most methods share; {total} variants pass the filters"
+            f"the picked variants, else one per method at about equal bits; {total} variants pass the filters"
         )
         found.append(Insight(text, "caution", rule))
     if not any(axis.name == "decode speed" for axis in spokes):
@@ -141,8 +147,8 @@ def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> Insight:
                 beaten.append(f"{row['label']} (by {other['label']})")
                 break
     if not beaten:
-        return Insight("None of the shown variants is behind another on every axis.", "finding")
-    return Insight(f"Behind on every axis: {formats.listing(beaten)}.", "finding", "by measured values")
+        return Insight("No shown variant is beaten by another on every axis.", "finding")
+    return Insight(f"Beaten on every axis: {formats.listing(beaten)}.", "finding", "by measured values")
 
 
 VIEW = View(

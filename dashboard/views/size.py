@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -13,7 +14,7 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, SIZE, common_range, divergence, elsewhere, rank, standing
 from dashboard.insights.recommender import EVERYDAY, within
-from dashboard.insights.statistics import Z95, pareto
+from dashboard.insights.statistics import pareto
 from dashboard.labels import Labels
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -39,25 +40,23 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
     x, y = [row["size_bytes"] / unit for row in rows], [1 / row["ppl"] for row in rows]
     heights = [1 / base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
-    bars = [_error(row) for row in rows]
-    ends = [value + bar for value, bar in zip(y, bars, strict=True)]
-    ends += [max(value - bar, 0.5 * value) for value, bar in zip(y, bars, strict=True)]
+    ends = [1 / end for row in rows for end in charts.ppl_ends(row)]
     x_range, y_range = axes.padded(x, 0.08), axes.padded([*ends, *heights], 0.05)
     x_range[0], y_range[0] = max(0.0, x_range[0]), max(0.0, y_range[0])
     front = sorted(pareto(x, [row["ppl"] for row in rows]), key=lambda index: x[index])
     wanted = {rows[index]["variant_id"] for index in front}
-    labels = Labels(
-        rows, list(zip(x, y, strict=True)), (x_range, y_range), wanted, selection.picked, "top left"
-    )
+    points = list(zip(x, y, strict=True))
+    lines = [[(end, height) for end in x_range] for height in heights]
+    labels = Labels(rows, points, (x_range, y_range), wanted, selection.picked, "top left", lines)
     _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
     charts.add_baselines(drawn, results, selection, rows, inverse=True)
-    charts.add_front(drawn, [x[i] for i in front], [y[i] for i in front], "best at its size or below")
+    charts.add_front(drawn, [x[i] for i in front], [y[i] for i in front], charts.FRONT)
     curves = charts.series(results, rows)
     for curve in curves:
         drawn.add_scatter(
             x=[row["size_bytes"] / unit for row in curve.rows],
             y=[1 / row["ppl"] for row in curve.rows],
-            error_y=charts.error_bars(curve.style, [_error(row) for row in curve.rows], alpha=0.4),
+            error_y=_bars(curve),
             mode="markers+text",
             marker=curve.marker(10),
             hovertext=[f"{charts.quality_lines(row)}<br>{efficiency(row)}" for row in curve.rows],
@@ -71,13 +70,15 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     return drawn
 
 
-def _error(row: Row) -> float:
-    return float(Z95 * (charts.standard_error(row, "ppl_se") or 0.0) / row["ppl"] ** 2)
+def _bars(curve: charts.Series) -> dict[str, Any]:
+    ends = [(1 / row["ppl"], *(1 / end for end in charts.ppl_ends(row))) for row in curve.rows]
+    over, under = [high - value for value, high, _ in ends], [value - low for value, _, low in ends]
+    return charts.error_bars(curve.style, over, under)
 
 
 def efficiency(row: Row) -> str:
     """Write 1/PPL/MB with its unit."""
-    return f"1/PPL/MB = {formats.number(_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵ per MB"
+    return f"1/PPL per MB = {formats.number(_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵"
 
 
 def _iso_lines(
@@ -179,7 +180,8 @@ def _above_floor(rows: Sequence[Row]) -> Insight:
     if not good:
         return Insight("No file is both efficient and close to the baseline.", "caution", floor)
     best = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
-    return Insight(f"Above the quality floor {best['label']} is the most efficient.", "finding", floor)
+    text = f"Above the quality floor {best['label']} is the most efficient: {efficiency(best)}."
+    return Insight(text, "finding", floor)
 
 
 def _wasted(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
@@ -218,8 +220,8 @@ VIEW = View(
     number=5,
     tab="Size",
     title="Model size against 1/PPL",
-    caption="Size of the file a user downloads against 1/PPL (higher is better), ±1.96 standard errors clustered "
-    "by window. The grey steps are the best at each size or below. Dotted lines join points of equal "
+    caption="Size of the file a user downloads against 1/PPL (higher is better). Bars: ±1.96 standard errors of the "
+    "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
     "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
     headline=headline,
     figure=figure,

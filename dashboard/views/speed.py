@@ -13,8 +13,9 @@ from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, rank
+from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats
 from dashboard.insights.judging import overlap
+from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import Z95, pareto, rank_correlation
 from dashboard.labels import Labels
 from dashboard.results import Results
@@ -77,7 +78,7 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     )
     drawn = go.Figure()
     steps = ([x[i] for i in front], [rows[i]["kld_mean"] for i in front])
-    charts.add_front(drawn, *steps, "nothing faster is closer", "hv" if decode else "vh")
+    charts.add_front(drawn, *steps, charts.FRONT, "hv" if decode else "vh")
     _ring_four(drawn, rows, middle)
     curves = charts.series(results, rows)
     for curve in curves:
@@ -165,11 +166,9 @@ def headline(results: Results, selection: Selection) -> str:
     if not rows:
         return "No selected variant was timed"
     fastest = rows[0]
-    tied = [row["label"] for row in rows[1:] if overlap(fastest, row)]
-    speed = f"{formats.number(fastest['decode_ms_p50'])} ms per token"
-    if tied:
-        return f"{fastest['label']} decodes at {speed}, not to be told from {formats.listing(tied, 3)}"
-    return f"{fastest['label']} decodes fastest, at {speed}"
+    tied = sum(overlap(fastest, row) for row in rows[1:])
+    speed = f"{fastest['label']} decodes fastest, {formats.number(fastest['decode_ms_p50'])} ms per token"
+    return f"{speed}; {tied} more are within its spread" if tied else speed
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
@@ -192,23 +191,21 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
 
 def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
-    """Compare methods at the middle of the decode times that all cover."""
-    groups = charts.by_method(rows)
-    low = max(min(row["decode_ms_p50"] for row in group) for group in groups.values())
-    high = min(max(row["decode_ms_p50"] for row in group) for group in groups.values())
-    if len(groups) < 2 or low >= high:
+    """Tell whose best variant within a decode time that all methods cover is closest to the baseline."""
+    found = equal_speed(results, selection, rows)
+    if found is None:
         return None
-    where = (low + high) / 2
-    ranking = rank(results, selection, rows, where, "kld", along="decode_ms_p50")
-    if ranking is None:
-        return None
-    place = f"At {formats.number(where)} ms per token"
-    detail = "; ".join(f"{method} {nats(value)}" for method, value in ranking.values.items())
-    detail = f"mean KLD, interpolated in decode time: {detail}"
+    ranking, moved = found.ranking, formats.number(found.spread, 2)
+    place = f"Within {formats.number(found.limit)} ms per token"
+    offers = "; ".join(f"{found.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items())
+    detail = f"mean KLD of each method's closest: {offers}"
+    if not found.steady:
+        text = f"{place} nobody is surely closest: ± {moved} ms, the spread of the times, changes the answer."
+        return Insight(text, "tie", detail)
     if ranking.tied:
         names = formats.listing([ranking.best, *ranking.tied])
         return Insight(f"{place} {names} are tied.", "tie", detail)
-    return Insight(f"{place} {ranking.best} is closest to the baseline.", "finding", detail)
+    return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
 
 
 def _bits_and_speed(rows: Sequence[Row]) -> Insight:

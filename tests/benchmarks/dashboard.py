@@ -1,8 +1,10 @@
 """What a person waits for: milliseconds from an action to the redrawn plot, in a headless Chromium.
 
-The folder has 105 variants of 3 models and 1.1 million scored tokens. Each line is the median of the repetitions,
-with the slowest behind it. First plots are those of a browser just started: of the dashboard with the slim
-plotly.js (`python -m dashboard slim` makes it), with the stock one, and of the same figure in plotly's own HTML file.
+Actions are timed on the sample and on a folder with 105 variants of 3 models and 1.1 million scored tokens. Each
+line is the median of the repetitions, with the slowest behind it. First plots are those of a browser just started: of
+the dashboard with the slim plotly.js (`python -m dashboard slim` makes it), with the stock one, of the same figure in
+plotly's own HTML file, and in Streamlit where `STREAMLIT` names its program. Answers are kept: the last action alone
+asks for something new each time.
 """
 
 from __future__ import annotations
@@ -10,14 +12,18 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import BrowserType, Page, ViewportSize, sync_playwright
 
@@ -54,6 +60,12 @@ ACT = """action => new Promise(resolve => {
     };
     look();
 })"""
+SAMPLE = TESTS.parent / "sample_results"
+SHOW = """import json, pathlib
+import plotly.io, streamlit
+streamlit.set_page_config(layout="wide")
+streamlit.plotly_chart(plotly.io.from_json(pathlib.Path(__file__).with_name("figure.json").read_text()))
+"""
 ACTIONS = {
     "turn to a view": "document.getElementById('tab-size').click()",
     "turn back": "document.getElementById('tab-ppl-bits').click()",
@@ -61,6 +73,7 @@ ACTIONS = {
     "untick it": "document.querySelector('#filter-method input').click()",
     "one text only": "document.querySelector('#filter-domain input').click()",
     "all texts again": "document.querySelector('#filter-domain input').click()",
+    "types never seen": "document.querySelectorAll('#filter-quant input')[REPETITION].click()",
 }
 
 
@@ -81,17 +94,25 @@ def main() -> None:
         if drawn is not None:
             drawn.write_html(static, include_plotlyjs=True)
         slim = slim_file()
-        with served(folder) as url, stock(folder) as stock_url, sync_playwright() as playwright:
+        with (
+            served(folder) as url,
+            served(SAMPLE) as sample_url,
+            stock(folder) as stock_url,
+            streamlit(drawn, Path(scratch)) as streamlit_url,
+            sync_playwright() as playwright,
+        ):
             addresses = {"first plot, slim": f"{url}/ppl-bits"} if slim else {}
             addresses |= {"first plot, stock": f"{stock_url}/ppl-bits", "static HTML": static.as_uri()}
+            addresses |= {"Streamlit": streamlit_url} if streamlit_url else {}
             report(first_plots(playwright.chromium, chromium, addresses))
-            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            page = browser.new_page(viewport=SIZE)
-            page.goto(f"{url}/ppl-bits")
-            page.wait_for_selector(POINT)
-            page.wait_for_timeout(5000)
-            report(actions(page))
-            browser.close()
+            for name, address in (("sample", sample_url), ("large", url)):
+                browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+                page = browser.new_page(viewport=SIZE)
+                page.goto(f"{address}/ppl-bits")
+                page.wait_for_selector(POINT)
+                page.wait_for_timeout(3000)
+                report({f"{name}: {action}": times for action, times in actions(page).items()})
+                browser.close()
 
 
 @contextmanager
@@ -101,6 +122,30 @@ def stock(folder: Path) -> Iterator[str]:
         patch.setenv("EVALUATOR_CACHE", empty)
         with served(folder) as url:
             yield url
+
+
+@contextmanager
+def streamlit(figure: go.Figure | None, scratch: Path) -> Iterator[str]:
+    """Serve the figure with Streamlit, if `STREAMLIT` names its program; give an empty address if not."""
+    program = os.environ.get("STREAMLIT")
+    if program is None or figure is None:
+        yield ""
+        return
+    (scratch / "figure.json").write_text(figure.to_json())
+    script = scratch / "show.py"
+    script.write_text(SHOW)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--server.headless=true", f"--server.port={port}", "--browser.gatherUsageStats=false"]
+    with subprocess.Popen([program, "run", str(script), *options], stdout=subprocess.DEVNULL) as server:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(120):
+            with suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health"):
+                break
+            time.sleep(0.5)
+        yield address
+        server.terminate()
 
 
 def first_plots(chromium: BrowserType, path: str | None, addresses: dict[str, str]) -> dict[str, list[float]]:
@@ -122,9 +167,9 @@ def actions(page: Page) -> dict[str, list[float]]:
     """Time every action `REPETITIONS` times, in turn."""
     page.evaluate(WATCH)
     times: dict[str, list[float]] = {name: [] for name in ACTIONS}
-    for _ in range(REPETITIONS):
+    for repetition in range(REPETITIONS):
         for name, action in ACTIONS.items():
-            times[name].append(page.evaluate(ACT, action))
+            times[name].append(page.evaluate(ACT, action.replace("REPETITION", str(repetition))))
     return times
 
 
@@ -132,7 +177,7 @@ def report(times: dict[str, list[float]]) -> None:
     """Print a line for each name, in milliseconds."""
     write: Callable[[str], object] = sys.stdout.write
     for name, found in times.items():
-        write(f"{name:18s} {statistics.median(found):6.0f} ms, slowest {max(found):6.0f} ms\n")
+        write(f"{name:24s} {statistics.median(found):6.0f} ms, slowest {max(found):6.0f} ms\n")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import meeting_point, one_type
+from dashboard.insights.comparison import meeting_point
 from dashboard.insights.confidence import SURE, moved, shares
 from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, between, leads, unknown
+from dashboard.insights.matching import one_type
 from dashboard.insights.statistics import Z95, Estimate
 
 _LOW_BITS, _VERY_LOW = 4.0, 3.0

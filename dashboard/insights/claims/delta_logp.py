@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import one_type
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
+from dashboard.insights.matching import one_type
 from dashboard.insights.statistics import Z95, Estimate
 from dashboard.token_summaries import DeltaSummary
 
@@ -46,7 +46,7 @@ def _extreme(
         return absent(text, method)
     values = {m: of(summary) for m, summary in known.items()}
     if name not in values or len(values) < 2:
-        return unknown(text, "Per-token frames of two methods at one quant type are needed.")
+        return unknown(text, "Per-token frames of two methods at equal bits are needed.")
     first, second, *_ = sorted(values, key=lambda m: -direction * values[m].value)
     numbers = [f"{m} {formats.with_error(value.value, Z95 * value.se)}" for m, value in values.items()]
     evidence = f"{formats.listing(numbers, 6)}: {what}."

@@ -9,7 +9,6 @@ import polars as pl
 from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import one_type
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.layers import (
     attention_share,
@@ -21,6 +20,7 @@ from dashboard.insights.layers import (
     measured,
     times,
 )
+from dashboard.insights.matching import one_type
 from dashboard.insights.statistics import Estimate
 
 _NOTICEABLE = 0.02

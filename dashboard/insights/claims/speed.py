@@ -8,11 +8,12 @@ from dashboard import formats
 from dashboard.charts import Row, by_method, complete
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import common_range, nats, one_type
+from dashboard.insights.comparison import nats
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, between, leads, overlap, sign, unknown
+from dashboard.insights.matching import one_type
+from dashboard.insights.speeds import TIME, equal_speed
 from dashboard.insights.statistics import Estimate, slope
 
-_TIME = "decode_ms_p50"
 _ACCURATE = "bartowski is more accurate at equal speed."
 _FASTEST = "unsloth is the fastest."
 _MIDDLE = "main is in the middle: best at neither speed nor accuracy."
@@ -23,7 +24,7 @@ _BEND = 4.5
 @JUDGES.register("speed")
 def claims(case: Case) -> list[Claim]:
     """Accuracy at equal speed, the fastest, the middle, and what fewer bits still gain."""
-    timed = complete(case.compared, _TIME, "kld_mean")
+    timed = complete(case.compared, TIME, "kld_mean")
     if not timed:
         why = "Speed was not measured: run without --no-speed."
         return [unknown(text, why) for text in (_ACCURATE, _FASTEST, _MIDDLE, _FADES)]
@@ -31,15 +32,17 @@ def claims(case: Case) -> list[Claim]:
 
 
 def _accurate(case: Case, timed: list[Row]) -> Claim:
-    groups = by_method(timed)
-    shared = common_range(groups, _TIME) if len(groups) > 1 else None
-    if shared is None:
+    found = equal_speed(case.results, case.selection, timed)
+    if found is None:
         return unknown(_ACCURATE, "No two methods share a range of decode times.")
-    where = sum(shared) / 2
-    ranking = case.rank(where, "kld", along=_TIME)
-    return leads(
-        _ACCURATE, case, BARTOWSKI, ranking, nats, f"at {formats.number(where)} ms per token, by KLD,"
+    where = f"within {formats.number(found.limit)} ms per token, by KLD of each method's closest variant,"
+    claim = leads(_ACCURATE, case, BARTOWSKI, found.ranking, nats, where)
+    if found.steady or claim.verdict == "unknown":
+        return claim
+    moved = (
+        f"Moving the limit by {formats.number(found.spread, 2)} ms, the spread of the times, changes that."
     )
+    return unknown(_ACCURATE, f"{claim.evidence} {moved}")
 
 
 def _fastest(timed: list[Row]) -> Claim:
@@ -48,8 +51,8 @@ def _fastest(timed: list[Row]) -> Claim:
     methods = {row["method"].lower() for row in rows}
     if UNSLOTH not in methods or len(methods) < 2:
         return unknown(_FASTEST, "Timed variants of unsloth and of another method are needed.")
-    first, second, *_ = sorted(rows, key=lambda row: (row[_TIME], row["variant_id"]))
-    times = formats.listing([f"{row['label']} {formats.number(row[_TIME])} ms" for row in rows], 6)
+    first, second, *_ = sorted(rows, key=lambda row: (row[TIME], row["variant_id"]))
+    times = formats.listing([f"{row['label']} {formats.number(row[TIME])} ms" for row in rows], 6)
     if overlap(first, second):
         return unknown(_FASTEST, f"{times} per token: the p10–p90 ranges of the first two overlap.")
     verdict = "holds" if first["method"].lower() == UNSLOTH else "fails"
@@ -61,7 +64,7 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
     ours = next((row for row in rows if row["method"].lower() == MAIN), None)
     if ours is None or len(rows) < 2:
         return unknown(_MIDDLE, "Timed variants of main and of another method are needed.")
-    fastest = min(rows, key=lambda row: row[_TIME])
+    fastest = min(rows, key=lambda row: row[TIME])
     closest = min(rows, key=lambda row: row["kld_mean"])
     evidence = (
         f"Of the same type {fastest['label']} is fastest and {closest['label']} closest to the baseline."
@@ -77,7 +80,7 @@ def _fades(timed: list[Row]) -> Claim:
     for method, group in by_method(timed).items():
         low, high = between(group, 0, _BEND), between(group, _BEND, math.inf)
         slopes = [
-            slope([r["bits_per_weight"] for r in part], [r[_TIME] for r in part]) for part in (low, high)
+            slope([r["bits_per_weight"] for r in part], [r[TIME] for r in part]) for part in (low, high)
         ]
         if slopes[0] is not None and slopes[1] is not None:
             found.append((method, slopes[0], slopes[1]))

@@ -5,17 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from dashboard.insights.comparison import (
-    combine,
-    equal_bits,
-    mixture,
-    one_type,
-    rank,
-    representatives,
-    steadiness,
-)
+from dashboard.insights.comparison import combine, equal_bits, mixture, rank, steadiness
 from dashboard.insights.curves import bend, monotone, within_noise
 from dashboard.insights.judging import Case
+from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.recommender import Need, advise, recommend, runners_up, smallest_within
 from dashboard.insights.statistics import Estimate
 from dashboard.insights.summary import knee, optimal, table

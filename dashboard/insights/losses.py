@@ -1,0 +1,97 @@
+"""What is lost at 8 and at 4 bits, on which texts, against rounding alone, and what perplexity does not see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dashboard import formats
+from dashboard.charts import Row
+from dashboard.insights import Insight
+from dashboard.insights.comparison import combine, divergence, log_ratio, nats
+from dashboard.insights.matching import one_type
+from dashboard.results import Results
+from dashboard.selection import Selection
+from evaluator.manifest import NoiseFloor
+
+_EIGHT = 7.5
+_FOUR = (4.0, 5.0)
+
+
+def at_eight(rows: Sequence[Row]) -> Insight:
+    """Bound the rise of perplexity at 7.5 bits and up."""
+    high = [row for row in rows if row["bits_per_weight"] >= _EIGHT]
+    if not high:
+        return Insight("Nothing of 7.5 bits or more is selected: the cost of 8 bits is not told.", "unknown")
+    worst = max(high, key=lambda row: log_ratio(row).high)
+    kld = max(row["kld_mean"] for row in high)
+    bound = formats.percent_change(log_ratio(worst).high)
+    text = f"At 7.5 bits and up perplexity rises by at most {bound} ({worst['label']})."
+    return Insight(
+        text, "finding", f"95 % bound, variants: {len(high)}; mean KLD up to {formats.number(kld)} nats"
+    )
+
+
+def at_four(rows: Sequence[Row]) -> Insight:
+    """Tell what the best variant of 4 to 5 measured bits keeps."""
+    four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
+    if not four:
+        return Insight("No selected variant measures 4 to 5 bits per weight.", "unknown")
+    best = max(four, key=lambda row: (-row["ln_ppl_ratio"], row["variant_id"]))
+    loss = log_ratio(best)
+    low, high = formats.percent(math.exp(-loss.high)), formats.percent(math.exp(-loss.low))
+    kept = f"{formats.percent(math.exp(-loss.value))} ({low}–{high})"
+    same = f"; same top token {formats.percent(best['same_top'])}" if best["same_top"] is not None else ""
+    who = "there is" if len(four) == 1 else "the best is"
+    text = f"Between 4 and 5 bits {who} {best['label']}, which keeps {kept} of the accuracy."
+    return Insight(text, "finding", f"PPL of the baseline / PPL, 95 %; variants: {len(four)}{same}")
+
+
+def by_domain(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    """Compare the loss between domains, for a variant of a typical type."""
+    names = sorted(selection.domains) or results.domains
+    row = min(one_type(rows), key=lambda r: (r["ln_ppl_ratio"], r["variant_id"]))
+    parts = {name: replace(selection, domains=frozenset({name})) for name in names}
+    weights = {row["variant_id"]: 1.0}
+    found = {name: results.windows(str(row["variant_id"]), part) for name, part in parts.items()}
+    measured = [name for name, windows in found.items() if windows is not None and windows.height > 1]
+    losses = {n: loss for n in measured if (loss := combine(results, parts[n], [row], weights)) is not None}
+    if len(losses) < 2:
+        return None
+    ordered = sorted(losses, key=lambda name: (-losses[name].value, name))
+    most, least = ordered[0], ordered[-1]
+    apart = losses[most].minus(losses[least])
+    detail = f"ln PPL ratio: {'; '.join(f'{name} {nats(losses[name])}' for name in ordered[:4])}"
+    if not apart.low > 0:
+        return Insight(f"{row['label']} loses no more on one text than on another.", "tie", detail)
+    text = f"{row['label']} loses {nats(apart)} more on {most} than on {least}."
+    return Insight(text, "finding", detail)
+
+
+def against_noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | None:
+    """Name the variants whose divergence is not above what rounding alone causes."""
+    if floor is None or floor.kld_mean <= 0:
+        return None
+    inside = [row["label"] for row in rows if divergence(row).low <= floor.kld_mean]
+    value = f"{formats.number(floor.kld_mean, 2)} nats"
+    if inside:
+        text = f"{formats.listing(inside)} cannot be told from rounding the baseline to bf16."
+        return Insight(text, "tie", f"noise floor of the mean KLD: {value}")
+    least = min(rows, key=lambda row: row["kld_mean"])
+    times = formats.number(least["kld_mean"] / floor.kld_mean, 2)
+    text = (
+        f"Every variant diverges more than rounding to bf16 does; the closest, {least['label']}, {times} ×."
+    )
+    return Insight(text, "finding", f"noise floor of the mean KLD: {value}")
+
+
+def blind_spot(rows: Sequence[Row]) -> Insight | None:
+    """Variants that perplexity calls equal or better while the distributions moved."""
+    hidden = [r for r in rows if log_ratio(r).low <= 0 and divergence(r).low > 0]
+    if not hidden:
+        return None
+    most = max(hidden, key=lambda row: row["kld_mean"])
+    text = f"Perplexity sees no loss in {formats.listing([r['label'] for r in hidden])}, KLD does."
+    worst = f"{formats.number(most['kld_mean'])} nats per token ({most['label']})"
+    return Insight(text, "caution", f"up to {worst}: gains and losses cancel in perplexity")

@@ -1,0 +1,78 @@
+"""Which variants stand for their methods: of one type, or of the same measured bits under different names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from dashboard import formats
+from dashboard.charts import Row, by_method
+from dashboard.insights.comparison import TYPICAL_BITS
+from dashboard.selection import Selection
+
+#: Types of different names are compared when their measured bits per weight differ by no more.
+SAME_BITS = 0.25
+
+
+def representatives(rows: Sequence[Row], selection: Selection, most: int) -> list[Row]:
+    """At most `most` variants that stand for all: the picked ones, else one per method (see `one_type`).
+
+    A single method is shown by a spread of its types.
+    """
+    picked = [row for row in rows if row["variant_id"] in selection.picked]
+    if picked:
+        return sorted(picked, key=lambda row: (row["bits_per_weight"], row["variant_id"]))[:most]
+    groups = by_method(rows)
+    if len(groups) > 1:
+        return one_type(rows)[:most]
+    ordered = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
+    if len(ordered) <= most:
+        return ordered
+    step = (len(ordered) - 1) / (most - 1)
+    return [ordered[round(index * step)] for index in range(most)]
+
+
+def one_type(rows: Sequence[Row]) -> list[Row]:
+    """One variant per method, to be compared: of the type most methods share, nearest 4.5 bits.
+
+    Methods that name their types otherwise stand in with the variant nearest in bits, a quarter bit away at
+    most; without any such match each method is shown by its variant nearest 4.5 bits.
+    """
+    groups = by_method(rows)
+    if len(groups) < 2:
+        return [min(group, key=_distance) for group in groups.values()]
+    matches = [_matched(groups, quant) for quant in dict.fromkeys(row["quant"] for row in rows)]
+    together = [match for match in matches if len(match) > 1]
+    if not together:
+        return [min(group, key=_distance) for group in groups.values()]
+    return min(together, key=_preference)
+
+
+def _matched(groups: Mapping[str, Sequence[Row]], quant: str) -> list[Row]:
+    """Return each method's variant of type `quant`, or the one nearest in bits to those that have the type."""
+    holders = {m: row for m, group in groups.items() for row in group if row["quant"] == quant}
+    bits = fmean(row["bits_per_weight"] for row in holders.values())
+    found = []
+    for method, group in groups.items():
+        row = holders.get(method) or min(group, key=lambda r: abs(r["bits_per_weight"] - bits))
+        if method in holders or abs(row["bits_per_weight"] - bits) <= SAME_BITS:
+            found.append(row)
+    return found
+
+
+def _preference(match: Sequence[Row]) -> tuple[float, ...]:
+    """Many methods first, then one name of type, then bits that are near each other, then near 4.5."""
+    bits = [row["bits_per_weight"] for row in match]
+    names = len({row["quant"] for row in match})
+    spread = round(max(bits) - min(bits), 1) if names > 1 else 0.0
+    return (-len(match), names, spread, max(_distance(row) for row in match))
+
+
+def place_name(rows: Sequence[Row]) -> str:
+    """Name what variants that stand for their methods have in common: a type, else the bits per weight."""
+    quants = {str(row["quant"]) for row in rows}
+    return quants.pop() if len(quants) == 1 else formats.bits(fmean(row["bits_per_weight"] for row in rows))
+
+
+def _distance(row: Row) -> float:
+    return float(abs(row["bits_per_weight"] - TYPICAL_BITS))
