@@ -19,6 +19,7 @@ from dashboard.paths import sample_results
 
 _DEFAULT = "serve"
 _WRONG_REQUEST = 2
+_THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
 cli = typer.Typer(
@@ -49,6 +50,9 @@ def serve(
     except ResultsError as error:
         _refuse(str(error))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    if host in _THIS_MACHINE:
+        # A page elsewhere may let its own name point here: what is asked for under such a name is not answered.
+        app.server.config["TRUSTED_HOSTS"] = list(_THIS_MACHINE)
     if port and not _is_free(host, port):
         _refuse(f"port {port} on {host} is already in use; choose another with --port, or leave it out")
     try:

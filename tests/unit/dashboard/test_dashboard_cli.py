@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -56,6 +57,9 @@ def test_serves_and_ends_on_interrupt(three_methods: Path) -> None:
         with urllib.request.urlopen(f"{url}vendor/bootstrap.min.css", timeout=10) as answer:
             assert b"Bootstrap" in answer.read(300)
             assert "max-age" in answer.headers["Cache-Control"]
+        elsewhere = urllib.request.Request(url, headers={"Host": "results.example"})
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(elsewhere, timeout=10)
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=10) == 0
 
