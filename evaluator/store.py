@@ -194,17 +194,19 @@ class ResultsStore:
 
     def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
         """Keep another round; within each phase, repetitions are numbered in the order they come."""
-        earlier = self.timings(variant_id).with_columns(pl.col("phase").cast(pl.String))
-        rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
-        number = pl.int_range(pl.len()).over("phase")
-        named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
-        self._merge(_SPEED, with_schema(Speed, named), variant_id)
+        with self._shared.locked():  # between reading and writing, another run may keep a round of its own
+            earlier = self.timings(variant_id).with_columns(pl.col("phase").cast(pl.String))
+            rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
+            number = pl.int_range(pl.len()).over("phase")
+            named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
+            self._merge(_SPEED, with_schema(Speed, named), variant_id)
 
     def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
         """Replace values in a variant's row."""
-        row = self.variants().filter(pl.col("variant_id") == variant_id)
         columns = {name: pl.lit(value) for name, value in values.items()}
-        self._merge(_VARIANTS, with_schema(Variants, row.with_columns(**columns)), variant_id)
+        with self._shared.locked():
+            row = self.variants().filter(pl.col("variant_id") == variant_id)
+            self._merge(_VARIANTS, with_schema(Variants, row.with_columns(**columns)), variant_id)
 
     def write_derived(self, name: str, frame: pl.DataFrame) -> None:
         """Replace a frame that follows from others: one of `DERIVED`, or the vocabulary."""

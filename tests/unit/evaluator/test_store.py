@@ -189,6 +189,8 @@ def add_many(folder, prefix):
     store = ResultsStore(folder)
     for number in range(8):
         store.add(row(f"{prefix}{number}"), tokens(), None)
+        timing = {"phase": "load", "tokens": 0, "seconds": float(number), "context": 0}
+        store.add_timings("shared", pl.DataFrame([timing]))
 
 
 def test_rows_that_several_processes_add_at_once_are_all_kept(store):
@@ -201,6 +203,7 @@ def test_rows_that_several_processes_add_at_once_are_all_kept(store):
         assert writer.exitcode == 0
     expected = {f"{prefix}{number}" for prefix in "ab" for number in range(8)}
     assert set(store.variants()["variant_id"]) == expected
+    assert store.timings("shared")["repetition"].to_list() == list(range(16))
 
 
 def test_traces_of_a_dead_writer_are_removed_and_those_of_a_living_one_stay(store):

@@ -29,6 +29,7 @@ from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
 #: Beyond what the process already has: room for the small files here many times over, none for what they claim.
 EXTRA_MEMORY = 512 << 20
 SECONDS_PER_FILE = 5
+SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 ABSURD = (0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 10**9, 65_536, 0)
 
 
@@ -52,6 +53,45 @@ def damage(content, header, number):
         start, target = (int(place) for place in generator.integers(4, header - 64, 2))
         damaged[target : target + 64] = content[start : start + 64]
     return bytes(damaged)
+
+
+def header_numbers(content):
+    """Start and size of every number in a header: lengths, counts, types, dimensions; of arrays the first item's."""
+    found, place = [(4, 4), (8, 8), (16, 8)], 24
+
+    def number(size):
+        nonlocal place
+        found.append((place, size))
+        place += size
+        return int.from_bytes(content[place - size : place], "little")
+
+    def text():
+        nonlocal place
+        length = number(8)
+        place += length
+
+    def value(kind):
+        nonlocal place
+        if kind == gguf.GGUFValueType.STRING:
+            text()
+        elif kind == gguf.GGUFValueType.ARRAY:
+            item, count = number(4), number(8)
+            kept = len(found) + 1
+            for _ in range(count):
+                value(item)
+            del found[kept:]
+        else:
+            number(SCALAR_BYTES[kind])
+
+    n_tensors, n_keys = struct.unpack_from("<QQ", content, 8)
+    for _ in range(n_keys):
+        text()
+        value(number(4))
+    for _ in range(n_tensors):
+        text()
+        for size in (*[8] * number(4), 4, 8):
+            number(size)
+    return found
 
 
 def use(path):
@@ -114,6 +154,19 @@ def test_two_hundred_damaged_gguf_files_harm_nobody(small, tmp_path):
     assert_harmless(
         [(path, damage(content, header, int(path.stem)), path) for path in paths], refused=100, works=5
     )
+
+
+def test_every_number_of_a_header_may_lie(small, tmp_path):
+    content = small.read_bytes()
+    cases = []
+    for index, (start, size) in enumerate(header_numbers(content)):
+        told = int.from_bytes(content[start : start + size], "little")
+        for lie in (told + 1, 0 if index % 2 else -1, 1 << (8 * size - 1)):
+            path = tmp_path / f"{start}-{lie}.gguf"
+            number = (lie % (1 << 8 * size)).to_bytes(size, "little")
+            cases.append((path, content[:start] + number + content[start + size :], path))
+    assert len(cases) > 250
+    assert_harmless(cases, refused=200, works=20)
 
 
 def test_damaged_parts_of_a_split_model_harm_nobody(small, tmp_path):
