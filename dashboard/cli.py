@@ -18,7 +18,9 @@ from dashboard.opening import ResultsError
 from dashboard.paths import sample_results
 
 _DEFAULT = "serve"
-_WRONG_REQUEST = 2
+_WRONG_REQUEST, _INTERRUPTED = 2, 130
+#: Base of what the command-line library says of flags; it gives no name of its own to it.
+_FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 _THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
@@ -128,5 +130,11 @@ def with_default_command(arguments: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Run the `quantization-dashboard` script and `python -m dashboard`."""
-    cli(args=with_default_command(sys.argv[1:]))
+    """Run the `quantization-dashboard` script and `python -m dashboard`; a wrong flag is one line."""
+    arguments = with_default_command(sys.argv[1:])
+    try:
+        sys.exit(cli(args=arguments, prog_name="python -m dashboard", standalone_mode=False) or 0)
+    except _FlagError as error:
+        _refuse(error.format_message())  # type: ignore[attr-defined]
+    except typer.Abort:
+        sys.exit(_INTERRUPTED)

@@ -16,6 +16,7 @@ from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
 _T = TypeVar("_T")
 VARIANTS_NAME = "variants.parquet"
 HOW_TO_MEASURE = "python -m evaluator run --baseline SRC --variant METHOD=SRC --text FILE --out"
+_MOST_CHARACTERS = 240
 _FRAME_ERRORS = (
     pl.exceptions.PolarsError,
     OSError,
@@ -99,8 +100,12 @@ def attempt(read: Callable[[], _T]) -> tuple[_T | None, str]:
 
 def first_line(error: Exception) -> str:
     """Return what a person needs of an error that libraries spread over many lines."""
+    if isinstance(error, pydantic.ValidationError):
+        wrong = error.errors(include_url=False)[0]
+        return ": ".join([*map(str, wrong["loc"]), wrong["msg"]])[:_MOST_CHARACTERS]
+    kept = 1 if isinstance(error, pl.exceptions.PolarsError) else 3  # polars adds its query plan
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3])[:240] if lines else type(error).__name__
+    return " ".join(lines[:kept])[:_MOST_CHARACTERS] if lines else type(error).__name__
 
 
 def _label(frame: pl.DataFrame) -> pl.Expr:

@@ -21,6 +21,7 @@ from evaluator.plan import make_plan
 from evaluator.progress import RunProgress
 from evaluator.quantize.inspection import recipe_facts, recipe_table
 from evaluator.results_table import inspect_results
+from evaluator.room import make_room
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name, quant_label
 from evaluator.sources.opening import open_model
@@ -100,12 +101,13 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
     """Write one model as ONNX.
 
     Raises:
-        RequestError: a source names no or several files, or the kind of weights is not known.
+        RequestError: a source names no or several files, the kind of weights is unknown, or `out` not writable.
         EvaluatorError: the file cannot be exported.
     """
     if weights not in _WEIGHTS:
         raise RequestError(f"--weights {weights}: known kinds: {', '.join(_WEIGHTS)}")
     file = open_model(resolve_one(source))
+    make_room(out)
     if weights == "packed":
         reference = open_model(resolve_one(baseline)) if baseline else None
         receipt = export_packed(file, load_graph(file), out, reference)

@@ -173,5 +173,6 @@ def _bootstrap(results: Results, first: Row, second: Row) -> list[Insight]:
             share = row["p_better"] if row["a"] == first["variant_id"] else 1 - row["p_better"]
             leader = first if share >= 0.5 else second
             text = f"{leader['label']} has the lower KLD in {formats.percent(max(share, 1 - share))} of resamples."
-            return [Insight(text, "finding", f"bootstrap over {row['n_windows']} windows, all texts")]
+            source = f"bootstrap over {row['n_windows']} windows, widened for their number, all texts"
+            return [Insight(text, "finding", source)]
     return []

@@ -18,9 +18,9 @@ from evaluator.quantize.dynamic import Attribution, ErrorBook, share_out
 from evaluator.quantize.imatrix import ImportanceMatrix
 from evaluator.quantize.plan import make_plan
 from evaluator.quantize.recipe import Choice, choices, recipe_names
-from evaluator.quantize.room import make_room
 from evaluator.quantize.tensor_types import choices_with
 from evaluator.quantize.variants import Job, is_made, make_job, make_variant, planned_bytes
+from evaluator.room import make_room
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name
 from evaluator.sources.resolve import sha256_of

@@ -17,8 +17,8 @@ from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_j
 from evaluator.quantize.dynamic import read_attribution
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
 from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
-from evaluator.quantize.room import make_room
 from evaluator.quantize.variants import is_made
+from evaluator.room import make_room
 from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name

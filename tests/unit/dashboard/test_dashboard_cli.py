@@ -35,6 +35,15 @@ def test_wrong_folder(tmp_path: Path, kind: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--port", "99999"], ["--nothing"], ["export", "somewhere"]])
+def test_wrong_flags(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stdout == ""
+
+
 def test_port_in_use(three_methods: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -45,7 +45,14 @@ def test_empty_folder_names_the_command(tmp_path: Path) -> None:
 
 def test_foreign_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text('{"name": "some web application"}')
-    one_line(folder)
+    said = one_line(folder)
+    assert said.endswith("Field required")
+    assert "http" not in said
+
+
+def test_frames_that_are_no_parquet(folder: Path) -> None:
+    (folder / "variants.parquet").write_bytes(b"PAR1 and nothing behind it")
+    assert "plan" not in one_line(folder).lower()
 
 
 def test_manifest_that_is_not_text(folder: Path) -> None:

@@ -12,9 +12,9 @@ from numpy_llama import final_hidden, log_softmax
 from rich.console import Console
 from tiny_models import write_tiny_llama
 
-from evaluator.commands import _beyond_training, inspect_source, run_comparison
+from evaluator.commands import _beyond_training, export_model, inspect_source, run_comparison
 from evaluator.config import Comparison, VariantSource
-from evaluator.errors import EvaluatorError
+from evaluator.errors import EvaluatorError, RequestError
 from evaluator.manifest import read_manifest
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.store import ResultsStore
@@ -135,3 +135,11 @@ def test_inspect_tells_what_a_file_and_a_folder_hold(tiny_path, text_path, tmp_p
     run(tiny_path, text_path, tmp_path / "out", [files["copy"]])
     facts, _ = inspect_source(str(tmp_path / "out"))
     assert (facts["manifest"]["model"], len(facts["variants"])) == ("Tiny", 2)
+
+
+def test_an_export_needs_a_folder(tiny_path, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    with pytest.raises(RequestError, match="taken: cannot be written"):
+        export_model(str(tiny_path), taken, "exact", None, Console(file=io.StringIO()))
+    assert taken.read_text() == "a file"
