@@ -48,7 +48,7 @@ def measured(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     copy = folder / "copy-Q4_1.gguf"
     copy.symlink_to(model_path)
     source = open_gguf(model_path)
-    with ThreadPoolExecutor(2) as pool, making_progress(disable=True) as progress:
+    with ThreadPoolExecutor(2) as pool, making_progress(Console(quiet=True)) as progress:
         jobs = plan_jobs(source, select("main", QUANTS), folder, Evidence(), pool, name="stock")
         make_all(source, jobs, pool, progress)
     write_rescaled_f16(source, folder / "rescaled-F16.gguf")

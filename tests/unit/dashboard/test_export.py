@@ -8,6 +8,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from pptx import Presentation
@@ -152,16 +153,17 @@ def test_editable_charts_carry_the_data(results: Results) -> None:
 
 
 def test_editable_charts_carry_their_errors(results: Results) -> None:
-    """±1.96 errors of every point, in the order of the points, and an axis that holds their ends."""
+    """95 % ends of every point by its paired error, in the order of the points, and an axis that holds them."""
     book = Presentation(io.BytesIO(deck(results, EVERYTHING, {})))
     chart = next(shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart)
     ours = results.select(Selection.of(methods=["main"])).sort("bits_per_weight")
     series = next(item for item in chart.plots[0].series if item.name == "main")
     bars = series._element.find("{*}errBars")
-    half = [float(value.text) for value in bars.findall("{*}plus//{*}v")]
-    assert half == pytest.approx([1.96 * error for error in ours["ppl_se"]], rel=1e-4)
-    assert half == [float(value.text) for value in bars.findall("{*}minus//{*}v")]
-    ends = [ppl + sign * bar for ppl, bar in zip(series.values, half, strict=True) for sign in (1, -1)]
+    over, under = ([float(v.text) for v in bars.findall(f"{{*}}{way}//{{*}}v")] for way in ("plus", "minus"))
+    ppl, error = ours["ppl"].to_numpy(), ours["ln_ppl_ratio_se"].to_numpy()
+    assert over == pytest.approx(ppl * np.expm1(1.96 * error), rel=1e-3)
+    assert under == pytest.approx(-ppl * np.expm1(-1.96 * error), rel=1e-3)
+    ends = [*(ppl + over), *(ppl - under)]
     assert chart.value_axis.minimum_scale <= min(ends)
     assert chart.value_axis.maximum_scale >= max(ends)
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,9 @@ def test_command_draws_where_an_event_loop_runs(
             warnings.simplefilter("error")
             export(three_methods, tmp_path / "a.pptx")
 
-    with pytest.raises(ExportError, match=r"drawing failed: (?!RuntimeError)"):
-        asyncio.run(from_a_notebook())
+    # In a thread of its own: where browser tests ran before, this one has a loop already.
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ExportError, match=r"drawing failed: (?!RuntimeError)"):
+        pool.submit(asyncio.run, from_a_notebook()).result()
 
 
 def test_command_without_a_chrome(
