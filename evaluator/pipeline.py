@@ -28,6 +28,7 @@ from evaluator.plan import Candidate, Plan
 from evaluator.progress import RunProgress
 from evaluator.rows import in_one_line, measured_row
 from evaluator.runtime.scoring import Body, Head, WindowScores, score_windows
+from evaluator.sources.mapped import give_pages_back
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.pieces import vocabulary_frame
 from evaluator.speed import SpeedRun
@@ -149,6 +150,7 @@ class ComparisonRun:
         provider = body.provider
         del body, head
         self._keep(item, scores, provider, drift)
+        give_pages_back()
 
     def _drift(self, item: Candidate) -> Drift | None:
         """What a variant's layers are compared with, if they are."""

@@ -19,6 +19,7 @@ from evaluator.plan import Candidate, Plan
 from evaluator.progress import RunProgress
 from evaluator.runtime.peak_memory import peak_memory
 from evaluator.runtime.timing import Exercise, Timing, time_artifact
+from evaluator.sources.mapped import give_pages_back
 from evaluator.store import ResultsStore
 
 #: Each gives one load, one prefill and up to 32 decoded tokens per variant.
@@ -95,6 +96,7 @@ class SpeedRun:
         self._progress.step(f"{_name(item)}: packing")
         target = folder / item.variant_id
         n_bytes = write_decoder(item.file, self._graph, target, exact=item.is_baseline)
+        give_pages_back()
         return _Artifact(item, target / MODEL_FILE, n_bytes)
 
     def _time(self, artifact: _Artifact, number: int) -> None:

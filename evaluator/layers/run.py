@@ -12,6 +12,7 @@ from evaluator.frames import Layers, with_schema
 from evaluator.layers.attribution import Attribution, Attributor, attribution_windows
 from evaluator.plan import Candidate, Plan
 from evaluator.progress import RunProgress
+from evaluator.sources.mapped import give_pages_back
 from evaluator.store import ResultsStore
 
 
@@ -43,6 +44,7 @@ class AttributionRun:
             return
         for item in waiting:
             self._attribute(attributor, item)
+            give_pages_back()
 
     def _attribute(self, attributor: Attributor, item: Candidate) -> None:
         name = f"{item.method} {item.quant}"

@@ -7,7 +7,6 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.errors import SourceError
+from evaluator.sources.mapped import map_file
 from evaluator.sources.model_file import MAX_DIMENSIONS, ModelFile, TensorInfo, ValueType
 
 MAGIC = b"GGUF"
@@ -200,13 +200,12 @@ def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
         SourceError: it cannot be read, is truncated, or its header contradicts itself.
     """
     try:
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        data = map_file(path)
     except ValueError:
         raise SourceError(path, "not a readable GGUF file: it is empty") from None
     except OSError as error:
         raise SourceError(path, f"cannot be opened: {error.strerror or error}") from error
-    cursor = _Cursor(path, memoryview(mapped))
+    cursor = _Cursor(path, data)
     n_tensors, n_keys = _read_header(cursor)
     metadata, value_types = _read_metadata(cursor, n_keys)
     relative = [_read_tensor_info(cursor) for _ in range(n_tensors)]

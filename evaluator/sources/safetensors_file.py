@@ -7,7 +7,6 @@ Format: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import json
-import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.errors import SourceError
+from evaluator.sources.mapped import map_file
 from evaluator.sources.model_file import MAX_DIMENSIONS, TensorInfo
 
 _LENGTH_BYTES = 8
@@ -74,8 +74,7 @@ def open_safetensors(path: Path) -> SafetensorsFile:
         SourceError: it cannot be read, is truncated, or its directory is not one.
     """
     try:
-        with path.open("rb") as file:
-            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        data = map_file(path)
     except ValueError:
         raise _damaged(path, "it is empty") from None
     except OSError as error:

@@ -179,6 +179,20 @@ def test_phone_pages_do_not_scroll_sideways(phone: Watched) -> None:
         assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
+def test_phone_shows_rows_and_whole_panels(phone: Watched) -> None:
+    phone.open("/explore")
+    phone.settle()
+    row = phone.page.locator(".ag-center-cols-container .ag-row").first
+    row.wait_for(state="visible")
+    assert row.bounding_box()["height"] > 10
+    phone.open("/confidence")
+    phone.plotted()
+    panels = phone.page.locator("#graph .subplot.xy, #graph .subplot.x2y2")
+    boxes = [panels.nth(index).bounding_box() for index in range(panels.count())]
+    assert len(boxes) == 2
+    assert all(box["width"] > 100 for box in boxes)
+
+
 def test_text_does_not_wait_for_the_plotting_library(full: Watched) -> None:
     def asked() -> int:
         return sum("plotly.min.js" in url for url in full.requests)
