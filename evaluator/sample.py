@@ -33,6 +33,9 @@ SAMPLE_QUANTS: Mapping[str, Sequence[str]] = {
     ),
 }
 
+#: Exchanging every matrix takes minutes per variant: a small and a middle size of each method are attributed.
+ATTRIBUTED = ("-Q2_K.gguf", "-Q4_K_M.gguf", "-UD-Q2_K_XL.gguf", "-UD-Q4_K_XL.gguf")
+
 _NOTE = (
     "The published file is Q4_1. Its values were dequantized, rescaled without changing the function "
     f"(log-normal factors, σ = {SIGMA}) so that no format is favoured, and stored as F16: that is the baseline. "
@@ -87,10 +90,16 @@ def run_sample(
         out=out,
         chunks=chunks,
         threads=threads,
-        attribution=True,
         baseline_note=_NOTE.format(calibration=learned.name, windows=importance.chunks),
     )
-    return run_comparison(comparison, console, force=force)
+    run_comparison(_attributed(comparison), console, force=force)
+    return run_comparison(comparison, console)
+
+
+def _attributed(comparison: Comparison) -> Comparison:
+    """The same comparison of the variants whose layers are attributed, and what that needs."""
+    chosen = tuple(item for item in comparison.variants if item.source.endswith(ATTRIBUTED))
+    return comparison.model_copy(update={"variants": chosen, "attribution": True, "speed": False})
 
 
 def _make(
