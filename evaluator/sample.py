@@ -33,8 +33,12 @@ SAMPLE_QUANTS: Mapping[str, Sequence[str]] = {
     ),
 }
 
-#: Exchanging every matrix takes minutes per variant: a small and a middle size of each method are attributed.
-ATTRIBUTED = ("-Q2_K.gguf", "-Q4_K_M.gguf", "-UD-Q2_K_XL.gguf", "-UD-Q4_K_XL.gguf")
+#: Exchanging every matrix takes minutes per variant: one small size of each method, and a middle one to compare with.
+ATTRIBUTED: Mapping[str, Sequence[str]] = {
+    "main": ("Q2_K", "Q4_K_M"),
+    "bartowski": ("Q2_K",),
+    "unsloth": ("UD-Q2_K_XL",),
+}
 
 _NOTE = (
     "The published file is Q4_1. Its values were dequantized, rescaled without changing the function "
@@ -98,7 +102,8 @@ def run_sample(
 
 def _attributed(comparison: Comparison) -> Comparison:
     """The same comparison of the variants whose layers are attributed, and what that needs."""
-    chosen = tuple(item for item in comparison.variants if item.source.endswith(ATTRIBUTED))
+    ends = {method: tuple(f"-{quant}.gguf" for quant in quants) for method, quants in ATTRIBUTED.items()}
+    chosen = tuple(item for item in comparison.variants if item.source.endswith(ends[item.method]))
     return comparison.model_copy(update={"variants": chosen, "attribution": True, "speed": False})
 
 
