@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -204,10 +204,11 @@ def score_windows(
         watch: who wants to see the residual stream of some windows.
     """
     scores: list[WindowScores] = []
-    references = iter(baseline_hidden)
-    for start in range(0, len(windows), _TOGETHER):
-        group = windows[start : start + _TOGETHER]
-        indices = range(start, start + len(group))
+    pairs = enumerate(zip(windows, baseline_hidden, strict=True))
+    while taken := list(itertools.islice(pairs, _TOGETHER)):
+        indices = [index for index, _ in taken]
+        group = [window for _, (window, _) in taken]
+        references = [reference for _, (_, reference) in taken if reference is not None]
         watching = watch if watch and watch.windows.intersection(indices) else None
         hidden, streams = body.observe(group, watching.rows if watching else _NO_ROWS)
         for index, states, stream in zip(indices, hidden, streams, strict=True):
@@ -216,13 +217,8 @@ def score_windows(
             if keep_hidden:
                 keep_hidden(index, states)
         targets = [window.targets for window in group]
-        found = head.score(np.concatenate(hidden), np.concatenate(targets), _joined(references, len(group)))
+        reference = np.concatenate(references) if references else None
+        found = head.score(np.concatenate(hidden), np.concatenate(targets), reference)
         scores += found.split(np.cumsum([len(part) for part in targets])[:-1])
         advance(sum(len(part) for part in targets))
     return scores
-
-
-def _joined(references: Iterator[Values | None], count: int) -> Values | None:
-    """The next windows' hidden states of the baseline, one behind the other; None where there is no baseline."""
-    states = [found for found in itertools.islice(references, count) if found is not None]
-    return np.concatenate(states) if states else None

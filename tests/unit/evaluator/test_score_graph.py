@@ -111,3 +111,11 @@ def test_a_baselines_windows_have_no_divergence(tiny, tiny_graph):
     head = Head(head_weights(tiny), None, CPU)
     found = score_windows(Body(tiny, tiny_graph, CPU), head, windows, [None] * 3)
     assert [(len(item.nll), item.kld, item.same_top) for item in found] == [(11, None, None)] * 3
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_every_window_has_its_baseline(tiny, tiny_graph, count):
+    windows = [Window(index, "d", np.arange(24, dtype=np.int32) + index, 12) for index in range(3)]
+    head = Head(head_weights(tiny), None, CPU)
+    with pytest.raises(ValueError, match="zip"):
+        score_windows(Body(tiny, tiny_graph, CPU), head, windows, [None] * count)
