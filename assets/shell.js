@@ -1,41 +1,11 @@
-/* Navigation, keyboard, address, theme and drawing. The address is the only state: an action writes a new one,
-   and the server answers each new address once. */
+/* Navigation, keyboard, filters and theme. */
 (function () {
   "use strict";
 
   const root = document.documentElement;
   const byId = (id) => document.getElementById(id);
   const tabs = () => Array.from(document.querySelectorAll("#tabs [role=tab]"));
-  const query = () => new URLSearchParams(window.location.search);
-
-  /* dcc.Location listens to this event: one change of address is one request. */
-  function go(target, keepsHistory) {
-    if (target === window.location.pathname + window.location.search) return;
-    window.history[keepsHistory ? "pushState" : "replaceState"]({}, "", target);
-    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-    markTab(window.location.pathname);
-  }
-
-  function turnTo(path) {
-    go(path + window.location.search, true);
-  }
-
-  function change(edit) {
-    const params = query();
-    edit(params);
-    const text = params.toString();
-    go(window.location.pathname + (text ? "?" + text : ""), false);
-  }
-
-  function put(params, key, values) {
-    params.delete(key);
-    values.forEach((value) => params.append(key, value));
-  }
-
-  function toggle(params, key, value) {
-    const values = params.getAll(key);
-    put(params, key, values.includes(value) ? values.filter((item) => item !== value) : [...values, value]);
-  }
+  const { go, turnTo, change, put, toggle } = window.address;
 
   function slugOf(path) {
     return path.replace(/^\/+|\/+$/g, "").toLowerCase() || "overview";
@@ -180,6 +150,12 @@
     }
   });
 
+  /* A tick changes the address at once: the callback that compares all filters comes two turns later, to the same. */
+  document.addEventListener("change", (event) => {
+    const list = event.target.closest("input[type=checkbox]") && event.target.closest("[id^=filter-]");
+    if (list) change((params) => toggle(params, list.id.slice("filter-".length), event.target.value));
+  }, true);
+
   /* Inputs whose id is option-KEY hold an option of the address; an empty one is left to its default. */
   document.addEventListener("change", (event) => {
     const match = /^option-([a-z]+)$/.exec(event.target.id || "");
@@ -222,81 +198,9 @@
     }
   }
 
-  window.addEventListener("popstate", () => markTab(window.location.pathname));
-
-  /* What a click, a lasso or a legend entry means, written into the address. */
-  let shown = { slug: "", pick: "variant", methods: [] };
-
-  function clicked(data) {
-    const point = (data.points || []).find((item) => Array.isArray(item.customdata));
-    if (!point) return;
-    const [variant, first, second] = point.customdata;
-    change((params) => {
-      if (shown.pick === "bin") return toggle(params, "bin", String(first));
-      if (shown.pick !== "layer") return toggle(params, "pick", String(variant));
-      const same = params.getAll("layer").join() === String(first) && params.getAll("role").join() === String(second);
-      put(params, "layer", same ? [] : [String(first)]);
-      put(params, "role", same ? [] : [String(second)]);
-    });
-  }
-
-  /* Only what a hand drew carries its outline: Plotly says so again, empty, when the outline is cleared. */
-  function lassoed(data) {
-    if (!data || !(data.range || data.lassoPoints)) return;
-    const ids = data.points.map((point) => (Array.isArray(point.customdata) ? String(point.customdata[0]) : ""));
-    change((params) => put(params, "pick", [...new Set(ids.filter(Boolean))].sort()));
-  }
-
-  function chooseMethod(method, alone) {
-    change((params) => {
-      const chosen = params.getAll("method");
-      const drawn = chosen.length ? chosen : shown.methods;
-      const kept = drawn.includes(method) ? drawn.filter((item) => item !== method) : [...drawn, method];
-      const next = alone ? [method] : kept.length === shown.methods.length ? [] : kept;
-      put(params, "method", next.sort());
-    });
-  }
-
-  let legendTimer = 0;
-
-  function legendClicked(data, alone) {
-    const trace = data.data[data.curveNumber];
-    const meta = trace.meta || {};
-    const method = [trace.name, trace.legendgroup].find((name) => shown.methods.includes(name));
-    window.clearTimeout(legendTimer);
-    /* The second click of a double click arrives just before the double click itself. */
-    legendTimer = window.setTimeout(() => {
-      if (meta.bin !== undefined) change((params) => toggle(params, "bin", String(meta.bin)));
-      else if (meta.variant_id) change((params) => toggle(params, "pick", meta.variant_id));
-      else if (method) chooseMethod(method, alone);
-    }, 0);
-    return false;
-  }
-
-  function listen() {
-    const plot = document.querySelector("#graph .js-plotly-plot");
-    if (!plot || !plot.on) return window.requestAnimationFrame(listen);
-    if (plot.dataset.listening) return undefined;
-    plot.dataset.listening = "yes";
-    plot.on("plotly_click", clicked);
-    plot.on("plotly_selected", lassoed);
-    plot.on("plotly_deselect", () => change((params) => params.delete("pick")));
-    plot.on("plotly_legendclick", (data) => legendClicked(data, false));
-    plot.on("plotly_legenddoubleclick", (data) => legendClicked(data, true));
-    window.Plotly.Plots.resize = (graph) => {
-      window.setTimeout(() => fit(graph), 100);
-      return Promise.resolve(graph);
-    };
-    return undefined;
-  }
-
-  /* Dash asks for a resize after every answer, which draws everything again: only another size needs that. */
-  function fit(plot) {
-    const drawn = plot._fullLayout;
-    if (!drawn || !plot.clientWidth || !plot.clientHeight) return;
-    if (Math.abs(drawn.width - plot.clientWidth) < 1 && Math.abs(drawn.height - plot.clientHeight) < 1) return;
-    window.Plotly.relayout(plot, { autosize: true });
-  }
+  ["popstate", "_dashprivate_pushstate"].forEach((name) => {
+    window.addEventListener(name, () => markTab(window.location.pathname));
+  });
 
   /* The table stays when only picks change; what was picked elsewhere is ticked here. */
   function tickRows(picked) {
@@ -305,15 +209,6 @@
     if (JSON.stringify(ticked.sort()) !== JSON.stringify(picked)) {
       window.dash_clientside.set_props("grid", { selectedRows: { ids: picked } });
     }
-  }
-
-  /* On a page of text plotly.js comes after the text, for the view that is likely to follow. */
-  function fetchPlotly(plots) {
-    if (plots || window.Plotly || byId("plotly")) return;
-    const script = document.createElement("script");
-    script.id = "plotly";
-    script.src = "/_dash-component-suites/plotly/package_data/plotly.min.js";
-    window.setTimeout(() => document.head.append(script), 300);
   }
 
   const none = () => window.dash_clientside.no_update;
@@ -329,7 +224,7 @@
           }
           markTab(window.location.pathname);
           tickRows(data.picked || []);
-          fetchPlotly(data.plots);
+          window.plot.fetchPlotly(data.plots);
           carryQuery();
           window.requestAnimationFrame(carryQuery);
         }
@@ -361,26 +256,6 @@
       theme: function (clicks) {
         setTheme(clicks ? (currentTheme() === "dark" ? "light" : "dark") : currentTheme());
         return currentTheme();
-      },
-      draw: function (drawing, theme, templates, config) {
-        if (!drawing || !theme) return [none(), none()];
-        shown = drawing;
-        const lassos = drawing.pick === "variant";
-        const layout = Object.assign({ dragmode: "zoom" }, drawing.figure.layout, {
-          template: templates[theme],
-          uirevision: drawing.slug,
-          selectionrevision: window.location.search,
-          selections: [],
-          autosize: true,
-        });
-        const image = { filename: drawing.filename, format: "png", scale: 2 };
-        const same = config.toImageButtonOptions && config.toImageButtonOptions.filename === drawing.filename;
-        const removed = ["autoScale2d"].concat(lassos ? [] : ["lasso2d", "select2d"]);
-        listen();
-        return [
-          { data: drawing.figure.data, layout: layout },
-          same ? none() : Object.assign({}, config, { toImageButtonOptions: image, modeBarButtonsToRemove: removed }),
-        ];
       },
     },
   });

@@ -19,6 +19,8 @@ from dashboard.views import registry
 
 #: Seconds that a computing thread keeps the interpreter from another one.
 _GIVE_WAY = 0.0005
+#: An answer is drawn before Dash has carried it to the components.
+_RENDERER = "var renderer = new DashRenderer({ request_post: window.plot.answered });"
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
   <head>
@@ -65,6 +67,7 @@ def create_app(*folders: Path) -> Dash:
         suppress_callback_exceptions=True,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
+    app.renderer = _RENDERER
     serve_bootstrap(app.server)
     if slim is not None:
         serve_plotly(app.server, slim)

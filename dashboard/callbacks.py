@@ -61,7 +61,7 @@ def register_callbacks(app: Dash, library: Library) -> None:
         ),
     )
     for name, outputs, inputs in browser:
-        function = ClientsideFunction("shell", name)
+        function = ClientsideFunction("plot" if name == "draw" else "shell", name)
         app.clientside_callback(function, outputs, inputs, prevent_initial_call=name != "theme")
 
 

@@ -17,7 +17,7 @@ GRAPH_CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "showSendToCloud": False,
     "responsive": True,
-    "modeBarButtonsToRemove": ["autoScale2d"],
+    "modeBarButtonsToRemove": ["autoScale2d", "toImage"],
 }
 POLL_SECONDS = 2
 _SHORTCUTS = (

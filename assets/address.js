@@ -1,0 +1,37 @@
+/* The address is the only state: whatever a person does writes a new one, and the server answers each new address once. */
+(function () {
+  "use strict";
+
+  const query = () => new URLSearchParams(window.location.search);
+
+  /* dcc.Location listens to this event: one change of address is one request. */
+  function go(target, keepsHistory) {
+    if (target === window.location.pathname + window.location.search) return;
+    window.history[keepsHistory ? "pushState" : "replaceState"]({}, "", target);
+    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+  }
+
+  function turnTo(path) {
+    go(path + window.location.search, true);
+  }
+
+  function change(edit) {
+    const params = query();
+    edit(params);
+    const text = params.toString();
+    go(window.location.pathname + (text ? "?" + text : ""), false);
+  }
+
+  function put(params, key, values) {
+    params.delete(key);
+    values.forEach((value) => params.append(key, value));
+  }
+
+  function toggle(params, key, value) {
+    const values = params.getAll(key);
+    const others = values.filter((item) => item !== value);
+    put(params, key, (others.length < values.length ? others : [...values, value]).sort());
+  }
+
+  window.address = { go: go, turnTo: turnTo, change: change, put: put, toggle: toggle };
+})();
