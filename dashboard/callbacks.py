@@ -173,7 +173,7 @@ def _drawn(
 
 def _known(selection: Selection, results: Results) -> Selection:
     """Let go of picks and texts that this folder does not hold: a link may come from another one."""
-    picked = selection.picked & results.labels.keys()
+    picked = selection.picked.intersection(results.labels)
     return replace(selection, picked=picked, domains=selection.domains & set(results.domains))
 
 

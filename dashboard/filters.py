@@ -109,6 +109,18 @@ def offers(results: Results) -> dict[str, Options]:
     }
 
 
+def _offered(results: Results) -> dict[str, set[str]]:
+    """Return the values of `offers`."""
+    measured = results.measured
+    return {
+        "model": set(measured["model"].to_list()),
+        "method": set(results.methods),
+        "quant": set(measured["quant"].to_list()),
+        "domain": set(results.domains),
+        "bin": {str(index) for index in range(len(CONFIDENCE_EDGES) - 1)},
+    }
+
+
 def _option(name: str) -> dict[str, Any]:
     return {"label": name.replace("_", " ") if name.islower() else name, "value": name}
 
@@ -140,7 +152,7 @@ def visible(results: Results) -> dict[str, bool]:
 
 def values(selection: Selection, results: Results) -> dict[str, Any]:
     """Return what the controls show for a selection; unknown names cannot be ticked."""
-    offered = {key: {item["value"] for item in options} for key, options in offers(results).items()}
+    offered = _offered(results)
     shown: dict[str, Any] = {
         key: sorted({str(value) for value in getattr(selection, field)} & offered[key])
         for key, field in _FIELDS.items()

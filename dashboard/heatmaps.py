@@ -72,7 +72,7 @@ def panels(
     _x_axis(drawn, layers, columns)
     drawn.update_xaxes(title_text="layer", row=lines)
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
-    drawn.update_layout(coloraxis=scale.axis(title), margin={"t": 44})
+    drawn.update_layout(coloraxis=scale.axis(title), margin={"t": 44, "l": 82, "b": 44})
     return drawn
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dataframely as dy
-import numpy as np
 import polars as pl
 
-from dashboard.insights.statistics import Estimate, clustered_mean
+from dashboard.contrasts import contrast
+from dashboard.insights.statistics import Estimate
 from dashboard.opening import attempt, open_manifest, open_variants
 from dashboard.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.theme import MethodStyle, method_styles
@@ -24,6 +24,8 @@ from evaluator.manifest import Manifest
 
 _T = TypeVar("_T")
 ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
+#: How many answers are kept; a page asks for the same ones several times, and the next page again.
+_MOST_SELECTIONS, _MOST_CONTRASTS = 64, 8192
 #: Columns over all tokens that are not statistics of a set of tokens: null where only a part counts.
 _OVER_ALL = (
     "ppl_macro",
@@ -102,8 +104,15 @@ class Results:
         With a token filter every statistic is computed anew over the part, errors included; it is null where
         the token file is missing. What only exists over all tokens is null then.
         """
-        passing = self._over(selection).filter(selection.expression()).filter(~pl.col("is_baseline"))
-        return passing.sort("method", "bits_per_weight", "variant_id")
+        return self._selected(selection)
+
+    @cached_property
+    def _selected(self) -> Callable[[Selection], pl.DataFrame]:
+        def compute(selection: Selection) -> pl.DataFrame:
+            passing = self._over(selection).filter(selection.expression()).filter(~pl.col("is_baseline"))
+            return passing.sort("method", "bits_per_weight", "variant_id")
+
+        return lru_cache(maxsize=_MOST_SELECTIONS)(compute)
 
     def baselines(self, selection: Selection) -> pl.DataFrame:
         """Return the baselines (one per model and device) of the models in the selection, computed alike."""
@@ -187,24 +196,18 @@ class Results:
         `column` is `nll` or `kld` in nats, `same_top`, `delta_p` in percentage points, or `bin0`…`bin4` as
         shares. None without token files, and when the variants were not scored on the same tokens.
         """
-        found = [(self.parts(variant_id), weight) for variant_id, weight in weights.items()]
-        parts = [(item, weight) for item, weight in found if item is not None]
-        if len(parts) < len(found) or len({item.fingerprint for item, _ in parts}) != 1:
-            return None
-        total: dict[int, float] = {}
-        tokens: dict[int, float] = {}
-        seen: dict[int, int] = {}
-        for item, weight in parts:
-            means = item.window_means(column, selection.token_filter)
-            if means is None:
-                return None
-            for window, mean, n in zip(*(values.tolist() for values in means), strict=True):
-                total[window] = total.get(window, 0.0) + weight * mean
-                tokens[window] = min(tokens.get(window, n), n)
-                seen[window] = seen.get(window, 0) + 1
-        shared = sorted(window for window, times in seen.items() if times == len(parts))
-        values = np.array([total[window] for window in shared], dtype=np.float64)
-        return clustered_mean(values, np.array([tokens[window] for window in shared], dtype=np.float64))
+        return self._contrasts(tuple(weights.items()), column, selection.token_filter)
+
+    @cached_property
+    def _contrasts(self) -> Callable[[tuple[tuple[str, float], ...], str, TokenFilter], Estimate | None]:
+        def compute(
+            weights: tuple[tuple[str, float], ...], column: str, wanted: TokenFilter
+        ) -> Estimate | None:
+            found = [(self.parts(variant_id), weight) for variant_id, weight in weights]
+            terms = [(item, weight) for item, weight in found if item is not None]
+            return contrast(terms, column, wanted) if len(terms) == len(found) else None
+
+        return lru_cache(maxsize=_MOST_CONTRASTS)(compute)
 
     def parts(self, variant_id: str) -> TokenParts | None:
         """A variant's tokens beside its baseline's, kept once read; None without the token files."""

@@ -71,5 +71,5 @@ def finish(drawn: go.Figure, title: str) -> go.Figure:
     )
     drawn.update_xaxes(title_text=title, row=lines, col=(drawn.layout.meta["columns"] + 1) // 2)
     drawn.update_yaxes(ticks="", showline=False)
-    drawn.update_layout(legend_y=1.09 if drawn.layout.annotations else 1.01, margin={"t": 56}, meta=None)
+    drawn.update_layout(legend_y=1.09 if drawn.layout.annotations else 1.01, margin={"t": 70}, meta=None)
     return drawn

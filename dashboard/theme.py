@@ -141,7 +141,8 @@ def template(name: str) -> go.layout.Template:
                 "font": {"size": 12},
                 "bgcolor": "rgba(0,0,0,0)",
             },
-            "margin": {"l": 56, "r": 20, "t": 36, "b": 44},
+            # Room for a legend of one line and for the usual ticks: a margin that has to grow draws a plot twice.
+            "margin": {"l": 70, "r": 20, "t": 45, "b": 51},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": surface.axis, "activecolor": surface.text},
             "annotationdefaults": {"font": {"color": surface.muted, "size": 11}},
         }

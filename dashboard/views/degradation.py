@@ -74,7 +74,7 @@ def _ratios(results: Results, selection: Selection) -> go.Figure:
             "title": {"text": "accuracy kept: PPL of the baseline / PPL"},
             "showgrid": False,
         },
-        margin={"r": 64},
+        margin={"r": 73},
     )
     return drawn
 

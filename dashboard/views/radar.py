@@ -76,7 +76,7 @@ def figure(results: Results, selection: Selection) -> go.Figure:
             },
             "angularaxis": {"direction": "clockwise", "rotation": 90, "tickfont": {"size": 12}},
         },
-        margin={"t": 70, "b": 36, "l": 90, "r": 90},
+        margin={"t": 73, "b": 36, "l": 90, "r": 90},
         legend={"y": 1.09},
         showlegend=True,
     )
