@@ -11,8 +11,25 @@
     window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
   }
 
+  /* The table's script is large and only Explore needs it. */
+  let table = null;
+
+  function fetchTable() {
+    const waiting = document.getElementById("table-script");
+    if (!waiting || table) return table || Promise.resolve();
+    table = new Promise((done) => {
+      const script = document.createElement("script");
+      script.src = waiting.dataset.src;
+      script.onload = script.onerror = done;
+      document.head.append(script);
+    });
+    return table;
+  }
+
   function turnTo(path) {
-    go(path + window.location.search, true);
+    const turn = () => go(path + window.location.search, true);
+    if (/^\/explore\/?$/i.test(path) && !window.dash_ag_grid) fetchTable().then(turn);
+    else turn();
   }
 
   function change(edit) {
@@ -33,5 +50,5 @@
     put(params, key, (others.length < values.length ? others : [...values, value]).sort());
   }
 
-  window.address = { go: go, turnTo: turnTo, change: change, put: put, toggle: toggle };
+  window.address = { go: go, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
 })();

@@ -92,6 +92,10 @@
     window.setTimeout(() => document.head.append(script), 300);
   }
 
+  function takeTemplates(all) {
+    templates = all;
+  }
+
   function figureOf(drawing, theme) {
     const layout = Object.assign({ dragmode: "zoom" }, drawing.figure.layout, {
       template: templates[theme],
@@ -124,21 +128,24 @@
   }
 
   /* The plot is drawn as soon as the answer is there, ahead of the texts around it. The heading comes with it, because
-     its lines decide how much room is left. Before there is a plot, and when anything is wrong, Dash draws. */
+     its lines decide how much room is left. A graph that comes with the answer gets its figure, not an empty one first.
+     When anything is missing, Dash draws. */
   function drawAtOnce(request, response) {
     const drawing = response && response.drawing && response.drawing.data;
     const plot = element();
-    if (!drawing || !templates || !plot || !plot.layout || !isCurrent(request)) return;
+    const graph = response && response["graph-place"] && response["graph-place"].children;
+    if (!drawing || !templates || !isCurrent(request) || !(graph || (plot && plot.layout))) return;
+    drawing.serial = answers += 1;
+    shown = drawing;
+    standing = { serial: drawing.serial, theme: theme() };
+    const figure = figureOf(drawing, standing.theme);
+    if (graph) return Object.assign(graph.props, { figure: figure, config: settings(graph.props.config) });
     ["eyebrow", "title", "caption"].forEach((name) => {
       const text = response[name] && response[name].children;
       if (typeof text === "string") document.getElementById(name).textContent = text;
     });
     document.getElementById("stage").className = response.stage.className;
-    drawing.serial = answers += 1;
-    shown = drawing;
-    standing = { serial: drawing.serial, theme: theme() };
-    const figure = figureOf(drawing, standing.theme);
-    window.Plotly.react(plot, figure.data, figure.layout);
+    return window.Plotly.react(plot, figure.data, figure.layout);
   }
 
   /* For the renderer's hook: what goes wrong here must not keep the answer from Dash. */
@@ -151,7 +158,7 @@
     }
   }
 
-  window.plot = { answered: answered, fetchPlotly: fetchPlotly };
+  window.plot = { answered: answered, fetchPlotly: fetchPlotly, takeTemplates: takeTemplates };
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     plot: {
       draw: function (drawing, theme, all, config) {

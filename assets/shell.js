@@ -225,6 +225,7 @@
           markTab(window.location.pathname);
           tickRows(data.picked || []);
           window.plot.fetchPlotly(data.plots);
+          window.setTimeout(window.address.fetchTable, 1500);
           carryQuery();
           window.requestAnimationFrame(carryQuery);
         }
@@ -253,7 +254,8 @@
         if (JSON.stringify(ids) !== JSON.stringify(address.picked)) change((params) => put(params, "pick", ids));
         return none();
       },
-      theme: function (clicks) {
+      theme: function (clicks, templates) {
+        window.plot.takeTemplates(templates);
         setTheme(clicks ? (currentTheme() === "dark" ? "light" : "dark") : currentTheme());
         return currentTheme();
       },

@@ -13,6 +13,7 @@ from dashboard.layout import shell
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError
 from dashboard.paths import assets_folder
+from dashboard.scripts import LighterDash
 from dashboard.serving import BOOTSTRAP, early_plotly, pack_responses, serve_bootstrap, serve_plotly
 from dashboard.slim_plotly import slim_file
 from dashboard.views import registry
@@ -54,7 +55,7 @@ def create_app(*folders: Path) -> Dash:
     models = [model for name in library.names if (model := _model(library, name))]
     slim = slim_file()
     early = early_plotly([view.id for view in registry()]) if slim is not None else ""
-    app = Dash(
+    app = LighterDash(
         "dashboard",
         title=f"{models[0] if models else 'Quantization comparison'} · quantization comparison",
         update_title="",

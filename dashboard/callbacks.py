@@ -48,7 +48,7 @@ def register_callbacks(app: Dash, library: Library) -> None:
             Output("address", "id", allow_duplicate=True),
             [Input("grid", "selectedRows"), State("address", "data")],
         ),
-        ("theme", Output("theme", "data"), [Input("theme-toggle", "n_clicks")]),
+        ("theme", Output("theme", "data"), [Input("theme-toggle", "n_clicks"), State("templates", "data")]),
         (
             "draw",
             [Output("graph", "figure"), Output("graph", "config")],
