@@ -39,11 +39,12 @@ _INDEX = """<!DOCTYPE html>
 </html>"""
 
 
-def create_app(*folders: Path) -> Dash:
+def create_app(*folders: Path, ahead: bool = False) -> Dash:
     """Build the application; nothing is served yet, and nothing it serves lies off this machine.
 
     Args:
         folders: results folders, at least one; the first is shown unless an address names another.
+        ahead: draw the first folder's pages in a thread, before anybody asks for them.
 
     Raises:
         ResultsError: a folder cannot be shown.
@@ -75,7 +76,7 @@ def create_app(*folders: Path) -> Dash:
     pack_responses(app.server)
     register_exports(app.server, library)
     app.layout = shell()
-    register_callbacks(app, library)
+    register_callbacks(app, library, ahead=ahead)
     return app
 
 

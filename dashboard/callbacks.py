@@ -6,7 +6,8 @@ the server answers each new address once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.layout import graph
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError, ResultsError
-from dashboard.page_cache import PageCache
+from dashboard.page_cache import Draw, PageCache
 from dashboard.pages.parts import claim_list, insight_list
 from dashboard.render import Page, failed, not_shown, render, status
 from dashboard.results import Results
@@ -32,9 +33,15 @@ _FILTERS = (*(f"filter-{key}" for key in _LISTS), "filter-bits")
 _PAGE = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "status", "chips")
 
 
-def register_callbacks(app: Dash, library: Library) -> None:
-    """Connect the shell to the folders: every action of a person is one request to the server."""
-    _register_show(app, library)
+def register_callbacks(app: Dash, library: Library, *, ahead: bool = False) -> None:
+    """Connect the shell to the folders: every action of a person is one request to the server.
+
+    With `ahead` the first folder's pages are drawn before anybody asks for them.
+    """
+    pages = PageCache()
+    if ahead:
+        _begin(library, pages)
+    _register_show(app, library, pages)
     _register_poll(app, library)
     browser = (
         ("address", Output("address", "id"), [Input("address", "data")]),
@@ -65,7 +72,7 @@ def register_callbacks(app: Dash, library: Library) -> None:
         app.clientside_callback(function, outputs, inputs, prevent_initial_call=name != "theme")
 
 
-def _register_show(app: Dash, library: Library) -> None:
+def _register_show(app: Dash, library: Library, pages: PageCache) -> None:
     outputs = {name: Output(name, "children") for name in _PAGE}
     outputs |= {"stage": Output("stage", "className"), "drawing": Output("drawing", "data")}
     outputs |= {"address": Output("address", "data"), "poll": Output("poll", "disabled")}
@@ -76,7 +83,6 @@ def _register_show(app: Dash, library: Library) -> None:
     outputs |= {
         name: Output(name, "children") for name in ("bits-text", "source", "find-list", "graph-place")
     }
-    pages = PageCache()
     register = app.callback(
         output=outputs,
         inputs={
@@ -108,7 +114,7 @@ def screen(
     address = Address.parse(pathname, search)
     if address.folder and library.name_of(address.folder) != address.folder:
         address = Address(address.slug, address.selection)
-    version = f"{address.folder}\n{library.version(address.folder)}"
+    version = _version(library, address.folder)
     told: dict[str, Any] = {
         "slug": address.slug,
         "query": address.query,
@@ -154,21 +160,48 @@ def _drawn(
     results: Results, pathname: str | None, address: Address, version: str, pages: PageCache
 ) -> dict[str, Any]:
     """Return the page, or one that says it failed: a fault in one view leaves the others usable."""
-
-    def draw(path: str) -> dict[str, Any]:
-        return _page(render(results, path, address.selection))
-
-    def key(slug: str) -> tuple[str, str, str]:
-        return version, slug, address.query
-
     try:
-        drawn = pages.get(key(address.slug), lambda: draw(pathname or "/"))
+        drawn = pages.get(
+            (version, address.slug, address.query),
+            partial(_draw, results, pathname or "/", address.selection),
+        )
     except Exception as error:
         _LOG.exception("%s cannot be drawn", address.href)
         return _page(failed(address.slug, error))
-    others = [view.id for view in registry()] + [OVERVIEW, SUMMARY, COMPARE, EXPLORE]
-    pages.expect({key(slug): partial(draw, f"/{slug}") for slug in others if key(slug) not in pages})
+    wanted = _likely(results, address, version)
+    pages.expect({key: draw for key, draw in wanted.items() if key not in pages})
     return drawn
+
+
+def _draw(results: Results, path: str, selection: Selection) -> dict[str, Any]:
+    return _page(render(results, path, selection))
+
+
+def _likely(results: Results, address: Address, version: str) -> dict[Hashable, Draw]:
+    """What may be asked for next, likely first: the other pages for a selection, and parts of the tokens."""
+    slugs = [OVERVIEW, *(view.id for view in registry()), SUMMARY, COMPARE, EXPLORE]
+    wanted: dict[Hashable, Draw] = {
+        (version, slug, address.query): partial(_draw, results, f"/{slug}", address.selection)
+        for slug in slugs
+    }
+
+    def compute(selection: Selection) -> dict[str, Any]:
+        results.select(selection)
+        return {}
+
+    return wanted | {(version, part.to_query()): partial(compute, part) for part in results.likely_parts}
+
+
+def _begin(library: Library, pages: PageCache) -> None:
+    """Draw the pages of the first folder as they are without filters; what is wrong with it is told to who asks."""
+    with suppress(ResultsError):
+        results = library.at("")
+        pages.expect(_likely(results, Address(OVERVIEW), _version(library, "")), at_once=True)
+
+
+def _version(library: Library, folder: str) -> str:
+    """What a folder's pages depend on, besides the address."""
+    return f"{folder}\n{library.version(folder)}"
 
 
 def _known(selection: Selection, results: Results) -> Selection:
@@ -234,7 +267,7 @@ def _register_poll(app: Dash, library: Library) -> None:
 
     def poll(_ticks: int, address: Mapping[str, Any] | None) -> object:
         folder = str((address or {}).get("folder", ""))
-        version = f"{folder}\n{library.version(folder)}"
+        version = _version(library, folder)
         return no_update if address and address.get("version") == version else version
 
     register(poll)

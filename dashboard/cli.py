@@ -48,7 +48,7 @@ def serve(
 ) -> None:
     """Serve RESULTS and open the browser. Ctrl-C ends it."""
     try:
-        app = create_app(*(results or [sample_results()]))
+        app = create_app(*(results or [sample_results()]), ahead=True)
     except ResultsError as error:
         _refuse(str(error))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

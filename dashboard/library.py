@@ -16,10 +16,9 @@ _WATCHED = (MANIFEST_NAME, VARIANTS_NAME, "layers.parquet", "speed.parquet", "pa
 class Library:
     """Folders by name; the name is the folder's own, with its parent's where two would be alike."""
 
-    def __init__(self, folders: Sequence[Path], *, warm: bool = True) -> None:
-        """Serve `folders`, the first of them by default; `warm` computes single filters ahead in a thread."""
+    def __init__(self, folders: Sequence[Path]) -> None:
+        """Serve `folders`, the first of them by default."""
         self._folders = dict(zip(_names(folders), folders, strict=True))
-        self._warm = warm
         self._open: dict[str, tuple[str, Results]] = {}
         self._lock = threading.Lock()
 
@@ -61,10 +60,7 @@ class Library:
         with self._lock:
             version = self.version(name)
             if name not in self._open or self._open[name][0] != version:
-                results = Results.open(self._folders[name])
-                self._open[name] = (version, results)
-                if self._warm:
-                    threading.Thread(target=results.warm, name=f"warm {name}", daemon=True).start()
+                self._open[name] = (version, Results.open(self._folders[name]))
             return self._open[name][1]
 
     def running(self, name: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
+
+from dashboard.once import Once
 
 _LOG = logging.getLogger(__name__)
 Drawn = dict[str, Any]
@@ -21,13 +22,13 @@ _PAUSE = 0.8
 class PageCache:
     """Drawn pages by what they depend on; safe to use from several threads.
 
-    A page that fails is not kept. What is drawn ahead follows the latest request: it stops when another comes.
+    A page that fails is not kept. What is drawn ahead follows the latest request: it stops when another comes. Who
+    asks for a page that is being drawn waits for it.
     """
 
     def __init__(self, pause: float = _PAUSE) -> None:
         """Keep nothing yet; `pause` is in seconds."""
-        self._pages: OrderedDict[Hashable, Drawn] = OrderedDict()
-        self._lock = threading.Lock()
+        self._pages: Once[Drawn] = Once(_MOST)
         self._wanted: dict[Hashable, Draw] = {}
         self._asked = threading.Condition()
         self._last = 0.0
@@ -39,13 +40,13 @@ class PageCache:
         with self._asked:
             self._last = time.monotonic()
             self._wanted = {}
-        return self._get(key, draw)
+        return self._pages.get(key, draw)
 
-    def expect(self, wanted: Mapping[Hashable, Draw]) -> None:
-        """Draw these pages, in their order, after a pause without another request."""
+    def expect(self, wanted: Mapping[Hashable, Draw], *, at_once: bool = False) -> None:
+        """Draw these pages, in their order, after a pause without another request, or `at_once`."""
         with self._asked:
             self._wanted = dict(wanted)
-            self._last = time.monotonic()
+            self._last = time.monotonic() - (self._pause if at_once else 0.0)
             if self._worker is None:
                 self._worker = threading.Thread(target=self._work, daemon=True)
                 self._worker.start()
@@ -53,26 +54,13 @@ class PageCache:
 
     def __contains__(self, key: Hashable) -> bool:
         """Whether the page for `key` is there."""
-        with self._lock:
-            return key in self._pages
-
-    def _get(self, key: Hashable, draw: Draw) -> Drawn:
-        with self._lock:
-            if key in self._pages:
-                self._pages.move_to_end(key)
-                return self._pages[key]
-        page = draw()
-        with self._lock:
-            self._pages[key] = page
-            while len(self._pages) > _MOST:
-                self._pages.popitem(last=False)
-        return page
+        return key in self._pages
 
     def _work(self) -> None:
         while True:
             key, draw = self._next()
             try:
-                self._get(key, draw)
+                self._pages.get(key, draw)
             except Exception:
                 # Whoever asks for this page is told what is wrong with it.
                 _LOG.debug("a page could not be drawn ahead", exc_info=True)

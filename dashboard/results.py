@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ import polars as pl
 
 from dashboard.contrasts import contrast
 from dashboard.insights.statistics import Estimate
+from dashboard.once import Once
 from dashboard.opening import attempt, open_manifest, open_variants
 from dashboard.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.theme import MethodStyle, method_styles
@@ -51,8 +51,7 @@ class Results:
     manifest: Manifest
     variants: pl.DataFrame
     problems: list[str] = field(default_factory=list)
-    _cache: dict[object, object] = field(default_factory=dict, repr=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _cache: Once[object] = field(default_factory=Once, repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> Results:
@@ -213,14 +212,11 @@ class Results:
         """A variant's tokens beside its baseline's, kept once read; None without the token files."""
         return self._cached(("parts", variant_id), lambda: self._read_parts(variant_id))
 
-    def warm(self) -> None:
-        """Compute ahead what a click on one domain or one bin of confidence needs."""
-        filters = [Selection.of(domains=[name]) for name in self.domains]
-        filters += [Selection.of(bins=[index]) for index in range(5)]
-        for row in self.variants.select("variant_id", "is_baseline").iter_rows(named=True):
-            self.parts(row["variant_id"])
-        for selection in filters:
-            self._over(selection)
+    @property
+    def likely_parts(self) -> list[Selection]:
+        """Parts of the tokens that one click asks for: each domain, and each bin of confidence."""
+        by_domain = [Selection.of(domains=[name]) for name in self.domains]
+        return by_domain + [Selection.of(bins=[index]) for index in range(5)]
 
     def _over(self, selection: Selection) -> pl.DataFrame:
         """`variants` with statistics over the selection's part of the tokens, kept once computed."""
@@ -286,8 +282,5 @@ class Results:
             self.problems.append(f"{what} cannot be read: {reason}")
         return value
 
-    def _cached(self, key: object, compute: Callable[[], _T | None]) -> _T | None:
-        with self._lock:
-            if key not in self._cache:
-                self._cache[key] = compute()
-            return self._cache[key]  # type: ignore[return-value]  # the key names the computation
+    def _cached(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
+        return self._cache.get(key, compute)  # type: ignore[return-value]  # the key names the computation

@@ -18,7 +18,7 @@ _UNUSED = "/dash/dash_table/"
 _TABLE = "/dash_ag_grid/"
 
 
-class LighterDash(Dash):
+class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
     """A Dash whose pages do not wait for scripts that they do not need."""
 
     def interpolate_index(self, **parts: str) -> str:

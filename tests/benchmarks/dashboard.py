@@ -9,7 +9,6 @@ asks for something new each time.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import socket
@@ -24,13 +23,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import plotly.graph_objects as go
-import pytest
 from playwright.sync_api import BrowserType, Page, ViewportSize, sync_playwright
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "browser"), str(TESTS.parent)]
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-from driving import served  # noqa: E402
 from many_models import make_models  # noqa: E402
 
 from dashboard.render import render  # noqa: E402
@@ -79,7 +76,6 @@ ACTIONS = {
 
 def main() -> None:
     """Print the waiting times."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as scratch:
         folder = make_models(
@@ -116,12 +112,22 @@ def main() -> None:
 
 
 @contextmanager
+def served(folder: Path, **environment: str) -> Iterator[str]:
+    """Serve a folder as a user does: with the command, in a process of its own."""
+    command = [sys.executable, "-m", "dashboard", str(folder), "--no-browser"]
+    with subprocess.Popen(
+        command, cwd=TESTS.parent, env=os.environ | environment, stdout=subprocess.PIPE, text=True
+    ) as server:
+        said = server.stdout.readline() if server.stdout else ""
+        yield said.split()[2].rstrip("/")
+        server.terminate()
+
+
+@contextmanager
 def stock(folder: Path) -> Iterator[str]:
     """Serve as if no slim plotly.js had been made."""
-    with tempfile.TemporaryDirectory() as empty, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALUATOR_CACHE", empty)
-        with served(folder) as url:
-            yield url
+    with tempfile.TemporaryDirectory() as empty, served(folder, EVALUATOR_CACHE=empty) as url:
+        yield url
 
 
 @contextmanager

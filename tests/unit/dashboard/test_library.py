@@ -33,7 +33,7 @@ def test_names_are_told_apart(tmp_path: Path) -> None:
 
 def test_opened_once_and_again_after_a_change(tmp_path: Path) -> None:
     folder = make(tmp_path / "a")
-    library = Library([folder], warm=False)
+    library = Library([folder])
     first = library.at("")
     assert library.at("a") is first
     before = library.version("a")
@@ -43,18 +43,20 @@ def test_opened_once_and_again_after_a_change(tmp_path: Path) -> None:
     assert library.at("a").measured.height == 1
 
 
-def test_warming_computes_what_a_click_needs(tmp_path: Path) -> None:
-    library = Library([make(tmp_path / "a")], warm=False)
+def test_what_a_click_may_ask_for_is_computed_once(tmp_path: Path) -> None:
+    library = Library([make(tmp_path / "a")])
     results = library.at("a")
-    results.warm()
-    assert len([key for key in results._cache if key[0] == "over"]) == 4 + 5
+    for selection in results.likely_parts:
+        assert results.select(selection).height == results.measured.height
+    assert len(results.likely_parts) == 4 + 5
+    assert all(("over", part.token_filter) in results._cache for part in results.likely_parts)
 
 
 def test_a_run_that_has_finished_nothing(tmp_path: Path) -> None:
     folder = make(tmp_path / "a")
     rewrite(folder, ended=None, n_planned=2)
     shutil.move(folder / "variants.parquet", tmp_path / "later.parquet")
-    library = Library([folder], warm=False)
+    library = Library([folder])
     with pytest.raises(EmptyRunError):
         library.at("")
     assert library.running("")
@@ -77,14 +79,14 @@ def test_only_the_baseline_is_measured_yet(tmp_path: Path) -> None:
     path = folder / "variants.parquet"
     pl.read_parquet(path).filter("is_baseline").write_parquet(path)
     for address in ("/", "/ppl-bits", "/compare", "/explore", "/summary"):
-        shown = screen(Library([folder], warm=False), address, "", {})
+        shown = screen(Library([folder]), address, "", {})
         assert shown["title"]
         assert shown["poll"] is False
 
 
 def test_a_folder_that_broke_is_said_not_raised(tmp_path: Path) -> None:
     folder = make(tmp_path / "a")
-    library = Library([folder], warm=False)
+    library = Library([folder])
     shown = screen(library, "/", "", {})
     (folder / "variants.parquet").write_bytes(b"no parquet")
     with pytest.raises(ResultsError):

@@ -61,6 +61,17 @@ def test_a_request_calls_off_what_was_expected() -> None:
     assert not drawn.wait(0.6)
 
 
+def test_pages_wanted_at_once_do_not_wait_for_a_pause() -> None:
+    done = threading.Event()
+
+    def draw() -> dict[str, Any]:
+        done.set()
+        return {}
+
+    PageCache(pause=60.0).expect({"first": draw}, at_once=True)
+    assert done.wait(5)
+
+
 def test_the_oldest_pages_are_let_go() -> None:
     pages = PageCache()
     for number in range(200):

@@ -22,7 +22,7 @@ from dashboard.views import registry
 
 @pytest.fixture(scope="module")
 def library(three_methods: Path, one_method: Path) -> Library:
-    return Library([three_methods, one_method], warm=False)
+    return Library([three_methods, one_method])
 
 
 def links(parts: Any) -> Iterator[str]:
