@@ -50,7 +50,7 @@ def time_artifact(model: Path, device: Device, exercise: Exercise) -> list[Timin
     timings = [Timing("load", 0, time.perf_counter() - start, 0)]
     # First runs allocate and touch pages: they are nobody's speed.
     for warm in (exercise.prompt[:_WARM_UP], exercise.prompt[:1]):
-        decoder.step(warm)
+        decoder.advance(warm)
     decoder.forget()
     timings.append(_time_step("prefill", decoder, exercise.prompt))
     timings += [_time_step("decode", decoder, token) for token in exercise.following[:, None]]
@@ -60,5 +60,5 @@ def time_artifact(model: Path, device: Device, exercise: Exercise) -> list[Timin
 def _time_step(phase: str, decoder: Decoder, ids: Tokens) -> Timing:
     context = decoder.length
     start = time.perf_counter()
-    decoder.step(ids)
+    decoder.advance(ids)
     return Timing(phase, len(ids), time.perf_counter() - start, context)
