@@ -118,7 +118,7 @@ class ComparisonRun:
         needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
         floor = 0 if self._floor else sum(len(self.plan.windows[i].targets) for i in self._floor_windows)
         self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
-        self._precision = settled_precision(self.plan, self._graph, self.store, self.progress.say)
+        self._precision = settled_precision(self.plan, self.store, self.progress.say)
         if needs_baseline:
             self._measure(self.plan.baseline, self.plan.device)
         if pending:
@@ -236,8 +236,9 @@ class ComparisonRun:
                 self.progress.say(f"{item.variant_id}: {warning}", "yellow")
             if row.n_nonfinite:
                 self.outcome.nonfinite[item.variant_id] = row.n_nonfinite
+                half = ", in half precision" if self._precision == "float16" else ""
                 self.progress.say(
-                    f"{item.variant_id}: {row.n_nonfinite} non-finite tokens left out", "yellow"
+                    f"{item.variant_id}: {row.n_nonfinite} non-finite tokens left out{half}", "yellow"
                 )
             self.store.add(row.frame, tokens, layers)
             self.outcome.measured.append(item.variant_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -60,10 +61,16 @@ def choose_device(choice: DeviceChoice, threads: int | None = None) -> Device:
     return Device("cpu", _CPU, count, notice)
 
 
-def choose_devices(choice: DeviceChoice, threads: int | None = None) -> list[Device]:
-    """The device that `choose_device` picks and, if it is a GPU, every further one that works."""
+def choose_devices(
+    choice: DeviceChoice, threads: int | None = None, gpu_names: Collection[str] = ()
+) -> list[Device]:
+    """The device that `choose_device` picks and, if it is a GPU, every further one that works.
+
+    Of several kinds, told by `gpu_names`, only the first is taken: they choose other kernels, which round otherwise,
+    and then a copy of the baseline would seem to differ from it.
+    """
     first = choose_device(choice, threads)
-    if first.name == "cpu":
+    if first.name == "cpu" or len(set(gpu_names)) > 1:
         return [first]
     further = itertools.takewhile(_cuda_works, itertools.count(1))
     return [first, *(replace(first, index=index) for index in further)]

@@ -43,6 +43,12 @@ def test_every_gpu_that_works_is_taken(monkeypatch, count):
     }
 
 
+@pytest.mark.parametrize(("names", "count"), [(["A", "A"], 2), (["A", "B"], 1), ([], 2)])
+def test_gpus_of_one_kind_are_taken_together(monkeypatch, names, count):
+    monkeypatch.setattr(device, "_cuda_works", lambda index=0: index < 2)
+    assert len(choose_devices("cuda", 1, names)) == count
+
+
 @pytest.mark.parametrize(("choice", "working"), [("cpu", 2), ("auto", 0), ("cuda", 0)])
 def test_there_is_one_cpu(monkeypatch, choice, working):
     monkeypatch.setattr(device, "_cuda_works", lambda index=0: index < working)
