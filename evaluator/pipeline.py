@@ -118,7 +118,8 @@ class ComparisonRun:
         needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
         floor = 0 if self._floor else sum(len(self.plan.windows[i].targets) for i in self._floor_windows)
         self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
-        self._precision = settled_precision(self.plan, self.store, self.progress.say)
+        if self.plan.device.name != "cpu":
+            self._settle_precision()
         if needs_baseline:
             self._measure(self.plan.baseline, self.plan.device)
         if pending:
@@ -131,6 +132,12 @@ class ComparisonRun:
                 raise
             except Exception as error:  # the variants are measured, with or without it
                 self.progress.say(f"noise floor: {type(error).__name__} {error}", "yellow")
+
+    def _settle_precision(self) -> None:
+        """Find out what a GPU computes in, with a graph that was exported here, where that is said."""
+        _ = self._graph
+        self.progress.step("trying half precision")
+        self._precision = settled_precision(self.plan, self.store, self.progress.say)
 
     def _attempt(self, item: Candidate, device: Device) -> None:
         """Measure a variant, or note why it could not be."""

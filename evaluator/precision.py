@@ -12,7 +12,7 @@ from evaluator.store import ResultsStore
 
 
 def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str], None]) -> Precision:
-    """What this run computes in: what its folder's rows were measured in, or what works on its device.
+    """What a run on a GPU computes in: what its folder's rows were measured in, or what works.
 
     Args:
         plan: the run; its baseline is what half precision is tried on.
@@ -23,8 +23,6 @@ def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str],
         RequestError: the folder's rows were measured in half precision, which does not work here.
     """
     device, baseline = plan.device, plan.baseline
-    if device.name == "cpu":
-        return "float32"
     recorded = store.precision(device.name)
     if recorded is None and store.finished(baseline.variant_id, baseline.sha256):
         recorded = "float32"  # by a version that knew nothing else
