@@ -58,9 +58,10 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
         if beyond := _beyond_training(plan.baseline.file, comparison.context):
             progress.say(beyond, "yellow")
         tokens = sum(len(window.targets) for window in plan.windows)
+        several = f" on {len(plan.devices)} GPUs" if len(plan.devices) > 1 else ""
         progress.say(
             f"{plan.model}: {len(plan.variants)} variants, {tokens:,} tokens in {len(plan.windows)} windows, "
-            f"{plan.device.provider} with {plan.device.threads} threads"
+            f"{plan.device.provider}{several} with {plan.device.threads} threads"
         )
         run = ComparisonRun(plan, comparison, progress)
         outcome = run.run(force=force)

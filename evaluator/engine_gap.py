@@ -96,6 +96,6 @@ class _DeployedLogits:
         for name in self._session.input_names:
             if name.startswith(PAST):
                 heads, width = (self._session.dimension(name, axis) for axis in (1, 3))
-                inputs[name] = np.zeros((1, heads, 0, width), np.float32)
+                inputs[name] = np.zeros((1, heads, 0, width), self._session.dtype(name))
         logits: Values = self._session.run(inputs)[0][0].astype(np.float32, copy=False)
         return logits

@@ -47,7 +47,7 @@ def describe_machine() -> Machine:
         cpu=_cpu_name(),
         logical_cores=usable_cores(),
         memory_bytes=psutil.virtual_memory().total,
-        gpus=_gpu_names(),
+        gpus=gpu_names(),
         power=_power(),
     )
 
@@ -78,7 +78,8 @@ def _output(command: list[str], folder: Path | None = None) -> str | None:
     return result.stdout.strip() if result.returncode == 0 else None
 
 
-def _gpu_names() -> list[str]:
+def gpu_names() -> list[str]:
+    """Names of all GPUs of the machine, as far as the driver's tool tells them."""
     listing = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
     return listing.splitlines() if listing else []
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluator.frames import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
+#: What products and attention compute in; all else is float32.
+Precision = Literal["float32", "float16"]
 
 
 class Protocol(BaseModel):
@@ -92,6 +95,10 @@ class Manifest(BaseModel):
     failures: list[Failure] = []
     n_planned: int | None = Field(None, ge=0, description="variants that the run was asked to measure")
     noise_floor: NoiseFloor | None = None
+    precisions: dict[str, Precision] = Field(default={}, description="by device, where it was to be chosen")
+    gpu_indices: list[int] = Field(
+        default=[], description="which GPUs were used; the first one timed artifacts"
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,11 +23,14 @@ from evaluator.layers.drift import BaselineStream, Drift
 from evaluator.layers.run import AttributionRun
 from evaluator.layers.weight_error import weight_errors
 from evaluator.machine import describe_machine, git_revision, package_versions
-from evaluator.manifest import Failure, Manifest, NoiseFloor
+from evaluator.manifest import Failure, Manifest, NoiseFloor, Precision
 from evaluator.noise import Bf16Noise, floor_windows, noise_floor
 from evaluator.plan import Candidate, Plan
+from evaluator.precision import settled_precision
 from evaluator.progress import RunProgress
 from evaluator.rows import in_one_line, measured_row
+from evaluator.runtime.device import Device
+from evaluator.runtime.parallel import on_devices
 from evaluator.runtime.scoring import Body, Head, WindowScores, score_windows
 from evaluator.sources.mapped import give_pages_back
 from evaluator.sources.model_file import ModelFile
@@ -61,6 +65,8 @@ class ComparisonRun:
         self._hidden = self.store.hidden_states(plan.baseline.variant_id)
         self._floor: NoiseFloor | None = None
         self._stream = BaselineStream(plan.windows)
+        self._keeping = threading.Lock()
+        self._precision: Precision = "float32"
 
     def run(self, *, force: bool = False) -> Outcome:
         """Measure what is not measured yet.
@@ -112,17 +118,13 @@ class ComparisonRun:
         needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
         floor = 0 if self._floor else sum(len(self.plan.windows[i].targets) for i in self._floor_windows)
         self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
+        if self.plan.device.name != "cpu":
+            self._settle_precision()
         if needs_baseline:
-            self._measure(self.plan.baseline)
-        for item in pending:
-            try:
-                self._measure(item)
-            except OSError:  # a full disk would fail every other variant too
-                raise
-            except Exception as error:  # whatever is wrong with one file, the others go on
-                reason = getattr(error, "reason", None) or one_line(f"{type(error).__name__} {error}")
-                self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
-                self.progress.say(f"failed {item.file.path}: {reason}", "red")
+            self._measure(self.plan.baseline, self.plan.device)
+        if pending:
+            self._prepare_baseline()
+            on_devices(self.plan.devices, pending, self._attempt)
         if self._floor is None:
             try:
                 self._floor = self._measure_floor()
@@ -131,18 +133,38 @@ class ComparisonRun:
             except Exception as error:  # the variants are measured, with or without it
                 self.progress.say(f"noise floor: {type(error).__name__} {error}", "yellow")
 
+    def _settle_precision(self) -> None:
+        """Find out what a GPU computes in, with a graph that was exported here, where that is said."""
+        _ = self._graph
+        self.progress.step("trying half precision")
+        self._precision = settled_precision(self.plan, self.store, self.progress.say)
+
+    def _attempt(self, item: Candidate, device: Device) -> None:
+        """Measure a variant, or note why it could not be."""
+        try:
+            self._measure(item, device)
+        except OSError:  # a full disk would fail every other variant too
+            raise
+        except Exception as error:  # whatever is wrong with one file, the others go on
+            reason = getattr(error, "reason", None) or one_line(f"{type(error).__name__} {error}")
+            self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
+            self.progress.say(f"failed {item.file.path}: {reason}", "red")
+
     @cached_property
     def _graph(self) -> Graph:
         if not is_cached(self.plan.baseline.file):
             self.progress.step("exporting the graph with optimum")
         return load_graph(self.plan.baseline.file)
 
-    def _measure(self, item: Candidate) -> None:
+    def _body(self, file: ModelFile, device: Device) -> Body:
+        return Body(file, self._graph, device, half=self._precision == "float16")
+
+    def _measure(self, item: Candidate, device: Device) -> None:
         """Score one file, compute its row and keep both."""
         self.progress.step(f"{item.method} {item.quant}: loading")
-        drift = self._drift(item)
-        body = Body(item.file, self._graph, self.plan.device)
-        head = self._head(item.file)
+        drift = None if item.is_baseline or not self.comparison.layers else Drift(self._stream.seen)
+        body = self._body(item.file, device)
+        head = self._head(item.file, device)
         self.progress.step(f"{item.method} {item.quant}")
         scores = (
             self._score_baseline(body, head) if item.is_baseline else self._score_variant(body, head, drift)
@@ -152,24 +174,22 @@ class ComparisonRun:
         self._keep(item, scores, provider, drift)
         give_pages_back()
 
-    def _drift(self, item: Candidate) -> Drift | None:
-        """What a variant's layers are compared with, if they are."""
-        if item.is_baseline or not self.comparison.layers:
-            return None
-        if not self._stream.is_complete:  # the baseline was scored in an earlier run
-            self._stream.complete(Body(self.plan.baseline.file, self._graph, self.plan.device))
-        return Drift(self._stream.seen)
+    def _prepare_baseline(self) -> None:
+        """Have at hand what all variants are compared with, before several of them ask for it at a time."""
+        if self.comparison.layers and not self._stream.is_complete:  # it was scored in an earlier run
+            self._stream.complete(self._body(self.plan.baseline.file, self.plan.device))
+        _ = self._baseline_head
 
     @cached_property
     def _baseline_head(self) -> npt.NDArray[np.float32]:
         return head_weights(self.plan.baseline.file)
 
-    def _head(self, file: ModelFile) -> Head:
+    def _head(self, file: ModelFile, device: Device) -> Head:
         """The head of `file`, and the baseline's beside it unless `file` is the baseline."""
         softcap = logit_softcap(file)
         if file is self.plan.baseline.file:
-            return Head(self._baseline_head, None, self.plan.device, softcap)
-        return Head(head_weights(file), self._baseline_head, self.plan.device, softcap)
+            return Head(self._baseline_head, None, device, softcap)
+        return Head(head_weights(file), self._baseline_head, device, softcap)
 
     def _score_baseline(self, body: Body, head: Head) -> list[WindowScores]:
         n_windows = len(self.plan.windows)
@@ -199,8 +219,7 @@ class ComparisonRun:
         """Measure the noise floor: the baseline with noise on its weights, on some of the windows."""
         self.progress.step("noise floor")
         file, chosen = Bf16Noise.of(self.plan.baseline.file), self._floor_windows
-        body = Body(file, self._graph, self.plan.device)
-        head = self._head(file)
+        body, head = self._body(file, self.plan.device), self._head(file, self.plan.device)
         windows = [self.plan.windows[index] for index in chosen]
         hidden = (states for index, states in enumerate(self._hidden) if index in chosen)
         scores = score_windows(body, head, windows, hidden, advance=self.progress.advance)
@@ -215,18 +234,22 @@ class ComparisonRun:
         tokens = token_frame(self.plan.windows, scores)
         reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
         row = measured_row(item, self.plan, provider, tokens, reference)
-        for warning in row.warnings:
-            self.progress.say(f"{item.variant_id}: {warning}", "yellow")
-        if row.n_nonfinite:
-            self.outcome.nonfinite[item.variant_id] = row.n_nonfinite
-            self.progress.say(f"{item.variant_id}: {row.n_nonfinite} non-finite tokens left out", "yellow")
         layers = None
         if drift:
             errors = weight_errors(item.variant_id, item.file, self.plan.baseline.file)
             layers = pl.concat([errors, drift.rows(item.variant_id)])
-        self.store.add(row.frame, tokens, layers)
-        self.outcome.measured.append(item.variant_id)
-        self.progress.say(in_one_line(item, row.values))
+        with self._keeping:
+            for warning in row.warnings:
+                self.progress.say(f"{item.variant_id}: {warning}", "yellow")
+            if row.n_nonfinite:
+                self.outcome.nonfinite[item.variant_id] = row.n_nonfinite
+                half = ", in half precision" if self._precision == "float16" else ""
+                self.progress.say(
+                    f"{item.variant_id}: {row.n_nonfinite} non-finite tokens left out{half}", "yellow"
+                )
+            self.store.add(row.frame, tokens, layers)
+            self.outcome.measured.append(item.variant_id)
+            self.progress.say(in_one_line(item, row.values))
 
     def _manifest(self) -> Manifest:
         baseline = self.plan.baseline
@@ -246,4 +269,5 @@ class ComparisonRun:
             git_revision=git_revision(),
             n_planned=len(self.plan.variants),
             noise_floor=self._floor,
+            gpu_indices=[device.index for device in self.plan.devices if device.name == "cuda"],
         )

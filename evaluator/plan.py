@@ -13,8 +13,9 @@ from evaluator.config import BASELINE_METHOD, Comparison
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import graph_request
 from evaluator.export.rotary import check_context
+from evaluator.machine import gpu_names
 from evaluator.manifest import Failure, TextRecord
-from evaluator.runtime.device import Device, choose_device
+from evaluator.runtime.device import Device, choose_devices
 from evaluator.sources.hub import Report
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier
@@ -39,7 +40,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run needs: files opened and checked, texts cut, device chosen."""
+    """Everything a run needs: files opened and checked, texts cut, devices chosen.
+
+    The baseline is measured on `device`, and so is all but the scores of variants.
+    """
 
     model: str
     device: Device
@@ -48,6 +52,12 @@ class Plan:
     failures: tuple[Failure, ...]
     windows: tuple[Window, ...]
     texts: tuple[TextRecord, ...]
+    further_devices: tuple[Device, ...] = ()
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All that variants may be measured on, each of them equal to `device`."""
+        return (self.device, *self.further_devices)
 
     @property
     def sources(self) -> set[str]:
@@ -73,7 +83,7 @@ def make_plan(
         RequestError: the request, the baseline or a text is unusable. An unusable variant is a failure in the
             plan instead: the others go on.
     """
-    device = choose_device(comparison.device, comparison.threads)
+    device, *further = choose_devices(comparison.device, comparison.threads, gpu_names())
     baseline_path = resolve_one(comparison.baseline, report)
     try:
         file = open_model(baseline_path)
@@ -93,7 +103,16 @@ def make_plan(
     # Globs may overlap: what is named twice is measured once.
     sources = list(dict.fromkeys(named))
     variants, failures = _open_variants(sources, baseline, reference, model, device, measured)
-    return Plan(model, device, baseline, tuple(variants), tuple(failures), tuple(windows), tuple(records))
+    return Plan(
+        model,
+        device,
+        baseline,
+        tuple(variants),
+        tuple(failures),
+        tuple(windows),
+        tuple(records),
+        tuple(further),
+    )
 
 
 def _candidate(

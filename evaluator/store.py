@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from evaluator.errors import RequestError
 from evaluator.frames import SCHEMA_VERSION, Layers, Pairs, Speed, Tokens, Variants, with_schema
 from evaluator.hidden_states import HiddenStates
-from evaluator.manifest import MANIFEST_NAME, Manifest, NoiseFloor, read_manifest
+from evaluator.manifest import MANIFEST_NAME, Manifest, NoiseFloor, Precision, read_manifest
 from evaluator.shared_folder import SharedFolder, partial_path
 
 _VARIANTS, _LAYERS, _TOKENS, _WORK = "variants.parquet", "layers.parquet", "tokens", "work"
@@ -115,6 +115,15 @@ class ResultsStore:
             return read_manifest(self.folder).noise_floor
         except (OSError, ValueError):  # `prepare` says what is wrong with it
             return None
+
+    def precision(self, device: str, chosen: Precision | None = None) -> Precision | None:
+        """What the rows of a device are measured in; if nobody has said so yet, `chosen` is kept from now on."""
+        with self._shared.locked():
+            there = read_manifest(self.folder)
+            if chosen and device not in there.precisions:
+                there = there.model_copy(update={"precisions": there.precisions | {device: chosen}})
+                self.write_manifest(there)
+        return there.precisions.get(device)
 
     def finished(self, variant_id: str, sha256: str) -> bool:
         """Whether this variant, with these very bytes, is already measured."""
@@ -260,9 +269,13 @@ def _file_name(frame: str) -> str:
 
 
 def _kept(there: Manifest, manifest: Manifest, planned: Collection[str]) -> dict[str, object]:
-    """What a manifest takes over from the one that is there: the first start, failures of sources not `planned`."""
+    """What a manifest takes over from the one that is there: the first start, precisions, failures not `planned`."""
     failures = [failure for failure in there.failures if failure.source not in planned]
-    return {"started": min(there.started, manifest.started), "failures": [*failures, *manifest.failures]}
+    return {
+        "started": min(there.started, manifest.started),
+        "failures": [*failures, *manifest.failures],
+        "precisions": there.precisions | manifest.precisions,
+    }
 
 
 def _identity(manifest: Manifest) -> dict[str, object]:

@@ -147,9 +147,7 @@ def _export_into(folder: Path, request: dict[str, Any]) -> None:
     try:
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
         command = [sys.executable, "-m", _EXPORT_MODULE, str(scratch / "request.json"), str(scratch)]
-        result = subprocess.run(
-            command, capture_output=True, text=True, env=_export_environment(), check=False
-        )
+        result = subprocess.run(command, capture_output=True, text=True, env=child_environment(), check=False)
         if result.returncode:
             lines = result.stderr.strip().splitlines() or ["no message"]
             raise ExportError(f"exporting a {request['model_type']} graph failed: {lines[-1]}")
@@ -170,8 +168,8 @@ def _place_hole(path: Path, n_bytes: int) -> None:
         file.truncate(n_bytes)
 
 
-def _export_environment() -> dict[str, str]:
-    """No telemetry, no hub, no tokenizer threads; and this package importable from the child."""
+def child_environment() -> dict[str, str]:
+    """For a process of its own: no telemetry, no hub, no tokenizer threads; and this package can be imported."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     return os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": path}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,25 +13,32 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _SILENT = 4
 
 
 @dataclass(frozen=True)
 class Device:
-    """A provider that was seen to work, and what to say about how it was chosen."""
+    """A provider that was seen to work, and what to say about how it was chosen; `index` counts equal ones."""
 
     name: Literal["cpu", "cuda"]
     provider: str
     threads: int
     notice: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    index: int = 0
 
     @property
     def providers(self) -> list[Any]:
         """Onnxruntime's provider list; CPU stays behind CUDA for shape arithmetic."""
-        if self.name == "cpu":
+        if self.provider == _CPU:
             return [self.provider]
-        return [(self.provider, self.options), "CPUExecutionProvider"]
+        return [(self.provider, self.options | {"device_id": str(self.index)}), _CPU]
+
+    @property
+    def memory(self) -> str:
+        """Where onnxruntime keeps this device's arrays, in its own words."""
+        return "cuda" if self.provider == _CUDA else "cpu"
 
 
 def usable_cores() -> int:
@@ -47,13 +56,28 @@ def choose_device(choice: DeviceChoice, threads: int | None = None) -> Device:
     count = threads or usable_cores()
     if choice != "cpu" and _cuda_works():
         # TF32 would round the inputs of every product to 10 bits: not the model that is being measured.
-        return Device("cuda", "CUDAExecutionProvider", count, options={"use_tf32": "0"})
+        return Device("cuda", _CUDA, count, options={"use_tf32": "0"})
     notice = "CUDA was asked for, but no GPU works here: running on the CPU" if choice == "cuda" else None
-    return Device("cpu", "CPUExecutionProvider", count, notice)
+    return Device("cpu", _CPU, count, notice)
 
 
-def _cuda_works() -> bool:
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
+def choose_devices(
+    choice: DeviceChoice, threads: int | None = None, gpu_names: Collection[str] = ()
+) -> list[Device]:
+    """The device that `choose_device` picks and, if it is a GPU, every further one that works.
+
+    Of several kinds, told by `gpu_names`, only the first is taken: they choose other kernels, which round otherwise,
+    and then a copy of the baseline would seem to differ from it.
+    """
+    first = choose_device(choice, threads)
+    if first.name == "cpu" or len(set(gpu_names)) > 1:
+        return [first]
+    further = itertools.takewhile(_cuda_works, itertools.count(1))
+    return [first, *(replace(first, index=index) for index in further)]
+
+
+def _cuda_works(index: int = 0) -> bool:
+    if _CUDA not in ort.get_available_providers():
         return False
     info = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
@@ -64,12 +88,11 @@ def _cuda_works() -> bool:
     level = ort.get_default_logger_severity() if hasattr(ort, "get_default_logger_severity") else 2
     ort.set_default_logger_severity(_SILENT)
     try:
-        session = ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CUDAExecutionProvider"]
-        )
+        providers = [(_CUDA, {"device_id": str(index)})]
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=providers)
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception:  # any failure here means the same: this provider cannot be used
         return False
     finally:
         ort.set_default_logger_severity(level)
-    return "CUDAExecutionProvider" in session.get_providers()
+    return _CUDA in session.get_providers()

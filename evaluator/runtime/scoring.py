@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import TensorProto
 
+from evaluator.errors import ExportError, SourceError
 from evaluator.export.exact import exact_weights, rotary_inputs
+from evaluator.export.fusion.half import as_half, halve
 from evaluator.export.fusion.uses import (
     RESIDUAL_ROWS,
     load_fused,
@@ -29,10 +33,12 @@ from evaluator.windows import Window
 Values = npt.NDArray[np.float32]
 
 #: Windows that go through the body together: attention heads of two share out evenly between threads, and a slice of
-#: the head is rearranged for the processor once for both.
-_TOGETHER = 2
-#: Logits exist for so many tokens of the vocabulary and so many rows at a time: 4 MiB, which the caches hold.
+#: the head is rearranged for the processor once for both. A GPU wants more to do at a time than that.
+_TOGETHER, _POSITIONS_ON_GPU = 2, 4096
+#: Logits exist for so many tokens of the vocabulary and so many rows at a time: 4 MiB, which a processor's caches
+#: hold. On a GPU 64 MiB, and with all that is computed of them at most half a GiB: products that keep it busy.
 _SLICE_TOKENS, _BLOCK_ROWS = 2048, 512
+_SLICE_ON_GPU, _BLOCK_ON_GPU = 16_384, 1024
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,9 @@ _NO_ROWS = np.empty(0, np.int64)
 class Body:
     """A model without its head: windows in, final hidden states of the scored positions out."""
 
-    def __init__(self, file: ModelFile, graph: Graph, device: Device, *, fused: bool = True) -> None:
+    def __init__(
+        self, file: ModelFile, graph: Graph, device: Device, *, fused: bool = True, half: bool = False
+    ) -> None:
         """Open the fused graph where there is one and `device` runs it, else the plain one.
 
         Args:
@@ -81,19 +89,30 @@ class Body:
             graph: its graph.
             device: where it runs.
             fused: whether the fused graph may be used.
+            half: compute in half precision, which takes a fused graph.
+
+        Raises:
+            ExportError: half precision is asked for, and the graph is not fused.
+            SourceError: the weights do not fit the graph, or are beyond half precision.
         """
+        if half and graph.fused is None:
+            raise ExportError(f"half precision takes a fused graph: {graph.plain_reason}")
         # The fused operator has no float32 kernel for CUDA.
-        self._fused = graph.fused if fused and device.name == "cpu" else None
+        self._fused = graph.fused if half or (fused and device.name == "cpu") else None
         model = load_fused(self._fused) if self._fused else load_plain(graph.path)
         with_residuals(model, graph.residuals)
         if self._fused:
             score_late(model, self._fused)
-        held = {item.name for item in model.graph.initializer}
-        weights = ((slot.initializer, values) for slot, values in exact_weights(file, graph))
-        kept = ((name, values) for name, values in weights if name in held)
-        self._session = Session(model, device, kept, graph.path.parent)
+        if half:
+            halve(model, {slot.initializer for slot in graph.slots})
+        self._session = Session(model, device, _weights(file, graph, model), graph.path.parent, early=half)
         self._tables = lru_cache(maxsize=1)(partial(rotary_inputs, file, self._fused))
+        self._on_gpu = device.name == "cuda"
         self.provider = self._session.provider
+
+    def together(self, length: int) -> int:
+        """How many windows of `length` tokens are best run at a time."""
+        return max(_TOGETHER, _POSITIONS_ON_GPU // length) if self._on_gpu else _TOGETHER
 
     def hidden(self, window: Window) -> Values:
         """Final hidden states of one window, float32 [scored tokens, hidden]."""
@@ -127,6 +146,20 @@ class Body:
         return hidden.astype(np.float32, copy=False), stream.astype(np.float32, copy=False)
 
 
+def _weights(file: ModelFile, graph: Graph, model: onnx.ModelProto) -> Iterator[tuple[str, Array]]:
+    """Values of the initializers that `model` refers to, in the precision that it wants, one at a time."""
+    types = {item.name: item.data_type for item in model.graph.initializer}
+    for slot, values in exact_weights(file, graph):
+        wanted = types.get(slot.initializer)
+        if wanted == TensorProto.FLOAT16:
+            try:
+                yield slot.initializer, as_half(values)
+            except ValueError as error:
+                raise SourceError(file.path, f"{slot.parameter}: {error}") from error
+        elif wanted:
+            yield slot.initializer, values
+
+
 class Head:
     """A model's head, and the baseline's beside it when divergences are wanted."""
 
@@ -137,26 +170,29 @@ class Head:
         self._session = Session(
             names.score_graph(against_baseline=baseline is not None, softcap=softcap), device
         )
+        on_gpu = device.name == "cuda"
+        self._tokens, self._rows = (_SLICE_ON_GPU, _BLOCK_ON_GPU) if on_gpu else (_SLICE_TOKENS, _BLOCK_ROWS)
         heads = {names.VARIANT_HEAD: weights}
         if baseline is not None:
             heads[names.BASELINE_HEAD] = baseline
         self._slices = [
             {
-                name: self._session.resident(values[start : start + _SLICE_TOKENS])
+                name: self._session.resident(values[start : start + self._tokens])
                 for name, values in heads.items()
             }
-            for start in range(0, len(weights), _SLICE_TOKENS)
+            for start in range(0, len(weights), self._tokens)
         ]
 
     def score(self, hidden: Values, targets: npt.NDArray[np.int32], baseline: Values | None) -> WindowScores:
         """Score hidden states, float32 [rows, hidden], a block of rows at a time."""
+        size = self._rows
         blocks = [
             self._block(
-                hidden[start : start + _BLOCK_ROWS],
-                targets[start : start + _BLOCK_ROWS].astype(np.int64),
-                None if baseline is None else baseline[start : start + _BLOCK_ROWS],
+                hidden[start : start + size],
+                targets[start : start + size].astype(np.int64),
+                None if baseline is None else baseline[start : start + size],
             )
-            for start in range(0, len(targets), _BLOCK_ROWS)
+            for start in range(0, len(targets), size)
         ]
         nll, top_prob = (
             np.concatenate([getattr(block, name) for block in blocks]).astype(np.float32)
@@ -171,7 +207,7 @@ class Head:
     def _block(
         self, hidden: Values, targets: npt.NDArray[np.int64], baseline: Values | None
     ) -> names.RowScores:
-        owners, places = np.divmod(targets, _SLICE_TOKENS)
+        owners, places = np.divmod(targets, self._tokens)
         inputs = {names.VARIANT_HIDDEN: self._session.resident(hidden)}
         if baseline is not None:
             inputs[names.BASELINE_HIDDEN] = self._session.resident(baseline)
@@ -205,7 +241,8 @@ def score_windows(
     """
     scores: list[WindowScores] = []
     pairs = enumerate(zip(windows, baseline_hidden, strict=True))
-    while taken := list(itertools.islice(pairs, _TOGETHER)):
+    together = body.together(len(windows[0].ids)) if windows else 1
+    while taken := list(itertools.islice(pairs, together)):
         indices = [index for index, _ in taken]
         group = [window for _, (window, _) in taken]
         references = [reference for _, (_, reference) in taken if reference is not None]

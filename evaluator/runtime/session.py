@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from evaluator.runtime.device import Device
 
 Array = npt.NDArray[np.generic]
 _ERRORS_AND_WORSE = 3
+_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
@@ -26,6 +28,8 @@ class Session:
         device: Device,
         weights: Iterable[tuple[str, Array]] = (),
         folder: Path | None = None,
+        *,
+        early: bool = False,
     ) -> None:
         """Open `model` with `weights` (initializer, values) in place of its external data.
 
@@ -34,6 +38,9 @@ class Session:
             device: where it runs.
             weights: values of initializers.
             folder: where the external data of a model in memory lie.
+            early: put `weights` in place before onnxruntime rewrites the graph rather than after. Where it has to
+                convert them itself, as halves for a device without kernels for them, it would else convert what
+                lies in the external data.
         """
         self._device = device
         options = ort.SessionOptions()
@@ -41,11 +48,14 @@ class Session:
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_AND_WORSE
         # onnxruntime reads these buffers in place (no second copy): they must live as long as the session.
-        self._buffers: list[ort.OrtValue] = []
-        for name, values in weights:
-            buffer = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values))
-            self._buffers.append(buffer)
-            options.add_initializer(name, buffer)
+        self._buffers = {
+            name: ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for name, v in weights
+        }
+        if early:
+            options.add_external_initializers(list(self._buffers), list(self._buffers.values()))
+        else:
+            for name, buffer in self._buffers.items():
+                options.add_initializer(name, buffer)
         if folder:
             options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder))
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
@@ -56,7 +66,8 @@ class Session:
 
     def resident(self, values: Array) -> ort.OrtValue:
         """`values` placed on the session's device once, to be passed to many runs."""
-        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), self._device.name, 0)
+        device = self._device
+        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), device.memory, device.index)
 
     def run(self, inputs: Mapping[str, Array | ort.OrtValue]) -> list[Array]:
         """All outputs, in the graph's order, on the host."""
@@ -68,13 +79,21 @@ class Session:
 
     def dimension(self, name: str, axis: int) -> int:
         """A dimension of an input or output that does not vary."""
+        return int(self._declared(name).shape[axis])
+
+    def dtype(self, name: str) -> np.dtype[np.generic]:
+        """The type of an input or output of floats."""
+        return np.dtype(_FLOATS[self._declared(name).type])
+
+    def _declared(self, name: str) -> Any:
         items = [*self._session.get_inputs(), *self._session.get_outputs()]
-        return int(next(item.shape for item in items if item.name == name)[axis])
+        return next(item for item in items if item.name == name)
 
     def binding(self) -> ort.IOBinding:
         """An empty set of inputs and outputs that can stay in place from run to run."""
         return self._session.io_binding()
 
     def run_bound(self, binding: ort.IOBinding) -> None:
-        """Compute from and into what `binding` holds."""
+        """Compute from and into what `binding` holds; all of it is there on return, on whatever device."""
         self._session.run_with_iobinding(binding)
+        binding.synchronize_outputs()

@@ -48,9 +48,10 @@ def time_artifact(model: Path, device: Device, exercise: Exercise) -> list[Timin
     start = time.perf_counter()
     decoder = Decoder(model, device, len(exercise.prompt) + len(exercise.following))
     timings = [Timing("load", 0, time.perf_counter() - start, 0)]
-    # First runs allocate and touch pages: they are nobody's speed.
-    for warm in (exercise.prompt[:_WARM_UP], exercise.prompt[:1]):
-        decoder.step(warm)
+    # First runs allocate and touch pages, on a GPU those of each new length choose kernels: they are nobody's speed.
+    first = exercise.prompt if device.name == "cuda" else exercise.prompt[:_WARM_UP]
+    for warm in (first, exercise.prompt[:1]):
+        decoder.advance(warm)
     decoder.forget()
     timings.append(_time_step("prefill", decoder, exercise.prompt))
     timings += [_time_step("decode", decoder, token) for token in exercise.following[:, None]]
@@ -60,5 +61,5 @@ def time_artifact(model: Path, device: Device, exercise: Exercise) -> list[Timin
 def _time_step(phase: str, decoder: Decoder, ids: Tokens) -> Timing:
     context = decoder.length
     start = time.perf_counter()
-    decoder.step(ids)
+    decoder.advance(ids)
     return Timing(phase, len(ids), time.perf_counter() - start, context)

@@ -9,11 +9,15 @@ import pytest
 
 from evaluator.engine_gap import engine_gap
 from evaluator.errors import RequestError
+from evaluator.export.exact import head_weights
 from evaluator.export.graph import load_graph
 from evaluator.export.packing.artifact import MODEL_FILE, export_packed, write_decoder
+from evaluator.export.packing.nodes import EXACT_PRODUCTS
+from evaluator.half_check import disagreement
 from evaluator.manifest import Protocol
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
+from evaluator.runtime.scoring import Body, Head
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one
 from evaluator.sources.tokenizer import tokenizer_from_gguf
@@ -50,6 +54,19 @@ def test_engine_gap_is_far_below_what_quantizing_costs(model, deployed):
     windows, _ = cut_windows([Text("prose", "prose", PROSE)], tokenizer_from_gguf(model), protocol)
     gap = engine_gap(model, load_graph(model), deployed[0] / MODEL_FILE, windows, CPU)
     assert 0 < gap < 0.02
+
+
+def test_half_precision_moves_the_real_model_less_than_anything_that_is_measured(model, tmp_path):
+    """The body as a GPU runs it against float32, and the artifact as a GPU runs it against exact weights."""
+    protocol = Protocol(context=128, first_scored=64, chunks=2)
+    windows, _ = cut_windows([Text("prose", "prose", PROSE)], tokenizer_from_gguf(model), protocol)
+    graph, weights = load_graph(model), head_weights(model)
+    half, single = (Body(model, graph, CPU, half=half).hidden(windows[0]) for half in (True, False))
+    scores = Head(weights, weights, CPU).score(half, windows[0].targets, single)
+    assert 0 < scores.kld.mean() < 1e-5
+    assert disagreement(half, single) is None
+    write_decoder(model, graph, tmp_path, accuracy_level=EXACT_PRODUCTS, half=True)
+    assert 0 < engine_gap(model, graph, tmp_path / MODEL_FILE, windows, CPU) < 1e-4
 
 
 def test_packed_and_exact_weights_generate_the_same_words(model, deployed, tmp_path):

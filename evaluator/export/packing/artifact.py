@@ -10,10 +10,11 @@ import numpy.typing as npt
 import onnx
 
 from evaluator.architectures import HEAD, architecture_of, head_tensor, restored
+from evaluator.export.fusion.half import halve
 from evaluator.export.graph import Graph
 from evaluator.export.packing.genai import write_genai_config
 from evaluator.export.packing.graph import decoding_model
-from evaluator.export.packing.matrices import Matrix, deployed_matrix
+from evaluator.export.packing.matrices import Matrix, deployed_matrix, halved
 from evaluator.export.packing.nodes import FAST_PRODUCTS
 from evaluator.export.packing.receipt import Entry, Receipt, entry_of
 from evaluator.export.packing.weights_file import WeightsFile
@@ -32,6 +33,7 @@ def write_decoder(
     *,
     exact: bool = False,
     accuracy_level: int = FAST_PRODUCTS,
+    half: bool = False,
     record: Callable[[str, Matrix], None] = lambda _tensor, _matrix: None,
 ) -> int:
     """Write `model.onnx` and `weights.bin`.
@@ -42,13 +44,14 @@ def write_decoder(
         folder: made where it is not there.
         exact: dequantize all matrices to float32.
         accuracy_level: of packed products, see `nodes`.
+        half: compute in half precision, with a cache of halves: what CUDA's kernels want.
         record: hears what became of each tensor.
 
     Returns:
         Bytes of the two files together.
 
     Raises:
-        ExportError: there is no decoding graph for this model.
+        ExportError: there is no decoding graph for this model, or its weights are beyond half precision.
         SourceError: the weights do not fit the graph.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,10 +59,12 @@ def write_decoder(
     def deploy(tensor: str) -> Matrix:
         matrix = deployed_matrix(file, tensor, exact=exact)
         record(tensor, matrix)
-        return matrix
+        return halved(matrix, tensor) if half else matrix
 
     with WeightsFile(folder / WEIGHTS_FILE) as weights:
         model = decoding_model(file, graph, weights, accuracy_level, deploy)
+    if half:
+        halve(model)
     onnx.save(model, str(folder / MODEL_FILE))
     return sum((folder / name).stat().st_size for name in (MODEL_FILE, WEIGHTS_FILE))
 

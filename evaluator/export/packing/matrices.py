@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from gguf import GGMLQuantizationType as GGMLType
 from onnx import TensorProto
 
 from evaluator.architectures import architecture_of, restored, row_order
+from evaluator.errors import ExportError
+from evaluator.export.fusion.half import as_half
 from evaluator.export.packing.formats import PACKINGS, Packed
 from evaluator.sources.model_file import ModelFile
 
@@ -64,6 +66,20 @@ def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Mat
         dtype, onnx_type = _FLOATS[ggml_type]
         return Floating(_moved_rows(file, tensor).view(dtype), onnx_type)
     return Floating(restored(architecture, file, tensor))
+
+
+def halved(matrix: Matrix, name: str) -> Matrix:
+    """The same with float16 numbers in it: floats, or scales. Offsets, of which there are few, stay float32.
+
+    Raises:
+        ExportError: some of them are beyond float16.
+    """
+    try:
+        if isinstance(matrix, Packed):
+            return replace(matrix, scales=as_half(matrix.scales.astype(np.float32)))
+        return Floating(as_half(matrix.values()), TensorProto.FLOAT16)
+    except ValueError as error:
+        raise ExportError(f"{name}: {error}") from error
 
 
 def _moved_rows(file: ModelFile, tensor: str) -> npt.NDArray[np.uint8]:

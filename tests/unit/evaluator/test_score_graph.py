@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from numpy_llama import log_softmax
 
 from evaluator.export.exact import head_weights
 from evaluator.runtime import scoring
-from evaluator.runtime.device import choose_device
+from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.scoring import Body, Head, score_windows
+from evaluator.runtime.session import Session
 from evaluator.windows import Window
 
 VOCABULARY, HIDDEN, ROWS = 101, 16, 7
@@ -78,6 +80,48 @@ def test_slices_and_blocks_give_the_same_as_one_pass(data, monkeypatch, rows, to
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
         assert getattr(parts, name).shape == (ROWS,)
     np.testing.assert_array_equal(parts.same_top, whole.same_top)
+
+
+def test_a_gpu_takes_more_at_a_time_and_only_columns_come_back(data, monkeypatch):
+    heads, hidden, targets = data
+    taken = []
+
+    class Watched(Session):
+        def run(self, inputs):
+            outputs = super().run(inputs)
+            taken.append((len(inputs["variant_head"].numpy()), {output.shape for output in outputs}))
+            return outputs
+
+    monkeypatch.setattr(scoring, "Session", Watched)
+    monkeypatch.setattr(scoring, "_SLICE_ON_GPU", 60)
+    monkeypatch.setattr(scoring, "_BLOCK_ON_GPU", 4)
+    gpu = Device("cuda", "CPUExecutionProvider", 1)
+    found = Head(heads[0], heads[1], gpu).score(hidden[0], targets, hidden[1])
+    assert taken == [(60, {(4, 1)}), (41, {(4, 1)}), (60, {(3, 1)}), (41, {(3, 1)})]
+    expected = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    np.testing.assert_allclose(found.kld, expected.kld, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.nll, expected.nll, rtol=1e-5)
+
+
+def test_heads_and_hidden_states_are_put_where_the_device_computes(data, monkeypatch):
+    placed, on_host = [], ort.OrtValue.ortvalue_from_numpy
+
+    def place(values, *where):
+        placed.append(where)
+        return on_host(values)
+
+    monkeypatch.setattr(ort.OrtValue, "ortvalue_from_numpy", staticmethod(place))
+    monkeypatch.setattr(Device, "providers", ["CPUExecutionProvider"])
+    heads, hidden, targets = data
+    on_second = Device("cuda", "CUDAExecutionProvider", 1, index=1)
+    Head(heads[0], heads[1], on_second)._block(hidden[0], targets.astype(np.int64), hidden[1])
+    assert placed == [("cuda", 1)] * 5  # two heads, two hidden states, places of the targets
+
+
+@pytest.mark.parametrize(("length", "cpu", "gpu"), [(16, 2, 256), (512, 2, 8), (8192, 2, 2)])
+def test_windows_go_through_a_gpu_in_larger_numbers(tiny, tiny_graph, length, cpu, gpu):
+    assert Body(tiny, tiny_graph, CPU).together(length) == cpu
+    assert Body(tiny, tiny_graph, Device("cuda", "CPUExecutionProvider", 1)).together(length) == gpu
 
 
 def test_huge_logits_stay_finite(data):

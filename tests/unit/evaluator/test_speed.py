@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import gguf
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 from tiny_models import write_tiny_llama
 
+from evaluator import speed
 from evaluator.config import Comparison, VariantSource
 from evaluator.engine_gap import divergence, engine_gap
 from evaluator.export.graph import Graph
@@ -20,7 +22,7 @@ from evaluator.frames import Speed, with_schema
 from evaluator.pipeline import ComparisonRun
 from evaluator.plan import make_plan
 from evaluator.progress import RunProgress
-from evaluator.runtime.device import choose_device
+from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.timing import Exercise, time_artifact
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.speed import ROUNDS, SpeedRun, groups_within, speed_columns, timing_frame
@@ -51,11 +53,11 @@ def comparison(tiny_path, variant, text_path, tmp_path):
     )
 
 
-def timed(comparison, graph=None):
+def timed(comparison, graph=None, make=make_plan):
     """Run the comparison, then time it; returns what was said and the store."""
     said = io.StringIO()
     with RunProgress(Console(file=said, width=200)) as progress:
-        plan = make_plan(comparison)
+        plan = make(comparison)
         run = ComparisonRun(plan, comparison, progress)
         run.run()
         SpeedRun(plan, run.store, graph or run._graph, progress).run()
@@ -72,10 +74,10 @@ def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tin
     assert rows[False]["artifact_bytes"] < rows[True]["artifact_bytes"] / 4
     assert 0 < rows[False]["deploy_kld_mean"] < 0.1
     assert rows[True]["deploy_kld_mean"] is None
-    speed = with_schema(Speed, pl.read_parquet(comparison.out / "speed.parquet"))
-    counts = speed.group_by("phase").len().sort("phase")["len"].to_list()
+    frame = with_schema(Speed, pl.read_parquet(comparison.out / "speed.parquet"))
+    counts = frame.group_by("phase").len().sort("phase")["len"].to_list()
     assert counts == [2 * ROUNDS, 2 * ROUNDS, 2 * ROUNDS * 8]
-    contexts = speed.filter(pl.col("phase") == "decode")["context"]
+    contexts = frame.filter(pl.col("phase") == "decode")["context"]
     assert (contexts.min(), contexts.max()) == (8, 15)
     assert list(comparison.out.rglob("*.partial")) == []
     assert "ms per token" in said
@@ -83,13 +85,52 @@ def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tin
     again, store = timed(comparison)
     assert {row["is_baseline"]: row for row in store.variants().to_dicts()} == rows
     assert "ms per token" not in again
-    assert pl.read_parquet(comparison.out / "speed.parquet").height == speed.height
+    assert pl.read_parquet(comparison.out / "speed.parquet").height == frame.height
 
     name = rows[False]["variant_id"]
     row = store.variants().filter(pl.col("variant_id") == name)
     store.add(row.with_columns(pl.lit(None, pl.Float64).alias("decode_ms_p50")), store.tokens(name), None)
     assert store.timings(name).height == 0  # another file's timings are not this one's
     assert store.untimed() == {name}
+
+
+def test_on_a_gpu_artifacts_of_halves_are_timed_and_its_memory_stays_unknown(
+    comparison, tiny_graph, monkeypatch
+):
+    gpu = Device("cuda", "CPUExecutionProvider", 1)
+    plans = []
+
+    def on_gpu(request):
+        plans.append(replace(make_plan(request), device=gpu))
+        return plans[-1]
+
+    written = []
+
+    def watched(*arguments, **options):
+        written.append((options["exact"], options["half"]))
+        return write_decoder(*arguments, **options)
+
+    monkeypatch.setattr(speed, "write_decoder", watched)
+    said, store = timed(comparison, make=on_gpu)
+    assert written == [(True, True), (False, True)]
+    assert "a GPU's peak memory is not measured" in said
+    for row in store.variants().to_dicts():
+        assert row["device"] == "cuda"
+        assert min(row["decode_ms_p50"], row["load_s"], row["prefill_tps"], row["artifact_bytes"]) > 0
+        assert row["peak_rss_bytes"] is None
+        assert row["deploy_kld_mean"] is None if row["is_baseline"] else 0 < row["deploy_kld_mean"] < 0.1
+
+
+def test_a_gpu_too_small_for_float32_weights_times_all_the_same(comparison, tiny_graph, monkeypatch):
+    def too_large(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(speed, "engine_gap", too_large)
+    gpu = Device("cuda", "CPUExecutionProvider", 1)
+    said, store = timed(comparison, make=lambda request: replace(make_plan(request), device=gpu))
+    assert "no engine gap: out of memory" in said
+    assert store.untimed() == set()
+    assert store.variants()["deploy_kld_mean"].null_count() == 2
 
 
 def test_rounds_of_an_interrupted_run_are_not_timed_again(comparison, variant, tiny_graph, tmp_path):

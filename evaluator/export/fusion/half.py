@@ -1,0 +1,164 @@
+"""Half precision: products with weights and attention in float16, all that lies between them in float32.
+
+For devices whose kernels want it: CUDA has grouped-query attention for halves only. Sums over layers grow beyond
+what halves hold in some families, and norms divide by them, so the residual stream, norms, biases, activations and
+everything that leaves the graph keep their float32; products add up in float32 inside their kernels.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from evaluator.export.fusion.attention import ATTENTION
+from evaluator.export.fusion.dataflow import attribute, replace_nodes, sort_nodes
+
+#: Inputs that become halves; of attention: query, key, value, past ones, cosines and sines.
+_HALVED_INPUTS = {"MatMul": (0, 1), "MatMulNBits": (0, 2), ATTENTION: (0, 1, 2, 3, 4, 7, 8)}
+#: Operators that move values without computing: they pass halves on.
+_MOVING = {"Reshape", "Transpose", "Split", "Gather"}
+
+
+def halve(model: onnx.ModelProto, handed: Collection[str] = ()) -> onnx.ModelProto:
+    """In place: make a fused graph, for scoring or for decoding, compute in half precision.
+
+    Past and present keys and values become float16 inputs and outputs; all other inputs and outputs stay as they are.
+
+    Args:
+        model: the graph.
+        handed: references to float32 matrices whose values are yet to be handed over. Those that only products read
+            become float16 references of the same names.
+    """
+    graph = model.graph
+    sort_nodes(graph)
+    stored = {item.name for item in graph.initializer if item.data_type == TensorProto.FLOAT16}
+    writer = _Writer(stored | _retyped_matrices(graph, handed) | _retyped_cache(graph))
+    constants = _constants(graph)
+    for node in graph.node:
+        if node.op_type in _HALVED_INPUTS and (node.op_type != "MatMul" or node.input[1] in constants):
+            writer.product(node)
+        else:
+            writer.other(node)
+    for item in graph.output:
+        writer.single(item.name)
+    replace_nodes(graph, writer.nodes)
+    return model
+
+
+def as_half(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    """`values` rounded to float16.
+
+    Raises:
+        ValueError: some are finite, but too large for it.
+    """
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float16)
+    beyond = int(np.isfinite(values).sum()) - int(np.isfinite(rounded).sum())
+    if beyond:
+        raise ValueError(f"{beyond} values are beyond float16, which ends at 65,504")
+    return rounded
+
+
+def _constants(graph: onnx.GraphProto) -> set[str]:
+    """Initializers, and what is only another form of one."""
+    found = {item.name for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type in ("Cast", "Transpose") and node.input[0] in found:
+            found.update(node.output)
+    return found
+
+
+def _retyped_matrices(graph: onnx.GraphProto, handed: Collection[str]) -> set[str]:
+    readers: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            readers[name].add((node.op_type, place))
+    retyped = set()
+    for item in graph.initializer:
+        if item.name in handed and len(item.dims) == 2 and readers[item.name] == {("MatMul", 1)}:
+            item.data_type = TensorProto.FLOAT16
+            length = next(entry for entry in item.external_data if entry.key == "length")
+            length.value = str(int(length.value) // 2)
+            retyped.add(item.name)
+    return retyped
+
+
+def _retyped_cache(graph: onnx.GraphProto) -> set[str]:
+    """Past and present keys and values; attention without them gets outputs for them, which CUDA's kernel fills."""
+    cached: set[str] = set()
+    for node in graph.node:
+        if node.op_type == ATTENTION:
+            if len(node.output) == 1:
+                node.output.extend(f"{node.output[0]}/present_{kind}" for kind in ("key", "value"))
+            cached.update(filter(None, [*node.input[3:5], *node.output[1:3]]))
+    for item in (*graph.input, *graph.output):
+        if item.name in cached:
+            item.type.tensor_type.elem_type = TensorProto.FLOAT16
+    return cached
+
+
+class _Writer:
+    """Collects nodes, and casts where a value is wanted in the precision that it does not have yet."""
+
+    def __init__(self, halves: set[str]) -> None:
+        """`halves` are the names of initializers, inputs and outputs that are float16 themselves."""
+        self.nodes: list[onnx.NodeProto] = []
+        self._own = halves
+        #: Float32 value → its float16 twin.
+        self._twins: dict[str, str] = {}
+        #: Values of which only the twin exists so far.
+        self._unwritten: set[str] = set()
+
+    def product(self, node: onnx.NodeProto) -> None:
+        """Append a node that computes in half precision."""
+        for place in _HALVED_INPUTS[node.op_type]:
+            if place < len(node.input) and node.input[place]:
+                node.input[place] = self._half(node.input[place])
+        self._append_halved(node)
+
+    def other(self, node: onnx.NodeProto) -> None:
+        """Append a node that computes in float32, or that only moves what there is."""
+        if (
+            node.op_type == "Cast"
+            and node.input[0] in self._own
+            and attribute(node, "to") == TensorProto.FLOAT
+        ):
+            self._twins[node.output[0]] = node.input[0]
+            self._unwritten.add(node.output[0])
+        elif node.op_type in _MOVING and node.input[0] in self._unwritten:
+            node.input[0] = self._twins[node.input[0]]
+            self._append_halved(node)
+        elif node.op_type == "Add" and all(name in self._unwritten for name in node.input):
+            # Two products, of codes and of offsets: their sum is one product, and its precision theirs.
+            node.input[:] = [self._twins[name] for name in node.input]
+            self._append_halved(node)
+        else:
+            for name in node.input:
+                self.single(name)
+            self.nodes.append(node)
+
+    def single(self, name: str) -> None:
+        """Make sure that `name` exists in its own precision."""
+        if name in self._unwritten:
+            self._unwritten.remove(name)
+            self.nodes.append(helper.make_node("Cast", [self._twins[name]], [name], to=TensorProto.FLOAT))
+
+    def _half(self, name: str) -> str:
+        if name in self._own:
+            return name
+        if name not in self._twins:
+            self._twins[name] = f"{name}/half"
+            self.nodes.append(helper.make_node("Cast", [name], [self._twins[name]], to=TensorProto.FLOAT16))
+        return self._twins[name]
+
+    def _append_halved(self, node: onnx.NodeProto) -> None:
+        for index, name in enumerate(node.output):
+            if name and name not in self._own:
+                node.output[index] = self._twins[name] = f"{name}/half"
+                self._unwritten.add(name)
+        self.nodes.append(node)

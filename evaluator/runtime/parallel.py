@@ -1,0 +1,44 @@
+"""Work shared out between devices: each takes the next piece when it has done the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from queue import SimpleQueue
+from typing import TypeVar
+
+from evaluator.runtime.device import Device
+
+ItemT = TypeVar("ItemT")
+
+
+def on_devices(
+    devices: Sequence[Device], items: Sequence[ItemT], work: Callable[[ItemT, Device], None]
+) -> None:
+    """Call `work` for every item, with a device that nothing else is working on.
+
+    One device is worked on in the caller's thread and in order. With several, `work` is called from one thread for
+    each, and when it raises, no further items are begun and the exception is raised here once the others are done.
+    """
+    if len(devices) == 1:
+        for item in items:
+            work(item, devices[0])
+        return
+    free: SimpleQueue[Device] = SimpleQueue()
+    for device in devices:
+        free.put(device)
+
+    def take(item: ItemT) -> None:
+        device = free.get()
+        try:
+            work(item, device)
+        finally:
+            free.put(device)
+
+    pool = ThreadPoolExecutor(len(devices))
+    try:
+        done, _ = wait([pool.submit(take, item) for item in items], return_when=FIRST_EXCEPTION)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for future in done:
+        future.result()
