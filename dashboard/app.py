@@ -55,7 +55,7 @@ def create_app(*folders: Path, ahead: bool = False) -> Dash:
     library = Library(folders)
     models = [model for name in library.names if (model := _model(library, name))]
     slim = slim_file()
-    early = early_plotly([view.id for view in registry()]) if slim is not None else ""
+    early = early_plotly([view.id for view in registry()])
     app = LighterDash(
         "dashboard",
         title=f"{models[0] if models else 'Quantization comparison'} · quantization comparison",

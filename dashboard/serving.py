@@ -53,10 +53,7 @@ def serve_plotly(server: Flask, slim: Path) -> None:
 
 
 def early_plotly(pages: Sequence[str]) -> str:
-    """Write the script that fetches plotly.js beside Dash's own files, not after them, on `pages`, which draw.
-
-    For the slim file only: with the stock one no gain was measured.
-    """
+    """Write the script that fetches plotly.js beside Dash's own files, not after them, on `pages`, which draw."""
     return _EARLY.replace("PAGES", json.dumps(list(pages))).replace("PLOTLY", PLOTLY)
 
 
