@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from evaluator.frames import MEGABYTE
+from evaluator.manifest import Manifest
 
 MINUS = "−"
 _GIGABYTE = 1000 * MEGABYTE
@@ -75,3 +76,11 @@ def listing(names: list[str], limit: int = 4) -> str:
 def times(ratio: float) -> str:
     """Return `1.23 ×`; empty where the ratio is 1 to within half a per cent."""
     return "" if abs(ratio - 1) < 0.005 else f"{number(ratio)} ×"
+
+
+def device(manifest: Manifest) -> str:
+    """Name the kind of device, the chip, and the precision where it is not float32."""
+    name, on_gpu = manifest.device, manifest.device == "cuda"
+    chip = ", ".join(dict.fromkeys(manifest.machine.gpus)) if on_gpu else manifest.machine.cpu
+    text = f"{name.upper() if name in {'cpu', 'cuda'} else name}{f' ({chip})' if chip else ''}"
+    return f"{text}, half precision" if manifest.precisions.get(name) == "float16" else text

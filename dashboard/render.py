@@ -149,7 +149,7 @@ def provenance(results: Results, selection: Selection) -> str:
     domains = selection.domains & set(results.domains) or set(results.domains)
     texts = formats.listing(sorted(domains), 5)
     tokens = tokens_in_words(results, selection)
-    return f"Text: {texts}; scored: {tokens}; {manifest.device}; {manifest.started:%Y-%m-%d}."
+    return f"Text: {texts}; scored: {tokens}; {formats.device(manifest)}; {manifest.started:%Y-%m-%d}."
 
 
 def scored_tokens(results: Results) -> int:
@@ -175,7 +175,7 @@ def status(results: Results, selection: Selection) -> list[str]:
         f"{shown} of {total} variants",
         f"{len(selection.domains)} of {named}" if selection.domains else named,
         tokens_in_words(results, selection),
-        f"{_device(manifest.device)} · {manifest.machine.cpu}",
+        formats.device(manifest),
         f"measured {manifest.started:%Y-%m-%d}",
     ]
     if manifest.ended is None:
@@ -184,7 +184,3 @@ def status(results: Results, selection: Selection) -> list[str]:
     if manifest.failures:
         parts.append(f"{len(manifest.failures)} failed")
     return parts
-
-
-def _device(name: str) -> str:
-    return name.upper() if name in {"cpu", "cuda"} else name

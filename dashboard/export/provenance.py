@@ -17,7 +17,7 @@ def texts_and_tokens(results: Results, selection: Selection) -> str:
     manifest = results.manifest
     domains = sorted(selection.domains & set(results.domains) or set(results.domains))
     parts = [f"text: {formats.listing(domains, 5)}", tokens_in_words(results, selection)]
-    parts += [_device(results), f"measured {manifest.started:%Y-%m-%d}"]
+    parts += [formats.device(manifest), f"measured {manifest.started:%Y-%m-%d}"]
     return " · ".join(part for part in parts if part)
 
 
@@ -53,7 +53,7 @@ def facts(results: Results, selection: Selection) -> Mapping[str, str]:
         "Scored": f"{tokens_in_words(results, selection)}, {windows}",
         "Selected": f"{results.select(selection).height} of {results.measured.height} variants",
         "Filters": filters_in_words(results, selection) or "none",
-        "Machine": f"{_device(results)}, {manifest.threads} threads, {manifest.provider}",
+        "Machine": f"{formats.device(manifest)}, {manifest.threads} threads, {manifest.provider}",
         "Measured": f"{manifest.started:%Y-%m-%d %H:%M} UTC",
         "Revision": manifest.git_revision or "not recorded",
         "Packages": ", ".join(versions),
@@ -61,10 +61,3 @@ def facts(results: Results, selection: Selection) -> Mapping[str, str]:
     if manifest.baseline_note:
         found["About the baseline"] = manifest.baseline_note
     return found
-
-
-def _device(results: Results) -> str:
-    manifest = results.manifest
-    name = manifest.device.upper() if manifest.device in {"cpu", "cuda"} else manifest.device
-    chip = ", ".join(manifest.machine.gpus) if manifest.device == "cuda" else manifest.machine.cpu
-    return f"{name} ({chip})" if chip else name

@@ -1,0 +1,114 @@
+"""Whatever can be clicked on a page does something sensible: one request at most, no complaint, no fault."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from driving import Watched
+from playwright.sync_api import Dialog, Locator
+
+from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
+from dashboard.views import registry
+
+pytestmark = pytest.mark.browser
+
+#: Controls of the shell are the same everywhere: they are clicked on one page.
+SHELL, PAGE = "#shell", "#stage, .insights-panel"
+KINDS = "a[href], button, summary, input, select, .legendtoggle, .modebar-btn, .ag-header-cell, .ag-row"
+#: What can be seen and clicked, marked with its number; menus are opened first, so that their entries count.
+FIND = """([roots, kinds]) => {
+    document.querySelectorAll('details').forEach(menu => { menu.open = true; });
+    const found = [...document.querySelectorAll(roots)]
+        .flatMap(root => [...root.querySelectorAll(kinds)])
+        .filter(item => !item.disabled && item.getClientRects().length)
+        .filter(item => getComputedStyle(item).visibility !== 'hidden');
+    const unlike = new Map();
+    found.forEach(item => {
+        const text = (item.textContent || item.dataset.title || item.value || item.id || '').trim().slice(0, 40);
+        const name = `${item.tagName.toLowerCase()} ${item.getAttribute('class') || ''} ${text}`;
+        if (!unlike.has(name)) unlike.set(name, item);
+    });
+    [...unlike.values()].forEach((item, index) => { item.dataset.control = index; });
+    return [...unlike.keys()];
+}"""
+NOT_TRIED = ("ag-row", "ag-header-cell")
+#: Rows and headings of the table are many and alike: so many of them are clicked.
+MOST_ALIKE = 4
+
+
+def controls(seen: Watched, roots: str) -> list[str]:
+    """Names of the controls on the page, which are marked with their numbers."""
+    names: list[str] = seen.page.evaluate(FIND, [roots, KINDS])
+    return names
+
+
+def use(control: Locator) -> None:
+    """Click, or choose, or type, as the control wants."""
+    tag = control.evaluate("item => item.tagName + ' ' + (item.type || '')")
+    if tag.startswith("SELECT"):
+        control.select_option(index=control.evaluate("item => item.options.length - 1"))
+    elif tag in {"INPUT text", "INPUT number"}:
+        control.fill("3")
+        control.press("Enter")
+    elif tag == "INPUT range" or control.get_attribute("role") == "slider":
+        control.press("ArrowRight")
+    else:
+        control.click(force=True, timeout=3000)
+
+
+def wanted(names: list[str]) -> list[int]:
+    """Numbers of the controls to use: all, but only a few of those that come in rows."""
+    counts = dict.fromkeys(NOT_TRIED, 0)
+    chosen = []
+    for index, name in enumerate(names):
+        kind = next((kind for kind in NOT_TRIED if kind in name), None)
+        if kind is not None:
+            counts[kind] += 1
+            if counts[kind] > MOST_ALIKE:
+                continue
+        chosen.append(index)
+    return chosen
+
+
+def open_page(seen: Watched, path: str) -> None:
+    seen.open(path)
+    if seen.page.locator("#stage.shows-graph").count():
+        seen.plotted()
+    seen.settle()
+
+
+def try_all(seen: Watched, path: str, roots: str) -> int:
+    """Use every control of a page, each on a page that is as it was; return how many there were."""
+
+    def accept(dialog: Dialog) -> None:
+        dialog.accept()
+
+    seen.page.on("dialog", accept)
+    open_page(seen, path)
+    names = controls(seen, roots)
+    numbers = wanted(names)
+    for number in numbers:
+        if names != controls(seen, roots) or seen.page.url != seen.base + path:
+            open_page(seen, path)
+            assert controls(seen, roots) == names
+        before = seen.updates()
+        use(seen.page.locator(f"[data-control='{number}']"))
+        seen.settle()
+        told = f"{path}: {names[number]!r}"
+        assert seen.complaints == [], told
+        assert seen.updates() - before <= 1, f"{told} asked {seen.updates() - before} times"
+        assert seen.page.locator("#eyebrow").inner_text().lower() != "fault", told
+        assert seen.page.locator("#title").inner_text(), told
+        seen.page.evaluate("document.querySelectorAll('dialog[open]').forEach(dialog => dialog.close())")
+    return len(numbers)
+
+
+def test_controls_of_the_shell(full: Watched) -> None:
+    assert try_all(full, "/ppl-bits?pick=main-q4_0&method=main", SHELL) > 50
+
+
+@pytest.mark.parametrize("slug", [OVERVIEW, *(view.id for view in registry()), COMPARE, EXPLORE, SUMMARY])
+def test_controls_of_a_page(full: Watched, slug: str) -> None:
+    path = "/" if slug == OVERVIEW else f"/{slug}"
+    assert try_all(full, path, PAGE) > 2, json.dumps(slug)
