@@ -137,7 +137,7 @@ def screen(
         }
     address = address.with_selection(_known(address.selection, results))
     told |= {"query": address.query, "picked": sorted(address.selection.picked)}
-    page = _drawn(results, pathname, address, version, pages or PageCache())
+    page = _drawn(results, pathname, address, version, pages)
     shown = filters.values(address.selection, results)
     told |= {"panel": shown, "bounds": filters.bits_bounds(results)}
     changed = page | {
@@ -157,19 +157,18 @@ def screen(
 
 
 def _drawn(
-    results: Results, pathname: str | None, address: Address, version: str, pages: PageCache
+    results: Results, pathname: str | None, address: Address, version: str, pages: PageCache | None
 ) -> dict[str, Any]:
     """Return the page, or one that says it failed: a fault in one view leaves the others usable."""
+    draw = partial(_draw, results, pathname or "/", address.selection)
     try:
-        drawn = pages.get(
-            (version, address.slug, address.query),
-            partial(_draw, results, pathname or "/", address.selection),
-        )
+        drawn = draw() if pages is None else pages.get((version, address.slug, address.query), draw)
     except Exception as error:
         _LOG.exception("%s cannot be drawn", address.href)
         return _page(failed(address.slug, error))
-    wanted = _likely(results, address, version)
-    pages.expect({key: draw for key, draw in wanted.items() if key not in pages})
+    if pages is not None:
+        wanted = _likely(results, address, version)
+        pages.expect({key: draw for key, draw in wanted.items() if key not in pages})
     return drawn
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -19,7 +20,7 @@ from dashboard.pages import compare, explore, overview, summary
 from dashboard.pages.parts import absent_notice, empty_notice, notice
 from dashboard.results import Results
 from dashboard.selection import Selection
-from dashboard.views import Pick, View, registry
+from dashboard.views import Pick, View, command_for, registry
 from evaluator.manifest import Manifest
 
 _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
@@ -55,6 +56,8 @@ def render(results: Results, pathname: str | None, selection: Selection) -> Page
     """Return the page at `pathname` for what is picked."""
     slug = Address.parse(pathname, None).slug
     view = next((view for view in registry() if view.id == slug), None)
+    if results.measured.is_empty() and (view is not None or slug in _TEXT_PAGES):
+        return _baseline_only(results, slug)
     if view is not None:
         return _view_page(results, view, selection)
     if slug in _TEXT_PAGES:
@@ -76,6 +79,23 @@ def not_shown(slug: str, reason: str, manifest: Manifest | None) -> Page:
     ]
     body = notice("Nothing is measured yet", parts)
     return Page(slug, "Results", f"A run for {manifest.model} has begun", "", [], body=body)
+
+
+def _baseline_only(results: Results, slug: str) -> Page:
+    """Return the page of a folder without variants: of a run that has just begun, or one where none succeeded."""
+    base = results.baseline
+    level = formats.number(math.nan if base["ppl"] is None else base["ppl"], 4)
+    parts: list[Component] = [html.P(f"The baseline, {base['label']}, has a perplexity of {level}.")]
+    if results.manifest.ended is None:
+        title = "The baseline is measured, the variants follow"
+        parts.append(html.P("Each appears here by itself when it is finished."))
+    else:
+        title = "This folder holds a baseline and no variant"
+        failures = [html.Li(f"{item.source}: {item.reason}") for item in results.manifest.failures]
+        reasons = [html.P("These could not be measured:"), html.Ul(failures)] if failures else []
+        parts += [*reasons, html.P("Measure variants into it; the baseline is not measured twice:")]
+        parts.append(html.Pre(html.Code(command_for(results)), className="command"))
+    return Page(slug, "Results", title, "", [], body=notice("There is nothing to compare yet", parts))
 
 
 def failed(slug: str, error: Exception) -> Page:

@@ -12,7 +12,7 @@ from results_factory import make_results
 from dashboard.callbacks import screen
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError, ResultsError
-from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
+from evaluator.manifest import MANIFEST_NAME, Failure, Manifest, read_manifest
 
 
 def make(folder: Path) -> Path:
@@ -80,8 +80,21 @@ def test_only_the_baseline_is_measured_yet(tmp_path: Path) -> None:
     pl.read_parquet(path).filter("is_baseline").write_parquet(path)
     for address in ("/", "/ppl-bits", "/compare", "/explore", "/summary"):
         shown = screen(Library([folder]), address, "", {})
-        assert shown["title"]
+        assert shown["title"] == "The baseline is measured, the variants follow"
         assert shown["poll"] is False
+
+
+def test_a_folder_in_which_no_variant_could_be_measured(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a")
+    rewrite(folder, failures=[Failure(source="broken.gguf", reason="tensor blk.0 is missing")])
+    path = folder / "variants.parquet"
+    pl.read_parquet(path).filter("is_baseline").with_columns(ppl=pl.lit(None, pl.Float64)).write_parquet(path)
+    for address in ("/", "/layers", "/summary"):
+        shown = screen(Library([folder]), address, "", {})
+        assert shown["title"] == "This folder holds a baseline and no variant"
+        said = str(shown["body"])
+        assert "broken.gguf: tensor blk.0 is missing" in said
+        assert f"--out {folder}" in said
 
 
 def test_a_folder_that_broke_is_said_not_raised(tmp_path: Path) -> None:
