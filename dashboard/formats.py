@@ -11,9 +11,9 @@ MINUS = "−"
 _GIGABYTE = 1000 * MEGABYTE
 
 
-def number(value: float, digits: int = 3) -> str:
-    """`digits` significant digits, a real minus sign, never an exponent for everyday sizes."""
-    if not math.isfinite(value):
+def number(value: float | None, digits: int = 3) -> str:
+    """`digits` significant digits, a real minus sign, no exponent for everyday sizes; n/a where there is none."""
+    if value is None or not math.isfinite(value):
         return "n/a"
     if value == 0:
         return "0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,18 @@ from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
 _T = TypeVar("_T")
 VARIANTS_NAME = "variants.parquet"
 HOW_TO_MEASURE = "python -m evaluator run --baseline SRC --variant METHOD=SRC --text FILE --out"
-_MOST_CHARACTERS = 240
+_MOST_CHARACTERS, _MOST_RULES = 240, 3
+#: Lines of a validation's report: which column it goes on with, and which rule how many rows break.
+_COLUMN, _RULE = re.compile(r"\* Column '(.*)' failed"), re.compile(r"- '(.*)' failed for ([\d,]+) rows")
+_MISSING = re.compile(r"missing columns for schema '.*?': (.+)")
+_IN_WORDS = {
+    "nullability": "nothing in it",
+    "nan": "a value that is not a number",
+    "inf": "an infinite value",
+    "min": "a value below the smallest there can be",
+    "max": "a value above the largest there can be",
+    "primary_key": "a name that is not its own",
+}
 _FRAME_ERRORS = (
     pl.exceptions.PolarsError,
     OSError,
@@ -81,7 +93,7 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
         raise ResultsError(f"{path}: missing; finish the measurement with: {HOW_TO_MEASURE} {folder}")
     frame, reason = attempt(lambda: with_schema(Variants, pl.read_parquet(path)))
     if frame is None:
-        raise ResultsError(f"{path}: {reason}")
+        raise ResultsError(f"{path}: {reason}; measure again with: {HOW_TO_MEASURE} NEW_FOLDER")
     if not frame["is_baseline"].any():
         if manifest.ended is None:
             raise EmptyRunError(waiting, manifest)
@@ -103,9 +115,27 @@ def first_line(error: Exception) -> str:
     if isinstance(error, pydantic.ValidationError):
         wrong = error.errors(include_url=False)[0]
         return ": ".join([*map(str, wrong["loc"]), wrong["msg"]])[:_MOST_CHARACTERS]
+    if isinstance(error, dataframely.exc.ValidationError) and (broken := _broken_rules(str(error))):
+        return "; ".join(broken[:_MOST_RULES])[:_MOST_CHARACTERS]
+    if missing := _MISSING.search(str(error)):
+        columns = missing[1].replace("'", "")
+        return f"does not have {columns}, which every file of this kind has"[:_MOST_CHARACTERS]
     kept = 1 if isinstance(error, pl.exceptions.PolarsError) else 3  # polars adds its query plan
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:kept])[:_MOST_CHARACTERS] if lines else type(error).__name__
+
+
+def _broken_rules(report: str) -> list[str]:
+    """Word a validation's report: column by column, what is wrong with how many rows."""
+    column, found = "", []
+    for line in report.splitlines():
+        if heading := _COLUMN.search(line):
+            column = f"column {heading[1]}: "
+        if broken := _RULE.search(line):
+            rule, rows = broken.groups()
+            what = _IN_WORDS.get(rule, f"what the rule {rule} forbids")
+            found.append(f"{column}{rows} row{'' if rows == '1' else 's'} with {what}")
+    return found
 
 
 def _label(frame: pl.DataFrame) -> pl.Expr:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -84,7 +83,7 @@ def not_shown(slug: str, reason: str, manifest: Manifest | None) -> Page:
 def _baseline_only(results: Results, slug: str) -> Page:
     """Return the page of a folder without variants: of a run that has just begun, or one where none succeeded."""
     base = results.baseline
-    level = formats.number(math.nan if base["ppl"] is None else base["ppl"], 4)
+    level = formats.number(base["ppl"], 4)
     parts: list[Component] = [html.P(f"The baseline, {base['label']}, has a perplexity of {level}.")]
     if results.manifest.ended is None:
         title = "The baseline is measured, the variants follow"

@@ -19,7 +19,7 @@ from dashboard.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.theme import MethodStyle, method_styles
 from dashboard.token_parts import TokenParts, token_parts
 from dashboard.token_summaries import DeltaSummary, delta_summary
-from evaluator.frames import Layers, Pairs, Statistics, Vocabulary, with_schema
+from evaluator.frames import Layers, Pairs, Speed, Statistics, Tokens, Vocabulary, with_schema
 from evaluator.manifest import Manifest
 
 _T = TypeVar("_T")
@@ -146,14 +146,14 @@ class Results:
     def speed(self) -> pl.LazyFrame | None:
         """`speed.parquet`, lazily; None when it is absent or unreadable."""
         path = self.folder / "speed.parquet"
-        return self._cached("speed", lambda: self._scan(path)) if path.is_file() else None
+        return self._cached("speed", lambda: self._scan(path, Speed)) if path.is_file() else None
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
         path = self.folder / "tokens" / f"{variant_id}.parquet"
         if path.parent != self.folder / "tokens" or not path.is_file():
             return None
-        return self._cached(("tokens", variant_id), lambda: self._scan(path))
+        return self._cached(("tokens", variant_id), lambda: self._scan(path, Tokens))
 
     def windows(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
         """Sums of a variant's tokens per window (`TokenParts.windows`); None without its token file."""
@@ -268,10 +268,15 @@ class Results:
         frame = self._guarded(name, lambda: with_schema(schema, pl.read_parquet(path)))
         return None if frame is None or frame.is_empty() else frame
 
-    def _scan(self, path: Path) -> pl.LazyFrame | None:
+    def _scan(self, path: Path, schema: type[dy.Schema]) -> pl.LazyFrame | None:
+        """Scan a frame that may be large; one of other columns than today's is read and brought to them."""
+        expected = schema.create_empty().schema
+
         def scan() -> pl.LazyFrame:
             frame = pl.scan_parquet(path)
-            frame.collect_schema()
+            there = frame.collect_schema()
+            if any(there.get(name) != dtype for name, dtype in expected.items()):
+                return with_schema(schema, pl.read_parquet(path)).lazy()
             return frame
 
         return self._guarded(path.name, scan)

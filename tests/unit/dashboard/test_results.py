@@ -10,9 +10,16 @@ import polars as pl
 import pytest
 from results_factory import BASELINE_ID, make_results
 
+from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
+from dashboard.callbacks import screen
+from dashboard.library import Library
 from dashboard.opening import ResultsError
 from dashboard.results import Results
 from dashboard.selection import Selection
+from dashboard.views import registry
+from evaluator.frames import Speed, Tokens
+
+SLUGS = [OVERVIEW, *(view.id for view in registry()), COMPARE, EXPLORE, SUMMARY]
 
 
 @pytest.fixture
@@ -102,6 +109,55 @@ def test_damaged_extras_leave_the_rest_usable(folder: Path) -> None:
     assert results.delta("main-q8_0") is not None
     assert results.paired("main-q4_0", "main-q8_0") is None
     assert any("layers.parquet" in problem for problem in results.problems)
+
+
+@pytest.mark.parametrize("column", Tokens.columns())
+def test_token_frames_of_an_older_run(folder: Path, column: str) -> None:
+    for path in (folder / "tokens").glob("*.parquet"):
+        pl.read_parquet(path).drop(column).write_parquet(path)
+    shown = [page(folder, slug) for slug in SLUGS]
+    assert all(shown)
+    if Tokens.columns()[column].nullable:
+        assert Results.open(folder).windows("main-q4_0") is not None
+    else:
+        results = Results.open(folder)
+        assert results.windows("main-q4_0") is None
+        assert any(f"does not have {column}" in problem for problem in results.problems)
+
+
+@pytest.mark.parametrize("column", Speed.columns())
+def test_repetitions_of_an_older_run(folder: Path, column: str) -> None:
+    path = folder / "speed.parquet"
+    pl.read_parquet(path).drop(column).write_parquet(path)
+    assert all(page(folder, slug) for slug in SLUGS)
+    assert Results.open(folder).speed() is None
+
+
+def page(folder: Path, slug: str) -> str:
+    """Show a page and return its title; a fault fails."""
+    shown = screen(Library([folder]), f"/{slug}", "?domain=code&bin=1", {})
+    assert shown["eyebrow"] != "Fault", str(shown["body"])
+    return str(shown["title"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            pl.lit(None, pl.Float64).alias("bits_per_weight"),
+            "column bits_per_weight: 3 rows with nothing in it",
+        ),
+        (pl.lit(float("nan")).alias("kld_mean"), "column kld_mean: 3 rows with a value that is not a number"),
+        (pl.lit(-1.0).alias("ppl_se"), "column ppl_se: 3 rows with a value below the smallest there can be"),
+        (pl.lit("same").alias("variant_id"), "3 rows with a name that is not its own"),
+    ],
+)
+def test_values_that_cannot_be_are_told_in_words(folder: Path, change: pl.Expr, says: str) -> None:
+    path = folder / "variants.parquet"
+    pl.read_parquet(path).with_columns(change).write_parquet(path)
+    assert says in one_line(folder)
+    pl.read_parquet(path).drop("device").write_parquet(path)
+    assert "does not have device" in one_line(folder)
 
 
 def test_absent_extras(folder: Path) -> None:
