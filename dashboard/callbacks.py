@@ -221,11 +221,10 @@ def _page(page: Page) -> dict[str, Any]:
         "stage": "stage shows-body",
     }
     if page.figure is not None:
-        figure = page.figure.to_plotly_json()
         parts |= {
             "stage": "stage shows-graph",
             "drawing": {
-                "figure": figure,
+                "figure": page.figure,
                 "slug": page.slug,
                 "filename": page.filename,
                 "pick": page.pick,

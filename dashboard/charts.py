@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-
 from dashboard import formats
+from dashboard.drawing import Drawing
 from dashboard.insights.statistics import Z95
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -84,7 +83,7 @@ def series(results: Results, rows: Sequence[Row]) -> list[Series]:
     return found
 
 
-def add_places(figure: go.Figure, curves: Sequence[Series]) -> None:
+def add_places(figure: Drawing, curves: Sequence[Series]) -> None:
     """Explain dashes and open symbols in the legend where the curves are of several models or devices."""
     places: dict[int, str] = {}
     for curve in curves:
@@ -201,7 +200,7 @@ def quality_lines(row: Row) -> str:
 
 
 def add_baselines(
-    figure: go.Figure, results: Results, selection: Selection, rows: Sequence[Row], *, inverse: bool = False
+    figure: Drawing, results: Results, selection: Selection, rows: Sequence[Row], *, inverse: bool = False
 ) -> None:
     """Draw the shown variants' baselines as dashed, named lines: PPL on a log axis, or 1/PPL (`inverse`)."""
     pairs = {(row["model"], row["device"]) for row in rows}
@@ -237,9 +236,7 @@ def baselines(results: Results, selection: Selection, rows: Sequence[Row]) -> li
     return list({base["variant_id"]: base for base in found}.values())
 
 
-def add_front(
-    figure: go.Figure, x: Sequence[float], y: Sequence[float], name: str, shape: str = "hv"
-) -> None:
+def add_front(figure: Drawing, x: Sequence[float], y: Sequence[float], name: str, shape: str = "hv") -> None:
     """Draw a Pareto front as a step line under the points."""
     ordered = sorted(zip(x, y, strict=True))
     figure.add_scatter(
@@ -252,9 +249,9 @@ def add_front(
     )
 
 
-def message_figure(text: str) -> go.Figure:
+def message_figure(text: str) -> Drawing:
     """Return a figure that only says why there is nothing to draw."""
-    figure = go.Figure()
+    figure = Drawing()
     figure.add_annotation(
         text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 14}
     )

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from dashboard import charts
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.results import Results
 from dashboard.scores import Axis
 from dashboard.selection import Selection
 from dashboard.theme import translucent
 
 
-def figure(results: Results, selection: Selection, spokes: Sequence[Axis]) -> go.Figure:
+def figure(results: Results, selection: Selection, spokes: Sequence[Axis]) -> Drawing:
     """Every variant as a line over the axes, each from the worst to the best value measured in the folder."""
     rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     ends = {axis.name: _ends(axis, results.measured.to_dicts()) for axis in spokes}
-    drawn = go.Figure()
+    drawn = Drawing()
     picking = charts.is_picking(selection, rows)
     for curve in charts.series(results, rows):
         x: list[str | None] = []
@@ -76,7 +75,7 @@ def _ends(axis: Axis, rows: Sequence[Row]) -> tuple[End, End]:
 
 
 def _highlight(
-    drawn: go.Figure,
+    drawn: Drawing,
     curve: charts.Series,
     spokes: Sequence[Axis],
     ends: dict[str, tuple[End, End]],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Any
 
-import plotly.graph_objects as go
 from dash import html
 from dash.development.base_component import Component
 
@@ -32,7 +32,7 @@ _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
 
 @dataclass(frozen=True)
 class Page:
-    """What the screen shows; either `figure` or `body` fills the centre.
+    """What the screen shows; either `figure`, as plotly.js takes it, or `body` fills the centre.
 
     `pick` says what a click in the figure means, `methods` which legend entries are filters of methods,
     `filename` what a picture of it is called, without extension.
@@ -43,7 +43,7 @@ class Page:
     title: str
     caption: str
     insights: Sequence[Insight]
-    figure: go.Figure | None = None
+    figure: dict[str, Any] | None = None
     body: Component | None = None
     claims: Sequence[Claim] = ()
     pick: Pick = "variant"
@@ -129,7 +129,7 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
     if results.select(selection).is_empty():
         note = [NOTHING]
         return Page(view.id, eyebrow, "Nothing to draw", "", note, body=empty_notice())
-    figure = view.figure(results, selection)
+    figure = view.draw(results, selection).to_plotly_json()
     if selection.methods:
         _add_left_out(figure, results, selection)
     return Page(
@@ -146,20 +146,24 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
     )
 
 
-def _add_left_out(figure: go.Figure, results: Results, selection: Selection) -> None:
+def _add_left_out(figure: dict[str, Any], results: Results, selection: Selection) -> None:
     """Keep methods that the filter leaves out in a legend of methods, faint: a click brings them back."""
-    entries = [trace for trace in figure.data if trace.type == "scatter" and trace.showlegend is not False]
-    if not {trace.name for trace in entries} & selection.methods:
+    traces = figure["data"]
+    entries = [
+        trace for trace in traces if trace["type"] == "scatter" and trace.get("showlegend") is not False
+    ]
+    if not {trace.get("name") for trace in entries} & selection.methods:
         return
     for method in results.methods:
         if method not in selection.methods:
             style = results.styles[method]
             sign = {"color": style.color, "symbol": style.symbol, "size": 9}
-            figure.add_scatter(x=[None], y=[None], name=method, marker=sign, visible="legendonly")
+            entry = {"type": "scatter", "x": [None], "y": [None], "name": method, "marker": sign}
+            traces.append(entry | {"visible": "legendonly"})
     ranks = {method: 1000 + index for index, method in enumerate(results.methods)}
-    for trace in figure.data:
-        if trace.name in ranks:
-            trace.legendrank = ranks[trace.name]
+    for trace in traces:
+        if trace.get("name") in ranks:
+            trace["legendrank"] = ranks[trace["name"]]
 
 
 def provenance(results: Results, selection: Selection) -> str:

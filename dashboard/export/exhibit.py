@@ -78,4 +78,4 @@ def _without_gestures(caption: str) -> str:
 
 
 def _placeholder(view: View, title: str, reason: str) -> Exhibit:
-    return Exhibit(view, f"{title}: {view.title}", "", charts.message_figure(""), reason=reason)
+    return Exhibit(view, f"{title}: {view.title}", "", charts.message_figure("").checked(), reason=reason)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
+from dashboard.drawing import Drawing
 from dashboard.insights import Claim, Insight
 from dashboard.opening import HOW_TO_MEASURE
 from dashboard.results import Results
@@ -51,7 +52,7 @@ class Option:
 class View:
     """A question and its picture.
 
-    `figure`, `headline`, `insights` and `claims` are pure: the same results and selection give the same
+    `draw`, `headline`, `insights` and `claims` are pure: the same results and selection give the same
     output. `absent` tells what is not measured; the others are called only when it returns None. In the
     figure `customdata[i][0]` is the variant a point stands for; `pick` says what a click on it means, and
     `customdata[i]` goes on with the bin, or with layer and role.
@@ -63,12 +64,17 @@ class View:
     title: str
     caption: str
     headline: Callable[[Results, Selection], str]
-    figure: Callable[[Results, Selection], go.Figure]
+    draw: Callable[[Results, Selection], Drawing | go.Figure]
     insights: Callable[[Results, Selection], list[Insight]]
     absent: Callable[[Results], Absent | None] = lambda _results: None
     options: tuple[Option, ...] = ()
     pick: Pick = "variant"
     claims: Callable[[Results, Selection], list[Claim]] = lambda _results, _selection: []
+
+    def figure(self, results: Results, selection: Selection) -> go.Figure:
+        """Return what `draw` draws as a figure whose every attribute is checked."""
+        drawn = self.draw(results, selection)
+        return drawn.checked() if isinstance(drawn, Drawing) else drawn
 
 
 @cache

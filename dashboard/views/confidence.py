@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from dashboard import charts, formats, share_bars
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
@@ -28,7 +29,7 @@ _MOST_PANELS = 6
 _DIMMED = 0.3
 
 
-def figure(results: Results, selection: Selection) -> go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing | go.Figure:
     """Stacked bars of the bins: a bar per variant in a panel per method, or a bar per bin of the baseline."""
     rows = charts.one_place(results.select(selection).to_dicts())
     if _SHARE.of(selection) == "baseline":
@@ -104,7 +105,7 @@ def _reference(index: int, base: Shares) -> list[dict[str, Any]]:
     return [place | {"x0": 100 * edge, "x1": 100 * edge} for edge in list(accumulate(base.values))[:-1]]
 
 
-def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) -> go.Figure:
+def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) -> Drawing | go.Figure:
     """Per variant, where the tokens of each of the baseline's bins went."""
     chosen = representatives(rows, selection, _MOST_PANELS)
     found = [
@@ -258,7 +259,7 @@ VIEW = View(
     "carry the baseline's edges down; differences are paired over the same tokens and clustered by window. "
     f"A click on a bar keeps the tokens of that bin of the baseline, one of {BINS}, in every view.",
     headline=headline,
-    figure=figure,
+    draw=figure,
     insights=insights,
     absent=absent_tokens,
     options=(_SHARE,),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from dashboard import axes, charts, formats
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
@@ -34,29 +33,29 @@ _LOSS = Option("loss", "Loss", (("ppl", "perplexity"), ("kld", "KL divergence"))
 _SHARES = (99.9, 99.5, 99, 98, 97, 95, 90, 80, 70, 60, 50, 40, 30, 20, 10, 5, 2, 1)
 _MOST_SHARES = 7
 #: What rounding the baseline's own weights to bf16 changes.
-_BAND = {"fillcolor": BASELINE.color, "opacity": 0.14, "line_width": 0, "layer": "below"}
+_BAND = {"fillcolor": BASELINE.color, "opacity": 0.14, "line": {"width": 0}, "layer": "below"}
 
 
-def figure(results: Results, selection: Selection) -> go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing:
     """One curve per method over bits: ln PPL ratio with the share of accuracy kept, or mean KLD on a log axis."""
     if _LOSS.of(selection) == "kld":
         return _divergences(results, selection)
     return _ratios(results, selection)
 
 
-def _ratios(results: Results, selection: Selection) -> go.Figure:
+def _ratios(results: Results, selection: Selection) -> Drawing:
     rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     losses = [log_ratio(row) for row in rows]
     ends = [end for loss in losses for end in (loss.low, loss.high) if math.isfinite(end)]
     y_range = axes.padded([0.0, *(loss.value for loss in losses), *ends], share=0.07)
-    drawn = go.Figure()
+    drawn = Drawing()
     drawn.add_shape(**charts.level_line(0))
     text, floor = "baseline", results.manifest.noise_floor
     if floor is not None:
         reach = _floor_ratio(floor)
-        drawn.add_hrect(y0=-reach, y1=reach, **_BAND)
+        drawn.add_band(-reach, reach, **_BAND)
         text += f"; noise floor ± {formats.number(reach, 1)} nats"
     _note(drawn, text, 0)
     _curves(drawn, results, selection, rows, losses, (y_range, False))
@@ -90,7 +89,7 @@ def _shares(y_range: Sequence[float]) -> list[float]:
     return chosen
 
 
-def _divergences(results: Results, selection: Selection) -> go.Figure:
+def _divergences(results: Results, selection: Selection) -> Drawing:
     rows = [r for r in charts.complete(results.select(selection).to_dicts(), "kld_mean") if r["kld_mean"] > 0]
     if not rows:
         return charts.message_figure("No selected variant diverges from the baseline by a measured amount")
@@ -98,9 +97,9 @@ def _divergences(results: Results, selection: Selection) -> go.Figure:
     floor = results.manifest.noise_floor
     least = [floor.kld_mean] if floor is not None and floor.kld_mean > 0 else []
     y_axis = axes.log_axis([*(loss.value for loss in losses), *least])
-    drawn = go.Figure()
+    drawn = Drawing()
     if least:
-        drawn.add_hrect(y0=10 ** (y_axis["range"][0] - 3), y1=least[0], **_BAND)
+        drawn.add_band(10 ** (y_axis["range"][0] - 3), least[0], **_BAND)
         _note(drawn, "noise floor: the baseline rounded to bf16", math.log10(least[0]))
     _curves(drawn, results, selection, rows, losses, (y_axis["range"], True))
     drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **y_axis)
@@ -112,13 +111,13 @@ def _floor_ratio(floor: NoiseFloor) -> float:
     return abs(floor.ln_ppl_ratio) + Z95 * (floor.ln_ppl_ratio_se or 0.0)
 
 
-def _note(drawn: go.Figure, text: str, height: float) -> None:
+def _note(drawn: Drawing, text: str, height: float) -> None:
     place = {"x": 0.005, "xref": "paper", "xanchor": "left", "y": height, "yanchor": "top"}
     drawn.add_annotation(text=text, showarrow=False, **place)
 
 
 def _curves(
-    drawn: go.Figure,
+    drawn: Drawing,
     results: Results,
     selection: Selection,
     rows: Sequence[Row],
@@ -242,7 +241,7 @@ VIEW = View(
     "perplexity ratio, or mean KL divergence over the whole vocabulary (errors clustered by window). The grey "
     "band, where it was measured, is what rounding the baseline's own weights to bf16 does.",
     headline=headline,
-    figure=figure,
+    draw=figure,
     insights=insights,
     options=(_LOSS,),
     claims=claims_of("degradation"),

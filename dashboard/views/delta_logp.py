@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashboard import axes, charts, formats
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
@@ -49,7 +49,7 @@ def _levels(ridges: Sequence[Ridge]) -> dict[str, int]:
     return {lane: len(lanes) - 1 - index for index, lane in enumerate(lanes)}
 
 
-def figure(results: Results, selection: Selection) -> go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing:
     """Draw a lane per quant type, the methods' densities over each other, with p1, median and p99 below."""
     ridges = _ridges(results, selection)
     if not ridges:
@@ -61,18 +61,21 @@ def figure(results: Results, selection: Selection) -> go.Figure:
     for row, summary in ridges:
         lane = str(row["quant"])
         tallest[lane] = max(tallest.get(lane, 0.0), float(_curve(summary, symlog=symlog).density.max()))
-    drawn = go.Figure()
-    drawn.add_vline(x=0, line={"color": BASELINE.color, "width": 1.2, "dash": "dash"})
+    drawn = Drawing()
+    upright = {"yref": "y domain", "y0": 0, "y1": 1, "x0": 0, "x1": 0}
+    drawn.add_shape(type="line", **upright, line={"color": BASELINE.color, "width": 1.2, "dash": "dash"})
     picking = charts.is_picking(selection, rows)
     for row, summary in ridges:
         lane = str(row["quant"])
         faint = picking and row["variant_id"] not in selection.picked
         density = _curve(summary, symlog=symlog)
         shape = {"height": _HEIGHT / tallest[lane], "level": levels[lane], "faint": faint}
-        drawn.add_trace(_density(density, results.styles[row["method"]].color, shape))
+        drawn.add_scatter(**_density(density, results.styles[row["method"]].color, shape))
     for index, curve in enumerate(charts.series(results, rows)):
         offset = _UNDER * (1 + index % 3)
-        drawn.add_trace(_marks(curve, _by_variant(ridges), levels, offset, selection, rows, symlog=symlog))
+        drawn.add_scatter(
+            **_marks(curve, _by_variant(ridges), levels, offset, selection, rows, symlog=symlog)
+        )
     _axes(drawn, ridges, levels, symlog=symlog)
     return drawn
 
@@ -86,21 +89,21 @@ def _curve(summary: DeltaSummary, *, symlog: bool) -> Curve:
     return summary.symlog if symlog else summary.linear
 
 
-def _density(curve: Curve, color: str, shape: Mapping[str, Any]) -> go.Scatter:
+def _density(curve: Curve, color: str, shape: Mapping[str, Any]) -> dict[str, Any]:
     """Return a filled ridge; single precision and even steps are plenty for a picture, and small."""
     y = shape["level"] + shape["height"] * np.concatenate([[0.0], curve.density, [0.0]])
     step = float(curve.x[1] - curve.x[0])
-    return go.Scatter(
-        x0=float(curve.x[0]) - step,
-        dx=step,
-        y=y.astype(np.float32),
-        mode="lines",
-        fill="toself",
-        fillcolor=translucent(color, 0.04 if shape["faint"] else 0.17),
-        line={"color": translucent(color, 0.15 if shape["faint"] else 0.9), "width": 1.2},
-        showlegend=False,
-        hoverinfo="skip",
-    )
+    return {
+        "x0": float(curve.x[0]) - step,
+        "dx": step,
+        "y": y.astype(np.float32),
+        "mode": "lines",
+        "fill": "toself",
+        "fillcolor": translucent(color, 0.04 if shape["faint"] else 0.17),
+        "line": {"color": translucent(color, 0.15 if shape["faint"] else 0.9), "width": 1.2},
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
 
 
 def _marks(
@@ -112,7 +115,7 @@ def _marks(
     shown: Sequence[Row],
     *,
     symlog: bool,
-) -> go.Scatter:
+) -> dict[str, Any]:
     """Return p1, median and p99 of a method's variants, joined by a line under each ridge."""
     places, heights, texts, rows = [], [], [], []
     for row in curve.rows:
@@ -123,7 +126,7 @@ def _marks(
         texts += [*(_hover(row, summary, name) for name in _MARKS), ""]
         rows += [row] * 4
     symbols = [curve.style.symbol, "line-ns-open", "line-ns-open", "circle"]
-    return go.Scatter(
+    return dict(
         x=places,
         y=heights,
         mode="lines+markers",
@@ -147,7 +150,7 @@ def _place(values: Array, *, symlog: bool) -> list[float]:
     return [float(value) for value in (to_symlog(values) if symlog else values)]
 
 
-def _axes(drawn: go.Figure, ridges: Sequence[Ridge], levels: Mapping[str, int], *, symlog: bool) -> None:
+def _axes(drawn: Drawing, ridges: Sequence[Ridge], levels: Mapping[str, int], *, symlog: bool) -> None:
     ends = np.array([s.percentiles[mark].value for _, s in ridges for mark in (1.0, 99.0)] + [-0.02, 0.02])
     title = "Δ log p of the correct token (nats): left of 0 is worse than the baseline"
     drawn.update_xaxes(title_text=title, range=axes.padded(_place(ends, symlog=symlog), share=0.06))
@@ -267,7 +270,7 @@ VIEW = View(
     "over each other for each quant type, lanes scaled to equal height. Below each: p1, median and p99. The "
     "middle 99 % is drawn; the symmetric log scale is linear within ±0.02 nats and shows 99.9 %.",
     headline=headline,
-    figure=figure,
+    draw=figure,
     insights=insights,
     absent=absent_tokens,
     options=(_SCALE,),

@@ -13,6 +13,7 @@ import polars as pl
 
 from dashboard import charts, formats, heatmaps
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight, Kind
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
@@ -80,7 +81,7 @@ def chosen(results: Results, selection: Selection) -> Shown | None:
     return Shown(measure, found, representatives(with_values, selection, _MOST_PANELS))
 
 
-def figure(results: Results, selection: Selection) -> go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing | go.Figure:
     """Draw a heatmap per variant, layers across and roles down; for layer outputs one heatmap, variants down.
 
     The filter of layers and roles hides nothing here: it is outlined, so that another click can change it.
@@ -232,7 +233,7 @@ VIEW = View(
     "weights; or of each layer's output. One colour scale for all panels; “emb” holds embedding and head; "
     "hatched was not measured. A panel's title names its usual tensor type, a cell one that differs (or its bits).",
     headline=headline,
-    figure=figure,
+    draw=figure,
     insights=insights,
     absent=_absent,
     options=(_MEASURE,),

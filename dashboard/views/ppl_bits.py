@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import plotly.graph_objects as go
-
 from dashboard import axes, charts, formats
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
@@ -34,13 +33,13 @@ _SAFE = 0.01
 _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 
-def figure(results: Results, selection: Selection) -> go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing:
     """PPL on a log axis with ±1.96 paired standard errors, a line per method, the best per size, the baseline."""
     rows = [r for r in charts.complete(results.select(selection).to_dicts(), "ppl") if r["ppl"] > 0]
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
     across = {row["variant_id"]: value for row, value in zip(rows, _across(rows, selection), strict=True)}
-    drawn = go.Figure()
+    drawn = Drawing()
     levels = [base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
     ends = [*levels, *(end for row in rows for end in charts.ppl_ends(row))]
     y_axis = axes.log_axis(ends, margin=0.05)
@@ -176,7 +175,7 @@ VIEW = View(
     "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is that of the level: "
     "other texts would move all points together. Bits are the file's tensor bytes, not the nominal type.",
     headline=headline,
-    figure=figure,
+    draw=figure,
     insights=insights,
     options=(_X,),
     claims=claims_of("ppl-bits"),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from dashboard import charts, formats, parallel
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
@@ -34,14 +33,14 @@ def traces(results: Results, selection: Selection) -> list[Row]:
     return representatives(rows, selection, _MOST_TRACES)
 
 
-def figure(results: Results, selection: Selection) -> go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing:
     """Draw a closed line per variant over the spokes, 0–100 %; or all variants over parallel axes."""
     if _FORM.of(selection) == "parallel":
         return parallel.figure(results, selection, axes(results))
     rows, spokes = traces(results, selection), axes(results)
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    drawn = go.Figure()
+    drawn = Drawing()
     seen: dict[str, int] = {}
     for row in rows:
         style = results.styles[row["method"]]
@@ -73,6 +72,8 @@ def figure(results: Results, selection: Selection) -> go.Figure:
                 "tickvals": ticks,
                 "ticktext": [f"{t} %" for t in ticks],
                 "angle": 60,
+                "tickangle": 60,
+                "tickfont": {"size": 10},
             },
             "angularaxis": {"direction": "clockwise", "rotation": 90, "tickfont": {"size": 12}},
         },
@@ -80,7 +81,6 @@ def figure(results: Results, selection: Selection) -> go.Figure:
         legend={"y": 1.09},
         showlegend=True,
     )
-    drawn.update_polars(radialaxis_tickangle=60, radialaxis_tickfont_size=10)
     return drawn
 
 
@@ -160,7 +160,7 @@ VIEW = View(
     "most efficient or fastest measured variant for the others. Parallel coordinates: every variant, each axis "
     "from the worst (bottom) to the best value (top) in this folder. Filters move neither.",
     headline=headline,
-    figure=figure,
+    draw=figure,
     insights=insights,
     options=(_FORM,),
     claims=claims_of("radar"),

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
 from dashboard import axes, charts, formats
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, SIZE, common_range, divergence, elsewhere, rank, standing
@@ -31,12 +30,12 @@ def _rows(results: Results, selection: Selection) -> list[Row]:
     return [r for r in rows if r["ppl"] > 0 and r["inv_ppl_per_mb"] > 0]
 
 
-def figure(results: Results, selection: Selection) -> go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing:
     """Size against 1/PPL with errors, the front, and lines of equal 1/PPL/MB."""
     rows = _rows(results, selection)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity and a size")
-    drawn = go.Figure()
+    drawn = Drawing()
     unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
     x, y = [row["size_bytes"] / unit for row in rows], [1 / row["ppl"] for row in rows]
     heights = [1 / base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
@@ -82,7 +81,7 @@ def efficiency(row: Row) -> str:
 
 
 def _iso_lines(
-    drawn: go.Figure, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
+    drawn: Drawing, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
 ) -> None:
     """Lines of equal 1/PPL/MB through the plot, labelled where they leave it."""
     values = [row["inv_ppl_per_mb"] for row in rows]
@@ -224,7 +223,7 @@ VIEW = View(
     "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
     "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
     headline=headline,
-    figure=figure,
+    draw=figure,
     insights=insights,
     claims=claims_of("size"),
 )

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
 import polars as pl
 
 from dashboard import axes, charts, formats
 from dashboard.charts import Row
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats
@@ -55,7 +55,7 @@ def _prefill_ends(results: Results) -> pl.DataFrame:
     return prefill.group_by("variant_id").agg(ends).collect()
 
 
-def figure(results: Results, selection: Selection) -> go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing:
     """Time or rate (median, p10–p90) against mean KLD; 4-bit configurations ringed; the Pareto front drawn."""
     rows = _rows(results, selection)
     if not rows:
@@ -76,7 +76,7 @@ def figure(results: Results, selection: Selection) -> go.Figure:
         selection.picked,
         "bottom left" if decode else "bottom right",
     )
-    drawn = go.Figure()
+    drawn = Drawing()
     steps = ([x[i] for i in front], [rows[i]["kld_mean"] for i in front])
     charts.add_front(drawn, *steps, charts.FRONT, "hv" if decode else "vh")
     _ring_four(drawn, rows, middle)
@@ -110,7 +110,7 @@ def _title(decode: bool) -> str:
     return "prefill speed (tokens per second, median; bars p10–p90)"
 
 
-def _ring_four(drawn: go.Figure, rows: Sequence[Row], column: str) -> None:
+def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str) -> None:
     four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
     if not four:
         return
@@ -263,7 +263,7 @@ VIEW = View(
     caption="Median speed of the packed artifact with its p10 to p90 range over repetitions, against the mean "
     "KL divergence from the baseline (errors clustered by window). Variants of 4 to 5 measured bits are ringed.",
     headline=headline,
-    figure=figure,
+    draw=figure,
     insights=insights,
     absent=_absent,
     options=(_PHASE,),

@@ -53,7 +53,7 @@ def selections(view: View) -> list[Selection]:
 def test_the_traces_are_those_that_are_drawn(results: Results) -> None:
     shown = exhibits(results, EVERYTHING)
     drawn = kinds(view.figure(results, chosen) for view in registry() for chosen in selections(view))
-    drawn |= kinds(item.figure for item in shown) | kinds([message_figure("none")])
+    drawn |= kinds(item.figure for item in shown) | kinds([message_figure("none").checked()])
     slides = [picture(results, EVERYTHING, item, "light").figure for item in shown]
     drawn |= {trace["type"] for slide in slides for trace in slide["data"]}
     assert drawn == set(TRACES)

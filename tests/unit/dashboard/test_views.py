@@ -1,13 +1,17 @@
 """Every registered view on full, sparse and empty data; views of other shapes fail in their own words."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
 import pytest
+from plotly.utils import PlotlyJSONEncoder
 from results_factory import make_results
 
+from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.render import render, status
 from dashboard.results import Results
@@ -40,6 +44,7 @@ def one(one_method: Path) -> Results:
 def check(view: View, results: Results, selection: Selection) -> list[Insight]:
     figure = view.figure(results, selection)
     assert isinstance(figure, go.Figure)
+    assert sent(view.draw(results, selection)) == sent(figure), "what is sent is what was checked"
     assert len(figure.to_json()) < 300_000, "summaries go to the browser, not tokens"
     assert figure.layout.paper_bgcolor is None, "the shell chooses the theme"
     insights = view.insights(results, selection)
@@ -48,6 +53,13 @@ def check(view: View, results: Results, selection: Selection) -> list[Insight]:
     assert not re.search(r"\b(nan|inf|n/a)\b", " ".join(texts))
     assert insights == view.insights(results, selection), "the same input gives the same sentences"
     return insights
+
+
+def sent(figure: Drawing | go.Figure) -> dict[str, Any]:
+    """What a browser gets of a figure, without plotly.py's own template."""
+    plain: dict[str, Any] = json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder))
+    plain["layout"].pop("template", None)
+    return plain
 
 
 def test_eight_views_in_order() -> None:
@@ -276,4 +288,4 @@ def test_odd_measurements_never_break_a_page(tmp_path: Path, name: str) -> None:
         page = render(results, address, Selection())
         assert page.title
         if page.figure is not None:
-            page.figure.to_json()
+            json.dumps(page.figure, cls=PlotlyJSONEncoder)

@@ -1,0 +1,91 @@
+"""A figure as plain data, the form in which plotly.js takes it.
+
+A figure of plotly.py checks every attribute when it is set, and that takes longer than all else of a page. A drawing
+is put together without; `checked` makes it a figure, for what leaves the dashboard and for the tests.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+#: How plotly.js names the types of packed arrays.
+_PACKED = {np.dtype(np.float32): "f4", np.dtype(np.float64): "f8"}
+
+
+class Drawing:
+    """Traces and layout; settings of the layout may be nested or written with underscores, as in plotly.py."""
+
+    def __init__(self) -> None:
+        """Begin with nothing drawn."""
+        self.data: list[dict[str, Any]] = []
+        self.layout: dict[str, Any] = {}
+
+    def add_scatter(self, **settings: Any) -> None:
+        """Add a trace of points or lines; `settings` are not changed on the way."""
+        self.data.append({"type": "scatter"} | settings)
+
+    def add_scatterpolar(self, **settings: Any) -> None:
+        """Add a trace around a centre."""
+        self.data.append({"type": "scatterpolar"} | settings)
+
+    def add_shape(self, **settings: Any) -> None:
+        """Add a shape."""
+        self.layout.setdefault("shapes", []).append(settings)
+
+    def add_band(self, low: float, high: float, **settings: Any) -> None:
+        """Add a rectangle across the whole width between two heights."""
+        across = {"xref": "x domain", "x0": 0, "x1": 1, "y0": low, "y1": high}
+        self.add_shape(type="rect", **across, **settings)
+
+    def add_annotation(self, **settings: Any) -> None:
+        """Add a text."""
+        self.layout.setdefault("annotations", []).append(settings)
+
+    def update_xaxes(self, **settings: Any) -> None:
+        """Set attributes of the horizontal axis."""
+        self.update_layout(xaxis=settings)
+
+    def update_yaxes(self, **settings: Any) -> None:
+        """Set attributes of the vertical axis."""
+        self.update_layout(yaxis=settings)
+
+    def update_layout(self, **settings: Any) -> None:
+        """Set attributes of the layout; what is nested leaves its neighbours as they are."""
+        _merge(self.layout, settings)
+
+    def to_plotly_json(self) -> dict[str, Any]:
+        """Return traces and layout; arrays of floats are packed."""
+        traces = [{name: _packed(value) for name, value in trace.items()} for trace in self.data]
+        return {"data": traces, "layout": self.layout}
+
+    def checked(self) -> go.Figure:
+        """Return the same as a figure of plotly.py.
+
+        Raises:
+            ValueError: an attribute is unknown or does not take its value.
+
+        """
+        return go.Figure(data=self.data, layout=self.layout)
+
+
+def _merge(target: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        name, _, rest = key.partition("_")
+        inner = {rest: value} if rest else value
+        if isinstance(inner, Mapping):
+            _merge(target.setdefault(name, {}), inner)
+        else:
+            target[name] = inner
+
+
+def _packed(value: object) -> object:
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.dtype not in _PACKED or value.ndim != 1:
+        return value.tolist()
+    return {"dtype": _PACKED[value.dtype], "bdata": base64.b64encode(value.tobytes()).decode("ascii")}
