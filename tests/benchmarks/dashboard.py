@@ -30,10 +30,10 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from many_models import make_models  # noqa: E402
 
-from dashboard.render import render  # noqa: E402
 from dashboard.results import Results  # noqa: E402
 from dashboard.selection import Selection  # noqa: E402
 from dashboard.slim_plotly import slim_file  # noqa: E402
+from dashboard.views import registry  # noqa: E402
 
 REPETITIONS = 5
 FLAGS = ["--no-sandbox", "--disable-gpu"]
@@ -86,9 +86,8 @@ def main() -> None:
             windows=40,
         )
         static = Path(scratch, "static.html")
-        drawn = render(Results.open(folder), "/ppl-bits", Selection()).figure
-        if drawn is not None:
-            drawn.write_html(static, include_plotlyjs=True)
+        drawn = registry()[0].figure(Results.open(folder), Selection())
+        drawn.write_html(static, include_plotlyjs=True)
         slim = slim_file()
         with (
             served(folder) as url,
@@ -131,10 +130,10 @@ def stock(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def streamlit(figure: go.Figure | None, scratch: Path) -> Iterator[str]:
+def streamlit(figure: go.Figure, scratch: Path) -> Iterator[str]:
     """Serve the figure with Streamlit, if `STREAMLIT` names its program; give an empty address if not."""
     program = os.environ.get("STREAMLIT")
-    if program is None or figure is None:
+    if program is None:
         yield ""
         return
     (scratch / "figure.json").write_text(figure.to_json())
