@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from queue import SimpleQueue
@@ -28,10 +29,16 @@ def on_devices(
     for device in devices:
         free.put(device)
 
+    failed = threading.Event()
+
     def take(item: ItemT) -> None:
         device = free.get()
         try:
-            work(item, device)
+            if not failed.is_set():
+                work(item, device)
+        except BaseException:
+            failed.set()
+            raise
         finally:
             free.put(device)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from dataclasses import replace
 
 import polars as pl
@@ -56,6 +57,7 @@ def test_after_an_error_nothing_more_is_begun_and_what_was_begun_is_finished():
             raise OSError("disk full")
         assert failed.wait(60)
         seen.append(item)
+        time.sleep(0.002)  # longer than it takes to see the failure
 
     with pytest.raises(OSError, match="disk full"):
         on_devices(DEVICES, range(1000), work)
