@@ -49,15 +49,17 @@ def test_a_device_has_one_item_at_a_time_and_both_are_busy():
 
 
 def test_after_an_error_nothing_more_is_begun_and_what_was_begun_is_finished():
-    failed, seen = threading.Event(), []
+    begun, failed, seen = threading.Event(), threading.Event(), []
 
     def work(item, _):
         if item == 0:
+            assert begun.wait(60)
             failed.set()
             raise OSError("disk full")
+        begun.set()
         assert failed.wait(60)
-        seen.append(item)
         time.sleep(0.002)  # longer than it takes to see the failure
+        seen.append(item)
 
     with pytest.raises(OSError, match="disk full"):
         on_devices(DEVICES, range(1000), work)
