@@ -165,7 +165,10 @@
         if (!drawing || !theme) return [none(), none()];
         templates = all;
         listen();
-        if (drawing.serial && drawing.serial === standing.serial && theme === standing.theme) return [none(), none()];
+        /* Dash may come with an answer that another one, drawn at once, has followed. */
+        const older = drawing.serial < standing.serial;
+        const same = drawing.serial === standing.serial && theme === standing.theme;
+        if (older || (drawing.serial && same)) return [none(), none()];
         shown = drawing;
         standing = { serial: drawing.serial, theme: theme };
         return [figureOf(drawing, theme), config.modeBarButtonsToAdd ? none() : settings(config)];

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from driving import PLOT as PLOT_ELEMENT
 from driving import Watched
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
+from dashboard.theme import SURFACES
 from dashboard.views import registry
 
 pytestmark = pytest.mark.browser
@@ -129,6 +131,71 @@ def test_theme_persists(full: Watched) -> None:
     full.page.reload()
     expect(full.page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     assert background(full) == dark
+
+
+def test_the_theme_holds_for_what_was_drawn_ahead_of_dash(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.plotted()
+    full.page.get_by_label("main").check()
+    full.wait_drawn("main")
+    for theme in ("dark", "light", "dark"):
+        full.page.click("#theme-toggle")
+        color = SURFACES[theme].text
+        full.page.wait_for_function(f"{PLOT_ELEMENT}._fullLayout.font.color === '{color}'")
+        full.settle()
+        assert full.drawn() == ["main"]
+    full.page.click("#tab-size")
+    full.plotted()
+    assert full.page.evaluate(f"{PLOT_ELEMENT}._fullLayout.font.color") == SURFACES["dark"].text
+    assert full.drawn() == ["main"]
+
+
+def test_an_answer_to_an_earlier_address_is_not_drawn(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.plotted()
+
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "method=main" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    full.page.route("**/_dash-update-component*", hold)
+    full.page.evaluate("window.address.change((params) => params.append('method', 'main'))")
+    full.settle()
+    full.page.evaluate("window.address.change((params) => params.delete('method'))")
+    full.settle()
+    assert len(held) == 1
+    held[0].continue_()
+    full.page.wait_for_timeout(1000)
+    assert full.drawn() == ["bartowski", "main", "unsloth"]
+    assert full.page.url == f"{full.base}/ppl-bits"
+    assert full.complaints == []
+
+
+def test_the_table_comes_when_it_is_called_for_at_once(full: Watched) -> None:
+    full.open("/")
+    full.page.click("#tab-explore")
+    expect(full.page.locator(".ag-row").first).to_be_visible()
+    assert sum("dash_ag_grid" in url and "async" not in url for url in full.requests) == 1
+    assert full.complaints == []
+
+
+def test_one_draw_per_action(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.plotted()
+    full.page.evaluate(
+        f"{PLOT_ELEMENT}.on('plotly_afterplot', () => {{ window.draws = (window.draws || 0) + 1; }})"
+    )
+    full.settle()
+    for action in ("#tab-size", "#tab-speed", "#tab-ppl-bits", "#filter-method input >> nth=0"):
+        full.page.evaluate("window.draws = 0")
+        full.page.click(action)
+        full.page.wait_for_function("window.draws > 0")
+        full.settle()
+        assert full.page.evaluate("window.draws") == 1, action
 
 
 def test_filtering_keeps_the_graph_in_place(full: Watched) -> None:
