@@ -161,9 +161,8 @@
   window.plot = { answered: answered, fetchPlotly: fetchPlotly, takeTemplates: takeTemplates };
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     plot: {
-      draw: function (drawing, theme, all, config) {
+      draw: function (drawing, theme, config) {
         if (!drawing || !theme) return [none(), none()];
-        templates = all;
         listen();
         /* Dash may come with an answer that another one, drawn at once, has followed. */
         const older = drawing.serial < standing.serial;

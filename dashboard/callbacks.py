@@ -62,7 +62,6 @@ def register_callbacks(app: Dash, library: Library, *, ahead: bool = False) -> N
             [
                 Input("drawing", "data"),
                 Input("theme", "data"),
-                State("templates", "data"),
                 State("graph", "config"),
             ],
         ),
@@ -179,16 +178,16 @@ def _draw(results: Results, path: str, selection: Selection) -> dict[str, Any]:
 def _likely(results: Results, address: Address, version: str) -> dict[Hashable, Draw]:
     """What may be asked for next, likely first: the other pages for a selection, and parts of the tokens."""
     slugs = [OVERVIEW, *(view.id for view in registry()), SUMMARY, COMPARE, EXPLORE]
+    query = address.query
     wanted: dict[Hashable, Draw] = {
-        (version, slug, address.query): partial(_draw, results, f"/{slug}", address.selection)
-        for slug in slugs
+        (version, slug, query): partial(_draw, results, f"/{slug}", address.selection) for slug in slugs
     }
 
     def compute(selection: Selection) -> dict[str, Any]:
         results.select(selection)
         return {}
 
-    return wanted | {(version, part.to_query()): partial(compute, part) for part in results.likely_parts}
+    return wanted | {(version, part): partial(compute, part) for part in results.likely_parts}
 
 
 def _begin(library: Library, pages: PageCache) -> None:

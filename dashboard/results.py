@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +52,8 @@ class Results:
     variants: pl.DataFrame
     problems: list[str] = field(default_factory=list)
     _cache: Once[object] = field(default_factory=Once, repr=False)
+    _selected: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
+    _contrasts: Once[Estimate | None] = field(default_factory=lambda: Once(_MOST_CONTRASTS), repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> Results:
@@ -103,15 +105,12 @@ class Results:
         With a token filter every statistic is computed anew over the part, errors included; it is null where
         the token file is missing. What only exists over all tokens is null then.
         """
-        return self._selected(selection)
 
-    @cached_property
-    def _selected(self) -> Callable[[Selection], pl.DataFrame]:
-        def compute(selection: Selection) -> pl.DataFrame:
+        def compute() -> pl.DataFrame:
             passing = self._over(selection).filter(selection.expression()).filter(~pl.col("is_baseline"))
             return passing.sort("method", "bits_per_weight", "variant_id")
 
-        return lru_cache(maxsize=_MOST_SELECTIONS)(compute)
+        return self._selected.get(selection, compute)
 
     def baselines(self, selection: Selection) -> pl.DataFrame:
         """Return the baselines (one per model and device) of the models in the selection, computed alike."""
@@ -195,18 +194,14 @@ class Results:
         `column` is `nll` or `kld` in nats, `same_top`, `delta_p` in percentage points, or `bin0`…`bin4` as
         shares. None without token files, and when the variants were not scored on the same tokens.
         """
-        return self._contrasts(tuple(weights.items()), column, selection.token_filter)
+        wanted = selection.token_filter
 
-    @cached_property
-    def _contrasts(self) -> Callable[[tuple[tuple[str, float], ...], str, TokenFilter], Estimate | None]:
-        def compute(
-            weights: tuple[tuple[str, float], ...], column: str, wanted: TokenFilter
-        ) -> Estimate | None:
-            found = [(self.parts(variant_id), weight) for variant_id, weight in weights]
+        def compute() -> Estimate | None:
+            found = [(self.parts(variant_id), weight) for variant_id, weight in weights.items()]
             terms = [(item, weight) for item, weight in found if item is not None]
             return contrast(terms, column, wanted) if len(terms) == len(found) else None
 
-        return lru_cache(maxsize=_MOST_CONTRASTS)(compute)
+        return self._contrasts.get((tuple(weights.items()), column, wanted), compute)
 
     def parts(self, variant_id: str) -> TokenParts | None:
         """A variant's tokens beside its baseline's, kept once read; None without the token files."""
@@ -270,12 +265,11 @@ class Results:
 
     def _scan(self, path: Path, schema: type[dy.Schema]) -> pl.LazyFrame | None:
         """Scan a frame that may be large; one of other columns than today's is read and brought to them."""
-        expected = schema.create_empty().schema
 
         def scan() -> pl.LazyFrame:
             frame = pl.scan_parquet(path)
             there = frame.collect_schema()
-            if any(there.get(name) != dtype for name, dtype in expected.items()):
+            if any(there.get(name) != dtype for name, dtype in _types(schema).items()):
                 return with_schema(schema, pl.read_parquet(path)).lazy()
             return frame
 
@@ -289,3 +283,9 @@ class Results:
 
     def _cached(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
         return self._cache.get(key, compute)  # type: ignore[return-value]  # the key names the computation
+
+
+@cache
+def _types(schema: type[dy.Schema]) -> pl.Schema:
+    """Types of a schema's columns; asked for with each of a folder's files, and slow to find out."""
+    return schema.create_empty().schema

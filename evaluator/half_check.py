@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.child_process import ChildError, run_module
 from evaluator.errors import one_line
-from evaluator.export.graph import Graph, child_environment, load_graph
+from evaluator.export.graph import Graph, load_graph
 from evaluator.runtime.device import Device
 from evaluator.runtime.scoring import Body
 from evaluator.sources.model_file import ModelFile
@@ -41,19 +41,11 @@ def trouble_apart(file: ModelFile, device: Device, window: Window) -> str | None
         "ids": window.ids.tolist(),
         "first_scored": window.first_scored,
     }
-    command = [sys.executable, "-m", _MODULE]
-    result = subprocess.run(
-        command,
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        env=child_environment(),
-        check=False,
-    )
-    if result.returncode:
-        lines = result.stderr.strip().splitlines() or ["no message"]
-        return one_line(f"trying half precision ended with status {result.returncode}: {lines[-1]}")
-    trouble: str | None = json.loads(result.stdout)
+    try:
+        said = run_module(_MODULE, given=json.dumps(request))
+    except ChildError as error:
+        return one_line(f"trying half precision ended with status {error.status}: {error}")
+    trouble: str | None = json.loads(said)
     return trouble
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 
 from evaluator.architectures import EMBEDDING, HEAD, architecture_of, tensor_names
 from evaluator.cache import cache_folder
+from evaluator.child_process import ChildError, run_module
 from evaluator.errors import ExportError, SourceError
 from evaluator.export.fusion.fuse import Fused
 from evaluator.export.fusion.stored import load_fusion
@@ -146,11 +144,10 @@ def _export_into(folder: Path, request: dict[str, Any]) -> None:
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="exporting-"))
     try:
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-m", _EXPORT_MODULE, str(scratch / "request.json"), str(scratch)]
-        result = subprocess.run(command, capture_output=True, text=True, env=child_environment(), check=False)
-        if result.returncode:
-            lines = result.stderr.strip().splitlines() or ["no message"]
-            raise ExportError(f"exporting a {request['model_type']} graph failed: {lines[-1]}")
+        try:
+            run_module(_EXPORT_MODULE, str(scratch / "request.json"), str(scratch))
+        except ChildError as error:
+            raise ExportError(f"exporting a {request['model_type']} graph failed: {error}") from error
         try:
             scratch.rename(folder)
         except OSError:
@@ -166,10 +163,3 @@ def _place_hole(path: Path, n_bytes: int) -> None:
         return
     with path.open("ab") as file:
         file.truncate(n_bytes)
-
-
-def child_environment() -> dict[str, str]:
-    """For a process of its own: no telemetry, no hub, no tokenizer threads; and this package can be imported."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    return os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": path}

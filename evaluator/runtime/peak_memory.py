@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from evaluator.child_process import ChildError, run_module
 from evaluator.errors import EvaluatorError
 
 _KIBIBYTE = 1024
@@ -26,13 +26,10 @@ def peak_memory(model: Path, threads: int, tokens: int) -> int:
     Raises:
         EvaluatorError: the process failed.
     """
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", _MODULE, str(model.resolve()), str(threads), str(tokens)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
-    if result.returncode:
-        lines = result.stderr.strip().splitlines() or ["no message"]
-        raise EvaluatorError(f"{model}: measuring its memory failed: {lines[-1]}")
-    return int(result.stdout)
+    try:
+        return int(run_module(_MODULE, str(model.resolve()), str(threads), str(tokens)))
+    except ChildError as error:
+        raise EvaluatorError(f"{model}: measuring its memory failed: {error}") from error
 
 
 def _own_peak() -> int:
