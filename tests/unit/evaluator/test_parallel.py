@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from rich.console import Console
+from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
-from evaluator.config import Comparison, VariantSource
 from evaluator.manifest import read_manifest
 from evaluator.pipeline import ComparisonRun
 from evaluator.plan import make_plan
@@ -72,17 +72,7 @@ def comparison(tiny_path, tiny_graph, text_path, tmp_path):
     """Three lossy variants."""
     for quant, noise in (("Q6_K", 0.005), ("Q5_0", 0.01), ("Q4_0", 0.02)):
         write_tiny_llama(tmp_path / f"Tiny-lossy-{quant}.gguf", noise=noise)
-    return Comparison(
-        baseline=str(tiny_path),
-        variants=(VariantSource(method="m", source=str(tmp_path / "Tiny-*.gguf")),),
-        texts=(f"prose={text_path}",),
-        out=tmp_path / "one",
-        context=16,
-        chunks=4,
-        device="cpu",
-        threads=1,
-        speed=False,
-    )
+    return tiny_comparison(tiny_path, tmp_path / "Tiny-*.gguf", text_path, tmp_path / "one")
 
 
 def run(comparison, change=lambda plan: plan):

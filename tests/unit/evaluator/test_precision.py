@@ -12,10 +12,11 @@ from dataclasses import replace
 import polars as pl
 import pytest
 from rich.console import Console
+from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
 from evaluator import precision
-from evaluator.config import Comparison, VariantSource
+from evaluator.config import VariantSource
 from evaluator.errors import RequestError
 from evaluator.manifest import read_manifest
 from evaluator.pipeline import ComparisonRun
@@ -35,17 +36,7 @@ def comparison(tiny_path, tiny_graph, text_path, tmp_path):
     """A copy of the baseline and a lossy variant."""
     shutil.copy(tiny_path, tmp_path / "Tiny-copy-F32.gguf")
     write_tiny_llama(tmp_path / "Tiny-lossy-Q4_0.gguf", noise=0.01)
-    return Comparison(
-        baseline=str(tiny_path),
-        variants=(VariantSource(method="m", source=str(tmp_path / "Tiny-*.gguf")),),
-        texts=(f"prose={text_path}",),
-        out=tmp_path / "out",
-        context=16,
-        chunks=4,
-        device="cpu",
-        threads=1,
-        speed=False,
-    )
+    return tiny_comparison(tiny_path, tmp_path / "Tiny-*.gguf", text_path, tmp_path / "out")
 
 
 def run(comparison, **options):

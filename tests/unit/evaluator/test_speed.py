@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 from rich.console import Console
+from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
 from evaluator import speed
-from evaluator.config import Comparison, VariantSource
 from evaluator.engine_gap import divergence, engine_gap
 from evaluator.export.graph import Graph
 from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
@@ -40,17 +40,7 @@ def variant(tmp_path_factory):
 
 @pytest.fixture
 def comparison(tiny_path, variant, text_path, tmp_path):
-    return Comparison(
-        baseline=str(tiny_path),
-        variants=(VariantSource(method="m", source=str(variant.path)),),
-        texts=(f"prose={text_path}",),
-        out=tmp_path / "out",
-        context=16,
-        chunks=3,
-        device="cpu",
-        threads=1,
-        speed=False,
-    )
+    return tiny_comparison(tiny_path, variant.path, text_path, tmp_path / "out", chunks=3)
 
 
 def timed(comparison, graph=None, make=make_plan):
