@@ -33,6 +33,14 @@ class Drawing:
         """Add a trace around a centre."""
         self.data.append({"type": "scatterpolar"} | settings)
 
+    def add_heatmap(self, **settings: Any) -> None:
+        """Add a trace of coloured cells."""
+        self.data.append({"type": "heatmap"} | settings)
+
+    def add_bar(self, **settings: Any) -> None:
+        """Add a trace of bars."""
+        self.data.append({"type": "bar"} | settings)
+
     def add_shape(self, **settings: Any) -> None:
         """Add a shape."""
         self.layout.setdefault("shapes", []).append(settings)

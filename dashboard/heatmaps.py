@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-import polars as pl
-from plotly.subplots import make_subplots
-
 from dashboard import axes, formats
 from dashboard.charts import Row
-from dashboard.insights.layers import WHOLE
+from dashboard.drawing import Drawing
+from dashboard.insights.layers import WHOLE, Cell, Values
+from dashboard.panels import Panels
 from dashboard.theme import MARK, QUIET
 from evaluator.frames import ROLES
 
@@ -25,52 +23,40 @@ _ROOM_FOR_TYPES, _ROOM_FOR_BITS = 22, 60
 _COLUMNS = 3
 _ROOM_FOR_NAMES = 16
 _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
-Cell = tuple[int, str]
 
 
 def panels(
     rows: Sequence[Row],
-    found: pl.DataFrame,
+    found: Mapping[str, Values],
     types: Mapping[str, Mapping[Cell, str]],
     title: str,
     marked: tuple[frozenset[int], frozenset[str]],
-) -> go.Figure:
+) -> Drawing:
     """Draw a panel per variant, layers across and roles down.
 
     Args:
         rows: the variants, at least one.
-        found: their rows of the layer frame with the `value` to draw; more variants do no harm.
+        found: their values, by variant; one at least has some.
         types: tensor type of every layer and role, by variant.
         title: name of the colour scale.
         marked: layers and roles to outline; an empty set of one means all where the other has some.
     """
-    columns = min(_COLUMNS, len(rows))
-    lines = -(-len(rows) // columns)
-    drawn = make_subplots(
-        rows=lines,
-        cols=columns,
-        shared_xaxes=True,
-        shared_yaxes=True,
-        vertical_spacing=0.19 if lines > 1 else 0,
-        horizontal_spacing=0.02,
-        subplot_titles=[_title(row, types[row["variant_id"]]) for row in rows],
-    )
-    drawn.update_annotations(font={"size": 11})
-    inside = found.filter(pl.col("variant_id").is_in([row["variant_id"] for row in rows]))
-    seen = inside["layer"].to_list()
+    drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
+    drawn.add_titles([_title(row, types[row["variant_id"]]) for row in rows], size=11)
+    cells = {cell for values in found.values() for cell in values}
+    seen, seen_roles = {layer for layer, _ in cells}, {role for _, role in cells}
     layers = list(range(min(seen), max(seen) + 1))
-    roles = [role for role in ROLES if role in set(inside["role"].to_list())]
-    scale = Scale.of(inside["value"].to_list())
+    roles = [role for role in ROLES if role in seen_roles]
+    scale = Scale.of([value for values in found.values() for value in values.values()])
     for index, row in enumerate(rows):
-        place = {"row": index // columns + 1, "col": index % columns + 1}
-        mine = inside.filter(pl.col("variant_id") == row["variant_id"]).select("layer", "role", "value")
-        values = {(layer, role): value for layer, role, value in mine.iter_rows()}
-        kinds = types[row["variant_id"]]
-        drawn.add_trace(_panel(row, (layers, roles), values, kinds, scale, len(layers) * columns), **place)
-        drawn.add_trace(_hatch((layers, roles), values), **place)
-    drawn.update_layout(shapes=_outlines(len(rows), roles, marked))
-    _x_axis(drawn, layers, columns)
-    drawn.update_xaxes(title_text="layer", row=lines)
+        values, kinds = found[row["variant_id"]], types[row["variant_id"]]
+        across = len(layers) * drawn.columns
+        heatmap = _panel(row, (layers, roles), values, kinds, scale, across)
+        drawn.add_heatmap(**heatmap, **drawn.place(index))
+        drawn.add_bar(**_hatch((layers, roles), values), **drawn.place(index))
+        _outline(drawn, index, roles, marked)
+    _x_axis(drawn, layers, drawn.columns)
+    drawn.update_xaxes(cells=drawn.last_row, title_text="layer")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
     drawn.update_layout(coloraxis=scale.axis(title), margin={"t": 44, "l": 82, "b": 44})
     return drawn
@@ -131,34 +117,35 @@ class Scale:
 def _panel(
     row: Row,
     grid: tuple[Sequence[int], Sequence[str]],
-    values: Mapping[Cell, float],
+    values: Values,
     types: Mapping[Cell, str],
     scale: Scale,
     across: int,
-) -> go.Heatmap:
-    """Draw one variant; `across` cells share the width of the figure."""
+) -> dict[str, Any]:
+    """Return the heatmap of one variant; `across` cells share the width of the figure."""
     layers, roles = grid
     usual = usual_type(types)
     cells = [[(layer, role) for layer in layers] for role in roles]
-    return go.Heatmap(
-        z=[[scale.place(values[cell]) if cell in values else None for cell in line] for line in cells],
-        x=list(layers),
-        y=list(roles),
-        text=[[_type_text(types.get(cell, ""), usual, across) for cell in line] for line in cells],
-        texttemplate="%{text}",
-        textfont={"size": 9},
-        customdata=[[_cell(row, cell, values.get(cell), types.get(cell)) for cell in line] for line in cells],
-        hovertemplate=f"<b>{row['label']}</b><br>{_HOVER}",
-        coloraxis="coloraxis",
-        xgap=1 if across <= _ROOM_FOR_BITS else 0,
-        ygap=1,
-    )
+    return {
+        "z": [[scale.place(values[cell]) if cell in values else None for cell in line] for line in cells],
+        "x": list(layers),
+        "y": list(roles),
+        "text": [[_type_text(types.get(cell, ""), usual, across) for cell in line] for line in cells],
+        "texttemplate": "%{text}",
+        "textfont": {"size": 9},
+        "customdata": [
+            [_cell(row, cell, values.get(cell), types.get(cell)) for cell in line] for line in cells
+        ],
+        "hovertemplate": f"<b>{row['label']}</b><br>{_HOVER}",
+        "coloraxis": "coloraxis",
+        "xgap": 1 if across <= _ROOM_FOR_BITS else 0,
+        "ygap": 1,
+    }
 
 
 def _type_text(kind: str, usual: str | None, across: int) -> str:
     """Write a type that is not the variant's usual one, only its bits or nothing where there is no room."""
-    digits = re.search(r"\d+", kind)
-    if kind == usual or digits is None or across > _ROOM_FOR_BITS:
+    if kind == usual or across > _ROOM_FOR_BITS or (digits := re.search(r"\d+", kind)) is None:
         return ""
     return kind if across <= _ROOM_FOR_TYPES else digits[0]
 
@@ -169,7 +156,7 @@ def _cell(row: Row, cell: Cell, value: float | None, kind: str | None) -> list[o
     return [row["variant_id"], *cell, known, kind or ""]
 
 
-def _hatch(grid: tuple[Sequence[int], Sequence[str]], values: Mapping[Cell, float]) -> go.Bar:
+def _hatch(grid: tuple[Sequence[int], Sequence[str]], values: Values) -> dict[str, Any]:
     """Hatch the cells without a value: runs of them as bars over the heatmap."""
     layers, roles = grid
     runs: list[tuple[str, int, int]] = []
@@ -182,51 +169,46 @@ def _hatch(grid: tuple[Sequence[int], Sequence[str]], values: Mapping[Cell, floa
             elif not missing and start is not None:
                 runs.append((role, start, layer - start))
                 start = None
-    return go.Bar(
-        y=[role for role, _, _ in runs],
-        base=[start - 0.5 for _, start, _ in runs],
-        x=[length for _, _, length in runs],
-        orientation="h",
-        width=0.96,
-        marker={
+    return {
+        "y": [role for role, _, _ in runs],
+        "base": [start - 0.5 for _, start, _ in runs],
+        "x": [length for _, _, length in runs],
+        "orientation": "h",
+        "width": 0.96,
+        "marker": {
             "color": "rgba(0,0,0,0)",
             "line": {"width": 0},
             "pattern": {"shape": "/", "fgcolor": QUIET, "size": 6, "solidity": 0.25},
         },
-        showlegend=False,
-        hoverinfo="skip",
-    )
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
 
 
-def _outlines(
-    n_panels: int, roles: Sequence[str], marked: tuple[frozenset[int], frozenset[str]]
-) -> list[dict[str, Any]]:
-    """Frame the marked cells in every panel."""
+def _outline(
+    drawn: Panels, index: int, roles: Sequence[str], marked: tuple[frozenset[int], frozenset[str]]
+) -> None:
+    """Frame the marked cells of a panel."""
     layers, chosen = marked
     if not layers and not chosen:
-        return []
+        return
     across: list[int | None] = [*sorted(layers)] or [None]
     down: list[str | None] = [role for role in roles if role in chosen] or [None]
-    found = []
-    for index in range(n_panels):
-        panel = "" if index == 0 else str(index + 1)
-        for layer in across:
-            for role in down:
-                shape: dict[str, Any] = {"type": "rect", "line": {"color": MARK, "width": 2}}
-                if layer is None:
-                    shape |= {"xref": f"x{panel} domain", "x0": 0, "x1": 1}
-                else:
-                    shape |= {"xref": f"x{panel}", "x0": layer - 0.5, "x1": layer + 0.5}
-                if role is None:
-                    shape |= {"yref": f"y{panel} domain", "y0": 0, "y1": 1}
-                else:
-                    place = roles.index(role)
-                    shape |= {"yref": f"y{panel}", "y0": place - 0.5, "y1": place + 0.5}
-                found.append(shape)
-    return found
+    x, y = drawn.place(index)["xaxis"], drawn.place(index)["yaxis"]
+    for layer in across:
+        for role in down:
+            if layer is None:
+                shape: dict[str, Any] = {"xref": f"{x} domain", "x0": 0, "x1": 1}
+            else:
+                shape = {"xref": x, "x0": layer - 0.5, "x1": layer + 0.5}
+            if role is None:
+                shape |= {"yref": f"{y} domain", "y0": 0, "y1": 1}
+            else:
+                shape |= {"yref": y, "y0": roles.index(role) - 0.5, "y1": roles.index(role) + 0.5}
+            drawn.add_shape(type="rect", line={"color": MARK, "width": 2}, **shape)
 
 
-def _x_axis(drawn: go.Figure, layers: Sequence[int], columns: int = 1) -> None:
+def _x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if len(layers) * columns / step <= 18)
     ticks = [layer for layer in layers if layer < 0 or (layer % step == 0 and (step == 1 or layer > 0))]
     names = ["emb" if layer < 0 else str(layer) for layer in ticks]
@@ -234,24 +216,19 @@ def _x_axis(drawn: go.Figure, layers: Sequence[int], columns: int = 1) -> None:
     drawn.update_xaxes(range=[layers[0] - 0.5, layers[-1] + 0.5])
 
 
-def strips(rows: Sequence[Row], found: pl.DataFrame, title: str) -> go.Figure:
+def strips(rows: Sequence[Row], found: Mapping[str, Values], title: str) -> Drawing:
     """Draw whole layers: variants down, fewest bits on top; arguments as for `panels`."""
     rows = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
-    inside = found.filter(pl.col("variant_id").is_in([row["variant_id"] for row in rows]))
-    layers = sorted(set(inside["layer"].to_list()))
-    scale = Scale.of(inside["value"].to_list())
-    drawn = go.Figure()
-    of = {(i, layer): value for i, layer, value in inside.select("variant_id", "layer", "value").iter_rows()}
-    pairs = [[(row, layer) for layer in layers] for row in rows]
-    values = [[of.get((row["variant_id"], layer)) for row, layer in line] for line in pairs]
+    layers = sorted({layer for values in found.values() for layer, _ in values})
+    scale = Scale.of([value for values in found.values() for value in values.values()])
+    drawn = Drawing()
+    cells = [(layer, WHOLE) for layer in layers]
+    lines = [(row, found[row["variant_id"]]) for row in rows]
     drawn.add_heatmap(
-        z=[[scale.place(value) if value is not None else None for value in line] for line in values],
+        z=[[scale.place(values[c]) if c in values else None for c in cells] for _, values in lines],
         x=layers,
         y=[row["label"] for row in rows],
-        customdata=[
-            [_cell(row, (layer, WHOLE), of.get((row["variant_id"], layer)), None) for row, layer in line]
-            for line in pairs
-        ],
+        customdata=[[_cell(row, cell, values.get(cell), None) for cell in cells] for row, values in lines],
         hovertemplate="<b>%{y}</b><br>layer %{x}<br>%{customdata[3]}<extra></extra>",
         coloraxis="coloraxis",
         xgap=1,

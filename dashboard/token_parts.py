@@ -77,6 +77,11 @@ class TokenParts:
         frame = pl.DataFrame({"window": self._windows[rows], "domain": names}, schema_overrides=_WINDOW_TYPES)
         return frame.with_columns(self._columns(sums))
 
+    def own_bins(self, wanted: TokenFilter) -> Array:
+        """Tokens in each bin of the variant's own confidence, [5]."""
+        counts: Array = self._window_sums(wanted)[1][:, -_BINS:].sum(axis=0)
+        return counts
+
     def window_means(self, column: str, wanted: TokenFilter) -> tuple[NDArray[np.int64], Array, Array] | None:
         """Windows with kept tokens, the mean of a `SUMMED` column in each, and the tokens behind it.
 

@@ -41,10 +41,10 @@ def bin_names() -> list[str]:
 
 def shares(results: Results, selection: Selection, row: Row) -> Shares | None:
     """Compute the shares of one variant, or of a baseline; None without its token file."""
-    windows = results.windows(str(row["variant_id"]), selection)
-    if windows is None:
+    parts = results.parts(str(row["variant_id"]))
+    if parts is None:
         return None
-    counts = [float(windows[f"bin{index}"].sum()) for index in range(BINS)]
+    counts = parts.own_bins(selection.token_filter).tolist()
     total = sum(counts)
     return Shares(row, tuple(count / total for count in counts), round(total)) if total else None
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
 
 import polars as pl
 
@@ -17,8 +19,13 @@ from evaluator.frames import ROLES
 
 ATTENTION = tuple(role for role in ROLES if role.startswith("attn_"))
 FEED_FORWARD = tuple(role for role in ROLES if role.startswith("ffn_"))
+_INNER = (*ATTENTION, *FEED_FORWARD)
 WHOLE = "layer"
 _LEAST_LAYERS = 6
+#: A layer, -1 for what belongs to none, and a role in it.
+Cell = tuple[int, str]
+#: What was measured of one variant.
+Values = Mapping[Cell, float]
 
 
 @dataclass(frozen=True)
@@ -42,42 +49,67 @@ def measured(layers: pl.DataFrame) -> list[Measure]:
     return [measure for measure in MEASURES if layers[measure.column].is_not_null().any()]
 
 
-def cells(results: Results, selection: Selection, rows: Sequence[Row], measure: Measure) -> pl.DataFrame:
-    """Return the layer rows of `rows` that hold the measure, with its `value`; empty when there are none."""
+def having(results: Results, selection: Selection, rows: Sequence[Row], measure: Measure) -> list[Row]:
+    """Return those of `rows` that hold the measure in a selected layer and role."""
     layers = results.layers(selection)
     if layers is None:
-        return pl.DataFrame(
-            schema={"variant_id": pl.String, "layer": pl.Int16, "role": pl.String, "value": pl.Float64}
-        )
-    ids = [row["variant_id"] for row in rows]
-    mine = layers.filter(pl.col("variant_id").is_in(ids), pl.col(measure.column).is_not_null())
-    return mine.with_columns(pl.col("role").cast(pl.String), pl.col(measure.column).alias("value"))
+        return []
+    ids = set(layers.filter(pl.col(measure.column).is_not_null())["variant_id"].unique())
+    return [row for row in rows if row["variant_id"] in ids]
 
 
-def role_means(found: pl.DataFrame) -> dict[str, float]:
+def cells(
+    results: Results, selection: Selection, rows: Sequence[Row], measure: Measure
+) -> dict[str, dict[Cell, float]]:
+    """Values of the measure in the selected layers and roles, by variant; none for one that lacks it."""
+    return _by_cell(results.layers(selection), rows, measure.column)
+
+
+def kinds(results: Results, rows: Sequence[Row]) -> dict[str, dict[Cell, str]]:
+    """Tensor type of every layer and role, by variant; none for one that was not looked into."""
+    return _by_cell(results.layers(EVERYTHING), rows, "quant_type")
+
+
+def _by_cell(layers: pl.DataFrame | None, rows: Sequence[Row], column: str) -> dict[str, dict[Cell, Any]]:
+    found: dict[str, dict[Cell, Any]] = {row["variant_id"]: {} for row in rows}
+    if layers is not None:
+        mine = layers.filter(pl.col("variant_id").is_in(list(found)), pl.col(column).is_not_null())
+        for name, layer, role, value in mine.select("variant_id", "layer", "role", column).rows():
+            found[name][layer, role] = value
+    return found
+
+
+def role_means(found: Mapping[str, Values]) -> dict[str, float]:
     """Mean value per role over variants and layers, in the model's order of roles."""
-    inside = found.filter(pl.col("role") != WHOLE)
-    means = dict(inside.group_by("role").agg(pl.col("value").mean()).iter_rows())
-    return {role: means[role] for role in ROLES if role in means}
+    by_role: dict[str, list[float]] = {}
+    for values in found.values():
+        for (_, role), value in values.items():
+            by_role.setdefault(role, []).append(value)
+    return {role: fmean(by_role[role]) for role in ROLES if role in by_role and role != WHOLE}
 
 
-def attention_share(found: pl.DataFrame, variant_id: str) -> Estimate | None:
+def attention_share(values: Values) -> Estimate | None:
     """ln(attention / feed-forward) of the mean value, a value per layer, with the error over layers.
 
     Above 0: attention is hit harder. None for fewer than three layers with both.
     """
-    mine = found.filter(pl.col("variant_id") == variant_id, pl.col("layer") >= 0, pl.col("value") > 0)
-    parts = [pl.col("value").filter(pl.col("role").is_in(part)).mean() for part in (ATTENTION, FEED_FORWARD)]
-    ratios = mine.group_by("layer").agg((parts[0] / parts[1]).log().alias("ratio"))["ratio"].drop_nulls()
-    return _over_layers(ratios.to_list())
+    parts: dict[int, tuple[list[float], list[float]]] = {}
+    for (layer, role), value in values.items():
+        if layer >= 0 and value > 0 and role in _INNER:
+            parts.setdefault(layer, ([], []))[role in FEED_FORWARD].append(value)
+    both = [part for part in parts.values() if all(part)]
+    return _over_layers([math.log(fmean(attention) / fmean(forward)) for attention, forward in both])
 
 
-def depth(found: pl.DataFrame, variant_id: str) -> list[float]:
+def depth(values: Values) -> list[float]:
     """Mean value per layer over its roles (or of the whole layer), first layer first."""
-    mine = found.filter(pl.col("variant_id") == variant_id, pl.col("layer") >= 0)
-    inner = mine.filter(pl.col("role") != WHOLE)
-    per_layer = (inner if inner.height else mine).group_by("layer").agg(pl.col("value").mean()).sort("layer")
-    return [float(value) for value in per_layer["value"]]
+    inside = [(layer, role != WHOLE, value) for (layer, role), value in values.items() if layer >= 0]
+    has_roles = any(of_role for _, of_role, _ in inside)
+    layers: dict[int, list[float]] = {}
+    for layer, of_role, value in inside:
+        if of_role == has_roles:
+            layers.setdefault(layer, []).append(value)
+    return [fmean(layers[layer]) for layer in sorted(layers)]
 
 
 def concentration(values: Sequence[float]) -> float | None:
@@ -85,19 +117,19 @@ def concentration(values: Sequence[float]) -> float | None:
     return gini(values) if len(values) >= _LEAST_LAYERS else None
 
 
-def first_third(found: pl.DataFrame, variant_id: str) -> Estimate | None:
+def first_third(values: Values) -> Estimate | None:
     """See `_against`: the first third of the layers against the rest."""
-    values = depth(found, variant_id)
-    third = len(values) // 3
-    return _against(values[:third], values[third:])
+    layers = depth(values)
+    third = len(layers) // 3
+    return _against(layers[:third], layers[third:])
 
 
-def last_part(found: pl.DataFrame, variant_id: str) -> Estimate | None:
+def last_part(values: Values) -> Estimate | None:
     """See `_against`: the last tenth of the layers and the head against the rest."""
-    values = depth(found, variant_id)
-    tenth = max(1, len(values) // 10)
-    head = found.filter(pl.col("variant_id") == variant_id, pl.col("role") == "output")["value"]
-    return _against([*values[-tenth:], *(float(value) for value in head)], values[:-tenth])
+    layers = depth(values)
+    tenth = max(1, len(layers) // 10)
+    head = [value for (_, role), value in values.items() if role == "output"]
+    return _against([*layers[-tenth:], *head], layers[:-tenth])
 
 
 def _against(part: Sequence[float], rest: Sequence[float]) -> Estimate | None:
@@ -116,16 +148,6 @@ def times(value: Estimate) -> str:
     """Write a log ratio as a factor with its 95 % interval."""
     low, middle, high = (formats.number(math.exp(v), 3) for v in (value.low, value.value, value.high))
     return f"{middle} × ({low}–{high})"
-
-
-def kinds(results: Results, variant_id: str) -> dict[tuple[int, str], str]:
-    """Tensor type of every layer and role of a variant."""
-    layers = results.layers(EVERYTHING)
-    if layers is None:
-        return {}
-    mine = layers.filter(pl.col("variant_id") == variant_id, pl.col("quant_type").is_not_null())
-    found = mine.select("layer", pl.col("role").cast(pl.String), "quant_type")
-    return {(layer, role): kind for layer, role, kind in found.iter_rows()}
 
 
 def _over_layers(values: Sequence[float]) -> Estimate | None:

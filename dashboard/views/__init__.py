@@ -64,7 +64,7 @@ class View:
     title: str
     caption: str
     headline: Callable[[Results, Selection], str]
-    draw: Callable[[Results, Selection], Drawing | go.Figure]
+    draw: Callable[[Results, Selection], Drawing]
     insights: Callable[[Results, Selection], list[Insight]]
     absent: Callable[[Results], Absent | None] = lambda _results: None
     options: tuple[Option, ...] = ()
@@ -73,8 +73,7 @@ class View:
 
     def figure(self, results: Results, selection: Selection) -> go.Figure:
         """Return what `draw` draws as a figure whose every attribute is checked."""
-        drawn = self.draw(results, selection)
-        return drawn.checked() if isinstance(drawn, Drawing) else drawn
+        return self.draw(results, selection).checked()
 
 
 @cache

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
-
-import plotly.graph_objects as go
 
 from dashboard import charts, formats, share_bars
 from dashboard.charts import Row
@@ -19,6 +16,7 @@ from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meetin
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
+from dashboard.panels import Panels
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import CONFIDENCE, QUIET
@@ -29,7 +27,7 @@ _MOST_PANELS = 6
 _DIMMED = 0.3
 
 
-def figure(results: Results, selection: Selection) -> Drawing | go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing:
     """Stacked bars of the bins: a bar per variant in a panel per method, or a bar per bin of the baseline."""
     rows = charts.one_place(results.select(selection).to_dicts())
     if _SHARE.of(selection) == "baseline":
@@ -43,7 +41,6 @@ def figure(results: Results, selection: Selection) -> Drawing | go.Figure:
     of = {item.row["variant_id"]: item for item in found}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
     names = list(dict.fromkeys(row["quant"] for row in reversed(order)))
-    edges: list[dict[str, Any]] = []
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     for index, (_, group) in enumerate(panels):
         base = shares(results, selection, results.baseline_of(group[0], selection))
@@ -51,11 +48,10 @@ def figure(results: Results, selection: Selection) -> Drawing | go.Figure:
         bars += [(row["quant"], of[row["variant_id"]]) for row in group]
         if own:
             mine = [row["quant"] for row in reversed(group)]
-            drawn.update_yaxes(**share_bars.lanes(["baseline", *mine]), **share_bars.place(drawn, index))
+            drawn.update_yaxes(cells=[index], **share_bars.lanes(["baseline", *mine]))
         _stack(drawn, index, bars, selection, [item.row for item in found])
         if base is not None:
-            edges += _reference(index, base)
-    drawn.update_layout(shapes=edges)
+            _reference(drawn, index, base)
     return share_bars.finish(drawn, "share of scored tokens")
 
 
@@ -65,7 +61,7 @@ def _names_differ(panels: Sequence[set[str]]) -> bool:
 
 
 def _stack(
-    drawn: go.Figure,
+    drawn: Panels,
     index: int,
     bars: Sequence[tuple[str, Shares]],
     selection: Selection,
@@ -89,7 +85,7 @@ def _stack(
             customdata=[[item.row["variant_id"], bin_index] for _, item in bars],
             hovertext=[_hover(item, bin_index, name) for _, item in bars],
             **share_bars.style(bin_index, name, index),
-            **share_bars.place(drawn, index),
+            **drawn.place(index),
         )
 
 
@@ -97,15 +93,16 @@ def _stays(row: Row, selection: Selection) -> bool:
     return bool(row["is_baseline"]) or row["variant_id"] in selection.picked
 
 
-def _reference(index: int, base: Shares) -> list[dict[str, Any]]:
-    """Carry the baseline's bin edges down a panel: lines, set all at once because adding one is slow."""
-    panel = "" if index == 0 else str(index + 1)
+def _reference(drawn: Panels, index: int, base: Shares) -> None:
+    """Carry the baseline's bin edges down a panel as lines."""
+    x, y = drawn.place(index)["xaxis"], drawn.place(index)["yaxis"]
     line = {"color": "rgba(255,255,255,0.7)", "width": 1.3, "dash": "dot"}
-    place = {"type": "line", "xref": f"x{panel}", "yref": f"y{panel} domain", "y0": 0, "y1": 1, "line": line}
-    return [place | {"x0": 100 * edge, "x1": 100 * edge} for edge in list(accumulate(base.values))[:-1]]
+    for edge in list(accumulate(base.values))[:-1]:
+        place = {"xref": x, "yref": f"{y} domain", "x0": 100 * edge, "x1": 100 * edge, "y0": 0, "y1": 1}
+        drawn.add_shape(type="line", line=line, **place)
 
 
-def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) -> Drawing | go.Figure:
+def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) -> Drawing:
     """Per variant, where the tokens of each of the baseline's bins went."""
     chosen = representatives(rows, selection, _MOST_PANELS)
     found = [
@@ -134,10 +131,10 @@ def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) ->
                 customdata=[[row["variant_id"], line["bin"]] for line in lines],
                 hovertext=[_moved_hover(row, line, name, names) for line in lines],
                 **share_bars.style(own, name, index),
-                **share_bars.place(drawn, index),
+                **drawn.place(index),
             )
     drawn.update_yaxes(**share_bars.lanes(names[::-1]))
-    drawn.update_yaxes(title_text="the baseline's bin", col=1)
+    drawn.update_yaxes(cells=drawn.first_column, title_text="the baseline's bin")
     return share_bars.finish(drawn, "share of the bin's tokens, by the variant's own probability")
 
 

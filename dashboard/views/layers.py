@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
-
-import plotly.graph_objects as go
-import polars as pl
+from typing import TypeVar
 
 from dashboard import charts, formats, heatmaps
 from dashboard.charts import Row
@@ -21,11 +19,13 @@ from dashboard.insights.layers import (
     HIDDEN,
     MEASURES,
     Measure,
+    Values,
     attention_share,
     cells,
     concentration,
     depth,
     first_third,
+    having,
     kinds,
     last_part,
     measured,
@@ -51,15 +51,16 @@ _MOST_PANELS, _MOST_STRIPS = 6, 30
 _NOTABLE, _EVEN = 1.05, 0.2
 _MOST_NOTES = 3
 _SLIGHT = math.log(1.1)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is drawn: the measure, its rows of the layer frame, and the variants, a panel each."""
+    """What is drawn: the measure, the variants, a panel each, and their values by id."""
 
     measure: Measure
-    found: pl.DataFrame
     rows: list[Row]
+    found: Mapping[str, Values]
 
 
 def chosen(results: Results, selection: Selection) -> Shown | None:
@@ -68,20 +69,17 @@ def chosen(results: Results, selection: Selection) -> Shown | None:
     known = measured(layers) if layers is not None else []
     asked = _MEASURE.of(selection)
     measure = next((m for m in MEASURES if m.key == asked), known[0] if known else None)
-    rows = charts.one_place(results.select(selection).to_dicts())
-    if measure is None or not rows:
+    if measure is None:
         return None
-    found = cells(results, selection, rows, measure)
-    ids = set(found["variant_id"].to_list())
-    with_values = [row for row in rows if row["variant_id"] in ids]
-    if not with_values:
+    rows = having(results, selection, charts.one_place(results.select(selection).to_dicts()), measure)
+    if not rows:
         return None
-    if measure is HIDDEN and len(with_values) <= _MOST_STRIPS:
-        return Shown(measure, found, with_values)
-    return Shown(measure, found, representatives(with_values, selection, _MOST_PANELS))
+    if measure is not HIDDEN or len(rows) > _MOST_STRIPS:
+        rows = representatives(rows, selection, _MOST_PANELS)
+    return Shown(measure, rows, cells(results, selection, rows, measure))
 
 
-def figure(results: Results, selection: Selection) -> Drawing | go.Figure:
+def figure(results: Results, selection: Selection) -> Drawing:
     """Draw a heatmap per variant, layers across and roles down; for layer outputs one heatmap, variants down.
 
     The filter of layers and roles hides nothing here: it is outlined, so that another click can change it.
@@ -91,8 +89,8 @@ def figure(results: Results, selection: Selection) -> Drawing | go.Figure:
         return charts.message_figure("No selected variant has this measure: choose another, or run with it")
     if shown.measure is HIDDEN:
         return heatmaps.strips(shown.rows, shown.found, shown.measure.title)
-    types = {row["variant_id"]: kinds(results, str(row["variant_id"])) for row in shown.rows}
     marked = (selection.layers, selection.roles)
+    types = kinds(results, shown.rows)
     return heatmaps.panels(shown.rows, shown.found, types, shown.measure.title, marked)
 
 
@@ -101,8 +99,7 @@ def headline(results: Results, selection: Selection) -> str:
     shown = chosen(results, selection)
     if shown is None:
         return "No selected variant has layer measurements"
-    ids = [row["variant_id"] for row in shown.rows]
-    means = role_means(shown.found.filter(pl.col("variant_id").is_in(ids)))
+    means = role_means(shown.found)
     if not means:
         return _deepest(shown)
     worst = max(means, key=lambda role: means[role])
@@ -117,7 +114,7 @@ def headline(results: Results, selection: Selection) -> str:
 def _deepest(shown: Shown) -> str:
     """Say how the error of the layers' outputs grows from the first to the last layer."""
     row = shown.rows[0]
-    values = depth(shown.found, str(row["variant_id"]))
+    values = depth(shown.found[row["variant_id"]])
     if len(values) < 2 or values[0] <= 0:
         return f"Output errors of {len(shown.rows)} variants, layer by layer"
     growth = formats.number(values[-1] / values[0], 2)
@@ -137,11 +134,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
 def _attention(shown: Shown) -> Insight | None:
     """Attention against feed-forward: log ratio of mean values, over layers."""
-    values = {
-        str(row["label"]): value
-        for row in shown.rows
-        if (value := attention_share(shown.found, str(row["variant_id"]))) is not None
-    }
+    values = _by_label(shown, attention_share)
     if not values:
         return None
     detail = f"attention / feed-forward by {shown.measure.noun}: {_ratios(values)}"
@@ -155,6 +148,12 @@ def _attention(shown: Shown) -> Insight | None:
     return Insight("Attention or feed-forward: it depends on the variant.", "finding", detail)
 
 
+def _by_label(shown: Shown, of: Callable[[Values], _T | None]) -> dict[str, _T]:
+    """Compute something of every shown variant; those without it are left out."""
+    found = {str(row["label"]): of(shown.found[row["variant_id"]]) for row in shown.rows}
+    return {label: value for label, value in found.items() if value is not None}
+
+
 def _ratios(values: Mapping[str, Estimate]) -> str:
     """Write the span of ratios over variants with the widest ends of their intervals."""
     low, high = min(v.value for v in values.values()), max(v.value for v in values.values())
@@ -165,10 +164,7 @@ def _ratios(values: Mapping[str, Estimate]) -> str:
 
 
 def _concentration(shown: Shown) -> Insight | None:
-    found = {
-        str(row["label"]): concentration(depth(shown.found, str(row["variant_id"]))) for row in shown.rows
-    }
-    known = {label: value for label, value in found.items() if value is not None}
+    known = _by_label(shown, lambda values: concentration(depth(values)))
     if not known:
         return Insight("Too few layers were measured to say how the damage spreads over depth.", "unknown")
     most, least = max(known, key=lambda label: known[label]), min(known, key=lambda label: known[label])
@@ -185,11 +181,7 @@ def _parts(shown: Shown) -> list[Insight]:
         ("first third of the layers", first_third),
         ("last tenth of the layers, with the head,", last_part),
     ):
-        values = {
-            str(row["label"]): value
-            for row in shown.rows
-            if (value := of(shown.found, str(row["variant_id"]))) is not None
-        }
+        values = _by_label(shown, of)
         if not values:
             continue
         more = all(value.low > 0 for value in values.values())
@@ -202,7 +194,8 @@ def _parts(shown: Shown) -> list[Insight]:
 
 def _raised(results: Results, shown: Shown) -> Insight | None:
     """Name the parts that recipes keep in another type than their usual one."""
-    known = {row["label"]: types for row in shown.rows if (types := kinds(results, str(row["variant_id"])))}
+    types_of = kinds(results, shown.rows)
+    known = {row["label"]: types for row in shown.rows if (types := types_of[row["variant_id"]])}
     mixed = {label: types for label, types in known.items() if len(set(types.values())) > 1}
     if not known:
         return None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import polars as pl
-
 from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.layers import (
+    Values,
     attention_share,
     cells,
     concentration,
@@ -54,15 +53,15 @@ def claims(case: Case) -> list[Claim]:
 
 def _ratio(
     text: str,
-    found: pl.DataFrame,
+    found: Mapping[str, Values],
     shown: Mapping[str, str],
     what: str,
-    of: Callable[[pl.DataFrame, str], Estimate | None],
+    of: Callable[[Values], Estimate | None],
     *,
     more: bool,
 ) -> Claim:
     """Judge that every method's log ratio is above 0 (`more`) or below it."""
-    values = {method: value for method, name in shown.items() if (value := of(found, name)) is not None}
+    values = {method: value for method, name in shown.items() if (value := of(found[name])) is not None}
     if not values:
         return unknown(text, f"Not enough layers were measured ({what}).")
     ratios = formats.listing([f"{method} {times(value)}" for method, value in values.items()], 6)
@@ -74,11 +73,11 @@ def _ratio(
     return Claim(text, "fails" if any(wrong) else "unknown", evidence)
 
 
-def _concentrated(found: pl.DataFrame, shown: Mapping[str, str], where: str) -> Claim:
+def _concentrated(found: Mapping[str, Values], shown: Mapping[str, str], where: str) -> Claim:
     names = {method.lower(): name for method, name in shown.items()}
     if MAIN not in names or BARTOWSKI not in names:
         return unknown(_CONCENTRATED, "Variants of main and of bartowski are needed.")
-    ours, theirs = (concentration(depth(found, names[method])) for method in (MAIN, BARTOWSKI))
+    ours, theirs = (concentration(depth(found[names[method]])) for method in (MAIN, BARTOWSKI))
     if ours is None or theirs is None:
         return unknown(_CONCENTRATED, "Not enough layers were measured.")
     numbers = f"main {formats.number(ours, 2)}, bartowski {formats.number(theirs, 2)}"

@@ -64,19 +64,12 @@ def test_only_one_place_is_compared() -> None:
 
 
 TYPES = {(0, "attn_q"): "Q4_K", (1, "attn_q"): "Q6_K", (0, "ffn_up"): "Q4_K"}
-FOUND = pl.DataFrame(
-    {
-        "variant_id": ["v"] * 3,
-        "layer": [0, 1, 0],
-        "role": ["attn_q", "attn_q", "ffn_up"],
-        "value": [0.1, 0.2, 0.3],
-    }
-)
+FOUND = {"v": {(0, "attn_q"): 0.1, (1, "attn_q"): 0.2, (0, "ffn_up"): 0.3}}
 
 
 def panels(layers: set[int], roles: set[str]) -> go.Figure:
     marked = (frozenset(layers), frozenset(roles))
-    return heatmaps.panels([row("a", variant_id="v")], FOUND, {"v": TYPES}, "error", marked)
+    return heatmaps.panels([row("a", variant_id="v")], FOUND, {"v": TYPES}, "error", marked).checked()
 
 
 def test_a_panel_names_its_usual_type_and_writes_the_others() -> None:

@@ -12,6 +12,8 @@ from dashboard.drawing import Drawing
 def calls(drawn: Drawing | go.Figure) -> None:
     drawn.add_scatter(x=[1, 2], y=[3.0, None], name="a", marker={"size": 4}, error_y={"array": [1, 2]})
     drawn.add_scatterpolar(r=[1, 2], theta=["u", "v"])
+    drawn.add_heatmap(z=[[1, None], [2.5, 3]], x=[0, 1], y=["a", "b"], coloraxis="coloraxis")
+    drawn.add_bar(x=[1, 2], y=["a", "b"], orientation="h", marker={"color": "red"})
     drawn.add_shape(type="line", x0=0, x1=1, y0=2, y1=2, line={"dash": "dash"})
     drawn.add_annotation(text="note", x=0.5, showarrow=False)
     drawn.update_xaxes(title_text="across", range=[0, 3])

@@ -99,6 +99,9 @@ def test_windows_and_bins_add_up_to_the_tokens(results: Results, folder: Path) -
         assert windows["n"].sum() == bins["n"].sum() == kept.height
         assert windows["kld"].sum() == pytest.approx(kept["kld"].cast(pl.Float64).sum())
         own = np.digitize(kept["top_prob"].to_numpy(), EDGES)
+        parts = results.parts(VARIANT)
+        assert parts is not None
+        assert parts.own_bins(selection.token_filter).tolist() == np.bincount(own, minlength=5).tolist()
         for index in range(5):
             assert windows[f"bin{index}"].sum() == bins[f"bin{index}"].sum() == (own == index).sum()
             here = kept.filter(pl.col("bin") == index)
