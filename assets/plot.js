@@ -4,12 +4,18 @@
 
   const { change, put, toggle } = window.address;
   const none = () => window.dash_clientside.no_update;
-  const element = () => document.querySelector("#graph .js-plotly-plot");
+
+  /* The plot belongs to this script, not to React: it is drawn before Dash starts, and moves into Dash's page then. */
+  const holder = document.createElement("div");
+  const plot = document.createElement("div");
+  holder.id = "graph";
+  holder.className = "dash-graph";
+  holder.append(plot);
 
   /* What the drawing on screen says about itself, and what of it stands there already. */
   let shown = { slug: "", pick: "variant", methods: [] };
-  let templates = null;
-  let standing = { serial: 0, theme: "" };
+  let settings = null;
+  let standing = { serial: -1, key: "", theme: "" };
   let answers = 0;
 
   function clicked(data) {
@@ -59,46 +65,53 @@
   }
 
   function listen() {
-    const plot = element();
-    if (!plot || !plot.on) return window.requestAnimationFrame(listen);
-    if (plot.dataset.listening) return undefined;
     plot.dataset.listening = "yes";
     plot.on("plotly_click", clicked);
     plot.on("plotly_selected", lassoed);
     plot.on("plotly_deselect", () => change((params) => params.delete("pick")));
     plot.on("plotly_legendclick", (data) => legendClicked(data, false));
     plot.on("plotly_legenddoubleclick", (data) => legendClicked(data, true));
-    window.Plotly.Plots.resize = (graph) => {
-      window.setTimeout(() => fit(graph), 100);
-      return Promise.resolve(graph);
-    };
-    return undefined;
+    new ResizeObserver(() => window.requestAnimationFrame(fit)).observe(holder);
   }
 
-  /* Dash asks for a resize after every answer, which draws everything again: only another size needs that. */
-  function fit(plot) {
+  /* Only another size needs another drawing. */
+  function fit() {
     const drawn = plot._fullLayout;
     if (!drawn || !plot.clientWidth || !plot.clientHeight) return;
     if (Math.abs(drawn.width - plot.clientWidth) < 1 && Math.abs(drawn.height - plot.clientHeight) < 1) return;
     window.Plotly.relayout(plot, { autosize: true });
   }
 
-  /* On a page of text plotly.js comes after the text, for the view that is likely to follow. */
-  function fetchPlotly(plots) {
-    if (plots || window.Plotly || document.getElementById("plotly")) return;
+  /* Resolves when plotly.js has run; a page of text has not asked for it yet. What failed is tried again next time. */
+  let coming = null;
+
+  function askForPlotly() {
     const script = document.createElement("script");
     script.id = "plotly";
     script.src = "/_dash-component-suites/plotly/package_data/plotly.min.js";
-    window.setTimeout(() => document.head.append(script), 300);
+    document.head.append(script);
+    return script;
   }
 
-  function takeTemplates(all) {
-    templates = all;
+  function plotly() {
+    if (window.Plotly) return Promise.resolve();
+    coming = coming || new Promise((done, failed) => {
+      const script = document.getElementById("plotly") || askForPlotly();
+      const fail = () => {
+        coming = null;
+        script.remove();
+        failed(new Error("plotly.js cannot be loaded"));
+      };
+      script.addEventListener("load", done);
+      script.addEventListener("error", fail);
+      if (script.dataset.failed) fail();
+    });
+    return coming;
   }
 
   function figureOf(drawing, theme) {
     const layout = Object.assign({ dragmode: "zoom" }, drawing.figure.layout, {
-      template: templates[theme],
+      template: settings.templates[theme],
       uirevision: drawing.slug,
       selectionrevision: window.location.search,
       selections: [],
@@ -109,14 +122,32 @@
   }
 
   /* Plotly's own button has its file name among the settings, and another name there draws everything anew. */
-  function settings(config) {
+  function config() {
     const download = {
       name: "download",
       title: "Download as PNG",
       icon: { width: 24, height: 24, path: "M11 3h2v9l3-3 1.4 1.4L12 15.8 6.6 10.4 8 9l3 3zM4 18h16v2H4z" },
-      click: (plot) => window.Plotly.downloadImage(plot, { filename: shown.filename, format: "png", scale: 2 }),
+      click: () => window.Plotly.downloadImage(plot, { filename: shown.filename, format: "png", scale: 2 }),
     };
-    return Object.assign({}, config, { modeBarButtonsToAdd: [download] });
+    return Object.assign({}, settings.config, { modeBarButtonsToAdd: [download] });
+  }
+
+  /* Where the plot stands: in Dash's page, or before there is one in the page that came with the HTML. */
+  function takePlace() {
+    const place = document.getElementById("graph-place") || document.querySelector("#first-page .graph");
+    if (place && holder.parentNode !== place) place.append(holder);
+  }
+
+  function paint(drawing, theme) {
+    shown = drawing;
+    standing = { serial: drawing.serial || 0, key: drawing.key, theme: theme };
+    takePlace();
+    if (!window.Plotly) return plotly().then(() => shown === drawing && paint(drawing, theme));
+    const figure = figureOf(drawing, theme);
+    if (plot.layout) return window.Plotly.react(plot, figure.data, figure.layout);
+    const drawn = window.Plotly.newPlot(plot, figure.data, figure.layout, config());
+    listen();
+    return drawn;
   }
 
   const theme = () => document.documentElement.getAttribute("data-bs-theme");
@@ -128,49 +159,55 @@
   }
 
   /* The plot is drawn as soon as the answer is there, ahead of the texts around it. The heading comes with it, because
-     its lines decide how much room is left. A graph that comes with the answer gets its figure, not an empty one first.
-     When anything is missing, Dash draws. */
+     its lines decide how much room is left. */
   function drawAtOnce(request, response) {
     const drawing = response && response.drawing && response.drawing.data;
-    const plot = element();
-    const graph = response && response["graph-place"] && response["graph-place"].children;
-    if (!drawing || !templates || !isCurrent(request) || !(graph || (plot && plot.layout))) return;
+    if (!drawing) return;
     drawing.serial = answers += 1;
-    shown = drawing;
-    standing = { serial: drawing.serial, theme: theme() };
-    const figure = figureOf(drawing, standing.theme);
-    if (graph) return Object.assign(graph.props, { figure: figure, config: settings(graph.props.config) });
+    if (!isCurrent(request)) return;
     ["eyebrow", "title", "caption"].forEach((name) => {
       const text = response[name] && response[name].children;
       if (typeof text === "string") document.getElementById(name).textContent = text;
     });
     document.getElementById("stage").className = response.stage.className;
-    return window.Plotly.react(plot, figure.data, figure.layout);
+    paint(drawing, theme());
   }
 
-  /* For the renderer's hook: what goes wrong here must not keep the answer from Dash. */
+  function complain(error) {
+    standing = { serial: -1, key: "", theme: "" };
+    window.console.error(error);
+  }
+
+  /* For the renderer's hook: what goes wrong here must not keep the answer from Dash, whose callback then draws. */
   function answered(request, response) {
     try {
       drawAtOnce(request, response);
     } catch (error) {
-      standing = { serial: 0, theme: "" };
-      window.console.error(error);
+      complain(error);
     }
   }
 
-  window.plot = { answered: answered, fetchPlotly: fetchPlotly, takeTemplates: takeTemplates };
+  /* Dash may come with an answer that another one, drawn at once, has followed; the first drawing has no number. */
+  function isDrawn(drawing, theme) {
+    const serial = drawing.serial || 0;
+    if (serial !== standing.serial) return serial < standing.serial;
+    return drawing.key === standing.key && theme === standing.theme;
+  }
+
+  window.plot = {
+    answered: answered,
+    fetch: plotly,
+    first: (drawing) => paint(drawing, theme()),
+    setUp: (given) => {
+      settings = given;
+    },
+    takePlace: takePlace,
+  };
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     plot: {
-      draw: function (drawing, theme, config) {
-        if (!drawing || !theme) return [none(), none()];
-        listen();
-        /* Dash may come with an answer that another one, drawn at once, has followed. */
-        const older = drawing.serial < standing.serial;
-        const same = drawing.serial === standing.serial && theme === standing.theme;
-        if (older || (drawing.serial && same)) return [none(), none()];
-        shown = drawing;
-        standing = { serial: drawing.serial, theme: theme };
-        return [figureOf(drawing, theme), config.modeBarButtonsToAdd ? none() : settings(config)];
+      draw: function (drawing, theme) {
+        if (drawing && theme && !isDrawn(drawing, theme)) paint(drawing, theme);
+        return none();
       },
     },
   });

@@ -224,7 +224,8 @@
           }
           markTab(window.location.pathname);
           tickRows(data.picked || []);
-          window.plot.fetchPlotly(data.plots);
+          /* For the view, or the table, that is likely to follow. */
+          window.setTimeout(window.plot.fetch, 300);
           window.setTimeout(window.address.fetchTable, 1500);
           carryQuery();
           window.requestAnimationFrame(carryQuery);
@@ -254,8 +255,7 @@
         if (JSON.stringify(ids) !== JSON.stringify(address.picked)) change((params) => put(params, "pick", ids));
         return none();
       },
-      theme: function (clicks, templates) {
-        window.plot.takeTemplates(templates);
+      theme: function (clicks) {
         setTheme(clicks ? (currentTheme() === "dark" ? "light" : "dark") : currentTheme());
         return currentTheme();
       },

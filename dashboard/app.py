@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 from dash import Dash
 
-from dashboard.callbacks import register_callbacks
+from dashboard.callbacks import draw_ahead, register_callbacks, screen
 from dashboard.export.routes import register_exports
-from dashboard.layout import shell
+from dashboard.first_page import PATIENCE, FirstPage
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError
+from dashboard.page_cache import PageCache
 from dashboard.paths import assets_folder
-from dashboard.scripts import LighterDash
-from dashboard.serving import BOOTSTRAP, early_plotly, pack_responses, serve_bootstrap, serve_plotly
+from dashboard.scripts import FIRST, LighterDash
+from dashboard.serving import BOOTSTRAP, pack_responses, serve_bootstrap, serve_plotly
 from dashboard.slim_plotly import slim_file
-from dashboard.views import registry
 
 #: Seconds that a computing thread keeps the interpreter from another one.
 _GIVE_WAY = 0.0005
@@ -29,22 +30,24 @@ _INDEX = """<!DOCTYPE html>
     <title>{%title%}</title>
     {%favicon%}
     <script src="/assets/boot-theme.js"></script>
-    EARLY
     {%css%}
   </head>
   <body>
     {%app_entry%}
-    <div>{%config%}{%scripts%}{%renderer%}</div>
+    <div>
+      {%config%}{%scripts%}{%renderer%}
+    </div>
   </body>
 </html>"""
 
 
-def create_app(*folders: Path, ahead: bool = False) -> Dash:
+def create_app(*folders: Path, ahead: bool = False, patience: float = PATIENCE) -> Dash:
     """Build the application; nothing is served yet, and nothing it serves lies off this machine.
 
     Args:
         folders: results folders, at least one; the first is shown unless an address names another.
         ahead: draw the first folder's pages in a thread, before anybody asks for them.
+        patience: seconds that the HTML of a page waits for what the page shows; later, Dash brings that.
 
     Raises:
         ResultsError: a folder cannot be shown.
@@ -55,15 +58,16 @@ def create_app(*folders: Path, ahead: bool = False) -> Dash:
     library = Library(folders)
     models = [model for name in library.names if (model := _model(library, name))]
     slim = slim_file()
-    early = early_plotly([view.id for view in registry()])
+    pages = PageCache()
     app = LighterDash(
         "dashboard",
         title=f"{models[0] if models else 'Quantization comparison'} · quantization comparison",
         update_title="",
         assets_folder=str(assets_folder()),
-        assets_ignore="boot-.*",
+        assets_ignore=f"^({'|'.join(map(re.escape, ('boot-theme.js', *FIRST)))})$",
         external_stylesheets=[BOOTSTRAP],
-        index_string=_INDEX.replace("EARLY", early),
+        index_string=_INDEX,
+        first_page=FirstPage(lambda path, query: screen(library, path, query, {}, pages), patience),
         serve_locally=True,
         add_log_handler=False,
         suppress_callback_exceptions=True,
@@ -75,8 +79,9 @@ def create_app(*folders: Path, ahead: bool = False) -> Dash:
         serve_plotly(app.server, slim)
     pack_responses(app.server)
     register_exports(app.server, library)
-    app.layout = shell()
-    register_callbacks(app, library, ahead=ahead)
+    register_callbacks(app, library, pages)
+    if ahead:
+        draw_ahead(library, pages)
     return app
 
 

@@ -16,11 +16,11 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
 from dashboard import filters
 from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
-from dashboard.layout import graph
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError, ResultsError
 from dashboard.page_cache import Draw, PageCache
 from dashboard.pages.parts import claim_list, insight_list
+from dashboard.places import LISTS, PLACES
 from dashboard.render import Page, failed, not_shown, render, status
 from dashboard.results import Results
 from dashboard.screen import chip_bar, find_list, option_bar, source
@@ -28,60 +28,39 @@ from dashboard.selection import Selection
 from dashboard.views import registry
 
 _LOG = logging.getLogger(__name__)
-_LISTS = tuple(filters.CHECKLISTS)
-_FILTERS = (*(f"filter-{key}" for key in _LISTS), "filter-bits")
-_PAGE = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "status", "chips")
+_FILTERS = (*(f"filter-{key}" for key in LISTS), "filter-bits")
 
 
-def register_callbacks(app: Dash, library: Library, *, ahead: bool = False) -> None:
-    """Connect the shell to the folders: every action of a person is one request to the server.
-
-    With `ahead` the first folder's pages are drawn before anybody asks for them.
-    """
-    pages = PageCache()
-    if ahead:
-        _begin(library, pages)
+def register_callbacks(app: Dash, library: Library, pages: PageCache) -> None:
+    """Connect the shell to the folders: every action of a person is one request to the server."""
     _register_show(app, library, pages)
     _register_poll(app, library)
     browser = (
-        ("address", Output("address", "id"), [Input("address", "data")]),
+        ("shell", "address", Output("address", "id"), [Input("address", "data")]),
         (
+            "shell",
             "filters",
             Output("address", "id", allow_duplicate=True),
             [*(Input(identity, "value") for identity in _FILTERS), State("address", "data")],
         ),
         (
+            "shell",
             "rows",
             Output("address", "id", allow_duplicate=True),
             [Input("grid", "selectedRows"), State("address", "data")],
         ),
-        ("theme", Output("theme", "data"), [Input("theme-toggle", "n_clicks"), State("templates", "data")]),
-        (
-            "draw",
-            [Output("graph", "figure"), Output("graph", "config")],
-            [
-                Input("drawing", "data"),
-                Input("theme", "data"),
-                State("graph", "config"),
-            ],
-        ),
+        ("shell", "theme", Output("theme", "data"), [Input("theme-toggle", "n_clicks")]),
+        ("plot", "draw", Output("drawing", "id"), [Input("drawing", "data"), Input("theme", "data")]),
     )
-    for name, outputs, inputs in browser:
-        function = ClientsideFunction("plot" if name == "draw" else "shell", name)
-        app.clientside_callback(function, outputs, inputs, prevent_initial_call=name != "theme")
+    for namespace, name, outputs, inputs in browser:
+        later = name in {"filters", "rows"}
+        app.clientside_callback(
+            ClientsideFunction(namespace, name), outputs, inputs, prevent_initial_call=later
+        )
 
 
 def _register_show(app: Dash, library: Library, pages: PageCache) -> None:
-    outputs = {name: Output(name, "children") for name in _PAGE}
-    outputs |= {"stage": Output("stage", "className"), "drawing": Output("drawing", "data")}
-    outputs |= {"address": Output("address", "data"), "poll": Output("poll", "disabled")}
-    outputs |= {f"value-{key}": Output(f"filter-{key}", "value") for key in (*_LISTS, "bits")}
-    outputs |= {f"options-{key}": Output(f"filter-{key}", "options") for key in _LISTS}
-    outputs |= {f"hidden-{key}": Output(f"group-{key}", "hidden") for key in _LISTS}
-    outputs |= {f"bits-{end}": Output("filter-bits", end) for end in ("min", "max")}
-    outputs |= {
-        name: Output(name, "children") for name in ("bits-text", "source", "find-list", "graph-place")
-    }
+    outputs = {name: Output(*place) for name, place in PLACES.items()}
     register = app.callback(
         output=outputs,
         inputs={
@@ -119,7 +98,6 @@ def screen(
         "query": address.query,
         "folder": address.folder,
         "version": version,
-        "plots": before.get("plots", False),
     }
     new_folder = before.get("version") != version
     try:
@@ -137,6 +115,8 @@ def screen(
     address = address.with_selection(_known(address.selection, results))
     told |= {"query": address.query, "picked": sorted(address.selection.picked)}
     page = _drawn(results, pathname, address, version, pages)
+    if "drawing" in page:
+        page = page | {"drawing": page["drawing"] | {"key": f"{version} {address.href}"}}
     shown = filters.values(address.selection, results)
     told |= {"panel": shown, "bounds": filters.bits_bounds(results)}
     changed = page | {
@@ -149,9 +129,6 @@ def screen(
     }
     if address.slug == EXPLORE and _only_picks_changed(before, told):
         changed["body"] = no_update
-    if "drawing" in page and not told["plots"]:
-        told["plots"] = True
-        changed["graph-place"] = graph()
     return changed | (_of_folder(library, address) if new_folder else {})
 
 
@@ -190,7 +167,7 @@ def _likely(results: Results, address: Address, version: str) -> dict[Hashable, 
     return wanted | {(version, part): partial(compute, part) for part in results.likely_parts}
 
 
-def _begin(library: Library, pages: PageCache) -> None:
+def draw_ahead(library: Library, pages: PageCache) -> None:
     """Draw the pages of the first folder as they are without filters; what is wrong with it is told to who asks."""
     with suppress(ResultsError):
         results = library.at("")

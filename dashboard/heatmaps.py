@@ -56,7 +56,7 @@ def panels(
         drawn.add_bar(**_hatch((layers, roles), values), **drawn.place(index))
         _outline(drawn, index, roles, marked)
     _x_axis(drawn, layers, drawn.columns)
-    drawn.update_xaxes(cells=drawn.last_row, title_text="layer")
+    drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
     drawn.update_layout(coloraxis=scale.axis(title), margin={"t": 44, "l": 82, "b": 44})
     return drawn

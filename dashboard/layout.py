@@ -10,13 +10,12 @@ from dash.development.base_component import Component
 from dashboard import filters
 from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
 from dashboard.export.menu import export_menu
-from dashboard.theme import SURFACES, template
 from dashboard.views import registry
 
+#: Settings of every plot, as Plotly takes them.
 GRAPH_CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "showSendToCloud": False,
-    "responsive": True,
     "modeBarButtonsToRemove": ["autoScale2d", "toImage"],
 }
 POLL_SECONDS = 2
@@ -40,13 +39,11 @@ _GESTURES = (
 
 def shell() -> Component:
     """Return the whole page; everything that changes has an id that a callback fills."""
-    templates = {name: template(name).to_plotly_json() for name in SURFACES}
     stores = [dcc.Store(id=name) for name in ("drawing", "address", "theme", "version")]
     return html.Div(
         [
             dcc.Location(id="location", refresh="callback-nav"),
             dcc.Interval(id="poll", interval=1000 * POLL_SECONDS, disabled=True),
-            dcc.Store(id="templates", data=templates),
             *stores,
             _toolbar(),
             _tabs(),
@@ -136,11 +133,6 @@ def _stage() -> Component:
     )
     parts = [head, canvas, html.P(id="caption", className="caption")]
     return html.Main(html.Div(parts, id="stage", role="tabpanel", className="stage shows-body"))
-
-
-def graph() -> Component:
-    """Return the graph, put in its place by the first page that draws: plotly.js never delays text."""
-    return dcc.Graph(id="graph", config=GRAPH_CONFIG, responsive=True, style={"height": "100%"})
 
 
 def _insights() -> Component:

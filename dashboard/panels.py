@@ -12,7 +12,8 @@ class Panels(Drawing):
     """Panels from left to right and down, numbered from 0; each has a horizontal and a vertical axis.
 
     Only the lowest axis of a column and, with `share_rows`, the first of a row has tick labels: the others follow
-    it. Axes are those of plotly.py's subplots, also for places that are left over in the last row.
+    it. Where the last row is full, this is what plotly.py's subplots are. Where it is not, those leave the columns
+    above a place without a panel unlabelled.
     """
 
     def __init__(
@@ -31,23 +32,25 @@ class Panels(Drawing):
         self._rows = -(-count // self.columns)
         self._across = _spans(self.columns, gap[0])
         self._down = _spans(self._rows, gap[1])[::-1]
-        for cell in range(self._rows * self.columns):
+        self._count = count
+        for cell in range(count):
             row, column = divmod(cell, self.columns)
-            lowest, leftmost = self.last_row[column], row * self.columns if share_rows else cell
+            lowest, leftmost = self.lowest[column], row * self.columns if share_rows else cell
             x = {"domain": self._across[column], "anchor": _name("y", cell)}
             y = {"domain": self._down[row], "anchor": _name("x", cell)}
             self.update_xaxes(cells=[cell], **x, **_following("x", cell, lowest))
             self.update_yaxes(cells=[cell], **y, **_following("y", cell, leftmost))
 
     @property
-    def last_row(self) -> range:
-        """The lowest place of every column, from left to right."""
-        return range((self._rows - 1) * self.columns, self._rows * self.columns)
+    def lowest(self) -> list[int]:
+        """The lowest panel of every column, from left to right."""
+        steps = (self._count - 1 - column for column in range(self.columns))
+        return [column + step // self.columns * self.columns for column, step in enumerate(steps)]
 
     @property
     def first_column(self) -> range:
-        """The leftmost place of every row, downwards."""
-        return range(0, self._rows * self.columns, self.columns)
+        """The leftmost panel of every row, downwards."""
+        return range(0, self._count, self.columns)
 
     def place(self, index: int) -> dict[str, str]:
         """Return the settings that put a trace into a panel: names of its axes, `x2` and `y2` in the second."""
@@ -78,7 +81,7 @@ class Panels(Drawing):
         self._update_axes("yaxis", cells, settings)
 
     def _update_axes(self, kind: str, cells: Iterable[int] | None, settings: dict[str, Any]) -> None:
-        for cell in range(self._rows * self.columns) if cells is None else cells:
+        for cell in range(self._count) if cells is None else cells:
             self.update_layout(**{_name(kind, cell): settings})
 
 

@@ -1,15 +1,24 @@
-"""Which of Dash's scripts a page waits for: those that its first plot needs."""
+"""Which scripts a page runs, and in which order: those of its first plot, then Dash's, and no others."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 from dash import Dash
 from flask import has_request_context, request
+from markupsafe import Markup, escape
 
-from dashboard.address import EXPLORE
+from dashboard.address import EXPLORE, Address
+from dashboard.first_page import FirstPage
+from dashboard.serving import PLOTLY
+from dashboard.views import registry
 
+#: Run before Dash, in this order; Dash is told to leave them alone.
+FIRST = ("address.js", "plot.js", "start.js")
 _TAG = re.compile(r'<script src="(?P<source>[^"]+)"></script>\s*')
+_RENDERER = '<script id="_dash-renderer" type="application/javascript">'
 #: Stands in for what browsers since 2018 have: they leave it out, older ones load it.
 _POLYFILL = "/dash/deps/polyfill@"
 #: Of a component that no page has.
@@ -19,29 +28,71 @@ _TABLE = "/dash_ag_grid/"
 
 
 class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
-    """A Dash whose pages do not wait for scripts that they do not need."""
+    """A Dash whose pages show, and draw, what they hold before Dash's own scripts run."""
+
+    def __init__(self, *arguments: Any, first_page: FirstPage, **settings: Any) -> None:
+        """Take Dash's arguments, and where first pages come from."""
+        super().__init__(*arguments, **settings)
+        self._first_page = first_page
+        self.layout = first_page.layout
 
     def interpolate_index(self, **parts: str) -> str:
         """Return the page's HTML from its parts, see Dash."""
-        path = request.path if has_request_context() else ""
-        has_table = path.strip("/").lower() == EXPLORE
+        path, query = "/", ""
+        if has_request_context():
+            path = request.path
+            query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
+        slug = Address.parse(path, query).slug
+        scripts = lighter(parts["scripts"], has_table=slug == EXPLORE)
+        draws = slug in {view.id for view in registry()}
+        early = [_early_plotly()] if draws else []
+        own = [f'<script src="{self._own(name)}"></script>' for name in FIRST]
         page: str = super().interpolate_index(
-            **parts | {"scripts": lighter(parts["scripts"], has_table=has_table)}
+            **parts
+            | {
+                "css": "\n".join([*early, parts["css"]]),
+                "app_entry": self._first_page.html(path, query) + Markup(parts["app_entry"]),  # noqa: S704  # Dash's
+                "scripts": scripts,
+                "renderer": "\n".join([later(parts["renderer"]), *own, *preloads(scripts)]),
+            }
         )
         return page
 
+    def _own(self, name: str) -> str:
+        """Return the address of a file of ours, with its time of change: browsers may keep it for good."""
+        changed = Path(self.config.assets_folder, name).stat().st_mtime
+        return f"{self.get_asset_url(name)}?m={changed}"
+
 
 def lighter(scripts: str, *, has_table: bool) -> str:
-    """Return the script tags without those that a page of today's browsers does not run, or does not run yet."""
+    """Return Dash's script tags as those that `start.js` runs, without what a page does not need, or not yet."""
 
     def replaced(tag: re.Match[str]) -> str:
         source = tag["source"]
         if _POLYFILL in source:
-            return f'<script nomodule src="{source}"></script>\n'
+            return f'<script nomodule type="text/later" src="{source}"></script>\n'
         if _UNUSED in source:
             return ""
         if _TABLE in source and not has_table:
             return f'<script type="text/plain" id="table-script" data-src="{source}"></script>\n'
-        return tag[0]
+        return f'<script type="text/later" src="{source}"></script>\n'
 
     return _TAG.sub(replaced, scripts)
+
+
+def later(renderer: str) -> str:
+    """Return the tag that starts Dash as one that `start.js` runs."""
+    return renderer.replace(_RENDERER, _RENDERER.replace("application/javascript", "text/later"))
+
+
+def preloads(scripts: str) -> list[str]:
+    """Let the browser fetch now what runs later."""
+    sources = re.findall(r'<script type="text/later" src="([^"]+)">', scripts)
+    return [f'<link rel="preload" as="script" href="{source}">' for source in sources]
+
+
+def _early_plotly() -> str:
+    failed = "this.dataset.failed='yes'"
+    return (
+        f'<script id="plotly" src="{escape(PLOTLY)}" async fetchpriority="high" onerror="{failed}"></script>'
+    )

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import json
 import threading
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from flask import Flask, Response, request, send_file, send_from_directory
 
 BOOTSTRAP = "/vendor/bootstrap.min.css"
-#: Where Dash's graphs, and the shell, ask for plotly.js.
+#: Where pages ask for plotly.js.
 PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
-#: dcc.Graph takes the Plotly that is there already.
-_EARLY = r"""<script>
-      if (PAGES.includes(location.pathname.replace(/^\/+|\/+$/g, "").toLowerCase())) {
-        document.head.append(Object.assign(document.createElement("script"), { id: "plotly", src: "PLOTLY" }));
-      }
-    </script>"""
 _YEAR = 31_536_000
 _PACKED_TYPES = ("text/", "application/json", "application/javascript", "image/svg")
 _WORTH_PACKING = 1_000
@@ -50,11 +42,6 @@ def serve_plotly(server: Flask, slim: Path) -> None:
         return send_file(slim, mimetype="text/javascript")
 
     server.add_url_rule(PLOTLY, view_func=plotly)
-
-
-def early_plotly(pages: Sequence[str]) -> str:
-    """Write the script that fetches plotly.js beside Dash's own files, not after them, on `pages`, which draw."""
-    return _EARLY.replace("PAGES", json.dumps(list(pages))).replace("PLOTLY", PLOTLY)
 
 
 def pack_responses(server: Flask) -> None:

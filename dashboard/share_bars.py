@@ -52,7 +52,7 @@ def finish(drawn: Panels, title: str) -> Drawing:
     drawn.update_xaxes(
         range=[0, 100], showgrid=False, tickvals=[25, 50, 75], ticktext=["25 %", "50 %", "75 %"]
     )
-    drawn.update_xaxes(cells=[drawn.last_row[(drawn.columns - 1) // 2]], title_text=title)
+    drawn.update_xaxes(cells=[drawn.lowest[(drawn.columns - 1) // 2]], title_text=title)
     drawn.update_yaxes(ticks="", showline=False)
     drawn.update_layout(legend_y=1.09 if "annotations" in drawn.layout else 1.01, margin={"t": 70})
     return drawn

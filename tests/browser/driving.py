@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from werkzeug.serving import make_server
 
 from dashboard.app import create_app
+from dashboard.first_page import PATIENCE
 
 PLOT = "document.querySelector('#graph .js-plotly-plot')"
 #: Methods whose traces are drawn; those that a filter leaves out stay in the legend only.
@@ -85,8 +86,9 @@ class Watched:
 
 
 @contextmanager
-def served(*folders: Path) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, create_app(*folders).server, threaded=True)
+def served(*folders: Path, patience: float = PATIENCE) -> Iterator[str]:
+    app = create_app(*folders, patience=patience)
+    server = make_server("127.0.0.1", 0, app.server, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

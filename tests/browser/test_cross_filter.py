@@ -28,7 +28,7 @@ def test_a_click_picks_and_a_second_lets_go(full: Watched) -> None:
     expect(full.page).to_have_url(f"{full.base}/ppl-bits?pick=main-q4_0")
     expect(full.page.locator("#chips")).to_contain_text("1 picked")
     full.settle()
-    assert full.updates() == 2
+    assert full.updates() == 1
     selected = f"{PLOT}._fullData.filter(t => t.name === 'main' && t.customdata)[0].selectedpoints"
     assert full.page.evaluate(selected) == [2]
     full.page.keyboard.press("2")
@@ -38,7 +38,7 @@ def test_a_click_picks_and_a_second_lets_go(full: Watched) -> None:
     full.click_marker("main-q4_0")
     expect(full.page).to_have_url(f"{full.base}/degradation?pick=unsloth-q8_0")
     full.settle()
-    assert full.updates() == 5
+    assert full.updates() == 4
     full.page.keyboard.press("Escape")
     expect(full.page).to_have_url(f"{full.base}/degradation")
     assert full.complaints == []
@@ -58,7 +58,7 @@ def test_a_box_picks_what_is_inside(full: Watched) -> None:
     full.page.mouse.up()
     expect(full.page.locator("#chips")).to_contain_text("6 picked")
     full.settle()
-    assert full.updates() == 2
+    assert full.updates() == 1
     assert "pick=bartowski-q8_0" in full.page.url
     full.page.click("#keep-picked")
     expect(full.page.locator("#status")).to_contain_text("6 of 21 variants")
@@ -80,7 +80,7 @@ def test_legend_entries_filter_methods(full: Watched) -> None:
     full.wait_drawn("bartowski", "main", "unsloth")
     expect(full.page).to_have_url(f"{full.base}/ppl-bits")
     full.settle()
-    assert full.updates() == 3
+    assert full.updates() == 2
     full.page.dblclick(legend(full, "unsloth"))
     full.wait_drawn("unsloth")
     expect(full.page).to_have_url(f"{full.base}/ppl-bits?method=unsloth")
@@ -100,7 +100,7 @@ def test_a_domain_recomputes_every_view(full: Watched) -> None:
     full.page.click("#tab-summary")
     expect(full.page.locator("#status")).to_contain_text(CODE)
     full.settle()
-    assert full.updates() == 4
+    assert full.updates() == 3
     full.page.click("#chips .chip")
     expect(full.page.locator("#status")).to_contain_text("1,536 tokens")
     expect(full.page.get_by_label("code")).not_to_be_checked()
@@ -118,7 +118,7 @@ def test_a_bar_of_confidence_filters_tokens(full: Watched) -> None:
     expect(full.page.locator("#chips")).to_contain_text("confidence: ")
     expect(full.page.locator("#filter-bin input:checked")).to_have_count(1)
     full.settle()
-    assert full.updates() == 2
+    assert full.updates() == 1
     full.page.keyboard.press("Escape")
     expect(full.page).to_have_url(f"{full.base}/confidence")
 
@@ -133,7 +133,7 @@ def test_a_cell_of_the_heatmap_filters_layers(full: Watched) -> None:
     expect(full.page).to_have_url(re.compile(r"/layers\?layer=\d+&role=\w+$"))
     expect(full.page.locator("#chips .chip")).to_have_count(2)
     full.settle()
-    assert full.updates() == 2
+    assert full.updates() == 1
     assert full.complaints == []
 
 
@@ -150,7 +150,7 @@ def test_find_picks_by_name(full: Watched) -> None:
     full.page.keyboard.press("Enter")
     expect(full.page.locator(".find")).to_have_class(re.compile("unknown"))
     full.settle()
-    assert full.updates() == 2
+    assert full.updates() == 1
 
 
 def test_a_copied_link_restores_tab_filters_picks_and_switches(full: Watched) -> None:
@@ -177,4 +177,4 @@ def test_switches_of_a_view_are_links(full: Watched) -> None:
     expect(chosen.filter(has_text=name)).to_have_count(1)
     assert "?x=" in full.page.url
     full.settle()
-    assert full.updates() == 2
+    assert full.updates() == 1

@@ -1,11 +1,16 @@
-"""A page waits only for the scripts that it needs."""
+"""A page runs its own first scripts, then those of Dash that it needs."""
 
+import re
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 from dashboard.app import create_app
+from dashboard.scripts import FIRST
+
+LATER = '<script type="text/later" src="/_dash-component-suites/'
+PRELOAD = '<link rel="preload" as="script" href="/_dash-component-suites/'
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +21,31 @@ def client(one_method: Path) -> FlaskClient:
 @pytest.mark.parametrize("path", ["/", "/ppl-bits", "/explore/more"])
 def test_scripts_that_the_page_does_not_need(client: FlaskClient, path: str) -> None:
     text = client.get(path).get_data(as_text=True)
-    assert '<script nomodule src="/_dash-component-suites/dash/deps/polyfill@' in text
+    assert '<script nomodule type="text/later" src="/_dash-component-suites/dash/deps/polyfill@' in text
     assert (
         '<script type="text/plain" id="table-script" data-src="/_dash-component-suites/dash_ag_grid/' in text
     )
     assert "dash_table/" not in text
-    assert text.count('<script src="/_dash-component-suites/dash/dash-renderer/') == 1
+    assert text.count(LATER + "dash/dash-renderer/") == 1
+    assert text.count(PRELOAD + "dash/dash-renderer/") == 1
 
 
 def test_the_page_with_the_table_has_its_script(client: FlaskClient) -> None:
     text = client.get("/explore").get_data(as_text=True)
-    assert '<script src="/_dash-component-suites/dash_ag_grid/' in text
+    assert LATER + "dash_ag_grid/" in text
     assert "table-script" not in text
+
+
+def test_dash_waits_for_the_first_scripts(client: FlaskClient) -> None:
+    text = client.get("/ppl-bits").get_data(as_text=True)
+    run = re.findall(r'<script (?:id="plotly" )?src="([^"?]+)', text)
+    assert [Path(source).name for source in run] == ["boot-theme.js", "plotly.min.js", *FIRST]
+    assert '<script id="_dash-renderer" type="text/later">' in text
+    for name in FIRST:
+        source = re.findall(rf'src="(/assets/{name}\?m=[^"]+)"', text)
+        assert len(source) == 1, "Dash does not load it again"
+        assert "immutable" in client.get(source[0]).headers["Cache-Control"]
+
+
+def test_a_page_of_text_does_not_wait_for_plotly(client: FlaskClient) -> None:
+    assert 'id="plotly"' not in client.get("/summary").get_data(as_text=True)
