@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dashboard.views import registry
 
 #: Run before Dash, in this order; Dash is told to leave them alone.
 FIRST = ("address.js", "plot.js", "start.js")
+ICON = "icon.svg"
 _TAG = re.compile(r'<script src="(?P<source>[^"]+)"></script>\s*')
 _RENDERER = '<script id="_dash-renderer" type="application/javascript">'
 #: Stands in for what browsers since 2018 have: they leave it out, older ones load it.
@@ -34,6 +36,9 @@ class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
         """Take Dash's arguments, and where first pages come from."""
         super().__init__(*arguments, **settings)
         self._first_page = first_page
+        # Inside the page: browsers fetch an icon anew at every change of the address.
+        icon = base64.b64encode(Path(self.config.assets_folder, ICON).read_bytes()).decode("ascii")
+        self._icon = f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">'
         self.layout = first_page.layout
 
     def interpolate_index(self, **parts: str) -> str:
@@ -51,6 +56,7 @@ class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
             **parts
             | {
                 "css": "\n".join([*early, parts["css"]]),
+                "favicon": self._icon,
                 "app_entry": self._first_page.html(path, query) + Markup(parts["app_entry"]),  # noqa: S704  # Dash's
                 "scripts": scripts,
                 "renderer": "\n".join([later(parts["renderer"]), *own, *preloads(scripts)]),

@@ -15,7 +15,6 @@ PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
 _YEAR = 31_536_000
 _PACKED_TYPES = ("text/", "application/json", "application/javascript", "image/svg")
 _WORTH_PACKING = 1_000
-_ICON = "/_favicon.ico"
 _LARGE = 1_000_000
 _LEVEL = 5
 _THIS_MACHINE = ("127.0.0.1", "::1")
@@ -57,7 +56,7 @@ def pack_responses(server: Flask) -> None:
         return packed[key]
 
     def pack(response: Response) -> Response:
-        if request.path == _ICON or (request.path.startswith("/assets/") and "m" in request.args):
+        if request.path.startswith("/assets/") and "m" in request.args:
             response.headers["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
         if not _worth_packing(response):
             return response

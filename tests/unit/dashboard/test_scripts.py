@@ -49,3 +49,9 @@ def test_dash_waits_for_the_first_scripts(client: FlaskClient) -> None:
 
 def test_a_page_of_text_does_not_wait_for_plotly(client: FlaskClient) -> None:
     assert 'id="plotly"' not in client.get("/summary").get_data(as_text=True)
+
+
+def test_the_icon_asks_for_nothing(client: FlaskClient) -> None:
+    icons = re.findall('<link rel="icon" href="([^"]+)">', client.get("/").get_data(as_text=True))
+    assert len(icons) == 1
+    assert icons[0].startswith("data:image/svg+xml;base64,")
