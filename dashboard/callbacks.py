@@ -98,6 +98,7 @@ def screen(
         "query": address.query,
         "folder": address.folder,
         "version": version,
+        "asked": f"{pathname or ''}{search or ''}",
     }
     new_folder = before.get("version") != version
     try:

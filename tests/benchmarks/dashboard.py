@@ -118,8 +118,10 @@ def served(folder: Path, **environment: str) -> Iterator[str]:
         command, cwd=TESTS.parent, env=os.environ | environment, stdout=subprocess.PIPE, text=True
     ) as server:
         said = server.stdout.readline() if server.stdout else ""
-        yield said.split()[2].rstrip("/")
-        server.terminate()
+        try:
+            yield said.split()[2].rstrip("/")
+        finally:
+            server.terminate()
 
 
 @contextmanager
@@ -145,12 +147,14 @@ def streamlit(figure: go.Figure, scratch: Path) -> Iterator[str]:
     options = ["--server.headless=true", f"--server.port={port}", "--browser.gatherUsageStats=false"]
     with subprocess.Popen([program, "run", str(script), *options], stdout=subprocess.DEVNULL) as server:
         address = f"http://127.0.0.1:{port}"
-        for _ in range(120):
-            with suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health"):
-                break
-            time.sleep(0.5)
-        yield address
-        server.terminate()
+        try:
+            for _ in range(120):
+                with suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health"):
+                    break
+                time.sleep(0.5)
+            yield address
+        finally:
+            server.terminate()
 
 
 def first_plots(chromium: BrowserType, path: str | None, addresses: dict[str, str]) -> dict[str, list[float]]:

@@ -82,6 +82,8 @@ class Watched:
         place = self.marker(variant)
         self.page.mouse.move(place["x"] - 3, place["y"] - 2)
         self.page.mouse.move(place["x"], place["y"], steps=3)
+        # Plotly looks what is under the mouse some 50 ms after it moved, and a click before that is on nothing.
+        self.page.wait_for_function(f"{PLOT}._hoverdata?.length > 0")
         self.page.mouse.click(place["x"], place["y"])
 
 

@@ -175,6 +175,30 @@ def test_an_answer_to_an_earlier_address_is_not_drawn(full: Watched) -> None:
     assert full.complaints == []
 
 
+def test_an_action_right_after_the_drawing_is_not_taken_back(full: Watched) -> None:
+    """Dash carries the answer on after it is drawn; what a person did meanwhile stands."""
+    full.open("/ppl-bits")
+    full.plotted()
+    pick = "window.address.change((params) => params.append('pick', 'main-q4_0'))"
+    full.page.evaluate(f"{PLOT_ELEMENT}.once('plotly_afterplot', () => {pick})")
+    full.page.evaluate("""() => {
+        window.written = [];
+        const write = window.history.replaceState;
+        window.history.replaceState = function (...given) {
+            window.written.push(given[2]);
+            return write.apply(this, given);
+        };
+    }""")
+    full.page.evaluate("window.address.change((params) => params.append('method', 'main'))")
+    expect(full.page.locator("#chips")).to_contain_text("1 picked")
+    full.settle()
+    with_method, with_pick = "/ppl-bits?method=main", "/ppl-bits?method=main&pick=main-q4_0"
+    assert full.page.evaluate("window.written") == [with_method, with_pick]
+    assert full.page.url == full.base + with_pick
+    assert full.updates() == 2
+    assert full.complaints == []
+
+
 def test_the_table_comes_when_it_is_called_for_at_once(full: Watched) -> None:
     full.open("/")
     full.page.click("#tab-explore")

@@ -10,8 +10,6 @@ import pytest
 from driving import PLOT, Watched, served, watched
 from playwright.sync_api import Browser, Route, expect
 
-from dashboard.views import registry
-
 pytestmark = pytest.mark.browser
 
 RENDERER = "**/dash-renderer/**"
@@ -24,13 +22,7 @@ TEXTS = """root => [...document.querySelectorAll(root + ' .shell *')]
         const box = element.getBoundingClientRect();
         return [element.textContent.trim(), ...[box.x, box.y, box.width, box.height].map(Math.round)].join(' | ');
     })"""
-PATHS = [
-    "/",
-    *(f"/{view.id}" for view in registry()),
-    "/summary",
-    "/compare",
-    "/ppl-bits?method=main&bits=3-5",
-]
+PATHS = ["/", "/layers", "/summary", "/compare", "/ppl-bits?method=main&bits=3-5&pick=main-q4_0"]
 
 
 @pytest.fixture(scope="module")
