@@ -215,13 +215,11 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     shell: {
-      /* The server answers with the one spelling of the address; the address bar follows without a request, unless
-         a later action has changed it since. */
+      /* The server answers with the one spelling of the address; the address bar follows without a request. */
       address: function (data) {
         if (data) {
           const target = window.location.pathname + (data.query ? "?" + data.query : "");
-          const now = window.location.pathname + window.location.search;
-          if (target !== now && data.asked === now) {
+          if (target !== window.location.pathname + window.location.search) {
             window.history.replaceState(window.history.state, "", target);
           }
           markTab(window.location.pathname);

@@ -98,7 +98,6 @@ def screen(
         "query": address.query,
         "folder": address.folder,
         "version": version,
-        "asked": f"{pathname or ''}{search or ''}",
     }
     new_folder = before.get("version") != version
     try:
