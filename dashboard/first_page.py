@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,8 +45,7 @@ class FirstPage:
 
     def html(self, path: str, query: str) -> Markup:
         """Return what stands on the page before Dash does, and the plot's data; nothing where that takes too long."""
-        settings = {"templates": _TEMPLATES, "config": GRAPH_CONFIG}
-        data = _data("plot-settings", settings)
+        data = _settings()
         answer = self._soon(path, query)
         if answer is None:
             return data
@@ -96,7 +96,11 @@ def _filled(answer: Answer) -> Component:
     return page
 
 
-_TEMPLATES = {name: template(name).to_plotly_json() for name in SURFACES}
+@cache
+def _settings() -> Markup:
+    """Return what every plot of the dashboard is drawn with."""
+    templates = {name: template(name).to_plotly_json() for name in SURFACES}
+    return _data("plot-settings", {"templates": templates, "config": GRAPH_CONFIG})
 
 
 def _data(identity: str, value: Mapping[str, Any] | None) -> Markup:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from html import escape
 from typing import Any
 
 from dash.development.base_component import Component
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-_ELEMENTS = "dash_html_components"
+_ELEMENTS, _CORE, _BOOTSTRAP = "dash_html_components", "dash_core_components", "dash_bootstrap_components"
 _VOID = frozenset({"br", "hr", "img", "input"})
 _LEFT_OUT = re.compile(
     r"id|key|children|htmlFor|n_clicks.*|disable_n_clicks|aria-(controls|describedby|labelledby)"
@@ -22,81 +24,90 @@ _LEFT_OUT = re.compile(
 
 def markup(content: object) -> Markup:
     """Write a component, a text, a number, or a list of such; None is nothing."""
+    return Markup(_written(content))  # noqa: S704  # every text and attribute in it was escaped
+
+
+def _written(content: object) -> str:
     if content is None:
-        return Markup()
+        return ""
     if isinstance(content, list | tuple):
-        return Markup().join(markup(item) for item in content)
+        return "".join(map(_written, content))
     if not isinstance(content, Component):
-        return escape(content)
+        return escape(str(content))
     told = content.to_plotly_json()
     if told["namespace"] == _ELEMENTS:
         return _element(told["type"].lower(), told["props"], told["props"].get("children"))
     writer = _WRITERS.get((told["namespace"], told["type"]))
-    return writer(told["props"]) if writer is not None else Markup()
+    return writer(told["props"]) if writer is not None else ""
 
 
-def _element(name: str, properties: Mapping[str, Any], children: object = None) -> Markup:
+def _element(name: str, properties: Mapping[str, Any], children: object = None) -> str:
     """Write an element with its properties as React names them."""
-    start = Markup("<{}{}>").format(name, Markup().join(_attributes(properties)))
-    return start if name in _VOID else Markup("{}{}</{}>").format(start, markup(children), name)
+    start = f"<{name}{''.join(_attributes(properties))}>"
+    return start if name in _VOID else f"{start}{_written(children)}</{name}>"
 
 
-def _attributes(properties: Mapping[str, Any]) -> Iterator[Markup]:
+def _attributes(properties: Mapping[str, Any]) -> Iterator[str]:
     for name, value in properties.items():
-        if value is None or value is False or _LEFT_OUT.fullmatch(name):
+        written = _attribute(name)
+        if not written or value is None or value is False:
             continue
-        written = "class" if name == "className" else name.lower()
-        if value is True:
-            yield Markup(" {}").format(written)
-        else:
-            yield Markup(' {}="{}"').format(written, _style(value) if name == "style" else value)
+        text = _style(value) if name == "style" else str(value)
+        yield f" {written}" if value is True else f' {written}="{escape(text)}"'
+
+
+@cache
+def _attribute(name: str) -> str:
+    """Name the attribute of a property; the empty text for one that is left out."""
+    if _LEFT_OUT.fullmatch(name):
+        return ""
+    return "class" if name == "className" else name.lower()
 
 
 def _style(settings: Mapping[str, object]) -> str:
     return "; ".join(f"{_with_dashes(name)}: {setting}" for name, setting in settings.items())
 
 
+@cache
 def _with_dashes(name: str) -> str:
     return re.sub("[A-Z]", lambda capital: "-" + capital[0].lower(), name)
 
 
-def _checklist(properties: Mapping[str, Any]) -> Markup:
+def _checklist(properties: Mapping[str, Any]) -> str:
     ticked = set(properties.get("value") or ())
     lines = []
     for option in properties.get("options") or ():
         box = {"className": "form-check-input", "type": "checkbox", "checked": option["value"] in ticked}
         label = _element("label", {"className": "form-check-label"}, option["label"])
-        lines.append(_element("div", {"className": "form-check"}, [_element("input", box), label]))
-    return _element("div", {"className": properties.get("className")}, lines)
+        lines.append(f'<div class="form-check">{_element("input", box)}{label}</div>')
+    return f"<div{''.join(_attributes({'className': properties.get('className')}))}>{''.join(lines)}</div>"
 
 
-def _select(properties: Mapping[str, Any]) -> Markup:
-    chosen = [option for option in properties["options"] if option["value"] == properties.get("value")]
-    options = [_element("option", {}, option["label"]) for option in chosen]
-    return _element("select", {"className": f"form-select form-select-{properties.get('size', '')}"}, options)
+def _select(properties: Mapping[str, Any]) -> str:
+    """Write a choice with the option that is chosen."""
+    chosen = next((o["label"] for o in properties["options"] if o["value"] == properties.get("value")), "")
+    look = f"form-select form-select-{properties.get('size', '')}"
+    return f'<select class="{look}"><option>{escape(str(chosen))}</option></select>'
 
 
-def _input(properties: Mapping[str, Any]) -> Markup:
+def _input(properties: Mapping[str, Any]) -> str:
     """Write an entry of Bootstrap."""
     kept = {name: properties.get(name) for name in ("type", "value", "placeholder", "style")}
     return _element("input", kept | {"className": f"form-control form-control-{properties.get('size', '')}"})
 
 
-def _entry(properties: Mapping[str, Any]) -> Markup:
+def _entry(properties: Mapping[str, Any]) -> str:
     """Write an entry of Dash's core, which stands in a frame."""
     kept = {name: properties.get(name) for name in ("type", "value", "placeholder")}
     inside = _element("input", kept | {"className": "dash-input-element"})
-    return _element(
-        "div", {"className": f"dash-input-container dash-input {properties['className']}"}, inside
-    )
+    return f'<div class="dash-input-container dash-input {escape(properties["className"])}">{inside}</div>'
 
 
-def _slider(_properties: Mapping[str, Any]) -> Markup:
-    return _element("div", {"className": "dash-slider-container"})
+def _slider(_properties: Mapping[str, Any]) -> str:
+    return '<div class="dash-slider-container"></div>'
 
 
-_CORE, _BOOTSTRAP = "dash_core_components", "dash_bootstrap_components"
-_WRITERS: dict[tuple[str, str], Callable[[Mapping[str, Any]], Markup]] = {
+_WRITERS: dict[tuple[str, str], Callable[[Mapping[str, Any]], str]] = {
     (_BOOTSTRAP, "Checklist"): _checklist,
     (_BOOTSTRAP, "Input"): _input,
     (_BOOTSTRAP, "Select"): _select,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import time
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from markupsafe import escape
 
 from dashboard.app import create_app
 from dashboard.callbacks import screen
@@ -48,7 +48,7 @@ def part(layout: dict[str, Any], identity: str) -> dict[str, Any]:
 def test_the_html_holds_the_page_and_its_drawing(client: FlaskClient, one_method: Path) -> None:
     text = client.get("/ppl-bits?bits=5-6").get_data(as_text=True)
     answer = screen(Library([one_method]), "/ppl-bits", "?bits=5-6", {})
-    assert f"<h1>{escape(answer['title'])}</h1>" in text
+    assert f"<h1>{html.escape(answer['title'])}</h1>" in text
     drawing = data(text, "first-drawing")
     assert [trace.get("name") for trace in drawing["figure"]["data"]] == [
         trace.get("name") for trace in answer["drawing"]["figure"]["data"]
