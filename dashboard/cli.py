@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 from dashboard.app import create_app
 from dashboard.opening import ResultsError
 from dashboard.paths import sample_results
+from dashboard.slim_plotly import SlimError, make_slim_file
 
 _DEFAULT = "serve"
 _WRONG_REQUEST, _INTERRUPTED = 2, 130
@@ -47,6 +48,7 @@ def serve(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
 ) -> None:
     """Serve RESULTS and open the browser. Ctrl-C ends it."""
+    _lighten()
     try:
         app = create_app(*(results or [sample_results()]), ahead=True)
     except ResultsError as error:
@@ -84,6 +86,7 @@ def export_(
     """Write a deck, a page that opens offline, a ZIP or a Markdown report of RESULTS."""
     from dashboard.export.command import ExportError, export  # serving needs none of it
 
+    _lighten()
     try:
         remarks = export(results, out, select, theme, editable=editable)
     except (ExportError, ResultsError) as error:
@@ -93,17 +96,12 @@ def export_(
     typer.echo(f"Wrote {out}")
 
 
-@cli.command("slim")
-def slim() -> None:
-    """Make a plotly.js of only what the views draw, with npm: first plots come sooner from then on."""
-    from dashboard.slim_plotly import SlimError, make_slim_file
-
+def _lighten() -> None:
+    """Have a plotly.js of only what is drawn; without it plotly.py's own serves, and first plots come later."""
     try:
-        made = make_slim_file()
+        make_slim_file()
     except SlimError as error:
-        typer.echo(f"No slim plotly.js: {error}. The stock one serves.", err=True)
-        sys.exit(1)
-    typer.echo(f"Plots are drawn by {made}")
+        typer.echo(f"The whole plotly.js serves: {error}.", err=True)
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -1,57 +1,36 @@
-"""A plotly.js with only the trace types that the views draw: a quarter of the file's size.
+"""A plotly.js with only the trace types that the views draw: a quarter of the size, cut out of plotly.py's own file.
 
-It is made once, by `python -m dashboard slim`, from the npm package of the version that plotly.py carries, and
-kept in the user's cache folder. Without it everything works the same with plotly.py's own file.
+That file is a bundle of modules, each a function that runs when another module asks for it. One of them registers
+every trace type; with the others left out there, most modules are asked for by nobody, and are left out too. Where
+the file is not built as expected, it serves as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
-import subprocess
-import tempfile
-import time
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from plotly.offline import get_plotlyjs_version
+from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from evaluator.cache import cache_folder
 
 #: Every trace type of the views and of what they export.
 TRACES = ("bar", "heatmap", "scatter", "scatterpolar")
-#: Seconds for everything; the download takes most of it.
-TIME_LIMIT = 120.0
-_ESBUILD = "0.28.1"
 _FILE = "plotly.min.js"
 _CHECKSUM = f"{_FILE}.sha256"
-#: No scripts of packages run, and without a network it fails at once instead of trying for a minute.
-_INSTALL = (
-    "install",
-    "--ignore-scripts",
-    "--no-audit",
-    "--no-fund",
-    "--no-package-lock",
-    "--no-update-notifier",
-    "--loglevel=error",
-    "--fetch-retries=0",
-)
-#: As plotly.js builds itself. Its stylesheet for maps lands beside the script and is left there.
-_BUNDLE = (
-    "entry.js",
-    "--bundle",
-    "--minify",
-    "--format=iife",
-    "--global-name=Plotly",
-    "--target=es2016",
-    "--define:global=window",
-    "--define:define.amd=false",
-    "--legal-comments=eof",
-    "--log-level=error",
-    f"--outfile=out/{_FILE}",
-)
+#: What esbuild puts around modules of the two kinds: those with exports, and those whose names are the bundle's own.
+_WRAPS_EXPORTS = re.compile(r"([\w$]+)=\(\w+,\w+\)=>\(\)=>.{0,90}?\{exports:\{\}\}")
+_WRAPS_NAMES = re.compile(r"([\w$]+)=\(\w+(?:,\w+)*\)=>\(\)=>.{0,90}?\(\w+=0\)")
+_REGISTERS = re.compile(r"[\w$]+\.register\(\[((?:[\w$]+\(\),?)+)\]\)")
+_HANDS_ON = re.compile(r"\.exports=([\w$]+)\(\)\}\)")
+_IS_TRACE = re.compile(r'moduleType:"trace",name:"(\w+)"')
+_END = re.compile(r"return ([\w$]+)\(\);?\}\)\(\)")
+_NAME = re.compile(r"[\w$]+")
 
 
 class SlimError(Exception):
@@ -68,32 +47,21 @@ def slim_file() -> Path | None:
     return folder / _FILE if _sha256(body) == checksum.strip() else None
 
 
-def make_slim_file(limit: float = TIME_LIMIT) -> Path:
-    """Fetch plotly.js and esbuild with npm into a folder that is deleted again, bundle, and keep the result.
-
-    A whole file that is there already is returned at once. `limit` is in seconds.
+def make_slim_file() -> Path:
+    """Return the file, made now (a second) where there is none.
 
     Raises:
-        SlimError: npm or node is missing, fails, or takes too long.
+        SlimError: plotly.js is not built as expected, or the cache folder cannot be written.
 
     """
     if kept := slim_file():
         return kept
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        raise SlimError("npm and node are needed, install Node.js")
-    version = get_plotlyjs_version()
-    deadline = time.monotonic() + limit
-    with tempfile.TemporaryDirectory(prefix="plotly-") as name:
-        work = Path(name)
-        packages = {"plotly.js": version, "esbuild": _ESBUILD}
-        (work / "package.json").write_text(json.dumps({"private": True, "dependencies": packages}))
-        (work / "entry.js").write_text(entry_code())
-        _run([npm, *_INSTALL], work, deadline)
-        _run([node, "node_modules/esbuild/bin/esbuild", *_BUNDLE], work, deadline)
-        terms = (work / "node_modules" / "plotly.js" / "LICENSE").read_text("utf-8").replace("*/", "")
-        bundle = (work / "out" / _FILE).read_text("utf-8")
-    return keep(f"/*! plotly.js {version}, only {', '.join(TRACES)}\n{terms}*/\n{bundle}".encode())
+    note = f"/* plotly.js {get_plotlyjs_version()}, only {', '.join(TRACES)} */\n"
+    body = (note + slim_code(get_plotlyjs(), TRACES)).encode()
+    try:
+        return keep(body)
+    except OSError as error:
+        raise SlimError(f"{error.filename or _folder()} cannot be written: {error.strerror}") from None
 
 
 def keep(body: bytes) -> Path:
@@ -108,10 +76,87 @@ def keep(body: bytes) -> Path:
     return folder / _FILE
 
 
-def entry_code() -> str:
-    """Write the script to bundle: plotly.js's core with `TRACES` registered."""
-    traces = ", ".join(f'require("plotly.js/lib/{name}")' for name in TRACES)
-    return f'const Plotly = require("plotly.js/lib/core");\nPlotly.register([{traces}]);\nmodule.exports = Plotly;\n'
+def slim_code(code: str, traces: Collection[str]) -> str:
+    """Cut a bundle of plotly.js down to some trace types and what they need.
+
+    Raises:
+        SlimError: the bundle is not built as expected, or lacks one of the types.
+
+    """
+    bundle = _Bundle.of(code)
+    listed = _found(_REGISTERS, code, "list of trace types")
+    entries = _NAME.findall(listed[1])
+    wanted = [entry for entry in entries if bundle.trace(entry) in traces]
+    place = next((i for i, text in enumerate(bundle.modules) if listed[0] in text), None)
+    if place is None or not wanted:
+        raise SlimError("plotly.js lists its trace types in an unknown way")
+    short = listed[0].replace(listed[1], ",".join(f"{entry}()" for entry in wanted))
+    bundle.modules[place] = bundle.modules[place].replace(listed[0], short)
+    kept = bundle.needed()
+    body = "".join(text for i, text in enumerate(bundle.modules) if i in kept)
+    missing = set(traces) - set(_IS_TRACE.findall(body))
+    if missing:
+        raise SlimError(f"plotly.js has no trace type {', '.join(sorted(missing))}")
+    return bundle.head + body + bundle.tail
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """Modules in their order, what stands before and after them, and which module defines a name."""
+
+    head: str
+    modules: list[str]
+    tail: str
+    places: Mapping[str, int]
+
+    @classmethod
+    def of(cls, code: str) -> _Bundle:
+        """Take a bundle apart: a module reaches to the next; one without exports belongs to the one before it."""
+        exports = re.escape(_found(_WRAPS_EXPORTS, code, "modules")[1])
+        names = re.escape(_found(_WRAPS_NAMES, code, "modules")[1])
+        begins = list(re.finditer(rf"(?<=;)var ([\w$]+)={exports}\((?:[\w$]+|\([\w$,]*\))=>\{{", code))
+        ends = list(_END.finditer(code))
+        if not begins or not ends:
+            raise SlimError("plotly.js is bundled in an unknown way")
+        bounds = [*(begin.start() for begin in begins), ends[-1].start()]
+        modules = [code[start:end] for start, end in pairwise(bounds)]
+        places = {begin[1]: i for i, begin in enumerate(begins)}
+        for i, text in enumerate(modules):
+            places |= dict.fromkeys(re.findall(rf"([\w$]+)={names}\(", text), i)
+        return cls(code[: bounds[0]], modules, code[bounds[-1] :], places)
+
+    def trace(self, name: str) -> str | None:
+        """Return the trace type of a module, or of the one whose exports it hands on; None for anything else."""
+        text = self._text(name)
+        if handed := _HANDS_ON.search(text):
+            text = self._text(handed[1])
+        found = _IS_TRACE.search(text)
+        return found[1] if found else None
+
+    def needed(self) -> set[int]:
+        """Return the modules that the bundle's result needs, directly or through others."""
+        needed: set[int] = set()
+        todo = self._named(self.tail[: self.tail.index(")")])
+        while todo:
+            place = todo.pop()
+            if place not in needed:
+                needed.add(place)
+                todo |= self._named(self.modules[place])
+        return needed
+
+    def _text(self, name: str) -> str:
+        place = self.places.get(name)
+        return self.modules[place] if place is not None else ""
+
+    def _named(self, text: str) -> set[int]:
+        return {self.places[name] for name in set(_NAME.findall(text)) if name in self.places}
+
+
+def _found(pattern: re.Pattern[str], code: str, what: str) -> re.Match[str]:
+    match = pattern.search(code)
+    if match is None:
+        raise SlimError(f"plotly.js is built in another way: its {what} cannot be found")
+    return match
 
 
 def _folder() -> Path:
@@ -121,21 +166,3 @@ def _folder() -> Path:
 
 def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
-
-
-def _run(command: list[str], folder: Path, deadline: float) -> None:
-    """Run a step of the making in `folder` until `deadline` at most (on the monotonic clock)."""
-    left = max(deadline - time.monotonic(), 0)
-    name = Path(command[1] if command[1].endswith("esbuild") else command[0]).name
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=left, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise SlimError(f"{name} took too long") from None
-    except OSError as error:
-        raise SlimError(f"{name} does not start: {error}") from None
-    if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        # npm closes with where its log lies; what happened comes first.
-        raise SlimError(f"{name} failed: {'; '.join(lines[:2])[:200] or f'status {done.returncode}'}")

@@ -2,7 +2,7 @@
 
 Actions are timed on the sample and on a folder with 105 variants of 3 models and 1.1 million scored tokens. Each
 line is the median of the repetitions, with the slowest behind it. First plots are those of a browser just started: of
-the dashboard with the slim plotly.js (`python -m dashboard slim` makes it), with the stock one, of the same figure in
+the dashboard with the slim plotly.js, with the stock one, of the same figure in
 plotly's own HTML file, and in Streamlit where `STREAMLIT` names its program. Answers are kept: the last action alone
 asks for something new each time.
 """
@@ -32,7 +32,6 @@ from many_models import make_models  # noqa: E402
 
 from dashboard.results import Results  # noqa: E402
 from dashboard.selection import Selection  # noqa: E402
-from dashboard.slim_plotly import slim_file  # noqa: E402
 from dashboard.views import registry  # noqa: E402
 
 REPETITIONS = 5
@@ -88,7 +87,6 @@ def main() -> None:
         static = Path(scratch, "static.html")
         drawn = registry()[0].figure(Results.open(folder), Selection())
         drawn.write_html(static, include_plotlyjs=True)
-        slim = slim_file()
         with (
             served(folder) as url,
             served(SAMPLE) as sample_url,
@@ -96,7 +94,7 @@ def main() -> None:
             streamlit(drawn, Path(scratch)) as streamlit_url,
             sync_playwright() as playwright,
         ):
-            addresses = {"first plot, slim": f"{url}/ppl-bits"} if slim else {}
+            addresses = {"first plot, slim": f"{url}/ppl-bits"}
             addresses |= {"first plot, stock": f"{stock_url}/ppl-bits", "static HTML": static.as_uri()}
             addresses |= {"Streamlit": streamlit_url} if streamlit_url else {}
             report(first_plots(playwright.chromium, chromium, addresses))
@@ -126,8 +124,8 @@ def served(folder: Path, **environment: str) -> Iterator[str]:
 
 @contextmanager
 def stock(folder: Path) -> Iterator[str]:
-    """Serve as if no slim plotly.js had been made."""
-    with tempfile.TemporaryDirectory() as empty, served(folder, EVALUATOR_CACHE=empty) as url:
+    """Serve as if no slim plotly.js could be made: the cache is no folder."""
+    with tempfile.NamedTemporaryFile() as file, served(folder, EVALUATOR_CACHE=file.name) as url:
         yield url
 
 

@@ -1,4 +1,4 @@
-"""Every view, options included, drawn by the slim plotly.js, if `python -m dashboard slim` has made one."""
+"""Every view, options included, drawn by the slim plotly.js."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from driving import PLOT, Watched, served, watched
 from playwright.sync_api import Browser
 from results_factory import make_results
 
-from dashboard.slim_plotly import TRACES, slim_file
+from dashboard.slim_plotly import TRACES, make_slim_file
 from dashboard.views import registry
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(slim_file() is None, reason="no slim plotly.js: python -m dashboard slim makes it"),
-]
+pytestmark = pytest.mark.browser
 ADDRESSES = [
     address
     for view in registry()
@@ -29,6 +26,7 @@ ADDRESSES = [
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Everything measured, so that every view and option has something to draw."""
+    make_slim_file()
     with served(make_results(tmp_path_factory.mktemp("full"), with_attribution=True)) as address:
         yield address
 
@@ -50,7 +48,5 @@ def test_every_trace_is_drawn_as_what_it_is(measured: Watched, address: str) -> 
     )
     assert wanted
     assert drawn == wanted
-    assert sum("plotly.min.js" in url for url in measured.requests) == 1, (
-        "not once early and once more by the graph"
-    )
+    assert sum("plotly.min.js" in url for url in measured.requests) == 1
     assert measured.complaints == []

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,10 +20,9 @@ from dashboard.export.slide import picture
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING, Selection
 from dashboard.serving import PLOTLY
-from dashboard.slim_plotly import TRACES, SlimError, entry_code, keep, make_slim_file, slim_file
+from dashboard.slim_plotly import TRACES, SlimError, keep, make_slim_file, slim_code, slim_file
 from dashboard.views import View, registry
 
-ROOT = Path(__file__).resolve().parents[3]
 STAND_IN = b"/* stand-in */ window.Plotly = {};"
 PICKS = ((), ("main-q4_0", "unsloth-q8_0"))
 
@@ -57,11 +54,6 @@ def test_the_traces_are_those_that_are_drawn(results: Results) -> None:
     slides = [picture(results, EVERYTHING, item, "light").figure for item in shown]
     drawn |= {trace["type"] for slide in slides for trace in slide["data"]}
     assert drawn == set(TRACES)
-
-
-def test_every_trace_is_registered() -> None:
-    for name in TRACES:
-        assert f'require("plotly.js/lib/{name}")' in entry_code()
 
 
 def test_another_list_of_traces_is_another_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,47 +95,71 @@ def test_the_page_that_opens_offline_carries_the_slim_file(results: Results) -> 
     assert len(stock) - len(slim) > 0.9 * len(get_plotlyjs())
 
 
-def test_what_is_made_already_needs_no_npm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
+def test_what_is_made_already_is_not_made_again() -> None:
     file = keep(STAND_IN)
     assert make_slim_file() == file
+    assert file.read_bytes() == STAND_IN
 
 
-def command(name: str, folder: Path, script: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(0o755)
+def test_plotlys_own_file_is_cut_to_a_third(cache: Path) -> None:
+    code = make_slim_file().read_text("utf-8")
+    assert make_slim_file().is_relative_to(cache)
+    assert len(code) < len(get_plotlyjs()) / 3
+    assert set(re.findall(r'moduleType:"trace",name:"(\w+)"', code)) == set(TRACES)
+    assert "Copyright" in code[:400], "its terms stay with it"
+
+
+#: Bundled as plotly.js is: a core, three types of which one hands on, names without exports, and what nobody wants.
+BUNDLE = (
+    "/* terms */var Plotly=(()=>{var C=(e,t)=>()=>{try{return t||e((t={exports:{}}).exports,t),t.exports}catch(r){}};"
+    "var N=(e,t,r)=>()=>{try{return e&&(t=e(e=0)),t}catch(i){}};"
+    'var aA=C((x,y)=>{"use strict";y.exports={moduleType:"trace",name:"scatter",h:hH()}});'
+    'var hH=C(x=>{"use strict";x.help=1});'
+    'var bB=C((x,y)=>{"use strict";y.exports={moduleType:"trace",name:"bar",f:(iI(),fF)}});'
+    'var bH=C((x,y)=>{"use strict";y.exports=bB()});'
+    'var oO=C((x,y)=>{"use strict";y.exports=1});function fF(){return 2}var iI=N(()=>{fF()});'
+    'var pP=C((x,y)=>{"use strict";y.exports={moduleType:"trace",name:"pie",q:qQ()}});'
+    'var qQ=C((x,y)=>{"use strict";y.exports="of the pie"});'
+    "var rR=C((x,y)=>{var z=aA();z.register([bH(),pP()]);y.exports=z});return rR()})();/* more terms */"
+)
+
+
+def test_what_is_needed_stays_and_nothing_else() -> None:
+    code = slim_code(BUNDLE, ("scatter", "bar"))
+    assert "z.register([bH()]);" in code
+    for needed in (
+        "var aA=",
+        "var hH=",
+        "var bB=",
+        "var bH=",
+        "function fF",
+        "/* terms */",
+        "/* more terms */",
+    ):
+        assert needed in code
+    assert "pie" not in code
+    assert slim_code(BUNDLE, ("scatter", "bar", "pie")) == BUNDLE
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"),
+    ("code", "reason"),
     [
-        ("echo 'no such version' >&2; exit 1", "npm failed: no such version"),
-        ("exec sleep 30", "npm took too long"),
+        ("var Plotly = {};", "modules cannot be found"),
+        (BUNDLE.replace("register", "list"), "list of trace types cannot be found"),
+        (BUNDLE.replace("return rR()", "return 1"), "bundled in an unknown way"),
+        (BUNDLE.replace('name:"bar"', 'name:"column"'), "lists its trace types in an unknown way"),
+        (BUNDLE.replace('name:"scatter"', 'name:"dots"'), "no trace type scatter"),
     ],
 )
-def test_npm_that_fails_or_hangs(
-    script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
-) -> None:
-    for name in ("npm", "node"):
-        command(name, tmp_path / "bin", script)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+def test_another_bundle_is_refused(code: str, reason: str) -> None:
     with pytest.raises(SlimError, match=reason):
-        make_slim_file(limit=0.3)
-    assert not cache.exists()
+        slim_code(code, ("scatter", "bar"))
 
 
-def test_without_npm_one_line_says_so() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dashboard", "slim"],
-        cwd=ROOT,
-        env=os.environ | {"PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert (
-        done.stderr == "No slim plotly.js: npm and node are needed, install Node.js. The stock one serves.\n"
-    )
+def test_a_cache_that_cannot_be_written_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EVALUATOR_CACHE", str(tmp_path / "file"))
+    with pytest.raises(SlimError, match="cannot be written"):
+        make_slim_file()
