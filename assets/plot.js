@@ -102,7 +102,7 @@
         script.remove();
         failed(new Error("plotly.js cannot be loaded"));
       };
-      script.addEventListener("load", done);
+      script.addEventListener("load", () => (window.Plotly ? done() : fail()));
       script.addEventListener("error", fail);
       if (script.dataset.failed) fail();
     });

@@ -98,7 +98,9 @@ def preloads(scripts: str) -> list[str]:
 
 
 def _early_plotly() -> str:
-    failed = "this.dataset.failed='yes'"
+    # What happened before anybody listened is kept on the element.
+    ended = "this.dataset.failed = window.Plotly ? '' : 'yes'"
     return (
-        f'<script id="plotly" src="{escape(PLOTLY)}" async fetchpriority="high" onerror="{failed}"></script>'
+        f'<script id="plotly" src="{escape(PLOTLY)}" async fetchpriority="high" onload="{ended}" onerror="{ended}">'
+        "</script>"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,8 +102,13 @@ def test_without_a_referrer_dash_asks_for_the_page(patient: Watched) -> None:
     assert patient.complaints == []
 
 
-def test_a_page_without_plotly_still_starts(patient: Watched) -> None:
-    patient.page.route(PLOTLY, abort)
+def empty(route: Route) -> None:
+    route.fulfill(body="", content_type="text/javascript")
+
+
+@pytest.mark.parametrize("answer", [abort, empty])
+def test_a_page_without_plotly_still_starts(patient: Watched, answer: Callable[[Route], None]) -> None:
+    patient.page.route(PLOTLY, answer)
     patient.open("/ppl-bits")
     expect(patient.page.locator("#first-page")).to_have_count(0)
     patient.page.click("#tab-summary")
