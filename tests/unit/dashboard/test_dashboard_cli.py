@@ -88,5 +88,5 @@ def test_import_stays_light() -> None:
 
 
 def test_bundled_folders() -> None:
-    assert (assets_folder() / "shell.css").is_file()
+    assert (assets_folder() / "base.css").is_file()
     assert bundled("sample_results").name == "sample_results"

@@ -21,7 +21,7 @@ def client(one_method: Path) -> FlaskClient:
 
 
 @pytest.mark.parametrize(
-    "path", ["/_dash-dependencies", "/_dash-layout", "/vendor/bootstrap.min.css", "/assets/shell.css?m=1"]
+    "path", ["/_dash-dependencies", "/_dash-layout", "/vendor/bootstrap.min.css", "/assets/base.css?m=1"]
 )
 def test_packed_and_plain_are_the_same(client: FlaskClient, path: str) -> None:
     plain, packed = client.get(path), client.get(path, headers=GZIP)
