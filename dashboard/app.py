@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from dashboard.library import Library
 from dashboard.opening import EmptyRunError
 from dashboard.page_cache import PageCache
 from dashboard.paths import assets_folder
-from dashboard.scripts import FIRST, LighterDash
+from dashboard.scripts import OWN, LighterDash
 from dashboard.serving import BOOTSTRAP, pack_responses, serve_bootstrap, serve_plotly
 from dashboard.slim_plotly import slim_file
 
@@ -64,7 +63,7 @@ def create_app(*folders: Path, ahead: bool = False, patience: float = PATIENCE) 
         title=f"{models[0] if models else 'Quantization comparison'} · quantization comparison",
         update_title="",
         assets_folder=str(assets_folder()),
-        assets_ignore=f"^({'|'.join(map(re.escape, ('boot-theme.js', *FIRST)))})$",
+        assets_ignore=OWN,
         external_stylesheets=[BOOTSTRAP],
         index_string=_INDEX,
         first_page=FirstPage(lambda path, query: screen(library, path, query, {}, pages), patience),

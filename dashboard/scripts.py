@@ -16,9 +16,11 @@ from dashboard.first_page import FirstPage
 from dashboard.serving import PLOTLY
 from dashboard.views import registry
 
-#: Run before Dash, in this order; Dash is told to leave them alone.
+#: Run before Dash, in this order.
 FIRST = ("address.js", "plot.js", "start.js")
 ICON = "icon.svg"
+#: Assets that are put into the page here, not by Dash.
+OWN = rf"^({'|'.join(map(re.escape, ('boot-theme.js', *FIRST)))}|.*\.css)$"
 _TAG = re.compile(r'<script src="(?P<source>[^"]+)"></script>\s*')
 _RENDERER = '<script id="_dash-renderer" type="application/javascript">'
 #: Stands in for what browsers since 2018 have: they leave it out, older ones load it.
@@ -55,7 +57,7 @@ class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
         page: str = super().interpolate_index(
             **parts
             | {
-                "css": "\n".join([*early, parts["css"]]),
+                "css": "\n".join([*early, parts["css"], self._styles()]),
                 "favicon": self._icon,
                 "app_entry": self._first_page.html(path, query) + Markup(parts["app_entry"]),  # noqa: S704  # Dash's
                 "scripts": scripts,
@@ -63,6 +65,11 @@ class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
             }
         )
         return page
+
+    def _styles(self) -> str:
+        """Return our style sheets, in the order of their names, inside the page: so small, and so many."""
+        sheets = sorted(Path(self.config.assets_folder).glob("*.css"))
+        return f"<style>{''.join(sheet.read_text('utf-8') for sheet in sheets)}</style>"
 
     def _own(self, name: str) -> str:
         """Return the address of a file of ours, with its time of change: browsers may keep it for good."""

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from dashboard.app import create_app
 from dashboard.scripts import FIRST
 
+ASSETS = Path(__file__).resolve().parents[3] / "assets"
 LATER = '<script type="text/later" src="/_dash-component-suites/'
 PRELOAD = '<link rel="preload" as="script" href="/_dash-component-suites/'
 
@@ -55,3 +56,12 @@ def test_the_icon_asks_for_nothing(client: FlaskClient) -> None:
     icons = re.findall('<link rel="icon" href="([^"]+)">', client.get("/").get_data(as_text=True))
     assert len(icons) == 1
     assert icons[0].startswith("data:image/svg+xml;base64,")
+
+
+def test_our_styles_are_in_the_page_and_those_for_small_screens_last(client: FlaskClient) -> None:
+    text = client.get("/").get_data(as_text=True)
+    assert re.findall(r'rel="stylesheet" href="([^"]+)"', text) == ["/vendor/bootstrap.min.css"]
+    styles = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+    assert len(styles) == 1
+    last = (ASSETS / "small-screens.css").read_text("utf-8")
+    assert styles[0].endswith(last)
