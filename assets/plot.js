@@ -50,17 +50,18 @@
 
   let legendTimer = 0;
 
+  /* A click waits for whether it is half of a double click: only one of the two asks the server. */
   function legendClicked(data, alone) {
     const trace = data.data[data.curveNumber];
     const meta = trace.meta || {};
     const method = [trace.name, trace.legendgroup].find((name) => shown.methods.includes(name));
+    const choose = (key, value) => change((params) => (alone ? put(params, key, [value]) : toggle(params, key, value)));
     window.clearTimeout(legendTimer);
-    /* The second click of a double click arrives just before the double click itself. */
     legendTimer = window.setTimeout(() => {
-      if (meta.bin !== undefined) change((params) => toggle(params, "bin", String(meta.bin)));
-      else if (meta.variant_id) change((params) => toggle(params, "pick", meta.variant_id));
+      if (meta.bin !== undefined) choose("bin", String(meta.bin));
+      else if (meta.variant_id) choose("pick", meta.variant_id);
       else if (method) chooseMethod(method, alone);
-    }, 0);
+    }, alone ? 0 : plot._context.doubleClickDelay);
     return false;
   }
 
@@ -93,19 +94,27 @@
     return script;
   }
 
+  function load(done, failed) {
+    const script = document.getElementById("plotly") || askForPlotly();
+    const end = () => {
+      if (window.Plotly) return done();
+      script.remove();
+      return failed(new Error("plotly.js cannot be loaded"));
+    };
+    if (script.dataset.failed) return end();
+    script.addEventListener("load", end);
+    script.addEventListener("error", end);
+    return undefined;
+  }
+
   function plotly() {
     if (window.Plotly) return Promise.resolve();
-    coming = coming || new Promise((done, failed) => {
-      const script = document.getElementById("plotly") || askForPlotly();
-      const fail = () => {
+    if (!coming) {
+      coming = new Promise(load);
+      coming.catch(() => {
         coming = null;
-        script.remove();
-        failed(new Error("plotly.js cannot be loaded"));
-      };
-      script.addEventListener("load", () => (window.Plotly ? done() : fail()));
-      script.addEventListener("error", fail);
-      if (script.dataset.failed) fail();
-    });
+      });
+    }
     return coming;
   }
 
@@ -138,11 +147,22 @@
     if (place && holder.parentNode !== place) place.append(holder);
   }
 
+  const problem = document.createElement("p");
+  problem.className = "plot-problem";
+  problem.setAttribute("role", "alert");
+  problem.textContent = "The chart cannot be drawn, because plotly.js cannot be loaded. Is the server still running?";
+
   function paint(drawing, theme) {
     shown = drawing;
     standing = { serial: drawing.serial || 0, key: drawing.key, theme: theme };
     takePlace();
-    if (!window.Plotly) return plotly().then(() => shown === drawing && paint(drawing, theme));
+    if (!window.Plotly) {
+      return plotly().then(
+        () => shown === drawing && paint(drawing, theme),
+        () => holder.prepend(problem)
+      );
+    }
+    problem.remove();
     const figure = figureOf(drawing, theme);
     if (plot.layout) return window.Plotly.react(plot, figure.data, figure.layout);
     const drawn = window.Plotly.newPlot(plot, figure.data, figure.layout, config());

@@ -72,7 +72,7 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !byId("shell")) return;
     const element = document.activeElement;
     if (event.key === "Escape") return escape(element);
     if (event.key === "Enter" && element && element.id === "find") return find(element);
@@ -222,10 +222,11 @@
           if (target !== window.location.pathname + window.location.search) {
             window.history.replaceState(window.history.state, "", target);
           }
+          document.title = (data.model ? data.model + " · " : "") + "quantization comparison";
           markTab(window.location.pathname);
           tickRows(data.picked || []);
           /* For the view, or the table, that is likely to follow. */
-          window.setTimeout(window.plot.fetch, 300);
+          window.setTimeout(() => window.plot.fetch().catch(() => {}), 300);
           window.setTimeout(window.address.fetchTable, 1500);
           carryQuery();
           window.requestAnimationFrame(carryQuery);

@@ -36,8 +36,28 @@
       watch.disconnect();
       window.plot.takePlace();
       document.getElementById("first-page")?.remove();
+      /* Who went back meanwhile has another address than the page that Dash was given: its Location finds out. */
+      window.setTimeout(() => window.dispatchEvent(new CustomEvent("_dashprivate_pushstate")));
     });
     watch.observe(document.getElementById("react-entry-point"), { childList: true, subtree: true });
+  }
+
+  /* A server that is gone would leave the page as it was, under another address. */
+  function watchServer() {
+    const lost = document.getElementById("lost");
+    const ask = window.fetch;
+    lost.querySelector("button").addEventListener("click", () => window.location.reload());
+    window.fetch = async (...given) => {
+      const asks = String(given[0]).includes("_dash-update-component");
+      try {
+        const answer = await ask(...given);
+        if (asks) lost.hidden = answer.status < 500;
+        return answer;
+      } catch (error) {
+        if (asks) lost.hidden = false;
+        throw error;
+      }
+    };
   }
 
   const painted = () => new Promise((done) => window.requestAnimationFrame(() => window.setTimeout(done)));
@@ -45,6 +65,8 @@
   const first = read("first-drawing");
   window.plot.setUp(read("plot-settings"));
   takeOver();
+  watchServer();
+  document.querySelector("#first-page .view-tab.active")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   if (!first) startDash();
   else {
     window.plot

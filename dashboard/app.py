@@ -33,6 +33,9 @@ _INDEX = """<!DOCTYPE html>
   </head>
   <body>
     {%app_entry%}
+    <div id="lost" class="lost" role="alert" hidden>
+      The server does not answer. Is it still running? <button type="button" class="tool">Try again</button>
+    </div>
     <div>
       {%config%}{%scripts%}{%renderer%}
     </div>

@@ -104,15 +104,21 @@ def screen(
         results = library.at(address.folder)
     except ResultsError as error:
         manifest = error.manifest if isinstance(error, EmptyRunError) else None
-        told["panel"] = {}
-        return _page(not_shown(address.slug, str(error), manifest)) | {
-            "address": told,
-            "poll": not library.running(address.folder),
-            "source": source(library, address, None),
-            "status": [html.Span("nothing measured yet" if manifest else "not readable")],
-            "chips": [],
-        }
+        told |= {"panel": {}, "model": manifest.model if manifest else ""}
+        return (
+            _page(not_shown(address.slug, str(error), manifest))
+            | filters.nothing()
+            | {
+                "address": told,
+                "find-list": [],
+                "poll": not library.running(address.folder),
+                "source": source(library, address, None),
+                "status": [html.Span("nothing measured yet" if manifest else "not readable")],
+                "chips": [],
+            }
+        )
     address = address.with_selection(_known(address.selection, results))
+    told["model"] = results.manifest.model
     told |= {"query": address.query, "picked": sorted(address.selection.picked)}
     page = _drawn(results, pathname, address, version, pages)
     if "drawing" in page:

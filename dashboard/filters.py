@@ -163,6 +163,13 @@ def values(selection: Selection, results: Results) -> dict[str, Any]:
     return shown
 
 
+def nothing() -> dict[str, Any]:
+    """Return the parts of an answer that empty the panel: no results, nothing to choose from."""
+    hidden = {f"hidden-{key}": True for key in CHECKLISTS}
+    empty: dict[str, Any] = {f"{part}-{key}": [] for part in ("options", "value") for key in CHECKLISTS}
+    return hidden | empty | {"bits-text": ""}
+
+
 def bits_text(bits: tuple[float, float] | list[float]) -> str:
     """Return the slider's range in words."""
     return f"{bits[0]:.2f}–{bits[1]:.2f}"

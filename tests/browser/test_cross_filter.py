@@ -84,6 +84,14 @@ def test_legend_entries_filter_methods(full: Watched) -> None:
     full.page.dblclick(legend(full, "unsloth"))
     full.wait_drawn("unsloth")
     expect(full.page).to_have_url(f"{full.base}/ppl-bits?method=unsloth")
+    full.settle()
+    assert full.updates() == 3, "a double click is one action"
+    full.page.click("#reset")
+    full.page.click("#tab-confidence")
+    full.page.dblclick(legend(full, "0.5–0.75"))
+    expect(full.page).to_have_url(f"{full.base}/confidence?bin=2")
+    full.settle()
+    assert full.updates() == 6
     assert full.complaints == []
 
 

@@ -199,6 +199,19 @@ def test_an_action_right_after_the_drawing_is_not_taken_back(full: Watched) -> N
     assert full.complaints == []
 
 
+def test_a_server_that_is_gone_is_said(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.plotted()
+    expect(full.page.locator("#lost")).to_be_hidden()
+    full.page.route("**/_dash-update-component*", lambda route: route.abort())
+    full.page.keyboard.press("3")
+    expect(full.page.locator("#lost")).to_be_visible()
+    full.page.unroute("**/_dash-update-component*")
+    full.page.click("#lost button")
+    expect(full.page.locator("#eyebrow")).to_contain_text("Impact per layer")
+    expect(full.page.locator("#lost")).to_be_hidden()
+
+
 def test_the_table_comes_when_it_is_called_for_at_once(full: Watched) -> None:
     full.open("/")
     full.page.click("#tab-explore")

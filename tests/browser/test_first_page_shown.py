@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,6 +81,31 @@ def test_the_plot_is_there_before_dash_and_stays(patient: Watched) -> None:
     expect(patient.page.locator("#chips")).to_contain_text("1 picked")
 
 
+def test_who_goes_back_while_the_page_loads_gets_the_earlier_page(patient: Watched) -> None:
+    patient.open("/degradation")
+    patient.page.click("#tab-size")
+    patient.plotted()
+    held: list[Route] = []
+    patient.page.route("**/_dash-dependencies", lambda route: held.append(route))
+    patient.page.reload(wait_until="commit")
+    with patient.page.expect_response("**/_dash-layout"):
+        pass
+    patient.page.go_back(wait_until="commit")
+    patient.page.unroute("**/_dash-dependencies")
+    expect(patient.page.locator("#eyebrow")).to_contain_text("Degradation")
+    patient.plotted()
+    assert patient.page.url == f"{patient.base}/degradation"
+
+
+def test_keys_before_dash_do_no_harm(patient: Watched) -> None:
+    patient.page.route("**/_dash-layout", lambda route: None)
+    patient.page.goto(patient.base + "/summary")
+    patient.page.wait_for_function("window.dash_clientside?.shell")
+    for key in ("t", "f", "/", "?", "Escape", "3"):
+        patient.page.keyboard.press(key)
+    assert patient.complaints == []
+
+
 def test_a_page_that_is_not_ready_is_brought_by_dash(browser: Browser, three_methods: Path) -> None:
     with served(three_methods, patience=0) as url, watched(browser, url) as seen:
         seen.open("/ppl-bits")
@@ -113,7 +137,12 @@ def test_a_page_without_plotly_still_starts(patient: Watched, answer: Callable[[
     expect(patient.page.locator("#first-page")).to_have_count(0)
     patient.page.click("#tab-summary")
     expect(patient.page.locator(".summary-table tbody tr")).to_have_count(3)
-    assert any(re.search("plotly.js cannot be loaded", text) for text in patient.complaints)
+    patient.page.click("#tab-size")
+    expect(patient.page.locator(".plot-problem")).to_be_visible()
+    patient.page.unroute(PLOTLY)
+    patient.page.click("#tab-ppl-bits")
+    patient.plotted()
+    expect(patient.page.locator(".plot-problem")).to_have_count(0)
 
 
 def test_without_scripts_the_page_can_be_read(browser: Browser, patient_url: str) -> None:

@@ -54,7 +54,7 @@ def test_what_a_click_may_ask_for_is_computed_once(tmp_path: Path) -> None:
 
 def test_a_run_that_has_finished_nothing(tmp_path: Path) -> None:
     folder = make(tmp_path / "a")
-    rewrite(folder, ended=None, n_planned=2)
+    begun = rewrite(folder, ended=None, n_planned=2)
     shutil.move(folder / "variants.parquet", tmp_path / "later.parquet")
     library = Library([folder])
     with pytest.raises(EmptyRunError):
@@ -62,6 +62,9 @@ def test_a_run_that_has_finished_nothing(tmp_path: Path) -> None:
     assert library.running("")
     shown = screen(library, "/ppl-bits", "", {})
     assert "has begun" in shown["title"]
+    assert shown["find-list"] == shown["options-method"] == [], "nothing of another folder stays"
+    assert shown["hidden-method"]
+    assert shown["address"]["model"] == begun.model
     assert shown["poll"] is False
     shutil.move(tmp_path / "later.parquet", folder / "variants.parquet")
     then = screen(library, "/ppl-bits", "", shown["address"])
