@@ -86,7 +86,11 @@ def test_who_goes_back_while_the_page_loads_gets_the_earlier_page(patient: Watch
     patient.page.click("#tab-size")
     patient.plotted()
     held: list[Route] = []
-    patient.page.route("**/_dash-dependencies", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    patient.page.route("**/_dash-dependencies", hold)
     patient.page.reload(wait_until="commit")
     with patient.page.expect_response("**/_dash-layout"):
         pass
