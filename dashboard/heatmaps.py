@@ -12,7 +12,7 @@ from typing import Any
 from dashboard import axes, formats
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
-from dashboard.insights.layers import WHOLE, Cell, Values
+from dashboard.insights.layers import WHOLE, Cell, Measure, Values
 from dashboard.panels import Panels
 from dashboard.theme import MARK, QUIET
 from evaluator.frames import ROLES
@@ -29,7 +29,7 @@ def panels(
     rows: Sequence[Row],
     found: Mapping[str, Values],
     types: Mapping[str, Mapping[Cell, str]],
-    title: str,
+    measure: Measure,
     marked: tuple[frozenset[int], frozenset[str]],
 ) -> Drawing:
     """Draw a panel per variant, layers across and roles down.
@@ -38,7 +38,7 @@ def panels(
         rows: the variants, at least one.
         found: their values, by variant; one at least has some.
         types: tensor type of every layer and role, by variant.
-        title: name of the colour scale.
+        measure: what the values are, the name of the colour scale.
         marked: layers and roles to outline; an empty set of one means all where the other has some.
     """
     drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
@@ -52,13 +52,16 @@ def panels(
         values, kinds = found[row["variant_id"]], types[row["variant_id"]]
         across = len(layers) * drawn.columns
         heatmap = _panel(row, (layers, roles), values, kinds, scale, across)
-        drawn.add_heatmap(**heatmap, **drawn.place(index))
+        cells_in_words = [
+            [_cell(row, (layer, role), values, kinds, measure) for layer in layers] for role in roles
+        ]
+        drawn.add_heatmap(**heatmap, customdata=cells_in_words, **drawn.place(index))
         drawn.add_bar(**_hatch((layers, roles), values), **drawn.place(index))
         _outline(drawn, index, roles, marked)
     _x_axis(drawn, layers, drawn.columns)
     drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
-    drawn.update_layout(coloraxis=scale.axis(title), margin={"t": 44, "l": 82, "b": 44})
+    drawn.update_layout(coloraxis=scale.axis(measure.title), margin={"t": 44, "l": 82, "b": 44})
     return drawn
 
 
@@ -133,9 +136,6 @@ def _panel(
         "text": [[_type_text(types.get(cell, ""), usual, across) for cell in line] for line in cells],
         "texttemplate": "%{text}",
         "textfont": {"size": 9},
-        "customdata": [
-            [_cell(row, cell, values.get(cell), types.get(cell)) for cell in line] for line in cells
-        ],
         "hovertemplate": f"<b>{row['label']}</b><br>{_HOVER}",
         "coloraxis": "coloraxis",
         "xgap": 1 if across <= _ROOM_FOR_BITS else 0,
@@ -150,10 +150,10 @@ def _type_text(kind: str, usual: str | None, across: int) -> str:
     return kind if across <= _ROOM_FOR_TYPES else digits[0]
 
 
-def _cell(row: Row, cell: Cell, value: float | None, kind: str | None) -> list[object]:
+def _cell(row: Row, cell: Cell, values: Values, types: Mapping[Cell, str], measure: Measure) -> list[object]:
     """Return what a click on a cell names (variant, layer, role), then its value and its type in words."""
-    known = formats.number(value) if value is not None else "not measured"
-    return [row["variant_id"], *cell, known, kind or ""]
+    known = measure.worded(values[cell]) if cell in values else f"{measure.name} not measured"
+    return [row["variant_id"], *cell, known, types.get(cell, "")]
 
 
 def _hatch(grid: tuple[Sequence[int], Sequence[str]], values: Values) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def _x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
     drawn.update_xaxes(range=[layers[0] - 0.5, layers[-1] + 0.5])
 
 
-def strips(rows: Sequence[Row], found: Mapping[str, Values], title: str) -> Drawing:
+def strips(rows: Sequence[Row], found: Mapping[str, Values], measure: Measure) -> Drawing:
     """Draw whole layers: variants down, fewest bits on top; arguments as for `panels`."""
     rows = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
     layers = sorted({layer for values in found.values() for layer, _ in values})
@@ -228,7 +228,7 @@ def strips(rows: Sequence[Row], found: Mapping[str, Values], title: str) -> Draw
         z=[[scale.place(values[c]) if c in values else None for c in cells] for _, values in lines],
         x=layers,
         y=[row["label"] for row in rows],
-        customdata=[[_cell(row, cell, values.get(cell), None) for cell in cells] for row, values in lines],
+        customdata=[[_cell(row, cell, values, {}, measure) for cell in cells] for row, values in lines],
         hovertemplate="<b>%{y}</b><br>layer %{x}<br>%{customdata[3]}<extra></extra>",
         coloraxis="coloraxis",
         xgap=1,
@@ -240,5 +240,5 @@ def strips(rows: Sequence[Row], found: Mapping[str, Values], title: str) -> Draw
     drawn.update_yaxes(
         autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1, tickfont_size=size
     )
-    drawn.update_layout(coloraxis=scale.axis(title))
+    drawn.update_layout(coloraxis=scale.axis(measure.title))
     return drawn

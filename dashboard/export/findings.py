@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard import formats
+from dashboard import charts, formats
 from dashboard.insights import Insight
 from dashboard.insights.statistics import Z95
 from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, recommendations, summarize
@@ -38,7 +38,8 @@ def _cells(line: MethodSummary) -> list[str]:
     row = line.optimal
     kind = "by rule" if line.by_rule else "knee: none keeps the rule"
     rate = f"{formats.bits(row['bits_per_weight'])} ({row['quant']}, {kind})"
-    error = f" ± {formats.number(Z95 * row['ppl_se'], 2)}" if row["ppl_se"] is not None else ""
+    se = charts.standard_error(row, "ppl_se")
+    error = f" ± {formats.number(Z95 * se, 2)}" if se is not None else ""
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
     ppl = f"{formats.number(row['ppl'], 4)}{error}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from dashboard import formats
-from dashboard.charts import Row
+from dashboard.charts import Row, standard_error
 from dashboard.export.exhibit import Exhibit, exhibits
 from dashboard.export.findings import findings
 from dashboard.export.naming import model_name
@@ -74,7 +74,7 @@ def _variants(rows: Sequence[Row]) -> str:
 
 
 def _variant(row: Row) -> list[str]:
-    error = row["kld_se_clustered"] if row["kld_se_clustered"] is not None else row["kld_se"]
+    error = standard_error(row, "kld_se")
     spread = f" ± {formats.number(Z95 * error, 2)}" if error is not None else ""
     return [
         row["label"],

@@ -30,17 +30,27 @@ Values = Mapping[Cell, float]
 
 @dataclass(frozen=True)
 class Measure:
-    """A quantity of the layer frame: its key in the URL, its column, a title with its unit, and a noun."""
+    """A quantity of the layer frame: its key in the URL, its column, its full name, a noun, and its unit."""
 
     key: str
     column: str
-    title: str
+    name: str
     noun: str
+    unit: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name with the unit, as an axis has it."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    def worded(self, value: float) -> str:
+        """Write a value with its name and its unit."""
+        return f"{self.name} {formats.number(value)} {self.unit}".rstrip()
 
 
 WEIGHT = Measure("weight", "weight_error", "relative weight error", "weight error")
 HIDDEN = Measure("hidden", "hidden_error", "relative output error", "output error")
-ATTRIBUTION = Measure("attribution", "attribution_kld", "KLD of this part alone (nats)", "KLD")
+ATTRIBUTION = Measure("attribution", "attribution_kld", "KLD of this part alone", "KLD", "nats")
 MEASURES = (ATTRIBUTION, WEIGHT, HIDDEN)
 
 

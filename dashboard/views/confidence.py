@@ -240,6 +240,8 @@ def _where_it_hurts(results: Results, selection: Selection, rows: Sequence[Row])
         if len(known) < 2:
             continue
         worst, least = max(known, key=lambda line: line["kld"]), min(known, key=lambda line: line["kld"])
+        if worst["kld"] <= max(0.0, least["kld"]):
+            continue
         names = bin_names()
         text = f"{row['label']} diverges most where the baseline gives its top token {names[worst['bin']]}."
         numbers = [f"{names[line['bin']]}: {formats.number(line['kld'], 2)}" for line in (worst, least)]

@@ -185,8 +185,17 @@ def _kept_at(where: float, ranking: Ranking) -> str:
     tied = formats.listing([best, *ranking.tied])
     if worst in ranking.tied:
         return f"At {formats.bits(where)} {tied} are tied: {best} keeps {kept[best]} of the accuracy"
-    verb = "keep about" if ranking.tied else "keeps"
-    return f"At {formats.bits(where)} {tied} {verb} {kept[best]} of the accuracy, {worst} {kept[worst]}"
+    verb, share = "keeps", kept[best]
+    if ranking.tied:
+        verb, share = "keep", _span(ranking, [best, *ranking.tied])
+    return f"At {formats.bits(where)} {tied} {verb} {share} of the accuracy, {worst} {kept[worst]}"
+
+
+def _span(ranking: Ranking, methods: Sequence[str]) -> str:
+    """Write the least and the most that some methods keep; one number where they round to the same."""
+    shares = sorted(math.exp(-ranking.values[method].value) for method in methods)
+    low, high = (formats.percent(share, 0) for share in (shares[0], shares[-1]))
+    return f"about {high}" if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
 def _cost_of_a_bit(results: Results, selection: Selection) -> str:

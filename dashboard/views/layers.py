@@ -88,20 +88,23 @@ def figure(results: Results, selection: Selection) -> Drawing:
     if shown is None:
         return charts.message_figure("No selected variant has this measure: choose another, or run with it")
     if shown.measure is HIDDEN:
-        return heatmaps.strips(shown.rows, shown.found, shown.measure.title)
+        return heatmaps.strips(shown.rows, shown.found, shown.measure)
     marked = (selection.layers, selection.roles)
     types = kinds(results, shown.rows)
-    return heatmaps.panels(shown.rows, shown.found, types, shown.measure.title, marked)
+    return heatmaps.panels(shown.rows, shown.found, types, shown.measure, marked)
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Name the role with the largest mean value over the shown variants."""
+    """Name the role with the largest mean value over the shown variants; of a single role its value."""
     shown = chosen(results, selection)
     if shown is None:
         return "No selected variant has layer measurements"
     means = role_means(shown.found)
     if not means:
         return _deepest(shown)
+    if len(means) == 1:
+        ((role, value),) = means.items()
+        return f"{role}, the only role shown: {shown.measure.worded(value)} on average"
     worst = max(means, key=lambda role: means[role])
     typical = median(means.values())
     factor = means[worst] / typical if typical > 0 else math.inf
@@ -222,9 +225,10 @@ VIEW = View(
     number=3,
     tab="Layers",
     title="Impact per layer and role",
-    caption="KLD when only this part is quantized where attribution was run, else the relative error of the "
-    "weights; or of each layer's output. One colour scale for all panels; “emb” holds embedding and head; "
-    "hatched was not measured. A panel's title names its usual tensor type, a cell one that differs (or its bits).",
+    caption="Weight error: relative error of a part's weights. Output error: relative error of a layer's output. "
+    "Attribution: KLD when only this part is quantized. Most telling: attribution where it was run, else weight "
+    "error, else output error. One colour scale for all. Parts: “emb” holds embedding and head, hatched was not "
+    "measured, titles name the usual tensor type, a cell one that differs (or its bits).",
     headline=headline,
     draw=figure,
     insights=insights,

@@ -143,13 +143,15 @@ def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> I
 
 
 def _dearest_step(rows: Sequence[Row]) -> Insight | None:
-    """Find the step between neighbours of one method that costs most per bit saved."""
+    """Find the step between neighbours of one method that costs most per bit saved; None where none costs."""
     steps = [
         pair for group in charts.by_method(rows).values() for pair in pairwise(group) if _saved(*pair) > 0
     ]
     if not steps:
         return None
     lower, higher = max(steps, key=lambda pair: _per_bit(*pair))
+    if _per_bit(lower, higher) <= 0:
+        return None
     cost = formats.percent_change(lower["ln_ppl_ratio"] - higher["ln_ppl_ratio"], 0)
     step = (
         f"{higher['label']} → {lower['quant']}: {cost} perplexity for {formats.bits(_saved(lower, higher))}"

@@ -33,6 +33,13 @@ def traces(results: Results, selection: Selection) -> list[Row]:
     return representatives(rows, selection, _MOST_TRACES)
 
 
+def _compared(results: Results, selection: Selection) -> list[Row]:
+    """Return what the form shows: the radar's few, or all variants on the parallel axes."""
+    if _FORM.of(selection) == "parallel":
+        return charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+    return traces(results, selection)
+
+
 def figure(results: Results, selection: Selection) -> Drawing:
     """Draw a closed line per variant over the spokes, 0–100 %; or all variants over parallel axes."""
     if _FORM.of(selection) == "parallel":
@@ -86,7 +93,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
 
 def headline(results: Results, selection: Selection) -> str:
     """Whether one variant leads every spoke by more than the error."""
-    rows = traces(results, selection)
+    rows = _compared(results, selection)
     if not rows:
         return "No selected variant was compared with the baseline"
     if len(rows) == 1:
@@ -109,7 +116,7 @@ def _winners(results: Results, selection: Selection, rows: Sequence[Row]) -> dic
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Leaders per axis, ties, dominated variants, and how the variants were chosen."""
-    rows, spokes = traces(results, selection), axes(results)
+    rows, spokes = _compared(results, selection), axes(results)
     if not rows:
         return [NOTHING]
     leads: dict[str, list[str]] = {}
@@ -125,7 +132,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         found.append(Insight(f"Nobody leads on {formats.listing(tied, 6)}.", "tie", _LEAD))
     found.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
     total = results.select(selection).height
-    if len(rows) < total:
+    if len(rows) < total and _FORM.of(selection) != "parallel":
         text = f"Shown: {formats.listing([r['label'] for r in rows], 6)}."
         rule = (
             f"the picked variants, else one per method at about equal bits; {total} variants pass the filters"

@@ -23,6 +23,9 @@ from evaluator.frames import MEGABYTE
 
 #: 1/PPL/MB is written × 10⁻⁵, as 3.217 for 0.00003217.
 _SCALE = 1e5
+#: From this factor on a file is so many times smaller, below it so many per cent.
+_FACTOR = 1.1
+_WHOLE_PERCENT = 0.01
 
 
 def _rows(results: Results, selection: Selection) -> list[Row]:
@@ -209,9 +212,19 @@ def _wasted(results: Results, selection: Selection, rows: Sequence[Row]) -> Insi
 def _compression(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
     smallest = min(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
     base = _baseline_size(results, selection, smallest)
-    ratio = formats.number(base / smallest["size_bytes"], 2)
-    text = f"The smallest file, {smallest['label']}, is {ratio} × smaller than the baseline."
+    how = _smaller(base, smallest["size_bytes"])
+    text = f"The smallest file, {smallest['label']}, is {how} than the baseline."
     return Insight(text, "finding", f"{formats.size(smallest['size_bytes'])} against {formats.size(base)}")
+
+
+def _smaller(base: float, size: float) -> str:
+    """Say how much smaller `size` is: as a factor, or in per cent where the factor would round to about 1."""
+    if size >= base:
+        return "no smaller"
+    if base / size >= _FACTOR:
+        return f"{formats.number(base / size, 2)} × smaller"
+    share = 1 - size / base
+    return f"{formats.percent(share, 0 if share >= _WHOLE_PERCENT else 2)} smaller"
 
 
 VIEW = View(

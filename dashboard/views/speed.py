@@ -25,13 +25,30 @@ from dashboard.views import Absent, Option, View, command_for
 
 _PHASE = Option("phase", "Phase", (("decode", "decode"), ("prefill", "prefill")))
 _FOUR = (4.0, 5.0)
-_PREFILL = ("prefill_p10", "prefill_tps", "prefill_p90")
-_DECODE = ("decode_ms_p10", "decode_ms_p50", "decode_ms_p90")
+_Columns = tuple[str, str, str]
+_PREFILL: _Columns = ("prefill_p10", "prefill_tps", "prefill_p90")
+_DECODE: _Columns = ("decode_ms_p10", "decode_ms_p50", "decode_ms_p90")
 
 
-def _columns(selection: Selection) -> tuple[str, str, str]:
+def _columns(selection: Selection) -> _Columns:
     """Name the columns of the lower end, the median and the upper end of what is timed."""
     return _DECODE if _PHASE.of(selection) == "decode" else _PREFILL
+
+
+def _slowness(row: Row, columns: _Columns) -> float:
+    """Return what orders variants from fast to slow: time per token, or the rate with its sign turned."""
+    value = float(row[columns[1]])
+    return value if columns == _DECODE else -value
+
+
+def _overlap(fast: Row, slow: Row, columns: _Columns) -> bool:
+    """Whether the p10–p90 ranges of what is timed overlap, so that neither is surely faster."""
+    if columns == _DECODE:
+        return overlap(fast, slow)
+    low, middle, high = columns
+    least = fast[low] if fast[low] is not None else fast[middle]
+    most = slow[high] if slow[high] is not None else slow[middle]
+    return bool(least <= most)
 
 
 def _rows(results: Results, selection: Selection) -> list[Row]:
@@ -65,7 +82,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
     x = [row[middle] for row in rows]
     ends = [row[name] for row in rows for name in (low, middle, high) if row[name] is not None]
     x_range, y_axis = axes.padded(ends, 0.05), axes.log_axis([row["kld_mean"] for row in rows], margin=0.1)
-    front = pareto([value if decode else -value for value in x], [row["kld_mean"] for row in rows])
+    front = pareto([_slowness(row, (low, middle, high)) for row in rows], [row["kld_mean"] for row in rows])
     wanted = {rows[index]["variant_id"] for index in front}
     points = [(value, math.log10(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
     labels = Labels(
@@ -124,7 +141,7 @@ def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str) -> None:
     )
 
 
-def _bars(curve: charts.Series, columns: tuple[str, str, str]) -> dict[str, Any]:
+def _bars(curve: charts.Series, columns: _Columns) -> dict[str, Any]:
     """Error bars: p10–p90 across, ±1.96 clustered errors up and down."""
     low, middle, high = columns
     ahead = [max(0.0, (row[high] or row[middle]) - row[middle]) for row in curve.rows]
@@ -154,38 +171,43 @@ def _speed_lines(row: Row) -> str:
     return "<br>".join([*lines, str(row["device"])])
 
 
-def _decoded(results: Results, selection: Selection) -> list[Row]:
-    rows = charts.complete(results.select(selection).to_dicts(), "decode_ms_p50", "kld_mean")
-    return [row for row in rows if row["kld_mean"] > 0]
-
-
 def headline(results: Results, selection: Selection) -> str:
     """Name the fastest variant, and whether that lead stands out of its spread."""
-    key = ("decode_ms_p50", "variant_id")
-    rows = sorted(_decoded(results, selection), key=lambda row: tuple(row[name] for name in key))
+    columns = _columns(selection)
+    rows = sorted(
+        _rows(results, selection), key=lambda row: (_slowness(row, columns), str(row["variant_id"]))
+    )
     if not rows:
         return "No selected variant was timed"
     fastest = rows[0]
-    tied = sum(overlap(fastest, row) for row in rows[1:])
-    speed = f"{fastest['label']} decodes fastest, {formats.number(fastest['decode_ms_p50'])} ms per token"
+    tied = sum(_overlap(fastest, row, columns) for row in rows[1:])
+    value = formats.number(fastest[columns[1]])
+    how = f"decodes fastest, {value} ms per token"
+    if columns == _PREFILL:
+        how = f"prefills fastest, {value} tokens per second"
+    speed = f"{fastest['label']} {how}"
     return f"{speed}; {tied} more are within its spread" if tied else speed
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who is on the front, accuracy at equal speed, whether fewer bits are faster, what 4 bits give, the timing."""
-    passing = _decoded(results, selection)
+    """Who is on the front, accuracy at equal speed, whether fewer bits are faster, what 4 bits give, the timing.
+
+    All of the phase shown; equal speed is told of decoding alone.
+    """
+    passing, columns, phase = _rows(results, selection), _columns(selection), _PHASE.of(selection)
     rows = charts.one_place(passing)
     if not rows:
         return [NOTHING]
-    front = [rows[i] for i in pareto([r["decode_ms_p50"] for r in rows], [r["kld_mean"] for r in rows])]
-    names = [row["label"] for row in sorted(front, key=lambda row: row["decode_ms_p50"])]
-    text = f"Worth running for speed: {formats.listing(names, 5)}."
+    slowness = [_slowness(row, columns) for row in rows]
+    front = [rows[i] for i in pareto(slowness, [row["kld_mean"] for row in rows])]
+    names = [row["label"] for row in sorted(front, key=lambda row: _slowness(row, columns))]
+    text = f"Worth running for {phase} speed: {formats.listing(names, 5)}."
     found = [
         Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
-        _equal_speed(results, selection, rows),
-        _bits_and_speed(rows),
+        _equal_speed(results, selection, rows) if columns == _DECODE else None,
+        _bits_and_speed(rows, slowness, phase),
         _four_bits(rows, front),
-        _timing(results, rows),
+        _timing(results, rows, phase),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
 
@@ -208,14 +230,16 @@ def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) ->
     return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
 
 
-def _bits_and_speed(rows: Sequence[Row]) -> Insight:
-    rho = rank_correlation([r["bits_per_weight"] for r in rows], [r["decode_ms_p50"] for r in rows])
+def _bits_and_speed(rows: Sequence[Row], slowness: Sequence[float], phase: str) -> Insight:
+    rho = rank_correlation([r["bits_per_weight"] for r in rows], slowness)
     if rho is None:
         return Insight("Too few timed variants to relate bits and speed.", "unknown")
-    detail = f"Spearman ρ of bits per weight and decode time = {formats.number(rho, 2)}, {len(rows)} variants"
+    detail = (
+        f"Spearman ρ of bits per weight and {phase} time = {formats.number(rho, 2)}, {len(rows)} variants"
+    )
     if rho > 0.5:
-        return Insight("Fewer bits decode faster here.", "finding", detail)
-    text = "Fewer bits do not mean faster decoding here: the format's kernel decides."
+        return Insight(f"Fewer bits {phase} faster here.", "finding", detail)
+    text = f"Fewer bits do not mean faster {phase} here: the format's kernel decides."
     return Insight(text, "caution", detail)
 
 
@@ -231,17 +255,17 @@ def _four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
     return Insight("No 4-bit configuration lies on the front: others are faster and closer.", "finding")
 
 
-def _timing(results: Results, rows: Sequence[Row]) -> Insight:
+def _timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
     speed = results.speed()
     devices = formats.listing(sorted({str(row["device"]) for row in rows}))
     device = f"{devices}, {results.manifest.threads} threads"
     if speed is None:
         return Insight(f"Timed on {device}; single repetitions were not kept.", "caution")
     ids = [row["variant_id"] for row in rows]
-    decode = speed.filter(pl.col("phase").cast(pl.String) == "decode", pl.col("variant_id").is_in(ids))
-    counts = [int(count) for count in decode.group_by("variant_id").len().collect()["len"]]
+    timed = speed.filter(pl.col("phase").cast(pl.String) == phase, pl.col("variant_id").is_in(ids))
+    counts = [int(count) for count in timed.group_by("variant_id").len().collect()["len"]]
     least = min(counts, default=0)
-    text = f"Timed on {device}: at least {least} decode repetitions each."
+    text = f"Timed on {device}: at least {least} {phase} repetitions each."
     return Insight(text, "finding", "medians; ranges that overlap between p10 and p90 count as tied")
 
 

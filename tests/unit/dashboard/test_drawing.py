@@ -8,6 +8,7 @@ import pytest
 from results_factory import make_results
 
 from dashboard import axes, charts, formats, heatmaps
+from dashboard.insights.layers import ATTRIBUTION
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import registry
@@ -69,7 +70,7 @@ FOUND = {"v": {(0, "attn_q"): 0.1, (1, "attn_q"): 0.2, (0, "ffn_up"): 0.3}}
 
 def panels(layers: set[int], roles: set[str]) -> go.Figure:
     marked = (frozenset(layers), frozenset(roles))
-    return heatmaps.panels([row("a", variant_id="v")], FOUND, {"v": TYPES}, "error", marked).checked()
+    return heatmaps.panels([row("a", variant_id="v")], FOUND, {"v": TYPES}, ATTRIBUTION, marked).checked()
 
 
 def test_a_panel_names_its_usual_type_and_writes_the_others() -> None:
@@ -77,7 +78,8 @@ def test_a_panel_names_its_usual_type_and_writes_the_others() -> None:
     assert "mostly Q4_K" in drawn.layout.annotations[0].text
     heatmap, hatch = drawn.data
     assert [list(line) for line in heatmap.text] == [["", "Q6_K"], ["", ""]]
-    assert list(heatmap.customdata[0][1]) == ["v", 1, "attn_q", "0.200", "Q6_K"]
+    assert list(heatmap.customdata[0][1]) == ["v", 1, "attn_q", "KLD of this part alone 0.200 nats", "Q6_K"]
+    assert heatmap.customdata[1][1][3] == "KLD of this part alone not measured"
     assert (list(hatch.y), list(hatch.base), list(hatch.x)) == (["ffn_up"], [0.5], [1]), (
         "layer 1 has no ffn_up"
     )

@@ -13,12 +13,14 @@ import polars as pl
 import pytest
 from pptx import Presentation
 from pptx.enum.chart import XL_CHART_TYPE
+from results_factory import make_results
 
 from dashboard.export.archive import archive
 from dashboard.export.data import encode, view_data
 from dashboard.export.deck import deck
 from dashboard.export.document import document
 from dashboard.export.exhibit import exhibit, exhibits
+from dashboard.export.findings import findings
 from dashboard.export.markdown import report
 from dashboard.export.naming import file_stem
 from dashboard.export.native import is_native
@@ -223,6 +225,14 @@ def test_report_says_all(results: Results) -> None:
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert len(tables) > results.measured.height
     assert "No variant matches these filters" in report(results, NOBODY)
+
+
+def test_errors_are_clustered_by_window_where_measured(tmp_path: Path) -> None:
+    path = make_results(tmp_path, methods=("main",), quants=("Q8_0",), windows=4) / "variants.parquet"
+    wide = {"ppl_se": 0.1, "ppl_se_clustered": 0.5}
+    pl.read_parquet(path).with_columns(**{name: pl.lit(se) for name, se in wide.items()}).write_parquet(path)
+    (line,) = findings(Results.open(tmp_path), EVERYTHING).table
+    assert line[4].endswith(" ± 0.98")
 
 
 def test_report_cannot_be_broken_out_of(results: Results) -> None:
