@@ -4,7 +4,7 @@ Actions are timed on the sample and on a folder with 105 variants of 3 models an
 line is the median of the repetitions, with the slowest behind it. First plots are those of a browser just started: of
 the dashboard with the slim plotly.js, with the stock one, of the same figure in
 plotly's own HTML file, and in Streamlit where `STREAMLIT` names its program. Answers are kept: the last action alone
-asks for something new each time.
+asks for something new each time. Half a second without a drawing lies between two actions, as a person would leave.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ACT = """action => new Promise(resolve => {
     eval(action);
     const look = () => {
         const idle = performance.now() - started > 5000;
-        if (window.drawnAt > started && performance.now() - window.drawnAt > 150) resolve(window.drawnAt - started);
+        if (window.drawnAt > started && performance.now() - window.drawnAt > 500) resolve(window.drawnAt - started);
         else if (idle) resolve(NaN);
         else setTimeout(look, 20);
     };
