@@ -4,11 +4,13 @@
 
   const query = () => new URLSearchParams(window.location.search);
 
-  /* dcc.Location listens to this event: one change of address is one request. */
+  /* dcc.Location listens to this event, and compares the address with its own: one change is one request. */
+  const announce = () => window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+
   function go(target, keepsHistory) {
     if (target === window.location.pathname + window.location.search) return;
     window.history[keepsHistory ? "pushState" : "replaceState"]({}, "", target);
-    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    announce();
   }
 
   /* The table's script is large and only Explore needs it. */
@@ -50,5 +52,5 @@
     put(params, key, (others.length < values.length ? others : [...values, value]).sort());
   }
 
-  window.address = { go: go, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
+  window.address = { announce: announce, go: go, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
 })();

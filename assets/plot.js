@@ -15,7 +15,8 @@
   /* What the drawing on screen says about itself, and what of it stands there already. */
   let shown = { slug: "", pick: "variant", methods: [] };
   let settings = null;
-  let standing = { serial: -1, key: "", theme: "" };
+  const NOTHING = { serial: -1, key: "", theme: "" };
+  let standing = NOTHING;
   let answers = 0;
 
   function clicked(data) {
@@ -193,17 +194,13 @@
     paint(drawing, theme());
   }
 
-  function complain(error) {
-    standing = { serial: -1, key: "", theme: "" };
-    window.console.error(error);
-  }
-
   /* For the renderer's hook: what goes wrong here must not keep the answer from Dash, whose callback then draws. */
   function answered(request, response) {
     try {
       drawAtOnce(request, response);
     } catch (error) {
-      complain(error);
+      standing = NOTHING;
+      window.console.error(error);
     }
   }
 

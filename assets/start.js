@@ -37,7 +37,7 @@
       window.plot.takePlace();
       document.getElementById("first-page")?.remove();
       /* Who went back meanwhile has another address than the page that Dash was given: its Location finds out. */
-      window.setTimeout(() => window.dispatchEvent(new CustomEvent("_dashprivate_pushstate")));
+      window.setTimeout(window.address.announce);
     });
     watch.observe(document.getElementById("react-entry-point"), { childList: true, subtree: true });
   }

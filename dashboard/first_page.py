@@ -6,7 +6,6 @@ nothing more.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,12 +17,11 @@ from urllib.parse import urlsplit
 from dash.development.base_component import Component
 from flask import has_request_context, request
 from markupsafe import Markup
-from plotly.utils import PlotlyJSONEncoder
 
 from dashboard.layout import GRAPH_CONFIG, shell
-from dashboard.markup import markup
+from dashboard.markup import markup, script_data
 from dashboard.places import fill
-from dashboard.theme import SURFACES, template
+from dashboard.theme import templates
 
 _LOG = logging.getLogger(__name__)
 #: Seconds that the HTML waits for its page: longer, and the scripts had better load meanwhile.
@@ -99,11 +97,9 @@ def _filled(answer: Answer) -> Component:
 @cache
 def _settings() -> Markup:
     """Return what every plot of the dashboard is drawn with."""
-    templates = {name: template(name).to_plotly_json() for name in SURFACES}
-    return _data("plot-settings", {"templates": templates, "config": GRAPH_CONFIG})
+    return _data("plot-settings", {"templates": templates(), "config": GRAPH_CONFIG})
 
 
 def _data(identity: str, value: Mapping[str, Any] | None) -> Markup:
-    """Write data for a script, in a way that cannot end its element."""
-    text = json.dumps(value, cls=PlotlyJSONEncoder, separators=(",", ":")).replace("<", "\\u003c")
-    return Markup(f'<script type="application/json" id="{identity}">{text}</script>')  # noqa: S704  # no tag survives
+    """Write an element that holds data for a script."""
+    return Markup('<script type="application/json" id="{}">{}</script>').format(identity, script_data(value))

@@ -6,6 +6,7 @@ their own; what needs a script to exist at all, such as the table of Explore, le
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 from dash.development.base_component import Component
 from markupsafe import Markup
+from plotly.utils import PlotlyJSONEncoder
 
 _ELEMENTS, _CORE, _BOOTSTRAP = "dash_html_components", "dash_core_components", "dash_bootstrap_components"
 _VOID = frozenset({"br", "hr", "img", "input"})
@@ -25,6 +27,12 @@ _LEFT_OUT = re.compile(
 def markup(content: object) -> Markup:
     """Write a component, a text, a number, or a list of such; None is nothing."""
     return Markup(_written(content))  # noqa: S704  # every text and attribute in it was escaped
+
+
+def script_data(value: object) -> Markup:
+    """Write JSON for a script, figures included, that cannot end the script element it stands in."""
+    text = json.dumps(value, cls=PlotlyJSONEncoder, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704  # no tag survives
 
 
 def _written(content: object) -> str:

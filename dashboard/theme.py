@@ -95,6 +95,11 @@ def translucent(color: str, alpha: float) -> str:
     return f"rgba({red}, {green}, {blue}, {alpha})"
 
 
+def templates() -> dict[str, Any]:
+    """Return the template of every surface as plain data, by name."""
+    return {name: template(name).to_plotly_json() for name in SURFACES}
+
+
 def template(name: str) -> go.layout.Template:
     """Build the Plotly template of a theme, `light` or `dark`; backgrounds are left to the page."""
     surface = SURFACES[name]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, Template, select_autoescape
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
-from plotly.utils import PlotlyJSONEncoder
 
 from dashboard.export.exhibit import Exhibit, exhibits
 from dashboard.export.findings import findings
@@ -17,10 +15,11 @@ from dashboard.export.naming import model_name
 from dashboard.export.provenance import facts, footer
 from dashboard.insights.summary import RULES
 from dashboard.layout import GRAPH_CONFIG
+from dashboard.markup import script_data
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.slim_plotly import slim_file
-from dashboard.theme import SURFACES, template
+from dashboard.theme import SURFACES, templates
 
 _TEMPLATE = "document.html"
 
@@ -39,21 +38,15 @@ def document(results: Results, selection: Selection, theme: str = "light") -> st
         theme=theme,
         surfaces=SURFACES,
         plotly=Markup(_script(_plotly())),  # noqa: S704  # the package's own code
-        plots=_json(plots),
-        templates=_json({name: template(name).to_plotly_json() for name in SURFACES}),
-        config=_json({**GRAPH_CONFIG, "responsive": True}),
+        plots=script_data(plots),
+        templates=script_data(templates()),
+        config=script_data({**GRAPH_CONFIG, "responsive": True}),
     )
 
 
 def _figure(shown: Exhibit) -> dict[str, object]:
     drawn: dict[str, object] = shown.figure.to_plotly_json()
     return {"data": drawn["data"], "layout": {**drawn["layout"], "autosize": True}}  # type: ignore[dict-item]
-
-
-def _json(value: object) -> Markup:
-    """Write JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, cls=PlotlyJSONEncoder, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704  # no tag survives
 
 
 def _plotly() -> str:

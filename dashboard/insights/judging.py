@@ -24,6 +24,9 @@ from dashboard.selection import Selection
 
 BARTOWSKI, UNSLOTH, MAIN = "bartowski", "unsloth", "main"
 TIED = "tied"
+#: Columns of the lower end, the median and the upper end of what was timed.
+Spread = tuple[str, str, str]
+DECODE_TIME: Spread = ("decode_ms_p10", "decode_ms_p50", "decode_ms_p90")
 Wording = Callable[[Estimate], str]
 
 
@@ -155,11 +158,12 @@ def between(rows: Sequence[Row], low: float, high: float) -> list[Row]:
     return [row for row in rows if low <= row["bits_per_weight"] < high]
 
 
-def overlap(fast: Row, slow: Row) -> bool:
-    """Whether the p10–p90 ranges of two decode times overlap, so that neither is surely faster."""
-    high = fast["decode_ms_p90"] if fast["decode_ms_p90"] is not None else fast["decode_ms_p50"]
-    low = slow["decode_ms_p10"] if slow["decode_ms_p10"] is not None else slow["decode_ms_p50"]
-    return bool(low <= high)
+def overlap(lower: Row, higher: Row, columns: Spread = DECODE_TIME) -> bool:
+    """Whether the p10–p90 ranges of two times or rates, of which `lower` has the lower median, overlap."""
+    low, middle, high = columns
+    most = lower[high] if lower[high] is not None else lower[middle]
+    least = higher[low] if higher[low] is not None else higher[middle]
+    return bool(least <= most)
 
 
 def _capital(text: str) -> str:

@@ -25,9 +25,14 @@ _LEAD = "by more than the paired error, the p10–p90 range of speed, or 1 % of 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
+def _passing(results: Results, selection: Selection) -> list[Row]:
+    """Return the compared variants of one model on one device."""
+    return charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+
+
 def traces(results: Results, selection: Selection) -> list[Row]:
     """Return the picked variants, else all when there are at most six, else one per method."""
-    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+    rows = _passing(results, selection)
     if len(rows) <= _MOST_TRACES and not charts.is_picking(selection, rows):
         return rows
     return representatives(rows, selection, _MOST_TRACES)
@@ -36,7 +41,7 @@ def traces(results: Results, selection: Selection) -> list[Row]:
 def _compared(results: Results, selection: Selection) -> list[Row]:
     """Return what the form shows: the radar's few, or all variants on the parallel axes."""
     if _FORM.of(selection) == "parallel":
-        return charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+        return _passing(results, selection)
     return traces(results, selection)
 
 

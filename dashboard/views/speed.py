@@ -14,7 +14,7 @@ from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats
-from dashboard.insights.judging import overlap
+from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import Z95, pareto, rank_correlation
 from dashboard.labels import Labels
@@ -25,30 +25,18 @@ from dashboard.views import Absent, Option, View, command_for
 
 _PHASE = Option("phase", "Phase", (("decode", "decode"), ("prefill", "prefill")))
 _FOUR = (4.0, 5.0)
-_Columns = tuple[str, str, str]
-_PREFILL: _Columns = ("prefill_p10", "prefill_tps", "prefill_p90")
-_DECODE: _Columns = ("decode_ms_p10", "decode_ms_p50", "decode_ms_p90")
+_PREFILL: Spread = ("prefill_p10", "prefill_tps", "prefill_p90")
 
 
-def _columns(selection: Selection) -> _Columns:
+def _columns(selection: Selection) -> Spread:
     """Name the columns of the lower end, the median and the upper end of what is timed."""
-    return _DECODE if _PHASE.of(selection) == "decode" else _PREFILL
+    return DECODE_TIME if _PHASE.of(selection) == "decode" else _PREFILL
 
 
-def _slowness(row: Row, columns: _Columns) -> float:
+def _slowness(row: Row, columns: Spread) -> float:
     """Return what orders variants from fast to slow: time per token, or the rate with its sign turned."""
     value = float(row[columns[1]])
-    return value if columns == _DECODE else -value
-
-
-def _overlap(fast: Row, slow: Row, columns: _Columns) -> bool:
-    """Whether the p10–p90 ranges of what is timed overlap, so that neither is surely faster."""
-    if columns == _DECODE:
-        return overlap(fast, slow)
-    low, middle, high = columns
-    least = fast[low] if fast[low] is not None else fast[middle]
-    most = slow[high] if slow[high] is not None else slow[middle]
-    return bool(least <= most)
+    return value if columns == DECODE_TIME else -value
 
 
 def _rows(results: Results, selection: Selection) -> list[Row]:
@@ -78,7 +66,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
     if not rows:
         return charts.message_figure(f"No selected variant has a {_PHASE.of(selection)} time")
     low, middle, high = _columns(selection)
-    decode = middle == _DECODE[1]
+    decode = middle == DECODE_TIME[1]
     x = [row[middle] for row in rows]
     ends = [row[name] for row in rows for name in (low, middle, high) if row[name] is not None]
     x_range, y_axis = axes.padded(ends, 0.05), axes.log_axis([row["kld_mean"] for row in rows], margin=0.1)
@@ -141,7 +129,7 @@ def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str) -> None:
     )
 
 
-def _bars(curve: charts.Series, columns: _Columns) -> dict[str, Any]:
+def _bars(curve: charts.Series, columns: Spread) -> dict[str, Any]:
     """Error bars: p10–p90 across, ±1.96 clustered errors up and down."""
     low, middle, high = columns
     ahead = [max(0.0, (row[high] or row[middle]) - row[middle]) for row in curve.rows]
@@ -180,7 +168,8 @@ def headline(results: Results, selection: Selection) -> str:
     if not rows:
         return "No selected variant was timed"
     fastest = rows[0]
-    tied = sum(_overlap(fastest, row, columns) for row in rows[1:])
+    pairs = [(fastest, row) if columns == DECODE_TIME else (row, fastest) for row in rows[1:]]
+    tied = sum(overlap(lower, higher, columns) for lower, higher in pairs)
     value = formats.number(fastest[columns[1]])
     how = f"decodes fastest, {value} ms per token"
     if columns == _PREFILL:
@@ -204,7 +193,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     text = f"Worth running for {phase} speed: {formats.listing(names, 5)}."
     found = [
         Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
-        _equal_speed(results, selection, rows) if columns == _DECODE else None,
+        _equal_speed(results, selection, rows) if columns == DECODE_TIME else None,
         _bits_and_speed(rows, slowness, phase),
         _four_bits(rows, front),
         _timing(results, rows, phase),
