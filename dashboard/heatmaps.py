@@ -61,7 +61,8 @@ def panels(
     _x_axis(drawn, layers, drawn.columns)
     drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
-    drawn.update_layout(coloraxis=scale.axis(measure.title), margin={"t": 44, "l": 82, "b": 44})
+    # Above the titles of two lines there is room for the tool bar, which would cover the last one.
+    drawn.update_layout(coloraxis=scale.axis(measure.title), margin={"t": 62, "l": 82, "b": 44})
     return drawn
 
 

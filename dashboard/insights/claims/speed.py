@@ -23,7 +23,7 @@ _BEND = 4.5
 
 @JUDGES.register("speed")
 def claims(case: Case) -> list[Claim]:
-    """Accuracy at equal speed, the fastest, the middle, and what fewer bits still gain."""
+    """Accuracy at equal speed, the fastest, the middle, and what fewer bits still gain: all by decode time."""
     timed = complete(case.compared, TIME, "kld_mean")
     if not timed:
         why = "Speed was not measured: run without --no-speed."
@@ -35,7 +35,9 @@ def _accurate(case: Case, timed: list[Row]) -> Claim:
     found = equal_speed(case.results, case.selection, timed)
     if found is None:
         return unknown(_ACCURATE, "No two methods share a range of decode times.")
-    where = f"within {formats.number(found.limit)} ms per token, by KLD of each method's closest variant,"
+    where = (
+        f"within {formats.number(found.limit)} ms per decoded token, by KLD of each method's closest variant,"
+    )
     claim = leads(_ACCURATE, case, BARTOWSKI, found.ranking, nats, where)
     if found.steady or claim.verdict == "unknown":
         return claim
@@ -54,9 +56,9 @@ def _fastest(timed: list[Row]) -> Claim:
     first, second, *_ = sorted(rows, key=lambda row: (row[TIME], row["variant_id"]))
     times = formats.listing([f"{row['label']} {formats.number(row[TIME])} ms" for row in rows], 6)
     if overlap(first, second):
-        return unknown(_FASTEST, f"{times} per token: the p10–p90 ranges of the first two overlap.")
+        return unknown(_FASTEST, f"{times} per decoded token: the p10–p90 ranges of the first two overlap.")
     verdict = "holds" if first["method"].lower() == UNSLOTH else "fails"
-    return Claim(_FASTEST, verdict, f"{times} per token (medians; p10–p90 ranges apart).")  # type: ignore[arg-type]  # one of the words
+    return Claim(_FASTEST, verdict, f"{times} per decoded token (medians; p10–p90 ranges apart).")  # type: ignore[arg-type]  # one of the words
 
 
 def _middle(case: Case, timed: list[Row]) -> Claim:
@@ -67,10 +69,10 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
     fastest = min(rows, key=lambda row: row[TIME])
     closest = min(rows, key=lambda row: row["kld_mean"])
     evidence = (
-        f"Of the same type {fastest['label']} is fastest and {closest['label']} closest to the baseline."
+        f"Of the same type {fastest['label']} decodes fastest, {closest['label']} is closest to the baseline."
     )
     if fastest is not ours and overlap(fastest, ours):
-        return unknown(_MIDDLE, f"{evidence} The times of {ours['label']} overlap with the fastest.")
+        return unknown(_MIDDLE, f"{evidence} The decode times of {ours['label']} overlap with the fastest.")
     return Claim(_MIDDLE, "fails" if ours in (fastest, closest) else "holds", evidence)
 
 
@@ -87,7 +89,6 @@ def _fades(timed: list[Row]) -> Claim:
     if not found:
         return unknown(_FADES, "No method has three timed variants on each side of 4.5 bits.")
     method, below, above = max(found, key=lambda item: item[2].value - item[1].value)
-    numbers = (
-        f"{formats.number(below.value, 2)} ms per bit below 4.5 bits, {formats.number(above.value, 2)} above"
-    )
+    low_gain, high_gain = (formats.number(gain.value, 2) for gain in (below, above))
+    numbers = f"{low_gain} ms per decoded token below 4.5 bits, {high_gain} above"
     return sign(_FADES, above.minus(below), f"{method}: a bit saved gains {numbers}.")
