@@ -157,6 +157,13 @@ class _OfAllTokens(dy.Schema):
     attribution_additivity = dy.Float64(nullable=True)
 
 
+#: Columns that come from the packed artifact and its timings.
+TIMED = (
+    *("artifact_bytes", "prefill_tps", "decode_ms_p10", "decode_ms_p50", "decode_ms_p90"),
+    *("load_s", "peak_rss_bytes", "deploy_kld_mean"),
+)
+
+
 class Variants(_Facts, Statistics, _OfAllTokens):
     """One row per variant on a device; the baseline has a row too."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -44,19 +45,22 @@ class HiddenStates:
         file.write(np.ascontiguousarray(values, dtype="<f4").data)
 
     def seal(self) -> None:
-        """Declare the array complete."""
+        """Declare the array complete; from now on it stays readable."""
         if self._writing is not None:
             self._writing[0].close()
             self._writing = None
             seal(partial_path(self.path), self.path)
+            self._array()
 
     def discard(self) -> None:
         """Remove the array, whole or partial."""
         if self._writing is not None:
             self._writing[0].close()
             self._writing = None
+        self._mapped = None
         partial_path(self.path).unlink(missing_ok=True)
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows keeps a file that another run has mapped
+            self.path.unlink(missing_ok=True)
 
     def __iter__(self) -> Iterator[Values]:
         yield from self._array()

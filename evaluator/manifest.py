@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -74,6 +75,10 @@ class NoiseFloor(BaseModel):
     same_top_se: float | None
 
 
+#: What a manifest says of the machine and the programs that measured.
+_WITNESSED = ("device", "provider", "threads", "packages", "machine", "git_revision", "gpu_indices")
+
+
 class Manifest(BaseModel):
     """The whole of `manifest.json`."""
 
@@ -93,7 +98,7 @@ class Manifest(BaseModel):
     ended: datetime | None = None
     git_revision: str | None = None
     failures: list[Failure] = []
-    n_planned: int | None = Field(None, ge=0, description="variants that the run was asked to measure")
+    n_planned: int | None = Field(None, ge=0, description="variants that are to be in the folder at the end")
     noise_floor: NoiseFloor | None = None
     precisions: dict[str, Precision] = Field(default={}, description="by device, where it was to be chosen")
     gpu_indices: list[int] = Field(
@@ -109,3 +114,28 @@ def read_manifest(folder: Path) -> Manifest:
         pydantic.ValidationError: it is not a manifest.
     """
     return Manifest.model_validate_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+
+
+def kept(there: Manifest, manifest: Manifest, planned: Collection[str]) -> dict[str, object]:
+    """What a manifest takes over from the one that is there.
+
+    The first start, precisions, failures not `planned`, and what was said of the baseline unless that is said anew.
+    """
+    failures = [failure for failure in there.failures if failure.source not in planned]
+    return {
+        "started": min(there.started, manifest.started),
+        "failures": [*failures, *manifest.failures],
+        "precisions": there.precisions | manifest.precisions,
+        "baseline_note": manifest.baseline_note or there.baseline_note,
+    }
+
+
+def witnessed(manifest: Manifest) -> dict[str, object]:
+    """What measured: device, threads, machine and versions."""
+    return {name: getattr(manifest, name) for name in _WITNESSED}
+
+
+def identity(manifest: Manifest) -> dict[str, object]:
+    """What must agree for rows to be comparable."""
+    texts = [(text.domain, text.sha256, text.windows) for text in manifest.texts]
+    return {"baseline": manifest.baseline_sha256, "protocol": manifest.protocol, "set of texts": texts}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -77,27 +77,36 @@ class ComparisonRun:
             SourceError: the baseline turned out to be unreadable.
         """
         self._floor = None if force else self.store.noise_floor()
-        manifest = self._manifest()
+        manifest = self._manifest(() if force else self.store.measured())
         self.store.prepare(manifest, force=force)
         self.store.write_derived("vocabulary", self._vocabulary())
         pending: list[Candidate] = []
+        lacking = self.store.without_layers() if self.comparison.layers else set()
         for item in self.plan.variants:
-            if self._finished(item):
-                self.outcome.reused.append(item.variant_id)
-            else:
+            if not self._finished(item):
                 pending.append(item)
+            elif item.variant_id in lacking:
+                self.progress.say(
+                    f"{item.variant_id}: scored again, because its layers were left out", "yellow"
+                )
+                pending.append(item)
+            else:
+                self.outcome.reused.append(item.variant_id)
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
         if pending or self._floor is None or not self._finished(self.plan.baseline):
+            self.store.witness(manifest)
             self._measure_all(pending)
         for _ in range(_DERIVATIONS):
             if self.store.derived():
                 break
             self.progress.step("comparing variants")
             derive(self.store)
-        if self.comparison.attribution and self.store.unattributed():
+        if self.comparison.attribution and self._ids & self.store.unattributed():
+            self.store.witness(manifest)
             AttributionRun(self.plan, self.store, self._graph, self.progress).run()
-        if self.comparison.speed and self.store.untimed():
+        if self.comparison.speed and self._ids & self.store.untimed():
+            self.store.witness(manifest)
             SpeedRun(self.plan, self.store, self._graph, self.progress).run()
         self.store.discard_work(self._hidden)
         found = {"failures": self.outcome.failures, "noise_floor": self._floor}
@@ -108,6 +117,10 @@ class ComparisonRun:
     def _vocabulary(self) -> pl.DataFrame:
         ids = np.unique(np.concatenate([window.targets for window in self.plan.windows]))
         return vocabulary_frame(self.plan.baseline.file, self.plan.model, ids.tolist())
+
+    @property
+    def _ids(self) -> set[str]:
+        return {item.variant_id for item in (self.plan.baseline, *self.plan.variants)}
 
     def _finished(self, item: Candidate) -> bool:
         return self.store.finished(item.variant_id, item.sha256)
@@ -251,8 +264,10 @@ class ComparisonRun:
             self.outcome.measured.append(item.variant_id)
             self.progress.say(in_one_line(item, row.values))
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self, there: Iterable[str]) -> Manifest:
+        """Of this run, into a folder that holds the variants `there` already."""
         baseline = self.plan.baseline
+        planned = self._ids.union(there).difference({baseline.variant_id})
         return Manifest(
             model=self.plan.model,
             baseline_id=baseline.variant_id,
@@ -267,7 +282,7 @@ class ComparisonRun:
             machine=describe_machine(),
             started=datetime.now(UTC),
             git_revision=git_revision(),
-            n_planned=len(self.plan.variants),
+            n_planned=len(planned),
             noise_floor=self._floor,
             gpu_indices=[device.index for device in self.plan.devices if device.name == "cuda"],
         )

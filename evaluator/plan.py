@@ -119,10 +119,22 @@ def _candidate(
     file: ModelFile, model: str, method: str, device: Device, taken: set[str], measured: Measured
 ) -> Candidate:
     quant, digest = quant_label(file), sha256_of_all(file.files)
-    # A file that changed takes its own place again; another file, named in another run, does not.
-    others = {name for name, (source, sha256) in measured.items() if source != file.name and sha256 != digest}
-    name = sibling_identifier(identifier(model, method, quant, device.name), taken | others, file.path)
+    base = identifier(model, method, quant, device.name)
+    name = _name_it_has(base, digest, taken, measured)
+    if name is None:
+        # A file that changed takes its own place again; another file, named in another run, does not.
+        others = {
+            key for key, (source, sha256) in measured.items() if source != file.name and sha256 != digest
+        }
+        name = sibling_identifier(base, taken | others, file.path)
     return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD)
+
+
+def _name_it_has(base: str, digest: str, taken: set[str], measured: Measured) -> str | None:
+    """Under which name these very bytes were measured: `base`, or a sibling of it when a file stood there then."""
+    same = [name for name, (_, sha256) in measured.items() if sha256 == digest and name not in taken]
+    siblings = [name for name in same if name == base or name.startswith(f"{base}-")]
+    return min(siblings, key=len, default=None)
 
 
 def _open_variants(
@@ -154,7 +166,7 @@ class Traits:
     """What two files must share for their distributions to be compared; a baseline's are read once."""
 
     architecture: str
-    settings: dict[str, Any]
+    graph: dict[str, Any]
     head: tuple[int, ...]
     vocabulary: str
 
@@ -166,11 +178,17 @@ def comparable_traits(file: ModelFile) -> Traits:
         SourceError: its family is not known, or what decides it is missing.
     """
     head = file.tensor(head_tensor(file)).shape
-    return Traits(file.architecture, graph_request(file)["settings"], head, vocabulary_digest(file))
+    request = graph_request(file)
+    graph = {
+        "graph's family": request["model_type"],
+        "rotary embedding's scale": request["rotary_scale"],
+        **request["settings"],
+    }
+    return Traits(file.architecture, graph, head, vocabulary_digest(file))
 
 
 def check_comparable(variant: ModelFile, reference: Traits) -> None:
-    """Check that a variant has the baseline's family, shape and vocabulary.
+    """Check that a variant has the baseline's family, graph and vocabulary.
 
     Raises:
         SourceError: it has not; the message names the first difference.
@@ -181,8 +199,8 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
             f"architecture {variant.architecture} is not the baseline's {reference.architecture}",
         )
     mine = comparable_traits(variant)
-    for key in mine.settings | reference.settings:
-        own, other = mine.settings.get(key), reference.settings.get(key)
+    for key in reference.graph | mine.graph:
+        own, other = mine.graph.get(key), reference.graph.get(key)
         if own != other:
             raise SourceError(variant.path, f"{key} is {own}, the baseline's is {other}")
     if mine.head != reference.head:

@@ -14,14 +14,24 @@ from dataframely import Schema
 from pydantic import ValidationError
 
 from evaluator.errors import RequestError
-from evaluator.frames import SCHEMA_VERSION, Layers, Pairs, Speed, Tokens, Variants, with_schema
+from evaluator.frames import SCHEMA_VERSION, TIMED, Layers, Pairs, Speed, Tokens, Variants, with_schema
 from evaluator.hidden_states import HiddenStates
-from evaluator.manifest import MANIFEST_NAME, Manifest, NoiseFloor, Precision, read_manifest
+from evaluator.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    NoiseFloor,
+    Precision,
+    identity,
+    kept,
+    read_manifest,
+    witnessed,
+)
 from evaluator.shared_folder import SharedFolder, partial_path
 
 _VARIANTS, _LAYERS, _TOKENS, _WORK = "variants.parquet", "layers.parquet", "tokens", "work"
 _SPEED = "speed.parquet"
 _SCHEMAS: Mapping[str, type[Schema]] = {_VARIANTS: Variants, _LAYERS: Layers, _SPEED: Speed}
+_ATTRIBUTED = "attribution_additivity"
 #: Frames that follow from the token frames of all variants.
 DERIVED = ("domains", "confidence", "pairs")
 
@@ -50,7 +60,7 @@ class ResultsStore:
                     self._clear()
                 else:
                     there = self._same_comparison(manifest)
-                    manifest = manifest.model_copy(update=_kept(there, manifest, ()))
+                    manifest = manifest.model_copy(update=kept(there, manifest, ()) | witnessed(there))
             self._shared.sweep()
             self.write_manifest(manifest)
             (self.folder / _TOKENS).mkdir(exist_ok=True)
@@ -80,7 +90,7 @@ class ResultsStore:
             ) from error
         if there.schema_version != SCHEMA_VERSION:
             raise RequestError(f"{self.folder}: written by another version; use --force to replace it")
-        mine, theirs = _identity(manifest), _identity(there)
+        mine, theirs = identity(manifest), identity(there)
         for what, value in mine.items():
             if theirs[what] != value:
                 raise RequestError(
@@ -100,14 +110,22 @@ class ResultsStore:
         text = manifest.model_dump_json(indent=2) + "\n"
         self._shared.replace(MANIFEST_NAME, lambda path: path.write_text(text, encoding="utf-8"))
 
+    def witness(self, manifest: Manifest) -> None:
+        """Say with what, and on what, measuring goes on from here."""
+        with self._shared.locked():
+            there = read_manifest(self.folder)
+            self.write_manifest(there.model_copy(update=witnessed(manifest)))
+
     def finish(self, manifest: Manifest, planned: Collection[str]) -> None:
         """Replace `manifest.json` at the end of a run that took care of the `planned` sources.
 
-        What other runs into the same folder could not measure stays in it, and so does when the first began.
+        What other runs into the same folder could not measure stays in it, and so does when the first began, and
+        what measured: a run that found everything there has not.
         """
         with self._shared.locked():
-            kept = _kept(read_manifest(self.folder), manifest, planned)
-            self.write_manifest(manifest.model_copy(update=kept))
+            there = read_manifest(self.folder)
+            taken_over = kept(there, manifest, planned) | witnessed(there)
+            self.write_manifest(manifest.model_copy(update=taken_over))
 
     def noise_floor(self) -> NoiseFloor | None:
         """What an earlier run of the same comparison found; None where there is none to be read."""
@@ -162,14 +180,19 @@ class ResultsStore:
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
         """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens.
 
-        What was timed of a file that this one replaces is dropped.
+        What else is known of the same file, measured before, stays; of a file that this one replaces it is dropped.
         """
         variant_id = str(row["variant_id"][0])
-        if self.timings(variant_id).height:
+        same = self.variants().filter(variant_id=variant_id, sha256=row["sha256"][0])
+        if same.is_empty() and self.timings(variant_id).height:
             self._merge(_SPEED, Speed.create_empty(), variant_id)
+        if layers is None and same.is_empty() and self.layers(variant_id).height:
+            layers = Layers.create_empty()
         self._write_frame(f"{_TOKENS}/{variant_id}.parquet", with_schema(Tokens, tokens))
         if layers is not None:
             self._merge(_LAYERS, layers, variant_id)
+        if same.height:
+            row = row.with_columns(same.select(*TIMED, *((_ATTRIBUTED,) if layers is None else ())))
         self._merge(_VARIANTS, with_schema(Variants, row), variant_id)
 
     def _merge(self, name: str, rows: pl.DataFrame, variant_id: str) -> None:
@@ -183,6 +206,10 @@ class ResultsStore:
     def layers(self, variant_id: str) -> pl.DataFrame:
         """A variant's rows of the layers frame."""
         return self._read(_LAYERS, Layers).filter(pl.col("variant_id") == variant_id)
+
+    def without_layers(self) -> set[str]:
+        """Variants of whose layers nothing is known; the baseline never has any."""
+        return self._compared().difference(self._read(_LAYERS, Layers)["variant_id"])
 
     def replace_layers(self, variant_id: str, rows: pl.DataFrame) -> None:
         """Replace a variant's rows of the layers frame."""
@@ -266,19 +293,3 @@ class ResultsStore:
 
 def _file_name(frame: str) -> str:
     return f"{frame}.parquet"
-
-
-def _kept(there: Manifest, manifest: Manifest, planned: Collection[str]) -> dict[str, object]:
-    """What a manifest takes over from the one that is there: the first start, precisions, failures not `planned`."""
-    failures = [failure for failure in there.failures if failure.source not in planned]
-    return {
-        "started": min(there.started, manifest.started),
-        "failures": [*failures, *manifest.failures],
-        "precisions": there.precisions | manifest.precisions,
-    }
-
-
-def _identity(manifest: Manifest) -> dict[str, object]:
-    """What must agree for rows to be comparable."""
-    texts = [(text.domain, text.sha256, text.windows) for text in manifest.texts]
-    return {"baseline": manifest.baseline_sha256, "protocol": manifest.protocol, "set of texts": texts}

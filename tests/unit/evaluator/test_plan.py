@@ -12,6 +12,12 @@ from evaluator.plan import check_comparable, comparable_traits, make_plan
 from evaluator.sources.gguf_file import open_gguf
 
 U32 = gguf.GGUFValueType.UINT32
+#: Stretched four times: sine and cosine are multiplied by 1 + 0.1 ln 4.
+YARN = {
+    "llama.rope.scaling.type": ("yarn", gguf.GGUFValueType.STRING),
+    "llama.rope.scaling.factor": (4.0, gguf.GGUFValueType.FLOAT32),
+    "llama.rope.scaling.original_context_length": (32, U32),
+}
 
 
 def test_copy_and_requantized_file_are_comparable(tiny, tmp_path):
@@ -31,6 +37,8 @@ def test_copy_and_requantized_file_are_comparable(tiny, tmp_path):
         ({"pre": "smollm"}, "vocabulary is not the baseline's"),
         ({"untied": True, "head_rows": 100}, r"output\.weight"),
         ({"architecture": "gemma9"}, "architecture gemma9 is not"),
+        ({"biased": True}, "graph's family is qwen2, the baseline's is llama"),
+        ({"metadata": YARN}, "rotary embedding's scale is 1.138.*, the baseline's is 1.0"),
     ],
 )
 def test_difference_is_named(tiny, tmp_path, options, message):

@@ -54,6 +54,18 @@ def timed(comparison, graph=None, make=make_plan):
     return said.getvalue(), run.store
 
 
+def test_windows_longer_than_the_context_cost_the_gap_and_not_the_times(comparison, tiny_graph, tmp_path):
+    """The artifact has places for the 128 positions that the file names."""
+    text = tmp_path / "long.txt"
+    text.write_text("".join(f"{number} grey stones. " for number in range(200)))
+    said, store = timed(comparison.model_copy(update={"texts": (str(text),), "context": 192, "chunks": 1}))
+    assert "no engine gap" in said
+    (row,) = store.variants().filter(is_baseline=False).to_dicts()
+    assert row["deploy_kld_mean"] is None
+    assert min(row["decode_ms_p50"], row["prefill_tps"], row["load_s"], row["peak_rss_bytes"]) > 0
+    assert store.untimed() == set()
+
+
 def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tiny_graph):
     said, store = timed(comparison)
     rows = {row["is_baseline"]: row for row in store.variants().to_dicts()}
@@ -79,7 +91,8 @@ def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tin
 
     name = rows[False]["variant_id"]
     row = store.variants().filter(pl.col("variant_id") == name)
-    store.add(row.with_columns(pl.lit(None, pl.Float64).alias("decode_ms_p50")), store.tokens(name), None)
+    other = row.with_columns(pl.lit(None, pl.Float64).alias("decode_ms_p50"), sha256=pl.lit("another"))
+    store.add(other, store.tokens(name), None)
     assert store.timings(name).height == 0  # another file's timings are not this one's
     assert store.untimed() == {name}
 

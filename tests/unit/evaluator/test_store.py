@@ -119,6 +119,8 @@ def test_same_comparison_goes_on_with_what_is_there(store):
     store.add(row(), tokens(), None)
     store.prepare(manifest(threads=64), force=False)
     assert store.finished("v", "s")
+    assert read_manifest(store.folder).threads == 1
+    store.witness(manifest(threads=64))
     assert read_manifest(store.folder).threads == 64
 
 
@@ -254,6 +256,6 @@ def test_hidden_states_outlive_the_file_once_they_are_in_use(tmp_path):
     writing.seal()
     reading = HiddenStates(tmp_path / "b.hidden.npy")
     assert reading.complete((1, 3))
-    writing.discard()
+    reading.discard()
     assert list(tmp_path.iterdir()) == []
-    np.testing.assert_array_equal(next(iter(reading)), values)
+    np.testing.assert_array_equal(next(iter(writing)), values)
