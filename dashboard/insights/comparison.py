@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dashboard import formats
-from dashboard.charts import Row, by_method, complete, standard_error
+from dashboard.charts import Row, by_method, complete, with_measured_error
 from dashboard.insights import Insight
-from dashboard.insights.statistics import Z95, Estimate
+from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
 
@@ -28,9 +28,7 @@ _STORED = {
 
 def stored(row: Row, column: str) -> Estimate:
     """Return a per-token mean with its error as the frame has it; an unknown error counts as infinite."""
-    value, name = _STORED[column]
-    error = standard_error(row, name)
-    return Estimate(row[value], math.inf if error is None else error)
+    return with_measured_error(row, *_STORED[column])
 
 
 def log_ratio(row: Row) -> Estimate:
@@ -74,7 +72,9 @@ def combine(
         return None
     parts = [(weight, stored(named[name], column)) for name, weight in weights.items()]
     error = math.sqrt(sum((weight * part.se) ** 2 for weight, part in parts))
-    return Estimate(sum(weight * part.value for weight, part in parts), error)
+    value = sum(weight * part.value for weight, part in parts)
+    # The variants were scored on the same windows: together they know no more of the error than one does.
+    return Estimate(value, error, min((part.freedom for _, part in parts), default=math.inf))
 
 
 def gap(
@@ -235,12 +235,12 @@ def standing(ranking: Ranking) -> str:
 
 def nats(estimate: Estimate) -> str:
     """Write an estimate in nats with its 95 % half-width."""
-    return f"{formats.with_error(estimate.value, Z95 * estimate.se)} nats"
+    return f"{formats.with_error(estimate.value, estimate.half)} nats"
 
 
 def change(estimate: Estimate) -> str:
     """Write an ln PPL ratio as a change in per cent with its 95 % half-width."""
-    half = Z95 * estimate.se * math.exp(estimate.value)
+    half = estimate.half * math.exp(estimate.value)
     value = formats.percent_change(estimate.value, 1)
     if not math.isfinite(half):
         return value

@@ -21,7 +21,7 @@ from dashboard.insights.comparison import (
     rank,
 )
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
-from dashboard.insights.statistics import Z95, Estimate, pareto, slope
+from dashboard.insights.statistics import Estimate, pareto, slope, student
 from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -108,7 +108,8 @@ def _divergences(results: Results, selection: Selection) -> Drawing:
 
 def _floor_ratio(floor: NoiseFloor) -> float:
     """Upper end of what rounding alone does to ln PPL."""
-    return abs(floor.ln_ppl_ratio) + Z95 * (floor.ln_ppl_ratio_se or 0.0)
+    error = floor.ln_ppl_ratio_se
+    return abs(floor.ln_ppl_ratio) + (error * student(floor.n_windows - 1) if error is not None else 0.0)
 
 
 def _note(drawn: Drawing, text: str, height: float) -> None:
@@ -148,7 +149,7 @@ def _curves(
     )
     for curve in curves:
         mine = [of[row["variant_id"]] for row in curve.rows]
-        bars: list[float] = [Z95 * loss.se if math.isfinite(loss.se) else 0.0 for loss in mine]
+        bars: list[float] = [loss.half if loss.has_error else 0.0 for loss in mine]
         # A log axis cannot show a bar that reaches zero.
         under = [min(bar, 0.98 * loss.value) for bar, loss in zip(bars, mine, strict=True)]
         drawn.add_scatter(
@@ -246,7 +247,7 @@ VIEW = View(
     number=2,
     tab="Degradation",
     title="Degradation against the baseline",
-    caption="Loss per token against the baseline over the same tokens, ±1.96 standard errors: ln of the "
+    caption="Loss per token against the baseline over the same tokens, with 95 % intervals: ln of the "
     "perplexity ratio, or mean KL divergence over the whole vocabulary (errors clustered by window). The grey "
     "band, where it was measured, is what rounding the baseline's own weights to bf16 does.",
     headline=headline,

@@ -34,7 +34,7 @@ _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 
 def figure(results: Results, selection: Selection) -> Drawing:
-    """PPL on a log axis with ±1.96 paired standard errors, a line per method, the best per size, the baseline."""
+    """PPL on a log axis with paired 95 % intervals, a line per method, the best per size, the baseline."""
     rows = [r for r in charts.complete(results.select(selection).to_dicts(), "ppl") if r["ppl"] > 0]
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
@@ -173,7 +173,7 @@ VIEW = View(
     number=1,
     tab="PPL · bits",
     title="Perplexity against bits per weight",
-    caption="Perplexity of the scored tokens (lower is better). Bars: ±1.96 standard errors of the distance from the "
+    caption="Perplexity of the scored tokens (lower is better). Bars: 95 % intervals of the distance from the "
     "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is that of the level: "
     "other texts would move all points together. Bits are the file's tensor bytes, not the nominal type.",
     headline=headline,
