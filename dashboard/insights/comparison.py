@@ -119,7 +119,7 @@ class Ranking:
     """Methods compared: `values` best first, and how far behind the best each other one is.
 
     `gaps` are positive for worse, paired over the same tokens where token files are there. Units are those
-    of the quantity.
+    of the quantity. What is told of them allows for the best being chosen from the data.
     """
 
     values: dict[str, Estimate]
@@ -133,12 +133,21 @@ class Ranking:
     @property
     def tied(self) -> list[str]:
         """Those that cannot be told from the best."""
-        return [method for method, behind in self.gaps.items() if not behind.low > 0]
+        worse = self.behind
+        return [method for method in self.gaps if method not in worse]
 
     @property
     def behind(self) -> dict[str, Estimate]:
-        """Those that are worse than the best by more than the error."""
-        return {method: behind for method, behind in self.gaps.items() if behind.low > 0}
+        """Those that are worse than the best by more than the error.
+
+        All, where each is outside its own 95 % interval: a best that leads alone is wrongly named most often of two
+        (Gutmann & Maymin 1987, "Is the Selected Population the Best?"). Else those outside an interval that all
+        pairs of methods hold at once: the farthest of many equals is far behind the best of them by chance.
+        """
+        if all(gap.low > 0 for gap in self.gaps.values()):
+            return dict(self.gaps)
+        pairs = math.comb(len(self.values), 2)
+        return {method: gap for method, gap in self.gaps.items() if gap.value > gap.reach(pairs)}
 
 
 def rank_mixtures(
@@ -150,7 +159,7 @@ def rank_mixtures(
     *,
     largest: bool = False,
 ) -> Ranking | None:
-    """Rank methods by the combination of variants given for each; None for fewer than two with a value."""
+    """Rank methods by the combination of variants given for each; None for fewer than two that compare."""
     sign = -1.0 if largest else 1.0
     found = {method: combine(results, selection, rows, mix, column) for method, mix in mixtures.items()}
     values = {method: value for method, value in found.items() if value is not None}
@@ -166,7 +175,8 @@ def rank_mixtures(
         behind = combine(results, selection, rows, weights, column)
         if behind is not None:
             gaps[method] = behind
-    return Ranking(ordered, gaps)
+    compared = {method: value for method, value in ordered.items() if method == best or method in gaps}
+    return Ranking(compared, gaps) if gaps else None
 
 
 def rank(

@@ -25,13 +25,14 @@ class Inversion:
 
 
 def inversions(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Inversion]:
-    """Neighbours in bits that are out of order, the widest gap first."""
+    """Neighbours in bits that are out of order by an interval that all steps hold at once, the widest gap first."""
+    groups = by_method(complete(rows, "ln_ppl_ratio")).values()
+    steps = [step for group in groups for step in pairwise(group)]
     found = []
-    for group in by_method(complete(rows, "ln_ppl_ratio")).values():
-        for smaller, larger in pairwise(group):
-            by = gap(results, selection, larger, smaller)
-            if by is not None and by.low > 0:
-                found.append(Inversion(larger, smaller, by))
+    for smaller, larger in steps:
+        by = gap(results, selection, larger, smaller)
+        if by is not None and by.value > by.reach(len(steps)):
+            found.append(Inversion(larger, smaller, by))
     return sorted(found, key=lambda inversion: -inversion.by.value)
 
 

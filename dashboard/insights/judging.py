@@ -115,13 +115,13 @@ def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: 
         if not ranking.tied:
             ahead = [f"{wording(gap)} ahead of {other}" for other, gap in ranking.gaps.items()]
             return Claim(text, "holds", f"{_capital(where)} {name} is {formats.listing(ahead)}.")
-        rival = ranking.tied[0]
+        rival = min(ranking.tied, key=lambda method: ranking.gaps[method].low)
         gap = wording(ranking.gaps[rival])
         return unknown(
             text, f"{_capital(where)} {name} is {gap} ahead of {rival}: the difference is inside its error."
         )
-    behind = ranking.gaps.get(name)
-    if behind is not None and behind.low > 0:
+    behind = ranking.behind.get(name)
+    if behind is not None:
         return Claim(
             text, "fails", f"{_capital(where)} {ranking.best} is best; {name} is {wording(behind)} behind."
         )

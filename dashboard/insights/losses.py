@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dashboard import formats
 from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.comparison import combine, divergence, log_ratio, nats
 from dashboard.insights.matching import one_type
+from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
 from evaluator.manifest import NoiseFloor
@@ -48,25 +49,51 @@ def at_four(rows: Sequence[Row]) -> Insight:
     return Insight(text, "finding", f"PPL of the baseline / PPL, 95 %; variants: {len(four)}{same}")
 
 
+@dataclass(frozen=True)
+class Extremes:
+    """The largest and the smallest of at least two independent values, how far apart, and the error of that.
+
+    `reach` is half the width of the interval that all pairs of the values hold at once with 95 %.
+    """
+
+    most: str
+    least: str
+    apart: Estimate
+    reach: float
+
+    @classmethod
+    def of(cls, values: Mapping[str, Estimate]) -> Extremes:
+        """Find the extremes; by name where values are equal."""
+        ordered = sorted(values, key=lambda name: (-values[name].value, name))
+        apart = values[ordered[0]].minus(values[ordered[-1]])
+        return cls(ordered[0], ordered[-1], apart, apart.reach(math.comb(len(values), 2)))
+
+    @property
+    def differ(self) -> bool:
+        """Whether the two are apart by more than extremes of equal values are by chance."""
+        return self.apart.value > self.reach
+
+
 def by_domain(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
     """Compare the loss between domains, for a variant of a typical type."""
     names = sorted(selection.domains) or results.domains
     row = min(one_type(rows), key=lambda r: (r["ln_ppl_ratio"], r["variant_id"]))
     parts = {name: replace(selection, domains=frozenset({name})) for name in names}
     weights = {row["variant_id"]: 1.0}
-    found = {name: results.windows(str(row["variant_id"]), part) for name, part in parts.items()}
-    measured = [name for name, windows in found.items() if windows is not None and windows.height > 1]
+    windows = {name: results.windows(str(row["variant_id"]), part) for name, part in parts.items()}
+    measured = [name for name, frame in windows.items() if frame is not None and frame.height > 1]
     losses = {n: loss for n in measured if (loss := combine(results, parts[n], [row], weights)) is not None}
     if len(losses) < 2:
         return None
     ordered = sorted(losses, key=lambda name: (-losses[name].value, name))
-    most, least = ordered[0], ordered[-1]
-    apart = losses[most].minus(losses[least])
+    found = Extremes.of(losses)
     detail = f"ln PPL ratio: {'; '.join(f'{name} {nats(losses[name])}' for name in ordered[:4])}"
-    if not apart.low > 0:
-        return Insight(f"{row['label']} loses no more on one text than on another.", "tie", detail)
-    text = f"{row['label']} loses {nats(apart)} more on {most} than on {least}."
-    return Insight(text, "finding", detail)
+    if not found.differ:
+        text = f"{row['label']} loses no more on one text than on another, within the errors."
+        return Insight(text, "tie", detail)
+    more = f"{formats.with_error(found.apart.value, found.reach)} nats more"
+    text = f"{row['label']} loses {more} on {found.most} than on {found.least}."
+    return Insight(text, "finding", f"{detail}; the ± of the difference holds for any two texts")
 
 
 def against_noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | None:

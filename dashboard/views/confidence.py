@@ -162,7 +162,7 @@ def headline(results: Results, selection: Selection) -> str:
     if not changes:
         return "No selected variant has token frames"
     row, change = max(changes, key=lambda item: abs(item[1].value))
-    if not change.differs_from_zero:
+    if not abs(change.value) > change.reach(len(changes)):
         return "No selected variant moves the share of sure tokens by more than its error"
     own = shares(results, selection, row)
     share = own.values[SURE] if own is not None else math.nan
@@ -207,8 +207,9 @@ def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Ins
 
 
 def _lost(results: Results, selection: Selection, changes: Sequence[tuple[Row, Estimate]]) -> Insight | None:
+    """Name the largest loss, if it is one by an interval that all variants hold at once, and the bins that grow."""
     row, change = min(changes, key=lambda item: item[1].value)
-    if not change.high < 0:
+    if not -change.value > change.reach(len(changes)):
         return None
     gained = []
     for index, name in enumerate(bin_names()[:SURE]):
@@ -216,8 +217,8 @@ def _lost(results: Results, selection: Selection, changes: Sequence[tuple[Row, E
             if other.low > 0:
                 gained.append((other.value, f"{name} ({formats.signed(100 * other.value, 2)})"))
     names = [name for _, name in sorted(gained, reverse=True)]
-    into = f"points go to {formats.listing(names)}" if names else "no other bin gains more than its error"
-    return Insight(f"{row['label']} loses most of the sure tokens: {points(change)}.", "finding", into)
+    into = f"bins that grow, in points: {formats.listing(names)}" if names else "no other bin surely grows"
+    return Insight(f"The largest loss of sure tokens is {row['label']}'s: {points(change)}.", "finding", into)
 
 
 def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
