@@ -20,7 +20,7 @@ from dashboard.insights.comparison import (
     meeting_point,
     rank,
 )
-from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
+from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain, noise_floor
 from dashboard.insights.statistics import Estimate, pareto, slope, student
 from dashboard.labels import Labels, note_line
 from dashboard.results import Results
@@ -52,7 +52,7 @@ def _ratios(results: Results, selection: Selection) -> Drawing:
     y_range = axes.padded([0.0, *(loss.value for loss in losses), *ends], share=0.07)
     drawn = Drawing()
     drawn.add_shape(**charts.level_line(0))
-    text, floor = "baseline", results.manifest.noise_floor
+    text, floor = "baseline", noise_floor(results, selection, rows)
     if floor is not None:
         reach = _floor_ratio(floor)
         drawn.add_band(-reach, reach, **_BAND)
@@ -94,7 +94,7 @@ def _divergences(results: Results, selection: Selection) -> Drawing:
     if not rows:
         return charts.message_figure("No selected variant diverges from the baseline by a measured amount")
     losses = [divergence(row) for row in rows]
-    floor = results.manifest.noise_floor
+    floor = noise_floor(results, selection, rows)
     least = [floor.kld_mean] if floor is not None and floor.kld_mean > 0 else []
     y_axis = axes.log_axis([*(loss.value for loss in losses), *least])
     drawn = Drawing()
@@ -236,7 +236,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         at_four(rows),
         at_eight(rows),
         by_domain(results, selection, rows),
-        against_noise(rows, results.manifest.noise_floor),
+        against_noise(rows, noise_floor(results, selection, rows)),
         blind_spot(rows),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
@@ -249,7 +249,8 @@ VIEW = View(
     title="Degradation against the baseline",
     caption="Loss per token against the baseline over the same tokens, with 95 % intervals: ln of the "
     "perplexity ratio, or mean KL divergence over the whole vocabulary (errors clustered by window). The grey "
-    "band, where it was measured, is what rounding the baseline's own weights to bf16 does.",
+    "band is what rounding the baseline's own weights to bf16 does, where that was measured: on all tokens of one "
+    "model.",
     headline=headline,
     draw=figure,
     insights=insights,
