@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from dashboard import formats
 from dashboard.charts import Row, by_method, complete, with_measured_error
-from dashboard.insights import Insight
+from dashboard.insights import Insight, Kind
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -149,6 +149,11 @@ class Ranking:
         pairs = math.comb(len(self.values), 2)
         return {method: gap for method, gap in self.gaps.items() if gap.value > gap.reach(pairs)}
 
+    @property
+    def undecided(self) -> Kind:
+        """What it is where nobody is surely behind: a tie, or unknown where an error was not measured."""
+        return "tie" if all(gap.has_error for gap in self.gaps.values()) else "unknown"
+
 
 def rank_mixtures(
     results: Results,
@@ -230,17 +235,24 @@ def equal_bits(
     detail = f"perplexity: {losses}; interpolated, paired, 95 %"
     lowest = ", the lowest all cover," if place == "lowest" else ""
     text = f"At {formats.bits(where)}{lowest} {standing(ranking)}."
-    return Insight(text, "finding" if ranking.behind else "tie", detail)
+    return Insight(text, "finding" if ranking.behind else ranking.undecided, detail)
 
 
 def standing(ranking: Ranking) -> str:
     """Word a ranking by ln PPL ratio: who loses how much less than whom, and who is tied."""
-    tied = formats.listing([ranking.best, *ranking.tied])
     if not ranking.behind:
-        return f"{tied} are tied"
+        return tie(ranking)
     parts = [f"{nats(behind)} less than {method}" for method, behind in ranking.behind.items()]
     text = f"{ranking.best} loses {formats.listing(parts)}"
-    return f"{text}; {tied} are tied" if ranking.tied else text
+    return f"{text}; {tie(ranking)}" if ranking.tied else text
+
+
+def tie(ranking: Ranking) -> str:
+    """Name the methods that cannot be told from the best, and say so if that is for want of an error."""
+    tied = formats.listing([ranking.best, *ranking.tied])
+    if ranking.undecided == "tie":
+        return f"{tied} are tied"
+    return f"{tied} cannot be told apart, because the error was not measured"
 
 
 def nats(estimate: Estimate) -> str:

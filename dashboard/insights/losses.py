@@ -25,13 +25,23 @@ def at_eight(rows: Sequence[Row]) -> Insight:
     high = [row for row in rows if row["bits_per_weight"] >= _EIGHT]
     if not high:
         return Insight("Nothing of 7.5 bits or more is selected: the cost of 8 bits is not told.", "unknown")
-    worst = max(high, key=lambda row: log_ratio(row).high)
+    rise, known = worst_rise(high)
     kld = max(row["kld_mean"] for row in high)
-    bound = formats.percent_change(log_ratio(worst).high)
-    text = f"At 7.5 bits and up perplexity rises by at most {bound} ({worst['label']})."
+    detail = f"95 % bound, variants: {len(high)}; mean KLD up to {formats.number(kld)} nats"
     return Insight(
-        text, "finding", f"95 % bound, variants: {len(high)}; mean KLD up to {formats.number(kld)} nats"
+        f"At 7.5 bits and up perplexity rises by {rise}.", "finding" if known else "unknown", detail
     )
+
+
+def worst_rise(rows: Sequence[Row]) -> tuple[str, bool]:
+    """Bound the rise of perplexity over at least one variant, in words, and say whether every error is known."""
+    unknown = [row for row in rows if not log_ratio(row).has_error]
+    if unknown:
+        worst = max(unknown, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]))
+        rise = formats.percent_change(worst["ln_ppl_ratio"])
+        return f"{rise} ({worst['label']}), but its error was not measured", False
+    worst = max(rows, key=lambda row: (log_ratio(row).high, row["variant_id"]))
+    return f"at most {formats.percent_change(log_ratio(worst).high)} ({worst['label']})", True
 
 
 def at_four(rows: Sequence[Row]) -> Insight:
@@ -41,12 +51,16 @@ def at_four(rows: Sequence[Row]) -> Insight:
         return Insight("No selected variant measures 4 to 5 bits per weight.", "unknown")
     best = max(four, key=lambda row: (-row["ln_ppl_ratio"], row["variant_id"]))
     loss = log_ratio(best)
-    low, high = formats.percent(math.exp(-loss.high)), formats.percent(math.exp(-loss.low))
-    kept = f"{formats.percent(math.exp(-loss.value))} ({low}–{high})"
     same = f"; same top token {formats.percent(best['same_top'])}" if best["same_top"] is not None else ""
     who = "there is" if len(four) == 1 else "the best is"
-    text = f"Between 4 and 5 bits {who} {best['label']}, which keeps {kept} of the accuracy."
-    return Insight(text, "finding", f"PPL of the baseline / PPL, 95 %; variants: {len(four)}{same}")
+    kept, detail = formats.percent(math.exp(-loss.value)), f"variants: {len(four)}{same}"
+    text = f"Between 4 and 5 bits {who} {best['label']}, which keeps {kept}"
+    if not loss.has_error:
+        text = f"{text} of the accuracy, but its error was not measured."
+        return Insight(text, "unknown", f"PPL of the baseline / PPL; {detail}")
+    ends = f"{formats.percent(math.exp(-loss.high))}–{formats.percent(math.exp(-loss.low))}"
+    text = f"{text} ({ends}) of the accuracy."
+    return Insight(text, "finding", f"PPL of the baseline / PPL, 95 %; {detail}")
 
 
 @dataclass(frozen=True)
@@ -112,12 +126,16 @@ def against_noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | No
     """Name the variants whose divergence is not above what rounding alone causes."""
     if floor is None or floor.kld_mean <= 0:
         return None
-    inside = [row["label"] for row in rows if divergence(row).low <= floor.kld_mean]
+    known = [row for row in rows if divergence(row).has_error]
+    if not known:
+        text = "Who diverges more than rounding to bf16 does cannot be told: the error was not measured."
+        return Insight(text, "unknown")
+    inside = [row["label"] for row in known if divergence(row).low <= floor.kld_mean]
     value = f"{formats.number(floor.kld_mean, 2)} nats"
     if inside:
         text = f"{formats.listing(inside)} cannot be told from rounding the baseline to bf16."
         return Insight(text, "tie", f"noise floor of the mean KLD: {value}")
-    least = min(rows, key=lambda row: row["kld_mean"])
+    least = min(known, key=lambda row: row["kld_mean"])
     times = formats.number(least["kld_mean"] / floor.kld_mean, 2)
     text = (
         f"Every variant diverges more than rounding to bf16 does; the closest, {least['label']}, {times} ×."
@@ -127,7 +145,7 @@ def against_noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | No
 
 def blind_spot(rows: Sequence[Row]) -> Insight | None:
     """Variants that perplexity calls equal or better while the distributions moved."""
-    hidden = [r for r in rows if log_ratio(r).low <= 0 and divergence(r).low > 0]
+    hidden = [r for r in rows if log_ratio(r).has_error and log_ratio(r).low <= 0 and divergence(r).low > 0]
     if not hidden:
         return None
     most = max(hidden, key=lambda row: row["kld_mean"])

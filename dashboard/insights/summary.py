@@ -11,6 +11,7 @@ from dashboard.charts import Row, complete
 from dashboard.insights import Insight
 from dashboard.insights.comparison import Ranking, log_ratio, meeting_point, nats
 from dashboard.insights.judging import Case, overlap
+from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, PRIMARY, closest, recommend, smallest_within
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -136,10 +137,9 @@ def takeaways(results: Results, selection: Selection) -> list[Insight]:
     found = [_one_fits_all(lines), *_sweet_spot(lines)]
     eight = [row for row in case.compared if row["bits_per_weight"] >= 7.5]
     if eight:
-        worst = max(eight, key=lambda row: log_ratio(row).high)
-        bound = formats.percent_change(log_ratio(worst).high)
-        text = f"8 bits: perplexity rises by at most {bound} ({worst['label']})."
-        found.append(Insight(text, "finding", "95 % upper bound over variants of 7.5 bits and more"))
+        rise, known = worst_rise(eight)
+        text, detail = f"8 bits: perplexity rises by {rise}.", "95 % bound over variants of 7.5 bits and more"
+        found.append(Insight(text, "finding" if known else "unknown", detail))
     return found
 
 

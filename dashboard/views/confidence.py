@@ -12,7 +12,7 @@ from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
-from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meeting_point, rank
+from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meeting_point, rank, tie
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
@@ -201,8 +201,7 @@ def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Ins
         f"{ranking.best} {points(gap)} ahead of {method}" for method, gap in ranking.gaps.items()
     )
     if ranking.tied:
-        names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"{place}, {names} keep equally many sure tokens, within the error.", "tie", detail)
+        return Insight(f"{place}, by sure tokens, {tie(ranking)}.", ranking.undecided, detail)
     return Insight(f"{place}, {ranking.best} keeps the most sure tokens.", "finding", detail)
 
 
@@ -222,6 +221,9 @@ def _lost(results: Results, selection: Selection, changes: Sequence[tuple[Row, E
 
 
 def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
+    if not any(change.has_error for _, change in changes):
+        text = "Whether the share of sure tokens moves cannot be told: the error was not measured."
+        return Insight(text, "unknown", "a single window tells nothing of how windows differ")
     same = [row["label"] for row, change in changes if not change.differs_from_zero]
     detail = f"share of tokens over 0.95 against the baseline, paired, 95 %; {len(changes)} variants"
     if not same:

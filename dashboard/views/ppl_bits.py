@@ -138,7 +138,7 @@ def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> I
     place = f"down to {formats.bits(shared[0])}" if shared is not None else "over bits"
     if ranking.tied:
         names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"Steadiness {place} cannot be told apart: {names}.", "tie", detail)
+        return Insight(f"Steadiness {place} cannot be told apart: {names}.", ranking.undecided, detail)
     return Insight(f"{ranking.best} is the steadiest {place}.", "finding", detail)
 
 

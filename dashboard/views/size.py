@@ -162,7 +162,9 @@ def _equal_size(results: Results, selection: Selection, rows: Sequence[Row]) -> 
     if ranking is None:
         return None
     text = f"At equal size, {formats.size(where)}, {standing(ranking)}."
-    return Insight(text, "finding" if ranking.behind else "tie", "interpolated in size, paired, 95 %")
+    return Insight(
+        text, "finding" if ranking.behind else ranking.undecided, "interpolated in size, paired, 95 %"
+    )
 
 
 def _highest(rows: Sequence[Row]) -> Insight:

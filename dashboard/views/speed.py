@@ -13,7 +13,7 @@ from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats
+from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, tie
 from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import pareto, rank_correlation
@@ -214,8 +214,7 @@ def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) ->
         text = f"{place} nobody is surely closest: ± {moved} ms, the spread of the times, changes the answer."
         return Insight(text, "tie", detail)
     if ranking.tied:
-        names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"{place} {names} are tied.", "tie", detail)
+        return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
     return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
 
 
