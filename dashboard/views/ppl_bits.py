@@ -21,7 +21,7 @@ from dashboard.insights.comparison import (
     log_ratio,
     steadiness,
 )
-from dashboard.insights.curves import bend, monotone, within_noise
+from dashboard.insights.curves import below_baseline, bend, monotone, within_noise
 from dashboard.insights.recommender import within
 from dashboard.insights.statistics import pareto
 from dashboard.labels import Labels, note_line
@@ -112,7 +112,7 @@ def headline(results: Results, selection: Selection) -> str:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who loses least at equal bits, the order over bits, the bend, steadiness, the dearest step, ties."""
+    """Who loses least at equal bits, the order over bits, the bend, steadiness, the dearest step, ties with the baseline."""
     passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     rows = charts.one_place(passing)
     if not rows:
@@ -124,6 +124,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         _steadiest(results, selection, rows),
         _dearest_step(rows),
         within_noise(rows),
+        below_baseline(rows),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from dashboard.insights.comparison import combine, equal_bits, mixture, rank, steadiness
-from dashboard.insights.curves import bend, monotone, within_noise
+from dashboard.insights.curves import below_baseline, bend, monotone, within_noise
 from dashboard.insights.judging import Case
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.recommender import Need, advise, recommend, runners_up, smallest_within
@@ -156,6 +156,29 @@ def test_within_noise() -> None:
     assert "a Q8" in tie.text
     assert "c Q8" in tie.text
     assert within_noise(GOOD[:2]) is None
+    assert within_noise([row("a", "Q8", 8, 0.001) | {"ln_ppl_ratio_se": None}]) is None
+
+
+def test_a_perplexity_below_the_baselines_is_no_tie() -> None:
+    rows = [row("a", "Q8", 8, 0.0), row("b", "Q8", 8, -0.01), row("c", "Q8", 8, -0.02)]
+    tie, lower = within_noise(rows), below_baseline(rows)
+    assert tie is not None
+    assert tie.text == "Perplexity cannot tell a Q8 from the baseline."
+    assert lower is not None
+    assert lower.text == "Perplexity is lower than the baseline's for b Q8 and c Q8."
+    assert lower.detail.startswith("c Q8: −2.0 ± 0.2 %;")  # 1.96 × 0.001 × 0.98 = 0.19 %
+    assert below_baseline(rows[:1]) is None
+
+
+def test_of_many_equals_some_seem_to_be_below_the_baseline() -> None:
+    # 2.2 errors below: outside one interval (1.96), inside that of three (2.394).
+    one = row("a", "Q8", 8, math.expm1(-0.0022))
+    assert below_baseline([one]) is not None
+    rows = [one, row("b", "Q8", 8, 0.0), row("c", "Q8", 8, 0.0)]
+    assert below_baseline(rows) is None
+    tie = within_noise(rows)
+    assert tie is not None
+    assert "a Q8, b Q8 and c Q8" in tie.text
 
 
 def test_representatives() -> None:
