@@ -204,7 +204,7 @@ def _cost_of_a_bit(results: Results, selection: Selection) -> str:
     if not rows:
         return "No selected variant was compared with the baseline"
     factors = _factors(rows)
-    values = sorted(formats.number(math.exp(-factor.value), 2) for factor in factors.values())
+    values = [formats.number(value, 2) for value in sorted(math.exp(-f.value) for f in factors.values())]
     if factors and values[0] == values[-1]:
         whose = f" ({next(iter(factors))})" if len(factors) == 1 else ", with every method"
         return f"Every bit saved multiplies the divergence by about {values[0]}{whose}"

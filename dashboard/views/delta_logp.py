@@ -178,13 +178,22 @@ def _hover(row: Row, summary: DeltaSummary, mark: str) -> str:
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Name the narrowest distribution."""
+    """Name the narrowest distributions, and where the middle 98 % of the narrowest one's tokens lie."""
     ridges = _ridges(results, selection)
-    if not ridges:
-        return "No selected variant has token frames"
+    return narrowest(ridges) if ridges else "No selected variant has token frames"
+
+
+def narrowest(ridges: Sequence[Ridge]) -> str:
+    """Word which of at least one distribution is the narrowest, or which cannot be told from it."""
     row, summary = min(ridges, key=lambda ridge: (ridge[1].width.value, ridge[0]["variant_id"]))
-    side = f"98 % of tokens within {formats.number(summary.width.value, 2)} nats"
-    return f"{row['label']} stays closest to the baseline, token by token: {side}"
+    ends = [formats.signed(summary.percentiles[mark].value, 2) for mark in (1.0, 99.0)]
+    tied = [other["label"] for other, its in ridges if not its.width.minus(summary.width).low > 0]
+    whose = f" of {row['label']}" if len(tied) > 1 else ""
+    middle = f"98 % of tokens{whose} between {ends[0]} and {ends[1]} nats"
+    if len(tied) > 1:
+        names = formats.listing([row["label"], *(label for label in tied if label != row["label"])])
+        return f"{names} are tied for closest to the baseline, token by token: {middle}"
+    return f"{row['label']} stays closest to the baseline, token by token: {middle}"
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
