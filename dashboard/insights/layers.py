@@ -22,6 +22,8 @@ FEED_FORWARD = tuple(role for role in ROLES if role.startswith("ffn_"))
 _INNER = (*ATTENTION, *FEED_FORWARD)
 WHOLE = "layer"
 _LEAST_LAYERS = 6
+#: A Gini coefficient over layers under this counts as even.
+EVEN = 0.2
 #: A layer, -1 for what belongs to none, and a role in it.
 Cell = tuple[int, str]
 #: What was measured of one variant.
