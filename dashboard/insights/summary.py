@@ -31,6 +31,7 @@ RULES = {
     "is 1/PPL/MB = 0.000032, a perplexity of 12 at 2.6 GB.",
 }
 _NO_LEAD = "no lead outside the errors"
+_RULED = "rules: quality at equal bits, small files, speed; on another measure, such as KLD, another may lead"
 
 
 @dataclass(frozen=True)
@@ -149,12 +150,13 @@ def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:
         return Insight(text, "unknown", "measure a second publisher's files of the same model to compare")
     leaders = [line.method for line in lines if line.best_for[0] != _NO_LEAD]
     if len(leaders) == 1:
-        return Insight(f"{leaders[0]} leads wherever one method leads.", "finding", "rules: see Best for")
+        (only,) = (line for line in lines if line.method == leaders[0])
+        text = f"By the summary's rules only {only.method} leads: {formats.listing(list(only.best_for))}."
+        return Insight(text, "finding", _RULED)
     if leaders:
-        return Insight(
-            f"No method leads everywhere: {formats.listing(leaders)} each lead somewhere.", "finding"
-        )
-    return Insight("No method leads outside the errors.", "tie")
+        text = f"No method leads everywhere: {formats.listing(leaders)} each lead somewhere."
+        return Insight(text, "finding", _RULED)
+    return Insight("By the summary's rules no method leads outside the errors.", "tie", _RULED)
 
 
 def _sweet_spot(lines: Sequence[MethodSummary]) -> list[Insight]:

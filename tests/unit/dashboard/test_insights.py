@@ -11,7 +11,7 @@ from dashboard.insights.judging import Case
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.recommender import Need, advise, recommend, runners_up, smallest_within
 from dashboard.insights.statistics import Estimate
-from dashboard.insights.summary import knee, optimal, table
+from dashboard.insights.summary import _one_fits_all, knee, optimal, table
 from dashboard.results import Results
 from dashboard.selection import Selection
 
@@ -212,9 +212,25 @@ def test_recommendation_when_nothing_keeps_the_rule() -> None:
     assert all(answer.row is None for answer in recommend([]))
 
 
-def test_runners_up_are_tied_and_no_larger() -> None:
+def test_runners_up_are_tied_and_of_the_same_size() -> None:
     rival = row("b", "Q4", 5, 0.0205)
-    assert runners_up([*GOOD, rival, BAD[0]], GOOD[1]) == [rival]
+    assert runners_up(NONE, ALL, [*GOOD, rival, BAD[0]], GOOD[1]) == [rival]
+    sizes = [row("b", f"Q{bits}", bits, 0.0205) for bits in (4.89, 4.91, 5.09, 5.11)]
+    assert runners_up(NONE, ALL, [*GOOD, *sizes], GOOD[1]) == sizes[1:3]
+    assert runners_up(NONE, ALL, [*GOOD, rival | {"kld_se": None}], GOOD[1]) == []
+
+
+class Paired(NoTokens):
+    """Token files that tell every two variants apart by 0.001 ± 0.0002 nats, far inside each one's own error."""
+
+    def contrast(self, _weights: object, column: str, _selection: object) -> Estimate | None:  # type: ignore[override]
+        return Estimate(0.001, 0.0001, 20) if column == "kld" else None
+
+
+def test_a_tie_is_judged_over_the_same_tokens() -> None:
+    rival = row("b", "Q4", 5, 0.0205, kld_se=0.1)
+    assert runners_up(NONE, ALL, [*GOOD, rival], GOOD[1]) == [rival]
+    assert runners_up(cast(Results, Paired()), ALL, [*GOOD, rival], GOOD[1]) == []
 
 
 def test_knee() -> None:
@@ -237,6 +253,16 @@ def test_summary_of_two_methods() -> None:
     assert second.best_for == ("no lead outside the errors",)
     assert second.optimal["quant"] == "Q8"
     assert any("behind a at equal bits" in text for text in second.limitations)
+
+
+def test_a_single_leader_leads_by_the_rules_of_the_table() -> None:
+    found = _one_fits_all(table(case([*GOOD, *BAD])))
+    assert found.text == "By the summary's rules only a leads: quality at equal bits and small files (Q4)."
+    assert "KLD" in found.detail
+    tied = [variant | {"method": "b", "variant_id": f"b{variant['variant_id']}"} for variant in GOOD]
+    nobody = _one_fits_all([line for line in table(case([*GOOD, *tied])) if line.method == "b"] * 2)
+    assert nobody.kind == "tie"
+    assert nobody.text == "By the summary's rules no method leads outside the errors."
 
 
 def test_summary_of_speed() -> None:
