@@ -147,8 +147,10 @@ def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> I
 def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
     """Find the step down a method's curve that costs most per bit saved; None where none surely costs."""
     steps = _steps(rows)
-    costs = [(*step, gap(results, selection, *step)) for step in steps]
-    sure = [(low, high, cost) for low, high, cost in costs if cost and cost.value > cost.reach(len(steps))]
+    # What is gained going up, the other way round: those contrasts are kept since the order was looked at.
+    gains = [(low, high, gap(results, selection, high, low)) for low, high in steps]
+    costs = [(low, high, gain.times(-1)) for low, high, gain in gains if gain is not None]
+    sure = [step for step in costs if step[2].value > step[2].reach(len(steps))]
     if not sure:
         return None
     lower, higher, cost = max(sure, key=_per_bit)

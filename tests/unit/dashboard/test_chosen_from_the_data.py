@@ -1,18 +1,18 @@
 """What is the best, the worst or the farthest of many was chosen from the data: chance chooses too."""
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from variant_rows import NONE
 
 from dashboard.insights.comparison import Ranking
 from dashboard.insights.curves import inversions
 from dashboard.insights.judging import Case, leads
 from dashboard.insights.losses import Extremes
 from dashboard.insights.statistics import Estimate, clustered_mean
-from dashboard.results import Results
 from dashboard.selection import EVERYTHING
 
 TRIALS = 1500
@@ -92,16 +92,6 @@ def row(quant: str, bits: float, ratio: float) -> dict[str, Any]:
         "ln_ppl_ratio": ratio,
         "ln_ppl_ratio_se": 0.1,
     }
-
-
-class NoTokens:
-    """Results without token files: comparisons fall back on the rows."""
-
-    def contrast(self, *_names: object) -> None:
-        return None
-
-
-NONE = cast(Results, NoTokens())
 
 
 def test_one_of_many_steps_is_out_of_order_by_chance() -> None:

@@ -1,8 +1,9 @@
 """Claims say of ties that they cannot be told, as the insights beside them do."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from variant_rows import NONE
 
 from dashboard.charts import Row
 from dashboard.insights.claims.layers import concentrated
@@ -20,18 +21,7 @@ from dashboard.insights.leaders import (
     contenders,
     leaders,
 )
-from dashboard.results import Results
 from dashboard.selection import EVERYTHING
-
-
-class NoTokens:
-    """Results without token files: comparisons fall back on the rows."""
-
-    def contrast(self, *_names: object) -> None:
-        return None
-
-
-NONE = cast(Results, NoTokens())
 
 
 def row(method: str, **more: Any) -> Row:

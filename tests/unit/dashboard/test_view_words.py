@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import polars as pl
 import pytest
 from results_factory import N_PARAMS, make_results
+from variant_rows import NONE
 
 from dashboard import formats
 from dashboard.charts import Row
@@ -104,19 +104,6 @@ def test_a_variant_equal_to_the_baseline_diverges_nowhere(tmp_path: Path) -> Non
     zero = pl.lit(0.0, dtype=pl.Float32)
     pl.read_parquet(path).with_columns(kld=zero).write_parquet(path)
     assert "diverges" not in words(VIEWS["confidence"], Results.open(tmp_path), EVERYTHING)
-
-
-class NoTokens:
-    """Results without token files: comparisons fall back on the rows."""
-
-    def contrast(self, *_names: object) -> None:
-        return None
-
-    def paired(self, *_names: object) -> None:
-        return None
-
-
-NONE = cast(Results, NoTokens())
 
 
 def step(quant: str, bits: float, ratio: float, se: float = 0.001) -> Row:
