@@ -10,7 +10,7 @@ from typing import Any
 
 from dashboard import formats
 from dashboard.drawing import Drawing
-from dashboard.insights.statistics import Z95
+from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE, QUIET, MethodStyle, translucent
@@ -155,11 +155,17 @@ def one_place(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if (row["model"], row["device"]) == place]
 
 
-def standard_error(row: Row, column: str) -> float | None:
-    """Return an error column such as `ppl_se`, clustered by window where that was measured."""
-    clustered = row.get(f"{column}_clustered")
-    error: float | None = clustered if clustered is not None else row[column]
-    return error
+def with_measured_error(row: Row, value: str, error: str) -> Estimate:
+    """Return a column with its error column, such as `ppl_se`: clustered by window where that was measured.
+
+    A clustered error is known with one degree of freedom less than there are windows; an unknown one is infinite.
+    """
+    clustered = row.get(f"{error}_clustered")
+    if clustered is not None:
+        windows = row.get("n_windows")
+        return Estimate(row[value], clustered, windows - 1 if windows else math.inf)
+    plain = row[error]
+    return Estimate(row[value], math.inf if plain is None else plain)
 
 
 def ppl_ends(row: Row) -> tuple[float, float]:
@@ -168,16 +174,19 @@ def ppl_ends(row: Row) -> tuple[float, float]:
     Without a paired error that of the perplexity itself, which the choice of text moves for all variants alike.
     """
     ppl = float(row["ppl"])
-    paired = None if row["is_baseline"] else standard_error(row, "ln_ppl_ratio_se")
-    if paired is not None and math.isfinite(paired):
-        return ppl * math.exp(-Z95 * paired), ppl * math.exp(Z95 * paired)
-    half = Z95 * (standard_error(row, "ppl_se") or 0.0)
+    if not row["is_baseline"]:
+        paired = with_measured_error(row, "ln_ppl_ratio", "ln_ppl_ratio_se").half
+        if math.isfinite(paired):
+            return ppl * math.exp(-paired), ppl * math.exp(paired)
+    level = with_measured_error(row, "ppl", "ppl_se").half
+    half = level if math.isfinite(level) else 0.0
     return max(ppl - half, 0.5 * ppl), ppl + half
 
 
-def _with_error(text: str, row: Row, column: str) -> str:
-    error = standard_error(row, column)
-    return text if error is None else f"{text} ± {formats.number(Z95 * error, 2)}"
+def plus_minus(row: Row, value: str, error: str) -> str:
+    """Return ` ± ` and the half-width of a column's 95 % interval; nothing where its error was not measured."""
+    half = with_measured_error(row, value, error).half
+    return f" ± {formats.number(half, 2)}" if math.isfinite(half) else ""
 
 
 def quality_lines(row: Row) -> str:
@@ -187,13 +196,15 @@ def quality_lines(row: Row) -> str:
         f"{formats.bits(row['bits_per_weight'])} per weight · {formats.size(row['size_bytes'])}",
     ]
     if row["ppl"] is not None:
-        lines.append(_with_error(f"PPL {formats.number(row['ppl'], 4)}", row, "ppl_se"))
+        lines.append(f"PPL {formats.number(row['ppl'], 4)}{plus_minus(row, 'ppl', 'ppl_se')}")
     if row["ln_ppl_ratio"] is not None and not row["is_baseline"]:
-        ratio = _with_error(formats.number(row["ln_ppl_ratio"]), row, "ln_ppl_ratio_se")
+        spread = plus_minus(row, "ln_ppl_ratio", "ln_ppl_ratio_se")
+        ratio = f"{formats.number(row['ln_ppl_ratio'])}{spread}"
         lines.append(f"ln PPL ratio {ratio} nats ({formats.percent_change(row['ln_ppl_ratio'])})")
         lines.append(f"{formats.percent(math.exp(-row['ln_ppl_ratio']), 2)} of the baseline's accuracy")
     if row["kld_mean"] is not None:
-        lines.append(_with_error(f"mean KLD {formats.number(row['kld_mean'])}", row, "kld_se") + " nats")
+        spread = plus_minus(row, "kld_mean", "kld_se")
+        lines.append(f"mean KLD {formats.number(row['kld_mean'])}{spread} nats")
     if row["same_top"] is not None:
         lines.append(f"same top token {formats.percent(row['same_top'])}")
     return "<br>".join(lines)
@@ -210,7 +221,7 @@ def add_baselines(
         height = 1 / ppl if inverse else ppl
         figure.add_shape(**level_line(height))
         name = f"{base['model']} {base['quant']}" if len(pairs) > 1 else f"baseline {base['quant']}"
-        level = _with_error(f"PPL {formats.number(ppl, 4)}", base, "ppl_se")
+        level = f"PPL {formats.number(ppl, 4)}{plus_minus(base, 'ppl', 'ppl_se')}"
         value = f"1/PPL {formats.number(height)}" if inverse else level
         figure.add_annotation(
             text=f"{name} · {value}",

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from dashboard import formats
-from dashboard.insights.statistics import Z95, Estimate
+from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
 from evaluator.frames import ROLES
@@ -169,23 +169,19 @@ def _sure(results: Results, rows: tuple[Row, Row], selection: Selection) -> tupl
 
 
 def _ppl_change(paired: Estimate) -> str:
-    return f"{formats.percent_change(paired.value)} ± {formats.percent(_half(paired), 2)}"
+    return f"{formats.percent_change(paired.value)} ± {formats.percent(paired.half, 2)}"
 
 
 def _in_nats(paired: Estimate) -> str:
-    return f"{formats.signed(paired.value)} ± {formats.number(_half(paired), 2)} nats"
+    return f"{formats.signed(paired.value)} ± {formats.number(paired.half, 2)} nats"
 
 
 def _in_points(paired: Estimate) -> str:
-    return _points(Estimate(100 * paired.value, 100 * paired.se))
+    return _points(paired.times(100))
 
 
 def _points(paired: Estimate) -> str:
-    return f"{formats.signed(paired.value, 2)} ± {formats.number(_half(paired), 2)} points"
-
-
-def _half(paired: Estimate) -> float:
-    return Z95 * paired.se
+    return f"{formats.signed(paired.value, 2)} ± {formats.number(paired.half, 2)} points"
 
 
 def _untested(rows: tuple[Row, Row]) -> list[Difference]:

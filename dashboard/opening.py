@@ -78,7 +78,9 @@ def open_manifest(folder: Path) -> Manifest:
 
 
 def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
-    """Read `variants.parquet`, validated, baselines first, with a `label` and the own `baseline_id` of each row.
+    """Read `variants.parquet`, validated, baselines first, with a `label`, the own `baseline_id` and `n_windows`.
+
+    The windows are those of the manifest's texts; another model's tokenizer cuts about as many.
 
     Raises:
         EmptyRunError: an unfinished run has not measured its baseline yet.
@@ -99,7 +101,12 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
             raise EmptyRunError(waiting, manifest)
         raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
-    return ordered.with_columns(_label(frame).alias("label"), _baseline_ids(ordered, manifest.baseline_id))
+    windows = sum(text.windows for text in manifest.texts)
+    return ordered.with_columns(
+        _label(frame).alias("label"),
+        _baseline_ids(ordered, manifest.baseline_id),
+        pl.lit(windows, pl.Int64).alias("n_windows"),
+    )
 
 
 def attempt(read: Callable[[], _T]) -> tuple[_T | None, str]:

@@ -24,7 +24,10 @@ from evaluator.manifest import Manifest
 
 _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
     OVERVIEW: (overview, "Rules decide, errors count: a variant qualifies only when its 95 % bound does."),
-    COMPARE: (compare, "Differences are paired over the same tokens; ± is 1.96 errors clustered by window."),
+    COMPARE: (
+        compare,
+        "Differences are paired over the same tokens; ± is half a 95 % interval, clustered by window.",
+    ),
     EXPLORE: (explore, "Every measured column. Rows that are ticked are picked in every view."),
     SUMMARY: (summary, "Every cell follows from the measurements by the rules below the table."),
 }

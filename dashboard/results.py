@@ -24,6 +24,7 @@ from evaluator.manifest import Manifest
 
 _T = TypeVar("_T")
 ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
+_COUNTS = ("n_tokens", "n_windows")
 #: How many answers are kept; a page asks for the same ones several times, and the next page again.
 _MOST_SELECTIONS, _MOST_CONTRASTS = 64, 8192
 #: Columns over all tokens that are not statistics of a set of tokens: null where only a part counts.
@@ -43,7 +44,8 @@ _OVER_ALL = (
 class Results:
     """One results folder: the manifest, the variants frame and, on demand, everything else.
 
-    `variants` has the schema's columns, `label`, the name of a variant in every view, and `baseline_id`.
+    `variants` has the schema's columns, `label`, the name of a variant in every view, `baseline_id`, and
+    `n_windows`, the windows behind the clustered errors.
     `problems` lists files that could not be read: the views that need them explain themselves.
     """
 
@@ -228,9 +230,9 @@ class Results:
         columns = [
             pl.Series(name, [values.get(name) for values in found], dtype=dtype, strict=False)
             for name, dtype in self.variants.schema.items()
-            if name in replaced or name == "n_tokens"
+            if name in replaced or name in _COUNTS
         ]
-        return self.variants.with_columns(columns).with_columns(pl.col("n_tokens").fill_null(0))
+        return self.variants.with_columns(columns).with_columns(pl.col(*_COUNTS).fill_null(0))
 
     def _read_parts(self, variant_id: str) -> TokenParts | None:
         rows = self.variants.filter(pl.col("variant_id") == variant_id)

@@ -56,9 +56,12 @@ class TokenParts:
         return np.array([not domains or name in domains for name in self.domains], dtype=bool)
 
     def statistics(self, wanted: TokenFilter) -> dict[str, float | int | None]:
-        """Return the metric families' columns over the kept tokens, and `n_tokens`."""
-        part = self.scores.subset(self.kept(wanted))
-        return measure(part)[0] | {"n_tokens": len(part.nll)}
+        """Return the metric families' columns over the kept tokens, `n_tokens`, and `n_windows` that hold some."""
+        kept = self.kept(wanted)
+        part = self.scores.subset(kept)
+        windows = self.window[kept]  # in order
+        changes = int(np.count_nonzero(windows[1:] != windows[:-1])) + bool(windows.size)
+        return measure(part)[0] | {"n_tokens": len(part.nll), "n_windows": changes}
 
     def delta(self, wanted: TokenFilter) -> Array:
         """Δ log p in nats of the kept tokens, ascending; nothing for a baseline."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from dashboard import charts, formats
 from dashboard.insights import Insight
-from dashboard.insights.statistics import Z95
 from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, recommendations, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
@@ -38,9 +37,7 @@ def _cells(line: MethodSummary) -> list[str]:
     row = line.optimal
     kind = "by rule" if line.by_rule else "knee: none keeps the rule"
     rate = f"{formats.bits(row['bits_per_weight'])} ({row['quant']}, {kind})"
-    se = charts.standard_error(row, "ppl_se")
-    error = f" ± {formats.number(Z95 * se, 2)}" if se is not None else ""
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
-    ppl = f"{formats.number(row['ppl'], 4)}{error}"
+    ppl = f"{formats.number(row['ppl'], 4)}{charts.plus_minus(row, 'ppl', 'ppl_se')}"
     return [line.method, "; ".join(line.best_for), "; ".join(line.limitations), rate, ppl, scaled]

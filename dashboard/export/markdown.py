@@ -6,20 +6,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from dashboard import formats
-from dashboard.charts import Row, standard_error
+from dashboard.charts import Row, plus_minus
 from dashboard.export.exhibit import Exhibit, exhibits
 from dashboard.export.findings import findings
 from dashboard.export.naming import model_name
 from dashboard.export.provenance import facts, footer
 from dashboard.insights import Insight
 from dashboard.insights.comparison import change, log_ratio
-from dashboard.insights.statistics import Z95
 from dashboard.insights.summary import RULES
 from dashboard.results import Results
 from dashboard.selection import Selection
 
 _SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: "}
-_PLUS_MINUS = "± is 1.96 standard errors, clustered by window where measured so; an empty cell: not measured."
+_PLUS_MINUS = "± is half a 95 % interval, clustered by window where measured so; an empty cell: not measured."
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
@@ -74,8 +73,7 @@ def _variants(rows: Sequence[Row]) -> str:
 
 
 def _variant(row: Row) -> list[str]:
-    error = standard_error(row, "kld_se")
-    spread = f" ± {formats.number(Z95 * error, 2)}" if error is not None else ""
+    spread = plus_minus(row, "kld_mean", "kld_se") if row["kld_mean"] is not None else ""
     return [
         row["label"],
         formats.number(row["bits_per_weight"]),

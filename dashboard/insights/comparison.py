@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dashboard import formats
-from dashboard.charts import Row, by_method, complete, standard_error
-from dashboard.insights import Insight
-from dashboard.insights.statistics import Z95, Estimate
+from dashboard.charts import Row, by_method, complete, with_measured_error
+from dashboard.insights import Insight, Kind
+from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
 
@@ -28,9 +28,7 @@ _STORED = {
 
 def stored(row: Row, column: str) -> Estimate:
     """Return a per-token mean with its error as the frame has it; an unknown error counts as infinite."""
-    value, name = _STORED[column]
-    error = standard_error(row, name)
-    return Estimate(row[value], math.inf if error is None else error)
+    return with_measured_error(row, *_STORED[column])
 
 
 def log_ratio(row: Row) -> Estimate:
@@ -74,7 +72,9 @@ def combine(
         return None
     parts = [(weight, stored(named[name], column)) for name, weight in weights.items()]
     error = math.sqrt(sum((weight * part.se) ** 2 for weight, part in parts))
-    return Estimate(sum(weight * part.value for weight, part in parts), error)
+    value = sum(weight * part.value for weight, part in parts)
+    # The variants were scored on the same windows: together they know no more of the error than one does.
+    return Estimate(value, error, min((part.freedom for _, part in parts), default=math.inf))
 
 
 def gap(
@@ -119,7 +119,7 @@ class Ranking:
     """Methods compared: `values` best first, and how far behind the best each other one is.
 
     `gaps` are positive for worse, paired over the same tokens where token files are there. Units are those
-    of the quantity.
+    of the quantity. What is told of them allows for the best being chosen from the data.
     """
 
     values: dict[str, Estimate]
@@ -133,12 +133,26 @@ class Ranking:
     @property
     def tied(self) -> list[str]:
         """Those that cannot be told from the best."""
-        return [method for method, behind in self.gaps.items() if not behind.low > 0]
+        worse = self.behind
+        return [method for method in self.gaps if method not in worse]
 
     @property
     def behind(self) -> dict[str, Estimate]:
-        """Those that are worse than the best by more than the error."""
-        return {method: behind for method, behind in self.gaps.items() if behind.low > 0}
+        """Those that are worse than the best by more than the error.
+
+        All, where each is outside its own 95 % interval: a best that leads alone is wrongly named most often of two
+        (Gutmann & Maymin 1987, "Is the Selected Population the Best?"). Else those outside an interval that all
+        pairs of methods hold at once: the farthest of many equals is far behind the best of them by chance.
+        """
+        if all(gap.low > 0 for gap in self.gaps.values()):
+            return dict(self.gaps)
+        pairs = math.comb(len(self.values), 2)
+        return {method: gap for method, gap in self.gaps.items() if gap.value > gap.reach(pairs)}
+
+    @property
+    def undecided(self) -> Kind:
+        """What it is where nobody is surely behind: a tie, or unknown where an error was not measured."""
+        return "tie" if all(gap.has_error for gap in self.gaps.values()) else "unknown"
 
 
 def rank_mixtures(
@@ -150,7 +164,7 @@ def rank_mixtures(
     *,
     largest: bool = False,
 ) -> Ranking | None:
-    """Rank methods by the combination of variants given for each; None for fewer than two with a value."""
+    """Rank methods by the combination of variants given for each; None for fewer than two that compare."""
     sign = -1.0 if largest else 1.0
     found = {method: combine(results, selection, rows, mix, column) for method, mix in mixtures.items()}
     values = {method: value for method, value in found.items() if value is not None}
@@ -166,7 +180,8 @@ def rank_mixtures(
         behind = combine(results, selection, rows, weights, column)
         if behind is not None:
             gaps[method] = behind
-    return Ranking(ordered, gaps)
+    compared = {method: value for method, value in ordered.items() if method == best or method in gaps}
+    return Ranking(compared, gaps) if gaps else None
 
 
 def rank(
@@ -220,27 +235,34 @@ def equal_bits(
     detail = f"perplexity: {losses}; interpolated, paired, 95 %"
     lowest = ", the lowest all cover," if place == "lowest" else ""
     text = f"At {formats.bits(where)}{lowest} {standing(ranking)}."
-    return Insight(text, "finding" if ranking.behind else "tie", detail)
+    return Insight(text, "finding" if ranking.behind else ranking.undecided, detail)
 
 
 def standing(ranking: Ranking) -> str:
     """Word a ranking by ln PPL ratio: who loses how much less than whom, and who is tied."""
-    tied = formats.listing([ranking.best, *ranking.tied])
     if not ranking.behind:
-        return f"{tied} are tied"
+        return tie(ranking)
     parts = [f"{nats(behind)} less than {method}" for method, behind in ranking.behind.items()]
     text = f"{ranking.best} loses {formats.listing(parts)}"
-    return f"{text}; {tied} are tied" if ranking.tied else text
+    return f"{text}; {tie(ranking)}" if ranking.tied else text
+
+
+def tie(ranking: Ranking) -> str:
+    """Name the methods that cannot be told from the best, and say so if that is for want of an error."""
+    tied = formats.listing([ranking.best, *ranking.tied])
+    if ranking.undecided == "tie":
+        return f"{tied} are tied"
+    return f"{tied} cannot be told apart, because the error was not measured"
 
 
 def nats(estimate: Estimate) -> str:
     """Write an estimate in nats with its 95 % half-width."""
-    return f"{formats.with_error(estimate.value, Z95 * estimate.se)} nats"
+    return f"{formats.with_error(estimate.value, estimate.half)} nats"
 
 
 def change(estimate: Estimate) -> str:
     """Write an ln PPL ratio as a change in per cent with its 95 % half-width."""
-    half = Z95 * estimate.se * math.exp(estimate.value)
+    half = estimate.half * math.exp(estimate.value)
     value = formats.percent_change(estimate.value, 1)
     if not math.isfinite(half):
         return value

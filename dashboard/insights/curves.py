@@ -9,7 +9,7 @@ from itertools import pairwise
 from dashboard import formats
 from dashboard.charts import Row, by_method, complete
 from dashboard.insights import Insight
-from dashboard.insights.comparison import gap, log_ratio, nats
+from dashboard.insights.comparison import change, gap, log_ratio, nats
 from dashboard.insights.statistics import Estimate, Knee, knee, rank_correlation
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -25,13 +25,14 @@ class Inversion:
 
 
 def inversions(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Inversion]:
-    """Neighbours in bits that are out of order, the widest gap first."""
+    """Neighbours in bits that are out of order by an interval that all steps hold at once, the widest gap first."""
+    groups = by_method(complete(rows, "ln_ppl_ratio")).values()
+    steps = [step for group in groups for step in pairwise(group)]
     found = []
-    for group in by_method(complete(rows, "ln_ppl_ratio")).values():
-        for smaller, larger in pairwise(group):
-            by = gap(results, selection, larger, smaller)
-            if by is not None and by.low > 0:
-                found.append(Inversion(larger, smaller, by))
+    for smaller, larger in steps:
+        by = gap(results, selection, larger, smaller)
+        if by is not None and by.value > by.reach(len(steps)):
+            found.append(Inversion(larger, smaller, by))
     return sorted(found, key=lambda inversion: -inversion.by.value)
 
 
@@ -94,8 +95,29 @@ def bend(rows: Sequence[Row]) -> Insight | None:
 
 def within_noise(rows: Sequence[Row]) -> Insight | None:
     """Name variants whose perplexity cannot be told from the baseline's; None when there are none."""
-    same = [row["label"] for row in complete(rows, "ln_ppl_ratio") if not log_ratio(row).low > 0]
+    compared = [row for row in complete(rows, "ln_ppl_ratio") if log_ratio(row).has_error]
+    lower = {row["variant_id"] for row in _lower(compared)}
+    same = [r["label"] for r in compared if not log_ratio(r).low > 0 and r["variant_id"] not in lower]
     if not same:
         return None
     text = f"Perplexity cannot tell {formats.listing(same)} from the baseline."
-    return Insight(text, "tie", "paired ln PPL ratio not above 0 by 1.96 errors; KLD may still see a change")
+    return Insight(text, "tie", "paired ln PPL ratio, 95 %; KLD may still see a change")
+
+
+def below_baseline(rows: Sequence[Row]) -> Insight | None:
+    """Name variants whose perplexity is surely lower than the baseline's; None when there are none."""
+    lower = _lower(complete(rows, "ln_ppl_ratio"))
+    if not lower:
+        return None
+    most = min(lower, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]))
+    names = formats.listing([row["label"] for row in lower])
+    text = f"Perplexity is lower than the baseline's for {names}."
+    detail = (
+        f"{most['label']}: {change(log_ratio(most))}; that is no closer to the baseline, KLD tells how far"
+    )
+    return Insight(text, "caution", detail)
+
+
+def _lower(rows: Sequence[Row]) -> list[Row]:
+    """Rows below the baseline by an interval that all rows hold at once: of many equals some seem to be."""
+    return [row for row in rows if -log_ratio(row).value > log_ratio(row).reach(len(rows))]

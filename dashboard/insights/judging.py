@@ -115,13 +115,12 @@ def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: 
         if not ranking.tied:
             ahead = [f"{wording(gap)} ahead of {other}" for other, gap in ranking.gaps.items()]
             return Claim(text, "holds", f"{_capital(where)} {name} is {formats.listing(ahead)}.")
-        rival = ranking.tied[0]
-        gap = wording(ranking.gaps[rival])
-        return unknown(
-            text, f"{_capital(where)} {name} is {gap} ahead of {rival}: the difference is inside its error."
-        )
-    behind = ranking.gaps.get(name)
-    if behind is not None and behind.low > 0:
+        rival = min(ranking.tied, key=lambda method: ranking.gaps[method].low)
+        gap = ranking.gaps[rival]
+        ahead_of = f"{_capital(where)} {name} is {wording(gap)} ahead of {rival}"
+        return unknown(text, f"{ahead_of}: {_inside(gap)}.")
+    behind = ranking.behind.get(name)
+    if behind is not None:
         return Claim(
             text, "fails", f"{_capital(where)} {ranking.best} is best; {name} is {wording(behind)} behind."
         )
@@ -133,7 +132,7 @@ def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
     if difference is None:
         return unknown(text, evidence or "Not measured.")
     verdict = "holds" if difference.low > 0 else "fails" if difference.high < 0 else "unknown"
-    inside = "" if verdict != "unknown" else " The difference is inside its error."
+    inside = "" if verdict != "unknown" else f" {_capital(_inside(difference))}."
     return Claim(text, verdict, evidence + inside)  # type: ignore[arg-type]  # one of the three words
 
 
@@ -145,6 +144,8 @@ def below(text: str, values: Mapping[str, Estimate], bound: float, evidence: str
         return Claim(text, "holds", evidence)
     if any(value.low > bound for value in values.values()):
         return Claim(text, "fails", evidence)
+    if not all(value.has_error for value in values.values()):
+        return Claim(text, "unknown", f"{evidence} Not every error was measured.")
     return Claim(text, "unknown", f"{evidence} An interval reaches over the bound.")
 
 
@@ -164,6 +165,10 @@ def overlap(lower: Row, higher: Row, columns: Spread = DECODE_TIME) -> bool:
     most = lower[high] if lower[high] is not None else lower[middle]
     least = higher[low] if higher[low] is not None else higher[middle]
     return bool(least <= most)
+
+
+def _inside(difference: Estimate) -> str:
+    return "the difference is inside its error" if difference.has_error else "its error was not measured"
 
 
 def _capital(text: str) -> str:

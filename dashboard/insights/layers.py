@@ -12,7 +12,7 @@ import polars as pl
 
 from dashboard import formats
 from dashboard.charts import Row
-from dashboard.insights.statistics import Z95, Estimate, gini, student
+from dashboard.insights.statistics import Estimate, gini
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING, Selection
 from evaluator.frames import ROLES
@@ -22,6 +22,8 @@ FEED_FORWARD = tuple(role for role in ROLES if role.startswith("ffn_"))
 _INNER = (*ATTENTION, *FEED_FORWARD)
 WHOLE = "layer"
 _LEAST_LAYERS = 6
+#: A Gini coefficient over layers under this counts as even.
+EVEN = 0.2
 #: A layer, -1 for what belongs to none, and a role in it.
 Cell = tuple[int, str]
 #: What was measured of one variant.
@@ -150,8 +152,8 @@ def _against(part: Sequence[float], rest: Sequence[float]) -> Estimate | None:
     if len(part) + len(rest) < _LEAST_LAYERS or len(rest) < 2 or not part or min(*part, *rest) <= 0:
         return None
     ours, theirs = [math.log(value) for value in part], [math.log(value) for value in rest]
-    error = _spread(theirs) * math.sqrt(1 / len(ours) + 1 / len(theirs)) * student(len(rest) - 1) / Z95
-    return Estimate(sum(ours) / len(ours) - sum(theirs) / len(theirs), error)
+    error = _spread(theirs) * math.sqrt(1 / len(ours) + 1 / len(theirs))
+    return Estimate(sum(ours) / len(ours) - sum(theirs) / len(theirs), error, len(rest) - 1)
 
 
 def times(value: Estimate) -> str:
@@ -163,8 +165,8 @@ def times(value: Estimate) -> str:
 def _over_layers(values: Sequence[float]) -> Estimate | None:
     if len(values) < 3:
         return None
-    error = _spread(values) / math.sqrt(len(values)) * student(len(values) - 1) / Z95
-    return Estimate(sum(values) / len(values), error)
+    error = _spread(values) / math.sqrt(len(values))
+    return Estimate(sum(values) / len(values), error, len(values) - 1)
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -22,31 +22,40 @@ _SAME = 0.01
 
 def leaders(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, Row | None]:
     """Best row per metric that every row has; None where the lead is inside its error, or under 1 % of size."""
+    found = contenders(results, selection, rows)
+    return {metric: first[0] if len(first) == 1 else None for metric, first in found.items()}
+
+
+def contenders(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows that may be the best, the best measured one first, per metric that every row has."""
     if len(rows) < 2:
         return {}
-    found: dict[str, Row | None] = {}
+    found: dict[str, list[Row]] = {}
     mixtures = {str(row["variant_id"]): {str(row["variant_id"]): 1.0} for row in rows}
     of = {str(row["variant_id"]): row for row in rows}
     for name, (column, largest) in _PER_TOKEN.items():
         ranking = rank_mixtures(results, selection, rows, mixtures, column, largest=largest)
         if ranking is not None and len(ranking.gaps) == len(rows) - 1:
-            found[name] = None if ranking.tied else of[ranking.best]
+            found[name] = [of[variant] for variant in (ranking.best, *ranking.tied)]
     for name, column in _EXACT.items():
         if all(row[column] is not None for row in rows):
-            first, second, *_ = sorted(rows, key=lambda row: (row[column], row["variant_id"]))
-            found[name] = None if second[column] <= first[column] * (1 + _SAME) else first
+            ordered = sorted(rows, key=lambda row: (row[column], row["variant_id"]))
+            found[name] = [row for row in ordered if row[column] <= ordered[0][column] * (1 + _SAME)]
     if all(row["decode_ms_p50"] is not None for row in rows):
-        first, second, *_ = sorted(rows, key=lambda row: (row["decode_ms_p50"], row["variant_id"]))
-        found[DECODE] = None if overlap(first, second) else first
-    found |= _efficiency(rows, found)
+        first, *others = sorted(rows, key=lambda row: (row["decode_ms_p50"], row["variant_id"]))
+        found[DECODE] = [first, *(row for row in others if overlap(first, row))]
+    if PERPLEXITY in found and all(row["inv_ppl_per_mb"] is not None for row in rows):
+        found[EFFICIENCY] = _efficient(rows, found)
     return found
 
 
-def _efficiency(rows: Sequence[Row], found: dict[str, Row | None]) -> dict[str, Row | None]:
-    """1/PPL/MB: a lead unless perplexity is tied and the sizes are, or it is within 1 %."""
-    if PERPLEXITY not in found or any(row["inv_ppl_per_mb"] is None for row in rows):
-        return {}
-    second, best = sorted(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))[-2:]
-    close = best["inv_ppl_per_mb"] <= second["inv_ppl_per_mb"] * (1 + _SAME)
-    undecided = found[PERPLEXITY] is None and found[SIZE] is None
-    return {EFFICIENCY: None if close or undecided else best}
+def _efficient(rows: Sequence[Row], found: dict[str, list[Row]]) -> list[Row]:
+    """1/PPL/MB: the best, those within 1 % of it, and those tied with it by perplexity and by size."""
+    ordered = sorted(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]), reverse=True)
+    best = ordered[0]
+
+    def contends(row: Row) -> bool:
+        close = bool(best["inv_ppl_per_mb"] <= row["inv_ppl_per_mb"] * (1 + _SAME))
+        return close or all(one in found[name] for name in (PERPLEXITY, SIZE) for one in (best, row))
+
+    return [best, *(row for row in ordered[1:] if contends(row))]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from dashboard import formats
 from dashboard.charts import Row, complete
-from dashboard.insights.comparison import change, divergence, log_ratio
+from dashboard.insights.comparison import change, gap, log_ratio
+from dashboard.results import Results
+from dashboard.selection import Selection
 
 #: Rise of perplexity (share) from which a variant counts as heavily damaged.
 HEAVY = 0.10
@@ -19,6 +21,8 @@ PRIMARY = "Everyday use"
 #: What "a little more room" means when the next step is priced.
 STEP_BYTES = 500_000_000
 _STEP_SHARE = 0.25
+#: Files are of the same size when they differ by no larger share.
+_SAME_SIZE = 0.02
 
 
 @dataclass(frozen=True)
@@ -76,13 +80,15 @@ def price(row: Row) -> str:
     return f"{change(log_ratio(row))} perplexity{kld}"
 
 
-def runners_up(rows: Sequence[Row], chosen: Row) -> list[Row]:
-    """Files no larger than the chosen one's size + 2 % whose KLD cannot be told from its KLD."""
+def runners_up(results: Results, selection: Selection, rows: Sequence[Row], chosen: Row) -> list[Row]:
+    """Files within 2 % of the chosen one's size whose KLD cannot be told from its KLD over the same tokens."""
     others = [r for r in complete(rows, "kld_mean") if r["variant_id"] != chosen["variant_id"]]
     if chosen["kld_mean"] is None:
         return []
-    near = [row for row in others if row["size_bytes"] <= 1.02 * chosen["size_bytes"]]
-    return [row for row in near if not divergence(row).minus(divergence(chosen)).differs_from_zero]
+    size = chosen["size_bytes"]
+    near = [row for row in others if abs(row["size_bytes"] - size) <= _SAME_SIZE * size]
+    gaps = [(row, gap(results, selection, row, chosen, "kld")) for row in near]
+    return [row for row, ahead in gaps if ahead and ahead.has_error and not ahead.differs_from_zero]
 
 
 @dataclass(frozen=True)

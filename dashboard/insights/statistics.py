@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,52 +16,105 @@ from evaluator import estimation
 
 Z95 = 1.96
 _KNEE_GRID = 400
+#: Steps of the integral behind a quantile of Student's t, and the freedom from which it counts as normal.
+_ANGLES, _NORMAL = 32_768, 10_000
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its standard error."""
+    """A value with its standard error, and the degrees of freedom with which that error is known.
+
+    `freedom` is the number of windows − 1 for an error clustered by window, and infinite for one over so many
+    independent tokens that it counts as known.
+    """
 
     value: float
     se: float
+    freedom: float = math.inf
+
+    @property
+    def half(self) -> float:
+        """Half the width of the 95 % interval, by Student's t; infinite where the error was not measured."""
+        return self.reach()
 
     @property
     def low(self) -> float:
         """Lower end of the 95 % interval."""
-        return self.value - Z95 * self.se
+        return self.value - self.half
 
     @property
     def high(self) -> float:
         """Upper end of the 95 % interval."""
-        return self.value + Z95 * self.se
+        return self.value + self.half
 
     @property
     def differs_from_zero(self) -> bool:
         """Whether the 95 % interval excludes zero."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def has_error(self) -> bool:
+        """Whether the error was measured."""
+        return math.isfinite(self.half)
+
+    def reach(self, comparisons: int = 1) -> float:
+        """Half the width of the interval that, of as many `comparisons`, all hold at once with 95 % (Bonferroni)."""
+        return self.se * student(self.freedom, comparisons) if math.isfinite(self.se) else math.inf
+
+    def times(self, factor: float) -> Estimate:
+        """Return the estimate in another unit."""
+        return Estimate(factor * self.value, abs(factor) * self.se, self.freedom)
+
     def minus(self, other: Estimate) -> Estimate:
-        """Difference of two estimates, taken as independent: too wide an error when they share tokens."""
-        return Estimate(self.value - other.value, math.hypot(self.se, other.se))
+        """Difference of two estimates, taken as independent: too wide an error when they share tokens.
+
+        Degrees of freedom by Welch (1947) and Satterthwaite (1946): between the smaller one and the sum.
+        """
+        return Estimate(self.value - other.value, math.hypot(self.se, other.se), _welch(self, other))
+
+
+def _welch(one: Estimate, other: Estimate) -> float:
+    total = one.se**2 + other.se**2
+    if not (math.isfinite(total) and total > 0):
+        return min(one.freedom, other.freedom)
+    # Shares of the variance: the same formula, safe from underflow.
+    spread = sum((part.se**2 / total) ** 2 / part.freedom for part in (one, other) if part.freedom > 0)
+    return 1 / spread if spread > 0 else math.inf
 
 
 def clustered_mean(means: Array, weights: Array) -> Estimate | None:
     """Weighted mean of cluster means with the error of a ratio estimator over clusters.
 
-    None when nothing is finite; the error is infinite for a single cluster.
+    None when nothing is finite; the error is infinite for a single cluster, else its freedom is clusters − 1.
     """
     usable = np.isfinite(means) & (weights > 0)
     means, weights = means[usable].astype(np.float64), weights[usable].astype(np.float64)
     if means.size == 0:
         return None
     mean, error = estimation.clustered_mean(means * weights, weights)
-    return Estimate(mean, math.inf if error is None else error)
+    return Estimate(mean, math.inf if error is None else error, means.size - 1)
 
 
-def student(freedom: int) -> float:
-    """Two-sided 95 % quantile of Student's t; infinite for no degree of freedom."""
-    return estimation.student95(freedom)
+@lru_cache(maxsize=4096)
+def student(freedom: float, comparisons: int = 1) -> float:
+    """Two-sided quantile of Student's t at 1 − 0.05/`comparisons`: 1.96 for one and infinite freedom.
+
+    Infinite for less than one degree of freedom; a fraction of a degree is left out.
+    """
+    if freedom < 1:
+        return math.inf
+    if comparisons == 1:
+        return Z95 if math.isinf(freedom) else estimation.student95(math.floor(freedom))
+    if freedom > _NORMAL:
+        return NormalDist().inv_cdf(1 - 0.025 / comparisons)
+    # With t = √n·tan θ the density over θ is that of cos^(n−1) θ, on 0 to π/2.
+    n = math.floor(freedom)
+    angles = np.linspace(np.pi / 2, 0, _ANGLES)
+    density = np.cos(angles) ** (n - 1)
+    beyond = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    angle = float(np.interp(0.05 / comparisons, beyond / beyond[-1], angles))
+    return math.sqrt(n) * math.tan(angle)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -83,7 +138,8 @@ def _ranks(values: Sequence[float]) -> Array:
 def at(x: Sequence[float], y: Sequence[Estimate], where: float) -> Estimate | None:
     """Linear interpolation between the two neighbouring points; None outside the measured range.
 
-    The errors of the neighbours are added with their weights as if fully correlated, which never understates.
+    The errors of the neighbours are added with their weights as if fully correlated, which never understates;
+    the freedom is the smaller one's.
     """
     points = sorted(zip(x, y, strict=True), key=lambda point: point[0])
     if not points or not points[0][0] <= where <= points[-1][0]:
@@ -91,15 +147,14 @@ def at(x: Sequence[float], y: Sequence[Estimate], where: float) -> Estimate | No
     for (x0, y0), (x1, y1) in pairwise(points):
         if x0 <= where <= x1 and x1 > x0:
             share = (where - x0) / (x1 - x0)
-            return Estimate((1 - share) * y0.value + share * y1.value, (1 - share) * y0.se + share * y1.se)
+            value = (1 - share) * y0.value + share * y1.value
+            error = (1 - share) * y0.se + share * y1.se
+            return Estimate(value, error, min(y0.freedom, y1.freedom))
     return points[0][1]
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
-    """Least-squares slope with the error from the residuals; None for fewer than three points.
-
-    The error is widened for the few degrees of freedom, so that ±1.96 errors are a 95 % interval.
-    """
+    """Least-squares slope with the error from the residuals, n − 2 degrees of freedom; None under three points."""
     if len(x) < 3:
         return None
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -110,7 +165,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
     value = float((centred * (ys - ys.mean())).sum()) / squares
     residual = ys - ys.mean() - value * centred
     error = math.sqrt(float((residual**2).sum()) / (len(x) - 2) / squares)
-    return Estimate(value, error * student(len(x) - 2) / Z95)
+    return Estimate(value, error, len(x) - 2)
 
 
 @dataclass(frozen=True)

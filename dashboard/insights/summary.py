@@ -11,6 +11,7 @@ from dashboard.charts import Row, complete
 from dashboard.insights import Insight
 from dashboard.insights.comparison import Ranking, log_ratio, meeting_point, nats
 from dashboard.insights.judging import Case, overlap
+from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, PRIMARY, closest, recommend, smallest_within
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -30,6 +31,7 @@ RULES = {
     "is 1/PPL/MB = 0.000032, a perplexity of 12 at 2.6 GB.",
 }
 _NO_LEAD = "no lead outside the errors"
+_RULED = "rules: quality at equal bits, small files, speed; on another measure, such as KLD, another may lead"
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,9 @@ def takeaways(results: Results, selection: Selection) -> list[Insight]:
     found = [_one_fits_all(lines), *_sweet_spot(lines)]
     eight = [row for row in case.compared if row["bits_per_weight"] >= 7.5]
     if eight:
-        worst = max(eight, key=lambda row: log_ratio(row).high)
-        bound = formats.percent_change(log_ratio(worst).high)
-        text = f"8 bits: perplexity rises by at most {bound} ({worst['label']})."
-        found.append(Insight(text, "finding", "95 % upper bound over variants of 7.5 bits and more"))
+        rise, known = worst_rise(eight)
+        text, detail = f"8 bits: perplexity rises by {rise}.", "95 % bound over variants of 7.5 bits and more"
+        found.append(Insight(text, "finding" if known else "unknown", detail))
     return found
 
 
@@ -149,12 +150,13 @@ def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:
         return Insight(text, "unknown", "measure a second publisher's files of the same model to compare")
     leaders = [line.method for line in lines if line.best_for[0] != _NO_LEAD]
     if len(leaders) == 1:
-        return Insight(f"{leaders[0]} leads wherever one method leads.", "finding", "rules: see Best for")
+        (only,) = (line for line in lines if line.method == leaders[0])
+        text = f"By the summary's rules only {only.method} leads: {formats.listing(list(only.best_for))}."
+        return Insight(text, "finding", _RULED)
     if leaders:
-        return Insight(
-            f"No method leads everywhere: {formats.listing(leaders)} each lead somewhere.", "finding"
-        )
-    return Insight("No method leads outside the errors.", "tie")
+        text = f"No method leads everywhere: {formats.listing(leaders)} each lead somewhere."
+        return Insight(text, "finding", _RULED)
+    return Insight("By the summary's rules no method leads outside the errors.", "tie", _RULED)
 
 
 def _sweet_spot(lines: Sequence[MethodSummary]) -> list[Insight]:

@@ -72,7 +72,7 @@ def body(results: Results, selection: Selection) -> Component:
     rows = _rows(results, selection)
     if not rows:
         return empty_notice()
-    answers = [_answer(results, item, rows) for item in recommend(rows)]
+    answers = [_answer(results, selection, item, rows) for item in recommend(rows)]
     claims = claims_table(every(results, selection))
     return html.Div(
         [
@@ -94,13 +94,13 @@ def body(results: Results, selection: Selection) -> Component:
     )
 
 
-def _answer(results: Results, item: Recommendation, rows: Sequence[Row]) -> Component:
+def _answer(results: Results, selection: Selection, item: Recommendation, rows: Sequence[Row]) -> Component:
     if item.row is None:
         return card(item.need, [html.P(item.why)], "answer")
     row = item.row
     facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
     same = f", same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
-    rivals = [rival["label"] for rival in runners_up(rows, row)]
+    rivals = [rival["label"] for rival in runners_up(results, selection, rows, row)]
     tied = (
         [html.P(f"Tied by KLD at this size: {formats.listing(rivals)}", className="answer-tied")]
         if rivals

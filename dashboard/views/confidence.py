@@ -12,7 +12,7 @@ from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
-from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meeting_point, rank
+from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meeting_point, rank, tie
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
@@ -162,7 +162,7 @@ def headline(results: Results, selection: Selection) -> str:
     if not changes:
         return "No selected variant has token frames"
     row, change = max(changes, key=lambda item: abs(item[1].value))
-    if not change.differs_from_zero:
+    if not abs(change.value) > change.reach(len(changes)):
         return "No selected variant moves the share of sure tokens by more than its error"
     own = shares(results, selection, row)
     share = own.values[SURE] if own is not None else math.nan
@@ -201,14 +201,14 @@ def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Ins
         f"{ranking.best} {points(gap)} ahead of {method}" for method, gap in ranking.gaps.items()
     )
     if ranking.tied:
-        names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"{place}, {names} keep equally many sure tokens, within the error.", "tie", detail)
+        return Insight(f"{place}, by sure tokens, {tie(ranking)}.", ranking.undecided, detail)
     return Insight(f"{place}, {ranking.best} keeps the most sure tokens.", "finding", detail)
 
 
 def _lost(results: Results, selection: Selection, changes: Sequence[tuple[Row, Estimate]]) -> Insight | None:
+    """Name the largest loss, if it is one by an interval that all variants hold at once, and the bins that grow."""
     row, change = min(changes, key=lambda item: item[1].value)
-    if not change.high < 0:
+    if not -change.value > change.reach(len(changes)):
         return None
     gained = []
     for index, name in enumerate(bin_names()[:SURE]):
@@ -216,11 +216,14 @@ def _lost(results: Results, selection: Selection, changes: Sequence[tuple[Row, E
             if other.low > 0:
                 gained.append((other.value, f"{name} ({formats.signed(100 * other.value, 2)})"))
     names = [name for _, name in sorted(gained, reverse=True)]
-    into = f"points go to {formats.listing(names)}" if names else "no other bin gains more than its error"
-    return Insight(f"{row['label']} loses most of the sure tokens: {points(change)}.", "finding", into)
+    into = f"bins that grow, in points: {formats.listing(names)}" if names else "no other bin surely grows"
+    return Insight(f"The largest loss of sure tokens is {row['label']}'s: {points(change)}.", "finding", into)
 
 
 def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
+    if not any(change.has_error for _, change in changes):
+        text = "Whether the share of sure tokens moves cannot be told: the error was not measured."
+        return Insight(text, "unknown", "a single window tells nothing of how windows differ")
     same = [row["label"] for row, change in changes if not change.differs_from_zero]
     detail = f"share of tokens over 0.95 against the baseline, paired, 95 %; {len(changes)} variants"
     if not same:

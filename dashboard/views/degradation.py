@@ -20,8 +20,8 @@ from dashboard.insights.comparison import (
     meeting_point,
     rank,
 )
-from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
-from dashboard.insights.statistics import Z95, Estimate, pareto, slope
+from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain, noise_floor
+from dashboard.insights.statistics import Estimate, pareto, slope, student
 from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -52,7 +52,7 @@ def _ratios(results: Results, selection: Selection) -> Drawing:
     y_range = axes.padded([0.0, *(loss.value for loss in losses), *ends], share=0.07)
     drawn = Drawing()
     drawn.add_shape(**charts.level_line(0))
-    text, floor = "baseline", results.manifest.noise_floor
+    text, floor = "baseline", noise_floor(results, selection, rows)
     if floor is not None:
         reach = _floor_ratio(floor)
         drawn.add_band(-reach, reach, **_BAND)
@@ -94,7 +94,7 @@ def _divergences(results: Results, selection: Selection) -> Drawing:
     if not rows:
         return charts.message_figure("No selected variant diverges from the baseline by a measured amount")
     losses = [divergence(row) for row in rows]
-    floor = results.manifest.noise_floor
+    floor = noise_floor(results, selection, rows)
     least = [floor.kld_mean] if floor is not None and floor.kld_mean > 0 else []
     y_axis = axes.log_axis([*(loss.value for loss in losses), *least])
     drawn = Drawing()
@@ -108,7 +108,8 @@ def _divergences(results: Results, selection: Selection) -> Drawing:
 
 def _floor_ratio(floor: NoiseFloor) -> float:
     """Upper end of what rounding alone does to ln PPL."""
-    return abs(floor.ln_ppl_ratio) + Z95 * (floor.ln_ppl_ratio_se or 0.0)
+    error = floor.ln_ppl_ratio_se
+    return abs(floor.ln_ppl_ratio) + (error * student(floor.n_windows - 1) if error is not None else 0.0)
 
 
 def _note(drawn: Drawing, text: str, height: float) -> None:
@@ -148,7 +149,7 @@ def _curves(
     )
     for curve in curves:
         mine = [of[row["variant_id"]] for row in curve.rows]
-        bars: list[float] = [Z95 * loss.se if math.isfinite(loss.se) else 0.0 for loss in mine]
+        bars: list[float] = [loss.half if loss.has_error else 0.0 for loss in mine]
         # A log axis cannot show a bar that reaches zero.
         under = [min(bar, 0.98 * loss.value) for bar, loss in zip(bars, mine, strict=True)]
         drawn.add_scatter(
@@ -203,7 +204,7 @@ def _cost_of_a_bit(results: Results, selection: Selection) -> str:
     if not rows:
         return "No selected variant was compared with the baseline"
     factors = _factors(rows)
-    values = sorted(formats.number(math.exp(-factor.value), 2) for factor in factors.values())
+    values = [formats.number(value, 2) for value in sorted(math.exp(-f.value) for f in factors.values())]
     if factors and values[0] == values[-1]:
         whose = f" ({next(iter(factors))})" if len(factors) == 1 else ", with every method"
         return f"Every bit saved multiplies the divergence by about {values[0]}{whose}"
@@ -235,7 +236,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         at_four(rows),
         at_eight(rows),
         by_domain(results, selection, rows),
-        against_noise(rows, results.manifest.noise_floor),
+        against_noise(rows, noise_floor(results, selection, rows)),
         blind_spot(rows),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
@@ -246,9 +247,10 @@ VIEW = View(
     number=2,
     tab="Degradation",
     title="Degradation against the baseline",
-    caption="Loss per token against the baseline over the same tokens, ±1.96 standard errors: ln of the "
+    caption="Loss per token against the baseline over the same tokens, with 95 % intervals: ln of the "
     "perplexity ratio, or mean KL divergence over the whole vocabulary (errors clustered by window). The grey "
-    "band, where it was measured, is what rounding the baseline's own weights to bf16 does.",
+    "band is what rounding the baseline's own weights to bf16 does, where that was measured: on all tokens of one "
+    "model.",
     headline=headline,
     draw=figure,
     insights=insights,

@@ -14,7 +14,6 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
-from dashboard.insights.statistics import Z95
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE, translucent
@@ -171,7 +170,7 @@ def _axes(drawn: Drawing, ridges: Sequence[Ridge], levels: Mapping[str, int], *,
 def _hover(row: Row, summary: DeltaSummary, mark: str) -> str:
     value = summary.percentiles[_MARKS[mark]]
     return (
-        f"<b>{row['label']}</b><br>{mark} {formats.with_error(value.value, Z95 * value.se)} nats<br>"
+        f"<b>{row['label']}</b><br>{mark} {formats.with_error(value.value, value.half)} nats<br>"
         f"{formats.percent(summary.near_zero.value)} within ±0.05 nats<br>"
         f"p1 to p99 {formats.number(summary.width.value)} nats, quartiles {formats.number(summary.iqr.value)}<br>"
         f"excess kurtosis {formats.number(summary.kurtosis, 2)}, {formats.count(summary.n)} tokens"
@@ -179,13 +178,22 @@ def _hover(row: Row, summary: DeltaSummary, mark: str) -> str:
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Name the narrowest distribution."""
+    """Name the narrowest distributions, and where the middle 98 % of the narrowest one's tokens lie."""
     ridges = _ridges(results, selection)
-    if not ridges:
-        return "No selected variant has token frames"
+    return narrowest(ridges) if ridges else "No selected variant has token frames"
+
+
+def narrowest(ridges: Sequence[Ridge]) -> str:
+    """Word which of at least one distribution is the narrowest, or which cannot be told from it."""
     row, summary = min(ridges, key=lambda ridge: (ridge[1].width.value, ridge[0]["variant_id"]))
-    side = f"98 % of tokens within {formats.number(summary.width.value, 2)} nats"
-    return f"{row['label']} stays closest to the baseline, token by token: {side}"
+    ends = [formats.signed(summary.percentiles[mark].value, 2) for mark in (1.0, 99.0)]
+    tied = [other["label"] for other, its in ridges if not its.width.minus(summary.width).low > 0]
+    whose = f" of {row['label']}" if len(tied) > 1 else ""
+    middle = f"98 % of tokens{whose} between {ends[0]} and {ends[1]} nats"
+    if len(tied) > 1:
+        names = formats.listing([row["label"], *(label for label in tied if label != row["label"])])
+        return f"{names} are tied for closest to the baseline, token by token: {middle}"
+    return f"{row['label']} stays closest to the baseline, token by token: {middle}"
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
@@ -211,7 +219,7 @@ def _methods(ridges: Sequence[Ridge]) -> list[Insight]:
     ordered = sorted(rows, key=lambda row: of[row["variant_id"]].width.value)
     widths = [of[row["variant_id"]].width for row in ordered]
     numbers = [
-        f"{row['label']} {formats.with_error(width.value, Z95 * width.se)}"
+        f"{row['label']} {formats.with_error(width.value, width.half)}"
         for row, width in zip(ordered, widths, strict=True)
     ]
     detail = f"p1 to p99 in nats: {'; '.join(numbers)}"
@@ -232,7 +240,7 @@ def _near_zero(ridges: Sequence[Ridge]) -> Insight:
     worst = min(ridges, key=lambda ridge: ridge[1].near_zero.value)
     text = f"{best[0]['label']} leaves {formats.percent(best[1].near_zero.value)} of tokens within ±0.05 nats"
     other = f", {worst[0]['label']} {formats.percent(worst[1].near_zero.value)}" if worst is not best else ""
-    half = formats.percent(Z95 * max(best[1].near_zero.se, worst[1].near_zero.se))
+    half = formats.percent(max(best[1].near_zero.half, worst[1].near_zero.half))
     return Insight(f"{text}{other}.", "finding", f"± {half} at most; {formats.count(best[1].n)} tokens")
 
 
@@ -254,7 +262,7 @@ def _tails(ridges: Sequence[Ridge]) -> Insight:
 def _centre(ridges: Sequence[Ridge]) -> Insight:
     row, summary = min(ridges, key=lambda ridge: ridge[1].percentiles[50].value)
     median = summary.percentiles[50]
-    value = formats.with_error(median.value, Z95 * median.se)
+    value = formats.with_error(median.value, median.half)
     meaning = (
         "the typical token gets less probable" if median.high < -0.01 else "the typical token hardly moves"
     )

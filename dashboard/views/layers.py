@@ -16,6 +16,7 @@ from dashboard.insights import Insight, Kind
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.layers import (
+    EVEN,
     HIDDEN,
     MEASURES,
     Measure,
@@ -48,7 +49,7 @@ _MEASURE = Option(
     ),
 )
 _MOST_PANELS, _MOST_STRIPS = 6, 30
-_NOTABLE, _EVEN = 1.05, 0.2
+_NOTABLE = 1.05
 _MOST_NOTES = 3
 _SLIGHT = math.log(1.1)
 _T = TypeVar("_T")
@@ -171,11 +172,11 @@ def _concentration(shown: Shown) -> Insight | None:
     if not known:
         return Insight("Too few layers were measured to say how the damage spreads over depth.", "unknown")
     most, least = max(known, key=lambda label: known[label]), min(known, key=lambda label: known[label])
-    even = "evenly" if known[most] < _EVEN else "unevenly"
+    even = "evenly" if known[most] < EVEN else "unevenly"
     text = f"The damage spreads {even} over the layers; {most} is the most concentrated."
     ends = [formats.number(known[label], 2) for label in (least, most)]
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-    return Insight(text, "finding", f"Gini coefficient over layers {span}; under {_EVEN} counts as even")
+    return Insight(text, "finding", f"Gini coefficient over layers {span}; under {EVEN} counts as even")
 
 
 def _parts(shown: Shown) -> list[Insight]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from dashboard import axes, charts, formats
@@ -18,12 +17,14 @@ from dashboard.insights.comparison import (
     common_range,
     elsewhere,
     equal_bits,
+    gap,
     log_ratio,
     steadiness,
 )
-from dashboard.insights.curves import bend, monotone, within_noise
+from dashboard.insights.curves import below_baseline, bend, monotone, within_noise
+from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
-from dashboard.insights.statistics import pareto
+from dashboard.insights.statistics import Estimate, pareto
 from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -34,7 +35,7 @@ _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 
 def figure(results: Results, selection: Selection) -> Drawing:
-    """PPL on a log axis with ±1.96 paired standard errors, a line per method, the best per size, the baseline."""
+    """PPL on a log axis with paired 95 % intervals, a line per method, the best per size, the baseline."""
     rows = [r for r in charts.complete(results.select(selection).to_dicts(), "ppl") if r["ppl"] > 0]
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
@@ -112,7 +113,7 @@ def headline(results: Results, selection: Selection) -> str:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who loses least at equal bits, the order over bits, the bend, steadiness, the dearest step, ties."""
+    """Who loses least at equal bits, the order over bits, the bend, steadiness, the dearest step, the baseline."""
     passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     rows = charts.one_place(passing)
     if not rows:
@@ -122,8 +123,9 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         monotone(results, selection, rows),
         bend(rows),
         _steadiest(results, selection, rows),
-        _dearest_step(rows),
+        _dearest_step(results, selection, rows),
         within_noise(rows),
+        below_baseline(rows),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
 
@@ -138,34 +140,43 @@ def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> I
     place = f"down to {formats.bits(shared[0])}" if shared is not None else "over bits"
     if ranking.tied:
         names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"Steadiness {place} cannot be told apart: {names}.", "tie", detail)
+        return Insight(f"Steadiness {place} cannot be told apart: {names}.", ranking.undecided, detail)
     return Insight(f"{ranking.best} is the steadiest {place}.", "finding", detail)
 
 
-def _dearest_step(rows: Sequence[Row]) -> Insight | None:
-    """Find the step between neighbours of one method that costs most per bit saved; None where none costs."""
-    steps = [
-        pair for group in charts.by_method(rows).values() for pair in pairwise(group) if _saved(*pair) > 0
-    ]
-    if not steps:
+def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+    """Find the step down a method's curve that costs most per bit saved; None where none surely costs."""
+    steps = _steps(rows)
+    # What is gained going up, the other way round: those contrasts are kept since the order was looked at.
+    gains = [(low, high, gap(results, selection, high, low)) for low, high in steps]
+    costs = [(low, high, gain.times(-1)) for low, high, gain in gains if gain is not None]
+    sure = [step for step in costs if step[2].value > step[2].reach(len(steps))]
+    if not sure:
         return None
-    lower, higher = max(steps, key=lambda pair: _per_bit(*pair))
-    if _per_bit(lower, higher) <= 0:
-        return None
-    cost = formats.percent_change(lower["ln_ppl_ratio"] - higher["ln_ppl_ratio"], 0)
-    step = (
-        f"{higher['label']} → {lower['quant']}: {cost} perplexity for {formats.bits(_saved(lower, higher))}"
-    )
-    text = f"The dearest step is {step}."
-    return Insight(text, "finding", f"{lower['label']} is at {change(log_ratio(lower))} against the baseline")
+    lower, higher, cost = max(sure, key=_per_bit)
+    saved = formats.bits(_saved(lower, higher))
+    text = f"The dearest step is {higher['label']} → {lower['quant']}: {change(cost)} perplexity for {saved}."
+    least = f"per bit, of steps of {SAME_BITS} bits or more; paired, 95 %"
+    return Insight(text, "finding", f"{least}; {lower['label']} is at {change(log_ratio(lower))} in all")
+
+
+def _steps(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """From every variant down to its method's next one that saves enough bits for a price per bit to be one."""
+    found = []
+    for group in charts.by_method(rows).values():
+        for higher in group:
+            lower = [row for row in group if _saved(row, higher) >= SAME_BITS]
+            found += [(lower[-1], higher)] if lower else []
+    return found
 
 
 def _saved(lower: Row, higher: Row) -> float:
     return float(higher["bits_per_weight"] - lower["bits_per_weight"])
 
 
-def _per_bit(lower: Row, higher: Row) -> float:
-    return float(lower["ln_ppl_ratio"] - higher["ln_ppl_ratio"]) / _saved(lower, higher)
+def _per_bit(step: tuple[Row, Row, Estimate]) -> float:
+    lower, higher, cost = step
+    return cost.value / _saved(lower, higher)
 
 
 VIEW = View(
@@ -173,7 +184,7 @@ VIEW = View(
     number=1,
     tab="PPL · bits",
     title="Perplexity against bits per weight",
-    caption="Perplexity of the scored tokens (lower is better). Bars: ±1.96 standard errors of the distance from the "
+    caption="Perplexity of the scored tokens (lower is better). Bars: 95 % intervals of the distance from the "
     "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is that of the level: "
     "other texts would move all points together. Bits are the file's tensor bytes, not the nominal type.",
     headline=headline,

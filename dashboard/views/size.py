@@ -162,7 +162,9 @@ def _equal_size(results: Results, selection: Selection, rows: Sequence[Row]) -> 
     if ranking is None:
         return None
     text = f"At equal size, {formats.size(where)}, {standing(ranking)}."
-    return Insight(text, "finding" if ranking.behind else "tie", "interpolated in size, paired, 95 %")
+    return Insight(
+        text, "finding" if ranking.behind else ranking.undecided, "interpolated in size, paired, 95 %"
+    )
 
 
 def _highest(rows: Sequence[Row]) -> Insight:
@@ -232,7 +234,7 @@ VIEW = View(
     number=5,
     tab="Size",
     title="Model size against 1/PPL",
-    caption="Size of the file a user downloads against 1/PPL (higher is better). Bars: ±1.96 standard errors of the "
+    caption="Size of the file a user downloads against 1/PPL (higher is better). Bars: 95 % intervals of the "
     "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
     "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
     headline=headline,

@@ -13,10 +13,10 @@ from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats
+from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, tie
 from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
-from dashboard.insights.statistics import Z95, pareto, rank_correlation
+from dashboard.insights.statistics import pareto, rank_correlation
 from dashboard.labels import Labels
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -130,12 +130,12 @@ def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str) -> None:
 
 
 def _bars(curve: charts.Series, columns: Spread) -> dict[str, Any]:
-    """Error bars: p10–p90 across, ±1.96 clustered errors up and down."""
+    """Error bars: p10–p90 across, the 95 % interval of the mean KLD up and down."""
     low, middle, high = columns
     ahead = [max(0.0, (row[high] or row[middle]) - row[middle]) for row in curve.rows]
     behind = [max(0.0, row[middle] - (row[low] or row[middle])) for row in curve.rows]
     kld = [divergence(row) for row in curve.rows]
-    upper = [Z95 * e.se if math.isfinite(e.se) else 0.0 for e in kld]
+    upper = [e.half if e.has_error else 0.0 for e in kld]
     lower = [min(bar, 0.98 * e.value) for bar, e in zip(upper, kld, strict=True)]
     return {
         "error_x": charts.error_bars(curve.style, ahead, behind),
@@ -214,8 +214,7 @@ def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) ->
         text = f"{place} nobody is surely closest: ± {moved} ms, the spread of the times, changes the answer."
         return Insight(text, "tie", detail)
     if ranking.tied:
-        names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"{place} {names} are tied.", "tie", detail)
+        return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
     return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
 
 
@@ -274,7 +273,8 @@ VIEW = View(
     tab="Speed",
     title="Speed against accuracy",
     caption="Median speed of the packed artifact with its p10 to p90 range over repetitions, against the mean "
-    "KL divergence from the baseline (errors clustered by window). Variants of 4 to 5 measured bits are ringed.",
+    "KL divergence from the baseline (95 % intervals, clustered by window). Variants of 4 to 5 measured bits are "
+    "ringed.",
     headline=headline,
     draw=figure,
     insights=insights,

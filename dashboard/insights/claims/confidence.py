@@ -9,7 +9,7 @@ from dashboard.insights.comparison import meeting_point
 from dashboard.insights.confidence import SURE, moved, shares
 from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, between, leads, unknown
 from dashboard.insights.matching import one_type
-from dashboard.insights.statistics import Z95, Estimate
+from dashboard.insights.statistics import Estimate
 
 _LOW_BITS, _VERY_LOW = 4.0, 3.0
 _KEEPS = "bartowski keeps the most high-confidence tokens."
@@ -21,7 +21,7 @@ _NO_TOKENS = "Per-token frames are missing."
 
 def points(estimate: Estimate) -> str:
     """Write a difference of shares in percentage points with its 95 % half-width."""
-    return f"{formats.with_error(100 * estimate.value, 100 * Z95 * estimate.se)} points"
+    return f"{formats.with_error(100 * estimate.value, 100 * estimate.half)} points"
 
 
 @JUDGES.register("confidence")
@@ -63,7 +63,7 @@ def _uniform(case: Case) -> Claim:
     if case.name(MAIN) not in entropy or len(entropy) < 2:
         return unknown(_UNIFORM, _NO_TOKENS if not entropy else "Only one method can be compared.")
     best, second, *_ = sorted(entropy, key=lambda method: -entropy[method].value)
-    numbers = [f"{method} {formats.with_error(e.value, Z95 * e.se)}" for method, e in entropy.items()]
+    numbers = [f"{method} {formats.with_error(e.value, e.half)}" for method, e in entropy.items()]
     evidence = f"Entropy of the five shares in nats: {formats.listing(numbers, 6)}."
     if not entropy[best].minus(entropy[second]).low > 0:
         return unknown(_UNIFORM, f"{evidence} The first two are tied.")

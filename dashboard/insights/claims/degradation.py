@@ -21,6 +21,7 @@ from dashboard.insights.judging import (
     sign,
     unknown,
 )
+from dashboard.insights.losses import noise_floor, worst_rise
 from dashboard.insights.recommender import EVERYDAY
 from dashboard.insights.statistics import Estimate
 
@@ -59,12 +60,9 @@ def _eight(case: Case) -> Claim:
     eight = between(case.compared, 7.5, 10)
     if not eight:
         return unknown(text, "No selected variant has 7.5 to 10 bits.")
-    worst = max(eight, key=lambda row: log_ratio(row).high)
-    evidence = (
-        f"At most {formats.percent_change(log_ratio(worst).high)} perplexity (95 % bound, {worst['label']})"
-    )
+    evidence = f"Perplexity rises by {worst_rise(eight)[0]}"
     klds = [row["kld_mean"] for row in eight if row["kld_mean"] is not None]
-    floor = case.results.manifest.noise_floor
+    floor = noise_floor(case.results, case.selection, eight)
     if klds and floor is not None and floor.kld_mean > 0:
         evidence += f"; KLD up to {formats.number(max(klds) / floor.kld_mean, 2)} × the noise floor"
     bound = math.log1p(_ALMOST_NOTHING)

@@ -9,7 +9,7 @@ from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.matching import one_type
-from dashboard.insights.statistics import Z95, Estimate
+from dashboard.insights.statistics import Estimate
 from dashboard.token_summaries import DeltaSummary
 
 _NARROW = "bartowski's Δ log p is the narrowest."
@@ -48,7 +48,7 @@ def _extreme(
     if name not in values or len(values) < 2:
         return unknown(text, "Per-token frames of two methods at equal bits are needed.")
     first, second, *_ = sorted(values, key=lambda m: -direction * values[m].value)
-    numbers = [f"{m} {formats.with_error(value.value, Z95 * value.se)}" for m, value in values.items()]
+    numbers = [f"{m} {formats.with_error(value.value, value.half)}" for m, value in values.items()]
     evidence = f"{formats.listing(numbers, 6)}: {what}."
     if not values[first].minus(values[second]).differs_from_zero:
         return unknown(text, f"{evidence} {first} and {second} are tied.")

@@ -9,6 +9,7 @@ from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.layers import (
+    EVEN,
     Values,
     attention_share,
     cells,
@@ -81,7 +82,15 @@ def _concentrated(found: Mapping[str, Values], shown: Mapping[str, str], where: 
     if ours is None or theirs is None:
         return unknown(_CONCENTRATED, "Not enough layers were measured.")
     numbers = f"main {formats.number(ours, 2)}, bartowski {formats.number(theirs, 2)}"
-    evidence = f"Gini coefficient over layers {where}: {numbers} (0 even, 1 all in one layer)"
-    if abs(ours - theirs) < _NOTICEABLE:
-        return unknown(_CONCENTRATED, f"{evidence}; under {_NOTICEABLE} apart says nothing.")
-    return Claim(_CONCENTRATED, "holds" if ours > theirs else "fails", f"{evidence}.")
+    scale = f"0 even, 1 all in one layer; under {EVEN} counts as even"
+    evidence = f"Gini coefficient over layers {where}: {numbers} ({scale})."
+    return concentrated(ours, theirs, evidence)
+
+
+def concentrated(ours: float, theirs: float, evidence: str) -> Claim:
+    """Judge from the Gini coefficients of main (`ours`) and of bartowski; near the bound neither word is sure."""
+    if ours <= EVEN - _NOTICEABLE or theirs >= EVEN + _NOTICEABLE:
+        return Claim(_CONCENTRATED, "fails", evidence)
+    if ours >= EVEN + _NOTICEABLE and theirs <= EVEN - _NOTICEABLE:
+        return Claim(_CONCENTRATED, "holds", evidence)
+    return unknown(_CONCENTRATED, f"{evidence} Within {_NOTICEABLE} of that bound nothing is said.")

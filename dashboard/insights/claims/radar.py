@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dashboard import formats
-from dashboard.charts import Row
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.judging import BARTOWSKI, MAIN, TIED, UNSLOTH, Case, absent, unknown
-from dashboard.insights.leaders import DECODE, FIDELITY, MEMORY, PERPLEXITY, leaders
+from dashboard.insights.leaders import DECODE, FIDELITY, MEMORY, PERPLEXITY, contenders
 from dashboard.insights.matching import one_type
 
 _QUALITY = "bartowski leads on perplexity and KLD."
 _LIGHT = "unsloth leads on speed and memory."
 _BALANCED = "main leads on no metric."
 _NOBODY = "No method leads on every metric."
+#: Methods that may be the best, per metric: one leads, several are tied.
+Contenders = Mapping[str, Sequence[str]]
 
 
 @JUDGES.register("radar")
@@ -24,42 +25,48 @@ def claims(case: Case) -> list[Claim]:
     rows = one_type(case.compared)
     if len(rows) < 2:
         return [unknown(text, "Two methods are needed.") for text in (_QUALITY, _LIGHT, _BALANCED, _NOBODY)]
-    found = _leaders(case, rows)
+    found = {
+        metric: [str(row["method"]) for row in first]
+        for metric, first in contenders(case.results, case.selection, rows).items()
+    }
     return [
         _leads(_QUALITY, case, BARTOWSKI, found, (PERPLEXITY, FIDELITY)),
         _leads(_LIGHT, case, UNSLOTH, found, (DECODE, MEMORY)),
-        _no_lead(case, found),
-        _no_sweep(found),
+        no_lead(case.name(MAIN), found),
+        _no_sweep({metric: first[0] if len(first) == 1 else TIED for metric, first in found.items()}),
     ]
 
 
-def _leaders(case: Case, rows: Sequence[Row]) -> dict[str, str]:
-    """Best method per metric that every row has; `TIED` where the lead is inside its error."""
-    found = leaders(case.results, case.selection, rows)
-    return {name: TIED if row is None else str(row["method"]) for name, row in found.items()}
-
-
-def _leads(text: str, case: Case, method: str, found: dict[str, str], metrics: tuple[str, ...]) -> Claim:
+def _leads(text: str, case: Case, method: str, found: Contenders, metrics: tuple[str, ...]) -> Claim:
     name = case.name(method)
     if name is None:
         return absent(text, method)
     missing = [metric for metric in metrics if metric not in found]
     if missing:
         return unknown(text, f"Not measured for every method: {formats.listing(missing)}.")
-    evidence = f"Best by {'; '.join(f'{metric}: {found[metric]}' for metric in metrics)}."
-    if any(found[metric] not in (name, TIED) for metric in metrics):
+    evidence = f"Best by {'; '.join(f'{metric}: {_first(found[metric])}' for metric in metrics)}."
+    if any(name not in found[metric] for metric in metrics):
         return Claim(text, "fails", evidence)
-    return Claim(text, "unknown" if TIED in [found[m] for m in metrics] else "holds", evidence)
+    return Claim(text, "unknown" if any(len(found[m]) > 1 for m in metrics) else "holds", evidence)
 
 
-def _no_lead(case: Case, found: dict[str, str]) -> Claim:
-    name = case.name(MAIN)
+def _first(methods: Sequence[str]) -> str:
+    return methods[0] if len(methods) == 1 else f"{formats.listing(list(methods))} tied"
+
+
+def no_lead(name: str | None, found: Contenders) -> Claim:
+    """Judge that main (`name`, as it is written here) leads on nothing: it has to be behind on every metric."""
     if name is None:
         return absent(_BALANCED, MAIN)
-    won = [metric for metric, leader in found.items() if leader == name]
+    if not found:
+        return unknown(_BALANCED, "No metric was measured for every method.")
+    won = [metric for metric, first in found.items() if first == [name]]
     if won:
         return Claim(_BALANCED, "fails", f"{name} is best by {formats.listing(won, 6)}.")
-    return Claim(_BALANCED, "holds", f"It leads alone on none of: {formats.listing(list(found), 8)}.")
+    tied = [metric for metric, first in found.items() if name in first]
+    if tied:
+        return unknown(_BALANCED, f"{name} is tied with the best by {formats.listing(tied, 8)}.")
+    return Claim(_BALANCED, "holds", f"It is behind the best by each of: {formats.listing(list(found), 8)}.")
 
 
 def _no_sweep(found: dict[str, str]) -> Claim:

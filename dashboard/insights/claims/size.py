@@ -12,7 +12,7 @@ from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import SIZE, common_range, divergence, nats
 from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, leads, unknown
 from dashboard.insights.recommender import EVERYDAY, within
-from dashboard.insights.statistics import Z95, Estimate, at
+from dashboard.insights.statistics import Estimate, at
 
 _EFFICIENT = "bartowski has the highest 1/PPL per MB."
 _LARGER = "main needs a larger file for the same quality."
@@ -54,8 +54,8 @@ def _larger(case: Case) -> Claim:
     rivals = {method: size for method, size in sizes.items() if method != name}
     best = min(rivals, key=lambda method: rivals[method].value)
     excess = sizes[name].minus(rivals[best])
-    half = formats.percent(Z95 * excess.se * math.exp(excess.value))
-    ratio = f"{formats.percent(math.expm1(excess.value))} ± {half}"
+    half = f" ± {formats.percent(excess.half * math.exp(excess.value))}" if excess.has_error else ""
+    ratio = f"{formats.percent(math.expm1(excess.value))}{half}"
     evidence = (
         f"At a KLD of {formats.number(math.exp(where), 2)} nats main's file is {ratio} larger than {best}'s."
     )
@@ -75,7 +75,7 @@ def _sizes(group: Sequence[Row]) -> Curve:
     if points[-1][0] == points[0][0]:
         return []
     steep = abs((points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0]))
-    return [(loss, Estimate(size, steep * kld.se / kld.value)) for loss, size, kld in points]
+    return [(loss, Estimate(size, steep * kld.se / kld.value, kld.freedom)) for loss, size, kld in points]
 
 
 def _size_at(curve: Curve, where: float) -> Estimate | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from dashboard import formats
 from dashboard.charts import Row, by_method, complete
@@ -10,6 +11,7 @@ from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, between, leads, overlap, sign, unknown
+from dashboard.insights.leaders import DECODE, FIDELITY, contenders
 from dashboard.insights.matching import one_type
 from dashboard.insights.speeds import TIME, equal_speed
 from dashboard.insights.statistics import Estimate, slope
@@ -66,14 +68,22 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
     ours = next((row for row in rows if row["method"].lower() == MAIN), None)
     if ours is None or len(rows) < 2:
         return unknown(_MIDDLE, "Timed variants of main and of another method are needed.")
-    fastest = min(rows, key=lambda row: row[TIME])
-    closest = min(rows, key=lambda row: row["kld_mean"])
+    found = contenders(case.results, case.selection, rows)
+    if DECODE not in found or FIDELITY not in found:
+        return unknown(_MIDDLE, "The variants of one type cannot be compared token by token.")
+    fastest, closest = found[DECODE], found[FIDELITY]
     evidence = (
-        f"Of the same type {fastest['label']} decodes fastest, {closest['label']} is closest to the baseline."
+        f"Of the same type {_names(fastest)} decode{'s' * (len(fastest) == 1)} fastest, "
+        f"{_names(closest)} {'is' if len(closest) == 1 else 'are'} closest to the baseline."
     )
-    if fastest is not ours and overlap(fastest, ours):
-        return unknown(_MIDDLE, f"{evidence} The decode times of {ours['label']} overlap with the fastest.")
-    return Claim(_MIDDLE, "fails" if ours in (fastest, closest) else "holds", evidence)
+    if [ours] in (fastest, closest):
+        return Claim(_MIDDLE, "fails", evidence)
+    return Claim(_MIDDLE, "unknown" if ours in fastest or ours in closest else "holds", evidence)
+
+
+def _names(rows: Sequence[Row]) -> str:
+    tied = ", tied," if len(rows) > 1 else ""
+    return f"{formats.listing([str(row['label']) for row in rows])}{tied}"
 
 
 def _fades(timed: list[Row]) -> Claim:

@@ -1,68 +1,24 @@
 """Findings and rules against variants written by hand."""
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from variant_rows import BAD, GOOD, NONE, row
 
 from dashboard.insights.comparison import combine, equal_bits, mixture, rank, steadiness
-from dashboard.insights.curves import bend, monotone, within_noise
+from dashboard.insights.curves import below_baseline, bend, monotone, within_noise
 from dashboard.insights.judging import Case
 from dashboard.insights.matching import one_type, representatives
-from dashboard.insights.recommender import Need, advise, recommend, runners_up, smallest_within
 from dashboard.insights.statistics import Estimate
-from dashboard.insights.summary import knee, optimal, table
-from dashboard.results import Results
+from dashboard.insights.summary import _one_fits_all, knee, optimal, table
 from dashboard.selection import Selection
 
 ALL = Selection()
 
 
-class NoTokens:
-    """Results without token files: comparisons fall back on the rows."""
-
-    def contrast(self, *_names: object) -> None:
-        return None
-
-
-NONE = cast(Results, NoTokens())
-
-
 def case(rows: list[dict[str, Any]]) -> Case:
     return Case(NONE, ALL, rows)
-
-
-def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **more: Any) -> dict[str, Any]:
-    """A variant whose perplexity is `rise` (a share) above a baseline of 10."""
-    ratio = math.log1p(rise)
-    return {
-        "variant_id": f"{method}-{quant}",
-        "baseline_id": "base",
-        "model": "m",
-        "device": "cpu",
-        "is_baseline": False,
-        "label": f"{method} {quant}",
-        "method": method,
-        "quant": quant,
-        "bits_per_weight": bits,
-        "size_bytes": int(bits * 1e6),
-        "ppl": 10 * (1 + rise),
-        "ppl_se": 0.1,
-        "ln_ppl_ratio": ratio,
-        "ln_ppl_ratio_se": se,
-        "kld_mean": max(ratio, 1e-4),
-        "kld_se": 0.0005,
-        "kld_se_clustered": None,
-        "inv_ppl_per_mb": 1 / (10 * (1 + rise)) / bits,
-        "decode_ms_p10": None,
-        "decode_ms_p50": None,
-        "decode_ms_p90": None,
-        **more,
-    }
-
-
-GOOD = [row("a", "Q2", 3, 0.5), row("a", "Q4", 5, 0.02), row("a", "Q8", 8, 0.001)]
-BAD = [row("b", "Q2", 3, 0.9), row("b", "Q4", 5, 0.06), row("b", "Q8", 8, 0.001)]
 
 
 def test_order_over_bits() -> None:
@@ -156,6 +112,29 @@ def test_within_noise() -> None:
     assert "a Q8" in tie.text
     assert "c Q8" in tie.text
     assert within_noise(GOOD[:2]) is None
+    assert within_noise([row("a", "Q8", 8, 0.001) | {"ln_ppl_ratio_se": None}]) is None
+
+
+def test_a_perplexity_below_the_baselines_is_no_tie() -> None:
+    rows = [row("a", "Q8", 8, 0.0), row("b", "Q8", 8, -0.01), row("c", "Q8", 8, -0.02)]
+    tie, lower = within_noise(rows), below_baseline(rows)
+    assert tie is not None
+    assert tie.text == "Perplexity cannot tell a Q8 from the baseline."
+    assert lower is not None
+    assert lower.text == "Perplexity is lower than the baseline's for b Q8 and c Q8."
+    assert lower.detail.startswith("c Q8: −2.0 ± 0.2 %;")  # 1.96 × 0.001 × 0.98 = 0.19 %
+    assert below_baseline(rows[:1]) is None
+
+
+def test_of_many_equals_some_seem_to_be_below_the_baseline() -> None:
+    # 2.2 errors below: outside one interval (1.96), inside that of three (2.394).
+    one = row("a", "Q8", 8, math.expm1(-0.0022))
+    assert below_baseline([one]) is not None
+    rows = [one, row("b", "Q8", 8, 0.0), row("c", "Q8", 8, 0.0)]
+    assert below_baseline(rows) is None
+    tie = within_noise(rows)
+    assert tie is not None
+    assert "a Q8, b Q8 and c Q8" in tie.text
 
 
 def test_representatives() -> None:
@@ -164,34 +143,6 @@ def test_representatives() -> None:
     assert [r["label"] for r in representatives(both, Selection.of(picked=["b-Q8"]), 6)] == ["b Q8"]
     assert representatives(GOOD, ALL, 2) == [GOOD[0], GOOD[2]]
     assert one_type([GOOD[0], BAD[2]]) == [GOOD[0], BAD[2]]
-
-
-def test_smallest_within_uses_the_upper_bound() -> None:
-    assert smallest_within(GOOD, 0.03) is GOOD[1]
-    # +2 % measured, but exp(ln 1.02 + 1.96 × 0.01) − 1 = 4.0 %: not sure.
-    unsure = [GOOD[1] | {"ln_ppl_ratio_se": 0.01}, GOOD[2]]
-    assert smallest_within(unsure, 0.03) is GOOD[2]
-    assert smallest_within(GOOD[:1], 0.03) is None
-
-
-def test_recommendations() -> None:
-    answers = {answer.need: answer for answer in recommend([*GOOD, *BAD])}
-    assert answers["Nearly lossless"].row is GOOD[2]
-    assert answers["Everyday use"].row is GOOD[1]
-    assert answers["Tight on memory"].row is GOOD[1]
-    assert all(answer.met for answer in answers.values())
-
-
-def test_recommendation_when_nothing_keeps_the_rule() -> None:
-    answers = recommend([GOOD[0], BAD[0]])
-    assert not any(answer.met for answer in answers)
-    assert {answer.row["label"] for answer in answers if answer.row} == {"a Q2"}
-    assert all(answer.row is None for answer in recommend([]))
-
-
-def test_runners_up_are_tied_and_no_larger() -> None:
-    rival = row("b", "Q4", 5, 0.0205)
-    assert runners_up([*GOOD, rival, BAD[0]], GOOD[1]) == [rival]
 
 
 def test_knee() -> None:
@@ -216,6 +167,16 @@ def test_summary_of_two_methods() -> None:
     assert any("behind a at equal bits" in text for text in second.limitations)
 
 
+def test_a_single_leader_leads_by_the_rules_of_the_table() -> None:
+    found = _one_fits_all(table(case([*GOOD, *BAD])))
+    assert found.text == "By the summary's rules only a leads: quality at equal bits and small files (Q4)."
+    assert "KLD" in found.detail
+    tied = [variant | {"method": "b", "variant_id": f"b{variant['variant_id']}"} for variant in GOOD]
+    nobody = _one_fits_all([line for line in table(case([*GOOD, *tied])) if line.method == "b"] * 2)
+    assert nobody.kind == "tie"
+    assert nobody.text == "By the summary's rules no method leads outside the errors."
+
+
 def test_summary_of_speed() -> None:
     fast = GOOD[1] | {"decode_ms_p10": 9.0, "decode_ms_p50": 10.0, "decode_ms_p90": 11.0}
     slow = BAD[2] | {"decode_ms_p10": 18.0, "decode_ms_p50": 20.0, "decode_ms_p90": 22.0}
@@ -231,54 +192,3 @@ def test_summary_of_one_method_says_so() -> None:
 @pytest.mark.parametrize("rows", [[], [row("a", "Q4", 5, 0.1) | {"ln_ppl_ratio": None}]])
 def test_nothing_to_summarize(rows: list[dict[str, Any]]) -> None:
     assert table(case(rows)) == []
-
-
-FAST = {"decode_ms_p50": 10.0}
-SHELF = [
-    row("a", "Q2", 3, 0.5, **FAST),
-    row("a", "Q4", 5, 0.02, decode_ms_p50=20.0),
-    row("b", "Q4", 5.2, 0.03, decode_ms_p50=15.0),
-    row("a", "Q8", 8, 0.001, decode_ms_p50=40.0),
-]
-
-
-def advice(**need: float) -> tuple[str | None, str | None]:
-    found = advise(SHELF, Need(**need))
-    return (found.best and found.best["label"], found.runner_up and found.runner_up["label"])
-
-
-def test_advice_takes_the_closest_that_fits() -> None:
-    assert advice() == ("a Q8", "a Q4")
-    assert advice(budget_gb=0.0055) == ("a Q4", "b Q4")
-    assert advice(min_tps=60) == ("b Q4", "a Q2")
-    assert advice(min_tps=60, floor=0.01) == (None, None)
-    assert advice(budget_gb=0.0055, min_tps=90) == ("a Q2", None)
-
-
-def test_advice_prices_the_next_step() -> None:
-    found = advise(SHELF, Need(budget_gb=0.0045))
-    assert found.best is SHELF[0]
-    # A quarter of the budget more, 1.125 MB, reaches a Q4 (5 MB) and b Q4 (5.2 MB); a Q4 is closer.
-    assert "1.1 MB more would buy a Q4" in found.next_step
-    assert "nothing better" in advise(SHELF, Need()).next_step
-
-
-@pytest.mark.parametrize(
-    ("need", "words"),
-    [
-        (Need(budget_gb=0.001), "None is that small: the smallest, a Q2, takes 3.0 MB"),
-        (Need(min_tps=1000), "None is that fast: the fastest, a Q2, decodes 100 tokens/s"),
-        (Need(floor=0.0001), "the nearest is a Q8"),
-        (Need(budget_gb=0.004, floor=0.01), "none meets them all"),
-    ],
-)
-def test_advice_names_the_obstacle(need: Need, words: str) -> None:
-    found = advise(SHELF, need)
-    assert found.best is None
-    assert words in found.why
-
-
-def test_advice_without_times_or_variants_says_so() -> None:
-    assert "Speed was not measured" in advise(GOOD, Need(min_tps=1)).why
-    assert advise([], Need()).best is None
-    assert "at most 1.50 GB and at least 20.0 tokens/s" in Need(1.5, 20).rule

@@ -12,10 +12,12 @@ from results_factory import BASELINE_ID, make_results
 
 from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
 from dashboard.callbacks import screen
+from dashboard.insights.comparison import divergence, log_ratio
+from dashboard.insights.statistics import Estimate
 from dashboard.library import Library
 from dashboard.opening import ResultsError
 from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.selection import EVERYTHING, Selection
 from dashboard.views import registry
 from evaluator.frames import Speed, Tokens
 
@@ -207,3 +209,20 @@ def test_delta_density_is_a_density(folder: Path) -> None:
     assert area == pytest.approx(1 - summary.beyond, abs=0.03)
     assert summary.percentiles[1].value < summary.percentiles[50].value < summary.percentiles[99].value
     assert math.isclose(summary.beyond, 0.01, abs_tol=0.005)
+
+
+def test_clustered_errors_know_their_windows(tmp_path: Path) -> None:
+    """24 windows in four texts: six in one, and as many degrees of freedom less one."""
+    results = Results.open(make_results(tmp_path, methods=("main",), quants=("Q4_0",)))
+    assert results.variants["n_windows"].to_list() == [24, 24]
+    (row,) = results.select(EVERYTHING).to_dicts()
+    assert divergence(row).freedom == 23
+    assert log_ratio(row).freedom == math.inf, "its error counts tokens as independent"
+    part = Selection.of(domains=["code"])
+    (row,) = results.select(part).to_dicts()
+    assert row["n_windows"] == 6
+    assert log_ratio(row).freedom == 5
+    assert results.paired("main-q4_0", results.baseline["variant_id"], "nll", part) == Estimate(
+        pytest.approx(row["ln_ppl_ratio"]), pytest.approx(row["ln_ppl_ratio_se_clustered"]), 5
+    )
+    assert divergence(row).half == pytest.approx(2.5706 * row["kld_se_clustered"], rel=1e-4)  # t of 5 degrees

@@ -20,10 +20,40 @@ from dashboard.insights.statistics import (
 
 def test_estimate() -> None:
     estimate = Estimate(1.0, 0.5)
+    assert estimate.half == pytest.approx(0.98)
     assert (estimate.low, estimate.high) == (pytest.approx(0.02), pytest.approx(1.98))
     assert estimate.differs_from_zero
     assert not Estimate(-0.9, 0.5).differs_from_zero
     assert Estimate(3, 3).minus(Estimate(1, 4)) == Estimate(2, 5)
+    assert Estimate(-2, 1, 4).times(-3) == Estimate(6, 3, 4)
+    assert not Estimate(1.0, math.inf).has_error
+
+
+def test_few_windows_widen_the_interval() -> None:
+    # Tables of Student's t: 12.706 for two windows, 2.776 for five.
+    assert Estimate(1.0, 0.1, 1).half == pytest.approx(1.2706, abs=1e-4)
+    assert Estimate(1.0, 0.1, 4).high == pytest.approx(1.2776, abs=1e-4)
+    assert Estimate(1.0, 0.4, 4).differs_from_zero is False
+    assert Estimate(1.0, 0.4).differs_from_zero is True
+    assert not Estimate(1.0, 0.0, 0).has_error
+
+
+def test_the_freedom_of_a_difference() -> None:
+    # Welch–Satterthwaite: (1 + 1)² / (1/4 + 1/4) = 8; with a known error beside it (1 + 1)² / (1/4) = 16.
+    assert Estimate(1, 1, 4).minus(Estimate(0, 1, 4)).freedom == pytest.approx(8)
+    assert Estimate(1, 1, 4).minus(Estimate(0, 1)).freedom == pytest.approx(16)
+    assert Estimate(1, 1, 4).minus(Estimate(0, 0, 9)).freedom == pytest.approx(4)
+    assert Estimate(1, 0, 4).minus(Estimate(0, 0, 9)).freedom == 4
+    assert Estimate(1, 1e-200, 4).minus(Estimate(0, 1e-200, 4)).freedom == 4
+    assert not Estimate(1, math.inf, 0).minus(Estimate(0, 1, 4)).has_error
+
+
+@pytest.mark.parametrize("windows", [2, 3, 5, 10])
+def test_intervals_of_few_windows_hold_the_truth_in_95_per_cent(windows: int) -> None:
+    draws = np.random.default_rng(windows).normal(size=(4000, windows))
+    found = [clustered_mean(values, np.ones(windows)) for values in draws]
+    held = np.mean([item is not None and item.low <= 0 <= item.high for item in found])
+    assert held == pytest.approx(0.95, abs=0.011)  # three standard errors of 4000 trials
 
 
 def test_clustered_mean() -> None:
@@ -32,12 +62,13 @@ def test_clustered_mean() -> None:
     assert found is not None
     assert found.value == 2.5
     assert found.se == pytest.approx(0.75)
+    assert found.freedom == 1
 
 
 def test_clustered_mean_at_the_edges() -> None:
     assert clustered_mean(np.array([]), np.array([])) is None
     single = clustered_mean(np.array([1.0, math.nan]), np.array([2.0, 2.0]))
-    assert single == Estimate(1.0, math.inf)
+    assert single == Estimate(1.0, math.inf, 0)
 
 
 def test_rank_correlation() -> None:
@@ -48,23 +79,24 @@ def test_rank_correlation() -> None:
 
 
 def test_interpolation() -> None:
-    values = [Estimate(4, 0.4), Estimate(2, 0.2), Estimate(1, 0.1)]
+    values = [Estimate(4, 0.4, 9), Estimate(2, 0.2, 4), Estimate(1, 0.1)]
     found = at([2, 4, 8], values, 3)
-    assert found == Estimate(3.0, pytest.approx(0.3))
+    assert found == Estimate(3.0, pytest.approx(0.3), 4)
     assert at([2, 4, 8], values, 1.9) is None
-    assert at([2, 4, 8], values, 8) == Estimate(1, 0.1)
+    assert at([2, 4, 8], values, 8) == Estimate(1, 0.1, 4)
     assert at([], [], 1) is None
 
 
 def test_slope() -> None:
     exact = slope([1, 2, 3], [2, 4, 6])
-    assert exact == Estimate(2.0, pytest.approx(0.0))
+    assert exact == Estimate(2.0, pytest.approx(0.0), 1)
     noisy = slope([0, 1, 2], [0, 2, 1])
     assert noisy is not None
     # Slope 1/2; residuals −½, 1, −½ give a variance of 1.5 over one degree of freedom and Sxx 2.
     assert noisy.value == pytest.approx(0.5)
-    # One degree of freedom: ±1.96 errors span t = 12.7062 standard errors.
-    assert noisy.se == pytest.approx(math.sqrt(1.5 / 2) * 12.7062 / 1.96)
+    # One degree of freedom: the interval spans t = 12.7062 standard errors.
+    assert noisy.se == pytest.approx(math.sqrt(1.5 / 2))
+    assert noisy.half == pytest.approx(math.sqrt(1.5 / 2) * 12.7062)
     assert slope([1, 2], [1, 2]) is None
 
 
@@ -80,10 +112,30 @@ def test_gini() -> None:
 
 
 @pytest.mark.parametrize(
-    ("freedom", "quantile"), [(1, 12.706), (10, 2.228), (11, 2.201), (30, 2.042), (1000, 1.962)]
+    ("freedom", "quantile"),
+    [(1, 12.706), (10, 2.228), (10.9, 2.228), (11, 2.201), (30, 2.042), (1000, 1.962), (math.inf, 1.96)],
 )
-def test_student(freedom: int, quantile: float) -> None:
+def test_student(freedom: float, quantile: float) -> None:
     assert student(freedom) == pytest.approx(quantile, abs=0.0015)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "comparisons", "quantile"),
+    [
+        # Tables of Student's t at 99 %, 99.5 % and 99.9 %, two-sided.
+        (1, 5, 63.657),
+        (2, 10, 14.089),
+        (4, 5, 4.604),
+        (4, 50, 8.610),
+        (10, 10, 3.581),
+        (23, 50, 3.768),
+        (100, 5, 2.626),
+        (math.inf, 5, 2.576),
+        (1e6, 50, 3.291),
+    ],
+)
+def test_student_of_several_comparisons(freedom: float, comparisons: int, quantile: float) -> None:
+    assert student(freedom, comparisons) == pytest.approx(quantile, rel=2e-4)
 
 
 def test_student_without_freedom() -> None:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from results_factory import N_PARAMS, make_results
+from variant_rows import NONE
 
 from dashboard import formats
+from dashboard.charts import Row
 from dashboard.insights.comparison import Ranking
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING, Selection
-from dashboard.views import View, registry
+from dashboard.token_summaries import DeltaSummary, delta_summary
+from dashboard.views import View, degradation, registry
+from dashboard.views.confidence import _lost
 from dashboard.views.degradation import _kept_at
+from dashboard.views.delta_logp import narrowest
+from dashboard.views.ppl_bits import _dearest_step
 
 VIEWS = {view.id: view for view in registry()}
 
@@ -99,11 +106,93 @@ def test_a_variant_equal_to_the_baseline_diverges_nowhere(tmp_path: Path) -> Non
     assert "diverges" not in words(VIEWS["confidence"], Results.open(tmp_path), EVERYTHING)
 
 
-@pytest.mark.parametrize(("smaller", "told"), [(0.1, True), (-0.1, False), (0.0, False)])
-def test_a_step_that_gains_is_not_dear(tmp_path: Path, smaller: float, told: bool) -> None:
-    rise = pl.when(pl.col("quant") == "Q4_0").then(smaller).otherwise(0.0)
-    results = altered(tmp_path, ln_ppl_ratio=rise)
-    assert ("dearest step" in words(VIEWS["ppl-bits"], results, EVERYTHING)) == told
+def step(quant: str, bits: float, ratio: float, se: float = 0.001) -> Row:
+    return {
+        "variant_id": quant,
+        "baseline_id": "base",
+        "model": "m",
+        "device": "cpu",
+        "method": "main",
+        "quant": quant,
+        "label": f"main {quant}",
+        "bits_per_weight": bits,
+        "ln_ppl_ratio": ratio,
+        "ln_ppl_ratio_se": se,
+    }
+
+
+def dearest(*rows: Row) -> str | None:
+    found = _dearest_step(NONE, EVERYTHING, rows)
+    return None if found is None else found.text
+
+
+def test_the_dearest_step_is_priced_with_its_error() -> None:
+    rows = (step("Q8", 8, 0.0), step("Q6", 6, 0.01), step("Q4", 4, 0.1))
+    # exp(0.09) − 1 = 9.4 %; 1.96 × √2 × 0.001 × exp(0.09) = 0.3 %.
+    assert dearest(*rows) == "The dearest step is main Q6 → Q4: +9.4 ± 0.3 % perplexity for 2.00 bits."
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 0.0, 0.002])
+def test_a_step_that_surely_costs_nothing_is_not_dear(ratio: float) -> None:
+    assert dearest(step("Q8", 8, 0.0), step("Q4", 4, ratio)) is None  # ± 0.0028
+
+
+def test_a_step_is_at_least_a_quarter_bit() -> None:
+    near = (step("Q8", 8, 0.0), step("IQ6", 5.99, 0.014), step("Q6", 6, 0.004))
+    assert dearest(*near[:2]) == "The dearest step is main Q8 → IQ6: +1.4 ± 0.3 % perplexity for 2.01 bits."
+    # 0.01 nats for 0.01 bits would be a nat per bit.
+    assert dearest(*near[1:]) is None
+    assert "Q8 → Q6: +0.4" in (dearest(*near) or "")
+
+
+def test_a_step_in_several_is_dear_outside_the_bound_of_all() -> None:
+    # 0.0030 is outside 1.96 × √2 × 0.001 = 0.0028, inside 2.394 × √2 × 0.001 = 0.0034 of three steps.
+    flat = [step(f"Q{bits}", bits, 0.003) for bits in (6, 5, 4)]
+    assert dearest(step("Q8", 8, 0.0), flat[0]) is not None
+    assert dearest(step("Q8", 8, 0.0), *flat) is None
+
+
+def test_factors_are_sorted_as_numbers(monkeypatch: pytest.MonkeyPatch, three: Results) -> None:
+    factors = {"a": Estimate(-math.log(10.6), 0.0), "b": Estimate(-math.log(4.2), 0.0)}
+    monkeypatch.setattr(degradation, "_factors", lambda _rows: factors)
+    title = VIEWS["degradation"].headline(three, Selection.of(options={"loss": "kld"}))
+    assert "multiplies the divergence by 4.2 to 11, depending" in title
+
+
+def ridge(label: str, spread: float) -> tuple[Row, DeltaSummary]:
+    """Δ log p of 10,000 tokens spread evenly over ±`spread` nats, below zero by a tenth of that."""
+    found = delta_summary(np.linspace(-1.1 * spread, 0.9 * spread, 10_001))
+    assert found is not None
+    return {"label": label, "variant_id": label}, found
+
+
+def test_the_narrowest_distribution_is_told_by_its_ends() -> None:
+    # p1 is 2 % of the half-width above the lower end, p99 as much below the upper one.
+    title = narrowest([ridge("a", 1.0), ridge("b", 0.5)])
+    middle = "98 % of tokens between −0.54 and +0.44 nats"
+    assert title == f"b stays closest to the baseline, token by token: {middle}"
+    # The error of a width is 0.0028 of it here.
+    tied = narrowest([ridge("a", 1.0), ridge("c", 0.501), ridge("b", 0.5)])
+    assert tied.startswith(
+        "b and c are tied for closest to the baseline, token by token: 98 % of tokens of b "
+    )
+
+
+def test_sure_tokens_lost_are_the_largest_loss_of_all_variants() -> None:
+    lost = (step("Q4", 4, 0.1), Estimate(-0.02, 0.008))
+    same = [(step(f"Q{index}", 5, 0.1), Estimate(0.0, 0.008)) for index in range(20)]
+    alone = _lost(NONE, EVERYTHING, [lost])
+    assert alone is not None
+    assert alone.text == "The largest loss of sure tokens is main Q4's: −2.0 ± 1.6 points."
+    # 2.5 errors: the bound of 21 variants is 3.04.
+    assert _lost(NONE, EVERYTHING, [lost, *same]) is None
+
+
+def test_bins_that_grow_do_not_say_where_tokens_went(three: Results) -> None:
+    said = words(VIEWS["confidence"], three, EVERYTHING)
+    assert "The largest loss of sure tokens is " in said
+    assert "bins that grow, in points: " in said
+    assert "go to" not in said
 
 
 @pytest.mark.parametrize(

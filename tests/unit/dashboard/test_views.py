@@ -18,7 +18,6 @@ from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import Option, View, registry
 from evaluator.frames import ROLES
-from evaluator.manifest import NoiseFloor, read_manifest
 
 SELECTIONS = {
     "all": Selection(),
@@ -189,29 +188,6 @@ def test_parts_of_the_tokens_and_layers(view: View, three: Results, name: str) -
 
 def test_insights_are_few(three: Results) -> None:
     assert all(len(view.insights(three, Selection())) <= 6 for view in registry())
-
-
-def test_the_noise_floor_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
-    folder = make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
-    floor = NoiseFloor(
-        n_tokens=100,
-        n_windows=2,
-        kld_mean=0.0004,
-        kld_se=None,
-        kld_p990=0.001,
-        ln_ppl_ratio=0.0003,
-        ln_ppl_ratio_se=None,
-        same_top=0.99,
-        same_top_se=None,
-    )
-    manifest = read_manifest(folder).model_copy(update={"noise_floor": floor})
-    (folder / "manifest.json").write_text(manifest.model_dump_json())
-    results = Results.open(folder)
-    view = registry()[1]
-    for loss in ("ppl", "kld"):
-        drawn = view.figure(results, Selection.of(options={"loss": loss}))
-        assert any("noise floor" in note.text for note in drawn.layout.annotations)
-    assert any("bf16" in insight.text for insight in view.insights(results, Selection()))
 
 
 @VIEWS

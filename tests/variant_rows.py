@@ -1,0 +1,52 @@
+"""Variants written by hand, for rules and findings that are tested without a results folder."""
+
+import math
+from typing import Any, cast
+
+from dashboard.results import Results
+
+
+class NoTokens:
+    """Results without token files: comparisons fall back on the rows."""
+
+    def contrast(self, *_names: object) -> None:
+        return None
+
+    def paired(self, *_names: object) -> None:
+        return None
+
+
+NONE = cast(Results, NoTokens())
+
+
+def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **more: Any) -> dict[str, Any]:
+    """A variant whose perplexity is `rise` (a share) above a baseline of 10."""
+    ratio = math.log1p(rise)
+    return {
+        "variant_id": f"{method}-{quant}",
+        "baseline_id": "base",
+        "model": "m",
+        "device": "cpu",
+        "is_baseline": False,
+        "label": f"{method} {quant}",
+        "method": method,
+        "quant": quant,
+        "bits_per_weight": bits,
+        "size_bytes": int(bits * 1e6),
+        "ppl": 10 * (1 + rise),
+        "ppl_se": 0.1,
+        "ln_ppl_ratio": ratio,
+        "ln_ppl_ratio_se": se,
+        "kld_mean": max(ratio, 1e-4),
+        "kld_se": 0.0005,
+        "kld_se_clustered": None,
+        "inv_ppl_per_mb": 1 / (10 * (1 + rise)) / bits,
+        "decode_ms_p10": None,
+        "decode_ms_p50": None,
+        "decode_ms_p90": None,
+        **more,
+    }
+
+
+GOOD = [row("a", "Q2", 3, 0.5), row("a", "Q4", 5, 0.02), row("a", "Q8", 8, 0.001)]
+BAD = [row("b", "Q2", 3, 0.9), row("b", "Q4", 5, 0.06), row("b", "Q8", 8, 0.001)]
