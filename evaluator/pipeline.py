@@ -16,7 +16,7 @@ import polars as pl
 from evaluator.architectures import logit_softcap
 from evaluator.config import Comparison
 from evaluator.derived import derive
-from evaluator.errors import one_line
+from evaluator.errors import reason_of
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import Graph, is_cached, load_graph
 from evaluator.layers.drift import BaselineStream, Drift
@@ -146,7 +146,7 @@ class ComparisonRun:
         except OSError:  # a full disk would fail every other variant too
             raise
         except Exception as error:  # whatever is wrong with one file, the others go on
-            reason = getattr(error, "reason", None) or one_line(f"{type(error).__name__} {error}")
+            reason = reason_of(error)
             self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
             self.progress.say(f"failed {item.file.path}: {reason}", "red")
 
