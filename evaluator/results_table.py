@@ -24,7 +24,7 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
     """A results folder as data and as a table.
 
     Raises:
-        RequestError: its manifest cannot be read.
+        RequestError: its manifest or one of its frames cannot be read.
     """
     try:
         manifest = read_manifest(folder)

@@ -14,6 +14,7 @@ from dataframely import Schema
 from pydantic import ValidationError
 
 from evaluator.errors import RequestError
+from evaluator.frame_files import read_frame
 from evaluator.frames import SCHEMA_VERSION, Layers, Pairs, Speed, Tokens, Variants, with_schema
 from evaluator.hidden_states import HiddenStates
 from evaluator.manifest import MANIFEST_NAME, Manifest, NoiseFloor, Precision, read_manifest
@@ -37,7 +38,7 @@ class ResultsStore:
         """Create the folder, or check that what is in it belongs to the same comparison.
 
         Raises:
-            RequestError: the folder holds something else; nothing was touched.
+            RequestError: the folder holds something else, or is damaged; nothing was touched.
         """
         self.check_usable()
         try:
@@ -50,6 +51,8 @@ class ResultsStore:
                     self._clear()
                 else:
                     there = self._same_comparison(manifest)
+                    for name, schema in _SCHEMAS.items():
+                        self._read(name, schema)  # what is added to them later is worth hours
                     manifest = manifest.model_copy(update=_kept(there, manifest, ()))
             self._shared.sweep()
             self.write_manifest(manifest)
@@ -135,21 +138,22 @@ class ResultsStore:
         return self._read(_VARIANTS, Variants)
 
     def measured(self) -> dict[str, tuple[str, str]]:
-        """Variant → file name and SHA-256 of what was measured; empty for a folder that is not readable yet."""
-        try:
-            rows = self.variants()
-        except pl.exceptions.PolarsError:  # `prepare` judges the folder
-            return {}
-        return {row["variant_id"]: (row["source"], row["sha256"]) for row in rows.iter_rows(named=True)}
+        """Variant → file name and SHA-256 of what was measured."""
+        rows = self.variants().iter_rows(named=True)
+        return {row["variant_id"]: (row["source"], row["sha256"]) for row in rows}
 
     def _compared(self) -> set[str]:
         """Variants that are compared with a baseline."""
         return set(self.variants().filter(~pl.col("is_baseline"))["variant_id"])
 
     def _read(self, name: str, schema: type[Schema]) -> pl.DataFrame:
-        """A frame of the folder, empty before it is there."""
+        """A frame of the folder, empty before it is there.
+
+        Raises:
+            RequestError: it is damaged.
+        """
         path = self.folder / name
-        return pl.read_parquet(path) if path.is_file() else schema.create_empty()
+        return read_frame(path, schema) if path.is_file() else schema.create_empty()
 
     def tokens_path(self, variant_id: str) -> Path:
         """Where a variant's token frame lies."""
@@ -157,7 +161,7 @@ class ResultsStore:
 
     def tokens(self, variant_id: str) -> pl.DataFrame:
         """A variant's token frame."""
-        return pl.read_parquet(self.tokens_path(variant_id))
+        return read_frame(self.tokens_path(variant_id), Tokens)
 
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
         """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens.
@@ -177,7 +181,7 @@ class ResultsStore:
         with self._shared.locked():
             frames = [rows]
             if path.is_file():
-                frames.insert(0, pl.read_parquet(path).filter(pl.col("variant_id") != variant_id))
+                frames.insert(0, read_frame(path, _SCHEMAS[name]).filter(pl.col("variant_id") != variant_id))
             self._write_frame(name, with_schema(_SCHEMAS[name], pl.concat(frames, how="diagonal")))
 
     def layers(self, variant_id: str) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -92,6 +93,24 @@ def test_unreadable_results_folder_is_one_short_line(evaluate, tmp_path):
     status, _, error = evaluate("inspect", tmp_path)
     assert_one_line(status, 2, error, "manifest cannot be read")
     assert len(error) < 200 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["variants", "pairs"])
+def test_damaged_frame_of_a_results_folder_is_one_line(evaluate, three_methods, tmp_path, name):
+    folder = tmp_path / "results"
+    shutil.copytree(three_methods, folder)
+    (folder / f"{name}.parquet").write_bytes(b"PAR1 and nothing else")
+    status, _, error = evaluate("inspect", folder)
+    assert_one_line(status, 2, error, f"{name}.parquet", "is damaged", "--force")
+
+
+def test_damaged_results_are_said_by_a_run_before_it_measures(evaluate, tiny_path, text_path, tmp_path):
+    arguments = flags(tiny_path, text_path, tmp_path / "out", context=16, chunks=1)
+    assert evaluate(*arguments)[0] == 0
+    (tmp_path / "out" / "variants.parquet").write_bytes(b"PAR1")
+    status, _, error = evaluate(*arguments)
+    assert_one_line(status, 2, error, "variants.parquet", "is damaged", "--force")
+    assert evaluate(*arguments, "--force")[0] == 0
 
 
 def test_folder_for_results_is_looked_at_before_any_model_is(evaluate, text_path, tmp_path):
