@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from evaluator.breakdowns import by_confidence, by_domain
-from evaluator.frames import Confidence, Domains, with_schema
+from evaluator.frames import Confidence, Domains, frame_of
 from evaluator.pairwise import all_pairs
 from evaluator.store import ResultsStore
 from evaluator.token_frames import token_scores
@@ -26,11 +26,13 @@ def derive(store: ResultsStore) -> None:
         scores, _ = token_scores(store.tokens(variant_id), reference, row["size_bytes"])
         domains += by_domain(variant_id, scores)
         confidence += by_confidence(variant_id, scores)
-    store.write_derived("domains", with_schema(Domains, pl.DataFrame(domains, infer_schema_length=None)))
     store.write_derived(
-        "confidence", with_schema(Confidence, pl.DataFrame(confidence, infer_schema_length=None))
+        {
+            "pairs": all_pairs(_variants(store, rows)),
+            "domains": frame_of(Domains, domains),
+            "confidence": frame_of(Confidence, confidence),
+        }
     )
-    store.write_derived("pairs", all_pairs(_variants(store, rows)))
 
 
 def _variants(store: ResultsStore, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

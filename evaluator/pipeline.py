@@ -79,7 +79,7 @@ class ComparisonRun:
         self._floor = None if force else self.store.noise_floor()
         manifest = self._manifest()
         self.store.prepare(manifest, force=force)
-        self.store.write_derived("vocabulary", self._vocabulary())
+        self.store.write_derived({"vocabulary": self._vocabulary()})
         pending: list[Candidate] = []
         for item in self.plan.variants:
             if self._finished(item):

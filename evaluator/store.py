@@ -15,7 +15,17 @@ from pydantic import ValidationError
 
 from evaluator.errors import RequestError
 from evaluator.frame_files import read_frame
-from evaluator.frames import SCHEMA_VERSION, Layers, Pairs, Speed, Tokens, Variants, with_schema
+from evaluator.frames import (
+    SCHEMA_VERSION,
+    Confidence,
+    Domains,
+    Layers,
+    Pairs,
+    Speed,
+    Tokens,
+    Variants,
+    with_schema,
+)
 from evaluator.hidden_states import HiddenStates
 from evaluator.manifest import MANIFEST_NAME, Manifest, NoiseFloor, Precision, read_manifest
 from evaluator.shared_folder import SharedFolder, partial_path
@@ -24,7 +34,7 @@ _VARIANTS, _LAYERS, _TOKENS, _WORK = "variants.parquet", "layers.parquet", "toke
 _SPEED = "speed.parquet"
 _SCHEMAS: Mapping[str, type[Schema]] = {_VARIANTS: Variants, _LAYERS: Layers, _SPEED: Speed}
 #: Frames that follow from the token frames of all variants.
-DERIVED = ("domains", "confidence", "pairs")
+_DERIVED: Mapping[str, type[Schema]] = {"domains": Domains, "confidence": Confidence, "pairs": Pairs}
 
 
 class ResultsStore:
@@ -95,7 +105,7 @@ class ResultsStore:
         """Remove an earlier comparison, but for its manifest, by which the folder is known."""
         for name in (_TOKENS, _WORK):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in (_VARIANTS, _LAYERS, _SPEED, *map(_file_name, DERIVED)):
+        for name in (_VARIANTS, _LAYERS, _SPEED, *map(_file_name, _DERIVED)):
             (self.folder / name).unlink(missing_ok=True)
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -221,25 +231,33 @@ class ResultsStore:
             row = self.variants().filter(pl.col("variant_id") == variant_id)
             self._merge(_VARIANTS, with_schema(Variants, row.with_columns(**columns)), variant_id)
 
-    def write_derived(self, name: str, frame: pl.DataFrame) -> None:
-        """Replace a frame that follows from others: one of `DERIVED`, or the vocabulary."""
-        self._write_frame(_file_name(name), frame)
+    def write_derived(self, frames: Mapping[str, pl.DataFrame]) -> None:
+        """Replace frames that follow from others, by name; those of several runs do not mix."""
+        with self._shared.locked():
+            for name, frame in frames.items():
+                self._write_frame(_file_name(name), frame)
 
     def pairs(self) -> pl.DataFrame:
         """Pairs of variants compared so far."""
         return self._read(_file_name("pairs"), Pairs)
 
     def derived(self) -> bool:
-        """Whether all `DERIVED` frames are there, written after the last token frame, and hold every variant.
+        """Whether what follows from all variants is there, written after the last token frame, and holds them all.
 
         The frames of another run into the same folder may be the younger ones and yet not know all variants.
         """
-        frames = [self.folder / _file_name(name) for name in DERIVED]
+        frames = [self.folder / _file_name(name) for name in _DERIVED]
         tokens = [path.stat().st_mtime_ns for path in (self.folder / _TOKENS).glob("*.parquet")]
         if not all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames):
             return False
-        compared, pairs = self._compared(), self.pairs()
-        return len(compared) < 2 or compared == {*pairs["a"], *pairs["b"]}
+        try:
+            seen = [self._read(_file_name(name), schema) for name, schema in _DERIVED.items()]
+        except RequestError:  # damaged, but what it follows from is not
+            return False
+        # A variant without a finite token has no row. Pairs, which take whole windows, may lack others, too, and
+        # are always written together with the rest.
+        finite = set(self.variants().filter(pl.col("n_nonfinite") < pl.col("n_tokens"))["variant_id"])
+        return all(set(frame["variant_id"]) == finite for frame in seen if "variant_id" in frame.columns)
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
         # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.
