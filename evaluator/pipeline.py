@@ -16,7 +16,7 @@ import polars as pl
 from evaluator.architectures import logit_softcap
 from evaluator.config import Comparison
 from evaluator.derived import derive
-from evaluator.errors import reason_of
+from evaluator.errors import SourceError, reason_of
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import Graph, is_cached, load_graph
 from evaluator.layers.drift import BaselineStream, Drift
@@ -74,7 +74,7 @@ class ComparisonRun:
         Raises:
             RequestError: the results folder belongs to something else.
             ExportError: the graph could not be exported.
-            SourceError: the baseline turned out to be unreadable.
+            SourceError: the baseline turned out to be unusable.
         """
         self._floor = None if force else self.store.noise_floor()
         manifest = self._manifest()
@@ -234,6 +234,10 @@ class ComparisonRun:
         tokens = token_frame(self.plan.windows, scores)
         reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
         row = measured_row(item, self.plan, provider, tokens, reference)
+        if item.is_baseline and row.n_nonfinite == tokens.height:
+            raise SourceError(
+                item.file.path, "gives no finite value for any token: nothing can be compared to it"
+            )
         layers = None
         if drift:
             errors = weight_errors(item.variant_id, item.file, self.plan.baseline.file)

@@ -164,6 +164,21 @@ def test_baseline_that_turns_out_unusable_in_the_run_is_a_wrong_request(
     assert_one_line(status, 2, error, "Tiny-F16.gguf", "output_norm.weight is missing")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"untied": True, "head_rows": 200}, ("output.weight has 200 rows for 263 tokens",)),
+        ({"noise": float("nan")}, ("gives no finite value for any token",)),
+    ],
+)
+def test_baseline_that_nothing_can_be_compared_to_is_one_line(
+    evaluate, tiny_graph, text_path, tmp_path, options, words
+):
+    bad = write_tiny_llama(tmp_path / "Tiny-F16.gguf", **options)
+    status, _, error = evaluate(*flags(bad, text_path, tmp_path / "out", context=16, chunks=1))
+    assert_one_line(status, 2, error, "Tiny-F16.gguf", *words)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path, tmp_path, number):
     before = signal.getsignal(signal.SIGTERM)
