@@ -13,7 +13,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from evaluator.errors import EvaluatorError, RequestError, SourceError, one_line
+from evaluator.errors import EvaluatorError, RequestError, SourceError
+from evaluator.terminal import say
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
@@ -244,7 +245,5 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    _console.print(
-        f"error: {one_line(message)}", style="bold red", markup=False, highlight=False, soft_wrap=True
-    )
+    say(_console, f"error: {message}", "bold red")
     sys.exit(status)
