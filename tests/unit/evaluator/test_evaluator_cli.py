@@ -81,6 +81,23 @@ def test_wrong_flags_are_one_line_too(evaluate, arguments, word):
     assert (out, len(error.strip().splitlines())) == ("", 1)
 
 
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("run", ("threads", "chunks", "context")),
+        ("demo", ("threads",)),
+        ("sample", ("threads", "chunks")),
+        ("quantize --baseline b --recipe main --types Q4_0 --out o", ("threads",)),
+        ("imatrix --baseline b --text t --out o", ("threads", "chunks", "context")),
+    ],
+)
+def test_numbers_that_count_something_are_positive(evaluate, command, names, value):
+    for name in names:
+        status, _, error = evaluate(*command.split(), f"--{name}={value}")
+        assert_one_line(status, 2, error, f"--{name}")
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["run", "--help"]])
 def test_help_is_no_error(evaluate, arguments):
     status, out, error = evaluate(*arguments)
