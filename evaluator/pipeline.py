@@ -15,7 +15,7 @@ import polars as pl
 
 from evaluator.architectures import logit_softcap
 from evaluator.config import Comparison
-from evaluator.derived import derive
+from evaluator.derived import derive, is_derived
 from evaluator.errors import SourceError, reason_of
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import Graph, is_cached, load_graph
@@ -91,7 +91,7 @@ class ComparisonRun:
         if pending or self._floor is None or not self._finished(self.plan.baseline):
             self._measure_all(pending)
         for _ in range(_DERIVATIONS):
-            if self.store.derived():
+            if is_derived(self.store):
                 break
             self.progress.step("comparing variants")
             derive(self.store)

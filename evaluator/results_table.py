@@ -35,7 +35,7 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
         ) from error
     store = ResultsStore(folder)
     rows = store.variants().sort("size_bytes", "variant_id", descending=True).to_dicts()
-    steps = neighbours(rows, store.pairs())
+    steps = neighbours(rows, store.derived("pairs"))
     facts = {"manifest": manifest.model_dump(mode="json"), "variants": rows, "neighbours": steps}
     tables = [_variants(manifest, rows), _steps(rows, steps)] if steps else [_variants(manifest, rows)]
     return facts, Group(*tables)

@@ -34,7 +34,7 @@ _VARIANTS, _LAYERS, _TOKENS, _WORK = "variants.parquet", "layers.parquet", "toke
 _SPEED = "speed.parquet"
 _SCHEMAS: Mapping[str, type[Schema]] = {_VARIANTS: Variants, _LAYERS: Layers, _SPEED: Speed}
 #: Frames that follow from the token frames of all variants.
-_DERIVED: Mapping[str, type[Schema]] = {"domains": Domains, "confidence": Confidence, "pairs": Pairs}
+DERIVED: Mapping[str, type[Schema]] = {"domains": Domains, "confidence": Confidence, "pairs": Pairs}
 
 
 class ResultsStore:
@@ -105,7 +105,7 @@ class ResultsStore:
         """Remove an earlier comparison, but for its manifest, by which the folder is known."""
         for name in (_TOKENS, _WORK):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in (_VARIANTS, _LAYERS, _SPEED, *map(_file_name, _DERIVED)):
+        for name in (_VARIANTS, _LAYERS, _SPEED, *map(_file_name, DERIVED)):
             (self.folder / name).unlink(missing_ok=True)
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -237,27 +237,15 @@ class ResultsStore:
             for name, frame in frames.items():
                 self._write_frame(_file_name(name), frame)
 
-    def pairs(self) -> pl.DataFrame:
-        """Pairs of variants compared so far."""
-        return self._read(_file_name("pairs"), Pairs)
-
-    def derived(self) -> bool:
-        """Whether what follows from all variants is there, written after the last token frame, and holds them all.
-
-        The frames of another run into the same folder may be the younger ones and yet not know all variants.
-        """
-        frames = [self.folder / _file_name(name) for name in _DERIVED]
+    def derived_after_tokens(self) -> bool:
+        """Whether all frames that follow from the token frames are there, none older than one of those."""
+        frames = [self.folder / _file_name(name) for name in DERIVED]
         tokens = [path.stat().st_mtime_ns for path in (self.folder / _TOKENS).glob("*.parquet")]
-        if not all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames):
-            return False
-        try:
-            seen = [self._read(_file_name(name), schema) for name, schema in _DERIVED.items()]
-        except RequestError:  # damaged, but what it follows from is not
-            return False
-        # A variant without a finite token has no row. Pairs, which take whole windows, may lack others, too, and
-        # are always written together with the rest.
-        finite = set(self.variants().filter(pl.col("n_nonfinite") < pl.col("n_tokens"))["variant_id"])
-        return all(set(frame["variant_id"]) == finite for frame in seen if "variant_id" in frame.columns)
+        return all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames)
+
+    def derived(self, name: str) -> pl.DataFrame:
+        """One of the frames that follow from the token frames, by name."""
+        return self._read(_file_name(name), DERIVED[name])
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
         # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.
