@@ -1,31 +1,23 @@
-"""Conversations as the model itself would see them: rendered through its own chat template.
-
-A template is a program from a file that nobody vouched for, so it runs in a sandbox.
-"""
+"""Conversations as the model itself would see them: rendered through its own chat template."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 from gguf import TokenType
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from evaluator.chat_rendering import RenderingError, render_apart
 from evaluator.errors import RequestError, SourceError
 from evaluator.sources.cut_out import fragments
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.tokenizer import TextTokenizer
 
 _TEMPLATE = "tokenizer.chat_template"
-#: Templates that write the date get this one, so that a conversation is the same text every day.
-_TODAY = datetime(2024, 7, 26)
 _CONTROL = (TokenType.CONTROL, TokenType.USER_DEFINED)
 
 
@@ -43,35 +35,21 @@ def render_chats(path: Path, content: str, model: ModelFile) -> str:
     source = model.metadata.get(_TEMPLATE)
     if not isinstance(source, str):
         raise RequestError(f"{path}: {model.name} has no chat template to render conversations with")
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals |= {"raise_exception": _refuse, "strftime_now": _TODAY.strftime}
+    # Other line ends may stand in JSON texts.
+    lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
+    chats = [_messages(path, number, line) for number, line in lines]
     names = {f"{role}_token": _token(model, role) for role in ("bos", "eos")}
-    chats: list[str] = []
-    for number, line in enumerate(content.split("\n"), 1):  # other line ends may stand in JSON texts
-        if not line.strip():
-            continue
-        messages = _messages(path, number, line)
+    try:
+        texts = render_apart(source, names, chats)
+    except RenderingError as error:
+        where = "" if error.chat is None else f"line {lines[error.chat][0]}: "
+        raise RequestError(f"{path}: {where}the model's chat template fails: {error}") from error
+    for (number, _), text in zip(lines, texts, strict=True):
         try:
-            template = environment.from_string(source)
-            chats.append(template.render(messages=messages, add_generation_prompt=False, **names))
-            chats[-1].encode()
+            text.encode()
         except UnicodeEncodeError:
             raise RequestError(f"{path}: line {number} holds half a character (a lone surrogate)") from None
-        except (
-            jinja2.TemplateError,
-            TypeError,
-            ValueError,
-            ArithmeticError,
-            LookupError,
-            MemoryError,
-            RecursionError,
-        ) as error:
-            reason = str(error) or type(error).__name__
-            raise RequestError(f"{path}: line {number}: the model's chat template fails: {reason}") from error
-    return "".join(chats)
+    return "".join(texts)
 
 
 def control_tokens(model: ModelFile) -> dict[str, int]:
@@ -103,26 +81,19 @@ def _table(model: ModelFile, name: str) -> list[Any] | npt.NDArray[Any]:
     return values
 
 
-def _messages(path: Path, number: int, line: str) -> list[Any]:
+def _messages(path: Path, number: int, line: str) -> str:
+    """The messages of a line, as JSON."""
     try:
         value = json.loads(line)
+        messages = value.get("messages") if isinstance(value, dict) else value
+        found = json.dumps(messages)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{path}: line {number} is not JSON") from error
-    messages = value.get("messages") if isinstance(value, dict) else value
     if not isinstance(messages, list) or not all(isinstance(item, dict) for item in messages) or not messages:
         raise RequestError(f"{path}: line {number} is neither a list of messages nor an object with one")
-    return messages
+    return found
 
 
 def _token(model: ModelFile, role: str) -> str:
     index, tokens = model.single(f"tokenizer.ggml.{role}_token_id"), _table(model, "tokens")
     return str(tokens[index]) if isinstance(index, int) and 0 <= index < len(tokens) else ""
-
-
-def _refuse(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
-
-
-def _to_json(value: Any, indent: int | None = None) -> str:
-    """Plain JSON: the engine's own filter escapes for HTML."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)

@@ -13,7 +13,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from evaluator.errors import EvaluatorError, RequestError, SourceError, one_line
+from evaluator.errors import EvaluatorError, RequestError, SourceError
+from evaluator.terminal import say
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
@@ -21,6 +22,9 @@ _console = Console(stderr=True)
 _SOME_FAILED, _WRONG_REQUEST, _INTERRUPTED = 1, 2, 130
 #: Base of what the command-line library says of flags; it gives no name of its own to it.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
+
+_Threads = Annotated[int | None, typer.Option(help="Default: the cores this process may use.", min=1)]
+_Chunks = Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)]
 
 
 @app.callback()
@@ -42,11 +46,11 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
     context: Annotated[
-        int | None, typer.Option(help="Tokens per window; the second half is scored. Default: 512.")
+        int | None, typer.Option(help="Tokens per window; the second half is scored. Default: 512.", min=8)
     ] = None,
-    chunks: Annotated[int | None, typer.Option(help="At most this many windows per text.")] = None,
+    chunks: _Chunks = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+    threads: _Threads = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
     attribution: Annotated[
         bool, typer.Option("--attribution", help="Measure the KLD that each tensor causes alone.")
@@ -97,7 +101,7 @@ def export(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("demo_results"),
-    threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+    threads: _Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
 ) -> None:
     """Evaluate a real small model end to end, then say how to open the result."""
@@ -120,7 +124,7 @@ def sample(
     ] = "wikitext-2",
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("sample_results"),
     chunks: Annotated[int, typer.Option(help="At most this many windows per text.", min=1)] = 20,
-    threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+    threads: _Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
 ) -> None:
     """Make a small model in the sizes of main, bartowski and unsloth, and measure them: sample_results/."""
@@ -143,7 +147,7 @@ def quantize(
     rescale: Annotated[
         bool, typer.Option("--rescale", help="Take a baseline off its format's grid.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+    threads: _Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that were made otherwise.")] = False,
 ) -> None:
     """Make quantized variants of a model with ggml's quantizers, as llama-quantize does."""
@@ -173,9 +177,9 @@ def imatrix(
     text: Annotated[list[str], typer.Option(help="FILE to measure on; not one to evaluate on.")],
     out: Annotated[Path, typer.Option(help="The new FILE.gguf.")],
     context: Annotated[int, typer.Option(help="Tokens per window.", min=8)] = 512,
-    chunks: Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)] = None,
+    chunks: _Chunks = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="Default: the cores this process may use.")] = None,
+    threads: _Threads = None,
 ) -> None:
     """Measure an importance matrix, as llama-imatrix does."""
     from evaluator.quantize.commands import measure_imatrix
@@ -244,7 +248,5 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    _console.print(
-        f"error: {one_line(message)}", style="bold red", markup=False, highlight=False, soft_wrap=True
-    )
+    say(_console, f"error: {message}", "bold red")
     sys.exit(status)

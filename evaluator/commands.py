@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 
 from evaluator.config import Comparison
 from evaluator.errors import EvaluatorError, RequestError, SourceError
@@ -27,6 +26,7 @@ from evaluator.sources.naming import model_name, quant_label
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one, resolve_source
 from evaluator.store import ResultsStore
+from evaluator.terminal import say, table_of
 
 _WEIGHTS = ("exact", "packed")
 
@@ -113,14 +113,10 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
         reference = open_model(resolve_one(baseline)) if baseline else None
         receipt = export_packed(file, load_graph(file), out, reference)
         console.print(receipt.table())
-        console.print(
-            f"{out}: runs in onnxruntime; every tensor is in {RECEIPT_FILE}", markup=False, highlight=False
-        )
+        say(console, f"{out}: runs in onnxruntime; every tensor is in {RECEIPT_FILE}")
         return
     n_bytes = write_exact(file, load_graph(file), out)
-    console.print(
-        f"{out / 'model.onnx'}: {n_bytes / MEGABYTE:,.0f} MB in the folder", markup=False, highlight=False
-    )
+    say(console, f"{out / 'model.onnx'}: {n_bytes / MEGABYTE:,.0f} MB in the folder")
 
 
 def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
@@ -132,8 +128,7 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
     folder = Path(source)
     if (folder / MANIFEST_NAME).is_file():
         return inspect_results(folder)
-    table = Table("file", "model", "architecture", "quant", "bits per weight", "MB", "types")
-    models, recipes = [], []
+    models, recipes, rows = [], [], []
     for path in resolve_source(source):
         try:
             file = open_model(path)
@@ -144,7 +139,8 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
         recipes.append(recipe_table(file))
         types = ", ".join(f"{name} ×{count}" for name, count in facts["tensor_types"].items())
         bits, size = f"{facts['bits_per_weight']:.3f}", f"{facts['size_bytes'] / MEGABYTE:,.1f}"
-        table.add_row(file.name, facts["model"], facts["architecture"], facts["quant"], bits, size, types)
+        rows.append((file.name, facts["model"], facts["architecture"], facts["quant"], bits, size, types))
+    table = table_of(("file", "model", "architecture", "quant", "bits per weight", "MB", "types"), rows)
     return {"models": models}, Group(table, *recipes) if len(recipes) == 1 else table
 
 

@@ -16,6 +16,7 @@ from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
 from evaluator.runtime.device import usable_cores
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.sources.resolve import resolve_one, sha256_of
+from evaluator.terminal import say
 from evaluator.text_sources import BUILT_IN
 
 DEMO_SOURCE = "smollm2-135m"
@@ -39,7 +40,7 @@ def demo_baseline(console: Console) -> Path:
     folder = cache_folder() / "demo" / sha256_of(source.path)[:12]
     baseline = folder / f"{DEMO_MODEL}-F16.gguf"
     if not baseline.is_file():
-        console.print(f"making {baseline.name}", highlight=False)
+        say(console, f"making {baseline.name}")
         write_rescaled_f16(source, baseline)
     return baseline
 

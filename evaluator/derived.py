@@ -7,10 +7,28 @@ from collections.abc import Iterator
 import polars as pl
 
 from evaluator.breakdowns import by_confidence, by_domain
-from evaluator.frames import Confidence, Domains, with_schema
+from evaluator.errors import RequestError
+from evaluator.frames import Confidence, Domains, frame_of
 from evaluator.pairwise import all_pairs
-from evaluator.store import ResultsStore
+from evaluator.store import DERIVED, ResultsStore
 from evaluator.token_frames import token_scores
+
+
+def is_derived(store: ResultsStore) -> bool:
+    """Whether all that `derive` writes is there, younger than the last token frame, and knows every variant.
+
+    The frames of another run into the same folder may be the younger ones and yet not know all variants.
+    """
+    if not store.derived_after_tokens():
+        return False
+    try:
+        frames = [store.derived(name) for name in DERIVED]
+    except RequestError:  # damaged, but what it follows from is not
+        return False
+    # A variant without a finite token has no row. Pairs, which take whole windows, may lack others, too, and are
+    # always written together with the rest.
+    finite = set(store.variants().filter(pl.col("n_nonfinite") < pl.col("n_tokens"))["variant_id"])
+    return all(set(frame["variant_id"]) == finite for frame in frames if "variant_id" in frame.columns)
 
 
 def derive(store: ResultsStore) -> None:
@@ -26,11 +44,13 @@ def derive(store: ResultsStore) -> None:
         scores, _ = token_scores(store.tokens(variant_id), reference, row["size_bytes"])
         domains += by_domain(variant_id, scores)
         confidence += by_confidence(variant_id, scores)
-    store.write_derived("domains", with_schema(Domains, pl.DataFrame(domains, infer_schema_length=None)))
     store.write_derived(
-        "confidence", with_schema(Confidence, pl.DataFrame(confidence, infer_schema_length=None))
+        {
+            "pairs": all_pairs(_variants(store, rows)),
+            "domains": frame_of(Domains, domains),
+            "confidence": frame_of(Confidence, confidence),
+        }
     )
-    store.write_derived("pairs", all_pairs(_variants(store, rows)))
 
 
 def _variants(store: ResultsStore, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

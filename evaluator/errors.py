@@ -17,6 +17,13 @@ def one_line(text: str) -> str:
     return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[:_MOST_CHARACTERS]}…"
 
 
+def reason_of(error: Exception) -> str:
+    """Why one file could not be used, as one line: its own words where it has some, else what went wrong."""
+    if isinstance(error, SourceError):
+        return error.reason
+    return one_line(f"{type(error).__name__} {error}")
+
+
 class EvaluatorError(Exception):
     """Base of all errors that are reported as one line, without a traceback."""
 

@@ -7,6 +7,7 @@ may add columns of their own: `with_schema` keeps what it does not know.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import dataframely as dy
@@ -268,6 +269,13 @@ class Speed(dy.Schema):
 
 
 SchemaT = TypeVar("SchemaT", bound=dy.Schema)
+
+
+def frame_of(schema: type[dy.Schema], rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
+    """`rows` as a validated frame, empty where there are none; raises what `with_schema` raises."""
+    return (
+        with_schema(schema, pl.DataFrame(rows, infer_schema_length=None)) if rows else schema.create_empty()
+    )
 
 
 def with_schema(schema: type[SchemaT], frame: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from evaluator.estimation import Z95, student95
-from evaluator.frames import PAIR_METRICS, Pairs, with_schema
+from evaluator.frames import PAIR_METRICS, Pairs, frame_of
 
 RESAMPLES = 2000
 #: The token column that each metric averages.
@@ -149,7 +149,7 @@ def all_pairs(variants: Iterable[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
                     for other, found in zip(names[index + 1 :], compared, strict=True)
                     if found is not None
                 )
-    return with_schema(Pairs, pl.DataFrame(rows, infer_schema_length=None)) if rows else Pairs.create_empty()
+    return frame_of(Pairs, rows)
 
 
 def between(pairs: pl.DataFrame, a: str, b: str, metric: str) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ import polars as pl
 
 from evaluator.architectures import logit_softcap
 from evaluator.config import Comparison
-from evaluator.derived import derive
-from evaluator.errors import one_line
+from evaluator.derived import derive, is_derived
+from evaluator.errors import SourceError, reason_of
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import Graph, is_cached, load_graph
 from evaluator.layers.drift import BaselineStream, Drift
@@ -74,12 +74,12 @@ class ComparisonRun:
         Raises:
             RequestError: the results folder belongs to something else.
             ExportError: the graph could not be exported.
-            SourceError: the baseline turned out to be unreadable.
+            SourceError: the baseline turned out to be unusable.
         """
         self._floor = None if force else self.store.noise_floor()
         manifest = self._manifest(() if force else self.store.measured())
         self.store.prepare(manifest, force=force)
-        self.store.write_derived("vocabulary", self._vocabulary())
+        self.store.write_derived({"vocabulary": self._vocabulary()})
         pending: list[Candidate] = []
         lacking = self.store.without_layers() if self.comparison.layers else set()
         for item in self.plan.variants:
@@ -98,7 +98,7 @@ class ComparisonRun:
             self.store.witness(manifest)
             self._measure_all(pending)
         for _ in range(_DERIVATIONS):
-            if self.store.derived():
+            if is_derived(self.store):
                 break
             self.progress.step("comparing variants")
             derive(self.store)
@@ -159,7 +159,7 @@ class ComparisonRun:
         except OSError:  # a full disk would fail every other variant too
             raise
         except Exception as error:  # whatever is wrong with one file, the others go on
-            reason = getattr(error, "reason", None) or one_line(f"{type(error).__name__} {error}")
+            reason = reason_of(error)
             self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
             self.progress.say(f"failed {item.file.path}: {reason}", "red")
 
@@ -247,6 +247,10 @@ class ComparisonRun:
         tokens = token_frame(self.plan.windows, scores)
         reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
         row = measured_row(item, self.plan, provider, tokens, reference)
+        if item.is_baseline and row.n_nonfinite == tokens.height:
+            raise SourceError(
+                item.file.path, "gives no finite value for any token: nothing can be compared to it"
+            )
         layers = None
         if drift:
             errors = weight_errors(item.variant_id, item.file, self.plan.baseline.file)

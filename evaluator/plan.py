@@ -10,7 +10,7 @@ from typing import Any
 
 from evaluator.architectures import head_tensor
 from evaluator.config import BASELINE_METHOD, Comparison
-from evaluator.errors import RequestError, SourceError
+from evaluator.errors import RequestError, SourceError, reason_of
 from evaluator.export.graph import graph_request
 from evaluator.export.rotary import check_context
 from evaluator.machine import gpu_names
@@ -153,8 +153,8 @@ def _open_variants(
             file = open_model(path)
             check_comparable(file, reference)
             candidate = _candidate(file, model, method, device, taken, measured)
-        except SourceError as error:
-            failures.append(Failure(source=str(path), reason=error.reason))
+        except Exception as error:  # files are only read here, so whatever is wrong is wrong with this one
+            failures.append(Failure(source=str(path), reason=reason_of(error)))
             continue
         taken.add(candidate.variant_id)
         variants.append(candidate)

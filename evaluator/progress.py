@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
-from evaluator.errors import one_line
+from evaluator.terminal import Description, say
 
 
 class _TokenRate(ProgressColumn):
@@ -27,7 +27,7 @@ class RunProgress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            Description(),
             BarColumn(),
             MofNCompleteColumn(),
             _TokenRate(),
@@ -61,5 +61,5 @@ class RunProgress:
         self._progress.advance(self._task, tokens)
 
     def say(self, message: str, style: str = "") -> None:
-        """Print one line that stays; markup and escapes in it are not interpreted, for it may come from a file."""
-        self.console.print(one_line(message), style=style, markup=False, highlight=False, soft_wrap=True)
+        """Print one line that stays."""
+        say(self.console, message, style)

@@ -15,6 +15,7 @@ from evaluator.frames import MEGABYTE, PAIR_METRICS
 from evaluator.manifest import Manifest, read_manifest
 from evaluator.pairwise import between
 from evaluator.store import ResultsStore
+from evaluator.terminal import table_of
 
 Row = dict[str, Any]
 _LN_PPL, _KLD = PAIR_METRICS
@@ -24,7 +25,7 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
     """A results folder as data and as a table.
 
     Raises:
-        RequestError: its manifest cannot be read.
+        RequestError: its manifest or one of its frames cannot be read.
     """
     try:
         manifest = read_manifest(folder)
@@ -34,7 +35,7 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
         ) from error
     store = ResultsStore(folder)
     rows = store.variants().sort("size_bytes", "variant_id", descending=True).to_dicts()
-    steps = neighbours(rows, store.pairs())
+    steps = neighbours(rows, store.derived("pairs"))
     facts = {"manifest": manifest.model_dump(mode="json"), "variants": rows, "neighbours": steps}
     tables = [_variants(manifest, rows), _steps(rows, steps)] if steps else [_variants(manifest, rows)]
     return facts, Group(*tables)
@@ -48,12 +49,11 @@ def neighbours(rows: list[Row], pairs: pl.DataFrame) -> list[Row]:
 
 
 def _variants(manifest: Manifest, rows: list[Row]) -> Table:
-    table = Table("method", "quant", "bits per weight", "MB", "PPL", "KLD", "same top", title=manifest.model)
-    floor = manifest.noise_floor
+    floor, caption = manifest.noise_floor, ""
     if floor is not None:
-        table.caption = f"moving the baseline's weights as bf16 would costs a KLD of {floor.kld_mean:.5f}"
-    for row in rows:
-        table.add_row(
+        caption = f"moving the baseline's weights as bf16 would costs a KLD of {floor.kld_mean:.5f}"
+    cells = (
+        (
             row["method"],
             row["quant"],
             f"{row['bits_per_weight']:.3f}",
@@ -62,7 +62,10 @@ def _variants(manifest: Manifest, rows: list[Row]) -> Table:
             _number(row["kld_mean"], "{:.5f}"),
             _number(row["same_top"], "{:.1%}"),
         )
-    return table
+        for row in rows
+    )
+    headers = ("method", "quant", "bits per weight", "MB", "PPL", "KLD", "same top")
+    return table_of(headers, cells, manifest.model, caption)
 
 
 def _number(value: float | None, template: str) -> str:
@@ -73,12 +76,12 @@ def _steps(rows: list[Row], steps: list[Row]) -> Table:
     """Per variant and next smaller one: who is better, by how much, 95 % interval."""
     labels = {row["variant_id"]: f"{row['method']} {row['quant']}" for row in rows}
     compared = {(step["a"], step["b"], step["metric"]): step for step in steps}
-    table = Table("variant", "next smaller", "by KLD", "by ln PPL")
-    table.caption = "nats saved, paired over the same tokens, 95 % by bootstrap over windows"
-    for a, b in dict.fromkeys((step["a"], step["b"]) for step in steps):
-        verdicts = (_verdict(compared.get((a, b, metric))) for metric in (_KLD, _LN_PPL))
-        table.add_row(labels[a], labels[b], *verdicts)
-    return table
+    cells = (
+        (labels[a], labels[b], *(_verdict(compared.get((a, b, metric))) for metric in (_KLD, _LN_PPL)))
+        for a, b in dict.fromkeys((step["a"], step["b"]) for step in steps)
+    )
+    caption = "nats saved, paired over the same tokens, 95 % by bootstrap over windows"
+    return table_of(("variant", "next smaller", "by KLD", "by ln PPL"), cells, caption=caption)
 
 
 def _verdict(step: Row | None) -> str:

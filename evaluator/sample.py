@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from evaluator.quantize.imatrix import read_imatrix
 from evaluator.quantize.rescale import SIGMA
 from evaluator.runtime.device import usable_cores
 from evaluator.sources.gguf_file import open_gguf
+from evaluator.terminal import say
 from evaluator.text_sources import BUILT_IN, read_texts
 
 #: Windows of the calibration text.
@@ -76,7 +78,7 @@ def run_sample(
     """
     baseline = demo_baseline(console)
     source = open_gguf(baseline)
-    learned, evaluated = (read_texts(item, source, console.print)[0] for item in (calibration, text))
+    learned, evaluated = (read_texts(item, source, partial(say, console))[0] for item in (calibration, text))
     if learned.sha256 == evaluated.sha256:
         raise RequestError(f"{learned.name}: the calibration text may not be one that is evaluated on")
     folder = baseline.parent / "sample"

@@ -15,7 +15,7 @@ import polars as pl
 from evaluator.engine_gap import engine_gap
 from evaluator.errors import one_line
 from evaluator.export.graph import Graph
-from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
+from evaluator.export.packing.artifact import MODEL_FILE, most_bytes, write_decoder
 from evaluator.plan import Candidate, Plan
 from evaluator.progress import RunProgress
 from evaluator.runtime.peak_memory import peak_memory
@@ -25,8 +25,6 @@ from evaluator.store import ResultsStore
 
 #: Each gives one load, one prefill and up to 32 decoded tokens per variant.
 ROUNDS = 3
-#: No artifact has more bytes per weight: float32 for the baseline, 8 bits with scales and offsets for the others.
-_EXACT_BYTES, _PACKED_BYTES = 4.2, 2.2
 _SHARE_OF_DISK = 0.8
 
 ResultT = TypeVar("ResultT")
@@ -186,7 +184,7 @@ def groups_within(
 
 
 def _most_bytes(item: Candidate) -> float:
-    return item.file.n_params * (_EXACT_BYTES if item.is_baseline else _PACKED_BYTES)
+    return most_bytes(item.file, exact=item.is_baseline)
 
 
 def _name(item: Candidate) -> str:

@@ -14,7 +14,19 @@ from dataframely import Schema
 from pydantic import ValidationError
 
 from evaluator.errors import RequestError
-from evaluator.frames import SCHEMA_VERSION, TIMED, Layers, Pairs, Speed, Tokens, Variants, with_schema
+from evaluator.frame_files import read_frame
+from evaluator.frames import (
+    SCHEMA_VERSION,
+    TIMED,
+    Confidence,
+    Domains,
+    Layers,
+    Pairs,
+    Speed,
+    Tokens,
+    Variants,
+    with_schema,
+)
 from evaluator.hidden_states import HiddenStates
 from evaluator.manifest import (
     MANIFEST_NAME,
@@ -33,7 +45,7 @@ _SPEED = "speed.parquet"
 _SCHEMAS: Mapping[str, type[Schema]] = {_VARIANTS: Variants, _LAYERS: Layers, _SPEED: Speed}
 _ATTRIBUTED = "attribution_additivity"
 #: Frames that follow from the token frames of all variants.
-DERIVED = ("domains", "confidence", "pairs")
+DERIVED: Mapping[str, type[Schema]] = {"domains": Domains, "confidence": Confidence, "pairs": Pairs}
 
 
 class ResultsStore:
@@ -47,7 +59,7 @@ class ResultsStore:
         """Create the folder, or check that what is in it belongs to the same comparison.
 
         Raises:
-            RequestError: the folder holds something else; nothing was touched.
+            RequestError: the folder holds something else, or is damaged; nothing was touched.
         """
         self.check_usable()
         try:
@@ -60,6 +72,8 @@ class ResultsStore:
                     self._clear()
                 else:
                     there = self._same_comparison(manifest)
+                    for name, schema in _SCHEMAS.items():
+                        self._read(name, schema)  # what is added to them later is worth hours
                     manifest = manifest.model_copy(update=kept(there, manifest, ()) | witnessed(there))
             self._shared.sweep()
             self.write_manifest(manifest)
@@ -153,21 +167,22 @@ class ResultsStore:
         return self._read(_VARIANTS, Variants)
 
     def measured(self) -> dict[str, tuple[str, str]]:
-        """Variant → file name and SHA-256 of what was measured; empty for a folder that is not readable yet."""
-        try:
-            rows = self.variants()
-        except pl.exceptions.PolarsError:  # `prepare` judges the folder
-            return {}
-        return {row["variant_id"]: (row["source"], row["sha256"]) for row in rows.iter_rows(named=True)}
+        """Variant → file name and SHA-256 of what was measured."""
+        rows = self.variants().iter_rows(named=True)
+        return {row["variant_id"]: (row["source"], row["sha256"]) for row in rows}
 
     def _compared(self) -> set[str]:
         """Variants that are compared with a baseline."""
         return set(self.variants().filter(~pl.col("is_baseline"))["variant_id"])
 
     def _read(self, name: str, schema: type[Schema]) -> pl.DataFrame:
-        """A frame of the folder, empty before it is there."""
+        """A frame of the folder, empty before it is there.
+
+        Raises:
+            RequestError: it is damaged.
+        """
         path = self.folder / name
-        return pl.read_parquet(path) if path.is_file() else schema.create_empty()
+        return read_frame(path, schema) if path.is_file() else schema.create_empty()
 
     def tokens_path(self, variant_id: str) -> Path:
         """Where a variant's token frame lies."""
@@ -175,7 +190,7 @@ class ResultsStore:
 
     def tokens(self, variant_id: str) -> pl.DataFrame:
         """A variant's token frame."""
-        return pl.read_parquet(self.tokens_path(variant_id))
+        return read_frame(self.tokens_path(variant_id), Tokens)
 
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
         """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens.
@@ -200,7 +215,7 @@ class ResultsStore:
         with self._shared.locked():
             frames = [rows]
             if path.is_file():
-                frames.insert(0, pl.read_parquet(path).filter(pl.col("variant_id") != variant_id))
+                frames.insert(0, read_frame(path, _SCHEMAS[name]).filter(pl.col("variant_id") != variant_id))
             self._write_frame(name, with_schema(_SCHEMAS[name], pl.concat(frames, how="diagonal")))
 
     def layers(self, variant_id: str) -> pl.DataFrame:
@@ -244,25 +259,21 @@ class ResultsStore:
             row = self.variants().filter(pl.col("variant_id") == variant_id)
             self._merge(_VARIANTS, with_schema(Variants, row.with_columns(**columns)), variant_id)
 
-    def write_derived(self, name: str, frame: pl.DataFrame) -> None:
-        """Replace a frame that follows from others: one of `DERIVED`, or the vocabulary."""
-        self._write_frame(_file_name(name), frame)
+    def write_derived(self, frames: Mapping[str, pl.DataFrame]) -> None:
+        """Replace frames that follow from others, by name; those of several runs do not mix."""
+        with self._shared.locked():
+            for name, frame in frames.items():
+                self._write_frame(_file_name(name), frame)
 
-    def pairs(self) -> pl.DataFrame:
-        """Pairs of variants compared so far."""
-        return self._read(_file_name("pairs"), Pairs)
-
-    def derived(self) -> bool:
-        """Whether all `DERIVED` frames are there, written after the last token frame, and hold every variant.
-
-        The frames of another run into the same folder may be the younger ones and yet not know all variants.
-        """
+    def derived_after_tokens(self) -> bool:
+        """Whether all frames that follow from the token frames are there, none older than one of those."""
         frames = [self.folder / _file_name(name) for name in DERIVED]
         tokens = [path.stat().st_mtime_ns for path in (self.folder / _TOKENS).glob("*.parquet")]
-        if not all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames):
-            return False
-        compared, pairs = self._compared(), self.pairs()
-        return len(compared) < 2 or compared == {*pairs["a"], *pairs["b"]}
+        return all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames)
+
+    def derived(self, name: str) -> pl.DataFrame:
+        """One of the frames that follow from the token frames, by name."""
+        return self._read(_file_name(name), DERIVED[name])
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
         # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
+from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,25 @@ def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
         found = file.tensors[name].shape if name in file.tensors else None
         if found != shape and (found or "attn_q" not in name):
             raise SourceError(file.path, f"tensor {name} is {found or 'missing'}, the metadata say {shape}")
+    _check_rows(file, hidden)
+
+
+def _check_rows(file: ModelFile, hidden: int) -> None:
+    """Check that every token has a row of the embedding and one of the head; there may be more.
+
+    Raises:
+        SourceError: one has not, or a row of the head is not `hidden` wide.
+    """
+    tokens = file.metadata.get("tokenizer.ggml.tokens", ())
+    n_tokens = len(tokens) if isinstance(tokens, Sized) else 0
+    for name in (EMBEDDING, HEAD):
+        if name not in file.tensors:
+            continue
+        shape = file.tensors[name].shape
+        if shape[1:] != (hidden,):
+            raise SourceError(file.path, f"tensor {name} is {shape}, the metadata say rows of {hidden}")
+        if shape[0] < n_tokens:
+            raise SourceError(file.path, f"tensor {name} has {shape[0]:,} rows for {n_tokens:,} tokens")
 
 
 def _cache_key(request: dict[str, Any]) -> str:

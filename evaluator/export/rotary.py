@@ -115,7 +115,12 @@ def _kept_by_yarn(file: ModelFile, width: int, base: float) -> npt.NDArray[np.fl
 
     Fast are those that turn more than beta_fast times within the original context, slow those that turn less
     than beta_slow times; between them the share falls linearly in the index.
+
+    Raises:
+        SourceError: the base leaves no dimension faster than another, or a number is not one.
     """
+    if base <= 1:
+        raise SourceError(file.path, f"YaRN needs frequencies that differ, and a base of {base:g} gives none")
     prefix = f"{file.architecture}.rope.scaling"
     context = _original_context(file)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
 from evaluator.errors import RequestError
 from evaluator.frames import MEGABYTE
@@ -24,6 +24,7 @@ from evaluator.room import make_room
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name
 from evaluator.sources.resolve import sha256_of
+from evaluator.terminal import Description
 
 
 def source_digest(source: ModelFile) -> str:
@@ -121,5 +122,5 @@ def make_all(
 
 def making_progress(console: Console) -> Progress:
     """A bar per file, gone when all are done; nothing where `console` is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (Description(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -25,6 +25,7 @@ from evaluator.sources.naming import model_name
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one
 from evaluator.sources.tokenizer import tokenizer_from_gguf
+from evaluator.terminal import say
 from evaluator.text_sources import read_texts
 
 _F16_BYTES = 2
@@ -71,7 +72,7 @@ def quantize_model(
         made = make_all(source, jobs, pool, progress, replace=replace)
     for job in jobs:
         state = "made" if job.target in made else "is there already"
-        _say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
+        say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
     return [job.target for job in jobs]
 
 
@@ -88,7 +89,7 @@ def rescaled(source: ModelFile, out: Path, console: Console, *, replace: bool = 
         make_room(out, _F16_BYTES * source.n_params)
         write_rescaled_f16(source, target, fingerprint=fingerprint)
     note = f"rescaled without changing what it computes (log-normal factors, σ = {SIGMA}), stored as F16"
-    _say(console, f"{target}: the baseline of these variants: {source.name}, {note}")
+    say(console, f"{target}: the baseline of these variants: {source.name}, {note}")
     return open_model(target)
 
 
@@ -133,7 +134,7 @@ def measure_imatrix(
             lambda tokens: progress.advance(task, tokens),
         )
     write_imatrix(out, sums, len(windows) * context, context, [text.name for text in found])
-    _say(console, f"{out}: {len(sums)} matrices, {len(windows)} windows of {context} tokens")
+    say(console, f"{out}: {len(sums)} matrices, {len(windows)} windows of {context} tokens")
 
 
 def _open(baseline: str) -> ModelFile:
@@ -141,7 +142,3 @@ def _open(baseline: str) -> ModelFile:
         return open_model(resolve_one(baseline))
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
-
-
-def _say(console: Console, message: str) -> None:
-    console.print(message, markup=False, highlight=False, soft_wrap=True)

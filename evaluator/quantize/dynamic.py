@@ -18,6 +18,8 @@ import polars as pl
 from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.errors import RequestError
+from evaluator.frame_files import read_frame
+from evaluator.frames import Layers
 from evaluator.quantize import ggml
 from evaluator.quantize.allocation import Option, allocate
 from evaluator.quantize.plan import TypePlan, fitting, layer_of, role_of
@@ -99,13 +101,13 @@ def read_attribution(folder: Path) -> Attribution:
     """What each matrix cost in the variants of a results folder, per unit of squared weight error.
 
     Raises:
-        RequestError: the folder holds no attribution.
+        RequestError: the folder holds no attribution, or it is damaged.
     """
     path = folder / LAYERS_FILE
     if not path.is_file():
         raise RequestError(f"{folder}: holds no {LAYERS_FILE}; measure with: run --attribution")
     rows = (
-        pl.read_parquet(path)
+        read_frame(path, Layers)
         .filter(pl.col("attribution_kld").is_not_null(), pl.col("weight_error") > 0)
         .group_by("layer", "role")
         .agg(pl.col("attribution_kld").cast(pl.Float64).clip(0).sum() / pl.col("weight_error").pow(2).sum())

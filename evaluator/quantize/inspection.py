@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from evaluator.errors import RequestError, SourceError
@@ -17,6 +18,7 @@ from evaluator.quantize.variants import RECIPE_KEY
 from evaluator.sources.model_file import ModelFile, TensorInfo
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one
+from evaluator.terminal import Cell, table_of
 
 _PROVENANCE = (
     RECIPE_KEY,
@@ -31,7 +33,7 @@ _PROVENANCE = (
 def recipe_facts(file: ModelFile) -> dict[str, Any]:
     """A file's recipe as data: where it says it comes from, and every matrix with its type."""
     return {
-        "provenance": {key: file.metadata[key] for key in _PROVENANCE if key in file.metadata},
+        "provenance": {key: _plain(file.metadata[key]) for key in _PROVENANCE if key in file.metadata},
         "matrices": [
             {
                 "tensor": info.name,
@@ -50,14 +52,14 @@ def recipe_table(file: ModelFile) -> Table:
     """A row per role: its types with their layers, bits per weight and size."""
     provenance = recipe_facts(file)["provenance"]
     title = ", ".join(f"{key.removeprefix('quantize.')}: {value}" for key, value in provenance.items())
-    table = Table("role", "type: layers", "bits per weight", "MB", title=title or None)
+    rows: list[tuple[Cell, ...]] = []
     for role, infos in _by_role(file).items():
         n_bytes, n_weights = sum(item.n_bytes for item in infos), sum(item.n_elements for item in infos)
         layers: dict[str, list[int]] = {}
         for item in infos:
             layers.setdefault(item.ggml_type.name, []).append(layer_of(item.name))
-        table.add_row(role, _with_layers(layers), f"{8 * n_bytes / n_weights:.3f}", _megabytes(n_bytes))
-    return table
+        rows.append((role, _with_layers(layers), f"{8 * n_bytes / n_weights:.3f}", _megabytes(n_bytes)))
+    return table_of(("role", "type: layers", "bits per weight", "MB"), rows, title)
 
 
 def compare_recipes(first: str, second: str) -> tuple[dict[str, Any], Table]:
@@ -94,16 +96,16 @@ def _difference_table(files: list[ModelFile], changed: list[dict[str, Any]], tot
     bits = " → ".join(f"{file.bits_per_weight:.3f}" for file in files)
     size = " → ".join(_megabytes(file.size_bytes) for file in files)
     names = " → ".join(file.name for file in files)
-    title = f"{names}\n{len(changed)} of {total} matrices differ; bits per weight {bits}; MB {size}"
-    table = Table("role", "types: layers", "MB", title=title)
+    title = (names, f"{len(changed)} of {total} matrices differ; bits per weight {bits}; MB {size}")
+    rows: list[tuple[Cell, ...]] = []
     for role in dict.fromkeys(str(item["role"]) for item in changed):
         of_role = [item for item in changed if item["role"] == role]
         layers: dict[str, list[int]] = {}
         for item in of_role:
             layers.setdefault(" → ".join(item["types"]), []).append(item["layer"])
         before, after = (sum(item["n_bytes"][side] for item in of_role) for side in (0, 1))
-        table.add_row(role, _with_layers(layers), f"{_megabytes(before)} → {_megabytes(after)}")
-    return table
+        rows.append((role, _with_layers(layers), f"{_megabytes(before)} → {_megabytes(after)}"))
+    return table_of(("role", "types: layers", "MB"), rows, title)
 
 
 def write_tensor_types(source: str, target: Path) -> int:
@@ -153,9 +155,15 @@ def _by_role(file: ModelFile) -> Mapping[str, list[TensorInfo]]:
     return roles
 
 
-def _with_layers(layers: Mapping[str, list[int]]) -> str:
-    lines = [f"{kind}: {ranges(numbers)}" if numbers != [-1] else kind for kind, numbers in layers.items()]
-    return "\n".join(lines)
+def _with_layers(layers: Mapping[str, list[int]]) -> list[str]:
+    return [f"{kind}: {ranges(numbers)}" if numbers != [-1] else kind for kind, numbers in layers.items()]
+
+
+def _plain(value: Any) -> Any:
+    """A metadata value as JSON can hold it: GGUF allows arrays, and arrays of them, under any key."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _type_name(info: TensorInfo | None) -> str:

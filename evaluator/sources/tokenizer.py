@@ -22,6 +22,7 @@ Encode = Callable[[str], Sequence[int]]
 #: `tokenizer.ggml.token_type` of tokens that are cut out of any text before the merges.
 _USER_DEFINED = 4
 _SPACE_PREFIX = "tokenizer.ggml.add_space_prefix"
+_MERGES, _SCORES = "tokenizer.ggml.merges", "tokenizer.ggml.scores"
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,19 @@ def vocabulary_digest(file: ModelFile) -> str:
     """Digest of what decides token ids (tokens, merges, scores, splitting): equal digests, equal ids.
 
     Raises:
-        SourceError: the file has no vocabulary, or its pre-tokenizer is not known.
+        SourceError: the file has no vocabulary, its tables are damaged, or its pre-tokenizer is not known.
     """
     digest = hashlib.sha256()
     kind = str(file.metadata.get("tokenizer.ggml.model"))
     # Several names stand for one way to split.
     splitting = _splitting(file) if kind == "gpt2" else file.single(_SPACE_PREFIX, True)
     digest.update(f"{kind} {splitting}".encode())
-    for key in ("tokenizer.ggml.tokens", "tokenizer.ggml.merges"):
-        items = _strings(file, key) if key in file.metadata or key.endswith("tokens") else []
+    tokens = _strings(file, "tokenizer.ggml.tokens")
+    merges = _strings(file, _MERGES) if _MERGES in file.metadata else []
+    for items in (tokens, merges):
         digest.update("\x00".join(items).encode())
-    scores = file.metadata.get("tokenizer.ggml.scores")
-    digest.update(np.asarray(scores).tobytes() if scores is not None else b"")
+    if _SCORES in file.metadata:
+        digest.update(_scores(file, len(tokens)).tobytes())
     return digest.hexdigest()
 
 
@@ -74,7 +76,7 @@ def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     """Byte-level BPE, and whether such a model adds BOS unless told otherwise."""
     splitting = _splitting(file)
     try:
-        merges = [_merge_pair(line) for line in _strings(file, "tokenizer.ggml.merges")]
+        merges = [_merge_pair(line) for line in _strings(file, _MERGES)]
         vocabulary = {token: index for index, token in enumerate(tokens)}
         tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=splitting.ignore_merges))
     except Exception as error:  # the library raises bare Exception for tables that contradict each other
@@ -106,10 +108,8 @@ def _splitting(file: ModelFile) -> PreTokenization:
 
 def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     """SentencePiece; such a model adds BOS and begins texts with a space unless told otherwise."""
-    scores = np.asarray(file.require("tokenizer.ggml.scores"))
+    scores = _scores(file, len(tokens))
     unknown = file.metadata.get("tokenizer.ggml.unknown_token_id", 0)
-    if scores.shape != (len(tokens),) or scores.dtype.kind != "f":
-        raise SourceError(file.path, "tokenizer.ggml.scores does not hold a score per token")
     if not isinstance(unknown, int) or not 0 <= unknown < len(tokens):
         raise SourceError(file.path, f"tokenizer.ggml.unknown_token_id {unknown!r} is not a token")
     model = SentencePiece(
@@ -143,6 +143,18 @@ def _strings(file: ModelFile, key: str) -> list[str]:
     except UnicodeEncodeError:  # JSON can spell half a character, which no text can hold
         raise SourceError(file.path, f"metadata key {key} holds halves of characters") from None
     return items
+
+
+def _scores(file: ModelFile, n_tokens: int) -> npt.NDArray[np.floating[Any]]:
+    """A score per token, [n_tokens].
+
+    Raises:
+        SourceError: they are absent or something else.
+    """
+    scores = file.require(_SCORES)
+    if not isinstance(scores, np.ndarray) or scores.shape != (n_tokens,) or scores.dtype.kind != "f":
+        raise SourceError(file.path, f"{_SCORES} does not hold a score per token")
+    return scores
 
 
 def _merge_pair(line: str) -> tuple[str, str]:

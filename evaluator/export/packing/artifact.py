@@ -14,7 +14,7 @@ from evaluator.export.fusion.half import halve
 from evaluator.export.graph import Graph
 from evaluator.export.packing.genai import write_genai_config
 from evaluator.export.packing.graph import decoding_model
-from evaluator.export.packing.matrices import Matrix, deployed_matrix, halved
+from evaluator.export.packing.matrices import Matrix, bytes_per_weight, deployed_matrix, halved
 from evaluator.export.packing.nodes import FAST_PRODUCTS
 from evaluator.export.packing.receipt import Entry, Receipt, entry_of
 from evaluator.export.packing.weights_file import WeightsFile
@@ -22,6 +22,10 @@ from evaluator.export.skeleton import WEIGHTS_FILE
 from evaluator.sources.model_file import ModelFile
 
 MODEL_FILE = "model.onnx"
+#: Per float32; rotary embeddings in one model, each with a sine and a cosine for half of a head's dimensions.
+_EXACT_BYTES, _MOST_ROTARIES = 4, 2
+#: Room for the graph itself, some hundred kilobytes for published models.
+_GRAPH_BYTES = 4_000_000
 
 Values = npt.NDArray[np.float32]
 
@@ -67,6 +71,18 @@ def write_decoder(
         halve(model)
     onnx.save(model, str(folder / MODEL_FILE))
     return sum((folder / name).stat().st_size for name in (MODEL_FILE, WEIGHTS_FILE))
+
+
+def most_bytes(file: ModelFile, *, exact: bool = False) -> int:
+    """Bytes that `write_decoder` does not exceed, with halves or without."""
+    weights = sum(
+        info.n_elements * (_EXACT_BYTES if exact else bytes_per_weight(info.ggml_type))
+        for info in file.tensors.values()
+    )
+    positions: object = file.metadata.get(f"{file.architecture}.context_length")
+    head_dim: int = architecture_of(file).config(file)["head_dim"]
+    turned = head_dim * (positions if isinstance(positions, int) else 0)
+    return int(weights) + _MOST_ROTARIES * _EXACT_BYTES * turned + _GRAPH_BYTES
 
 
 def export_packed(file: ModelFile, graph: Graph, folder: Path, baseline: ModelFile | None = None) -> Receipt:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gguf import GGML_QUANT_SIZES
 from gguf import GGMLQuantizationType as GGMLType
 from onnx import TensorProto
 
@@ -24,6 +26,8 @@ _FLOATS: Mapping[GGMLType, tuple[str, int]] = {
     GGMLType.F16: ("<f2", TensorProto.FLOAT16),
     GGMLType.BF16: ("<u2", TensorProto.BFLOAT16),
 }
+#: Weights in a row that is whole blocks of every type.
+_SAMPLE = 1024
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,20 @@ def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Mat
         dtype, onnx_type = _FLOATS[ggml_type]
         return Floating(_moved_rows(file, tensor).view(dtype), onnx_type)
     return Floating(restored(architecture, file, tensor))
+
+
+@cache
+def bytes_per_weight(ggml_type: GGMLType) -> float:
+    """How many bytes `deployed_matrix` and what reads it keep per weight of a type, if it is not to be exact."""
+    if ggml_type in _FLOATS:
+        return 2
+    if ggml_type.name not in PACKINGS.names():
+        return 4
+    block, block_bytes = GGML_QUANT_SIZES[ggml_type]
+    matrix = PACKINGS.get(ggml_type.name)(np.zeros((1, _SAMPLE // block * block_bytes), np.uint8))
+    # A lookup has zeros beside the scales, and a head that is the embedding has the offsets a second time.
+    numbers = (matrix.codes.size + matrix.scales.size) * matrix.bits / 8 + matrix.scales.nbytes
+    return (numbers + (0 if matrix.offsets is None else 2 * matrix.offsets.nbytes)) / matrix.codes.size
 
 
 def halved(matrix: Matrix, name: str) -> Matrix:

@@ -16,6 +16,7 @@ from evaluator.export.packing.formats import Packed
 from evaluator.export.packing.matrices import Matrix
 from evaluator.frames import MEGABYTE
 from evaluator.sources.model_file import ModelFile
+from evaluator.terminal import table_of
 
 RECEIPT_FILE = "receipt.json"
 
@@ -78,15 +79,16 @@ class Receipt(BaseModel):
         size = (
             f"{self.artifact_bytes / MEGABYTE:,.1f} MB for a file of {self.source_bytes / MEGABYTE:,.1f} MB"
         )
-        table = Table("type", "tensors", "in the artifact", "values", "largest error", "bytes", title=size)
         groups: dict[tuple[str, str, str], list[Entry]] = {}
         for entry in self.tensors:
             groups.setdefault((entry.quant_type, entry.form, entry.fidelity), []).append(entry)
+        rows = []
         for (quant_type, form, fidelity), entries in groups.items():
             ratio = sum(e.artifact_bytes for e in entries) / sum(e.file_bytes for e in entries)
             worst = max(entry.max_error for entry in entries)
-            table.add_row(quant_type, str(len(entries)), form, fidelity, f"{worst:.2g}", f"× {ratio:.2f}")
-        return table
+            rows.append((quant_type, str(len(entries)), form, fidelity, f"{worst:.2g}", f"× {ratio:.2f}"))
+        headers = ("type", "tensors", "in the artifact", "values", "largest error", "bytes")
+        return table_of(headers, rows, size)
 
 
 def entry_of(file: ModelFile, tensor: str, matrix: Matrix, baseline: Values | None = None) -> Entry:

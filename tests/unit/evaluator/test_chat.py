@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -119,3 +121,34 @@ def test_template_stays_in_its_sandbox(tiny, chats, template):
     hostile = replace(tiny, metadata={**tiny.metadata, "tokenizer.chat_template": template})
     with pytest.raises(RequestError, match="the model's chat template fails"):
         read(chats, hostile)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{% for a in [1] %}" * 25 + "{% endfor %}" * 25, "too many statically nested blocks"),
+        ("{{ " + "(" * 50_000, ""),
+        (
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+            "stopped after 3 s",
+        ),
+        ("{{ 9 ** (9 ** 9) }}", "stopped after 3 s"),
+        ("{{ 'x' * 10 ** 12 }}", "MemoryError"),
+        ("{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}", "line 1: .* writes far more"),
+    ],
+    ids=["nested loops", "brackets", "endless loops", "endless sum", "memory", "text"],
+)
+def test_template_ends_in_bounds_of_time_memory_and_text(tiny, chats, monkeypatch, template, reason):
+    monkeypatch.setattr("evaluator.chat_rendering._SECONDS", 3.0)
+    hostile = replace(tiny, metadata={**tiny.metadata, "tokenizer.chat_template": template})
+    begin = time.monotonic()
+    with pytest.raises(RequestError, match=r"talk\.jsonl: .*the model's chat template fails: .*") as caught:
+        read(chats, hostile)
+    assert re.search(reason, str(caught.value))
+    assert time.monotonic() - begin < 30
+
+
+def test_template_may_write_much_around_a_conversation(tiny, chats):
+    template = "{{ 'system ' * 10000 }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    talking = replace(tiny, metadata={**tiny.metadata, "tokenizer.chat_template": template})
+    assert read(chats, talking).content.startswith("system " * 10000)

@@ -1,5 +1,7 @@
 """A module in a process of its own: what it says comes back, and how it failed."""
 
+import time
+
 import pytest
 
 from evaluator.child_process import ChildError, run_module
@@ -19,3 +21,10 @@ def test_the_last_line_of_a_failure():
 def test_this_package_can_be_imported_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "Usage" in run_module("evaluator", "--help")
+
+
+def test_process_that_takes_too_long_is_killed():
+    begin = time.monotonic()
+    with pytest.raises(ChildError, match="stopped after 1 seconds"):
+        run_module("timeit", "-n", "1", "import time; time.sleep(600)", seconds=1)
+    assert time.monotonic() - begin < 60

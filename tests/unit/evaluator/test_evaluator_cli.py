@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -80,6 +81,23 @@ def test_wrong_flags_are_one_line_too(evaluate, arguments, word):
     assert (out, len(error.strip().splitlines())) == ("", 1)
 
 
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("run", ("threads", "chunks", "context")),
+        ("demo", ("threads",)),
+        ("sample", ("threads", "chunks")),
+        ("quantize --baseline b --recipe main --types Q4_0 --out o", ("threads",)),
+        ("imatrix --baseline b --text t --out o", ("threads", "chunks", "context")),
+    ],
+)
+def test_numbers_that_count_something_are_positive(evaluate, command, names, value):
+    for name in names:
+        status, _, error = evaluate(*command.split(), f"--{name}={value}")
+        assert_one_line(status, 2, error, f"--{name}")
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["run", "--help"]])
 def test_help_is_no_error(evaluate, arguments):
     status, out, error = evaluate(*arguments)
@@ -92,6 +110,24 @@ def test_unreadable_results_folder_is_one_short_line(evaluate, tmp_path):
     status, _, error = evaluate("inspect", tmp_path)
     assert_one_line(status, 2, error, "manifest cannot be read")
     assert len(error) < 200 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["variants", "pairs"])
+def test_damaged_frame_of_a_results_folder_is_one_line(evaluate, three_methods, tmp_path, name):
+    folder = tmp_path / "results"
+    shutil.copytree(three_methods, folder)
+    (folder / f"{name}.parquet").write_bytes(b"PAR1 and nothing else")
+    status, _, error = evaluate("inspect", folder)
+    assert_one_line(status, 2, error, f"{name}.parquet", "is damaged", "--force")
+
+
+def test_damaged_results_are_said_by_a_run_before_it_measures(evaluate, tiny_path, text_path, tmp_path):
+    arguments = flags(tiny_path, text_path, tmp_path / "out", context=16, chunks=1)
+    assert evaluate(*arguments)[0] == 0
+    (tmp_path / "out" / "variants.parquet").write_bytes(b"PAR1")
+    status, _, error = evaluate(*arguments)
+    assert_one_line(status, 2, error, "variants.parquet", "is damaged", "--force")
+    assert evaluate(*arguments, "--force")[0] == 0
 
 
 def test_folder_for_results_is_looked_at_before_any_model_is(evaluate, text_path, tmp_path):
@@ -143,6 +179,21 @@ def test_baseline_that_turns_out_unusable_in_the_run_is_a_wrong_request(
     arguments = flags(incomplete, text_path, tmp_path / "out", variant=f"m={tiny_path}", context=16, chunks=1)
     status, _, error = evaluate(*arguments)
     assert_one_line(status, 2, error, "Tiny-F16.gguf", "output_norm.weight is missing")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"untied": True, "head_rows": 200}, ("output.weight has 200 rows for 263 tokens",)),
+        ({"noise": float("nan")}, ("gives no finite value for any token",)),
+    ],
+)
+def test_baseline_that_nothing_can_be_compared_to_is_one_line(
+    evaluate, tiny_graph, text_path, tmp_path, options, words
+):
+    bad = write_tiny_llama(tmp_path / "Tiny-F16.gguf", **options)
+    status, _, error = evaluate(*flags(bad, text_path, tmp_path / "out", context=16, chunks=1))
+    assert_one_line(status, 2, error, "Tiny-F16.gguf", *words)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime as ort
@@ -80,3 +81,25 @@ def test_file_without_an_embedding_is_refused(tmp_path):
     file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", layers=1, drop=["token_embd.weight"]))
     with pytest.raises(SourceError, match=r"token_embd\.weight is missing"):
         graph_request(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "reason"),
+    [
+        ("token_embd.weight", (262, 256), "has 262 rows for 263 tokens"),
+        ("output.weight", (200, 256), "has 200 rows for 263 tokens"),
+        ("output.weight", (263, 128), r"is \(263, 128\), the metadata say rows of 256"),
+        ("output.weight", (67_328,), r"is \(67328,\), the metadata say rows of 256"),
+    ],
+)
+def test_embedding_or_head_that_does_not_hold_the_vocabulary_is_refused(tiny, name, shape, reason):
+    info = replace(tiny.tensor("token_embd.weight"), name=name, shape=shape)
+    with pytest.raises(SourceError, match=rf"{name} {reason}"):
+        graph_request(replace(tiny, tensors={**tiny.tensors, name: info}))
+
+
+def test_rows_beyond_the_vocabulary_are_padding(tiny):
+    info = replace(tiny.tensor("token_embd.weight"), name="output.weight", shape=(320, 256))
+    assert graph_request(replace(tiny, tensors={**tiny.tensors, "output.weight": info})) == graph_request(
+        tiny
+    )

@@ -79,6 +79,39 @@ def test_unusable_variants_are_failures_and_the_good_one_stays(tiny_path, text_p
     assert (plan.model, plan.baseline.is_baseline, plan.texts[0].windows) == ("Tiny", True, len(plan.windows))
 
 
+def test_variant_with_ragged_scores_is_a_failure_and_the_good_one_stays(tiny_path, text_path, tmp_path):
+    ragged = {"tokenizer.ggml.scores": ([[1, 2], [3]], gguf.GGUFValueType.ARRAY)}
+    write_tiny_llama(tmp_path / "v-bad-Q4_0.gguf", metadata=ragged)
+    write_tiny_llama(tmp_path / "v-good-F32.gguf")
+    variants = (VariantSource(method="m", source=f"{tmp_path}/v-*.gguf"),)
+    plan = make_plan(comparison(tiny_path, text_path, variants=variants))
+    assert [item.file.path.name for item in plan.variants] == ["v-good-F32.gguf"]
+    assert [failure.reason for failure in plan.failures] == [
+        "tokenizer.ggml.scores does not hold a score per token"
+    ]
+
+
+@pytest.mark.parametrize("error", [ValueError("bad\nnews"), ZeroDivisionError(), OSError(5, "I/O error")])
+def test_whatever_is_wrong_with_one_variant_is_its_failure_alone(
+    tiny_path, text_path, tmp_path, monkeypatch, error
+):
+    for name in ("v-bad-Q4_0.gguf", "v-good-F32.gguf"):
+        write_tiny_llama(tmp_path / name)
+
+    def check(file, _):
+        if "bad" in file.name:
+            raise error
+
+    monkeypatch.setattr("evaluator.plan.check_comparable", check)
+    variants = (VariantSource(method="m", source=f"{tmp_path}/v-*.gguf"),)
+    plan = make_plan(comparison(tiny_path, text_path, variants=variants))
+    assert [item.file.path.name for item in plan.variants] == ["v-good-F32.gguf"]
+    ((source, reason),) = [(failure.source, failure.reason) for failure in plan.failures]
+    assert source.endswith("v-bad-Q4_0.gguf")
+    assert reason.startswith(type(error).__name__)
+    assert "\n" not in reason
+
+
 @pytest.mark.parametrize(
     "options", [{"architecture": "gemma9"}, {"pre": "martian"}, {"drop": ["token_embd.weight"]}]
 )

@@ -109,6 +109,7 @@ def test_windowed_layers_have_a_base_of_their_own_and_no_scaling(tmp_path):
         {"metadata": scaling("martian", 4.0)},
         {"metadata": scaling("linear", 0.0)},
         {"metadata": scaling("yarn", 4.0, yarn_log_multiplier=0.1)},
+        {"metadata": scaling("yarn", 4.0) | {"llama.rope.freq_base": (1.0, F32)}},
         {"frequency_factors": [1.0] * 16},
         {"frequency_factors": [0.0] * 32},
     ],

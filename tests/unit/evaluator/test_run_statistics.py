@@ -14,6 +14,7 @@ from tiny_models import write_tiny_llama
 from evaluator import metrics
 from evaluator.commands import inspect_source, run_comparison
 from evaluator.config import Comparison, VariantSource
+from evaluator.derived import derive
 from evaluator.frames import Confidence, Domains, Pairs, with_schema
 from evaluator.manifest import Manifest, read_manifest
 from evaluator.noise import Bf16Noise
@@ -131,6 +132,45 @@ def test_frames_that_were_lost_are_written_again(comparison):
     (comparison.out / "pairs.parquet").unlink()
     run(comparison)
     assert read(comparison, "pairs").equals(pairs)
+
+
+def test_frame_that_was_damaged_is_written_again(comparison):
+    run(comparison)
+    pairs = read(comparison, "pairs")
+    (comparison.out / "pairs.parquet").write_bytes(b"PAR1")
+    run(comparison)
+    assert read(comparison, "pairs").equals(pairs)
+
+
+def test_frames_that_do_not_know_a_variant_are_written_again(comparison):
+    """As another run leaves them that began to compare before this variant was there."""
+    run(comparison)
+    whole = {name: read(comparison, name) for name in ("domains", "confidence", "pairs")}
+    lacking = read(comparison, "variants").filter(quant="Q4_0")["variant_id"][0]
+    for name, frame in whole.items():
+        part = frame.filter(pl.all_horizontal(pl.col(pl.String) != lacking))
+        assert part.height < frame.height
+        part.write_parquet(comparison.out / f"{name}.parquet")
+    run(comparison)
+    for name, frame in whole.items():
+        assert read(comparison, name).equals(frame)
+
+
+def test_variant_without_finite_tokens_is_compared_once_and_no_more(comparison, tmp_path, monkeypatch):
+    """A variant that gives no finite token has no row to be found by."""
+    write_tiny_llama(tmp_path / "Tiny-lossy-Q3_K.gguf", noise=float("nan"))
+    derivations = []
+
+    def counted(store):
+        derivations.append(1)
+        derive(store)
+
+    monkeypatch.setattr("evaluator.pipeline.derive", counted)
+    run(comparison)
+    assert len(derivations) == 1
+    run(comparison)
+    assert len(derivations) == 1
+    assert read(comparison, "variants").filter(quant="Q3_K")["n_nonfinite"].to_list() == [56]
 
 
 def test_frames_older_than_a_variant_are_written_again(comparison):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing
 import os
 import resource
@@ -158,6 +159,37 @@ def test_damaged_manifest_asks_for_force(store):
         store.prepare(manifest(), force=False)
     store.prepare(manifest(), force=True)
     assert read_manifest(store.folder).model == "M"
+
+
+def damaged(content, way):
+    if way == "cut short":
+        return content[: len(content) // 2]
+    if way == "zeroed":
+        return bytes(len(content))
+    other = io.BytesIO()
+    pl.DataFrame({"something": [1]}).write_parquet(other)
+    return other.getvalue()
+
+
+@pytest.mark.parametrize("way", ["cut short", "zeroed", "replaced by another frame"])
+@pytest.mark.parametrize("name", ["variants", "layers", "speed"])
+def test_damaged_frame_is_said_before_anything_is_measured(store, name, way):
+    timing = {"phase": "load", "tokens": 0, "seconds": 1.0, "context": 0}
+    store.add(row(), tokens(), pl.DataFrame({"variant_id": ["v"], "layer": [0], "role": ["attn_q"]}))
+    store.add_timings("v", pl.DataFrame([timing]))
+    path = store.folder / f"{name}.parquet"
+    path.write_bytes(damaged(path.read_bytes(), way))
+    with pytest.raises(RequestError, match=rf"{name}\.parquet: is damaged; .*--force"):
+        store.prepare(manifest(), force=False)
+    store.prepare(manifest(), force=True)
+    assert store.variants().height == 0
+
+
+def test_damaged_tokens_name_their_file(store):
+    store.add(row(), tokens(), None)
+    store.tokens_path("v").write_bytes(b"PAR1")
+    with pytest.raises(RequestError, match=r"v\.parquet: is damaged"):
+        store.tokens("v")
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import gguf
 import numpy as np
@@ -13,8 +14,9 @@ from tiny_models import write_tiny_llama
 
 from evaluator.errors import ExportError
 from evaluator.export.graph import Graph
-from evaluator.export.packing.artifact import MODEL_FILE, export_packed, write_decoder
+from evaluator.export.packing.artifact import MODEL_FILE, export_packed, most_bytes, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
+from evaluator.export.skeleton import WEIGHTS_FILE
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
 from evaluator.sources.gguf_file import open_gguf
@@ -136,3 +138,26 @@ def test_decoder_refuses_more_tokens_than_it_has_room_for(quantized, tiny_graph,
     first = decoder.step(IDS[:1]).copy()
     decoder.forget()
     np.testing.assert_array_equal(decoder.step(IDS[:1]), first)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # scales that are bytes of something else
+@pytest.mark.parametrize("kind", ["Q4_1", "Q2_K", "Q6_K", "IQ2_XS", "TQ2_0", "F32", "BF16"])
+def test_no_artifact_is_larger_than_foreseen_and_none_much_smaller(tiny_graph, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("evaluator.export.packing.artifact._GRAPH_BYTES", 0)
+    plain = open_gguf(write_tiny_llama(tmp_path / "Tiny.gguf"))
+    ggml_type = gguf.GGMLQuantizationType[kind]
+    block, block_bytes = gguf.GGML_QUANT_SIZES[ggml_type]
+    infos = {
+        name: replace(info, ggml_type=ggml_type, n_bytes=info.n_elements // block * block_bytes)
+        for name, info in plain.tensors.items()
+        if len(info.shape) == 2
+    }
+    file = replace(plain, tensors={**plain.tensors, **infos})
+    write_decoder(file, tiny_graph, tmp_path / "out")
+    n_bytes = (tmp_path / "out" / WEIGHTS_FILE).stat().st_size
+    assert n_bytes <= most_bytes(file) < 1.35 * n_bytes
+
+
+def test_exact_artifact_is_not_larger_than_foreseen(quantized, tiny_graph, tmp_path):
+    written = write_decoder(quantized["Q4_1"], tiny_graph, tmp_path, exact=True)
+    assert written <= most_bytes(quantized["Q4_1"], exact=True)

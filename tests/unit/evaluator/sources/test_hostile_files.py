@@ -237,7 +237,7 @@ def test_arrays_and_texts_in_place_of_numbers_are_refused(tmp_path, architecture
     assert_harmless(cases, refused=10)
 
 
-@pytest.mark.parametrize("value", [7, "x", [1, 2], ["x"], np.arange(3), [[1], [2]]], ids=repr)
+@pytest.mark.parametrize("value", [7, "x", [1, 2], ["x"], np.arange(3), [[1], [2]], [[1], [2, 3]]], ids=repr)
 @pytest.mark.parametrize(
     "table", ["tokens", "merges", "token_type", "scores", "bos_token_id", "eos_token_id"]
 )
