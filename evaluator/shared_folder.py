@@ -71,17 +71,11 @@ class SharedFolder:
     def sweep(self) -> None:
         """Remove partial files and folders whose writer on this machine is gone.
 
-        Of other machines' writers nothing is known, but that none works in one folder for a day.
+        Of other machines' writers nothing is known, but that none leaves its files alone for a day: containers,
+        say, are a new machine each time.
         """
         for path in list(self.path.rglob("*.partial")):
-            match = _PARTIAL.fullmatch(path.name)
-            if match is None:
-                continue
-            gone = match["host"] == _host() and not psutil.pid_exists(int(match["process"]))
-            if path.is_dir() and (gone or time.time() - path.stat().st_mtime > _DAY_SECONDS):
-                shutil.rmtree(path, ignore_errors=True)
-            elif gone:
-                path.unlink(missing_ok=True)
+            _remove_if_abandoned(path)
 
 
 def partial_path(target: Path) -> Path:
@@ -94,6 +88,24 @@ def seal(partial: Path, target: Path) -> None:
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(target)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a partial file or folder that nobody will complete."""
+    match = _PARTIAL.fullmatch(path.name)
+    if match is None:
+        return
+    with contextlib.suppress(FileNotFoundError):  # completed, or removed by another run, in the meantime
+        if match["host"] == _host():
+            gone = not psutil.pid_exists(int(match["process"]))
+        else:
+            gone = time.time() - path.stat().st_mtime > _DAY_SECONDS
+        if not gone:
+            return
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _host() -> str:

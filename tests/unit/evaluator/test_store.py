@@ -210,11 +210,13 @@ def test_traces_of_a_dead_writer_are_removed_and_those_of_a_living_one_stay(stor
     target = store.folder / "tokens" / "v.parquet"
     mine = partial_path(target)
     dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-99999999."))
-    elsewhere = dead.with_name(dead.name.replace("-99999999.", "-other-99999999."))
-    for path in (mine, dead, elsewhere):
+    elsewhere, old = (mine.with_name(f".{target.name}.{host}-1.partial") for host in ("there", "then"))
+    for path in (mine, dead, elsewhere, old):
         path.write_bytes(b"half")
+    for path in (mine, old):
+        os.utime(path, (0, 0))
     store.prepare(manifest(), force=False)
-    assert [path.exists() for path in (mine, dead, elsewhere)] == [True, False, True]
+    assert [path.exists() for path in (mine, dead, elsewhere, old)] == [True, False, True, False]
 
 
 def test_scratch_of_a_dead_run_is_removed_and_that_of_a_living_one_stays(store):
