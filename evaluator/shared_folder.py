@@ -21,6 +21,8 @@ LOCK_NAME = ".lock"
 _LOCK_SECONDS = 120.0
 _DAY_SECONDS = 86_400
 _PARTIAL = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<process>\d+)\.partial")
+#: What file managers leave in every folder that somebody looks into.
+_OF_FILE_MANAGERS = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 
 
 class SharedFolder:
@@ -61,11 +63,11 @@ class SharedFolder:
             partial.unlink(missing_ok=True)
 
     def foreign(self) -> list[Path]:
-        """What lies in the folder apart from traces of runs that broke off."""
+        """What lies in the folder apart from traces of file managers and of runs that broke off."""
         return [
             path
             for path in self.path.iterdir()
-            if path.name != LOCK_NAME and not _PARTIAL.fullmatch(path.name)
+            if path.name not in _OF_FILE_MANAGERS | {LOCK_NAME} and not _PARTIAL.fullmatch(path.name)
         ]
 
     def sweep(self) -> None:

@@ -166,6 +166,13 @@ def test_foreign_folder_is_refused_even_with_force(tmp_path, force):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("trace", [".DS_Store", "Thumbs.db", "desktop.ini"])
+def test_folder_that_a_file_manager_looked_into_is_taken(tmp_path, trace):
+    (tmp_path / trace).write_bytes(b"how the window was")
+    ResultsStore(tmp_path).prepare(manifest(), force=False)
+    assert {path.name for path in tmp_path.iterdir()} >= {trace, "manifest.json"}
+
+
 @pytest.mark.parametrize("inner", ["", "below"])
 def test_file_in_place_of_the_folder_is_refused(tmp_path, inner):
     (tmp_path / "out").write_text("file")
