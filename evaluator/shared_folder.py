@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import shutil
@@ -54,13 +55,8 @@ class SharedFolder:
 
     def replace(self, name: str, write: Callable[[Path], object]) -> None:
         """Let `write` fill a partial file and put it in the place of `name` in one step."""
-        target = self.path / name
-        partial = partial_path(target)
-        try:
+        with whole_file(self.path / name) as partial:
             write(partial)
-            seal(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def foreign(self) -> list[Path]:
         """What lies in the folder apart from traces of file managers and of runs that broke off."""
@@ -78,6 +74,23 @@ class SharedFolder:
         """
         for path in list(self.path.rglob("*.partial")):
             _remove_if_abandoned(path)
+
+
+@contextlib.contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """The path to write what becomes `target` when the block ends without an error.
+
+    Other processes may be writing the same file: the last one to be done puts its own in the place. What killed
+    ones left of it is removed, for nobody would ever look at it again.
+    """
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        _remove_if_abandoned(left)
+    partial = partial_path(target)
+    try:
+        yield partial
+        seal(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def partial_path(target: Path) -> Path:
