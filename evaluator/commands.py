@@ -11,6 +11,7 @@ from rich.table import Table
 from evaluator.config import Comparison
 from evaluator.errors import EvaluatorError, RequestError, SourceError
 from evaluator.export.artifact import write_exact
+from evaluator.export.folder import MODEL_FILE
 from evaluator.export.graph import load_graph
 from evaluator.export.packing.artifact import export_packed
 from evaluator.export.packing.receipt import RECEIPT_FILE
@@ -119,7 +120,7 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
         return
     n_bytes = write_exact(file, load_graph(file), out)
     console.print(
-        f"{out / 'model.onnx'}: {n_bytes / MEGABYTE:,.0f} MB in the folder", markup=False, highlight=False
+        f"{out / MODEL_FILE}: {n_bytes / MEGABYTE:,.0f} MB in the folder", markup=False, highlight=False
     )
 
 

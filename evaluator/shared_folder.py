@@ -83,14 +83,25 @@ def whole_file(target: Path) -> Iterator[Path]:
     Other processes may be writing the same file: the last one to be done puts its own in the place. What killed
     ones left of it is removed, for nobody would ever look at it again.
     """
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
-        _remove_if_abandoned(left)
+    _remove_abandoned(target)
     partial = partial_path(target)
     try:
         yield partial
         seal(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_beside(target: Path) -> Iterator[Path]:
+    """A folder of this process for what becomes `target` and the files around it; it is removed at the end."""
+    _remove_abandoned(target)
+    folder = partial_path(target)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def partial_path(target: Path) -> Path:
@@ -100,9 +111,20 @@ def partial_path(target: Path) -> Path:
 
 def seal(partial: Path, target: Path) -> None:
     """Put a written file in its place, once its bytes are on the disk."""
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
+    sync(partial)
     partial.replace(target)
+
+
+def sync(path: Path) -> None:
+    """See that a written file's bytes are on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what writers that are gone left of `target`."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        _remove_if_abandoned(path)
 
 
 def _remove_if_abandoned(path: Path) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 
 from evaluator.engine_gap import engine_gap
+from evaluator.export.folder import MODEL_FILE
 from evaluator.export.graph import Graph
-from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
+from evaluator.export.packing.artifact import write_decoder
 from evaluator.plan import Candidate, Plan
 from evaluator.progress import RunProgress
 from evaluator.runtime.peak_memory import peak_memory
