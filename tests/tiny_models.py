@@ -44,7 +44,15 @@ def tiny_tokens(
 
 
 def tiny_shapes(
-    vocabulary: int, *, hidden: int, layers: int, heads: int, kv_heads: int, ffn: int, architecture: str
+    vocabulary: int,
+    *,
+    hidden: int,
+    layers: int,
+    heads: int,
+    kv_heads: int,
+    ffn: int,
+    architecture: str,
+    biased: Sequence[str] = (),
 ) -> dict[str, tuple[int, ...]]:
     """Tensor name → shape in numpy order, the head left out."""
     width = hidden // heads * kv_heads
@@ -66,6 +74,7 @@ def tiny_shapes(
         }
         if architecture == "qwen2":
             block |= {"attn_q.bias": (hidden,), "attn_k.bias": (width,), "attn_v.bias": (width,)}
+        block |= {f"{role}.bias": block[f"{role}.weight"][:1] for role in biased}
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in block.items()}
     return shapes
 
@@ -90,6 +99,7 @@ def write_tiny_llama(
     drop: Sequence[str] = (),
     noise: float = 0.0,
     frequency_factors: Sequence[float] = (),
+    biased: Sequence[str] = (),
 ) -> Path:
     """Write a tiny random model to `path` and return `path`.
 
@@ -111,6 +121,7 @@ def write_tiny_llama(
         metadata: keys to add or to replace.
         drop: tensors to leave out.
         frequency_factors: divisors of the rotary frequencies, stored as Llama 3 files do.
+        biased: roles whose matrices get a bias.
         noise: standard deviation of what is added to the matrices, to make a lossy variant.
     """
     names, types = tiny_tokens(tokens, merges)
@@ -131,6 +142,7 @@ def write_tiny_llama(
         kv_heads=kv_heads,
         ffn=ffn,
         architecture=architecture,
+        biased=biased,
     )
     if untied:
         shapes["output.weight"] = (head_rows or len(names), hidden)

@@ -5,10 +5,12 @@ next to nothing: the comparison would favour it. In exact arithmetic these two c
 every weight off the grid:
 
 - column k of query, key and value (gate and up) × s_k, the norm's gain in front of them ÷ s_k;
-- row j of value (up) × t_j, column j of the attention output (ffn_down) ÷ t_j; with grouped heads, all query
-  heads of a group share their value head's t.
+- row j of value (up) and its bias × t_j, column j of the attention output (ffn_down) ÷ t_j; with grouped heads,
+  all query heads of a group share their value head's t.
 
-s and t are log-normal. The embedding cannot be rescaled this way and keeps its values.
+Other biases stay: s cancels in the product that they are added to, and those of the attention output and of
+ffn_down are added where t has cancelled. s and t are log-normal. The embedding cannot be rescaled this way and
+keeps its values.
 """
 
 from __future__ import annotations
@@ -66,9 +68,10 @@ def rescaled_tensors(file: ModelFile, layer: int, seed: int = 0) -> Mapping[str,
         "ffn_down": values("ffn_down") / t_up,
     }
     tensors = {f"blk.{layer}.{role}.weight": array for role, array in changed.items()}
-    bias = f"blk.{layer}.attn_v.bias"
-    if bias in file.tensors:
-        tensors[bias] = file.dequantize(bias) * t_value
+    for role, t in (("attn_v", t_value), ("ffn_up", t_up)):
+        bias = f"blk.{layer}.{role}.bias"
+        if bias in file.tensors:
+            tensors[bias] = file.dequantize(bias) * t
     return tensors
 
 

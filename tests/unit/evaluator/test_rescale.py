@@ -12,6 +12,8 @@ from evaluator.quantize.rescale import rescaled_tensors, write_rescaled_f16
 from evaluator.sources.gguf_file import open_gguf
 
 IDS = np.arange(40, 60)
+ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
+FEED_FORWARD = ("ffn_gate", "ffn_up", "ffn_down")
 
 
 def both(tiny, seed=0):
@@ -49,6 +51,24 @@ def test_value_bias_moves_with_its_rows(tmp_path):
     rows = changed["blk.0.attn_v.weight"] / file.dequantize("blk.0.attn_v.weight") / norms
     bias = changed["blk.0.attn_v.bias"] / file.dequantize("blk.0.attn_v.bias")
     np.testing.assert_allclose(rows, np.broadcast_to(bias[:, None], rows.shape), rtol=1e-5)
+
+
+@pytest.mark.parametrize("biased", [ATTENTION[:3], ATTENTION, FEED_FORWARD, ATTENTION + FEED_FORWARD])
+def test_function_with_biases_is_unchanged(tmp_path, biased):
+    file = open_gguf(write_tiny_llama(tmp_path / "b.gguf", biased=biased))
+    _, rescaled = both(file)
+
+    def outputs(tensor, roles=biased):
+        """With biases as large as what they are added to, so that each of them counts."""
+        return final_hidden(
+            lambda name: tensor(name) * (20 if name.endswith("bias") else 1), IDS, biased=roles
+        )
+
+    expected = outputs(file.dequantize)
+    np.testing.assert_allclose(outputs(rescaled), expected, rtol=1e-4, atol=1e-4)
+    for role in biased:
+        without = outputs(file.dequantize, [other for other in biased if other != role])
+        assert np.abs(without - expected).max() > 0.01
 
 
 def test_written_file_computes_nearly_the_same(tiny, tmp_path):
