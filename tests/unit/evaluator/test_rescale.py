@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gguf
 import numpy as np
 import pytest
 from numpy_llama import final_hidden
 from tiny_models import write_tiny_llama
 
 from evaluator.errors import SourceError
-from evaluator.quantize.rescale import rescaled_tensors, write_rescaled_f16
+from evaluator.quantize.rescale import rescaled_outline, rescaled_tensors, write_rescaled_f16
 from evaluator.sources.gguf_file import open_gguf
 
 IDS = np.arange(40, 60)
@@ -78,6 +79,14 @@ def test_written_file_computes_nearly_the_same(tiny, tmp_path):
     assert kinds == {"F16"}
     difference = final_hidden(made.dequantize, IDS) - final_hidden(tiny.dequantize, IDS)
     assert 0 < np.abs(difference).max() < 0.02
+
+
+def test_outline_has_the_types_of_the_written_file(tmp_path):
+    kind = gguf.GGMLQuantizationType.Q4_0
+    file = open_gguf(write_tiny_llama(tmp_path / "q.gguf", architecture="qwen2", layers=1, ggml_type=kind))
+    write_rescaled_f16(file, tmp_path / "m.gguf")
+    made = {item.name: item.tensor_type for item in gguf.GGUFReader(tmp_path / "m.gguf").tensors}
+    assert {name: info.ggml_type for name, info in rescaled_outline(file).tensors.items()} == made
 
 
 def test_other_family_is_refused(tmp_path):
