@@ -19,6 +19,7 @@ from evaluator.terminal import say
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
 
+_GOES_ON = "what was finished is kept, the same command goes on from there"
 _SOME_FAILED, _WRONG_REQUEST, _INTERRUPTED = 1, 2, 130
 #: Base of what the command-line library says of flags; it gives no name of its own to it.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -95,7 +96,8 @@ def export(
     """Write a model as ONNX that plain onnxruntime runs; packed: with a cache, token by token."""
     from evaluator.commands import export_model
 
-    export_model(source, out, weights, baseline, _console)
+    with _interruptible("nothing was exported, the same command begins anew"):
+        export_model(source, out, weights, baseline, _console)
 
 
 @app.command()
@@ -213,7 +215,7 @@ def inspect(
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def _interruptible(outcome: str = _GOES_ON) -> Iterator[None]:
     """End an interrupted command here, before the command-line library ends it with a status of its own.
 
     Being told to terminate is being interrupted: what is half done is cleared away.
@@ -222,7 +224,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _fail("interrupted: what was finished is kept, the same command goes on from there", _INTERRUPTED)
+        _fail(f"interrupted: {outcome}", _INTERRUPTED)
     finally:
         signal.signal(signal.SIGTERM, before)
 

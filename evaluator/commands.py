@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from evaluator.config import Comparison
 from evaluator.errors import EvaluatorError, RequestError, SourceError
 from evaluator.export.artifact import write_exact
+from evaluator.export.folder import MODEL_FILE
 from evaluator.export.graph import load_graph
 from evaluator.export.packing.artifact import export_packed
 from evaluator.export.packing.receipt import RECEIPT_FILE
@@ -116,7 +117,7 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
         say(console, f"{out}: runs in onnxruntime; every tensor is in {RECEIPT_FILE}")
         return
     n_bytes = write_exact(file, load_graph(file), out)
-    say(console, f"{out / 'model.onnx'}: {n_bytes / MEGABYTE:,.0f} MB in the folder")
+    say(console, f"{out / MODEL_FILE}: {n_bytes / MEGABYTE:,.0f} MB in the folder")
 
 
 def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:

@@ -58,7 +58,9 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
         making_progress(console) as progress,
     ):
         selected = select("main", DEMO_QUANTS)
-        jobs = plan_jobs(reference, selected, baseline.parent, Evidence(), pool, name=DEMO_MODEL)
+        jobs = plan_jobs(
+            reference, selected, baseline.parent, Evidence(), pool, name=DEMO_MODEL, replace=True
+        )
         make_all(reference, jobs, pool, progress, replace=True)
     return baseline, [job.target for job in jobs]
 

@@ -119,7 +119,9 @@ def _make(
     with pool, making_progress(console) as progress:
         for method, quants in SAMPLE_QUANTS.items():
             used = Evidence() if method == "main" else evidence
-            jobs = plan_jobs(source, select(method, quants), folder / method, used, pool, name=DEMO_MODEL)
+            jobs = plan_jobs(
+                source, select(method, quants), folder / method, used, pool, name=DEMO_MODEL, replace=True
+            )
             make_all(source, jobs, pool, progress, replace=True)
             made += [(method, job.target) for job in jobs]
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ LOCK_NAME = ".lock"
 _LOCK_SECONDS = 120.0
 _DAY_SECONDS = 86_400
 _PARTIAL = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<process>\d+)\.partial")
+#: What file managers leave in every folder that somebody looks into.
+_OF_FILE_MANAGERS = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 
 
 class SharedFolder:
@@ -52,36 +55,53 @@ class SharedFolder:
 
     def replace(self, name: str, write: Callable[[Path], object]) -> None:
         """Let `write` fill a partial file and put it in the place of `name` in one step."""
-        target = self.path / name
-        partial = partial_path(target)
-        try:
+        with whole_file(self.path / name) as partial:
             write(partial)
-            seal(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def foreign(self) -> list[Path]:
-        """What lies in the folder apart from traces of runs that broke off."""
+        """What lies in the folder apart from traces of file managers and of runs that broke off."""
         return [
             path
             for path in self.path.iterdir()
-            if path.name != LOCK_NAME and not _PARTIAL.fullmatch(path.name)
+            if path.name not in _OF_FILE_MANAGERS | {LOCK_NAME} and not _PARTIAL.fullmatch(path.name)
         ]
 
     def sweep(self) -> None:
         """Remove partial files and folders whose writer on this machine is gone.
 
-        Of other machines' writers nothing is known, but that none works in one folder for a day.
+        Of other machines' writers nothing is known, but that none leaves its files alone for a day: containers,
+        say, are a new machine each time.
         """
         for path in list(self.path.rglob("*.partial")):
-            match = _PARTIAL.fullmatch(path.name)
-            if match is None:
-                continue
-            gone = match["host"] == _host() and not psutil.pid_exists(int(match["process"]))
-            if path.is_dir() and (gone or time.time() - path.stat().st_mtime > _DAY_SECONDS):
-                shutil.rmtree(path, ignore_errors=True)
-            elif gone:
-                path.unlink(missing_ok=True)
+            _remove_if_abandoned(path)
+
+
+@contextlib.contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """The path to write what becomes `target` when the block ends without an error.
+
+    Other processes may be writing the same file: the last one to be done puts its own in the place. What killed
+    ones left of it is removed, for nobody would ever look at it again.
+    """
+    _remove_abandoned(target)
+    partial = partial_path(target)
+    try:
+        yield partial
+        seal(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_beside(target: Path) -> Iterator[Path]:
+    """A folder of this process for what becomes `target` and the files around it; it is removed at the end."""
+    _remove_abandoned(target)
+    folder = partial_path(target)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def partial_path(target: Path) -> Path:
@@ -91,9 +111,38 @@ def partial_path(target: Path) -> Path:
 
 def seal(partial: Path, target: Path) -> None:
     """Put a written file in its place, once its bytes are on the disk."""
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
+    sync(partial)
     partial.replace(target)
+
+
+def sync(path: Path) -> None:
+    """See that a written file's bytes are on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what writers that are gone left of `target`."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        _remove_if_abandoned(path)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a partial file or folder that nobody will complete."""
+    match = _PARTIAL.fullmatch(path.name)
+    if match is None:
+        return
+    with contextlib.suppress(FileNotFoundError):  # completed, or removed by another run, in the meantime
+        if match["host"] == _host():
+            gone = not psutil.pid_exists(int(match["process"]))
+        else:
+            gone = time.time() - path.stat().st_mtime > _DAY_SECONDS
+        if not gone:
+            return
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _host() -> str:

@@ -14,8 +14,9 @@ import polars as pl
 
 from evaluator.engine_gap import engine_gap
 from evaluator.errors import one_line
+from evaluator.export.folder import MODEL_FILE
 from evaluator.export.graph import Graph
-from evaluator.export.packing.artifact import MODEL_FILE, most_bytes, write_decoder
+from evaluator.export.packing.artifact import most_bytes, write_decoder
 from evaluator.plan import Candidate, Plan
 from evaluator.progress import RunProgress
 from evaluator.runtime.peak_memory import peak_memory

@@ -35,6 +35,11 @@ class Window:
         return np.arange(self.first_scored + 1, len(self.ids), dtype=np.uint16)
 
 
+def token_ids(text: Text, tokenizer: TextTokenizer) -> npt.NDArray[np.int32]:
+    """Ids of a whole text without BOS, int32 [n]; in a chat, control tokens are what the model takes them for."""
+    return encode_with_control(tokenizer, text.content, text.control)
+
+
 def cut_windows(
     texts: Sequence[Text], tokenizer: TextTokenizer, protocol: Protocol
 ) -> tuple[list[Window], list[TextRecord]]:
@@ -51,10 +56,7 @@ def cut_windows(
     for text in texts:
         if again := next((other.name for other in records if other.sha256 == text.sha256), None):
             raise RequestError(f"{text.name}: the same text as {again}; its tokens would count twice")
-        if text.control:
-            ids = encode_with_control(tokenizer, text.content, text.control)
-        else:
-            ids = tokenizer.encode(text.content)
+        ids = token_ids(text, tokenizer)
         count = min(len(ids) // protocol.context, protocol.chunks or len(ids))
         if count == 0:
             needed = f"one window needs {protocol.context}"

@@ -81,7 +81,7 @@ def case_shapes(case: Case) -> dict[str, tuple[int, ...]]:
         heads=case.heads,
         kv_heads=case.kv_heads,
         ffn=case.ffn,
-        biased=case.architecture == "qwen2",
+        architecture=case.architecture,
     )
     if case.untied:
         shapes["output.weight"] = (VOCABULARY, case.hidden)

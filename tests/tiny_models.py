@@ -44,7 +44,15 @@ def tiny_tokens(
 
 
 def tiny_shapes(
-    vocabulary: int, *, hidden: int, layers: int, heads: int, kv_heads: int, ffn: int, biased: bool
+    vocabulary: int,
+    *,
+    hidden: int,
+    layers: int,
+    heads: int,
+    kv_heads: int,
+    ffn: int,
+    architecture: str,
+    biased: Sequence[str] = (),
 ) -> dict[str, tuple[int, ...]]:
     """Tensor name → shape in numpy order, the head left out."""
     width = hidden // heads * kv_heads
@@ -64,8 +72,9 @@ def tiny_shapes(
             "ffn_up.weight": (ffn, hidden),
             "ffn_down.weight": (hidden, ffn),
         }
-        if biased:
+        if architecture == "qwen2":
             block |= {"attn_q.bias": (hidden,), "attn_k.bias": (width,), "attn_v.bias": (width,)}
+        block |= {f"{role}.bias": block[f"{role}.weight"][:1] for role in biased}
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in block.items()}
     return shapes
 
@@ -90,7 +99,7 @@ def write_tiny_llama(
     drop: Sequence[str] = (),
     noise: float = 0.0,
     frequency_factors: Sequence[float] = (),
-    biased: bool = False,
+    biased: Sequence[str] = (),
 ) -> Path:
     """Write a tiny random model to `path` and return `path`.
 
@@ -111,8 +120,8 @@ def write_tiny_llama(
         head_rows: rows of that matrix, when they shall not be the vocabulary's.
         metadata: keys to add or to replace.
         drop: tensors to leave out.
-        biased: give query, key and value biases in any case.
         frequency_factors: divisors of the rotary frequencies, stored as Llama 3 files do.
+        biased: roles whose matrices get a bias.
         noise: standard deviation of what is added to the matrices, to make a lossy variant.
     """
     names, types = tiny_tokens(tokens, merges)
@@ -132,7 +141,8 @@ def write_tiny_llama(
         heads=heads,
         kv_heads=kv_heads,
         ffn=ffn,
-        biased=biased or architecture == "qwen2",
+        architecture=architecture,
+        biased=biased,
     )
     if untied:
         shapes["output.weight"] = (head_rows or len(names), hidden)

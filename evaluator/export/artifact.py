@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from onnx import helper
 
 from evaluator.architectures import logit_softcap
 from evaluator.export.exact import exact_weights, head_weights
+from evaluator.export.folder import EXPORT_FILE, MODEL_FILE, whole_artifact
 from evaluator.export.graph import Graph
 from evaluator.export.skeleton import (
     FINAL_HIDDEN,
@@ -29,14 +29,24 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
     """Write `model.onnx`, `weights.bin` and `export.json` with the exact weights of `file`.
 
     Returns:
-        Bytes in the folder.
+        Bytes of the three files together.
 
     Raises:
         SourceError: the weights do not fit the graph.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{WEIGHTS_FILE}.partial"
-    with partial.open("wb") as output:
+    with whole_artifact(folder) as written:
+        head_slot = _write_weights(file, graph, written / WEIGHTS_FILE)
+        skeleton = onnx.load(str(graph.path), load_external_data=False)
+        model = _with_logits(skeleton, head_slot, logit_softcap(file))
+        onnx.save(model, str(written / MODEL_FILE))
+        facts = {"source": file.name, "architecture": file.architecture, "weights": "exact"}
+        (written / EXPORT_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        return sum(path.stat().st_size for path in written.iterdir())
+
+
+def _write_weights(file: ModelFile, graph: Graph, path: Path) -> Slot:
+    """Write the parameters where the graph looks for them, and the output matrix behind; returns its place."""
+    with path.open("wb") as output:
         for slot, values in exact_weights(file, graph):
             output.seek(slot.offset)
             output.write(values.data)
@@ -44,13 +54,7 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
         head_slot = Slot(HEAD_PARAMETER, HEAD_PARAMETER, True, head.shape, graph.weights_bytes)
         output.seek(head_slot.offset)
         output.write(head.data)
-    skeleton = onnx.load(str(graph.path), load_external_data=False)
-    model = _with_logits(skeleton, head_slot, logit_softcap(file))
-    onnx.save(model, str(folder / "model.onnx"))
-    partial.replace(folder / WEIGHTS_FILE)
-    facts = {"source": file.name, "architecture": file.architecture, "weights": "exact"}
-    (folder / "export.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
+    return head_slot
 
 
 def _with_logits(model: onnx.ModelProto, head: Slot, softcap: float | None) -> onnx.ModelProto:

@@ -1,7 +1,8 @@
 """Measures an importance matrix: mean squared activations in front of every matrix, as llama-imatrix does.
 
 The text is cut into windows as there: tokenized whole, with BOS in front if the model adds it; every window's
-first token replaced by BOS then; and all positions of a window count.
+first token replaced by BOS then; and all positions of a window count. Chats get no BOS in front: where there is
+one, the model's template has written it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from evaluator.runtime.session import Array, Session
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.tokenizer import TextTokenizer
 from evaluator.text_sources import Text
+from evaluator.windows import token_ids
 
 Sums = dict[str, npt.NDArray[np.float64]]
 
@@ -44,8 +46,8 @@ def imatrix_windows(
     """
     windows: list[npt.NDArray[np.int64]] = []
     for text in texts:
-        ids = tokenizer.encode(text.content).astype(np.int64)
-        if tokenizer.bos_id is not None:
+        ids = token_ids(text, tokenizer).astype(np.int64)
+        if tokenizer.bos_id is not None and not text.control:
             ids = np.concatenate([[tokenizer.bos_id], ids])
         count = min(len(ids) // context, chunks or len(ids))
         if count == 0:

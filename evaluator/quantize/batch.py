@@ -1,7 +1,8 @@
-"""Several variants of one model: everything is planned and checked before the first weight is touched."""
+"""Several variants of one model: what can be refused is refused before a weight is measured or written."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 from collections.abc import Callable, Sequence
@@ -14,12 +15,19 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemaining
 
 from evaluator.errors import RequestError
 from evaluator.frames import MEGABYTE
-from evaluator.quantize.dynamic import Attribution, ErrorBook, share_out
+from evaluator.quantize.dynamic import Attribution, ErrorBook, most_bytes, see_to_attribution, share_out
 from evaluator.quantize.imatrix import ImportanceMatrix
 from evaluator.quantize.plan import make_plan
 from evaluator.quantize.recipe import Choice, choices, recipe_names
+from evaluator.quantize.rescale import (
+    rescaled_bytes,
+    rescaled_digest,
+    rescaled_name,
+    rescaled_outline,
+    rescaled_path,
+)
 from evaluator.quantize.tensor_types import choices_with
-from evaluator.quantize.variants import Job, is_made, make_job, make_variant, planned_bytes
+from evaluator.quantize.variants import Job, is_made, make_variant, planned_bytes, types_in
 from evaluator.room import make_room
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name
@@ -68,29 +76,90 @@ def plan_jobs(
     pool: ThreadPoolExecutor,
     *,
     name: str | None = None,
-    advance: Callable[[str], None] = lambda _: None,
+    replace: bool = False,
 ) -> list[Job]:
-    """A job per mixture; files are called NAME-LABEL.gguf, NAME being the model's unless given.
+    """A job per mixture, checked as by `draft_jobs`, dynamic ones measured as by `measure_dynamic`."""
+    drafts = draft_jobs(source, selected, out, evidence, name=name, replace=replace)
+    return measure_dynamic(source, drafts, evidence, pool)
 
-    Dynamic mixtures are measured here; `advance` gets the name of each matrix that was.
+
+def draft_jobs(
+    source: ModelFile,
+    selected: Sequence[Choice],
+    out: Path,
+    evidence: Evidence,
+    *,
+    name: str | None = None,
+    rescale: bool = False,
+    replace: bool = False,
+) -> list[Job]:
+    """A job per mixture, with all checked that can be before weights are measured; a dynamic one has the plan of
+    the stock mixture that it is like.
+
+    Args:
+        source: the model, before it is rescaled.
+        selected: the mixtures.
+        out: folder of the files.
+        evidence: what is known of the model.
+        name: files are called NAME-LABEL.gguf; by default the model's name, and that it is rescaled.
+        rescale: whether they are to be made from the rescaled model, which then is written to `out` as well.
+        replace: whether other files of these names may be replaced.
 
     Raises:
-        RequestError: a recipe does not fit the model, needs evidence that is not there, or `out` cannot be written.
-        SourceError: the model's metadata are incomplete, or a matrix cannot be measured.
+        RequestError: a recipe does not fit the model or needs evidence that is not there; or `out` cannot be
+            written, has no room, or holds other files of these names.
+        SourceError: the model's metadata are incomplete, or it cannot be rescaled.
     """
     means = evidence.importance.means if evidence.importance else None
-    stock = [make_plan(source, choice, means) for choice in selected]
+    planned = rescaled_outline(source) if rescale else source
+    stock = [make_plan(planned, choice, means) for choice in selected]
+    for choice, plan in zip(selected, stock, strict=True):
+        see_to_attribution(choice, plan, evidence.attribution)
     make_room(out)
-    book = ErrorBook(source, means or {}, pool, advance)
-    plans = [
-        share_out(choice, plan, book, evidence.attribution) if choice.candidates else plan
+    digest, stem, n_bytes = source_digest(source), name or model_name(source), 0
+    if rescale:
+        digest, stem = rescaled_digest(digest), name or rescaled_name(source)
+        if not is_made(rescaled_path(source, out), digest, replace=replace):
+            n_bytes += rescaled_bytes(source)
+    drafts = [
+        Job(digest, choice, plan, evidence.importance, out / f"{stem}-{choice.label}.gguf")
         for choice, plan in zip(selected, stock, strict=True)
     ]
-    digest = source_digest(source)
-    targets = [out / f"{name or model_name(source)}-{choice.label}.gguf" for choice in selected]
+    missing = [job for job in drafts if not _may_be_made(job, replace=replace)]
+    n_bytes += sum(most_bytes(job.choice, job.plan, source) + _header_bytes(source) for job in missing)
+    make_room(out, n_bytes)
+    return drafts
+
+
+def _may_be_made(job: Job, *, replace: bool) -> bool:
+    """Whether a job's file is there already, as far as can be told.
+
+    Which types a dynamic mixture takes is not known yet: a file of the same source and importances may be the one.
+    """
+    if job.choice.candidates:
+        job = dataclasses.replace(job, plan=types_in(job.target))
+    return is_made(job.target, job.fingerprint, replace=replace)
+
+
+def measure_dynamic(
+    source: ModelFile,
+    drafts: Sequence[Job],
+    evidence: Evidence,
+    pool: ThreadPoolExecutor,
+    advance: Callable[[str], None] = lambda _: None,
+) -> list[Job]:
+    """The jobs with their final plans; `advance` gets the name of each matrix that was measured for them.
+
+    Raises:
+        SourceError: a matrix cannot be read or quantized.
+    """
+    means = evidence.importance.means if evidence.importance else {}
+    book = ErrorBook(source, means, pool, advance)
     return [
-        make_job(digest, choice, plan, evidence.importance, target)
-        for choice, plan, target in zip(selected, plans, targets, strict=True)
+        dataclasses.replace(job, plan=share_out(job.choice, job.plan, book, evidence.attribution))
+        if job.choice.candidates
+        else job
+        for job in drafts
     ]
 
 
@@ -109,7 +178,7 @@ def make_all(
         SourceError: a tensor cannot be read or quantized.
     """
     missing = [job for job in jobs if not is_made(job.target, job.fingerprint, replace=replace)]
-    header = max(0, source.size_bytes - source.tensor_bytes)
+    header = _header_bytes(source)
     for folder in {job.target.parent for job in missing}:
         plans = [job.plan for job in missing if job.target.parent == folder]
         make_room(folder, sum(planned_bytes(source, plan) + header for plan in plans))
@@ -118,6 +187,11 @@ def make_all(
         task = progress.add_task(f"{job.target.name}, {megabytes:,.0f} MB", total=source.n_params)
         make_variant(source, job, pool, lambda weights, task=task: progress.advance(task, weights))  # type: ignore[misc]
     return [job.target for job in missing]
+
+
+def _header_bytes(source: ModelFile) -> int:
+    """Bytes of a file besides its tensors."""
+    return max(0, source.size_bytes - source.tensor_bytes)
 
 
 def making_progress(console: Console) -> Progress:

@@ -13,22 +13,19 @@ from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import load_graph
 from evaluator.frames import MEGABYTE
 from evaluator.quantize.activations import imatrix_windows, squared_activations
-from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select, source_digest
+from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
 from evaluator.quantize.dynamic import read_attribution
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
-from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
+from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
 from evaluator.quantize.variants import is_made
 from evaluator.room import make_room
 from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
 from evaluator.sources.model_file import ModelFile
-from evaluator.sources.naming import model_name
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one
 from evaluator.sources.tokenizer import tokenizer_from_gguf
 from evaluator.terminal import say
 from evaluator.text_sources import read_texts
-
-_F16_BYTES = 2
 
 
 def quantize_model(
@@ -46,8 +43,11 @@ def quantize_model(
 ) -> list[Path]:
     """Make the variants that are not there yet; returns the files of all that were asked for.
 
+    What can be refused is refused first; then the rescaled baseline is written, and dynamic sizes are measured on it.
+
     Raises:
-        RequestError: something about the request is wrong; nothing was written then.
+        RequestError: something about the request is wrong; no variant was written then, nor the rescaled baseline,
+            unless it is that the file of a dynamic size has other types than were measured for it now.
         SourceError: the model cannot be read or quantized.
     """
     selected = select(recipe, quants)
@@ -55,18 +55,18 @@ def quantize_model(
         read_imatrix(imatrix) if imatrix else None, read_attribution(results) if results else None
     )
     source = _open(baseline)
+    drafts = draft_jobs(source, selected, out, evidence, rescale=rescale, replace=replace)
     if rescale:
-        source = rescaled(source, out, console, replace=replace)
+        source = _rescaled(source, out, drafts[0].digest, console, replace=replace)
     pool = ThreadPoolExecutor(threads or usable_cores())
     with pool, making_progress(console) as progress:
         task = progress.add_task("measuring sensitivity", total=None, visible=False)
-        jobs = plan_jobs(
+        jobs = measure_dynamic(
             source,
-            selected,
-            out,
+            drafts,
             evidence,
             pool,
-            advance=lambda name: progress.update(task, description=f"measuring {name}", visible=True),
+            lambda name: progress.update(task, description=f"measuring {name}", visible=True),
         )
         progress.update(task, visible=False)
         made = make_all(source, jobs, pool, progress, replace=replace)
@@ -76,17 +76,12 @@ def quantize_model(
     return [job.target for job in jobs]
 
 
-def rescaled(source: ModelFile, out: Path, console: Console, *, replace: bool = False) -> ModelFile:
-    """The function-preserving rescaling of `source` as an F16 file in `out`, made unless it is there.
-
-    Raises:
-        RequestError: another file is in its place, and is not to be replaced; or it does not fit on the disk.
-        SourceError: the family does not allow it.
-    """
-    target = out / f"{model_name(source)}-rescaled-F16.gguf"
-    fingerprint = f"rescaled-{source_digest(source)}"
+def _rescaled(
+    source: ModelFile, out: Path, fingerprint: str, console: Console, *, replace: bool
+) -> ModelFile:
+    """The function-preserving rescaling of `source` as an F16 file in `out`, made unless it is there."""
+    target = rescaled_path(source, out)
     if not is_made(target, fingerprint, replace=replace):
-        make_room(out, _F16_BYTES * source.n_params)
         write_rescaled_f16(source, target, fingerprint=fingerprint)
     note = f"rescaled without changing what it computes (log-normal factors, σ = {SIGMA}), stored as F16"
     say(console, f"{target}: the baseline of these variants: {source.name}, {note}")

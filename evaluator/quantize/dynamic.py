@@ -25,6 +25,7 @@ from evaluator.quantize.allocation import Option, allocate
 from evaluator.quantize.plan import TypePlan, fitting, layer_of, role_of
 from evaluator.quantize.recipe import Choice
 from evaluator.quantize.sensitivity import Errors, measure_errors
+from evaluator.quantize.variants import planned_bytes
 from evaluator.sources.model_file import ModelFile
 
 Means = Mapping[str, npt.NDArray[np.float32]]
@@ -66,10 +67,8 @@ def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Att
         RequestError: the attribution is missing, or does not cover a matrix.
         SourceError: a matrix cannot be read or quantized.
     """
-    if choice.sensitivity == "attribution" and attribution is None:
-        raise RequestError(f"recipe {choice.recipe} needs a measured attribution: --results DIR")
-    tensors = book.file.tensors
-    shared = [name for name, kind in stock.items() if layer_of(name) >= 0 and ggml.block_size(kind) > 1]
+    see_to_attribution(choice, stock, attribution)
+    tensors, shared = book.file.tensors, _shared(stock)
     options: dict[str, list[Option]] = {}
     for name in shared:
         info = tensors[name]
@@ -91,10 +90,42 @@ def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Att
 def _loss(choice: Choice, name: str, errors: Errors, attribution: Attribution | None) -> float:
     if attribution is None:
         return choice.factors.get(role_of(name, tied=False), 1.0) * errors.mixed
-    key = (layer_of(name), name.split(".")[2])
-    if key not in attribution:
-        raise RequestError(f"the attribution does not cover {name}: it is of another model")
-    return attribution[key] * errors.plain  # the measured factor, too, is per unit of plain error
+    return attribution[_place(name)] * errors.plain  # the measured factor, too, is per unit of plain error
+
+
+def _place(name: str) -> tuple[int, str]:
+    return layer_of(name), name.split(".")[2]
+
+
+def _shared(stock: TypePlan) -> list[str]:
+    """The matrices whose bytes are shared out."""
+    return [name for name, kind in stock.items() if layer_of(name) >= 0 and ggml.block_size(kind) > 1]
+
+
+def see_to_attribution(choice: Choice, stock: TypePlan, attribution: Attribution | None) -> None:
+    """Check, before anything is measured, that a recipe that goes by attribution has it for all of its matrices.
+
+    Raises:
+        RequestError: it does not.
+    """
+    if choice.sensitivity != "attribution":
+        return
+    if attribution is None:
+        raise RequestError(f"recipe {choice.recipe} needs a measured attribution: --results DIR")
+    if absent := next((name for name in _shared(stock) if _place(name) not in attribution), None):
+        raise RequestError(f"the attribution does not cover {absent}: it is of another model")
+
+
+def most_bytes(choice: Choice, stock: TypePlan, file: ModelFile) -> int:
+    """Bytes that the tensors of a mixture may take, known before a dynamic one is measured.
+
+    Args:
+        choice: any mixture.
+        stock: its plan, of a dynamic one that of the mixture it is like.
+        file: the model.
+    """
+    shared = planned_bytes(file, {name: stock[name] for name in _shared(stock)})
+    return planned_bytes(file, stock) + int(shared * choice.budget) - shared
 
 
 def read_attribution(folder: Path) -> Attribution:

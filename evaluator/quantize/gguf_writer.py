@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
+from evaluator.shared_folder import whole_file
 from evaluator.sources.model_file import ModelFile, ValueType
 
 Bytes = npt.NDArray[np.uint8]
@@ -50,9 +52,7 @@ def write_gguf(
     """
     added = added or {}
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    writer = gguf.GGUFWriter(str(partial), source.architecture)
-    try:
+    with whole_file(target) as partial, closing(gguf.GGUFWriter(str(partial), source.architecture)) as writer:
         for key, value in source.metadata.items():
             if key not in _REPLACED_KEYS and key not in added:
                 _copy_value(writer, key, value, source.value_types[key])
@@ -69,11 +69,6 @@ def write_gguf(
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         _write_tensors(writer, (bytes_of(name) for name in types))
-        writer.close()
-        partial.replace(target)
-    finally:
-        writer.close()
-        partial.unlink(missing_ok=True)
 
 
 def _write_tensors(writer: gguf.GGUFWriter, tensors: Iterable[Bytes]) -> None:

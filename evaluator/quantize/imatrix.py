@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.errors import RequestError, SourceError
+from evaluator.shared_folder import whole_file
 from evaluator.sources.gguf_file import MAGIC, GGUFFile, open_gguf
 
 Values = npt.NDArray[np.float32]
@@ -137,9 +139,8 @@ def write_imatrix(
         datasets: names of the texts.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    writer = gguf.GGUFWriter(str(partial), "")  # no architecture: it is no model
-    try:
+    with whole_file(target) as partial, closing(gguf.GGUFWriter(str(partial), "")) as writer:
+        # It names no architecture, for it is no model.
         writer.add_type("imatrix")
         writer.add_array(gguf.Keys.IMatrix.DATASETS, list(datasets))
         writer.add_uint32(gguf.Keys.IMatrix.CHUNK_COUNT, tokens // chunk_size)
@@ -150,8 +151,3 @@ def write_imatrix(
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        writer.close()
-        partial.replace(target)
-    finally:
-        writer.close()
-        partial.unlink(missing_ok=True)

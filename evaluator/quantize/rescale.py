@@ -5,15 +5,18 @@ next to nothing: the comparison would favour it. In exact arithmetic these two c
 every weight off the grid:
 
 - column k of query, key and value (gate and up) × s_k, the norm's gain in front of them ÷ s_k;
-- row j of value (up) × t_j, column j of the attention output (ffn_down) ÷ t_j; with grouped heads, all query
-  heads of a group share their value head's t.
+- row j of value (up) and its bias × t_j, column j of the attention output (ffn_down) ÷ t_j; with grouped heads,
+  all query heads of a group share their value head's t.
 
-s and t are log-normal. The embedding cannot be rescaled this way and keeps its values.
+Other biases stay: s cancels in the product that they are added to, and those of the attention output and of
+ffn_down are added where t has cancelled. s and t are log-normal. The embedding cannot be rescaled this way and
+keeps its values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -24,6 +27,7 @@ from evaluator.architectures import architecture_of
 from evaluator.errors import SourceError
 from evaluator.quantize.gguf_writer import FINGERPRINT_KEY, write_gguf
 from evaluator.sources.model_file import ModelFile
+from evaluator.sources.naming import model_name
 
 Values = npt.NDArray[np.float32]
 
@@ -31,6 +35,9 @@ SIGMA = 0.3
 #: Metadata of a rescaled file: that it is one, and how it was made.
 RESCALED_KEY = "quantize.rescaled"
 _RESCALABLE = ("llama", "qwen2")
+#: Raise it when the same model is rescaled otherwise: files made before are other files then.
+_VERSION = 2
+_F16_BYTES = 2
 
 
 def rescaled_tensors(file: ModelFile, layer: int, seed: int = 0) -> Mapping[str, Values]:
@@ -66,10 +73,54 @@ def rescaled_tensors(file: ModelFile, layer: int, seed: int = 0) -> Mapping[str,
         "ffn_down": values("ffn_down") / t_up,
     }
     tensors = {f"blk.{layer}.{role}.weight": array for role, array in changed.items()}
-    bias = f"blk.{layer}.attn_v.bias"
-    if bias in file.tensors:
-        tensors[bias] = file.dequantize(bias) * t_value
+    for role, t in (("attn_v", t_value), ("ffn_up", t_up)):
+        bias = f"blk.{layer}.{role}.bias"
+        if bias in file.tensors:
+            tensors[bias] = file.dequantize(bias) * t
     return tensors
+
+
+def rescaled_name(file: ModelFile) -> str:
+    """What the rescaled model is called."""
+    return f"{model_name(file)}-rescaled"
+
+
+def rescaled_path(file: ModelFile, folder: Path) -> Path:
+    """Where in `folder` the rescaled model goes."""
+    return folder / f"{rescaled_name(file)}-F16.gguf"
+
+
+def rescaled_digest(digest: str) -> str:
+    """What tells the rescaled model of the model that `digest` tells, written or not; also its fingerprint."""
+    return f"rescaled-{_VERSION}-{digest}"
+
+
+def rescaled_bytes(file: ModelFile) -> int:
+    """Bytes that the rescaled file takes, about."""
+    return _F16_BYTES * file.n_params
+
+
+def rescaled_outline(file: ModelFile) -> ModelFile:
+    """`file` with the types that its tensors have when rescaled: to plan variants on before it is written.
+
+    Where tensors lie, and how large they are, is as in `file`.
+
+    Raises:
+        SourceError: the family's norms do not allow rescaling.
+    """
+    types = _types(file)
+    tensors = {name: replace(info, ggml_type=types[name]) for name, info in file.tensors.items()}
+    return replace(file, tensors=tensors)
+
+
+def _types(file: ModelFile) -> dict[str, gguf.GGMLQuantizationType]:
+    """Type of every tensor of the rescaled file."""
+    if file.architecture not in _RESCALABLE:
+        raise SourceError(file.path, f"cannot rescale a {file.architecture}; known: {', '.join(_RESCALABLE)}")
+    return {
+        name: gguf.GGMLQuantizationType.F32 if len(info.shape) < 2 else gguf.GGMLQuantizationType.F16
+        for name, info in file.tensors.items()
+    }
 
 
 def write_rescaled_f16(file: ModelFile, target: Path, seed: int = 0, fingerprint: str = "") -> None:
@@ -78,16 +129,11 @@ def write_rescaled_f16(file: ModelFile, target: Path, seed: int = 0, fingerprint
     Raises:
         SourceError: the family's norms do not allow this, or a tensor is missing.
     """
-    if file.architecture not in _RESCALABLE:
-        raise SourceError(file.path, f"cannot rescale a {file.architecture}; known: {', '.join(_RESCALABLE)}")
+    types = _types(file)
     n_layers = int(architecture_of(file).config(file)["num_hidden_layers"])
     changed: dict[str, Values] = {}
     for layer in range(n_layers):
         changed |= rescaled_tensors(file, layer, seed)
-    types = {
-        name: gguf.GGMLQuantizationType.F32 if len(info.shape) < 2 else gguf.GGMLQuantizationType.F16
-        for name, info in file.tensors.items()
-    }
 
     def bytes_of(name: str) -> npt.NDArray[np.uint8]:
         values = changed[name] if name in changed else file.dequantize(name)

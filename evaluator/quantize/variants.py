@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,31 +34,24 @@ _MAX_TEXT = 127
 
 @dataclass(frozen=True)
 class Job:
-    """One file to be made. `importance` is None where none is used."""
+    """One file to be made from the model that `digest` tells. `importance` is None where none is used."""
 
+    digest: str
     choice: Choice
     plan: TypePlan
-    target: Path
     importance: ImportanceMatrix | None
-    fingerprint: str
+    target: Path
 
-
-def make_job(
-    digest: str,
-    choice: Choice,
-    plan: TypePlan,
-    importance: ImportanceMatrix | None,
-    target: Path,
-) -> Job:
-    """Describe a file to be made from a model whose bytes have `digest`."""
-    parts = {
-        "source": digest,
-        "types": {name: kind.name for name, kind in plan.items()},
-        "file_type": choice.file_type.name,
-        "importance": None if importance is None else _importance_digest(importance),
-    }
-    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return Job(choice, plan, target, importance, fingerprint)
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all that the file's bytes depend on."""
+        parts = {
+            "source": self.digest,
+            "types": {name: kind.name for name, kind in self.plan.items()},
+            "file_type": self.choice.file_type.name,
+            "importance": None if self.importance is None else _importance_digest(self.importance),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _importance_digest(importance: ImportanceMatrix) -> str:
@@ -83,6 +77,14 @@ def is_made(target: Path, fingerprint: str, *, replace: bool = False) -> bool:
         reason = "was made from another source or recipe: choose another --out, or replace it with --force"
         raise RequestError(f"{target}: {reason}")
     return bool(found == fingerprint)
+
+
+def types_in(target: Path) -> TypePlan:
+    """The type of every tensor of a file; none where it is not there or cannot be read."""
+    try:
+        return {name: info.ggml_type for name, info in open_gguf(target).tensors.items()}
+    except SourceError:
+        return {}
 
 
 def make_variant(

@@ -121,18 +121,29 @@ def _stored_tensors(folder: Path) -> tuple[list[Path], dict[str, SafetensorsFile
         return [single.path], dict.fromkeys(single.directory, single)
     if not (folder / INDEX).is_file():
         raise SourceError(folder, f"holds neither {SINGLE} nor {INDEX}; other weight files are not read")
-    index = read_json(folder / INDEX)
-    places = index.within("weight_map").values
+    places = read_weight_map(folder / INDEX)
     files: dict[str, SafetensorsFile] = {}
-    for name in sorted({str(place) for place in places.values()}):
-        if Path(name).name != name or len(name.encode(errors="replace")) > _LONGEST_NAME:
-            raise index.error("a file of weight_map", name, "a plain file name")
+    for name in sorted(set(places.values())):
         if not (folder / name).is_file():
             raise SourceError(folder, f"{name} is missing, which {INDEX} names")
         files[name] = open_safetensors(folder / name)
     return [folder / INDEX, *(file.path for file in files.values())], {
-        tensor: files[str(place)] for tensor, place in places.items()
+        tensor: files[place] for tensor, place in places.items()
     }
+
+
+def read_weight_map(path: Path) -> dict[str, str]:
+    """Tensor → name of the file that holds it, by an index that nobody vouched for: names lead nowhere else.
+
+    Raises:
+        SourceError: it cannot be read, or names something that is no plain file name.
+    """
+    index = read_json(path)
+    places = {tensor: str(place) for tensor, place in index.within("weight_map").values.items()}
+    for name in sorted(set(places.values())):
+        if Path(name).name != name or len(name.encode(errors="replace")) > _LONGEST_NAME:
+            raise index.error("a file of weight_map", name, "a plain file name")
+    return places
 
 
 def _gguf_names(

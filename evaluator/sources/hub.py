@@ -22,9 +22,9 @@ from huggingface_hub import errors as hub_errors
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from evaluator.cache import cache_folder
-from evaluator.errors import RequestError
+from evaluator.errors import RequestError, SourceError
 from evaluator.frames import MEGABYTE
-from evaluator.sources.checkpoint import CONFIG, INDEX, SINGLE
+from evaluator.sources.checkpoint import CONFIG, INDEX, SINGLE, read_weight_map
 from evaluator.sources.checkpoint_vocabulary import TOKENIZER_FILES
 from evaluator.sources.split_gguf import first_part
 from evaluator.suggestions import nearest
@@ -89,12 +89,21 @@ class Hub:
             RequestError: nothing fits, the files may not be read, or they cannot be fetched.
         """
         listing, reached = self.listing(source)
-        if source.pattern is None and CONFIG in listing.sizes and _weights(listing.sizes):
-            paths = self.fetch(source, listing, _checkpoint_files(listing.sizes), report, reached=reached)
-            return [paths[CONFIG].parent]
+        if source.pattern is None and CONFIG in listing.sizes and {SINGLE, INDEX} & listing.sizes.keys():
+            return [self._checkpoint(source, listing, report, reached=reached)]
         names = chosen_files(source, listing.sizes)
         paths = self.fetch(source, listing, names, report, reached=reached)
         return list(dict.fromkeys(first_part(paths[name]) for name in names))
+
+    def _checkpoint(self, source: HubSource, listing: Listing, report: Report, *, reached: bool) -> Path:
+        """Local path of a checkpoint's folder; of two copies of the weights, the one in a single file is fetched."""
+        if SINGLE in listing.sizes:
+            weights = [SINGLE]
+        else:
+            index = self.fetch(source, listing, [INDEX], report, reached=reached)[INDEX]
+            weights = _indexed(source, index, listing)
+        others = [name for name in (CONFIG, *TOKENIZER_FILES) if name in listing.sizes]
+        return self.fetch(source, listing, [*others, *weights], report, reached=reached)[CONFIG].parent
 
     def listing(self, source: HubSource) -> tuple[Listing, bool]:
         """What a revision holds, and whether the hub was reached: without it, what it held when last seen.
@@ -194,7 +203,7 @@ def chosen_files(source: HubSource, names: Iterable[str]) -> list[str]:
         say = (
             f"name a glob, for instance {source}/{models[0]} (there are {listed})"
             if models
-            else "holds no model"
+            else f"holds neither a GGUF file nor a checkpoint ({CONFIG} and {SINGLE} or its index)"
         )
         raise RequestError(f"{source}: {say}")
     among = models if glob.has_magic(source.pattern) else everything
@@ -205,14 +214,19 @@ def chosen_files(source: HubSource, names: Iterable[str]) -> list[str]:
     return [name for name in everything if first_part(Path(name)) in fitting]
 
 
-def _weights(names: Iterable[str]) -> list[str]:
-    return [name for name in names if "/" not in name and name.endswith(".safetensors")]
+def _indexed(source: HubSource, index: Path, listing: Listing) -> list[str]:
+    """The weight files that an index names, sorted; a repository may hold the same weights in others, too.
 
-
-def _checkpoint_files(names: Mapping[str, int]) -> list[str]:
-    """What of a checkpoint is read; of two copies of the weights, the one in a single file."""
-    weights = [SINGLE] if SINGLE in names else [INDEX, *_weights(names)]
-    return [name for name in (CONFIG, *TOKENIZER_FILES, *weights) if name in names]
+    Raises:
+        RequestError: the index is damaged, or names what the repository does not hold.
+    """
+    try:
+        names = sorted(set(read_weight_map(index).values()))
+    except SourceError as error:
+        raise RequestError(f"{source}: its {INDEX} cannot be used: {error.reason}") from error
+    if absent := next((name for name in names if name not in listing.sizes), None):
+        raise RequestError(f"{source}: holds no {absent}, which its {INDEX} names")
+    return names
 
 
 def _note_path(endpoint: str | None, source: HubSource) -> Path:

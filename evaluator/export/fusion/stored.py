@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from evaluator.errors import ExportError
 from evaluator.export.fusion.fuse import Fused, fuse, residual_stream, simplify
 from evaluator.export.skeleton import Slot
+from evaluator.shared_folder import whole_file
 
 #: Raise the number when the same skeleton gives another fused graph. What onnxruntime computed decides too.
 FUSION_VERSION = f"2, onnxruntime {ort.__version__}"
@@ -78,6 +78,5 @@ def _make(skeleton: Path, slots: Sequence[Slot], settings: Mapping[str, Any], pa
 
 
 def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(content)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 
 from evaluator.architectures import HEAD, architecture_of, head_tensor, restored
+from evaluator.export.folder import MODEL_FILE, whole_artifact
 from evaluator.export.fusion.half import halve
 from evaluator.export.graph import Graph
 from evaluator.export.packing.genai import write_genai_config
@@ -21,7 +22,6 @@ from evaluator.export.packing.weights_file import WeightsFile
 from evaluator.export.skeleton import WEIGHTS_FILE
 from evaluator.sources.model_file import ModelFile
 
-MODEL_FILE = "model.onnx"
 #: Per float32; rotary embeddings in one model, each with a sine and a cosine for half of a head's dimensions.
 _EXACT_BYTES, _MOST_ROTARIES = 4, 2
 #: Room for the graph itself, some hundred kilobytes for published models.
@@ -40,7 +40,7 @@ def write_decoder(
     half: bool = False,
     record: Callable[[str, Matrix], None] = lambda _tensor, _matrix: None,
 ) -> int:
-    """Write `model.onnx` and `weights.bin`.
+    """Write `model.onnx` and `weights.bin` into a folder that nobody reads yet.
 
     Args:
         file: the weights.
@@ -91,7 +91,7 @@ def export_packed(file: ModelFile, graph: Graph, folder: Path, baseline: ModelFi
     Args:
         file: the weights.
         graph: the graph of its shape.
-        folder: made where it is not there.
+        folder: made where it is not there; another artifact in it is replaced by the whole of this one.
         baseline: what the receipt measures quantization against.
 
     Raises:
@@ -104,16 +104,17 @@ def export_packed(file: ModelFile, graph: Graph, folder: Path, baseline: ModelFi
         if tensor not in entries:  # a tied head comes by a second time
             entries[tensor] = entry_of(file, tensor, matrix, _in_baseline(baseline, tensor))
 
-    n_bytes = write_decoder(file, graph, folder, record=record)
-    write_genai_config(file, folder, MODEL_FILE)
-    receipt = Receipt(
-        source=file.name,
-        accuracy_level=FAST_PRODUCTS,
-        source_bytes=file.size_bytes,
-        artifact_bytes=n_bytes,
-        tensors=list(entries.values()),
-    )
-    receipt.write(folder)
+    with whole_artifact(folder) as written:
+        n_bytes = write_decoder(file, graph, written, record=record)
+        write_genai_config(file, written, MODEL_FILE)
+        receipt = Receipt(
+            source=file.name,
+            accuracy_level=FAST_PRODUCTS,
+            source_bytes=file.size_bytes,
+            artifact_bytes=n_bytes,
+            tensors=list(entries.values()),
+        )
+        receipt.write(written)
     return receipt
 
 

@@ -16,12 +16,11 @@ _ALIGNMENT = 64
 
 
 class WeightsFile:
-    """Writes `path`, under a partial name until it is closed without an error."""
+    """Writes `path`, which is removed again if not all of it could be written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_name(f".{path.name}.partial")
-        self._output = self._partial.open("wb")
+        self._output = path.open("wb")
         self._position = 0
 
     def place(self, name: str, values: npt.NDArray[Any], onnx_type: int | None = None) -> onnx.TensorProto:
@@ -55,10 +54,8 @@ class WeightsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._output.close()
-        if kind is None:
-            self._partial.replace(self._path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        if kind is not None:
+            self._path.unlink(missing_ok=True)
 
 
 def again(initializer: onnx.TensorProto, name: str, dims: tuple[int, ...]) -> onnx.TensorProto:

@@ -41,9 +41,19 @@ def _attention(q, k, v, heads, kv_heads, factors):
 
 
 def final_hidden(
-    tensor: Callable[[str], np.ndarray], ids, *, layers=2, heads=4, kv_heads=2, factors=1.0, inputs=None
+    tensor: Callable[[str], np.ndarray],
+    ids,
+    *,
+    layers=2,
+    heads=4,
+    kv_heads=2,
+    factors=1.0,
+    inputs=None,
+    biased=(),
 ) -> np.ndarray:
     """Hidden states after the last norm, float64 [tokens, hidden]; `tensor` gives the values of a name.
+
+    Matrices of the roles in `biased` have a bias.
 
     What is multiplied by each matrix of the blocks goes into the dictionary `inputs`, where there is one.
     """
@@ -54,7 +64,9 @@ def final_hidden(
     def times(x, name):
         if inputs is not None:
             inputs[name] = x
-        return x @ get(name).T
+        product = x @ get(name).T
+        has_bias = name.split(".")[2] in biased
+        return product + get(name.replace(".weight", ".bias")) if has_bias else product
 
     x = get("token_embd.weight")[np.asarray(ids)]
     for layer in range(layers):

@@ -208,3 +208,19 @@ def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path,
     status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path / "out"))
     assert_one_line(status, 130, error, "interrupted")
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_terminated_export_takes_its_partial_files_with_it(
+    evaluate, monkeypatch, tiny_path, tiny_graph, tmp_path
+):
+    def terminate(*_):
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL  # it would end the tests
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("evaluator.export.artifact.head_weights", terminate)
+    status, _, error = evaluate("export", tiny_path, "--out", tmp_path / "onnx")
+    assert_one_line(status, 130, error, "interrupted: nothing was exported")
+    assert list((tmp_path / "onnx").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -200,6 +200,13 @@ def test_foreign_folder_is_refused_even_with_force(tmp_path, force):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("trace", [".DS_Store", "Thumbs.db", "desktop.ini"])
+def test_folder_that_a_file_manager_looked_into_is_taken(tmp_path, trace):
+    (tmp_path / trace).write_bytes(b"how the window was")
+    ResultsStore(tmp_path).prepare(manifest(), force=False)
+    assert {path.name for path in tmp_path.iterdir()} >= {trace, "manifest.json"}
+
+
 @pytest.mark.parametrize("inner", ["", "below"])
 def test_file_in_place_of_the_folder_is_refused(tmp_path, inner):
     (tmp_path / "out").write_text("file")
@@ -244,11 +251,13 @@ def test_traces_of_a_dead_writer_are_removed_and_those_of_a_living_one_stay(stor
     target = store.folder / "tokens" / "v.parquet"
     mine = partial_path(target)
     dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-99999999."))
-    elsewhere = dead.with_name(dead.name.replace("-99999999.", "-other-99999999."))
-    for path in (mine, dead, elsewhere):
+    elsewhere, old = (mine.with_name(f".{target.name}.{host}-1.partial") for host in ("there", "then"))
+    for path in (mine, dead, elsewhere, old):
         path.write_bytes(b"half")
+    for path in (mine, old):
+        os.utime(path, (0, 0))
     store.prepare(manifest(), force=False)
-    assert [path.exists() for path in (mine, dead, elsewhere)] == [True, False, True]
+    assert [path.exists() for path in (mine, dead, elsewhere, old)] == [True, False, True, False]
 
 
 def test_scratch_of_a_dead_run_is_removed_and_that_of_a_living_one_stays(store):

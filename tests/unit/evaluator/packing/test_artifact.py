@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import gguf
 import numpy as np
@@ -13,6 +15,7 @@ from numpy_llama import final_hidden
 from tiny_models import write_tiny_llama
 
 from evaluator.errors import ExportError
+from evaluator.export.artifact import write_exact
 from evaluator.export.graph import Graph
 from evaluator.export.packing.artifact import MODEL_FILE, export_packed, most_bytes, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
@@ -107,6 +110,62 @@ def test_receipt_says_what_is_exact_and_how_far_the_baseline_is(quantized, tiny,
         error = np.linalg.norm(quantized_values - values) / np.linalg.norm(values)
         assert entry.baseline_error == pytest.approx(error, rel=1e-3)
         assert (entry.quant_type, entry.file_bytes) == ("Q5_1", values.size * 3 // 4)
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch):
+    """Interrupt what an export does to files before the step of a number; True once it has as many."""
+
+    def arrange(number, work):
+        steps = itertools.count()
+
+        def counted(step):
+            def stepping(*arguments, **options):
+                if next(steps) == number:
+                    raise KeyboardInterrupt
+                return step(*arguments, **options)
+
+            return stepping
+
+        with monkeypatch.context() as patch:
+            for owner, name in ((Path, "replace"), (Path, "unlink"), (Path, "write_text"), (onnx, "save")):
+                patch.setattr(owner, name, counted(getattr(owner, name)))
+            try:
+                work()
+            except KeyboardInterrupt:
+                return True
+        return False
+
+    return arrange
+
+
+@pytest.mark.parametrize("other", [export_packed, write_exact])
+def test_interrupted_export_leaves_one_model_or_none(quantized, tiny_graph, tmp_path, interrupted_at, other):
+    """Never one's graph over the other's weights, nor a receipt of another model than the one that runs."""
+    expected = expected_logits(quantized["Q8_0"])[-1]
+    outcomes, number = set(), 0
+    going_on = True
+    while going_on:
+        folder = tmp_path / str(number)
+        export_packed(quantized["Q8_0"], tiny_graph, folder)
+        (folder / "notes.md").write_text("mine")
+        going_on = interrupted_at(number, lambda: other(quantized["Q4_0"], tiny_graph, folder))  # noqa: B023
+        names = {path.name for path in folder.iterdir()}
+        assert not [name for name in names if "partial" in name]
+        assert "notes.md" in names
+        if MODEL_FILE not in names:
+            outcomes.add("none")
+        elif "receipt.json" in names and "Q8_0" in (folder / "receipt.json").read_text():
+            outcomes.add("old")
+            assert np.abs(decoded(folder, 19)[-1] - expected).max() < 0.05 * np.abs(expected).max()
+        else:
+            outcomes.add("new")
+            assert ("export.json" in names, "genai_config.json" in names) == (
+                (True, False) if other is write_exact else (False, True)
+            )
+        number += 1
+    assert outcomes == {"none", "old", "new"}
+    assert number > 4
 
 
 def test_genai_configuration_names_the_inputs_the_model_has(quantized, tiny_graph, tmp_path):

@@ -118,7 +118,7 @@ def test_products_of_the_same_data_share_their_block_means(tmp_path):
         assert relative_error(output, DATA @ matrix.values().T) < 1e-5
 
 
-def test_weights_appear_only_when_all_are_written(tmp_path):
+def test_weights_that_are_not_all_written_leave_no_file(tmp_path):
     def interrupted():
         with WeightsFile(tmp_path / "weights.bin") as weights:
             weights.place("w", np.ones(3, np.float32))

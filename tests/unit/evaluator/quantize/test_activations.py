@@ -7,10 +7,12 @@ import pytest
 from numpy_llama import final_hidden
 
 from evaluator.errors import RequestError
+from evaluator.manifest import Protocol
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.runtime.device import choose_device
 from evaluator.sources.tokenizer import TextTokenizer
 from evaluator.text_sources import Text
+from evaluator.windows import cut_windows
 
 
 def tokenizer(bos_id):
@@ -28,6 +30,19 @@ def test_windows_without_bos():
 def test_windows_with_bos_shift_the_text_and_lose_a_token_each():
     windows = imatrix_windows([TEXT], tokenizer(0), 4, None)
     assert [ids.tolist() for ids in windows] == [[0, *map(ord, "abc")], [0, *map(ord, "efg")]]
+
+
+@pytest.mark.parametrize("bos_id", [None, 0])
+def test_windows_of_a_chat_hold_the_control_tokens_that_a_run_sees(bos_id):
+    chat = Text("c", "c.jsonl", "<a>hello<b>world<a>to me", {"<a>": 301, "<b>": 302})
+    ids = [301, *map(ord, "hello"), 302, *map(ord, "world"), 301, *map(ord, "to me")]
+    expected = [ids[:8], ids[8:16]]
+    if bos_id is not None:
+        expected = [[bos_id, *ids[1:]] for ids in expected]
+    windows = imatrix_windows([chat], tokenizer(bos_id), 8, None)
+    assert [ids.tolist() for ids in windows] == expected
+    scored, _ = cut_windows([chat], tokenizer(bos_id), Protocol(context=8, first_scored=4))
+    assert [window.ids.tolist() for window in scored] == expected
 
 
 def test_chunks_limit_each_text():

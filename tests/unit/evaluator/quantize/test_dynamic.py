@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
 import polars as pl
 import pytest
+from rich.progress import Progress
 from tiny_models import write_tiny_llama
 
 from evaluator.errors import RequestError
-from evaluator.quantize.batch import Evidence, plan_jobs, select
-from evaluator.quantize.dynamic import read_attribution
+from evaluator.quantize.batch import Evidence, make_all, plan_jobs, select
+from evaluator.quantize.dynamic import most_bytes, read_attribution
 from evaluator.quantize.ggml import ggml_type
 from evaluator.quantize.imatrix import ImportanceMatrix
 from evaluator.quantize.plan import make_plan
@@ -81,6 +85,50 @@ def test_same_measurements_give_the_same_types(source, importance, pool, tmp_pat
     assert plans[0] == plans[1]
 
 
+def make(source, evidence, pool, out, **options):
+    jobs = plan_jobs(source, select("unsloth", ["UD-Q4_K_XL"]), out, evidence, pool, **options)
+    return jobs, make_all(source, jobs, pool, Progress(disable=True), **options)
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    monkeypatch.setattr("evaluator.quantize.dynamic.measure_errors", lambda *_: pytest.fail("measured"))
+
+
+def test_a_file_that_is_there_is_left_alone(source, importance, pool, tmp_path):
+    [job], made = make(source, Evidence(importance), pool, tmp_path)
+    assert made == [job.target]
+    assert make(source, Evidence(importance), pool, tmp_path)[1] == []
+
+
+def test_another_file_is_refused_before_anything_is_measured(source, importance, pool, tmp_path, request):
+    [job], _ = make(source, Evidence(importance), pool, tmp_path)
+    request.getfixturevalue("unmeasured")
+    other = {name: values * np.linspace(1, 2, values.size) for name, values in importance.means.items()}
+    with pytest.raises(RequestError, match="was made from another source or recipe"):
+        make(source, Evidence(replace(importance, means=other)), pool, tmp_path)
+    job.target.write_bytes(b"not ours")
+    with pytest.raises(RequestError, match="was made from another source or recipe"):
+        make(source, Evidence(importance), pool, tmp_path)
+
+
+def test_room_is_seen_to_before_anything_is_measured(
+    source, importance, pool, tmp_path, monkeypatch, unmeasured
+):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(RequestError, match="MB are needed, 0 MB are free"):
+        make(source, Evidence(importance), pool, tmp_path)
+
+
+def test_room_is_for_what_the_budget_allows(source, importance, pool, tmp_path):
+    [choice] = select("unsloth", ["UD-Q4_K_XL"])
+    stock = make_plan(source, choice, importance.means)
+    for budget in (0.9, 1.0, 1.3):
+        larger = choice.model_copy(update={"budget": budget})
+        [job] = plan_jobs(source, [larger], tmp_path, Evidence(importance), pool)
+        assert 0.9 < planned_bytes(source, job.plan) / most_bytes(larger, stock, source) <= 1
+
+
 def layers(tmp_path, rows):
     columns = ("variant_id", "layer", "role", "weight_error", "attribution_kld")
     pl.DataFrame(rows, schema=columns, orient="row").write_parquet(tmp_path / "layers.parquet")
@@ -104,7 +152,7 @@ def test_attribution_moves_bits_to_what_costs_most(source, importance, pool, tmp
     assert plan["blk.0.attn_q.weight"].name != "Q8_0"
 
 
-def test_guided_says_what_it_needs(source, importance, pool, tmp_path):
+def test_guided_says_what_it_needs(source, importance, pool, tmp_path, unmeasured):
     with pytest.raises(RequestError, match="guided needs a measured attribution: --results DIR"):
         planned(source, "guided", "UD-Q4_K_XL", Evidence(importance), pool, tmp_path)
     with pytest.raises(RequestError, match=r"holds no layers.parquet; measure with: run --attribution"):

@@ -21,7 +21,7 @@ from stock_cases import (
 from evaluator.quantize.batch import Evidence, make_plan, select
 from evaluator.quantize.imatrix import read_imatrix
 from evaluator.quantize.recipe import choices
-from evaluator.quantize.variants import make_job, make_variant
+from evaluator.quantize.variants import Job, make_variant
 from evaluator.sources.gguf_file import open_gguf
 
 TOOL = llama_quantize()
@@ -57,7 +57,7 @@ def test_every_byte(tmp_path, index, label):
     evidence = Evidence(read_imatrix(imatrix) if imatrix else None)
     source, [choice] = open_gguf(model), select("main", [label])
     plan = make_plan(source, choice, evidence.importance.means if evidence.importance else None)
-    job = make_job("", choice, plan, evidence.importance, tmp_path / "ours.gguf")
+    job = Job("", choice, plan, evidence.importance, tmp_path / "ours.gguf")
     with ThreadPoolExecutor(2) as pool:
         make_variant(source, job, pool)
     ours, expected = open_gguf(job.target), open_gguf(theirs)

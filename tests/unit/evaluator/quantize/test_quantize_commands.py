@@ -82,6 +82,9 @@ def test_rescale_writes_the_baseline_beside_the_variants(evaluate, tmp_path):
         (("main", "IQ2_M"), "needs an importance matrix: --imatrix FILE"),
         (("main", "Q4_0", "--imatrix", "none.gguf"), "none.gguf: cannot be read"),
         (("guided", "UD-Q4_K_XL", "--results", "none"), "none: holds no layers.parquet"),
+        (("bartowski", "Q4_K_M", "--rescale"), "recipe bartowski needs an importance matrix: --imatrix FILE"),
+        (("main", "IQ2_M", "--rescale"), "needs an importance matrix: --imatrix FILE"),
+        (("none", "Q4_0", "--rescale"), "--recipe none: no such file or recipe"),
     ],
 )
 def test_wrong_requests_are_one_line_and_leave_nothing(evaluate, tiny_path, tmp_path, arguments, message):
@@ -99,6 +102,21 @@ def test_a_folder_that_cannot_be_written(evaluate, tiny_path, text_path, tmp_pat
     status, _, error = evaluate("imatrix", *flags, tmp_path / "file" / "i.gguf")
     assert (status, "cannot be written: " in error) == (2, True)
     assert evaluate("imatrix", *flags, tmp_path)[0] == 2
+
+
+def test_rescaled_variants_are_told_by_the_source_before_anything_is_written(evaluate, tmp_path):
+    """With the rescaled file gone, too: its variants are known without it."""
+    source = write_tiny_llama(tmp_path / "Tiny-Q8_0.gguf", ggml_type=gguf.GGMLQuantizationType.Q8_0)
+    (tmp_path / "o").mkdir()
+    other = write_tiny_llama(tmp_path / "o" / "Tiny-Q8_0.gguf", seed=1)
+    out, rescaled = tmp_path / "q", tmp_path / "q" / "Tiny-rescaled-F16.gguf"
+    assert evaluate(*quantize(source, out, "main", "Q4_0", "--rescale"))[0] == 0
+    rescaled.unlink()
+    status, _, error = evaluate(*quantize(other, out, "main", "Q4_0", "--rescale"))
+    assert (status, "Tiny-rescaled-Q4_0.gguf: was made from another source" in error) == (2, True)
+    assert not rescaled.exists()
+    status, _, error = evaluate(*quantize(source, out, "main", "Q4_0", "--rescale"))
+    assert (status, "Tiny-rescaled-Q4_0.gguf: is there already" in error) == (0, True)
 
 
 @pytest.mark.parametrize("more", [(), ("--rescale",)])

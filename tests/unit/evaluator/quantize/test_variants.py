@@ -38,7 +38,7 @@ def importance(source, tmp_path):
 
 def make(source, out, recipe, *quants, importance=None, replace=False):
     with ThreadPoolExecutor(2) as pool, Progress(disable=True) as progress:
-        jobs = plan_jobs(source, select(recipe, quants), out, Evidence(importance), pool)
+        jobs = plan_jobs(source, select(recipe, quants), out, Evidence(importance), pool, replace=replace)
         return jobs, make_all(source, jobs, pool, progress, replace=replace)
 
 

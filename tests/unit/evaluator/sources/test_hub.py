@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,8 @@ from evaluator.sources.hub import Hub, HubSource, chosen_files
 from evaluator.sources.naming import model_name
 from evaluator.sources.opening import open_model
 
-REPO = "someone/Tiny-GGUF"
+REPO, SHARDED = "someone/Tiny-GGUF", "someone/Tiny-Sharded"
+INDEX = "model.safetensors.index.json"
 
 
 @pytest.fixture
@@ -114,6 +116,59 @@ def test_checkpoint_repository_becomes_a_model_named_after_it(hub, server, tmp_p
     file = open_model(path)
     assert (model_name(file), file.n_params) == ("Tiny-Llama-1B", open_model(folder).n_params)
     assert server.ranges("pytorch_model.bin") == server.ranges("model.onnx") == []
+
+
+@pytest.fixture
+def sharded(server, tmp_path):
+    """Files of a repository whose weights are there twice, as Mistral publishes them."""
+    model = random_model("llama", num_hidden_layers=1)
+    folder = save_checkpoint(model, tmp_path / "m", max_shard_size="40KB")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    server.repos[SHARDED] = files | {"consolidated.safetensors": b"the same again", "x-9.safetensors": b"old"}
+    return server.repos[SHARDED]
+
+
+def test_of_a_split_checkpoint_the_files_of_its_index_are_fetched(hub, server, sharded):
+    (path,) = models(hub, f"hf:{SHARDED}")
+    named = set(json.loads(sharded[INDEX])["weight_map"].values())
+    assert len(named) > 1
+    assert {item.name for item in path.glob("*.safetensors")} == named
+    assert server.ranges("consolidated.safetensors") == server.ranges("x-9.safetensors") == []
+    assert open_model(path).n_params > 0
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ({"weight_map": {"a": "../../evil.safetensors"}}, "not a plain file name"),
+        ({"weight_map": {"a": "/etc/passwd"}}, "not a plain file name"),
+        ({"weight_map": {"a": "model-9.safetensors"}}, r"holds no model-9\.safetensors, which its .* names"),
+        ({"weight_map": ["a"]}, "weight_map is .* not an object"),
+        ([], "does not hold a JSON object"),
+    ],
+)
+def test_index_that_leads_astray_is_refused_before_weights_are_fetched(hub, server, sharded, index, message):
+    sharded[INDEX] = json.dumps(index).encode()
+    with pytest.raises(RequestError, match=rf"hf:{SHARDED}: .*{message}"):
+        models(hub, f"hf:{SHARDED}")
+    assert not [path for method, path, _ in server.requests if method == "GET" and "safetensors" in path
+                and not path.endswith(INDEX)]  # fmt: skip
+
+
+def test_split_checkpoint_is_found_again_without_a_network(tmp_path, monkeypatch, sharded):
+    monkeypatch.setenv("EVALUATOR_CACHE", str(tmp_path / "notes"))
+    with hub_server() as server:
+        server.repos[SHARDED] = sharded
+        hub = Hub(server.endpoint, tmp_path / "hub")
+        fetched = models(hub, f"hf:{SHARDED}")
+    assert models(hub, f"hf:{SHARDED}") == fetched
+
+
+def test_weights_of_no_known_name_are_not_fetched(hub, server):
+    server.repos[SHARDED] = {"config.json": b"{}", "consolidated.safetensors": b"gigabytes"}
+    with pytest.raises(RequestError, match="holds neither a GGUF file nor a checkpoint"):
+        models(hub, f"hf:{SHARDED}")
+    assert server.ranges("consolidated.safetensors") == []
 
 
 def test_broken_download_goes_on_where_it_broke_off(hub, server):
