@@ -113,9 +113,17 @@ class Results:
         return self._selected.get(selection, compute)
 
     def baselines(self, selection: Selection) -> pl.DataFrame:
-        """Return the baselines (one per model and device) of the models in the selection, computed alike."""
+        """Return the baselines (one per model and device) of the models and devices selected, computed alike.
+
+        With devices selected, those that variants there are compared with: one of another device may serve.
+        """
         rows = self._over(selection).filter("is_baseline")
-        return rows.filter(pl.col("model").is_in(sorted(selection.models))) if selection.models else rows
+        if selection.models:
+            rows = rows.filter(pl.col("model").is_in(sorted(selection.models)))
+        if selection.devices:
+            there = self.measured.filter(pl.col("device").is_in(sorted(selection.devices)))
+            rows = rows.filter(pl.col("variant_id").is_in(there["baseline_id"].to_list()))
+        return rows
 
     def baseline_of(self, row: Mapping[str, Any], selection: Selection = EVERYTHING) -> dict[str, Any]:
         """Return a row's own baseline, computed alike; the folder's first where its model has none."""

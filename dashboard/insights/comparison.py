@@ -248,13 +248,14 @@ def change(estimate: Estimate) -> str:
 
 
 def elsewhere(rows: Sequence[Row], kept: Sequence[Row]) -> list[Insight]:
-    """Say which model and device a view speaks of, where the filters pass several."""
+    """Say which model or device this speaks of, where the filters pass several, and how to see another."""
     if len(kept) == len(rows) or not kept:
         return []
-    place = " on ".join(dict.fromkeys((str(kept[0]["model"]), str(kept[0]["device"]))))
-    text = f"This is about {place} alone: filter by model to see another."
-    return [
-        Insight(
-            text, "caution", f"{len(rows) - len(kept)} variants of other models or devices pass the filters"
-        )
-    ]
+    parted = [column for column in ("model", "device") if len({row[column] for row in rows}) > 1]
+    names = {"model": str(kept[0]["model"]), "device": formats.device_name(str(kept[0]["device"]))}
+    place, keys = " on ".join(names[column] for column in parted), " or ".join(parted)
+    count = len(rows) - len(kept)
+    variants, passing = ("variants", "pass") if count > 1 else ("variant", "passes")
+    others = f"{count} {variants} of another {keys} {passing} the filters"
+    text = f"This is about {place} alone: filter by {keys} to see another."
+    return [Insight(text, "caution", others)]
