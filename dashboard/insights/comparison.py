@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dashboard import formats
-from dashboard.charts import Row, by_method, complete, standard_error
+from dashboard.charts import Row, by_method, complete, place_in_words, places_apart, standard_error
 from dashboard.insights import Insight
 from dashboard.insights.statistics import Z95, Estimate
 from dashboard.results import Results
@@ -251,11 +251,9 @@ def elsewhere(rows: Sequence[Row], kept: Sequence[Row]) -> list[Insight]:
     """Say which model or device this speaks of, where the filters pass several, and how to see another."""
     if len(kept) == len(rows) or not kept:
         return []
-    parted = [column for column in ("model", "device") if len({row[column] for row in rows}) > 1]
-    names = {"model": str(kept[0]["model"]), "device": formats.device_name(str(kept[0]["device"]))}
-    place, keys = " on ".join(names[column] for column in parted), " or ".join(parted)
+    keys = " or ".join(places_apart(rows))
     count = len(rows) - len(kept)
     variants, passing = ("variants", "pass") if count > 1 else ("variant", "passes")
     others = f"{count} {variants} of another {keys} {passing} the filters"
-    text = f"This is about {place} alone: filter by {keys} to see another."
+    text = f"This is about {place_in_words(kept[0], rows)} alone: filter by {keys} to see another."
     return [Insight(text, "caution", others)]

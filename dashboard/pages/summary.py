@@ -6,8 +6,9 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard import formats
+from dashboard.charts import one_place
 from dashboard.insights import Insight
-from dashboard.insights.comparison import change, log_ratio
+from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.summary import (
     EFFICIENCY_SCALE,
     RULES,
@@ -34,7 +35,7 @@ def headline(results: Results, selection: Selection) -> str:
 
 def body(results: Results, selection: Selection) -> Component:
     """Table, takeaways, recommendations, rules."""
-    rows = results.select(selection).to_dicts()
+    rows = one_place(results.select(selection).to_dicts())
     lines = summarize(results, selection)
     if not lines:
         return empty_notice()
@@ -80,5 +81,6 @@ def _lines(texts: tuple[str, ...]) -> list[Component]:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Return the takeaways."""
-    return takeaways(results, selection)
+    """Return the takeaways, and which model or device they are about."""
+    passing = results.select(selection).to_dicts()
+    return [*takeaways(results, selection), *elsewhere(passing, one_place(passing))]

@@ -23,7 +23,6 @@ from dashboard.insights.comparison import (
 )
 from dashboard.insights.curves import bend, monotone, within_noise
 from dashboard.insights.recommender import within
-from dashboard.insights.statistics import pareto
 from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -44,7 +43,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
     ends = [*levels, *(end for row in rows for end in charts.ppl_ends(row))]
     y_axis = axes.log_axis(ends, margin=0.05)
     x_range = axes.padded(list(across.values()), share=0.07)
-    front = [rows[index] for index in pareto(list(across.values()), [row["ppl"] for row in rows])]
+    front = [rows[i] for i in charts.front_of(rows, list(across.values()), [row["ppl"] for row in rows])]
     wanted = {row["variant_id"] for row in front}
     points = [(across[row["variant_id"]], math.log10(row["ppl"])) for row in rows]
     curves = charts.series(results, rows)
@@ -55,7 +54,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
     labels = Labels(rows, points, (x_range, y_axis["range"]), wanted, selection.picked, "bottom left", lines)
     charts.add_baselines(drawn, results, selection, rows)
     steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
-    charts.add_front(drawn, [x for x, _ in steps], [y for _, y in steps], charts.FRONT)
+    charts.add_front(drawn, rows, [x for x, _ in steps], [y for _, y in steps])
     for curve in curves:
         drawn.add_scatter(
             x=[across[r["variant_id"]] for r in curve.rows],
@@ -96,7 +95,7 @@ def _title(rows: Sequence[Row], selection: Selection) -> str:
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
-    rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
     if not rows:
         return "No selected variant has a perplexity"
     safe = within(rows, _SAFE)
