@@ -20,6 +20,11 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 _DIMMED = 0.2
 
 
+def type_name(row: Row) -> str:
+    """Return a variant's type, with what tells it from another file of its method and type."""
+    return f"{row['quant']} {row.get('twin') or ''}".rstrip()
+
+
 def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
     """Return the rows in which every named column is measured and finite."""
     return [r for r in rows if all(r[c] is not None and math.isfinite(r[c]) for c in columns)]

@@ -23,6 +23,8 @@ from evaluator.frames import Layers, Pairs, Speed, Statistics, Tokens, Vocabular
 from evaluator.manifest import Manifest
 
 _T = TypeVar("_T")
+#: Columns of `Results.variants` that are not in the file.
+ADDED = ("label", "twin", "baseline_id")
 ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
 #: How many answers are kept; a page asks for the same ones several times, and the next page again.
 _MOST_SELECTIONS, _MOST_CONTRASTS = 64, 8192
@@ -43,7 +45,8 @@ _OVER_ALL = (
 class Results:
     """One results folder: the manifest, the variants frame and, on demand, everything else.
 
-    `variants` has the schema's columns, `label`, the name of a variant in every view, and `baseline_id`.
+    `variants` has the schema's columns and those of `ADDED`: `label`, a name in every view that no other variant
+    has, `twin`, the part of it that tells two files of one method and type apart (else null), and `baseline_id`.
     `problems` lists files that could not be read: the views that need them explain themselves.
     """
 

@@ -41,7 +41,7 @@ def findings(results: Results, selection: Selection) -> Findings:
 def _cells(line: MethodSummary) -> list[str]:
     row = line.optimal
     kind = "by rule" if line.by_rule else "knee: none keeps the rule"
-    rate = f"{formats.bits(row['bits_per_weight'])} ({row['quant']}, {kind})"
+    rate = f"{formats.bits(row['bits_per_weight'])} ({charts.type_name(row)}, {kind})"
     se = charts.standard_error(row, "ppl_se")
     error = f" ± {formats.number(Z95 * se, 2)}" if se is not None else ""
     efficiency = row["inv_ppl_per_mb"]

@@ -30,7 +30,7 @@ def inversions(results: Results, selection: Selection, rows: Sequence[Row]) -> l
     for group in by_method(complete(rows, "ln_ppl_ratio")).values():
         for smaller, larger in pairwise(group):
             by = gap(results, selection, larger, smaller)
-            if by is not None and by.low > 0:
+            if larger["bits_per_weight"] > smaller["bits_per_weight"] and by is not None and by.low > 0:
                 found.append(Inversion(larger, smaller, by))
     return sorted(found, key=lambda inversion: -inversion.by.value)
 

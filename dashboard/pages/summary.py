@@ -6,7 +6,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard import formats
-from dashboard.charts import one_place
+from dashboard.charts import one_place, type_name
 from dashboard.insights import Insight
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.summary import (
@@ -29,7 +29,7 @@ def headline(results: Results, selection: Selection) -> str:
     lines = summarize(results, selection)
     if not lines:
         return "Nothing is selected, so there is nothing to summarize"
-    parts = [f"{line.method} at {line.optimal['quant']}" for line in lines]
+    parts = [f"{line.method} at {type_name(line.optimal)}" for line in lines]
     return f"Best bit rates by the stated rules: {formats.listing(parts)}"
 
 
@@ -66,7 +66,7 @@ def _line(results: Results, line: MethodSummary) -> Component:
     rate = [
         html.Strong(formats.bits(row["bits_per_weight"])),
         html.Br(),
-        html.Small(f"{row['quant']}, {kind}"),
+        html.Small(f"{type_name(row)}, {kind}"),
     ]
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"

@@ -152,9 +152,8 @@ def _dearest_step(rows: Sequence[Row]) -> Insight | None:
     if _per_bit(lower, higher) <= 0:
         return None
     cost = formats.percent_change(lower["ln_ppl_ratio"] - higher["ln_ppl_ratio"], 0)
-    step = (
-        f"{higher['label']} → {lower['quant']}: {cost} perplexity for {formats.bits(_saved(lower, higher))}"
-    )
+    saved = formats.bits(_saved(lower, higher))
+    step = f"{higher['label']} → {charts.type_name(lower)}: {cost} perplexity for {saved}"
     text = f"The dearest step is {step}."
     return Insight(text, "finding", f"{lower['label']} is at {change(log_ratio(lower))} against the baseline")
 
