@@ -13,9 +13,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard import formats
+from dashboard.known import known
 from dashboard.pages.parts import swatch
 from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.selection import FIELDS, Selection
 from dashboard.theme import CONFIDENCE
 from evaluator.frames import CONFIDENCE_EDGES
 
@@ -28,14 +29,6 @@ CHECKLISTS = {
     "quant": "Quant type",
     "domain": "Text domain",
     "bin": "Baseline's confidence",
-}
-_FIELDS = {
-    "model": "models",
-    "device": "devices",
-    "method": "methods",
-    "quant": "quants",
-    "domain": "domains",
-    "bin": "bins",
 }
 _HINTS = {
     "domain": "Only these texts count: all numbers are computed anew.",
@@ -118,19 +111,6 @@ def offers(results: Results) -> dict[str, Options]:
     }
 
 
-def _offered(results: Results) -> dict[str, set[str]]:
-    """Return the values of `offers`."""
-    measured = results.measured
-    return {
-        "model": set(measured["model"].to_list()),
-        "device": set(measured["device"].to_list()),
-        "method": set(results.methods),
-        "quant": set(measured["quant"].to_list()),
-        "domain": set(results.domains),
-        "bin": {str(index) for index in range(len(CONFIDENCE_EDGES) - 1)},
-    }
-
-
 def _option(name: str) -> dict[str, Any]:
     return {"label": name.replace("_", " ") if name.islower() else name, "value": name}
 
@@ -167,11 +147,8 @@ def visible(results: Results) -> dict[str, bool]:
 
 def values(selection: Selection, results: Results) -> dict[str, Any]:
     """Return what the controls show for a selection; unknown names cannot be ticked."""
-    offered = _offered(results)
-    shown: dict[str, Any] = {
-        key: sorted({str(value) for value in getattr(selection, field)} & offered[key])
-        for key, field in _FIELDS.items()
-    }
+    selection = known(selection, results)
+    shown: dict[str, Any] = {key: sorted(map(str, getattr(selection, FIELDS[key]))) for key in CHECKLISTS}
     bounds = bits_bounds(results)
     low, high = selection.bits or bounds
     shown["bits"] = [min(max(low, bounds[0]), bounds[1]), max(min(high, bounds[1]), bounds[0])]

@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 ADDED = ("label", "twin", "baseline_id")
 ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
 #: How many answers are kept; a page asks for the same ones several times, and the next page again.
-_MOST_SELECTIONS, _MOST_CONTRASTS = 64, 8192
+_MOST_SELECTIONS, _MOST_CONTRASTS, _MOST_DELTAS = 64, 8192, 4096
 #: Columns over all tokens that are not statistics of a set of tokens: null where only a part counts.
 _OVER_ALL = (
     "ppl_macro",
@@ -55,6 +55,8 @@ class Results:
     variants: pl.DataFrame
     problems: list[str] = field(default_factory=list)
     _cache: Once[object] = field(default_factory=Once, repr=False)
+    _recomputed: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
+    _deltas: Once[DeltaSummary | None] = field(default_factory=lambda: Once(_MOST_DELTAS), repr=False)
     _selected: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
     _contrasts: Once[Estimate | None] = field(default_factory=lambda: Once(_MOST_CONTRASTS), repr=False)
 
@@ -181,7 +183,7 @@ class Results:
         parts = self.parts(variant_id)
         if parts is None or parts.scores.baseline_nll is None:
             return None
-        return self._cached(("delta", variant_id, wanted), lambda: delta_summary(parts.delta(wanted)))
+        return self._deltas.get((variant_id, wanted), lambda: delta_summary(parts.delta(wanted)))
 
     def paired(
         self,
@@ -229,8 +231,7 @@ class Results:
         if not selection.filters_tokens:
             return self.variants
         wanted = selection.token_filter
-        frame = self._cached(("over", wanted), lambda: self._computed(wanted))
-        return self.variants if frame is None else frame
+        return self._recomputed.get(wanted, lambda: self._computed(wanted))
 
     def _computed(self, wanted: TokenFilter) -> pl.DataFrame:
         parts = [self.parts(str(name)) for name in self.variants["variant_id"]]

@@ -26,6 +26,8 @@ _NAMES = {
     "pick": "picked",
 }
 _NUMBERS = {"bin": ("bins", _BIN), "layer": ("layers", _LAYER)}
+#: Key in the URL of every set, and the field that it fills.
+FIELDS = _NAMES | {key: name for key, (name, _) in _NUMBERS.items()}
 _ORDER = ("model", "device", "method", "quant", "bits", "domain", "bin", "layer", "role", "only", "pick")
 
 TokenFilter = tuple[frozenset[str], frozenset[int]]

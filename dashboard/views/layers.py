@@ -97,6 +97,8 @@ def figure(results: Results, selection: Selection) -> Drawing:
 def headline(results: Results, selection: Selection) -> str:
     """Name the role with the largest mean value over the shown variants; of a single role its value."""
     shown = chosen(results, selection)
+    if shown is None and (selection.layers or selection.roles):
+        return "Nothing was measured in this combination of layers and roles"
     if shown is None:
         return "No selected variant has layer measurements"
     means = role_means(shown.found)
