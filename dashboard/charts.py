@@ -38,7 +38,7 @@ def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
     apart = places_apart(rows)
     groups: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda r: (r["method"], r["bits_per_weight"], r["variant_id"])):
-        groups.setdefault(" · ".join([row["method"], *(str(row[name]) for name in apart)]), []).append(row)
+        groups.setdefault(" · ".join([row["method"], *(_place(row, name) for name in apart)]), []).append(row)
     return groups
 
 
@@ -165,8 +165,11 @@ def places_apart(rows: Sequence[Row]) -> list[str]:
 
 def place_in_words(row: Row, rows: Sequence[Row]) -> str:
     """Name a row's model, device or both, as far as `rows` differ in them."""
-    names = {"model": str(row["model"]), "device": formats.device_name(str(row["device"]))}
-    return " on ".join(names[name] for name in places_apart(rows))
+    return " on ".join(_place(row, name) for name in places_apart(rows))
+
+
+def _place(row: Row, name: str) -> str:
+    return formats.device_name(row[name]) if name == "device" else str(row[name])
 
 
 def front_of(rows: Sequence[Row], cost: Sequence[float], loss: Sequence[float]) -> list[int]:

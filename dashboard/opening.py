@@ -12,6 +12,7 @@ import dataframely.exc
 import polars as pl
 import pydantic
 
+from dashboard.formats import device_name
 from evaluator.frames import SCHEMA_VERSION, Variants, with_schema
 from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
 
@@ -157,7 +158,8 @@ def _with_labels(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _labels(frame: pl.DataFrame, twins: Sequence[str]) -> list[str]:
     places = [column for column in ("model", "device") if frame[column].n_unique() > 1]
-    rows = frame.select("is_baseline", "method", "quant", *places).iter_rows()
+    devices = pl.col("device").map_elements(device_name, return_dtype=pl.String)
+    rows = frame.with_columns(devices).select("is_baseline", "method", "quant", *places).iter_rows()
     return [
         " ".join(filter(None, ["baseline" if is_baseline else method, quant, twin, *place]))
         for (is_baseline, method, quant, *place), twin in zip(rows, twins, strict=True)

@@ -69,7 +69,7 @@ def test_captions_name_the_device_of_what_is_shown(devices: Results) -> None:
 
 def test_an_export_takes_a_device(devices: Results, tmp_path: Path) -> None:
     assert export(devices.folder, tmp_path / "a.md", "device=cuda") == []
-    assert "cpu" not in (tmp_path / "a.md").read_text().split("## Variants")[1].split("##", 1)[0]
+    assert "CPU" not in (tmp_path / "a.md").read_text().split("## Variants")[1].split("##", 1)[0]
 
 
 def place(model: str, device: str) -> dict[str, object]:

@@ -45,7 +45,7 @@ def devices(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 def places(results: Results) -> tuple[str, str]:
     """What names that are spoken of, and what names that are not."""
-    return ("Big-7B", "Small-135M") if results.measured["model"].n_unique() > 1 else ("cpu", "cuda")
+    return ("Big-7B", "Small-135M") if results.measured["model"].n_unique() > 1 else ("CPU", "CUDA")
 
 
 @pytest.mark.parametrize("folder", ["models", "devices"])
@@ -55,7 +55,7 @@ def test_every_page_speaks_of_one_place_and_says_which(folder: str, request: pyt
     for slug in ("", "summary", *(view.id for view in registry())):
         page = render(results, f"/{slug}", EVERYTHING)
         assert theirs not in page.title, slug
-        assert f"about {ours if ours != 'cpu' else 'CPU'} alone" in page.insights[-1].text, slug
+        assert f"about {ours} alone" in page.insights[-1].text, slug
         said = str([*page.insights[:-1], *page.claims])
         assert theirs not in said, slug
     for page_body in (overview.body(results, EVERYTHING), summary.body(results, EVERYTHING)):
@@ -73,7 +73,7 @@ def test_fronts_are_of_one_place_and_all_points_are_drawn(
     for view in (view for view in registry() if view.id in FRONTS):
         traces = view.draw(results, EVERYTHING).to_plotly_json()["data"]
         (front,) = [trace for trace in traces if trace.get("name", "").startswith("Pareto front")]
-        assert front["name"] == f"Pareto front · {ours if ours != 'cpu' else 'CPU'}", view.id
+        assert front["name"] == f"Pareto front · {ours}", view.id
         points = [
             (x, y, data[0])
             for trace in traces
