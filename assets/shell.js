@@ -233,10 +233,10 @@
         }
         return none();
       },
-      filters: function (model, method, quant, domain, bin, bits, address) {
+      filters: function (model, device, method, quant, domain, bin, bits, address) {
         const before = address && address.panel;
         if (!before || !before.bits) return none();
-        const now = { model: model, method: method, quant: quant, domain: domain, bin: bin };
+        const now = { model: model, device: device, method: method, quant: quant, domain: domain, bin: bin };
         const moved = JSON.stringify(bits) !== JSON.stringify(before.bits);
         const ticked = Object.keys(now).filter(
           (key) => JSON.stringify([...(now[key] || [])].sort()) !== JSON.stringify([...before[key]].sort())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
 from dashboard import filters
 from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
+from dashboard.known import known
 from dashboard.library import Library
 from dashboard.opening import EmptyRunError, ResultsError
 from dashboard.page_cache import Draw, PageCache
@@ -117,7 +117,7 @@ def screen(
                 "chips": [],
             }
         )
-    address = address.with_selection(_known(address.selection, results))
+    address = address.with_selection(known(address.selection, results))
     told["model"] = results.manifest.model
     told |= {"query": address.query, "picked": sorted(address.selection.picked)}
     page = _drawn(results, pathname, address, version, pages)
@@ -183,12 +183,6 @@ def draw_ahead(library: Library, pages: PageCache) -> None:
 def _version(library: Library, folder: str) -> str:
     """What a folder's pages depend on, besides the address."""
     return f"{folder}\n{library.version(folder)}"
-
-
-def _known(selection: Selection, results: Results) -> Selection:
-    """Let go of picks and texts that this folder does not hold: a link may come from another one."""
-    picked = selection.picked.intersection(results.labels)
-    return replace(selection, picked=picked, domains=selection.domains & set(results.domains))
 
 
 def _page(page: Page) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dashboard import formats
 from dashboard.drawing import Drawing
-from dashboard.insights.statistics import Estimate
+from dashboard.insights.statistics import Estimate, pareto
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE, QUIET, MethodStyle, translucent
@@ -18,8 +18,11 @@ from dashboard.theme import BASELINE, QUIET, MethodStyle, translucent
 Row = dict[str, Any]
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _DIMMED = 0.2
-#: The step line of the variants that no other beats in both coordinates.
-FRONT = "Pareto front"
+
+
+def type_name(row: Row) -> str:
+    """Return a variant's type, with what tells it from another file of its method and type."""
+    return f"{row['quant']} {row.get('twin') or ''}".rstrip()
 
 
 def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
@@ -32,10 +35,10 @@ def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
     Where the rows are of several models or devices, each has its own entry, named `method · model`.
     """
-    apart = [name for name in ("model", "device") if len({row.get(name) for row in rows}) > 1]
+    apart = places_apart(rows)
     groups: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda r: (r["method"], r["bits_per_weight"], r["variant_id"])):
-        groups.setdefault(" · ".join([row["method"], *(str(row[name]) for name in apart)]), []).append(row)
+        groups.setdefault(" · ".join([row["method"], *(_place(row, name) for name in apart)]), []).append(row)
     return groups
 
 
@@ -168,6 +171,27 @@ def with_measured_error(row: Row, value: str, error: str) -> Estimate:
     return Estimate(row[value], math.inf if plain is None else plain)
 
 
+def places_apart(rows: Sequence[Row]) -> list[str]:
+    """Tell which of model and device the rows differ in."""
+    return [name for name in ("model", "device") if len({row.get(name) for row in rows}) > 1]
+
+
+def place_in_words(row: Row, rows: Sequence[Row]) -> str:
+    """Name a row's model, device or both, as far as `rows` differ in them."""
+    return " on ".join(_place(row, name) for name in places_apart(rows))
+
+
+def _place(row: Row, name: str) -> str:
+    return formats.device_name(row[name]) if name == "device" else str(row[name])
+
+
+def front_of(rows: Sequence[Row], cost: Sequence[float], loss: Sequence[float]) -> list[int]:
+    """Find the Pareto front among the rows of one model on one device (see `one_place`): their indices."""
+    kept = {row["variant_id"] for row in one_place(rows)}
+    mine = [index for index, row in enumerate(rows) if row["variant_id"] in kept]
+    return [mine[place] for place in pareto([cost[i] for i in mine], [loss[i] for i in mine])]
+
+
 def ppl_ends(row: Row) -> tuple[float, float]:
     """95 % interval of a variant's perplexity where the baseline's is taken as given: its paired error.
 
@@ -247,15 +271,17 @@ def baselines(results: Results, selection: Selection, rows: Sequence[Row]) -> li
     return list({base["variant_id"]: base for base in found}.values())
 
 
-def add_front(figure: Drawing, x: Sequence[float], y: Sequence[float], name: str, shape: str = "hv") -> None:
-    """Draw a Pareto front as a step line under the points."""
+def add_front(
+    figure: Drawing, rows: Sequence[Row], x: Sequence[float], y: Sequence[float], shape: str = "hv"
+) -> None:
+    """Draw the front of `rows` (see `front_of`) as a step line under the points, named by whose it is."""
     ordered = sorted(zip(x, y, strict=True))
     figure.add_scatter(
         x=[point[0] for point in ordered],
         y=[point[1] for point in ordered],
         mode="lines",
         line={"color": QUIET, "width": 5, "shape": shape},
-        name=name,
+        name=" · ".join(filter(None, ["Pareto front", place_in_words(one_place(rows)[0], rows)])),
         hoverinfo="skip",
     )
 

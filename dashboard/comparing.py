@@ -61,7 +61,7 @@ def chosen(results: Results, selection: Selection) -> tuple[Row, Row] | None:
 
 
 def _of_one_size(rows: Mapping[str, Row]) -> list[str]:
-    """Return the two variants of different methods and one model whose sizes are closest; else any two."""
+    """Return the two variants of different methods on one model and device whose sizes are closest; else any two."""
     ordered = sorted(rows.values(), key=lambda row: (row["size_bytes"], row["variant_id"]))
     pairs = [
         (
@@ -71,7 +71,8 @@ def _of_one_size(rows: Mapping[str, Row]) -> list[str]:
         )
         for index, one in enumerate(ordered)
         for other in ordered[index + 1 : index + 6]
-        if one["method"] != other["method"] and one["model"] == other["model"]
+        if one["method"] != other["method"]
+        and (one["model"], one["device"]) == (other["model"], other["device"])
     ]
     return list(min(pairs)[1:]) if pairs else [str(row["variant_id"]) for row in ordered[:2]]
 

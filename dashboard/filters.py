@@ -13,9 +13,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard import formats
+from dashboard.known import known
 from dashboard.pages.parts import swatch
 from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.selection import FIELDS, Selection
 from dashboard.theme import CONFIDENCE
 from evaluator.frames import CONFIDENCE_EDGES
 
@@ -23,12 +24,12 @@ BITS_STEP = 0.05
 #: Checklists by the URL key of what they filter, in the panel's order.
 CHECKLISTS = {
     "model": "Model",
+    "device": "Device",
     "method": "Method",
     "quant": "Quant type",
     "domain": "Text domain",
     "bin": "Baseline's confidence",
 }
-_FIELDS = {"model": "models", "method": "methods", "quant": "quants", "domain": "domains", "bin": "bins"}
 _HINTS = {
     "domain": "Only these texts count: all numbers are computed anew.",
     "bin": "Only tokens where the baseline's top probability lies here count.",
@@ -48,9 +49,9 @@ def panel() -> Component:
     )
     body = [
         head,
-        *lists[:3],
+        *lists[:4],
         _bits_slider(),
-        *lists[3:],
+        *lists[4:],
         html.P("Nothing ticked means all.", className="hint"),
     ]
     return html.Aside(body, id="filters", className="panel filters", **{"aria-label": "Filters"})
@@ -99,6 +100,7 @@ def offers(results: Results) -> dict[str, Options]:
     edges = pairwise(CONFIDENCE_EDGES)
     return {
         "model": [_option(name) for name in sorted(set(measured["model"].to_list()))],
+        "device": [_device_option(name) for name in sorted(set(measured["device"].to_list()))],
         "method": [_method_option(results, name) for name in results.methods],
         "quant": [_option(name) for name in by_bits["quant"].to_list()],
         "domain": [_option(name) for name in results.domains],
@@ -109,20 +111,12 @@ def offers(results: Results) -> dict[str, Options]:
     }
 
 
-def _offered(results: Results) -> dict[str, set[str]]:
-    """Return the values of `offers`."""
-    measured = results.measured
-    return {
-        "model": set(measured["model"].to_list()),
-        "method": set(results.methods),
-        "quant": set(measured["quant"].to_list()),
-        "domain": set(results.domains),
-        "bin": {str(index) for index in range(len(CONFIDENCE_EDGES) - 1)},
-    }
-
-
 def _option(name: str) -> dict[str, Any]:
     return {"label": name.replace("_", " ") if name.islower() else name, "value": name}
+
+
+def _device_option(name: str) -> dict[str, Any]:
+    return {"label": formats.device_name(name), "value": name}
 
 
 def _method_option(results: Results, method: str) -> dict[str, Any]:
@@ -143,6 +137,7 @@ def visible(results: Results) -> dict[str, bool]:
     has_tokens = (results.folder / "tokens").is_dir()
     return {
         "model": results.measured["model"].n_unique() > 1,
+        "device": results.measured["device"].n_unique() > 1,
         "method": True,
         "quant": True,
         "domain": has_tokens and len(results.domains) > 1,
@@ -152,11 +147,8 @@ def visible(results: Results) -> dict[str, bool]:
 
 def values(selection: Selection, results: Results) -> dict[str, Any]:
     """Return what the controls show for a selection; unknown names cannot be ticked."""
-    offered = _offered(results)
-    shown: dict[str, Any] = {
-        key: sorted({str(value) for value in getattr(selection, field)} & offered[key])
-        for key, field in _FIELDS.items()
-    }
+    selection = known(selection, results)
+    shown: dict[str, Any] = {key: sorted(map(str, getattr(selection, FIELDS[key]))) for key in CHECKLISTS}
     bounds = bits_bounds(results)
     low, high = selection.bits or bounds
     shown["bits"] = [min(max(low, bounds[0]), bounds[1]), max(min(high, bounds[1]), bounds[0])]
@@ -180,6 +172,7 @@ def chips(selection: Selection, results: Results) -> list[tuple[str, str, Select
     found = []
     for field, name, text in (
         ("models", "model", _names(selection.models)),
+        ("devices", "device", _names(set(map(formats.device_name, selection.devices)))),
         ("methods", "method", _names(selection.methods)),
         ("quants", "type", _names(selection.quants)),
         ("bits", "bits", bits_text(selection.bits) if selection.bits else ""),

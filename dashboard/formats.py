@@ -78,9 +78,14 @@ def times(ratio: float) -> str:
     return "" if abs(ratio - 1) < 0.005 else f"{number(ratio)} ×"
 
 
-def device(manifest: Manifest) -> str:
-    """Name the kind of device, the chip, and the precision where it is not float32."""
-    name, on_gpu = manifest.device, manifest.device == "cuda"
-    chip = ", ".join(dict.fromkeys(manifest.machine.gpus)) if on_gpu else manifest.machine.cpu
-    text = f"{name.upper() if name in {'cpu', 'cuda'} else name}{f' ({chip})' if chip else ''}"
+def device_name(name: str) -> str:
+    """Write a kind of device as people do."""
+    return name.upper() if name in {"cpu", "cuda"} else name
+
+
+def device(manifest: Manifest, name: str = "") -> str:
+    """Name a kind of device (the manifest's own), the chip, and the precision where it is not float32."""
+    name = name or manifest.device
+    chip = ", ".join(dict.fromkeys(manifest.machine.gpus)) if name == "cuda" else manifest.machine.cpu
+    text = f"{device_name(name)}{f' ({chip})' if chip else ''}"
     return f"{text}, half precision" if manifest.precisions.get(name) == "float16" else text

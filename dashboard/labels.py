@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
-from dashboard.charts import Row
+from dashboard.charts import Row, type_name
 
 #: Width of a character and height of a line, in shares of a plot of about 450 × 300 pixels.
 _CHARACTER, _LINE = 0.0145, 0.05
@@ -138,12 +138,13 @@ class Labels:
         lines: Sequence[Sequence[Point]] = (),
     ) -> None:
         places = _shares(points, ranges)
-        named = {row["quant"] for row in rows if row["variant_id"] in picked}
+        named = {type_name(row) for row in rows if row["variant_id"] in picked}
         texts = []
         for row in rows:
-            new = row["variant_id"] in wanted and row["quant"] not in named
-            texts.append(row["quant"] if new or row["variant_id"] in picked else "")
-            named |= {row["quant"]} if new else set()
+            name = type_name(row)
+            new = row["variant_id"] in wanted and name not in named
+            texts.append(name if new or row["variant_id"] in picked else "")
+            named |= {name} if new else set()
         needed = {index for index, row in enumerate(rows) if row["variant_id"] in picked}
         placed = place_labels(places, texts, first, [_shares(line, ranges) for line in lines], needed)
         self._placed = {row["variant_id"]: label for row, label in zip(rows, placed, strict=True)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import dataframely.exc
 import polars as pl
 import pydantic
 
+from dashboard.formats import device_name
 from evaluator.frames import SCHEMA_VERSION, Variants, with_schema
 from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
 
@@ -78,7 +80,7 @@ def open_manifest(folder: Path) -> Manifest:
 
 
 def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
-    """Read `variants.parquet`, validated, baselines first, with a `label`, the own `baseline_id` and `n_windows`.
+    """Read `variants.parquet`, validated, baselines first, with the columns that `Results.variants` adds.
 
     The windows are those of the manifest's texts; another model's tokenizer cuts about as many.
 
@@ -102,10 +104,8 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
         raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
     windows = sum(text.windows for text in manifest.texts)
-    return ordered.with_columns(
-        _label(frame).alias("label"),
-        _baseline_ids(ordered, manifest.baseline_id),
-        pl.lit(windows, pl.Int64).alias("n_windows"),
+    return _with_labels(ordered).with_columns(
+        _baseline_ids(ordered, manifest.baseline_id), pl.lit(windows, pl.Int64).alias("n_windows")
     )
 
 
@@ -145,11 +145,51 @@ def _broken_rules(report: str) -> list[str]:
     return found
 
 
-def _label(frame: pl.DataFrame) -> pl.Expr:
-    """Name variants `method quant`, with the model or the device where the folder has several."""
-    parts = [pl.when("is_baseline").then(pl.lit("baseline")).otherwise(pl.col("method")), pl.col("quant")]
-    parts += [pl.col(column) for column in ("model", "device") if frame[column].n_unique() > 1]
-    return pl.concat_str(parts, separator=" ")
+def _with_labels(frame: pl.DataFrame) -> pl.DataFrame:
+    """Name each variant `method quant`, with what tells it apart: from its twin, from other models and devices."""
+    ids = frame["variant_id"].to_list()
+    twins = twin_names(_labels(frame, [""] * len(ids)), ids)
+    labels = _labels(frame, twins)
+    if len(set(labels)) < len(labels):  # what tells two files apart may be a third one's whole name
+        twins = [
+            name if labels.count(label) > 1 else twin
+            for name, label, twin in zip(ids, labels, twins, strict=True)
+        ]
+        labels = _labels(frame, twins)
+    return frame.with_columns(
+        pl.Series("label", labels), pl.Series("twin", [twin or None for twin in twins], dtype=pl.String)
+    )
+
+
+def _labels(frame: pl.DataFrame, twins: Sequence[str]) -> list[str]:
+    places = [column for column in ("model", "device") if frame[column].n_unique() > 1]
+    devices = pl.col("device").map_elements(device_name, return_dtype=pl.String)
+    rows = frame.with_columns(devices).select("is_baseline", "method", "quant", *places).iter_rows()
+    return [
+        " ".join(filter(None, ["baseline" if is_baseline else method, quant, twin, *place]))
+        for (is_baseline, method, quant, *place), twin in zip(rows, twins, strict=True)
+    ]
+
+
+def twin_names(names: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """Tell files that are named alike apart, by what differs in their ids; empty for a name of one file.
+
+    Of `main-q4_0` and `main-q4_0-llama-q4_0-v2` the second is `llama v2`: words that both ids begin with are left
+    out of the rest, where that still tells the files apart.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        groups.setdefault(name, []).append(index)
+    found = [""] * len(ids)
+    for group in (group for group in groups.values() if len(group) > 1):
+        words = [re.split("[-.]", ids[index]) for index in group]
+        shared = len(list(takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))))
+        rest, known = [own[shared:] for own in words], set(words[0][:shared])
+        short = [" ".join(word for word in own if word not in known) for own in rest]
+        ends = short if len(set(short)) == len(group) else [" ".join(own) for own in rest]
+        for index, end in zip(group, ends, strict=True):
+            found[index] = end
+    return found
 
 
 def _baseline_ids(frame: pl.DataFrame, main_baseline: str) -> pl.Series:

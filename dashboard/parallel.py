@@ -18,7 +18,8 @@ def figure(results: Results, selection: Selection, spokes: Sequence[Axis]) -> Dr
     rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    ends = {axis.name: _ends(axis, results.measured.to_dicts()) for axis in spokes}
+    measured = results.measured.to_dicts()
+    ends = {axis.name: _ends(axis, measured) for axis in spokes}
     drawn = Drawing()
     picking = charts.is_picking(selection, rows)
     for curve in charts.series(results, rows):

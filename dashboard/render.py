@@ -175,7 +175,13 @@ def provenance(results: Results, selection: Selection) -> str:
     domains = selection.domains & set(results.domains) or set(results.domains)
     texts = formats.listing(sorted(domains), 5)
     tokens = tokens_in_words(results, selection)
-    return f"Text: {texts}; scored: {tokens}; {formats.device(manifest)}; {manifest.started:%Y-%m-%d}."
+    return f"Text: {texts}; scored: {tokens}; {measured_on(results, selection)}; {manifest.started:%Y-%m-%d}."
+
+
+def measured_on(results: Results, selection: Selection) -> str:
+    """Name the devices of the selected variants."""
+    names = sorted(set(results.select(selection)["device"].to_list())) or [""]
+    return formats.listing([formats.device(results.manifest, name) for name in names])
 
 
 def scored_tokens(results: Results) -> int:
@@ -201,7 +207,7 @@ def status(results: Results, selection: Selection) -> list[str]:
         f"{shown} of {total} variants",
         f"{len(selection.domains)} of {named}" if selection.domains else named,
         tokens_in_words(results, selection),
-        formats.device(manifest),
+        measured_on(results, selection),
         f"measured {manifest.started:%Y-%m-%d}",
     ]
     if manifest.ended is None:

@@ -23,10 +23,12 @@ from evaluator.frames import Layers, Pairs, Speed, Statistics, Tokens, Vocabular
 from evaluator.manifest import Manifest
 
 _T = TypeVar("_T")
+#: Columns of `Results.variants` that are not in the file.
+ADDED = ("label", "twin", "baseline_id", "n_windows")
 ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
 _COUNTS = ("n_tokens", "n_windows")
 #: How many answers are kept; a page asks for the same ones several times, and the next page again.
-_MOST_SELECTIONS, _MOST_CONTRASTS = 64, 8192
+_MOST_SELECTIONS, _MOST_CONTRASTS, _MOST_DELTAS = 64, 8192, 4096
 #: Columns over all tokens that are not statistics of a set of tokens: null where only a part counts.
 _OVER_ALL = (
     "ppl_macro",
@@ -44,8 +46,9 @@ _OVER_ALL = (
 class Results:
     """One results folder: the manifest, the variants frame and, on demand, everything else.
 
-    `variants` has the schema's columns, `label`, the name of a variant in every view, `baseline_id`, and
-    `n_windows`, the windows behind the clustered errors.
+    `variants` has the schema's columns and those of `ADDED`: `label`, a name in every view that no other variant
+    has, `twin`, the part of it that tells two files of one method and type apart (else null), `baseline_id`,
+    and `n_windows`, the windows behind the clustered errors.
     `problems` lists files that could not be read: the views that need them explain themselves.
     """
 
@@ -54,6 +57,8 @@ class Results:
     variants: pl.DataFrame
     problems: list[str] = field(default_factory=list)
     _cache: Once[object] = field(default_factory=Once, repr=False)
+    _recomputed: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
+    _deltas: Once[DeltaSummary | None] = field(default_factory=lambda: Once(_MOST_DELTAS), repr=False)
     _selected: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
     _contrasts: Once[Estimate | None] = field(default_factory=lambda: Once(_MOST_CONTRASTS), repr=False)
 
@@ -115,9 +120,17 @@ class Results:
         return self._selected.get(selection, compute)
 
     def baselines(self, selection: Selection) -> pl.DataFrame:
-        """Return the baselines (one per model and device) of the models in the selection, computed alike."""
+        """Return the baselines (one per model and device) of the models and devices selected, computed alike.
+
+        With devices selected, those that variants there are compared with: one of another device may serve.
+        """
         rows = self._over(selection).filter("is_baseline")
-        return rows.filter(pl.col("model").is_in(sorted(selection.models))) if selection.models else rows
+        if selection.models:
+            rows = rows.filter(pl.col("model").is_in(sorted(selection.models)))
+        if selection.devices:
+            there = self.measured.filter(pl.col("device").is_in(sorted(selection.devices)))
+            rows = rows.filter(pl.col("variant_id").is_in(there["baseline_id"].to_list()))
+        return rows
 
     def baseline_of(self, row: Mapping[str, Any], selection: Selection = EVERYTHING) -> dict[str, Any]:
         """Return a row's own baseline, computed alike; the folder's first where its model has none."""
@@ -172,7 +185,7 @@ class Results:
         parts = self.parts(variant_id)
         if parts is None or parts.scores.baseline_nll is None:
             return None
-        return self._cached(("delta", variant_id, wanted), lambda: delta_summary(parts.delta(wanted)))
+        return self._deltas.get((variant_id, wanted), lambda: delta_summary(parts.delta(wanted)))
 
     def paired(
         self,
@@ -220,8 +233,7 @@ class Results:
         if not selection.filters_tokens:
             return self.variants
         wanted = selection.token_filter
-        frame = self._cached(("over", wanted), lambda: self._computed(wanted))
-        return self.variants if frame is None else frame
+        return self._recomputed.get(wanted, lambda: self._computed(wanted))
 
     def _computed(self, wanted: TokenFilter) -> pl.DataFrame:
         parts = [self.parts(str(name)) for name in self.variants["variant_id"]]

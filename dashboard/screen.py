@@ -14,8 +14,6 @@ from dashboard.library import Library
 from dashboard.results import Results
 from dashboard.views import registry
 
-_MOST_IN_LIST = 400
-
 
 def source(library: Library, address: Address, results: Results | None) -> list[Component]:
     """Name the model and the folder; with several folders, offer the others."""
@@ -92,5 +90,5 @@ def _link(text: str, target: Address, title: str) -> Component:
 
 def find_list(results: Results) -> list[Any]:
     """Return the names to find variants by."""
-    rows = results.measured.sort("label").select("variant_id", "label").head(_MOST_IN_LIST).iter_rows()
+    rows = results.measured.sort("label").select("variant_id", "label").iter_rows()
     return [html.Option(value=label, **{"data-variant": name}) for name, label in rows]

@@ -17,6 +17,7 @@ _LONGEST_NAME = 200
 #: Key in the URL, and the field of `Selection` it fills.
 _NAMES = {
     "model": "models",
+    "device": "devices",
     "method": "methods",
     "quant": "quants",
     "domain": "domains",
@@ -25,7 +26,9 @@ _NAMES = {
     "pick": "picked",
 }
 _NUMBERS = {"bin": ("bins", _BIN), "layer": ("layers", _LAYER)}
-_ORDER = ("model", "method", "quant", "bits", "domain", "bin", "layer", "role", "only", "pick")
+#: Key in the URL of every set, and the field that it fills.
+FIELDS = _NAMES | {key: name for key, (name, _) in _NUMBERS.items()}
+_ORDER = ("model", "device", "method", "quant", "bits", "domain", "bin", "layer", "role", "only", "pick")
 
 TokenFilter = tuple[frozenset[str], frozenset[int]]
 
@@ -51,6 +54,7 @@ class Selection:
     only: frozenset[str] = frozenset()
     picked: frozenset[str] = frozenset()
     options: tuple[tuple[str, str], ...] = ()
+    devices: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -60,6 +64,7 @@ class Selection:
         quants: Iterable[str] | None = None,
         bits: tuple[float, float] | None = None,
         *,
+        devices: Iterable[str] = (),
         domains: Iterable[str] = (),
         bins: Iterable[int] = (),
         layers: Iterable[int] = (),
@@ -81,6 +86,7 @@ class Selection:
             frozenset(only),
             frozenset(picked),
             tuple(sorted((options or {}).items())),
+            frozenset(devices),
         )
 
     @classmethod
@@ -130,6 +136,7 @@ class Selection:
         passes = pl.lit(value=True)
         for column, names in (
             ("model", self.models),
+            ("device", self.devices),
             ("method", self.methods),
             ("quant", self.quants),
             ("variant_id", self.only),

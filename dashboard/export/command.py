@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
+from dashboard import formats
 from dashboard.export.archive import archive
 from dashboard.export.document import document
 from dashboard.export.exhibit import exhibits
 from dashboard.export.markdown import report
 from dashboard.export.rendering import RenderError, render
 from dashboard.export.slide import Form, picture
+from dashboard.insights.recommender import Need
+from dashboard.known import values
+from dashboard.pages.advice import LIMITS, need
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING, Selection
 from dashboard.theme import SURFACES
@@ -18,6 +24,13 @@ from dashboard.views import option_keys, registry
 
 FORMATS = (".pptx", ".html", ".zip", ".md")
 _DECK_SCALE = 1.5
+#: How many names a refusal lists, and what keys of a link stand for where their name does not say it.
+_MOST_NAMED = 8
+_NOUNS = {
+    "quant": "quant type",
+    "domain": "text domain",
+    **dict.fromkeys(("only", "pick", "a", "b"), "variant"),
+}
 #: A link's key for the results folder; here the folder is an argument.
 _FOLDER_KEY = "results"
 
@@ -47,7 +60,7 @@ def export(
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise ExportError(f"{out}: cannot be written: there is no such folder, or it is one itself")
     results = Results.open(folder)
-    selection = _selection(query)
+    selection = _selection(query, results)
     remarks: list[str] = []
     if results.select(selection).is_empty():
         remarks.append(f"no variant matches --select {query!r}; the file says so in place of every view")
@@ -65,7 +78,7 @@ def export(
     return remarks
 
 
-def _selection(query: str) -> Selection:
+def _selection(query: str, results: Results) -> Selection:
     """Read a query strictly: a page may ignore what it does not know, a file would quietly hold something else."""
     keys = option_keys()
     choices = {option.key: dict(option.choices) for view in registry() for option in view.options}
@@ -75,7 +88,27 @@ def _selection(query: str) -> Selection:
             raise ExportError(f"--select: {key}={value}: must be one of {', '.join(choices[key])}")
         if key != _FOLDER_KEY and Selection.from_query(pair, keys) == EVERYTHING:
             raise ExportError(f"--select: {key}={value} is no part of a dashboard's link")
+        if key in LIMITS and need(Selection.from_query(pair, keys)) == Need():
+            raise ExportError(f"--select: {key}={value}: must be a number above 0")
+        there = values(results, key)
+        if there is not None and value not in there:
+            raise ExportError(f"--select: {key}={value}: {_instead(key, value, there)}")
     return Selection.from_query(query, keys)
+
+
+def _instead(key: str, value: str, there: Collection[str]) -> str:
+    """Say what was probably meant, else what there is."""
+    noun = _NOUNS.get(key, key)
+    if not there:
+        return f"this folder holds no {noun}"
+    names = {name.lower(): name for name in sorted(there)}
+    near = get_close_matches(value.lower(), names, n=1)
+    if near:
+        return f"this folder holds no such {noun}; did you mean {names[near[0]]}?"
+    listed = formats.listing(
+        sorted(there, key=lambda name: int(name) if key == "layer" else name), _MOST_NAMED
+    )
+    return f"this folder holds no such {noun}; it holds {listed}"
 
 
 def _drawn(

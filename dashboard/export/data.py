@@ -59,7 +59,7 @@ def _variants(results: Results, selection: Selection, slug: str = "") -> pl.Data
     bases = results.baselines(selection).filter(pl.col("variant_id").is_in(ids))
     frame = pl.concat([bases, rows])
     if slug not in _COLUMNS:
-        return frame.drop("label")
+        return frame.drop("label", "twin")
     return frame.select(name for name in (*_IDENTITY, *_COLUMNS[slug]) if name in frame.columns)
 
 

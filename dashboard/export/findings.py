@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dashboard import charts, formats
 from dashboard.insights import Insight
+from dashboard.insights.comparison import elsewhere
 from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, recommendations, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
@@ -27,16 +28,19 @@ class Findings:
 
 def findings(results: Results, selection: Selection) -> Findings:
     """Word the answers for the selected variants; an empty selection gives sentences that say so."""
-    rows = results.select(selection).to_dicts()
+    passing = results.select(selection).to_dicts()
+    rows = charts.one_place(passing)
+    about = elsewhere(passing, rows)
     table = [_cells(line) for line in summarize(results, selection)]
-    notes = overview.insights(results, selection)
-    return Findings(overview.headline(results, selection), recommendations(rows), notes, table)
+    notes = [note for note in overview.insights(results, selection) if note not in about]
+    answer = overview.headline(results, selection)
+    return Findings(answer, [*recommendations(rows), *about], notes, table)
 
 
 def _cells(line: MethodSummary) -> list[str]:
     row = line.optimal
     kind = "by rule" if line.by_rule else "knee: none keeps the rule"
-    rate = f"{formats.bits(row['bits_per_weight'])} ({row['quant']}, {kind})"
+    rate = f"{formats.bits(row['bits_per_weight'])} ({charts.type_name(row)}, {kind})"
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
     ppl = f"{formats.number(row['ppl'], 4)}{charts.plus_minus(row, 'ppl', 'ppl_se')}"

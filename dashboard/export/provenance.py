@@ -7,7 +7,7 @@ from typing import Any
 
 from dashboard import filters, formats
 from dashboard.export.naming import model_name
-from dashboard.render import tokens_in_words
+from dashboard.render import measured_on, tokens_in_words
 from dashboard.results import Results
 from dashboard.selection import Selection
 
@@ -17,7 +17,7 @@ def texts_and_tokens(results: Results, selection: Selection) -> str:
     manifest = results.manifest
     domains = sorted(selection.domains & set(results.domains) or set(results.domains))
     parts = [f"text: {formats.listing(domains, 5)}", tokens_in_words(results, selection)]
-    parts += [formats.device(manifest), f"measured {manifest.started:%Y-%m-%d}"]
+    parts += [measured_on(results, selection), f"measured {manifest.started:%Y-%m-%d}"]
     return " · ".join(part for part in parts if part)
 
 
@@ -53,7 +53,7 @@ def facts(results: Results, selection: Selection) -> Mapping[str, str]:
         "Scored": f"{tokens_in_words(results, selection)}, {windows}",
         "Selected": f"{results.select(selection).height} of {results.measured.height} variants",
         "Filters": filters_in_words(results, selection) or "none",
-        "Machine": f"{formats.device(manifest)}, {manifest.threads} threads, {manifest.provider}",
+        "Machine": f"{measured_on(results, selection)}, {manifest.threads} threads, {manifest.provider}",
         "Measured": f"{manifest.started:%Y-%m-%d %H:%M} UTC",
         "Revision": manifest.git_revision or "not recorded",
         "Packages": ", ".join(versions),

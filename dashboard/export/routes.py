@@ -23,6 +23,7 @@ from dashboard.export.markdown import report
 from dashboard.export.naming import file_stem
 from dashboard.export.slide import Form, picture
 from dashboard.export.uploads import MOST_IN_ALL, UploadError, pictures, require_same_origin
+from dashboard.known import known
 from dashboard.library import Library
 from dashboard.opening import ResultsError
 from dashboard.results import Results
@@ -49,7 +50,8 @@ def register_exports(server: Flask, library: Library) -> None:
 
     def shown() -> _Shown:
         address = Address.parse("/", request.query_string.decode("utf-8", "replace"))
-        return library.at(address.folder), address.selection
+        results = library.at(address.folder)
+        return results, known(address.selection, results)
 
     def one_picture(slug: str) -> Response:
         results, selection = shown()
@@ -61,9 +63,9 @@ def register_exports(server: Flask, library: Library) -> None:
 
     def data(slug: str, form: str) -> Response:
         results, selection = shown()
-        for known in get_args(DataFormat):
-            if form == known:
-                body = encode(view_data(results, selection, _view(slug).id), known)
+        for offered in get_args(DataFormat):
+            if form == offered:
+                body = encode(view_data(results, selection, _view(slug).id), offered)
                 return _file(body, file_stem(results, selection, slug), form)
         raise UploadError(f"data come as csv or parquet, not as {form[:20]!r}", 404)
 

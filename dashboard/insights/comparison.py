@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dashboard import formats
-from dashboard.charts import Row, by_method, complete, with_measured_error
+from dashboard.charts import Row, by_method, complete, place_in_words, places_apart, with_measured_error
 from dashboard.insights import Insight, Kind
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
@@ -270,13 +270,12 @@ def change(estimate: Estimate) -> str:
 
 
 def elsewhere(rows: Sequence[Row], kept: Sequence[Row]) -> list[Insight]:
-    """Say which model and device a view speaks of, where the filters pass several."""
+    """Say which model or device this speaks of, where the filters pass several, and how to see another."""
     if len(kept) == len(rows) or not kept:
         return []
-    place = " on ".join(dict.fromkeys((str(kept[0]["model"]), str(kept[0]["device"]))))
-    text = f"This is about {place} alone: filter by model to see another."
-    return [
-        Insight(
-            text, "caution", f"{len(rows) - len(kept)} variants of other models or devices pass the filters"
-        )
-    ]
+    keys = " or ".join(places_apart(rows))
+    count = len(rows) - len(kept)
+    variants, passing = ("variants", "pass") if count > 1 else ("variant", "passes")
+    others = f"{count} {variants} of another {keys} {passing} the filters"
+    text = f"This is about {place_in_words(kept[0], rows)} alone: filter by {keys} to see another."
+    return [Insight(text, "caution", others)]

@@ -27,7 +27,8 @@ class Inversion:
 def inversions(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Inversion]:
     """Neighbours in bits that are out of order by an interval that all steps hold at once, the widest gap first."""
     groups = by_method(complete(rows, "ln_ppl_ratio")).values()
-    steps = [step for group in groups for step in pairwise(group)]
+    pairs = [pair for group in groups for pair in pairwise(group)]
+    steps = [(low, high) for low, high in pairs if high["bits_per_weight"] > low["bits_per_weight"]]
     found = []
     for smaller, larger in steps:
         by = gap(results, selection, larger, smaller)

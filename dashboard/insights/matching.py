@@ -50,7 +50,7 @@ def one_type(rows: Sequence[Row]) -> list[Row]:
 
 def _matched(groups: Mapping[str, Sequence[Row]], quant: str) -> list[Row]:
     """Return each method's variant of type `quant`, or the one nearest in bits to those that have the type."""
-    holders = {m: row for m, group in groups.items() for row in group if row["quant"] == quant}
+    holders = {m: row for m, group in groups.items() for row in reversed(group) if row["quant"] == quant}
     bits = fmean(row["bits_per_weight"] for row in holders.values())
     found = []
     for method, group in groups.items():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboard import formats
-from dashboard.charts import Row, complete
+from dashboard.charts import Row, complete, type_name
 from dashboard.insights import Insight
 from dashboard.insights.comparison import Ranking, log_ratio, meeting_point, nats
 from dashboard.insights.judging import Case, overlap
@@ -121,7 +121,7 @@ def _limitations(method: str, group: Sequence[Row], ranking: Ranking | None) -> 
     found = []
     if ranking is not None and method in ranking.behind:
         found.append(f"{nats(ranking.behind[method])} behind {ranking.best} at equal bits")
-    heavy = [row["quant"] for row in group if math.expm1(log_ratio(row).low) > HEAVY]
+    heavy = [type_name(row) for row in group if math.expm1(log_ratio(row).low) > HEAVY]
     if heavy:
         found.append(f"over {formats.percent(HEAVY, 0)} perplexity lost with {formats.listing(heavy, 5)}")
     if not complete(group, "decode_ms_p50"):

@@ -21,10 +21,13 @@ _FIELDS = (
     ("rise", "% more perplexity, at most", "0.5"),
 )
 
+#: Keys in the URL of the recommender's limits.
+LIMITS = tuple(key for key, _, _ in _FIELDS)
+
 
 def need(selection: Selection) -> Need:
     """Read the limits out of an address; what is no positive number is no limit."""
-    given = {key: _positive(value) for key, value in selection.options if key in {"gb", "tps", "rise"}}
+    given = {key: _positive(value) for key, value in selection.options if key in LIMITS}
     rise = given.get("rise")
     return Need(given.get("gb"), given.get("tps"), None if rise is None else rise / 100)
 

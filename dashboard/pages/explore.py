@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 
 from dashboard.insights import Insight
 from dashboard.pages.parts import empty_notice
-from dashboard.results import Results
+from dashboard.results import ADDED, Results
 from dashboard.selection import Selection
 from evaluator.frames import Variants
 
@@ -30,7 +30,7 @@ _GROUPS = (
     ("Δ log p, nats", ("delta_logp",)),
     ("Speed and memory", ("prefill", "decode", "load", "peak", "deploy", "inv_")),
 )
-_HIDDEN = {"label", "variant_id", "sha256", "is_baseline", "baseline_id"}
+_HIDDEN = {*ADDED, "variant_id", "sha256", "is_baseline"}
 #: Columns that a group shows when it is folded; the others appear when it is opened.
 _ALWAYS = {
     "size_bytes",

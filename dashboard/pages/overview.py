@@ -8,9 +8,10 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard import formats
-from dashboard.charts import Row
+from dashboard.charts import Row, one_place
 from dashboard.insights import Insight
 from dashboard.insights.claims import every
+from dashboard.insights.comparison import elsewhere
 from dashboard.insights.recommender import PRIMARY, Recommendation, recommend, runners_up
 from dashboard.insights.summary import takeaways
 from dashboard.pages.advice import advice_box
@@ -64,7 +65,8 @@ def headline(results: Results, selection: Selection) -> str:
 
 
 def _rows(results: Results, selection: Selection) -> list[Row]:
-    return results.select(selection).to_dicts()
+    """Return the variants that the answers choose between: a file of another model is no alternative."""
+    return one_place(results.select(selection).to_dicts())
 
 
 def body(results: Results, selection: Selection) -> Component:
@@ -150,7 +152,8 @@ def _links() -> Component:
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Takeaways, and what a reader must know about the measurement."""
-    found = takeaways(results, selection)
+    passing = results.select(selection).to_dicts()
+    found = [*takeaways(results, selection), *elsewhere(passing, one_place(passing))]
     note = results.manifest.baseline_note
     if note:
         found.append(Insight(f"About the baseline: {note}", "caution"))

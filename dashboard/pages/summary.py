@@ -6,8 +6,9 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard import formats
+from dashboard.charts import one_place, type_name
 from dashboard.insights import Insight
-from dashboard.insights.comparison import change, log_ratio
+from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.summary import (
     EFFICIENCY_SCALE,
     RULES,
@@ -28,13 +29,13 @@ def headline(results: Results, selection: Selection) -> str:
     lines = summarize(results, selection)
     if not lines:
         return "Nothing is selected, so there is nothing to summarize"
-    parts = [f"{line.method} at {line.optimal['quant']}" for line in lines]
+    parts = [f"{line.method} at {type_name(line.optimal)}" for line in lines]
     return f"Best bit rates by the stated rules: {formats.listing(parts)}"
 
 
 def body(results: Results, selection: Selection) -> Component:
     """Table, takeaways, recommendations, rules."""
-    rows = results.select(selection).to_dicts()
+    rows = one_place(results.select(selection).to_dicts())
     lines = summarize(results, selection)
     if not lines:
         return empty_notice()
@@ -65,7 +66,7 @@ def _line(results: Results, line: MethodSummary) -> Component:
     rate = [
         html.Strong(formats.bits(row["bits_per_weight"])),
         html.Br(),
-        html.Small(f"{row['quant']}, {kind}"),
+        html.Small(f"{type_name(row)}, {kind}"),
     ]
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
@@ -80,5 +81,6 @@ def _lines(texts: tuple[str, ...]) -> list[Component]:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Return the takeaways."""
-    return takeaways(results, selection)
+    """Return the takeaways, and which model or device they are about."""
+    passing = results.select(selection).to_dicts()
+    return [*takeaways(results, selection), *elsewhere(passing, one_place(passing))]

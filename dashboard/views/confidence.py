@@ -36,18 +36,18 @@ def figure(results: Results, selection: Selection) -> Drawing:
     if not found:
         return charts.message_figure("No selected variant has token frames")
     panels = list(charts.by_method([item.row for item in found]).items())[:_MOST_PANELS]
-    own = _names_differ([{row["quant"] for row in group} for _, group in panels])
+    own = _names_differ([{charts.type_name(row) for row in group} for _, group in panels])
     drawn = share_bars.grid([name for name, _ in panels], shared=not own, titled=len(panels) > 1)
     of = {item.row["variant_id"]: item for item in found}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
-    names = list(dict.fromkeys(row["quant"] for row in reversed(order)))
+    names = list(dict.fromkeys(charts.type_name(row) for row in reversed(order)))
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     for index, (_, group) in enumerate(panels):
         base = shares(results, selection, results.baseline_of(group[0], selection))
         bars = [("baseline", base)] if base is not None else []
-        bars += [(row["quant"], of[row["variant_id"]]) for row in group]
+        bars += [(charts.type_name(row), of[row["variant_id"]]) for row in group]
         if own:
-            mine = [row["quant"] for row in reversed(group)]
+            mine = [charts.type_name(row) for row in reversed(group)]
             drawn.update_yaxes(cells=[index], **share_bars.lanes(["baseline", *mine]))
         _stack(drawn, index, bars, selection, [item.row for item in found])
         if base is not None:

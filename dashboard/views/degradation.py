@@ -21,7 +21,7 @@ from dashboard.insights.comparison import (
     rank,
 )
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain, noise_floor
-from dashboard.insights.statistics import Estimate, pareto, slope, student
+from dashboard.insights.statistics import Estimate, slope, student
 from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -130,7 +130,7 @@ def _curves(
     of = {row["variant_id"]: loss for row, loss in zip(rows, losses, strict=True)}
     x_range = axes.bits_range([row["bits_per_weight"] for row in rows])
     bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
-    front = {rows[index]["variant_id"] for index in pareto(bits, values)}
+    front = {rows[index]["variant_id"] for index in charts.front_of(rows, bits, values)}
     heights = [math.log10(value) if logarithmic else value for value in values]
     curves = charts.series(results, rows)
     place = {
@@ -200,7 +200,8 @@ def _span(ranking: Ranking, methods: Sequence[str]) -> str:
 
 
 def _cost_of_a_bit(results: Results, selection: Selection) -> str:
-    rows = [r for r in charts.complete(results.select(selection).to_dicts(), "kld_mean") if r["kld_mean"] > 0]
+    compared = charts.complete(results.select(selection).to_dicts(), "kld_mean")
+    rows = charts.one_place([row for row in compared if row["kld_mean"] > 0])
     if not rows:
         return "No selected variant was compared with the baseline"
     factors = _factors(rows)

@@ -39,12 +39,12 @@ def _ridges(results: Results, selection: Selection) -> list[Ridge]:
     pairs = [(row, results.delta(str(row["variant_id"]), selection)) for row in rows]
     found = [(row, summary) for row, summary in pairs if summary is not None]
     kept = list(_levels(found))[:_MOST_ROWS]
-    return [(row, summary) for row, summary in found if row["quant"] in kept]
+    return [(row, summary) for row, summary in found if charts.type_name(row) in kept]
 
 
 def _levels(ridges: Sequence[Ridge]) -> dict[str, int]:
     """Height of every quant type's lane, where methods lie over each other; the fewest bits on top."""
-    lanes = dict.fromkeys(str(row["quant"]) for row, _ in ridges)
+    lanes = dict.fromkeys(charts.type_name(row) for row, _ in ridges)
     return {lane: len(lanes) - 1 - index for index, lane in enumerate(lanes)}
 
 
@@ -58,14 +58,14 @@ def figure(results: Results, selection: Selection) -> Drawing:
     levels = _levels(ridges)
     tallest: dict[str, float] = {}
     for row, summary in ridges:
-        lane = str(row["quant"])
+        lane = charts.type_name(row)
         tallest[lane] = max(tallest.get(lane, 0.0), float(_curve(summary, symlog=symlog).density.max()))
     drawn = Drawing()
     upright = {"yref": "y domain", "y0": 0, "y1": 1, "x0": 0, "x1": 0}
     drawn.add_shape(type="line", **upright, line={"color": BASELINE.color, "width": 1.2, "dash": "dash"})
     picking = charts.is_picking(selection, rows)
     for row, summary in ridges:
-        lane = str(row["quant"])
+        lane = charts.type_name(row)
         faint = picking and row["variant_id"] not in selection.picked
         density = _curve(summary, symlog=symlog)
         shape = {"height": _HEIGHT / tallest[lane], "level": levels[lane], "faint": faint}
@@ -121,7 +121,7 @@ def _marks(
         summary = of[row["variant_id"]]
         values = [summary.percentiles[mark].value for mark in _MARKS.values()]
         places += [*_place(np.array(values), symlog=symlog), None]
-        heights += [levels[row["quant"]] - offset] * 4
+        heights += [levels[charts.type_name(row)] - offset] * 4
         texts += [*(_hover(row, summary, name) for name in _MARKS), ""]
         rows += [row] * 4
     symbols = [curve.style.symbol, "line-ns-open", "line-ns-open", "circle"]

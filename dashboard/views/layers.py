@@ -98,6 +98,8 @@ def figure(results: Results, selection: Selection) -> Drawing:
 def headline(results: Results, selection: Selection) -> str:
     """Name the role with the largest mean value over the shown variants; of a single role its value."""
     shown = chosen(results, selection)
+    if shown is None and (selection.layers or selection.roles):
+        return "Nothing was measured in this combination of layers and roles"
     if shown is None:
         return "No selected variant has layer measurements"
     means = role_means(shown.found)
@@ -138,7 +140,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
 def _attention(shown: Shown) -> Insight | None:
     """Attention against feed-forward: log ratio of mean values, over layers."""
-    values = _by_label(shown, attention_share)
+    values = _by_variant(shown, attention_share)
     if not values:
         return None
     detail = f"attention / feed-forward by {shown.measure.noun}: {_ratios(values)}"
@@ -152,10 +154,10 @@ def _attention(shown: Shown) -> Insight | None:
     return Insight("Attention or feed-forward: it depends on the variant.", "finding", detail)
 
 
-def _by_label(shown: Shown, of: Callable[[Values], _T | None]) -> dict[str, _T]:
+def _by_variant(shown: Shown, of: Callable[[Values], _T | None]) -> dict[str, _T]:
     """Compute something of every shown variant; those without it are left out."""
-    found = {str(row["label"]): of(shown.found[row["variant_id"]]) for row in shown.rows}
-    return {label: value for label, value in found.items() if value is not None}
+    found = {str(row["variant_id"]): of(shown.found[row["variant_id"]]) for row in shown.rows}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _ratios(values: Mapping[str, Estimate]) -> str:
@@ -168,13 +170,14 @@ def _ratios(values: Mapping[str, Estimate]) -> str:
 
 
 def _concentration(shown: Shown) -> Insight | None:
-    known = _by_label(shown, lambda values: concentration(depth(values)))
+    known = _by_variant(shown, lambda values: concentration(depth(values)))
     if not known:
         return Insight("Too few layers were measured to say how the damage spreads over depth.", "unknown")
-    most, least = max(known, key=lambda label: known[label]), min(known, key=lambda label: known[label])
+    most, least = max(known, key=lambda name: known[name]), min(known, key=lambda name: known[name])
+    label = next(row["label"] for row in shown.rows if row["variant_id"] == most)
     even = "evenly" if known[most] < EVEN else "unevenly"
-    text = f"The damage spreads {even} over the layers; {most} is the most concentrated."
-    ends = [formats.number(known[label], 2) for label in (least, most)]
+    text = f"The damage spreads {even} over the layers; {label} is the most concentrated."
+    ends = [formats.number(known[name], 2) for name in (least, most)]
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
     return Insight(text, "finding", f"Gini coefficient over layers {span}; under {EVEN} counts as even")
 
@@ -185,7 +188,7 @@ def _parts(shown: Shown) -> list[Insight]:
         ("first third of the layers", first_third),
         ("last tenth of the layers, with the head,", last_part),
     ):
-        values = _by_label(shown, of)
+        values = _by_variant(shown, of)
         if not values:
             continue
         more = all(value.low > 0 for value in values.values())
@@ -199,14 +202,14 @@ def _parts(shown: Shown) -> list[Insight]:
 def _raised(results: Results, shown: Shown) -> Insight | None:
     """Name the parts that recipes keep in another type than their usual one."""
     types_of = kinds(results, shown.rows)
-    known = {row["label"]: types for row in shown.rows if (types := types_of[row["variant_id"]])}
-    mixed = {label: types for label, types in known.items() if len(set(types.values())) > 1}
+    known = [(str(row["label"]), types) for row in shown.rows if (types := types_of[row["variant_id"]])]
+    mixed = [(label, types) for label, types in known if len(set(types.values())) > 1]
     if not known:
         return None
     if not mixed:
         return Insight("Every shown variant keeps all its tensors in one type.", "finding")
     notes = []
-    for label, types in list(mixed.items())[:_MOST_NOTES]:
+    for label, types in mixed[:_MOST_NOTES]:
         usual = heatmaps.usual_type(types)
         other = Counter((role, kind) for (_, role), kind in types.items() if kind != usual)
         parts = ", ".join(f"{role} {kind} in {count}" for (role, kind), count in other.most_common(3))

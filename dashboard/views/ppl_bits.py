@@ -24,7 +24,7 @@ from dashboard.insights.comparison import (
 from dashboard.insights.curves import below_baseline, bend, monotone, within_noise
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
-from dashboard.insights.statistics import Estimate, pareto
+from dashboard.insights.statistics import Estimate
 from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -45,7 +45,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
     ends = [*levels, *(end for row in rows for end in charts.ppl_ends(row))]
     y_axis = axes.log_axis(ends, margin=0.05)
     x_range = axes.padded(list(across.values()), share=0.07)
-    front = [rows[index] for index in pareto(list(across.values()), [row["ppl"] for row in rows])]
+    front = [rows[i] for i in charts.front_of(rows, list(across.values()), [row["ppl"] for row in rows])]
     wanted = {row["variant_id"] for row in front}
     points = [(across[row["variant_id"]], math.log10(row["ppl"])) for row in rows]
     curves = charts.series(results, rows)
@@ -56,7 +56,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
     labels = Labels(rows, points, (x_range, y_axis["range"]), wanted, selection.picked, "bottom left", lines)
     charts.add_baselines(drawn, results, selection, rows)
     steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
-    charts.add_front(drawn, [x for x, _ in steps], [y for _, y in steps], charts.FRONT)
+    charts.add_front(drawn, rows, [x for x, _ in steps], [y for _, y in steps])
     for curve in curves:
         drawn.add_scatter(
             x=[across[r["variant_id"]] for r in curve.rows],
@@ -97,7 +97,7 @@ def _title(rows: Sequence[Row], selection: Selection) -> str:
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
-    rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
     if not rows:
         return "No selected variant has a perplexity"
     safe = within(rows, _SAFE)
@@ -155,7 +155,8 @@ def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -
         return None
     lower, higher, cost = max(sure, key=_per_bit)
     saved = formats.bits(_saved(lower, higher))
-    text = f"The dearest step is {higher['label']} → {lower['quant']}: {change(cost)} perplexity for {saved}."
+    step = f"{higher['label']} → {charts.type_name(lower)}: {change(cost)} perplexity for {saved}"
+    text = f"The dearest step is {step}."
     least = f"per bit, of steps of {SAME_BITS} bits or more; paired, 95 %"
     return Insight(text, "finding", f"{least}; {lower['label']} is at {change(log_ratio(lower))} in all")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dashboard import charts, formats, parallel
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
@@ -150,14 +152,13 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
 
 def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> Insight:
+    scores = np.array([[axis.score(row) for axis in spokes] for row in rows], dtype=np.float64)
     beaten = []
-    for row in rows:
-        for other in rows:
-            pairs = [(axis.score(row), axis.score(other)) for axis in spokes]
-            known = [(a, b) for a, b in pairs if a is not None and b is not None]
-            if other is not row and known and all(b > a for a, b in known):
-                beaten.append(f"{row['label']} (by {other['label']})")
-                break
+    for row, own in zip(rows, scores, strict=True):
+        known = ~np.isnan(scores) & ~np.isnan(own)
+        ahead = known.any(axis=1) & ((scores > own) | ~known).all(axis=1)
+        if ahead.any():
+            beaten.append(f"{row['label']} (by {rows[int(ahead.argmax())]['label']})")
     if not beaten:
         return Insight("No shown variant is beaten by another on every axis.", "finding")
     return Insight(f"Beaten on every axis: {formats.listing(beaten)}.", "finding", "by measured values")

@@ -13,7 +13,6 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, SIZE, common_range, divergence, elsewhere, rank, standing
 from dashboard.insights.recommender import EVERYDAY, within
-from dashboard.insights.statistics import pareto
 from dashboard.labels import Labels
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -45,14 +44,14 @@ def figure(results: Results, selection: Selection) -> Drawing:
     ends = [1 / end for row in rows for end in charts.ppl_ends(row)]
     x_range, y_range = axes.padded(x, 0.08), axes.padded([*ends, *heights], 0.05)
     x_range[0], y_range[0] = max(0.0, x_range[0]), max(0.0, y_range[0])
-    front = sorted(pareto(x, [row["ppl"] for row in rows]), key=lambda index: x[index])
+    front = sorted(charts.front_of(rows, x, [row["ppl"] for row in rows]), key=lambda index: x[index])
     wanted = {rows[index]["variant_id"] for index in front}
     points = list(zip(x, y, strict=True))
     lines = [[(end, height) for end in x_range] for height in heights]
     labels = Labels(rows, points, (x_range, y_range), wanted, selection.picked, "top left", lines)
     _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
     charts.add_baselines(drawn, results, selection, rows, inverse=True)
-    charts.add_front(drawn, [x[i] for i in front], [y[i] for i in front], charts.FRONT)
+    charts.add_front(drawn, rows, [x[i] for i in front], [y[i] for i in front])
     curves = charts.series(results, rows)
     for curve in curves:
         drawn.add_scatter(
@@ -119,7 +118,7 @@ def _iso_lines(
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the smallest file above the quality floor, and how much smaller than the baseline it is."""
-    rows = _rows(results, selection)
+    rows = charts.one_place(_rows(results, selection))
     if not rows:
         return "No selected variant has a perplexity and a size"
     floor = formats.percent(EVERYDAY, 0)

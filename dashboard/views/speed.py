@@ -70,7 +70,8 @@ def figure(results: Results, selection: Selection) -> Drawing:
     x = [row[middle] for row in rows]
     ends = [row[name] for row in rows for name in (low, middle, high) if row[name] is not None]
     x_range, y_axis = axes.padded(ends, 0.05), axes.log_axis([row["kld_mean"] for row in rows], margin=0.1)
-    front = pareto([_slowness(row, (low, middle, high)) for row in rows], [row["kld_mean"] for row in rows])
+    slowness = [_slowness(row, (low, middle, high)) for row in rows]
+    front = charts.front_of(rows, slowness, [row["kld_mean"] for row in rows])
     wanted = {rows[index]["variant_id"] for index in front}
     points = [(value, math.log10(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
     labels = Labels(
@@ -83,7 +84,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
     )
     drawn = Drawing()
     steps = ([x[i] for i in front], [rows[i]["kld_mean"] for i in front])
-    charts.add_front(drawn, *steps, charts.FRONT, "hv" if decode else "vh")
+    charts.add_front(drawn, rows, *steps, "hv" if decode else "vh")
     _ring_four(drawn, rows, middle)
     curves = charts.series(results, rows)
     for curve in curves:
@@ -162,9 +163,8 @@ def _speed_lines(row: Row) -> str:
 def headline(results: Results, selection: Selection) -> str:
     """Name the fastest variant, and whether that lead stands out of its spread."""
     columns = _columns(selection)
-    rows = sorted(
-        _rows(results, selection), key=lambda row: (_slowness(row, columns), str(row["variant_id"]))
-    )
+    timed = charts.one_place(_rows(results, selection))
+    rows = sorted(timed, key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
     if not rows:
         return "No selected variant was timed"
     fastest = rows[0]

@@ -256,7 +256,7 @@ def test_no_cloud_button_and_a_sensible_file_name(full: Watched) -> None:
 
 
 def test_filters_that_leave_nothing_show_the_way_out(full: Watched) -> None:
-    full.open("/ppl-bits?method=nobody")
+    full.open("/ppl-bits?bits=0-1")
     expect(full.page.locator(".notice")).to_contain_text("No variant matches")
     full.page.click("[data-reset]")
     expect(full.page.locator("#status")).to_contain_text("21 of 21 variants")

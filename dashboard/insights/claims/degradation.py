@@ -67,7 +67,7 @@ def _eight(case: Case) -> Claim:
         evidence += f"; KLD up to {formats.number(max(klds) / floor.kld_mean, 2)} × the noise floor"
     bound = math.log1p(_ALMOST_NOTHING)
     almost = formats.percent(_ALMOST_NOTHING, 0)
-    values = {str(row["label"]): log_ratio(row) for row in eight}
+    values = {str(row["variant_id"]): log_ratio(row) for row in eight}
     return below(text, values, bound, f"{evidence}; almost nothing: under +{almost}.")
 
 

@@ -55,7 +55,7 @@ def row(method: str, model: str = "m", device: str = "cpu", **more: Any) -> dict
 def test_models_and_devices_are_apart_only_where_there_are_several() -> None:
     assert list(charts.by_method([row("a"), row("b")])) == ["a", "b"]
     assert list(charts.by_method([row("a", "m"), row("a", "n")])) == ["a · m", "a · n"]
-    assert list(charts.by_method([row("a", "m", "cpu"), row("a", "m", "cuda")])) == ["a · cpu", "a · cuda"]
+    assert list(charts.by_method([row("a", "m", "cpu"), row("a", "m", "cuda")])) == ["a · CPU", "a · CUDA"]
 
 
 def test_only_one_place_is_compared() -> None:

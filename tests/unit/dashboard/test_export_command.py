@@ -44,11 +44,42 @@ def test_command_refuses_a_query_that_it_would_ignore(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("domain=typo", "no such text domain; it holds code, dialogue, encyclopedic and narrative"),
+        ("method=mian", "no such method; did you mean main?"),
+        ("quant=q4_0", "no such quant type; did you mean Q4_0?"),
+        ("model=Small", "no such model; it holds Synthetic-135M"),
+        ("device=cuda", "no such device; it holds cpu"),
+        ("role=attnq", "no such role; did you mean attn_q?"),
+        ("layer=900", "no such layer; it holds -1, 0, 1, 2, 3, 4, 5 and 6 more"),
+        ("pick=main-q40", "no such variant; did you mean main-q4_0?"),
+        ("only=x", "no such variant; it holds bartowski-q2_k"),
+        ("a=typo", "no such variant"),
+        ("rise=much", "must be a number above 0"),
+    ],
+)
+def test_command_refuses_what_the_folder_does_not_hold(
+    three_methods: Path, tmp_path: Path, query: str, says: str
+) -> None:
+    with pytest.raises(ExportError) as refused:
+        export(three_methods, tmp_path / "a.md", f"bits=3-5&{query}")
+    assert f"--select: {query}: " in str(refused.value)
+    assert says in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_says_that_layers_were_not_measured(one_method: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="layer=1: this folder holds no layer"):
+        export(one_method, tmp_path / "a.md", "layer=1")
+
+
 def test_command_takes_links_and_remarks_that_nothing_matches(three_methods: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.md"
     link = "?results=other&method=main&bits=3-5&x=gb&form=parallel&gb=2&pick=main-q4_0"
     assert export(three_methods, out, link) == []
-    assert "nobody" in export(three_methods, out, "method=nobody")[0]
+    assert "bits=0-1" in export(three_methods, out, "method=main&bits=0-1")[0]
     assert "No variant matches" in out.read_text()
 
 

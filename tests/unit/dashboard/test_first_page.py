@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from flask.testing import FlaskClient
+from results_factory import make_results
 
 from dashboard.app import create_app
 from dashboard.callbacks import screen
@@ -81,8 +83,16 @@ def test_an_unknown_page_begins_empty(client: FlaskClient, referrer: str | None)
     assert part(layout, "title")["children"] is None
 
 
-def test_an_address_cannot_write_into_the_page(client: FlaskClient) -> None:
-    text = client.get("/ppl-bits?method=</script><script>alert(1)</script>").get_data(as_text=True)
+def test_neither_an_address_nor_a_folder_can_write_into_the_page(client: FlaskClient, tmp_path: Path) -> None:
+    hostile = "</script><script>alert(1)</script>"
+    for key in ("method", "pick", "x", "gb", "results"):
+        assert "<script>alert" not in client.get(f"/ppl-bits?{key}={hostile}").get_data(as_text=True)
+    folder = make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
+    frame = pl.read_parquet(folder / "variants.parquet")
+    method = pl.when("is_baseline").then("method").otherwise(pl.lit(hostile)).alias("method")
+    frame.with_columns(method).write_parquet(folder / "variants.parquet")
+    served = create_app(folder, patience=30).server.test_client()
+    text = served.get(f"/ppl-bits?method={hostile}").get_data(as_text=True)
     assert "&lt;script&gt;alert(1)" in text
     assert "<script>alert" not in text
 

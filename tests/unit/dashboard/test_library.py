@@ -49,7 +49,7 @@ def test_what_a_click_may_ask_for_is_computed_once(tmp_path: Path) -> None:
     for selection in results.likely_parts:
         assert results.select(selection).height == results.measured.height
     assert len(results.likely_parts) == 4 + 5
-    assert all(("over", part.token_filter) in results._cache for part in results.likely_parts)
+    assert all(part.token_filter in results._recomputed for part in results.likely_parts)
 
 
 def test_a_run_that_has_finished_nothing(tmp_path: Path) -> None:

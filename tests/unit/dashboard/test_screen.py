@@ -84,8 +84,8 @@ def test_every_chip_removes_its_own_filter(library: Library) -> None:
 
 
 def test_names_of_another_folder_are_let_go(library: Library) -> None:
-    shown = screen(library, "/size", "?pick=elsewhere&domain=poetry&method=nobody", {})
-    assert shown["address"]["query"] == "method=nobody"
+    shown = screen(library, "/size", "?pick=elsewhere&domain=poetry&method=nobody&quant=Q4_0", {})
+    assert shown["address"]["query"] == "quant=Q4_0"
     assert shown["address"]["picked"] == []
     assert screen(library, "/", "?results=elsewhere", {})["address"]["folder"] == ""
 
@@ -114,9 +114,7 @@ def test_the_table_is_replaced_only_when_its_rows_change(library: Library) -> No
 
 
 @pytest.mark.parametrize("path", ["/", "/compare", "/explore", "/summary", *(f"/{v.id}" for v in registry())])
-@pytest.mark.parametrize(
-    "query", ["", "?method=nobody", "?bin=4&domain=code", "?only=main-q4_0&pick=main-q4_0"]
-)
+@pytest.mark.parametrize("query", ["", "?bits=0-1", "?bin=4&domain=code", "?only=main-q4_0&pick=main-q4_0"])
 def test_every_screen_is_small_and_whole(library: Library, path: str, query: str) -> None:
     for folder in ("", library.names[1]):
         shown = screen(library, path, f"{query or '?'}&results={folder}", {})
