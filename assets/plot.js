@@ -90,7 +90,7 @@
   function askForPlotly() {
     const script = document.createElement("script");
     script.id = "plotly";
-    script.src = "/_dash-component-suites/plotly/package_data/plotly.min.js";
+    script.src = settings.plotly;
     document.head.append(script);
     return script;
   }

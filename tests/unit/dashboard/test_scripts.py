@@ -1,6 +1,7 @@
 """A page runs its own first scripts, then those of Dash that it needs."""
 
 import html
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from results_factory import make_results
 
 from dashboard.app import create_app
 from dashboard.scripts import FIRST, put_together
+from dashboard.serving import PLOTLY
 from evaluator.manifest import MANIFEST_NAME, read_manifest
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
@@ -84,3 +86,9 @@ def test_a_models_name_is_text_in_the_title(tmp_path: Path) -> None:
 def test_a_place_inside_a_part_stays_as_it_is() -> None:
     parts = {"title": "{%scripts%} and {%other%}", "scripts": "{%title%}"}
     assert put_together("{%title%}|{%scripts%}", parts) == "{%scripts%} and {%other%}|{%title%}"
+
+
+def test_plots_are_told_where_plotly_is(client: FlaskClient) -> None:
+    settings = re.findall('id="plot-settings">(.*?)</script>', client.get("/").get_data(as_text=True))
+    assert json.loads(settings[0])["plotly"] == PLOTLY
+    assert PLOTLY not in (ASSETS / "plot.js").read_text("utf-8")
