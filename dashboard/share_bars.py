@@ -7,7 +7,7 @@ from typing import Any
 
 from dashboard.drawing import Drawing
 from dashboard.panels import Panels
-from dashboard.theme import CONFIDENCE_TEXT
+from dashboard.theme import CONFIDENCE, text_on
 
 _COLUMNS = 3
 
@@ -31,7 +31,7 @@ def style(bin_index: int, name: str, panel: int) -> dict[str, object]:
         "textposition": "inside",
         "insidetextanchor": "middle",
         "textangle": 0,
-        "textfont": {"color": CONFIDENCE_TEXT[bin_index], "size": 10},
+        "textfont": {"color": text_on(CONFIDENCE[bin_index]), "size": 10},
         "hoverinfo": "text",
     }
 
