@@ -194,9 +194,10 @@ def status(results: Results, selection: Selection) -> list[str]:
     shown, total = results.select(selection).height, results.measured.height
     texts = len(manifest.texts)
     named = f"{texts} text{'s' if texts != 1 else ''}"
+    chosen = sum(text.domain in selection.domains for text in manifest.texts)
     parts = [
         f"{shown} of {total} variants",
-        f"{len(selection.domains)} of {named}" if selection.domains else named,
+        f"{chosen} of {named}" if selection.domains else named,
         tokens_in_words(results, selection),
         formats.device(manifest),
         f"measured {manifest.started:%Y-%m-%d}",

@@ -151,13 +151,19 @@ def _place(values: Array, *, symlog: bool) -> list[float]:
 
 
 def _axes(drawn: Drawing, ridges: Sequence[Ridge], levels: Mapping[str, int], *, symlog: bool) -> None:
-    ends = np.array([s.percentiles[mark].value for _, s in ridges for mark in (1.0, 99.0)] + [-0.02, 0.02])
+    curves = [_curve(summary, symlog=symlog) for _, summary in ridges]
+    ends = [
+        *_place(np.array([-0.02, 0.02]), symlog=symlog),
+        *(float(c.x[i]) for c in curves for i in (0, -1)),
+    ]
+    across = axes.padded(ends, share=0.03)
     title = "Δ log p of the correct token (nats): left of 0 is worse than the baseline"
-    drawn.update_xaxes(title_text=title, range=axes.padded(_place(ends, symlog=symlog), share=0.06))
+    drawn.update_xaxes(title_text=title, range=across)
     if symlog:
-        ticks = [tick for tick in _SYMLOG_TICKS if ends.min() * 1.2 <= tick <= ends.max() * 1.2]
-        places = _place(np.array(ticks, dtype=np.float64), symlog=True)
-        drawn.update_xaxes(tickangle=0, tickvals=places, ticktext=[formats.number(tick, 1) for tick in ticks])
+        places = _place(np.array(_SYMLOG_TICKS, dtype=np.float64), symlog=True)
+        ticks = [(x, t) for x, t in zip(places, _SYMLOG_TICKS, strict=True) if across[0] <= x <= across[1]]
+        names = [formats.number(tick, 1) for _, tick in ticks]
+        drawn.update_xaxes(tickangle=0, tickvals=[place for place, _ in ticks], ticktext=names)
     drawn.update_yaxes(
         tickvals=list(levels.values()),
         ticktext=list(levels),
@@ -268,7 +274,7 @@ VIEW = View(
     title="Δ log p of the correct token",
     caption="Distribution over tokens of log p(variant) − log p(baseline) of the token that followed, methods "
     "over each other for each quant type, lanes scaled to equal height. Below each: p1, median and p99. The "
-    "middle 99 % is drawn; the symmetric log scale is linear within ±0.02 nats and shows 99.9 %.",
+    "middle 99 % of each is drawn; the symmetric log scale is linear within ±0.02 nats and shows 99.9 %.",
     headline=headline,
     draw=figure,
     insights=insights,
