@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+import dataframely as dy
 import dataframely.exc
 import polars as pl
 import pydantic
@@ -100,6 +102,21 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
         raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
     return ordered.with_columns(_label(frame).alias("label"), _baseline_ids(ordered, manifest.baseline_id))
+
+
+def scan(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:
+    """Scan a frame that may be large; one of other columns than today's is read and brought to them."""
+    frame = pl.scan_parquet(path)
+    there = frame.collect_schema()
+    if any(there.get(name) != dtype for name, dtype in _types(schema).items()):
+        return with_schema(schema, pl.read_parquet(path)).lazy()
+    return frame
+
+
+@cache
+def _types(schema: type[dy.Schema]) -> pl.Schema:
+    """Types of a schema's columns; asked for with each of a folder's files, and slow to find out."""
+    return schema.create_empty().schema
 
 
 def attempt(read: Callable[[], _T]) -> tuple[_T | None, str]:

@@ -110,13 +110,14 @@ def failed(slug: str, error: Exception) -> Page:
 
 def _text_page(results: Results, selection: Selection, slug: str) -> Page:
     page, caption = _TEXT_PAGES[slug]
+    body = page.body(results, selection)  # first: what cannot be read while it is made is told beside it
     return Page(
         slug=slug,
         eyebrow=slug.capitalize(),
         title=page.headline(results, selection),
         caption=caption,
         insights=page.insights(results, selection),
-        body=page.body(results, selection),
+        body=body,
     )
 
 
@@ -124,8 +125,9 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
     eyebrow = f"{view.number} · {view.title}"
     absent = view.absent(results)
     if absent is not None:
-        note = [Insight("This was not measured, so nothing can be said about it.", "unknown")]
-        return Page(view.id, eyebrow, "Not measured yet", "", note, body=absent_notice(absent))
+        why = "cannot be read" if absent.fault else "was not measured"
+        note = [Insight(f"This {why}, so nothing can be said about it.", "unknown")]
+        return Page(view.id, eyebrow, absent.title, "", note, body=absent_notice(absent))
     if results.select(selection).is_empty():
         note = [NOTHING]
         return Page(view.id, eyebrow, "Nothing to draw", "", note, body=empty_notice())

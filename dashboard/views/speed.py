@@ -249,7 +249,9 @@ def _timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
     devices = formats.listing(sorted({str(row["device"]) for row in rows}))
     device = f"{devices}, {results.manifest.threads} threads"
     if speed is None:
-        return Insight(f"Timed on {device}; single repetitions were not kept.", "caution")
+        fault = results.fault("speed.parquet")
+        kept = "cannot be read" if fault else "were not kept"
+        return Insight(f"Timed on {device}; single repetitions {kept}.", "caution", fault)
     ids = [row["variant_id"] for row in rows]
     timed = speed.filter(pl.col("phase").cast(pl.String) == phase, pl.col("variant_id").is_in(ids))
     counts = [int(count) for count in timed.group_by("variant_id").len().collect()["len"]]
