@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import formats
+from dashboard import formats, names
 from dashboard.drawing import Drawing
 from dashboard.insights.statistics import Z95
 from dashboard.results import Results
@@ -68,9 +68,10 @@ class Series:
 
     @property
     def legend(self) -> dict[str, Any]:
-        """Settings of the legend entry: one per method, and a click on it means the method."""
-        shown = {"name": self.method, "legendgroup": self.method, "showlegend": self.nth == 0}
-        return shown | {"meta": {"method": self.method}}
+        """Settings of the legend entry: one per method, and a click on it means the method; `meta` has full names."""
+        name = names.in_figure(self.method, names.LEGEND)
+        entry = {"name": name, "legendgroup": self.method, "showlegend": self.nth == 0}
+        return entry | {"meta": {"method": self.method, "series": self.name}}
 
 
 def series(results: Results, rows: Sequence[Row]) -> list[Series]:
@@ -96,7 +97,7 @@ def add_places(figure: Drawing, curves: Sequence[Series]) -> None:
             x=[None],
             y=[None],
             mode="lines+markers",
-            name=place,
+            name=names.in_figure(place, names.LEGEND),
             line={"color": BASELINE.color, "dash": neutral.dash},
             marker=neutral.marker(8) | {"symbol": "circle" if nth == 0 else "circle-open"},
             hoverinfo="skip",
@@ -183,7 +184,7 @@ def _with_error(text: str, row: Row, column: str) -> str:
 def quality_lines(row: Row) -> str:
     """Return the lines of a hover text that every view of quality shows."""
     lines = [
-        f"<b>{row['label']}</b>",
+        f"<b>{names.in_figure(row['label'])}</b>",
         f"{formats.bits(row['bits_per_weight'])} per weight · {formats.size(row['size_bytes'])}",
     ]
     if row["ppl"] is not None:

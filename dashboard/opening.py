@@ -13,6 +13,7 @@ import dataframely.exc
 import polars as pl
 import pydantic
 
+from dashboard.names import clean_frame, clean_model
 from evaluator.frames import SCHEMA_VERSION, Variants, with_schema
 from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
 
@@ -52,7 +53,7 @@ class EmptyRunError(ResultsError):
 
 
 def open_manifest(folder: Path) -> Manifest:
-    """Read `manifest.json`.
+    """Read `manifest.json`; its texts are fit to be shown, see `clean_model`.
 
     Raises:
         ResultsError: the folder is missing, empty, foreign or of another version.
@@ -76,7 +77,7 @@ def open_manifest(folder: Path) -> Manifest:
             f"{folder}: written with schema version {manifest.schema_version}, "
             f"this program reads version {SCHEMA_VERSION}; measure again with: {HOW_TO_MEASURE} NEW_FOLDER"
         )
-    return manifest
+    return clean_model(manifest)
 
 
 def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
@@ -100,6 +101,7 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
         if manifest.ended is None:
             raise EmptyRunError(waiting, manifest)
         raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
+    frame = clean_frame(frame)
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
     return ordered.with_columns(_label(frame).alias("label"), _baseline_ids(ordered, manifest.baseline_id))
 

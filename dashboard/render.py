@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,7 @@ from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.export.naming import file_stem
 from dashboard.insights import Claim, Insight
 from dashboard.insights.comparison import NOTHING
+from dashboard.names import LEGEND, in_figure
 from dashboard.pages import compare, explore, overview, summary
 from dashboard.pages.parts import absent_notice, empty_notice, notice
 from dashboard.results import Results
@@ -154,18 +155,29 @@ def _add_left_out(figure: dict[str, Any], results: Results, selection: Selection
     entries = [
         trace for trace in traces if trace["type"] == "scatter" and trace.get("showlegend") is not False
     ]
-    if not {trace.get("name") for trace in entries} & selection.methods:
+    if not set(map(_method, entries)) & selection.methods:
         return
     for method in results.methods:
         if method not in selection.methods:
             style = results.styles[method]
             sign = {"color": style.color, "symbol": style.symbol, "size": 9}
-            entry = {"type": "scatter", "x": [None], "y": [None], "name": method, "marker": sign}
-            traces.append(entry | {"visible": "legendonly"})
+            entry = {
+                "type": "scatter",
+                "x": [None],
+                "y": [None],
+                "name": in_figure(method, LEGEND),
+                "marker": sign,
+            }
+            traces.append(entry | {"visible": "legendonly", "meta": {"method": method}})
     ranks = {method: 1000 + index for index, method in enumerate(results.methods)}
     for trace in traces:
-        if trace.get("name") in ranks:
-            trace["legendrank"] = ranks[trace["name"]]
+        if (method := _method(trace)) in ranks:
+            trace["legendrank"] = ranks[method]
+
+
+def _method(trace: Mapping[str, Any]) -> str:
+    """Return the method that a trace's legend entry stands for; empty where it stands for none."""
+    return str((trace.get("meta") or {}).get("method", ""))
 
 
 def provenance(results: Results, selection: Selection) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 
 from dashboard.contrasts import contrast
 from dashboard.insights.statistics import Estimate
+from dashboard.names import clean, clean_frame
 from dashboard.once import Once
 from dashboard.opening import attempt, open_manifest, open_variants, scan
 from dashboard.selection import EVERYTHING, Selection, TokenFilter
@@ -284,7 +285,7 @@ class Results:
         if not path.is_file():
             return None
         frame = self._guarded(name, lambda: with_schema(schema, pl.read_parquet(path)))
-        return None if frame is None or frame.is_empty() else frame
+        return None if frame is None or frame.is_empty() else clean_frame(frame)
 
     def _scan(self, path: Path, schema: type[dy.Schema]) -> pl.LazyFrame | None:
         return self._guarded(path.name, lambda: scan(path, schema))
@@ -292,7 +293,7 @@ class Results:
     def _guarded(self, name: str, read: Callable[[], _T]) -> _T | None:
         value, reason = attempt(read)
         if value is None:
-            self._faults[name] = f"{name} cannot be read: {reason}"
+            self._faults[name] = clean(f"{name} cannot be read: {reason}")
         return value
 
     def _cached(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:

@@ -15,6 +15,7 @@ from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
 from dashboard.insights.statistics import Z95
+from dashboard.names import TICK, in_figure
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE, translucent
@@ -166,7 +167,7 @@ def _axes(drawn: Drawing, ridges: Sequence[Ridge], levels: Mapping[str, int], *,
         drawn.update_xaxes(tickangle=0, tickvals=[place for place, _ in ticks], ticktext=names)
     drawn.update_yaxes(
         tickvals=list(levels.values()),
-        ticktext=list(levels),
+        ticktext=[in_figure(lane, TICK) for lane in levels],
         ticks="",
         showline=False,
         range=[-0.35, len(levels) - 0.1],
@@ -177,7 +178,7 @@ def _axes(drawn: Drawing, ridges: Sequence[Ridge], levels: Mapping[str, int], *,
 def _hover(row: Row, summary: DeltaSummary, mark: str) -> str:
     value = summary.percentiles[_MARKS[mark]]
     return (
-        f"<b>{row['label']}</b><br>{mark} {formats.with_error(value.value, Z95 * value.se)} nats<br>"
+        f"<b>{in_figure(row['label'])}</b><br>{mark} {formats.with_error(value.value, Z95 * value.se)} nats<br>"
         f"{formats.percent(summary.near_zero.value)} within ±0.05 nats<br>"
         f"p1 to p99 {formats.number(summary.width.value)} nats, quartiles {formats.number(summary.iqr.value)}<br>"
         f"excess kurtosis {formats.number(summary.kurtosis, 2)}, {formats.count(summary.n)} tokens"

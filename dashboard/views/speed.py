@@ -18,6 +18,7 @@ from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import Z95, pareto, rank_correlation
 from dashboard.labels import Labels
+from dashboard.names import in_figure
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import HIGHLIGHT, QUIET
@@ -156,7 +157,7 @@ def _speed_lines(row: Row) -> str:
         lines.append(f"load {formats.number(row['load_s'])} s")
     if row["deploy_kld_mean"] is not None:
         lines.append(f"packed against exact weights: KLD {formats.number(row['deploy_kld_mean'], 2)} nats")
-    return "<br>".join([*lines, str(row["device"])])
+    return "<br>".join([*lines, in_figure(row["device"])])
 
 
 def headline(results: Results, selection: Selection) -> str:
