@@ -200,30 +200,6 @@ def quality_lines(row: Row) -> str:
     return "<br>".join(lines)
 
 
-def add_baselines(
-    figure: Drawing, results: Results, selection: Selection, rows: Sequence[Row], *, inverse: bool = False
-) -> None:
-    """Draw the shown variants' baselines as dashed, named lines: PPL on a log axis, or 1/PPL (`inverse`)."""
-    pairs = {(row["model"], row["device"]) for row in rows}
-    found = [b for b in baselines(results, selection, rows) if b["ppl"] and math.isfinite(b["ppl"])]
-    for index, base in enumerate(found):
-        ppl = base["ppl"]
-        height = 1 / ppl if inverse else ppl
-        figure.add_shape(**level_line(height))
-        name = f"{base['model']} {base['quant']}" if len(pairs) > 1 else f"baseline {base['quant']}"
-        level = _with_error(f"PPL {formats.number(ppl, 4)}", base, "ppl_se")
-        value = f"1/PPL {formats.number(height)}" if inverse else level
-        figure.add_annotation(
-            text=f"{name} · {value}",
-            x=0.005 + index / len(found),
-            xref="paper",
-            y=height if inverse else math.log10(ppl),
-            yanchor="bottom" if inverse else "top",
-            xanchor="left",
-            showarrow=False,
-        )
-
-
 def level_line(height: float) -> dict[str, Any]:
     """Return the shape of a dashed line across the plot at the baseline's level."""
     place = {"xref": "x domain", "x0": 0, "x1": 1, "y0": height, "y1": height}
