@@ -45,10 +45,10 @@ sample: $(VENV)/.evaluator ## Make and measure sample_results/ anew (SAMPLE_TEXT
 	$(BIN)/python -m evaluator sample --text wikitext=$(SAMPLE_TEXT) --calibration $(CALIBRATION) --force $(ARGS)
 
 test: $(VENV)/.dev ## All tests but the slow sweeps.
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) -m 'not slow' $(ARGS)
 
 test-all: $(VENV)/.dev ## All tests, slow sweeps included.
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 lint: $(VENV)/.dev ## Style, format and types.
 	$(BIN)/ruff check .

@@ -55,13 +55,12 @@
   function legendClicked(data, alone) {
     const trace = data.data[data.curveNumber];
     const meta = trace.meta || {};
-    const method = [trace.name, trace.legendgroup].find((name) => shown.methods.includes(name));
     const choose = (key, value) => change((params) => (alone ? put(params, key, [value]) : toggle(params, key, value)));
     window.clearTimeout(legendTimer);
     legendTimer = window.setTimeout(() => {
       if (meta.bin !== undefined) choose("bin", String(meta.bin));
       else if (meta.variant_id) choose("pick", meta.variant_id);
-      else if (method) chooseMethod(method, alone);
+      else if (shown.methods.includes(meta.method)) chooseMethod(meta.method, alone);
     }, alone ? 0 : plot._context.doubleClickDelay);
     return false;
   }
@@ -90,7 +89,7 @@
   function askForPlotly() {
     const script = document.createElement("script");
     script.id = "plotly";
-    script.src = "/_dash-component-suites/plotly/package_data/plotly.min.js";
+    script.src = settings.plotly;
     document.head.append(script);
     return script;
   }

@@ -7,6 +7,11 @@
   const tabs = () => Array.from(document.querySelectorAll("#tabs [role=tab]"));
   const { go, turnTo, change, put, toggle } = window.address;
 
+  /* A spreadsheet takes a text that begins with a sign for a formula, and runs it. */
+  function asText(written, value) {
+    return typeof value === "string" && /^[=+@\t-]/.test(value) ? "'" + written : written;
+  }
+
   function slugOf(path) {
     return path.replace(/^\/+|\/+$/g, "").toLowerCase() || "overview";
   }
@@ -146,7 +151,11 @@
       copyLink(target.closest("#copy-link"));
     } else if (target.closest("#grid-csv")) {
       const fileName = target.closest("#grid-csv").dataset.file;
-      window.dash_ag_grid.getApi("grid").exportDataAsCsv({ fileName: fileName, allColumns: true });
+      window.dash_ag_grid.getApi("grid").exportDataAsCsv({
+        fileName: fileName,
+        allColumns: true,
+        processCellCallback: (cell) => asText(cell.formatValue(cell.value), cell.value),
+      });
     }
   });
 

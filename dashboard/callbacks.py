@@ -144,7 +144,9 @@ def _drawn(
     """Return the page, or one that says it failed: a fault in one view leaves the others usable."""
     draw = partial(_draw, results, pathname or "/", address.selection)
     try:
-        drawn = draw() if pages is None else pages.get((version, address.slug, address.query), draw)
+        drawn = (
+            draw() if pages is None else pages.get(_key(results, version, address.slug, address.query), draw)
+        )
     except Exception as error:
         _LOG.exception("%s cannot be drawn", address.href)
         return _page(failed(address.slug, error))
@@ -158,12 +160,18 @@ def _draw(results: Results, path: str, selection: Selection) -> dict[str, Any]:
     return _page(render(results, path, selection))
 
 
+def _key(results: Results, version: str, slug: str, query: str) -> Hashable:
+    """What a page depends on: also on files found damaged since it was drawn, which it may have to tell of."""
+    return version, len(results.problems), slug, query
+
+
 def _likely(results: Results, address: Address, version: str) -> dict[Hashable, Draw]:
     """What may be asked for next, likely first: the other pages for a selection, and parts of the tokens."""
     slugs = [OVERVIEW, *(view.id for view in registry()), SUMMARY, COMPARE, EXPLORE]
     query = address.query
     wanted: dict[Hashable, Draw] = {
-        (version, slug, query): partial(_draw, results, f"/{slug}", address.selection) for slug in slugs
+        _key(results, version, slug, query): partial(_draw, results, f"/{slug}", address.selection)
+        for slug in slugs
     }
 
     def compute(selection: Selection) -> dict[str, Any]:

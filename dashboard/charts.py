@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import formats
+from dashboard import formats, names
 from dashboard.drawing import Drawing
 from dashboard.insights.statistics import Estimate, pareto
 from dashboard.results import Results
@@ -71,9 +71,10 @@ class Series:
 
     @property
     def legend(self) -> dict[str, Any]:
-        """Settings of the legend entry: one per method, and a click on it means the method."""
-        shown = {"name": self.method, "legendgroup": self.method, "showlegend": self.nth == 0}
-        return shown | {"meta": {"method": self.method}}
+        """Settings of the legend entry: one per method, and a click on it means the method; `meta` has full names."""
+        name = names.in_figure(self.method, names.LEGEND)
+        entry = {"name": name, "legendgroup": self.method, "showlegend": self.nth == 0}
+        return entry | {"meta": {"method": self.method, "series": self.name}}
 
 
 def series(results: Results, rows: Sequence[Row]) -> list[Series]:
@@ -99,7 +100,7 @@ def add_places(figure: Drawing, curves: Sequence[Series]) -> None:
             x=[None],
             y=[None],
             mode="lines+markers",
-            name=place,
+            name=names.in_figure(place, names.LEGEND),
             line={"color": BASELINE.color, "dash": neutral.dash},
             marker=neutral.marker(8) | {"symbol": "circle" if nth == 0 else "circle-open"},
             hoverinfo="skip",
@@ -216,7 +217,7 @@ def plus_minus(row: Row, value: str, error: str) -> str:
 def quality_lines(row: Row) -> str:
     """Return the lines of a hover text that every view of quality shows."""
     lines = [
-        f"<b>{row['label']}</b>",
+        f"<b>{names.in_figure(row['label'])}</b>",
         f"{formats.bits(row['bits_per_weight'])} per weight · {formats.size(row['size_bytes'])}",
     ]
     if row["ppl"] is not None:
@@ -232,30 +233,6 @@ def quality_lines(row: Row) -> str:
     if row["same_top"] is not None:
         lines.append(f"same top token {formats.percent(row['same_top'])}")
     return "<br>".join(lines)
-
-
-def add_baselines(
-    figure: Drawing, results: Results, selection: Selection, rows: Sequence[Row], *, inverse: bool = False
-) -> None:
-    """Draw the shown variants' baselines as dashed, named lines: PPL on a log axis, or 1/PPL (`inverse`)."""
-    pairs = {(row["model"], row["device"]) for row in rows}
-    found = [b for b in baselines(results, selection, rows) if b["ppl"] and math.isfinite(b["ppl"])]
-    for index, base in enumerate(found):
-        ppl = base["ppl"]
-        height = 1 / ppl if inverse else ppl
-        figure.add_shape(**level_line(height))
-        name = f"{base['model']} {base['quant']}" if len(pairs) > 1 else f"baseline {base['quant']}"
-        level = f"PPL {formats.number(ppl, 4)}{plus_minus(base, 'ppl', 'ppl_se')}"
-        value = f"1/PPL {formats.number(height)}" if inverse else level
-        figure.add_annotation(
-            text=f"{name} · {value}",
-            x=0.005 + index / len(found),
-            xref="paper",
-            y=height if inverse else math.log10(ppl),
-            yanchor="bottom" if inverse else "top",
-            xanchor="left",
-            showarrow=False,
-        )
 
 
 def level_line(height: float) -> dict[str, Any]:
@@ -276,12 +253,13 @@ def add_front(
 ) -> None:
     """Draw the front of `rows` (see `front_of`) as a step line under the points, named by whose it is."""
     ordered = sorted(zip(x, y, strict=True))
+    whose = names.in_figure(place_in_words(one_place(rows)[0], rows), names.LEGEND)
     figure.add_scatter(
         x=[point[0] for point in ordered],
         y=[point[1] for point in ordered],
         mode="lines",
         line={"color": QUIET, "width": 5, "shape": shape},
-        name=" · ".join(filter(None, ["Pareto front", place_in_words(one_place(rows)[0], rows)])),
+        name=" · ".join(filter(None, ["Pareto front", whose])),
         hoverinfo="skip",
     )
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from dashboard.layout import GRAPH_CONFIG, shell
 from dashboard.markup import markup, script_data
 from dashboard.places import fill
+from dashboard.serving import PLOTLY
 from dashboard.theme import templates
 
 _LOG = logging.getLogger(__name__)
@@ -96,8 +97,8 @@ def _filled(answer: Answer) -> Component:
 
 @cache
 def _settings() -> Markup:
-    """Return what every plot of the dashboard is drawn with."""
-    return _data("plot-settings", {"templates": templates(), "config": GRAPH_CONFIG})
+    """Return what every plot of the dashboard is drawn with, and the address of plotly.js."""
+    return _data("plot-settings", {"templates": templates(), "config": GRAPH_CONFIG, "plotly": PLOTLY})
 
 
 def _data(identity: str, value: Mapping[str, Any] | None) -> Markup:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import axes, formats
+from dashboard import axes, formats, names
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights.layers import WHOLE, Cell, Measure, Values
@@ -21,7 +21,7 @@ _WIDE_RANGE = 30
 #: Cells side by side up to which a type, or its bits, can be written into one.
 _ROOM_FOR_TYPES, _ROOM_FOR_BITS = 22, 60
 _COLUMNS = 3
-_ROOM_FOR_NAMES = 16
+_ROOM_FOR_NAMES, _LONGEST_TYPE = 16, 12
 _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
 
 
@@ -67,11 +67,12 @@ def panels(
 
 
 def _title(row: Row, types: Mapping[Cell, str]) -> str:
-    name = f"<b>{row['label']}</b><br>{formats.bits(row['bits_per_weight'])}"
+    name = f"<b>{names.in_figure(row['label'], names.TITLE)}</b><br>{formats.bits(row['bits_per_weight'])}"
     usual = usual_type(types)
     if usual is None:
         return name
-    return f"{name}, all {usual}" if len(set(types.values())) == 1 else f"{name}, mostly {usual}"
+    how = "all" if len(set(types.values())) == 1 else "mostly"
+    return f"{name}, {how} {names.in_figure(usual, _LONGEST_TYPE)}"
 
 
 def usual_type(types: Mapping[Cell, str]) -> str | None:
@@ -137,7 +138,7 @@ def _panel(
         "text": [[_type_text(types.get(cell, ""), usual, across) for cell in line] for line in cells],
         "texttemplate": "%{text}",
         "textfont": {"size": 9},
-        "hovertemplate": f"<b>{row['label']}</b><br>{_HOVER}",
+        "hovertemplate": f"<b>{names.in_figure(row['label'])}</b><br>{_HOVER}",
         "coloraxis": "coloraxis",
         "xgap": 1 if across <= _ROOM_FOR_BITS else 0,
         "ygap": 1,
@@ -148,13 +149,13 @@ def _type_text(kind: str, usual: str | None, across: int) -> str:
     """Write a type that is not the variant's usual one, only its bits or nothing where there is no room."""
     if kind == usual or across > _ROOM_FOR_BITS or (digits := re.search(r"\d+", kind)) is None:
         return ""
-    return kind if across <= _ROOM_FOR_TYPES else digits[0]
+    return names.in_figure(kind, _LONGEST_TYPE) if across <= _ROOM_FOR_TYPES else digits[0]
 
 
 def _cell(row: Row, cell: Cell, values: Values, types: Mapping[Cell, str], measure: Measure) -> list[object]:
     """Return what a click on a cell names (variant, layer, role), then its value and its type in words."""
     known = measure.worded(values[cell]) if cell in values else f"{measure.name} not measured"
-    return [row["variant_id"], *cell, known, types.get(cell, "")]
+    return [row["variant_id"], *cell, known, names.in_figure(types.get(cell, ""))]
 
 
 def _hatch(grid: tuple[Sequence[int], Sequence[str]], values: Values) -> dict[str, Any]:
@@ -212,8 +213,8 @@ def _outline(
 def _x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if len(layers) * columns / step <= 18)
     ticks = [layer for layer in layers if layer < 0 or (layer % step == 0 and (step == 1 or layer > 0))]
-    names = ["emb" if layer < 0 else str(layer) for layer in ticks]
-    drawn.update_xaxes(tickvals=ticks, ticktext=names, tickangle=0, showgrid=False, showline=False, ticks="")
+    texts = ["emb" if layer < 0 else str(layer) for layer in ticks]
+    drawn.update_xaxes(tickvals=ticks, ticktext=texts, tickangle=0, showgrid=False, showline=False, ticks="")
     drawn.update_xaxes(range=[layers[0] - 0.5, layers[-1] + 0.5])
 
 
@@ -228,9 +229,10 @@ def strips(rows: Sequence[Row], found: Mapping[str, Values], measure: Measure) -
     drawn.add_heatmap(
         z=[[scale.place(values[c]) if c in values else None for c in cells] for _, values in lines],
         x=layers,
-        y=[row["label"] for row in rows],
+        y=[names.in_figure(row["label"]) for row in rows],
         customdata=[[_cell(row, cell, values, {}, measure) for cell in cells] for row, values in lines],
-        hovertemplate="<b>%{y}</b><br>layer %{x}<br>%{customdata[3]}<extra></extra>",
+        hovertemplate="<b>%{text}</b><br>layer %{x}<br>%{customdata[3]}<extra></extra>",
+        text=[[names.in_figure(row["label"])] * len(cells) for row in rows],
         coloraxis="coloraxis",
         xgap=1,
         ygap=2,
@@ -239,7 +241,13 @@ def strips(rows: Sequence[Row], found: Mapping[str, Values], measure: Measure) -
     drawn.update_xaxes(title_text="layer")
     size = 11 if len(rows) <= _ROOM_FOR_NAMES else 9
     drawn.update_yaxes(
-        autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1, tickfont_size=size
+        autorange="reversed",
+        showgrid=False,
+        ticks="",
+        showline=False,
+        tickfont_size=size,
+        tickvals=[names.in_figure(row["label"]) for row in rows],
+        ticktext=[names.in_figure(row["label"], names.TITLE) for row in rows],
     )
     drawn.update_layout(coloraxis=scale.axis(measure.title))
     return drawn

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
+from dashboard import names
 from dashboard.charts import Row, type_name
 
 #: Width of a character and height of a line, in shares of a plot of about 450 × 300 pixels.
@@ -53,7 +54,7 @@ def place_labels(
         free = [
             side
             for side, box in found.items()
-            if _inside(box) and not any(_overlap(box, other) for other in others)
+            if _inside(box) and not any(overlap(box, other) for other in others)
         ]
         if not free:
             placed.append(("", "top center"))
@@ -110,7 +111,8 @@ def _crosses(box: Box, start: Point, end: Point) -> bool:
     return enters <= leaves
 
 
-def _overlap(a: Box, b: Box) -> bool:
+def overlap(a: Box, b: Box) -> bool:
+    """Whether two boxes have more than an edge in common."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
@@ -137,22 +139,22 @@ class Labels:
         first: str = "top right",
         lines: Sequence[Sequence[Point]] = (),
     ) -> None:
-        places = _shares(points, ranges)
+        places = shares(points, ranges)
         named = {type_name(row) for row in rows if row["variant_id"] in picked}
         texts = []
         for row in rows:
             name = type_name(row)
             new = row["variant_id"] in wanted and name not in named
-            texts.append(name if new or row["variant_id"] in picked else "")
+            texts.append(names.short(name, names.POINT) if new or row["variant_id"] in picked else "")
             named |= {name} if new else set()
         needed = {index for index, row in enumerate(rows) if row["variant_id"] in picked}
-        placed = place_labels(places, texts, first, [_shares(line, ranges) for line in lines], needed)
+        placed = place_labels(places, texts, first, [shares(line, ranges) for line in lines], needed)
         self._placed = {row["variant_id"]: label for row, label in zip(rows, placed, strict=True)}
 
     def at(self, group: Sequence[Row]) -> dict[str, Any]:
         """Return the scatter settings that write the labels of a trace's points."""
         return {
-            "text": [self._placed[row["variant_id"]][0] for row in group],
+            "text": [names.in_figure(self._placed[row["variant_id"]][0]) for row in group],
             "textposition": [self._placed[row["variant_id"]][1] for row in group],
             "textfont": {"size": 11},
         }
@@ -165,7 +167,7 @@ def note_line(height: float, ranges: tuple[Sequence[float], Sequence[float]]) ->
     return [(left, middle), (left + _NOTE * (right - left), middle)]
 
 
-def _shares(points: Sequence[Point], ranges: tuple[Sequence[float], Sequence[float]]) -> list[Point]:
-    """Points in 0–1 of the plot."""
+def shares(points: Sequence[Point], ranges: tuple[Sequence[float], Sequence[float]]) -> list[Point]:
+    """Return points in 0–1 of the plot."""
     (left, right), (bottom, top) = ranges
     return [((x - left) / (right - left), (y - bottom) / (top - bottom)) for x, y in points]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
+import dataframely as dy
 import dataframely.exc
 import polars as pl
 import pydantic
 
 from dashboard.formats import device_name
+from dashboard.names import clean, clean_frame, clean_model
 from evaluator.frames import SCHEMA_VERSION, Variants, with_schema
 from evaluator.manifest import MANIFEST_NAME, Manifest, read_manifest
 
@@ -52,7 +55,7 @@ class EmptyRunError(ResultsError):
 
 
 def open_manifest(folder: Path) -> Manifest:
-    """Read `manifest.json`.
+    """Read `manifest.json`; its texts are fit to be shown, see `clean_model`.
 
     Raises:
         ResultsError: the folder is missing, empty, foreign or of another version.
@@ -76,7 +79,7 @@ def open_manifest(folder: Path) -> Manifest:
             f"{folder}: written with schema version {manifest.schema_version}, "
             f"this program reads version {SCHEMA_VERSION}; measure again with: {HOW_TO_MEASURE} NEW_FOLDER"
         )
-    return manifest
+    return clean_model(manifest)
 
 
 def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
@@ -102,11 +105,27 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
         if manifest.ended is None:
             raise EmptyRunError(waiting, manifest)
         raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
+    frame = clean_frame(frame)
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
     windows = sum(text.windows for text in manifest.texts)
     return _with_labels(ordered).with_columns(
         _baseline_ids(ordered, manifest.baseline_id), pl.lit(windows, pl.Int64).alias("n_windows")
     )
+
+
+def scan(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:
+    """Scan a frame that may be large; one of other columns than today's is read and brought to them."""
+    frame = pl.scan_parquet(path)
+    there = frame.collect_schema()
+    if any(there.get(name) != dtype for name, dtype in _types(schema).items()):
+        return with_schema(schema, pl.read_parquet(path)).lazy()
+    return frame
+
+
+@cache
+def _types(schema: type[dy.Schema]) -> pl.Schema:
+    """Types of a schema's columns; asked for with each of a folder's files, and slow to find out."""
+    return schema.create_empty().schema
 
 
 def attempt(read: Callable[[], _T]) -> tuple[_T | None, str]:
@@ -148,7 +167,7 @@ def _broken_rules(report: str) -> list[str]:
 def _with_labels(frame: pl.DataFrame) -> pl.DataFrame:
     """Name each variant `method quant`, with what tells it apart: from its twin, from other models and devices."""
     ids = frame["variant_id"].to_list()
-    twins = twin_names(_labels(frame, [""] * len(ids)), ids)
+    twins = [clean(name) for name in twin_names(_labels(frame, [""] * len(ids)), ids)]
     labels = _labels(frame, twins)
     if len(set(labels)) < len(labels):  # what tells two files apart may be a third one's whole name
         twins = [

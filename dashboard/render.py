@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,7 @@ from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.export.naming import file_stem
 from dashboard.insights import Claim, Insight
 from dashboard.insights.comparison import NOTHING
+from dashboard.names import LEGEND, in_figure
 from dashboard.pages import compare, explore, overview, summary
 from dashboard.pages.parts import absent_notice, empty_notice, notice
 from dashboard.results import Results
@@ -113,13 +114,14 @@ def failed(slug: str, error: Exception) -> Page:
 
 def _text_page(results: Results, selection: Selection, slug: str) -> Page:
     page, caption = _TEXT_PAGES[slug]
+    body = page.body(results, selection)  # first: what cannot be read while it is made is told beside it
     return Page(
         slug=slug,
         eyebrow=slug.capitalize(),
         title=page.headline(results, selection),
         caption=caption,
         insights=page.insights(results, selection),
-        body=page.body(results, selection),
+        body=body,
     )
 
 
@@ -127,8 +129,9 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
     eyebrow = f"{view.number} · {view.title}"
     absent = view.absent(results)
     if absent is not None:
-        note = [Insight("This was not measured, so nothing can be said about it.", "unknown")]
-        return Page(view.id, eyebrow, "Not measured yet", "", note, body=absent_notice(absent))
+        why = "cannot be read" if absent.fault else "was not measured"
+        note = [Insight(f"This {why}, so nothing can be said about it.", "unknown")]
+        return Page(view.id, eyebrow, absent.title, "", note, body=absent_notice(absent))
     if results.select(selection).is_empty():
         note = [NOTHING]
         return Page(view.id, eyebrow, "Nothing to draw", "", note, body=empty_notice())
@@ -155,18 +158,29 @@ def _add_left_out(figure: dict[str, Any], results: Results, selection: Selection
     entries = [
         trace for trace in traces if trace["type"] == "scatter" and trace.get("showlegend") is not False
     ]
-    if not {trace.get("name") for trace in entries} & selection.methods:
+    if not set(map(_method, entries)) & selection.methods:
         return
     for method in results.methods:
         if method not in selection.methods:
             style = results.styles[method]
             sign = {"color": style.color, "symbol": style.symbol, "size": 9}
-            entry = {"type": "scatter", "x": [None], "y": [None], "name": method, "marker": sign}
-            traces.append(entry | {"visible": "legendonly"})
+            entry = {
+                "type": "scatter",
+                "x": [None],
+                "y": [None],
+                "name": in_figure(method, LEGEND),
+                "marker": sign,
+            }
+            traces.append(entry | {"visible": "legendonly", "meta": {"method": method}})
     ranks = {method: 1000 + index for index, method in enumerate(results.methods)}
     for trace in traces:
-        if trace.get("name") in ranks:
-            trace["legendrank"] = ranks[trace["name"]]
+        if (method := _method(trace)) in ranks:
+            trace["legendrank"] = ranks[method]
+
+
+def _method(trace: Mapping[str, Any]) -> str:
+    """Return the method that a trace's legend entry stands for; empty where it stands for none."""
+    return str((trace.get("meta") or {}).get("method", ""))
 
 
 def provenance(results: Results, selection: Selection) -> str:
@@ -203,9 +217,10 @@ def status(results: Results, selection: Selection) -> list[str]:
     shown, total = results.select(selection).height, results.measured.height
     texts = len(manifest.texts)
     named = f"{texts} text{'s' if texts != 1 else ''}"
+    chosen = sum(text.domain in selection.domains for text in manifest.texts)
     parts = [
         f"{shown} of {total} variants",
-        f"{len(selection.domains)} of {named}" if selection.domains else named,
+        f"{chosen} of {named}" if selection.domains else named,
         tokens_in_words(results, selection),
         measured_on(results, selection),
         f"measured {manifest.started:%Y-%m-%d}",

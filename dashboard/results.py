@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +13,9 @@ import polars as pl
 
 from dashboard.contrasts import contrast
 from dashboard.insights.statistics import Estimate
+from dashboard.names import clean, clean_frame
 from dashboard.once import Once
-from dashboard.opening import attempt, open_manifest, open_variants
+from dashboard.opening import attempt, open_manifest, open_variants, scan
 from dashboard.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.theme import MethodStyle, method_styles
 from dashboard.token_parts import TokenParts, token_parts
@@ -49,13 +50,14 @@ class Results:
     `variants` has the schema's columns and those of `ADDED`: `label`, a name in every view that no other variant
     has, `twin`, the part of it that tells two files of one method and type apart (else null), `baseline_id`,
     and `n_windows`, the windows behind the clustered errors.
-    `problems` lists files that could not be read: the views that need them explain themselves.
+    Files that cannot be read are found when the folder is opened, as far as their columns tell; damage further
+    inside when they are read. `problems` lists them, and the views that need them explain themselves.
     """
 
     folder: Path
     manifest: Manifest
     variants: pl.DataFrame
-    problems: list[str] = field(default_factory=list)
+    _faults: dict[str, str] = field(default_factory=dict, repr=False)
     _cache: Once[object] = field(default_factory=Once, repr=False)
     _recomputed: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
     _deltas: Once[DeltaSummary | None] = field(default_factory=lambda: Once(_MOST_DELTAS), repr=False)
@@ -72,7 +74,25 @@ class Results:
 
         """
         manifest = open_manifest(folder)
-        return cls(folder, manifest, open_variants(folder, manifest))
+        results = cls(folder, manifest, open_variants(folder, manifest))
+        results._look_at_every_file()
+        return results
+
+    def _look_at_every_file(self) -> None:
+        """Find what cannot be read before the first page is drawn; of large files only the columns are read."""
+        for ask in (self.layers, self.pairs, self.speed, self._vocabulary):
+            ask()
+        for variant_id in self.variants["variant_id"]:
+            self.tokens(variant_id)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with files of the folder, a sentence without its full stop each."""
+        return list(self._faults.values())
+
+    def fault(self, name: str) -> str:
+        """Tell what is wrong with a file, by its name without folders; empty where nothing is known to be."""
+        return self._faults.get(name, "")
 
     @cached_property
     def baseline(self) -> dict[str, Any]:
@@ -152,10 +172,13 @@ class Results:
 
     def pieces(self, model: str) -> dict[int, str]:
         """Text of each scored token of a model, by id (`vocabulary.parquet`); empty when it is absent."""
-        frame = self._cached("vocabulary", lambda: self._read("vocabulary.parquet", Vocabulary))
+        frame = self._vocabulary()
         if frame is None:
             return {}
         return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
+
+    def _vocabulary(self) -> pl.DataFrame | None:
+        return self._cached("vocabulary", lambda: self._read("vocabulary.parquet", Vocabulary))
 
     def speed(self) -> pl.LazyFrame | None:
         """`speed.parquet`, lazily; None when it is absent or unreadable."""
@@ -258,7 +281,7 @@ class Results:
         try:
             return token_parts(tokens, base, int(row["size_bytes"]))
         except ValueError as error:
-            self.problems.append(f"{variant_id}.parquet {error}")
+            self._faults[f"{variant_id}.parquet"] = f"{variant_id}.parquet {error}"
             return None
 
     def _frame(self, variant_id: str) -> pl.DataFrame | None:
@@ -266,40 +289,26 @@ class Results:
         tokens = self.tokens(variant_id)
         if tokens is None:
             return None
+        name = f"{variant_id}.parquet"
         if not self.variants.filter("is_baseline", pl.col("variant_id") == variant_id).is_empty():
-            return self._cached(("frame", variant_id), lambda: self._guarded(variant_id, tokens.collect))
-        return self._guarded(variant_id, tokens.collect)
+            return self._cached(("frame", variant_id), lambda: self._guarded(name, tokens.collect))
+        return self._guarded(name, tokens.collect)
 
     def _read(self, name: str, schema: type[dy.Schema]) -> pl.DataFrame | None:
         path = self.folder / name
         if not path.is_file():
             return None
         frame = self._guarded(name, lambda: with_schema(schema, pl.read_parquet(path)))
-        return None if frame is None or frame.is_empty() else frame
+        return None if frame is None or frame.is_empty() else clean_frame(frame)
 
     def _scan(self, path: Path, schema: type[dy.Schema]) -> pl.LazyFrame | None:
-        """Scan a frame that may be large; one of other columns than today's is read and brought to them."""
+        return self._guarded(path.name, lambda: scan(path, schema))
 
-        def scan() -> pl.LazyFrame:
-            frame = pl.scan_parquet(path)
-            there = frame.collect_schema()
-            if any(there.get(name) != dtype for name, dtype in _types(schema).items()):
-                return with_schema(schema, pl.read_parquet(path)).lazy()
-            return frame
-
-        return self._guarded(path.name, scan)
-
-    def _guarded(self, what: str, read: Callable[[], _T]) -> _T | None:
+    def _guarded(self, name: str, read: Callable[[], _T]) -> _T | None:
         value, reason = attempt(read)
         if value is None:
-            self.problems.append(f"{what} cannot be read: {reason}")
+            self._faults[name] = clean(f"{name} cannot be read: {reason}")
         return value
 
     def _cached(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
         return self._cache.get(key, compute)  # type: ignore[return-value]  # the key names the computation
-
-
-@cache
-def _types(schema: type[dy.Schema]) -> pl.Schema:
-    """Types of a schema's columns; asked for with each of a folder's files, and slow to find out."""
-    return schema.create_empty().schema

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dashboard import charts, formats
 from dashboard.charts import Row
+from dashboard.names import in_figure
 from dashboard.results import Results
 
 
@@ -23,7 +24,7 @@ class Axis:
     def hover(self, row: Row, score: float) -> str:
         """Return the hover text of a variant's place on this axis."""
         lines = (
-            f"<b>{row['label']}</b>",
+            f"<b>{in_figure(row['label'])}</b>",
             f"{self.name} {formats.percent(score)}",
             self.raw(row),
             self.reference,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ ICON = "icon.svg"
 OWN = rf"^({'|'.join(map(re.escape, ('boot-theme.js', *FIRST)))}|.*\.css)$"
 _TAG = re.compile(r'<script src="(?P<source>[^"]+)"></script>\s*')
 _RENDERER = '<script id="_dash-renderer" type="application/javascript">'
+#: Where a part of the page goes.
+_PLACE = re.compile(r"{%(\w+)%}")
 #: Stands in for what browsers since 2018 have: they leave it out, older ones load it.
 _POLYFILL = "/dash/deps/polyfill@"
 #: Of a component that no page has.
@@ -44,7 +47,7 @@ class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
         self.layout = first_page.layout
 
     def interpolate_index(self, **parts: str) -> str:
-        """Return the page's HTML from its parts, see Dash."""
+        """Return the page's HTML from its parts, see Dash; the title is text, not HTML."""
         path, query = "/", ""
         if has_request_context():
             path = request.path
@@ -54,17 +57,18 @@ class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
         draws = slug in {view.id for view in registry()}
         early = [_early_plotly()] if draws else []
         own = [f'<script src="{self._own(name)}"></script>' for name in FIRST]
-        page: str = super().interpolate_index(
-            **parts
+        return put_together(
+            self.index_string,
+            parts
             | {
+                "title": escape(parts["title"]),
                 "css": "\n".join([*early, parts["css"], self._styles()]),
                 "favicon": self._icon,
                 "app_entry": self._first_page.html(path, query) + Markup(parts["app_entry"]),  # noqa: S704  # Dash's
                 "scripts": scripts,
                 "renderer": "\n".join([later(parts["renderer"]), *own, *preloads(scripts)]),
-            }
+            },
         )
-        return page
 
     def _styles(self) -> str:
         """Return our style sheets, in the order of their names, inside the page: so small, and so many."""
@@ -75,6 +79,11 @@ class LighterDash(Dash):  # type: ignore[misc]  # Dash has no types
         """Return the address of a file of ours, with its time of change: browsers may keep it for good."""
         changed = Path(self.config.assets_folder, name).stat().st_mtime
         return f"{self.get_asset_url(name)}?m={changed}"
+
+
+def put_together(template: str, parts: Mapping[str, str]) -> str:
+    """Fill the places of a template; what looks like a place inside a part, such as a name, stays as it is."""
+    return _PLACE.sub(lambda place: parts[place[1]], template)
 
 
 def lighter(scripts: str, *, has_table: bool) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.drawing import Drawing
+from dashboard.names import TICK, TITLE, in_figure
 from dashboard.panels import Panels
-from dashboard.theme import CONFIDENCE_TEXT
+from dashboard.theme import CONFIDENCE, text_on
 
 _COLUMNS = 3
 
@@ -17,7 +18,7 @@ def grid(titles: Sequence[str], *, shared: bool, titled: bool) -> Panels:
     gap = (0.025 if shared else 0.14, 0.14)
     drawn = Panels(len(titles), _COLUMNS, gap=gap, share_rows=shared)
     if titled:
-        drawn.add_titles(titles, size=12)
+        drawn.add_titles([in_figure(title, TITLE) for title in titles], size=12)
     return drawn
 
 
@@ -31,15 +32,17 @@ def style(bin_index: int, name: str, panel: int) -> dict[str, object]:
         "textposition": "inside",
         "insidetextanchor": "middle",
         "textangle": 0,
-        "textfont": {"color": CONFIDENCE_TEXT[bin_index], "size": 10},
+        "textfont": {"color": text_on(CONFIDENCE[bin_index]), "size": 10},
         "hoverinfo": "text",
     }
 
 
 def lanes(names: Sequence[str]) -> dict[str, Any]:
     """Return the axis of named bars, the first on top; with a range, so that no panel leaves one out."""
-    order = {"categoryorder": "array", "categoryarray": list(names)[::-1]}
-    return order | {"range": [-0.5, len(names) - 0.5], "dtick": 1}
+    lanes = [in_figure(name) for name in names]
+    order = {"categoryorder": "array", "categoryarray": lanes[::-1], "range": [-0.5, len(names) - 0.5]}
+    # The place of a lane is its whole name, because two may be alike when they are shortened.
+    return order | {"tickvals": lanes, "ticktext": [in_figure(name, TICK) for name in names]}
 
 
 def finish(drawn: Panels, title: str) -> Drawing:

@@ -33,6 +33,23 @@ class Surface:
     scale: tuple[str, ...]
 
 
+def contrast(first: str, second: str) -> float:
+    """Contrast of two `#rrggbb` as WCAG defines it, from 1 to 21; small text needs 4.5."""
+    darker, brighter = sorted(map(_luminance, (first, second)))
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(color: str) -> float:
+    channels = (int(color[index : index + 2], 16) / 255 for index in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def text_on(color: str) -> str:
+    """Return the text colour, nearly black or white, that reads better on a colour."""
+    return max(("#0b0f14", "#ffffff"), key=lambda text: contrast(color, text))
+
+
 #: Mid-tones of the Okabe–Ito kind: apart for colour-blind eyes, visible on white and on near-black.
 _KNOWN = {
     "bartowski": MethodStyle("#0072b2", "circle", "●"),
@@ -53,8 +70,6 @@ BASELINE = MethodStyle("#7b8490", "line-ew", "╌")
 CONFIDENCE = ("#c4a24a", "#7fa06b", "#3f9189", "#2f74a3", "#4f5bb5")
 #: Frames around what a filter keeps.
 MARK = "#b5629b"
-#: Text that is readable on each of them.
-CONFIDENCE_TEXT = ("#1c2430", "#1c2430", "#ffffff", "#ffffff", "#ffffff")
 HIGHLIGHT = "rgba(128, 140, 160, 0.14)"
 #: Lines that lead the eye without being data: fronts, equal efficiency, hatching.
 QUIET = "rgba(128, 140, 160, 0.32)"

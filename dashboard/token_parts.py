@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dashboard.names import clean
 from dashboard.selection import TokenFilter
 from evaluator.breakdowns import confidence_bins
 from evaluator.frames import CONFIDENCE_EDGES
@@ -179,7 +180,7 @@ def token_parts(tokens: pl.DataFrame, baseline: pl.DataFrame | None, size_bytes:
         scores=replace(scores, domains=None, baseline_top_prob=None),
         window=scores.windows,
         domain=domain,
-        domains=tuple(map(str, names)),
+        domains=tuple(clean(str(name)) for name in names),
         baseline_bin=confidence_bins(scores.reference_top_prob),
         fingerprint=hashlib.sha256(place).hexdigest(),
     )

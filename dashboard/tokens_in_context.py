@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from dashboard.names import clean_frame
 from dashboard.results import Results
 from dashboard.selection import Selection
 from evaluator.breakdowns import confidence_bins
@@ -47,7 +48,9 @@ def worst_tokens(
     base = results.tokens(str(first["baseline_id"]))
     if base is None or frames[0] is None or frames[1] is None:
         return []
-    truth = base.select(*_PLACE, pl.col("domain").cast(pl.String), "nll", "top_prob").collect()
+    if any(results.parts(str(row["variant_id"])) is None for row in (first, second)):
+        return []  # damage inside a file is told by whoever reads it whole
+    truth = clean_frame(base.select(*_PLACE, pl.col("domain").cast(pl.String), "nll", "top_prob").collect())
     ours = [frame.select(*_PLACE, "nll", "kld").collect() for frame in frames if frame is not None]
     if not all(truth.select(_PLACE).equals(frame.select(_PLACE)) for frame in ours):
         return []

@@ -53,8 +53,9 @@ def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
     """Return a view's exhibit; one that says why where the view has nothing to draw."""
     absent = view.absent(results)
     if absent is not None:
-        reason = f"This view needs {absent.what}. Measure it with: {absent.command}"
-        return _placeholder(view, "Not measured in this results folder", reason)
+        fault = f" {absent.fault}." if absent.fault else ""
+        reason = f"This view needs {absent.what}.{fault} Measure it with: {absent.command}"
+        return _placeholder(view, absent.heading, reason)
     if results.select(selection).is_empty():
         return _placeholder(view, "Nothing to draw", _NO_MATCH)
     return Exhibit(

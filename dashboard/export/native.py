@@ -12,10 +12,12 @@ from pptx.chart.chart import Chart
 from pptx.chart.data import CategoryChartData, ChartData, XyChartData
 from pptx.dml.color import RGBColor
 from pptx.enum.chart import XL_CHART_TYPE, XL_LEGEND_POSITION, XL_MARKER_STYLE, XL_TICK_LABEL_POSITION
+from pptx.enum.dml import MSO_LINE
 from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Emu, Pt
 
+from dashboard.names import out_of_figure
 from dashboard.theme import Surface
 
 _SYMBOLS = {
@@ -27,6 +29,14 @@ _SYMBOLS = {
     "x": XL_MARKER_STYLE.X,
     "cross": XL_MARKER_STYLE.PLUS,
 }
+_DASHES = {
+    "solid": MSO_LINE.SOLID,
+    "dash": MSO_LINE.DASH,
+    "dot": MSO_LINE.ROUND_DOT,
+    "dashdot": MSO_LINE.DASH_DOT,
+}
+#: How names of Plotly's symbols end that are drawn as an outline.
+_OPEN = "-open"
 _HEX_DIGITS = 7
 _STEPS = 10
 _FEW_DECADES = 1.5
@@ -74,6 +84,12 @@ def _entries(figure: go.Figure) -> list[Any]:
     return [trace for trace in figure.data if trace.name and trace.customdata is not None]
 
 
+def _name(trace: Any) -> str:
+    """Name a series in full: a legend on the screen shortens names, and explains models and devices apart."""
+    told = trace.meta.get("series") if isinstance(trace.meta, dict) else None
+    return str(told or out_of_figure(trace.name))
+
+
 def _numbers(values: Any) -> bool:
     found = [value for value in (values if values is not None else ()) if value is not None]
     return bool(found) and all(isinstance(value, int | float) for value in map(_scalar, found))
@@ -115,7 +131,7 @@ def _extent(figure: go.Figure, direction: str) -> tuple[float, float] | None:
 def _points(figure: go.Figure) -> tuple[ChartData, XL_CHART_TYPE]:
     data = XyChartData()
     for trace in _entries(figure):
-        series = data.add_series(trace.name)
+        series = data.add_series(_name(trace))
         for index in _drawn(trace):
             series.add_data_point(float(trace.x[index]), float(trace.y[index]))
     joined = any("lines" in (trace.mode or "") for trace in _entries(figure))
@@ -129,11 +145,11 @@ def _bars(figure: go.Figure) -> tuple[ChartData, XL_CHART_TYPE]:
         (figure.layout.yaxis, figure.data[0].y) if lying else (figure.layout.xaxis, figure.data[0].x)
     )
     order = [str(name) for name in (axis.categoryarray if axis.categoryarray is not None else first)]
-    data.categories = order
+    data.categories = list(map(out_of_figure, order))
     for trace in _entries(figure):
         names, values = (trace.y, trace.x) if lying else (trace.x, trace.y)
         value_of = dict(zip(map(str, names), map(float, values), strict=True))
-        data.add_series(trace.name, [value_of.get(name) for name in order])
+        data.add_series(_name(trace), [value_of.get(name) for name in order])
     stacked = figure.layout.barmode == "stack"
     if lying:
         return data, XL_CHART_TYPE.BAR_STACKED if stacked else XL_CHART_TYPE.BAR_CLUSTERED
@@ -151,15 +167,19 @@ def _style(series: Any, trace: Any) -> None:
     if "lines" in (trace.mode or ""):
         series.format.line.color.rgb = rgb(color)
         series.format.line.width = Pt(2)
+        series.format.line.dash_style = _DASHES.get(trace.line.dash or "solid", MSO_LINE.DASH)
         series.smooth = False
     else:
         series.format.line.fill.background()
     symbol = trace.marker.symbol if isinstance(trace.marker.symbol, str) else "circle"
-    series.marker.style = _SYMBOLS.get(symbol, XL_MARKER_STYLE.CIRCLE)
+    series.marker.style = _SYMBOLS.get(symbol.removesuffix(_OPEN), XL_MARKER_STYLE.CIRCLE)
     series.marker.size = 9
+    series.marker.format.line.color.rgb = rgb(color)
+    if symbol.endswith(_OPEN):
+        series.marker.format.fill.background()
+        return
     series.marker.format.fill.solid()
     series.marker.format.fill.fore_color.rgb = rgb(color)
-    series.marker.format.line.color.rgb = rgb(color)
 
 
 def _error_bars(series: Any, trace: Any, direction: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from dashboard.export.exhibit import Exhibit
 from dashboard.export.naming import file_stem, model_name
 from dashboard.export.provenance import filters_in_words, texts_and_tokens
+from dashboard.names import in_figure
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import SURFACES, Surface, template
@@ -128,4 +128,4 @@ def _wrap(text: str, character_px: float) -> list[str]:
 
 
 def _lines(parts: list[str]) -> str:
-    return "<br>".join(html.escape(part, quote=False) for part in parts)
+    return "<br>".join(map(in_figure, parts))

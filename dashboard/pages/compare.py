@@ -53,12 +53,15 @@ def body(results: Results, selection: Selection) -> Component:
         boxes.append(card("Recipes, role by role", [_tensors(tensors)], "table-box"))
     tokens = worst_tokens(results, first, second, selection)
     if tokens:
-        hint = [] if results.pieces(str(first["model"])) else [html.P(_NO_TEXT, className="hint")]
+        fault = results.fault("vocabulary.parquet")
+        why = f"{fault}." if fault else _NO_TEXT
+        known = results.pieces(str(first["model"]))
+        hint = [] if known else [html.P(f"Token ids instead of text: {why}", className="hint")]
         boxes.append(card("The tokens that suffer most", [*hint, _tokens(tokens)], "table-box"))
     return html.Div(boxes, className="page-compare")
 
 
-_NO_TEXT = "Token ids instead of text: this folder has no vocabulary.parquet. The same run again writes it."
+_NO_TEXT = "this folder has no vocabulary.parquet. The same run again writes it."
 
 
 def _choices(results: Results, first: Row, second: Row) -> list[Component]:

@@ -91,12 +91,14 @@ def notice(title: str, parts: Sequence[Component]) -> Component:
 
 def absent_notice(absent: Absent) -> Component:
     """Why a view has nothing to draw, and the command that changes it."""
+    fault = [html.P(f"{absent.fault}.")] if absent.fault else []
     parts = [
         html.P(["This view needs ", absent.what, "."]),
-        html.P("Run the comparison again with it; what is finished is kept and not measured twice:"),
+        *fault,
+        html.P(absent.advice),
         html.Pre(html.Code(absent.command), className="command"),
     ]
-    return notice("Not measured in this results folder", parts)
+    return notice(absent.heading, parts)
 
 
 def empty_notice() -> Component:

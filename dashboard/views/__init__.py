@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -25,10 +25,31 @@ PAGE_OPTIONS = ("gb", "tps", "rise", "a", "b")
 
 @dataclass(frozen=True)
 class Absent:
-    """Data that a view needs and the folder does not hold: what, and the command that measures it."""
+    """Data that a view needs and the folder does not hold: what, and the command that measures it.
+
+    `fault` tells why a file that is there cannot be read; it is empty where there is none.
+    """
 
     what: str
     command: str
+    fault: str = ""
+
+    @property
+    def title(self) -> str:
+        """The state of things in a few words."""
+        return "Cannot be read" if self.fault else "Not measured yet"
+
+    @property
+    def heading(self) -> str:
+        """The same in a line of its own, away from the view."""
+        return "A file of this folder cannot be read" if self.fault else "Not measured in this results folder"
+
+    @property
+    def advice(self) -> str:
+        """What to do, before the command."""
+        if self.fault:
+            return "Measure again into a new folder:"
+        return "Run the comparison again with it; what is finished is kept and not measured twice:"
 
 
 @dataclass(frozen=True)
@@ -107,12 +128,19 @@ def command_for(results: Results, extra: str = "") -> str:
     return f"{HOW_TO_MEASURE} {results.folder}{extra}"
 
 
+def missing(results: Results, what: str, files: Iterable[str], hint: str = "") -> Absent:
+    """Word what a view lacks: one of its `files` that cannot be read, else a measurement, with a `hint` for it."""
+    fault = next(filter(None, map(results.fault, files)), "")
+    if fault:
+        return Absent(what, f"{HOW_TO_MEASURE} NEW_FOLDER", fault)
+    return Absent(f"{what}; {hint}" if hint else what, command_for(results))
+
+
 def absent_tokens(results: Results) -> Absent | None:
     """Tell what is missing when no variant has token frames beside the baseline's."""
     ids = [str(results.baseline["variant_id"]), *results.measured["variant_id"].to_list()]
-    found = [(results.folder / "tokens" / f"{variant_id}.parquet").is_file() for variant_id in ids]
+    found = [results.tokens(variant_id) is not None for variant_id in ids]
     if found[0] and any(found[1:]):
         return None
-    return Absent(
-        "the per-token frames (tokens/) of the baseline and of at least one variant", command_for(results)
-    )
+    what = "the per-token frames (tokens/) of the baseline and of at least one variant"
+    return missing(results, what, (f"{variant_id}.parquet" for variant_id in ids))

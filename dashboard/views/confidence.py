@@ -16,6 +16,7 @@ from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meetin
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
+from dashboard.names import in_figure
 from dashboard.panels import Panels
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -37,7 +38,8 @@ def figure(results: Results, selection: Selection) -> Drawing:
         return charts.message_figure("No selected variant has token frames")
     panels = list(charts.by_method([item.row for item in found]).items())[:_MOST_PANELS]
     own = _names_differ([{charts.type_name(row) for row in group} for _, group in panels])
-    drawn = share_bars.grid([name for name, _ in panels], shared=not own, titled=len(panels) > 1)
+    titles = [name for name, _ in panels]
+    drawn = share_bars.grid(titles, shared=not own, titled=len(panels) > 1)
     of = {item.row["variant_id"]: item for item in found}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
     names = list(dict.fromkeys(charts.type_name(row) for row in reversed(order)))
@@ -73,7 +75,7 @@ def _stack(
         values = [100 * item.values[bin_index] for _, item in bars]
         dim = [picking and not _stays(item.row, selection) for _, item in bars]
         drawn.add_bar(
-            y=[label for label, _ in bars],
+            y=[in_figure(label) for label, _ in bars],
             x=values,
             orientation="h",
             marker={
@@ -140,7 +142,7 @@ def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) ->
 
 def _hover(item: Shares, index: int, name: str) -> str:
     return (
-        f"<b>{item.row['label']}</b><br>top probability {name}<br>"
+        f"<b>{in_figure(item.row['label'])}</b><br>top probability {name}<br>"
         f"{formats.percent(item.values[index], 2)} of {formats.count(item.n)} tokens"
     )
 
@@ -148,7 +150,7 @@ def _hover(item: Shares, index: int, name: str) -> str:
 def _moved_hover(row: Row, line: dict[str, float], name: str, names: Sequence[str]) -> str:
     share = formats.percent(line[f"bin{names.index(name)}"] / line["n"])
     tokens = f"of {formats.count(int(line['n']))} tokens at {names[int(line['bin'])]} in the baseline"
-    text = [f"<b>{row['label']}</b>", tokens, f"{share} are at {name} here"]
+    text = [f"<b>{in_figure(row['label'])}</b>", tokens, f"{share} are at {name} here"]
     if line["kld"] is not None:
         text.append(
             f"mean KLD {formats.number(line['kld'])} nats, same top token {formats.percent(line['same_top'])}"

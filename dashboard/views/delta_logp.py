@@ -14,6 +14,7 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
+from dashboard.names import TICK, in_figure
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE, translucent
@@ -150,16 +151,22 @@ def _place(values: Array, *, symlog: bool) -> list[float]:
 
 
 def _axes(drawn: Drawing, ridges: Sequence[Ridge], levels: Mapping[str, int], *, symlog: bool) -> None:
-    ends = np.array([s.percentiles[mark].value for _, s in ridges for mark in (1.0, 99.0)] + [-0.02, 0.02])
+    curves = [_curve(summary, symlog=symlog) for _, summary in ridges]
+    ends = [
+        *_place(np.array([-0.02, 0.02]), symlog=symlog),
+        *(float(c.x[i]) for c in curves for i in (0, -1)),
+    ]
+    across = axes.padded(ends, share=0.03)
     title = "Δ log p of the correct token (nats): left of 0 is worse than the baseline"
-    drawn.update_xaxes(title_text=title, range=axes.padded(_place(ends, symlog=symlog), share=0.06))
+    drawn.update_xaxes(title_text=title, range=across)
     if symlog:
-        ticks = [tick for tick in _SYMLOG_TICKS if ends.min() * 1.2 <= tick <= ends.max() * 1.2]
-        places = _place(np.array(ticks, dtype=np.float64), symlog=True)
-        drawn.update_xaxes(tickangle=0, tickvals=places, ticktext=[formats.number(tick, 1) for tick in ticks])
+        places = _place(np.array(_SYMLOG_TICKS, dtype=np.float64), symlog=True)
+        ticks = [(x, t) for x, t in zip(places, _SYMLOG_TICKS, strict=True) if across[0] <= x <= across[1]]
+        names = [formats.number(tick, 1) for _, tick in ticks]
+        drawn.update_xaxes(tickangle=0, tickvals=[place for place, _ in ticks], ticktext=names)
     drawn.update_yaxes(
         tickvals=list(levels.values()),
-        ticktext=list(levels),
+        ticktext=[in_figure(lane, TICK) for lane in levels],
         ticks="",
         showline=False,
         range=[-0.35, len(levels) - 0.1],
@@ -170,7 +177,7 @@ def _axes(drawn: Drawing, ridges: Sequence[Ridge], levels: Mapping[str, int], *,
 def _hover(row: Row, summary: DeltaSummary, mark: str) -> str:
     value = summary.percentiles[_MARKS[mark]]
     return (
-        f"<b>{row['label']}</b><br>{mark} {formats.with_error(value.value, value.half)} nats<br>"
+        f"<b>{in_figure(row['label'])}</b><br>{mark} {formats.with_error(value.value, value.half)} nats<br>"
         f"{formats.percent(summary.near_zero.value)} within ±0.05 nats<br>"
         f"p1 to p99 {formats.number(summary.width.value)} nats, quartiles {formats.number(summary.iqr.value)}<br>"
         f"excess kurtosis {formats.number(summary.kurtosis, 2)}, {formats.count(summary.n)} tokens"
@@ -276,7 +283,7 @@ VIEW = View(
     title="Δ log p of the correct token",
     caption="Distribution over tokens of log p(variant) − log p(baseline) of the token that followed, methods "
     "over each other for each quant type, lanes scaled to equal height. Below each: p1, median and p99. The "
-    "middle 99 % is drawn; the symmetric log scale is linear within ±0.02 nats and shows 99.9 %.",
+    "middle 99 % of each is drawn; the symmetric log scale is linear within ±0.02 nats and shows 99.9 %.",
     headline=headline,
     draw=figure,
     insights=insights,

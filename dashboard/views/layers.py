@@ -36,7 +36,7 @@ from dashboard.insights.matching import representatives
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING, Selection
-from dashboard.views import Absent, Option, View, command_for
+from dashboard.views import Absent, Option, View, missing
 
 _MEASURE = Option(
     "measure",
@@ -221,7 +221,8 @@ def _raised(results: Results, shown: Shown) -> Insight | None:
 def _absent(results: Results) -> Absent | None:
     if results.layers() is not None:
         return None
-    return Absent("errors per layer and role (layers.parquet); run without --no-layers", command_for(results))
+    what = "errors per layer and role (layers.parquet)"
+    return missing(results, what, ["layers.parquet"], "run without --no-layers")
 
 
 VIEW = View(

@@ -25,7 +25,8 @@ from dashboard.insights.curves import below_baseline, bend, monotone, within_noi
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
 from dashboard.insights.statistics import Estimate
-from dashboard.labels import Labels, note_line
+from dashboard.labels import Labels
+from dashboard.levels import Levels
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import Option, View
@@ -51,10 +52,11 @@ def figure(results: Results, selection: Selection) -> Drawing:
     curves = charts.series(results, rows)
     place = dict(zip((row["variant_id"] for row in rows), points, strict=True))
     lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
-    for height in map(math.log10, levels):
-        lines += [[(x, height) for x in x_range], note_line(height, (x_range, y_axis["range"]))]
-    labels = Labels(rows, points, (x_range, y_axis["range"]), wanted, selection.picked, "bottom left", lines)
-    charts.add_baselines(drawn, results, selection, rows)
+    ranges = (x_range, y_axis["range"])
+    baselines = Levels(results, selection, rows, ranges, points=points)
+    lines += baselines.lines
+    labels = Labels(rows, points, ranges, wanted, selection.picked, "bottom left", lines)
+    baselines.draw(drawn)
     steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
     charts.add_front(drawn, rows, [x for x, _ in steps], [y for _, y in steps])
     for curve in curves:

@@ -14,6 +14,7 @@ from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.leaders import MEMORY, leaders
 from dashboard.insights.matching import representatives
+from dashboard.names import LEGEND, in_figure
 from dashboard.results import Results
 from dashboard.scores import Axis, axes
 from dashboard.selection import Selection
@@ -66,7 +67,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
         drawn.add_scatterpolar(
             theta=[axis.name for axis, _ in closed],
             r=[100 * score for _, score in closed],
-            name=row["label"],
+            name=in_figure(row["label"], LEGEND),
             legendgroup=row["variant_id"],
             meta={"variant_id": row["variant_id"]},
             mode="lines+markers",

@@ -13,7 +13,8 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, SIZE, common_range, divergence, elsewhere, rank, standing
 from dashboard.insights.recommender import EVERYDAY, within
-from dashboard.labels import Labels
+from dashboard.labels import Box, Labels, shares
+from dashboard.levels import Levels, text_width
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import QUIET
@@ -24,6 +25,7 @@ from evaluator.frames import MEGABYTE
 _SCALE = 1e5
 #: From this factor on a file is so many times smaller, below it so many per cent.
 _FACTOR = 1.1
+_LABEL_HEIGHT = 0.046
 _WHOLE_PERCENT = 0.01
 
 
@@ -47,10 +49,11 @@ def figure(results: Results, selection: Selection) -> Drawing:
     front = sorted(charts.front_of(rows, x, [row["ppl"] for row in rows]), key=lambda index: x[index])
     wanted = {rows[index]["variant_id"] for index in front}
     points = list(zip(x, y, strict=True))
-    lines = [[(end, height) for end in x_range] for height in heights]
-    labels = Labels(rows, points, (x_range, y_range), wanted, selection.picked, "top left", lines)
-    _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
-    charts.add_baselines(drawn, results, selection, rows, inverse=True)
+    ranges = (x_range, y_range)
+    taken = _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
+    baselines = Levels(results, selection, rows, ranges, points=points, taken=taken, inverse=True)
+    labels = Labels(rows, points, ranges, wanted, selection.picked, "top left", baselines.lines)
+    baselines.draw(drawn)
     charts.add_front(drawn, rows, [x[i] for i in front], [y[i] for i in front])
     curves = charts.series(results, rows)
     for curve in curves:
@@ -84,8 +87,9 @@ def efficiency(row: Row) -> str:
 
 def _iso_lines(
     drawn: Drawing, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
-) -> None:
-    """Lines of equal 1/PPL/MB through the plot, labelled where they leave it."""
+) -> list[Box]:
+    """Draw lines of equal 1/PPL/MB, labelled where they leave the plot; return the labels in shares of the plot."""
+    boxes: list[Box] = []
     values = [row["inv_ppl_per_mb"] for row in rows]
     low, high = min(values), max(values)
     for level in [low, math.sqrt(low * high), high] if high > 1.15 * low else [high]:
@@ -104,16 +108,24 @@ def _iso_lines(
         # The lowest line has free space under it, the others where they leave the plot, one after the other.
         at = start + {low: 0.62, high: 1.0}.get(level, 0.9) * (end - start)
         beside = level == low or end < 0.85 * x_range[1]
+        text = f"{formats.number(_SCALE * level)} × 10⁻⁵ / MB"
+        ((x, y),) = shares([(at, slope * at)], (x_range, y_range))
+        boxes.append(_label_box(x, y, text_width(text), beside=beside))
         drawn.add_annotation(
             x=at,
             y=slope * at,
-            text=f"{formats.number(_SCALE * level)} × 10⁻⁵ / MB",
+            text=text,
             showarrow=False,
             xanchor="left" if beside else "right",
             yanchor="top",
             xshift=4 if beside else -4,
             font={"size": 10},
         )
+    return boxes
+
+
+def _label_box(x: float, y: float, width: float, *, beside: bool) -> Box:
+    return (x, y - _LABEL_HEIGHT, x + width, y) if beside else (x - width, y - _LABEL_HEIGHT, x, y)
 
 
 def headline(results: Results, selection: Selection) -> str:

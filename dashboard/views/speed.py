@@ -18,6 +18,7 @@ from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import pareto, rank_correlation
 from dashboard.labels import Labels
+from dashboard.names import in_figure
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import HIGHLIGHT, QUIET
@@ -157,7 +158,7 @@ def _speed_lines(row: Row) -> str:
         lines.append(f"load {formats.number(row['load_s'])} s")
     if row["deploy_kld_mean"] is not None:
         lines.append(f"packed against exact weights: KLD {formats.number(row['deploy_kld_mean'], 2)} nats")
-    return "<br>".join([*lines, str(row["device"])])
+    return "<br>".join([*lines, in_figure(row["device"])])
 
 
 def headline(results: Results, selection: Selection) -> str:
@@ -248,7 +249,9 @@ def _timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
     devices = formats.listing(sorted({str(row["device"]) for row in rows}))
     device = f"{devices}, {results.manifest.threads} threads"
     if speed is None:
-        return Insight(f"Timed on {device}; single repetitions were not kept.", "caution")
+        fault = results.fault("speed.parquet")
+        kept = "cannot be read" if fault else "were not kept"
+        return Insight(f"Timed on {device}; single repetitions {kept}.", "caution", fault)
     ids = [row["variant_id"] for row in rows]
     timed = speed.filter(pl.col("phase").cast(pl.String) == phase, pl.col("variant_id").is_in(ids))
     counts = [int(count) for count in timed.group_by("variant_id").len().collect()["len"]]

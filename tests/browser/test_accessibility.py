@@ -17,6 +17,7 @@ PAGES = (
     "/compare",
     "/explore",
     "/summary",
+    "/nowhere",
 )
 
 

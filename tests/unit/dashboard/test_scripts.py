@@ -1,13 +1,18 @@
 """A page runs its own first scripts, then those of Dash that it needs."""
 
+import html
+import json
 import re
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from results_factory import make_results
 
 from dashboard.app import create_app
-from dashboard.scripts import FIRST
+from dashboard.scripts import FIRST, put_together
+from dashboard.serving import PLOTLY
+from evaluator.manifest import MANIFEST_NAME, read_manifest
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 LATER = '<script type="text/later" src="/_dash-component-suites/'
@@ -65,3 +70,25 @@ def test_our_styles_are_in_the_page_and_those_for_small_screens_last(client: Fla
     assert len(styles) == 1
     last = (ASSETS / "small-screens.css").read_text("utf-8")
     assert styles[0].endswith(last)
+
+
+def test_a_models_name_is_text_in_the_title(tmp_path: Path) -> None:
+    folder = make_results(tmp_path / "named", methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
+    name = "Tiny</title><script>window.PWN=1</script>{%scripts%}"
+    manifest = read_manifest(folder).model_copy(update={"model": name})
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    text = create_app(folder, patience=60).server.test_client().get("/").get_data(as_text=True)
+    title = re.findall("<title>(.*?)</title>", text, re.DOTALL)
+    assert [html.unescape(found) for found in title] == [f"{name} · quantization comparison"]
+    assert "<script>window.PWN" not in text
+
+
+def test_a_place_inside_a_part_stays_as_it_is() -> None:
+    parts = {"title": "{%scripts%} and {%other%}", "scripts": "{%title%}"}
+    assert put_together("{%title%}|{%scripts%}", parts) == "{%scripts%} and {%other%}|{%title%}"
+
+
+def test_plots_are_told_where_plotly_is(client: FlaskClient) -> None:
+    settings = re.findall('id="plot-settings">(.*?)</script>', client.get("/").get_data(as_text=True))
+    assert json.loads(settings[0])["plotly"] == PLOTLY
+    assert PLOTLY not in (ASSETS / "plot.js").read_text("utf-8")

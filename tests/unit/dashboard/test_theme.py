@@ -22,6 +22,7 @@ def contrast(first: str, second: str) -> float:
 def test_contrast_formula() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert theme.contrast("#777777", "#ffffff") == pytest.approx(contrast("#777777", "#ffffff"))
 
 
 @pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
@@ -57,8 +58,9 @@ def test_more_methods_than_colours_still_works() -> None:
 
 def test_confidence_steps_differ_and_carry_readable_text() -> None:
     assert len(set(theme.CONFIDENCE)) == 5
-    for color, text in zip(theme.CONFIDENCE, theme.CONFIDENCE_TEXT, strict=True):
-        assert contrast(color, text) >= 3.5
+    for color in theme.CONFIDENCE:
+        assert contrast(color, theme.text_on(color)) >= 4.5
+    assert theme.text_on("#ffff00") != theme.text_on("#0000a0") == "#ffffff"
 
 
 def test_labels_never_cover_each_other() -> None:
