@@ -158,7 +158,7 @@ def _speed_lines(row: Row) -> str:
         lines.append(f"load {formats.number(row['load_s'])} s")
     if row["deploy_kld_mean"] is not None:
         lines.append(f"packed against exact weights: KLD {formats.number(row['deploy_kld_mean'], 2)} nats")
-    return "<br>".join([*lines, in_figure(row["device"])])
+    return "<br>".join([*lines, in_figure(formats.device_name(row["device"]))])
 
 
 def headline(results: Results, selection: Selection) -> str:
@@ -246,7 +246,7 @@ def _four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
 
 def _timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
     speed = results.speed()
-    devices = formats.listing(sorted({str(row["device"]) for row in rows}))
+    devices = formats.listing(sorted({formats.device_name(row["device"]) for row in rows}))
     device = f"{devices}, {results.manifest.threads} threads"
     if speed is None:
         fault = results.fault("speed.parquet")
