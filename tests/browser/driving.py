@@ -32,6 +32,8 @@ MARKER = """id => {
     }
     return null;
 }"""
+PLOTTED = f"""{PLOT}?.dataset.listening
+    && {PLOT}._fullLayout?.uirevision === window.location.pathname.slice(1)"""
 
 
 @dataclass
@@ -68,8 +70,11 @@ class Watched:
 
     def plotted(self) -> None:
         """Wait until the plot of this page is drawn and answers to the mouse."""
-        slug = "window.location.pathname.slice(1)"
-        self.page.wait_for_function(f"{PLOT}?.dataset.listening && {PLOT}._fullLayout?.uirevision === {slug}")
+        self.page.wait_for_function(PLOTTED)
+
+    def shown(self) -> None:
+        """Wait until the page is one without a plot, or its plot is drawn."""
+        self.page.wait_for_function(f"!document.querySelector('#stage.shows-graph') || ({PLOTTED})")
 
     def marker(self, variant: str) -> dict[str, float]:
         """Where a variant's marker is on the page, once the plot is drawn."""

@@ -81,8 +81,7 @@ def open_page(seen: Watched, path: str, *, anew: bool = True) -> None:
     else:
         seen.page.evaluate("path => window.address.go(path, false)", path)
         seen.page.wait_for_timeout(ANSWERED)
-    if seen.page.locator("#stage.shows-graph").count():
-        seen.plotted()
+    seen.shown()
     seen.page.wait_for_timeout(ANSWERED)
 
 
