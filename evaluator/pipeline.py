@@ -79,19 +79,15 @@ class ComparisonRun:
         self._floor = None if force else self.store.noise_floor()
         manifest = self._manifest(() if force else self.store.measured())
         self.store.prepare(manifest, force=force)
+        try:
+            self._carry_out(manifest)
+        finally:
+            self.store.release()
+        return self.outcome
+
+    def _carry_out(self, manifest: Manifest) -> None:
         self.store.write_derived({"vocabulary": self._vocabulary()})
-        pending: list[Candidate] = []
-        lacking = self.store.without_layers() if self.comparison.layers else set()
-        for item in self.plan.variants:
-            if not self._finished(item):
-                pending.append(item)
-            elif item.variant_id in lacking:
-                self.progress.say(
-                    f"{item.variant_id}: scored again, because its layers were left out", "yellow"
-                )
-                pending.append(item)
-            else:
-                self.outcome.reused.append(item.variant_id)
+        pending = self._pending()
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
         if pending or self._floor is None or not self._finished(self.plan.baseline):
@@ -112,7 +108,27 @@ class ComparisonRun:
         found = {"failures": self.outcome.failures, "noise_floor": self._floor}
         ended = manifest.model_copy(update={"ended": datetime.now(UTC), **found})
         self.store.finish(ended, self.plan.sources)
-        return self.outcome
+
+    def _pending(self) -> list[Candidate]:
+        """Variants that are to be scored, having said why where they were scored before."""
+        pending: list[Candidate] = []
+        lacking = self.store.without_layers() if self.comparison.layers else set()
+        for variant_id in sorted(self.store.without_tokens()):
+            next_step = (
+                "measured anew" if variant_id in self._ids else "not compared until a run names its file"
+            )
+            self.progress.say(f"{variant_id}: its tokens are damaged or gone; {next_step}", "yellow")
+        for item in self.plan.variants:
+            if not self._finished(item):
+                pending.append(item)
+            elif item.variant_id in lacking:
+                self.progress.say(
+                    f"{item.variant_id}: scored again, because its layers were left out", "yellow"
+                )
+                pending.append(item)
+            else:
+                self.outcome.reused.append(item.variant_id)
+        return pending
 
     def _vocabulary(self) -> pl.DataFrame:
         ids = np.unique(np.concatenate([window.targets for window in self.plan.windows]))

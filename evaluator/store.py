@@ -11,12 +11,10 @@ from pathlib import Path
 
 import polars as pl
 from dataframely import Schema
-from pydantic import ValidationError
 
 from evaluator.errors import RequestError
-from evaluator.frame_files import read_frame
+from evaluator.frame_files import DELETE_IT, MEASURE_ANEW, read_frame
 from evaluator.frames import (
-    SCHEMA_VERSION,
     TIMED,
     Confidence,
     Domains,
@@ -32,10 +30,11 @@ from evaluator.manifest import (
     MANIFEST_NAME,
     Manifest,
     NoiseFloor,
+    OtherComparisonError,
     Precision,
-    identity,
     kept,
     read_manifest,
+    same_comparison,
     witnessed,
 )
 from evaluator.shared_folder import SharedFolder, partial_path
@@ -58,6 +57,9 @@ class ResultsStore:
     def prepare(self, manifest: Manifest, *, force: bool) -> None:
         """Create the folder, or check that what is in it belongs to the same comparison.
 
+        What a comparison left behind that measured nothing gives way to another one. From here on, other processes
+        see that this one is at work in the folder; see `release`.
+
         Raises:
             RequestError: the folder holds something else, or is damaged; nothing was touched.
         """
@@ -71,13 +73,28 @@ class ResultsStore:
                 if force:
                     self._clear()
                 else:
-                    there = self._same_comparison(manifest)
                     for name, schema in _SCHEMAS.items():
                         self._read(name, schema)  # what is added to them later is worth hours
-                    manifest = manifest.model_copy(update=kept(there, manifest, ()) | witnessed(there))
+                    manifest = self._going_on(manifest)
+            self._shared.claim()
             self._shared.sweep()
             self.write_manifest(manifest)
             (self.folder / _TOKENS).mkdir(exist_ok=True)
+
+    def _going_on(self, manifest: Manifest) -> Manifest:
+        """`manifest` with what it takes over from the one that is there."""
+        try:
+            there = same_comparison(self.folder, manifest)
+        except OtherComparisonError:
+            if self.variants().height or self._shared.others_at_work():
+                raise
+            self._clear()
+            return manifest
+        return manifest.model_copy(update=kept(there, manifest, ()) | witnessed(there))
+
+    def release(self) -> None:
+        """Say that this process is at work in the folder no longer."""
+        self._shared.release()
 
     def check_usable(self) -> None:
         """Check that results may be written here, before anything is fetched or measured; changes nothing.
@@ -93,24 +110,6 @@ class ResultsStore:
             raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
         if not os.access(self.folder, os.W_OK):
             raise RequestError(f"{self.folder}: may not be written to; choose another --out")
-
-    def _same_comparison(self, manifest: Manifest) -> Manifest:
-        """The manifest that is there, which has to be of the same comparison."""
-        try:
-            there = read_manifest(self.folder)
-        except (ValidationError, ValueError) as error:
-            raise RequestError(
-                f"{self.folder}: its manifest cannot be read; use --force to replace it"
-            ) from error
-        if there.schema_version != SCHEMA_VERSION:
-            raise RequestError(f"{self.folder}: written by another version; use --force to replace it")
-        mine, theirs = identity(manifest), identity(there)
-        for what, value in mine.items():
-            if theirs[what] != value:
-                raise RequestError(
-                    f"{self.folder}: holds a comparison with another {what}; choose another --out or use --force"
-                )
-        return there
 
     def _clear(self) -> None:
         """Remove an earlier comparison, but for its manifest, by which the folder is known."""
@@ -142,9 +141,12 @@ class ResultsStore:
             self.write_manifest(manifest.model_copy(update=taken_over))
 
     def noise_floor(self) -> NoiseFloor | None:
-        """What an earlier run of the same comparison found; None where there is none to be read."""
+        """What an earlier run of the same comparison found; None where there is none to be read.
+
+        Where no baseline was measured it is none of this comparison's.
+        """
         try:
-            return read_manifest(self.folder).noise_floor
+            return read_manifest(self.folder).noise_floor if self.variants().height else None
         except (OSError, ValueError):  # `prepare` says what is wrong with it
             return None
 
@@ -160,7 +162,7 @@ class ResultsStore:
     def finished(self, variant_id: str, sha256: str) -> bool:
         """Whether this variant, with these very bytes, is already measured."""
         rows = self.variants().filter(pl.col("variant_id") == variant_id, pl.col("sha256") == sha256)
-        return rows.height == 1 and self.tokens_path(variant_id).is_file()
+        return rows.height == 1 and self._has_tokens(variant_id)
 
     def variants(self) -> pl.DataFrame:
         """Rows measured so far."""
@@ -182,15 +184,33 @@ class ResultsStore:
             RequestError: it is damaged.
         """
         path = self.folder / name
-        return read_frame(path, schema) if path.is_file() else schema.create_empty()
+        way_out = MEASURE_ANEW if name == _VARIANTS else DELETE_IT
+        return read_frame(path, schema, way_out) if path.is_file() else schema.create_empty()
 
     def tokens_path(self, variant_id: str) -> Path:
         """Where a variant's token frame lies."""
         return self.folder / _TOKENS / f"{variant_id}.parquet"
 
     def tokens(self, variant_id: str) -> pl.DataFrame:
-        """A variant's token frame."""
-        return read_frame(self.tokens_path(variant_id), Tokens)
+        """A variant's token frame.
+
+        Raises:
+            RequestError: it is damaged.
+        """
+        return read_frame(self.tokens_path(variant_id), Tokens, DELETE_IT)
+
+    def without_tokens(self) -> set[str]:
+        """Measured variants whose token frame is not there or cannot be read."""
+        return {
+            variant_id for variant_id in self.variants()["variant_id"] if not self._has_tokens(variant_id)
+        }
+
+    def _has_tokens(self, variant_id: str) -> bool:
+        try:
+            self.tokens(variant_id)
+        except (FileNotFoundError, RequestError):
+            return False
+        return True
 
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
         """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens.
@@ -215,7 +235,7 @@ class ResultsStore:
         with self._shared.locked():
             frames = [rows]
             if path.is_file():
-                frames.insert(0, read_frame(path, _SCHEMAS[name]).filter(pl.col("variant_id") != variant_id))
+                frames.insert(0, self._read(name, _SCHEMAS[name]).filter(pl.col("variant_id") != variant_id))
             self._write_frame(name, with_schema(_SCHEMAS[name], pl.concat(frames, how="diagonal")))
 
     def layers(self, variant_id: str) -> pl.DataFrame:
@@ -236,12 +256,16 @@ class ResultsStore:
         return self._compared().difference(done)
 
     def untimed(self) -> set[str]:
-        """Variants whose speed columns are null."""
-        return set(self.variants().filter(pl.col("decode_ms_p50").is_null())["variant_id"])
+        """Variants whose speed columns are null, or whose timings are gone."""
+        timed = self.variants().drop_nulls("decode_ms_p50")["variant_id"]
+        return set(self.variants()["variant_id"]) - set(timed).intersection(self._timings()["variant_id"])
+
+    def _timings(self) -> pl.DataFrame:
+        return self._read(_SPEED, Speed)
 
     def timings(self, variant_id: str) -> pl.DataFrame:
         """A variant's rows of the speed frame."""
-        return self._read(_SPEED, Speed).filter(pl.col("variant_id") == variant_id)
+        return self._timings().filter(pl.col("variant_id") == variant_id)
 
     def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
         """Keep another round; within each phase, repetitions are numbered in the order they come."""
