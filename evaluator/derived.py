@@ -10,7 +10,8 @@ from evaluator.breakdowns import by_confidence, by_domain
 from evaluator.errors import RequestError
 from evaluator.frames import Confidence, Domains, frame_of
 from evaluator.pairwise import all_pairs
-from evaluator.store import DERIVED, ResultsStore
+from evaluator.results_files import DERIVED
+from evaluator.store import ResultsStore
 from evaluator.token_frames import token_scores
 
 

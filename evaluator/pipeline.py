@@ -28,6 +28,7 @@ from evaluator.noise import Bf16Noise, floor_windows, noise_floor
 from evaluator.plan import Candidate, Plan
 from evaluator.precision import settled_precision
 from evaluator.progress import RunProgress
+from evaluator.results_files import VOCABULARY
 from evaluator.rows import in_one_line, measured_row
 from evaluator.runtime.device import Device
 from evaluator.runtime.parallel import on_devices
@@ -86,7 +87,7 @@ class ComparisonRun:
         return self.outcome
 
     def _carry_out(self, manifest: Manifest) -> None:
-        self.store.write_derived({"vocabulary": self._vocabulary()})
+        self.store.write_derived({VOCABULARY: self._vocabulary()})
         pending = self._pending()
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
@@ -175,7 +176,7 @@ class ComparisonRun:
         except OSError:  # a full disk would fail every other variant too
             raise
         except Exception as error:  # whatever is wrong with one file, the others go on
-            reason = reason_of(error)
+            reason = reason_of(error, item.file.path)
             self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
             self.progress.say(f"failed {item.file.path}: {reason}", "red")
 
