@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import signal
 import sys
@@ -21,6 +22,7 @@ _console = Console(stderr=True)
 
 _GOES_ON = "what was finished is kept, the same command goes on from there"
 _SOME_FAILED, _WRONG_REQUEST, _INTERRUPTED = 1, 2, 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Base of what the command-line library says of flags; it gives no name of its own to it.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -246,7 +248,8 @@ def main() -> None:
             f"{error.name} is not installed: pip install 'quantization-comparison[evaluator]'", _WRONG_REQUEST
         )
     except OSError as error:
-        _fail(f"{error.filename or 'disk'}: {error.strerror or error}", _SOME_FAILED)
+        way_out = "; make room, or choose another place to write to" if error.errno in _FULL else ""
+        _fail(f"{error.filename or 'disk'}: {error.strerror or error}{way_out}", _SOME_FAILED)
 
 
 def _fail(message: str, status: int) -> NoReturn:
