@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import sys
@@ -16,13 +17,15 @@ from werkzeug.serving import make_server
 from dashboard.app import create_app
 from dashboard.opening import ResultsError
 from dashboard.paths import sample_results
+from dashboard.serving import answer_only_as
 from dashboard.slim_plotly import SlimError, make_slim_file
 
 _DEFAULT = "serve"
 _WRONG_REQUEST, _INTERRUPTED = 2, 130
 #: Base of what the command-line library says of flags; it gives no name of its own to it.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
-_THIS_MACHINE = ("127.0.0.1", "localhost")
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 cli = typer.Typer(
@@ -37,11 +40,13 @@ def _group() -> None:
     """Look at a comparison of quantized models; without a command, RESULTS is served."""
 
 
-@cli.command(_DEFAULT)
+@cli.command(_DEFAULT, epilog="Another command: export RESULTS --out FILE; its flags: export --help")
 def serve(
     results: Annotated[
         list[Path] | None,
-        typer.Argument(help="Results folders, the first is shown; default: the sample results."),
+        typer.Argument(
+            metavar="RESULTS", help="Results folders, the first is shown; default: the sample results."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -56,14 +61,14 @@ def serve(
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     if host in _THIS_MACHINE:
         # A page elsewhere may let its own name point here: what is asked for under such a name is not answered.
-        app.server.config["TRUSTED_HOSTS"] = list(_THIS_MACHINE)
-    if port and not _is_free(host, port):
-        _refuse(f"port {port} on {host} is already in use; choose another with --port, or leave it out")
+        answer_only_as(app.server, _THIS_MACHINE)
+    if reason := _why_not(host, port):
+        _refuse(reason)
     try:
         server = make_server(host, port, app.server, threaded=True)
-    except (OSError, SystemExit) as error:
-        _refuse(f"cannot listen on {host}:{port}: {error}")
-    url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{server.server_port}/"  # noqa: S104
+    except (OSError, SystemExit) as error:  # somebody else took the port just now
+        _refuse(f"cannot listen on {host}, port {port}: {error}")
+    url = _url(host, server.server_port)
     typer.echo(f"Serving at {url}  (Ctrl-C to end)")
     if not no_browser:
         threading.Timer(0.3, webbrowser.open, [url]).start()
@@ -104,15 +109,35 @@ def _lighten() -> None:
         typer.echo(f"The whole plotly.js serves: {error}.", err=True)
 
 
-def _is_free(host: str, port: int) -> bool:
-    """Whether nothing listens there yet; werkzeug itself would print a page of advice."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+def _why_not(host: str, port: int) -> str | None:
+    """Why nobody can listen there, None where one can; werkzeug itself would print a page of advice and exit."""
+    try:
+        # Werkzeug takes whatever has a colon for an address of version 6, and all else for one of version 4.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):
+        return f"--host {host}: no such host; name an address of this machine, such as 127.0.0.1"
+    address = found[0][-1]
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"port {port} on {host} is already in use; choose another with --port, or leave it out"
+        if error.errno == errno.EACCES:
+            return f"port {port} on {host} is not for everybody to use; choose another with --port"
+        return (
+            f"--host {host}: cannot listen there: {error.strerror or error}; "
+            "name an address of this machine, such as 127.0.0.1"
+        )
+    return None
+
+
+def _url(host: str, port: int) -> str:
+    """Where a browser on this machine finds what listens on `host`."""
+    reached = _EVERYWHERE.get(host, host)
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}/"
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -121,9 +146,9 @@ def _refuse(reason: str) -> NoReturn:
 
 
 def with_default_command(arguments: list[str]) -> list[str]:
-    """Put `serve` in front unless another command, or help, is asked for."""
+    """Put `serve` in front unless another command is asked for; its help is that of all, and names the others."""
     names = {command.name for command in cli.registered_commands}
-    asked = bool(arguments) and (arguments[0] in names or arguments[0] == "--help")
+    asked = bool(arguments) and arguments[0] in names
     return arguments if asked else [_DEFAULT, *arguments]
 
 

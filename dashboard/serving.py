@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import threading
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, request, send_file, send_from_directory
+from flask import Flask, Response, abort, request, send_file, send_from_directory
 
 BOOTSTRAP = "/vendor/bootstrap.min.css"
 #: Where pages ask for plotly.js.
@@ -77,6 +79,23 @@ def pack_responses(server: Flask) -> None:
         return response
 
     server.after_request(pack)
+
+
+def answer_only_as(server: Flask, names: Collection[str]) -> None:
+    """Answer with status 400 whatever is asked for under another name than `names`, of hosts without a port.
+
+    Flask has a setting for that, but none of the names in it can be an address of version 6.
+    """
+
+    def refuse_others() -> None:
+        try:
+            asked = urlsplit(f"//{request.host}").hostname
+        except ValueError:
+            asked = None
+        if asked not in names:
+            abort(400)
+
+    server.before_request(refuse_others)
 
 
 def _worth_packing(response: Response) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,13 +13,15 @@ import typer
 from rich.console import Console
 
 from evaluator.errors import EvaluatorError, RequestError, SourceError
+from evaluator.interrupts import interruptible
 from evaluator.terminal import say
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
 
 _GOES_ON = "what was finished is kept, the same command goes on from there"
-_SOME_FAILED, _WRONG_REQUEST, _INTERRUPTED = 1, 2, 130
+_SOME_FAILED, _WRONG_REQUEST = 1, 2
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Base of what the command-line library says of flags; it gives no name of its own to it.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -205,28 +206,19 @@ def inspect(
     from evaluator.commands import inspect_source
     from evaluator.quantize.inspection import compare_recipes, write_tensor_types
 
-    facts, table = compare_recipes(source, other) if other else inspect_source(source)
-    if tensor_types:
-        write_tensor_types(source, tensor_types)
+    with _interruptible("nothing was written"):
+        facts, table = compare_recipes(source, other) if other else inspect_source(source)
+        if tensor_types:
+            write_tensor_types(source, tensor_types)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:
         Console().print(table)
 
 
-@contextlib.contextmanager
-def _interruptible(outcome: str = _GOES_ON) -> Iterator[None]:
-    """End an interrupted command here, before the command-line library ends it with a status of its own.
-
-    Being told to terminate is being interrupted: what is half done is cleared away.
-    """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        _fail(f"interrupted: {outcome}", _INTERRUPTED)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _interruptible(outcome: str = _GOES_ON) -> contextlib.AbstractContextManager[None]:
+    """End an interrupted command here, before the command-line library ends it with a status of its own."""
+    return interruptible(outcome, _say_error)
 
 
 def main() -> None:
@@ -246,9 +238,14 @@ def main() -> None:
             f"{error.name} is not installed: pip install 'quantization-comparison[evaluator]'", _WRONG_REQUEST
         )
     except OSError as error:
-        _fail(f"{error.filename or 'disk'}: {error.strerror or error}", _SOME_FAILED)
+        way_out = "; make room, or choose another place to write to" if error.errno in _FULL else ""
+        _fail(f"{error.filename or 'disk'}: {error.strerror or error}{way_out}", _SOME_FAILED)
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    say(_console, f"error: {message}", "bold red")
+    _say_error(message)
     sys.exit(status)
+
+
+def _say_error(message: str) -> None:
+    say(_console, f"error: {message}", "bold red")

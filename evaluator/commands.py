@@ -10,24 +10,26 @@ from rich.console import Console, Group, RenderableType
 from evaluator.config import Comparison
 from evaluator.errors import EvaluatorError, RequestError, SourceError
 from evaluator.export.artifact import write_exact
-from evaluator.export.folder import MODEL_FILE
+from evaluator.export.folder import ARTIFACT_FILES, MODEL_FILE
 from evaluator.export.graph import load_graph
 from evaluator.export.packing.artifact import export_packed
 from evaluator.export.packing.receipt import RECEIPT_FILE
 from evaluator.frames import MEGABYTE
 from evaluator.manifest import MANIFEST_NAME
 from evaluator.pipeline import ComparisonRun
-from evaluator.plan import make_plan
+from evaluator.plan import Plan, check_comparable, comparable_traits, make_plan
 from evaluator.progress import RunProgress
 from evaluator.quantize.inspection import recipe_facts, recipe_table
+from evaluator.results_files import is_written
 from evaluator.results_table import inspect_results
-from evaluator.room import make_room
+from evaluator.room import make_room, spare_inputs
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name, quant_label
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one, resolve_source
 from evaluator.store import ResultsStore
 from evaluator.terminal import say, table_of
+from evaluator.text_sources import text_file
 
 _WEIGHTS = ("exact", "packed")
 
@@ -54,6 +56,7 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
     with RunProgress(console) as progress:
         progress.step("reading files and texts")
         plan = make_plan(comparison, progress.step, {} if force else store.measured())
+        _spare_inputs(comparison, plan)
         if plan.device.notice:
             progress.say(plan.device.notice, "yellow")
         if beyond := _beyond_training(plan.baseline.file, comparison.context):
@@ -91,6 +94,21 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
     }
 
 
+def _spare_inputs(comparison: Comparison, plan: Plan) -> None:
+    """Check that nothing that is read lies where results are written or, by --force, removed.
+
+    Raises:
+        RequestError: something does.
+    """
+    texts = [path for path in map(text_file, comparison.texts) if path]
+    models = [path for item in (plan.baseline, *plan.variants) for path in item.file.files]
+    for path in (*texts, *models):
+        if is_written(comparison.out, path):
+            raise RequestError(
+                f"{path}: is read here and lies where results are written; move it or choose another --out"
+            )
+
+
 def _beyond_training(file: ModelFile, context: int) -> str | None:
     """What to say of windows that are longer than the model was trained for."""
     trained = file.metadata.get(f"{file.architecture}.context_length")
@@ -103,21 +121,44 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
     """Write one model as ONNX.
 
     Raises:
-        RequestError: a source names no or several files, the kind of weights is unknown, or `out` not writable.
-        EvaluatorError: the file cannot be exported.
+        RequestError: a source names no or several files, the kind of weights is unknown, `out` is not writable or
+            holds what is read, or exact weights, which have no receipt, are to be compared with a baseline.
+        EvaluatorError: the file cannot be exported, or does not compare with the baseline.
     """
     if weights not in _WEIGHTS:
         raise RequestError(f"--weights {weights}: known kinds: {', '.join(_WEIGHTS)}")
+    if baseline and weights != "packed":
+        raise RequestError(
+            "--baseline is what a receipt compares with: leave it out, or add --weights packed"
+        )
     file = open_model(resolve_one(source))
+    reference = _comparable_baseline(file, baseline) if baseline else None
+    inputs = file.files + (reference.files if reference else ())
+    spare_inputs([out / name for name in ARTIFACT_FILES], inputs)
     make_room(out)
     if weights == "packed":
-        reference = open_model(resolve_one(baseline)) if baseline else None
         receipt = export_packed(file, load_graph(file), out, reference)
         console.print(receipt.table())
         say(console, f"{out}: runs in onnxruntime; every tensor is in {RECEIPT_FILE}")
         return
     n_bytes = write_exact(file, load_graph(file), out)
     say(console, f"{out / MODEL_FILE}: {n_bytes / MEGABYTE:,.0f} MB in the folder")
+
+
+def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
+    """The baseline, opened, whose tensors are those of `file` but for their types.
+
+    Raises:
+        RequestError: it cannot be read.
+        SourceError: `file` is of another shape, family or vocabulary.
+    """
+    try:
+        reference = open_model(resolve_one(baseline))
+        traits = comparable_traits(reference)
+    except SourceError as error:
+        raise RequestError(f"baseline {error}") from error
+    check_comparable(file, traits)
+    return reference
 
 
 def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:

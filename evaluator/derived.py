@@ -10,7 +10,8 @@ from evaluator.breakdowns import by_confidence, by_domain
 from evaluator.errors import RequestError
 from evaluator.frames import Confidence, Domains, frame_of
 from evaluator.pairwise import all_pairs
-from evaluator.store import DERIVED, ResultsStore
+from evaluator.results_files import DERIVED
+from evaluator.store import ResultsStore
 from evaluator.token_frames import token_scores
 
 
@@ -27,13 +28,16 @@ def is_derived(store: ResultsStore) -> bool:
         return False
     # A variant without a finite token has no row. Pairs, which take whole windows, may lack others, too, and are
     # always written together with the rest.
-    finite = set(store.variants().filter(pl.col("n_nonfinite") < pl.col("n_tokens"))["variant_id"])
+    finite = set(_with_tokens(store).filter(pl.col("n_nonfinite") < pl.col("n_tokens"))["variant_id"])
     return all(set(frame["variant_id"]) == finite for frame in frames if "variant_id" in frame.columns)
 
 
 def derive(store: ResultsStore) -> None:
-    """Write `domains.parquet`, `confidence.parquet` and `pairs.parquet` for every variant measured so far."""
-    rows = store.variants().sort("size_bytes", "variant_id")
+    """Write `domains.parquet`, `confidence.parquet` and `pairs.parquet` for every variant measured so far.
+
+    Variants whose tokens, or whose baseline's, are lost are left out.
+    """
+    rows = _with_tokens(store).sort("size_bytes", "variant_id")
     measured = list(rows.iter_rows(named=True))
     baselines = {(row["model"], row["device"]): row["variant_id"] for row in measured if row["is_baseline"]}
     domains: list[dict[str, object]] = []
@@ -51,6 +55,12 @@ def derive(store: ResultsStore) -> None:
             "confidence": frame_of(Confidence, confidence),
         }
     )
+
+
+def _with_tokens(store: ResultsStore) -> pl.DataFrame:
+    """Rows of the variants whose tokens can be read, and their baseline's too."""
+    rows = store.variants().filter(~pl.col("variant_id").is_in(list(store.without_tokens())))
+    return rows.join(rows.filter("is_baseline"), on=("model", "device"), how="semi")
 
 
 def _variants(store: ResultsStore, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from evaluator.architectures import logit_softcap
+from evaluator.errors import EvaluatorError
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import Graph
 from evaluator.export.skeleton import SCORED_POSITIONS
@@ -39,6 +40,9 @@ def engine_gap(
         artifact: the artifact's model file.
         windows: what may be scored.
         device: where both run.
+
+    Raises:
+        EvaluatorError: it is not finite for all of them.
     """
     places = np.linspace(0, len(windows) - 1, _MOST_WINDOWS).round().astype(int)
     chosen = [windows[place] for place in sorted(set(places.tolist()))]
@@ -52,15 +56,26 @@ def engine_gap(
         logits = deployed.of(window)
         for start in range(0, len(states), _ROWS):
             rows = slice(start, start + _ROWS)
-            exact = states[rows] @ head.T
-            found.append(divergence(cap * np.tanh(exact / cap) if cap else exact, logits[rows]))
-    return float(np.concatenate(found).mean())
+            exact = _product(states[rows], head, cap)
+            found.append(divergence(exact, logits[rows]))
+    klds = np.concatenate(found)
+    if lost := int(np.count_nonzero(~np.isfinite(klds))):
+        raise EvaluatorError(f"{lost} of {len(klds)} tokens have logits that are not finite")
+    return float(klds.mean())
+
+
+def _product(states: Values, head: Values, softcap: float | None) -> Values:
+    """Logits [rows, vocabulary]; states may not be finite."""
+    with np.errstate(all="ignore"):
+        logits: Values = states @ head.T
+        return softcap * np.tanh(logits / softcap) if softcap else logits
 
 
 def divergence(reference: Values, other: Values) -> npt.NDArray[np.float64]:
-    """KL(reference ‖ other) in nats of two sets of logits [rows, vocabulary], per row."""
-    logp, logq = _log_softmax(reference), _log_softmax(other)
-    kld: npt.NDArray[np.float64] = (np.exp(logp) * (logp - logq)).sum(axis=1, dtype=np.float64)
+    """KL(reference ‖ other) in nats of two sets of logits [rows, vocabulary], per row; logits may not be finite."""
+    with np.errstate(all="ignore"):
+        logp, logq = _log_softmax(reference), _log_softmax(other)
+        kld: npt.NDArray[np.float64] = (np.exp(logp) * (logp - logq)).sum(axis=1, dtype=np.float64)
     return kld
 
 

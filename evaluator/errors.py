@@ -17,10 +17,13 @@ def one_line(text: str) -> str:
     return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[:_MOST_CHARACTERS]}…"
 
 
-def reason_of(error: Exception) -> str:
-    """Why one file could not be used, as one line: its own words where it has some, else what went wrong."""
+def reason_of(error: Exception, source: Path) -> str:
+    """Why one source could not be used, as one line: its own words where it has some, else what went wrong.
+
+    Where the source is several files, the one that is to blame is named.
+    """
     if isinstance(error, SourceError):
-        return error.reason
+        return error.reason if error.path == source else f"{error.path.name}: {error.reason}"
     return one_line(f"{type(error).__name__} {error}")
 
 

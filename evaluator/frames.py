@@ -222,7 +222,8 @@ class Tokens(dy.Schema):
     """One row per scored token, in the same order for every variant.
 
     `position` is the predicted token's place in its window. `kld` and `same_top` compare with the baseline
-    and are null in the baseline's own file; a value that was not finite is null too.
+    and are null in the baseline's own file; a value that was not finite is null too, and so is `same_top` where
+    `kld` was not finite.
     """
 
     window = dy.UInt32(primary_key=True)

@@ -9,11 +9,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluator.errors import RequestError
 from evaluator.frames import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
 #: What products and attention compute in; all else is float32.
 Precision = Literal["float32", "float16"]
+
+
+class OtherComparisonError(RequestError):
+    """What a folder holds cannot be compared with what is to be measured."""
 
 
 class Protocol(BaseModel):
@@ -114,6 +119,43 @@ def read_manifest(folder: Path) -> Manifest:
         pydantic.ValidationError: it is not a manifest.
     """
     return Manifest.model_validate_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+
+
+def same_comparison(folder: Path, manifest: Manifest) -> Manifest:
+    """The manifest that is in `folder`, which has to be of the same comparison as `manifest`.
+
+    Raises:
+        OtherComparisonError: it is of another one.
+        RequestError: it cannot be read, or is another version's.
+    """
+    there = readable_manifest(folder, "use --force to replace it")
+    mine, theirs = identity(manifest), identity(there)
+    for what, value in mine.items():
+        if theirs[what] != value:
+            raise OtherComparisonError(
+                f"{folder}: holds a comparison with another {what}; choose another --out or use --force"
+            )
+    return there
+
+
+def readable_manifest(folder: Path, way_out: str) -> Manifest:
+    """The manifest of `folder`, which is there; what cannot be read is said with `way_out`.
+
+    Raises:
+        RequestError: it is damaged, or written by another version of this program.
+    """
+    try:
+        there = read_manifest(folder)
+    except ValueError as error:
+        raise RequestError(
+            f"{folder}: its manifest cannot be read, it is damaged or another version's; {way_out}"
+        ) from error
+    if there.schema_version != SCHEMA_VERSION:
+        raise RequestError(
+            f"{folder}: written by another version, with schema version {there.schema_version} where this one "
+            f"reads {SCHEMA_VERSION}; {way_out}"
+        )
+    return there
 
 
 def kept(there: Manifest, manifest: Manifest, planned: Collection[str]) -> dict[str, object]:

@@ -28,6 +28,7 @@ from evaluator.noise import Bf16Noise, floor_windows, noise_floor
 from evaluator.plan import Candidate, Plan
 from evaluator.precision import settled_precision
 from evaluator.progress import RunProgress
+from evaluator.results_files import VOCABULARY
 from evaluator.rows import in_one_line, measured_row
 from evaluator.runtime.device import Device
 from evaluator.runtime.parallel import on_devices
@@ -79,19 +80,15 @@ class ComparisonRun:
         self._floor = None if force else self.store.noise_floor()
         manifest = self._manifest(() if force else self.store.measured())
         self.store.prepare(manifest, force=force)
-        self.store.write_derived({"vocabulary": self._vocabulary()})
-        pending: list[Candidate] = []
-        lacking = self.store.without_layers() if self.comparison.layers else set()
-        for item in self.plan.variants:
-            if not self._finished(item):
-                pending.append(item)
-            elif item.variant_id in lacking:
-                self.progress.say(
-                    f"{item.variant_id}: scored again, because its layers were left out", "yellow"
-                )
-                pending.append(item)
-            else:
-                self.outcome.reused.append(item.variant_id)
+        try:
+            self._carry_out(manifest)
+        finally:
+            self.store.release()
+        return self.outcome
+
+    def _carry_out(self, manifest: Manifest) -> None:
+        self.store.write_derived({VOCABULARY: self._vocabulary()})
+        pending = self._pending()
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
         if pending or self._floor is None or not self._finished(self.plan.baseline):
@@ -112,7 +109,27 @@ class ComparisonRun:
         found = {"failures": self.outcome.failures, "noise_floor": self._floor}
         ended = manifest.model_copy(update={"ended": datetime.now(UTC), **found})
         self.store.finish(ended, self.plan.sources)
-        return self.outcome
+
+    def _pending(self) -> list[Candidate]:
+        """Variants that are to be scored, having said why where they were scored before."""
+        pending: list[Candidate] = []
+        lacking = self.store.without_layers() if self.comparison.layers else set()
+        for variant_id in sorted(self.store.without_tokens()):
+            next_step = (
+                "measured anew" if variant_id in self._ids else "not compared until a run names its file"
+            )
+            self.progress.say(f"{variant_id}: its tokens are damaged or gone; {next_step}", "yellow")
+        for item in self.plan.variants:
+            if not self._finished(item):
+                pending.append(item)
+            elif item.variant_id in lacking:
+                self.progress.say(
+                    f"{item.variant_id}: scored again, because its layers were left out", "yellow"
+                )
+                pending.append(item)
+            else:
+                self.outcome.reused.append(item.variant_id)
+        return pending
 
     def _vocabulary(self) -> pl.DataFrame:
         ids = np.unique(np.concatenate([window.targets for window in self.plan.windows]))
@@ -159,7 +176,7 @@ class ComparisonRun:
         except OSError:  # a full disk would fail every other variant too
             raise
         except Exception as error:  # whatever is wrong with one file, the others go on
-            reason = reason_of(error)
+            reason = reason_of(error, item.file.path)
             self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
             self.progress.say(f"failed {item.file.path}: {reason}", "red")
 

@@ -154,7 +154,7 @@ def _open_variants(
             check_comparable(file, reference)
             candidate = _candidate(file, model, method, device, taken, measured)
         except Exception as error:  # files are only read here, so whatever is wrong is wrong with this one
-            failures.append(Failure(source=str(path), reason=reason_of(error)))
+            failures.append(Failure(source=str(path), reason=reason_of(error, path)))
             continue
         taken.add(candidate.variant_id)
         variants.append(candidate)

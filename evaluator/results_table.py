@@ -10,9 +10,8 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from evaluator.errors import RequestError
 from evaluator.frames import MEGABYTE, PAIR_METRICS
-from evaluator.manifest import Manifest, read_manifest
+from evaluator.manifest import Manifest, readable_manifest
 from evaluator.pairwise import between
 from evaluator.store import ResultsStore
 from evaluator.terminal import table_of
@@ -25,14 +24,9 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
     """A results folder as data and as a table.
 
     Raises:
-        RequestError: its manifest or one of its frames cannot be read.
+        RequestError: its manifest or one of its frames cannot be read, or is another version's.
     """
-    try:
-        manifest = read_manifest(folder)
-    except ValueError as error:
-        raise RequestError(
-            f"{folder}: its manifest cannot be read; it is damaged or another version's"
-        ) from error
+    manifest = readable_manifest(folder, "measure anew with run --force")
     store = ResultsStore(folder)
     rows = store.variants().sort("size_bytes", "variant_id", descending=True).to_dicts()
     steps = neighbours(rows, store.derived("pairs"))

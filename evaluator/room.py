@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from evaluator.errors import RequestError
@@ -26,3 +27,19 @@ def make_room(folder: Path, n_bytes: int = 0) -> None:
     if n_bytes > free:
         needed, left = n_bytes / MEGABYTE, free / MEGABYTE
         raise RequestError(f"--out {folder}: {needed:,.0f} MB are needed, {left:,.0f} MB are free")
+
+
+def spare_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Check that none of the files that will be written is one that is read.
+
+    Raises:
+        RequestError: one is, under this name or another.
+    """
+    read = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in read or any(
+            path.exists() and path.samefile(other) for other in read if other.exists()
+        ):
+            raise RequestError(
+                f"{path}: is read here and would be overwritten; choose another place to write to"
+            )

@@ -21,6 +21,8 @@ LOCK_NAME = ".lock"
 #: Writing a frame takes seconds at most; whoever holds the lock for longer is not coming back.
 _LOCK_SECONDS = 120.0
 _DAY_SECONDS = 86_400
+#: What tells that a process is at work in the folder is named like what it will complete.
+_CLAIM = "run"
 _PARTIAL = re.compile(r"\..+\.(?P<host>[^.]+)-(?P<process>\d+)\.partial")
 #: What file managers leave in every folder that somebody looks into.
 _OF_FILE_MANAGERS = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
@@ -32,6 +34,7 @@ class SharedFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = FileLock(path / LOCK_NAME)
+        self._claim = partial_path(path / _CLAIM)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -66,6 +69,19 @@ class SharedFolder:
             if path.name not in _OF_FILE_MANAGERS | {LOCK_NAME} and not _PARTIAL.fullmatch(path.name)
         ]
 
+    def claim(self) -> None:
+        """Show other processes that this one is at work here, until it releases the folder or dies."""
+        self._claim.touch()
+
+    def release(self) -> None:
+        """Be at work here no longer."""
+        self._claim.unlink(missing_ok=True)
+
+    def others_at_work(self) -> bool:
+        """Whether another process, as far as can be told from here, is at work in the folder; sweeps it first."""
+        self.sweep()
+        return any(path != self._claim for path in self.path.glob(f".{_CLAIM}.*.partial"))
+
     def sweep(self) -> None:
         """Remove partial files and folders whose writer on this machine is gone.
 
@@ -77,29 +93,53 @@ class SharedFolder:
 
 
 @contextlib.contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """Let an error of the disk name `target`, and not the partial file that nobody has heard of, or no file at all.
+
+    Raises:
+        OSError: of the same kind.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or ".partial" in str(error.filename):
+            raise OSError(error.errno, error.strerror or str(error), str(target)) from error
+        raise
+
+
+@contextlib.contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
     """The path to write what becomes `target` when the block ends without an error.
 
     Other processes may be writing the same file: the last one to be done puts its own in the place. What killed
     ones left of it is removed, for nobody would ever look at it again.
+
+    Raises:
+        OSError: the file cannot be written; it names `target`.
     """
     _remove_abandoned(target)
     partial = partial_path(target)
     try:
-        yield partial
-        seal(partial, target)
+        with naming(target):
+            yield partial
+            seal(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def scratch_beside(target: Path) -> Iterator[Path]:
-    """A folder of this process for what becomes `target` and the files around it; it is removed at the end."""
+    """A folder of this process for what becomes `target` and the files around it; it is removed at the end.
+
+    Raises:
+        OSError: a file cannot be written; it names `target`.
+    """
     _remove_abandoned(target)
     folder = partial_path(target)
-    folder.mkdir()
     try:
-        yield folder
+        with naming(target):
+            folder.mkdir()
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

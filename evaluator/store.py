@@ -11,41 +11,35 @@ from pathlib import Path
 
 import polars as pl
 from dataframely import Schema
-from pydantic import ValidationError
 
 from evaluator.errors import RequestError
-from evaluator.frame_files import read_frame
-from evaluator.frames import (
-    SCHEMA_VERSION,
-    TIMED,
-    Confidence,
-    Domains,
-    Layers,
-    Pairs,
-    Speed,
-    Tokens,
-    Variants,
-    with_schema,
-)
+from evaluator.frame_files import DELETE_IT, MEASURE_ANEW, read_frame
+from evaluator.frames import TIMED, Layers, Speed, Tokens, Variants, with_schema
 from evaluator.hidden_states import HiddenStates
 from evaluator.manifest import (
     MANIFEST_NAME,
     Manifest,
     NoiseFloor,
+    OtherComparisonError,
     Precision,
-    identity,
     kept,
     read_manifest,
+    same_comparison,
     witnessed,
+)
+from evaluator.results_files import (
+    DERIVED,
+    GROWING,
+    LAYERS,
+    SPEED,
+    TOKENS,
+    VARIANTS,
+    WORK,
+    file_name,
 )
 from evaluator.shared_folder import SharedFolder, partial_path
 
-_VARIANTS, _LAYERS, _TOKENS, _WORK = "variants.parquet", "layers.parquet", "tokens", "work"
-_SPEED = "speed.parquet"
-_SCHEMAS: Mapping[str, type[Schema]] = {_VARIANTS: Variants, _LAYERS: Layers, _SPEED: Speed}
 _ATTRIBUTED = "attribution_additivity"
-#: Frames that follow from the token frames of all variants.
-DERIVED: Mapping[str, type[Schema]] = {"domains": Domains, "confidence": Confidence, "pairs": Pairs}
 
 
 class ResultsStore:
@@ -57,6 +51,9 @@ class ResultsStore:
 
     def prepare(self, manifest: Manifest, *, force: bool) -> None:
         """Create the folder, or check that what is in it belongs to the same comparison.
+
+        What a comparison left behind that measured nothing gives way to another one. From here on, other processes
+        see that this one is at work in the folder; see `release`.
 
         Raises:
             RequestError: the folder holds something else, or is damaged; nothing was touched.
@@ -71,13 +68,28 @@ class ResultsStore:
                 if force:
                     self._clear()
                 else:
-                    there = self._same_comparison(manifest)
-                    for name, schema in _SCHEMAS.items():
+                    for name, schema in GROWING.items():
                         self._read(name, schema)  # what is added to them later is worth hours
-                    manifest = manifest.model_copy(update=kept(there, manifest, ()) | witnessed(there))
+                    manifest = self._going_on(manifest)
+            self._shared.claim()
             self._shared.sweep()
             self.write_manifest(manifest)
-            (self.folder / _TOKENS).mkdir(exist_ok=True)
+            (self.folder / TOKENS).mkdir(exist_ok=True)
+
+    def _going_on(self, manifest: Manifest) -> Manifest:
+        """`manifest` with what it takes over from the one that is there."""
+        try:
+            there = same_comparison(self.folder, manifest)
+        except OtherComparisonError:
+            if self.variants().height or self._shared.others_at_work():
+                raise
+            self._clear()
+            return manifest
+        return manifest.model_copy(update=kept(there, manifest, ()) | witnessed(there))
+
+    def release(self) -> None:
+        """Say that this process is at work in the folder no longer."""
+        self._shared.release()
 
     def check_usable(self) -> None:
         """Check that results may be written here, before anything is fetched or measured; changes nothing.
@@ -94,29 +106,11 @@ class ResultsStore:
         if not os.access(self.folder, os.W_OK):
             raise RequestError(f"{self.folder}: may not be written to; choose another --out")
 
-    def _same_comparison(self, manifest: Manifest) -> Manifest:
-        """The manifest that is there, which has to be of the same comparison."""
-        try:
-            there = read_manifest(self.folder)
-        except (ValidationError, ValueError) as error:
-            raise RequestError(
-                f"{self.folder}: its manifest cannot be read; use --force to replace it"
-            ) from error
-        if there.schema_version != SCHEMA_VERSION:
-            raise RequestError(f"{self.folder}: written by another version; use --force to replace it")
-        mine, theirs = identity(manifest), identity(there)
-        for what, value in mine.items():
-            if theirs[what] != value:
-                raise RequestError(
-                    f"{self.folder}: holds a comparison with another {what}; choose another --out or use --force"
-                )
-        return there
-
     def _clear(self) -> None:
         """Remove an earlier comparison, but for its manifest, by which the folder is known."""
-        for name in (_TOKENS, _WORK):
+        for name in (TOKENS, WORK):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in (_VARIANTS, _LAYERS, _SPEED, *map(_file_name, DERIVED)):
+        for name in (VARIANTS, LAYERS, SPEED, *map(file_name, DERIVED)):
             (self.folder / name).unlink(missing_ok=True)
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -142,9 +136,12 @@ class ResultsStore:
             self.write_manifest(manifest.model_copy(update=taken_over))
 
     def noise_floor(self) -> NoiseFloor | None:
-        """What an earlier run of the same comparison found; None where there is none to be read."""
+        """What an earlier run of the same comparison found; None where there is none to be read.
+
+        Where no baseline was measured it is none of this comparison's.
+        """
         try:
-            return read_manifest(self.folder).noise_floor
+            return read_manifest(self.folder).noise_floor if self.variants().height else None
         except (OSError, ValueError):  # `prepare` says what is wrong with it
             return None
 
@@ -160,11 +157,11 @@ class ResultsStore:
     def finished(self, variant_id: str, sha256: str) -> bool:
         """Whether this variant, with these very bytes, is already measured."""
         rows = self.variants().filter(pl.col("variant_id") == variant_id, pl.col("sha256") == sha256)
-        return rows.height == 1 and self.tokens_path(variant_id).is_file()
+        return rows.height == 1 and self._has_tokens(variant_id)
 
     def variants(self) -> pl.DataFrame:
         """Rows measured so far."""
-        return self._read(_VARIANTS, Variants)
+        return self._read(VARIANTS, Variants)
 
     def measured(self) -> dict[str, tuple[str, str]]:
         """Variant → file name and SHA-256 of what was measured."""
@@ -182,15 +179,33 @@ class ResultsStore:
             RequestError: it is damaged.
         """
         path = self.folder / name
-        return read_frame(path, schema) if path.is_file() else schema.create_empty()
+        way_out = MEASURE_ANEW if name == VARIANTS else DELETE_IT
+        return read_frame(path, schema, way_out) if path.is_file() else schema.create_empty()
 
     def tokens_path(self, variant_id: str) -> Path:
         """Where a variant's token frame lies."""
-        return self.folder / _TOKENS / f"{variant_id}.parquet"
+        return self.folder / TOKENS / f"{variant_id}.parquet"
 
     def tokens(self, variant_id: str) -> pl.DataFrame:
-        """A variant's token frame."""
-        return read_frame(self.tokens_path(variant_id), Tokens)
+        """A variant's token frame.
+
+        Raises:
+            RequestError: it is damaged.
+        """
+        return read_frame(self.tokens_path(variant_id), Tokens, DELETE_IT)
+
+    def without_tokens(self) -> set[str]:
+        """Measured variants whose token frame is not there or cannot be read."""
+        return {
+            variant_id for variant_id in self.variants()["variant_id"] if not self._has_tokens(variant_id)
+        }
+
+    def _has_tokens(self, variant_id: str) -> bool:
+        try:
+            self.tokens(variant_id)
+        except (FileNotFoundError, RequestError):
+            return False
+        return True
 
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
         """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens.
@@ -200,48 +215,52 @@ class ResultsStore:
         variant_id = str(row["variant_id"][0])
         same = self.variants().filter(variant_id=variant_id, sha256=row["sha256"][0])
         if same.is_empty() and self.timings(variant_id).height:
-            self._merge(_SPEED, Speed.create_empty(), variant_id)
+            self._merge(SPEED, Speed.create_empty(), variant_id)
         if layers is None and same.is_empty() and self.layers(variant_id).height:
             layers = Layers.create_empty()
-        self._write_frame(f"{_TOKENS}/{variant_id}.parquet", with_schema(Tokens, tokens))
+        self._write_frame(f"{TOKENS}/{variant_id}.parquet", with_schema(Tokens, tokens))
         if layers is not None:
-            self._merge(_LAYERS, layers, variant_id)
+            self._merge(LAYERS, layers, variant_id)
         if same.height:
             row = row.with_columns(same.select(*TIMED, *((_ATTRIBUTED,) if layers is None else ())))
-        self._merge(_VARIANTS, with_schema(Variants, row), variant_id)
+        self._merge(VARIANTS, with_schema(Variants, row), variant_id)
 
     def _merge(self, name: str, rows: pl.DataFrame, variant_id: str) -> None:
         path = self.folder / name
         with self._shared.locked():
             frames = [rows]
             if path.is_file():
-                frames.insert(0, read_frame(path, _SCHEMAS[name]).filter(pl.col("variant_id") != variant_id))
-            self._write_frame(name, with_schema(_SCHEMAS[name], pl.concat(frames, how="diagonal")))
+                frames.insert(0, self._read(name, GROWING[name]).filter(pl.col("variant_id") != variant_id))
+            self._write_frame(name, with_schema(GROWING[name], pl.concat(frames, how="diagonal")))
 
     def layers(self, variant_id: str) -> pl.DataFrame:
         """A variant's rows of the layers frame."""
-        return self._read(_LAYERS, Layers).filter(pl.col("variant_id") == variant_id)
+        return self._read(LAYERS, Layers).filter(pl.col("variant_id") == variant_id)
 
     def without_layers(self) -> set[str]:
         """Variants of whose layers nothing is known; the baseline never has any."""
-        return self._compared().difference(self._read(_LAYERS, Layers)["variant_id"])
+        return self._compared().difference(self._read(LAYERS, Layers)["variant_id"])
 
     def replace_layers(self, variant_id: str, rows: pl.DataFrame) -> None:
         """Replace a variant's rows of the layers frame."""
-        self._merge(_LAYERS, rows, variant_id)
+        self._merge(LAYERS, rows, variant_id)
 
     def unattributed(self) -> set[str]:
         """Variants none of whose tensors has an attribution; the baseline never has one."""
-        done = self._read(_LAYERS, Layers).drop_nulls("attribution_kld")["variant_id"]
+        done = self._read(LAYERS, Layers).drop_nulls("attribution_kld")["variant_id"]
         return self._compared().difference(done)
 
     def untimed(self) -> set[str]:
-        """Variants whose speed columns are null."""
-        return set(self.variants().filter(pl.col("decode_ms_p50").is_null())["variant_id"])
+        """Variants whose speed columns are null, or whose timings are gone."""
+        timed = self.variants().drop_nulls("decode_ms_p50")["variant_id"]
+        return set(self.variants()["variant_id"]) - set(timed).intersection(self._timings()["variant_id"])
+
+    def _timings(self) -> pl.DataFrame:
+        return self._read(SPEED, Speed)
 
     def timings(self, variant_id: str) -> pl.DataFrame:
         """A variant's rows of the speed frame."""
-        return self._read(_SPEED, Speed).filter(pl.col("variant_id") == variant_id)
+        return self._timings().filter(pl.col("variant_id") == variant_id)
 
     def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
         """Keep another round; within each phase, repetitions are numbered in the order they come."""
@@ -250,30 +269,30 @@ class ResultsStore:
             rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
             number = pl.int_range(pl.len()).over("phase")
             named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
-            self._merge(_SPEED, with_schema(Speed, named), variant_id)
+            self._merge(SPEED, with_schema(Speed, named), variant_id)
 
     def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
         """Replace values in a variant's row."""
         columns = {name: pl.lit(value) for name, value in values.items()}
         with self._shared.locked():
             row = self.variants().filter(pl.col("variant_id") == variant_id)
-            self._merge(_VARIANTS, with_schema(Variants, row.with_columns(**columns)), variant_id)
+            self._merge(VARIANTS, with_schema(Variants, row.with_columns(**columns)), variant_id)
 
     def write_derived(self, frames: Mapping[str, pl.DataFrame]) -> None:
         """Replace frames that follow from others, by name; those of several runs do not mix."""
         with self._shared.locked():
             for name, frame in frames.items():
-                self._write_frame(_file_name(name), frame)
+                self._write_frame(file_name(name), frame)
 
     def derived_after_tokens(self) -> bool:
         """Whether all frames that follow from the token frames are there, none older than one of those."""
-        frames = [self.folder / _file_name(name) for name in DERIVED]
-        tokens = [path.stat().st_mtime_ns for path in (self.folder / _TOKENS).glob("*.parquet")]
+        frames = [self.folder / file_name(name) for name in DERIVED]
+        tokens = [path.stat().st_mtime_ns for path in (self.folder / TOKENS).glob("*.parquet")]
         return all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames)
 
     def derived(self, name: str) -> pl.DataFrame:
         """One of the frames that follow from the token frames, by name."""
-        return self._read(_file_name(name), DERIVED[name])
+        return self._read(file_name(name), DERIVED[name])
 
     def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
         # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.
@@ -283,12 +302,12 @@ class ResultsStore:
 
     def hidden_states(self, variant_id: str) -> HiddenStates:
         """A baseline's final hidden states, kept while its variants are measured."""
-        return HiddenStates(self.folder / _WORK / f"{variant_id}.hidden.npy")
+        return HiddenStates(self.folder / WORK / f"{variant_id}.hidden.npy")
 
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
         """A folder for what only this run needs, removed at the end; a killed run's is swept by the next one."""
-        folder = partial_path(self.folder / _WORK / name)
+        folder = partial_path(self.folder / WORK / name)
         folder.mkdir(parents=True, exist_ok=True)
         try:
             yield folder
@@ -299,8 +318,4 @@ class ResultsStore:
         """Remove what only unfinished work of this run needs."""
         hidden.discard()
         with contextlib.suppress(OSError):  # other runs still work there
-            (self.folder / _WORK).rmdir()
-
-
-def _file_name(frame: str) -> str:
-    return f"{frame}.parquet"
+            (self.folder / WORK).rmdir()

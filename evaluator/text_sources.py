@@ -67,19 +67,33 @@ def read_texts(argument: str, model: ModelFile, report: Report, hub: Hub | None 
     Raises:
         RequestError: a text cannot be read or fetched, is empty, or is not UTF-8; or conversations are not.
     """
-    domain, separator, rest = argument.partition("=")
-    labelled = bool(separator) and not Path(argument).exists()
-    label, name = (domain, rest) if labelled else ("", argument)
-    if name == BUILT_IN and not labelled and not Path(name).exists():
-        return built_in_texts()
-    if name in _WIKITEXT_MEMBERS and not Path(name).exists():
-        return [Text(label or "wikitext", name, _wikitext(name, hub or Hub(), report))]
+    label, name = _label_and_name(argument)
+    path = text_file(argument)
+    if path is None:
+        return _known_texts(label, name, hub, report)
     if name.startswith(_CHAT):
-        path = Path(name.removeprefix(_CHAT)).expanduser()
         content = render_chats(path, _read(path), model)
         return [Text(label or path.stem, path.name, content, control_tokens(model))]
-    path = Path(name).expanduser()
     return [Text(label or path.stem, path.name, _read(path))]
+
+
+def text_file(argument: str) -> Path | None:
+    """The file that one argument names; None for texts known by name."""
+    label, name = _label_and_name(argument)
+    if (name in _WIKITEXT_MEMBERS or (name == BUILT_IN and not label)) and not Path(name).exists():
+        return None
+    return Path(name.removeprefix(_CHAT)).expanduser()
+
+
+def _label_and_name(argument: str) -> tuple[str, str]:
+    domain, separator, rest = argument.partition("=")
+    return (domain, rest) if separator and not Path(argument).exists() else ("", argument)
+
+
+def _known_texts(label: str, name: str, hub: Hub | None, report: Report) -> list[Text]:
+    if name == BUILT_IN:
+        return built_in_texts()
+    return [Text(label or "wikitext", name, _wikitext(name, hub or Hub(), report))]
 
 
 def built_in_texts() -> list[Text]:

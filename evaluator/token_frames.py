@@ -32,7 +32,11 @@ def token_frame(windows: Sequence[Window], scores: Sequence[WindowScores]) -> pl
     tops = [score.same_top for score in scores if score.same_top is not None]
     if klds and tops:
         columns["kld"] = _finite_or_null(klds)
-        columns["same_top"] = pl.Series(np.concatenate(tops), dtype=pl.Boolean)
+        # Comparing with what is not a number gives False, which would pass for measured.
+        same_top = pl.Series(np.concatenate(tops), dtype=pl.Boolean)
+        columns["same_top"] = same_top.zip_with(
+            columns["kld"].is_not_null(), pl.Series([None], dtype=pl.Boolean)
+        )
     return with_schema(Tokens, pl.DataFrame(columns))
 
 

@@ -37,6 +37,7 @@ class Architecture:
         restore: GGUF tensor pattern → what undoes the rearrangement of its rows.
         norm_offset: what transformers adds to the weights of norms before it multiplies by them. The
             exporter folds the sum into the graph, and files hold the sum too.
+        optional: GGUF tensor patterns that a file has in all of its layers or in none.
     """
 
     model_type: str
@@ -45,6 +46,7 @@ class Architecture:
     tensors: Mapping[str, str]
     restore: Mapping[str, Restore]
     norm_offset: float = 0.0
+    optional: frozenset[str] = frozenset()
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)
@@ -71,6 +73,16 @@ def tensor_names(architecture: Architecture, n_layers: int) -> dict[str, str]:
         else:
             names[parameter] = tensor
     return names
+
+
+def missing_tensors(architecture: Architecture, file: ModelFile, n_layers: int) -> list[str]:
+    """GGUF tensors that the graph of a file needs and that the file lacks, embedding and head aside."""
+    absent = {name for name in architecture.optional if name.format(0) not in file.tensors}
+    return [
+        name
+        for name in tensor_names(architecture, n_layers).values()
+        if name not in file.tensors and _pattern(name) not in absent
+    ]
 
 
 def restored(architecture: Architecture, file: ModelFile, tensor: str) -> npt.NDArray[np.float32]:

@@ -21,6 +21,7 @@ from evaluator.sources.model_file import ModelFile
 
 _ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
 _FEED_FORWARD = ("ffn_gate", "ffn_up", "ffn_down")
+_BIASES = biases(*_ATTENTION, *_FEED_FORWARD)
 
 
 def _unpermute(values: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:
@@ -73,7 +74,8 @@ ARCHITECTURES.add(
         model_type="llama",
         config=_llama_config,
         width_free=("intermediate_size",),
-        tensors=NORMS | PROJECTIONS | biases(*_ATTENTION, *_FEED_FORWARD),
+        tensors=NORMS | PROJECTIONS | _BIASES,
         restore=RESTORE_QUERY_KEY,
+        optional=frozenset(_BIASES.values()),
     ),
 )

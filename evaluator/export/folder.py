@@ -8,11 +8,14 @@ from pathlib import Path
 
 from evaluator.export.packing.genai import GENAI_FILE
 from evaluator.export.packing.receipt import RECEIPT_FILE
+from evaluator.export.skeleton import WEIGHTS_FILE
 from evaluator.shared_folder import scratch_beside, sync
 
 MODEL_FILE, EXPORT_FILE = "model.onnx", "export.json"
 #: What tells of the model; each way to export writes some of these.
 _DESCRIPTIONS = (EXPORT_FILE, RECEIPT_FILE, GENAI_FILE)
+#: All that an export writes or removes.
+ARTIFACT_FILES = (MODEL_FILE, WEIGHTS_FILE, *_DESCRIPTIONS)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluator.architectures import EMBEDDING, HEAD, architecture_of, tensor_names
+from evaluator.architectures import EMBEDDING, HEAD, architecture_of, missing_tensors, tensor_names
 from evaluator.cache import cache_folder
 from evaluator.child_process import ChildError, run_module
 from evaluator.errors import ExportError, SourceError
@@ -68,6 +68,8 @@ def graph_request(file: ModelFile) -> dict[str, Any]:
     unplaced = set(file.tensors).difference(placed, (EMBEDDING, HEAD), FACTOR_TENSORS)
     if unplaced:
         raise SourceError(file.path, f"a {file.architecture} graph has no place for tensor {min(unplaced)}")
+    if missing := missing_tensors(architecture, file, settings["num_hidden_layers"]):
+        raise SourceError(file.path, f"tensor {missing[0]} is missing")
     return {
         "model_type": settings.pop("model_type"),
         "settings": settings | {"vocab_size": file.tensors[EMBEDDING].shape[0]},

@@ -57,6 +57,10 @@ class AttributionRun:
         except Exception as error:  # whatever is wrong with one file, the others go on
             self._progress.say(f"{name}: no attribution: {type(error).__name__} {error}", "yellow")
             return
+        if lost := sum(not math.isfinite(kld) for kld in found.causes.values()):
+            self._progress.say(
+                f"{name}: {lost} of {len(found.causes)} matrices cause a KLD that is not finite", "yellow"
+            )
         rows = with_attribution(self._store.layers(item.variant_id), item.variant_id, found)
         self._store.replace_layers(item.variant_id, rows)
         if found.additivity is not None and math.isfinite(found.additivity):
@@ -64,13 +68,16 @@ class AttributionRun:
 
 
 def with_attribution(rows: pl.DataFrame, variant_id: str, found: Attribution) -> pl.DataFrame:
-    """A variant's rows of `layers.parquet` with `attribution_kld`; tensors without a row get one."""
+    """A variant's rows of `layers.parquet` with `attribution_kld`; tensors without a row get one.
+
+    What is not finite is null.
+    """
     types = Layers.create_empty().schema
     causes = pl.DataFrame(
         [(variant_id, layer, role, kld) for (layer, role), kld in found.causes.items()],
         schema={name: types[name] for name in ("variant_id", "layer", "role", "attribution_kld")},
         orient="row",
-    ).with_columns(pl.col("attribution_kld").fill_nan(None))
+    ).with_columns(pl.when(pl.col("attribution_kld").is_finite()).then("attribution_kld"))
     keys = ["variant_id", "layer", "role"]
     others = rows.drop("attribution_kld", strict=False)
     return with_schema(Layers, others.join(causes, on=keys, how="full", coalesce=True).sort(keys))

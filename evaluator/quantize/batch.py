@@ -28,7 +28,7 @@ from evaluator.quantize.rescale import (
 )
 from evaluator.quantize.tensor_types import choices_with
 from evaluator.quantize.variants import Job, is_made, make_variant, planned_bytes, types_in
-from evaluator.room import make_room
+from evaluator.room import make_room, spare_inputs
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name
 from evaluator.sources.resolve import sha256_of
@@ -107,7 +107,7 @@ def draft_jobs(
 
     Raises:
         RequestError: a recipe does not fit the model or needs evidence that is not there; or `out` cannot be
-            written, has no room, or holds other files of these names.
+            written, has no room, or holds other files of these names, or files that are read.
         SourceError: the model's metadata are incomplete, or it cannot be rescaled.
     """
     means = evidence.importance.means if evidence.importance else None
@@ -125,6 +125,8 @@ def draft_jobs(
         Job(digest, choice, plan, evidence.importance, out / f"{stem}-{choice.label}.gguf")
         for choice, plan in zip(selected, stock, strict=True)
     ]
+    read = (*source.files, *([evidence.importance.path] if evidence.importance else ()))
+    spare_inputs([*(job.target for job in drafts), *([rescaled_path(source, out)] if rescale else ())], read)
     missing = [job for job in drafts if not _may_be_made(job, replace=replace)]
     n_bytes += sum(most_bytes(job.choice, job.plan, source) + _header_bytes(source) for job in missing)
     make_room(out, n_bytes)

@@ -18,14 +18,14 @@ from evaluator.quantize.dynamic import read_attribution
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
 from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
 from evaluator.quantize.variants import is_made
-from evaluator.room import make_room
+from evaluator.room import make_room, spare_inputs
 from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one
 from evaluator.sources.tokenizer import tokenizer_from_gguf
 from evaluator.terminal import say
-from evaluator.text_sources import read_texts
+from evaluator.text_sources import read_texts, text_file
 
 
 def quantize_model(
@@ -102,7 +102,7 @@ def measure_imatrix(
     """Measure an importance matrix on all windows of all texts and write it to `out`.
 
     Raises:
-        RequestError: a text or the baseline cannot be used, or `out` cannot be written.
+        RequestError: a text or the baseline cannot be used, or `out` cannot be written or is one of them.
         ExportError: the baseline's graph cannot be exported.
     """
     if device not in get_args(DeviceChoice):
@@ -110,6 +110,7 @@ def measure_imatrix(
     source = _open(baseline)
     if out.is_dir():
         raise RequestError(f"--out {out}: is a folder; name the new file")
+    spare_inputs([out], [*source.files, *filter(None, map(text_file, texts))])
     make_room(out.parent)
     with making_progress(console) as progress:
         task = progress.add_task("reading texts and the graph", total=None)

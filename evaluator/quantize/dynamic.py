@@ -20,6 +20,7 @@ from gguf import GGMLQuantizationType as GGMLType
 from evaluator.errors import RequestError
 from evaluator.frame_files import read_frame
 from evaluator.frames import Layers
+from evaluator.manifest import MANIFEST_NAME, readable_manifest
 from evaluator.quantize import ggml
 from evaluator.quantize.allocation import Option, allocate
 from evaluator.quantize.plan import TypePlan, fitting, layer_of, role_of
@@ -132,9 +133,11 @@ def read_attribution(folder: Path) -> Attribution:
     """What each matrix cost in the variants of a results folder, per unit of squared weight error.
 
     Raises:
-        RequestError: the folder holds no attribution, or it is damaged.
+        RequestError: the folder holds no attribution, is damaged, or another version's.
     """
     path = folder / LAYERS_FILE
+    if (folder / MANIFEST_NAME).is_file():
+        readable_manifest(folder, "measure anew with: run --attribution --force")
     if not path.is_file():
         raise RequestError(f"{folder}: holds no {LAYERS_FILE}; measure with: run --attribution")
     rows = (

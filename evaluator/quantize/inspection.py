@@ -15,6 +15,8 @@ from evaluator.quantize.plan import layer_of
 from evaluator.quantize.rescale import RESCALED_KEY
 from evaluator.quantize.tensor_types import tensor_type_lines
 from evaluator.quantize.variants import RECIPE_KEY
+from evaluator.room import spare_inputs
+from evaluator.shared_folder import whole_file
 from evaluator.sources.model_file import ModelFile, TensorInfo
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one
@@ -112,10 +114,15 @@ def write_tensor_types(source: str, target: Path) -> int:
     """Write a file's recipe for `--tensor-type-file` of llama-quantize, or for `--recipe`; returns the lines.
 
     Raises:
-        RequestError: the source names no or several files, or cannot be read.
+        RequestError: the source names no or several files, cannot be read, or is `target`.
+        SourceError: a tensor has a name that cannot stand in such a file.
+        OSError: `target` cannot be written.
     """
-    lines = tensor_type_lines(_open(source))
-    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    file = _open(source)
+    spare_inputs([target], file.files)
+    lines = tensor_type_lines(file)
+    with whole_file(target) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(lines)
 
 

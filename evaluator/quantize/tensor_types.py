@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gguf import GGMLQuantizationType as GGMLType
 
-from evaluator.errors import RequestError
+from evaluator.errors import RequestError, SourceError
 from evaluator.quantize.ggml import ggml_type
 from evaluator.quantize.recipe import Choice, choices, read_file
 from evaluator.sources.model_file import ModelFile
@@ -45,6 +45,14 @@ def tensor_type_lines(file: ModelFile) -> list[str]:
     """A line per matrix of `file` with its type, for `--tensor-type-file` of llama-quantize or for `--recipe`.
 
     Vectors are left out: no tool quantizes them.
+
+    Raises:
+        SourceError: a name cannot be told in such a file.
     """
     matrices = [info for info in file.tensors.values() if len(info.shape) > 1]
+    for info in matrices:
+        if "=" in info.name or " " in info.name or not info.name.isprintable():
+            raise SourceError(
+                file.path, f"tensor {info.name[:80]!r}: its name cannot stand in a file of tensor types"
+            )
     return [f"^{re.escape(info.name)}$={info.ggml_type.name.lower()}" for info in matrices]

@@ -95,12 +95,20 @@ def merge(
 ) -> RowScores:
     """Put the outputs of all slices of the vocabulary together.
 
-    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same.
+    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same. What
+    logits that are not finite make of it is not finite either, and is told by that alone.
 
     Args:
         slices: the scoring model's outputs, in the order of the vocabulary.
         owners: index of the slice that holds each row's target, [rows].
     """
+    with np.errstate(all="ignore"):
+        return _merged(slices, owners)
+
+
+def _merged(
+    slices: Sequence[Mapping[str, npt.NDArray[np.generic]]], owners: npt.NDArray[np.integer]
+) -> RowScores:
     stacked = {name: np.stack([part[name][:, 0] for part in slices]).astype(np.float64) for name in slices[0]}
     rows = np.arange(len(owners))
     top, total, _ = _log_sum(stacked["variant_max"], stacked["variant_sum"])

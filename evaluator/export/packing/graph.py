@@ -70,6 +70,7 @@ def decoding_model(
         model.graph, {slot.initializer for slot in graph.fused.slots}, [*fixed, *writer.initializers]
     )
     replace_nodes(model.graph, _attending_to_joined(writer.nodes))
+    _drop_unread(model.graph)
     _set_output(model.graph, file.tensor(head).shape[0])
     return model
 
@@ -169,6 +170,14 @@ def _set_initializers(
     inputs = [item for item in graph.input if item.name not in names]
     del graph.input[:]
     graph.input.extend(inputs)
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    """Drop initializers that no node reads, such as the sizes of splits that went: onnxruntime warns of each."""
+    read = {name for node in graph.node for name in node.input}
+    kept = [item for item in graph.initializer if item.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _set_output(graph: onnx.GraphProto, vocabulary: int) -> None:

@@ -78,7 +78,61 @@ def test_a_folder_may_come_first() -> None:
     assert with_default_command(["results", "--port", "1"]) == ["serve", "results", "--port", "1"]
     assert with_default_command(["--no-browser"]) == ["serve", "--no-browser"]
     assert with_default_command(["serve", "x"]) == ["serve", "x"]
-    assert with_default_command(["--help"]) == ["--help"]
+    assert with_default_command(["export", "x"]) == ["export", "x"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"]])
+def test_help_tells_all_flags_and_the_other_command(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 0
+    for word in ("RESULTS", "--port", "--host", "--no-browser", "export RESULTS"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("192.0.2.1", "cannot listen there: Cannot assign requested address"),
+        ("no.such.host.invalid", "no such host"),
+        ("2001:db8::1", "cannot listen there: "),
+        ("1:2", "no such host"),
+        ("." * 300, "no such host"),
+    ],
+)
+def test_host_that_is_not_this_machine(three_methods: Path, host: str, reason: str) -> None:
+    done = run(str(three_methods), "--no-browser", "--host", host)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: --host {host}: {reason}")
+    assert done.stderr.count("\n") == 1
+
+
+def listens_on_version_6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not listens_on_version_6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_serves_on_version_6(three_methods: Path, host: str) -> None:
+    command = [sys.executable, "-u", "-m", "dashboard", str(three_methods), "--no-browser", "--host", host]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = next(word for word in server.stdout.readline().split() if word.startswith("http"))
+        try:
+            assert url.startswith("http://[::1]:")
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert answer.status == 200
+            elsewhere = urllib.request.Request(url, headers={"Host": "results.example"})
+            if host == "::1":
+                with pytest.raises(urllib.error.HTTPError, match="400"):
+                    urllib.request.urlopen(elsewhere, timeout=10)
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=10) == 0
 
 
 def test_import_stays_light() -> None:

@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from dashboard.app import create_app
+from dashboard.serving import answer_only_as
 
 PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
 GZIP = {"Accept-Encoding": "gzip, br"}
@@ -29,6 +30,26 @@ def test_packed_and_plain_are_the_same(client: FlaskClient, path: str) -> None:
     assert packed.headers["Content-Encoding"] == "gzip"
     assert len(packed.data) < len(plain.data)
     assert gzip.decompress(packed.data) == plain.data
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/_dash-layout", "/vendor/bootstrap.min.css", "/assets/base.css", PLOTLY]
+)
+def test_only_what_is_asked_for_under_an_own_name_is_answered(one_method: Path, path: str) -> None:
+    server = create_app(one_method, ahead=True).server
+    answer_only_as(server, ("127.0.0.1", "::1"))
+    client = server.test_client()
+    for host, status in {
+        "127.0.0.1:80": 200,
+        "[::1]:8050": 200,
+        "[::1]": 200,
+        "results.example": 400,
+        "[::2]": 400,
+        "127.0.0.1.example": 400,
+        "[::1": 400,
+        "": 400,
+    }.items():
+        assert client.get(path, headers={"Host": host}).status_code == status, host
 
 
 def test_this_machine_does_not_wait_for_the_packing_of_a_large_file(client: FlaskClient) -> None:

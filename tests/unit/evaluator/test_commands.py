@@ -14,7 +14,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.commands import _beyond_training, export_model, inspect_source, run_comparison
 from evaluator.config import Comparison, VariantSource
-from evaluator.errors import EvaluatorError, RequestError
+from evaluator.errors import EvaluatorError, RequestError, SourceError
 from evaluator.manifest import read_manifest
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.store import ResultsStore
@@ -135,6 +135,44 @@ def test_inspect_tells_what_a_file_and_a_folder_hold(tiny_path, text_path, tmp_p
     run(tiny_path, text_path, tmp_path / "out", [files["copy"]])
     facts, _ = inspect_source(str(tmp_path / "out"))
     assert (facts["manifest"]["model"], len(facts["variants"])) == ("Tiny", 2)
+
+
+@pytest.mark.parametrize("inside", ["tokens/prose.txt", "work/prose.txt", "manifest.json"])
+def test_a_text_that_lies_where_results_are_written_is_refused(tiny_path, text_path, tmp_path, files, inside):
+    out = tmp_path / "out"
+    run(tiny_path, text_path, out, [files["copy"]])
+    (out / inside).parent.mkdir(exist_ok=True)
+    if inside != "manifest.json":
+        shutil.copy(text_path, out / inside)
+    before = (out / inside).read_bytes()
+    with pytest.raises(RequestError, match="lies where results are written"):
+        run(tiny_path, out / inside, out, [files["copy"]], force=True)
+    assert (out / inside).read_bytes() == before
+    beside = shutil.copy(text_path, out / "prose.txt")
+    assert run(tiny_path, beside, out, [files["copy"]])["failures"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "weights", "message"),
+    [
+        ({"ffn": 256}, "packed", "intermediate_size is 512, the baseline's is 256"),
+        ({"architecture": "qwen2"}, "packed", "architecture llama is not the baseline's qwen2"),
+        ({"drop": ["blk.0.ffn_up.weight"]}, "packed", r"baseline .*blk\.0\.ffn_up\.weight is missing"),
+        ({}, "exact", "leave it out, or add --weights packed"),
+    ],
+)
+def test_an_export_does_not_compare_what_does_not_compare(tiny_path, tmp_path, options, weights, message):
+    baseline, out = write_tiny_llama(tmp_path / "b.gguf", **options), tmp_path / "out"
+    with pytest.raises((RequestError, SourceError), match=message):
+        export_model(str(tiny_path), out, weights, str(baseline), Console(file=io.StringIO()))
+    assert not out.exists()
+
+
+def test_an_export_spares_the_model_that_it_reads(tiny_path, tmp_path):
+    model = shutil.copy(tiny_path, tmp_path / "model.onnx")
+    with pytest.raises(RequestError, match="would be overwritten"):
+        export_model(str(model), tmp_path, "exact", None, Console(file=io.StringIO()))
+    assert model.read_bytes() == tiny_path.read_bytes()
 
 
 def test_an_export_needs_a_folder(tiny_path, tmp_path):

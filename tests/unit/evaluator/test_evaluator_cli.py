@@ -112,13 +112,24 @@ def test_unreadable_results_folder_is_one_short_line(evaluate, tmp_path):
     assert len(error) < 200 + len(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["variants", "pairs"])
-def test_damaged_frame_of_a_results_folder_is_one_line(evaluate, three_methods, tmp_path, name):
+@pytest.mark.parametrize(("name", "way_out"), [("variants", "--force"), ("pairs", "delete it")])
+def test_damaged_frame_of_a_results_folder_is_one_line(evaluate, three_methods, tmp_path, name, way_out):
     folder = tmp_path / "results"
     shutil.copytree(three_methods, folder)
     (folder / f"{name}.parquet").write_bytes(b"PAR1 and nothing else")
     status, _, error = evaluate("inspect", folder)
-    assert_one_line(status, 2, error, f"{name}.parquet", "is damaged", "--force")
+    assert_one_line(status, 2, error, f"{name}.parquet", "is damaged", way_out)
+
+
+def test_results_of_another_version_are_refused(evaluate, three_methods, tmp_path):
+    folder = tmp_path / "results"
+    shutil.copytree(three_methods, folder)
+    manifest = folder / "manifest.json"
+    manifest.write_text(
+        json.dumps(json.loads(manifest.read_bytes()) | {"schema_version": 0}), encoding="utf-8"
+    )
+    status, _, error = evaluate("inspect", folder)
+    assert_one_line(status, 2, error, str(folder), "schema version 0", "--force")
 
 
 def test_damaged_results_are_said_by_a_run_before_it_measures(evaluate, tiny_path, text_path, tmp_path):

@@ -13,6 +13,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.commands import run_comparison
 from evaluator.config import VariantSource
+from evaluator.errors import SourceError
 from evaluator.frames import TIMED
 from evaluator.manifest import read_manifest
 
@@ -91,3 +92,36 @@ def test_a_file_keeps_the_name_that_it_has_when_its_namesake_is_left_out(compari
     assert run(comparison, variants=(sources[1],))["measured"] == []
     assert frame(comparison, "variants").sort("variant_id").equals(before)
     assert read_manifest(comparison.out).n_planned == 2
+
+
+@pytest.mark.parametrize("quant", ["F32", "Q4_0"])
+def test_a_variant_with_damaged_tokens_is_measured_anew(comparison, quant):
+    run(comparison)
+    variant = row_of(comparison, quant)["variant_id"]
+    path = comparison.out / "tokens" / f"{variant}.parquet"
+    before, domains = pl.read_parquet(path), frame(comparison, "domains")
+    path.write_bytes(b"junk")
+    said = io.StringIO()
+    summary = run_comparison(comparison, Console(file=said, width=200))
+    assert variant in summary["measured"]
+    assert f"{variant}: its tokens are damaged or gone; measured anew" in said.getvalue()
+    assert pl.read_parquet(path).equals(before)
+    assert frame(comparison, "domains").equals(domains)
+
+
+def test_a_variant_with_damaged_tokens_that_is_not_asked_for_holds_nobody_up(comparison, tmp_path):
+    run(comparison)
+    lost = row_of(comparison, "Q4_0")["variant_id"]
+    (comparison.out / "tokens" / f"{lost}.parquet").write_bytes(b"junk")
+    other = write_tiny_llama(tmp_path / "Tiny-Q8_0.gguf", ggml_type=Q8_0)
+    run(comparison, variants=(VariantSource(method="m", source=str(other)),))
+    assert lost not in set(frame(comparison, "domains")["variant_id"])
+    assert run(comparison)["measured"][-1] == lost
+    assert lost in set(frame(comparison, "domains")["variant_id"])
+
+
+def test_a_comparison_whose_baseline_failed_leaves_the_folder_to_another_one(comparison, tmp_path):
+    nothing = write_tiny_llama(tmp_path / "Tiny-F16.gguf", noise=float("nan"))
+    with pytest.raises(SourceError, match="no finite value"):
+        run(comparison, baseline=str(nothing))
+    assert len(run(comparison)["measured"]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gguf
 import pytest
+from tiny_checkpoints import random_model, save_checkpoint
 from tiny_models import write_tiny_llama
 
 from evaluator.config import Comparison, VariantSource
@@ -113,7 +114,13 @@ def test_whatever_is_wrong_with_one_variant_is_its_failure_alone(
 
 
 @pytest.mark.parametrize(
-    "options", [{"architecture": "gemma9"}, {"pre": "martian"}, {"drop": ["token_embd.weight"]}]
+    "options",
+    [
+        {"architecture": "gemma9"},
+        {"pre": "martian"},
+        {"drop": ["token_embd.weight"]},
+        {"drop": ["blk.1.ffn_up.weight"]},
+    ],
 )
 def test_unusable_baseline_is_a_request_error(text_path, tmp_path, options):
     baseline = write_tiny_llama(tmp_path / "b.gguf", **options)
@@ -151,6 +158,22 @@ def test_file_of_another_run_keeps_its_name_and_a_changed_one_takes_its_own_agai
     assert planned(files[1], {first.variant_id: (files[1].name, "before")}).variant_id == first.variant_id
     moved = {first.variant_id: ("elsewhere.gguf", first.sha256)}
     assert planned(files[0], moved).variant_id == first.variant_id
+
+
+@pytest.mark.parametrize(("name", "content"), [("config.json", "{nope"), ("tokenizer.json", None)])
+def test_of_a_checkpoint_the_file_to_blame_is_named(tiny_path, text_path, tmp_path, name, content):
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    save_checkpoint(random_model("llama"), folder)
+    (folder / name).unlink()
+    if content:
+        (folder / name).write_text(content)
+    plan = make_plan(
+        comparison(tiny_path, text_path, variants=(VariantSource(method="m", source=str(folder)),))
+    )
+    (failure,) = plan.failures
+    assert failure.source == str(folder)
+    assert failure.reason.startswith(f"{name}: ")
 
 
 def test_baseline_is_one_file(tiny_path, text_path, tmp_path):

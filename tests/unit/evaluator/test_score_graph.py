@@ -131,6 +131,20 @@ def test_huge_logits_stay_finite(data):
     assert np.isfinite(found.kld).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_what_is_not_finite_spoils_its_own_row_and_warns_nobody(data, value):
+    heads, hidden, targets = data
+    spoilt = hidden[0].copy()
+    spoilt[2] = value
+    found = Head(heads[0], heads[1], CPU).score(spoilt, targets, hidden[1])
+    sound = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    assert not np.isfinite(found.kld[2])
+    others = np.arange(ROWS) != 2
+    np.testing.assert_array_equal(found.kld[others], sound.kld[others])
+    np.testing.assert_array_equal(found.nll[others], sound.nll[others])
+
+
 @pytest.mark.parametrize("together", [1, 2, 3])
 def test_windows_run_together_score_as_they_do_alone(tiny, tiny_graph, monkeypatch, together):
     monkeypatch.setattr(scoring, "_TOGETHER", together)

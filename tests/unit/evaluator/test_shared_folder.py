@@ -14,7 +14,7 @@ from tiny_models import write_tiny_llama
 from evaluator.export.fusion import stored
 from evaluator.quantize.gguf_writer import write_gguf
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
-from evaluator.shared_folder import partial_path, whole_file
+from evaluator.shared_folder import partial_path, scratch_beside, whole_file
 from evaluator.sources.gguf_file import open_gguf
 
 
@@ -91,6 +91,22 @@ def test_bytes_are_on_the_disk_before_the_name_is(monkeypatch, tmp_path, name, w
     monkeypatch.setattr(os, "fsync", watched)
     write(tmp_path)
     assert synced == [((tmp_path / name).stat().st_ino, False)]
+
+
+@pytest.mark.parametrize("around", [whole_file, scratch_beside])
+def test_an_error_of_the_disk_names_the_file_that_is_written(tmp_path, around):
+    target = tmp_path / "m.gguf"
+    for raised in (
+        OSError(28, "No space left on device"),
+        OSError(28, "No space", str(partial_path(target))),
+    ):
+        with pytest.raises(OSError, match="No space") as caught, around(target):
+            raise raised
+        assert (caught.value.errno, caught.value.filename) == (28, str(target))
+    with pytest.raises(FileNotFoundError) as absent, around(target):
+        (tmp_path / "other").open()
+    assert absent.value.filename == str(tmp_path / "other")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_writer_left_of_a_file_is_removed_by_the_next(tmp_path):

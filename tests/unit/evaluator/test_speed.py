@@ -66,6 +66,18 @@ def test_windows_longer_than_the_context_cost_the_gap_and_not_the_times(comparis
     assert store.untimed() == set()
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_variant_that_is_not_finite_is_timed_without_a_gap(comparison, tiny_graph, tmp_path):
+    bad = write_tiny_llama(tmp_path / "Tiny-Q5_0.gguf", noise=float("nan"))
+    source = comparison.variants[0].model_copy(update={"source": str(bad)})
+    said, store = timed(comparison.model_copy(update={"variants": (source,)}))
+    assert "no engine gap: 14 of 14 tokens have logits that are not finite" in said
+    (row,) = store.variants().filter(is_baseline=False).to_dicts()
+    assert (row["deploy_kld_mean"], row["n_nonfinite"], row["n_tokens"]) == (None, 21, 21)
+    assert min(row["decode_ms_p50"], row["prefill_tps"], row["load_s"], row["peak_rss_bytes"]) > 0
+    assert store.tokens(row["variant_id"])["same_top"].null_count() == 21
+
+
 def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tiny_graph):
     said, store = timed(comparison)
     rows = {row["is_baseline"]: row for row in store.variants().to_dicts()}

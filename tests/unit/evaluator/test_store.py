@@ -16,7 +16,7 @@ import pytest
 
 from evaluator.errors import RequestError
 from evaluator.hidden_states import HiddenStates
-from evaluator.manifest import Failure, Machine, Manifest, Protocol, TextRecord, read_manifest
+from evaluator.manifest import Failure, Machine, Manifest, NoiseFloor, Protocol, TextRecord, read_manifest
 from evaluator.shared_folder import partial_path
 from evaluator.store import ResultsStore
 
@@ -179,7 +179,8 @@ def test_damaged_frame_is_said_before_anything_is_measured(store, name, way):
     store.add_timings("v", pl.DataFrame([timing]))
     path = store.folder / f"{name}.parquet"
     path.write_bytes(damaged(path.read_bytes(), way))
-    with pytest.raises(RequestError, match=rf"{name}\.parquet: is damaged; .*--force"):
+    way_out = "run --force" if name == "variants" else "delete it"
+    with pytest.raises(RequestError, match=rf"{name}\.parquet: is damaged; .*{way_out}"):
         store.prepare(manifest(), force=False)
     store.prepare(manifest(), force=True)
     assert store.variants().height == 0
@@ -188,8 +189,79 @@ def test_damaged_frame_is_said_before_anything_is_measured(store, name, way):
 def test_damaged_tokens_name_their_file(store):
     store.add(row(), tokens(), None)
     store.tokens_path("v").write_bytes(b"PAR1")
-    with pytest.raises(RequestError, match=r"v\.parquet: is damaged"):
+    with pytest.raises(RequestError, match=r"v\.parquet: is damaged; .*delete it"):
         store.tokens("v")
+
+
+@pytest.mark.parametrize("lost", ["damaged", "deleted"])
+def test_what_lost_its_tokens_is_not_finished(store, lost):
+    store.add(row("a"), tokens(), None)
+    store.add(row("b"), tokens(), None)
+    store.tokens_path("a").write_bytes(b"junk") if lost == "damaged" else store.tokens_path("a").unlink()
+    assert store.without_tokens() == {"a"}
+    assert (store.finished("a", "s"), store.finished("b", "s")) == (False, True)
+
+
+def test_timings_that_are_gone_are_not_taken_for_measured(store):
+    store.add(row("a"), tokens(), None)
+    timing = {"phase": "load", "tokens": 0, "seconds": 1.0, "context": 0}
+    store.add_timings("a", pl.DataFrame([timing]))
+    store.set_columns("a", {"decode_ms_p50": 3.0})
+    assert store.untimed() == set()
+    (store.folder / "speed.parquet").unlink()
+    assert store.untimed() == {"a"}
+
+
+def test_frame_without_columns_that_may_be_null_has_them_as_null(store):
+    store.add(row("a"), tokens(), None)
+    path = store.folder / "variants.parquet"
+    older = pl.read_parquet(path).drop("kld_mean").with_columns(pl.col("n_tokens").cast(pl.Int16))
+    older.write_parquet(path)
+    assert store.variants()["kld_mean"].to_list() == [None]
+    assert store.variants().schema["n_tokens"] == pl.Int64
+    older.with_columns(n_tokens=pl.lit("many")).write_parquet(path)
+    with pytest.raises(RequestError, match="is damaged"):
+        store.variants()
+
+
+def test_comparison_that_measured_nothing_gives_way_to_another(store):
+    store.release()
+    store.prepare(manifest(baseline_sha256="other"), force=False)
+    assert read_manifest(store.folder).baseline_sha256 == "other"
+    store.add(row(), tokens(), None)
+    store.release()
+    with pytest.raises(RequestError, match="another baseline"):
+        store.prepare(manifest(), force=False)
+
+
+def claim_elsewhere(folder, prepared, done):
+    ResultsStore(folder).prepare(manifest(), force=False)
+    prepared.set()
+    done.wait(60)
+
+
+def test_comparison_that_another_process_has_begun_does_not_give_way(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    prepared, done = context.Event(), context.Event()
+    other = context.Process(target=claim_elsewhere, args=(tmp_path / "out", prepared, done))
+    other.start()
+    assert prepared.wait(60)
+    with pytest.raises(RequestError, match="another baseline"):
+        ResultsStore(tmp_path / "out").prepare(manifest(baseline_sha256="other"), force=False)
+    done.set()
+    other.join(60)
+    ResultsStore(tmp_path / "out").prepare(manifest(baseline_sha256="other"), force=False)
+
+
+def test_noise_floor_of_a_comparison_without_rows_is_not_taken_over(store):
+    zero = dict.fromkeys(
+        ("kld_mean", "kld_se", "kld_p990", "ln_ppl_ratio", "ln_ppl_ratio_se", "same_top_se"), 0
+    )
+    floor = NoiseFloor(n_tokens=1, n_windows=1, same_top=1, **zero)
+    store.write_manifest(manifest(noise_floor=floor))
+    assert store.noise_floor() is None
+    store.add(row(), tokens(), None)
+    assert store.noise_floor() == floor
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -39,6 +39,7 @@ def test_value_that_is_not_finite_becomes_null(value):
     frame = token_frame(WINDOWS[:1], [scores([value, 2], [0.1, value])])
     assert frame["nll"].to_list() == [None, 2]
     assert frame["kld"].to_list() == [pytest.approx(0.1), None]
+    assert frame["same_top"].to_list() == [True, None]  # no token was preferred, so none was another one
 
 
 def test_tokens_not_finite_on_either_side_are_left_out_in_pairs():

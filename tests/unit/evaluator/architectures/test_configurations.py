@@ -67,6 +67,22 @@ def test_queries_of_the_27b_are_scaled_by_hidden_over_heads(tmp_path, architectu
     assert settings(file)["query_pre_attn_scalar"] == 256 // 4
 
 
+def test_tensors_that_a_graph_needs_are_asked_for_before_it_is_made(tmp_path):
+    file = tiny(tmp_path, layers=2)
+    del file.tensors["blk.1.ffn_up.weight"]
+    with pytest.raises(SourceError, match=r"tensor blk\.1\.ffn_up\.weight is missing"):
+        graph_request(file)
+
+
+def test_biases_are_in_all_layers_or_in_none(tmp_path):
+    file = tiny(tmp_path, layers=2, biased=("attn_q", "attn_k", "attn_v"))
+    with pytest.raises(SourceError, match=r"tensor blk\.1\.attn_q\.bias is missing"):
+        graph_request(file)
+    for role in ("attn_q", "attn_k", "attn_v"):
+        file.tensors[f"blk.1.{role}.bias"] = file.tensors["output_norm.weight"]
+    assert graph_request(file)["model_type"] == "qwen2"
+
+
 @pytest.mark.parametrize(
     ("biased", "expected"),
     [

@@ -70,8 +70,9 @@ def test_additivity_is_kept_per_variant(results):
     assert 0.3 < variants["attribution_additivity"].min() < 3
 
 
-def test_tensor_without_a_row_gets_one_and_nan_is_null():
-    found = Attribution({(0, "attn_q"): 0.5, (1, "attn_q"): float("nan")}, 1.0)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_tensor_without_a_row_gets_one_and_what_is_not_finite_is_null(value):
+    found = Attribution({(0, "attn_q"): 0.5, (1, "attn_q"): value}, 1.0)
     rows = with_attribution(Layers.create_empty(), "v", found)
     assert rows["attribution_kld"].to_list() == [0.5, None]
     assert rows["layer"].to_list() == [0, 1]

@@ -37,8 +37,10 @@ def test_places_of_tensors(tensor, place):
         ([3, 9], [3, 4], 1.0),
         ([1, 1], [0, 0], None),
         ([np.inf, 0], [3, 4], None),
+        ([np.inf, 0], [np.inf, 4], None),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_relative_error_by_hand(variant, baseline, expected):
     assert relative_error(np.array(variant, np.float32), np.array(baseline, np.float32)) == expected
 

@@ -86,6 +86,8 @@ def test_query_and_key_of_one_form_are_one_product(quantized, tiny_graph, tmp_pa
     assert (
         len(products) == 2 * 4 + 1
     )  # per layer: query, key and value; output; gate and up; down. And the head
+    read = {name for node in model.graph.node for name in node.input}
+    assert {item.name for item in model.graph.initializer} <= read  # onnxruntime warns of others
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q8_0"])

@@ -104,6 +104,25 @@ def test_a_folder_that_cannot_be_written(evaluate, tiny_path, text_path, tmp_pat
     assert evaluate("imatrix", *flags, tmp_path)[0] == 2
 
 
+def test_what_is_read_is_not_written_to(evaluate, tiny_path, text_path, tmp_path):
+    model = shutil.copy(tiny_path, tmp_path / "Tiny-Q8_0.gguf")
+    before = {path: path.read_bytes() for path in (model, text_path)}
+    link = tmp_path / "link.gguf"
+    link.symlink_to(model)
+    imatrix = ["imatrix", "--baseline", model, "--text", f"d={text_path}", "--device", "cpu", "--context", 16]
+    types = ["inspect", model, "--tensor-types"]
+    for arguments in (
+        [*imatrix, "--out", text_path],
+        [*imatrix, "--out", model],
+        [*imatrix, "--out", link],
+        [*types, model],
+        [*quantize(model, tmp_path, "main", "Q8_0"), "--force"],
+    ):
+        status, _, error = evaluate(*arguments)
+        assert (status, "is read here and would be overwritten" in error) == (2, True)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_rescaled_variants_are_told_by_the_source_before_anything_is_written(evaluate, tmp_path):
     """With the rescaled file gone, too: its variants are known without it."""
     source = write_tiny_llama(tmp_path / "Tiny-Q8_0.gguf", ggml_type=gguf.GGMLQuantizationType.Q8_0)

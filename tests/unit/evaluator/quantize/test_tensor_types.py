@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from stock_cases import CASES, case_importances, case_model
 
-from evaluator.errors import RequestError
+from evaluator.errors import RequestError, SourceError
 from evaluator.quantize.batch import select
 from evaluator.quantize.plan import make_plan
 from evaluator.quantize.tensor_types import tensor_type_lines
@@ -48,6 +49,14 @@ def test_what_is_written_reads_back(tmp_path):
     types = plan(tmp_path, "\n".join(line.replace("=f16", "=q5_0") for line in lines))
     assert {types[name].name for name, info in model.tensors.items() if len(info.shape) > 1} == {"Q5_0"}
     assert all(re.fullmatch(r"\^[\w\\.]+\$=f16", line) for line in lines)
+
+
+@pytest.mark.parametrize("name", ["blk.0.attn_q\nattn_k=q2_k.weight", "a b.weight", "a=b.weight", "\x1b[2J"])
+def test_name_that_the_format_cannot_hold_is_refused(name):
+    model = case_model(CASE)
+    info = replace(model.tensor("blk.0.attn_q.weight"), name=name)
+    with pytest.raises(SourceError, match="cannot stand in a file of tensor types"):
+        tensor_type_lines(replace(model, tensors={name: info}))
 
 
 @pytest.mark.parametrize(
