@@ -27,16 +27,7 @@ from evaluator.manifest import (
     same_comparison,
     witnessed,
 )
-from evaluator.results_files import (
-    DERIVED,
-    GROWING,
-    LAYERS,
-    SPEED,
-    TOKENS,
-    VARIANTS,
-    WORK,
-    file_name,
-)
+from evaluator.results_files import DERIVED, GROWING, LAYERS, SPEED, TOKENS, VARIANTS, WORK, file_name
 from evaluator.shared_folder import SharedFolder, partial_path
 
 _ATTRIBUTED = "attribution_additivity"
