@@ -4,6 +4,7 @@ import math
 from typing import Any, cast
 
 from dashboard.results import Results
+from evaluator.manifest import NoiseFloor
 
 
 class NoTokens:
@@ -47,6 +48,24 @@ def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **
         **more,
     }
 
+
+def step(quant: str, bits: float, ratio: float, se: float = 0.001) -> dict[str, Any]:
+    """A variant of main whose ln PPL ratio is `ratio` with the error `se`."""
+    return row("main", quant, bits, math.expm1(ratio), se, variant_id=quant)
+
+
+#: A noise floor as it is found on few tokens: without errors.
+FLOOR = NoiseFloor(
+    n_tokens=100,
+    n_windows=2,
+    kld_mean=0.0004,
+    kld_se=None,
+    kld_p990=0.001,
+    ln_ppl_ratio=0.0003,
+    ln_ppl_ratio_se=None,
+    same_top=0.99,
+    same_top_se=None,
+)
 
 GOOD = [row("a", "Q2", 3, 0.5), row("a", "Q4", 5, 0.02), row("a", "Q8", 8, 0.001)]
 BAD = [row("b", "Q2", 3, 0.9), row("b", "Q4", 5, 0.06), row("b", "Q8", 8, 0.001)]

@@ -1,13 +1,13 @@
 """What is the best, the worst or the farthest of many was chosen from the data: chance chooses too."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from variant_rows import NONE
+from variant_rows import NONE, step
 
+from dashboard.charts import Row
 from dashboard.insights.comparison import Ranking
 from dashboard.insights.curves import inversions
 from dashboard.insights.judging import Case, leads
@@ -80,33 +80,23 @@ def test_the_farthest_behind_needs_one_where_the_second_is_tied() -> None:
     assert list(Ranking(VALUES, near | {"c": Estimate(1.0, 0.4)}).behind) == ["c"]
 
 
-def row(quant: str, bits: float, ratio: float) -> dict[str, Any]:
-    return {
-        "variant_id": quant,
-        "baseline_id": "base",
-        "model": "m",
-        "device": "cpu",
-        "method": "main",
-        "quant": quant,
-        "bits_per_weight": bits,
-        "ln_ppl_ratio": ratio,
-        "ln_ppl_ratio_se": 0.1,
-    }
+def wide(quant: str, bits: float, ratio: float) -> Row:
+    return step(quant, bits, ratio, 0.1)
 
 
 def test_one_of_many_steps_is_out_of_order_by_chance() -> None:
     # The step is 0.3 ± 0.277 by itself; of six steps the bound is 2.638 × 0.1414 = 0.373.
-    few = [row("Q2", 2, 0.0), row("Q3", 3, 0.3)]
-    more = [row(f"Q{bits}", bits, 0.3) for bits in range(4, 9)]
+    few = [wide("Q2", 2, 0.0), wide("Q3", 3, 0.3)]
+    more = [wide(f"Q{bits}", bits, 0.3) for bits in range(4, 9)]
     assert len(inversions(NONE, EVERYTHING, few)) == 1
     assert inversions(NONE, EVERYTHING, [*few, *more]) == []
-    assert len(inversions(NONE, EVERYTHING, [few[0], row("Q3", 3, 0.4), *more])) == 1
+    assert len(inversions(NONE, EVERYTHING, [few[0], wide("Q3", 3, 0.4), *more])) == 1
 
 
 def test_a_claim_names_a_rival_that_is_inside_its_error() -> None:
     methods = ("bartowski", "main", "unsloth")
     case = Case(
-        NONE, EVERYTHING, [row("Q4", 4, 0.1) | {"method": name, "variant_id": name} for name in methods]
+        NONE, EVERYTHING, [wide("Q4", 4, 0.1) | {"method": name, "variant_id": name} for name in methods]
     )
     gaps = {"main": Estimate(0.9, 0.4), "unsloth": Estimate(1.0, 0.8)}
     found = Ranking({name: Estimate(0, 0.1) for name in methods}, gaps)

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 from results_factory import make_results
+from variant_rows import FLOOR
 
 from dashboard.insights import Insight
 from dashboard.insights.claims import every
@@ -17,7 +18,6 @@ from dashboard.render import render
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING
 from dashboard.views import registry
-from evaluator.manifest import NoiseFloor
 
 ADDRESSES = ["/", "/summary", *(f"/{view.id}" for view in registry())]
 UNKNOWN = float("inf")
@@ -89,26 +89,13 @@ def test_the_accuracy_kept_at_four_bits() -> None:
     assert unknown.text.endswith("keeps 99.0 % of the accuracy, but its error was not measured.")
 
 
-FLOOR = NoiseFloor(
-    n_tokens=100,
-    n_windows=2,
-    kld_mean=0.001,
-    kld_se=None,
-    kld_p990=0.01,
-    ln_ppl_ratio=0.0,
-    ln_ppl_ratio_se=None,
-    same_top=0.99,
-    same_top_se=None,
-)
-
-
 def test_rounding_and_blind_spots_need_errors() -> None:
     found = against_noise([row(8, None)], FLOOR)
     assert isinstance(found, Insight)
     assert found.kind == "unknown"
     both = against_noise([row(8, None), row(4, 0.001)], FLOOR)
     assert both is not None
-    assert "a 4, 20 ×" in both.text
+    assert "a 4, 50 ×" in both.text
     assert blind_spot([row(8, None, kld_se=0.001)]) is None
 
 

@@ -5,26 +5,16 @@ from typing import Any
 
 from many_models import make_models
 from results_factory import make_results
+from variant_rows import FLOOR
 
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import registry
-from evaluator.manifest import NoiseFloor, read_manifest
+from evaluator.manifest import read_manifest
 
 
 def with_noise_floor(folder: Path) -> Results:
-    floor = NoiseFloor(
-        n_tokens=100,
-        n_windows=2,
-        kld_mean=0.0004,
-        kld_se=None,
-        kld_p990=0.001,
-        ln_ppl_ratio=0.0003,
-        ln_ppl_ratio_se=None,
-        same_top=0.99,
-        same_top_se=None,
-    )
-    manifest = read_manifest(folder).model_copy(update={"noise_floor": floor})
+    manifest = read_manifest(folder).model_copy(update={"noise_floor": FLOOR})
     (folder / "manifest.json").write_text(manifest.model_dump_json())
     return Results.open(folder)
 

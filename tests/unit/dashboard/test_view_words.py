@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from results_factory import N_PARAMS, make_results
-from variant_rows import NONE
+from variant_rows import NONE, step
 
 from dashboard import formats
 from dashboard.charts import Row
@@ -104,21 +104,6 @@ def test_a_variant_equal_to_the_baseline_diverges_nowhere(tmp_path: Path) -> Non
     zero = pl.lit(0.0, dtype=pl.Float32)
     pl.read_parquet(path).with_columns(kld=zero).write_parquet(path)
     assert "diverges" not in words(VIEWS["confidence"], Results.open(tmp_path), EVERYTHING)
-
-
-def step(quant: str, bits: float, ratio: float, se: float = 0.001) -> Row:
-    return {
-        "variant_id": quant,
-        "baseline_id": "base",
-        "model": "m",
-        "device": "cpu",
-        "method": "main",
-        "quant": quant,
-        "label": f"main {quant}",
-        "bits_per_weight": bits,
-        "ln_ppl_ratio": ratio,
-        "ln_ppl_ratio_se": se,
-    }
 
 
 def dearest(*rows: Row) -> str | None:
