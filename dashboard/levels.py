@@ -150,7 +150,7 @@ def _has_level(base: Row) -> bool:
 
 def _names(bases: Sequence[Row]) -> list[str]:
     """Name baselines by what tells them apart."""
-    apart = [part for part in ("model", "device") if len({base[part] for base in bases}) > 1]
+    apart = charts.places_apart(bases)
     if not apart:
         return [names.short(f"baseline {base['quant']}", names.TITLE) for base in bases]
     parts = [

@@ -117,14 +117,9 @@ def whole_file(target: Path) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be written; it names `target`.
     """
-    _remove_abandoned(target)
-    partial = partial_path(target)
-    try:
-        with naming(target):
-            yield partial
-            seal(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _partial(target) as partial:
+        yield partial
+        seal(partial, target)
 
 
 @contextlib.contextmanager
@@ -134,14 +129,21 @@ def scratch_beside(target: Path) -> Iterator[Path]:
     Raises:
         OSError: a file cannot be written; it names `target`.
     """
+    with _partial(target) as folder:
+        folder.mkdir()
+        yield folder
+
+
+@contextlib.contextmanager
+def _partial(target: Path) -> Iterator[Path]:
+    """Where a file or folder may be made that is removed at the end, unless it has taken the place of `target`."""
     _remove_abandoned(target)
-    folder = partial_path(target)
+    partial = partial_path(target)
     try:
         with naming(target):
-            folder.mkdir()
-            yield folder
+            yield partial
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(partial)
 
 
 def partial_path(target: Path) -> Path:
@@ -177,12 +179,15 @@ def _remove_if_abandoned(path: Path) -> None:
             gone = not psutil.pid_exists(int(match["process"]))
         else:
             gone = time.time() - path.stat().st_mtime > _DAY_SECONDS
-        if not gone:
-            return
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
+        if gone:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _host() -> str:
