@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from dashboard import formats
+from dashboard.insights.judging import Case
+from dashboard.insights.noise import least_divergence
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -89,13 +91,7 @@ def differences(results: Results, first: Row, second: Row, selection: Selection)
             _ppl_change,
             lower=True,
         ),
-        _tested(
-            "Mean KLD",
-            _texts(rows, "kld_mean", _nats),
-            results.paired(a, b, "kld", selection),
-            _in_nats,
-            lower=True,
-        ),
+        _divergence(results, rows, selection),
         _tested(
             "Same top token",
             _texts(rows, "same_top", formats.percent),
@@ -125,6 +121,26 @@ def differences(results: Results, first: Row, second: Row, selection: Selection)
             values = (_domain_kld(results, a, part), _domain_kld(results, b, part))
             found.append(_tested(f"Mean KLD in {domain}", values, paired, _in_nats, lower=True))
     return [*found, *_untested(rows)]
+
+
+def _divergence(results: Results, rows: tuple[Row, Row], selection: Selection) -> Difference:
+    """Mean KLD, which decides who is closer: of two files of one size as every other page says it.
+
+    A difference that rounding the baseline causes as well is none.
+    """
+    ids = [str(row["variant_id"]) for row in rows]
+    paired = results.paired(ids[0], ids[1], "kld", selection)
+    found = _tested("Mean KLD", _texts(rows, "kld_mean", _nats), paired, _in_nats, lower=True)
+    if paired is None or found.leader is None:
+        return found
+    band = next((band for band in Case.of(results, selection).bands if band.closer(*ids) is not None), None)
+    if band is not None and not band.closer(*ids):
+        reach = formats.number(paired.reach(band.ranking.among), 2)
+        wider = f"{formats.signed(paired.value)} ± {reach} nats, for {band.ranking.among} sizes at once"
+        return replace(found, difference=wider, verdict="tied", leader=None)
+    if abs(paired.value) - paired.half <= least_divergence(results, selection, rows):
+        return replace(found, verdict="tied", leader=None)
+    return found
 
 
 def _tested(

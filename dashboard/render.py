@@ -15,6 +15,7 @@ from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.export.naming import file_stem
 from dashboard.insights import Claim, Insight
 from dashboard.insights.comparison import NOTHING
+from dashboard.insights.faults import warnings
 from dashboard.names import LEGEND, in_figure
 from dashboard.pages import compare, explore, overview, summary
 from dashboard.pages.parts import absent_notice, empty_notice, notice
@@ -143,7 +144,7 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
         eyebrow=eyebrow,
         title=view.headline(results, selection),
         caption=f"{view.caption} {provenance(results, selection)}",
-        insights=view.insights(results, selection),
+        insights=[*warnings(results, selection), *view.insights(results, selection)],
         figure=figure,
         claims=view.claims(results, selection),
         pick=view.pick,

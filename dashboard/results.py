@@ -310,5 +310,9 @@ class Results:
             self._faults[name] = clean(f"{name} cannot be read: {reason}")
         return value
 
+    def once(self, key: str, compute: Callable[[], _T]) -> _T:
+        """Return what `compute` finds out about the folder, computed once under `key`."""
+        return self._cache.get(("once", key), compute)  # type: ignore[return-value]  # the key names the computation
+
     def _cached(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
         return self._cache.get(key, compute)  # type: ignore[return-value]  # the key names the computation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,7 +137,7 @@ def _row(
         "quant": quant,
         "is_baseline": is_baseline,
         "source": f"{variant_id}.gguf",
-        "sha256": "0" * 64,
+        "sha256": hashlib.sha256(variant_id.encode()).hexdigest(),
         "device": "cpu",
         "provider": "CPUExecutionProvider",
         "n_params": N_PARAMS,
@@ -204,7 +205,8 @@ def _layer_rows(
             whole = role == "layer"
             raised = 1.25 if role.startswith("attn") else 1.0
             larger = role == "attn_v" and 0 <= layer < 3 and not variant_id.startswith("main")
-            type_bits, raised = (6.56, raised / 4) if larger and bits < 6 else (bits, raised)
+            type_bits = 6.56 if larger and bits < 6 else bits
+            of_type = raised * noise * 0.55 * 2.0 ** (-(type_bits - 2.0))
             rows.append(
                 {
                     "variant_id": variant_id,
@@ -216,10 +218,12 @@ def _layer_rows(
                     if type_bits != bits
                     else quant.removesuffix("_M"),
                     "bits_per_weight": None if whole else type_bits,
-                    "weight_error": None if whole else error * raised * float(rng.uniform(0.9, 1.1)),
+                    "weight_error": None if whole else of_type * float(rng.uniform(0.9, 1.1)),
                     "hidden_error": error * (0.4 + layer / N_LAYERS) if whole else None,
                     "cosine": 1 - error**2 / 2,
-                    "attribution_kld": spoils * raised * float(rng.uniform(0.5, 2.0))
+                    "attribution_kld": spoils
+                    * (raised / 4 if type_bits != bits else raised)
+                    * float(rng.uniform(0.5, 2.0))
                     if with_attribution and not whole
                     else None,
                 }

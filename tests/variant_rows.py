@@ -1,6 +1,7 @@
 """Variants written by hand, for rules and findings that are tested without a results folder."""
 
 import math
+from types import SimpleNamespace
 from typing import Any, cast
 
 from dashboard.results import Results
@@ -8,7 +9,9 @@ from evaluator.manifest import NoiseFloor
 
 
 class NoTokens:
-    """Results without token files: comparisons fall back on the rows."""
+    """Results without token files and without a noise floor: comparisons fall back on the rows."""
+
+    manifest = SimpleNamespace(baseline_id="base", noise_floor=None)
 
     def contrast(self, *_names: object) -> None:
         return None

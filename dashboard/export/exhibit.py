@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from dashboard import charts
 from dashboard.insights import Claim, Insight
+from dashboard.insights.faults import warnings
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.views import View, registry
@@ -63,7 +64,7 @@ def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
         title=_unbroken(view.headline(results, selection)),
         caption=_without_gestures(view.caption),
         figure=view.figure(results, selection),
-        insights=view.insights(results, selection),
+        insights=[*warnings(results, selection), *view.insights(results, selection)],
         claims=view.claims(results, selection),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dashboard import charts, formats
 from dashboard.insights import Insight
 from dashboard.insights.comparison import elsewhere
+from dashboard.insights.faults import sound
 from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, recommendations, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
@@ -34,7 +35,7 @@ def findings(results: Results, selection: Selection) -> Findings:
     table = [_cells(line) for line in summarize(results, selection)]
     notes = [note for note in overview.insights(results, selection) if note not in about]
     answer = overview.headline(results, selection)
-    return Findings(answer, [*recommendations(rows), *about], notes, table)
+    return Findings(answer, [*recommendations(sound(results, rows)), *about], notes, table)
 
 
 def _cells(line: MethodSummary) -> list[str]:

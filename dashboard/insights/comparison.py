@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from dashboard import formats
-from dashboard.charts import Row, by_method, complete, place_in_words, places_apart, with_measured_error
+from dashboard.charts import Row, place_in_words, places_apart, with_measured_error
 from dashboard.insights import Insight, Kind
+from dashboard.insights.noise import least_divergence
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
 
-NOTHING = Insight("Nothing is selected, so there is nothing to say.", "unknown")
+NOTHING = Insight("Nothing that can be compared is selected, so there is nothing to say.", "unknown")
 ONE_METHOD = Insight("One method cannot be compared with itself: select or measure at least two.", "unknown")
-TYPICAL_BITS = 4.5
-BITS, SIZE = "bits_per_weight", "size_bytes"
+BITS = "bits_per_weight"
 #: Per-token quantity, and the columns of the variants frame that hold its mean and its error.
 _STORED = {
     "nll": ("ln_ppl_ratio", "ln_ppl_ratio_se"),
@@ -94,20 +93,6 @@ def common_range(groups: Mapping[str, Sequence[Row]], along: str = BITS) -> tupl
     return (low, high) if low < high else None
 
 
-def mixture(group: Sequence[Row], where: float, along: str = BITS) -> dict[str, float] | None:
-    """Weights of the one or two neighbours whose sum is the curve at `where`; None outside what was measured."""
-    ordered = sorted(group, key=lambda row: (row[along], row["variant_id"]))
-    for row in ordered:
-        if row[along] == where:
-            return {row["variant_id"]: 1.0}
-    for lower, higher in pairwise(ordered):
-        low, high = lower[along], higher[along]
-        if low < where < high:
-            share = (where - low) / (high - low)
-            return {lower["variant_id"]: 1 - share, higher["variant_id"]: share}
-    return None
-
-
 def minus(first: Mapping[str, float], second: Mapping[str, float], times: float = 1.0) -> dict[str, float]:
     """Weights of `first` minus `times` × `second`."""
     names = dict.fromkeys([*first, *second])
@@ -119,11 +104,14 @@ class Ranking:
     """Methods compared: `values` best first, and how far behind the best each other one is.
 
     `gaps` are positive for worse, paired over the same tokens where token files are there. Units are those
-    of the quantity. What is told of them allows for the best being chosen from the data.
+    of the quantity. What is told of them allows for the best being chosen from the data, and for this being
+    one of as many rankings as `among` says. A gap that is not surely above `floor` is none.
     """
 
     values: dict[str, Estimate]
     gaps: dict[str, Estimate]
+    floor: float = 0.0
+    among: int = 1
 
     @property
     def best(self) -> str:
@@ -144,10 +132,13 @@ class Ranking:
         (Gutmann & Maymin 1987, "Is the Selected Population the Best?"). Else those outside an interval that all
         pairs of methods hold at once: the farthest of many equals is far behind the best of them by chance.
         """
-        if all(gap.low > 0 for gap in self.gaps.values()):
-            return dict(self.gaps)
         pairs = math.comb(len(self.values), 2)
-        return {method: gap for method, gap in self.gaps.items() if gap.value > gap.reach(pairs)}
+        alone = all(self._stands_out(gap, self.among) for gap in self.gaps.values())
+        comparisons = self.among if alone else self.among * pairs
+        return {method: gap for method, gap in self.gaps.items() if self._stands_out(gap, comparisons)}
+
+    def _stands_out(self, gap: Estimate, comparisons: int) -> bool:
+        return gap.value - gap.reach(comparisons) > self.floor
 
     @property
     def undecided(self) -> Kind:
@@ -163,8 +154,12 @@ def rank_mixtures(
     column: str = "nll",
     *,
     largest: bool = False,
+    among: int = 1,
 ) -> Ranking | None:
-    """Rank methods by the combination of variants given for each; None for fewer than two that compare."""
+    """Rank methods by the combination of variants given for each; None for fewer than two that compare.
+
+    By KLD a difference that rounding the baseline causes as well is none.
+    """
     sign = -1.0 if largest else 1.0
     found = {method: combine(results, selection, rows, mix, column) for method, mix in mixtures.items()}
     values = {method: value for method, value in found.items() if value is not None}
@@ -181,70 +176,23 @@ def rank_mixtures(
         if behind is not None:
             gaps[method] = behind
     compared = {method: value for method, value in ordered.items() if method == best or method in gaps}
-    return Ranking(compared, gaps) if gaps else None
+    floor = least_divergence(results, selection, rows) if column == "kld" else 0.0
+    return Ranking(compared, gaps, floor, among) if gaps else None
 
 
-def rank(
+def rank_files(
     results: Results,
     selection: Selection,
-    rows: Sequence[Row],
-    where: float,
+    files: Mapping[str, Row],
     column: str = "nll",
     *,
-    along: str = BITS,
     largest: bool = False,
+    among: int = 1,
 ) -> Ranking | None:
-    """Rank methods at `where` bits, or at the same value of another column; None for fewer than two."""
-    groups = by_method(complete(rows, along))
-    mixtures = {method: mix for method, group in groups.items() if (mix := mixture(group, where, along))}
-    return rank_mixtures(results, selection, rows, mixtures, column, largest=largest)
-
-
-def steadiness(results: Results, selection: Selection, rows: Sequence[Row]) -> Ranking | None:
-    """Rank methods by how much ln PPL rises from the most to the fewest bits that all cover."""
-    groups = by_method(complete(rows, "ln_ppl_ratio"))
-    shared = common_range(groups) if len(groups) > 1 else None
-    if shared is None:
-        return None
-    rises = {m: minus(mixture(g, shared[0]) or {}, mixture(g, shared[1]) or {}) for m, g in groups.items()}
-    return rank_mixtures(results, selection, rows, rises)
-
-
-def meeting_point(rows: Sequence[Row], place: str = "typical") -> float | None:
-    """Bits at which methods are compared: the `lowest` all cover, or 4.5 (`typical`), else the middle."""
-    groups = by_method(complete(rows, "ln_ppl_ratio"))
-    shared = common_range(groups) if len(groups) > 1 else None
-    if shared is None:
-        return None
-    if place == "lowest":
-        return shared[0]
-    return TYPICAL_BITS if shared[0] <= TYPICAL_BITS <= shared[1] else sum(shared) / 2
-
-
-def equal_bits(
-    results: Results, selection: Selection, rows: Sequence[Row], place: str = "typical"
-) -> Insight:
-    """Tell which method loses least at equal bits, by how much, and who is tied with it."""
-    if len(by_method(complete(rows, "ln_ppl_ratio"))) < 2:
-        return ONE_METHOD
-    where = meeting_point(rows, place)
-    ranking = rank(results, selection, rows, where) if where is not None else None
-    if where is None or ranking is None:
-        return Insight("The methods share no range of bits per weight: they cannot be compared.", "unknown")
-    losses = "; ".join(f"{method} {change(value)}" for method, value in ranking.values.items())
-    detail = f"perplexity: {losses}; interpolated, paired, 95 %"
-    lowest = ", the lowest all cover," if place == "lowest" else ""
-    text = f"At {formats.bits(where)}{lowest} {standing(ranking)}."
-    return Insight(text, "finding" if ranking.behind else ranking.undecided, detail)
-
-
-def standing(ranking: Ranking) -> str:
-    """Word a ranking by ln PPL ratio: who loses how much less than whom, and who is tied."""
-    if not ranking.behind:
-        return tie(ranking)
-    parts = [f"{nats(behind)} less than {method}" for method, behind in ranking.behind.items()]
-    text = f"{ranking.best} loses {formats.listing(parts)}"
-    return f"{text}; {tie(ranking)}" if ranking.tied else text
+    """Rank one file per name; None for fewer than two that compare."""
+    mixtures = {name: {str(row["variant_id"]): 1.0} for name, row in files.items()}
+    rows = list(files.values())
+    return rank_mixtures(results, selection, rows, mixtures, column, largest=largest, among=among)
 
 
 def tie(ranking: Ranking) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
 from dashboard import formats
 from dashboard.charts import Row, by_method, complete
 from dashboard.insights import Insight
-from dashboard.insights.comparison import change, gap, log_ratio, nats
+from dashboard.insights.comparison import Ranking, change, gap, log_ratio, nats, rank_mixtures
+from dashboard.insights.matching import outermost
 from dashboard.insights.statistics import Estimate, Knee, knee, rank_correlation
 from dashboard.results import Results
 from dashboard.selection import Selection
+
+#: What a method's largest file may lose more than another's, in nats, and count as steady.
+_SMALL_LOSS = 0.01
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,59 @@ def monotone(results: Results, selection: Selection, rows: Sequence[Row]) -> Ins
         return Insight(f"Perplexity does not fall with bits for {against}.", "caution", detail)
     text = "Perplexity falls as bits rise; no step breaks the order by more than its error."
     return Insight(text, "finding", detail)
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """How much ln PPL rises from each method's file of the `most` to that of the `fewest` bits, least first.
+
+    `flat` tells why the first is not steady though its curve is flat; it is empty where it is.
+    """
+
+    ranking: Ranking
+    fewest: dict[str, Row]
+    most: dict[str, Row]
+    flat: str
+
+    @property
+    def where(self) -> str:
+        """The bits it reaches over."""
+        high, low = (
+            fmean(row["bits_per_weight"] for row in part.values()) for part in (self.most, self.fewest)
+        )
+        return f"from {formats.number(high)} to {formats.number(low)} bits"
+
+
+def steadiness(results: Results, selection: Selection, rows: Sequence[Row]) -> Steadiness | None:
+    """Rank methods by how much ln PPL rises over the bits at which all of them have files.
+
+    A curve is flat as well where a method loses much at any number of bits: that is not steady.
+    """
+    ends = outermost(by_method(complete(rows, "ln_ppl_ratio")))
+    if ends is None:
+        return None
+    fewest, most = ends
+    rises = {
+        name: {str(fewest[name]["variant_id"]): 1.0, str(most[name]["variant_id"]): -1.0} for name in fewest
+    }
+    ranking = rank_mixtures(results, selection, [*fewest.values(), *most.values()], rises)
+    if ranking is None:
+        return None
+    return Steadiness(ranking, fewest, most, _flat(results, selection, ranking.best, ends))
+
+
+def _flat(
+    results: Results, selection: Selection, name: str, ends: tuple[dict[str, Row], dict[str, Row]]
+) -> str:
+    """Say at which end a method surely loses more than another one does; at most bits, by over 1 %."""
+    for files, least, which in ((ends[1], _SMALL_LOSS, "largest"), (ends[0], 0.0, "smallest")):
+        for other, row in files.items():
+            behind = gap(results, selection, files[name], row) if other != name else None
+            if behind is not None and behind.low > least:
+                return (
+                    f"its {which} file, {files[name]['label']}, loses {nats(behind)} more than {row['label']}"
+                )
+    return ""
 
 
 def knees(rows: Sequence[Row]) -> dict[str, Knee | None]:

@@ -9,15 +9,10 @@ from functools import cached_property
 from dashboard import formats
 from dashboard.charts import Row, by_method, complete, one_place
 from dashboard.insights import Claim
-from dashboard.insights.comparison import (
-    Ranking,
-    combine,
-    common_range,
-    minus,
-    mixture,
-    rank,
-    rank_mixtures,
-)
+from dashboard.insights.bands import Band, bands
+from dashboard.insights.comparison import Ranking, combine, rank_files, rank_mixtures
+from dashboard.insights.faults import sound
+from dashboard.insights.matching import matched
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -32,7 +27,10 @@ Wording = Callable[[Estimate], str]
 
 @dataclass(frozen=True)
 class Case:
-    """The data that claims are put to: of the picked variants, those of one model on one device."""
+    """The data that claims are put to: of the picked variants, those of one model on one device.
+
+    Files that look broken are left out: they say nothing about their method.
+    """
 
     results: Results
     selection: Selection
@@ -41,7 +39,8 @@ class Case:
     @classmethod
     def of(cls, results: Results, selection: Selection) -> Case:
         """Take the model and device that most of the filtered variants belong to."""
-        return cls(results, selection, one_place(results.select(selection).to_dicts()))
+        rows = one_place(results.select(selection).to_dicts())
+        return cls(results, selection, sound(results, rows))
 
     @cached_property
     def compared(self) -> list[Row]:
@@ -54,9 +53,9 @@ class Case:
         return by_method(self.compared)
 
     @cached_property
-    def shared_bits(self) -> tuple[float, float] | None:
-        """Bits that all of at least two methods cover."""
-        return common_range(self.methods) if len(self.methods) > 1 else None
+    def bands(self) -> list[Band]:
+        """The methods compared at equal size: see `bands.bands`."""
+        return bands(self.results, self.selection, self.compared)
 
     def name(self, method: str) -> str | None:
         """Return the method's name as it is written here; None when it has no variants."""
@@ -66,32 +65,27 @@ class Case:
         """See `comparison.combine`."""
         return combine(self.results, self.selection, self.rows, weights, column)
 
-    def curve(self, method: str, where: float, column: str = "nll") -> Estimate | None:
-        """A method's curve at `where` bits; None outside what was measured."""
-        mix = mixture(self.methods.get(method, []), where)
-        return self.combine(mix, column) if mix else None
-
-    def rank(
-        self, where: float, column: str = "nll", *, along: str = "bits_per_weight", largest: bool = False
-    ) -> Ranking | None:
-        """See `comparison.rank`."""
-        return rank(self.results, self.selection, self.rows, where, column, along=along, largest=largest)
-
     def rank_mixtures(
         self, mixtures: Mapping[str, Mapping[str, float]], column: str = "nll", *, largest: bool = False
     ) -> Ranking | None:
         """See `comparison.rank_mixtures`."""
         return rank_mixtures(self.results, self.selection, self.rows, mixtures, column, largest=largest)
 
-    def slopes(self, low: float, high: float) -> dict[str, dict[str, float]]:
-        """Per method the weights of (curve at `low` − curve at `high`) per bit, where it covers both."""
-        found = {}
-        for method, group in self.methods.items():
-            ends = mixture(group, low), mixture(group, high)
-            if ends[0] and ends[1]:
-                weights = minus(ends[0], ends[1])
-                found[method] = {name: weight / (high - low) for name, weight in weights.items()}
-        return found
+    def rank_files(
+        self, files: Mapping[str, Row], column: str = "nll", *, largest: bool = False, among: int = 1
+    ) -> Ranking | None:
+        """See `comparison.rank_files`."""
+        return rank_files(self.results, self.selection, files, column, largest=largest, among=among)
+
+    def near(self, where: float) -> dict[str, Row]:
+        """Each method's file nearest `where` bits, a quarter bit away at most."""
+        return matched(self.methods, where)
+
+
+def slope_between(lower: Row, higher: Row) -> dict[str, float]:
+    """Weights of what a bit costs from `higher` down to `lower`."""
+    per_bit = 1 / (higher["bits_per_weight"] - lower["bits_per_weight"])
+    return {str(lower["variant_id"]): per_bit, str(higher["variant_id"]): -per_bit}
 
 
 def unknown(text: str, why: str) -> Claim:
@@ -125,6 +119,27 @@ def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: 
             text, "fails", f"{_capital(where)} {ranking.best} is best; {name} is {wording(behind)} behind."
         )
     return unknown(text, f"{_capital(where)} {name} and {ranking.best} cannot be told apart.")
+
+
+def leads_everywhere(
+    text: str, case: Case, method: str, wording: Wording, column: str, *, largest: bool = False
+) -> Claim:
+    """Judge that `method` is the best at every size where it is compared, by `column` of the bands' files."""
+    name = case.name(method)
+    if name is None:
+        return absent(text, method)
+    held = [band for band in case.bands if name in band.files]
+    ranked = [(band, case.rank_files(band.files, column, largest=largest, among=len(held))) for band in held]
+    found = [(band, ranking) for band, ranking in ranked if ranking is not None]
+    if not found:
+        return unknown(text, f"No file of {name} can be compared with another method's of its size.")
+    ahead = [band for band, ranking in found if ranking.best == name and not ranking.tied]
+    evidence = f"At {len(ahead)} of {len(found)} sizes {name} is the best alone"
+    for band, ranking in found:
+        if name in ranking.behind:
+            gap = f"{wording(ranking.behind[name])} behind {ranking.best}"
+            return Claim(text, "fails", f"{evidence}; at {formats.size(band.size)} it is {gap}.")
+    return Claim(text, "holds" if len(ahead) == len(found) else "unknown", f"{evidence}.")
 
 
 def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:

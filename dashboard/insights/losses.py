@@ -110,18 +110,6 @@ def by_domain(results: Results, selection: Selection, rows: Sequence[Row]) -> In
     return Insight(text, "finding", f"{detail}; the ± of the difference holds for any two texts")
 
 
-def noise_floor(results: Results, selection: Selection, rows: Sequence[Row]) -> NoiseFloor | None:
-    """Return what rounding does, where that was measured of these rows: on all tokens, with their baseline.
-
-    Rounding moves the tokens of which the baseline is sure much less than the others, and another model by another
-    amount, so the floor says nothing about a part of the tokens or about variants of another baseline.
-    """
-    measured = results.manifest.baseline_id
-    if selection.filters_tokens or any(row["baseline_id"] != measured for row in rows):
-        return None
-    return results.manifest.noise_floor
-
-
 def against_noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | None:
     """Name the variants whose divergence is not above what rounding alone causes."""
     if floor is None or floor.kld_mean <= 0:

@@ -7,11 +7,11 @@ from statistics import fmean
 
 from dashboard import formats
 from dashboard.charts import Row, by_method
-from dashboard.insights.comparison import TYPICAL_BITS
 from dashboard.selection import Selection
 
 #: Types of different names are compared when their measured bits per weight differ by no more.
 SAME_BITS = 0.25
+TYPICAL_BITS = 4.5
 
 
 def representatives(rows: Sequence[Row], selection: Selection, most: int) -> list[Row]:
@@ -41,14 +41,14 @@ def one_type(rows: Sequence[Row]) -> list[Row]:
     groups = by_method(rows)
     if len(groups) < 2:
         return [min(group, key=_distance) for group in groups.values()]
-    matches = [_matched(groups, quant) for quant in dict.fromkeys(row["quant"] for row in rows)]
+    matches = [_of_type(groups, quant) for quant in dict.fromkeys(row["quant"] for row in rows)]
     together = [match for match in matches if len(match) > 1]
     if not together:
         return [min(group, key=_distance) for group in groups.values()]
     return min(together, key=_preference)
 
 
-def _matched(groups: Mapping[str, Sequence[Row]], quant: str) -> list[Row]:
+def _of_type(groups: Mapping[str, Sequence[Row]], quant: str) -> list[Row]:
     """Return each method's variant of type `quant`, or the one nearest in bits to those that have the type."""
     holders = {m: row for m, group in groups.items() for row in reversed(group) if row["quant"] == quant}
     bits = fmean(row["bits_per_weight"] for row in holders.values())
@@ -68,11 +68,42 @@ def _preference(match: Sequence[Row]) -> tuple[float, ...]:
     return (-len(match), names, spread, max(_distance(row) for row in match))
 
 
+def matched(groups: Mapping[str, Sequence[Row]], where: float) -> dict[str, Row]:
+    """Return each method's file nearest `where` bits, a quarter bit away at most, where it has one."""
+    nearest = {name: min(group, key=lambda row: _distance(row, where)) for name, group in groups.items()}
+    return {name: row for name, row in nearest.items() if _distance(row, where) <= SAME_BITS}
+
+
+def places_of(groups: Mapping[str, Sequence[Row]]) -> list[float]:
+    """Return the bits at which there is any file, in order."""
+    return sorted({row["bits_per_weight"] for group in groups.values() for row in group})
+
+
+def together(groups: Mapping[str, Sequence[Row]], places: Sequence[float]) -> dict[str, Row] | None:
+    """Return every method's file at the first of `places` where all have one (see `matched`)."""
+    found = (matched(groups, where) for where in places)
+    return next((files for files in found if len(files) == len(groups)), None)
+
+
+def outermost(groups: Mapping[str, Sequence[Row]]) -> tuple[dict[str, Row], dict[str, Row]] | None:
+    """Return files of all methods at the fewest and at the most bits where each has one (see `matched`).
+
+    None where there are fewer than two methods, or no two such places.
+    """
+    if len(groups) < 2:
+        return None
+    bits = places_of(groups)
+    fewest, most = together(groups, bits), together(groups, bits[::-1])
+    if fewest is None or most is None or any(row is most[name] for name, row in fewest.items()):
+        return None
+    return fewest, most
+
+
 def place_name(rows: Sequence[Row]) -> str:
     """Name what variants that stand for their methods have in common: a type, else the bits per weight."""
     quants = {str(row["quant"]) for row in rows}
     return quants.pop() if len(quants) == 1 else formats.bits(fmean(row["bits_per_weight"] for row in rows))
 
 
-def _distance(row: Row) -> float:
-    return float(abs(row["bits_per_weight"] - TYPICAL_BITS))
+def _distance(row: Row, where: float = TYPICAL_BITS) -> float:
+    return float(abs(row["bits_per_weight"] - where))

@@ -9,21 +9,25 @@ from dataclasses import dataclass
 from dashboard import formats
 from dashboard.charts import Row, complete, type_name
 from dashboard.insights import Insight
-from dashboard.insights.comparison import Ranking, log_ratio, meeting_point, nats
+from dashboard.insights.bands import Band
+from dashboard.insights.comparison import log_ratio
+from dashboard.insights.faults import warnings
 from dashboard.insights.judging import Case, overlap
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, PRIMARY, closest, recommend, smallest_within
+from dashboard.insights.verdict import places, verdict
 from dashboard.results import Results
 from dashboard.selection import Selection
 
 OPTIMAL_BOUND = EVERYDAY
 EFFICIENCY_SCALE = 1e5
 RULES = {
-    "Best for": "quality: lowest ln PPL ratio at the bits where methods are compared, alone outside the paired "
-    "error; small files: the smallest file under +10 % perplexity (95 % bound); speed: lowest decode time of "
-    "the methods' chosen variants, its p10–p90 range apart from the next.",
+    "Best for": "quality: the sizes at which its file is closer to the baseline, by mean KLD, than the other "
+    "methods' files of that size, alone outside the paired error; small files: the smallest file under +10 % "
+    "perplexity (95 % bound); speed: lowest decode time of the methods' chosen variants, its p10–p90 range apart "
+    "from the next.",
     "Limitations": f"types that cost over {formats.percent(HEAVY, 0)} perplexity even at their 95 % lower "
-    "bound; a method that is behind at equal bits; what was not measured.",
+    "bound; where its files are behind at equal size; what was not measured.",
     "Optimal bit rate": f"the smallest variant whose perplexity rise has a 95 % upper bound under "
     f"{formats.percent(OPTIMAL_BOUND, 0)}; where there is none, the knee: farthest below the line from the "
     "smallest to the largest variant in bits and ln PPL, both scaled to 0–1.",
@@ -31,7 +35,7 @@ RULES = {
     "is 1/PPL/MB = 0.000032, a perplexity of 12 at 2.6 GB.",
 }
 _NO_LEAD = "no lead outside the errors"
-_RULED = "rules: quality at equal bits, small files, speed; on another measure, such as KLD, another may lead"
+_RULED = "rules: closest to the baseline at equal size, small files, speed"
 
 
 @dataclass(frozen=True)
@@ -77,27 +81,25 @@ def table(case: Case) -> list[MethodSummary]:
     """See `summarize`."""
     groups = {m: usable for m, group in case.methods.items() if (usable := complete(group, "ppl"))}
     chosen = {method: found for method, group in groups.items() if (found := optimal(group)) is not None}
-    where = meeting_point(case.compared)
-    ranking = case.rank(where) if where is not None else None
-    strengths = _strengths(case, {method: row for method, (row, _) in chosen.items()}, ranking)
+    strengths = _strengths(case, {method: row for method, (row, _) in chosen.items()})
     return [
         MethodSummary(
             method,
             row,
             by_rule,
             tuple(strengths.get(method, [])) or (_no_strength(groups),),
-            tuple(_limitations(method, groups[method], ranking)) or ("none by these rules",),
+            tuple(_limitations(method, groups[method], case.bands)) or ("none by these rules",),
         )
         for method, (row, by_rule) in chosen.items()
     ]
 
 
-def _strengths(case: Case, chosen: Mapping[str, Row], ranking: Ranking | None) -> dict[str, list[str]]:
+def _strengths(case: Case, chosen: Mapping[str, Row]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     if len(chosen) < 2:
         return found
-    if ranking is not None and not ranking.tied:
-        found.setdefault(ranking.best, []).append("quality at equal bits")
+    for method, where in places(case.bands).items():
+        found.setdefault(method, []).append(f"quality {where}")
     small = smallest_within(case.compared, HEAVY)
     if small is not None:
         found.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
@@ -117,10 +119,13 @@ def _no_strength(groups: Mapping[str, Sequence[Row]]) -> str:
     return "cannot be said: only one method" if len(groups) < 2 else _NO_LEAD
 
 
-def _limitations(method: str, group: Sequence[Row], ranking: Ranking | None) -> list[str]:
+def _limitations(method: str, group: Sequence[Row], bands: Sequence[Band]) -> list[str]:
     found = []
-    if ranking is not None and method in ranking.behind:
-        found.append(f"{nats(ranking.behind[method])} behind {ranking.best} at equal bits")
+    held = [band for band in bands if method in band.files]
+    behind = [band for band in held if method in band.ranking.behind]
+    if behind:
+        leaders = formats.listing(list(dict.fromkeys(band.ranking.best for band in behind)))
+        found.append(f"behind {leaders} at {len(behind)} of {len(held)} sizes compared")
     heavy = [type_name(row) for row in group if math.expm1(log_ratio(row).low) > HEAVY]
     if heavy:
         found.append(f"over {formats.percent(HEAVY, 0)} perplexity lost with {formats.listing(heavy, 5)}")
@@ -130,12 +135,14 @@ def _limitations(method: str, group: Sequence[Row], ranking: Ranking | None) -> 
 
 
 def takeaways(results: Results, selection: Selection) -> list[Insight]:
-    """Return what the table comes down to."""
+    """Return what the table comes down to, after what is wrong with the files."""
     case = Case.of(results, selection)
     lines = table(case)
+    wrong = warnings(results, selection)
     if not lines:
-        return [Insight("Nothing is selected, so there is nothing to summarize.", "unknown")]
-    found = [_one_fits_all(lines), *_sweet_spot(lines)]
+        return [*wrong, Insight("Nothing that can be compared is selected.", "unknown")]
+    compared = [verdict(case.bands)] if len(lines) > 1 else []
+    found = [*wrong, *compared, _one_fits_all(lines), *_sweet_spot(lines)]
     eight = [row for row in case.compared if row["bits_per_weight"] >= 7.5]
     if eight:
         rise, known = worst_rise(eight)
@@ -155,7 +162,9 @@ def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:
         return Insight(text, "finding", _RULED)
     if leaders:
         text = f"No method leads everywhere: {formats.listing(leaders)} each lead somewhere."
-        return Insight(text, "finding", _RULED)
+        led = [f"{line.method}: {formats.listing(list(line.best_for))}" for line in lines]
+        ahead = [text for text, line in zip(led, lines, strict=True) if line.method in leaders]
+        return Insight(text, "finding", f"{'; '.join(ahead)}. {_RULED.capitalize()}")
     return Insight("By the summary's rules no method leads outside the errors.", "tie", _RULED)
 
 

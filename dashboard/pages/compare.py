@@ -12,6 +12,7 @@ from dash.development.base_component import Component
 from dashboard import formats
 from dashboard.comparing import Difference, TensorTypes, chosen, differences, tensor_types
 from dashboard.insights import Insight
+from dashboard.insights.faults import warnings
 from dashboard.pages.parts import card, notice, swatch
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -147,7 +148,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     found = differences(results, first, second, selection)
     tested = [item for item in found if item.verdict]
     wins = [[item.metric for item in tested if item.leader == place] for place in (0, 1)]
-    result = []
+    result = [*warnings(results, Selection.of(only=[str(row["variant_id"]) for row in pair]))]
     for place, row in enumerate(pair):
         if wins[place]:
             text = f"{row['label']} is better in {len(wins[place])} of {len(tested)} tests."
@@ -156,7 +157,9 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     if tied:
         text = f"{len(tied)} of {len(tested)} tests are tied: the difference is inside its error."
         result.append(Insight(text, "tie", formats.listing(tied, 6)))
-    result += _bootstrap(results, first, second)
+    kld = next(item for item in found if item.metric == "Mean KLD")
+    if kld.leader is not None:
+        result += _bootstrap(results, first, second)
     differing = [item for item in tensor_types(results, first, second, selection) if item.differing]
     if differing:
         most = max(differing, key=lambda item: item.differing)

@@ -12,6 +12,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.insights import Insight
+from dashboard.insights.faults import warnings
 from dashboard.pages.parts import empty_notice
 from dashboard.results import ADDED, Results
 from dashboard.selection import Selection
@@ -173,7 +174,10 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         for name in Variants.columns()
         if name in rows.columns and rows.height and not rows[name].is_not_null().any()
     ]
-    found = [Insight("Tick rows to pick variants: every view highlights them.", "finding")]
+    found = [
+        *warnings(results, selection),
+        Insight("Tick rows to pick variants: every view highlights them.", "finding"),
+    ]
     if selection.filters_tokens:
         text = "All statistics are over the chosen texts and bins of confidence only."
         found.append(Insight(text, "caution", "sizes and speeds do not depend on the text"))

@@ -12,10 +12,11 @@ from dashboard.charts import Row, one_place
 from dashboard.insights import Insight
 from dashboard.insights.claims import every
 from dashboard.insights.comparison import elsewhere
+from dashboard.insights.faults import sound, warnings
 from dashboard.insights.recommender import PRIMARY, Recommendation, recommend, runners_up
 from dashboard.insights.summary import takeaways
 from dashboard.pages.advice import advice_box
-from dashboard.pages.parts import card, claims_table, empty_notice, swatch
+from dashboard.pages.parts import card, claims_table, empty_notice, insight_list, swatch
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE
@@ -57,6 +58,8 @@ _GOALS = (
 def headline(results: Results, selection: Selection) -> str:
     """Return the everyday answer in one sentence."""
     answer = next(item for item in recommend(_rows(results, selection)) if item.need == PRIMARY)
+    if answer.row is None and results.select(selection).height:
+        return "Which file to run cannot be said: no selected file is both compared and sound"
     if answer.row is None:
         return "Which file to run cannot be said: nothing selected was compared with the baseline"
     if answer.met:
@@ -65,19 +68,20 @@ def headline(results: Results, selection: Selection) -> str:
 
 
 def _rows(results: Results, selection: Selection) -> list[Row]:
-    """Return the variants that the answers choose between: a file of another model is no alternative."""
-    return one_place(results.select(selection).to_dicts())
+    """Return the variants that the answers choose between: neither files of another model nor broken ones."""
+    return sound(results, one_place(results.select(selection).to_dicts()))
 
 
 def body(results: Results, selection: Selection) -> Component:
     """Answers first; then methods, metrics, benefits, goals and links to the views."""
-    rows = _rows(results, selection)
-    if not rows:
+    if results.select(selection).is_empty():
         return empty_notice()
+    rows, wrong = _rows(results, selection), warnings(results, selection)
     answers = [_answer(results, selection, item, rows) for item in recommend(rows)]
     claims = claims_table(every(results, selection))
     return html.Div(
         [
+            *([html.Div(insight_list(wrong), className="box warnings-box")] if wrong else []),
             html.Div(answers, className="answers"),
             html.Div(
                 [

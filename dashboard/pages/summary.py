@@ -9,6 +9,7 @@ from dashboard import formats
 from dashboard.charts import one_place, type_name
 from dashboard.insights import Insight
 from dashboard.insights.comparison import change, elsewhere, log_ratio
+from dashboard.insights.faults import sound
 from dashboard.insights.summary import (
     EFFICIENCY_SCALE,
     RULES,
@@ -28,14 +29,14 @@ def headline(results: Results, selection: Selection) -> str:
     """Return the methods' best bit rates in one sentence."""
     lines = summarize(results, selection)
     if not lines:
-        return "Nothing is selected, so there is nothing to summarize"
+        return "Nothing that can be compared is selected, so there is nothing to summarize"
     parts = [f"{line.method} at {type_name(line.optimal)}" for line in lines]
     return f"Best bit rates by the stated rules: {formats.listing(parts)}"
 
 
 def body(results: Results, selection: Selection) -> Component:
     """Table, takeaways, recommendations, rules."""
-    rows = one_place(results.select(selection).to_dicts())
+    rows = sound(results, one_place(results.select(selection).to_dicts()))
     lines = summarize(results, selection)
     if not lines:
         return empty_notice()

@@ -10,10 +10,12 @@ from dashboard import charts, formats, share_bars
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights import Insight
+from dashboard.insights.bands import bands, typical
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
-from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, meeting_point, rank, tie
+from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, rank_files, tie
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
+from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
 from dashboard.names import in_figure
@@ -173,7 +175,7 @@ def headline(results: Results, selection: Selection) -> str:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who keeps the sure tokens at equal bits, who loses most and to where, who keeps them, where KLD sits."""
+    """Who keeps the sure tokens at equal size, who loses most and to where, who keeps them, where KLD sits."""
     passing = results.select(selection).to_dicts()
     rows = charts.one_place(passing)
     changes = moved(results, selection, rows)
@@ -190,14 +192,16 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
 
 def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
-    """At equal bits: who keeps the most sure tokens."""
+    """At a typical size that most methods have: who keeps the most sure tokens."""
     if len(charts.by_method(rows)) < 2:
         return ONE_METHOD
-    where = meeting_point(rows)
-    ranking = rank(results, selection, rows, where, f"bin{SURE}", largest=True) if where is not None else None
-    if where is None or ranking is None:
+    band = typical(bands(results, selection, sound(results, rows)))
+    if band is None:
         return None
-    place = f"At {formats.bits(where)}"
+    ranking = rank_files(results, selection, band.files, f"bin{SURE}", largest=True)
+    if ranking is None:
+        return None
+    place = f"At {formats.size(band.size)} ({formats.bits(band.bits)})"
     detail = "tokens over 0.95, paired: "
     detail += "; ".join(
         f"{ranking.best} {points(gap)} ahead of {method}" for method, gap in ranking.gaps.items()

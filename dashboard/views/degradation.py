@@ -9,19 +9,19 @@ from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights import Insight
+from dashboard.insights.bands import Band, bands, lowest
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
     NOTHING,
-    Ranking,
     divergence,
     elsewhere,
-    equal_bits,
     log_ratio,
-    meeting_point,
-    rank,
 )
-from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain, noise_floor
+from dashboard.insights.faults import sound
+from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
+from dashboard.insights.noise import noise_floor
 from dashboard.insights.statistics import Estimate, slope, student
+from dashboard.insights.verdict import equal_size
 from dashboard.labels import Labels, note_line
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -169,39 +169,30 @@ def _curves(
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Tell what is kept at the lowest bits that all methods cover; of KLD, its factor per bit saved."""
+    """Tell what is kept at the smallest size that most methods have; of KLD, its factor per bit saved."""
     if _LOSS.of(selection) == "ppl":
         rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
-        where = meeting_point(rows, "lowest")
-        ranking = rank(results, selection, rows, where) if where is not None else None
-        if where is not None and ranking is not None:
-            return _kept_at(where, ranking)
+        band = lowest(bands(results, selection, sound(results, rows)))
+        if band is not None:
+            return _kept_at(band)
     return _cost_of_a_bit(results, selection)
 
 
-def _kept_at(where: float, ranking: Ranking) -> str:
-    """Word what the best and the worst method keep at equal bits."""
-    kept = {m: formats.percent(math.exp(-value.value), 0) for m, value in ranking.values.items()}
-    best, *_, worst = kept
-    tied = formats.listing([best, *ranking.tied])
-    if worst in ranking.tied:
-        return f"At {formats.bits(where)} {tied} are tied: {best} keeps {kept[best]} of the accuracy"
-    verb, share = "keeps", kept[best]
-    if ranking.tied:
-        verb, share = "keep", _span(ranking, [best, *ranking.tied])
-    return f"At {formats.bits(where)} {tied} {verb} {share} of the accuracy, {worst} {kept[worst]}"
-
-
-def _span(ranking: Ranking, methods: Sequence[str]) -> str:
-    """Write the least and the most that some methods keep; one number where they round to the same."""
-    shares = sorted(math.exp(-ranking.values[method].value) for method in methods)
-    low, high = (formats.percent(share, 0) for share in (shares[0], shares[-1]))
-    return f"about {high}" if low == high else f"{low.removesuffix(' %')} to {high}"
+def _kept_at(band: Band) -> str:
+    """Word what the methods keep whose files are of one size; the closest by KLD first."""
+    kept = {m: formats.percent(math.exp(-row["ln_ppl_ratio"]), 0) for m, row in band.files.items()}
+    where = f"At {formats.size(band.size)} ({formats.bits(band.bits)})"
+    others = [f"{method} {share}" for method, share in kept.items() if method != band.leader]
+    if band.leader is None:
+        listed = formats.listing([f"{method} {share}" for method, share in kept.items()])
+        return f"{where} {formats.listing(band.first)} are tied; of the accuracy is kept: {listed}"
+    best = f"{band.leader} is closest: it keeps {kept[band.leader]} of the accuracy"
+    return f"{where} {best}, {formats.listing(others)}"
 
 
 def _cost_of_a_bit(results: Results, selection: Selection) -> str:
     compared = charts.complete(results.select(selection).to_dicts(), "kld_mean")
-    rows = charts.one_place([row for row in compared if row["kld_mean"] > 0])
+    rows = sound(results, charts.one_place([row for row in compared if row["kld_mean"] > 0]))
     if not rows:
         return "No selected variant was compared with the baseline"
     factors = _factors(rows)
@@ -227,20 +218,21 @@ def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who loses least at the lowest bits, the cost at 8 and 4 bits, domains, the noise floor, blind spots."""
+    """Who is closest at equal size, the cost at 8 and 4 bits, domains, the noise floor, blind spots."""
     passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
-    rows = charts.one_place(passing)
+    kept = charts.one_place(passing)
+    rows = sound(results, kept)
     if not rows:
         return [NOTHING]
     found = [
-        equal_bits(results, selection, rows, "lowest"),
+        equal_size(results, selection, rows),
         at_four(rows),
         at_eight(rows),
         by_domain(results, selection, rows),
         against_noise(rows, noise_floor(results, selection, rows)),
         blind_spot(rows),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
 
 
 VIEW = View(

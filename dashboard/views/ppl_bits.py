@@ -14,17 +14,16 @@ from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
     NOTHING,
     change,
-    common_range,
     elsewhere,
-    equal_bits,
     gap,
     log_ratio,
-    steadiness,
 )
-from dashboard.insights.curves import below_baseline, bend, monotone, within_noise
+from dashboard.insights.curves import below_baseline, bend, monotone, steadiness, within_noise
+from dashboard.insights.faults import sound
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
 from dashboard.insights.statistics import Estimate
+from dashboard.insights.verdict import equal_size
 from dashboard.labels import Labels
 from dashboard.levels import Levels
 from dashboard.results import Results
@@ -99,9 +98,10 @@ def _title(rows: Sequence[Row], selection: Selection) -> str:
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
-    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+    passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    rows = sound(results, charts.one_place(passing))
     if not rows:
-        return "No selected variant has a perplexity"
+        return "Every selected variant looks broken" if passing else "No selected variant has a perplexity"
     safe = within(rows, _SAFE)
     if safe:
         best = min(safe, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
@@ -115,13 +115,14 @@ def headline(results: Results, selection: Selection) -> str:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who loses least at equal bits, the order over bits, the bend, steadiness, the dearest step, the baseline."""
+    """Who is closest at equal size, the order over bits, the bend, steadiness, the dearest step, the baseline."""
     passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
-    rows = charts.one_place(passing)
+    kept = charts.one_place(passing)
+    rows = sound(results, kept)
     if not rows:
         return [NOTHING]
     found = [
-        equal_bits(results, selection, rows),
+        equal_size(results, selection, rows),
         monotone(results, selection, rows),
         bend(rows),
         _steadiest(results, selection, rows),
@@ -129,21 +130,23 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         within_noise(rows),
         below_baseline(rows),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
 
 
 def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
-    ranking = steadiness(results, selection, rows)
-    if ranking is None:
+    found = steadiness(results, selection, rows)
+    if found is None:
         return None
-    detail = "rise of perplexity over the common bits: "
+    ranking = found.ranking
+    detail = f"rise of perplexity {found.where}, files about the same bits apart: "
     detail += "; ".join(f"{method} {change(rise)}" for method, rise in ranking.values.items())
-    shared = common_range(charts.by_method(rows))
-    place = f"down to {formats.bits(shared[0])}" if shared is not None else "over bits"
+    if found.flat:
+        text = f"{ranking.best}'s curve is flat, but not for being steady: {found.flat}."
+        return Insight(text, "caution", detail)
     if ranking.tied:
         names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"Steadiness {place} cannot be told apart: {names}.", ranking.undecided, detail)
-    return Insight(f"{ranking.best} is the steadiest {place}.", "finding", detail)
+        return Insight(f"Steadiness {found.where} cannot be told apart: {names}.", ranking.undecided, detail)
+    return Insight(f"{ranking.best} is the steadiest {found.where}.", "finding", detail)
 
 
 def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:

@@ -10,9 +10,12 @@ from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights import Insight
+from dashboard.insights.bands import beaten_by_smaller
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, SIZE, common_range, divergence, elsewhere, rank, standing
+from dashboard.insights.comparison import NOTHING, elsewhere
+from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
+from dashboard.insights.verdict import equal_size
 from dashboard.labels import Box, Labels, shares
 from dashboard.levels import Levels, text_width
 from dashboard.results import Results
@@ -130,7 +133,7 @@ def _label_box(x: float, y: float, width: float, *, beside: bool) -> Box:
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the smallest file above the quality floor, and how much smaller than the baseline it is."""
-    rows = charts.one_place(_rows(results, selection))
+    rows = sound(results, charts.one_place(_rows(results, selection)))
     if not rows:
         return "No selected variant has a perplexity and a size"
     floor = formats.percent(EVERYDAY, 0)
@@ -150,32 +153,18 @@ def _baseline_size(results: Results, selection: Selection, row: Row) -> int:
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Methods at equal size, efficiency with and without a quality floor, wasted files, compression."""
     passing = _rows(results, selection)
-    rows = charts.one_place(passing)
+    kept = charts.one_place(passing)
+    rows = sound(results, kept)
     if not rows:
         return [NOTHING]
     found = [
-        _equal_size(results, selection, rows),
+        equal_size(results, selection, rows) if len(charts.by_method(rows)) > 1 else None,
         _above_floor(rows),
         _highest(rows),
         _wasted(results, selection, rows),
         _compression(results, selection, rows),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
-
-
-def _equal_size(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
-    groups = charts.by_method(charts.complete(rows, "ln_ppl_ratio"))
-    shared = common_range(groups, SIZE) if len(groups) > 1 else None
-    if shared is None:
-        return None
-    where = sum(shared) / 2
-    ranking = rank(results, selection, rows, where, along=SIZE)
-    if ranking is None:
-        return None
-    text = f"At equal size, {formats.size(where)}, {standing(ranking)}."
-    return Insight(
-        text, "finding" if ranking.behind else ranking.undecided, "interpolated in size, paired, 95 %"
-    )
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
 
 
 def _highest(rows: Sequence[Row]) -> Insight:
@@ -199,27 +188,19 @@ def _above_floor(rows: Sequence[Row]) -> Insight:
     return Insight(text, "finding", floor)
 
 
-def _wasted(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+def _wasted(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
     """Name files that a smaller one beats in KLD by more than the error."""
-    compared = sorted(charts.complete(rows, "kld_mean"), key=lambda row: row["size_bytes"])
-    beaten = []
-    for index, row in enumerate(compared):
-        rivals = [
-            r for r in compared[:index] if r["model"] == row["model"] and r["size_bytes"] < row["size_bytes"]
-        ]
-        best = min(rivals, key=lambda r: r["kld_mean"], default=None)
-        if best is None or best["kld_mean"] >= row["kld_mean"]:
-            continue
-        ids = (row["variant_id"], best["variant_id"])
-        ahead = results.paired(*ids, "kld", selection) or divergence(row).minus(divergence(best))
-        if ahead.low > 0:
-            beaten.append(f"{row['label']} (by {best['label']})")
-    if not beaten:
+    compared = charts.complete(rows, "kld_mean")
+    found = beaten_by_smaller(results, selection, compared, compared)
+    if not found:
         return Insight(
             "No file is beaten by a smaller one outside the error.", "finding", "by mean KLD, paired"
         )
+    beaten = [f"{row['label']} (by {best['label']})" for row, best in found]
     text = f"A smaller file is closer to the baseline than {formats.listing(beaten, 3)}."
-    return Insight(text, "caution", f"{len(beaten)} of {len(compared)} files; by mean KLD, paired, 95 %")
+    return Insight(
+        text, "caution", f"{len(beaten)} of {len(compared)} files; by mean KLD, paired, 95 % for all"
+    )
 
 
 def _compression(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import meeting_point
 from dashboard.insights.confidence import SURE, moved, shares
-from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, between, leads, unknown
+from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, between, leads_everywhere, unknown
 from dashboard.insights.matching import one_type
 from dashboard.insights.statistics import Estimate
 
@@ -31,11 +30,7 @@ def claims(case: Case) -> list[Claim]:
 
 
 def _keeps(case: Case) -> Claim:
-    where = meeting_point(case.compared)
-    if where is None:
-        return unknown(_KEEPS, "No two methods share a range of bits.")
-    ranking = case.rank(where, f"bin{SURE}", largest=True)
-    return leads(_KEEPS, case, BARTOWSKI, ranking, points, f"at {formats.bits(where)}, by tokens over 0.95,")
+    return leads_everywhere(_KEEPS, case, BARTOWSKI, points, f"bin{SURE}", largest=True)
 
 
 def _shifts(case: Case) -> Claim:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from statistics import fmean
 
 from dashboard import formats
+from dashboard.charts import Row
 from dashboard.insights import Claim
+from dashboard.insights.bands import lowest
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import change, log_ratio, minus, nats
 from dashboard.insights.judging import (
@@ -19,9 +23,12 @@ from dashboard.insights.judging import (
     leads,
     listed,
     sign,
+    slope_between,
     unknown,
 )
-from dashboard.insights.losses import noise_floor, worst_rise
+from dashboard.insights.losses import worst_rise
+from dashboard.insights.matching import places_of, together
+from dashboard.insights.noise import noise_floor
 from dashboard.insights.recommender import EVERYDAY
 from dashboard.insights.statistics import Estimate
 
@@ -37,18 +44,20 @@ def claims(case: Case) -> list[Claim]:
 
 def _low_bits(case: Case) -> Claim:
     text = "bartowski keeps the highest relative accuracy at low bits."
-    if case.shared_bits is None:
-        return unknown(text, "No two methods share a range of bits.")
-    where = case.shared_bits[0]
-    ranking = case.rank(where)
-    claim = leads(text, case, BARTOWSKI, ranking, nats, f"at {formats.bits(where)}")
-    if ranking is None:
-        return claim
-    kept = {method: formats.percent(math.exp(-value.value)) for method, value in ranking.values.items()}
-    shares = formats.listing([f"{method} {share}" for method, share in kept.items()], 6)
-    top = case.rank(where, "same_top", largest=True)
+    name = case.name(BARTOWSKI)
+    if name is None:
+        return absent(text, BARTOWSKI)
+    band = lowest(case.bands, name)
+    if band is None:
+        return unknown(text, f"No file of {name} can be compared with another method's of its size.")
+    where = f"at {formats.size(band.size)} ({formats.bits(band.bits)}), by {band.measure},"
+    claim = leads(text, case, BARTOWSKI, band.ranking, nats, where)
+    kept = [f"{m} {formats.percent(math.exp(-row['ln_ppl_ratio']))}" for m, row in band.files.items()]
+    top = case.rank_files(band.files, "same_top", largest=True)
     same = f" Same top token: {listed(top.values, _share)}." if top is not None else ""
-    return Claim(text, claim.verdict, f"{claim.evidence} PPL of the baseline / PPL: {shares}.{same}")
+    return Claim(
+        text, claim.verdict, f"{claim.evidence} PPL of the baseline / PPL: {formats.listing(kept, 6)}.{same}"
+    )
 
 
 def _share(estimate: Estimate) -> str:
@@ -76,24 +85,27 @@ def _steepness(case: Case) -> list[Claim]:
         "main degrades fastest below 4 bits.",
         "unsloth degrades more gradually than main below 4 bits.",
     )
-    low = case.shared_bits[0] if case.shared_bits else _FOUR
-    weights = case.slopes(low, _FOUR) if low < _FOUR else {}
-    if len(weights) < 2:
-        why = "Fewer than two methods have variants below and above 4 bits."
+    fewest = together(case.methods, places_of(case.methods))
+    most = together(case.methods, [bits for bits in places_of(case.methods) if bits >= _FOUR])
+    if len(case.methods) < 2 or fewest is None or most is None or _bits(fewest) >= _FOUR:
+        why = "Not every one of two methods has files below and above 4 bits, at about the same bits."
         return [unknown(steep, why), unknown(gradual, why)]
+    weights = {name: slope_between(row, most[name]) for name, row in fewest.items() if row is not most[name]}
     ranking = case.rank_mixtures(weights, largest=True)
-    where = f"per bit from 4 down to {formats.number(low)}"
+    where = f"per bit from {formats.number(_bits(most))} down to {formats.number(_bits(fewest))}"
     claim = leads(steep, case, MAIN, ranking, nats, where)
     values = {m: value for m, w in weights.items() if (value := case.combine(w)) is not None}
     first = Claim(steep, claim.verdict, f"Loss {where}: {listed(values, nats)}.") if values else claim
     ours, theirs = case.name(UNSLOTH), case.name(MAIN)
     if ours is None or theirs is None:
         return [first, absent(gradual, UNSLOTH if ours is None else MAIN)]
-    if ours not in weights or theirs not in weights:
-        return [first, unknown(gradual, "One of them has no variants on both sides of 4 bits.")]
     difference = case.combine(minus(weights[theirs], weights[ours]))
     evidence = f"Per bit below 4 main loses {nats(difference)} more." if difference is not None else ""
     return [first, sign(gradual, difference, evidence)]
+
+
+def _bits(files: Mapping[str, Row]) -> float:
+    return fmean(row["bits_per_weight"] for row in files.values())
 
 
 def _balance(case: Case) -> Claim:

@@ -5,11 +5,25 @@ from __future__ import annotations
 import math
 
 from dashboard import formats
+from dashboard.charts import Row
 from dashboard.insights import Claim
+from dashboard.insights.bands import lowest
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import change, minus, nats, steadiness
-from dashboard.insights.curves import inversions, knee_text, knees, trends
-from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, below, leads, sign, unknown
+from dashboard.insights.comparison import change, log_ratio, minus, nats
+from dashboard.insights.curves import inversions, knee_text, knees, steadiness, trends
+from dashboard.insights.judging import (
+    BARTOWSKI,
+    MAIN,
+    UNSLOTH,
+    Case,
+    absent,
+    below,
+    leads,
+    sign,
+    slope_between,
+    unknown,
+)
+from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import HEAVY
 
 _LOW, _MIDDLE = 3.0, 5.0
@@ -39,12 +53,14 @@ def _order(case: Case) -> Claim:
 
 def _steady(case: Case) -> Claim:
     text = "bartowski is the steadiest across bits."
-    shared = case.shared_bits
-    if shared is None:
-        return unknown(text, "No two methods share a range of bits.")
-    ranking = steadiness(case.results, case.selection, case.compared)
-    where = f"in the rise from {formats.number(shared[1])} to {formats.number(shared[0])} bits"
-    return leads(text, case, BARTOWSKI, ranking, nats, where)
+    found = steadiness(case.results, case.selection, case.compared)
+    if found is None:
+        return unknown(text, "The methods have no files at two places of about the same bits.")
+    claim = leads(text, case, BARTOWSKI, found.ranking, nats, f"in the rise {found.where}")
+    if not found.flat:
+        return claim
+    best = found.ranking.best
+    return unknown(text, f"{best}'s curve is the flattest, but {found.flat}: that is not steady.")
 
 
 def _sharp(case: Case) -> Claim:
@@ -52,26 +68,45 @@ def _sharp(case: Case) -> Claim:
     name = case.name(MAIN)
     if name is None:
         return absent(text, MAIN)
-    least = case.methods[name][0]["bits_per_weight"]
-    if least >= _LOW:
-        return unknown(text, f"The smallest of {name} has {formats.bits(least)}: none is below 3.")
-    steep, gentle = case.slopes(least, _LOW).get(name), case.slopes(_LOW, _MIDDLE).get(name)
-    if steep is None or gentle is None:
-        return unknown(text, f"{name} has no variants on both sides of 3 bits.")
-    below_3, above_3 = case.combine(steep), case.combine(gentle)
-    if below_3 is None or above_3 is None:
+    group = case.methods[name]
+    least = group[0]
+    if least["bits_per_weight"] >= _LOW:
+        return unknown(
+            text, f"The smallest of {name} has {formats.bits(least['bits_per_weight'])}: none is below 3."
+        )
+    turn = next((row for row in group if row["bits_per_weight"] >= _LOW), None)
+    above = [row for row in group if turn and row["bits_per_weight"] - turn["bits_per_weight"] > SAME_BITS]
+    if turn is None or not above:
+        return unknown(text, f"{name} has no two variants above 3 bits.")
+    top = min(above, key=lambda row: abs(row["bits_per_weight"] - _MIDDLE))
+    steep, gentle = slope_between(least, turn), slope_between(turn, top)
+    below_turn, above_turn = case.combine(steep), case.combine(gentle)
+    if below_turn is None or above_turn is None:
         return unknown(text, "Perplexity was not compared.")
-    others = [
-        f"{method} {nats(slope)}"
-        for method, weights in case.slopes(least, _LOW).items()
-        if method != name and (slope := case.combine(weights)) is not None
-    ]
-    beside = f" (there {formats.listing(others)})" if others else ""
     evidence = (
-        f"A bit costs {nats(below_3)} below 3 bits{beside} and {nats(above_3)} from 3 to 5; "
-        "sharply: more than twice as much."
+        f"A bit costs {nats(below_turn)} {_span(turn, least)}{_beside(case, name, least, turn)} and "
+        f"{nats(above_turn)} {_span(top, turn)}; sharply: more than twice as much."
     )
     return sign(text, case.combine(minus(steep, gentle, 2.0)), evidence)
+
+
+def _span(higher: Row, lower: Row) -> str:
+    high, low = (formats.number(row["bits_per_weight"]) for row in (higher, lower))
+    return f"from {high} down to {low} bits"
+
+
+def _beside(case: Case, name: str, least: Row, turn: Row) -> str:
+    """Say what a bit costs there with the other methods that have files at both places."""
+    low, high = case.near(least["bits_per_weight"]), case.near(turn["bits_per_weight"])
+    others = [
+        f"{method} {nats(slope)}"
+        for method, row in low.items()
+        if method != name
+        and method in high
+        and high[method] is not row
+        and (slope := case.combine(slope_between(row, high[method]))) is not None
+    ]
+    return f" (there {formats.listing(others)})" if others else ""
 
 
 def _acceptable(case: Case) -> Claim:
@@ -79,12 +114,11 @@ def _acceptable(case: Case) -> Claim:
     name = case.name(UNSLOTH)
     if name is None:
         return absent(text, UNSLOTH)
-    where = case.shared_bits[0] if case.shared_bits else case.methods[name][0]["bits_per_weight"]
-    loss = case.curve(name, where)
-    if loss is None:
-        return unknown(text, f"{name} was not measured at {formats.bits(where)}.")
-    bound = formats.percent(HEAVY, 0)
-    evidence = f"At {formats.bits(where)} perplexity is {change(loss)}; acceptable: under +{bound}."
+    band = lowest(case.bands, name)
+    row = band.files[name] if band is not None else case.methods[name][0]
+    loss, bound = log_ratio(row), formats.percent(HEAVY, 0)
+    where = f"{row['label']}, {formats.bits(row['bits_per_weight'])}"
+    evidence = f"Perplexity is {change(loss)} ({where}); acceptable: under +{bound}."
     return below(text, {name: loss}, math.log1p(HEAVY), evidence)
 
 

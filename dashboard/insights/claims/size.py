@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 from dashboard import formats
-from dashboard.charts import Row, by_method, complete
+from dashboard.charts import complete
 from dashboard.insights import Claim
+from dashboard.insights.bands import beaten_by_smaller
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import SIZE, common_range, divergence, nats
-from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, leads, unknown
+from dashboard.insights.comparison import nats
+from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, leads_everywhere, unknown
 from dashboard.insights.recommender import EVERYDAY, within
-from dashboard.insights.statistics import Estimate, at
 
 _EFFICIENT = "bartowski has the highest 1/PPL per MB."
 _LARGER = "main needs a larger file for the same quality."
@@ -27,59 +24,30 @@ def claims(case: Case) -> list[Claim]:
 
 def _efficient(case: Case) -> Claim:
     """At equal size the ratio is ordered by perplexity, which is compared token by token."""
-    shared = common_range(case.methods, SIZE) if len(case.methods) > 1 else None
-    if shared is None:
-        return unknown(_EFFICIENT, "No two methods share a range of file sizes.")
-    where = sum(shared) / 2
-    ranking = case.rank(where, along=SIZE)
-    return leads(
-        _EFFICIENT, case, BARTOWSKI, ranking, nats, f"at {formats.size(where)}, where the lower PPL decides,"
-    )
+    claim = leads_everywhere(_EFFICIENT, case, BARTOWSKI, nats, "nll")
+    return Claim(claim.text, claim.verdict, f"{claim.evidence} At equal size the lower PPL decides.")
 
 
 def _larger(case: Case) -> Claim:
+    """Count the files of main that a smaller one of another method beats, and the other way round."""
     name = case.name(MAIN)
     if name is None:
         return absent(_LARGER, MAIN)
-    groups = by_method([row for row in complete(case.compared, "kld_mean") if row["kld_mean"] > 0])
-    curves = {method: _sizes(group) for method, group in groups.items() if len(group) > 1}
-    if name not in curves or len(curves) < 2:
-        return unknown(_LARGER, "Fewer than two methods have two variants with a KLD.")
-    low = max(min(loss for loss, _ in curve) for curve in curves.values())
-    high = min(max(loss for loss, _ in curve) for curve in curves.values())
-    if low >= high:
-        return unknown(_LARGER, "The methods share no range of KLD.")
-    where = (low + high) / 2
-    sizes = {m: size for m, curve in curves.items() if (size := _size_at(curve, where)) is not None}
-    rivals = {method: size for method, size in sizes.items() if method != name}
-    best = min(rivals, key=lambda method: rivals[method].value)
-    excess = sizes[name].minus(rivals[best])
-    half = f" ± {formats.percent(excess.half * math.exp(excess.value))}" if excess.has_error else ""
-    ratio = f"{formats.percent(math.expm1(excess.value))}{half}"
-    evidence = (
-        f"At a KLD of {formats.number(math.exp(where), 2)} nats main's file is {ratio} larger than {best}'s."
-    )
-    if not excess.differs_from_zero:
-        return unknown(_LARGER, f"{evidence} That is inside its error.")
-    return Claim(_LARGER, "holds" if excess.value > 0 else "fails", evidence)
-
-
-Curve = list[tuple[float, Estimate]]
-
-
-def _sizes(group: Sequence[Row]) -> Curve:
-    """Points of ln KLD and ln size; the error of the KLD becomes one of the size along the local slope."""
-    points = sorted(
-        (math.log(row["kld_mean"]), math.log(row["size_bytes"]), divergence(row)) for row in group
-    )
-    if points[-1][0] == points[0][0]:
-        return []
-    steep = abs((points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0]))
-    return [(loss, Estimate(size, steep * kld.se / kld.value, kld.freedom)) for loss, size, kld in points]
-
-
-def _size_at(curve: Curve, where: float) -> Estimate | None:
-    return at([loss for loss, _ in curve], [size for _, size in curve], where)
+    rows = complete(case.compared, "kld_mean")
+    ours = [row for row in rows if row in case.methods[name]]
+    others = [row for row in rows if row not in ours]
+    if not ours or not others:
+        return unknown(_LARGER, "Two methods with a KLD are needed.")
+    beaten = beaten_by_smaller(case.results, case.selection, ours, others)
+    beating = beaten_by_smaller(case.results, case.selection, others, ours)
+    evidence = f"A smaller file of another method is closer than {len(beaten)} of {name}'s {len(ours)} files"
+    if beaten:
+        row, rival = beaten[0]
+        evidence += f", such as {rival['label']} than {row['label']}"
+    evidence += f"; {name}'s are than {len(beating)} of the others' {len(others)}. By mean KLD, paired."
+    if beaten and not beating:
+        return Claim(_LARGER, "holds" if 2 * len(beaten) >= len(ours) else "unknown", evidence)
+    return Claim(_LARGER, "fails" if beating and not beaten else "unknown", evidence)
 
 
 def _four_bits(case: Case) -> Claim:

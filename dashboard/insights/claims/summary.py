@@ -37,7 +37,10 @@ def _strength(case: Case, lines: dict[str, MethodSummary], method: str, what: st
         measured = what != "speed" or any(row["decode_ms_p50"] is not None for row in case.rows)
         why = f"No method leads on {what} outside the errors." if measured else "Speed was not measured."
         return unknown(text, why)
-    found = f"By the rules of the table {winners[0]} leads on {what}."
+    led = [
+        f"{m} leads on {item}" for m, line in lines.items() for item in line.best_for if item.startswith(what)
+    ]
+    found = f"By the rules of the table {formats.listing(led)}."
     return Claim(text, "holds" if winners == [name] else "fails", found)
 
 

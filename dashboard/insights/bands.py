@@ -1,0 +1,222 @@
+"""Methods at equal size: measured files of about one size, ranked by mean KLD, one size after the other.
+
+Who is ahead of whom is decided here and nowhere else; views, claims, the summary and Compare quote it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from dashboard.charts import Row, by_method, complete
+from dashboard.insights.comparison import Ranking, gap, rank_files
+from dashboard.insights.matching import TYPICAL_BITS
+from dashboard.insights.noise import least_divergence
+from dashboard.insights.statistics import Estimate
+from dashboard.results import Results
+from dashboard.selection import Selection
+
+#: Files count as of one size when they differ by no larger share.
+SAME_SIZE = 0.02
+#: Files whose sizes differ by less are equal: headers differ, weights do not.
+_EQUAL = 0.001
+_LOSS = {"kld": "kld_mean", "nll": "ln_ppl_ratio"}
+Groups = Mapping[str, Sequence[Row]]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Files of about one size, one per method, and who of them is closest to the baseline.
+
+    `ranking` is by mean KLD, or by perplexity where KLD was not measured (`column`: `kld` or `nll`); `perplexity`
+    is ln PPL of each other file minus that of the best. `smaller` names the methods whose file is smaller than
+    the others, and here because it is closer all the same. `absent` have no file that can be compared.
+    """
+
+    files: Mapping[str, Row]
+    ranking: Ranking
+    column: str
+    perplexity: Mapping[str, Estimate]
+    smaller: frozenset[str]
+    absent: tuple[str, ...]
+
+    @property
+    def leader(self) -> str | None:
+        """The method that is ahead of all others by more than the error; None where the first are tied."""
+        return None if self.ranking.tied else self.ranking.best
+
+    @property
+    def first(self) -> list[str]:
+        """The best method and those that cannot be told from it."""
+        return [self.ranking.best, *self.ranking.tied]
+
+    def closer(self, *variant_ids: str) -> str | None:
+        """Return the id of the closer one of two files; empty where they are tied, None where it is not told here."""
+        names = [name for name, row in self.files.items() if row["variant_id"] in variant_ids]
+        if len(names) != len(variant_ids) or self.ranking.best not in names:
+            return None
+        behind = all(name in self.ranking.behind for name in names if name != self.ranking.best)
+        return str(self.files[self.ranking.best]["variant_id"]) if behind else ""
+
+    @property
+    def of_one_size(self) -> list[Row]:
+        """The files that give the band its size."""
+        return [row for method, row in self.files.items() if method not in self.smaller]
+
+    @property
+    def measure(self) -> str:
+        """What decides, in words."""
+        return "mean KLD" if self.column == "kld" else "perplexity, as KLD was not measured"
+
+    @property
+    def bits(self) -> float:
+        """Mean bits per weight."""
+        return fmean(row["bits_per_weight"] for row in self.of_one_size)
+
+    @property
+    def size(self) -> float:
+        """Mean size in bytes."""
+        return fmean(row["size_bytes"] for row in self.of_one_size)
+
+    @property
+    def apart(self) -> float:
+        """By what share the largest file exceeds the smallest."""
+        sizes = [row["size_bytes"] for row in self.of_one_size]
+        return float(max(sizes) / min(sizes) - 1)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Files of one size, and of methods without one their best smaller file where its loss is lower."""
+
+    files: dict[str, Row]
+    smaller: dict[str, Row]
+
+
+def bands(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Band]:
+    """Compare methods size by size, smallest first; `rows` are of one model and device.
+
+    A file is compared with the one nearest in size of each other method, 2 % apart at most, if it is also that
+    one's nearest. A method without such a file takes part with a smaller one that is surely closer than all of
+    them. A file that is no better than a smaller one of its own method is left out. A lead counts when it is
+    outside the interval that the leads of all bands hold at once with 95 %, and above the noise floor.
+    """
+    column = "kld" if complete(rows, "kld_mean") else "nll"
+    loss = _LOSS[column]
+    offered = {
+        name: _offered(group, loss) for name, group in by_method(complete(rows, loss, "size_bytes")).items()
+    }
+    groups = [group for group in _groups(offered, loss) if len(group.files) + len(group.smaller) > 1]
+    found = [_band(results, selection, group, column, offered, len(groups)) for group in groups]
+    return [band for band in found if band is not None]
+
+
+def typical(found: Sequence[Band]) -> Band | None:
+    """Return the band of the most methods, of those the one nearest 4.5 bits."""
+    return min(found, key=lambda band: (-len(band.files), abs(band.bits - TYPICAL_BITS)), default=None)
+
+
+def lowest(found: Sequence[Band], method: str | None = None) -> Band | None:
+    """Return the smallest band of the most methods; of those that hold `method`, where one is named."""
+    held = [band for band in found if method is None or method in band.files]
+    return min(held, key=lambda band: (-len(band.files), band.size), default=None)
+
+
+def beaten_by_smaller(
+    results: Results, selection: Selection, rows: Sequence[Row], rivals: Sequence[Row]
+) -> list[tuple[Row, Row]]:
+    """Return files that a smaller one of `rivals` surely beats in KLD, each with that one.
+
+    Of many files some seem to be beaten by chance: the intervals of all those compared hold at once.
+    """
+    pairs = []
+    for row in rows:
+        smaller = [rival for rival in rivals if rival["size_bytes"] < row["size_bytes"] * (1 - _EQUAL)]
+        best = min(smaller, key=lambda rival: (rival["kld_mean"], rival["variant_id"]), default=None)
+        if best is not None and best["kld_mean"] < row["kld_mean"]:
+            pairs.append((row, best))
+    floor = least_divergence(results, selection, rows)
+    found = []
+    for row, best in pairs:
+        behind = gap(results, selection, row, best, "kld")
+        if behind is not None and behind.value - behind.reach(len(pairs)) > floor:
+            found.append((row, best))
+    return found
+
+
+def _offered(group: Sequence[Row], loss: str) -> list[Row]:
+    """Files of a method that lose less than every smaller one of it, by size."""
+    kept: list[Row] = []
+    for row in sorted(group, key=lambda row: (row["size_bytes"], row[loss], row["variant_id"])):
+        if not kept or row[loss] < kept[-1][loss]:
+            kept = [other for other in kept if row["size_bytes"] > other["size_bytes"] * (1 + _EQUAL)]
+            kept.append(row)
+    return kept
+
+
+def _nearest(row: Row, group: Sequence[Row]) -> Row | None:
+    """Return the file of `group`, which is ordered by size, nearest in size; 2 % apart at most."""
+    size = row["size_bytes"]
+    place = bisect_left(group, size, key=lambda other: other["size_bytes"])
+    near = [(_apart(size, other["size_bytes"]), other) for other in group[max(0, place - 1) : place + 1]]
+    fitting = [item for item in near if item[0] <= SAME_SIZE]
+    return min(fitting, key=lambda item: item[0])[1] if fitting else None
+
+
+def _apart(one: float, other: float) -> float:
+    return max(one, other) / min(one, other) - 1
+
+
+def _groups(offered: Groups, loss: str) -> list[_Group]:
+    files = sorted(
+        ((name, row) for name, group in offered.items() for row in group),
+        key=lambda item: (item[1]["size_bytes"], item[1]["variant_id"]),
+    )
+    used: set[str] = set()
+    found = []
+    for name, row in files:
+        if row["variant_id"] in used:
+            continue
+        together = {name: row}
+        for other, group in offered.items():
+            near = _nearest(row, group) if other != name else None
+            if near is None or near["variant_id"] in used or _nearest(near, offered[name]) is not row:
+                continue
+            together[other] = near
+        used |= {str(item["variant_id"]) for item in together.values()}
+        found.append(_Group(together, _smaller(together, offered, loss)))
+    return found
+
+
+def _smaller(together: Mapping[str, Row], offered: Groups, loss: str) -> dict[str, Row]:
+    """Return the best smaller file of each method that has none in `together`, where it loses less than those."""
+    size = min(row["size_bytes"] for row in together.values())
+    least = min(row[loss] for row in together.values())
+    found = {}
+    for name, group in offered.items():
+        fitting = [row for row in group if row["size_bytes"] <= size]
+        if name not in together and fitting and fitting[-1][loss] < least:
+            found[name] = fitting[-1]
+    return found
+
+
+def _band(
+    results: Results, selection: Selection, group: _Group, column: str, offered: Groups, among: int
+) -> Band | None:
+    ahead = {}
+    for name, row in group.smaller.items():
+        ranking = rank_files(results, selection, group.files | {name: row}, column, among=among)
+        if ranking is not None and ranking.best == name and not ranking.tied:
+            ahead[name] = row
+    files = group.files | ahead
+    ranking = rank_files(results, selection, files, column, among=among)
+    if ranking is None:
+        return None
+    held = {name: files[name] for name in ranking.values}
+    best = held[ranking.best]
+    gaps = {name: gap(results, selection, row, best) for name, row in held.items() if row is not best}
+    perplexity = {name: behind for name, behind in gaps.items() if behind is not None}
+    absent = tuple(name for name in offered if name not in held)
+    return Band(held, ranking, column, perplexity, frozenset(ahead), absent)

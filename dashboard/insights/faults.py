@@ -1,0 +1,272 @@
+"""Files that look broken: a matrix that is not the baseline's, or a loss far above that of files like it.
+
+Whatever names a best, a steadiest or a file to run leaves broken files out (`sound`), and every page that shows
+such a file says so first (`warnings`). All tokens count, whatever the filters keep.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import polars as pl
+
+from dashboard import formats
+from dashboard.charts import Row, complete
+from dashboard.insights import Insight
+from dashboard.insights.comparison import combine
+from dashboard.insights.noise import least_divergence
+from dashboard.results import Results
+from dashboard.selection import EVERYTHING, Selection
+
+#: Relative weight error from which a matrix is not the baseline's: zeros have 1, unrelated values 1.41.
+FOREIGN = 0.9
+_ZEROS = (0.99, 1.01)
+#: A matrix is odd whose error is so many times its type's usual one, and at least `_LEAST_ERROR`.
+_ODD, _LEAST_ERROR = 3.0, 0.01
+#: A loss is out of all proportion from so many times that of a file like it on, and so many nats above it.
+_EXCESS, _LEAST_NATS = 5.0, 0.01
+#: Files of one type are alike when their bits differ by no larger share; other files when bits and size do.
+_SAME_TYPE, _SAME_FILE = 0.05, 0.01
+_MOST_NAMED = 3
+_ADVICE = (
+    "It takes no part in verdicts, claims and recommendations. Compare its checksum with the publisher's and "
+    "download it again"
+)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix that is far off: its place, its relative weight error, and its type's usual one."""
+
+    layer: int
+    role: str
+    quant_type: str
+    error: float
+    usual: float
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it cannot be the baseline's matrix."""
+        return self.error >= FOREIGN
+
+    @property
+    def words(self) -> str:
+        """What is wrong with it."""
+        place = f"{self.role} of layer {self.layer}" if self.layer >= 0 else self.role
+        what = "is far off the baseline's"
+        if self.foreign:
+            zeros = _ZEROS[0] <= self.error <= _ZEROS[1]
+            what = "holds nothing but zeros" if zeros else "does not hold the baseline's weights"
+        usual = f"{self.quant_type} usually {formats.number(self.usual, 2)}"
+        return f"{place} {what} (relative error {formats.number(self.error)}, {usual})"
+
+
+@dataclass(frozen=True)
+class Excess:
+    """A loss out of all proportion: the file it was held against, and what that one is to it."""
+
+    against: Row
+    relation: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one file: matrices, the worst first, and its loss."""
+
+    row: Row
+    matrices: tuple[Matrix, ...] = ()
+    excess: Excess | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the file should not be run: an odd matrix alone is a note."""
+        return self.excess is not None or any(matrix.foreign for matrix in self.matrices)
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, in a clause."""
+        parts = []
+        if self.excess is not None:
+            mine, theirs = self.row["kld_mean"], self.excess.against["kld_mean"]
+            label = self.excess.against["label"]
+            times = (
+                f"it loses {formats.number(mine / theirs, 2)} × as much as {label}, {self.excess.relation}"
+            )
+            parts.append(f"{times} (KLD {formats.number(mine)} against {formats.number(theirs)} nats)")
+        if self.matrices:
+            count = len(self.matrices)
+            more = (
+                f", and {count - 1} more matrices like it" if count > 2 else ", and one more matrix like it"
+            )
+            parts.append(f"{self.matrices[0].words}{more if count > 1 else ''}")
+        return "; ".join(parts)
+
+    @property
+    def insight(self) -> Insight:
+        """The warning about it."""
+        look = "looks broken" if self.broken else "has an unusual matrix"
+        rule = (
+            f"a matrix is odd from {_ODD:g} × the median error of its type on, and foreign from {FOREIGN} on; "
+            f"a loss is out of proportion from {_EXCESS:g} × that of a file like it on"
+        )
+        detail = f"{_ADVICE}; {rule}" if self.broken else rule
+        return Insight(f"{self.row['label']} {look}: {self.reason}.", "caution", detail)
+
+
+def faults(results: Results) -> dict[str, Fault]:
+    """Return what is wrong with files of the folder, by variant id; found once per folder."""
+    return results.once("faults", lambda: _find(results))
+
+
+def broken_files(results: Results) -> dict[str, Fault]:
+    """Return the faults of the files that should not be run, by variant id."""
+    return {name: fault for name, fault in faults(results).items() if fault.broken}
+
+
+def sound(results: Results, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows without files that look broken."""
+    broken = broken_files(results)
+    return [row for row in rows if row["variant_id"] not in broken]
+
+
+def warnings(results: Results, selection: Selection) -> list[Insight]:
+    """Say of the selected files which look broken, and which are the same under two names."""
+    shown = set(results.select(selection)["variant_id"].to_list())
+    found = [fault for name, fault in faults(results).items() if name in shown]
+    ordered = sorted(found, key=lambda fault: (not fault.broken, str(fault.row["label"])))
+    said = [fault.insight for fault in ordered[:_MOST_NAMED]]
+    if len(ordered) > _MOST_NAMED:
+        names = [str(fault.row["label"]) for fault in ordered[_MOST_NAMED:]]
+        said.append(Insight(f"Something is wrong with {formats.listing(names, 8)} too.", "caution"))
+    return [*said, *_copies(results, shown)]
+
+
+def _find(results: Results) -> dict[str, Fault]:
+    matrices = _matrices(results)
+    found = {}
+    rows = sorted(results.measured.to_dicts(), key=_place)
+    for _, part in groupby(rows, key=_place):
+        here = list(part)
+        excesses = _excesses(results, complete(here, "kld_mean"))
+        for row in here:
+            name = str(row["variant_id"])
+            if name in matrices or name in excesses:
+                found[name] = Fault(row, matrices.get(name, ()), excesses.get(name))
+    return found
+
+
+def _place(row: Row) -> tuple[str, str]:
+    return str(row["model"]), str(row["device"])
+
+
+def _matrices(results: Results) -> dict[str, tuple[Matrix, ...]]:
+    """Find the matrices whose error is far off that of their type in all files of the model."""
+    layers = results.layers(EVERYTHING)
+    if layers is None:
+        return {}
+    models = results.measured.select("variant_id", "model")
+    held = layers.filter(pl.col("weight_error").is_finite(), pl.col("quant_type").is_not_null())
+    usual = pl.col("weight_error").quantile(0.5, "lower").over("model", "quant_type")
+    typed = held.with_columns(pl.col("role", "quant_type").cast(pl.String)).join(models, on="variant_id")
+    odd = typed.with_columns(usual=usual).filter(
+        (pl.col("weight_error") >= FOREIGN)
+        | (pl.col("weight_error") > pl.max_horizontal(_ODD * pl.col("usual"), pl.lit(_LEAST_ERROR)))
+    )
+    columns = ("layer", "role", "quant_type", "weight_error", "usual")
+    found: dict[str, list[Matrix]] = {}
+    for name, *values in odd.select("variant_id", *columns).sort("weight_error", descending=True).rows():
+        found.setdefault(str(name), []).append(Matrix(*values))
+    return {name: tuple(items) for name, items in found.items()}
+
+
+def _excesses(results: Results, rows: Sequence[Row]) -> dict[str, Excess]:
+    """Find losses out of all proportion among files of one model on one device.
+
+    Files are like one another that are of one type and about the same bits, or of the same bits and size. Of the
+    smaller files the median counts: one may lie on the baseline's own grid. So does every exact copy of the
+    baseline, which is no measure for others.
+    """
+    least = max(least_divergence(results, EVERYTHING, rows), 1e-6)
+    ordered = sorted(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
+    found = {}
+    smaller: list[tuple[float, int]] = []
+    for index, row in enumerate(ordered):
+        like = [
+            (other, relation)
+            for other in ordered
+            if other["kld_mean"] > least and _far_above(row, other) and (relation := _likeness(row, other))
+        ]
+        held = min(like, key=lambda item: float(item[0]["kld_mean"]), default=None)
+        against = [Excess(*held)] if held else []
+        if smaller:
+            median = ordered[smaller[(len(smaller) - 1) // 2][1]]
+            against.append(Excess(median, "a smaller file"))
+        for excess in against:
+            if _out_of_proportion(results, row, excess.against):
+                found[str(row["variant_id"])] = excess
+                break
+        if row["kld_mean"] > least:
+            insort(smaller, (float(row["kld_mean"]), index))
+    return found
+
+
+def _likeness(row: Row, other: Row) -> str:
+    """Say in what two files are alike; empty where they are not."""
+    bits = abs(row["bits_per_weight"] / other["bits_per_weight"] - 1)
+    if row["quant"] == other["quant"] and bits <= _SAME_TYPE:
+        return "of the same type"
+    if bits <= _SAME_FILE and abs(row["size_bytes"] / other["size_bytes"] - 1) <= _SAME_FILE:
+        return "of the same size"
+    return ""
+
+
+def _far_above(row: Row, other: Row) -> bool:
+    """Whether a loss is out of proportion if it has no error."""
+    least: float = max(_EXCESS * other["kld_mean"], other["kld_mean"] + _LEAST_NATS)
+    return bool(row["kld_mean"] >= least)
+
+
+def _out_of_proportion(results: Results, row: Row, other: Row) -> bool:
+    if not _far_above(row, other):
+        return False
+    weights = {str(row["variant_id"]): 1.0, str(other["variant_id"]): -_EXCESS}
+    beyond = combine(results, EVERYTHING, [row, other], weights, "kld")
+    return beyond is None or not beyond.has_error or beyond.low > 0
+
+
+def _copies(results: Results, shown: set[str]) -> list[Insight]:
+    """Name the shown files that are the same under two names, byte for byte or token for token."""
+    rows = [
+        row for row in results.variants.to_dicts() if row["is_baseline"] or str(row["variant_id"]) in shown
+    ]
+    files = _alike(rows, "sha256")
+    weights = [
+        group for group in _alike(rows, "size_bytes", "ppl", "kld_mean", "kld_max") if group not in files
+    ]
+    found = [
+        Insight(f"{_names(group)} are the same file under {len(group)} names.", "caution", "sha256 is equal")
+        for group in files
+    ]
+    for group in weights:
+        text = f"{_names(group)} give the same probabilities everywhere: they hold the same weights."
+        found.append(
+            Insight(text, "tie", "size, perplexity, mean and largest KLD are equal to the last digit")
+        )
+    return found
+
+
+def _alike(rows: Sequence[Row], *columns: str) -> list[list[Row]]:
+    """Return the rows of one model and device that agree in the columns, where there are several."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        key = tuple(row[column] for column in columns)
+        if all(value not in (None, "") for value in key):
+            groups.setdefault((*_place(row), *key), []).append(row)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _names(group: Sequence[Row]) -> str:
+    return formats.listing([str(row["label"]) for row in group])
