@@ -119,9 +119,9 @@ def typical(found: Sequence[Band]) -> Band | None:
 
 
 def lowest(found: Sequence[Band], method: str | None = None) -> Band | None:
-    """Return the smallest band of the most methods; of those that hold `method`, where one is named."""
+    """Return the band of the smallest files; of those that hold `method`, where one is named."""
     held = [band for band in found if method is None or method in band.files]
-    return min(held, key=lambda band: (-len(band.files), band.size), default=None)
+    return min(held, key=lambda band: band.size, default=None)
 
 
 def beaten_by_smaller(

@@ -244,7 +244,7 @@ def _copies(results: Results, shown: set[str]) -> list[Insight]:
     ]
     files = _alike(rows, "sha256")
     weights = [
-        group for group in _alike(rows, "size_bytes", "ppl", "kld_mean", "kld_max") if group not in files
+        group for group in _alike(rows, "bits_per_weight", "ppl", "kld_mean", "kld_max") if group not in files
     ]
     found = [
         Insight(f"{_names(group)} are the same file under {len(group)} names.", "caution", "sha256 is equal")
@@ -253,7 +253,7 @@ def _copies(results: Results, shown: set[str]) -> list[Insight]:
     for group in weights:
         text = f"{_names(group)} give the same probabilities everywhere: they hold the same weights."
         found.append(
-            Insight(text, "tie", "size, perplexity, mean and largest KLD are equal to the last digit")
+            Insight(text, "tie", "bits, perplexity, mean and largest KLD are equal to the last digit")
         )
     return found
 

@@ -74,9 +74,12 @@ def matched(groups: Mapping[str, Sequence[Row]], where: float) -> dict[str, Row]
     return {name: row for name, row in nearest.items() if _distance(row, where) <= SAME_BITS}
 
 
-def places_of(groups: Mapping[str, Sequence[Row]]) -> list[float]:
-    """Return the bits at which there is any file, in order."""
-    return sorted({row["bits_per_weight"] for group in groups.values() for row in group})
+def shared_places(groups: Mapping[str, Sequence[Row]]) -> list[float]:
+    """Return the bits at which any method has a file, in order, as far as all methods reach."""
+    bits = {name: [row["bits_per_weight"] for row in group] for name, group in groups.items()}
+    low = max((min(places) for places in bits.values()), default=0.0)
+    high = min((max(places) for places in bits.values()), default=0.0)
+    return sorted({place for places in bits.values() for place in places if low <= place <= high})
 
 
 def together(groups: Mapping[str, Sequence[Row]], places: Sequence[float]) -> dict[str, Row] | None:
@@ -92,7 +95,7 @@ def outermost(groups: Mapping[str, Sequence[Row]]) -> tuple[dict[str, Row], dict
     """
     if len(groups) < 2:
         return None
-    bits = places_of(groups)
+    bits = shared_places(groups)
     fewest, most = together(groups, bits), together(groups, bits[::-1])
     if fewest is None or most is None or any(row is most[name] for name, row in fewest.items()):
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from dashboard import formats
-from dashboard.charts import Row, by_method, complete
+from dashboard.charts import Row, by_method, complete, type_name
 from dashboard.insights import Insight, Kind
 from dashboard.insights.bands import Band, bands
 from dashboard.insights.comparison import ONE_METHOD, change
@@ -15,7 +15,6 @@ from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
 
-_MOST_SIZES = 10
 _APART = (
     "The methods have no files that can be compared: no two are of one size, and no smaller file is closer."
 )
@@ -86,7 +85,7 @@ def verdict(found: Sequence[Band]) -> Insight:
         text = f"At equal size, closest to the baseline: {formats.listing(parts, 6)}{others}."
     else:
         text = f"At equal size {tied}."
-    return Insight(text, _kind(found), f"{_by_size(found)}. {_rule(found)}")
+    return Insight(text, _kind(found), f"{_leads(found)}{rule(found)}")
 
 
 def _kind(found: Sequence[Band]) -> Kind:
@@ -102,7 +101,7 @@ def _tied(even: Sequence[Run]) -> str:
         first = {tuple(sorted(band.first)) for band in run.bands}
         who = f"{formats.listing(list(first.pop()))} " if len(first) == 1 else ""
         parts.append(f"{who}{_how(run)} {run.where}")
-    return formats.listing(parts)
+    return formats.listing(parts) if parts else ""
 
 
 def _how(run: Run) -> str:
@@ -110,46 +109,62 @@ def _how(run: Run) -> str:
     return "cannot be told apart (no error was measured)" if unknown else "tied"
 
 
-def _by_size(found: Sequence[Band]) -> str:
-    shown = [f"{formats.size(band.size)}: {standing(band)}" for band in found]
-    more = [f"{len(shown) - _MOST_SIZES} more sizes"] if len(shown) > _MOST_SIZES else []
-    return "; ".join([*shown[:_MOST_SIZES], *more])
+def _leads(found: Sequence[Band]) -> str:
+    """Say by how much each leader is ahead of the next at least and at most."""
+    parts = []
+    for method in places(found):
+        leads = [min(b.ranking.gaps.values(), key=_value) for b in found if b.leader == method]
+        low, high = (formats.number(end(leads, key=_value).value, 2) for end in (min, max))
+        parts.append(f"{method} {low if low == high else f'{low} to {high}'} nats")
+    return f"ahead of the next by: {'; '.join(parts)}; " if parts else ""
 
 
-def standing(band: Band) -> str:
-    """Word who is ahead of whom in one band, by how much, and what perplexity says of it."""
-    best, tied = band.ranking.best, band.ranking.tied
-    behind = band.ranking.behind
-    parts = [
-        f"{_lead(band, gap)} ahead of {method}{_perplexity(band, method)}" for method, gap in behind.items()
-    ]
-    words = f"{best} {formats.listing(parts)}" if parts else ""
-    even = f"{formats.listing([best, *tied])} tied" if tied else ""
-    smaller = [f"{method}'s file is smaller" for method in sorted(band.smaller)]
-    absent = [f"no file of {formats.listing(list(band.absent))}"] if band.absent else []
-    return ", ".join([*filter(None, [words, even]), *smaller, *absent])
+def _value(estimate: Estimate) -> float:
+    return estimate.value
 
 
-def _lead(band: Band, gap: Estimate) -> str:
-    return f"{formats.with_error(gap.value, gap.reach(band.ranking.among))} nats"
-
-
-def _perplexity(band: Band, method: str) -> str:
-    """Say how perplexity sees a lead by KLD, where it does not see it."""
-    behind = band.perplexity.get(method)
-    if band.column == "nll" or behind is None or behind.low > 0:
-        return ""
-    return f" (perplexity {'says otherwise' if behind.high < 0 else 'tied'}: {change(behind)})"
-
-
-def _rule(found: Sequence[Band]) -> str:
-    by = found[0].measure
+def rule(found: Sequence[Band]) -> str:
+    """Say how the bands were compared."""
     apart = formats.percent(max(band.apart for band in found))
     floor = max(band.ranking.floor for band in found)
     rounding = (
-        f"; a lead under the noise floor of {formats.number(floor, 2)} nats is none" if floor > 0 else ""
+        f"; a lead within the noise floor of {formats.number(floor, 2)} nats is none" if floor > 0 else ""
     )
-    sizes = f"all {found[0].ranking.among} sizes" if found[0].ranking.among > 1 else "one size"
-    return (
-        f"By {by} of measured files, sizes at most {apart} apart; paired, 95 % for {sizes} at once{rounding}"
+    among = found[0].ranking.among
+    sizes = f"all {among} sizes at once" if among > 1 else "the one size"
+    files = f"measured files of one size, {apart} apart at most"
+    return f"by {found[0].measure} of {files}; paired, 95 % for {sizes}{rounding}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One band in words: its size, who is closest, by how much, what perplexity says, and who has no such file."""
+
+    size: str
+    closest: str
+    lead: str
+    perplexity: str
+    absent: str
+
+
+def standings(found: Sequence[Band]) -> list[Standing]:
+    """Word every band, smallest first."""
+    return [_standing(band) for band in found]
+
+
+def _standing(band: Band) -> Standing:
+    ranking = band.ranking
+    first = formats.listing([f"{method} ({type_name(band.files[method])})" for method in band.first])
+    smaller = ", with a smaller file" if ranking.best in band.smaller else ""
+    lead = [
+        f"{formats.with_error(gap.value, gap.reach(ranking.among))} nats ahead of {method}"
+        for method, gap in ranking.behind.items()
+    ]
+    others = [f"{method} {change(gap)}" for method, gap in band.perplexity.items()]
+    return Standing(
+        f"{formats.size(band.size)} · {formats.bits(band.bits)}",
+        f"{first} tied" if ranking.tied else f"{first}{smaller}",
+        "; ".join(lead) or "none",
+        "; ".join(others) or "not measured",
+        formats.listing(list(band.absent)) if band.absent else "",
     )

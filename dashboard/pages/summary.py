@@ -10,6 +10,7 @@ from dashboard.charts import one_place, type_name
 from dashboard.insights import Insight
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import sound
+from dashboard.insights.judging import Case
 from dashboard.insights.summary import (
     EFFICIENCY_SCALE,
     RULES,
@@ -18,6 +19,7 @@ from dashboard.insights.summary import (
     summarize,
     takeaways,
 )
+from dashboard.insights.verdict import rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -50,6 +52,7 @@ def body(results: Results, selection: Selection) -> Component:
             html.Div(table, className="box table-box"),
             html.Div(
                 [
+                    *_at_equal_size(results, selection),
                     card("Recommendations", [insight_list(recommendations(rows))]),
                     card("The rules behind the table", [html.Dl(rules, className="metrics")]),
                 ],
@@ -58,6 +61,29 @@ def body(results: Results, selection: Selection) -> Component:
         ],
         className="page-summary",
     )
+
+
+def _at_equal_size(results: Results, selection: Selection) -> list[Component]:
+    """Return the methods compared size by size: what the verdicts on every page rest on."""
+    found = Case.of(results, selection).bands
+    if not found:
+        return []
+    heads = ("Size", "Closest to the baseline", "Lead by KLD", "ln PPL against the closest", "No such file")
+    lines = [
+        html.Tr(
+            [
+                html.Th(line.size, scope="row"),
+                *map(html.Td, (line.closest, line.lead, line.perplexity, line.absent)),
+            ]
+        )
+        for line in standings(found)
+    ]
+    table = html.Table(
+        [html.Thead(html.Tr([html.Th(name, scope="col") for name in heads])), html.Tbody(lines)],
+        className="table compare-table",
+    )
+    note = html.P(f"Compared {rule(found)}.", className="hint")
+    return [card("Methods at equal size", [table, note], "wide table-box")]
 
 
 def _line(results: Results, line: MethodSummary) -> Component:

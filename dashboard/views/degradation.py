@@ -169,7 +169,7 @@ def _curves(
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Tell what is kept at the smallest size that most methods have; of KLD, its factor per bit saved."""
+    """Tell what is kept at the smallest size that two methods have; of KLD, its factor per bit saved."""
     if _LOSS.of(selection) == "ppl":
         rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
         band = lowest(bands(results, selection, sound(results, rows)))

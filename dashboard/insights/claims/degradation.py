@@ -27,7 +27,7 @@ from dashboard.insights.judging import (
     unknown,
 )
 from dashboard.insights.losses import worst_rise
-from dashboard.insights.matching import places_of, together
+from dashboard.insights.matching import shared_places, together
 from dashboard.insights.noise import noise_floor
 from dashboard.insights.recommender import EVERYDAY
 from dashboard.insights.statistics import Estimate
@@ -85,8 +85,8 @@ def _steepness(case: Case) -> list[Claim]:
         "main degrades fastest below 4 bits.",
         "unsloth degrades more gradually than main below 4 bits.",
     )
-    fewest = together(case.methods, places_of(case.methods))
-    most = together(case.methods, [bits for bits in places_of(case.methods) if bits >= _FOUR])
+    fewest = together(case.methods, shared_places(case.methods))
+    most = together(case.methods, [bits for bits in shared_places(case.methods) if bits >= _FOUR])
     if len(case.methods) < 2 or fewest is None or most is None or _bits(fewest) >= _FOUR:
         why = "Not every one of two methods has files below and above 4 bits, at about the same bits."
         return [unknown(steep, why), unknown(gradual, why)]

@@ -33,7 +33,8 @@ def test_every_view_and_the_summary_have_claims() -> None:
 
 def test_the_made_up_methods_are_judged_as_they_were_made(three: Results) -> None:
     """The factory gives bartowski the least noise, main the most, and nobody a faster kernel."""
-    assert verdicts(three, "ppl-bits")["bartowski is the steadiest across bits."] == "holds"
+    # bartowski rises 0.050 ± 0.087 nats less than unsloth, from files of 0.14 bits less.
+    assert verdicts(three, "ppl-bits")["bartowski is the steadiest across bits."] == "unknown"
     assert (
         verdicts(three, "degradation")["bartowski keeps the highest relative accuracy at low bits."]
         == "holds"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from variant_rows import BAD, GOOD, NONE, row
 
-from dashboard.insights.comparison import combine, equal_bits, mixture, rank, steadiness
-from dashboard.insights.curves import below_baseline, bend, monotone, within_noise
+from dashboard.insights.comparison import combine, rank_files
+from dashboard.insights.curves import below_baseline, bend, monotone, steadiness, within_noise
 from dashboard.insights.judging import Case
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
@@ -41,12 +41,6 @@ def test_two_variants_show_no_trend() -> None:
     assert monotone(NONE, ALL, GOOD[:2]).kind == "unknown"
 
 
-def test_mixture_interpolates_between_neighbours() -> None:
-    assert mixture(GOOD, 4) == {"a-Q2": 0.5, "a-Q4": 0.5}
-    assert mixture(GOOD, 5) == {"a-Q4": 1.0}
-    assert mixture(GOOD, 9) is None
-
-
 def test_combine_without_tokens_counts_variants_as_independent() -> None:
     found = combine(NONE, ALL, GOOD, {"a-Q2": 1.0, "a-Q4": -1.0})
     assert found == Estimate(pytest.approx(math.log(1.5 / 1.02)), pytest.approx(math.sqrt(2) * 0.001))
@@ -55,45 +49,49 @@ def test_combine_without_tokens_counts_variants_as_independent() -> None:
 
 
 def test_rank_orders_and_says_how_far_behind() -> None:
-    found = rank(NONE, ALL, [*GOOD, *BAD], 5)
+    fours = {"a": GOOD[1], "b": BAD[1]}
+    found = rank_files(NONE, ALL, fours)
     assert found is not None
     assert list(found.values) == ["a", "b"]
     assert found.gaps["b"].value == pytest.approx(math.log(1.06 / 1.02))
     assert found.behind
     assert not found.tied
-    worst_first = rank(NONE, ALL, [*GOOD, *BAD], 5, largest=True)
+    worst_first = rank_files(NONE, ALL, fours, largest=True)
     assert worst_first is not None
     assert worst_first.best == "b"
     assert worst_first.gaps["a"].value > 0
-    assert rank(NONE, ALL, GOOD, 5) is None
-
-
-def test_equal_bits() -> None:
-    finding = equal_bits(NONE, ALL, [*GOOD, *BAD], "lowest")
-    assert finding.kind == "finding"
-    assert "At 3.00 bits, the lowest all cover, a loses 0.2364 ± 0.0028 nats less than b." in finding.text
-
-
-def test_equal_bits_inside_the_error_is_a_tie() -> None:
-    noisy = [variant | {"ln_ppl_ratio_se": 0.5} for variant in BAD]
-    assert equal_bits(NONE, ALL, [*GOOD, *noisy]).kind == "tie"
-
-
-def test_equal_bits_needs_two_methods_and_a_common_range() -> None:
-    assert equal_bits(NONE, ALL, GOOD).kind == "unknown"
-    assert equal_bits(NONE, ALL, [row("a", "Q2", 3, 0.1), row("b", "Q8", 8, 0.1)]).kind == "unknown"
-
-
-def test_several_models_are_not_mixed() -> None:
-    other = [variant | {"model": "n"} for variant in GOOD]
-    assert "a · m" in equal_bits(NONE, ALL, [*GOOD, *other]).text
+    assert rank_files(NONE, ALL, {"a": GOOD[1]}) is None
 
 
 def test_steadiness() -> None:
     found = steadiness(NONE, ALL, [*GOOD, *BAD])
     assert found is not None
-    assert found.best == "a"
+    assert found.ranking.best == "a"
+    assert found.flat == ""
+    # From 8 to 3 bits: ln(1.5 / 1.001) of a, ln(1.9 / 1.001) of b.
+    assert found.ranking.values["a"].value == pytest.approx(math.log(1.5 / 1.001))
+    assert found.ranking.gaps["b"].value == pytest.approx(math.log(1.9 / 1.5))
     assert steadiness(NONE, ALL, GOOD) is None
+
+
+def test_a_flat_curve_is_not_steady_where_the_largest_file_is_bad() -> None:
+    flat = [row("c", "Q2", 3, 0.4), row("c", "Q4", 5, 0.3), row("c", "Q8", 8, 0.25)]
+    found = steadiness(NONE, ALL, [*GOOD, *flat])
+    assert found is not None
+    assert found.ranking.best == "c"
+    # ln(1.25 / 1.001) = 0.2221; two independent errors of 0.001.
+    assert found.flat == "its largest file, c Q8, loses 0.2221 ± 0.0028 nats more than a Q8"
+
+
+def test_a_flat_curve_is_not_steady_where_all_its_files_are_bad() -> None:
+    flat = [row("c", "Q2", 3, 0.6), row("c", "Q8", 8, 0.009, se=0.01)]
+    steep = [row("a", "Q2", 3, 0.5), row("a", "Q8", 8, 0.001, se=0.2)]
+    found = steadiness(
+        NONE, ALL, [*steep, *[flat[0], flat[1] | {"ln_ppl_ratio": 0.1, "ln_ppl_ratio_se": 0.2}]]
+    )
+    assert found is not None
+    assert found.ranking.best == "c"
+    assert found.flat.startswith("its smallest file, c Q2, loses 0.0645 ± 0.0028 nats more than a Q2")
 
 
 def test_bend_of_a_broken_line() -> None:
@@ -160,17 +158,20 @@ def test_optimal_bit_rate() -> None:
 def test_summary_of_two_methods() -> None:
     first, second = table(case([*GOOD, *BAD]))
     assert (first.method, first.optimal["quant"], first.by_rule) == ("a", "Q4", True)
-    assert first.best_for == ("quality at equal bits", "small files (Q4)")
+    assert first.best_for == ("quality from 3.00 to 5.00 bits", "small files (Q4)")
     assert "over 10 % perplexity lost with Q2" in first.limitations
     assert second.best_for == ("no lead outside the errors",)
     assert second.optimal["quant"] == "Q8"
-    assert any("behind a at equal bits" in text for text in second.limitations)
+    assert "behind a at 2 of 3 sizes compared" in second.limitations
 
 
 def test_a_single_leader_leads_by_the_rules_of_the_table() -> None:
     found = _one_fits_all(table(case([*GOOD, *BAD])))
-    assert found.text == "By the summary's rules only a leads: quality at equal bits and small files (Q4)."
-    assert "KLD" in found.detail
+    assert (
+        found.text
+        == "By the summary's rules only a leads: quality from 3.00 to 5.00 bits and small files (Q4)."
+    )
+    assert "equal size" in found.detail
     tied = [variant | {"method": "b", "variant_id": f"b{variant['variant_id']}"} for variant in GOOD]
     nobody = _one_fits_all([line for line in table(case([*GOOD, *tied])) if line.method == "b"] * 2)
     assert nobody.kind == "tie"

@@ -10,7 +10,7 @@ from variant_rows import FLOOR
 
 from dashboard.insights import Insight
 from dashboard.insights.claims import every
-from dashboard.insights.comparison import Ranking, standing
+from dashboard.insights.comparison import Ranking, tie
 from dashboard.insights.judging import below, sign
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, worst_rise
 from dashboard.insights.statistics import Estimate
@@ -103,7 +103,7 @@ def test_a_single_window_ties_nobody() -> None:
     values = {"a": Estimate(0, UNKNOWN, 0), "b": Estimate(1, UNKNOWN, 0)}
     unmeasured = Ranking(values, {"b": Estimate(1, UNKNOWN, 0)})
     assert unmeasured.undecided == "unknown"
-    assert standing(unmeasured) == "a and b cannot be told apart, because the error was not measured"
+    assert tie(unmeasured) == "a and b cannot be told apart, because the error was not measured"
     assert Ranking(values, {"b": Estimate(1, 1)}).undecided == "tie"
     assert "its error was not measured" in sign("c", Estimate(1, UNKNOWN), "e").evidence.lower()
     assert "Not every error was measured" in below("c", {"a": Estimate(1, UNKNOWN)}, 2, "e").evidence

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 from results_factory import N_PARAMS, make_results
 from variant_rows import NONE, step
+from variant_rows import row as variant
 
 from dashboard import formats
 from dashboard.charts import Row
-from dashboard.insights.comparison import Ranking
+from dashboard.insights.bands import bands
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING, Selection
@@ -197,16 +198,23 @@ def test_a_file_hardly_smaller_is_so_in_per_cent(tmp_path: Path, share: float, h
 
 
 @pytest.mark.parametrize(
-    ("second", "share"), [(0.75, "75 to 77 %"), (0.7699, "about 77 %")], ids=["apart", "alike"]
+    ("error", "title"),
+    [
+        (0.001, "unsloth is closest: it keeps 77 % of the accuracy, bartowski 75 % and main 60 %"),
+        (
+            1.0,
+            "unsloth and bartowski are tied; of the accuracy is kept: unsloth 77 %, bartowski 75 % and main 60 %",
+        ),
+    ],
 )
-def test_tied_methods_keep_a_range(second: float, share: str) -> None:
-    kept = {"unsloth": 0.77, "bartowski": second, "main": 0.6}
-    values = {method: Estimate(-math.log(value), 0.0) for method, value in kept.items()}
-    best = values["unsloth"]
-    errors = {"bartowski": 1.0, "main": 0.001}
-    gaps = {method: Estimate(values[method].value - best.value, errors[method]) for method in errors}
-    title = _kept_at(3.0, Ranking(values, gaps))
-    assert title == f"At 3.00 bits unsloth and bartowski keep {share} of the accuracy, main 60 %"
+def test_the_accuracy_kept_is_that_of_measured_files(error: float, title: str) -> None:
+    kept = {"unsloth": (0.77, 0.001), "bartowski": (0.75, error), "main": (0.6, 0.001)}
+    rows = [
+        variant(name, "Q4", 3.0, 1 / share - 1, kld_mean=-math.log(share), kld_se=se)
+        for name, (share, se) in kept.items()
+    ]
+    (band,) = bands(NONE, EVERYTHING, rows)
+    assert _kept_at(band) == f"At 3.0 MB (3.00 bits) {title}"
 
 
 def test_parallel_coordinates_are_told_of_all_variants(tmp_path: Path) -> None:
