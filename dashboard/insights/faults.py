@@ -31,10 +31,7 @@ _EXCESS, _LEAST_NATS = 5.0, 0.01
 #: Files of one type are alike when their bits differ by no larger share; other files when bits and size do.
 _SAME_TYPE, _SAME_FILE = 0.05, 0.01
 _MOST_NAMED = 3
-_ADVICE = (
-    "It takes no part in verdicts, claims and recommendations. Compare its checksum with the publisher's and "
-    "download it again"
-)
+_ADVICE = "Left out of verdicts, claims and answers. Compare its checksum with the publisher's and download it again"
 
 
 @dataclass(frozen=True)
@@ -108,10 +105,8 @@ class Fault:
     def insight(self) -> Insight:
         """The warning about it."""
         look = "looks broken" if self.broken else "has an unusual matrix"
-        rule = (
-            f"a matrix is odd from {_ODD:g} × the median error of its type on, and foreign from {FOREIGN} on; "
-            f"a loss is out of proportion from {_EXCESS:g} × that of a file like it on"
-        )
+        rule = f"named are matrices from {_ODD:g} × their type's median error on"
+        rule += f", and losses from {_EXCESS:g} × that of a file like it on" if self.excess else ""
         detail = f"{_ADVICE}; {rule}" if self.broken else rule
         return Insight(f"{self.row['label']} {look}: {self.reason}.", "caution", detail)
 
@@ -133,7 +128,7 @@ def sound(results: Results, rows: Sequence[Row]) -> list[Row]:
 
 
 def warnings(results: Results, selection: Selection) -> list[Insight]:
-    """Say of the selected files which look broken, and which are the same under two names."""
+    """Say of the selected files which look broken, and which are the same one under two names."""
     shown = set(results.select(selection)["variant_id"].to_list())
     found = [fault for name, fault in faults(results).items() if name in shown]
     ordered = sorted(found, key=lambda fault: (not fault.broken, str(fault.row["label"])))
@@ -141,7 +136,19 @@ def warnings(results: Results, selection: Selection) -> list[Insight]:
     if len(ordered) > _MOST_NAMED:
         names = [str(fault.row["label"]) for fault in ordered[_MOST_NAMED:]]
         said.append(Insight(f"Something is wrong with {formats.listing(names, 8)} too.", "caution"))
-    return [*said, *_copies(results, shown)]
+    return [*said, *map(_same_file, _alike(_selected(results, shown), "sha256"))]
+
+
+def same_weights(results: Results, selection: Selection) -> list[Insight]:
+    """Name the selected files that hold the same weights though their bytes differ."""
+    shown = set(results.select(selection)["variant_id"].to_list())
+    groups = _alike(_selected(results, shown), "bits_per_weight", "ppl", "kld_mean", "kld_max")
+    detail = "bits, perplexity, mean and largest KLD are equal to the last digit"
+    return [
+        Insight(f"{_names(group)} hold the same weights: they give the same probabilities.", "tie", detail)
+        for group in groups
+        if len({row["sha256"] for row in group}) > 1
+    ]
 
 
 def _find(results: Results) -> dict[str, Fault]:
@@ -237,25 +244,16 @@ def _out_of_proportion(results: Results, row: Row, other: Row) -> bool:
     return beyond is None or not beyond.has_error or beyond.low > 0
 
 
-def _copies(results: Results, shown: set[str]) -> list[Insight]:
-    """Name the shown files that are the same under two names, byte for byte or token for token."""
-    rows = [
-        row for row in results.variants.to_dicts() if row["is_baseline"] or str(row["variant_id"]) in shown
-    ]
-    files = _alike(rows, "sha256")
-    weights = [
-        group for group in _alike(rows, "bits_per_weight", "ppl", "kld_mean", "kld_max") if group not in files
-    ]
-    found = [
-        Insight(f"{_names(group)} are the same file under {len(group)} names.", "caution", "sha256 is equal")
-        for group in files
-    ]
-    for group in weights:
-        text = f"{_names(group)} give the same probabilities everywhere: they hold the same weights."
-        found.append(
-            Insight(text, "tie", "bits, perplexity, mean and largest KLD are equal to the last digit")
-        )
-    return found
+def _selected(results: Results, shown: set[str]) -> list[Row]:
+    """Return the rows of `shown`, and the baselines, of which a variant may be a copy."""
+    rows = results.variants.to_dicts()
+    return [row for row in rows if row["is_baseline"] or str(row["variant_id"]) in shown]
+
+
+def _same_file(group: Sequence[Row]) -> Insight:
+    return Insight(
+        f"{_names(group)} are one file under {len(group)} names.", "caution", "their sha256 is the same"
+    )
 
 
 def _alike(rows: Sequence[Row], *columns: str) -> list[list[Row]]:

@@ -95,7 +95,7 @@ def unknown(text: str, why: str) -> Claim:
 
 def absent(text: str, method: str) -> Claim:
     """Return a claim about a method that has no variants here."""
-    return unknown(text, f"No selected variant of {method} was compared with the baseline.")
+    return unknown(text, f"No selected variant of {method} is sound and was compared with the baseline.")
 
 
 def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: Wording, where: str) -> Claim:

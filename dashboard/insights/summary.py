@@ -11,7 +11,7 @@ from dashboard.charts import Row, complete, type_name
 from dashboard.insights import Insight
 from dashboard.insights.bands import Band
 from dashboard.insights.comparison import log_ratio
-from dashboard.insights.faults import warnings
+from dashboard.insights.faults import same_weights, warnings
 from dashboard.insights.judging import Case, overlap
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, PRIMARY, closest, recommend, smallest_within
@@ -148,7 +148,7 @@ def takeaways(results: Results, selection: Selection) -> list[Insight]:
         rise, known = worst_rise(eight)
         text, detail = f"8 bits: perplexity rises by {rise}.", "95 % bound over variants of 7.5 bits and more"
         found.append(Insight(text, "finding" if known else "unknown", detail))
-    return found
+    return [*found, *same_weights(results, selection)]
 
 
 def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:

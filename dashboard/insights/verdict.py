@@ -15,6 +15,8 @@ from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
 
+#: Sizes that differ by less are written as equal.
+_EXACT = 0.0005
 _APART = (
     "The methods have no files that can be compared: no two are of one size, and no smaller file is closer."
 )
@@ -84,7 +86,7 @@ def verdict(found: Sequence[Band]) -> Insight:
         others = f"; {tied}" if tied else ""
         text = f"At equal size, closest to the baseline: {formats.listing(parts, 6)}{others}."
     else:
-        text = f"At equal size {tied}."
+        text = f"At equal size nobody is surely closest to the baseline: {tied}."
     return Insight(text, _kind(found), f"{_leads(found)}{rule(found)}")
 
 
@@ -111,9 +113,10 @@ def _how(run: Run) -> str:
 
 def _leads(found: Sequence[Band]) -> str:
     """Say by how much each leader is ahead of the next at least and at most."""
+    counted = [band for run in runs(found) for band in run.bands]
     parts = []
     for method in places(found):
-        leads = [min(b.ranking.gaps.values(), key=_value) for b in found if b.leader == method]
+        leads = [min(band.ranking.gaps.values(), key=_value) for band in counted if band.leader == method]
         low, high = (formats.number(end(leads, key=_value).value, 2) for end in (min, max))
         parts.append(f"{method} {low if low == high else f'{low} to {high}'} nats")
     return f"ahead of the next by: {'; '.join(parts)}; " if parts else ""
@@ -125,15 +128,15 @@ def _value(estimate: Estimate) -> float:
 
 def rule(found: Sequence[Band]) -> str:
     """Say how the bands were compared."""
-    apart = formats.percent(max(band.apart for band in found))
+    apart = max(band.apart for band in found)
     floor = max(band.ranking.floor for band in found)
     rounding = (
         f"; a lead within the noise floor of {formats.number(floor, 2)} nats is none" if floor > 0 else ""
     )
     among = found[0].ranking.among
-    sizes = f"all {among} sizes at once" if among > 1 else "the one size"
-    files = f"measured files of one size, {apart} apart at most"
-    return f"by {found[0].measure} of {files}; paired, 95 % for {sizes}{rounding}"
+    sizes = f" for all {among} sizes at once" if among > 1 else ""
+    near = f", {formats.percent(apart)} apart at most" if apart >= _EXACT else ""
+    return f"by {found[0].measure} of measured files of one size{near}; paired, 95 %{sizes}{rounding}"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dash import html
 from dash.development.base_component import Component
@@ -81,7 +82,16 @@ def body(results: Results, selection: Selection) -> Component:
     claims = claims_table(every(results, selection))
     return html.Div(
         [
-            *([html.Div(insight_list(wrong), className="box warnings-box")] if wrong else []),
+            *(
+                [
+                    html.Div(
+                        insight_list([replace(item, detail="") for item in wrong]),
+                        className="box warnings-box",
+                    )
+                ]
+                if wrong
+                else []
+            ),
             html.Div(answers, className="answers"),
             html.Div(
                 [

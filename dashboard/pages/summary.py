@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dash import html
 from dash.development.base_component import Component
 
@@ -19,7 +21,7 @@ from dashboard.insights.summary import (
     summarize,
     takeaways,
 )
-from dashboard.insights.verdict import rule, standings
+from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -50,9 +52,9 @@ def body(results: Results, selection: Selection) -> Component:
     return html.Div(
         [
             html.Div(table, className="box table-box"),
+            *_at_equal_size(results, selection),
             html.Div(
                 [
-                    *_at_equal_size(results, selection),
                     card("Recommendations", [insight_list(recommendations(rows))]),
                     card("The rules behind the table", [html.Dl(rules, className="metrics")]),
                 ],
@@ -69,21 +71,18 @@ def _at_equal_size(results: Results, selection: Selection) -> list[Component]:
     if not found:
         return []
     heads = ("Size", "Closest to the baseline", "Lead by KLD", "ln PPL against the closest", "No such file")
-    lines = [
-        html.Tr(
-            [
-                html.Th(line.size, scope="row"),
-                *map(html.Td, (line.closest, line.lead, line.perplexity, line.absent)),
-            ]
-        )
-        for line in standings(found)
-    ]
-    table = html.Table(
-        [html.Thead(html.Tr([html.Th(name, scope="col") for name in heads])), html.Tbody(lines)],
-        className="table compare-table",
-    )
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in heads]))
+    lines = [_size_line(heads[1:], line) for line in standings(found)]
+    table = html.Table([head, html.Tbody(lines)], className="table summary-table")
     note = html.P(f"Compared {rule(found)}.", className="hint")
-    return [card("Methods at equal size", [table, note], "wide table-box")]
+    return [card("Methods at equal size", [table, note], "table-box")]
+
+
+def _size_line(heads: Sequence[str], line: Standing) -> Component:
+    cells = zip(heads, (line.closest, line.lead, line.perplexity, line.absent), strict=True)
+    return html.Tr(
+        [html.Th(line.size, scope="row"), *(html.Td(text, **{"data-label": head}) for head, text in cells)]
+    )
 
 
 def _line(results: Results, line: MethodSummary) -> Component:

@@ -12,7 +12,7 @@ from results_factory import make_results
 from dashboard.export.exhibit import exhibits
 from dashboard.insights import Insight
 from dashboard.insights.claims import every
-from dashboard.insights.faults import broken_files, faults, sound, warnings
+from dashboard.insights.faults import broken_files, faults, same_weights, sound, warnings
 from dashboard.insights.judging import Case
 from dashboard.pages import overview
 from dashboard.render import render
@@ -150,15 +150,16 @@ def test_the_same_bytes_under_two_names(tmp_path: Path) -> None:
     digest = pl.when(pl.col("variant_id").is_in([one, two])).then(pl.lit("ab" * 32)).otherwise("sha256")
     frame.with_columns(sha256=digest).write_parquet(path)
     (found,) = warnings(Results.open(folder), EVERYTHING)
-    assert found.text == "bartowski Q6_K and main Q6_K are the same file under 2 names."
+    assert found.text == "bartowski Q6_K and main Q6_K are one file under 2 names."
     assert warnings(Results.open(folder), Selection.of(methods=["main"])) == []
 
 
 def test_the_sample_holds_two_files_of_the_same_weights_and_none_that_is_broken() -> None:
     results = Results.open(Path(__file__).parents[3] / "sample_results")
     assert faults(results) == {}
-    (found,) = warnings(results, EVERYTHING)
-    assert found.text.startswith("bartowski Q8_0 and main Q8_0 give the same probabilities everywhere")
+    assert warnings(results, EVERYTHING) == []
+    (found,) = same_weights(results, EVERYTHING)
+    assert found.text.startswith("bartowski Q8_0 and main Q8_0 hold the same weights")
 
 
 def test_healthy_folders_have_no_warnings(three_methods: Path, one_method: Path) -> None:
