@@ -70,7 +70,13 @@ def _at_equal_size(results: Results, selection: Selection) -> list[Component]:
     found = Case.of(results, selection).bands
     if not found:
         return []
-    heads = ("Size", "Closest to the baseline", "Lead by KLD", "ln PPL against the closest", "No such file")
+    heads = (
+        "Size",
+        "Closest to the baseline",
+        "Lead by KLD",
+        "Perplexity against the closest",
+        "No such file",
+    )
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in heads]))
     lines = [_size_line(heads[1:], line) for line in standings(found)]
     table = html.Table([head, html.Tbody(lines)], className="table summary-table")

@@ -12,6 +12,7 @@ from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
+from dashboard.insights.faults import sound
 from dashboard.insights.leaders import MEMORY, leaders
 from dashboard.insights.matching import representatives
 from dashboard.names import LEGEND, in_figure
@@ -118,7 +119,7 @@ def headline(results: Results, selection: Selection) -> str:
 
 def _winners(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, Row | None]:
     """Leader per spoke, None where the lead is inside its error."""
-    found = leaders(results, selection, rows)
+    found = leaders(results, selection, sound(results, rows))
     return {name: row for name, row in found.items() if name != MEMORY}
 
 

@@ -14,6 +14,7 @@ from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, tie
+from dashboard.insights.faults import sound
 from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import pareto, rank_correlation
@@ -164,7 +165,7 @@ def _speed_lines(row: Row) -> str:
 def headline(results: Results, selection: Selection) -> str:
     """Name the fastest variant, and whether that lead stands out of its spread."""
     columns = _columns(selection)
-    timed = charts.one_place(_rows(results, selection))
+    timed = sound(results, charts.one_place(_rows(results, selection)))
     rows = sorted(timed, key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
     if not rows:
         return "No selected variant was timed"
@@ -185,7 +186,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     All of the phase shown; equal speed is told of decoding alone.
     """
     passing, columns, phase = _rows(results, selection), _columns(selection), _PHASE.of(selection)
-    rows = charts.one_place(passing)
+    kept = charts.one_place(passing)
+    rows = sound(results, kept)
     if not rows:
         return [NOTHING]
     slowness = [_slowness(row, columns) for row in rows]
@@ -199,7 +201,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         _four_bits(rows, front),
         _timing(results, rows, phase),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
 
 
 def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:

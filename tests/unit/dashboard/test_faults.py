@@ -73,6 +73,20 @@ def test_compare_warns_of_the_pair_it_shows(same_type: Results) -> None:
     assert not [item for item in said(same_type, "/compare", healthy) if "looks broken" in item.text]
 
 
+@pytest.mark.parametrize("address", ["/speed", "/radar"])
+def test_a_broken_file_that_is_the_fastest_is_not_praised_for_it(tmp_path: Path, address: str) -> None:
+    folder = make_same_type(tmp_path)
+    path = folder / "variants.parquet"
+    times = {
+        name: pl.when(pl.col("variant_id") == BROKEN).then(0.1).otherwise(name)
+        for name in ("decode_ms_p10", "decode_ms_p50", "decode_ms_p90")
+    }
+    pl.read_parquet(path).with_columns(**times).write_parquet(path)
+    page = render(Results.open(folder), address, EVERYTHING)
+    assert "unsloth" not in page.title
+    assert not [item for item in page.insights[1:] if item.kind == "finding" and "unsloth" in item.text]
+
+
 def test_it_is_neither_recommended_nor_judged(same_type: Results) -> None:
     only = Selection.of(only=[BROKEN])
     assert overview.headline(same_type, only).startswith("Which file to run cannot be said")
