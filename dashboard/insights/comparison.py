@@ -16,7 +16,6 @@ from dashboard.selection import Selection
 
 NOTHING = Insight("Nothing that can be compared is selected, so there is nothing to say.", "unknown")
 ONE_METHOD = Insight("One method cannot be compared with itself: select or measure at least two.", "unknown")
-BITS = "bits_per_weight"
 #: Per-token quantity, and the columns of the variants frame that hold its mean and its error.
 _STORED = {
     "nll": ("ln_ppl_ratio", "ln_ppl_ratio_se"),
@@ -84,7 +83,7 @@ def gap(
     return combine(results, selection, [first, second], weights, column)
 
 
-def common_range(groups: Mapping[str, Sequence[Row]], along: str = BITS) -> tuple[float, float] | None:
+def common_range(groups: Mapping[str, Sequence[Row]], along: str) -> tuple[float, float] | None:
     """Return the range of `along` (a column) that every method covers; None when they share none."""
     if not groups:
         return None

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -133,24 +132,6 @@ def _ranks(values: Sequence[float]) -> Array:
     equal = (array[:, None] == array[None, :]).sum(axis=1)
     ranks: Array = lower + (equal - 1) / 2.0
     return ranks
-
-
-def at(x: Sequence[float], y: Sequence[Estimate], where: float) -> Estimate | None:
-    """Linear interpolation between the two neighbouring points; None outside the measured range.
-
-    The errors of the neighbours are added with their weights as if fully correlated, which never understates;
-    the freedom is the smaller one's.
-    """
-    points = sorted(zip(x, y, strict=True), key=lambda point: point[0])
-    if not points or not points[0][0] <= where <= points[-1][0]:
-        return None
-    for (x0, y0), (x1, y1) in pairwise(points):
-        if x0 <= where <= x1 and x1 > x0:
-            share = (where - x0) / (x1 - x0)
-            value = (1 - share) * y0.value + share * y1.value
-            error = (1 - share) * y0.se + share * y1.se
-            return Estimate(value, error, min(y0.freedom, y1.freedom))
-    return points[0][1]
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> Estimate | None:

@@ -7,7 +7,6 @@ import pytest
 
 from dashboard.insights.statistics import (
     Estimate,
-    at,
     clustered_mean,
     gini,
     knee,
@@ -76,15 +75,6 @@ def test_rank_correlation() -> None:
     assert rank_correlation([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(0.8)
     assert rank_correlation([1, 2], [1, 2]) is None
     assert rank_correlation([1, 2, 3], [5, 5, 5]) is None
-
-
-def test_interpolation() -> None:
-    values = [Estimate(4, 0.4, 9), Estimate(2, 0.2, 4), Estimate(1, 0.1)]
-    found = at([2, 4, 8], values, 3)
-    assert found == Estimate(3.0, pytest.approx(0.3), 4)
-    assert at([2, 4, 8], values, 1.9) is None
-    assert at([2, 4, 8], values, 8) == Estimate(1, 0.1, 4)
-    assert at([], [], 1) is None
 
 
 def test_slope() -> None:
