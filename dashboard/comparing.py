@@ -13,7 +13,7 @@ from dashboard import formats
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
-from evaluator.frames import ROLES
+from evaluator.frames import ROLES, Statistics
 
 Row = dict[str, Any]
 
@@ -142,8 +142,13 @@ def _tested(
 
 
 def _texts(rows: tuple[Row, Row], column: str, word: Any) -> tuple[str, str]:
-    one, other = (word(row[column]) if row[column] is not None else "not measured" for row in rows)
+    one, other = (word(row[column]) if row[column] is not None else _why_not(row, column) for row in rows)
     return one, other
+
+
+def _why_not(row: Row, column: str) -> str:
+    failure = row.get("failure")
+    return f"failed: {failure}" if failure and column in Statistics.columns() else "not measured"
 
 
 def _nats(value: float) -> str:
@@ -170,7 +175,7 @@ def _sure(results: Results, rows: tuple[Row, Row], selection: Selection) -> tupl
 
 
 def _ppl_change(paired: Estimate) -> str:
-    return f"{formats.percent_change(paired.value)} ± {formats.percent(paired.half, 2)}"
+    return formats.percent_change(paired.value, 2, paired.half)
 
 
 def _in_nats(paired: Estimate) -> str:

@@ -215,7 +215,7 @@ def test_parallel_coordinates_are_told_of_all_variants(tmp_path: Path) -> None:
     path = tmp_path / "variants.parquet"
     worst = pl.col("variant_id") == "main-q2_k"
     worse = {
-        "ln_ppl_ratio": 9.0,
+        "ln_ppl_ratio": 6.0,
         "kld_mean": 9.0,
         "same_top": 0.0,
         "size_bytes": 10**12,
