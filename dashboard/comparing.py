@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from dashboard import formats
+from dashboard.insights.engine_gap import GAP, unknown_gap
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -122,9 +123,9 @@ def differences(results: Results, first: Row, second: Row, selection: Selection)
         part = replace(selection, domains=frozenset({domain}))
         paired = results.paired(a, b, "kld", part)
         if paired is not None:
-            values = (_domain_kld(results, a, part), _domain_kld(results, b, part))
+            values = (_domain_kld(results, first, part), _domain_kld(results, second, part))
             found.append(_tested(f"Mean KLD in {domain}", values, paired, _in_nats, lower=True))
-    return [*found, *_untested(rows)]
+    return [*found, *_untested(rows, selection)]
 
 
 def _tested(
@@ -155,10 +156,12 @@ def _nats(value: float) -> str:
     return f"{formats.number(value)} nats"
 
 
-def _domain_kld(results: Results, variant_id: str, part: Selection) -> str:
-    windows = results.windows(variant_id, part)
+def _domain_kld(results: Results, row: Row, part: Selection) -> str:
+    windows = results.windows(str(row["variant_id"]), part)
     total = 0.0 if windows is None else float(windows["n"].sum())
-    return _nats(float(windows["kld"].sum()) / total) if windows is not None and total else "not measured"
+    if windows is None or not total:
+        return _why_not(row, "kld_mean")
+    return _nats(float(windows["kld"].sum()) / total)
 
 
 def _sure(results: Results, rows: tuple[Row, Row], selection: Selection) -> tuple[str, str]:
@@ -169,7 +172,7 @@ def _sure(results: Results, rows: tuple[Row, Row], selection: Selection) -> tupl
         texts.append(
             formats.percent(float(windows["bin4"].sum()) / total)
             if windows is not None and total
-            else "not measured"
+            else _why_not(row, "top_prob_mean")
         )
     return texts[0], texts[1]
 
@@ -190,8 +193,8 @@ def _points(paired: Estimate) -> str:
     return f"{formats.signed(paired.value, 2)} ± {formats.number(paired.half, 2)} points"
 
 
-def _untested(rows: tuple[Row, Row]) -> list[Difference]:
-    """Facts about files and speed, with their plain ratio."""
+def _untested(rows: tuple[Row, Row], selection: Selection) -> list[Difference]:
+    """Facts about files and speed, with their plain ratio; beside a time what packing for it adds to the loss."""
     found = []
     for metric, column, word in (
         ("File size", "size_bytes", formats.size),
@@ -206,7 +209,19 @@ def _untested(rows: tuple[Row, Row]) -> list[Difference]:
         times = formats.times(one / other) if one and other else ""
         ratio = "" if not one or not other else f"A is {times} B" if times else "the same"
         found.append(Difference(metric, _texts(rows, column, word), ratio, ""))
+        if column == "decode_ms_p50":
+            found.append(_packing(rows, selection))
     return found
+
+
+def _packing(rows: tuple[Row, Row], selection: Selection) -> Difference:
+    """Tell what the packed artifact, whose speed it is, adds to each file's own loss."""
+    one, other = (row[GAP] for row in rows)
+    texts = [unknown_gap(selection) if value is None else f"{_nats(value)} more" for value in (one, other)]
+    ratio = formats.times(one / other) if one and other else ""
+    return Difference(
+        "KLD that packing for speed adds", (texts[0], texts[1]), f"A is {ratio} B" if ratio else "", ""
+    )
 
 
 def tensor_types(results: Results, first: Row, second: Row, selection: Selection) -> list[TensorTypes]:

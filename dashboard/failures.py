@@ -1,4 +1,4 @@
-"""Files that were measured and failed: values that are not finite, or a perplexity that leaves nothing of the model."""
+"""Files that were measured and failed: tokens that are not finite, or a perplexity beyond all use."""
 
 from __future__ import annotations
 

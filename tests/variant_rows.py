@@ -45,6 +45,7 @@ def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **
         "decode_ms_p10": None,
         "decode_ms_p50": None,
         "decode_ms_p90": None,
+        "deploy_kld_mean": None,
         **more,
     }
 

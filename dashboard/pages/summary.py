@@ -8,12 +8,12 @@ from dash.development.base_component import Component
 from dashboard import formats
 from dashboard.charts import one_place, type_name
 from dashboard.insights import Insight
+from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.summary import (
     EFFICIENCY_SCALE,
     RULES,
     MethodSummary,
-    recommendations,
     summarize,
     takeaways,
 )
@@ -35,10 +35,10 @@ def headline(results: Results, selection: Selection) -> str:
 
 def body(results: Results, selection: Selection) -> Component:
     """Table, takeaways, recommendations, rules."""
-    rows = one_place(results.select(selection).to_dicts())
     lines = summarize(results, selection)
     if not lines:
         return empty_notice()
+    answers = Answers.of(results, selection)
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in HEADS]))
     table = html.Table(
         [head, html.Tbody([_line(results, line) for line in lines])], className="table summary-table"
@@ -49,7 +49,7 @@ def body(results: Results, selection: Selection) -> Component:
             html.Div(table, className="box table-box"),
             html.Div(
                 [
-                    card("Recommendations", [insight_list(recommendations(rows))]),
+                    card("Recommendations", [insight_list(answers.in_sentences())]),
                     card("The rules behind the table", [html.Dl(rules, className="metrics")]),
                 ],
                 className="boxes",
