@@ -148,8 +148,7 @@ def _texts(rows: tuple[Row, Row], column: str, word: Any) -> tuple[str, str]:
 
 
 def _why_not(row: Row, column: str) -> str:
-    failure = row.get("failure")
-    return f"failed: {failure}" if failure and column in Statistics.columns() else "not measured"
+    return "failed" if row.get("failure") and column in Statistics.columns() else "not measured"
 
 
 def _nats(value: float) -> str:

@@ -15,6 +15,7 @@ from dashboard.insights import Insight
 #: From this factor over the baseline's perplexity on a file says no more about the text than guessing does.
 USELESS = 1000
 COLUMN = "failure"
+_MOST_NAMED = 3
 
 
 def with_failures(variants: pl.DataFrame) -> pl.DataFrame:
@@ -48,9 +49,10 @@ def is_useless(row: Mapping[str, Any]) -> bool:
 
 
 def left_out(rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
-    """Name the failed variants that a figure does not show, each with its file and how it failed."""
+    """Name the variants that a figure does not show because they failed, each with its file and how it failed."""
     shown = {_variant(item) for trace in drawn.data for item in trace.get("customdata") or ()}
-    return [in_words(row) for row in rows if row.get(COLUMN) and row["variant_id"] not in shown]
+    failed = [row for row in rows if row.get(COLUMN) and (row["ppl"] is None or is_useless(row))]
+    return [in_words(row) for row in failed if row["variant_id"] not in shown]
 
 
 def _variant(item: Sequence[Any]) -> object:
@@ -61,7 +63,10 @@ def _variant(item: Sequence[Any]) -> object:
 
 def note(names: Sequence[str]) -> str:
     """Say in a caption which variants are not drawn, in front of what follows there."""
-    return f"Not drawn: {formats.listing(list(names))}. " if names else ""
+    if not names:
+        return ""
+    more = f"; {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"Not drawn: {'; '.join(names[:_MOST_NAMED])}{more}. "
 
 
 def in_words(row: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights.engine_gap import GAP
 from dashboard.selection import Selection
+from dashboard.theme import BASELINE
 
 
 def packed_loss(row: Row) -> float:
@@ -21,7 +22,7 @@ def add_packing(
 ) -> None:
     """Draw a line up from each file to a hollow marker, its loss with what packing adds; of picked ones alone."""
     picking = charts.is_picking(selection, rows)
-    first = True
+    before = len(drawn.data)
     for curve in curves:
         known = [row for row in curve.rows if row[GAP] is not None]
         shown = [row for row in known if not picking or row["variant_id"] in selection.picked]
@@ -29,19 +30,20 @@ def add_packing(
             continue
         drawn.add_scatter(
             x=[value for row in shown for value in (row[column], row[column], None)],
-            y=[value for row in shown for value in (row["kld_mean"], packed_loss(row), None)],
+            y=[value for row in shown for value in (packed_loss(row), row["kld_mean"], None)],
             mode="lines+markers",
             line={"color": curve.style.color, "width": 1.5},
             marker={
                 "symbol": f"{curve.style.symbol}-open",
                 "color": curve.style.color,
-                "size": [0, 8, 0] * len(shown),
+                "size": [8, 0, 0] * len(shown),
                 "line": {"width": 1.5},
-                "opacity": 1,
             },
-            name="with what packing adds",
-            legendgroup="packing",
-            showlegend=first,
+            showlegend=False,
             hoverinfo="skip",
         )
-        first = False
+    if len(drawn.data) > before:
+        sign = {"symbol": "circle-open", "color": BASELINE.color, "size": 8, "line": {"width": 1.5}}
+        drawn.add_scatter(
+            x=[None], y=[None], mode="markers", marker=sign, name="after packing", hoverinfo="skip"
+        )

@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from dashboard import formats
 from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.export.naming import file_stem
-from dashboard.failures import left_out, note
+from dashboard.failures import note
 from dashboard.insights import Claim, Insight
 from dashboard.insights.comparison import NOTHING
 from dashboard.names import LEGEND, in_figure
@@ -25,7 +25,7 @@ from dashboard.views import Pick, View, command_for, registry
 from evaluator.manifest import Manifest
 
 _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
-    OVERVIEW: (overview, "Rules decide, errors count: a variant qualifies only when its 95 % bound does."),
+    OVERVIEW: (overview, "A file qualifies only if even its pessimistic estimate, the 95 % bound, passes."),
     COMPARE: (
         compare,
         "Differences are paired over the same tokens; ± is half a 95 % interval, clustered by window.",
@@ -137,7 +137,7 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
     if not rows:
         return Page(view.id, eyebrow, "Nothing to draw", "", [NOTHING], body=empty_notice())
     drawn = view.draw(results, selection)
-    failed_files = left_out(rows, drawn)
+    failed_files = view.left_out(rows, drawn)
     if len(failed_files) == len(rows):
         return _all_failed(view, eyebrow, failed_files)
     figure = drawn.to_plotly_json()

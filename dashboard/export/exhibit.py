@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dashboard import charts, formats
-from dashboard.failures import left_out, note
+from dashboard.failures import note
 from dashboard.insights import Claim, Insight
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -61,7 +61,7 @@ def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
     if not rows:
         return _placeholder(view, "Nothing to draw", _NO_MATCH)
     drawn = view.draw(results, selection)
-    failed = left_out(rows, drawn)
+    failed = view.left_out(rows, drawn)
     if len(failed) == len(rows):
         return _placeholder(view, "Every selected file failed", f"{formats.listing(failed)}.")
     return Exhibit(

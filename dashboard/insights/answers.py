@@ -17,6 +17,7 @@ from dashboard.insights.recommender import (
     Recommendation,
     advise,
     fitting_rows,
+    price,
     recommend,
     sound,
 )
@@ -63,12 +64,14 @@ class Answers:
     def headline(self) -> str:
         """The answer in one sentence."""
         text = self._everyday_headline() if self.advice is None else self._headline_within(self.advice)
-        return f"Provisional: {text[:1].lower()}{text[1:]}" if self.why_provisional() else text
+        if self.everyday.row is None or not self.why_provisional():
+            return text
+        return f"Provisional: {text[:1].lower()}{text[1:]}"
 
     def _everyday_headline(self) -> str:
         answer = self.everyday
         if answer.row is None:
-            return "Which file to run cannot be said: nothing selected was compared with the baseline"
+            return f"Which file to run cannot be said: {answer.why[:1].lower()}{answer.why[1:].rstrip('.')}"
         if answer.met:
             return f"Run {answer.row['label']}: {formats.size(answer.row['size_bytes'])}, {answer.why}"
         return f"No file is safe for everyday use by the stated rule; {answer.row['label']} comes closest"
@@ -76,7 +79,8 @@ class Answers:
     def _headline_within(self, advice: Advice) -> str:
         if advice.best is None:
             return f"No file keeps your limits ({self.need.limits})"
-        return f"Within your limits ({self.need.limits}) run {advice.best['label']}: {advice.why}"
+        size = formats.size(advice.best["size_bytes"])
+        return f"Within your limits ({self.need.limits}) run {advice.best['label']}: {size}, {price(advice.best)}"
 
     def in_sentences(self) -> list[Insight]:
         """Return all answers as sentences: within the limits first, then by need, the everyday one first."""
@@ -88,8 +92,7 @@ class Answers:
             text = f"{item.need}: {item.row['label']} ({formats.size(item.row['size_bytes'])})."
             detail = f"{item.why}; rule: {item.rule}"
             found.append(_sentence(text, detail, why, sure=item.met))
-        nothing = "No recommendation: nothing was compared with the baseline."
-        return found or [Insight(nothing, "unknown")]
+        return found or [Insight(f"No recommendation. {self.everyday.why}", "unknown")]
 
     def _advice_in_words(self, advice: Advice) -> Insight:
         limits = f"Within your limits ({self.need.limits})"

@@ -25,6 +25,11 @@ def unknown_gap(selection: Selection) -> str:
     return OVER_ALL if selection.filters_tokens else NOT_MEASURED
 
 
+def is_timed(row: Row) -> bool:
+    """Whether a packed artifact was made of a file and timed."""
+    return row["decode_ms_p50"] is not None or row["prefill_tps"] is not None or row[GAP] is not None
+
+
 def share(row: Row) -> float | None:
     """Return the gap as a multiple of the file's own loss; None where one of them is not known, or the loss is 0."""
     if not complete([row], GAP, "kld_mean") or row["kld_mean"] <= 0:
@@ -35,10 +40,10 @@ def share(row: Row) -> float | None:
 def packing_adds(row: Row, selection: Selection) -> str:
     """Say what packing adds to a file's own loss, or why that is not known."""
     if row[GAP] is None:
-        return f"Packed as ONNX, the form that is timed: its loss is {unknown_gap(selection)}"
+        return f"What packing as ONNX, the form that is timed, adds is {unknown_gap(selection)}"
     ratio = share(row)
     times = f", {formats.number(ratio, 2)} × the file's own loss" if ratio is not None and ratio > 1 else ""
-    return f"Packed as ONNX, the form that is timed: {formats.number(row[GAP], 2)} nats more{times}"
+    return f"Packing as ONNX, the form that is timed, adds {formats.number(row[GAP], 2)} nats{times}"
 
 
 def gap_insight(rows: Sequence[Row], selection: Selection) -> Insight | None:

@@ -41,9 +41,9 @@ def _small(rows: Sequence[Row]) -> str:
     windows = max(row["n_windows"] or 0 for row in rows)
     if tokens >= LEAST_TOKENS and windows >= LEAST_WINDOWS:
         return ""
-    least = f"{formats.count(LEAST_TOKENS)} tokens in {LEAST_WINDOWS} windows"
     in_windows = f"{windows} window{'' if windows == 1 else 's'}"
-    return f"only {formats.count(tokens)} tokens in {in_windows} count here, and under {least} is too little"
+    least = f"{formats.count(LEAST_TOKENS)} in {LEAST_WINDOWS}"
+    return f"only {formats.count(tokens)} tokens in {in_windows} count here, where it takes {least}"
 
 
 def _shorter(results: Results, selection: Selection, rows: Sequence[Row]) -> str:

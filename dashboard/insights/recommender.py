@@ -84,7 +84,7 @@ def _for_need(need: str, bound: float, rows: Sequence[Row], none: str) -> Recomm
         return Recommendation(need, rule, None, False, none)
     why = price(row) if chosen else f"None keeps the rule; the closest by KLD: {price(row)}"
     open_ones = _contenders(rows, bound, chosen)
-    doubt = _too_wide([row, *open_ones], bound)
+    doubt = _too_wide([chosen, *open_ones] if chosen else open_ones, bound)
     return Recommendation(need, rule, row, chosen is not None, why, open_ones, doubt)
 
 
@@ -98,6 +98,8 @@ def _contenders(rows: Sequence[Row], bound: float, chosen: Row | None) -> tuple[
 
 def _too_wide(rows: Sequence[Row], bound: float) -> str:
     """Say so where the perplexity of one of `rows` is not known to half of the bound."""
+    if not rows:
+        return ""
     widest = max(rows, key=lambda row: log_ratio(row).half)
     half = log_ratio(widest).half * math.exp(log_ratio(widest).value)
     if half <= _RESOLUTION * bound:
@@ -146,7 +148,7 @@ class Need:
         if self.min_tps is not None:
             limits.append(f"at least {formats.number(self.min_tps)} tokens/s decoded")
         if self.floor is not None:
-            limits.append(f"perplexity up by less than {formats.percent(self.floor)} (95 % bound)")
+            limits.append(f"perplexity up by less than {formats.percent(self.floor)} at its 95 % bound")
         return formats.listing(limits) if limits else ""
 
     @property

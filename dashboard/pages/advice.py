@@ -8,7 +8,7 @@ from dash.development.base_component import Component
 
 from dashboard.charts import Row
 from dashboard.insights.answers import Answers
-from dashboard.insights.engine_gap import packing_adds
+from dashboard.insights.engine_gap import is_timed, packing_adds
 from dashboard.insights.limits import LIMITS, Limit, problems
 from dashboard.insights.recommender import Advice
 from dashboard.pages.parts import card, swatch
@@ -31,8 +31,8 @@ def advice_box(results: Results, selection: Selection, answers: Answers) -> Comp
 
 def _without_limits(answers: Answers) -> str:
     row = answers.everyday.row
-    name = f", {row['label']}" if row is not None else ""
-    return f"No limits are in force: the answer for everyday use{name}, stands. Type what you have."
+    stands = f"the answer for everyday use, {row['label']}, stands" if row is not None else "all files count"
+    return f"No limits are in force: {stands}. Type what you have."
 
 
 def _within_limits(results: Results, selection: Selection, advice: Advice) -> list[Component]:
@@ -40,7 +40,8 @@ def _within_limits(results: Results, selection: Selection, advice: Advice) -> li
     if advice.best is None:
         return [html.P(advice.why, className="advice-none"), rule]
     told = [html.P([_name(results, advice.best), f" {advice.why}"])]
-    told.append(html.P(f"{packing_adds(advice.best, selection)}.", className="answer-gap"))
+    if is_timed(advice.best):
+        told.append(html.P(f"{packing_adds(advice.best, selection)}.", className="answer-gap"))
     if advice.runner_up is not None:
         told.append(html.P(["Runner-up: ", _name(results, advice.runner_up)]))
     return [*told, *([html.P(advice.next_step)] if advice.next_step else []), rule]

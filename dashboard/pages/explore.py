@@ -175,6 +175,9 @@ def _group(name: str, children: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _column(rows: pl.DataFrame, column: str) -> dict[str, Any]:
+    if column == "failure":
+        told = {"headerTooltip": _EXPLAINED[column], "tooltipField": column, "width": 260}
+        return {"field": column, "headerName": column} | told
     kind = rows.schema[column]
     definition: dict[str, Any] = {
         "field": column,

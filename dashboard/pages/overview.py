@@ -14,8 +14,8 @@ from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.claims import every
 from dashboard.insights.comparison import change, elsewhere, log_ratio
-from dashboard.insights.engine_gap import gap_insight, packing_adds
-from dashboard.insights.recommender import PRIMARY, Advice, Recommendation, runners_up
+from dashboard.insights.engine_gap import gap_insight, is_timed, packing_adds
+from dashboard.insights.recommender import PRIMARY, Advice, Recommendation, price, runners_up, sound
 from dashboard.insights.summary import takeaways
 from dashboard.pages.advice import advice_box
 from dashboard.pages.parts import card, claims_table, empty_notice, swatch
@@ -97,7 +97,8 @@ def _provisional(answers: Answers) -> list[Component]:
     if not answers.doubts:
         return []
     badge = html.Span("Provisional", className="badge-provisional")
-    text = f" {'; '.join(answers.doubts)}. More may change which file is named."
+    reasons = "; ".join(answers.doubts)
+    text = f" {reasons[:1].upper()}{reasons[1:]}. The answers may change."
     return [html.P([badge, text], className="provisional-note", role="note")]
 
 
@@ -107,22 +108,24 @@ def _limited(results: Results, selection: Selection, answers: Answers, advice: A
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
     if advice.best is None:
         return card(title, [html.P(advice.why), rule], "answer primary unmet")
-    parts = _file(results, selection, advice.best, advice.why)
+    parts = _file(results, selection, advice.best, price(advice.best))
     return card(title, [*_badge(why), *parts, rule], f"answer primary{' provisional' if why else ''}")
 
 
 def _answer(results: Results, selection: Selection, item: Recommendation, answers: Answers) -> Component:
+    rule = html.P(f"Rule: {item.rule}", className="answer-rule")
     if item.row is None:
-        return card(item.need, [html.P(item.why)], "answer")
+        return card(item.need, [html.P(item.why), rule], "answer")
+    if answers.advice is not None and not item.met and not item.contenders:
+        return card(item.need, [html.P("No file within your limits keeps the rule."), rule], "answer unmet")
     rivals = [rival["label"] for rival in runners_up(results, selection, answers.rows, item.row)]
     notes = [f"Tied by KLD at this size: {formats.listing(rivals)}"] if rivals else []
     notes += [f"Not decided: {formats.listing(_contenders(item))}"] if item.contenders else []
-    notes += [f"Provisional: {item.doubt}"] if item.doubt else []
+    notes += [f"Provisional: {item.doubt}"] if item.doubt and not answers.doubts else []
     told = [html.P(note, className="answer-tied") for note in notes]
     why = answers.why_provisional(item)
     kind = " primary" if item.need == PRIMARY and answers.advice is None else ""
     kind += ("" if item.met else " unmet") + (" provisional" if why else "")
-    rule = html.P(f"Rule: {item.rule}", className="answer-rule")
     parts = _file(results, selection, item.row, item.why)
     return card(item.need, [*_badge(why), *parts, *told, rule], f"answer{kind}")
 
@@ -135,7 +138,7 @@ def _file(results: Results, selection: Selection, row: Row, why: str) -> list[Co
         html.P([swatch(results.styles[row["method"]]), f" {row['label']}"], className="answer-name"),
         html.P(facts, className="answer-facts"),
         html.P(f"{why}{same}", className="answer-why"),
-        html.P(packing_adds(row, selection), className="answer-gap"),
+        *([html.P(packing_adds(row, selection), className="answer-gap")] if is_timed(row) else []),
     ]
 
 
@@ -191,10 +194,11 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     rows = one_place(passing)
     why = Answers.of(results, selection).why_provisional()
     found = [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
-    found += [*takeaways(results, selection), *elsewhere(passing, rows)]
+    found += failures(passing)
+    found += takeaways(results, selection) if sound(rows) or not rows else []
     packed = gap_insight(rows, selection)
     found += [packed] if packed is not None else []
-    found += failures(passing)
+    found += elsewhere(passing, rows)
     note = results.manifest.baseline_note
     if note:
         found.append(Insight(f"About the baseline: {note}", "caution"))

@@ -30,7 +30,8 @@ def headline(results: Results, selection: Selection) -> str:
     if not lines:
         return "Nothing is selected, so there is nothing to summarize"
     parts = [f"{line.method} at {type_name(line.optimal)}" for line in lines]
-    return f"Best bit rates by the stated rules: {formats.listing(parts)}"
+    text = f"est bit rates by the stated rules: {formats.listing(parts)}"
+    return f"Provisional: b{text}" if Answers.of(results, selection).doubts else f"B{text}"
 
 
 def body(results: Results, selection: Selection) -> Component:

@@ -186,7 +186,8 @@ def headline(results: Results, selection: Selection) -> str:
     if columns == _PREFILL:
         how = f"prefills fastest, {value} tokens per second"
     speed = f"{fastest['label']} {how}"
-    return f"{speed}; {tied} more are within its spread" if tied else speed
+    more = "one more is" if tied == 1 else f"{tied} more are"
+    return f"{speed}; {more} within its spread" if tied else speed
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
@@ -223,7 +224,7 @@ def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) ->
     offers = "; ".join(f"{found.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items())
     detail = f"mean KLD of each method's closest: {offers}"
     if not found.steady:
-        text = f"{place} nobody is surely closest: ± {moved} ms, the spread of the times, changes the answer."
+        text = f"{place} the methods are tied: ± {moved} ms, the spread of the times, changes the answer."
         return Insight(text, "tie", detail)
     if ranking.tied:
         return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
