@@ -16,7 +16,7 @@ NOT_MEASURED = "not measured"
 OVER_ALL = "known over all tokens only"
 _RULE = (
     "KL divergence of the packed artifact from the file's exact weights, beside that of those weights from the "
-    "baseline, nats per token; speed is the packed artifact's"
+    "baseline, nats per token; the first over a few windows only; speed is the packed artifact's"
 )
 
 
