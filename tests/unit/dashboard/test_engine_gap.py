@@ -6,6 +6,8 @@ from results_factory import make_results
 from variant_rows import row
 
 from dashboard.comparing import differences
+from dashboard.export.data import view_data
+from dashboard.export.markdown import report
 from dashboard.insights.engine_gap import gap_insight, packing_adds
 from dashboard.markup import markup
 from dashboard.pages import compare, explore, overview
@@ -100,6 +102,14 @@ def test_pages_where_people_choose_tell_the_gap(gaps: Results) -> None:
     assert "what packing into ONNX, the form that is timed, adds" in grid
     pair = Selection.of(options={"a": "bartowski-q8_0", "b": "main-q8_0"})
     assert any(item.text.startswith("Packing for speed adds") for item in compare.insights(gaps, pair))
+
+
+def test_exports_hold_the_gap(gaps: Results) -> None:
+    frame = view_data(gaps, EVERYTHING, "speed")
+    assert frame.filter(variant_id="main-q2_k")["deploy_kld_mean"].to_list() == [0.004]
+    table = report(gaps, EVERYTHING).splitlines()
+    (line,) = (line for line in table if line.startswith("| main Q2\\_K |"))
+    assert line.endswith("| 0.00400 |")
 
 
 def test_compare_has_a_line_for_the_gap(gaps: Results) -> None:
