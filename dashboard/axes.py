@@ -11,7 +11,8 @@ from evaluator.frames import MEGABYTE
 
 def padded(values: Sequence[float], share: float = 0.06, least: float = 0.0) -> list[float]:
     """Return an axis range around `values`, wider on both sides by a share of their span."""
-    low, high = min(values), max(values)
+    finite = [value for value in values if math.isfinite(value)] or [0.0]
+    low, high = min(finite), max(finite)
     margin = max(share * (high - low), least) or 0.05 * abs(high) or 1.0
     return [low - margin, high + margin]
 
@@ -38,7 +39,7 @@ def decades(low: float, high: float) -> list[float]:
 
 def log_axis(values: Sequence[float], margin: float = 0.08) -> dict[str, Any]:
     """Range and readable ticks of a log axis around positive values."""
-    logs = [math.log10(value) for value in values if value > 0] or [0.0]
+    logs = [math.log10(value) for value in values if value > 0 and math.isfinite(value)] or [0.0]
     pad = max(0.03, margin * (max(logs) - min(logs)))
     low, high = min(logs) - pad, max(logs) + pad
     axis: dict[str, Any] = {"type": "log", "range": [low, high]}

@@ -10,6 +10,7 @@ from typing import Any
 
 from dashboard import formats, names
 from dashboard.drawing import Drawing
+from dashboard.failures import is_useless
 from dashboard.insights.statistics import Estimate, pareto
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -26,8 +27,12 @@ def type_name(row: Row) -> str:
 
 
 def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
-    """Return the rows in which every named column is measured and finite."""
-    return [r for r in rows if all(r[c] is not None and math.isfinite(r[c]) for c in columns)]
+    """Return the rows in which every named column is measured and finite, without files that are useless."""
+    return [
+        r
+        for r in rows
+        if not is_useless(r) and all(r[c] is not None and math.isfinite(r[c]) for c in columns)
+    ]
 
 
 def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -10,12 +10,13 @@ from typing import Any
 import polars as pl
 
 from dashboard import formats
+from dashboard.insights.engine_gap import GAP, unknown_gap
 from dashboard.insights.judging import Case
 from dashboard.insights.noise import least_divergence
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
 from dashboard.selection import Selection
-from evaluator.frames import ROLES
+from evaluator.frames import ROLES, Statistics
 
 Row = dict[str, Any]
 
@@ -118,9 +119,9 @@ def differences(results: Results, first: Row, second: Row, selection: Selection)
         part = replace(selection, domains=frozenset({domain}))
         paired = results.paired(a, b, "kld", part)
         if paired is not None:
-            values = (_domain_kld(results, a, part), _domain_kld(results, b, part))
+            values = (_domain_kld(results, first, part), _domain_kld(results, second, part))
             found.append(_tested(f"Mean KLD in {domain}", values, paired, _in_nats, lower=True))
-    return [*found, *_untested(rows)]
+    return [*found, *_untested(rows, selection)]
 
 
 def _divergence(results: Results, rows: tuple[Row, Row], selection: Selection) -> Difference:
@@ -158,18 +159,24 @@ def _tested(
 
 
 def _texts(rows: tuple[Row, Row], column: str, word: Any) -> tuple[str, str]:
-    one, other = (word(row[column]) if row[column] is not None else "not measured" for row in rows)
+    one, other = (word(row[column]) if row[column] is not None else _why_not(row, column) for row in rows)
     return one, other
+
+
+def _why_not(row: Row, column: str) -> str:
+    return "failed" if row.get("failure") and column in Statistics.columns() else "not measured"
 
 
 def _nats(value: float) -> str:
     return f"{formats.number(value)} nats"
 
 
-def _domain_kld(results: Results, variant_id: str, part: Selection) -> str:
-    windows = results.windows(variant_id, part)
+def _domain_kld(results: Results, row: Row, part: Selection) -> str:
+    windows = results.windows(str(row["variant_id"]), part)
     total = 0.0 if windows is None else float(windows["n"].sum())
-    return _nats(float(windows["kld"].sum()) / total) if windows is not None and total else "not measured"
+    if windows is None or not total:
+        return _why_not(row, "kld_mean")
+    return _nats(float(windows["kld"].sum()) / total)
 
 
 def _sure(results: Results, rows: tuple[Row, Row], selection: Selection) -> tuple[str, str]:
@@ -180,13 +187,13 @@ def _sure(results: Results, rows: tuple[Row, Row], selection: Selection) -> tupl
         texts.append(
             formats.percent(float(windows["bin4"].sum()) / total)
             if windows is not None and total
-            else "not measured"
+            else _why_not(row, "top_prob_mean")
         )
     return texts[0], texts[1]
 
 
 def _ppl_change(paired: Estimate) -> str:
-    return f"{formats.percent_change(paired.value)} ± {formats.percent(paired.half, 2)}"
+    return formats.percent_change(paired.value, 2, paired.half)
 
 
 def _in_nats(paired: Estimate) -> str:
@@ -201,8 +208,8 @@ def _points(paired: Estimate) -> str:
     return f"{formats.signed(paired.value, 2)} ± {formats.number(paired.half, 2)} points"
 
 
-def _untested(rows: tuple[Row, Row]) -> list[Difference]:
-    """Facts about files and speed, with their plain ratio."""
+def _untested(rows: tuple[Row, Row], selection: Selection) -> list[Difference]:
+    """Facts about files and speed, with their plain ratio; beside a time what packing for it adds to the loss."""
     found = []
     for metric, column, word in (
         ("File size", "size_bytes", formats.size),
@@ -217,7 +224,19 @@ def _untested(rows: tuple[Row, Row]) -> list[Difference]:
         times = formats.times(one / other) if one and other else ""
         ratio = "" if not one or not other else f"A is {times} B" if times else "the same"
         found.append(Difference(metric, _texts(rows, column, word), ratio, ""))
+        if column == "decode_ms_p50":
+            found.append(_packing(rows, selection))
     return found
+
+
+def _packing(rows: tuple[Row, Row], selection: Selection) -> Difference:
+    """Tell what the packed artifact, whose speed it is, adds to each file's own loss."""
+    one, other = (row[GAP] for row in rows)
+    texts = [unknown_gap(selection) if value is None else f"{_nats(value)} more" for value in (one, other)]
+    ratio = formats.times(one / other) if one and other else ""
+    return Difference(
+        "KLD that packing for speed adds", (texts[0], texts[1]), f"A is {ratio} B" if ratio else "", ""
+    )
 
 
 def tensor_types(results: Results, first: Row, second: Row, selection: Selection) -> list[TensorTypes]:

@@ -14,6 +14,7 @@ import dataframely.exc
 import polars as pl
 import pydantic
 
+from dashboard.failures import with_failures
 from dashboard.formats import device_name
 from dashboard.names import clean, clean_frame, clean_model
 from evaluator.frames import SCHEMA_VERSION, Variants, with_schema
@@ -108,9 +109,10 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
     frame = clean_frame(frame)
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
     windows = sum(text.windows for text in manifest.texts)
-    return _with_labels(ordered).with_columns(
+    named = _with_labels(ordered).with_columns(
         _baseline_ids(ordered, manifest.baseline_id), pl.lit(windows, pl.Int64).alias("n_windows")
     )
+    return with_failures(named)
 
 
 def scan(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:

@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 from dashboard import formats
 from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.export.naming import file_stem
+from dashboard.failures import note
 from dashboard.insights import Claim, Insight
 from dashboard.insights.comparison import NOTHING
 from dashboard.insights.faults import warnings
@@ -25,7 +26,7 @@ from dashboard.views import Pick, View, command_for, registry
 from evaluator.manifest import Manifest
 
 _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
-    OVERVIEW: (overview, "Rules decide, errors count: a variant qualifies only when its 95 % bound does."),
+    OVERVIEW: (overview, "A file qualifies only if even its pessimistic estimate, the 95 % bound, passes."),
     COMPARE: (
         compare,
         "Differences are paired over the same tokens; ± is half a 95 % interval, clustered by window.",
@@ -131,19 +132,23 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
     absent = view.absent(results)
     if absent is not None:
         why = "cannot be read" if absent.fault else "was not measured"
-        note = [Insight(f"This {why}, so nothing can be said about it.", "unknown")]
-        return Page(view.id, eyebrow, absent.title, "", note, body=absent_notice(absent))
-    if results.select(selection).is_empty():
-        note = [NOTHING]
-        return Page(view.id, eyebrow, "Nothing to draw", "", note, body=empty_notice())
-    figure = view.draw(results, selection).to_plotly_json()
+        said = [Insight(f"This {why}, so nothing can be said about it.", "unknown")]
+        return Page(view.id, eyebrow, absent.title, "", said, body=absent_notice(absent))
+    rows = results.select(selection).to_dicts()
+    if not rows:
+        return Page(view.id, eyebrow, "Nothing to draw", "", [NOTHING], body=empty_notice())
+    drawn = view.draw(results, selection)
+    failed_files = view.left_out(rows, drawn)
+    if len(failed_files) == len(rows):
+        return _all_failed(view, eyebrow, failed_files)
+    figure = drawn.to_plotly_json()
     if selection.methods:
         _add_left_out(figure, results, selection)
     return Page(
         slug=view.id,
         eyebrow=eyebrow,
         title=view.headline(results, selection),
-        caption=f"{view.caption} {provenance(results, selection)}",
+        caption=f"{note(failed_files)}{view.caption} {provenance(results, selection)}",
         insights=[*warnings(results, selection), *view.insights(results, selection)],
         figure=figure,
         claims=view.claims(results, selection),
@@ -151,6 +156,13 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
         methods=results.methods,
         filename=file_stem(results, selection, view.id),
     )
+
+
+def _all_failed(view: View, eyebrow: str, names: Sequence[str]) -> Page:
+    """Return the page of a view whose every selected file was measured and failed."""
+    said = [Insight(f"{name}.", "caution") for name in names]
+    body = notice("There is nothing to draw", [html.Ul([html.Li(name) for name in names])])
+    return Page(view.id, eyebrow, "Every selected file failed", "", said, body=body)
 
 
 def _add_left_out(figure: dict[str, Any], results: Results, selection: Selection) -> None:

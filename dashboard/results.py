@@ -25,7 +25,7 @@ from evaluator.manifest import Manifest
 
 _T = TypeVar("_T")
 #: Columns of `Results.variants` that are not in the file.
-ADDED = ("label", "twin", "baseline_id", "n_windows")
+ADDED = ("label", "twin", "baseline_id", "n_windows", "failure")
 ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
 _COUNTS = ("n_tokens", "n_windows")
 #: How many answers are kept; a page asks for the same ones several times, and the next page again.
@@ -49,7 +49,7 @@ class Results:
 
     `variants` has the schema's columns and those of `ADDED`: `label`, a name in every view that no other variant
     has, `twin`, the part of it that tells two files of one method and type apart (else null), `baseline_id`,
-    and `n_windows`, the windows behind the clustered errors.
+    `n_windows`, the windows behind the clustered errors, and `failure`, how a file failed (else null).
     Files that cannot be read are found when the folder is opened, as far as their columns tell; damage further
     inside when they are read. `problems` lists them, and the views that need them explain themselves.
     """

@@ -45,9 +45,11 @@ def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **
         "kld_se": 0.0005,
         "kld_se_clustered": None,
         "inv_ppl_per_mb": 1 / (10 * (1 + rise)) / bits,
+        "prefill_tps": None,
         "decode_ms_p10": None,
         "decode_ms_p50": None,
         "decode_ms_p90": None,
+        "deploy_kld_mean": None,
         **more,
     }
 

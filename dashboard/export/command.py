@@ -14,9 +14,8 @@ from dashboard.export.exhibit import exhibits
 from dashboard.export.markdown import report
 from dashboard.export.rendering import RenderError, render
 from dashboard.export.slide import Form, picture
-from dashboard.insights.recommender import Need
+from dashboard.insights.limits import problems
 from dashboard.known import values
-from dashboard.pages.advice import LIMITS, need
 from dashboard.results import Results
 from dashboard.selection import EVERYTHING, Selection
 from dashboard.theme import SURFACES
@@ -88,8 +87,8 @@ def _selection(query: str, results: Results) -> Selection:
             raise ExportError(f"--select: {key}={value}: must be one of {', '.join(choices[key])}")
         if key != _FOLDER_KEY and Selection.from_query(pair, keys) == EVERYTHING:
             raise ExportError(f"--select: {key}={value} is no part of a dashboard's link")
-        if key in LIMITS and need(Selection.from_query(pair, keys)) == Need():
-            raise ExportError(f"--select: {key}={value}: must be a number above 0")
+        if problem := problems(Selection.from_query(pair, keys)).get(key):
+            raise ExportError(f"--select: {key}={value}: {problem}")
         there = values(results, key)
         if there is not None and value not in there:
             raise ExportError(f"--select: {key}={value}: {_instead(key, value, there)}")

@@ -33,7 +33,7 @@ _SPEED = ("prefill_tps", "decode_ms_p10", "decode_ms_p50", "decode_ms_p90", "loa
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "ppl-bits": _PPL,
     "degradation": (*_PPL, *_KLD, *_TOP),
-    "speed": (*_SPEED, *_KLD[:3]),
+    "speed": (*_SPEED, *_KLD[:3], "deploy_kld_mean"),
     "size": ("inv_ppl_per_mb", *_PPL),
 }
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from dashboard import charts
+from dashboard import charts, formats
+from dashboard.failures import note
 from dashboard.insights import Claim, Insight
 from dashboard.insights.faults import warnings
 from dashboard.results import Results
@@ -57,13 +58,18 @@ def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
         fault = f" {absent.fault}." if absent.fault else ""
         reason = f"This view needs {absent.what}.{fault} Measure it with: {absent.command}"
         return _placeholder(view, absent.heading, reason)
-    if results.select(selection).is_empty():
+    rows = results.select(selection).to_dicts()
+    if not rows:
         return _placeholder(view, "Nothing to draw", _NO_MATCH)
+    drawn = view.draw(results, selection)
+    failed = view.left_out(rows, drawn)
+    if len(failed) == len(rows):
+        return _placeholder(view, "Every selected file failed", f"{formats.listing(failed)}.")
     return Exhibit(
         view=view,
         title=_unbroken(view.headline(results, selection)),
-        caption=_without_gestures(view.caption),
-        figure=view.figure(results, selection),
+        caption=note(failed) + _without_gestures(view.caption),
+        figure=drawn.checked(),
         insights=[*warnings(results, selection), *view.insights(results, selection)],
         claims=view.claims(results, selection),
     )

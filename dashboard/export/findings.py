@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from dashboard import charts, formats
 from dashboard.insights import Insight
+from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import elsewhere
-from dashboard.insights.faults import sound
-from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, recommendations, summarize
+from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
 from dashboard.results import Results
@@ -18,7 +18,10 @@ from dashboard.selection import Selection
 
 @dataclass(frozen=True)
 class Findings:
-    """`answer` is the everyday recommendation in a sentence; `table` has a row per method under `heads`."""
+    """`answer` is the recommendation in a sentence, within the limits in force or for everyday use.
+
+    `table` has a row per method under `heads`.
+    """
 
     answer: str
     recommendations: Sequence[Insight]
@@ -34,8 +37,8 @@ def findings(results: Results, selection: Selection) -> Findings:
     about = elsewhere(passing, rows)
     table = [_cells(line) for line in summarize(results, selection)]
     notes = [note for note in overview.insights(results, selection) if note not in about]
-    answer = overview.headline(results, selection)
-    return Findings(answer, [*recommendations(sound(results, rows)), *about], notes, table)
+    answers = Answers.of(results, selection)
+    return Findings(answers.headline, [*answers.in_sentences(), *about], notes, table)
 
 
 def _cells(line: MethodSummary) -> list[str]:

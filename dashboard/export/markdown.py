@@ -13,6 +13,7 @@ from dashboard.export.naming import model_name
 from dashboard.export.provenance import facts, footer
 from dashboard.insights import Insight
 from dashboard.insights.comparison import change, log_ratio
+from dashboard.insights.engine_gap import GAP
 from dashboard.insights.summary import RULES
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -68,6 +69,7 @@ def _variants(rows: Sequence[Row]) -> str:
         "Mean KLD (nats)",
         "Same top token",
         "Decode (ms)",
+        "Packing adds (nats)",
     )
     return _table(heads, (_variant(row) for row in rows), right=len(heads) - 1)
 
@@ -78,12 +80,17 @@ def _variant(row: Row) -> list[str]:
         row["label"],
         formats.number(row["bits_per_weight"]),
         formats.size(row["size_bytes"]),
-        formats.number(row["ppl"], 4) if row["ppl"] is not None else "",
+        formats.number(row["ppl"], 4) if row["ppl"] is not None else _failed(row),
         change(log_ratio(row)) if row["ln_ppl_ratio"] is not None else "",
         formats.number(row["kld_mean"]) + spread if row["kld_mean"] is not None else "",
         formats.percent(row["same_top"]) if row["same_top"] is not None else "",
         formats.number(row["decode_ms_p50"]) if row["decode_ms_p50"] is not None else "",
+        formats.number(row[GAP]) if row[GAP] is not None else "",
     ]
+
+
+def _failed(row: Row) -> str:
+    return f"failed: {row['failure']}" if row["failure"] else ""
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:

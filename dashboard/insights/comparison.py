@@ -209,11 +209,7 @@ def nats(estimate: Estimate) -> str:
 
 def change(estimate: Estimate) -> str:
     """Write an ln PPL ratio as a change in per cent with its 95 % half-width."""
-    half = estimate.half * math.exp(estimate.value)
-    value = formats.percent_change(estimate.value, 1)
-    if not math.isfinite(half):
-        return value
-    return value.replace(" %", f" ± {formats.percent(half, 1)}")
+    return formats.percent_change(estimate.value, 1, estimate.half)
 
 
 def elsewhere(rows: Sequence[Row], kept: Sequence[Row]) -> list[Insight]:

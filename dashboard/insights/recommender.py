@@ -21,30 +21,45 @@ PRIMARY = "Everyday use"
 #: What "a little more room" means when the next step is priced.
 STEP_BYTES = 500_000_000
 _STEP_SHARE = 0.25
+#: An error over this share of a rule's bound is too wide for the rule.
+_RESOLUTION = 0.5
+NOT_COMPARED = "No selected variant was compared with the baseline."
 #: Files are of the same size when they differ by no larger share.
 _SAME_SIZE = 0.02
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """An answer to one need. `met` tells whether `row` keeps the rule or is only the nearest to it."""
+    """An answer to one need. `met` tells whether `row` keeps the rule or is only the nearest to it.
+
+    `contenders` are smaller files whose error leaves open whether they keep the rule. `doubt` says why the answer
+    is provisional, where the errors are too wide for the rule; it is empty where they are not.
+    """
 
     need: str
     rule: str
     row: Row | None
     met: bool
     why: str
+    contenders: tuple[Row, ...] = ()
+    doubt: str = ""
 
 
-def recommend(rows: Sequence[Row]) -> list[Recommendation]:
-    """One recommendation per need, from rows of the variants frame without the baseline."""
-    usable = complete(rows, "ln_ppl_ratio")
-    return [_for_need(need, bound, usable) for need, bound in NEEDS]
+def recommend(rows: Sequence[Row], none: str = NOT_COMPARED) -> list[Recommendation]:
+    """One recommendation per need, from rows of the variants frame without the baseline; `none` explains no rows."""
+    found = usable(rows)
+    return [_for_need(need, bound, found, none) for need, bound in NEEDS]
+
+
+def usable(rows: Sequence[Row]) -> list[Row]:
+    """Rows that were compared with the baseline, without files that failed."""
+    return [row for row in complete(rows, "ln_ppl_ratio") if not row.get("failure")]
 
 
 def within(rows: Sequence[Row], bound: float) -> list[Row]:
-    """Rows whose PPL rise has a 95 % upper bound under `bound` (a share)."""
-    return [row for row in rows if math.expm1(log_ratio(row).high) < bound]
+    """Rows whose PPL rise has a 95 % upper bound under `bound` (a share), without files that failed."""
+    limit = math.log1p(bound)
+    return [row for row in rows if not row.get("failure") and log_ratio(row).high < limit]
 
 
 def smallest_within(rows: Sequence[Row], bound: float) -> Row | None:
@@ -61,16 +76,37 @@ def closest(rows: Sequence[Row]) -> Row | None:
     return min(rows, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"])) if rows else None
 
 
-def _for_need(need: str, bound: float, rows: Sequence[Row]) -> Recommendation:
+def _for_need(need: str, bound: float, rows: Sequence[Row], none: str) -> Recommendation:
     rule = f"smallest file whose perplexity rises by less than {formats.percent(bound, 0)} (95 % upper bound)"
     chosen = smallest_within(rows, bound)
-    if chosen is not None:
-        return Recommendation(need, rule, chosen, True, price(chosen))
-    nearest = closest(rows)
-    if nearest is None:
-        return Recommendation(need, rule, None, False, "No selected variant was compared with the baseline.")
-    return Recommendation(
-        need, rule, nearest, False, f"None keeps the rule; the closest by KLD: {price(nearest)}"
+    row = chosen or closest(rows)
+    if row is None:
+        return Recommendation(need, rule, None, False, none)
+    why = price(row) if chosen else f"None keeps the rule; the closest by KLD: {price(row)}"
+    open_ones = _contenders(rows, bound, chosen)
+    doubt = _too_wide([chosen, *open_ones] if chosen else open_ones, bound)
+    return Recommendation(need, rule, row, chosen is not None, why, open_ones, doubt)
+
+
+def _contenders(rows: Sequence[Row], bound: float, chosen: Row | None) -> tuple[Row, ...]:
+    """Files, smaller than the chosen one, whose 95 % interval holds the bound: a longer text may let them keep it."""
+    limit = math.log1p(bound)
+    found = [row for row in rows if log_ratio(row).low < limit <= log_ratio(row).high]
+    smaller = [row for row in found if chosen is None or row["size_bytes"] < chosen["size_bytes"]]
+    return tuple(sorted(smaller, key=lambda row: (log_ratio(row).value, row["variant_id"])))
+
+
+def _too_wide(rows: Sequence[Row], bound: float) -> str:
+    """Say so where the perplexity of one of `rows` is not known to half of the bound."""
+    if not rows:
+        return ""
+    widest = max(rows, key=lambda row: log_ratio(row).half)
+    half = log_ratio(widest).half * math.exp(log_ratio(widest).value)
+    if half <= _RESOLUTION * bound:
+        return ""
+    known = f"only to ± {formats.percent(half)}" if math.isfinite(half) else "without an error"
+    return (
+        f"the perplexity of {widest['label']} is known {known}, the rule asks for {formats.percent(bound, 0)}"
     )
 
 
@@ -104,17 +140,35 @@ class Need:
     floor: float | None = None
 
     @property
-    def rule(self) -> str:
-        """The rule in words."""
+    def limits(self) -> str:
+        """The limits in words; empty where there are none."""
         limits = []
         if self.budget_gb is not None:
-            limits.append(f"at most {formats.number(self.budget_gb)} GB")
+            limits.append(f"at most {formats.size(1e9 * self.budget_gb)}")
         if self.min_tps is not None:
             limits.append(f"at least {formats.number(self.min_tps)} tokens/s decoded")
         if self.floor is not None:
-            limits.append(f"perplexity up by less than {formats.percent(self.floor)} (95 % bound)")
-        among = f" among files of {formats.listing(limits)}" if limits else ""
+            limits.append(f"perplexity up by less than {formats.percent(self.floor)} at its 95 % bound")
+        return formats.listing(limits) if limits else ""
+
+    @property
+    def wants_smallest(self) -> bool:
+        """Whether only quality is limited: then the smallest file that keeps it is wanted, else the closest."""
+        return self.floor is not None and self.budget_gb is None and self.min_tps is None
+
+    @property
+    def rule(self) -> str:
+        """The rule in words."""
+        if self.wants_smallest:
+            return f"smallest file of {self.limits}"
+        among = f" among files of {self.limits}" if self.limits else ""
         return f"lowest mean KLD{among}; the context's memory comes on top of the file"
+
+    def best(self, rows: Sequence[Row]) -> Row | None:
+        """Return the best of the rows that keep the limits."""
+        if not self.wants_smallest:
+            return closest(rows)
+        return min(rows, key=lambda row: (row["size_bytes"], row["variant_id"])) if rows else None
 
 
 @dataclass(frozen=True)
@@ -129,16 +183,16 @@ class Advice:
 
 
 def advise(rows: Sequence[Row], need: Need) -> Advice:
-    """Return the closest variant that meets `need`; when none does, say which limit stands in the way."""
-    usable = complete(rows, "ln_ppl_ratio")
-    if not usable:
-        return Advice(None, None, "No selected variant was compared with the baseline.", "", need.rule)
-    fitting = _fitting(usable, need)
-    best = closest(fitting)
+    """Return the best variant that meets `need`; when none does, say which limit stands in the way."""
+    found = usable(rows)
+    if not found:
+        return Advice(None, None, NOT_COMPARED, "", need.rule)
+    fitting = fitting_rows(found, need)
+    best = need.best(fitting)
     if best is None:
-        return Advice(None, None, _obstacle(usable, need), "", need.rule)
+        return Advice(None, None, _obstacle(found, need), "", need.rule)
     others = [row for row in fitting if row["variant_id"] != best["variant_id"]]
-    return Advice(best, closest(others), _reason(best), _next_step(usable, need, best), need.rule)
+    return Advice(best, need.best(others), _reason(best), _next_step(found, need, best), need.rule)
 
 
 def tokens_per_second(row: Row) -> float | None:
@@ -147,7 +201,8 @@ def tokens_per_second(row: Row) -> float | None:
     return 1000 / median if median else None
 
 
-def _fitting(rows: Sequence[Row], need: Need) -> list[Row]:
+def fitting_rows(rows: Sequence[Row], need: Need) -> list[Row]:
+    """Rows that keep every limit."""
     found = list(rows)
     if need.budget_gb is not None:
         found = [row for row in found if row["size_bytes"] <= 1e9 * need.budget_gb]
@@ -158,16 +213,16 @@ def _fitting(rows: Sequence[Row], need: Need) -> list[Row]:
 
 def _reason(row: Row) -> str:
     speed = tokens_per_second(row)
-    decoded = f", {formats.number(speed)} tokens/s" if speed is not None else ""
+    decoded = f", {formats.number(speed)} tokens/s as packed ONNX" if speed is not None else ""
     return f"{formats.size(row['size_bytes'])}{decoded}, {price(row)}"
 
 
 def _obstacle(rows: Sequence[Row], need: Need) -> str:
     """Name the limit that no variant keeps, else that they conflict."""
     smallest = min(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
-    if need.budget_gb is not None and not _fitting(rows, Need(budget_gb=need.budget_gb)):
+    if need.budget_gb is not None and not fitting_rows(rows, Need(budget_gb=need.budget_gb)):
         return f"None is that small: the smallest, {smallest['label']}, takes {formats.size(smallest['size_bytes'])}."
-    if need.min_tps is not None and not _fitting(rows, Need(min_tps=need.min_tps)):
+    if need.min_tps is not None and not fitting_rows(rows, Need(min_tps=need.min_tps)):
         timed = [row for row in rows if tokens_per_second(row) is not None]
         if not timed:
             return "Speed was not measured for any selected variant."
@@ -181,11 +236,13 @@ def _obstacle(rows: Sequence[Row], need: Need) -> str:
 
 
 def _next_step(rows: Sequence[Row], need: Need, best: Row) -> str:
-    """What the next 0.5 GB (for small models a quarter of the file) beyond the budget buy."""
+    """Say what 0.5 GB more (for small models a quarter of the file) would buy; empty where no file is larger."""
+    if need.wants_smallest or all(row["size_bytes"] <= best["size_bytes"] for row in rows):
+        return ""
     limit = 1e9 * need.budget_gb if need.budget_gb is not None else float(best["size_bytes"])
     more = min(STEP_BYTES, _STEP_SHARE * max(limit, best["size_bytes"]))
     wider = Need((limit + more) / 1e9, need.min_tps, need.floor)
-    better = closest(_fitting(rows, wider))
+    better = closest(fitting_rows(rows, wider))
     if better is None or better["variant_id"] == best["variant_id"]:
-        return f"{formats.size(more)} more would buy nothing better."
+        return f"No file of up to {formats.size(more)} more is closer."
     return f"{formats.size(more)} more would buy {better['label']}: {_reason(better)}."

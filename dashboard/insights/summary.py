@@ -14,7 +14,7 @@ from dashboard.insights.comparison import log_ratio
 from dashboard.insights.faults import same_weights, warnings
 from dashboard.insights.judging import Case, overlap
 from dashboard.insights.losses import worst_rise
-from dashboard.insights.recommender import EVERYDAY, HEAVY, PRIMARY, closest, recommend, smallest_within
+from dashboard.insights.recommender import EVERYDAY, HEAVY, closest, smallest_within
 from dashboard.insights.verdict import places, verdict
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -179,14 +179,3 @@ def _sweet_spot(lines: Sequence[MethodSummary]) -> list[Insight]:
     text = f"The smallest bit rate that costs under {bound} perplexity is {bits} ({least.optimal['label']})."
     rates = [f"{line.method} {formats.number(line.optimal['bits_per_weight'])}" for line in kept]
     return [Insight(text, "finding", f"per method: {formats.listing(rates, 6)}")]
-
-
-def recommendations(rows: Sequence[Row]) -> list[Insight]:
-    """Return the recommender's answers as sentences, the everyday one first."""
-    found = []
-    for answer in sorted(recommend(rows), key=lambda item: item.need != PRIMARY):
-        if answer.row is not None:
-            text = f"{answer.need}: {answer.row['label']} ({formats.size(answer.row['size_bytes'])})."
-            detail = f"{answer.why}; rule: {answer.rule}"
-            found.append(Insight(text, "finding" if answer.met else "caution", detail))
-    return found or [Insight("No recommendation: nothing was compared with the baseline.", "unknown")]

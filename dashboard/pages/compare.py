@@ -11,7 +11,9 @@ from dash.development.base_component import Component
 
 from dashboard import formats
 from dashboard.comparing import Difference, TensorTypes, chosen, differences, tensor_types
+from dashboard.failures import failures
 from dashboard.insights import Insight
+from dashboard.insights.engine_gap import gap_insight
 from dashboard.insights.faults import warnings
 from dashboard.pages.parts import card, notice, swatch
 from dashboard.results import Results
@@ -36,6 +38,9 @@ def headline(results: Results, selection: Selection) -> str:
         return f"{better['label']} is closer to the baseline than {other['label']}, at {size}"
     if kld.verdict == "tied":
         return f"{first['label']} and {second['label']} are equally far from the baseline, within the error"
+    failed = [f"{row['label']} failed: {row['failure']}" for row in pair if row["failure"]]
+    if failed:
+        return "; ".join(failed)
     return f"{first['label']} and {second['label']} cannot be compared token by token"
 
 
@@ -148,7 +153,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     found = differences(results, first, second, selection)
     tested = [item for item in found if item.verdict]
     wins = [[item.metric for item in tested if item.leader == place] for place in (0, 1)]
-    result = [*warnings(results, Selection.of(only=[str(row["variant_id"]) for row in pair]))]
+    named = Selection.of(only=[str(row["variant_id"]) for row in pair])
+    result = [*warnings(results, named), *failures(pair)]
     for place, row in enumerate(pair):
         if wins[place]:
             text = f"{row['label']} is better in {len(wins[place])} of {len(tested)} tests."
@@ -160,6 +166,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     kld = next(item for item in found if item.metric == "Mean KLD")
     if kld.leader is not None:
         result += _bootstrap(results, first, second)
+    packed = gap_insight(pair, selection)
+    result += [packed] if packed is not None else []
     differing = [item for item in tensor_types(results, first, second, selection) if item.differing]
     if differing:
         most = max(differing, key=lambda item: item.differing)

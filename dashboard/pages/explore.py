@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import dash_ag_grid as dag
@@ -11,6 +12,7 @@ import polars.selectors as cs
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.failures import failures
 from dashboard.insights import Insight
 from dashboard.insights.faults import warnings
 from dashboard.pages.parts import empty_notice
@@ -22,18 +24,29 @@ from evaluator.frames import Variants
 _GROUPS = (
     (
         "File",
-        ("model", "device", "provider", "source", "size_bytes", "bits_per_weight", "artifact_bytes", "n_"),
+        (
+            "model",
+            "device",
+            "provider",
+            "source",
+            "size_bytes",
+            "bits_per_weight",
+            "failure",
+            "artifact_bytes",
+            "n_",
+        ),
     ),
     ("Perplexity", ("ppl", "ln_ppl", "cor_")),
-    ("Divergence", ("kld",)),
+    ("Divergence", ("kld", "deploy")),
     ("Agreement", ("same_top", "top_prob")),
     ("Δp, percentage points", ("delta_p",)),
     ("Δ log p, nats", ("delta_logp",)),
-    ("Speed and memory", ("prefill", "decode", "load", "peak", "deploy", "inv_")),
+    ("Speed and memory", ("prefill", "decode", "load", "peak", "inv_")),
 )
-_HIDDEN = {*ADDED, "variant_id", "sha256", "is_baseline"}
+_HIDDEN = {*ADDED, "variant_id", "sha256", "is_baseline"} - {"failure"}
 #: Columns that a group shows when it is folded; the others appear when it is opened.
 _ALWAYS = {
+    "failure",
     "size_bytes",
     "bits_per_weight",
     "ppl",
@@ -41,12 +54,19 @@ _ALWAYS = {
     "kld_mean",
     "kld_se_clustered",
     "kld_p990",
+    "deploy_kld_mean",
     "same_top",
     "delta_p_rms",
     "delta_logp_mean",
     "decode_ms_p50",
     "prefill_tps",
     "inv_ppl_per_mb",
+}
+#: What a column holds, where its name does not tell.
+_EXPLAINED = {
+    "deploy_kld_mean": "deploy_kld_mean: what packing into ONNX, the form that is timed, adds to the file's own loss "
+    "(kld_mean): KL divergence of the packed artifact from the file's exact weights, nats per token",
+    "failure": "failure: what was measured and failed",
 }
 #: The table's colours are the page's, so that it follows the theme.
 _COLOURS = {
@@ -63,14 +83,21 @@ _COLOURS = {
 }
 #: Pixels: a column's least width, and its heading's, character by character, with the filter's sign.
 _NARROWEST, _CHARACTER, _AROUND = 110, 8, 58
-_NUMBER = "params.value == null ? '' : d3.format('.5~r')(params.value)"
+#: Five significant digits, written out between 10⁻⁵ and 10⁷, else with an exponent.
+_NUMBER = (
+    "params.value == null ? '' : d3.format("
+    "params.value !== 0 && (Math.abs(params.value) >= 1e7 || Math.abs(params.value) < 1e-5) ? '.4~e' : '.5~r'"
+    ")(params.value)"
+)
 _WHOLE = "params.value == null ? '' : d3.format(',')(params.value)"
 
 
 def headline(results: Results, selection: Selection) -> str:
     """Count what the table holds."""
     rows = results.select(selection)
-    columns = sum(rows[name].is_not_null().any() for name in rows.columns if name not in _HIDDEN)
+    columns = sum(
+        rows[name].is_not_null().any() for name in rows.columns if name not in {*_HIDDEN, "failure"}
+    )
     return f"{rows.height} variants, {columns} measured columns"
 
 
@@ -149,12 +176,15 @@ def _group(name: str, children: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _column(rows: pl.DataFrame, column: str) -> dict[str, Any]:
+    if column == "failure":
+        told = {"headerTooltip": _EXPLAINED[column], "tooltipField": column, "width": 260}
+        return {"field": column, "headerName": column} | told
     kind = rows.schema[column]
     definition: dict[str, Any] = {
         "field": column,
         "headerName": column,
         "width": max(_NARROWEST, _AROUND + _CHARACTER * len(column)),
-        "headerTooltip": column,
+        "headerTooltip": _EXPLAINED.get(column, column),
     }
     if kind.is_numeric():
         formatter = _WHOLE if kind.is_integer() else _NUMBER
@@ -166,17 +196,20 @@ def _column(rows: pl.DataFrame, column: str) -> dict[str, Any]:
     return definition
 
 
+def _is_empty(rows: pl.DataFrame, column: str) -> bool:
+    return column in rows.columns and rows.height > 0 and not rows[column].is_not_null().any()
+
+
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Say what is not measured."""
+    """Say which files failed, what is not measured, and what only all tokens together tell."""
     rows = results.select(selection)
-    absent = [
-        name
-        for name in Variants.columns()
-        if name in rows.columns and rows.height and not rows[name].is_not_null().any()
-    ]
+    everywhere = results.select(replace(selection, domains=frozenset(), bins=frozenset()))
+    absent = [name for name in Variants.columns() if _is_empty(everywhere, name)]
+    of_all = [name for name in Variants.columns() if _is_empty(rows, name) and name not in absent]
     found = [
         *warnings(results, selection),
         Insight("Tick rows to pick variants: every view highlights them.", "finding"),
+        *failures(rows.to_dicts()),
     ]
     if selection.filters_tokens:
         text = "All statistics are over the chosen texts and bins of confidence only."
@@ -184,4 +217,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     if absent:
         text = "1 column was" if len(absent) == 1 else f"{len(absent)} columns were"
         found.append(Insight(f"{text} not measured.", "unknown", ", ".join(absent)))
+    if of_all:
+        text = "1 column is" if len(of_all) == 1 else f"{len(of_all)} columns are"
+        found.append(Insight(f"{text} known over all tokens only.", "unknown", ", ".join(of_all)))
     return found

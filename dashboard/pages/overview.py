@@ -10,11 +10,14 @@ from dash.development.base_component import Component
 
 from dashboard import formats
 from dashboard.charts import Row, one_place
+from dashboard.failures import failures
 from dashboard.insights import Insight
+from dashboard.insights.answers import Answers
 from dashboard.insights.claims import every
-from dashboard.insights.comparison import elsewhere
-from dashboard.insights.faults import sound, warnings
-from dashboard.insights.recommender import PRIMARY, Recommendation, recommend, runners_up
+from dashboard.insights.comparison import change, elsewhere, log_ratio
+from dashboard.insights.engine_gap import gap_insight, is_timed, packing_adds
+from dashboard.insights.faults import warnings
+from dashboard.insights.recommender import PRIMARY, Advice, Recommendation, price, runners_up, usable
 from dashboard.insights.summary import takeaways
 from dashboard.pages.advice import advice_box
 from dashboard.pages.parts import card, claims_table, empty_notice, insight_list, swatch
@@ -57,45 +60,27 @@ _GOALS = (
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Return the everyday answer in one sentence."""
-    answer = next(item for item in recommend(_rows(results, selection)) if item.need == PRIMARY)
-    if answer.row is None and results.select(selection).height:
-        return "Which file to run cannot be said: no selected file is both compared and sound"
-    if answer.row is None:
-        return "Which file to run cannot be said: nothing selected was compared with the baseline"
-    if answer.met:
-        return f"Run {answer.row['label']}: {formats.size(answer.row['size_bytes'])}, {answer.why}"
-    return f"No file is safe for everyday use by the stated rule; {answer.row['label']} comes closest"
-
-
-def _rows(results: Results, selection: Selection) -> list[Row]:
-    """Return the variants that the answers choose between: neither files of another model nor broken ones."""
-    return sound(results, one_place(results.select(selection).to_dicts()))
+    """Return the answer in one sentence: within the limits in force, else for everyday use."""
+    return Answers.of(results, selection).headline
 
 
 def body(results: Results, selection: Selection) -> Component:
     """Answers first; then methods, metrics, benefits, goals and links to the views."""
+    answers = Answers.of(results, selection)
     if results.select(selection).is_empty():
         return empty_notice()
-    rows, wrong = _rows(results, selection), warnings(results, selection)
-    answers = [_answer(results, selection, item, rows) for item in recommend(rows)]
+    cards = [_answer(results, selection, item, answers) for item in answers.recommendations]
+    if answers.advice is not None:
+        cards.insert(0, _limited(results, selection, answers, answers.advice))
     claims = claims_table(every(results, selection))
     return html.Div(
         [
-            *(
-                [
-                    html.Div(
-                        insight_list([replace(item, detail="") for item in wrong]),
-                        className="box warnings-box",
-                    )
-                ]
-                if wrong
-                else []
-            ),
-            html.Div(answers, className="answers"),
+            *_broken(results, selection),
+            *_provisional(answers),
+            html.Div(cards, className="answers limited" if answers.advice is not None else "answers"),
             html.Div(
                 [
-                    advice_box(results, selection, rows),
+                    advice_box(results, selection, answers),
                     card("Why? Ask a view", [_links()]),
                     card("Methods in this comparison", [_methods(results)]),
                     card("Key metrics", [_metrics()]),
@@ -110,23 +95,71 @@ def body(results: Results, selection: Selection) -> Component:
     )
 
 
-def _answer(results: Results, selection: Selection, item: Recommendation, rows: Sequence[Row]) -> Component:
+def _broken(results: Results, selection: Selection) -> list[Component]:
+    """Say above the answers which selected files look broken."""
+    wrong = [replace(item, detail="") for item in warnings(results, selection)]
+    return [html.Div(insight_list(wrong), className="box warnings-box")] if wrong else []
+
+
+def _provisional(answers: Answers) -> list[Component]:
+    """Say above the answers why they are provisional, where they are."""
+    if not answers.doubts:
+        return []
+    badge = html.Span("Provisional", className="badge-provisional")
+    reasons = "; ".join(answers.doubts)
+    text = f" {reasons[:1].upper()}{reasons[1:]}. The answers may change."
+    return [html.P([badge, text], className="provisional-note", role="note")]
+
+
+def _limited(results: Results, selection: Selection, answers: Answers, advice: Advice) -> Component:
+    """Return the answer within the limits in force, the first to read."""
+    title, why = "Within your limits", answers.why_provisional()
+    rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
+    if advice.best is None:
+        return card(title, [html.P(advice.why), rule], "answer primary unmet")
+    parts = _file(results, selection, advice.best, price(advice.best))
+    return card(title, [*_badge(why), *parts, rule], f"answer primary{' provisional' if why else ''}")
+
+
+def _answer(results: Results, selection: Selection, item: Recommendation, answers: Answers) -> Component:
+    rule = html.P(f"Rule: {item.rule}", className="answer-rule")
     if item.row is None:
-        return card(item.need, [html.P(item.why)], "answer")
-    row = item.row
+        return card(item.need, [html.P(item.why), rule], "answer")
+    if answers.advice is not None and not item.met and not item.contenders:
+        return card(item.need, [html.P("No file within your limits keeps the rule."), rule], "answer unmet")
+    rivals = [rival["label"] for rival in runners_up(results, selection, answers.rows, item.row)]
+    notes = [f"Tied by KLD at this size: {formats.listing(rivals)}"] if rivals else []
+    notes += [f"Not decided: {formats.listing(_contenders(item))}"] if item.contenders else []
+    notes += [f"Provisional: {item.doubt}"] if item.doubt and not answers.doubts else []
+    told = [html.P(note, className="answer-tied") for note in notes]
+    why = answers.why_provisional(item)
+    kind = " primary" if item.need == PRIMARY and answers.advice is None else ""
+    kind += ("" if item.met else " unmet") + (" provisional" if why else "")
+    parts = _file(results, selection, item.row, item.why)
+    return card(item.need, [*_badge(why), *parts, *told, rule], f"answer{kind}")
+
+
+def _file(results: Results, selection: Selection, row: Row, why: str) -> list[Component]:
+    """Name a file, with its size, what it loses, and what packing for speed adds."""
     facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
     same = f", same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
-    rivals = [rival["label"] for rival in runners_up(results, selection, rows, row)]
-    tied = (
-        [html.P(f"Tied by KLD at this size: {formats.listing(rivals)}", className="answer-tied")]
-        if rivals
-        else []
-    )
-    name = html.P([swatch(results.styles[row["method"]]), f" {row['label']}"], className="answer-name")
-    details = [html.P(facts, className="answer-facts"), html.P(f"{item.why}{same}", className="answer-why")]
-    rule = html.P(f"Rule: {item.rule}", className="answer-rule")
-    kind = " primary" if item.need == PRIMARY else ""
-    return card(item.need, [name, *details, *tied, rule], f"answer{kind}" + ("" if item.met else " unmet"))
+    return [
+        html.P([swatch(results.styles[row["method"]]), f" {row['label']}"], className="answer-name"),
+        html.P(facts, className="answer-facts"),
+        html.P(f"{why}{same}", className="answer-why"),
+        *([html.P(packing_adds(row, selection), className="answer-gap")] if is_timed(row) else []),
+    ]
+
+
+def _badge(why_provisional: str) -> list[Component]:
+    if not why_provisional:
+        return []
+    return [html.Span("Provisional", className="badge-provisional", title=why_provisional)]
+
+
+def _contenders(item: Recommendation) -> list[str]:
+    """Name smaller files that a longer text may let keep the rule, with what they lose."""
+    return [f"{row['label']} ({change(log_ratio(row))}) may keep the rule too" for row in item.contenders[:1]]
 
 
 def _methods(results: Results) -> Component:
@@ -167,16 +200,18 @@ def _links() -> Component:
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Takeaways, and what a reader must know about the measurement."""
     passing = results.select(selection).to_dicts()
-    found = [*takeaways(results, selection), *elsewhere(passing, one_place(passing))]
+    rows = one_place(passing)
+    why = Answers.of(results, selection).why_provisional()
+    found = [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
+    found += failures(passing)
+    found += takeaways(results, selection) if usable(rows) or not rows else []
+    packed = gap_insight(rows, selection)
+    found += [packed] if packed is not None else []
+    found += elsewhere(passing, rows)
     note = results.manifest.baseline_note
     if note:
         found.append(Insight(f"About the baseline: {note}", "caution"))
     for failure in results.manifest.failures:
         found.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
     found += [Insight(f"Skipped: {problem}.", "caution") for problem in results.problems]
-    nonfinite = int(results.variants["n_nonfinite"].sum())
-    if nonfinite:
-        found.append(
-            Insight(f"{formats.count(nonfinite)} values were not finite and are left out.", "caution")
-        )
     return found

@@ -10,14 +10,13 @@ from dash.development.base_component import Component
 from dashboard import formats
 from dashboard.charts import one_place, type_name
 from dashboard.insights import Insight
+from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
-from dashboard.insights.faults import sound
 from dashboard.insights.judging import Case
 from dashboard.insights.summary import (
     EFFICIENCY_SCALE,
     RULES,
     MethodSummary,
-    recommendations,
     summarize,
     takeaways,
 )
@@ -35,15 +34,16 @@ def headline(results: Results, selection: Selection) -> str:
     if not lines:
         return "Nothing that can be compared is selected, so there is nothing to summarize"
     parts = [f"{line.method} at {type_name(line.optimal)}" for line in lines]
-    return f"Best bit rates by the stated rules: {formats.listing(parts)}"
+    text = f"est bit rates by the stated rules: {formats.listing(parts)}"
+    return f"Provisional: b{text}" if Answers.of(results, selection).doubts else f"B{text}"
 
 
 def body(results: Results, selection: Selection) -> Component:
     """Table, takeaways, recommendations, rules."""
-    rows = sound(results, one_place(results.select(selection).to_dicts()))
     lines = summarize(results, selection)
     if not lines:
         return empty_notice()
+    answers = Answers.of(results, selection)
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in HEADS]))
     table = html.Table(
         [head, html.Tbody([_line(results, line) for line in lines])], className="table summary-table"
@@ -55,7 +55,7 @@ def body(results: Results, selection: Selection) -> Component:
             *_at_equal_size(results, selection),
             html.Div(
                 [
-                    card("Recommendations", [insight_list(recommendations(rows))]),
+                    card("Recommendations", [insight_list(answers.in_sentences())]),
                     card("The rules behind the table", [html.Dl(rules, className="metrics")]),
                 ],
                 className="boxes",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
 from dashboard.drawing import Drawing
+from dashboard.failures import left_out
 from dashboard.insights import Claim, Insight
 from dashboard.opening import HOW_TO_MEASURE
 from dashboard.results import Results
@@ -91,6 +92,10 @@ class View:
     options: tuple[Option, ...] = ()
     pick: Pick = "variant"
     claims: Callable[[Results, Selection], list[Claim]] = lambda _results, _selection: []
+
+    def left_out(self, rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
+        """Name the rows that `drawn` does not show because they failed; errors of weights are there in any case."""
+        return [] if self.pick == "layer" else left_out(rows, drawn)
 
     def figure(self, results: Results, selection: Selection) -> go.Figure:
         """Return what `draw` draws as a figure whose every attribute is checked."""

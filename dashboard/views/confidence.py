@@ -32,7 +32,7 @@ _DIMMED = 0.3
 
 def figure(results: Results, selection: Selection) -> Drawing:
     """Stacked bars of the bins: a bar per variant in a panel per method, or a bar per bin of the baseline."""
-    rows = charts.one_place(results.select(selection).to_dicts())
+    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ppl"))
     if _SHARE.of(selection) == "baseline":
         return _by_baseline(results, selection, rows)
     found = [item for item in (shares(results, selection, row) for row in rows) if item is not None]
@@ -162,7 +162,9 @@ def _moved_hover(row: Row, line: dict[str, float], name: str, names: Sequence[st
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the variant whose share of sure tokens moved most, if that stands out of its error."""
-    changes = moved(results, selection, charts.one_place(results.select(selection).to_dicts()))
+    changes = moved(
+        results, selection, charts.one_place(charts.complete(results.select(selection).to_dicts(), "ppl"))
+    )
     if not changes:
         return "No selected variant has token frames"
     row, change = max(changes, key=lambda item: abs(item[1].value))
@@ -176,7 +178,7 @@ def headline(results: Results, selection: Selection) -> str:
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Who keeps the sure tokens at equal size, who loses most and to where, who keeps them, where KLD sits."""
-    passing = results.select(selection).to_dicts()
+    passing = charts.complete(results.select(selection).to_dicts(), "ppl")
     rows = charts.one_place(passing)
     changes = moved(results, selection, rows)
     if not changes:

@@ -34,7 +34,7 @@ Ridge = tuple[Row, DeltaSummary]
 def _ridges(results: Results, selection: Selection) -> list[Ridge]:
     """Distributions, fewest bits first; of at most `_MOST_ROWS` quant types."""
     rows = sorted(
-        charts.one_place(results.select(selection).to_dicts()),
+        charts.one_place(charts.complete(results.select(selection).to_dicts())),
         key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"]),
     )
     pairs = [(row, results.delta(str(row["variant_id"]), selection)) for row in rows]
@@ -209,7 +209,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     if not ridges:
         return [NOTHING]
     found = [*_methods(ridges), _near_zero(ridges), _tails(ridges), _centre(ridges)]
-    passing = results.select(selection).to_dicts()
+    passing = charts.complete(results.select(selection).to_dicts())
     kept = charts.one_place(passing)
     if len(ridges) < len(kept):
         text = f"{len(ridges)} of {len(kept)} selected variants are drawn."

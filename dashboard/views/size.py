@@ -13,6 +13,7 @@ from dashboard.insights import Insight
 from dashboard.insights.bands import beaten_by_smaller
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
+from dashboard.insights.engine_gap import gap_insight, packing_adds
 from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.verdict import equal_size
@@ -66,7 +67,10 @@ def figure(results: Results, selection: Selection) -> Drawing:
             error_y=_bars(curve),
             mode="markers+text",
             marker=curve.marker(10),
-            hovertext=[f"{charts.quality_lines(row)}<br>{efficiency(row)}" for row in curve.rows],
+            hovertext=[
+                f"{charts.quality_lines(row)}<br>{efficiency(row)}<br>{packing_adds(row, selection)}"
+                for row in curve.rows
+            ],
             **labels.at(curve.rows),
             **charts.points(curve, selection, rows),
         )
@@ -163,6 +167,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         _highest(rows),
         _wasted(results, selection, rows),
         _compression(results, selection, rows),
+        gap_insight(rows, selection),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
 

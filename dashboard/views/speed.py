@@ -14,12 +14,14 @@ from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, tie
+from dashboard.insights.engine_gap import GAP, gap_insight, unknown_gap
 from dashboard.insights.faults import sound
 from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import pareto, rank_correlation
 from dashboard.labels import Labels
 from dashboard.names import in_figure
+from dashboard.packing import add_packing, packed_loss
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import HIGHLIGHT, QUIET
@@ -71,11 +73,15 @@ def figure(results: Results, selection: Selection) -> Drawing:
     decode = middle == DECODE_TIME[1]
     x = [row[middle] for row in rows]
     ends = [row[name] for row in rows for name in (low, middle, high) if row[name] is not None]
-    x_range, y_axis = axes.padded(ends, 0.05), axes.log_axis([row["kld_mean"] for row in rows], margin=0.1)
+    heights = [height for row in rows for height in (row["kld_mean"], packed_loss(row))]
+    x_range, y_axis = axes.padded(ends, 0.05), axes.log_axis(heights, margin=0.1)
     slowness = [_slowness(row, (low, middle, high)) for row in rows]
     front = charts.front_of(rows, slowness, [row["kld_mean"] for row in rows])
     wanted = {rows[index]["variant_id"] for index in front}
     points = [(value, math.log10(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
+    whiskers = [
+        [point, (point[0], math.log10(packed_loss(row)))] for point, row in zip(points, rows, strict=True)
+    ]
     labels = Labels(
         rows,
         points,
@@ -83,19 +89,23 @@ def figure(results: Results, selection: Selection) -> Drawing:
         wanted,
         selection.picked,
         "bottom left" if decode else "bottom right",
+        whiskers,
     )
     drawn = Drawing()
     steps = ([x[i] for i in front], [rows[i]["kld_mean"] for i in front])
     charts.add_front(drawn, rows, *steps, "hv" if decode else "vh")
     _ring_four(drawn, rows, middle)
     curves = charts.series(results, rows)
+    add_packing(drawn, curves, selection, rows, middle)
     for curve in curves:
         drawn.add_scatter(
             x=[row[middle] for row in curve.rows],
             y=[row["kld_mean"] for row in curve.rows],
             mode="markers+text",
             marker=curve.marker(10),
-            hovertext=[f"{charts.quality_lines(row)}<br>{_speed_lines(row)}" for row in curve.rows],
+            hovertext=[
+                f"{charts.quality_lines(row)}<br>{_speed_lines(row, selection)}" for row in curve.rows
+            ],
             **_bars(curve, (low, middle, high)),
             **labels.at(curve.rows),
             **charts.points(curve, selection, rows),
@@ -105,10 +115,8 @@ def figure(results: Results, selection: Selection) -> Drawing:
     drawn.update_xaxes(title_text=_title(decode), range=x_range)
     drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **y_axis)
     better = {"x": 0.01 if decode else 0.99, "xanchor": "left" if decode else "right"}
-    text = "↙ faster and closer" if decode else "faster and closer ↘"
-    drawn.add_annotation(
-        text=text, showarrow=False, xref="paper", yref="paper", y=0.01, yanchor="bottom", **better
-    )
+    better["text"] = "↙ faster and closer" if decode else "faster and closer ↘"
+    drawn.add_annotation(showarrow=False, xref="paper", yref="paper", y=0.01, yanchor="bottom", **better)
     return drawn
 
 
@@ -146,7 +154,7 @@ def _bars(curve: charts.Series, columns: Spread) -> dict[str, Any]:
     }
 
 
-def _speed_lines(row: Row) -> str:
+def _speed_lines(row: Row, selection: Selection) -> str:
     lines = []
     if row["decode_ms_p50"] is not None:
         lines.append(f"decode {formats.number(row['decode_ms_p50'])} ms per token")
@@ -157,8 +165,10 @@ def _speed_lines(row: Row) -> str:
         lines.append(f"prefill {formats.number(row['prefill_tps'])} tokens/s")
     if row["load_s"] is not None:
         lines.append(f"load {formats.number(row['load_s'])} s")
-    if row["deploy_kld_mean"] is not None:
-        lines.append(f"packed against exact weights: KLD {formats.number(row['deploy_kld_mean'], 2)} nats")
+    if row[GAP] is not None:
+        lines.append(f"packing adds {formats.number(row[GAP], 2)} nats to the file's own loss")
+    else:
+        lines.append(f"what packing adds to the loss: {unknown_gap(selection)}")
     return "<br>".join([*lines, in_figure(formats.device_name(row["device"]))])
 
 
@@ -177,7 +187,8 @@ def headline(results: Results, selection: Selection) -> str:
     if columns == _PREFILL:
         how = f"prefills fastest, {value} tokens per second"
     speed = f"{fastest['label']} {how}"
-    return f"{speed}; {tied} more are within its spread" if tied else speed
+    more = "one more is" if tied == 1 else f"{tied} more are"
+    return f"{speed}; {more} within its spread" if tied else speed
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
@@ -199,6 +210,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         _equal_speed(results, selection, rows) if columns == DECODE_TIME else None,
         _bits_and_speed(rows, slowness, phase),
         _four_bits(rows, front),
+        gap_insight(rows, selection),
         _timing(results, rows, phase),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
@@ -214,7 +226,7 @@ def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) ->
     offers = "; ".join(f"{found.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items())
     detail = f"mean KLD of each method's closest: {offers}"
     if not found.steady:
-        text = f"{place} nobody is surely closest: ± {moved} ms, the spread of the times, changes the answer."
+        text = f"{place} the methods are tied: ± {moved} ms, the spread of the times, changes the answer."
         return Insight(text, "tie", detail)
     if ranking.tied:
         return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
@@ -278,8 +290,9 @@ VIEW = View(
     tab="Speed",
     title="Speed against accuracy",
     caption="Median speed of the packed artifact with its p10 to p90 range over repetitions, against the mean "
-    "KL divergence from the baseline (95 % intervals, clustered by window). Variants of 4 to 5 measured bits are "
-    "ringed.",
+    "KL divergence of the file's weights from the baseline (95 % intervals, clustered by window). A line up to a "
+    "hollow marker adds the packed artifact's divergence from those weights: what runs at this speed is about that "
+    "far from the baseline. Variants of 4 to 5 measured bits are ringed.",
     headline=headline,
     draw=figure,
     insights=insights,

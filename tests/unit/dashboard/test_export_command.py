@@ -57,7 +57,9 @@ def test_command_refuses_a_query_that_it_would_ignore(
         ("pick=main-q40", "no such variant; did you mean main-q4_0?"),
         ("only=x", "no such variant; it holds bartowski-q2_k"),
         ("a=typo", "no such variant"),
-        ("rise=much", "must be a number above 0"),
+        ("rise=much", "“much” is not understood: write 3 %"),
+        ("gb=1,000 MB", "may mean thousands or decimals"),
+        ("tps=0", "must be above 0"),
     ],
 )
 def test_command_refuses_what_the_folder_does_not_hold(

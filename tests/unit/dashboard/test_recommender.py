@@ -72,7 +72,8 @@ def advice(**need: float) -> tuple[str | None, str | None]:
 
 
 def test_advice_takes_the_closest_that_fits() -> None:
-    assert advice() == ("a Q8", "a Q4")
+    assert advice(budget_gb=1) == ("a Q8", "a Q4")
+    assert advice(floor=0.04) == ("a Q4", "b Q4"), "only quality is limited: the smallest that keeps it"
     assert advice(budget_gb=0.0055) == ("a Q4", "b Q4")
     assert advice(min_tps=60) == ("b Q4", "a Q2")
     assert advice(min_tps=60, floor=0.01) == (None, None)
@@ -84,7 +85,9 @@ def test_advice_prices_the_next_step() -> None:
     assert found.best is SHELF[0]
     # A quarter of the budget more, 1.125 MB, reaches a Q4 (5 MB) and b Q4 (5.2 MB); a Q4 is closer.
     assert "1.1 MB more would buy a Q4" in found.next_step
-    assert "nothing better" in advise(SHELF, Need()).next_step
+    assert advise(SHELF, Need(budget_gb=1)).next_step == "", "there is no larger file"
+    # A quarter of a Q4's 5 MB reaches b Q4 (5.2 MB), which is farther from the baseline.
+    assert advise(SHELF, Need(budget_gb=0.005)).next_step == "No file of up to 1.2 MB more is closer."
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""Which file to run, as every page tells it: within the limits in force, and how far it can be relied on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboard import formats
+from dashboard.charts import Row, one_place
+from dashboard.insights import Insight
+from dashboard.insights.faults import sound
+from dashboard.insights.limits import need
+from dashboard.insights.provisional import doubts
+from dashboard.insights.recommender import (
+    NOT_COMPARED,
+    PRIMARY,
+    Advice,
+    Need,
+    Recommendation,
+    advise,
+    fitting_rows,
+    price,
+    recommend,
+    usable,
+)
+from dashboard.results import Results
+from dashboard.selection import Selection
+
+_NONE_FITS = "No file keeps your limits."
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers for one selection: `advice` where limits are in force, and one recommendation per need within them.
+
+    `rows` are the variants of one model on one device; `doubts` say why all of it is provisional, if it is.
+    """
+
+    need: Need
+    rows: list[Row]
+    advice: Advice | None
+    recommendations: list[Recommendation]
+    doubts: list[str]
+
+    @classmethod
+    def of(cls, results: Results, selection: Selection) -> Answers:
+        """Answer for the filtered variants: neither a file of another model nor a broken one is an alternative."""
+        selected = one_place(results.select(selection).to_dicts())
+        rows = sound(results, selected)
+        wanted = need(selection)
+        advice = advise(rows, wanted) if wanted.limits else None
+        within = fitting_rows(usable(rows), wanted)
+        none = _NONE_FITS if wanted.limits and usable(rows) else _why_none(selected, rows)
+        return cls(wanted, rows, advice, recommend(within, none), doubts(results, selection, rows))
+
+    @property
+    def everyday(self) -> Recommendation:
+        """The recommendation for the need that most people have."""
+        return next(item for item in self.recommendations if item.need == PRIMARY)
+
+    def why_provisional(self, item: Recommendation | None = None) -> str:
+        """Say why an answer is provisional, the everyday one by default; empty where it is not."""
+        own = (item or self.everyday).doubt if self.advice is None or item is not None else ""
+        return "; ".join(filter(None, [*self.doubts, own]))
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence."""
+        text = self._everyday_headline() if self.advice is None else self._headline_within(self.advice)
+        if self.everyday.row is None or not self.why_provisional():
+            return text
+        return f"Provisional: {text[:1].lower()}{text[1:]}"
+
+    def _everyday_headline(self) -> str:
+        answer = self.everyday
+        if answer.row is None:
+            return f"Which file to run cannot be said: {answer.why[:1].lower()}{answer.why[1:].rstrip('.')}"
+        if answer.met:
+            return f"Run {answer.row['label']}: {formats.size(answer.row['size_bytes'])}, {answer.why}"
+        return f"No file is safe for everyday use by the stated rule; {answer.row['label']} comes closest"
+
+    def _headline_within(self, advice: Advice) -> str:
+        if advice.best is None:
+            return f"No file keeps your limits ({self.need.limits})"
+        size = formats.size(advice.best["size_bytes"])
+        return f"Within your limits ({self.need.limits}) run {advice.best['label']}: {size}, {price(advice.best)}"
+
+    def in_sentences(self) -> list[Insight]:
+        """Return all answers as sentences: within the limits first, then by need, the everyday one first."""
+        found = [self._advice_in_words(self.advice)] if self.advice is not None else []
+        for item in sorted(self.recommendations, key=lambda item: item.need != PRIMARY):
+            if item.row is None:
+                continue
+            why = self.why_provisional(item)
+            text = f"{item.need}: {item.row['label']} ({formats.size(item.row['size_bytes'])})."
+            detail = f"{item.why}; rule: {item.rule}"
+            found.append(_sentence(text, detail, why, sure=item.met))
+        return found or [Insight(f"No recommendation. {self.everyday.why}", "unknown")]
+
+    def _advice_in_words(self, advice: Advice) -> Insight:
+        limits = f"Within your limits ({self.need.limits})"
+        if advice.best is None:
+            return Insight(f"{limits}: no file. {advice.why}", "caution", f"rule: {advice.rule}")
+        text = f"{limits}: {advice.best['label']} ({formats.size(advice.best['size_bytes'])})."
+        return _sentence(text, f"{advice.why}; rule: {advice.rule}", self.why_provisional(), sure=True)
+
+
+def _why_none(selected: list[Row], rows: list[Row]) -> str:
+    failed = [row["label"] for row in selected if row.get("failure")]
+    if failed:
+        return f"Measured and failed: {formats.listing(failed)}."
+    if len(rows) < len(selected):
+        return "No selected file is both compared and sound."
+    return NOT_COMPARED
+
+
+def _sentence(text: str, detail: str, why_provisional: str, *, sure: bool) -> Insight:
+    if why_provisional:
+        return Insight(f"Provisional. {text}", "caution", f"{detail}; provisional: {why_provisional}")
+    return Insight(text, "finding" if sure else "caution", detail)
