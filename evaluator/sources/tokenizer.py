@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models
 from evaluator.errors import SourceError
 from evaluator.sources.cut_out import cut_out_tokens, fragments
 from evaluator.sources.model_file import ModelFile
-from evaluator.sources.pretokenizers import PRE_TOKENIZERS, PreTokenization
+from evaluator.sources.scheme import needs_scheme, scheme_name, splitting_of
 from evaluator.sources.sentencepiece import SentencePiece
 
 Encode = Callable[[str], Sequence[int]]
@@ -41,13 +41,18 @@ class TextTokenizer:
 def vocabulary_digest(file: ModelFile) -> str:
     """Digest of what decides token ids (tokens, merges, scores, splitting): equal digests, equal ids.
 
+    Files that do not name their pre-tokenizer agree only with each other.
+
     Raises:
         SourceError: the file has no vocabulary, its tables are damaged, or its pre-tokenizer is not known.
     """
     digest = hashlib.sha256()
     kind = str(file.metadata.get("tokenizer.ggml.model"))
-    # Several names stand for one way to split.
-    splitting = _splitting(file) if kind == "gpt2" else file.single(_SPACE_PREFIX, True)
+    splitting: object = None
+    if not needs_scheme(file):
+        splitting = file.single(_SPACE_PREFIX, True)
+    elif scheme_name(file) is not None:  # several names stand for one way to split
+        splitting = splitting_of(file)
     digest.update(f"{kind} {splitting}".encode())
     tokens = _strings(file, "tokenizer.ggml.tokens")
     merges = _strings(file, _MERGES) if _MERGES in file.metadata else []
@@ -74,7 +79,7 @@ def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
 
 def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     """Byte-level BPE, and whether such a model adds BOS unless told otherwise."""
-    splitting = _splitting(file)
+    splitting = splitting_of(file)
     try:
         merges = [_merge_pair(line) for line in _strings(file, _MERGES)]
         vocabulary = {token: index for index, token in enumerate(tokens)}
@@ -91,19 +96,6 @@ def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
         return ids
 
     return encode, splitting.adds_bos
-
-
-def _splitting(file: ModelFile) -> PreTokenization:
-    """How the file's text is split; `default` where it does not say.
-
-    Raises:
-        SourceError: the name is not known.
-    """
-    pre = str(file.metadata.get("tokenizer.ggml.pre", "default"))
-    if pre not in PRE_TOKENIZERS:
-        known = ", ".join(sorted(PRE_TOKENIZERS))
-        raise SourceError(file.path, f"pre-tokenizer {pre!r} is not supported; known: {known}")
-    return PRE_TOKENIZERS[pre]
 
 
 def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:

@@ -35,7 +35,7 @@ def test_copy_and_requantized_file_are_comparable(tiny, tmp_path):
         ({"layers": 1}, "num_hidden_layers is 1, the baseline's is 2"),
         ({"ffn": 256}, "intermediate_size is 256, the baseline's is 512"),
         ({"tokens": [("new", 1)]}, "vocab_size is 264, the baseline's is 263"),
-        ({"pre": "smollm"}, "vocabulary is not the baseline's"),
+        ({"pre": "smollm"}, "pre-tokenizer is smollm, the baseline's is gpt-2"),
         ({"untied": True, "head_rows": 100}, r"output\.weight"),
         ({"architecture": "gemma9"}, "architecture gemma9 is not"),
         ({"biased": ("attn_q", "attn_k", "attn_v")}, "graph's family is qwen2, the baseline's is llama"),

@@ -62,14 +62,6 @@ def test_unknown_pre_tokenizer_names_the_known_ones(tokenizer_of):
         tokenizer_of(pre="martian")
 
 
-def test_file_without_a_pre_tokenizer_is_split_the_default_way(tmp_path):
-    file = open_gguf(
-        write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32, merges=("1 2", "! 1"))
-    )
-    del file.metadata["tokenizer.ggml.pre"]
-    assert tokenizer_from_gguf(file).encode("!12").tolist() == [ord("!"), 256]
-
-
 @pytest.mark.parametrize("merge", ["t", "", "q☃ z", "x yz"])
 def test_damaged_merges_are_a_source_error(tmp_path, merge):
     path = write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32)
