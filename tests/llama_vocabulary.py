@@ -43,7 +43,8 @@ class _Params(ctypes.Structure):
 
 def _library() -> Any:
     package = importlib.util.find_spec("xllamacpp")
-    assert package is not None and package.origin is not None
+    assert package is not None
+    assert package.origin is not None
     (module,) = Path(package.origin).parent.glob("xllamacpp*.so")
     library = ctypes.CDLL(str(module))
     pointer = ctypes.c_void_p
@@ -85,4 +86,4 @@ def _answer(path: str, texts: list[str], *, parse_special: bool) -> dict[str, An
 
 
 if __name__ == "__main__":
-    print(json.dumps(_answer(sys.argv[1], **json.loads(sys.stdin.read()))))
+    sys.stdout.write(json.dumps(_answer(sys.argv[1], **json.loads(sys.stdin.read()))))
