@@ -75,7 +75,7 @@ def encode_with_control(
     """Token ids, int32 [n]: control tokens are themselves, what lies between them is text of its own."""
     parts = [
         np.asarray([control[part]], np.int32) if is_token else tokenizer.encode(part)
-        for part, is_token in fragments(content, list(control))
+        for part, is_token in fragments(content, list(control), tokenizer.rules)
     ]
     return np.concatenate(parts) if parts else np.empty(0, np.int32)
 

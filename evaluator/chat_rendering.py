@@ -83,7 +83,7 @@ def _rendered(template: str, names: Mapping[str, str], chats: Sequence[str]) -> 
 def _chat_text(template: jinja2.Template, names: Mapping[str, str], chat: str) -> str:
     """A conversation as the template writes it; parts of messages become texts where it takes no parts."""
     most = _AROUND + _TIMES * len(chat)
-    given = dict.fromkeys(_ABSENT) | names | json.loads(chat)
+    given: dict[str, Any] = {**dict.fromkeys(_ABSENT), **names, **json.loads(chat)}
     messages = given["messages"]
     if not has_parts(messages):
         return _text(template, given, most)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: The id of a token that there is not.
+NO_TOKEN = -1
 #: More than `llama_model_params` holds: structures of this size are passed in memory, whatever is in them.
 _PARAMS_BYTES = 1024
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
+from evaluator.sources.model_file import NO_RULES, TextRules
+
+_WHITE_SPACE = " \t\n\v\f\r"
 #: Tokens that end a turn or a text: plain text in a text, whatever type their file gives them.
 _ENDS = frozenset(
     {
@@ -60,11 +63,11 @@ def cut_out_tokens(tokens: Sequence[str], user_defined: Sequence[bool], keys: Co
     return [token for token in tokens if token in _ALWAYS or (token in marked and token not in plain)]
 
 
-def fragments(text: str, cut_out: Sequence[str]) -> list[tuple[str, bool]]:
+def fragments(text: str, cut_out: Sequence[str], rules: TextRules = NO_RULES) -> list[tuple[str, bool]]:
     """The parts of `text` in order, each with whether it is a token; empty parts are left out.
 
-    The longest token (in bytes) is cut out first, wherever it stands, as llama.cpp does; a scan from the left
-    would differ where tokens overlap.
+    White space goes where `rules` let a token take it. The longest token (in bytes) is cut out first, wherever it
+    stands, as llama.cpp does; a scan from the left would differ where tokens overlap.
     """
     parts = [(text, False)] if text else []
     for token in sorted(cut_out, key=lambda token: -len(token.encode())):
@@ -73,12 +76,17 @@ def fragments(text: str, cut_out: Sequence[str]) -> list[tuple[str, bool]]:
         parts = [
             part
             for piece, is_token in parts
-            for part in ([(piece, True)] if is_token else _cut(piece, token))
+            for part in ([(piece, True)] if is_token else _cut(piece, token, rules))
             if part[0]
         ]
     return parts
 
 
-def _cut(text: str, token: str) -> list[tuple[str, bool]]:
-    first, *others = text.split(token)
+def _cut(text: str, token: str, rules: TextRules) -> list[tuple[str, bool]]:
+    pieces = text.split(token)
+    if token in rules.strips_before:
+        pieces[:-1] = [piece.rstrip(_WHITE_SPACE) for piece in pieces[:-1]]
+    if token in rules.strips_after:
+        pieces[1:] = [piece.lstrip(_WHITE_SPACE) for piece in pieces[1:]]
+    first, *others = pieces
     return [(first, False), *(part for other in others for part in ((token, True), (other, False)))]

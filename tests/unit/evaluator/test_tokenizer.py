@@ -7,13 +7,16 @@ from dataclasses import replace
 import gguf
 import numpy as np
 import pytest
+from llama_vocabulary import NO_TOKEN, llama_vocabulary
 from tiny_models import CONTROL, END_OF_TEXT, MERGES, USER_DEFINED, write_tiny_llama
 
+from evaluator.chat import control_tokens, encode_with_control
 from evaluator.errors import SourceError
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
 
 TH, THE, SPACE_THE, IN, SPACE_A, ER = range(256, 256 + len(MERGES))
+SMALL = {"hidden": 32, "layers": 1, "ffn": 32}
 U32, BOOL = gguf.GGUFValueType.UINT32, gguf.GGUFValueType.BOOL
 
 
@@ -107,7 +110,6 @@ def test_sentencepiece_needs_a_score_per_token_and_adds_bos_unless_told_otherwis
     [
         ("gpt-2", None, 5, None),
         ("gpt-2", True, 5, 5),
-        ("gpt-2", True, None, None),
         ("llama-bpe", None, 5, 5),
         ("llama-bpe", False, 5, None),
         ("tekken", None, 5, 5),
@@ -122,6 +124,38 @@ def test_bos_follows_the_flag_then_the_family(tokenizer_of, pre, adds, bos, expe
     if bos is not None:
         metadata["tokenizer.ggml.bos_token_id"] = (bos, U32)
     assert tokenizer_of(pre=pre, metadata=metadata).bos_id == expected
+
+
+@pytest.mark.parametrize("pre", ["gpt-2", "llama-bpe", "dbrx", "glm4"])
+@pytest.mark.parametrize("adds", [None, True, False])
+def test_bos_that_is_not_named_is_llama_cpps(tmp_path, pre, adds):
+    metadata = {} if adds is None else {"tokenizer.ggml.add_bos_token": (adds, BOOL)}
+    path = write_tiny_llama(tmp_path / "t.gguf", **SMALL, pre=pre, metadata=metadata)
+    expected = llama_vocabulary(path, []).bos_id
+    assert tokenizer_from_gguf(open_gguf(path)).bos_id == (None if expected == NO_TOKEN else expected)
+
+
+#: Tokens of all types, some of which have a meaning by name only.
+MARKS = [
+    ("<|user|>", CONTROL),
+    ("<|end|>", USER_DEFINED),
+    ("<th>", USER_DEFINED),
+    ("<s>", CONTROL),
+    ("</s>", CONTROL),
+    ("<unk>", gguf.TokenType.UNKNOWN.value),
+]
+MARKED = "<s><|user|>\n the<th> in\t<|end|>\n</s> \n<|user|>x <s> y<|endoftext|> z"
+
+
+@pytest.mark.parametrize("name", ["Phi-3 mini", "phi3", "Tiny"])
+def test_white_space_after_marks_goes_where_llama_cpp_drops_it(tmp_path, name):
+    metadata = {"general.name": (name, gguf.GGUFValueType.STRING)}
+    path = write_tiny_llama(tmp_path / "t.gguf", **SMALL, tokens=MARKS, metadata=metadata)
+    file = open_gguf(path)
+    tokenizer = tokenizer_from_gguf(file)
+    ids = encode_with_control(tokenizer, MARKED, control_tokens(file)).tolist()
+    assert ids == llama_vocabulary(path, [MARKED], parse_special=True).ids[0]
+    assert tokenizer.encode(MARKED).tolist() == llama_vocabulary(path, [MARKED]).ids[0]
 
 
 def test_bos_outside_the_vocabulary_is_refused(tokenizer_of):
