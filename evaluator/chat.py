@@ -14,7 +14,7 @@ from gguf import TokenType
 from evaluator.chat_content import refusal
 from evaluator.chat_rendering import RenderingError, render_apart
 from evaluator.errors import RequestError, SourceError
-from evaluator.sources.cut_out import fragments
+from evaluator.sources.cut_out import control_names, fragments
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.tokenizer import TextTokenizer
 
@@ -23,7 +23,7 @@ _TEMPLATE = "tokenizer.chat_template"
 _NAMED = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
 #: What a line may give its template.
 _GIVEN = ("messages", "tools", "documents")
-_CONTROL = (TokenType.CONTROL, TokenType.USER_DEFINED)
+_CONTROL = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
 
 
 def render_chats(path: Path, content: str, model: ModelFile) -> str:
@@ -66,7 +66,10 @@ def control_tokens(model: ModelFile) -> dict[str, int]:
     """
     tokens = _table(model, "tokens")
     kinds = enumerate(zip(tokens, _table(model, "token_type"), strict=False))
-    return {token: index for index, (token, kind) in kinds if kind in _CONTROL and token}
+    by_name = control_names([str(token) for token in tokens], model.metadata)
+    return {
+        token: index for index, (token, kind) in kinds if token and (kind in _CONTROL or token in by_name)
+    }
 
 
 def encode_with_control(

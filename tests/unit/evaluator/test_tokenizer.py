@@ -158,6 +158,44 @@ def test_white_space_after_marks_goes_where_llama_cpp_drops_it(tmp_path, name):
     assert tokenizer.encode(MARKED).tolist() == llama_vocabulary(path, [MARKED]).ids[0]
 
 
+#: Of a type that says nothing, or the wrong thing: llama.cpp goes by their names.
+BY_NAME = [
+    "<|im_end|>",
+    "<|end|>",
+    "<|start|>",
+    "<|fim_prefix|>",
+    "<|call|>",
+    "<|return|>",
+    "<|calls|>",
+    "<|flush|>",
+]
+
+
+@pytest.mark.parametrize("kind", [1, CONTROL, USER_DEFINED], ids=["normal", "control", "user-defined"])
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        (BY_NAME[:4], None),
+        (BY_NAME[:4], "tokenizer.ggml.fim_pre_token_id"),
+        (BY_NAME[:4], "tokenizer.ggml.prefix_token_id"),
+        (BY_NAME[:5], None),
+        (BY_NAME[:6], None),
+        ([*BY_NAME[:4], "<|calls|>", "<|flush|>"], None),
+        ([*BY_NAME[:4], "<|return|>", "<|flush|>"], None),
+    ],
+)
+def test_tokens_known_by_name_are_what_llama_cpp_takes_them_for(tmp_path, kind, names, key):
+    options = SMALL | {"tokens": [(name, kind) for name in names]}
+    first = 256 + len(MERGES) + 1
+    metadata = {key: (first + names.index("<|fim_prefix|>"), U32)} if key else {}
+    path = write_tiny_llama(tmp_path / "t.gguf", **options, metadata=metadata)
+    file, text = open_gguf(path), " the ".join(names)
+    tokenizer = tokenizer_from_gguf(file)
+    assert tokenizer.encode(text).tolist() == llama_vocabulary(path, [text]).ids[0]
+    ids = encode_with_control(tokenizer, text, control_tokens(file)).tolist()
+    assert ids == llama_vocabulary(path, [text], parse_special=True).ids[0]
+
+
 def test_bos_outside_the_vocabulary_is_refused(tokenizer_of):
     metadata = {"tokenizer.ggml.add_bos_token": (True, BOOL), "tokenizer.ggml.bos_token_id": (99999, U32)}
     with pytest.raises(SourceError):

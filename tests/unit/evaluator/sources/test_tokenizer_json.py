@@ -199,6 +199,12 @@ def test_settings_that_contradict_are_refused(folder, settings, message):
         open_model(folder)
 
 
+def test_splitter_of_an_older_file_is_known_without_a_setting_that_was_not_there_yet(folder):
+    expected = changed(folder).encode(TEXT, add_special_tokens=False).ids
+    edit_json(folder / "tokenizer.json", pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False})
+    assert ids_of(folder) == expected
+
+
 def test_space_that_is_refused_would_have_changed_ids(folder):
     library = changed(folder)
     settings = {"add_prefix_space": True, "tokenizer_class": "PreTrainedTokenizerFast"}
