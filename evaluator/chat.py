@@ -64,9 +64,9 @@ def control_tokens(model: ModelFile) -> dict[str, int]:
     Raises:
         SourceError: the model's vocabulary is damaged.
     """
-    tokens = _table(model, "tokens")
+    tokens = [str(token) for token in _table(model, "tokens")]
     kinds = enumerate(zip(tokens, _table(model, "token_type"), strict=False))
-    by_name = control_names([str(token) for token in tokens], model.metadata)
+    by_name = control_names(tokens, model.metadata)
     return {
         token: index for index, (token, kind) in kinds if token and (kind in _CONTROL or token in by_name)
     }
