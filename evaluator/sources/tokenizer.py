@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,6 +79,10 @@ def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
     if kind not in _KINDS:
         raise SourceError(file.path, f"tokenizer kind {kind!r} is not supported; known: {', '.join(_KINDS)}")
     tokens = _strings(file, "tokenizer.ggml.tokens")
+    if twice := [token for token, count in Counter(filter(None, tokens)).items() if count > 1]:
+        raise SourceError(
+            file.path, f"token {twice[0][:60]!r} is in its vocabulary twice, so its id is a guess"
+        )
     encode, adds_bos = _KINDS[kind](file, tokens)
     bos_id = _bos_id(file, len(tokens), adds_bos=adds_bos)
     return TextTokenizer(len(tokens), bos_id, encode, _text_rules(file, tokens))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from subprocess import CalledProcessError
 
 import gguf
 import numpy as np
@@ -194,6 +195,14 @@ def test_tokens_known_by_name_are_what_llama_cpp_takes_them_for(tmp_path, kind, 
     assert tokenizer.encode(text).tolist() == llama_vocabulary(path, [text]).ids[0]
     ids = encode_with_control(tokenizer, text, control_tokens(file)).tolist()
     assert ids == llama_vocabulary(path, [text], parse_special=True).ids[0]
+
+
+def test_token_that_is_there_twice_is_refused_as_llama_cpp_does(tmp_path):
+    path = write_tiny_llama(tmp_path / "t.gguf", **SMALL, tokens=[("<th>", USER_DEFINED), ("<th>", CONTROL)])
+    with pytest.raises(SourceError, match="token '<th>' is in its vocabulary twice"):
+        tokenizer_from_gguf(open_gguf(path))
+    with pytest.raises(CalledProcessError):
+        llama_vocabulary(path, [])
 
 
 def test_bos_outside_the_vocabulary_is_refused(tokenizer_of):

@@ -11,6 +11,7 @@ from tiny_comparisons import tiny_comparison
 from tiny_models import MERGES, write_tiny_llama
 
 from evaluator.commands import inspect_source, run_comparison
+from evaluator.config import comparison_from
 from evaluator.errors import RequestError, SourceError
 from evaluator.manifest import OtherComparisonError, read_manifest
 from evaluator.plan import check_comparable, comparable_traits, make_plan
@@ -98,6 +99,17 @@ def test_two_files_without_a_name_have_the_same_vocabulary(tmp_path):
     check_comparable(second, comparable_traits(first))
     with pytest.raises(SourceError, match="does not name its pre-tokenizer"):
         tokenizer_from_gguf(first)
+
+
+def test_comparison_file_may_name_it(unnamed, text_path, tmp_path):
+    settings = {
+        "baseline": str(unnamed),
+        "variants": [f"m={unnamed}"],
+        "texts": [str(text_path)],
+        "context": 16,
+    }
+    plan = make_plan(comparison_from(settings | {"out": str(tmp_path / "out"), "pre": "smollm"}))
+    assert (scheme_name(plan.baseline.file), plan.pre_named, plan.failures) == ("smollm", True, ())
 
 
 def test_run_records_the_name_and_another_one_does_not_go_on(tiny_path, tiny_graph, text_path, tmp_path):
