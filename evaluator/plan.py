@@ -118,9 +118,19 @@ def make_plan(
         tuple(windows),
         tuple(records),
         tuple(further),
-        tuple(notices),
+        (*_lost_order(file), *notices),
         pre_named=file is not stored,
     )
+
+
+def _lost_order(file: ModelFile) -> list[str]:
+    """What to say of a baseline whose texts become other tokens than the model was trained on."""
+    if file.text_rules.merges_in_order:
+        return []
+    return [
+        f"{file.path}: texts become the tokens that its GGUF files give in llama.cpp, which knows no order "
+        "of merges as in tokenizer.json: not the model's own, unless tokenizer.model lies beside it"
+    ]
 
 
 def _candidate(

@@ -122,7 +122,7 @@ def _from_tokenizer_json(
     table = _Table.of_size(size)
     if model.values.get("byte_fallback"):
         _fill_with_fallback(table, added, entries)
-        rules = TextRules(fuses_unknown=bool(model.values.get("fuse_unk")))
+        rules = TextRules(fuses_unknown=bool(model.values.get("fuse_unk")), merges_in_order=False)
         return _sentencepiece_keys(table, settings, space_prefix(tokenizer)), rules
     check_alphabet(model, entries)
     _check_no_prefix(tokenizer, settings)

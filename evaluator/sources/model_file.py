@@ -60,12 +60,14 @@ class TextRules:
         strips_before: tokens that take the white space before them away.
         strips_after: tokens that take the white space after them away.
         fuses_unknown: whether characters without a token become one unknown token together.
+        merges_in_order: whether merges keep the order that the model was trained with.
     """
 
     composed: bool = False
     strips_before: frozenset[str] = frozenset()
     strips_after: frozenset[str] = frozenset()
     fuses_unknown: bool = False
+    merges_in_order: bool = True
 
 
 #: Nothing besides.

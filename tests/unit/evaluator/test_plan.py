@@ -6,6 +6,7 @@ import gguf
 import pytest
 from tiny_checkpoints import random_model, save_checkpoint
 from tiny_models import write_tiny_llama
+from tokenizers import Tokenizer, models, normalizers
 
 from evaluator.config import Comparison, VariantSource
 from evaluator.errors import RequestError, SourceError
@@ -66,6 +67,20 @@ def comparison(tiny_path, text_path, **changes):
         "device": "cpu",
     }
     return Comparison(**settings | changes)
+
+
+def test_baseline_whose_merges_lost_their_order_is_told_of(text_path, tmp_path):
+    pieces = {
+        piece: index for index, piece in enumerate(["<unk>", *"abcdefghijklmnopqrstuvwxyz\n.,'", "▁", "th"])
+    }
+    library = Tokenizer(models.BPE(pieces, [("t", "h")], unk_token="<unk>", byte_fallback=True))
+    library.normalizer = normalizers.Replace(" ", "▁")
+    folder = save_checkpoint(random_model("llama", tie_word_embeddings=True), tmp_path / "Tiny")
+    library.save(str(folder / "tokenizer.json"))
+    plan = make_plan(comparison(folder, text_path))
+    assert plan.failures == ()
+    (notice,) = plan.notices
+    assert notice.startswith(f"{folder}: texts become the tokens that its GGUF files give in llama.cpp")
 
 
 def test_unusable_variants_are_failures_and_the_good_one_stays(tiny_path, text_path, tmp_path):

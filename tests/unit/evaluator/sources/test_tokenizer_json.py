@@ -275,6 +275,7 @@ def test_sentencepiece_in_all_its_spellings(folder, normalizer, splitter, prefix
     (folder / "tokenizer_config.json").unlink()
     file, text = open_model(folder), "ab a  xyb éx"
     assert file.metadata["tokenizer.ggml.add_space_prefix"] is prefix
+    assert not file.text_rules.merges_in_order
     assert tokenizer_from_gguf(file).encode(text).tolist() == library.encode(text).ids
 
 
