@@ -11,14 +11,19 @@ import numpy as np
 import numpy.typing as npt
 from gguf import TokenType
 
+from evaluator.chat_content import refusal
 from evaluator.chat_rendering import RenderingError, render_apart
 from evaluator.errors import RequestError, SourceError
-from evaluator.sources.cut_out import fragments
+from evaluator.sources.cut_out import control_names, fragments
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.tokenizer import TextTokenizer
 
 _TEMPLATE = "tokenizer.chat_template"
-_CONTROL = (TokenType.CONTROL, TokenType.USER_DEFINED)
+#: What templates call a token → what the metadata call it.
+_NAMED = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
+#: What a line may give its template.
+_GIVEN = ("messages", "tools", "documents")
+_CONTROL = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
 
 
 def render_chats(path: Path, content: str, model: ModelFile) -> str:
@@ -26,7 +31,8 @@ def render_chats(path: Path, content: str, model: ModelFile) -> str:
 
     Args:
         path: the file, for messages.
-        content: a conversation per line: a list of messages, or an object with a list `messages`.
+        content: a conversation per line: a list of messages, or an object with a list `messages` and, if they call
+            tools, a list `tools`.
         model: whose metadata hold the template.
 
     Raises:
@@ -37,8 +43,8 @@ def render_chats(path: Path, content: str, model: ModelFile) -> str:
         raise RequestError(f"{path}: {model.name} has no chat template to render conversations with")
     # Other line ends may stand in JSON texts.
     lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
-    chats = [_messages(path, number, line) for number, line in lines]
-    names = {f"{role}_token": _token(model, role) for role in ("bos", "eos")}
+    chats = [_chat(path, number, line) for number, line in lines]
+    names = {f"{role}_token": _token(model, key) for role, key in _NAMED.items()}
     try:
         texts = render_apart(source, names, chats)
     except RenderingError as error:
@@ -58,9 +64,12 @@ def control_tokens(model: ModelFile) -> dict[str, int]:
     Raises:
         SourceError: the model's vocabulary is damaged.
     """
-    tokens = _table(model, "tokens")
+    tokens = [str(token) for token in _table(model, "tokens")]
     kinds = enumerate(zip(tokens, _table(model, "token_type"), strict=False))
-    return {token: index for index, (token, kind) in kinds if kind in _CONTROL and token}
+    by_name = control_names(tokens, model.metadata)
+    return {
+        token: index for index, (token, kind) in kinds if token and (kind in _CONTROL or token in by_name)
+    }
 
 
 def encode_with_control(
@@ -69,7 +78,7 @@ def encode_with_control(
     """Token ids, int32 [n]: control tokens are themselves, what lies between them is text of its own."""
     parts = [
         np.asarray([control[part]], np.int32) if is_token else tokenizer.encode(part)
-        for part, is_token in fragments(content, list(control))
+        for part, is_token in fragments(content, list(control), tokenizer.rules)
     ]
     return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
@@ -81,17 +90,22 @@ def _table(model: ModelFile, name: str) -> list[Any] | npt.NDArray[Any]:
     return values
 
 
-def _messages(path: Path, number: int, line: str) -> str:
-    """The messages of a line, as JSON."""
+def _chat(path: Path, number: int, line: str) -> str:
+    """The conversation of a line as JSON: an object of what templates know by name."""
     try:
         value = json.loads(line)
-        messages = value.get("messages") if isinstance(value, dict) else value
-        found = json.dumps(messages)
+        named = value if isinstance(value, dict) else {"messages": value}
+        chat = json.dumps({name: named[name] for name in _GIVEN if name in named})
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"{path}: line {number} is not JSON") from error
+        raise RequestError(f"{path}: line {number} is not JSON; each line is a conversation") from error
+    messages = named.get("messages")
     if not isinstance(messages, list) or not all(isinstance(item, dict) for item in messages) or not messages:
-        raise RequestError(f"{path}: line {number} is neither a list of messages nor an object with one")
-    return found
+        raise RequestError(
+            f"{path}: line {number} is neither a list of messages nor an object with one, 'messages'"
+        )
+    if reason := refusal(messages):
+        raise RequestError(f"{path}: line {number}: {reason}")
+    return chat
 
 
 def _token(model: ModelFile, role: str) -> str:

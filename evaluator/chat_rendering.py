@@ -10,14 +10,17 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
-from jinja2.ext import loopcontrols
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from evaluator.chat_content import as_texts, has_parts, shows_parts
 from evaluator.child_process import ChildError, run_module
 
 _MODULE = "evaluator.chat_rendering"
@@ -28,6 +31,8 @@ _TODAY = datetime(2024, 7, 26)
 _SECONDS, _SECONDS_EACH = 20.0, 0.02
 #: Characters that a template may write around a conversation, and how often it may repeat it.
 _AROUND, _TIMES = 100_000, 10
+#: Names that templates compare with none.
+_ABSENT = ("tools", "documents")
 #: Memory for the process and per character of what it is given.
 _BYTES, _BYTES_EACH = 1 << 31, 64
 
@@ -46,7 +51,7 @@ def render_apart(template: str, names: Mapping[str, str], chats: Sequence[str]) 
     Args:
         template: in the language of jinja2, as transformers extends it.
         names: texts that the template knows by name.
-        chats: each a list of messages, as JSON.
+        chats: each, as JSON, an object with what else the template knows by name, `messages` among it.
 
     Raises:
         RenderingError: the template is damaged, refuses a conversation, or takes too much time, memory or text.
@@ -68,17 +73,35 @@ def _rendered(template: str, names: Mapping[str, str], chats: Sequence[str]) -> 
     compiled: jinja2.Template | None = None
     try:
         compiled = _environment().from_string(template)
-        for messages in chats:
-            texts.append(_text(compiled, names, messages))
+        for chat in chats:
+            texts.append(_chat_text(compiled, names, chat))
     except Exception as error:  # a template may provoke any, and Python's compiler has its own
         return {"fault": str(error) or type(error).__name__, "chat": len(texts) if compiled else None}
     return {"texts": texts}
 
 
-def _text(template: jinja2.Template, names: Mapping[str, str], messages: str) -> str:
-    most = _AROUND + _TIMES * len(messages)
+def _chat_text(template: jinja2.Template, names: Mapping[str, str], chat: str) -> str:
+    """A conversation as the template writes it; parts of messages become texts where it takes no parts."""
+    most = _AROUND + _TIMES * len(chat)
+    given: dict[str, Any] = {**dict.fromkeys(_ABSENT), **names, **json.loads(chat)}
+    messages = given["messages"]
+    if not has_parts(messages):
+        return _text(template, given, most)
+    rendered: str | None = None
+    with contextlib.suppress(Exception):  # it may do anything with a list where it expects a text
+        rendered = _text(template, given, most)
+    try:
+        plain = _text(template, given | {"messages": as_texts(messages)}, most)
+    except Exception:
+        if rendered is None:
+            raise
+        return rendered  # it insists on parts
+    return rendered if rendered is not None and shows_parts(rendered, plain, messages) else plain
+
+
+def _text(template: jinja2.Template, given: Mapping[str, Any], most: int) -> str:
     parts: list[str] = []
-    for part in template.generate(messages=json.loads(messages), add_generation_prompt=False, **names):
+    for part in template.generate(given, add_generation_prompt=False):
         parts.append(part)
         most -= len(part)
         if most < 0:
@@ -88,20 +111,43 @@ def _text(template: jinja2.Template, names: Mapping[str, str], messages: str) ->
 
 def _environment() -> jinja2.Environment:
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
     )
     environment.filters["tojson"] = _to_json
     environment.globals |= {"raise_exception": _refuse, "strftime_now": _TODAY.strftime}
     return environment
 
 
+class _Generation(Extension):
+    """`{% generation %}` … `{% endgeneration %}`: marks what an assistant said, and changes nothing."""
+
+    tags = {"generation"}  # noqa: RUF012 (the library declares it)
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """A block that calls `_as_it_is`, so that variables set in it end with it, as in transformers."""
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_as_it_is"), [], [], body).set_lineno(line)
+
+    def _as_it_is(self, caller: Callable[[], str]) -> str:
+        return caller()
+
+
 def _refuse(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    """Plain JSON: the engine's own filter escapes for HTML."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Plain JSON, with transformers' options in their order: the engine's own filter escapes for HTML."""
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
 
 
 def _bound_memory(n_bytes: int) -> None:

@@ -26,6 +26,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 
 _Threads = Annotated[int | None, typer.Option(help="Default: the cores this process may use.", min=1)]
+_Pre = Annotated[
+    str | None,
+    typer.Option(help="Pre-tokenizer of a baseline whose file does not name one, such as llama-bpe."),
+]
 _Chunks = Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)]
 
 
@@ -53,6 +57,7 @@ def run(
     chunks: _Chunks = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
     threads: _Threads = None,
+    pre: _Pre = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
     attribution: Annotated[
         bool, typer.Option("--attribution", help="Measure the KLD that each tensor causes alone.")
@@ -74,6 +79,7 @@ def run(
         "chunks": chunks,
         "device": device,
         "threads": threads,
+        "pre": pre,
         "layers": False if no_layers else None,
         "attribution": True if attribution else None,
         "speed": False if no_speed else None,
@@ -183,13 +189,22 @@ def imatrix(
     chunks: _Chunks = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: _Threads = None,
+    pre: _Pre = None,
 ) -> None:
     """Measure an importance matrix, as llama-imatrix does."""
     from evaluator.quantize.commands import measure_imatrix
 
     with _interruptible():
         measure_imatrix(
-            baseline, text, out, _console, context=context, chunks=chunks, device=device, threads=threads
+            baseline,
+            text,
+            out,
+            _console,
+            context=context,
+            chunks=chunks,
+            device=device,
+            threads=threads,
+            pre=pre,
         )
 
 

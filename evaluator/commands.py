@@ -27,6 +27,7 @@ from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import model_name, quant_label
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one, resolve_source
+from evaluator.sources.scheme import needs_scheme, scheme_name, with_scheme_of
 from evaluator.store import ResultsStore
 from evaluator.terminal import say, table_of
 from evaluator.text_sources import text_file
@@ -57,8 +58,9 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
         progress.step("reading files and texts")
         plan = make_plan(comparison, progress.step, {} if force else store.measured())
         _spare_inputs(comparison, plan)
-        if plan.device.notice:
-            progress.say(plan.device.notice, "yellow")
+        for notice in (plan.device.notice, *plan.notices):
+            if notice:
+                progress.say(notice, "yellow")
         if beyond := _beyond_training(plan.baseline.file, comparison.context):
             progress.say(beyond, "yellow")
         tokens = sum(len(window.targets) for window in plan.windows)
@@ -153,11 +155,11 @@ def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
         SourceError: `file` is of another shape, family or vocabulary.
     """
     try:
-        reference = open_model(resolve_one(baseline))
+        reference = with_scheme_of(open_model(resolve_one(baseline)), file)
         traits = comparable_traits(reference)
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
-    check_comparable(file, traits)
+    check_comparable(with_scheme_of(file, reference), traits)
     return reference
 
 
@@ -181,8 +183,12 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
         recipes.append(recipe_table(file))
         types = ", ".join(f"{name} ×{count}" for name, count in facts["tensor_types"].items())
         bits, size = f"{facts['bits_per_weight']:.3f}", f"{facts['size_bytes'] / MEGABYTE:,.1f}"
-        rows.append((file.name, facts["model"], facts["architecture"], facts["quant"], bits, size, types))
-    table = table_of(("file", "model", "architecture", "quant", "bits per weight", "MB", "types"), rows)
+        pre = facts["pre"] or ("missing" if needs_scheme(file) else "–")
+        rows.append(
+            (file.name, facts["model"], facts["architecture"], facts["quant"], pre, bits, size, types)
+        )
+    heads = ("file", "model", "architecture", "quant", "pre", "bits per weight", "MB", "types")
+    table = table_of(heads, rows)
     return {"models": models}, Group(table, *recipes) if len(recipes) == 1 else table
 
 
@@ -195,6 +201,8 @@ def _file_facts(file: ModelFile) -> dict[str, Any]:
         "model": model_name(file),
         "architecture": file.architecture,
         "quant": quant_label(file),
+        "tokenizer": file.single("tokenizer.ggml.model"),
+        "pre": scheme_name(file),
         "n_params": file.n_params,
         "size_bytes": file.size_bytes,
         "bits_per_weight": file.bits_per_weight,

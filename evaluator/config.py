@@ -78,6 +78,7 @@ class Comparison(BaseModel):
     layers: bool = Field(default=True, strict=True)
     attribution: bool = Field(default=False, strict=True)
     speed: bool = Field(default=True, strict=True)
+    pre: str | None = Field(default=None, min_length=1, description="where the baseline names none")
     baseline_note: str | None = None
 
     @field_validator("context")

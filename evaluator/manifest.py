@@ -96,6 +96,8 @@ class Manifest(BaseModel):
     provider: str
     threads: int
     protocol: Protocol
+    pre: str | None = Field(None, description="pre-tokenizer that split the texts; null: SentencePiece")
+    pre_named: bool = Field(False, description="whether --pre named it, since the baseline's file does not")
     texts: list[TextRecord]
     packages: dict[str, str]
     machine: Machine
@@ -180,4 +182,10 @@ def witnessed(manifest: Manifest) -> dict[str, object]:
 def identity(manifest: Manifest) -> dict[str, object]:
     """What must agree for rows to be comparable."""
     texts = [(text.domain, text.sha256, text.windows) for text in manifest.texts]
-    return {"baseline": manifest.baseline_sha256, "protocol": manifest.protocol, "set of texts": texts}
+    return {
+        "baseline": manifest.baseline_sha256,
+        # What a file says of itself goes with its bytes.
+        "pre-tokenizer": manifest.pre if manifest.pre_named else None,
+        "protocol": manifest.protocol,
+        "set of texts": texts,
+    }

@@ -36,6 +36,7 @@ from evaluator.runtime.scoring import Body, Head, WindowScores, score_windows
 from evaluator.sources.mapped import give_pages_back
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.pieces import vocabulary_frame
+from evaluator.sources.scheme import scheme_name
 from evaluator.speed import SpeedRun
 from evaluator.store import ResultsStore
 from evaluator.token_frames import token_frame
@@ -298,6 +299,8 @@ class ComparisonRun:
             provider=self.plan.device.provider,
             threads=self.plan.device.threads,
             protocol=self.comparison.protocol,
+            pre=scheme_name(baseline.file),
+            pre_named=self.plan.pre_named,
             texts=list(self.plan.texts),
             packages=package_versions(),
             machine=describe_machine(),

@@ -20,7 +20,9 @@ from evaluator.sources.hub import Report
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier
 from evaluator.sources.opening import open_model
+from evaluator.sources.pretokenizers import PRE_TOKENIZERS
 from evaluator.sources.resolve import resolve_one, resolve_source, sha256_of_all
+from evaluator.sources.scheme import scheme_name, with_named_scheme, with_scheme_of
 from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
 from evaluator.text_sources import read_texts
 from evaluator.windows import Window, cut_windows
@@ -42,7 +44,8 @@ class Candidate:
 class Plan:
     """Everything a run needs: files opened and checked, texts cut, devices chosen.
 
-    The baseline is measured on `device`, and so is all but the scores of variants.
+    The baseline is measured on `device`, and so is all but the scores of variants. `notices` say what was settled
+    that files do not say; `pre_named`, whether `--pre` named the baseline's pre-tokenizer.
     """
 
     model: str
@@ -53,6 +56,8 @@ class Plan:
     windows: tuple[Window, ...]
     texts: tuple[TextRecord, ...]
     further_devices: tuple[Device, ...] = ()
+    notices: tuple[str, ...] = ()
+    pre_named: bool = False
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -86,7 +91,8 @@ def make_plan(
     device, *further = choose_devices(comparison.device, comparison.threads, gpu_names())
     baseline_path = resolve_one(comparison.baseline, report)
     try:
-        file = open_model(baseline_path)
+        stored = open_model(baseline_path)
+        file = with_named_scheme(stored, comparison.pre)
         texts = [text for argument in comparison.texts for text in read_texts(argument, file, report)]
         named = [
             (item.method, path)
@@ -102,7 +108,7 @@ def make_plan(
         raise RequestError(f"baseline {error}") from error
     # Globs may overlap: what is named twice is measured once.
     sources = list(dict.fromkeys(named))
-    variants, failures = _open_variants(sources, baseline, reference, model, device, measured)
+    variants, failures, notices = _open_variants(sources, baseline, reference, model, device, measured)
     return Plan(
         model,
         device,
@@ -112,7 +118,19 @@ def make_plan(
         tuple(windows),
         tuple(records),
         tuple(further),
+        (*_lost_order(file), *notices),
+        pre_named=file is not stored,
     )
+
+
+def _lost_order(file: ModelFile) -> list[str]:
+    """What to say of a baseline whose texts become other tokens than the model was trained on."""
+    if file.text_rules.merges_in_order:
+        return []
+    return [
+        f"{file.path}: texts become the tokens that its GGUF files give in llama.cpp, which knows no order "
+        "of merges as in tokenizer.json: not the model's own, unless tokenizer.model lies beside it"
+    ]
 
 
 def _candidate(
@@ -144,13 +162,15 @@ def _open_variants(
     model: str,
     device: Device,
     measured: Measured,
-) -> tuple[list[Candidate], list[Failure]]:
+) -> tuple[list[Candidate], list[Failure], list[str]]:
     variants: list[Candidate] = []
     failures: list[Failure] = []
+    notices: list[str] = []
     taken = {baseline.variant_id}
     for method, path in sources:
         try:
-            file = open_model(path)
+            stored = open_model(path)
+            file = with_scheme_of(stored, baseline.file)
             check_comparable(file, reference)
             candidate = _candidate(file, model, method, device, taken, measured)
         except Exception as error:  # files are only read here, so whatever is wrong is wrong with this one
@@ -158,7 +178,12 @@ def _open_variants(
             continue
         taken.add(candidate.variant_id)
         variants.append(candidate)
-    return variants, failures
+        if file is not stored:
+            notices.append(
+                f"{path}: does not name its pre-tokenizer; taken to be the baseline's, {scheme_name(file)}, "
+                "for the rest of its vocabulary is the same"
+            )
+    return variants, failures, notices
 
 
 @dataclass(frozen=True)
@@ -168,6 +193,7 @@ class Traits:
     architecture: str
     graph: dict[str, Any]
     head: tuple[int, ...]
+    pre: str | None
     vocabulary: str
 
 
@@ -184,7 +210,7 @@ def comparable_traits(file: ModelFile) -> Traits:
         "rotary embedding's scale": request["rotary_scale"],
         **request["settings"],
     }
-    return Traits(file.architecture, graph, head, vocabulary_digest(file))
+    return Traits(file.architecture, graph, head, scheme_name(file), vocabulary_digest(file))
 
 
 def check_comparable(variant: ModelFile, reference: Traits) -> None:
@@ -207,6 +233,10 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
         name = head_tensor(variant)
         raise SourceError(variant.path, f"{name} is {mine.head}, the baseline's is {reference.head}")
     if mine.vocabulary != reference.vocabulary:
-        raise SourceError(
-            variant.path, "its vocabulary is not the baseline's, so token ids mean other things"
-        )
+        raise SourceError(variant.path, _other_vocabulary(mine, reference))
+
+
+def _other_vocabulary(mine: Traits, reference: Traits) -> str:
+    if mine.pre and reference.pre and PRE_TOKENIZERS[mine.pre] != PRE_TOKENIZERS[reference.pre]:
+        return f"its pre-tokenizer is {mine.pre}, the baseline's is {reference.pre}, so texts become other tokens"
+    return "its vocabulary is not the baseline's, so token ids mean other things"

@@ -38,7 +38,7 @@ _WIKITEXT_MEMBERS = {
 
 @dataclass(frozen=True)
 class Text:
-    """An evaluation text: `content` as the file holds it, line ends included.
+    """An evaluation text: `content` as the file holds it, line ends included, a byte-order mark not.
 
     `control` are tokens (by their text) that stand for themselves in it; in a text without any, as in all but
     chats, what looks like a control token is plain text.
@@ -107,9 +107,9 @@ def built_in_texts() -> list[Text]:
 
 def _read(path: Path) -> str:
     try:
-        content = path.read_bytes().decode("utf-8")
+        content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: not UTF-8 text (byte {error.start})") from error
+        raise RequestError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
         known = f"; known names: {', '.join((BUILT_IN, *_WIKITEXT_MEMBERS))}" if not path.exists() else ""
         raise RequestError(f"{path}: cannot be read: {error.strerror or error}{known}") from error

@@ -90,7 +90,7 @@ def write_tiny_llama(
     seed: int = 0,
     tokens: Sequence[tuple[str, int]] = (),
     merges: Sequence[str] = MERGES,
-    pre: str = "gpt-2",
+    pre: str | None = "gpt-2",
     architecture: str = "llama",
     ggml_type: gguf.GGMLQuantizationType = _F32,
     untied: bool = False,
@@ -113,7 +113,7 @@ def write_tiny_llama(
         seed: two files with equal seeds and shapes hold equal weights.
         tokens: (token, `tokenizer.ggml.token_type`) appended to the vocabulary.
         merges: merge rules; each also adds its token.
-        pre: `tokenizer.ggml.pre`.
+        pre: `tokenizer.ggml.pre`; None leaves it out, as files from before May 2024 do.
         architecture: `general.architecture`; qwen2 gets biases on query, key and value.
         ggml_type: type of the matrices; vectors stay F32.
         untied: give the model an output matrix of its own.
@@ -130,7 +130,8 @@ def write_tiny_llama(
     for key, (value, kind) in settings.items():
         writer.add_key_value(key, value, kind)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
+    if pre is not None:
+        writer.add_tokenizer_pre(pre)
     writer.add_token_list(names)
     writer.add_token_types(types)
     writer.add_token_merges(list(merges))

@@ -23,7 +23,8 @@ from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one
-from evaluator.sources.tokenizer import tokenizer_from_gguf
+from evaluator.sources.scheme import with_named_scheme
+from evaluator.sources.tokenizer import TextTokenizer, tokenizer_from_gguf
 from evaluator.terminal import say
 from evaluator.text_sources import read_texts, text_file
 
@@ -98,6 +99,7 @@ def measure_imatrix(
     chunks: int | None = None,
     device: str = "auto",
     threads: int | None = None,
+    pre: str | None = None,
 ) -> None:
     """Measure an importance matrix on all windows of all texts and write it to `out`.
 
@@ -107,7 +109,7 @@ def measure_imatrix(
     """
     if device not in get_args(DeviceChoice):
         raise RequestError(f"--device {device}: known: {', '.join(get_args(DeviceChoice))}")
-    source = _open(baseline)
+    source = with_named_scheme(_open(baseline), pre)
     if out.is_dir():
         raise RequestError(f"--out {out}: is a folder; name the new file")
     spare_inputs([out], [*source.files, *filter(None, map(text_file, texts))])
@@ -119,7 +121,7 @@ def measure_imatrix(
             for item in texts
             for text in read_texts(item, source, lambda note: progress.update(task, description=note))
         ]
-        windows = imatrix_windows(found, tokenizer_from_gguf(source), context, chunks)
+        windows = imatrix_windows(found, _tokenizer(source), context, chunks)
         graph = load_graph(source)
         progress.update(task, description="measuring activations", total=len(windows) * context)
         sums = squared_activations(
@@ -136,5 +138,12 @@ def measure_imatrix(
 def _open(baseline: str) -> ModelFile:
     try:
         return open_model(resolve_one(baseline))
+    except SourceError as error:
+        raise RequestError(f"baseline {error}") from error
+
+
+def _tokenizer(source: ModelFile) -> TextTokenizer:
+    try:
+        return tokenizer_from_gguf(source)
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error

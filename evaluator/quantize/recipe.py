@@ -180,7 +180,7 @@ def read_file(path: Path) -> str:
         RequestError: it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise RequestError(f"{path}: not UTF-8 text (byte {error.start})") from error
     except OSError as error:

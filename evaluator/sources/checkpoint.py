@@ -24,7 +24,7 @@ from evaluator.sources.checkpoint_config import Family, computed_tensors, family
 from evaluator.sources.checkpoint_vocabulary import TOKENIZER_FILES, vocabulary
 from evaluator.sources.json_file import JsonFile, read_json
 from evaluator.sources.metadata_values import parted, string, u32
-from evaluator.sources.model_file import ModelFile, TensorInfo
+from evaluator.sources.model_file import NO_RULES, ModelFile, TensorInfo, TextRules
 from evaluator.sources.safetensors_file import SafetensorsFile, open_safetensors
 
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -60,6 +60,12 @@ class Checkpoint(ModelFile):
 
     files_in_order: tuple[Path, ...]
     _bytes: Mapping[str, Callable[[], Bytes]] = field(repr=False)
+    _text_rules: TextRules = NO_RULES
+
+    @property
+    def text_rules(self) -> TextRules:
+        """What the tokenizer files say and GGUF does not."""
+        return self._text_rules
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -99,16 +105,17 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     weight_files, stored = _stored_tensors(folder)
     named = _gguf_names(folder, family, config, stored)
     tensors = {name: file.tensor(parameter) for name, (file, parameter) in named.items()}
+    tokenizer, rules = vocabulary(folder, config)
     typed = {
         "general.architecture": string(family.architecture),
         "general.file_type": u32(_FILE_TYPES[_main_type(tensors)]),
         **metadata(family, config),
-        **vocabulary(folder, config),
+        **tokenizer,
         **family.overrides,
     }
     values, types = parted(typed)
     others = [folder / name for name in (CONFIG, *TOKENIZER_FILES) if (folder / name).is_file()]
-    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {})
+    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, rules)
     checkpoint = _with_tensors(bare, ARCHITECTURES.get(family.architecture), named, computed_tensors(config))
     _check_expressible(checkpoint, config)
     return checkpoint

@@ -52,6 +52,29 @@ class ValueType:
 
 
 @dataclass(frozen=True)
+class TextRules:
+    """What is done to a text besides splitting and merging; GGUF has no keys for it.
+
+    Attributes:
+        composed: whether texts are brought into Unicode's composed form (NFC) first.
+        strips_before: tokens that take the white space before them away.
+        strips_after: tokens that take the white space after them away.
+        fuses_unknown: whether characters without a token become one unknown token together.
+        merges_in_order: whether merges keep the order that the model was trained with.
+    """
+
+    composed: bool = False
+    strips_before: frozenset[str] = frozenset()
+    strips_after: frozenset[str] = frozenset()
+    fuses_unknown: bool = False
+    merges_in_order: bool = True
+
+
+#: Nothing besides.
+NO_RULES = TextRules()
+
+
+@dataclass(frozen=True)
 class ModelFile(ABC):
     """An opened model: metadata and tensor directory in memory, tensor bytes mapped.
 
@@ -80,6 +103,11 @@ class ModelFile(ABC):
     def name(self) -> str:
         """What it is published as: names of models, quants and sources are taken from it."""
         return self.path.name
+
+    @property
+    def text_rules(self) -> TextRules:
+        """What is done to texts that metadata do not say."""
+        return NO_RULES
 
     @property
     def architecture(self) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 
 from evaluator.sources.pretokenizers import PRE_TOKENIZERS
 
+#: Settings that older files leave out.
+_BYTE_LEVEL = {"add_prefix_space": True, "use_regex": True}
+
 
 def recognize(pre_tokenizer: Any, *, ignore_merges: bool) -> str | None:
     """The first name whose splitting is spelt the same; None when there is none.
@@ -29,5 +32,6 @@ def _steps(pre_tokenizer: Any) -> list[Any]:
         case {"type": "Sequence", "pretokenizers": [*steps]}:
             return [part for step in steps for part in _steps(step)]
         case {**settings}:
-            return [{key: value for key, value in settings.items() if key != "trim_offsets"}]
+            defaults = _BYTE_LEVEL if settings.get("type") == "ByteLevel" else {}
+            return [defaults | {key: value for key, value in settings.items() if key != "trim_offsets"}]
     return []

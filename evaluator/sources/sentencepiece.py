@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluator.sources.cut_out import fragments
+from evaluator.sources.model_file import NO_RULES, TextRules
 
 _SPACE = "▁"
 
@@ -25,6 +26,7 @@ class SentencePiece:
         cut_out: tokens that are taken out of the text before anything is merged.
         unknown_id: what a character becomes that has neither a token nor byte tokens.
         space_prefix: whether a text (and what follows a cut-out token) begins with a space.
+        rules: what else is done to texts.
     """
 
     ids: Mapping[str, int]
@@ -32,11 +34,12 @@ class SentencePiece:
     cut_out: Sequence[str]
     unknown_id: int
     space_prefix: bool
+    rules: TextRules = NO_RULES
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`."""
         ids: list[int] = []
-        for fragment, is_token in fragments(text, self.cut_out):
+        for fragment, is_token in fragments(text, self.cut_out, self.rules):
             if is_token:
                 ids.append(self.ids[fragment])
             else:
@@ -70,11 +73,19 @@ class SentencePiece:
                 preceding[following[right]] = left
             propose(preceding[left], left)
             propose(left, following[left])
-        return [token for symbol in symbols if symbol for token in self._tokens(symbol)]
+        ids: list[int] = []
+        after_unknown = False
+        for symbol in filter(None, symbols):
+            known = self._tokens(symbol)
+            if known or not (after_unknown and self.rules.fuses_unknown):
+                ids.extend(known or [self.unknown_id])
+            after_unknown = not known
+        return ids
 
     def _tokens(self, symbol: str) -> list[int]:
+        """The token of a symbol, or those of its bytes; none where it has neither."""
         if symbol in self.ids:
             return [self.ids[symbol]]
         as_bytes = [self.ids.get(f"<0x{byte:02X}>") for byte in symbol.encode()]
         known = [token for token in as_bytes if token is not None]
-        return known if len(known) == len(as_bytes) else [self.unknown_id]
+        return known if len(known) == len(as_bytes) else []

@@ -152,3 +152,115 @@ def test_template_may_write_much_around_a_conversation(tiny, chats):
     template = "{{ 'system ' * 10000 }}{% for m in messages %}{{ m.content }}{% endfor %}"
     talking = replace(tiny, metadata={**tiny.metadata, "tokenizer.chat_template": template})
     assert read(chats, talking).content.startswith("system " * 10000)
+
+
+#: As SmolLM3's own template marks what an assistant says; white space is trimmed in other places.
+GENERATION = """{%- for message in messages -%}
+<|{{ message.role }}|>
+{% if message.role == 'assistant' %}
+    {% generation %}
+{{ message.content | trim }}<|endoftext|>
+    {%- endgeneration %}
+{%- else %}{%- generation -%} {{ message.content }} {%- endgeneration -%}{%- endif %}
+{% endfor %}"""
+#: Sets a variable within a generation block, which ends with it, and prints JSON in every way.
+SCOPES = """{%- set mark = 'outer' %}{% for message in messages %}
+{% generation %}{% set mark = message.role %}{{ mark }}: {{ message.content }}{% endgeneration %}{{ mark }}
+{{ message | tojson }}{{ message | tojson(indent=2) }}{{ message | tojson(True) }}
+{{- message | tojson(separators=(',', ':'), sort_keys=true) }}
+{% endfor %}{% if tools is not none %}{{ tools | tojson }}{% endif %}{{ documents is none }}{{ eos_token }}"""
+#: Takes parts as vision models' templates do.
+PARTS = """{% for message in messages %}{{ message.role }}:
+{%- if message.content is string %} [{{ message.content }}]
+{%- else %}{% for part in message.content %}{% if part.type == 'text' %} <{{ part.text | trim }}>{% endif %}
+{%- endfor %}{% endif %};{% endfor %}"""
+INSISTS = """{% for message in messages %}{% if message.content is string %}
+{{ raise_exception('parts only') }}{% endif %}
+{%- for part in message.content %}{{ part.text }}{% endfor %}{% endfor %}"""
+
+
+def talker(tiny, template):
+    return replace(tiny, metadata={**tiny.metadata, "tokenizer.chat_template": template})
+
+
+def as_transformers(template, chats, **names):
+    compiled = _compile_jinja_template(template)
+    empty = {"tools": None, "documents": None, "add_generation_prompt": False}
+    return "".join(
+        compiled.render(**empty | names | (chat if isinstance(chat, dict) else {"messages": chat}))
+        for chat in chats
+    )
+
+
+def written(path, chats, **encoding):
+    path.write_text("".join(json.dumps(chat) + "\n" for chat in chats), **{"encoding": "utf-8"} | encoding)
+    return path
+
+
+@pytest.mark.parametrize("template", [GENERATION, SCOPES], ids=["SmolLM3's", "scopes and JSON"])
+@pytest.mark.parametrize("tools", [{}, {"tools": [{"name": "look", "b": "é"}]}], ids=["", "tools"])
+def test_what_transformers_adds_to_the_language_works(tiny, tmp_path, template, tools):
+    chats = [{"messages": CHATS[0]} | tools, CHATS[1] | tools]
+    text = read(written(tmp_path / "talk.jsonl", chats), talker(tiny, template)).content
+    assert text == as_transformers(template, chats)
+    assert "é over" in text
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (TEMPLATE, None),  # knows texts only
+        (PARTS, "user: <Look at> <this>;"),
+        (INSISTS, "Look at this"),
+        (
+            "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% endif %}{% endfor %}",
+            "Look at \nthis",
+        ),
+        ("{% for m in messages %}{{ m.content + '!' }}{% endfor %}", "Look at \nthis!"),
+    ],
+    ids=["texts only", "parts", "insists on parts", "leaves lists out", "fails on lists"],
+)
+def test_parts_are_passed_to_templates_that_take_them_and_are_texts_to_others(
+    tiny, tmp_path, template, expected
+):
+    parts = [{"type": "text", "text": "Look at "}, {"type": "text", "text": "this"}]
+    path = written(tmp_path / "talk.jsonl", [[{"role": "user", "content": parts}]])
+    plain = [{"role": "user", "content": "Look at \nthis"}]
+    assert read(path, talker(tiny, template)).content == (expected or as_transformers(template, [plain]))
+
+
+def test_parts_that_tell_of_parts_are_not_taken_for_printed_ones(tiny, tmp_path):
+    said = """a part is {'type': 'text', "text": ...}"""
+    path = written(tmp_path / "t.jsonl", [[{"role": "user", "content": [{"type": "text", "text": said}]}]])
+    assert read(path, talker(tiny, PARTS)).content == f"user: <{said}>;"
+    printing = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    assert read(path, talker(tiny, printing)).content == said
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (
+            {"type": "image_url", "image_url": {"url": "x"}},
+            "line 2: message 1 has a part of type 'image_url', and",
+        ),
+        ({"type": "text"}, "line 2: message 1 has a part of type 'text' without a text"),
+        ("x", 'line 2: message 1 has a part without a type: "x"'),
+    ],
+)
+def test_part_that_is_no_text_is_named(talking, tmp_path, part, message):
+    path = written(tmp_path / "t.jsonl", [CHATS[0], [{"role": "user", "content": [part]}]])
+    with pytest.raises(RequestError, match=rf"t\.jsonl: {message}"):
+        read(path, talking)
+
+
+def test_byte_order_mark_is_no_part_of_a_text(talking, chats, tmp_path):
+    plain, marked = tmp_path / "plain.txt", tmp_path / "marked.txt"
+    plain.write_text("the other", encoding="utf-8")
+    marked.write_text("the other", encoding="utf-8-sig")
+    texts = [read_texts(str(path), talking, lambda _: None)[0] for path in (plain, marked)]
+    assert texts[0].content == texts[1].content == "the other"
+    assert texts[0].sha256 == texts[1].sha256
+    same = written(tmp_path / "talk.jsonl", CHATS, encoding="utf-8-sig")
+    assert same.read_bytes().startswith(b"\xef\xbb\xbf")
+    assert read(same, talking).content == read(chats, talking).content

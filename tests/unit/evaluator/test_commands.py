@@ -127,6 +127,8 @@ def test_inspect_tells_what_a_file_and_a_folder_hold(tiny_path, text_path, tmp_p
         "model": "Tiny",
         "architecture": "llama",
         "quant": "F32",
+        "tokenizer": "gpt2",
+        "pre": "gpt-2",
         "n_params": open_gguf(tiny_path).n_params,
         "size_bytes": tiny_path.stat().st_size,
         "bits_per_weight": 32.0,

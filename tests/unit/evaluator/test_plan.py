@@ -6,6 +6,7 @@ import gguf
 import pytest
 from tiny_checkpoints import random_model, save_checkpoint
 from tiny_models import write_tiny_llama
+from tokenizers import Tokenizer, models, normalizers
 
 from evaluator.config import Comparison, VariantSource
 from evaluator.errors import RequestError, SourceError
@@ -35,7 +36,7 @@ def test_copy_and_requantized_file_are_comparable(tiny, tmp_path):
         ({"layers": 1}, "num_hidden_layers is 1, the baseline's is 2"),
         ({"ffn": 256}, "intermediate_size is 256, the baseline's is 512"),
         ({"tokens": [("new", 1)]}, "vocab_size is 264, the baseline's is 263"),
-        ({"pre": "smollm"}, "vocabulary is not the baseline's"),
+        ({"pre": "smollm"}, "pre-tokenizer is smollm, the baseline's is gpt-2"),
         ({"untied": True, "head_rows": 100}, r"output\.weight"),
         ({"architecture": "gemma9"}, "architecture gemma9 is not"),
         ({"biased": ("attn_q", "attn_k", "attn_v")}, "graph's family is qwen2, the baseline's is llama"),
@@ -66,6 +67,20 @@ def comparison(tiny_path, text_path, **changes):
         "device": "cpu",
     }
     return Comparison(**settings | changes)
+
+
+def test_baseline_whose_merges_lost_their_order_is_told_of(text_path, tmp_path):
+    pieces = {
+        piece: index for index, piece in enumerate(["<unk>", *"abcdefghijklmnopqrstuvwxyz\n.,'", "▁", "th"])
+    }
+    library = Tokenizer(models.BPE(pieces, [("t", "h")], unk_token="<unk>", byte_fallback=True))
+    library.normalizer = normalizers.Replace(" ", "▁")
+    folder = save_checkpoint(random_model("llama", tie_word_embeddings=True), tmp_path / "Tiny")
+    library.save(str(folder / "tokenizer.json"))
+    plan = make_plan(comparison(folder, text_path))
+    assert plan.failures == ()
+    (notice,) = plan.notices
+    assert notice.startswith(f"{folder}: texts become the tokens that its GGUF files give in llama.cpp")
 
 
 def test_unusable_variants_are_failures_and_the_good_one_stays(tiny_path, text_path, tmp_path):

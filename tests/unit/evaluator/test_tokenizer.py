@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from subprocess import CalledProcessError
 
 import gguf
 import numpy as np
 import pytest
+from llama_vocabulary import NO_TOKEN, llama_vocabulary
 from tiny_models import CONTROL, END_OF_TEXT, MERGES, USER_DEFINED, write_tiny_llama
 
+from evaluator.chat import control_tokens, encode_with_control
 from evaluator.errors import SourceError
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
 
 TH, THE, SPACE_THE, IN, SPACE_A, ER = range(256, 256 + len(MERGES))
+SMALL = {"hidden": 32, "layers": 1, "ffn": 32}
 U32, BOOL = gguf.GGUFValueType.UINT32, gguf.GGUFValueType.BOOL
 
 
@@ -62,14 +66,6 @@ def test_unknown_pre_tokenizer_names_the_known_ones(tokenizer_of):
         tokenizer_of(pre="martian")
 
 
-def test_file_without_a_pre_tokenizer_is_split_the_default_way(tmp_path):
-    file = open_gguf(
-        write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32, merges=("1 2", "! 1"))
-    )
-    del file.metadata["tokenizer.ggml.pre"]
-    assert tokenizer_from_gguf(file).encode("!12").tolist() == [ord("!"), 256]
-
-
 @pytest.mark.parametrize("merge", ["t", "", "q☃ z", "x yz"])
 def test_damaged_merges_are_a_source_error(tmp_path, merge):
     path = write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32)
@@ -115,7 +111,6 @@ def test_sentencepiece_needs_a_score_per_token_and_adds_bos_unless_told_otherwis
     [
         ("gpt-2", None, 5, None),
         ("gpt-2", True, 5, 5),
-        ("gpt-2", True, None, None),
         ("llama-bpe", None, 5, 5),
         ("llama-bpe", False, 5, None),
         ("tekken", None, 5, 5),
@@ -130,6 +125,84 @@ def test_bos_follows_the_flag_then_the_family(tokenizer_of, pre, adds, bos, expe
     if bos is not None:
         metadata["tokenizer.ggml.bos_token_id"] = (bos, U32)
     assert tokenizer_of(pre=pre, metadata=metadata).bos_id == expected
+
+
+@pytest.mark.parametrize("pre", ["gpt-2", "llama-bpe", "dbrx", "glm4"])
+@pytest.mark.parametrize("adds", [None, True, False])
+def test_bos_that_is_not_named_is_llama_cpps(tmp_path, pre, adds):
+    metadata = {} if adds is None else {"tokenizer.ggml.add_bos_token": (adds, BOOL)}
+    path = write_tiny_llama(tmp_path / "t.gguf", **SMALL, pre=pre, metadata=metadata)
+    expected = llama_vocabulary(path, []).bos_id
+    assert tokenizer_from_gguf(open_gguf(path)).bos_id == (None if expected == NO_TOKEN else expected)
+
+
+#: Tokens of all types, some of which have a meaning by name only.
+MARKS = [
+    ("<|user|>", CONTROL),
+    ("<|end|>", USER_DEFINED),
+    ("<th>", USER_DEFINED),
+    ("<s>", CONTROL),
+    ("</s>", CONTROL),
+    ("<unk>", gguf.TokenType.UNKNOWN.value),
+]
+MARKED = "<s><|user|>\n the<th> in\t<|end|>\n</s> \n<|user|>x <s> y<|endoftext|> z"
+
+
+@pytest.mark.parametrize("name", ["Phi-3 mini", "phi3", "Tiny"])
+def test_white_space_after_marks_goes_where_llama_cpp_drops_it(tmp_path, name):
+    metadata = {"general.name": (name, gguf.GGUFValueType.STRING)}
+    path = write_tiny_llama(tmp_path / "t.gguf", **SMALL, tokens=MARKS, metadata=metadata)
+    file = open_gguf(path)
+    tokenizer = tokenizer_from_gguf(file)
+    ids = encode_with_control(tokenizer, MARKED, control_tokens(file)).tolist()
+    assert ids == llama_vocabulary(path, [MARKED], parse_special=True).ids[0]
+    assert tokenizer.encode(MARKED).tolist() == llama_vocabulary(path, [MARKED]).ids[0]
+
+
+#: Of a type that says nothing, or the wrong thing: llama.cpp goes by their names.
+BY_NAME = [
+    "<|im_end|>",
+    "<|end|>",
+    "<|start|>",
+    "<|fim_prefix|>",
+    "<|call|>",
+    "<|return|>",
+    "<|calls|>",
+    "<|flush|>",
+]
+
+
+@pytest.mark.parametrize("kind", [1, CONTROL, USER_DEFINED], ids=["normal", "control", "user-defined"])
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        (BY_NAME[:4], None),
+        (BY_NAME[:4], "tokenizer.ggml.fim_pre_token_id"),
+        (BY_NAME[:4], "tokenizer.ggml.prefix_token_id"),
+        (BY_NAME[:5], None),
+        (BY_NAME[:6], None),
+        ([*BY_NAME[:4], "<|calls|>", "<|flush|>"], None),
+        ([*BY_NAME[:4], "<|return|>", "<|flush|>"], None),
+    ],
+)
+def test_tokens_known_by_name_are_what_llama_cpp_takes_them_for(tmp_path, kind, names, key):
+    options = SMALL | {"tokens": [(name, kind) for name in names]}
+    first = 256 + len(MERGES) + 1
+    metadata = {key: (first + names.index("<|fim_prefix|>"), U32)} if key else {}
+    path = write_tiny_llama(tmp_path / "t.gguf", **options, metadata=metadata)
+    file, text = open_gguf(path), " the ".join(names)
+    tokenizer = tokenizer_from_gguf(file)
+    assert tokenizer.encode(text).tolist() == llama_vocabulary(path, [text]).ids[0]
+    ids = encode_with_control(tokenizer, text, control_tokens(file)).tolist()
+    assert ids == llama_vocabulary(path, [text], parse_special=True).ids[0]
+
+
+def test_token_that_is_there_twice_is_refused_as_llama_cpp_does(tmp_path):
+    path = write_tiny_llama(tmp_path / "t.gguf", **SMALL, tokens=[("<th>", USER_DEFINED), ("<th>", CONTROL)])
+    with pytest.raises(SourceError, match="token '<th>' is in its vocabulary twice"):
+        tokenizer_from_gguf(open_gguf(path))
+    with pytest.raises(CalledProcessError):
+        llama_vocabulary(path, [])
 
 
 def test_bos_outside_the_vocabulary_is_refused(tokenizer_of):

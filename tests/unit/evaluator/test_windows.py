@@ -9,12 +9,15 @@ import pytest
 
 from evaluator.errors import RequestError
 from evaluator.manifest import Protocol
+from evaluator.sources.model_file import NO_RULES
 from evaluator.text_sources import Text
 from evaluator.windows import cut_windows
 
 
 class Bytes:
     """One token per byte."""
+
+    rules = NO_RULES
 
     def __init__(self, bos_id=None):
         self.bos_id = bos_id

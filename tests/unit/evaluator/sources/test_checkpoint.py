@@ -227,7 +227,7 @@ BROKEN = {
         "added_tokens is 7, not a list",
     ),
     "processors": (
-        lambda f: edit_json(f / "tokenizer.json", post_processor={"processors": 5}),
+        lambda f: edit_json(f / "tokenizer.json", post_processor={"type": "Sequence", "processors": 5}),
         "processors is 5, not a list",
     ),
     "family a list": (

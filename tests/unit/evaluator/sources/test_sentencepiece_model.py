@@ -10,7 +10,7 @@ import pytest
 from evaluator.errors import SourceError
 from evaluator.sources.checkpoint_vocabulary import vocabulary
 from evaluator.sources.json_file import JsonFile
-from evaluator.sources.sentencepiece_model import Piece, read_pieces
+from evaluator.sources.sentencepiece_model import Piece, read_sentencepiece
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 PIECES = [
@@ -28,17 +28,30 @@ def delimited(number, payload):
     return varint(number << 3 | 2) + varint(len(payload)) + payload
 
 
-def model_bytes(pieces=PIECES, model_type=2):
+def model_bytes(pieces=PIECES, model_type=2, trainer=b"", after=None):
     message = b""
     for piece in pieces:
         fields = delimited(1, piece.text.encode()) + varint(2 << 3 | 5) + struct.pack("<f", piece.score)
         if piece.kind != NORMAL:  # the default is not written
             fields += varint(3 << 3) + varint(piece.kind)
         message += delimited(1, fields)
-    return message + delimited(2, varint(3 << 3) + varint(model_type)) + SETTINGS_AFTER_TRAINER
+    settings = varint(3 << 3) + varint(model_type) + trainer
+    return message + delimited(2, settings) + (SETTINGS_AFTER_TRAINER if after is None else after)
 
 
-SETTINGS_AFTER_TRAINER = delimited(3, b"\x0a\x03nmt")
+def normalizer(**settings):
+    """A normalizer that changes nothing, but for `settings`: number of a field → what it is."""
+    fields = {"f1": b"identity", "f4": 0} | settings
+    message = b""
+    for name, value in fields.items():
+        number = int(name[1:])
+        message += (
+            delimited(number, value) if isinstance(value, bytes) else varint(number << 3) + varint(value)
+        )
+    return delimited(3, message)
+
+
+SETTINGS_AFTER_TRAINER = normalizer()
 
 
 @pytest.fixture
@@ -48,23 +61,23 @@ def folder(tmp_path):
 
 
 def test_pieces_are_read_in_order(folder):
-    assert read_pieces(folder / "tokenizer.model") == PIECES
+    assert read_sentencepiece(folder / "tokenizer.model").pieces == PIECES
 
 
 def test_three_byte_lengths_are_read(tmp_path):
     pieces = [Piece("x" * 20_000, 1.5, NORMAL)]
     (tmp_path / "m").write_bytes(model_bytes(pieces))
-    assert read_pieces(tmp_path / "m") == pieces
+    assert read_sentencepiece(tmp_path / "m").pieces == pieces
 
 
 @pytest.mark.parametrize("cut", range(1, 60))
 def test_truncated_model_is_refused_unless_whole_fields_are_cut_off(folder, cut):
     (folder / "tokenizer.model").write_bytes(model_bytes()[:-cut])
     if cut == len(SETTINGS_AFTER_TRAINER):
-        assert read_pieces(folder / "tokenizer.model") == PIECES
+        assert read_sentencepiece(folder / "tokenizer.model").pieces == PIECES
         return
     with pytest.raises(SourceError):
-        read_pieces(folder / "tokenizer.model")
+        read_sentencepiece(folder / "tokenizer.model")
 
 
 @pytest.mark.parametrize(
@@ -73,13 +86,13 @@ def test_truncated_model_is_refused_unless_whole_fields_are_cut_off(folder, cut)
 def test_something_else_is_refused(tmp_path, content):
     (tmp_path / "m").write_bytes(content)
     with pytest.raises(SourceError, match="not a SentencePiece model"):
-        read_pieces(tmp_path / "m")
+        read_sentencepiece(tmp_path / "m")
 
 
 def test_unigram_model_is_refused(tmp_path):
     (tmp_path / "m").write_bytes(model_bytes(model_type=1))
     with pytest.raises(SourceError, match="not a byte-pair model"):
-        read_pieces(tmp_path / "m")
+        read_sentencepiece(tmp_path / "m")
 
 
 def test_tables_are_the_converters(folder):
@@ -94,7 +107,7 @@ def test_tables_are_the_converters(folder):
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     config = JsonFile(folder / "config.json", {"vocab_size": 11, "bos_token_id": 1, "eos_token_id": [2, 9]})
-    table = {key: value for key, (value, _) in vocabulary(folder, config).items()}
+    table = {key: value for key, (value, _) in vocabulary(folder, config)[0].items()}
     assert table["tokenizer.ggml.tokens"] == [
         "<unk>", "<s>", "</s>", "<0x0A>", "▁", "é", "▁é", "<h1>", "<tool>", "<|end|>", "[PAD10]"
     ]  # fmt: skip
@@ -116,5 +129,52 @@ def test_tables_are_the_converters(folder):
     assert "tokenizer.ggml.eos_token_id" not in table  # a list of ids is not one id
     assert (table["tokenizer.ggml.add_bos_token"], table["tokenizer.chat_template"]) == (True, "T")
     (folder / "tokenizer_config.json").unlink()
-    table = {key: value for key, (value, _) in vocabulary(folder, config).items()}
+    table = {key: value for key, (value, _) in vocabulary(folder, config)[0].items()}
     assert table["tokenizer.ggml.token_type"][7] == NORMAL
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"after": normalizer(f2=b"map")}, "precompiled_charsmap"),
+        ({"after": normalizer(f4=1)}, "remove_extra_whitespaces"),
+        ({"after": delimited(3, b"\x0a\x03nmt")}, "remove_extra_whitespaces"),  # which is the default
+        ({"after": normalizer(f5=0)}, "escape_whitespaces"),
+        ({"trainer": varint(24 << 3) + varint(1)}, "treat_whitespace_as_suffix"),
+    ],
+)
+def test_model_that_changes_texts_in_another_way_is_refused(tmp_path, changes, reason):
+    (tmp_path / "m").write_bytes(model_bytes(**changes))
+    with pytest.raises(SourceError, match=f"{reason}\\): GGUF files cannot say that"):
+        read_sentencepiece(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("dummy_prefix", "said", "expected"),
+    [(None, None, True), (0, None, False), (1, None, True), (0, True, True), (1, False, False)],
+)
+def test_space_before_texts_is_the_models_unless_the_settings_say_otherwise(
+    folder, dummy_prefix, said, expected
+):
+    after = normalizer() if dummy_prefix is None else normalizer(f3=dummy_prefix)
+    (folder / "tokenizer.model").write_bytes(model_bytes(after=after))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({} if said is None else {"add_prefix_space": said})
+    )
+    keys, rules = vocabulary(folder, JsonFile(folder / "config.json", {"vocab_size": 8}))
+    assert keys["tokenizer.ggml.add_space_prefix"][0] is expected
+    assert rules.fuses_unknown
+
+
+@pytest.mark.parametrize(("trainer", "expected"), [(b"", 1), (varint(41 << 3) + varint(2), 2)])
+def test_bos_is_the_models_own_where_no_other_file_says(folder, trainer, expected):
+    (folder / "tokenizer.model").write_bytes(model_bytes(trainer=trainer))
+    keys, _ = vocabulary(folder, JsonFile(folder / "config.json", {"vocab_size": 8}))
+    assert keys["tokenizer.ggml.bos_token_id"][0] == expected
+
+
+def test_model_without_bos_names_none(folder):
+    none = varint(41 << 3) + varint((1 << 64) - 1)  # minus one
+    (folder / "tokenizer.model").write_bytes(model_bytes(trainer=none))
+    keys, _ = vocabulary(folder, JsonFile(folder / "config.json", {"vocab_size": 8}))
+    assert "tokenizer.ggml.bos_token_id" not in keys

@@ -1,0 +1,91 @@
+"""What llama.cpp itself makes of a file's vocabulary, through the library inside the package `xllamacpp`.
+
+The library ends its process on some broken files, so it is asked in a process of its own:
+`python llama_vocabulary.py FILE` reads requests on stdin and prints the answers, both as JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+#: The id of a token that there is not.
+NO_TOKEN = -1
+#: More than `llama_model_params` holds: structures of this size are passed in memory, whatever is in them.
+_PARAMS_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class LlamaVocabulary:
+    """`bos_id` is put before texts, None where nothing is; `ids`, per text, are without special tokens."""
+
+    bos_id: int | None
+    ids: list[list[int]]
+
+
+def llama_vocabulary(path: Path, texts: Sequence[str], *, parse_special: bool = False) -> LlamaVocabulary:
+    """Ask llama.cpp; `parse_special` takes control tokens in texts for what they name."""
+    request = json.dumps({"texts": list(texts), "parse_special": parse_special})
+    answer = subprocess.run(
+        [sys.executable, __file__, str(path)], input=request, capture_output=True, text=True, check=True
+    )
+    return LlamaVocabulary(**json.loads(answer.stdout.splitlines()[-1]))
+
+
+class _Params(ctypes.Structure):
+    _fields_ = (("content", ctypes.c_ubyte * _PARAMS_BYTES),)
+
+
+def _library() -> Any:
+    package = importlib.util.find_spec("xllamacpp")
+    assert package is not None
+    assert package.origin is not None
+    (module,) = Path(package.origin).parent.glob("xllamacpp*.so")
+    library = ctypes.CDLL(str(module))
+    pointer = ctypes.c_void_p
+    library.llama_model_default_params.restype = _Params
+    library.llama_model_load_from_file.restype = pointer
+    library.llama_model_load_from_file.argtypes = (ctypes.c_char_p, _Params)
+    library.llama_model_get_vocab.restype = pointer
+    library.llama_model_get_vocab.argtypes = (pointer,)
+    library.llama_vocab_get_add_bos.restype = ctypes.c_bool
+    library.llama_vocab_get_add_bos.argtypes = library.llama_vocab_bos.argtypes = (pointer,)
+    library.llama_tokenize.argtypes = (
+        pointer,
+        ctypes.c_char_p,
+        ctypes.c_int32,
+        ctypes.POINTER(ctypes.c_int32),
+        ctypes.c_int32,
+        ctypes.c_bool,
+        ctypes.c_bool,
+    )
+    return library
+
+
+def _answer(path: str, texts: list[str], *, parse_special: bool) -> dict[str, Any]:
+    library = _library()
+    model = library.llama_model_load_from_file(path.encode(), library.llama_model_default_params())
+    if not model:
+        sys.exit(f"{path}: llama.cpp does not load it")
+    vocabulary = library.llama_model_get_vocab(model)
+    ids = []
+    for text in texts:
+        content = text.encode()
+        buffer = (ctypes.c_int32 * (len(content) + 8))()
+        count = library.llama_tokenize(
+            vocabulary, content, len(content), buffer, len(buffer), False, parse_special
+        )
+        ids.append(list(buffer[:count]))
+    bos = library.llama_vocab_bos(vocabulary) if library.llama_vocab_get_add_bos(vocabulary) else None
+    return {"bos_id": bos, "ids": ids}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_answer(sys.argv[1], **json.loads(sys.stdin.read()))))
