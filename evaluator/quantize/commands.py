@@ -14,8 +14,9 @@ from evaluator.export.graph import load_graph
 from evaluator.frames import MEGABYTE
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
+from evaluator.quantize.coverage import fit_to_model, uncovered, uncovered_line
 from evaluator.quantize.dynamic import read_attribution
-from evaluator.quantize.imatrix import read_imatrix, write_imatrix
+from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix, write_imatrix
 from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
 from evaluator.quantize.variants import is_made
 from evaluator.room import make_room, spare_inputs
@@ -26,6 +27,18 @@ from evaluator.sources.resolve import resolve_one
 from evaluator.sources.tokenizer import tokenizer_from_gguf
 from evaluator.terminal import say
 from evaluator.text_sources import read_texts, text_file
+
+
+def fit_importance(found: ImportanceMatrix, source: ModelFile, console: Console) -> ImportanceMatrix:
+    """The entries that fit `source`; the terminal is told of the others.
+
+    Raises:
+        RequestError: it is of another model.
+    """
+    fitting, faults = fit_to_model(found, source)
+    for fault in faults:
+        say(console, f"warning: {fault}", "yellow")
+    return fitting
 
 
 def quantize_model(
@@ -51,11 +64,14 @@ def quantize_model(
         SourceError: the model cannot be read or quantized.
     """
     selected = select(recipe, quants)
-    evidence = Evidence(
-        read_imatrix(imatrix) if imatrix else None, read_attribution(results) if results else None
-    )
+    attribution = read_attribution(results) if results else None
+    given = read_imatrix(imatrix) if imatrix else None
     source = _open(baseline)
+    importance = fit_importance(given, source, console) if given else None
+    evidence = Evidence(importance, attribution)
     drafts = draft_jobs(source, selected, out, evidence, rescale=rescale, replace=replace)
+    if importance and (names := uncovered(drafts, source)):
+        say(console, f"warning: {uncovered_line(names, importance)}", "yellow")
     if rescale:
         source = _rescaled(source, out, drafts[0].digest, console, replace=replace)
     pool = ThreadPoolExecutor(threads or usable_cores())

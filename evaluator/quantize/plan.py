@@ -185,7 +185,7 @@ def _see_to_importance(
     """Refuse types that are garbage without importances, before any work.
 
     Raises:
-        RequestError: they are missing altogether or for one tensor, or are of another model.
+        RequestError: they are missing altogether or for one tensor.
     """
     if importance is None and choice.importance == "required":
         raise RequestError(f"recipe {choice.recipe} needs an importance matrix: --imatrix FILE")
@@ -201,15 +201,3 @@ def _see_to_importance(
         if needed and importance is not None and name not in importance:
             reason = f"{kind.name} needs importances, and the importance matrix has none for {name}"
             raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
-    _see_to_shapes(file, importance or {})
-
-
-def _see_to_shapes(file: ModelFile, importance: Mapping[str, Any]) -> None:
-    shared = importance.keys() & file.tensors.keys()
-    if importance and not shared:
-        raise RequestError(f"the importance matrix is of another model: it names no tensor of {file.path}")
-    for name in sorted(shared):
-        found, wanted = importance[name].shape[-1], file.tensors[name].shape[-1]
-        if found != wanted:
-            reason = f"{found} values for {name}, whose rows have {wanted} in {file.path}"
-            raise RequestError(f"the importance matrix is of another model: it has {reason}")
