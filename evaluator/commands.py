@@ -57,6 +57,8 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
         progress.step("reading files and texts")
         plan = make_plan(comparison, progress.step, {} if force else store.measured())
         _spare_inputs(comparison, plan)
+        for line in plan.skipped:
+            progress.say(line)
         if plan.device.notice:
             progress.say(plan.device.notice, "yellow")
         if beyond := _beyond_training(plan.baseline.file, comparison.context):
@@ -170,8 +172,8 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
     folder = Path(source)
     if (folder / MANIFEST_NAME).is_file():
         return inspect_results(folder)
-    models, recipes, rows = [], [], []
-    for path in resolve_source(source):
+    models, recipes, rows, skipped = [], [], [], list[str]()
+    for path in resolve_source(source, skip=skipped.append):
         try:
             file = open_model(path)
             facts = _file_facts(file)
@@ -182,8 +184,10 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
         types = ", ".join(f"{name} ×{count}" for name, count in facts["tensor_types"].items())
         bits, size = f"{facts['bits_per_weight']:.3f}", f"{facts['size_bytes'] / MEGABYTE:,.1f}"
         rows.append((file.name, facts["model"], facts["architecture"], facts["quant"], bits, size, types))
-    table = table_of(("file", "model", "architecture", "quant", "bits per weight", "MB", "types"), rows)
-    return {"models": models}, Group(table, *recipes) if len(recipes) == 1 else table
+    table = table_of(
+        ("file", "model", "architecture", "quant", "bits per weight", "MB", "types"), rows, caption=skipped
+    )
+    return {"models": models, "skipped": skipped}, Group(table, *recipes) if len(recipes) == 1 else table
 
 
 def _file_facts(file: ModelFile) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,7 @@ from evaluator.manifest import Failure, TextRecord
 from evaluator.runtime.device import Device, choose_devices
 from evaluator.sources.hub import Report
 from evaluator.sources.model_file import ModelFile
-from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier
+from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
 from evaluator.sources.opening import open_model
 from evaluator.sources.resolve import resolve_one, resolve_source, sha256_of_all
 from evaluator.sources.tokenizer import tokenizer_from_gguf, vocabulary_digest
@@ -36,13 +36,16 @@ class Candidate:
     sha256: str
     file: ModelFile
     is_baseline: bool
+    label: str
+    """What the terminal calls it: method and type, and the file where another variant shares both."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything a run needs: files opened and checked, texts cut, devices chosen.
 
-    The baseline is measured on `device`, and so is all but the scores of variants.
+    The baseline is measured on `device`, and so is all but the scores of variants. `skipped` are lines about files
+    that globs match and that are no language models.
     """
 
     model: str
@@ -53,6 +56,7 @@ class Plan:
     windows: tuple[Window, ...]
     texts: tuple[TextRecord, ...]
     further_devices: tuple[Device, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -85,13 +89,14 @@ def make_plan(
     """
     device, *further = choose_devices(comparison.device, comparison.threads, gpu_names())
     baseline_path = resolve_one(comparison.baseline, report)
+    skipped: list[str] = []
     try:
         file = open_model(baseline_path)
         texts = [text for argument in comparison.texts for text in read_texts(argument, file, report)]
         named = [
             (item.method, path)
             for item in comparison.variants
-            for path in resolve_source(item.source, report)
+            for path in resolve_source(item.source, report, skipped.append)
         ]
         report("reading files and texts")
         model, reference = model_name(file), comparable_traits(file)
@@ -112,6 +117,7 @@ def make_plan(
         tuple(windows),
         tuple(records),
         tuple(further),
+        tuple(dict.fromkeys(skipped)),
     )
 
 
@@ -127,7 +133,7 @@ def _candidate(
             key for key, (source, sha256) in measured.items() if source != file.name and sha256 != digest
         }
         name = sibling_identifier(base, taken | others, file.path)
-    return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD)
+    return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD, f"{method} {quant}")
 
 
 def _name_it_has(base: str, digest: str, taken: set[str], measured: Measured) -> str | None:
@@ -158,7 +164,12 @@ def _open_variants(
             continue
         taken.add(candidate.variant_id)
         variants.append(candidate)
-    return variants, failures
+    labels = told_apart(
+        [item.label for item in variants],
+        [item.file.name for item in variants],
+        [str(item.file.path) for item in variants],
+    )
+    return [replace(item, label=label) for item, label in zip(variants, labels, strict=True)], failures
 
 
 @dataclass(frozen=True)
