@@ -64,6 +64,8 @@ def quantize_model(
         SourceError: the model cannot be read or quantized.
     """
     selected = select(recipe, quants)
+    if results and not any(choice.sensitivity == "attribution" for choice in selected):
+        raise RequestError(f"--results {results}: recipe {recipe} does not go by attribution; guided does")
     attribution = read_attribution(results) if results else None
     given = read_imatrix(imatrix) if imatrix else None
     source = _open(baseline)

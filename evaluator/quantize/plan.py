@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gguf import GGMLQuantizationType as GGMLType
@@ -103,19 +103,24 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
             raise RequestError(
                 f"recipe {choice.recipe}: pattern {pattern!r} matches no tensor of {file.path}"
             )
+    if choice.overrides and choice.type in _FLOATS:
+        reason = "tensor types apply to sizes that quantize, as in llama-quantize: name one, such as Q8_0"
+        raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
     model = _model_facts(file, choice, importance is not None)
     tied = HEAD not in file.tensors
     totals = Counter(role_of(name, tied=tied) for name in names)
     seen: Counter[str] = Counter()
+    decisive: set[tuple[str, GGMLType]] = set()
     plan: dict[str, GGMLType] = {}
     for name in names:
         info = file.tensors[name]
         if stays(choice, info):
             plan[name] = GGMLType.F32 if len(info.shape) < 2 else info.ggml_type
             continue
-        override = next((kind for pattern, kind in choice.overrides if re.search(pattern, name)), None)
-        if override is not None and choice.type not in _FLOATS:
-            plan[name] = fitting(override, info.shape[-1])
+        override = next((item for item in choice.overrides if re.search(item[0], name)), None)
+        if override is not None:
+            decisive.add(override)
+            plan[name] = fitting(override[1], info.shape[-1])
             continue
         role = role_of(name, tied=tied)
         # llama.cpp counts blocks for feed-forward tensors, and tensors for values.
@@ -125,8 +130,24 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
         seen[role] += 1
         facts = model | _tensor_facts(info, layer, layers)
         plan[name] = fitting(_decide(choice, role, name, facts), info.shape[-1])
+    _see_to_overrides(choice, plan, decisive)
     _see_to_importance(file, choice, plan, importance)
     return plan
+
+
+def _see_to_overrides(choice: Choice, plan: TypePlan, decisive: Collection[tuple[str, GGMLType]]) -> None:
+    """Refuse tensor types that decide nothing, but for those of tensors that stay as they are, and are so.
+
+    Raises:
+        RequestError: one does not; the message names it.
+    """
+    for pattern, kind in choice.overrides:
+        matched = [name for name in plan if re.search(pattern, name)]
+        stay_so = any(plan[name] == kind or {plan[name], kind} <= set(_FLOATS) for name in matched)
+        if (pattern, kind) not in decisive and not stay_so:
+            name = matched[0]
+            reason = f"{name} is {plan[name].name}: an earlier pattern decides, or it is never quantized"
+            raise RequestError(f"recipe {choice.recipe}: {pattern}={kind.name} has no effect: {reason}")
 
 
 def _decide(choice: Choice, role: Role, name: str, facts: Mapping[str, Any]) -> GGMLType:

@@ -97,6 +97,8 @@ class Hub:
             RequestError: nothing fits, the files may not be read, or they cannot be fetched.
         """
         listing, reached = self.listing(source)
+        if not reached:
+            report(f"{source}: the hub cannot be reached; it is taken as it was when last seen")
         if source.pattern is None and CONFIG in listing.sizes and {SINGLE, INDEX} & listing.sizes.keys():
             return [self._checkpoint(source, listing, report, reached=reached)]
         names = chosen_files(source, listing.sizes, skip)
