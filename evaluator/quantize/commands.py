@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast, get_args
 
+from gguf import GGMLQuantizationType as GGMLType
 from rich.console import Console
 
 from evaluator.errors import RequestError, SourceError
@@ -17,6 +18,7 @@ from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_prog
 from evaluator.quantize.coverage import fit_to_model, uncovered, uncovered_line
 from evaluator.quantize.dynamic import read_attribution
 from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix, write_imatrix
+from evaluator.quantize.plan import fallbacks
 from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
 from evaluator.quantize.variants import is_made
 from evaluator.room import make_room, spare_inputs
@@ -74,6 +76,9 @@ def quantize_model(
     drafts = draft_jobs(source, selected, out, evidence, rescale=rescale, replace=replace)
     if importance and (names := uncovered(drafts, source)):
         say(console, f"warning: {uncovered_line(names, importance)}", "yellow")
+    for job in drafts:
+        if fallen := fallbacks(source, job.choice, importance=importance is not None):
+            say(console, f"{job.target.name}: {_fallen(fallen)}")
     if rescale:
         source = _rescaled(source, out, drafts[0].digest, console, replace=replace)
     pool = ThreadPoolExecutor(threads or usable_cores())
@@ -92,6 +97,11 @@ def quantize_model(
         state = "made" if job.target in made else "is there already"
         say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
     return [job.target for job in jobs]
+
+
+def _fallen(fallen: Mapping[tuple[GGMLType, GGMLType], int]) -> str:
+    listed = ", ".join(f"{got.name} for {wanted.name} ×{count}" for (wanted, got), count in fallen.items())
+    return f"rows that do not divide into the blocks of a type get another, as in llama.cpp: {listed}"
 
 
 def _rescaled(

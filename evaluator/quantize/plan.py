@@ -97,6 +97,25 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
         RequestError: the recipe does not fit the model, or needs importances that are not there.
         SourceError: the model's metadata are incomplete.
     """
+    wanted = _wanted(file, choice, importance is not None)
+    plan = {name: fitting(kind, file.tensors[name].shape[-1]) for name, kind in wanted.items()}
+    _see_to_importance(file, choice, plan, importance)
+    return plan
+
+
+def fallbacks(
+    file: ModelFile, choice: Choice, *, importance: bool
+) -> Mapping[tuple[GGMLType, GGMLType], int]:
+    """(type that the mixture wants, type that the rows fit) → how many matrices get the other one."""
+    pairs = (
+        (kind, fitting(kind, file.tensors[name].shape[-1]))
+        for name, kind in _wanted(file, choice, importance).items()
+    )
+    return Counter(pair for pair in pairs if pair[0] != pair[1])
+
+
+def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
+    """The type that a mixture wants for every tensor, whether its rows fit it or not."""
     names = sorted(file.tensors, key=lambda name: (layer_of(name), name))
     for pattern in choice.patterns:
         if not any(re.search(pattern, name) for name in names):
@@ -106,7 +125,7 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
     if choice.overrides and choice.type in _FLOATS:
         reason = "tensor types apply to sizes that quantize, as in llama-quantize: name one, such as Q8_0"
         raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
-    model = _model_facts(file, choice, importance is not None)
+    model = _model_facts(file, choice, importance)
     tied = HEAD not in file.tensors
     totals = Counter(role_of(name, tied=tied) for name in names)
     seen: Counter[str] = Counter()
@@ -120,7 +139,7 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
         override = next((item for item in choice.overrides if re.search(item[0], name)), None)
         if override is not None:
             decisive.add(override)
-            plan[name] = fitting(override[1], info.shape[-1])
+            plan[name] = override[1]
             continue
         role = role_of(name, tied=tied)
         # llama.cpp counts blocks for feed-forward tensors, and tensors for values.
@@ -129,9 +148,8 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
         layer = layer_of(name) if role.startswith("ffn") and int(model["experts"]) > 1 else seen[role]
         seen[role] += 1
         facts = model | _tensor_facts(info, layer, layers)
-        plan[name] = fitting(_decide(choice, role, name, facts), info.shape[-1])
+        plan[name] = _decide(choice, role, name, facts)
     _see_to_overrides(choice, plan, decisive)
-    _see_to_importance(file, choice, plan, importance)
     return plan
 
 
