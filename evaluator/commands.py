@@ -58,6 +58,8 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
         progress.step("reading files and texts")
         plan = make_plan(comparison, progress.step, {} if force else store.measured())
         _spare_inputs(comparison, plan)
+        for line in plan.skipped:
+            progress.say(line)
         for notice in (plan.device.notice, *plan.notices):
             if notice:
                 progress.say(notice, "yellow")
@@ -172,8 +174,8 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
     folder = Path(source)
     if (folder / MANIFEST_NAME).is_file():
         return inspect_results(folder)
-    models, recipes, rows = [], [], []
-    for path in resolve_source(source):
+    models, recipes, rows, skipped = [], [], [], list[str]()
+    for path in resolve_source(source, skip=skipped.append):
         try:
             file = open_model(path)
             facts = _file_facts(file)
@@ -188,8 +190,8 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
             (file.name, facts["model"], facts["architecture"], facts["quant"], pre, bits, size, types)
         )
     heads = ("file", "model", "architecture", "quant", "pre", "bits per weight", "MB", "types")
-    table = table_of(heads, rows)
-    return {"models": models}, Group(table, *recipes) if len(recipes) == 1 else table
+    table = table_of(heads, rows, caption=skipped)
+    return {"models": models, "skipped": skipped}, Group(table, *recipes) if len(recipes) == 1 else table
 
 
 def _file_facts(file: ModelFile) -> dict[str, Any]:

@@ -192,11 +192,11 @@ class ComparisonRun:
 
     def _measure(self, item: Candidate, device: Device) -> None:
         """Score one file, compute its row and keep both."""
-        self.progress.step(f"{item.method} {item.quant}: loading")
+        self.progress.step(f"{item.label}: loading")
         drift = None if item.is_baseline or not self.comparison.layers else Drift(self._stream.seen)
         body = self._body(item.file, device)
         head = self._head(item.file, device)
-        self.progress.step(f"{item.method} {item.quant}")
+        self.progress.step(item.label)
         scores = (
             self._score_baseline(body, head) if item.is_baseline else self._score_variant(body, head, drift)
         )

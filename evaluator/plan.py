@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,7 @@ from evaluator.manifest import Failure, TextRecord
 from evaluator.runtime.device import Device, choose_devices
 from evaluator.sources.hub import Report
 from evaluator.sources.model_file import ModelFile
-from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier
+from evaluator.sources.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
 from evaluator.sources.opening import open_model
 from evaluator.sources.pretokenizers import PRE_TOKENIZERS
 from evaluator.sources.resolve import resolve_one, resolve_source, sha256_of_all
@@ -38,6 +38,8 @@ class Candidate:
     sha256: str
     file: ModelFile
     is_baseline: bool
+    label: str
+    """What the terminal calls it: method and type, and the file where another variant shares both."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Plan:
     """Everything a run needs: files opened and checked, texts cut, devices chosen.
 
     The baseline is measured on `device`, and so is all but the scores of variants. `notices` say what was settled
-    that files do not say; `pre_named`, whether `--pre` named the baseline's pre-tokenizer.
+    that files do not say; `pre_named`, whether `--pre` named the baseline's pre-tokenizer; `skipped`, which files
+    globs match that are no language models.
     """
 
     model: str
@@ -58,6 +61,7 @@ class Plan:
     further_devices: tuple[Device, ...] = ()
     notices: tuple[str, ...] = ()
     pre_named: bool = False
+    skipped: tuple[str, ...] = ()
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -90,6 +94,7 @@ def make_plan(
     """
     device, *further = choose_devices(comparison.device, comparison.threads, gpu_names())
     baseline_path = resolve_one(comparison.baseline, report)
+    skipped: list[str] = []
     try:
         stored = open_model(baseline_path)
         file = with_named_scheme(stored, comparison.pre)
@@ -97,7 +102,7 @@ def make_plan(
         named = [
             (item.method, path)
             for item in comparison.variants
-            for path in resolve_source(item.source, report)
+            for path in resolve_source(item.source, report, skipped.append)
         ]
         report("reading files and texts")
         model, reference = model_name(file), comparable_traits(file)
@@ -119,7 +124,8 @@ def make_plan(
         tuple(records),
         tuple(further),
         (*_lost_order(file), *notices),
-        pre_named=file is not stored,
+        file is not stored,
+        tuple(dict.fromkeys(skipped)),
     )
 
 
@@ -145,7 +151,7 @@ def _candidate(
             key for key, (source, sha256) in measured.items() if source != file.name and sha256 != digest
         }
         name = sibling_identifier(base, taken | others, file.path)
-    return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD)
+    return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD, f"{method} {quant}")
 
 
 def _name_it_has(base: str, digest: str, taken: set[str], measured: Measured) -> str | None:
@@ -183,7 +189,13 @@ def _open_variants(
                 f"{path}: does not name its pre-tokenizer; taken to be the baseline's, {scheme_name(file)}, "
                 "for the rest of its vocabulary is the same"
             )
-    return variants, failures, notices
+    labels = told_apart(
+        [item.label for item in variants],
+        [item.file.name for item in variants],
+        [str(item.file.path) for item in variants],
+    )
+    labelled = [replace(item, label=label) for item, label in zip(variants, labels, strict=True)]
+    return labelled, failures, notices
 
 
 @dataclass(frozen=True)

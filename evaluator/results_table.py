@@ -13,6 +13,7 @@ from rich.table import Table
 from evaluator.frames import MEGABYTE, PAIR_METRICS
 from evaluator.manifest import Manifest, readable_manifest
 from evaluator.pairwise import between
+from evaluator.sources.naming import told_apart
 from evaluator.store import ResultsStore
 from evaluator.terminal import table_of
 
@@ -46,20 +47,30 @@ def _variants(manifest: Manifest, rows: list[Row]) -> Table:
     floor, caption = manifest.noise_floor, ""
     if floor is not None:
         caption = f"moving the baseline's weights as bf16 would costs a KLD of {floor.kld_mean:.5f}"
+    kinds = [
+        name.removeprefix(f"{row['method']} ") for row, name in zip(rows, _told_apart(rows), strict=True)
+    ]
     cells = (
         (
             row["method"],
-            row["quant"],
+            kind,
             f"{row['bits_per_weight']:.3f}",
             f"{row['size_bytes'] / MEGABYTE:,.1f}",
             _number(row["ppl"], "{:.4f}"),
             _number(row["kld_mean"], "{:.5f}"),
             _number(row["same_top"], "{:.1%}"),
         )
-        for row in rows
+        for row, kind in zip(rows, kinds, strict=True)
     )
     headers = ("method", "quant", "bits per weight", "MB", "PPL", "KLD", "same top")
     return table_of(headers, cells, manifest.model, caption)
+
+
+def _told_apart(rows: list[Row]) -> list[str]:
+    """Method and type of each row; the file, too, where several rows share both."""
+    labels = [f"{row['method']} {row['quant']}" for row in rows]
+    names = ([row[column] for row in rows] for column in ("source", "variant_id"))
+    return told_apart(labels, *names)
 
 
 def _number(value: float | None, template: str) -> str:
@@ -68,7 +79,7 @@ def _number(value: float | None, template: str) -> str:
 
 def _steps(rows: list[Row], steps: list[Row]) -> Table:
     """Per variant and next smaller one: who is better, by how much, 95 % interval."""
-    labels = {row["variant_id"]: f"{row['method']} {row['quant']}" for row in rows}
+    labels = dict(zip((row["variant_id"] for row in rows), _told_apart(rows), strict=True))
     compared = {(step["a"], step["b"], step["metric"]): step for step in steps}
     cells = (
         (labels[a], labels[b], *(_verdict(compared.get((a, b, metric))) for metric in (_KLD, _LN_PPL)))

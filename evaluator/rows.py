@@ -40,7 +40,7 @@ def measured_row(
 
 def in_one_line(item: Candidate, row: Row) -> str:
     """What a person wants to see of a row while a run goes on."""
-    parts = [f"{item.method} {item.quant}: {item.file.bits_per_weight:.2f} bits per weight"]
+    parts = [f"{item.label}: {item.file.bits_per_weight:.2f} bits per weight"]
     for name, template in (
         ("ppl", "PPL {:.4f}"),
         ("kld_mean", "KLD {:.5f}"),

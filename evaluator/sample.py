@@ -15,7 +15,7 @@ from evaluator.config import Comparison, VariantSource
 from evaluator.demo import DEMO_MODEL, demo_baseline
 from evaluator.errors import RequestError
 from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
-from evaluator.quantize.commands import measure_imatrix
+from evaluator.quantize.commands import fit_importance, measure_imatrix
 from evaluator.quantize.imatrix import read_imatrix
 from evaluator.quantize.rescale import SIGMA
 from evaluator.runtime.device import usable_cores
@@ -87,7 +87,7 @@ def run_sample(
         measure_imatrix(
             str(baseline), [calibration], imatrix, console, chunks=CALIBRATION_WINDOWS, threads=threads
         )
-    importance = read_imatrix(imatrix)
+    importance = fit_importance(read_imatrix(imatrix), source, console)
     variants = _make(baseline, folder, Evidence(importance), console, threads)
     comparison = Comparison(
         baseline=str(baseline),

@@ -80,10 +80,10 @@ class SpeedRun:
         artifacts = [artifact for artifact in built if artifact]
         for number in range(1, ROUNDS + 1):
             for artifact in artifacts:
-                self._progress.step(f"timing {_name(artifact.item)}, round {number} of {ROUNDS}")
+                self._progress.step(f"timing {artifact.item.label}, round {number} of {ROUNDS}")
                 self._attempt(artifact.item, partial(self._time, artifact, number))
         for artifact in artifacts:
-            self._progress.step(f"{_name(artifact.item)}: memory and engine gap")
+            self._progress.step(f"{artifact.item.label}: memory and engine gap")
             self._attempt(artifact.item, partial(self._finish, artifact))
 
     def _attempt(self, item: Candidate, action: Callable[[], ResultT]) -> ResultT | None:
@@ -96,7 +96,7 @@ class SpeedRun:
             return None
 
     def _build(self, item: Candidate, folder: Path) -> _Artifact:
-        self._progress.step(f"{_name(item)}: packing")
+        self._progress.step(f"{item.label}: packing")
         target = folder / item.variant_id
         n_bytes = write_decoder(item.file, self._graph, target, exact=item.is_baseline, half=self._on_gpu)
         give_pages_back()
@@ -122,7 +122,7 @@ class SpeedRun:
         if not item.is_baseline:  # the baseline's artifact has its exact weights, or those rounded to halves
             columns |= self._engine_gap(artifact)
         self._store.set_columns(item.variant_id, columns)
-        self._progress.say(f"{_name(item)}: {columns['decode_ms_p50']:.1f} ms per token")
+        self._progress.say(f"{item.label}: {columns['decode_ms_p50']:.1f} ms per token")
 
     def _engine_gap(self, artifact: _Artifact) -> dict[str, float]:
         """What deploying adds; nothing where it cannot be run, which takes nothing away from the timings.
@@ -186,7 +186,3 @@ def groups_within(
 
 def _most_bytes(item: Candidate) -> float:
     return most_bytes(item.file, exact=item.is_baseline)
-
-
-def _name(item: Candidate) -> str:
-    return f"{item.method} {item.quant}"

@@ -148,9 +148,13 @@ def write_case(path: Path, case: Case) -> Path:
     return path
 
 
-def write_case_importances(path: Path, case: Case) -> Path:
-    """The case's importances as llama.cpp reads them; experts need a shape that `write_imatrix` does not make."""
-    found = case_importances(case) or {}
+def write_case_importances(path: Path, case: Case, part: str = "blk.") -> Path:
+    """The case's importances as llama.cpp reads them; experts need a shape that `write_imatrix` does not make.
+
+    Only those of tensors whose names start with `part`.
+    """
+    everything = case_importances(case) or {}
+    found = {name: values for name, values in everything.items() if name.startswith(part)}
     if not case.experts:
         write_imatrix(path, {name: 512.0 * values[0] for name, values in found.items()}, 512, 512, ["case"])
         return path

@@ -47,7 +47,7 @@ class AttributionRun:
             give_pages_back()
 
     def _attribute(self, attributor: Attributor, item: Candidate) -> None:
-        name = f"{item.method} {item.quant}"
+        name = item.label
         try:
             found = attributor.attribute(
                 item.file, lambda part: self._progress.step(f"{name}: attribution, {part}")

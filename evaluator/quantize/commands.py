@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast, get_args
 
+from gguf import GGMLQuantizationType as GGMLType
 from rich.console import Console
 
 from evaluator.errors import RequestError, SourceError
@@ -14,8 +15,10 @@ from evaluator.export.graph import load_graph
 from evaluator.frames import MEGABYTE
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
+from evaluator.quantize.coverage import fit_to_model, uncovered, uncovered_line
 from evaluator.quantize.dynamic import read_attribution
-from evaluator.quantize.imatrix import read_imatrix, write_imatrix
+from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix, write_imatrix
+from evaluator.quantize.plan import fallbacks
 from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
 from evaluator.quantize.variants import is_made
 from evaluator.room import make_room, spare_inputs
@@ -27,6 +30,18 @@ from evaluator.sources.scheme import with_named_scheme
 from evaluator.sources.tokenizer import TextTokenizer, tokenizer_from_gguf
 from evaluator.terminal import say
 from evaluator.text_sources import read_texts, text_file
+
+
+def fit_importance(found: ImportanceMatrix, source: ModelFile, console: Console) -> ImportanceMatrix:
+    """The entries that fit `source`; the terminal is told of the others.
+
+    Raises:
+        RequestError: it is of another model.
+    """
+    fitting, faults = fit_to_model(found, source)
+    for fault in faults:
+        say(console, f"warning: {fault}", "yellow")
+    return fitting
 
 
 def quantize_model(
@@ -52,11 +67,19 @@ def quantize_model(
         SourceError: the model cannot be read or quantized.
     """
     selected = select(recipe, quants)
-    evidence = Evidence(
-        read_imatrix(imatrix) if imatrix else None, read_attribution(results) if results else None
-    )
+    if results and not any(choice.sensitivity == "attribution" for choice in selected):
+        raise RequestError(f"--results {results}: recipe {recipe} does not go by attribution; guided does")
+    attribution = read_attribution(results) if results else None
+    given = read_imatrix(imatrix) if imatrix else None
     source = _open(baseline)
+    importance = fit_importance(given, source, console) if given else None
+    evidence = Evidence(importance, attribution)
     drafts = draft_jobs(source, selected, out, evidence, rescale=rescale, replace=replace)
+    if importance and (names := uncovered(drafts, source)):
+        say(console, f"warning: {uncovered_line(names, importance)}", "yellow")
+    for job in drafts:
+        if fallen := fallbacks(source, job.choice, importance=importance is not None):
+            say(console, f"{job.target.name}: {_fallen(fallen)}")
     if rescale:
         source = _rescaled(source, out, drafts[0].digest, console, replace=replace)
     pool = ThreadPoolExecutor(threads or usable_cores())
@@ -75,6 +98,11 @@ def quantize_model(
         state = "made" if job.target in made else "is there already"
         say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
     return [job.target for job in jobs]
+
+
+def _fallen(fallen: Mapping[tuple[GGMLType, GGMLType], int]) -> str:
+    listed = ", ".join(f"{got.name} for {wanted.name} ×{count}" for (wanted, got), count in fallen.items())
+    return f"rows that do not divide into the blocks of a type get another, as in llama.cpp: {listed}"
 
 
 def _rescaled(

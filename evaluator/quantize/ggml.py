@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import gguf
 import numpy as np
@@ -25,6 +26,7 @@ from evaluator.errors import RequestError
 
 Values = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
+_Outcome = Literal["kept", "lost", "empty", "invalid"]
 
 LIBRARY_VARIABLE = "GGML_LIBRARY"
 _PACKAGE = "xllamacpp"
@@ -33,6 +35,10 @@ _FUNCTIONS = ("ggml_quantize_chunk", "ggml_quantize_requires_imatrix", "ggml_val
 _WAY_OUT = (
     f"pip install {_PACKAGE}, or set {LIBRARY_VARIABLE} to the ggml-base library of a llama.cpp release"
 )
+#: The least that a type codes together; and the share of the mean that columns get which count for nothing.
+_GROUP, _LEAST_SHARE = 8, 1e-3
+#: Half precision rounds what is smaller to zero.
+_SMALLEST_HALF = 2.0**-25
 #: Weights per call: long enough to hide Python behind the quantizer, short enough to keep all threads busy.
 _CHUNK_WEIGHTS = 1 << 16
 
@@ -131,14 +137,16 @@ def quantize_rows(
         shape: [..., rows, columns].
         read: (first row, row behind the last), counted over all matrices → their values, float32 [rows, columns].
         kind: one of `QUANTIZABLE`; `columns` is a multiple of its block.
-        importance: float32 [n, columns], n being 1 or the number of matrices; None treats all columns alike.
+        importance: float32 [n, columns], n being 1 or the number of matrices; None treats all columns alike. ggml
+            writes zeros for columns side by side whose importances are all zero: they count for a little instead.
         pool: its threads run at the same time, because the library is called without the interpreter's lock.
 
     Returns:
         Bytes as uint8 [..., rows, bytes per row].
 
     Raises:
-        ValueError: the shapes do not fit, the type needs an importance matrix, or weights are not finite.
+        ValueError: the shapes do not fit, the type needs an importance matrix, weights are not finite, or all of
+            them would become zeros.
     """
     rows, columns = shape[-2:]
     matrices = math.prod(shape[:-2])
@@ -147,24 +155,52 @@ def quantize_rows(
     if importance is None and needs_importance(kind):
         raise ValueError(f"{kind.name} cannot be made without an importance matrix")
     if importance is not None:
-        importance = np.ascontiguousarray(np.broadcast_to(importance, (matrices, columns)), np.float32)
+        importance = np.ascontiguousarray(
+            np.broadcast_to(_living(importance), (matrices, columns)), np.float32
+        )
     target = np.empty((matrices * rows, row_bytes(kind, columns)), np.uint8)
     library = _library()
 
-    def run(part: tuple[int, int, int]) -> bool:
+    def run(part: tuple[int, int, int]) -> _Outcome:
         matrix, start, stop = part
         weights = None if importance is None else importance[matrix].ctypes.data
         values, piece = np.ascontiguousarray(read(start, stop), np.float32), target[start:stop]
         if not np.isfinite(values).all():
-            return False
+            return "invalid"
         library.ggml_quantize_chunk(
             int(kind), values.ctypes.data, piece.ctypes.data, 0, stop - start, columns, weights
         )
-        return bool(library.ggml_validate_row_data(int(kind), piece.ctypes.data, piece.nbytes))
+        if not library.ggml_validate_row_data(int(kind), piece.ctypes.data, piece.nbytes):
+            return "invalid"
+        return _outcome(values, piece, kind)
 
-    if not all(pool.map(run, _parts(matrices, rows, columns))):
+    outcomes = set(pool.map(run, _parts(matrices, rows, columns)))
+    if "invalid" in outcomes:
         raise ValueError(f"values that are not finite, or too large for {kind.name}")
+    if "lost" in outcomes and "kept" not in outcomes:
+        raise ValueError(
+            f"{kind.name} makes zeros of all its weights: they or their importances are too small"
+        )
     return target.reshape(*shape[:-1], -1)
+
+
+def _living(importance: Values) -> Values:
+    """Importances in which no columns side by side are all zero: ggml would write zeros for them."""
+    groups = importance.astype(np.float32).reshape(
+        len(importance), -1, math.gcd(_GROUP, importance.shape[-1])
+    )
+    means = groups.mean(axis=(1, 2), keepdims=True)
+    least = np.where(means > 0, _LEAST_SHARE * means, 1)
+    return np.where(groups.any(axis=2, keepdims=True), groups, least).reshape(importance.shape)
+
+
+def _outcome(values: Values, encoded: Bytes, kind: GGMLType) -> _Outcome:
+    """What became of the row with the largest weight; `empty` if even half precision would hold zeros."""
+    largest = np.abs(values).max(axis=1)
+    row = int(largest.argmax())
+    if largest[row] <= _SMALLEST_HALF:
+        return "empty"
+    return "kept" if gguf.dequantize(encoded[row : row + 1], kind).any() else "lost"
 
 
 def _parts(matrices: int, rows: int, columns: int) -> Iterator[tuple[int, int, int]]:

@@ -73,8 +73,11 @@ def _from_gguf(file: GGUFFile) -> ImportanceMatrix:
         sums = sums.reshape(len(counts), -1) if sums.size % len(counts) == 0 else sums
         if len(sums) != len(counts):
             raise SourceError(file.path, f"{len(counts)} counts do not fit the sums of {name}")
-        # llama.cpp takes 1 for experts that no token came by.
-        means[name] = np.where(counts > 0, sums / np.where(counts > 0, counts, 1), 1).astype(np.float32)
+        if not np.isfinite(counts).all() or (counts < 0).any():
+            raise SourceError(file.path, f"counts of {name} are negative or not finite")
+        # llama.cpp takes 1 for experts that no token came by; where that is all of them, nothing was measured.
+        unseen = 1 if counts.any() else 0
+        means[name] = np.where(counts > 0, sums / np.where(counts > 0, counts, 1), unseen).astype(np.float32)
     return ImportanceMatrix(
         file.path,
         means,

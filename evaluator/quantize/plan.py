@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gguf import GGMLQuantizationType as GGMLType
@@ -97,25 +97,49 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
         RequestError: the recipe does not fit the model, or needs importances that are not there.
         SourceError: the model's metadata are incomplete.
     """
+    wanted = _wanted(file, choice, importance is not None)
+    plan = {name: fitting(kind, file.tensors[name].shape[-1]) for name, kind in wanted.items()}
+    _see_to_importance(file, choice, plan, importance)
+    return plan
+
+
+def fallbacks(
+    file: ModelFile, choice: Choice, *, importance: bool
+) -> Mapping[tuple[GGMLType, GGMLType], int]:
+    """(type that the mixture wants, type that the rows fit) → how many matrices get the other one."""
+    pairs = (
+        (kind, fitting(kind, file.tensors[name].shape[-1]))
+        for name, kind in _wanted(file, choice, importance).items()
+    )
+    return Counter(pair for pair in pairs if pair[0] != pair[1])
+
+
+def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
+    """The type that a mixture wants for every tensor, whether its rows fit it or not."""
     names = sorted(file.tensors, key=lambda name: (layer_of(name), name))
     for pattern in choice.patterns:
         if not any(re.search(pattern, name) for name in names):
             raise RequestError(
                 f"recipe {choice.recipe}: pattern {pattern!r} matches no tensor of {file.path}"
             )
-    model = _model_facts(file, choice, importance is not None)
+    if choice.overrides and choice.type in _FLOATS:
+        reason = "tensor types apply to sizes that quantize, as in llama-quantize: name one, such as Q8_0"
+        raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
+    model = _model_facts(file, choice, importance)
     tied = HEAD not in file.tensors
     totals = Counter(role_of(name, tied=tied) for name in names)
     seen: Counter[str] = Counter()
+    decisive: set[tuple[str, GGMLType]] = set()
     plan: dict[str, GGMLType] = {}
     for name in names:
         info = file.tensors[name]
         if stays(choice, info):
             plan[name] = GGMLType.F32 if len(info.shape) < 2 else info.ggml_type
             continue
-        override = next((kind for pattern, kind in choice.overrides if re.search(pattern, name)), None)
-        if override is not None and choice.type not in _FLOATS:
-            plan[name] = fitting(override, info.shape[-1])
+        override = next((item for item in choice.overrides if re.search(item[0], name)), None)
+        if override is not None:
+            decisive.add(override)
+            plan[name] = override[1]
             continue
         role = role_of(name, tied=tied)
         # llama.cpp counts blocks for feed-forward tensors, and tensors for values.
@@ -124,9 +148,24 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
         layer = layer_of(name) if role.startswith("ffn") and int(model["experts"]) > 1 else seen[role]
         seen[role] += 1
         facts = model | _tensor_facts(info, layer, layers)
-        plan[name] = fitting(_decide(choice, role, name, facts), info.shape[-1])
-    _see_to_importance(file, choice, plan, importance)
+        plan[name] = _decide(choice, role, name, facts)
+    _see_to_overrides(choice, plan, decisive)
     return plan
+
+
+def _see_to_overrides(choice: Choice, plan: TypePlan, decisive: Collection[tuple[str, GGMLType]]) -> None:
+    """Refuse tensor types that decide nothing, but for those of tensors that stay as they are, and are so.
+
+    Raises:
+        RequestError: one does not; the message names it.
+    """
+    for pattern, kind in choice.overrides:
+        matched = [name for name in plan if re.search(pattern, name)]
+        stay_so = any(plan[name] == kind or {plan[name], kind} <= set(_FLOATS) for name in matched)
+        if (pattern, kind) not in decisive and not stay_so:
+            name = matched[0]
+            reason = f"{name} is {plan[name].name}: an earlier pattern decides, or it is never quantized"
+            raise RequestError(f"recipe {choice.recipe}: {pattern}={kind.name} has no effect: {reason}")
 
 
 def _decide(choice: Choice, role: Role, name: str, facts: Mapping[str, Any]) -> GGMLType:
@@ -185,7 +224,7 @@ def _see_to_importance(
     """Refuse types that are garbage without importances, before any work.
 
     Raises:
-        RequestError: they are missing altogether or for one tensor, or are of another model.
+        RequestError: they are missing altogether or for one tensor.
     """
     if importance is None and choice.importance == "required":
         raise RequestError(f"recipe {choice.recipe} needs an importance matrix: --imatrix FILE")
@@ -201,15 +240,3 @@ def _see_to_importance(
         if needed and importance is not None and name not in importance:
             reason = f"{kind.name} needs importances, and the importance matrix has none for {name}"
             raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
-    _see_to_shapes(file, importance or {})
-
-
-def _see_to_shapes(file: ModelFile, importance: Mapping[str, Any]) -> None:
-    shared = importance.keys() & file.tensors.keys()
-    if importance and not shared:
-        raise RequestError(f"the importance matrix is of another model: it names no tensor of {file.path}")
-    for name in sorted(shared):
-        found, wanted = importance[name].shape[-1], file.tensors[name].shape[-1]
-        if found != wanted:
-            reason = f"{found} values for {name}, whose rows have {wanted} in {file.path}"
-            raise RequestError(f"the importance matrix is of another model: it has {reason}")

@@ -129,6 +129,7 @@ class Choice(_Strict):
     needs_importance: tuple[TensorType, ...]
     keep: tuple[str, ...]
     importance: Importance
+    bare: bool = False
     sensitivity: Literal["weights", "attribution"] | None = None
     factors: dict[Role, float] = Field(default_factory=dict)
     candidates: tuple[TensorType, ...] = ()
@@ -202,15 +203,16 @@ def _choices(name: str, above: tuple[str, ...]) -> dict[str, Choice]:
     recipe = read_recipe(name)
     label = name if name in recipe_names() else Path(name).stem
     inherited = _choices(recipe.base, (*above, name)) if recipe.base else {}
-    changes = {
-        "recipe": label,
-        "importance": recipe.importance,
-        "sensitivity": recipe.sensitivity,
-        "factors": recipe.factors,
-    }
+    # What the file does not say stays as the base has it.
+    said = recipe.model_fields_set & {"importance", "sensitivity", "factors"}
+    changes = {"recipe": label} | {setting: getattr(recipe, setting) for setting in said}
     found = {
         quant: choice.model_copy(
-            update=changes | {"rules": (*choice.rules, *recipe.rules), "keep": (*choice.keep, *recipe.keep)}
+            update=changes
+            | {
+                "rules": choice.rules if choice.bare else (*choice.rules, *recipe.rules),
+                "keep": (*choice.keep, *recipe.keep),
+            }
         )
         for quant, choice in inherited.items()
     }
@@ -218,7 +220,30 @@ def _choices(name: str, above: tuple[str, ...]) -> dict[str, Choice]:
         found[quant] = (
             _like(name, quant, mixture, found) if mixture.like else _new(name, quant, mixture, recipe)
         )
+    _see_to_use(name, recipe, found)
     return found
+
+
+def _see_to_use(name: str, recipe: Recipe, found: Mapping[str, Choice]) -> None:
+    """Check that nothing in a recipe is without effect.
+
+    Raises:
+        RequestError: a setting is; the message names it.
+    """
+    dynamic = any(choice.candidates for choice in found.values())
+    for setting in ("sensitivity", "factors"):
+        if getattr(recipe, setting) and not dynamic:
+            raise RequestError(f"{name}: {setting}: has no effect, for no mixture has `candidates`")
+    if recipe.factors and recipe.sensitivity == "attribution":
+        raise RequestError(f"{name}: factors: have no effect beside sensitivity = 'attribution'")
+    for quant, mixture in recipe.quants.items():
+        given = mixture.model_fields_set
+        for setting in sorted(given & {"bare", "low_bit"}) if mixture.like else ():
+            raise RequestError(
+                f"{name}: quants.{quant}: {setting}: has no effect beside `like`, which brings its own"
+            )
+        if "budget" in given and not mixture.candidates:
+            raise RequestError(f"{name}: quants.{quant}: budget: has no effect without `candidates`")
 
 
 def _like(name: str, quant: str, mixture: Mixture, found: Mapping[str, Choice]) -> Choice:
@@ -253,6 +278,7 @@ def _new(name: str, quant: str, mixture: Mixture, recipe: Recipe) -> Choice:
         low_bit=mixture.low_bit,
         needs_importance=mixture.needs_importance,
         keep=recipe.keep,
+        bare=mixture.bare,
         importance=recipe.importance,
         sensitivity=recipe.sensitivity,
         factors=recipe.factors,

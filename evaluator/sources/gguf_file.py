@@ -144,11 +144,15 @@ def _read_header(cursor: _Cursor) -> tuple[int, int]:
     return n_tensors, n_keys
 
 
-def _read_metadata(cursor: _Cursor, n_keys: int) -> tuple[dict[str, Any], dict[str, ValueType]]:
+def _read_metadata(
+    cursor: _Cursor, n_keys: int, until: str | None = None
+) -> tuple[dict[str, Any], dict[str, ValueType]]:
     metadata: dict[str, Any] = {}
     types: dict[str, ValueType] = {}
     for _ in range(n_keys):
         key = cursor.string("a metadata key")
+        if until is not None and key.startswith(until):
+            break
         if key in metadata:
             raise cursor.fail(f"metadata key {key[:80]} appears twice")
         kind = int(cursor.scalar(4, key[:80]))
@@ -189,6 +193,27 @@ def _alignment(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
     return value
 
 
+def _cursor_at_start(path: Path) -> _Cursor:
+    try:
+        data = map_file(path)
+    except ValueError:
+        raise SourceError(path, "not a readable GGUF file: it is empty") from None
+    except OSError as error:
+        raise SourceError(path, f"cannot be opened: {error.strerror or error}") from error
+    return _Cursor(path, data)
+
+
+def peek_gguf(path: Path) -> tuple[int, dict[str, Any]]:
+    """Number of tensors, and the metadata before the tokenizer's long lists: what a file is, without reading it all.
+
+    Raises:
+        SourceError: it cannot be read, or is no GGUF file.
+    """
+    cursor = _cursor_at_start(path)
+    n_tensors, n_keys = _read_header(cursor)
+    return n_tensors, _read_metadata(cursor, n_keys, until="tokenizer.")[0]
+
+
 def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
     """Open and check a GGUF file.
 
@@ -199,13 +224,7 @@ def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
     Raises:
         SourceError: it cannot be read, is truncated, or its header contradicts itself.
     """
-    try:
-        data = map_file(path)
-    except ValueError:
-        raise SourceError(path, "not a readable GGUF file: it is empty") from None
-    except OSError as error:
-        raise SourceError(path, f"cannot be opened: {error.strerror or error}") from error
-    cursor = _Cursor(path, data)
+    cursor = _cursor_at_start(path)
     n_tensors, n_keys = _read_header(cursor)
     metadata, value_types = _read_metadata(cursor, n_keys)
     relative = [_read_tensor_info(cursor) for _ in range(n_tensors)]

@@ -26,20 +26,23 @@ from evaluator.errors import RequestError, SourceError
 from evaluator.frames import MEGABYTE
 from evaluator.sources.checkpoint import CONFIG, INDEX, SINGLE, read_weight_map
 from evaluator.sources.checkpoint_vocabulary import TOKENIZER_FILES
+from evaluator.sources.companions import companions_by_name, nothing_left, skipped_line
 from evaluator.sources.split_gguf import first_part
 from evaluator.suggestions import nearest
 
 PREFIX = "hf:"
 _FORM = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?(?:/(?P<pattern>.+))?")
 _LOG_IN = "run `hf auth login` or set HF_TOKEN"
-#: GGUF files that lie beside models and are none.
-_COMPANIONS = ("mmproj", "imatrix")
 _TOO_MANY_REQUESTS = 429
 #: How often a file is asked for when connections break in the middle of it.
 _ATTEMPTS = 5
 
 #: Called with one line about what is going on.
 Report = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,23 @@ class Hub:
     endpoint: str | None = None
     cache: Path | None = None
 
-    def models(self, source: HubSource, report: Report) -> list[Path]:
+    def models(self, source: HubSource, report: Report, skip: Report = silent) -> list[Path]:
         """Local paths of the models that a source names: GGUF files (of split ones the first part), or a folder.
+
+        Args:
+            source: what is wanted.
+            report: told about downloads.
+            skip: told which files are left out, because their names say that they are no language models.
 
         Raises:
             RequestError: nothing fits, the files may not be read, or they cannot be fetched.
         """
         listing, reached = self.listing(source)
+        if not reached:
+            report(f"{source}: the hub cannot be reached; it is taken as it was when last seen")
         if source.pattern is None and CONFIG in listing.sizes and {SINGLE, INDEX} & listing.sizes.keys():
             return [self._checkpoint(source, listing, report, reached=reached)]
-        names = chosen_files(source, listing.sizes)
+        names = chosen_files(source, listing.sizes, skip)
         paths = self.fetch(source, listing, names, report, reached=reached)
         return list(dict.fromkeys(first_part(paths[name]) for name in names))
 
@@ -188,30 +198,44 @@ class Hub:
         return Path(path)
 
 
-def chosen_files(source: HubSource, names: Iterable[str]) -> list[str]:
+def chosen_files(source: HubSource, names: Iterable[str], skip: Report = silent) -> list[str]:
     """The GGUF files that a source names, sorted, of split models all parts.
+
+    Args:
+        source: what is wanted.
+        names: what there is.
+        skip: told which files are left out, because their names say that they are no language models.
 
     Raises:
         RequestError: none fits, or no glob says which of several.
     """
     everything = sorted(name for name in names if name.lower().endswith(".gguf"))
-    models = [name for name in everything if not Path(name).name.lower().startswith(_COMPANIONS)]
-    if source.pattern is None:
-        if len({first_part(Path(name)) for name in models}) == 1:
-            return models
-        listed = ", ".join(models[:6]) + (", …" if len(models) > 6 else "")
-        say = (
-            f"name a glob, for instance {source}/{models[0]} (there are {listed})"
-            if models
-            else f"holds neither a GGUF file nor a checkpoint ({CONFIG} and {SINGLE} or its index)"
-        )
-        raise RequestError(f"{source}: {say}")
-    among = models if glob.has_magic(source.pattern) else everything
-    fitting = {first_part(Path(name)) for name in fnmatch.filter(among, source.pattern)}
-    if not fitting:
-        near = nearest(source.pattern, everything)
+    several = source.pattern is None or glob.has_magic(source.pattern)
+    companions = companions_by_name(everything, source.pattern or "") if several else {}
+    fitting = everything if source.pattern is None else fnmatch.filter(everything, source.pattern)
+    left_out = {name: what for name, what in companions.items() if name in fitting}
+    models = {first_part(Path(name)) for name in fitting if name not in left_out}
+    if source.pattern is None and len(models) != 1:
+        raise RequestError(f"{source}: {_wanting(source, everything, companions)}")
+    if not models:
+        if left_out:
+            raise RequestError(f"{source}/{source.pattern}: {nothing_left(list(left_out.items()))}")
+        near = nearest(source.pattern or "", everything)
         raise RequestError(f"{source}/{source.pattern}: no GGUF file matches{near or '; it holds none'}")
-    return [name for name in everything if first_part(Path(name)) in fitting]
+    for name, what in left_out.items():
+        skip(skipped_line(name, what, by_name=True))
+    return [name for name in everything if name not in left_out and first_part(Path(name)) in models]
+
+
+def _wanting(source: HubSource, everything: Iterable[str], companions: Mapping[str, str]) -> str:
+    """Why a repository alone names no model."""
+    models = [name for name in everything if name not in companions]
+    if not models and companions:
+        return nothing_left(list(companions.items()))
+    if not models:
+        return f"holds neither a GGUF file nor a checkpoint ({CONFIG} and {SINGLE} or its index)"
+    listed = ", ".join(models[:6]) + (", …" if len(models) > 6 else "")
+    return f"name a glob, for instance {source}/{models[0]} (there are {listed})"
 
 
 def _indexed(source: HubSource, index: Path, listing: Listing) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evaluator.errors import SourceError
 from evaluator.sources.checkpoint import open_checkpoint
+from evaluator.sources.companions import companion_on_disk
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.split_gguf import is_part, open_split
@@ -14,10 +16,10 @@ def open_model(path: Path) -> ModelFile:
     """Open a GGUF file, all parts of a split one (by any part), or a folder with a Hugging Face checkpoint.
 
     Raises:
-        SourceError: it cannot be read or contradicts itself.
+        SourceError: it cannot be read, contradicts itself, or is no language model.
     """
     if path.is_dir():
         return open_checkpoint(path)
-    if is_part(path):
-        return open_split(path)
-    return open_gguf(path)
+    if what := companion_on_disk(path):
+        raise SourceError(path, f"is {what}, not a language model")
+    return open_split(path) if is_part(path) else open_gguf(path)

@@ -11,11 +11,18 @@ import hashlib
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from evaluator.errors import RequestError
 from evaluator.sources.checkpoint import is_checkpoint
-from evaluator.sources.hub import PREFIX, Hub, HubSource, Report
+from evaluator.sources.companions import (
+    DRAFT,
+    companion_on_disk,
+    companions_by_name,
+    nothing_left,
+    skipped_line,
+)
+from evaluator.sources.hub import PREFIX, Hub, HubSource, Report, silent
 from evaluator.sources.split_gguf import first_part
 from evaluator.suggestions import nearest
 
@@ -41,16 +48,13 @@ PACKAGED_MODELS: Mapping[str, PackagedModel] = {
 }
 
 
-def _silent(_: str) -> None:
-    """Say nothing."""
-
-
-def resolve_source(source: str, report: Report = _silent) -> list[Path]:
-    """Models that `source` names, sorted.
+def resolve_source(source: str, report: Report = silent, skip: Report = silent) -> list[Path]:
+    """Models that `source` names, sorted; a glob gives no files that are not language models.
 
     Args:
         source: what the user typed.
         report: told about downloads.
+        skip: told which files a glob matches and are left out, one line each.
 
     Raises:
         RequestError: nothing is there, the name is not known, or the hub does not give it.
@@ -60,13 +64,16 @@ def resolve_source(source: str, report: Report = _silent) -> list[Path]:
     if source in PACKAGED_MODELS:
         return [_packaged(source)]
     if source.startswith(PREFIX):
-        return Hub().models(HubSource.parse(source), report)
+        wanted = HubSource.parse(source)
+        paths = Hub().models(wanted, report, skip)
+        several = wanted.pattern is not None and glob.has_magic(wanted.pattern)
+        return _models_among(source, paths, skip) if several else paths
     path = Path(source).expanduser()
     if _is_model(path):
         return [first_part(path)]
     matches = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 (absolute patterns)
-    if models := _distinct(match for match in matches if _is_model(match)):
-        return models
+    if found := _distinct(match for match in matches if _is_model(match)):
+        return _models_among(source, found, skip)
     if path.is_dir():
         raise RequestError(
             f"{source}: is a folder without a config.json; for its GGUF files name {source}/*.gguf"
@@ -74,6 +81,24 @@ def resolve_source(source: str, report: Report = _silent) -> list[Path]:
     if glob.has_magic(source):
         raise RequestError(f"{source}: no file matches")
     raise RequestError(f"{source}: no such file or model{nearest(source, PACKAGED_MODELS)}")
+
+
+def _models_among(source: str, found: Sequence[Path], skip: Report) -> list[Path]:
+    """The language models among what a glob matches.
+
+    Raises:
+        RequestError: there is none.
+    """
+    named = companions_by_name([path.name for path in found], PurePath(source).name)
+    # A name can only say that a model is a draft: what else it is, the header knows.
+    drafts = {path: DRAFT for path in found if named.get(path.name) == DRAFT}
+    known = {path: what for path in found if (what := companion_on_disk(path))}
+    companions = drafts | known
+    if len(companions) == len(found):
+        raise RequestError(f"{source}: {nothing_left([(path.name, companions[path]) for path in found])}")
+    for path in filter(companions.get, found):
+        skip(skipped_line(path.name, companions[path], by_name=path not in known))
+    return [path for path in found if path not in companions]
 
 
 def _is_model(path: Path) -> bool:
@@ -85,7 +110,7 @@ def _distinct(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(first_part(path) for path in paths))
 
 
-def resolve_one(source: str, report: Report = _silent) -> Path:
+def resolve_one(source: str, report: Report = silent) -> Path:
     """The only model that `source` names.
 
     Raises:

@@ -56,6 +56,14 @@ ACT = """action => new Promise(resolve => {
     };
     look();
 })"""
+DRAW_ALL = """async () => {
+    const started = performance.now();
+    const pictures = await (await fetch('/export/pictures?theme=light')).json();
+    for (const item of pictures) {
+        await Plotly.toImage(item.figure, {format: 'png', width: item.width, height: item.height, scale: item.scale});
+    }
+    return performance.now() - started;
+}"""
 SAMPLE = TESTS.parent / "sample_results"
 SHOW = """import json, pathlib
 import plotly.io, streamlit
@@ -105,6 +113,9 @@ def main() -> None:
                 page.wait_for_selector(POINT)
                 page.wait_for_timeout(3000)
                 report({f"{name}: {action}": times for action, times in actions(page).items()})
+                report(
+                    {f"{name}: slides of all views": [page.evaluate(DRAW_ALL) for _ in range(REPETITIONS)]}
+                )
                 browser.close()
 
 

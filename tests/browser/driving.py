@@ -15,6 +15,8 @@ from werkzeug.serving import make_server
 from dashboard.app import create_app
 from dashboard.first_page import PATIENCE
 
+#: Milliseconds after which a page on which nothing happens hangs: no measure, for other programs may be busy.
+HANGS = 120_000
 PLOT = "document.querySelector('#graph .js-plotly-plot')"
 #: Methods whose traces are drawn; those that a filter leaves out stay in the legend only.
 DRAWN = f"""[...new Set(({PLOT}?._fullData || [])
@@ -107,6 +109,7 @@ def served(*folders: Path, patience: float = PATIENCE) -> Iterator[str]:
 @contextmanager
 def watched(browser: Browser, base: str, width: int = 1280, height: int = 720) -> Iterator[Watched]:
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
+    context.set_default_timeout(HANGS)
     page = context.new_page()
     seen = Watched(page, base)
 

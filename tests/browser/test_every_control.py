@@ -57,7 +57,7 @@ def use(control: Locator) -> None:
     elif tag == "INPUT range" or control.get_attribute("role") == "slider":
         control.press("ArrowRight")
     else:
-        control.click(force=True, timeout=3000)
+        control.click(force=True)
 
 
 def wanted(names: list[str]) -> list[int]:

@@ -125,7 +125,7 @@ def test_a_wrong_request_is_one_line_and_status_2(three_methods: Path, tmp_path:
         "--out",
         str(tmp_path / "a.gif"),
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "a.gif" in done.stderr

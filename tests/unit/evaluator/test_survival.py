@@ -60,7 +60,7 @@ def measure(comparison, largest_file=None):
 def finish(processes, comparison, *arguments):
     child = processes.Process(target=measure, args=(comparison, *arguments))
     child.start()
-    child.join(120)
+    child.join(600)
     return child.exitcode
 
 
@@ -152,7 +152,7 @@ def test_two_runs_at_once_fill_one_folder(processes, comparison, undisturbed, tm
     for child in children:
         child.start()
     for child in children:
-        child.join(120)
+        child.join(600)
         assert child.exitcode == 0
     assert finish(processes, comparison.model_copy(update={"out": folder})) == 0
     assert_same_results(folder, undisturbed[0])

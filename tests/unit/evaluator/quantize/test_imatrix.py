@@ -58,6 +58,19 @@ def test_experts_have_counts_of_their_own_and_one_where_no_token_came_by(tmp_pat
     np.testing.assert_array_equal(found.means["blk.0.ffn_up_exps.weight"], [[1, 2], [1, 1]])
 
 
+def test_where_no_token_came_by_at_all_nothing_was_measured(tmp_path):
+    found = read_imatrix(write_experts(tmp_path / "e.gguf", [[0], [0]]))
+    assert not found.means["blk.0.ffn_up_exps.weight"].any()
+
+
+@pytest.mark.parametrize("count", [-1, np.nan, np.inf])
+def test_counts_that_cannot_be(tmp_path, count):
+    with pytest.raises(
+        RequestError, match=r"counts of blk\.0\.ffn_up_exps\.weight are negative or not finite"
+    ):
+        read_imatrix(write_experts(tmp_path / "e.gguf", [[2], [count]]))
+
+
 def dat(entries, tail=b""):
     body = struct.pack("<i", len(entries))
     for name, calls, values in entries:

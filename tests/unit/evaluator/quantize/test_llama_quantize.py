@@ -45,13 +45,16 @@ def test_table_is_what_the_tool_says(tmp_path):
 
 @pytest.mark.parametrize("index", [0, 3, 6], ids=lambda index: CASES[index].name)
 @pytest.mark.parametrize("label", choices("main"))
-def test_every_byte(tmp_path, index, label):
+@pytest.mark.parametrize("part", ["blk.", "blk.0."])
+def test_every_byte(tmp_path, index, label, part):
     case = CASES[index]
     model = write_case(tmp_path / "m.gguf", case)
-    imatrix = write_case_importances(tmp_path / "i.gguf", case) if case.importance else None
+    imatrix = write_case_importances(tmp_path / "i.gguf", case, part) if case.importance else None
     flags = ["--imatrix", str(imatrix)] if imatrix else []
-    if label.startswith(NEED_IMPORTANCE) and imatrix is None:
-        pytest.skip("needs an importance matrix")
+    if label.startswith(NEED_IMPORTANCE) and (imatrix is None or part != "blk."):
+        pytest.skip("needs an importance matrix for every matrix")
+    if imatrix is None and part != "blk.":
+        pytest.skip("has no importance matrix")
     theirs = tmp_path / "theirs.gguf"
     subprocess.run([TOOL, *flags, model, theirs, label], check=True, capture_output=True)
     evidence = Evidence(read_imatrix(imatrix) if imatrix else None)

@@ -57,6 +57,18 @@ def test_inspect_shows_the_recipe_and_writes_it(evaluate, tiny_path, tmp_path):
     assert all((first.raw(name) == again.raw(name)).all() for name in first.tensors)
 
 
+def test_types_that_rows_do_not_fit_are_said(evaluate, tmp_path):
+    """576 columns, as SmolLM2 has: no multiple of 256."""
+    source = write_tiny_llama(tmp_path / "Tiny-F32.gguf", hidden=576, heads=9, kv_heads=3, layers=1)
+    _, _, error = evaluate(*quantize(source, tmp_path / "q", "main", "Q4_K_S,Q8_0"))
+    [line] = [line for line in error.splitlines() if "do not divide" in line]
+    made = open_gguf(tmp_path / "q" / "Tiny-Q4_K_S.gguf")
+    kinds = [info.ggml_type.name for info in made.tensors.values()]
+    assert line.startswith("Tiny-Q4_K_S.gguf: ")
+    assert f"Q5_0 for Q4_K ×{kinds.count('Q5_0')}" in line
+    assert f"Q5_1 for Q5_K ×{kinds.count('Q5_1')}" in line
+
+
 def test_rescale_writes_the_baseline_beside_the_variants(evaluate, tmp_path):
     source = write_tiny_llama(tmp_path / "Tiny-Q8_0.gguf", ggml_type=gguf.GGMLQuantizationType.Q8_0)
     status, _, error = evaluate(*quantize(source, tmp_path / "q", "main", "Q8_0", "--rescale"))

@@ -86,6 +86,46 @@ def test_wrong_files_are_named_with_the_place(tmp_path, text, message):
     assert message in str(caught.value)
 
 
+DYNAMIC = "description = 'd'\nbase = 'main'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("quants.A = {like = 'Q4_0', low_bit = true}", "quants.A: low_bit: has no effect beside `like`"),
+        ("quants.A = {like = 'Q4_0', bare = true}", "quants.A: bare: has no effect beside `like`"),
+        ("quants.A = {like = 'Q4_0', budget = 0.9}", "quants.A: budget: has no effect without `candidates`"),
+        ("factors = {attn_q = 2.0}", "factors: has no effect, for no mixture has `candidates`"),
+        ("sensitivity = 'weights'", "sensitivity: has no effect, for no mixture has `candidates`"),
+        (
+            "factors = {attn_q = 2.0}\nsensitivity = 'attribution'\n"
+            "quants.A = {like = 'Q4_0', candidates = ['Q4_0', 'Q5_0']}",
+            "factors: have no effect beside sensitivity = 'attribution'",
+        ),
+    ],
+)
+def test_settings_without_effect_are_refused(tmp_path, text, message):
+    with pytest.raises(RequestError) as caught:
+        choices(write(tmp_path, DYNAMIC + text))
+    assert message in str(caught.value)
+
+
+def test_what_a_recipe_does_not_say_is_its_bases(tmp_path):
+    base = choices("unsloth")["UD-Q4_K_XL"]
+    path = write(tmp_path, "description = 'd'\nbase = 'unsloth'\nquants.A = {like = 'UD-Q4_K_XL'}")
+    mine = choices(path)["UD-Q4_K_XL"]
+    assert (mine.importance, mine.sensitivity, mine.factors) == ("required", "weights", base.factors)
+    assert base.factors["ffn_down"] == 1.0
+    assert choices("guided")["Q4_K_M"].importance == "optional"
+
+
+def test_rules_for_all_leave_bare_mixtures_alone(tmp_path):
+    path = write(tmp_path, "description = 'd'\nbase = 'main'\nrules = [{type = 'Q8_0', role = 'attn_v'}]")
+    plans = {label: make_plan(case_model(CASES[0]), choices(path)[label], None) for label in ("F32", "Q4_0")}
+    kinds = {label: plan["blk.0.attn_v.weight"].name for label, plan in plans.items()}
+    assert kinds == {"F32": "F32", "Q4_0": "Q8_0"}
+
+
 def test_circle_of_bases(tmp_path):
     path = write(tmp_path, f"description = 'd'\nbase = '{tmp_path}/mine.toml'")
     with pytest.raises(RequestError, match="its base leads back to itself"):

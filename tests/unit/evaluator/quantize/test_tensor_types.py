@@ -68,11 +68,30 @@ def test_name_that_the_format_cannot_hold_is_refused(name):
         ("attn_q=Q9", "unknown tensor type 'Q9'"),
         ("(=Q8_0", r"\(=Q8_0: missing \)"),
         ("wing=Q8_0", "recipe types: pattern 'wing' matches no tensor"),
+        (
+            "attn_norm=Q8_0",
+            r"attn_norm=Q8_0 has no effect: blk\.0\.attn_norm\.weight is F32: .* never quantized",
+        ),
+        ("attn=Q8_0 attn_q=Q4_0", r"attn_q=Q4_0 has no effect: .* is Q8_0: an earlier pattern decides"),
     ],
 )
 def test_wrong_entries_are_named(tmp_path, text, message):
     with pytest.raises(RequestError, match=message):
         plan(tmp_path, text)
+
+
+def test_vectors_and_matrices_that_stay_may_be_told_to_stay(tmp_path):
+    types = plan(tmp_path, "attn_norm=F32 attn_q=Q8_0")
+    assert types["blk.0.attn_norm.weight"].name == "F32"
+
+
+@pytest.mark.parametrize("quant", ["F16", "BF16", "F32"])
+def test_sizes_that_do_not_quantize_take_no_tensor_types(tmp_path, quant):
+    """llama-quantize passes over them without a word."""
+    with pytest.raises(
+        RequestError, match=f"recipe types, {quant}: tensor types apply to sizes that quantize"
+    ):
+        plan(tmp_path, "attn_q=Q8_0", quant)
 
 
 def test_importances_are_asked_for_where_a_type_needs_them(tmp_path):

@@ -198,7 +198,9 @@ def test_without_a_network_the_cache_serves_what_is_complete(tiny_path, tmp_path
         server.repos[REPO] = dict.fromkeys(("Tiny-Q4_K_M.gguf", "Tiny-Q8_0.gguf"), tiny_path.read_bytes())
         hub = Hub(server.endpoint, tmp_path / "hub")
         fetched = models(hub, f"hf:{REPO}/*Q8_0.gguf")
-    assert models(hub, f"hf:{REPO}/*Q8_0.gguf") == fetched
+    said = []
+    assert models(hub, f"hf:{REPO}/*Q8_0.gguf", said) == fetched
+    assert said == [f"hf:{REPO}: the hub cannot be reached; it is taken as it was when last seen"]
     with pytest.raises(RequestError, match=r"1 of 2 files are not in the cache \(Tiny-Q4_K_M\.gguf\)"):
         models(hub, f"hf:{REPO}/*Q*.gguf")
     with pytest.raises(RequestError, match=r"cannot be reached \(ConnectionError\), and nothing of it"):
