@@ -11,7 +11,7 @@ from dashboard.charts import Row, complete, type_name
 from dashboard.insights import Insight
 from dashboard.insights.bands import Band
 from dashboard.insights.comparison import log_ratio
-from dashboard.insights.faults import same_weights, warnings
+from dashboard.insights.faults import same_weights
 from dashboard.insights.judging import Case, overlap
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, closest, smallest_within
@@ -135,14 +135,13 @@ def _limitations(method: str, group: Sequence[Row], bands: Sequence[Band]) -> li
 
 
 def takeaways(results: Results, selection: Selection) -> list[Insight]:
-    """Return what the table comes down to, after what is wrong with the files."""
+    """Return what the table comes down to."""
     case = Case.of(results, selection)
     lines = table(case)
-    wrong = warnings(results, selection)
     if not lines:
-        return [*wrong, Insight("Nothing that can be compared is selected.", "unknown")]
+        return [Insight("Nothing that can be compared is selected.", "unknown")]
     compared = [verdict(case.bands)] if len(lines) > 1 else []
-    found = [*wrong, *compared, _one_fits_all(lines), *_sweet_spot(lines)]
+    found = [*compared, _one_fits_all(lines), *_sweet_spot(lines)]
     eight = [row for row in case.compared if row["bits_per_weight"] >= 7.5]
     if eight:
         rise, known = worst_rise(eight)

@@ -202,7 +202,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     passing = results.select(selection).to_dicts()
     rows = one_place(passing)
     why = Answers.of(results, selection).why_provisional()
-    found = [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
+    found = warnings(results, selection)
+    found += [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
     found += failures(passing)
     found += takeaways(results, selection) if usable(rows) or not rows else []
     packed = gap_insight(rows, selection)

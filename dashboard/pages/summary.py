@@ -12,6 +12,7 @@ from dashboard.charts import one_place, type_name
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
+from dashboard.insights.faults import warnings
 from dashboard.insights.judging import Case
 from dashboard.insights.summary import (
     EFFICIENCY_SCALE,
@@ -113,6 +114,7 @@ def _lines(texts: tuple[str, ...]) -> list[Component]:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Return the takeaways, and which model or device they are about."""
+    """Return what is wrong with files, the takeaways, and which model or device they are about."""
     passing = results.select(selection).to_dicts()
-    return [*takeaways(results, selection), *elsewhere(passing, one_place(passing))]
+    found = [*warnings(results, selection), *takeaways(results, selection)]
+    return [*found, *elsewhere(passing, one_place(passing))]
