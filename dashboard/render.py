@@ -142,7 +142,7 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
         slug=view.id,
         eyebrow=eyebrow,
         title=view.headline(results, selection),
-        caption=f"{view.caption} {provenance(results, selection)}",
+        caption=f"{view.described(selection)} {provenance(results, view.applied(selection))}",
         insights=view.insights(results, selection),
         figure=figure,
         claims=view.claims(results, selection),

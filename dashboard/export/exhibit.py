@@ -61,7 +61,7 @@ def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
     return Exhibit(
         view=view,
         title=_unbroken(view.headline(results, selection)),
-        caption=_without_gestures(view.caption),
+        caption=_without_gestures(view.described(selection)),
         figure=view.figure(results, selection),
         insights=view.insights(results, selection),
         claims=view.claims(results, selection),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -76,7 +76,8 @@ class View:
     `draw`, `headline`, `insights` and `claims` are pure: the same results and selection give the same
     output. `absent` tells what is not measured; the others are called only when it returns None. In the
     figure `customdata[i][0]` is the variant a point stands for; `pick` says what a click on it means, and
-    `customdata[i]` goes on with the bin, or with layer and role.
+    `customdata[i]` goes on with the bin, or with layer and role. `ignores` names the filters (fields of
+    `Selection`) that its data do not depend on; under a filter of tokens `unfiltered` says what is over all of them.
     """
 
     id: str
@@ -91,6 +92,16 @@ class View:
     options: tuple[Option, ...] = ()
     pick: Pick = "variant"
     claims: Callable[[Results, Selection], list[Claim]] = lambda _results, _selection: []
+    ignores: frozenset[str] = frozenset({"layers", "roles"})
+    unfiltered: str = ""
+
+    def applied(self, selection: Selection) -> Selection:
+        """Return the part of `selection` that this view's data follow: what may be said beside them."""
+        return replace(selection, **{name: frozenset() for name in self.ignores})
+
+    def described(self, selection: Selection) -> str:
+        """Return the caption; under a filter of tokens, with what that filter does not reach."""
+        return f"{self.caption} {self.unfiltered}".rstrip() if selection.filters_tokens else self.caption
 
     def figure(self, results: Results, selection: Selection) -> go.Figure:
         """Return what `draw` draws as a figure whose every attribute is checked."""

@@ -248,6 +248,7 @@ VIEW = View(
     caption="Size of the file a user downloads against 1/PPL (higher is better). Bars: 95 % intervals of the "
     "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
     "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
+    unfiltered="1/PPL and efficiency are over the filtered tokens; sizes are of whole files.",
     headline=headline,
     draw=figure,
     insights=insights,
