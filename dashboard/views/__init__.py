@@ -97,7 +97,7 @@ class View:
 
     def applied(self, selection: Selection) -> Selection:
         """Return the part of `selection` that this view's data follow: what may be said beside them."""
-        return replace(selection, **{name: frozenset() for name in self.ignores})
+        return replace(selection, **{name: frozenset() for name in self.ignores})  # type: ignore[arg-type]  # sets all
 
     def described(self, selection: Selection) -> str:
         """Return the caption; under a filter of tokens, with what that filter does not reach."""

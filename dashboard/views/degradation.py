@@ -23,6 +23,7 @@ from dashboard.insights.comparison import (
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain, noise_floor
 from dashboard.insights.statistics import Estimate, slope, student
 from dashboard.labels import Labels, note_line
+from dashboard.log_scale import LogScale
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE
@@ -58,7 +59,7 @@ def _ratios(results: Results, selection: Selection) -> Drawing:
         drawn.add_band(-reach, reach, **_BAND)
         text += f"; noise floor ± {formats.number(reach, 1)} nats"
     _note(drawn, text, 0)
-    _curves(drawn, results, selection, rows, losses, (y_range, False))
+    _curves(drawn, results, selection, rows, losses, y_range)
     drawn.update_yaxes(title_text="ln(PPL / PPL of the baseline), nats per token", range=y_range)
     kept = _shares(y_range)
     drawn.add_scatter(x=[None], y=[None], yaxis="y2", showlegend=False, hoverinfo="skip")
@@ -90,19 +91,19 @@ def _shares(y_range: Sequence[float]) -> list[float]:
 
 
 def _divergences(results: Results, selection: Selection) -> Drawing:
-    rows = [r for r in charts.complete(results.select(selection).to_dicts(), "kld_mean") if r["kld_mean"] > 0]
+    rows = charts.complete(results.select(selection).to_dicts(), "kld_mean")
     if not rows:
-        return charts.message_figure("No selected variant diverges from the baseline by a measured amount")
+        return charts.message_figure("No selected variant was compared with the baseline")
     losses = [divergence(row) for row in rows]
     floor = noise_floor(results, selection, rows)
     least = [floor.kld_mean] if floor is not None and floor.kld_mean > 0 else []
-    y_axis = axes.log_axis([*(loss.value for loss in losses), *least])
+    scale = LogScale.of([*(loss.value for loss in losses), *least])
     drawn = Drawing()
     if least:
-        drawn.add_band(10 ** (y_axis["range"][0] - 3), least[0], **_BAND)
+        drawn.add_band(10 ** (scale.range[0] - 3), least[0], **_BAND)
         _note(drawn, "noise floor: the baseline rounded to bf16", math.log10(least[0]))
-    _curves(drawn, results, selection, rows, losses, (y_axis["range"], True))
-    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **y_axis)
+    _curves(drawn, results, selection, rows, losses, scale.range, scale)
+    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **scale.axis)
     return drawn
 
 
@@ -123,21 +124,22 @@ def _curves(
     selection: Selection,
     rows: Sequence[Row],
     losses: Sequence[Estimate],
-    y_axis: tuple[Sequence[float], bool],
+    y_range: Sequence[float],
+    scale: LogScale | None = None,
 ) -> None:
-    """Draw a line per method with error bars; `y_axis` is its range and whether it is logarithmic."""
-    y_range, logarithmic = y_axis
+    """Draw a line per method with error bars; `scale` is that of the mean KLD, where the axis is logarithmic."""
     of = {row["variant_id"]: loss for row, loss in zip(rows, losses, strict=True)}
     x_range = axes.bits_range([row["bits_per_weight"] for row in rows])
     bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
     front = {rows[index]["variant_id"] for index in charts.front_of(rows, bits, values)}
-    heights = [math.log10(value) if logarithmic else value for value in values]
-    curves = charts.series(results, rows)
+    heights = [scale.height(value) if scale is not None else value for value in values]
+    all_curves = charts.series(results, rows)
+    curves = [scale.above(curve, "kld_mean") if scale is not None else curve for curve in all_curves]
     place = {
         row["variant_id"]: (row["bits_per_weight"], high) for row, high in zip(rows, heights, strict=True)
     }
     lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
-    lines += [] if logarithmic else [[(x, 0.0) for x in x_range], note_line(0.0, (x_range, y_range))]
+    lines += [] if scale is not None else [[(x, 0.0) for x in x_range], note_line(0.0, (x_range, y_range))]
     labels = Labels(
         rows,
         list(zip(bits, heights, strict=True)),
@@ -147,7 +149,7 @@ def _curves(
         "bottom left",
         lines,
     )
-    for curve in curves:
+    for curve in [curve for curve in curves if curve.rows]:
         mine = [of[row["variant_id"]] for row in curve.rows]
         bars: list[float] = [loss.half if loss.has_error else 0.0 for loss in mine]
         # A log axis cannot show a bar that reaches zero.
@@ -155,7 +157,7 @@ def _curves(
         drawn.add_scatter(
             x=[row["bits_per_weight"] for row in curve.rows],
             y=[loss.value for loss in mine],
-            error_y=charts.error_bars(curve.style, bars, under if logarithmic else None),
+            error_y=charts.error_bars(curve.style, bars, None if scale is None else under),
             mode="lines+markers+text",
             line=charts.line(curve, selection, rows),
             marker=curve.marker(),
@@ -163,6 +165,10 @@ def _curves(
             **labels.at(curve.rows),
             **charts.points(curve, selection, rows),
         )
+    if scale is not None:
+        across = {row["variant_id"]: row["bits_per_weight"] for row in rows}
+        hover = {row["variant_id"]: charts.quality_lines(row) for row in rows}
+        scale.draw_rest(drawn, all_curves, "kld_mean", across, hover, labels, selection)
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
     drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
@@ -201,10 +207,10 @@ def _span(ranking: Ranking, methods: Sequence[str]) -> str:
 
 def _cost_of_a_bit(results: Results, selection: Selection) -> str:
     compared = charts.complete(results.select(selection).to_dicts(), "kld_mean")
-    rows = charts.one_place([row for row in compared if row["kld_mean"] > 0])
+    rows = charts.one_place(compared)
     if not rows:
         return "No selected variant was compared with the baseline"
-    factors = _factors(rows)
+    factors = _factors([row for row in rows if row["kld_mean"] > 0])
     values = [formats.number(value, 2) for value in sorted(math.exp(-f.value) for f in factors.values())]
     if factors and values[0] == values[-1]:
         whose = f" ({next(iter(factors))})" if len(factors) == 1 else ", with every method"
@@ -212,7 +218,9 @@ def _cost_of_a_bit(results: Results, selection: Selection) -> str:
     if factors:
         span = f"{values[0]} to {values[-1]}"
         return f"Every bit saved multiplies the divergence by {span}, depending on the method"
-    worst = max(rows, key=lambda row: row["kld_mean"])
+    worst = max(rows, key=lambda row: (row["kld_mean"], row["variant_id"]))
+    if worst["kld_mean"] <= 0:
+        return "No selected variant diverges from the baseline"
     return f"{worst['label']} diverges most: {formats.number(worst['kld_mean'])} nats per token"
 
 

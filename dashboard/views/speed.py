@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import pareto, rank_correlation
 from dashboard.labels import Labels
+from dashboard.log_scale import LogScale
 from dashboard.names import in_figure
 from dashboard.results import Results
 from dashboard.selection import Selection
@@ -45,8 +45,7 @@ def _rows(results: Results, selection: Selection) -> list[Row]:
     frame = results.select(selection)
     if _PHASE.of(selection) == "prefill":
         frame = frame.join(_prefill_ends(results), on="variant_id", how="left")
-    rows = charts.complete(frame.to_dicts(), _columns(selection)[1], "kld_mean")
-    return [row for row in rows if row["kld_mean"] > 0]
+    return charts.complete(frame.to_dicts(), _columns(selection)[1], "kld_mean")
 
 
 def _prefill_ends(results: Results) -> pl.DataFrame:
@@ -70,39 +69,42 @@ def figure(results: Results, selection: Selection) -> Drawing:
     decode = middle == DECODE_TIME[1]
     x = [row[middle] for row in rows]
     ends = [row[name] for row in rows for name in (low, middle, high) if row[name] is not None]
-    x_range, y_axis = axes.padded(ends, 0.05), axes.log_axis([row["kld_mean"] for row in rows], margin=0.1)
+    x_range, scale = axes.padded(ends, 0.05), LogScale.of([row["kld_mean"] for row in rows], margin=0.1)
     slowness = [_slowness(row, (low, middle, high)) for row in rows]
     front = charts.front_of(rows, slowness, [row["kld_mean"] for row in rows])
     wanted = {rows[index]["variant_id"] for index in front}
-    points = [(value, math.log10(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
+    points = [(value, scale.height(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
     labels = Labels(
         rows,
         points,
-        (x_range, y_axis["range"]),
+        (x_range, scale.range),
         wanted,
         selection.picked,
         "bottom left" if decode else "bottom right",
     )
     drawn = Drawing()
-    steps = ([x[i] for i in front], [rows[i]["kld_mean"] for i in front])
+    steps = ([x[i] for i in front], [scale.place(rows[i]["kld_mean"]) for i in front])
     charts.add_front(drawn, rows, *steps, "hv" if decode else "vh")
-    _ring_four(drawn, rows, middle)
+    _ring_four(drawn, rows, middle, scale)
     curves = charts.series(results, rows)
-    for curve in curves:
+    hover = {row["variant_id"]: f"{charts.quality_lines(row)}<br>{_speed_lines(row)}" for row in rows}
+    for curve in [above for curve in curves if (above := scale.above(curve, "kld_mean")).rows]:
         drawn.add_scatter(
             x=[row[middle] for row in curve.rows],
             y=[row["kld_mean"] for row in curve.rows],
             mode="markers+text",
             marker=curve.marker(10),
-            hovertext=[f"{charts.quality_lines(row)}<br>{_speed_lines(row)}" for row in curve.rows],
+            hovertext=[hover[row["variant_id"]] for row in curve.rows],
             **_bars(curve, (low, middle, high)),
             **labels.at(curve.rows),
             **charts.points(curve, selection, rows),
         )
+    times = {row["variant_id"]: row[middle] for row in rows}
+    scale.draw_rest(drawn, curves, "kld_mean", times, hover, labels, selection)
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
     drawn.update_xaxes(title_text=_title(decode), range=x_range)
-    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **y_axis)
+    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **scale.axis)
     better = {"x": 0.01 if decode else 0.99, "xanchor": "left" if decode else "right"}
     text = "↙ faster and closer" if decode else "faster and closer ↘"
     drawn.add_annotation(
@@ -117,13 +119,13 @@ def _title(decode: bool) -> str:
     return "prefill speed (tokens per second, median; bars p10–p90)"
 
 
-def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str) -> None:
+def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str, scale: LogScale) -> None:
     four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
     if not four:
         return
     drawn.add_scatter(
         x=[row[column] for row in four],
-        y=[row["kld_mean"] for row in four],
+        y=[scale.place(row["kld_mean"]) for row in four],
         mode="markers",
         marker={"size": 22, "color": HIGHLIGHT, "line": {"width": 1.2, "color": QUIET}},
         name="4 to 5 bits",
