@@ -126,7 +126,7 @@ def _text_page(results: Results, selection: Selection, slug: str) -> Page:
 
 
 def _view_page(results: Results, view: View, selection: Selection) -> Page:
-    eyebrow = f"{view.number} · {view.title}"
+    eyebrow = f"{view.number} · {view.titled(selection)}"
     absent = view.absent(results)
     if absent is not None:
         why = "cannot be read" if absent.fault else "was not measured"

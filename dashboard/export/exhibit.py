@@ -21,11 +21,12 @@ _NO_MATCH = "No variant matches these filters, so there is nothing to draw."
 class Exhibit:
     """One view under one selection.
 
-    `title` is the finding, `caption` says what is drawn. When `reason` is not empty there is nothing to draw
+    `heading` is the view's title, `title` the finding, `caption` says what is drawn. When `reason` is not empty there is nothing to draw
     and `figure` only shows that reason.
     """
 
     view: View
+    heading: str
     title: str
     caption: str
     figure: go.Figure
@@ -41,7 +42,7 @@ class Exhibit:
     @property
     def question(self) -> str:
         """The view's number and title."""
-        return f"{self.view.number} · {self.view.title}"
+        return f"{self.view.number} · {self.heading}"
 
 
 def exhibits(results: Results, selection: Selection) -> list[Exhibit]:
@@ -60,6 +61,7 @@ def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
         return _placeholder(view, "Nothing to draw", _NO_MATCH)
     return Exhibit(
         view=view,
+        heading=view.titled(selection),
         title=_unbroken(view.headline(results, selection)),
         caption=_without_gestures(view.described(selection)),
         figure=view.figure(results, selection),
@@ -79,4 +81,6 @@ def _without_gestures(caption: str) -> str:
 
 
 def _placeholder(view: View, title: str, reason: str) -> Exhibit:
-    return Exhibit(view, f"{title}: {view.title}", "", charts.message_figure("").checked(), reason=reason)
+    return Exhibit(
+        view, view.title, f"{title}: {view.title}", "", charts.message_figure("").checked(), reason=reason
+    )

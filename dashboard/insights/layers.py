@@ -84,6 +84,17 @@ def framed(values: Values, layers: Collection[int], roles: Collection[str]) -> d
     return {(layer, role): value for (layer, role), value in values.items() if inside(layer, role)}
 
 
+def frame_name(layers: Collection[int], roles: Collection[str]) -> str:
+    """Name what is framed: `attn_v in layer 5`."""
+    where = ["embedding and head" if layer < 0 else f"layer {layer}" for layer in sorted(layers)]
+    named = sorted(set(roles) - {WHOLE})
+    if not named:
+        return formats.listing(where, 3).capitalize() if where else "Every layer"
+    return (
+        f"{formats.listing(named, 3)} in {formats.listing(where, 3)}" if where else formats.listing(named, 3)
+    )
+
+
 def kinds(results: Results, rows: Sequence[Row]) -> dict[str, dict[Cell, str]]:
     """Tensor type of every layer and role, by variant; none for one that was not looked into."""
     return _by_cell(results.layers(), rows, "quant_type")

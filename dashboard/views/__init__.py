@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
 
@@ -78,6 +78,7 @@ class View:
     figure `customdata[i][0]` is the variant a point stands for; `pick` says what a click on it means, and
     `customdata[i]` goes on with the bin, or with layer and role. `ignores` names the filters (fields of
     `Selection`) that its data do not depend on; under a filter of tokens `unfiltered` says what is over all of them.
+    `told` is what the caption says of a choice of the view's switch alone, by its value, and `titles` the title then.
     """
 
     id: str
@@ -94,14 +95,22 @@ class View:
     claims: Callable[[Results, Selection], list[Claim]] = lambda _results, _selection: []
     ignores: frozenset[str] = frozenset({"layers", "roles"})
     unfiltered: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     def applied(self, selection: Selection) -> Selection:
         """Return the part of `selection` that this view's data follow: what may be said beside them."""
         return replace(selection, **{name: frozenset() for name in self.ignores})  # type: ignore[arg-type]  # sets all
 
+    def titled(self, selection: Selection) -> str:
+        """Return the title, of the switch as it is set."""
+        chosen = (self.titles.get(option.of(selection)) for option in self.options)
+        return next(filter(None, chosen), self.title)
+
     def described(self, selection: Selection) -> str:
-        """Return the caption; under a filter of tokens, with what that filter does not reach."""
-        return f"{self.caption} {self.unfiltered}".rstrip() if selection.filters_tokens else self.caption
+        """Return the caption, with what holds for the switches as they are, and what a filter does not reach."""
+        parts = [self.caption, *(self.told.get(option.of(selection), "") for option in self.options)]
+        return " ".join(filter(None, [*parts, self.unfiltered if selection.filters_tokens else ""]))
 
     def figure(self, results: Results, selection: Selection) -> go.Figure:
         """Return what `draw` draws as a figure whose every attribute is checked."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
-from dashboard.insights import Insight
+from dashboard.insights import Insight, divergences
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
     NOTHING,
@@ -235,16 +235,25 @@ def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who loses least at the lowest bits, the cost at 8 and 4 bits, domains, the noise floor, blind spots."""
+    """By the loss that is shown: who loses least at the lowest bits, the cost at 8 and 4 bits, domains.
+
+    Of either: the noise floor, and what perplexity does not see.
+    """
     passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
     rows = charts.one_place(passing)
     if not rows:
         return [NOTHING]
+    if _LOSS.of(selection) == "kld":
+        of_loss = [divergences.equal_bits(results, selection, rows), divergences.at_eight(rows)]
+    else:
+        of_loss = [
+            equal_bits(results, selection, rows, "lowest"),
+            at_four(rows),
+            at_eight(rows),
+            by_domain(results, selection, rows),
+        ]
     found = [
-        equal_bits(results, selection, rows, "lowest"),
-        at_four(rows),
-        at_eight(rows),
-        by_domain(results, selection, rows),
+        *of_loss,
         against_noise(rows, noise_floor(results, selection, rows)),
         blind_spot(rows),
     ]
@@ -256,10 +265,13 @@ VIEW = View(
     number=2,
     tab="Degradation",
     title="Degradation against the baseline",
-    caption="Loss per token against the baseline over the same tokens, with 95 % intervals: ln of the "
-    "perplexity ratio, or mean KL divergence over the whole vocabulary (errors clustered by window). The grey "
-    "band is what rounding the baseline's own weights to bf16 does, where that was measured: on all tokens of one "
-    "model.",
+    caption="Loss per token against the baseline over the same tokens, with 95 % intervals clustered by window. The "
+    "grey band is what rounding the baseline's own weights to bf16 does, where that was measured: on all tokens of "
+    "one model.",
+    told={
+        "ppl": "Drawn is ln of the perplexity ratio.",
+        "kld": "Drawn is the mean KL divergence over the whole vocabulary.",
+    },
     headline=headline,
     draw=figure,
     insights=insights,

@@ -19,7 +19,6 @@ from dashboard.insights.layers import (
     EVEN,
     HIDDEN,
     MEASURES,
-    WHOLE,
     Measure,
     Values,
     attention_share,
@@ -27,6 +26,7 @@ from dashboard.insights.layers import (
     concentration,
     depth,
     first_third,
+    frame_name,
     framed,
     having,
     kinds,
@@ -121,7 +121,7 @@ def headline(results: Results, selection: Selection) -> str:
 
 def _of_frame(shown: Shown, selection: Selection) -> str:
     """Compare the mean of the framed part with that of everything drawn."""
-    name = _frame_name(selection)
+    name = frame_name(selection.layers, selection.roles)
     inside = _framed(shown, selection)
     part = [value for values in inside.values() for value in values.values()]
     if not part:
@@ -133,19 +133,6 @@ def _of_frame(shown: Shown, selection: Selection) -> str:
 
 def _framed(shown: Shown, selection: Selection) -> dict[str, Values]:
     return {name: framed(values, selection.layers, selection.roles) for name, values in shown.found.items()}
-
-
-def _frame_name(selection: Selection) -> str:
-    """Name what is framed: `attn_v in layer 5`."""
-    layers = ["embedding and head" if layer < 0 else f"layer {layer}" for layer in sorted(selection.layers)]
-    roles = sorted(selection.roles - {WHOLE})
-    if not roles:
-        return formats.listing(layers, 3).capitalize() if layers else "Every layer"
-    return (
-        f"{formats.listing(roles, 3)} in {formats.listing(layers, 3)}"
-        if layers
-        else formats.listing(roles, 3)
-    )
 
 
 def _deepest(shown: Shown) -> str:
@@ -183,7 +170,7 @@ def _frame(shown: Shown, selection: Selection) -> Insight | None:
     labels = {str(row["variant_id"]): str(row["label"]) for row in shown.rows}
     ordered = sorted(means, key=lambda name: (means[name], labels[name]))
     values = formats.listing([f"{labels[name]} {formats.number(means[name])}" for name in ordered], 6)
-    text = f"{_frame_name(selection)}: {values}."
+    text = f"{frame_name(selection.layers, selection.roles)}: {values}."
     return Insight(
         text,
         "finding",

@@ -12,7 +12,9 @@ from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
+    BITS,
     NOTHING,
+    SIZE,
     change,
     common_range,
     elsewhere,
@@ -22,6 +24,7 @@ from dashboard.insights.comparison import (
     steadiness,
 )
 from dashboard.insights.curves import below_baseline, bend, monotone, within_noise
+from dashboard.insights.equal_size import equal_size
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
 from dashboard.insights.statistics import Estimate
@@ -55,7 +58,9 @@ def figure(results: Results, selection: Selection) -> Drawing:
     ranges = (x_range, y_axis["range"])
     baselines = Levels(results, selection, rows, ranges, points=points)
     lines += baselines.lines
-    labels = Labels(rows, points, ranges, wanted, selection.picked, "bottom left", lines)
+    subject = _subject(results, selection)
+    named = selection.picked | ({str(subject[0]["variant_id"])} if subject is not None else set())
+    labels = Labels(rows, points, ranges, wanted, named, "bottom left", lines)
     baselines.draw(drawn)
     steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
     charts.add_front(drawn, rows, [x for x, _ in steps], [y for _, y in steps])
@@ -84,47 +89,65 @@ def _bars(curve: charts.Series) -> dict[str, Any]:
     return charts.error_bars(curve.style, over, under)
 
 
+def _along(selection: Selection) -> str:
+    """Name the column that is drawn across."""
+    return BITS if _X.of(selection) == "bits" else SIZE
+
+
 def _across(rows: Sequence[Row], selection: Selection) -> list[float]:
-    if _X.of(selection) == "bits":
+    if _along(selection) == BITS:
         return [row["bits_per_weight"] for row in rows]
     unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
     return [row["size_bytes"] / unit for row in rows]
 
 
 def _title(rows: Sequence[Row], selection: Selection) -> str:
-    if _X.of(selection) == "bits":
+    if _along(selection) == BITS:
         return "bits per weight (measured)"
     return axes.size_title([row["size_bytes"] for row in rows])
 
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
-    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
-    if not rows:
+    subject = _subject(results, selection)
+    if subject is None:
         return "No selected variant has a perplexity"
-    safe = within(rows, _SAFE)
+    row, safe = subject
     if safe:
-        best = min(safe, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
-        bits = formats.bits(best["bits_per_weight"])
-        return f"{best['label']} is the smallest within 1 % of the baseline's perplexity ({bits})"
-    nearest = min(rows, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]))
-    rise = formats.percent_change(nearest["ln_ppl_ratio"], 1)
-    return (
-        f"None is sure to stay within 1 % of the baseline's perplexity; nearest: {nearest['label']}, {rise}"
-    )
+        along = _along(selection)
+        much = formats.bits(row[along]) if along == BITS else formats.size(row[along])
+        return f"{row['label']} is the smallest within 1 % of the baseline's perplexity ({much})"
+    rise = formats.percent_change(row["ln_ppl_ratio"], 1)
+    return f"None is sure to stay within 1 % of the baseline's perplexity; nearest: {row['label']}, {rise}"
+
+
+def _subject(results: Results, selection: Selection) -> tuple[Row, bool] | None:
+    """Return the variant that the title names, and whether it is within 1 %; None without any."""
+    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+    safe, along = within(rows, _SAFE), _along(selection)
+    if safe:
+        return min(safe, key=lambda row: (row[along], row["variant_id"])), True
+    nearest = min(rows, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]), default=None)
+    return None if nearest is None else (nearest, False)
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who loses least at equal bits, the order over bits, the bend, steadiness, the dearest step, the baseline."""
+    """Who loses least at equal bits or size, the order over bits, the bend, steadiness, the dearest step, the noise.
+
+    What is about bits is told beside an axis of bits only.
+    """
     passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     rows = charts.one_place(passing)
     if not rows:
         return [NOTHING]
-    found = [
+    over_bits = [
         equal_bits(results, selection, rows),
         monotone(results, selection, rows),
         bend(rows),
         _steadiest(results, selection, rows),
+    ]
+    found = [
+        *(over_bits if _along(selection) == BITS else [equal_size(results, selection, rows)]),
         _dearest_step(results, selection, rows),
         within_noise(rows),
         below_baseline(rows),
@@ -156,7 +179,9 @@ def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -
     if not sure:
         return None
     lower, higher, cost = max(sure, key=_per_bit)
-    saved = formats.bits(_saved(lower, higher))
+    in_bits = _along(selection) == BITS
+    less = formats.size(higher[SIZE] - lower[SIZE])
+    saved = formats.bits(_saved(lower, higher)) if in_bits else less
     step = f"{higher['label']} → {charts.type_name(lower)}: {change(cost)} perplexity for {saved}"
     text = f"The dearest step is {step}."
     least = f"per bit, of steps of {SAME_BITS} bits or more; paired, 95 %"
@@ -189,10 +214,15 @@ VIEW = View(
     title="Perplexity against bits per weight",
     caption="Perplexity of the scored tokens (lower is better). Bars: 95 % intervals of the distance from the "
     "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is that of the level: "
-    "other texts would move all points together. Bits are the file's tensor bytes, not the nominal type.",
+    "other texts would move all points together.",
+    told={
+        "bits": "Bits are the file's tensor bytes, not the nominal type.",
+        "gb": "Size is that of the file users download.",
+    },
     headline=headline,
     draw=figure,
     insights=insights,
     options=(_X,),
+    titles={"gb": "Perplexity against file size"},
     claims=claims_of("ppl-bits"),
 )

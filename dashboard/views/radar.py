@@ -170,9 +170,13 @@ VIEW = View(
     number=8,
     tab="Radar",
     title="Several metrics at once",
-    caption="Radar: each axis runs from 0 to 100 % of a fixed reference, the baseline for quality, the smallest, "
-    "most efficient or fastest measured variant for the others. Parallel coordinates: every variant, each axis "
-    "from the worst (bottom) to the best value (top) in this folder. Filters of variants move neither.",
+    caption="",
+    told={
+        "radar": "Each axis runs from 0 to 100 % of a fixed reference: the baseline for quality, the smallest, most "
+        "efficient or fastest measured variant for the others. Filters of variants do not move it.",
+        "parallel": "Every selected variant, each axis from the worst (bottom) to the best value (top) in this "
+        "folder. Filters of variants do not move the ends.",
+    },
     unfiltered="References and values are over the filtered tokens, except size and speed, which have none.",
     headline=headline,
     draw=figure,

@@ -11,7 +11,8 @@ from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, SIZE, common_range, divergence, elsewhere, rank, standing
+from dashboard.insights.comparison import NOTHING, divergence, elsewhere
+from dashboard.insights.equal_size import equal_size
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.labels import Box, Labels, shares
 from dashboard.levels import Levels, text_width
@@ -52,7 +53,9 @@ def figure(results: Results, selection: Selection) -> Drawing:
     ranges = (x_range, y_range)
     taken = _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
     baselines = Levels(results, selection, rows, ranges, points=points, taken=taken, inverse=True)
-    labels = Labels(rows, points, ranges, wanted, selection.picked, "top left", baselines.lines)
+    subject = _subject(rows)
+    named = selection.picked | ({str(subject["variant_id"])} if subject is not None else set())
+    labels = Labels(rows, points, ranges, wanted, named, "top left", baselines.lines)
     baselines.draw(drawn)
     charts.add_front(drawn, rows, [x[i] for i in front], [y[i] for i in front])
     curves = charts.series(results, rows)
@@ -133,14 +136,18 @@ def headline(results: Results, selection: Selection) -> str:
     rows = charts.one_place(_rows(results, selection))
     if not rows:
         return "No selected variant has a perplexity and a size"
-    floor = formats.percent(EVERYDAY, 0)
-    good = within(charts.complete(rows, "ln_ppl_ratio"), EVERYDAY)
-    if not good:
+    floor, best = formats.percent(EVERYDAY, 0), _subject(rows)
+    if best is None:
         return f"No file is sure to stay within {floor} of the baseline's perplexity"
-    best = min(good, key=lambda row: (row["size_bytes"], row["variant_id"]))
     saved = 1 - best["size_bytes"] / _baseline_size(results, selection, best)
     times = f", {formats.percent(saved, 0)} smaller than the baseline" if saved > 0 else ""
     return f"{best['label']} is the smallest within {floor} of the baseline's perplexity{times}"
+
+
+def _subject(rows: Sequence[Row]) -> Row | None:
+    """Return the file that the title names; None where none is above the quality floor."""
+    good = within(charts.complete(charts.one_place(rows), "ln_ppl_ratio"), EVERYDAY)
+    return min(good, key=lambda row: (row["size_bytes"], row["variant_id"]), default=None)
 
 
 def _baseline_size(results: Results, selection: Selection, row: Row) -> int:
@@ -154,28 +161,13 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     if not rows:
         return [NOTHING]
     found = [
-        _equal_size(results, selection, rows),
+        equal_size(results, selection, rows),
         _above_floor(rows),
         _highest(rows),
         _wasted(results, selection, rows),
         _compression(results, selection, rows),
     ]
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
-
-
-def _equal_size(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
-    groups = charts.by_method(charts.complete(rows, "ln_ppl_ratio"))
-    shared = common_range(groups, SIZE) if len(groups) > 1 else None
-    if shared is None:
-        return None
-    where = sum(shared) / 2
-    ranking = rank(results, selection, rows, where, along=SIZE)
-    if ranking is None:
-        return None
-    text = f"At equal size, {formats.size(where)}, {standing(ranking)}."
-    return Insight(
-        text, "finding" if ranking.behind else ranking.undecided, "interpolated in size, paired, 95 %"
-    )
 
 
 def _highest(rows: Sequence[Row]) -> Insight:

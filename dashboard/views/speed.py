@@ -79,7 +79,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
         points,
         (x_range, scale.range),
         wanted,
-        selection.picked,
+        selection.picked | {str(_by_speed(rows, (low, middle, high))[0]["variant_id"])},
         "bottom left" if decode else "bottom right",
     )
     drawn = Drawing()
@@ -163,11 +163,15 @@ def _speed_lines(row: Row) -> str:
     return "<br>".join([*lines, in_figure(formats.device_name(row["device"]))])
 
 
+def _by_speed(rows: Sequence[Row], columns: Spread) -> list[Row]:
+    """Return the rows of one model on one device, the fastest first: the one that the title names."""
+    return sorted(charts.one_place(rows), key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
+
+
 def headline(results: Results, selection: Selection) -> str:
     """Name the fastest variant, and whether that lead stands out of its spread."""
     columns = _columns(selection)
-    timed = charts.one_place(_rows(results, selection))
-    rows = sorted(timed, key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
+    rows = _by_speed(_rows(results, selection), columns)
     if not rows:
         return "No selected variant was timed"
     fastest = rows[0]
@@ -178,7 +182,8 @@ def headline(results: Results, selection: Selection) -> str:
     if columns == _PREFILL:
         how = f"prefills fastest, {value} tokens per second"
     speed = f"{fastest['label']} {how}"
-    return f"{speed}; {tied} more are within its spread" if tied else speed
+    others = "one more is" if tied == 1 else f"{tied} more are"
+    return f"{speed}; {others} within its spread" if tied else speed
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:

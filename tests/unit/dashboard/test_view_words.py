@@ -56,7 +56,7 @@ def test_speed_speaks_of_the_phase_shown(three: Results) -> None:
 def test_prefill_of_the_fastest_is_tied_only_where_ranges_overlap(tmp_path: Path) -> None:
     results = Results.open(make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4))
     prefill = Selection.of(options={"phase": "prefill"})
-    assert VIEWS["speed"].headline(results, prefill).endswith("; 1 more are within its spread")
+    assert VIEWS["speed"].headline(results, prefill).endswith("; one more is within its spread")
 
 
 @pytest.mark.parametrize(
