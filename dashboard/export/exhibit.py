@@ -21,7 +21,8 @@ _NO_MATCH = "No variant matches these filters, so there is nothing to draw."
 class Exhibit:
     """One view under one selection.
 
-    `heading` is the view's title, `title` the finding, `caption` says what is drawn. When `reason` is not empty there is nothing to draw
+    `heading` is the view's title, `title` the finding,
+    `caption` says what is drawn. When `reason` is not empty there is nothing to draw
     and `figure` only shows that reason.
     """
 

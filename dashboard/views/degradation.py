@@ -22,6 +22,7 @@ from dashboard.insights.comparison import (
 )
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain, noise_floor
 from dashboard.insights.statistics import Estimate, slope, student
+from dashboard.insights.undrawn import undrawn
 from dashboard.labels import Labels, note_line
 from dashboard.log_scale import LogScale
 from dashboard.results import Results
@@ -257,7 +258,10 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         against_noise(rows, noise_floor(results, selection, rows)),
         blind_spot(rows),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+    every = results.select(selection).to_dicts()
+    column = "kld_mean" if _LOSS.of(selection) == "kld" else "ln_ppl_ratio"
+    lacking = undrawn(every, charts.complete(every, column), "no loss against the baseline was measured")
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows), *lacking]
 
 
 VIEW = View(

@@ -28,6 +28,7 @@ from dashboard.insights.equal_size import equal_size
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
 from dashboard.insights.statistics import Estimate
+from dashboard.insights.undrawn import undrawn
 from dashboard.labels import Labels
 from dashboard.levels import Levels
 from dashboard.results import Results
@@ -40,7 +41,7 @@ _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 def figure(results: Results, selection: Selection) -> Drawing:
     """PPL on a log axis with paired 95 % intervals, a line per method, the best per size, the baseline."""
-    rows = [r for r in charts.complete(results.select(selection).to_dicts(), "ppl") if r["ppl"] > 0]
+    rows = _measured(results, selection)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
     across = {row["variant_id"]: value for row, value in zip(rows, _across(rows, selection), strict=True)}
@@ -87,6 +88,11 @@ def _bars(curve: charts.Series) -> dict[str, Any]:
     ends = [(row["ppl"], *charts.ppl_ends(row)) for row in curve.rows]
     over, under = [high - ppl for ppl, _, high in ends], [ppl - low for ppl, low, _ in ends]
     return charts.error_bars(curve.style, over, under)
+
+
+def _measured(results: Results, selection: Selection) -> list[Row]:
+    """Return the variants that have a place on a log axis of perplexity."""
+    return [row for row in charts.complete(results.select(selection).to_dicts(), "ppl") if row["ppl"] > 0]
 
 
 def _along(selection: Selection) -> str:
@@ -152,7 +158,10 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         within_noise(rows),
         below_baseline(rows),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+    lacking = undrawn(
+        results.select(selection).to_dicts(), _measured(results, selection), "no perplexity was measured"
+    )
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows), *lacking]
 
 
 def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:

@@ -14,6 +14,7 @@ from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.equal_size import equal_size
 from dashboard.insights.recommender import EVERYDAY, within
+from dashboard.insights.undrawn import undrawn
 from dashboard.labels import Box, Labels, shares
 from dashboard.levels import Levels, text_width
 from dashboard.results import Results
@@ -167,7 +168,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         _wasted(results, selection, rows),
         _compression(results, selection, rows),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+    lacking = undrawn(results.select(selection).to_dicts(), passing, "no perplexity was measured")
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows), *lacking]
 
 
 def _highest(rows: Sequence[Row]) -> Insight:

@@ -16,6 +16,7 @@ from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, 
 from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import pareto, rank_correlation
+from dashboard.insights.undrawn import undrawn
 from dashboard.labels import Labels
 from dashboard.log_scale import LogScale
 from dashboard.names import in_figure
@@ -206,7 +207,10 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         _four_bits(rows, front),
         _timing(results, rows, phase),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows)]
+    lacking = undrawn(
+        results.select(selection).to_dicts(), passing, f"no {phase} time or no divergence was measured"
+    )
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, rows), *lacking]
 
 
 def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:

@@ -234,3 +234,19 @@ def test_titles_of_several_models_name_the_one_they_are_about(tmp_path: Path) ->
         if view.absent(results) is None:
             subject = named(view.headline(results, Selection.of(models=["Second"])), results)
             assert not [name for name in subject if "First" in results.labels[name]]
+
+
+@pytest.mark.parametrize(
+    ("slug", "column"),
+    [("speed", "decode_ms_p50"), ("ppl-bits", "ppl"), ("size", "ppl"), ("degradation", "ln_ppl_ratio")],
+)
+def test_what_has_no_place_in_a_picture_is_named(tmp_path: Path, slug: str, column: str) -> None:
+    path = make_results(tmp_path, methods=("main",), windows=4) / "variants.parquet"
+    whole, view = Results.open(tmp_path), VIEWS[slug]
+    assert not [item for item in view.insights(whole, EVERYTHING) if "not drawn" in item.text]
+    missing = pl.when(pl.col("variant_id") == "main-q4_0").then(None).otherwise(pl.col(column))
+    pl.read_parquet(path).with_columns(missing.alias(column)).write_parquet(path)
+    results = Results.open(tmp_path)
+    (told,) = (item.text for item in view.insights(results, EVERYTHING) if "not drawn" in item.text)
+    assert told.startswith("main Q4_0 is not drawn: no ")
+    assert "main-q4_0" not in drawn_ids(view, results, EVERYTHING)
