@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_pictures_are_slides_in_either_theme(results: Results, theme: str) -> No
 
 def test_names_are_no_markup_in_pictures(results: Results) -> None:
     shown = exhibit(results, registry()[0], EVERYTHING)
-    hostile = type(shown)(shown.view, "<b>x</b> & y", shown.caption, shown.figure)
+    hostile = replace(shown, title="<b>x</b> & y")
     title = picture(results, EVERYTHING, hostile).figure["layout"]["title"]["text"]
     assert title == "<b>&lt;b&gt;x&lt;/b&gt; &amp; y</b>"
 
