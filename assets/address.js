@@ -7,10 +7,34 @@
   /* dcc.Location listens to this event, and compares the address with its own: one change is one request. */
   const announce = () => window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
 
-  function go(target, keepsHistory) {
-    if (target === window.location.pathname + window.location.search) return;
-    window.history[keepsHistory ? "pushState" : "replaceState"]({}, "", target);
+  /* Steps of one drag, or of a key held down on the slider, are one change: Back undoes them together. */
+  const TOGETHER_MS = 1000;
+  let latest = { kind: "", at: 0, target: "" };
+
+  const here = () => window.location.pathname + window.location.search;
+
+  /* The order of an address's parts means nothing: the server writes them in one of its own. */
+  function spelled(target) {
+    const url = new URL(target, window.location.href);
+    url.searchParams.sort();
+    return url.pathname + url.search;
+  }
+
+  /* Every change is an entry of the history, so that Back undoes it; changes of one `kind` in quick succession are one. */
+  function go(target, kind) {
+    if (spelled(target) === spelled(here())) return;
+    const now = window.performance.now();
+    const goesOn = kind && kind === latest.kind && here() === latest.target && now - latest.at < TOGETHER_MS;
+    window.history[goesOn ? "replaceState" : "pushState"]({}, "", target);
+    latest = { kind: kind || "", at: now, target: target };
     announce();
+  }
+
+  /* The server's spelling of the address that is there; the page answers to it already. */
+  function respell(target) {
+    if (target === here()) return;
+    if (latest.target === here()) latest.target = target;
+    window.history.replaceState(window.history.state, "", target);
   }
 
   /* The table's script is large and only Explore needs it. */
@@ -29,16 +53,16 @@
   }
 
   function turnTo(path) {
-    const turn = () => go(path + window.location.search, true);
+    const turn = () => go(path + window.location.search);
     if (/^\/explore\/?$/i.test(path) && !window.dash_ag_grid) fetchTable().then(turn);
     else turn();
   }
 
-  function change(edit) {
+  function change(edit, kind) {
     const params = query();
     edit(params);
     const text = params.toString();
-    go(window.location.pathname + (text ? "?" + text : ""), false);
+    go(window.location.pathname + (text ? "?" + text : ""), kind);
   }
 
   function put(params, key, values) {
@@ -52,5 +76,5 @@
     put(params, key, (others.length < values.length ? others : [...values, value]).sort());
   }
 
-  window.address = { announce: announce, go: go, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
+  window.address = { announce: announce, go: go, respell: respell, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
 })();

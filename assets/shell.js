@@ -5,7 +5,7 @@
   const root = document.documentElement;
   const byId = (id) => document.getElementById(id);
   const tabs = () => Array.from(document.querySelectorAll("#tabs [role=tab]"));
-  const { go, turnTo, change, put, toggle } = window.address;
+  const { go, respell, turnTo, change, put, toggle } = window.address;
 
   /* A spreadsheet takes a text that begins with a sign for a formula, and runs it. */
   function asText(written, value) {
@@ -136,8 +136,7 @@
       event.preventDefault();
       const url = new URL(link.href);
       if (link.dataset.nav) turnTo(url.pathname);
-      else if (link.dataset.query) go(window.location.pathname + url.search, true);
-      else go(url.pathname + url.search, false);
+      else go((link.dataset.query ? window.location.pathname : url.pathname) + url.search);
       link.closest("details.menu")?.removeAttribute("open");
     } else if (target.closest("[data-reset]")) {
       change((params) => [...params.keys()].filter((key) => key !== "results").forEach((key) => params.delete(key)));
@@ -168,7 +167,7 @@
   /* Inputs whose id is option-KEY hold an option of the address; an empty one is left to its default. */
   document.addEventListener("change", (event) => {
     const match = /^option-([a-z]+)$/.exec(event.target.id || "");
-    if (match) change((params) => put(params, match[1], event.target.value === "" ? [] : [event.target.value]));
+    if (match) change((params) => put(params, match[1], event.target.value === "" ? [] : [event.target.value]), match[0]);
     if (event.target.id === "find") find(event.target);
   });
 
@@ -227,10 +226,7 @@
       /* The server answers with the one spelling of the address; the address bar follows without a request. */
       address: function (data) {
         if (data) {
-          const target = window.location.pathname + (data.query ? "?" + data.query : "");
-          if (target !== window.location.pathname + window.location.search) {
-            window.history.replaceState(window.history.state, "", target);
-          }
+          respell(window.location.pathname + (data.query ? "?" + data.query : ""));
           document.title = (data.model ? data.model + " · " : "") + "quantization comparison";
           markTab(window.location.pathname);
           tickRows(data.picked || []);
@@ -256,7 +252,7 @@
           ticked.forEach((key) => put(params, key, [...now[key]].sort()));
           const whole = bits[0] <= slider[0] && bits[1] >= slider[1];
           if (moved) put(params, "bits", whole ? [] : [bits[0] + "-" + bits[1]]);
-        });
+        }, ticked.length ? "" : "bits");
         return none();
       },
       rows: function (rows, address) {

@@ -225,9 +225,12 @@ def quality_lines(row: Row) -> str:
         f"<b>{names.in_figure(row['label'])}</b>",
         f"{formats.bits(row['bits_per_weight'])} per weight · {formats.size(row['size_bytes'])}",
     ]
+    paired = row["ln_ppl_ratio"] is not None and not row["is_baseline"]
     if row["ppl"] is not None:
-        lines.append(f"PPL {formats.number(row['ppl'], 4)}{plus_minus(row, 'ppl', 'ppl_se')}")
-    if row["ln_ppl_ratio"] is not None and not row["is_baseline"]:
+        # How far the level itself is known is no error of a comparison: the texts move all variants together.
+        level = "" if paired else plus_minus(row, "ppl", "ppl_se")
+        lines.append(f"PPL {formats.number(row['ppl'], 4)}{level}")
+    if paired:
         spread = plus_minus(row, "ln_ppl_ratio", "ln_ppl_ratio_se")
         ratio = f"{formats.number(row['ln_ppl_ratio'])}{spread}"
         lines.append(f"ln PPL ratio {ratio} nats ({formats.percent_change(row['ln_ppl_ratio'])})")

@@ -58,8 +58,7 @@ def chosen(results: Results, selection: Selection) -> tuple[Row, Row] | None:
     for place in (0, 1):
         if named[place] is None:
             named[place] = next(name for name in spare if name in everything and name not in named)
-    over = Selection(domains=selection.domains, bins=selection.bins)
-    computed = {str(row["variant_id"]): row for row in results.select(over).to_dicts()}
+    computed = {str(row["variant_id"]): row for row in results.select(selection.tokens_alone).to_dicts()}
     return computed[str(named[0])], computed[str(named[1])]
 
 
@@ -239,9 +238,9 @@ def _packing(rows: tuple[Row, Row], selection: Selection) -> Difference:
     )
 
 
-def tensor_types(results: Results, first: Row, second: Row, selection: Selection) -> list[TensorTypes]:
+def tensor_types(results: Results, first: Row, second: Row) -> list[TensorTypes]:
     """Per role, which types the two variants use; empty without layer frames."""
-    layers = results.layers(selection)
+    layers = results.layers()
     if layers is None:
         return []
     ids = [str(row["variant_id"]) for row in (first, second)]

@@ -218,7 +218,12 @@ def _x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
     drawn.update_xaxes(range=[layers[0] - 0.5, layers[-1] + 0.5])
 
 
-def strips(rows: Sequence[Row], found: Mapping[str, Values], measure: Measure) -> Drawing:
+def strips(
+    rows: Sequence[Row],
+    found: Mapping[str, Values],
+    measure: Measure,
+    marked: tuple[frozenset[int], frozenset[str]],
+) -> Drawing:
     """Draw whole layers: variants down, fewest bits on top; arguments as for `panels`."""
     rows = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
     layers = sorted({layer for values in found.values() for layer, _ in values})
@@ -237,6 +242,9 @@ def strips(rows: Sequence[Row], found: Mapping[str, Values], measure: Measure) -
         xgap=1,
         ygap=2,
     )
+    for layer in marked[0].intersection(layers) if not marked[1] - {WHOLE} else ():
+        across = {"xref": "x", "x0": layer - 0.5, "x1": layer + 0.5}
+        drawn.add_shape(type="rect", yref="y domain", y0=0, y1=1, line={"color": MARK, "width": 2}, **across)
     _x_axis(drawn, layers)
     drawn.update_xaxes(title_text="layer")
     size = 11 if len(rows) <= _ROOM_FOR_NAMES else 9

@@ -39,33 +39,35 @@ def place_labels(
 ) -> list[tuple[str, str]]:
     """For each point (in 0–1 of the plot) a text and a Plotly `textposition` without collisions.
 
-    Greedy, in the given order: the first of eight sides whose box is free, beginning with the side `first`,
-    and where none of `lines` strikes the text through; no side free means no text. A text in `needed` is
-    written where only a line is in its way.
+    Greedy, those in `needed` first, then in the given order: the first of eight sides whose box is free, beginning
+    with the side `first`, and where none of `lines` strikes the text through; no side free means no text. A text in
+    `needed` is written where only a line is in its way, or else a point.
     """
     sides = sorted(_SIDES, key=lambda side: side != first)
     segments = [pair for line in lines for pair in pairwise(line)]
-    boxes: list[Box] = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in points]
-    placed: list[tuple[str, str]] = []
-    for own, ((x, y), text) in enumerate(zip(points, texts, strict=True)):
+    marks: list[Box] = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in points]
+    written: list[Box] = []
+    placed = [("", "top center")] * len(points)
+    for own in sorted(range(len(points)), key=lambda index: index not in needed):
+        (x, y), text = points[own], texts[own]
         spots = _spots(x, y, _CHARACTER * len(text)) if text else {}
         found = {side: _box(spots[side], text) for side in sides} if text else {}
-        others = [other for index, other in enumerate(boxes) if index != own]
-        free = [
+        apart = [
             side
             for side, box in found.items()
-            if _inside(box) and not any(overlap(box, other) for other in others)
+            if _inside(box) and not any(overlap(box, other) for other in written)
         ]
-        if not free:
-            placed.append(("", "top center"))
-            continue
+        covered = {
+            side: sum(overlap(found[side], mark) for index, mark in enumerate(marks) if index != own)
+            for side in apart
+        }
+        free = [side for side in apart if not covered[side]]
         clear = [side for side in free if not _struck(found[side], segments)]
-        if not clear and own not in needed:
-            placed.append(("", "top center"))
-            continue
-        side = (clear or free)[0]
-        boxes.append(found[side])
-        placed.append((text, side))
+        if own in needed:
+            clear = clear or free or sorted(apart, key=lambda side: covered[side])
+        if clear:
+            written.append(found[clear[0]])
+            placed[own] = (text, clear[0])
     return placed
 
 

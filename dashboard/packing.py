@@ -8,6 +8,7 @@ from dashboard import charts
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
 from dashboard.insights.engine_gap import GAP
+from dashboard.log_scale import LogScale
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE
 
@@ -18,7 +19,12 @@ def packed_loss(row: Row) -> float:
 
 
 def add_packing(
-    drawn: Drawing, curves: Sequence[charts.Series], selection: Selection, rows: Sequence[Row], column: str
+    drawn: Drawing,
+    curves: Sequence[charts.Series],
+    selection: Selection,
+    rows: Sequence[Row],
+    column: str,
+    scale: LogScale,
 ) -> None:
     """Draw a line up from each file to a hollow marker, its loss with what packing adds; of picked ones alone."""
     picking = charts.is_picking(selection, rows)
@@ -30,7 +36,11 @@ def add_packing(
             continue
         drawn.add_scatter(
             x=[value for row in shown for value in (row[column], row[column], None)],
-            y=[value for row in shown for value in (packed_loss(row), row["kld_mean"], None)],
+            y=[
+                value
+                for row in shown
+                for value in (scale.place(packed_loss(row)), scale.place(row["kld_mean"]), None)
+            ],
             mode="lines+markers",
             line={"color": curve.style.color, "width": 1.5},
             marker={

@@ -14,11 +14,11 @@ from dashboard.theme import translucent
 
 
 def figure(results: Results, selection: Selection, spokes: Sequence[Axis]) -> Drawing:
-    """Every variant as a line over the axes, each from the worst to the best value measured in the folder."""
+    """Every variant as a line over the axes, from the worst to the best of all variants on these tokens."""
     rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    measured = results.measured.to_dicts()
+    measured = results.select(selection.tokens_alone).to_dicts()
     ends = {axis.name: _ends(axis, measured) for axis in spokes}
     drawn = Drawing()
     picking = charts.is_picking(selection, rows)

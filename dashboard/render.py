@@ -128,7 +128,7 @@ def _text_page(results: Results, selection: Selection, slug: str) -> Page:
 
 
 def _view_page(results: Results, view: View, selection: Selection) -> Page:
-    eyebrow = f"{view.number} · {view.title}"
+    eyebrow = f"{view.number} · {view.titled(selection)}"
     absent = view.absent(results)
     if absent is not None:
         why = "cannot be read" if absent.fault else "was not measured"
@@ -148,7 +148,7 @@ def _view_page(results: Results, view: View, selection: Selection) -> Page:
         slug=view.id,
         eyebrow=eyebrow,
         title=view.headline(results, selection),
-        caption=f"{note(failed_files)}{view.caption} {provenance(results, selection)}",
+        caption=f"{note(failed_files)}{view.described(selection)} {provenance(results, view.applied(selection))}",
         insights=[*warnings(results, selection), *view.insights(results, selection)],
         figure=figure,
         claims=view.claims(results, selection),

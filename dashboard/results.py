@@ -40,6 +40,7 @@ _OVER_ALL = (
     "same_top_macro",
     "same_top_macro_se",
     "deploy_kld_mean",
+    "attribution_additivity",
 )
 
 

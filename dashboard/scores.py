@@ -10,6 +10,7 @@ from dashboard import charts, formats
 from dashboard.charts import Row
 from dashboard.names import in_figure
 from dashboard.results import Results
+from dashboard.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,12 @@ class Axis:
         return "<br>".join(lines)
 
 
-def axes(results: Results) -> list[Axis]:
-    """At most six spokes; the references come from the whole folder, so filters never rescale them."""
-    rows = results.measured.to_dicts()
+def axes(results: Results, selection: Selection) -> list[Axis]:
+    """At most six spokes; references are of all variants, over the tokens that `selection` counts.
+
+    A filter of variants never rescales them; one of tokens computes values and references anew.
+    """
+    rows = results.select(selection.tokens_alone).to_dicts()
     smallest = min(row["size_bytes"] for row in rows) if rows else 1
     efficient = max((r["inv_ppl_per_mb"] for r in charts.complete(rows, "inv_ppl_per_mb")), default=None)
     fastest = min((r["decode_ms_p50"] for r in charts.complete(rows, "decode_ms_p50")), default=None)

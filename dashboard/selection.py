@@ -127,6 +127,11 @@ class Selection:
         return bool(self.domains or self.bins)
 
     @property
+    def tokens_alone(self) -> Selection:
+        """Every variant, over the same tokens: what values under this selection may be held against."""
+        return Selection(domains=self.domains, bins=self.bins)
+
+    @property
     def token_filter(self) -> TokenFilter:
         """The part of the selection that decides which tokens count."""
         return self.domains, self.bins

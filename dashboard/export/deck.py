@@ -58,7 +58,9 @@ def deck(
     if said.table:
         book.table("Summary per method", said.heads, said.table)
     for shown in exhibits(results, selection):
+        book.foot = footer(results, shown.view.applied(selection))
         _view_slides(book, shown, pictures.get(shown.slug), editable=editable)
+    book.foot = footer(results, selection)
     book.table("Where the numbers come from", ("", ""), list(facts(results, selection).items()), (0.18, 0.82))
     return book.to_bytes()
 
@@ -87,10 +89,10 @@ def notes_of(shown: Exhibit) -> str:
 
 
 class _Book:
-    """A presentation in one theme; every slide has a title, and the provenance at its foot."""
+    """A presentation in one theme; every slide has a title, and at its foot `foot`, where its numbers come from."""
 
     def __init__(self, surface: Surface, accent: str, foot: str) -> None:
-        self._surface, self._accent, self._foot = surface, accent, foot
+        self._surface, self._accent, self.foot = surface, accent, foot
         self._file = Presentation()
         self._file.slide_width, self._file.slide_height = _WIDTH, _HEIGHT
         # python-pptx has no name for the theme's typefaces.
@@ -185,7 +187,7 @@ class _Book:
         slide.background.fill.solid()
         slide.background.fill.fore_color.rgb = rgb(self._surface.background)
         box = (_SIDE, Inches(6.95), _ACROSS, Inches(0.4))
-        self._text(slide, box, self._foot, 10, self._surface.muted)
+        self._text(slide, box, self.foot, 10, self._surface.muted)
         return slide
 
     def _title(

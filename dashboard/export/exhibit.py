@@ -23,11 +23,13 @@ _NO_MATCH = "No variant matches these filters, so there is nothing to draw."
 class Exhibit:
     """One view under one selection.
 
-    `title` is the finding, `caption` says what is drawn. When `reason` is not empty there is nothing to draw
+    `heading` is the view's title, `title` the finding,
+    `caption` says what is drawn. When `reason` is not empty there is nothing to draw
     and `figure` only shows that reason.
     """
 
     view: View
+    heading: str
     title: str
     caption: str
     figure: go.Figure
@@ -43,7 +45,7 @@ class Exhibit:
     @property
     def question(self) -> str:
         """The view's number and title."""
-        return f"{self.view.number} · {self.view.title}"
+        return f"{self.view.number} · {self.heading}"
 
 
 def exhibits(results: Results, selection: Selection) -> list[Exhibit]:
@@ -67,8 +69,9 @@ def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
         return _placeholder(view, "Every selected file failed", f"{formats.listing(failed)}.")
     return Exhibit(
         view=view,
+        heading=view.titled(selection),
         title=_unbroken(view.headline(results, selection)),
-        caption=note(failed) + _without_gestures(view.caption),
+        caption=note(failed) + _without_gestures(view.described(selection)),
         figure=drawn.checked(),
         insights=[*warnings(results, selection), *view.insights(results, selection)],
         claims=view.claims(results, selection),
@@ -86,4 +89,6 @@ def _without_gestures(caption: str) -> str:
 
 
 def _placeholder(view: View, title: str, reason: str) -> Exhibit:
-    return Exhibit(view, f"{title}: {view.title}", "", charts.message_figure("").checked(), reason=reason)
+    return Exhibit(
+        view, view.title, f"{title}: {view.title}", "", charts.message_figure("").checked(), reason=reason
+    )

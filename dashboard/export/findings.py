@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dashboard import charts, formats
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
-from dashboard.insights.comparison import elsewhere
+from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
@@ -47,5 +47,5 @@ def _cells(line: MethodSummary) -> list[str]:
     rate = f"{formats.bits(row['bits_per_weight'])} ({charts.type_name(row)}, {kind})"
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
-    ppl = f"{formats.number(row['ppl'], 4)}{charts.plus_minus(row, 'ppl', 'ppl_se')}"
+    ppl = f"{formats.number(row['ppl'], 4)} ({change(log_ratio(row))})"
     return [line.method, "; ".join(line.best_for), "; ".join(line.limitations), rate, ppl, scaled]

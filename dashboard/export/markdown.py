@@ -48,7 +48,7 @@ def report(results: Results, selection: Selection, pictures: Mapping[str, str] |
 
 
 def _section(shown: Exhibit, picture: str | None) -> list[str]:
-    parts = [f"## {_plain(shown.view.title)}", f"**{_plain(shown.title)}**"]
+    parts = [f"## {_plain(shown.heading)}", f"**{_plain(shown.title)}**"]
     if shown.reason:
         return [*parts, _plain(shown.reason)]
     if picture:

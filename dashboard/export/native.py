@@ -156,8 +156,13 @@ def _bars(figure: go.Figure) -> tuple[ChartData, XL_CHART_TYPE]:
     return data, XL_CHART_TYPE.COLUMN_STACKED if stacked else XL_CHART_TYPE.COLUMN_CLUSTERED
 
 
+def _common(value: Any) -> Any:
+    """Return what the points of a trace have in common; the first where they differ."""
+    return value[0] if isinstance(value, list | tuple) and value else value
+
+
 def _style(series: Any, trace: Any) -> None:
-    color = trace.marker.color
+    color = _common(trace.marker.color)
     if not isinstance(color, str) or not color.startswith("#") or len(color) != _HEX_DIGITS:
         return
     if trace.type == "bar":
@@ -171,7 +176,8 @@ def _style(series: Any, trace: Any) -> None:
         series.smooth = False
     else:
         series.format.line.fill.background()
-    symbol = trace.marker.symbol if isinstance(trace.marker.symbol, str) else "circle"
+    symbol = _common(trace.marker.symbol)
+    symbol = symbol if isinstance(symbol, str) else "circle"
     series.marker.style = _SYMBOLS.get(symbol.removesuffix(_OPEN), XL_MARKER_STYLE.CIRCLE)
     series.marker.size = 9
     series.marker.format.line.color.rgb = rgb(color)

@@ -80,6 +80,7 @@ def _template(theme: str) -> dict[str, Any]:
 
 
 def _caption(results: Results, selection: Selection, shown: Exhibit) -> str:
+    selection = shown.view.applied(selection)
     source = texts_and_tokens(results, selection)
     filtered = filters_in_words(results, selection)
     told = f"{model_name(results, selection)} · {source}" + (f" · filters: {filtered}" if filtered else "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from dashboard import formats
 from dashboard.charts import Row
 from dashboard.insights.comparison import baseline_id
 from dashboard.insights.statistics import Estimate
@@ -60,3 +62,24 @@ def moved(
     """`shift` of every row that has token files."""
     pairs = [(row, shift(results, selection, row, index)) for row in rows]
     return [(row, change) for row, change in pairs if change is not None]
+
+
+def _kept_sure(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, float]:
+    """Of the tokens the baseline is sure of, the share that each variant is sure of too, by its label."""
+    found = {}
+    for row in rows:
+        bins = results.bins(str(row["variant_id"]), selection)
+        for line in bins.to_dicts() if bins is not None else ():
+            if line["bin"] == SURE and line["n"]:
+                found[str(row["label"])] = line[f"bin{SURE}"] / line["n"]
+    return found
+
+
+def of_the_sure(results: Results, selection: Selection, rows: Sequence[Row]) -> str:
+    """Say how many of the tokens that the baseline is sure of the drawn variants are sure of too."""
+    kept = _kept_sure(results, selection, rows)
+    if not kept:
+        return "The baseline is sure (top probability over 0.95) of none of these tokens"
+    most, least = max(kept, key=lambda name: kept[name]), min(kept, key=lambda name: kept[name])
+    other = f", {least} of {formats.percent(kept[least])}" if least != most else ""
+    return f"Of the tokens the baseline is sure of, {most} is sure of {formats.percent(kept[most])}{other}"

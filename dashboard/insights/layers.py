@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -14,7 +14,6 @@ from dashboard import formats
 from dashboard.charts import Row
 from dashboard.insights.statistics import Estimate, gini
 from dashboard.results import Results
-from dashboard.selection import EVERYTHING, Selection
 from evaluator.frames import ROLES
 
 ATTENTION = tuple(role for role in ROLES if role.startswith("attn_"))
@@ -61,25 +60,44 @@ def measured(layers: pl.DataFrame) -> list[Measure]:
     return [measure for measure in MEASURES if layers[measure.column].is_not_null().any()]
 
 
-def having(results: Results, selection: Selection, rows: Sequence[Row], measure: Measure) -> list[Row]:
-    """Return those of `rows` that hold the measure in a selected layer and role."""
-    layers = results.layers(selection)
+def having(results: Results, rows: Sequence[Row], measure: Measure) -> list[Row]:
+    """Return those of `rows` that hold the measure in some layer and role."""
+    layers = results.layers()
     if layers is None:
         return []
     ids = set(layers.filter(pl.col(measure.column).is_not_null())["variant_id"].unique())
     return [row for row in rows if row["variant_id"] in ids]
 
 
-def cells(
-    results: Results, selection: Selection, rows: Sequence[Row], measure: Measure
-) -> dict[str, dict[Cell, float]]:
-    """Values of the measure in the selected layers and roles, by variant; none for one that lacks it."""
-    return _by_cell(results.layers(selection), rows, measure.column)
+def cells(results: Results, rows: Sequence[Row], measure: Measure) -> dict[str, dict[Cell, float]]:
+    """Values of the measure in all layers and roles, by variant; none for one that lacks it."""
+    return _by_cell(results.layers(), rows, measure.column)
+
+
+def framed(values: Values, layers: Collection[int], roles: Collection[str]) -> dict[Cell, float]:
+    """Values of some layers and roles; all layers, or all roles, where none is named."""
+    named = set(roles) - {WHOLE}
+
+    def inside(layer: int, role: str) -> bool:
+        return (not layers or layer in layers) and (not named or role in named)
+
+    return {(layer, role): value for (layer, role), value in values.items() if inside(layer, role)}
+
+
+def frame_name(layers: Collection[int], roles: Collection[str]) -> str:
+    """Name what is framed: `attn_v in layer 5`."""
+    where = ["embedding and head" if layer < 0 else f"layer {layer}" for layer in sorted(layers)]
+    named = sorted(set(roles) - {WHOLE})
+    if not named:
+        return formats.listing(where, 3).capitalize() if where else "Every layer"
+    return (
+        f"{formats.listing(named, 3)} in {formats.listing(where, 3)}" if where else formats.listing(named, 3)
+    )
 
 
 def kinds(results: Results, rows: Sequence[Row]) -> dict[str, dict[Cell, str]]:
     """Tensor type of every layer and role, by variant; none for one that was not looked into."""
-    return _by_cell(results.layers(EVERYTHING), rows, "quant_type")
+    return _by_cell(results.layers(), rows, "quant_type")
 
 
 def _by_cell(layers: pl.DataFrame | None, rows: Sequence[Row], column: str) -> dict[str, dict[Cell, Any]]:

@@ -54,7 +54,7 @@ def body(results: Results, selection: Selection) -> Component:
         html.Div(_choices(results, first, second), className="box choices-box"),
         card("Metric by metric", [_metrics(differences(results, first, second, selection))], "table-box"),
     ]
-    tensors = tensor_types(results, first, second, selection)
+    tensors = tensor_types(results, first, second)
     if tensors:
         boxes.append(card("Recipes, role by role", [_tensors(tensors)], "table-box"))
     tokens = worst_tokens(results, first, second, selection)
@@ -168,7 +168,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         result += _bootstrap(results, first, second)
     packed = gap_insight(pair, selection)
     result += [packed] if packed is not None else []
-    differing = [item for item in tensor_types(results, first, second, selection) if item.differing]
+    differing = [item for item in tensor_types(results, first, second) if item.differing]
     if differing:
         most = max(differing, key=lambda item: item.differing)
         text = f"Their recipes differ in {len(differing)} roles, most in {most.role}."

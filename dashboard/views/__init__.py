@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -77,7 +77,9 @@ class View:
     `draw`, `headline`, `insights` and `claims` are pure: the same results and selection give the same
     output. `absent` tells what is not measured; the others are called only when it returns None. In the
     figure `customdata[i][0]` is the variant a point stands for; `pick` says what a click on it means, and
-    `customdata[i]` goes on with the bin, or with layer and role.
+    `customdata[i]` goes on with the bin, or with layer and role. `ignores` names the filters (fields of
+    `Selection`) that its data do not depend on; under a filter of tokens `unfiltered` says what is over all of them.
+    `told` is what the caption says of a choice of the view's switch alone, by its value, and `titles` the title then.
     """
 
     id: str
@@ -92,6 +94,24 @@ class View:
     options: tuple[Option, ...] = ()
     pick: Pick = "variant"
     claims: Callable[[Results, Selection], list[Claim]] = lambda _results, _selection: []
+    ignores: frozenset[str] = frozenset({"layers", "roles"})
+    unfiltered: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    def applied(self, selection: Selection) -> Selection:
+        """Return the part of `selection` that this view's data follow: what may be said beside them."""
+        return replace(selection, **{name: frozenset() for name in self.ignores})  # type: ignore[arg-type]  # sets all
+
+    def titled(self, selection: Selection) -> str:
+        """Return the title, of the switch as it is set."""
+        chosen = (self.titles.get(option.of(selection)) for option in self.options)
+        return next(filter(None, chosen), self.title)
+
+    def described(self, selection: Selection) -> str:
+        """Return the caption, with what holds for the switches as they are, and what a filter does not reach."""
+        parts = [self.caption, *(self.told.get(option.of(selection), "") for option in self.options)]
+        return " ".join(filter(None, [*parts, self.unfiltered if selection.filters_tokens else ""]))
 
     def left_out(self, rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
         """Name the rows that `drawn` does not show because they failed; errors of weights are there in any case."""

@@ -14,7 +14,7 @@ from dashboard.insights.bands import bands, typical
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
 from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, rank_files, tie
-from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, shares
+from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, of_the_sure, shares
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.statistics import Estimate
@@ -162,34 +162,50 @@ def _moved_hover(row: Row, line: dict[str, float], name: str, names: Sequence[st
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the variant whose share of sure tokens moved most, if that stands out of its error."""
-    changes = moved(
-        results, selection, charts.one_place(charts.complete(results.select(selection).to_dicts(), "ppl"))
-    )
+    drawn = _drawn(results, selection)
+    if _SHARE.of(selection) == "baseline":
+        return of_the_sure(results, selection, drawn)
+    changes = moved(results, selection, drawn)
     if not changes:
         return "No selected variant has token frames"
     row, change = max(changes, key=lambda item: abs(item[1].value))
     if not abs(change.value) > change.reach(len(changes)):
-        return "No selected variant moves the share of sure tokens by more than its error"
+        return "No variant shown moves the share of sure tokens by more than its error"
     own = shares(results, selection, row)
     share = own.values[SURE] if own is not None else math.nan
     levels = f"{formats.percent(share)} of tokens, the baseline of {formats.percent(share - change.value)}"
     return f"{row['label']} is sure (top probability over 0.95) of {levels}"
 
 
+def _drawn(results: Results, selection: Selection) -> list[Row]:
+    """Return the variants that the bars are of: the title, and what is said of single variants, is of no other."""
+    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ppl"))
+    if _SHARE.of(selection) == "baseline":
+        return representatives(rows, selection, _MOST_PANELS)
+    measured = [row for row in rows if results.parts(str(row["variant_id"])) is not None]
+    groups = list(charts.by_method(measured).values())[:_MOST_PANELS]
+    return [row for group in groups for row in group]
+
+
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Who keeps the sure tokens at equal size, who loses most and to where, who keeps them, where KLD sits."""
     passing = charts.complete(results.select(selection).to_dicts(), "ppl")
     rows = charts.one_place(passing)
-    changes = moved(results, selection, rows)
+    drawn = _drawn(results, selection)
+    changes = moved(results, selection, drawn)
     if not changes:
         return [NOTHING]
     found = [
-        _methods(results, selection, [row for row, _ in changes]),
+        _methods(results, selection, [row for row, _ in moved(results, selection, rows)]),
         _lost(results, selection, changes),
         _kept(changes),
         _where_it_hurts(results, selection, [row for row, _ in changes]),
         *elsewhere(passing, rows),
     ]
+    if len(drawn) < len(rows):
+        which = "those" if _SHARE.of(selection) == "own" else "of the picked, else one per method, those"
+        rule = f"{which} with token frames, in {_MOST_PANELS} panels at most"
+        found.append(Insight(f"Drawn are {len(drawn)} of {len(rows)} variants.", "caution", rule))
     return [insight for insight in found if insight is not None]
 
 
@@ -235,7 +251,7 @@ def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
     same = [row["label"] for row, change in changes if not change.differs_from_zero]
     detail = f"share of tokens over 0.95 against the baseline, paired, 95 %; {len(changes)} variants"
     if not same:
-        return Insight("Every selected variant moves the share of sure tokens.", "finding", detail)
+        return Insight("Every variant shown moves the share of sure tokens.", "finding", detail)
     return Insight(
         f"As often sure as the baseline, within the error: {formats.listing(same)}.", "tie", detail
     )
@@ -265,13 +281,17 @@ VIEW = View(
     number=6,
     tab="Confidence",
     title="Confidence of the next token",
-    caption="Share of scored tokens by the probability a model gives its own most likely token. Dotted lines "
-    "carry the baseline's edges down; differences are paired over the same tokens and clustered by window. "
+    caption="Share of scored tokens by the probability a model gives its own most likely token. Differences are "
+    "paired over the same tokens and clustered by window. "
     f"A click on a bar keeps the tokens of that bin of the baseline, one of {BINS}, in every view.",
     headline=headline,
     draw=figure,
     insights=insights,
     absent=absent_tokens,
+    told={
+        "own": "Dotted lines carry the baseline's edges down.",
+        "baseline": "A bar holds the tokens of one of the baseline's bins, framed where its own is the same.",
+    },
     options=(_SHARE,),
     pick="bin",
     claims=claims_of("confidence"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dashboard import axes, charts, formats
 from dashboard.charts import Row
 from dashboard.drawing import Drawing
-from dashboard.insights import Insight
+from dashboard.insights import Insight, divergences
 from dashboard.insights.bands import Band, bands, lowest
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import (
@@ -21,8 +21,10 @@ from dashboard.insights.faults import sound
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
 from dashboard.insights.noise import noise_floor
 from dashboard.insights.statistics import Estimate, slope, student
+from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.labels import Labels, note_line
+from dashboard.log_scale import LogScale
 from dashboard.results import Results
 from dashboard.selection import Selection
 from dashboard.theme import BASELINE
@@ -58,7 +60,7 @@ def _ratios(results: Results, selection: Selection) -> Drawing:
         drawn.add_band(-reach, reach, **_BAND)
         text += f"; noise floor ± {formats.number(reach, 1)} nats"
     _note(drawn, text, 0)
-    _curves(drawn, results, selection, rows, losses, (y_range, False))
+    _curves(drawn, results, selection, rows, losses, y_range)
     drawn.update_yaxes(title_text="ln(PPL / PPL of the baseline), nats per token", range=y_range)
     kept = _shares(y_range)
     drawn.add_scatter(x=[None], y=[None], yaxis="y2", showlegend=False, hoverinfo="skip")
@@ -90,19 +92,19 @@ def _shares(y_range: Sequence[float]) -> list[float]:
 
 
 def _divergences(results: Results, selection: Selection) -> Drawing:
-    rows = [r for r in charts.complete(results.select(selection).to_dicts(), "kld_mean") if r["kld_mean"] > 0]
+    rows = charts.complete(results.select(selection).to_dicts(), "kld_mean")
     if not rows:
-        return charts.message_figure("No selected variant diverges from the baseline by a measured amount")
+        return charts.message_figure("No selected variant was compared with the baseline")
     losses = [divergence(row) for row in rows]
     floor = noise_floor(results, selection, rows)
     least = [floor.kld_mean] if floor is not None and floor.kld_mean > 0 else []
-    y_axis = axes.log_axis([*(loss.value for loss in losses), *least])
+    scale = LogScale.of([*(loss.value for loss in losses), *least])
     drawn = Drawing()
     if least:
-        drawn.add_band(10 ** (y_axis["range"][0] - 3), least[0], **_BAND)
+        drawn.add_band(10 ** (scale.range[0] - 3), least[0], **_BAND)
         _note(drawn, "noise floor: the baseline rounded to bf16", math.log10(least[0]))
-    _curves(drawn, results, selection, rows, losses, (y_axis["range"], True))
-    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **y_axis)
+    _curves(drawn, results, selection, rows, losses, scale.range, scale)
+    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **scale.axis)
     return drawn
 
 
@@ -123,21 +125,22 @@ def _curves(
     selection: Selection,
     rows: Sequence[Row],
     losses: Sequence[Estimate],
-    y_axis: tuple[Sequence[float], bool],
+    y_range: Sequence[float],
+    scale: LogScale | None = None,
 ) -> None:
-    """Draw a line per method with error bars; `y_axis` is its range and whether it is logarithmic."""
-    y_range, logarithmic = y_axis
+    """Draw a line per method with error bars; `scale` is that of the mean KLD, where the axis is logarithmic."""
     of = {row["variant_id"]: loss for row, loss in zip(rows, losses, strict=True)}
     x_range = axes.bits_range([row["bits_per_weight"] for row in rows])
     bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
     front = {rows[index]["variant_id"] for index in charts.front_of(rows, bits, values)}
-    heights = [math.log10(value) if logarithmic else value for value in values]
-    curves = charts.series(results, rows)
+    heights = [scale.height(value) if scale is not None else value for value in values]
+    all_curves = charts.series(results, rows)
+    curves = [scale.above(curve, "kld_mean") if scale is not None else curve for curve in all_curves]
     place = {
         row["variant_id"]: (row["bits_per_weight"], high) for row, high in zip(rows, heights, strict=True)
     }
     lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
-    lines += [] if logarithmic else [[(x, 0.0) for x in x_range], note_line(0.0, (x_range, y_range))]
+    lines += [] if scale is not None else [[(x, 0.0) for x in x_range], note_line(0.0, (x_range, y_range))]
     labels = Labels(
         rows,
         list(zip(bits, heights, strict=True)),
@@ -147,7 +150,7 @@ def _curves(
         "bottom left",
         lines,
     )
-    for curve in curves:
+    for curve in [curve for curve in curves if curve.rows]:
         mine = [of[row["variant_id"]] for row in curve.rows]
         bars: list[float] = [loss.half if loss.has_error else 0.0 for loss in mine]
         # A log axis cannot show a bar that reaches zero.
@@ -155,7 +158,7 @@ def _curves(
         drawn.add_scatter(
             x=[row["bits_per_weight"] for row in curve.rows],
             y=[loss.value for loss in mine],
-            error_y=charts.error_bars(curve.style, bars, under if logarithmic else None),
+            error_y=charts.error_bars(curve.style, bars, None if scale is None else under),
             mode="lines+markers+text",
             line=charts.line(curve, selection, rows),
             marker=curve.marker(),
@@ -163,6 +166,10 @@ def _curves(
             **labels.at(curve.rows),
             **charts.points(curve, selection, rows),
         )
+    if scale is not None:
+        across = {row["variant_id"]: row["bits_per_weight"] for row in rows}
+        hover = {row["variant_id"]: charts.quality_lines(row) for row in rows}
+        scale.draw_rest(drawn, all_curves, "kld_mean", across, hover, labels, selection)
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
     drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
@@ -192,10 +199,10 @@ def _kept_at(band: Band) -> str:
 
 def _cost_of_a_bit(results: Results, selection: Selection) -> str:
     compared = charts.complete(results.select(selection).to_dicts(), "kld_mean")
-    rows = sound(results, charts.one_place([row for row in compared if row["kld_mean"] > 0]))
+    rows = sound(results, charts.one_place(compared))
     if not rows:
         return "No selected variant was compared with the baseline"
-    factors = _factors(rows)
+    factors = _factors([row for row in rows if row["kld_mean"] > 0])
     values = [formats.number(value, 2) for value in sorted(math.exp(-f.value) for f in factors.values())]
     if factors and values[0] == values[-1]:
         whose = f" ({next(iter(factors))})" if len(factors) == 1 else ", with every method"
@@ -203,7 +210,9 @@ def _cost_of_a_bit(results: Results, selection: Selection) -> str:
     if factors:
         span = f"{values[0]} to {values[-1]}"
         return f"Every bit saved multiplies the divergence by {span}, depending on the method"
-    worst = max(rows, key=lambda row: row["kld_mean"])
+    worst = max(rows, key=lambda row: (row["kld_mean"], row["variant_id"]))
+    if worst["kld_mean"] <= 0:
+        return "No selected variant diverges from the baseline"
     return f"{worst['label']} diverges most: {formats.number(worst['kld_mean'])} nats per token"
 
 
@@ -218,21 +227,29 @@ def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who is closest at equal size, the cost at 8 and 4 bits, domains, the noise floor, blind spots."""
+    """Who is closest at equal size; by the loss that is shown, the cost at 8 and 4 bits, and domains.
+
+    Of either: the noise floor, and what perplexity does not see.
+    """
     passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
     kept = charts.one_place(passing)
     rows = sound(results, kept)
     if not rows:
         return [NOTHING]
+    if _LOSS.of(selection) == "kld":
+        of_loss = [divergences.at_eight(rows)]
+    else:
+        of_loss = [at_four(rows), at_eight(rows), by_domain(results, selection, rows)]
     found = [
         equal_size(results, selection, rows),
-        at_four(rows),
-        at_eight(rows),
-        by_domain(results, selection, rows),
+        *of_loss,
         against_noise(rows, noise_floor(results, selection, rows)),
         blind_spot(rows),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
+    every = results.select(selection).to_dicts()
+    column = "kld_mean" if _LOSS.of(selection) == "kld" else "ln_ppl_ratio"
+    lacking = undrawn(every, charts.complete(every, column), "no loss against the baseline was measured")
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 VIEW = View(
@@ -240,10 +257,13 @@ VIEW = View(
     number=2,
     tab="Degradation",
     title="Degradation against the baseline",
-    caption="Loss per token against the baseline over the same tokens, with 95 % intervals: ln of the "
-    "perplexity ratio, or mean KL divergence over the whole vocabulary (errors clustered by window). The grey "
-    "band is what rounding the baseline's own weights to bf16 does, where that was measured: on all tokens of one "
-    "model.",
+    caption="Loss per token against the baseline over the same tokens, with 95 % intervals clustered by window. The "
+    "grey band is what rounding the baseline's own weights to bf16 does, where that was measured: on all tokens of "
+    "one model.",
+    told={
+        "ppl": "Drawn is ln of the perplexity ratio.",
+        "kld": "Drawn is the mean KL divergence over the whole vocabulary.",
+    },
     headline=headline,
     draw=figure,
     insights=insights,

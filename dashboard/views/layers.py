@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from statistics import median
+from dataclasses import dataclass
+from statistics import fmean, median
 from typing import TypeVar
 
 from dashboard import charts, formats, heatmaps
@@ -26,6 +26,8 @@ from dashboard.insights.layers import (
     concentration,
     depth,
     first_third,
+    frame_name,
+    framed,
     having,
     kinds,
     last_part,
@@ -35,7 +37,7 @@ from dashboard.insights.layers import (
 from dashboard.insights.matching import representatives
 from dashboard.insights.statistics import Estimate
 from dashboard.results import Results
-from dashboard.selection import EVERYTHING, Selection
+from dashboard.selection import Selection
 from dashboard.views import Absent, Option, View, missing
 
 _MEASURE = Option(
@@ -66,48 +68,48 @@ class Shown:
 
 def chosen(results: Results, selection: Selection) -> Shown | None:
     """Return the measure asked for with the variants that have it; None when nothing passes."""
-    layers = results.layers(EVERYTHING)
+    layers = results.layers()
     known = measured(layers) if layers is not None else []
     asked = _MEASURE.of(selection)
     measure = next((m for m in MEASURES if m.key == asked), known[0] if known else None)
     if measure is None:
         return None
-    rows = having(results, selection, charts.one_place(results.select(selection).to_dicts()), measure)
+    rows = having(results, charts.one_place(results.select(selection).to_dicts()), measure)
     if not rows:
         return None
     if measure is not HIDDEN or len(rows) > _MOST_STRIPS:
         rows = representatives(rows, selection, _MOST_PANELS)
-    return Shown(measure, rows, cells(results, selection, rows, measure))
+    return Shown(measure, rows, cells(results, rows, measure))
 
 
 def figure(results: Results, selection: Selection) -> Drawing:
     """Draw a heatmap per variant, layers across and roles down; for layer outputs one heatmap, variants down.
 
-    The filter of layers and roles hides nothing here: it is outlined, so that another click can change it.
+    The filter of layers and roles hides nothing here: it is framed, so that another click can change it.
     """
-    shown = chosen(results, replace(selection, layers=frozenset(), roles=frozenset()))
+    shown = chosen(results, selection)
     if shown is None:
         return charts.message_figure("No selected variant has this measure: choose another, or run with it")
-    if shown.measure is HIDDEN:
-        return heatmaps.strips(shown.rows, shown.found, shown.measure)
     marked = (selection.layers, selection.roles)
+    if shown.measure is HIDDEN:
+        return heatmaps.strips(shown.rows, shown.found, shown.measure, marked)
     types = kinds(results, shown.rows)
     return heatmaps.panels(shown.rows, shown.found, types, shown.measure, marked)
 
 
 def headline(results: Results, selection: Selection) -> str:
-    """Name the role with the largest mean value over the shown variants; of a single role its value."""
+    """Say how large the framed part's value is, else which role has the largest mean over the shown variants."""
     shown = chosen(results, selection)
-    if shown is None and (selection.layers or selection.roles):
-        return "Nothing was measured in this combination of layers and roles"
     if shown is None:
         return "No selected variant has layer measurements"
+    if selection.layers or selection.roles:
+        return _of_frame(shown, selection)
     means = role_means(shown.found)
     if not means:
         return _deepest(shown)
     if len(means) == 1:
         ((role, value),) = means.items()
-        return f"{role}, the only role shown: {shown.measure.worded(value)} on average"
+        return f"{role}, the only role measured: {shown.measure.worded(value)} on average"
     worst = max(means, key=lambda role: means[role])
     typical = median(means.values())
     factor = means[worst] / typical if typical > 0 else math.inf
@@ -115,6 +117,22 @@ def headline(results: Results, selection: Selection) -> str:
         return f"No role is hit more than 5 % above the median role's {shown.measure.noun}"
     times = f": {formats.number(factor, 2)} × the median role's {shown.measure.noun}"
     return f"{worst} is hit hardest{times if math.isfinite(factor) else ''}"
+
+
+def _of_frame(shown: Shown, selection: Selection) -> str:
+    """Compare the mean of the framed part with that of everything drawn."""
+    name = frame_name(selection.layers, selection.roles)
+    inside = _framed(shown, selection)
+    part = [value for values in inside.values() for value in values.values()]
+    if not part:
+        return f"{name}: the shown variants have no {shown.measure.name} there"
+    whole = fmean(value for values in shown.found.values() for value in values.values())
+    factor = f", {formats.number(fmean(part) / whole, 2)} × the overall mean" if whole > 0 else ""
+    return f"{name}: {shown.measure.worded(fmean(part))}{' on average' * (len(part) > 1)}{factor}"
+
+
+def _framed(shown: Shown, selection: Selection) -> dict[str, Values]:
+    return {name: framed(values, selection.layers, selection.roles) for name, values in shown.found.items()}
 
 
 def _deepest(shown: Shown) -> str:
@@ -128,14 +146,36 @@ def _deepest(shown: Shown) -> str:
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Attention against feed-forward, concentration over depth, early and last layers, raised types."""
+    """What is framed; of everything drawn: attention against feed-forward, concentration, depth, raised types."""
     shown = chosen(results, selection)
     if shown is None:
         return [NOTHING]
-    found = [_attention(shown), _concentration(shown), *_parts(shown), _raised(results, shown)]
+    found = [
+        _frame(shown, selection),
+        _attention(shown),
+        _concentration(shown),
+        *_parts(shown),
+        _raised(results, shown),
+    ]
     passing = results.select(selection).to_dicts()
     said = [insight for insight in found if insight is not None]
     return [*said, *elsewhere(passing, charts.one_place(passing))]
+
+
+def _frame(shown: Shown, selection: Selection) -> Insight | None:
+    """Write the framed part's mean of every shown variant, the lowest first."""
+    means = {name: fmean(part.values()) for name, part in _framed(shown, selection).items() if part}
+    if not means or not (selection.layers or selection.roles):
+        return None
+    labels = {str(row["variant_id"]): str(row["label"]) for row in shown.rows}
+    ordered = sorted(means, key=lambda name: (means[name], labels[name]))
+    values = formats.listing([f"{labels[name]} {formats.number(means[name])}" for name in ordered], 6)
+    text = f"{frame_name(selection.layers, selection.roles)}: {values}."
+    return Insight(
+        text,
+        "finding",
+        f"mean {shown.measure.title} in the frame; what follows is about all layers and roles",
+    )
 
 
 def _attention(shown: Shown) -> Insight | None:
@@ -172,7 +212,10 @@ def _ratios(values: Mapping[str, Estimate]) -> str:
 def _concentration(shown: Shown) -> Insight | None:
     known = _by_variant(shown, lambda values: concentration(depth(values)))
     if not known:
-        return Insight("Too few layers were measured to say how the damage spreads over depth.", "unknown")
+        return Insight(
+            "With fewer than six layers measured, nothing is said of how the damage spreads over depth.",
+            "unknown",
+        )
     most, least = max(known, key=lambda name: known[name]), min(known, key=lambda name: known[name])
     label = next(row["label"] for row in shown.rows if row["variant_id"] == most)
     even = "evenly" if known[most] < EVEN else "unevenly"
@@ -240,5 +283,8 @@ VIEW = View(
     absent=_absent,
     options=(_MEASURE,),
     pick="layer",
+    ignores=frozenset({"domains", "bins"}),
+    unfiltered="Filters of text and confidence do not reach this view: weights have no tokens, and the other errors "
+    "were measured once, on tokens of all texts.",
     claims=claims_of("layers"),
 )

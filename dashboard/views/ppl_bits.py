@@ -23,6 +23,7 @@ from dashboard.insights.faults import sound
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
 from dashboard.insights.statistics import Estimate
+from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.labels import Labels
 from dashboard.levels import Levels
@@ -31,12 +32,13 @@ from dashboard.selection import Selection
 from dashboard.views import Option, View
 
 _SAFE = 0.01
+_BITS, _SIZE = "bits_per_weight", "size_bytes"
 _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 
 def figure(results: Results, selection: Selection) -> Drawing:
     """PPL on a log axis with paired 95 % intervals, a line per method, the best per size, the baseline."""
-    rows = [r for r in charts.complete(results.select(selection).to_dicts(), "ppl") if r["ppl"] > 0]
+    rows = _measured(results, selection)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
     across = {row["variant_id"]: value for row, value in zip(rows, _across(rows, selection), strict=True)}
@@ -54,7 +56,9 @@ def figure(results: Results, selection: Selection) -> Drawing:
     ranges = (x_range, y_axis["range"])
     baselines = Levels(results, selection, rows, ranges, points=points)
     lines += baselines.lines
-    labels = Labels(rows, points, ranges, wanted, selection.picked, "bottom left", lines)
+    subject = _subject(results, selection)
+    named = selection.picked | ({str(subject[0]["variant_id"])} if subject is not None else set())
+    labels = Labels(rows, points, ranges, wanted, named, "bottom left", lines)
     baselines.draw(drawn)
     steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
     charts.add_front(drawn, rows, [x for x, _ in steps], [y for _, y in steps])
@@ -83,54 +87,81 @@ def _bars(curve: charts.Series) -> dict[str, Any]:
     return charts.error_bars(curve.style, over, under)
 
 
+def _measured(results: Results, selection: Selection) -> list[Row]:
+    """Return the variants that have a place on a log axis of perplexity."""
+    return [row for row in charts.complete(results.select(selection).to_dicts(), "ppl") if row["ppl"] > 0]
+
+
+def _along(selection: Selection) -> str:
+    """Name the column that is drawn across."""
+    return _BITS if _X.of(selection) == "bits" else _SIZE
+
+
 def _across(rows: Sequence[Row], selection: Selection) -> list[float]:
-    if _X.of(selection) == "bits":
+    if _along(selection) == _BITS:
         return [row["bits_per_weight"] for row in rows]
     unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
     return [row["size_bytes"] / unit for row in rows]
 
 
 def _title(rows: Sequence[Row], selection: Selection) -> str:
-    if _X.of(selection) == "bits":
+    if _along(selection) == _BITS:
         return "bits per weight (measured)"
     return axes.size_title([row["size_bytes"] for row in rows])
 
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
-    passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
-    rows = sound(results, charts.one_place(passing))
-    if not rows:
-        return "Every selected variant looks broken" if passing else "No selected variant has a perplexity"
-    safe = within(rows, _SAFE)
+    subject = _subject(results, selection)
+    if subject is None:
+        broken = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+        return "Every selected variant looks broken" if broken else "No selected variant has a perplexity"
+    row, safe = subject
     if safe:
-        best = min(safe, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
-        bits = formats.bits(best["bits_per_weight"])
-        return f"{best['label']} is the smallest within 1 % of the baseline's perplexity ({bits})"
-    nearest = min(rows, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]))
-    rise = formats.percent_change(nearest["ln_ppl_ratio"], 1)
-    return (
-        f"None is sure to stay within 1 % of the baseline's perplexity; nearest: {nearest['label']}, {rise}"
-    )
+        along = _along(selection)
+        much = formats.bits(row[along]) if along == _BITS else formats.size(row[along])
+        return f"{row['label']} is the smallest within 1 % of the baseline's perplexity ({much})"
+    rise = formats.percent_change(row["ln_ppl_ratio"], 1)
+    return f"None is sure to stay within 1 % of the baseline's perplexity; nearest: {row['label']}, {rise}"
+
+
+def _subject(results: Results, selection: Selection) -> tuple[Row, bool] | None:
+    """Return the variant that the title names, and whether it is within 1 %; None without any."""
+    compared = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    rows = sound(results, charts.one_place(compared))
+    safe, along = within(rows, _SAFE), _along(selection)
+    if safe:
+        return min(safe, key=lambda row: (row[along], row["variant_id"])), True
+    nearest = min(rows, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]), default=None)
+    return None if nearest is None else (nearest, False)
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
-    """Who is closest at equal size, the order over bits, the bend, steadiness, the dearest step, the baseline."""
+    """Who is closest at equal size, the order over bits, the bend, steadiness, the dearest step, the noise.
+
+    What is about bits is told beside an axis of bits only.
+    """
     passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     kept = charts.one_place(passing)
     rows = sound(results, kept)
     if not rows:
         return [NOTHING]
-    found = [
-        equal_size(results, selection, rows),
+    over_bits = [
         monotone(results, selection, rows),
         bend(rows),
         _steadiest(results, selection, rows),
+    ]
+    found = [
+        equal_size(results, selection, rows),
+        *(over_bits if _along(selection) == _BITS else []),
         _dearest_step(results, selection, rows),
         within_noise(rows),
         below_baseline(rows),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
+    lacking = undrawn(
+        results.select(selection).to_dicts(), _measured(results, selection), "no perplexity was measured"
+    )
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
@@ -159,7 +190,9 @@ def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -
     if not sure:
         return None
     lower, higher, cost = max(sure, key=_per_bit)
-    saved = formats.bits(_saved(lower, higher))
+    in_bits = _along(selection) == _BITS
+    less = formats.size(higher[SIZE] - lower[SIZE])
+    saved = formats.bits(_saved(lower, higher)) if in_bits else less
     step = f"{higher['label']} → {charts.type_name(lower)}: {change(cost)} perplexity for {saved}"
     text = f"The dearest step is {step}."
     least = f"per bit, of steps of {SAME_BITS} bits or more; paired, 95 %"
@@ -192,10 +225,15 @@ VIEW = View(
     title="Perplexity against bits per weight",
     caption="Perplexity of the scored tokens (lower is better). Bars: 95 % intervals of the distance from the "
     "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is that of the level: "
-    "other texts would move all points together. Bits are the file's tensor bytes, not the nominal type.",
+    "other texts would move all points together.",
+    told={
+        "bits": "Bits are the file's tensor bytes, not the nominal type.",
+        "gb": "Size is that of the file users download.",
+    },
     headline=headline,
     draw=figure,
     insights=insights,
     options=(_X,),
+    titles={"gb": "Perplexity against file size"},
     claims=claims_of("ppl-bits"),
 )

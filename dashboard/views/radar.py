@@ -52,8 +52,8 @@ def _compared(results: Results, selection: Selection) -> list[Row]:
 def figure(results: Results, selection: Selection) -> Drawing:
     """Draw a closed line per variant over the spokes, 0–100 %; or all variants over parallel axes."""
     if _FORM.of(selection) == "parallel":
-        return parallel.figure(results, selection, axes(results))
-    rows, spokes = traces(results, selection), axes(results)
+        return parallel.figure(results, selection, axes(results, selection))
+    rows, spokes = traces(results, selection), axes(results, selection)
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     drawn = Drawing()
@@ -125,7 +125,7 @@ def _winners(results: Results, selection: Selection, rows: Sequence[Row]) -> dic
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Leaders per axis, ties, dominated variants, and how the variants were chosen."""
-    rows, spokes = _compared(results, selection), axes(results)
+    rows, spokes = _compared(results, selection), axes(results, selection)
     if not rows:
         return [NOTHING]
     leads: dict[str, list[str]] = {}
@@ -171,9 +171,14 @@ VIEW = View(
     number=8,
     tab="Radar",
     title="Several metrics at once",
-    caption="Radar: each axis runs from 0 to 100 % of a fixed reference, the baseline for quality, the smallest, "
-    "most efficient or fastest measured variant for the others. Parallel coordinates: every variant, each axis "
-    "from the worst (bottom) to the best value (top) in this folder. Filters move neither.",
+    caption="",
+    told={
+        "radar": "Each axis runs from 0 to 100 % of a fixed reference: the baseline for quality, the smallest, most "
+        "efficient or fastest measured variant for the others. Filters of variants do not move it.",
+        "parallel": "Every selected variant, each axis from the worst (bottom) to the best value (top) in this "
+        "folder. Filters of variants do not move the ends.",
+    },
+    unfiltered="References and values are over the filtered tokens, except size and speed, which have none.",
     headline=headline,
     draw=figure,
     insights=insights,

@@ -16,6 +16,7 @@ from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.engine_gap import gap_insight, packing_adds
 from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
+from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.labels import Box, Labels, shares
 from dashboard.levels import Levels, text_width
@@ -56,7 +57,9 @@ def figure(results: Results, selection: Selection) -> Drawing:
     ranges = (x_range, y_range)
     taken = _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
     baselines = Levels(results, selection, rows, ranges, points=points, taken=taken, inverse=True)
-    labels = Labels(rows, points, ranges, wanted, selection.picked, "top left", baselines.lines)
+    subject = _subject(rows)
+    named = selection.picked | ({str(subject["variant_id"])} if subject is not None else set())
+    labels = Labels(rows, points, ranges, wanted, named, "top left", baselines.lines)
     baselines.draw(drawn)
     charts.add_front(drawn, rows, [x[i] for i in front], [y[i] for i in front])
     curves = charts.series(results, rows)
@@ -140,14 +143,18 @@ def headline(results: Results, selection: Selection) -> str:
     rows = sound(results, charts.one_place(_rows(results, selection)))
     if not rows:
         return "No selected variant has a perplexity and a size"
-    floor = formats.percent(EVERYDAY, 0)
-    good = within(charts.complete(rows, "ln_ppl_ratio"), EVERYDAY)
-    if not good:
+    floor, best = formats.percent(EVERYDAY, 0), _subject(rows)
+    if best is None:
         return f"No file is sure to stay within {floor} of the baseline's perplexity"
-    best = min(good, key=lambda row: (row["size_bytes"], row["variant_id"]))
     saved = 1 - best["size_bytes"] / _baseline_size(results, selection, best)
     times = f", {formats.percent(saved, 0)} smaller than the baseline" if saved > 0 else ""
     return f"{best['label']} is the smallest within {floor} of the baseline's perplexity{times}"
+
+
+def _subject(rows: Sequence[Row]) -> Row | None:
+    """Return the file that the title names; None where none is above the quality floor."""
+    good = within(charts.complete(charts.one_place(rows), "ln_ppl_ratio"), EVERYDAY)
+    return min(good, key=lambda row: (row["size_bytes"], row["variant_id"]), default=None)
 
 
 def _baseline_size(results: Results, selection: Selection, row: Row) -> int:
@@ -162,14 +169,15 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     if not rows:
         return [NOTHING]
     found = [
-        equal_size(results, selection, rows) if len(charts.by_method(rows)) > 1 else None,
+        equal_size(results, selection, rows),
         _above_floor(rows),
         _highest(rows),
         _wasted(results, selection, rows),
         _compression(results, selection, rows),
         gap_insight(rows, selection),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
+    lacking = undrawn(results.select(selection).to_dicts(), passing, "no perplexity was measured")
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _highest(rows: Sequence[Row]) -> Insight:
@@ -234,6 +242,7 @@ VIEW = View(
     caption="Size of the file a user downloads against 1/PPL (higher is better). Bars: 95 % intervals of the "
     "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
     "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
+    unfiltered="1/PPL and efficiency are over the filtered tokens; sizes are of whole files.",
     headline=headline,
     draw=figure,
     insights=insights,

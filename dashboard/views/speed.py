@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,9 @@ from dashboard.insights.faults import sound
 from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.statistics import pareto, rank_correlation
+from dashboard.insights.undrawn import undrawn
 from dashboard.labels import Labels
+from dashboard.log_scale import LogScale
 from dashboard.names import in_figure
 from dashboard.packing import add_packing, packed_loss
 from dashboard.results import Results
@@ -48,8 +49,7 @@ def _rows(results: Results, selection: Selection) -> list[Row]:
     frame = results.select(selection)
     if _PHASE.of(selection) == "prefill":
         frame = frame.join(_prefill_ends(results), on="variant_id", how="left")
-    rows = charts.complete(frame.to_dicts(), _columns(selection)[1], "kld_mean")
-    return [row for row in rows if row["kld_mean"] > 0]
+    return charts.complete(frame.to_dicts(), _columns(selection)[1], "kld_mean")
 
 
 def _prefill_ends(results: Results) -> pl.DataFrame:
@@ -74,46 +74,47 @@ def figure(results: Results, selection: Selection) -> Drawing:
     x = [row[middle] for row in rows]
     ends = [row[name] for row in rows for name in (low, middle, high) if row[name] is not None]
     heights = [height for row in rows for height in (row["kld_mean"], packed_loss(row))]
-    x_range, y_axis = axes.padded(ends, 0.05), axes.log_axis(heights, margin=0.1)
+    x_range, scale = axes.padded(ends, 0.05), LogScale.of(heights, margin=0.1)
     slowness = [_slowness(row, (low, middle, high)) for row in rows]
     front = charts.front_of(rows, slowness, [row["kld_mean"] for row in rows])
     wanted = {rows[index]["variant_id"] for index in front}
-    points = [(value, math.log10(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
+    points = [(value, scale.height(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
     whiskers = [
-        [point, (point[0], math.log10(packed_loss(row)))] for point, row in zip(points, rows, strict=True)
+        [point, (point[0], scale.height(packed_loss(row)))] for point, row in zip(points, rows, strict=True)
     ]
     labels = Labels(
         rows,
         points,
-        (x_range, y_axis["range"]),
+        (x_range, scale.range),
         wanted,
-        selection.picked,
+        selection.picked | {str(_by_speed(rows, (low, middle, high))[0]["variant_id"])},
         "bottom left" if decode else "bottom right",
         whiskers,
     )
     drawn = Drawing()
-    steps = ([x[i] for i in front], [rows[i]["kld_mean"] for i in front])
+    steps = ([x[i] for i in front], [scale.place(rows[i]["kld_mean"]) for i in front])
     charts.add_front(drawn, rows, *steps, "hv" if decode else "vh")
-    _ring_four(drawn, rows, middle)
+    _ring_four(drawn, rows, middle, scale)
     curves = charts.series(results, rows)
-    add_packing(drawn, curves, selection, rows, middle)
-    for curve in curves:
+    add_packing(drawn, curves, selection, rows, middle, scale)
+    hover = {row["variant_id"]: _hover(row, selection) for row in rows}
+    for curve in [above for curve in curves if (above := scale.above(curve, "kld_mean")).rows]:
         drawn.add_scatter(
             x=[row[middle] for row in curve.rows],
             y=[row["kld_mean"] for row in curve.rows],
             mode="markers+text",
             marker=curve.marker(10),
-            hovertext=[
-                f"{charts.quality_lines(row)}<br>{_speed_lines(row, selection)}" for row in curve.rows
-            ],
+            hovertext=[hover[row["variant_id"]] for row in curve.rows],
             **_bars(curve, (low, middle, high)),
             **labels.at(curve.rows),
             **charts.points(curve, selection, rows),
         )
+    times = {row["variant_id"]: row[middle] for row in rows}
+    scale.draw_rest(drawn, curves, "kld_mean", times, hover, labels, selection)
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
     drawn.update_xaxes(title_text=_title(decode), range=x_range)
-    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **y_axis)
+    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **scale.axis)
     better = {"x": 0.01 if decode else 0.99, "xanchor": "left" if decode else "right"}
     better["text"] = "↙ faster and closer" if decode else "faster and closer ↘"
     drawn.add_annotation(showarrow=False, xref="paper", yref="paper", y=0.01, yanchor="bottom", **better)
@@ -126,13 +127,13 @@ def _title(decode: bool) -> str:
     return "prefill speed (tokens per second, median; bars p10–p90)"
 
 
-def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str) -> None:
+def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str, scale: LogScale) -> None:
     four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
     if not four:
         return
     drawn.add_scatter(
         x=[row[column] for row in four],
-        y=[row["kld_mean"] for row in four],
+        y=[scale.place(row["kld_mean"]) for row in four],
         mode="markers",
         marker={"size": 22, "color": HIGHLIGHT, "line": {"width": 1.2, "color": QUIET}},
         name="4 to 5 bits",
@@ -154,6 +155,10 @@ def _bars(curve: charts.Series, columns: Spread) -> dict[str, Any]:
     }
 
 
+def _hover(row: Row, selection: Selection) -> str:
+    return f"{charts.quality_lines(row)}<br>{_speed_lines(row, selection)}"
+
+
 def _speed_lines(row: Row, selection: Selection) -> str:
     lines = []
     if row["decode_ms_p50"] is not None:
@@ -172,11 +177,15 @@ def _speed_lines(row: Row, selection: Selection) -> str:
     return "<br>".join([*lines, in_figure(formats.device_name(row["device"]))])
 
 
+def _by_speed(rows: Sequence[Row], columns: Spread) -> list[Row]:
+    """Return the rows of one model on one device, the fastest first: the one that the title names."""
+    return sorted(charts.one_place(rows), key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
+
+
 def headline(results: Results, selection: Selection) -> str:
     """Name the fastest variant, and whether that lead stands out of its spread."""
     columns = _columns(selection)
-    timed = sound(results, charts.one_place(_rows(results, selection)))
-    rows = sorted(timed, key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
+    rows = _by_speed(sound(results, _rows(results, selection)), columns)
     if not rows:
         return "No selected variant was timed"
     fastest = rows[0]
@@ -213,7 +222,10 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         gap_insight(rows, selection),
         _timing(results, rows, phase),
     ]
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept)]
+    lacking = undrawn(
+        results.select(selection).to_dicts(), passing, f"no {phase} time or no divergence was measured"
+    )
+    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
@@ -293,6 +305,7 @@ VIEW = View(
     "KL divergence of the file's weights from the baseline (95 % intervals, clustered by window). A line up to a "
     "hollow marker adds the packed artifact's divergence from those weights: what runs at this speed is about that "
     "far from the baseline. Variants of 4 to 5 measured bits are ringed.",
+    unfiltered="The divergence is over the filtered tokens; times have no tokens and stay as they are.",
     headline=headline,
     draw=figure,
     insights=insights,

@@ -183,11 +183,13 @@ def test_an_action_right_after_the_drawing_is_not_taken_back(full: Watched) -> N
     full.page.evaluate(f"{PLOT_ELEMENT}.once('plotly_afterplot', () => {pick})")
     full.page.evaluate("""() => {
         window.written = [];
-        const write = window.history.replaceState;
-        window.history.replaceState = function (...given) {
-            window.written.push(given[2]);
-            return write.apply(this, given);
-        };
+        for (const name of ['pushState', 'replaceState']) {
+            const write = window.history[name];
+            window.history[name] = function (...given) {
+                window.written.push(given[2]);
+                return write.apply(this, given);
+            };
+        }
     }""")
     full.page.evaluate("window.address.change((params) => params.append('method', 'main'))")
     expect(full.page.locator("#chips")).to_contain_text("1 picked")

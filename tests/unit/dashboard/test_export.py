@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_pictures_are_slides_in_either_theme(results: Results, theme: str) -> No
 
 def test_names_are_no_markup_in_pictures(results: Results) -> None:
     shown = exhibit(results, registry()[0], EVERYTHING)
-    hostile = type(shown)(shown.view, "<b>x</b> & y", shown.caption, shown.figure)
+    hostile = replace(shown, title="<b>x</b> & y")
     title = picture(results, EVERYTHING, hostile).figure["layout"]["title"]["text"]
     assert title == "<b>&lt;b&gt;x&lt;/b&gt; &amp; y</b>"
 
@@ -229,10 +230,10 @@ def test_report_says_all(results: Results) -> None:
 
 def test_errors_are_clustered_by_window_where_measured(tmp_path: Path) -> None:
     path = make_results(tmp_path, methods=("main",), quants=("Q8_0",), windows=4) / "variants.parquet"
-    wide = {"ppl_se": 0.1, "ppl_se_clustered": 0.5}
+    wide = {"ln_ppl_ratio": 0.0, "ln_ppl_ratio_se": 0.001, "ln_ppl_ratio_se_clustered": 0.01}
     pl.read_parquet(path).with_columns(**{name: pl.lit(se) for name, se in wide.items()}).write_parquet(path)
     (line,) = findings(Results.open(tmp_path), EVERYTHING).table
-    assert line[4].endswith(" ± 1.6"), "four windows: Student's t for three degrees is 3.182"
+    assert line[4].endswith(" (+0.0 ± 3.2 %)"), "four windows: Student's t for three degrees is 3.182"
 
 
 def test_report_cannot_be_broken_out_of(results: Results) -> None:

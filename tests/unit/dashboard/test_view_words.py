@@ -63,16 +63,16 @@ def test_prefill_of_the_fastest_is_tied_only_where_ranges_overlap(tmp_path: Path
 @pytest.mark.parametrize(
     ("measure", "name"), [("weight", "weight error"), ("attribution", "KLD of this part")]
 )
-def test_a_single_role_is_named_with_its_value(tmp_path: Path, measure: str, name: str) -> None:
+def test_a_framed_role_is_named_with_its_value(tmp_path: Path, measure: str, name: str) -> None:
     folder = make_results(tmp_path, methods=("main",), quants=("Q4_0",), windows=4, with_attribution=True)
     selection = Selection.of(roles=["attn_v"], options={"measure": measure})
     title = VIEWS["layers"].headline(Results.open(folder), selection)
     column = "weight_error" if measure == "weight" else "attribution_kld"
     frame = pl.read_parquet(folder / "layers.parquet").filter(pl.col("role").cast(pl.String) == "attn_v")
-    assert title.startswith("attn_v, the only role shown: ")
+    mean = formats.number(sum(frame[column]) / frame.height)
+    assert title.startswith("attn_v: ")
     assert name in title
-    assert formats.number(sum(frame[column]) / frame.height) in title
-    assert title.endswith("nats on average") == (measure == "attribution")
+    assert f"{mean}{' nats' * (measure == 'attribution')} on average, " in title
 
 
 def test_the_layers_caption_says_what_every_measure_is() -> None:

@@ -1,0 +1,19 @@
+"""What passes the filters and has no place in a picture: which files, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dashboard import formats
+from dashboard.charts import Row
+from dashboard.insights import Insight
+
+
+def undrawn(passing: Sequence[Row], drawn: Sequence[Row], why: str) -> list[Insight]:
+    """Name the variants that pass the filters and are not drawn; nothing where all are."""
+    ids = {row["variant_id"] for row in drawn}
+    missing = [str(row["label"]) for row in passing if row["variant_id"] not in ids]
+    if not missing:
+        return []
+    verb = "is" if len(missing) == 1 else "are"
+    return [Insight(f"{formats.listing(missing)} {verb} not drawn: {why}.", "caution")]
