@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from evaluator.architectures import head_tensor
+from evaluator.architectures import HEAD, has_own_head, head_tensor
 from evaluator.config import BASELINE_METHOD, Comparison
 from evaluator.errors import RequestError, SourceError, reason_of
 from evaluator.export.graph import graph_request
@@ -102,7 +102,9 @@ def make_plan(
         raise RequestError(f"baseline {error}") from error
     # Globs may overlap: what is named twice is measured once.
     sources = list(dict.fromkeys(named))
-    variants, failures = _open_variants(sources, baseline, reference, model, device, measured)
+    variants, failures = _open_variants(
+        sources, baseline, reference, model, device, measured, comparison.context
+    )
     return Plan(
         model,
         device,
@@ -144,6 +146,7 @@ def _open_variants(
     model: str,
     device: Device,
     measured: Measured,
+    context: int,
 ) -> tuple[list[Candidate], list[Failure]]:
     variants: list[Candidate] = []
     failures: list[Failure] = []
@@ -152,6 +155,7 @@ def _open_variants(
         try:
             file = open_model(path)
             check_comparable(file, reference)
+            check_context(file, context)
             candidate = _candidate(file, model, method, device, taken, measured)
         except Exception as error:  # files are only read here, so whatever is wrong is wrong with this one
             failures.append(Failure(source=str(path), reason=reason_of(error, path)))
@@ -168,6 +172,7 @@ class Traits:
     architecture: str
     graph: dict[str, Any]
     head: tuple[int, ...]
+    own_head: bool
     vocabulary: str
 
 
@@ -184,7 +189,7 @@ def comparable_traits(file: ModelFile) -> Traits:
         "rotary embedding's scale": request["rotary_scale"],
         **request["settings"],
     }
-    return Traits(file.architecture, graph, head, vocabulary_digest(file))
+    return Traits(file.architecture, graph, head, has_own_head(file), vocabulary_digest(file))
 
 
 def check_comparable(variant: ModelFile, reference: Traits) -> None:
@@ -206,6 +211,12 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
     if mine.head != reference.head:
         name = head_tensor(variant)
         raise SourceError(variant.path, f"{name} is {mine.head}, the baseline's is {reference.head}")
+    if reference.own_head and HEAD not in variant.tensors:
+        raise SourceError(
+            variant.path,
+            f"holds no output matrix ({HEAD}), and the baseline's is not its embedding: a part of the model "
+            "is missing; download or convert it again",
+        )
     if mine.vocabulary != reference.vocabulary:
         raise SourceError(
             variant.path, "its vocabulary is not the baseline's, so token ids mean other things"

@@ -52,6 +52,14 @@ class ValueType:
 
 
 @dataclass(frozen=True)
+class ContextBound:
+    """Up to how many tokens the graph of a model is right, and the setting of the model that it leaves out."""
+
+    tokens: int
+    setting: str
+
+
+@dataclass(frozen=True)
 class ModelFile(ABC):
     """An opened model: metadata and tensor directory in memory, tensor bytes mapped.
 
@@ -80,6 +88,11 @@ class ModelFile(ABC):
     def name(self) -> str:
         """What it is published as: names of models, quants and sources are taken from it."""
         return self.path.name
+
+    @property
+    def context_bound(self) -> ContextBound | None:
+        """Where the model goes on otherwise than its graph does; None where it does not."""
+        return None
 
     @property
     def architecture(self) -> str:
