@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from evaluator.architectures import architecture_of
-from evaluator.architectures.decoder import count, number, optional_number, rotary_width
+from evaluator.architectures.decoder import count, number, optional_number, rotary_width, sliding_window
 from evaluator.errors import SourceError
 from evaluator.export.skeleton import LOCAL_ROTARY_FREQUENCIES, ROTARY_FREQUENCIES
 from evaluator.sources.model_file import ContextBound, ModelFile
@@ -111,14 +112,23 @@ def check_context(file: ModelFile, context: int) -> None:
     Raises:
         SourceError: `context` tokens are more than the graph of the model is right for.
     """
-    bound = file.context_bound
+    for bound in _bounds(file):
+        if context > bound.tokens:
+            raise SourceError(
+                file.path,
+                f"windows of {context} tokens need {bound.setting}; use a context of {bound.tokens} or less",
+            )
+
+
+def _bounds(file: ModelFile) -> Iterator[ContextBound]:
+    """Where the model goes on otherwise than its graph does."""
+    if file.context_bound:
+        yield file.context_bound
     if LONG_FACTORS in file.tensors:
-        bound = ContextBound(_original_context(file), LONG_FACTORS)
-    if bound and context > bound.tokens:
-        raise SourceError(
-            file.path,
-            f"windows of {context} tokens need {bound.setting}; use a context of {bound.tokens} or less",
-        )
+        yield ContextBound(_original_context(file), LONG_FACTORS)
+    window = sliding_window(file)
+    if window and "sliding_window" not in architecture_of(file).config(file):
+        yield ContextBound(window, f"a sliding window, which a {file.architecture} graph has not")
 
 
 def _scaling(file: ModelFile) -> tuple[str, float]:

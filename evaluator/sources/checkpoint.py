@@ -52,7 +52,13 @@ _FILE_TYPES = {
 #: Graph parameters that no family's table lists.
 _ENDS = {"model.embed_tokens.weight": EMBEDDING, "lm_head.weight": HEAD}
 #: Settings of a graph that metadata carry whatever they are, or that decide nothing.
-_EXPRESSED = ("model_type", "attn_implementation", "rope_theta", "rope_local_base_freq", "partial_rotary_factor")
+_EXPRESSED = (
+    "model_type",
+    "attn_implementation",
+    "rope_theta",
+    "rope_local_base_freq",
+    "partial_rotary_factor",
+)
 #: Where models that also see keep their text model, and what they see with.
 _TEXT_PREFIXES = ("language_model.", "model.language_model.")
 _OTHER_PREFIXES = (
@@ -125,9 +131,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     }
     values, types = parted(typed)
     others = [folder / name for name in (CONFIG, *TOKENIZER_FILES) if (folder / name).is_file()]
-    bare = Checkpoint(
-        folder, values, types, {}, (*others, *weight_files), {}, context_bound(family, config)
-    )
+    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, context_bound(family, config))
     checkpoint = _with_tensors(bare, ARCHITECTURES.get(family.architecture), named, frequency_factors(config))
     _check_expressible(checkpoint, config)
     return checkpoint

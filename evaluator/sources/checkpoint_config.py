@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evaluator.errors import SourceError
-from evaluator.sources.checkpoint_rotary import head_width, rotary_base, rotary_kind, scaling_keys, turned_share
+from evaluator.sources.checkpoint_rotary import (
+    head_width,
+    rotary_base,
+    rotary_kind,
+    scaling_keys,
+    turned_share,
+)
 from evaluator.sources.json_file import JsonFile
 from evaluator.sources.metadata_values import Typed, f32, u32
 from evaluator.sources.model_file import ContextBound
