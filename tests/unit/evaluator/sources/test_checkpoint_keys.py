@@ -57,6 +57,15 @@ _OF_VISION = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Threads cost more than they do for models this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A function from a family's name to its saved model; each is made once."""
