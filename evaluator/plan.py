@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,7 +207,7 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
     mine = comparable_traits(variant)
     for key in reference.graph | mine.graph:
         own, other = mine.graph.get(key), reference.graph.get(key)
-        if own != other:
+        if not _same(own, other):
             raise SourceError(variant.path, f"{key} is {own}, the baseline's is {other}")
     if mine.head != reference.head:
         name = head_tensor(variant)
@@ -221,3 +222,10 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
         raise SourceError(
             variant.path, "its vocabulary is not the baseline's, so token ids mean other things"
         )
+
+
+def _same(own: Any, other: Any) -> bool:
+    """Whether two settings are equal; numbers may differ by the rounding of the files that hold them."""
+    if isinstance(own, float) and isinstance(other, float):
+        return math.isclose(own, other, rel_tol=1e-6)
+    return bool(own == other)

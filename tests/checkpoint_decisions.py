@@ -15,7 +15,7 @@ WINDOW = 20
 PAIRS = 32
 _SHORT, _LONG = np.linspace(1, 2, PAIRS).tolist(), np.linspace(2, 9, PAIRS).tolist()
 _PHI3_SHORT = np.linspace(1, 2, PAIRS // 2).tolist()
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 100}
 LLAMA3 = {
     "rope_type": "llama3",
     "factor": 8.0,

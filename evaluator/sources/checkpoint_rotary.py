@@ -111,8 +111,8 @@ def _yarn(config: JsonFile, settings: JsonFile) -> dict[str, Typed]:
         "factor": f32(factor),
         "original_context_length": u32(_yarn_context(config, settings)),
     }
-    if scale is not None:
-        keys["yarn_attn_factor"] = f32(scale)
+    if scale is not None:  # llama.cpp reads yarn_attn_factor for few families, and this for all
+        keys["attn_factor"] = f32(scale / yarn_scale(factor))
     for key in ("beta_fast", "beta_slow"):
         if settings.values.get(key) is not None:
             keys[f"yarn_{key}"] = f32(settings.number(key))

@@ -19,6 +19,7 @@ from checkpoint_decisions import (
     IRRELEVANT,
     IRRELEVANT_IN,
     REFUSED,
+    ROPE_SCALING,
     ROPE_SETTINGS,
     SIZES,
 )
@@ -230,6 +231,17 @@ def test_every_setting_of_rope_scaling_is_decided_on():
         "max_position_embeddings",
         "rope_theta",
     }
+
+
+def test_every_case_of_rope_scaling_is_another_embedding():
+    found = {}
+    for name, settings in ROPE_SCALING.items():
+        config = random_model("qwen3", rope_scaling=dict(settings)).config
+        kind = settings.get("rope_type", settings.get("type"))
+        frequencies, scale = modeling_rope_utils.ROPE_INIT_FUNCTIONS[kind](config, device="cpu")
+        found[name] = (*frequencies.numpy().round(7).tolist(), round(scale, 5))
+    assert found.pop("type") == found["linear"]  # two names of one setting
+    assert len(set(found.values())) == len(found)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
