@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from evaluator.architectures import head_tensor
+from evaluator.architectures import HEAD, has_own_head, head_tensor
 from evaluator.config import BASELINE_METHOD, Comparison
 from evaluator.errors import RequestError, SourceError, reason_of
 from evaluator.export.graph import graph_request
@@ -113,7 +114,9 @@ def make_plan(
         raise RequestError(f"baseline {error}") from error
     # Globs may overlap: what is named twice is measured once.
     sources = list(dict.fromkeys(named))
-    variants, failures, notices = _open_variants(sources, baseline, reference, model, device, measured)
+    variants, failures, notices = _open_variants(
+        sources, baseline, reference, model, device, measured, comparison.context
+    )
     return Plan(
         model,
         device,
@@ -168,6 +171,7 @@ def _open_variants(
     model: str,
     device: Device,
     measured: Measured,
+    context: int,
 ) -> tuple[list[Candidate], list[Failure], list[str]]:
     variants: list[Candidate] = []
     failures: list[Failure] = []
@@ -178,6 +182,7 @@ def _open_variants(
             stored = open_model(path)
             file = with_scheme_of(stored, baseline.file)
             check_comparable(file, reference)
+            check_context(file, context)
             candidate = _candidate(file, model, method, device, taken, measured)
         except Exception as error:  # files are only read here, so whatever is wrong is wrong with this one
             failures.append(Failure(source=str(path), reason=reason_of(error, path)))
@@ -205,6 +210,7 @@ class Traits:
     architecture: str
     graph: dict[str, Any]
     head: tuple[int, ...]
+    own_head: bool
     pre: str | None
     vocabulary: str
 
@@ -222,7 +228,8 @@ def comparable_traits(file: ModelFile) -> Traits:
         "rotary embedding's scale": request["rotary_scale"],
         **request["settings"],
     }
-    return Traits(file.architecture, graph, head, scheme_name(file), vocabulary_digest(file))
+    digest = vocabulary_digest(file)
+    return Traits(file.architecture, graph, head, has_own_head(file), scheme_name(file), digest)
 
 
 def check_comparable(variant: ModelFile, reference: Traits) -> None:
@@ -239,11 +246,17 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
     mine = comparable_traits(variant)
     for key in reference.graph | mine.graph:
         own, other = mine.graph.get(key), reference.graph.get(key)
-        if own != other:
+        if not _same(own, other):
             raise SourceError(variant.path, f"{key} is {own}, the baseline's is {other}")
     if mine.head != reference.head:
         name = head_tensor(variant)
         raise SourceError(variant.path, f"{name} is {mine.head}, the baseline's is {reference.head}")
+    if reference.own_head and HEAD not in variant.tensors:
+        raise SourceError(
+            variant.path,
+            f"holds no output matrix ({HEAD}), and the baseline's is not its embedding: a part of the model "
+            "is missing; download or convert it again",
+        )
     if mine.vocabulary != reference.vocabulary:
         raise SourceError(variant.path, _other_vocabulary(mine, reference))
 
@@ -252,3 +265,10 @@ def _other_vocabulary(mine: Traits, reference: Traits) -> str:
     if mine.pre and reference.pre and PRE_TOKENIZERS[mine.pre] != PRE_TOKENIZERS[reference.pre]:
         return f"its pre-tokenizer is {mine.pre}, the baseline's is {reference.pre}, so texts become other tokens"
     return "its vocabulary is not the baseline's, so token ids mean other things"
+
+
+def _same(own: Any, other: Any) -> bool:
+    """Whether two settings are equal; numbers may differ by the rounding of the files that hold them."""
+    if isinstance(own, float) and isinstance(other, float):
+        return math.isclose(own, other, rel_tol=1e-6)
+    return bool(own == other)

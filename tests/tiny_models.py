@@ -94,6 +94,7 @@ def write_tiny_llama(
     architecture: str = "llama",
     ggml_type: gguf.GGMLQuantizationType = _F32,
     untied: bool = False,
+    output: npt.NDArray[np.float32] | None = None,
     head_rows: int | None = None,
     metadata: dict[str, tuple[Any, gguf.GGUFValueType]] | None = None,
     drop: Sequence[str] = (),
@@ -117,6 +118,7 @@ def write_tiny_llama(
         architecture: `general.architecture`; qwen2 gets biases on query, key and value.
         ggml_type: type of the matrices; vectors stay F32.
         untied: give the model an output matrix of its own.
+        output: write this output matrix.
         head_rows: rows of that matrix, when they shall not be the vocabulary's.
         metadata: keys to add or to replace.
         drop: tensors to leave out.
@@ -157,6 +159,8 @@ def write_tiny_llama(
         else:
             values = values + noise * disturbance.standard_normal(shape).astype(np.float32)
             writer.add_tensor(name, gguf.quantize(values, ggml_type), raw_dtype=ggml_type)
+    if output is not None:
+        writer.add_tensor("output.weight", output)
     if frequency_factors:
         writer.add_tensor("rope_freqs.weight", np.asarray(frequency_factors, np.float32))
     writer.write_header_to_file()

@@ -191,7 +191,7 @@ def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -
         return None
     lower, higher, cost = max(sure, key=_per_bit)
     in_bits = _along(selection) == _BITS
-    less = formats.size(higher[SIZE] - lower[SIZE])
+    less = formats.size(higher[_SIZE] - lower[_SIZE])
     saved = formats.bits(_saved(lower, higher)) if in_bits else less
     step = f"{higher['label']} → {charts.type_name(lower)}: {change(cost)} perplexity for {saved}"
     text = f"The dearest step is {step}."

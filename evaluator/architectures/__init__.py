@@ -20,6 +20,8 @@ from evaluator.sources.model_file import ModelFile
 Restore = Callable[[ModelFile, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 EMBEDDING, HEAD = "token_embd.weight", "output.weight"
+#: Two matrices are compared piece by piece, because most differ in the first.
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def missing_tensors(architecture: Architecture, file: ModelFile, n_layers: int) 
     return [
         name
         for name in tensor_names(architecture, n_layers).values()
-        if name not in file.tensors and _pattern(name) not in absent
+        if name not in file.tensors and name_pattern(name) not in absent
     ]
 
 
@@ -92,20 +94,43 @@ def restored(architecture: Architecture, file: ModelFile, tensor: str) -> npt.ND
         SourceError: the tensor is missing or of a type that cannot be dequantized.
     """
     values = file.dequantize(tensor)
-    restore = architecture.restore.get(_pattern(tensor))
+    restore = architecture.restore.get(name_pattern(tensor))
     return restore(file, values) if restore else values
 
 
 def row_order(architecture: Architecture, file: ModelFile, tensor: str) -> npt.NDArray[np.intp]:
     """Which row of the file each row of the `restored` tensor is: the same move for codes, scales and minima."""
     numbers = np.arange(file.tensor(tensor).shape[0], dtype=np.float32)[:, None]  # exact up to 2**24 rows
-    restore = architecture.restore.get(_pattern(tensor))
+    restore = architecture.restore.get(name_pattern(tensor))
     return (restore(file, numbers) if restore else numbers)[:, 0].astype(np.intp)
 
 
 def head_tensor(file: ModelFile) -> str:
-    """The tensor that makes logits: the output matrix, or the embedding where they are tied."""
+    """The tensor that makes logits: the output matrix, or the embedding where they are tied.
+
+    A GGUF file without an output matrix says by that that they are: so llama.cpp reads files of every family
+    here. A checkpoint says it in its configuration, and was refused if it does not.
+    """
     return HEAD if HEAD in file.tensors else EMBEDDING
+
+
+def has_own_head(file: ModelFile) -> bool:
+    """Whether logits are made by another matrix than the embedding, and not by a copy of it.
+
+    Raises:
+        SourceError: there is no embedding.
+    """
+    if HEAD not in file.tensors:
+        return False
+    head, embedding = file.tensor(HEAD), file.tensor(EMBEDDING)
+    if (head.shape, head.ggml_type) != (embedding.shape, embedding.ggml_type):
+        return True
+    rows, others = (file.raw(name).reshape(head.shape[0], -1) for name in (HEAD, EMBEDDING))
+    starts = range(0, head.shape[0], _ROWS_AT_ONCE)
+    return any(
+        not np.array_equal(rows[start : start + _ROWS_AT_ONCE], others[start : start + _ROWS_AT_ONCE])
+        for start in starts
+    )
 
 
 def logit_softcap(file: ModelFile) -> float | None:
@@ -118,6 +143,7 @@ def logit_softcap(file: ModelFile) -> float | None:
     return cap
 
 
-def _pattern(tensor: str) -> str:
+def name_pattern(tensor: str) -> str:
+    """A tensor's name with `{}` for the number of its layer."""
     parts = tensor.split(".")
     return ".".join("{}" if part.isdigit() else part for part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,19 @@ _MODULES = {
 PROJECTIONS = {
     f"model.layers.{{}}.{module}.weight": f"blk.{{}}.{tensor}.weight" for tensor, module in _MODULES.items()
 }
+#: Settings of other families, without the prefix, and their values that change nothing.
+NEUTRAL: Mapping[str, tuple[float, ...]] = {
+    "attention.causal": (True,),
+    "attention.clamp_kqv": (0,),
+    "attention.max_alibi_bias": (0,),
+    "attn_logit_softcapping": (0,),
+    "final_logit_softcapping": (0,),
+    "embedding_scale": (0, 1),
+    "residual_scale": (0, 1),
+    "logit_scale": (0, 1),
+    "nextn_predict_layers": (0,),
+    "use_parallel_residual": (False,),
+}
 #: Far more than any model has, and few enough to list.
 MOST_LAYERS = 10_000
 QUERY_KEY_NORMS = {
@@ -40,21 +54,25 @@ def biases(*roles: str) -> dict[str, str]:
     return {f"model.layers.{{}}.{_MODULES[role]}.bias": f"blk.{{}}.{role}.bias" for role in roles}
 
 
-def decoder_config(file: ModelFile, *, partial_rotary: bool = False) -> dict[str, Any]:
+def decoder_config(
+    file: ModelFile, *, partial_rotary: bool = False, own_keys: Collection[str] = ()
+) -> dict[str, Any]:
     """Configuration that all Llama-like decoders share.
 
     Args:
         file: the model.
         partial_rotary: whether the family can turn only a part of each head's dimensions.
+        own_keys: keys of `NEUTRAL` that the family honours itself.
 
     Raises:
-        SourceError: a key is missing, or the model has experts, unequal heads or another rotary width.
+        SourceError: a key is missing, or the model has experts, unequal heads, another rotary width, or a
+            setting that the family's graph does not compute.
     """
     prefix = file.architecture
     if file.single(f"{prefix}.expert_count"):
         raise SourceError(file.path, "a mixture of experts is not supported")
-    heads = count(file, f"{prefix}.attention.head_count")
-    kv_heads = count(file, f"{prefix}.attention.head_count_kv", heads)
+    heads = same_in_all_layers(file, f"{prefix}.attention.head_count")
+    kv_heads = same_in_all_layers(file, f"{prefix}.attention.head_count_kv", heads)
     hidden = count(file, f"{prefix}.embedding_length")
     if heads % kv_heads:
         raise SourceError(file.path, f"{heads} heads do not divide into {kv_heads} groups")
@@ -68,12 +86,13 @@ def decoder_config(file: ModelFile, *, partial_rotary: bool = False) -> dict[str
         raise SourceError(
             file.path, f"rotary embedding of {turned} of {head_dim} dimensions is not supported"
         )
+    _check_neutral(file, own_keys, head_dim, turned)
     layers = count(file, f"{prefix}.block_count")
     if layers > MOST_LAYERS:
         raise SourceError(file.path, f"{layers:,} layers cannot be")
     settings = {
         "hidden_size": hidden,
-        "intermediate_size": count(file, f"{prefix}.feed_forward_length"),
+        "intermediate_size": same_in_all_layers(file, f"{prefix}.feed_forward_length"),
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
@@ -85,6 +104,31 @@ def decoder_config(file: ModelFile, *, partial_rotary: bool = False) -> dict[str
         # transformers rounds head_dim × factor down, so the factor must not lie below the quotient.
         settings["partial_rotary_factor"] = math.nextafter(turned / head_dim, 1)
     return settings
+
+
+def _check_neutral(file: ModelFile, own_keys: Collection[str], head_dim: int, turned: int) -> None:
+    """Refuse settings that the graph leaves out, unless their value changes nothing.
+
+    Raises:
+        SourceError: one asks for something.
+    """
+    widths: dict[str, tuple[float, ...]] = {
+        "attention.scale": (0, head_dim**-0.5),
+        "attention.key_length_swa": (head_dim,),
+        "attention.value_length_swa": (head_dim,),
+        "rope.dimension_count_swa": (turned,),
+    }
+    for name, neutral in {**NEUTRAL, **widths}.items():
+        key = f"{file.architecture}.{name}"
+        if name in own_keys or key not in file.metadata:
+            continue
+        value = file.single(key)
+        number = isinstance(value, (bool, int, float))
+        if not number or not any(math.isclose(value, other, rel_tol=1e-6) for other in neutral):
+            raise SourceError(
+                file.path,
+                f"metadata key {key} is {value!r}, which a {file.architecture} graph does not compute",
+            )
 
 
 def rotary_width(settings: dict[str, Any]) -> int:
@@ -126,7 +170,24 @@ def count(file: ModelFile, key: str, default: int | None = None) -> int:
     Raises:
         SourceError: it is absent without a default, or something else.
     """
-    value = file.require(key) if default is None else file.metadata.get(key, default)
+    return _positive(file, key, file.require(key) if default is None else file.metadata.get(key, default))
+
+
+def same_in_all_layers(file: ModelFile, key: str, default: int | None = None) -> int:
+    """Like `count`, for what may be given layer by layer but has to be the same in all.
+
+    Raises:
+        SourceError: it is absent without a default, differs between layers, or is something else.
+    """
+    value = file.metadata.get(key)
+    if not isinstance(value, np.ndarray) or not value.size:
+        return count(file, key, default)
+    if len(set(value.tolist())) > 1:
+        raise SourceError(file.path, f"metadata key {key} differs between layers, which is not supported")
+    return _positive(file, key, value.tolist()[0])
+
+
+def _positive(file: ModelFile, key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SourceError(file.path, f"metadata key {key} is {value!r}, not a positive whole number")
     return value

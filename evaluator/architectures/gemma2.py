@@ -13,6 +13,7 @@ from evaluator.architectures.decoder import (
     sliding_window,
 )
 from evaluator.architectures.gemma import GELU
+from evaluator.errors import SourceError
 from evaluator.sources.model_file import ModelFile
 
 SANDWICH_NORMS = {
@@ -37,7 +38,12 @@ def query_scalar(settings: dict[str, Any], layers_of_27b: int) -> int:
 
 
 def _gemma2_config(file: ModelFile) -> dict[str, Any]:
-    settings = decoder_config(file)
+    settings = decoder_config(file, own_keys=("attn_logit_softcapping", "final_logit_softcapping"))
+    base = number(file, "gemma2.rope.freq_base_swa", settings["rope_theta"])
+    if base != settings["rope_theta"]:
+        raise SourceError(
+            file.path, f"windowed layers of gemma2 with a rotary base of {base:g} are not known"
+        )
     return settings | {
         "hidden_activation": GELU,
         "sliding_window": sliding_window(file) or _WINDOW,

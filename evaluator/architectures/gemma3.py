@@ -23,7 +23,7 @@ _LAYERS_OF_27B = 62
 
 
 def _gemma3_config(file: ModelFile) -> dict[str, Any]:
-    settings = decoder_config(file)
+    settings = decoder_config(file, own_keys=("final_logit_softcapping",))
     n_layers = settings["num_hidden_layers"]
     window = sliding_window(file)
     return settings | {

@@ -85,11 +85,12 @@ def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
     Raises:
         SourceError: they are not.
     """
-    layers, hidden, heads, kv_heads, head_dim = (
+    layers, hidden, inner, heads, kv_heads, head_dim = (
         settings[key]
         for key in (
             "num_hidden_layers",
             "hidden_size",
+            "intermediate_size",
             "num_attention_heads",
             "num_key_value_heads",
             "head_dim",
@@ -99,11 +100,13 @@ def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
         EMBEDDING: (file.tensors[EMBEDDING].shape[0], hidden),
         f"blk.{layers - 1}.attn_norm.weight": (hidden,),
         "blk.0.attn_q.weight": (heads * head_dim, hidden),
+        "blk.0.attn_k.weight": (kv_heads * head_dim, hidden),
         "blk.0.attn_qkv.weight": ((heads + 2 * kv_heads) * head_dim, hidden),
+        "blk.0.ffn_down.weight": (hidden, inner),
     }
     for name, shape in expected.items():
         found = file.tensors[name].shape if name in file.tensors else None
-        if found != shape and (found or "attn_q" not in name):
+        if found != shape and (found or name in (EMBEDDING, f"blk.{layers - 1}.attn_norm.weight")):
             raise SourceError(file.path, f"tensor {name} is {found or 'missing'}, the metadata say {shape}")
     _check_rows(file, hidden)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from evaluator.architectures import architecture_of
-from evaluator.architectures.decoder import count, number, optional_number, rotary_width
+from evaluator.architectures.decoder import count, number, optional_number, rotary_width, sliding_window
 from evaluator.errors import SourceError
 from evaluator.export.skeleton import LOCAL_ROTARY_FREQUENCIES, ROTARY_FREQUENCIES
-from evaluator.sources.model_file import ModelFile
+from evaluator.sources.model_file import ContextBound, ModelFile
 
 #: One divisor per frequency: how files of Llama 3.1 and later carry their long-context scaling, and those of
 #: Phi-3 theirs, once for contexts up to the original one and once for longer ones.
@@ -66,24 +67,68 @@ def rotary_scale(file: ModelFile) -> float:
     kind, factor = _scaling(file)
     scale = number(file, f"{prefix}.attn_factor", 1.0)
     if kind == "yarn":
-        usual = 1 + _YARN_SCALE_PER_E_FOLD * math.log(max(factor, 1.0))
+        usual = yarn_scale(factor)
+        if over_all_dimensions := optional_number(file, f"{prefix}.yarn_log_multiplier"):
+            usual /= yarn_scale(factor, over_all_dimensions)
         scale *= number(file, f"{prefix}.yarn_attn_factor", usual)
     return scale
 
 
+def yarn_scale(factor: float, multiplier: float = 1.0) -> float:
+    """What YaRN multiplies sine and cosine by, for a context stretched by `factor`."""
+    return 1 + _YARN_SCALE_PER_E_FOLD * multiplier * math.log(max(factor, 1.0))
+
+
+def yarn_kept(
+    width: int, base: float, context: int, turns: tuple[float, float], *, truncate: bool = True
+) -> npt.NDArray[np.float64]:
+    """Share of each frequency that YaRN leaves as it is, float64 [width / 2]: 1 for the fast, 0 for the slow.
+
+    Between the two bounds the share falls linearly in the index.
+
+    Args:
+        width: turned dimensions of a head.
+        base: what the frequencies are powers of, above 1.
+        context: the original context.
+        turns: how many turns within it make a frequency fast, and how few make one slow.
+        truncate: whether the bounds are rounded to whole indices.
+    """
+
+    def index(turned: float) -> float:
+        return width * math.log(context / (turned * 2 * math.pi)) / (2 * math.log(base))
+
+    low, high = map(index, turns)
+    if truncate:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, width - 1)
+    ramp = (np.arange(width // 2) - low) / max(high - low, 0.001)
+    kept: npt.NDArray[np.float64] = 1 - np.clip(ramp, 0, 1)
+    return kept
+
+
 def check_context(file: ModelFile, context: int) -> None:
-    """Refuse windows for which the file keeps other frequencies than those that are used here.
+    """Refuse windows for which the model has other frequencies, or another attention, than those used here.
 
     Raises:
-        SourceError: `context` tokens are more than the file's original context.
+        SourceError: `context` tokens are more than the graph of the model is right for.
     """
-    if LONG_FACTORS not in file.tensors:
-        return
-    longest = _original_context(file)
-    if context > longest:
-        raise SourceError(
-            file.path, f"windows of {context} tokens need {LONG_FACTORS}; use a context of {longest} or less"
-        )
+    for bound in _bounds(file):
+        if context > bound.tokens:
+            raise SourceError(
+                file.path,
+                f"windows of {context} tokens need {bound.setting}; use a context of {bound.tokens} or less",
+            )
+
+
+def _bounds(file: ModelFile) -> Iterator[ContextBound]:
+    """Where the model goes on otherwise than its graph does."""
+    if file.context_bound:
+        yield file.context_bound
+    if LONG_FACTORS in file.tensors:
+        yield ContextBound(_original_context(file), LONG_FACTORS)
+    window = sliding_window(file)
+    if window and "sliding_window" not in architecture_of(file).config(file):
+        yield ContextBound(window, f"a sliding window, which a {file.architecture} graph has not")
 
 
 def _scaling(file: ModelFile) -> tuple[str, float]:
@@ -98,8 +143,8 @@ def _scaling(file: ModelFile) -> tuple[str, float]:
         raise SourceError(file.path, f"rotary scaling {kind!r} is not supported; known: {', '.join(_KINDS)}")
     if kind == "none":
         return kind, 1.0
-    if kind == "yarn" and (unknown := optional_number(file, f"{prefix}.yarn_log_multiplier")):
-        raise SourceError(file.path, f"YaRN with a log multiplier ({unknown}) is not supported")
+    if kind == "yarn" and (mixed := number(file, f"{prefix}.yarn_ext_factor", 1.0)) != 1:
+        raise SourceError(file.path, f"YaRN with an extrapolation factor of {mixed:g} is not supported")
     old_key = f"{file.architecture}.rope.scale_linear"
     return kind, number(file, f"{prefix}.factor", number(file, old_key, 1.0))
 
@@ -111,10 +156,7 @@ def _original_context(file: ModelFile) -> int:
 
 
 def _kept_by_yarn(file: ModelFile, width: int, base: float) -> npt.NDArray[np.float64]:
-    """Share of each frequency that YaRN leaves as it is, float64 [width / 2]: 1 for the fast, 0 for the slow.
-
-    Fast are those that turn more than beta_fast times within the original context, slow those that turn less
-    than beta_slow times; between them the share falls linearly in the index.
+    """Share of each frequency that the file's YaRN leaves as it is.
 
     Raises:
         SourceError: the base leaves no dimension faster than another, or a number is not one.
@@ -122,13 +164,5 @@ def _kept_by_yarn(file: ModelFile, width: int, base: float) -> npt.NDArray[np.fl
     if base <= 1:
         raise SourceError(file.path, f"YaRN needs frequencies that differ, and a base of {base:g} gives none")
     prefix = f"{file.architecture}.rope.scaling"
-    context = _original_context(file)
-
-    def index(turns: float) -> float:
-        return width * math.log(context / (turns * 2 * math.pi)) / (2 * math.log(base))
-
-    low = max(math.floor(index(number(file, f"{prefix}.yarn_beta_fast", 32.0))), 0)
-    high = min(math.ceil(index(number(file, f"{prefix}.yarn_beta_slow", 1.0))), width - 1)
-    ramp = (np.arange(width // 2) - low) / max(high - low, 0.001)
-    kept: npt.NDArray[np.float64] = 1 - np.clip(ramp, 0, 1)
-    return kept
+    fast, slow = number(file, f"{prefix}.yarn_beta_fast", 32.0), number(file, f"{prefix}.yarn_beta_slow", 1.0)
+    return yarn_kept(width, base, _original_context(file), (fast, slow))

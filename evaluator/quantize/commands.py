@@ -12,6 +12,7 @@ from rich.console import Console
 
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import load_graph
+from evaluator.export.rotary import check_context
 from evaluator.frames import MEGABYTE
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
@@ -133,11 +134,13 @@ def measure_imatrix(
 
     Raises:
         RequestError: a text or the baseline cannot be used, or `out` cannot be written or is one of them.
+        SourceError: the baseline's graph is not right for windows of `context` tokens.
         ExportError: the baseline's graph cannot be exported.
     """
     if device not in get_args(DeviceChoice):
         raise RequestError(f"--device {device}: known: {', '.join(get_args(DeviceChoice))}")
     source = with_named_scheme(_open(baseline), pre)
+    check_context(source, context)
     if out.is_dir():
         raise RequestError(f"--out {out}: is a folder; name the new file")
     spare_inputs([out], [*source.files, *filter(None, map(text_file, texts))])

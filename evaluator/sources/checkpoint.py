@@ -18,13 +18,22 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.architectures import ARCHITECTURES, EMBEDDING, HEAD, Architecture, tensor_names
+from evaluator.architectures import ARCHITECTURES, EMBEDDING, HEAD, Architecture, name_pattern, tensor_names
 from evaluator.errors import SourceError
-from evaluator.sources.checkpoint_config import Family, computed_tensors, family_of, metadata
+from evaluator.sources.checkpoint_config import (
+    Family,
+    context_bound,
+    family_of,
+    inexpressible,
+    metadata,
+    tied,
+)
+from evaluator.sources.checkpoint_families import FAMILIES
+from evaluator.sources.checkpoint_rotary import frequency_factors
 from evaluator.sources.checkpoint_vocabulary import TOKENIZER_FILES, vocabulary
 from evaluator.sources.json_file import JsonFile, read_json
 from evaluator.sources.metadata_values import parted, string, u32
-from evaluator.sources.model_file import NO_RULES, ModelFile, TensorInfo, TextRules
+from evaluator.sources.model_file import NO_RULES, ContextBound, ModelFile, TensorInfo, TextRules
 from evaluator.sources.safetensors_file import SafetensorsFile, open_safetensors
 
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -42,6 +51,14 @@ _FILE_TYPES = {
 }
 #: Graph parameters that no family's table lists.
 _ENDS = {"model.embed_tokens.weight": EMBEDDING, "lm_head.weight": HEAD}
+#: Settings of a graph that metadata carry whatever they are, or that decide nothing.
+_EXPRESSED = (
+    "model_type",
+    "attn_implementation",
+    "rope_theta",
+    "rope_local_base_freq",
+    "partial_rotary_factor",
+)
 #: Where models that also see keep their text model, and what they see with.
 _TEXT_PREFIXES = ("language_model.", "model.language_model.")
 _OTHER_PREFIXES = (
@@ -61,11 +78,17 @@ class Checkpoint(ModelFile):
     files_in_order: tuple[Path, ...]
     _bytes: Mapping[str, Callable[[], Bytes]] = field(repr=False)
     _text_rules: TextRules = NO_RULES
+    _bound: ContextBound | None = None
 
     @property
     def text_rules(self) -> TextRules:
         """What the tokenizer files say and GGUF does not."""
         return self._text_rules
+
+    @property
+    def context_bound(self) -> ContextBound | None:
+        """Where its configuration asks for what no GGUF file of the family says."""
+        return self._bound
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -101,7 +124,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         SourceError: a file is missing or damaged, or the family is not known.
     """
-    family, config = family_of(read_json(folder / CONFIG))
+    family, config = family_of(read_json(folder / CONFIG), FAMILIES)
     weight_files, stored = _stored_tensors(folder)
     named = _gguf_names(folder, family, config, stored)
     tensors = {name: file.tensor(parameter) for name, (file, parameter) in named.items()}
@@ -115,8 +138,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     }
     values, types = parted(typed)
     others = [folder / name for name in (CONFIG, *TOKENIZER_FILES) if (folder / name).is_file()]
-    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, rules)
-    checkpoint = _with_tensors(bare, ARCHITECTURES.get(family.architecture), named, computed_tensors(config))
+    bound = context_bound(family, config)
+    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, rules, bound)
+    checkpoint = _with_tensors(bare, ARCHITECTURES.get(family.architecture), named, frequency_factors(config))
     _check_expressible(checkpoint, config)
     return checkpoint
 
@@ -174,11 +198,17 @@ def _gguf_names(
                 folder, f"tensor {parameter[:80]} has no place in a {family.architecture} GGUF file"
             )
         named[known[bare]] = (file, parameter)
-    if config.values.get("tie_word_embeddings") and HEAD in named:
+    if tied(config) and HEAD in named:
         head = named.pop(HEAD)  # the same matrix, of which either name, or both, may have been stored
         named.setdefault(EMBEDDING, head)
     if EMBEDDING not in named:
         raise SourceError(folder, "holds no embedding (model.embed_tokens.weight)")
+    if HEAD not in named and not tied(config):
+        raise SourceError(
+            folder,
+            "holds no output matrix (lm_head.weight), and its configuration does not say that the embedding "
+            "is one (tie_word_embeddings): a part of the checkpoint is missing",
+        )
     return named
 
 
@@ -207,7 +237,7 @@ def _with_tensors(
     for name, (file, parameter) in named.items():
         info = replace(file.tensor(parameter), name=name)
         tensors[name], sources[name] = info, _mapped(file, info)
-        pattern = ".".join("{}" if part.isdigit() else part for part in name.split("."))
+        pattern = name_pattern(name)
         if architecture.norm_offset and name.endswith("norm.weight"):
             tensors[name] = replace(info, ggml_type=_F32, n_bytes=4 * info.n_elements)
             sources[name] = _shifted(file, info, architecture.norm_offset)
@@ -258,12 +288,14 @@ def _check_expressible(checkpoint: Checkpoint, config: JsonFile) -> None:
     """
     said = ARCHITECTURES.get(checkpoint.architecture).config(checkpoint)
     for key, value in said.items():
-        given = config.values.get(key, value)
-        if key not in ("model_type", "attn_implementation", "hidden_activation") and not _agree(given, value):
-            raise SourceError(
-                config.path,
-                f"{key} is {repr(given)[:60]}; a {checkpoint.architecture} GGUF file means {repr(value)[:60]}",
-            )
+        given = config.values.get(key)
+        if given is not None and key not in _EXPRESSED and not _agree(given, value):
+            raise inexpressible(config, checkpoint.architecture, key, given, value)
+    optional = ARCHITECTURES.get(checkpoint.architecture).optional
+    for name in checkpoint.tensors:
+        key = "mlp_bias" if ".ffn_" in name else "attention_bias"
+        if name_pattern(name) in optional and not config.values.get(key):
+            raise SourceError(config.path, f"{key} is not true, and its weights hold {name}")
 
 
 def _agree(given: Any, said: Any) -> bool:

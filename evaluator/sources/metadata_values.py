@@ -29,6 +29,11 @@ def boolean(value: bool) -> Typed:
     return value, ValueType(GGUFValueType.BOOL, None)
 
 
+def booleans(values: Sequence[bool]) -> Typed:
+    """An array of yes and no."""
+    return np.asarray(values, bool), ValueType(GGUFValueType.ARRAY, GGUFValueType.BOOL)
+
+
 def string(value: str) -> Typed:
     """A text."""
     return value, ValueType(GGUFValueType.STRING, None)

@@ -75,6 +75,14 @@ NO_RULES = TextRules()
 
 
 @dataclass(frozen=True)
+class ContextBound:
+    """Up to how many tokens the graph of a model is right, and the setting of the model that it leaves out."""
+
+    tokens: int
+    setting: str
+
+
+@dataclass(frozen=True)
 class ModelFile(ABC):
     """An opened model: metadata and tensor directory in memory, tensor bytes mapped.
 
@@ -108,6 +116,11 @@ class ModelFile(ABC):
     def text_rules(self) -> TextRules:
         """What is done to texts that metadata do not say."""
         return NO_RULES
+
+    @property
+    def context_bound(self) -> ContextBound | None:
+        """Where the model goes on otherwise than its graph does; None where it does not."""
+        return None
 
     @property
     def architecture(self) -> str:

@@ -8,6 +8,7 @@ from tiny_checkpoints import random_model, save_checkpoint
 from tiny_models import write_tiny_llama
 from tokenizers import Tokenizer, models, normalizers
 
+from evaluator.architectures import has_own_head
 from evaluator.config import Comparison, VariantSource
 from evaluator.errors import RequestError, SourceError
 from evaluator.plan import check_comparable, comparable_traits, make_plan
@@ -47,6 +48,32 @@ def test_difference_is_named(tiny, tmp_path, options, message):
     variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", **options))
     with pytest.raises(SourceError, match=message):
         check_comparable(variant, comparable_traits(tiny))
+
+
+@pytest.fixture
+def untied_path(tmp_path):
+    return write_tiny_llama(tmp_path / "Tiny-F32.gguf", untied=True)
+
+
+def test_variant_whose_head_is_missing_is_refused(untied_path, tmp_path):
+    headless = write_tiny_llama(tmp_path / "v.gguf", untied=True, drop=["output.weight"])
+    with pytest.raises(SourceError, match=r"holds no output matrix \(output\.weight\)"):
+        check_comparable(open_gguf(headless), comparable_traits(open_gguf(untied_path)))
+
+
+def test_variant_may_write_the_tied_head_out(tiny, untied_path):
+    check_comparable(open_gguf(untied_path), comparable_traits(tiny))
+
+
+@pytest.mark.parametrize("changed", [None, 0, 261])
+def test_baseline_that_only_writes_its_tied_head_out_has_variants_without(tiny, tmp_path, changed):
+    embedding = tiny.dequantize("token_embd.weight").copy()
+    if changed is not None:
+        embedding[changed, -1] += 1
+    spelled_out = open_gguf(write_tiny_llama(tmp_path / "b.gguf", output=embedding))
+    assert has_own_head(spelled_out) == (changed is not None)
+    if changed is None:
+        check_comparable(tiny, comparable_traits(spelled_out))
 
 
 @pytest.mark.parametrize("value", [(0, U32), ("four", gguf.GGUFValueType.STRING)])

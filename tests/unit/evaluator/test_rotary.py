@@ -75,6 +75,11 @@ def test_yarn_keeps_the_fast_divides_the_slow_and_mixes_between(tmp_path):
         (scaling("linear", 4.0), 1.0),
         (scaling("yarn", 4.0), 1 + 0.1 * math.log(4)),
         (scaling("yarn", 4.0, yarn_attn_factor=1.5), 1.5),
+        (
+            scaling("yarn", 4.0, yarn_log_multiplier=0.5),
+            (1 + 0.1 * math.log(4)) / (1 + 0.05 * math.log(4)),
+        ),
+        (scaling("yarn", 4.0, yarn_log_multiplier=0.5, yarn_attn_factor=1.5), 1.5),
         (scaling("longrope", attn_factor=1.19), 1.19),
     ],
 )
@@ -89,6 +94,13 @@ def test_windows_longer_than_the_short_factors_reach_are_refused(tmp_path):
     check_context(file, 128)
     with pytest.raises(SourceError, match=r"windows of 129 tokens .*128 or less"):
         check_context(file, 129)
+
+
+def test_windows_longer_than_a_sliding_window_that_the_graph_lacks_are_refused(tmp_path):
+    file = tiny(tmp_path, architecture="qwen2", metadata={"qwen2.attention.sliding_window": (16, U32)})
+    check_context(file, 16)
+    with pytest.raises(SourceError, match=r"windows of 17 tokens need a sliding window.*16 or less"):
+        check_context(file, 17)
 
 
 def test_windowed_layers_have_a_base_of_their_own_and_no_scaling(tmp_path):
@@ -108,7 +120,7 @@ def test_windowed_layers_have_a_base_of_their_own_and_no_scaling(tmp_path):
     [
         {"metadata": scaling("martian", 4.0)},
         {"metadata": scaling("linear", 0.0)},
-        {"metadata": scaling("yarn", 4.0, yarn_log_multiplier=0.1)},
+        {"metadata": scaling("yarn", 4.0, yarn_ext_factor=0.5)},
         {"metadata": scaling("yarn", 4.0) | {"llama.rope.freq_base": (1.0, F32)}},
         {"frequency_factors": [1.0] * 16},
         {"frequency_factors": [0.0] * 32},

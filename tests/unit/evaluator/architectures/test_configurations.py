@@ -115,6 +115,70 @@ def test_smollm3_skips_the_rotary_embedding_in_every_fourth_layer(tmp_path):
     assert settings(tiny(tmp_path, "smollm3", layers=9))["no_rope_layers"] == [1, 1, 1, 0, 1, 1, 1, 0, 1]
 
 
+NEUTRAL = [
+    ("attention.causal", True, False),
+    ("attention.scale", 0.0, 0.1),
+    ("attention.scale", 64**-0.5, 64**-0.25),
+    ("attention.clamp_kqv", 0.0, 8.0),
+    ("attention.max_alibi_bias", 0.0, 8.0),
+    ("attention.key_length_swa", 64, 32),
+    ("attention.value_length_swa", 64, 32),
+    ("rope.dimension_count_swa", 64, 32),
+    ("attn_logit_softcapping", 0.0, 50.0),
+    ("final_logit_softcapping", 0.0, 30.0),
+    ("embedding_scale", 1.0, 12.0),
+    ("residual_scale", 1.0, 0.22),
+    ("logit_scale", 1.0, 8.0),
+    ("nextn_predict_layers", 0, 1),
+    ("use_parallel_residual", False, True),
+]
+
+
+@pytest.mark.parametrize(("key", "neutral", "asking"), NEUTRAL)
+def test_setting_that_no_graph_computes_is_refused_unless_it_changes_nothing(tmp_path, key, neutral, asking):
+    file = tiny(tmp_path, "qwen3")
+    before = settings(file)
+    file.metadata[f"qwen3.{key}"] = neutral
+    assert settings(file) == before
+    for value in (asking, np.array([asking, asking])):
+        file.metadata[f"qwen3.{key}"] = value
+        with pytest.raises(SourceError, match=key.replace(".", r"\.")):
+            settings(file)
+
+
+@pytest.mark.parametrize("architecture", ["gemma2", "gemma3"])
+def test_soft_caps_are_honoured_where_the_family_has_them(tmp_path, architecture):
+    file = tiny(tmp_path, architecture)
+    file.metadata[f"{architecture}.final_logit_softcapping"] = 7.0
+    assert settings(file)["final_logit_softcapping"] == 7
+    file.metadata[f"{architecture}.attn_logit_softcapping"] = 5.0
+    if architecture == "gemma2":
+        assert settings(file)["attn_logit_softcapping"] == 5
+    else:
+        with pytest.raises(SourceError, match=r"gemma3\.attn_logit_softcapping is 5\.0"):
+            settings(file)
+
+
+def test_windowed_layers_of_gemma2_turn_like_the_others(tmp_path):
+    file = tiny(tmp_path, "gemma2")
+    file.metadata["gemma2.rope.freq_base_swa"] = 10000.0
+    settings(file)
+    file.metadata["gemma2.rope.freq_base_swa"] = 500.0
+    with pytest.raises(SourceError, match="rotary base of 500"):
+        settings(file)
+
+
+@pytest.mark.parametrize("key", ["feed_forward_length", "attention.head_count", "attention.head_count_kv"])
+def test_sizes_given_layer_by_layer_have_to_be_the_same(tmp_path, key):
+    file = tiny(tmp_path, "qwen3", layers=2)
+    before, value = settings(file), file.metadata[f"qwen3.{key}"]
+    file.metadata[f"qwen3.{key}"] = np.array([value, value], np.int32)
+    assert settings(file) == before
+    file.metadata[f"qwen3.{key}"] = np.array([value, 2 * value], np.int32)
+    with pytest.raises(SourceError, match="differs between layers"):
+        settings(file)
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
