@@ -166,7 +166,7 @@ class ComparisonRun:
     def _settle_precision(self) -> None:
         """Find out what a GPU computes in, with a graph that was exported here, where that is said."""
         _ = self._graph
-        self.progress.step("trying half precision")
+        self.progress.step("comparing the GPU with the CPU")
         self._precision = settled_precision(self.plan, self.store, self.progress.say)
 
     def _attempt(self, item: Candidate, device: Device) -> None:

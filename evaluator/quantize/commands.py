@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast, get_args
 
+import numpy as np
 from rich.console import Console
 
+from evaluator.device_check import check_float32
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import load_graph
 from evaluator.frames import MEGABYTE
@@ -26,6 +28,7 @@ from evaluator.sources.resolve import resolve_one
 from evaluator.sources.tokenizer import tokenizer_from_gguf
 from evaluator.terminal import say
 from evaluator.text_sources import read_texts, text_file
+from evaluator.windows import Window
 
 
 def quantize_model(
@@ -121,11 +124,17 @@ def measure_imatrix(
         ]
         windows = imatrix_windows(found, tokenizer_from_gguf(source), context, chunks)
         graph = load_graph(source)
+        chosen = choose_device(cast(DeviceChoice, device), threads)
+        if chosen.notice:
+            say(console, chosen.notice, "yellow")
+        if chosen.name != "cpu":
+            progress.update(task, description="comparing the GPU with the CPU")
+            check_float32(source, chosen, Window(0, "", windows[0].astype(np.int32), context // 2))
         progress.update(task, description="measuring activations", total=len(windows) * context)
         sums = squared_activations(
             source,
             graph,
-            choose_device(cast(DeviceChoice, device), threads),
+            chosen,
             windows,
             lambda tokens: progress.advance(task, tokens),
         )

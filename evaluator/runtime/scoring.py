@@ -105,7 +105,7 @@ class Body:
             score_late(model, self._fused)
         if half:
             halve(model, {slot.initializer for slot in graph.slots})
-        self._session = Session(model, device, _weights(file, graph, model), graph.path.parent, early=half)
+        self._session = Session(model, device, _weights(file, graph, model), graph.path.parent)
         self._tables = lru_cache(maxsize=1)(partial(rotary_inputs, file, self._fused))
         self._on_gpu = device.name == "cuda"
         self.provider = self._session.provider

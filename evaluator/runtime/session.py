@@ -11,11 +11,13 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
+from evaluator.errors import ExportError
 from evaluator.runtime.device import Device
 
 Array = npt.NDArray[np.generic]
 _ERRORS_AND_WORSE = 3
-_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_FLOAT32 = "tensor(float)"
+_FLOATS = {_FLOAT32: np.float32, "tensor(float16)": np.float16}
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
@@ -28,8 +30,6 @@ class Session:
         device: Device,
         weights: Iterable[tuple[str, Array]] = (),
         folder: Path | None = None,
-        *,
-        early: bool = False,
     ) -> None:
         """Open `model` with `weights` (initializer, values) in place of its external data.
 
@@ -38,31 +38,47 @@ class Session:
             device: where it runs.
             weights: values of initializers.
             folder: where the external data of a model in memory lie.
-            early: put `weights` in place before onnxruntime rewrites the graph rather than after. Where it has to
-                convert them itself, as halves for a device without kernels for them, it would else convert what
-                lies in the external data.
+
+        Raises:
+            ExportError: onnxruntime does not run on the device.
         """
         self._device = device
         options = ort.SessionOptions()
         options.intra_op_num_threads = device.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_AND_WORSE
-        # onnxruntime reads these buffers in place (no second copy): they must live as long as the session.
+        # onnxruntime may read these buffers in place (no second copy): they must live as long as the session.
         self._buffers = {
             name: ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for name, v in weights
         }
-        if early:
-            options.add_external_initializers(list(self._buffers), list(self._buffers.values()))
-        else:
-            for name, buffer in self._buffers.items():
-                options.add_initializer(name, buffer)
+        self._hand_over(options)
         if folder:
             options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder))
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
-        self._session = ort.InferenceSession(source, options, providers=device.providers)
+        # Its fallback would print a banner on stdout and run on the CPU, whatever was to be measured.
+        self._session = ort.InferenceSession(source, options, providers=device.providers, enable_fallback=0)
+        self.provider = str(self._session.get_providers()[0])
+        if self.provider != device.provider:
+            raise ExportError(
+                f"onnxruntime runs on {self.provider} where {device.provider} was asked for; "
+                "use --device cpu, or repair its CUDA libraries"
+            )
         self.input_names = [item.name for item in self._session.get_inputs()]
         self.output_names = [item.name for item in self._session.get_outputs()]
-        self.provider = str(self._session.get_providers()[0])
+
+    def _hand_over(self, options: ort.SessionOptions) -> None:
+        """Give onnxruntime the weights.
+
+        What is added as initializers is read in place, but reaches neither a GPU nor a rewriting of the graph that
+        converts weights: both take what lies in the external data. External initializers are put in before either
+        happens. That copies what is not rearranged for products anyway, so float32 on the CPU does without.
+        """
+        in_place = all(buffer.data_type() == _FLOAT32 for buffer in self._buffers.values())
+        if self._device.name == "cpu" and in_place:
+            for name, buffer in self._buffers.items():
+                options.add_initializer(name, buffer)
+        elif self._buffers:
+            options.add_external_initializers(list(self._buffers), list(self._buffers.values()))
 
     def resident(self, values: Array) -> ort.OrtValue:
         """`values` placed on the session's device once, to be passed to many runs."""
