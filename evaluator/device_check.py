@@ -141,7 +141,7 @@ def disagreement(found: Sample, expected: Sample) -> str | None:
 
     Positions whose expected states are not finite say nothing.
     """
-    known: npt.NDArray[np.bool_] = np.isfinite(expected.hidden).all(axis=1)
+    known = np.asarray(np.isfinite(expected.hidden).all(axis=1), np.bool_)
     hidden, right = (np.asarray(item.hidden[known], np.float64) for item in (found, expected))
     if not np.isfinite(hidden).all():
         return "it gives values that are not finite"

@@ -172,6 +172,7 @@ class Head:
         )
         on_gpu = device.name == "cuda"
         self._tokens, self._rows = (_SLICE_ON_GPU, _BLOCK_ON_GPU) if on_gpu else (_SLICE_TOKENS, _BLOCK_ROWS)
+        self._vocabulary = len(weights)
         heads = {names.VARIANT_HEAD: weights}
         if baseline is not None:
             heads[names.BASELINE_HEAD] = baseline
@@ -216,7 +217,7 @@ class Head:
             here = np.where(owners == index, places, 0)[:, None]
             values = self._session.run(heads | inputs | {names.TARGETS: self._session.resident(here)})
             outputs.append(dict(zip(self._session.output_names, values, strict=True)))
-        return names.merge(outputs, owners)
+        return names.merge(outputs, owners, self._vocabulary)
 
 
 def score_windows(

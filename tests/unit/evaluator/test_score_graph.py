@@ -112,6 +112,7 @@ def test_heads_and_hidden_states_are_put_where_the_device_computes(data, monkeyp
 
     monkeypatch.setattr(ort.OrtValue, "ortvalue_from_numpy", staticmethod(place))
     monkeypatch.setattr(Device, "providers", ["CPUExecutionProvider"])
+    monkeypatch.setattr(ort.InferenceSession, "get_providers", lambda _: ["CUDAExecutionProvider"])
     heads, hidden, targets = data
     on_second = Device("cuda", "CUDAExecutionProvider", 1, index=1)
     Head(heads[0], heads[1], on_second)._block(hidden[0], targets.astype(np.int64), hidden[1])
@@ -177,3 +178,16 @@ def test_every_window_has_its_baseline(tiny, tiny_graph, count):
     head = Head(head_weights(tiny), None, CPU)
     with pytest.raises(ValueError, match="zip"):
         score_windows(Body(tiny, tiny_graph, CPU), head, windows, [None] * count)
+
+
+def test_logits_that_do_not_vary_and_those_that_float32_cannot_tell_apart_say_nothing(data):
+    """Row 0 is flat, row 1 varies by a ten-thousandth, row 2 has a logit of 1e30 that is not its target's."""
+    heads, hidden, _ = data
+    head = np.zeros((VOCABULARY, 3), np.float32)
+    head[7] = (0, 1e-4, 1e30)
+    states = np.eye(3, dtype=np.float32)
+    targets = np.array([3, 3, 3], np.int32)
+    found = Head(head, heads[0][:, :3].copy(), CPU).score(states, targets, hidden[0][:3, :3].copy())
+    assert np.isnan(found.nll).tolist() == np.isnan(found.kld).tolist() == [True, False, True]
+    assert found.nll[1] == pytest.approx(np.log(VOCABULARY), rel=1e-6)
+    np.testing.assert_allclose(found.top_prob, [1 / VOCABULARY, 1.0001 / VOCABULARY, 1], rtol=1e-6)
