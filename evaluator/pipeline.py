@@ -23,6 +23,7 @@ from evaluator.layers.drift import BaselineStream, Drift
 from evaluator.layers.run import AttributionRun
 from evaluator.layers.weight_error import weight_errors
 from evaluator.left_out import check_varying, left_out, valueless, without_values
+from evaluator.machine import free_memory
 from evaluator.manifest import Failure, Manifest, NoiseFloor, Precision
 from evaluator.noise import Bf16Noise, floor_windows, noise_floor
 from evaluator.plan import Candidate, Plan
@@ -40,6 +41,7 @@ from evaluator.sources.pieces import vocabulary_frame
 from evaluator.speed import SpeedRun
 from evaluator.store import ResultsStore
 from evaluator.token_frames import token_frame
+from evaluator.window_memory import check_memory
 
 #: Another run into the same folder may finish a variant while this one derives.
 _DERIVATIONS = 3
@@ -147,6 +149,8 @@ class ComparisonRun:
         return self.store.finished(item.variant_id, item.sha256)
 
     def _measure_all(self, pending: list[Candidate]) -> None:
+        if self.plan.device.name == "cpu":
+            check_memory(self.plan.baseline.file, self._graph, self.comparison.context, free_memory())
         scored = sum(len(window.targets) for window in self.plan.windows)
         shape = (len(self.plan.windows), len(self.plan.windows[0].targets))
         needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))

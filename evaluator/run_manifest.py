@@ -9,6 +9,7 @@ from evaluator.config import Comparison
 from evaluator.machine import describe_machine, git_revision, package_versions
 from evaluator.manifest import Manifest, NoiseFloor
 from evaluator.plan import Plan
+from evaluator.window_memory import beyond_training
 
 
 def manifest_of(
@@ -40,5 +41,6 @@ def manifest_of(
         git_revision=git_revision(),
         n_planned=len(planned),
         noise_floor=noise_floor,
+        notices=list(filter(None, [beyond_training(baseline.file, comparison.context)])),
         gpu_indices=[device.index for device in plan.devices if device.name == "cuda"],
     )

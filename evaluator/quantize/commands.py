@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -14,6 +15,7 @@ from evaluator.device_check import check_float32
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import load_graph
 from evaluator.frames import MEGABYTE
+from evaluator.machine import free_memory
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
 from evaluator.quantize.dynamic import read_attribution
@@ -28,6 +30,7 @@ from evaluator.sources.resolve import resolve_one
 from evaluator.sources.tokenizer import tokenizer_from_gguf
 from evaluator.terminal import say
 from evaluator.text_sources import read_texts, text_file
+from evaluator.window_memory import check_memory
 from evaluator.windows import Window
 
 
@@ -127,7 +130,9 @@ def measure_imatrix(
         chosen = choose_device(cast(DeviceChoice, device), threads)
         if chosen.notice:
             say(console, chosen.notice, "yellow")
-        if chosen.name != "cpu":
+        if chosen.name == "cpu":
+            check_memory(source, replace(graph, fused=None), context, free_memory(), together=1)
+        else:
             progress.update(task, description="comparing the GPU with the CPU")
             check_float32(source, chosen, Window(0, "", windows[0].astype(np.int32), context // 2))
         progress.update(task, description="measuring activations", total=len(windows) * context)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from evaluator.errors import ExportError
+from evaluator.errors import ComputeError
 from evaluator.runtime.device import Device
 
 Array = npt.NDArray[np.generic]
@@ -19,6 +20,19 @@ _ERRORS_AND_WORSE = 3
 _FLOAT32 = "tensor(float)"
 _FLOATS = {_FLOAT32: np.float32, "tensor(float16)": np.float16}
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    """Tell onnxruntime's failures from all others: its exceptions have no common base.
+
+    Raises:
+        ComputeError: in place of one of them.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ComputeError(f"onnxruntime: {error}") from error
 
 
 class Session:
@@ -40,7 +54,7 @@ class Session:
             folder: where the external data of a model in memory lie.
 
         Raises:
-            ExportError: onnxruntime does not run on the device.
+            ComputeError: onnxruntime does not open it, or does not run on the device.
         """
         self._device = device
         options = ort.SessionOptions()
@@ -55,11 +69,14 @@ class Session:
         if folder:
             options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder))
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
-        # Its fallback would print a banner on stdout and run on the CPU, whatever was to be measured.
-        self._session = ort.InferenceSession(source, options, providers=device.providers, enable_fallback=0)
+        with _told_apart():
+            # Its fallback would print a banner on stdout and run on the CPU, whatever was to be measured.
+            self._session = ort.InferenceSession(
+                source, options, providers=device.providers, enable_fallback=0
+            )
         self.provider = str(self._session.get_providers()[0])
         if self.provider != device.provider:
-            raise ExportError(
+            raise ComputeError(
                 f"onnxruntime runs on {self.provider} where {device.provider} was asked for; "
                 "use --device cpu, or repair its CUDA libraries"
             )
@@ -86,12 +103,17 @@ class Session:
         return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), device.memory, device.index)
 
     def run(self, inputs: Mapping[str, Array | ort.OrtValue]) -> list[Array]:
-        """All outputs, in the graph's order, on the host."""
+        """All outputs, in the graph's order, on the host.
+
+        Raises:
+            ComputeError: onnxruntime fails.
+        """
         feed = {
             name: value if isinstance(value, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(value)
             for name, value in inputs.items()
         }
-        return [output.numpy() for output in self._session.run_with_ort_values(self.output_names, feed)]
+        with _told_apart():
+            return [output.numpy() for output in self._session.run_with_ort_values(self.output_names, feed)]
 
     def dimension(self, name: str, axis: int) -> int:
         """A dimension of an input or output that does not vary."""
@@ -111,5 +133,6 @@ class Session:
 
     def run_bound(self, binding: ort.IOBinding) -> None:
         """Compute from and into what `binding` holds; all of it is there on return, on whatever device."""
-        self._session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
+        with _told_apart():
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
