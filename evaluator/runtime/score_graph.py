@@ -98,10 +98,9 @@ def merge(
 ) -> RowScores:
     """Put the outputs of all slices of the vocabulary together.
 
-    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same. What
-    logits that are not finite make of it is not finite either, and is told by that alone. Likewise not a number is
-    what says nothing: the nll and KLD of logits that do not vary over the vocabulary, or that are so large that their
-    differences are rounding errors.
+    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same. nll and
+    KLD are both not a number where either says nothing: where logits are not finite, do not vary over the vocabulary,
+    or are so large that their differences are rounding errors.
 
     Args:
         slices: the scoring model's outputs, in the order of the vocabulary.
@@ -110,19 +109,18 @@ def merge(
     """
     with np.errstate(all="ignore"):
         scores = _merged(slices, owners)
-        flat = is_flat(scores.top_prob, vocabulary)
-        kld = None if scores.kld is None else _telling(scores.kld, flat)
-        return replace(scores, nll=_telling(scores.nll, flat), kld=kld)
+        silent = is_flat(scores.top_prob, vocabulary) | ~(np.abs(scores.nll) <= LARGEST_TOLD_APART)
+        if scores.kld is None:
+            return replace(scores, nll=np.where(silent, np.nan, scores.nll))
+        silent |= ~(np.abs(scores.kld) <= LARGEST_TOLD_APART)
+        nll, kld = (np.where(silent, np.nan, nats) for nats in (scores.nll, scores.kld))
+        return replace(scores, nll=nll, kld=kld)
 
 
 def is_flat(top_prob: npt.NDArray[np.floating], vocabulary: int) -> npt.NDArray[np.bool_]:
     """Whether the most probable token is no more probable than any other, which no model says of any text."""
     flat: npt.NDArray[np.bool_] = top_prob * vocabulary <= 1 + _FLATNESS
     return flat
-
-
-def _telling(nats: Doubles, flat: npt.NDArray[np.bool_]) -> Doubles:
-    return np.where(flat | (np.abs(nats) > LARGEST_TOLD_APART), np.nan, nats)
 
 
 def _merged(

@@ -12,6 +12,7 @@ from rich.console import Console
 from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
+from evaluator.commands import inspect_source
 from evaluator.errors import SourceError
 from evaluator.estimation import LARGEST_TOLD_APART
 from evaluator.export.exact import head_weights
@@ -83,6 +84,11 @@ def test_a_file_without_a_usable_token_has_a_row_of_nulls_and_fails_by_name(
     assert (row["n_tokens"], row["n_nonfinite"]) == (N_TOKENS, N_TOKENS)
     tokens = pl.read_parquet(folder / "tokens" / f"{row['variant_id']}.parquet")
     assert tokens["kld"].null_count() == N_TOKENS
+    assert tokens["nll"].null_count() == N_TOKENS
+    _, table = inspect_source(str(folder))
+    printed = io.StringIO()
+    Console(file=printed, width=200).print(table)
+    assert printed.getvalue().count("no usable token") == 1
     unknown = [name for name in row if name.startswith(("ppl", "ln_ppl", "kld", "delta", "same_top", "inv"))]
     assert {row[name] for name in unknown} == {None}
     assert largest_number(folder) < 1e6

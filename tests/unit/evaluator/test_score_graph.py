@@ -181,13 +181,17 @@ def test_every_window_has_its_baseline(tiny, tiny_graph, count):
 
 
 def test_logits_that_do_not_vary_and_those_that_float32_cannot_tell_apart_say_nothing(data):
-    """Row 0 is flat, row 1 varies by a ten-thousandth, row 2 has a logit of 1e30 that is not its target's."""
+    """Row 0 is flat, row 1 varies by a ten-thousandth, rows 2 and 3 have a logit of ±1e30 beside their target's.
+
+    Row 3's nll alone would be a value, ln of the vocabulary but one; its KLD is 1e30 times a probability.
+    """
     heads, hidden, _ = data
-    head = np.zeros((VOCABULARY, 3), np.float32)
-    head[7] = (0, 1e-4, 1e30)
-    states = np.eye(3, dtype=np.float32)
-    targets = np.array([3, 3, 3], np.int32)
-    found = Head(head, heads[0][:, :3].copy(), CPU).score(states, targets, hidden[0][:3, :3].copy())
-    assert np.isnan(found.nll).tolist() == np.isnan(found.kld).tolist() == [True, False, True]
+    head = np.zeros((VOCABULARY, 4), np.float32)
+    head[7] = (0, 1e-4, 1e30, -1e30)
+    states = np.eye(4, dtype=np.float32)
+    targets = np.full(4, 3, np.int32)
+    found = Head(head, heads[0][:, :4].copy(), CPU).score(states, targets, hidden[0][:4, :4].copy())
+    assert np.isnan(found.nll).tolist() == np.isnan(found.kld).tolist() == [True, False, True, True]
     assert found.nll[1] == pytest.approx(np.log(VOCABULARY), rel=1e-6)
-    np.testing.assert_allclose(found.top_prob, [1 / VOCABULARY, 1.0001 / VOCABULARY, 1], rtol=1e-6)
+    tops = [1 / VOCABULARY, 1.0001 / VOCABULARY, 1, 1 / (VOCABULARY - 1)]
+    np.testing.assert_allclose(found.top_prob, tops, rtol=1e-6)
