@@ -31,6 +31,7 @@ from evaluator.sources.scheme import needs_scheme, scheme_name, with_scheme_of
 from evaluator.store import ResultsStore
 from evaluator.terminal import say, table_of
 from evaluator.text_sources import text_file
+from evaluator.window_memory import beyond_training
 
 _WEIGHTS = ("exact", "packed")
 
@@ -63,7 +64,7 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
         for notice in (plan.device.notice, *plan.notices):
             if notice:
                 progress.say(notice, "yellow")
-        if beyond := _beyond_training(plan.baseline.file, comparison.context):
+        if beyond := beyond_training(plan.baseline.file, comparison.context):
             progress.say(beyond, "yellow")
         tokens = sum(len(window.targets) for window in plan.windows)
         several = f" on {len(plan.devices)} GPUs" if len(plan.devices) > 1 else ""
@@ -111,14 +112,6 @@ def _spare_inputs(comparison: Comparison, plan: Plan) -> None:
             raise RequestError(
                 f"{path}: is read here and lies where results are written; move it or choose another --out"
             )
-
-
-def _beyond_training(file: ModelFile, context: int) -> str | None:
-    """What to say of windows that are longer than the model was trained for."""
-    trained = file.metadata.get(f"{file.architecture}.context_length")
-    if not isinstance(trained, int) or not 0 < trained < context:
-        return None
-    return f"--context {context} is beyond the {trained:,} tokens that {file.name} was made for"
 
 
 def export_model(source: str, out: Path, weights: str, baseline: str | None, console: Console) -> None:

@@ -47,5 +47,9 @@ class SourceError(EvaluatorError):
         self.reason = one_line(reason)
 
 
+class ComputeError(EvaluatorError):
+    """onnxruntime could not compute: no kernel, too little memory, or not the device that was asked for."""
+
+
 class ExportError(EvaluatorError):
     """The exporter failed on this architecture or configuration."""

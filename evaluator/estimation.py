@@ -5,6 +5,7 @@ Only numpy and the schemas are imported: the dashboard takes its clustered error
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,19 @@ from evaluator.frames import percentile_column
 Z95 = 1.959964
 _STUDENT95 = (12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.30600, 2.26216, 2.22814)
 
+#: From here on neighbouring float32 numbers are 2 apart: differences of such logits, and errors of such weights, are
+#: nothing but rounding.
+LARGEST_TOLD_APART = 2.0**24
+
 Floats = npt.NDArray[np.float64]
+
+
+def exp_or_none(value: float) -> float | None:
+    """exp(value); null where that is beyond every number."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return None
 
 
 def standard_error(values: Floats) -> float | None:

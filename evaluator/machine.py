@@ -13,6 +13,8 @@ import psutil
 from evaluator.manifest import Machine
 from evaluator.runtime.device import usable_cores
 
+#: Bytes that a container on Linux may take, or "max".
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _RECORDED_PACKAGES = (
     "gguf",
     "numpy",
@@ -50,6 +52,18 @@ def describe_machine() -> Machine:
         gpus=gpu_names(),
         power=_power(),
     )
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the machine has available, or its container allows."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit = _CONTAINER_LIMIT.read_text().strip()
+    except OSError:  # no container, or not this kind of system
+        return free
+    if not limit.isdecimal():
+        return free
+    return min(free, max(0, int(limit) - int(psutil.Process().memory_info().rss)))
 
 
 def _cpu_name() -> str:

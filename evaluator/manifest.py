@@ -108,6 +108,7 @@ class Manifest(BaseModel):
     n_planned: int | None = Field(None, ge=0, description="variants that are to be in the folder at the end")
     noise_floor: NoiseFloor | None = None
     precisions: dict[str, Precision] = Field(default={}, description="by device, where it was to be chosen")
+    notices: list[str] = Field(default=[], description="what a reader has to know of how it was measured")
     gpu_indices: list[int] = Field(
         default=[], description="which GPUs were used; the first one timed artifacts"
     )
@@ -163,7 +164,8 @@ def readable_manifest(folder: Path, way_out: str) -> Manifest:
 def kept(there: Manifest, manifest: Manifest, planned: Collection[str]) -> dict[str, object]:
     """What a manifest takes over from the one that is there.
 
-    The first start, precisions, failures not `planned`, and what was said of the baseline unless that is said anew.
+    The first start, precisions, notices, failures not `planned`, and what was said of the baseline unless that is
+    said anew.
     """
     failures = [failure for failure in there.failures if failure.source not in planned]
     return {
@@ -171,6 +173,7 @@ def kept(there: Manifest, manifest: Manifest, planned: Collection[str]) -> dict[
         "failures": [*failures, *manifest.failures],
         "precisions": there.precisions | manifest.precisions,
         "baseline_note": manifest.baseline_note or there.baseline_note,
+        "notices": list(dict.fromkeys([*there.notices, *manifest.notices])),
     }
 
 

@@ -74,7 +74,8 @@ def with_bf16_noise(values: Values, seed: int) -> Values:
     """Each value plus a uniform error of at most half the distance between the bf16 numbers around it."""
     magnitude = (values.view(np.uint32) & _EXPONENT).view(np.float32)
     unit = np.random.default_rng(seed).random(values.shape, np.float32) - np.float32(0.5)
-    noisy: Values = values + unit * (magnitude * _BF16_STEP)
+    with np.errstate(over="ignore", invalid="ignore"):  # of weights that are not finite, or just so
+        noisy: Values = values + unit * (magnitude * _BF16_STEP)
     return noisy
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,24 +22,26 @@ from evaluator.export.graph import Graph, is_cached, load_graph
 from evaluator.layers.drift import BaselineStream, Drift
 from evaluator.layers.run import AttributionRun
 from evaluator.layers.weight_error import weight_errors
-from evaluator.machine import describe_machine, git_revision, package_versions
+from evaluator.left_out import check_varying, left_out, valueless, without_values
+from evaluator.machine import free_memory
 from evaluator.manifest import Failure, Manifest, NoiseFloor, Precision
 from evaluator.noise import Bf16Noise, floor_windows, noise_floor
 from evaluator.plan import Candidate, Plan
 from evaluator.precision import settled_precision
 from evaluator.progress import RunProgress
 from evaluator.results_files import VOCABULARY
-from evaluator.rows import in_one_line, measured_row
+from evaluator.rows import MeasuredRow, in_one_line, measured_row
+from evaluator.run_manifest import manifest_of
 from evaluator.runtime.device import Device
 from evaluator.runtime.parallel import on_devices
 from evaluator.runtime.scoring import Body, Head, WindowScores, score_windows
 from evaluator.sources.mapped import give_pages_back
 from evaluator.sources.model_file import ModelFile
 from evaluator.sources.pieces import vocabulary_frame
-from evaluator.sources.scheme import scheme_name
 from evaluator.speed import SpeedRun
 from evaluator.store import ResultsStore
 from evaluator.token_frames import token_frame
+from evaluator.window_memory import check_memory
 
 #: Another run into the same folder may finish a variant while this one derives.
 _DERIVATIONS = 3
@@ -79,7 +81,9 @@ class ComparisonRun:
             SourceError: the baseline turned out to be unusable.
         """
         self._floor = None if force else self.store.noise_floor()
-        manifest = self._manifest(() if force else self.store.measured())
+        manifest = manifest_of(
+            self.plan, self.comparison, () if force else self.store.measured(), self._floor
+        )
         self.store.prepare(manifest, force=force)
         try:
             self._carry_out(manifest)
@@ -106,6 +110,7 @@ class ComparisonRun:
         if self.comparison.speed and self._ids & self.store.untimed():
             self.store.witness(manifest)
             SpeedRun(self.plan, self.store, self._graph, self.progress).run()
+        self._note_those_without_values()
         self.store.discard_work(self._hidden)
         found = {"failures": self.outcome.failures, "noise_floor": self._floor}
         ended = manifest.model_copy(update={"ended": datetime.now(UTC), **found})
@@ -144,6 +149,8 @@ class ComparisonRun:
         return self.store.finished(item.variant_id, item.sha256)
 
     def _measure_all(self, pending: list[Candidate]) -> None:
+        if self.plan.device.name == "cpu":
+            check_memory(self.plan.baseline.file, self._graph, self.comparison.context, free_memory())
         scored = sum(len(window.targets) for window in self.plan.windows)
         shape = (len(self.plan.windows), len(self.plan.windows[0].targets))
         needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
@@ -167,7 +174,7 @@ class ComparisonRun:
     def _settle_precision(self) -> None:
         """Find out what a GPU computes in, with a graph that was exported here, where that is said."""
         _ = self._graph
-        self.progress.step("trying half precision")
+        self.progress.step("comparing the GPU with the CPU")
         self._precision = settled_precision(self.plan, self.store, self.progress.say)
 
     def _attempt(self, item: Candidate, device: Device) -> None:
@@ -177,9 +184,9 @@ class ComparisonRun:
         except OSError:  # a full disk would fail every other variant too
             raise
         except Exception as error:  # whatever is wrong with one file, the others go on
-            reason = reason_of(error, item.file.path)
-            self.outcome.failures.append(Failure(source=str(item.file.path), reason=reason))
-            self.progress.say(f"failed {item.file.path}: {reason}", "red")
+            failure = Failure(source=str(item.file.path), reason=reason_of(error, item.file.path))
+            self.outcome.failures.append(failure)
+            self._say_failed(failure)
 
     @cached_property
     def _graph(self) -> Graph:
@@ -264,11 +271,10 @@ class ComparisonRun:
     def _keep(self, item: Candidate, scores: list[WindowScores], provider: str, drift: Drift | None) -> None:
         tokens = token_frame(self.plan.windows, scores)
         reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
+        check_varying(item.file, tokens, self.plan.device.name)
         row = measured_row(item, self.plan, provider, tokens, reference)
         if item.is_baseline and row.n_nonfinite == tokens.height:
-            raise SourceError(
-                item.file.path, "gives no finite value for any token: nothing can be compared to it"
-            )
+            raise SourceError(item.file.path, without_values(tokens.height))
         layers = None
         if drift:
             errors = weight_errors(item.variant_id, item.file, self.plan.baseline.file)
@@ -278,35 +284,27 @@ class ComparisonRun:
                 self.progress.say(f"{item.variant_id}: {warning}", "yellow")
             if row.n_nonfinite:
                 self.outcome.nonfinite[item.variant_id] = row.n_nonfinite
-                half = ", in half precision" if self._precision == "float16" else ""
-                self.progress.say(
-                    f"{item.variant_id}: {row.n_nonfinite} non-finite tokens left out{half}", "yellow"
-                )
             self.store.add(row.frame, tokens, layers)
             self.outcome.measured.append(item.variant_id)
-            self.progress.say(in_one_line(item, row.values))
+            self._say_measured(item, row)
 
-    def _manifest(self, there: Iterable[str]) -> Manifest:
-        """Of this run, into a folder that holds the variants `there` already."""
-        baseline = self.plan.baseline
-        planned = self._ids.union(there).difference({baseline.variant_id})
-        return Manifest(
-            model=self.plan.model,
-            baseline_id=baseline.variant_id,
-            baseline_sha256=baseline.sha256,
-            baseline_note=self.comparison.baseline_note,
-            device=self.plan.device.name,
-            provider=self.plan.device.provider,
-            threads=self.plan.device.threads,
-            protocol=self.comparison.protocol,
-            pre=scheme_name(baseline.file),
-            pre_named=self.plan.pre_named,
-            texts=list(self.plan.texts),
-            packages=package_versions(),
-            machine=describe_machine(),
-            started=datetime.now(UTC),
-            git_revision=git_revision(),
-            n_planned=len(planned),
-            noise_floor=self._floor,
-            gpu_indices=[device.index for device in self.plan.devices if device.name == "cuda"],
-        )
+    def _say_measured(self, item: Candidate, row: MeasuredRow) -> None:
+        for _, failure in valueless(row.frame, {item.variant_id: item.file.path}):
+            self._say_failed(failure)
+            return
+        if row.n_nonfinite:
+            half = " (in half precision)" if self._precision == "float16" else ""
+            said = left_out(f"{item.variant_id}, {item.file.name}", row.values)
+            self.progress.say(said + half, "yellow")
+        self.progress.say(in_one_line(item, row.values))
+
+    def _note_those_without_values(self) -> None:
+        """Count variants as failed that were measured, now or earlier, and gave no value for any token."""
+        files = {item.variant_id: item.file.path for item in self.plan.variants}
+        for variant_id, failure in valueless(self.store.variants(), files):
+            self.outcome.failures.append(failure)
+            if variant_id in self.outcome.reused:
+                self._say_failed(failure)
+
+    def _say_failed(self, failure: Failure) -> None:
+        self.progress.say(f"failed {failure.source}: {failure.reason}", "red")

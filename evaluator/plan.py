@@ -14,7 +14,6 @@ from evaluator.config import BASELINE_METHOD, Comparison
 from evaluator.errors import RequestError, SourceError, reason_of
 from evaluator.export.graph import graph_request
 from evaluator.export.rotary import check_context
-from evaluator.machine import gpu_names
 from evaluator.manifest import Failure, TextRecord
 from evaluator.runtime.device import Device, choose_devices
 from evaluator.sources.hub import Report
@@ -93,7 +92,7 @@ def make_plan(
         RequestError: the request, the baseline or a text is unusable. An unusable variant is a failure in the
             plan instead: the others go on.
     """
-    device, *further = choose_devices(comparison.device, comparison.threads, gpu_names())
+    device, *further = choose_devices(comparison.device, comparison.threads)
     baseline_path = resolve_one(comparison.baseline, report)
     skipped: list[str] = []
     try:

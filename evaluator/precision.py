@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from evaluator.device_check import beginning, judge, must_compute_right, sampler_apart
 from evaluator.errors import RequestError
-from evaluator.half_check import trouble_apart
 from evaluator.manifest import Precision
 from evaluator.plan import Plan
 from evaluator.store import ResultsStore
@@ -15,27 +15,38 @@ def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str],
     """What a run on a GPU computes in: what its folder's rows were measured in, or what works.
 
     Args:
-        plan: the run; its baseline is what half precision is tried on.
+        plan: the run; its baseline is what the GPU is tried on.
         store: its folder, prepared.
         say: told, with a style, why a GPU does not compute in half precision.
 
     Raises:
-        RequestError: the folder's rows were measured in half precision, which does not work here.
+        RequestError: the GPU computes something else than the CPU, or not in the precision that the folder's rows
+            were measured in.
     """
     device, baseline = plan.device, plan.baseline
     recorded = store.precision(device.name)
     if recorded is None and store.finished(baseline.variant_id, baseline.sha256):
         recorded = "float32"  # by a version that knew nothing else
-    if recorded == "float32":
-        say(f"{store.folder} was measured in float32, so this run computes in it too", "")
-        return recorded
-    trouble = trouble_apart(baseline.file, device, plan.windows[0])
-    settled = store.precision(device.name, "float32" if trouble else "float16") or "float32"
-    if trouble and settled == "float16":
+    sample = sampler_apart(baseline.file, beginning(plan.windows[0]))
+    verdict = judge(device, sample, half=recorded != "float32")
+    must_compute_right(verdict, device)
+    if verdict.unverified:
+        say(f"the GPU is compared with itself only: {verdict.unverified}", "yellow")
+    chosen: Precision = "float32" if verdict.float16 else "float16"
+    settled = recorded or store.precision(device.name, chosen) or chosen
+    if settled == "float16" and verdict.float16:
         raise RequestError(
-            f"{store.folder} was measured in half precision, which does not work here: {trouble}; "
+            f"{store.folder} was measured in half precision, which cannot be used here: {verdict.float16}; "
             "choose another --out or use --force"
         )
-    if trouble:
-        say(f"computing in float32, which is slower: {trouble}", "yellow")
+    if settled == "float32" and verdict.float32:
+        raise RequestError(
+            f"{baseline.file.path}: the GPU cannot be used: in float32, {verdict.float32}"
+            + (f"; in half precision, {verdict.float16}" if recorded is None else "")
+            + "; use --device cpu"
+        )
+    if recorded == "float32":
+        say(f"{store.folder} was measured in float32, so this run computes in it too", "")
+    elif verdict.float16:
+        say(f"computing in float32, which is slower: in half precision, {verdict.float16}", "yellow")
     return settled

@@ -19,6 +19,8 @@ from evaluator.terminal import table_of
 
 Row = dict[str, Any]
 _LN_PPL, _KLD = PAIR_METRICS
+#: Of a file that was measured, and gave no value for any token.
+_UNUSABLE = "no usable token"
 
 
 def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
@@ -56,7 +58,7 @@ def _variants(manifest: Manifest, rows: list[Row]) -> Table:
             kind,
             f"{row['bits_per_weight']:.3f}",
             f"{row['size_bytes'] / MEGABYTE:,.1f}",
-            _number(row["ppl"], "{:.4f}"),
+            _UNUSABLE if row["n_nonfinite"] == row["n_tokens"] else _number(row["ppl"], "{:.4f}"),
             _number(row["kld_mean"], "{:.5f}"),
             _number(row["same_top"], "{:.1%}"),
         )

@@ -12,6 +12,9 @@ from evaluator.token_frames import token_scores
 
 Row = dict[str, object]
 
+#: Larger numbers are shown by their power of ten.
+_READABLE = 1e6
+
 
 @dataclass(frozen=True)
 class MeasuredRow:
@@ -41,14 +44,14 @@ def measured_row(
 def in_one_line(item: Candidate, row: Row) -> str:
     """What a person wants to see of a row while a run goes on."""
     parts = [f"{item.label}: {item.file.bits_per_weight:.2f} bits per weight"]
-    for name, template in (
-        ("ppl", "PPL {:.4f}"),
-        ("kld_mean", "KLD {:.5f}"),
-        ("same_top", "same top {:.1%}"),
+    for name, label, form in (
+        ("ppl", "PPL", ".4f"),
+        ("kld_mean", "KLD", ".5f"),
+        ("same_top", "same top", ".1%"),
     ):
         value = row.get(name)
-        if value is not None:
-            parts.append(template.format(value))
+        if isinstance(value, float):
+            parts.append(f"{label} {value:{form if value < _READABLE else '.3g'}}")
     return ", ".join(parts)
 
 

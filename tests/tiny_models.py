@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,7 @@ def write_tiny_llama(
     noise: float = 0.0,
     frequency_factors: Sequence[float] = (),
     biased: Sequence[str] = (),
+    placed: Mapping[str, tuple[int, float]] | None = None,
 ) -> Path:
     """Write a tiny random model to `path` and return `path`.
 
@@ -124,6 +125,7 @@ def write_tiny_llama(
         drop: tensors to leave out.
         frequency_factors: divisors of the rotary frequencies, stored as Llama 3 files do.
         biased: roles whose matrices get a bias.
+        placed: tensor → (flat index, value), a single weight that is replaced before quantizing.
         noise: standard deviation of what is added to the matrices, to make a lossy variant.
     """
     names, types = tiny_tokens(tokens, merges)
@@ -154,6 +156,9 @@ def write_tiny_llama(
         values = _random(generator, name, shape)
         if name in drop:
             continue
+        if placed and name in placed:
+            index, value = placed[name]
+            values.reshape(-1)[index] = value
         if len(shape) < 2:
             writer.add_tensor(name, values)
         else:

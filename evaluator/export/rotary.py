@@ -131,6 +131,20 @@ def _bounds(file: ModelFile) -> Iterator[ContextBound]:
         yield ContextBound(window, f"a sliding window, which a {file.architecture} graph has not")
 
 
+def made_for(file: ModelFile) -> int | None:
+    """How many positions a file was made for, its rotary scaling taken into account; None where it does not say.
+
+    Converters write the longer context into `context_length`, or the original one and the factor that stretches it.
+    """
+    said = file.metadata.get(f"{file.architecture}.context_length")
+    if not isinstance(said, int) or said < 1:
+        return None
+    original = file.metadata.get(f"{file.architecture}.rope.scaling.original_context_length")
+    if not isinstance(original, int):
+        return said
+    return max(said, int(original * _scaling(file)[1]))
+
+
 def _scaling(file: ModelFile) -> tuple[str, float]:
     """Kind of scaling, and the factor that it divides frequencies by; a factor without a kind is linear.
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from evaluator.estimation import LARGEST_TOLD_APART
 from evaluator.frames import Layers, with_schema
 from evaluator.runtime.scoring import Body, Watch
 from evaluator.windows import Window
@@ -85,7 +86,7 @@ class Drift:
     def rows(self, variant_id: str) -> pl.DataFrame:
         """Rows of `layers.parquet`, role `layer`: relative L2 error of each layer's output, and mean cosine.
 
-        None where values were not finite; no rows if nothing was seen.
+        None where values were not finite or say nothing; no rows if nothing was seen.
         """
         if not self._n_tokens or not np.size(self._error):
             return Layers.create_empty()
@@ -105,4 +106,5 @@ class Drift:
 
 
 def _finite(values: Sums) -> pl.Series:
-    return pl.Series(np.where(np.isfinite(values), values, np.nan)).fill_nan(None)
+    """Null where a value is not finite, or beyond what float32 tells apart."""
+    return pl.Series(np.where(np.abs(values) <= LARGEST_TOLD_APART, values, np.nan)).fill_nan(None)

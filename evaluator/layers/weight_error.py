@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from evaluator.architectures import EMBEDDING, HEAD, head_tensor
+from evaluator.estimation import LARGEST_TOLD_APART
 from evaluator.frames import ROLES, Layers, with_schema
 from evaluator.sources.model_file import ModelFile
 
@@ -29,11 +31,20 @@ def place_of(tensor: str) -> tuple[int, str] | None:
 
 
 def relative_error(variant: npt.NDArray[np.float32], baseline: npt.NDArray[np.float32]) -> float | None:
-    """‖variant − baseline‖ / ‖baseline‖ (Frobenius); None when the baseline is all zeros or values overflow."""
-    reference = float(np.linalg.norm(baseline))
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite weights, which make no error then
-        error = float(np.linalg.norm(variant - baseline))
-    return error / reference if reference > 0 and np.isfinite(error) else None
+    """‖variant − baseline‖ / ‖baseline‖ (Frobenius).
+
+    None when the baseline is all zeros, a value is not finite, or the error is beyond what float32 tells apart.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        reference, error = _norm(baseline), _norm(variant - baseline)
+        ratio = error / reference if reference else math.inf
+    return ratio if ratio <= LARGEST_TOLD_APART else None
+
+
+def _norm(values: npt.NDArray[np.float32]) -> float:
+    """Frobenius norm, also of values whose squares float32 does not hold."""
+    norm = float(np.linalg.norm(values))
+    return norm if math.isfinite(norm) else float(np.linalg.norm(values.astype(np.float64)))
 
 
 def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> pl.DataFrame:

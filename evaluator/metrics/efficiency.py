@@ -13,4 +13,4 @@ def efficiency(scores: TokenScores) -> Columns:
     """1 / PPL / MB of the file that users download, MB = 10⁶ bytes."""
     if not len(scores.nll):
         return {}
-    return {"inv_ppl_per_mb": 1 / math.exp(scores.nll.mean()) / (scores.size_bytes / MEGABYTE)}
+    return {"inv_ppl_per_mb": math.exp(-scores.nll.mean()) / (scores.size_bytes / MEGABYTE)}

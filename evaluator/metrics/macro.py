@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.estimation import clustered_standard_error
+from evaluator.estimation import clustered_standard_error, exp_or_none
 from evaluator.metrics import METRIC_FAMILIES, Columns, Floats, TokenScores
 
 
@@ -23,7 +23,7 @@ def macro(scores: TokenScores) -> Columns:
     if scores.baseline_nll is not None:
         averaged["ln_ppl_ratio_macro"] = scores.nll - scores.baseline_nll
     columns: dict[str, float | None] = {
-        "ppl_macro": math.exp(_average(scores.nll, scores.windows, scores.domains)[0])
+        "ppl_macro": exp_or_none(_average(scores.nll, scores.windows, scores.domains)[0])
     }
     for name, values in averaged.items():
         if values is not None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
+import numpy as np
 from gguf import GGMLQuantizationType as GGMLType
 from rich.console import Console
 
+from evaluator.device_check import check_float32
 from evaluator.errors import RequestError, SourceError
 from evaluator.export.graph import load_graph
 from evaluator.export.rotary import check_context
 from evaluator.frames import MEGABYTE
+from evaluator.machine import free_memory
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
 from evaluator.quantize.coverage import fit_to_model, uncovered, uncovered_line
@@ -31,6 +35,8 @@ from evaluator.sources.scheme import with_named_scheme
 from evaluator.sources.tokenizer import TextTokenizer, tokenizer_from_gguf
 from evaluator.terminal import say
 from evaluator.text_sources import read_texts, text_file
+from evaluator.window_memory import check_memory
+from evaluator.windows import Window
 
 
 def fit_importance(found: ImportanceMatrix, source: ModelFile, console: Console) -> ImportanceMatrix:
@@ -154,11 +160,19 @@ def measure_imatrix(
         ]
         windows = imatrix_windows(found, _tokenizer(source), context, chunks)
         graph = load_graph(source)
+        chosen = choose_device(cast(DeviceChoice, device), threads)
+        if chosen.notice:
+            say(console, chosen.notice, "yellow")
+        if chosen.name == "cpu":
+            check_memory(source, replace(graph, fused=None), context, free_memory(), together=1)
+        else:
+            progress.update(task, description="comparing the GPU with the CPU")
+            check_float32(source, chosen, Window(0, "", windows[0].astype(np.int32), context // 2))
         progress.update(task, description="measuring activations", total=len(windows) * context)
         sums = squared_activations(
             source,
             graph,
-            choose_device(cast(DeviceChoice, device), threads),
+            chosen,
             windows,
             lambda tokens: progress.advance(task, tokens),
         )

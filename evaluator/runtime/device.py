@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
-import onnxruntime as ort
-from onnx import TensorProto, helper
+from evaluator.runtime.gpus import CUDA_PROVIDER, gpu_works, obstacle, visible_gpus
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-_SILENT = 4
+_CPU = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Device:
     @property
     def memory(self) -> str:
         """Where onnxruntime keeps this device's arrays, in its own words."""
-        return "cuda" if self.provider == _CUDA else "cpu"
+        return "cuda" if self.provider == CUDA_PROVIDER else "cpu"
 
 
 def usable_cores() -> int:
@@ -49,50 +46,34 @@ def usable_cores() -> int:
 
 
 def choose_device(choice: DeviceChoice, threads: int | None = None) -> Device:
-    """Pick the provider by trying it: a library that lists CUDA may still have no GPU under it.
+    """The first of `choose_devices`."""
+    return choose_devices(choice, threads)[0]
 
-    `cuda` without a working GPU falls back to the CPU and says so in `notice`.
+
+def choose_devices(choice: DeviceChoice, threads: int | None = None) -> list[Device]:
+    """Every GPU that works, or the CPU.
+
+    Of several kinds of GPU only the first is taken: they choose other kernels, which round otherwise, and then a
+    copy of the baseline would seem to differ from it. Where a GPU was asked for, or is there, and cannot be used,
+    the CPU's `notice` says why.
     """
     count = threads or usable_cores()
-    if choice != "cpu" and _cuda_works():
-        # TF32 would round the inputs of every product to 10 bits: not the model that is being measured.
-        return Device("cuda", _CUDA, count, options={"use_tf32": "0"})
-    notice = "CUDA was asked for, but no GPU works here: running on the CPU" if choice == "cuda" else None
-    return Device("cpu", _CPU, count, notice)
-
-
-def choose_devices(
-    choice: DeviceChoice, threads: int | None = None, gpu_names: Collection[str] = ()
-) -> list[Device]:
-    """The device that `choose_device` picks and, if it is a GPU, every further one that works.
-
-    Of several kinds, told by `gpu_names`, only the first is taken: they choose other kernels, which round otherwise,
-    and then a copy of the baseline would seem to differ from it.
-    """
-    first = choose_device(choice, threads)
-    if first.name == "cpu" or len(set(gpu_names)) > 1:
+    names = visible_gpus() if choice != "cpu" else []
+    reason = obstacle(len(names)) if choice != "cpu" else None
+    if choice == "cpu" or reason:
+        return [Device("cpu", _CPU, count, _notice(choice, names, reason))]
+    # TF32 would round the inputs of every product to 10 bits: not the model that is being measured.
+    first = Device("cuda", CUDA_PROVIDER, count, options={"use_tf32": "0"})
+    if len(set(names)) > 1:
         return [first]
-    further = itertools.takewhile(_cuda_works, itertools.count(1))
+    further = itertools.takewhile(gpu_works, range(1, len(names)))
     return [first, *(replace(first, index=index) for index in further)]
 
 
-def _cuda_works(index: int = 0) -> bool:
-    if _CUDA not in ort.get_available_providers():
-        return False
-    info = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "probe", [info], [out])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    options = ort.SessionOptions()
-    options.log_severity_level = _SILENT
-    level = ort.get_default_logger_severity() if hasattr(ort, "get_default_logger_severity") else 2
-    ort.set_default_logger_severity(_SILENT)
-    try:
-        providers = [(_CUDA, {"device_id": str(index)})]
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=providers)
-        session.run(None, {"x": np.zeros(1, np.float32)})
-    except Exception:  # any failure here means the same: this provider cannot be used
-        return False
-    finally:
-        ort.set_default_logger_severity(level)
-    return _CUDA in session.get_providers()
+def _notice(choice: DeviceChoice, names: Sequence[str], reason: str | None) -> str | None:
+    """What to say about running on the CPU."""
+    if choice == "cuda":
+        return f"CUDA was asked for, but no GPU works here ({reason}): running on the CPU"
+    if names:
+        return f"{names[0] or 'a GPU'} is there, but not used ({reason}): running on the CPU"
+    return None

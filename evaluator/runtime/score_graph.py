@@ -10,13 +10,14 @@ every variant exactly.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
+from evaluator.estimation import LARGEST_TOLD_APART
 from evaluator.export.softcap import softcap_nodes
 
 BASELINE_HEAD, VARIANT_HEAD = "baseline_head", "variant_head"
@@ -26,6 +27,8 @@ TARGETS = "targets"
 TARGET_LOGIT = "target_logit"
 CROSS, VARIANT_AT_TOP = "cross", "variant_at_top"
 
+#: A model's logits spread over some nats; those that are less apart than this are equal but for rounding.
+_FLATNESS = 1e-5
 _OPSET = 18
 _IR_VERSION = 8
 Doubles = npt.NDArray[np.float64]
@@ -91,19 +94,33 @@ class RowScores:
 
 
 def merge(
-    slices: Sequence[Mapping[str, npt.NDArray[np.generic]]], owners: npt.NDArray[np.integer]
+    slices: Sequence[Mapping[str, npt.NDArray[np.generic]]], owners: npt.NDArray[np.integer], vocabulary: int
 ) -> RowScores:
     """Put the outputs of all slices of the vocabulary together.
 
-    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same. What
-    logits that are not finite make of it is not finite either, and is told by that alone.
+    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same. nll and
+    KLD are both not a number where either says nothing: where logits are not finite, do not vary over the vocabulary,
+    or are so large that their differences are rounding errors.
 
     Args:
         slices: the scoring model's outputs, in the order of the vocabulary.
         owners: index of the slice that holds each row's target, [rows].
+        vocabulary: how many logits there are.
     """
     with np.errstate(all="ignore"):
-        return _merged(slices, owners)
+        scores = _merged(slices, owners)
+        silent = is_flat(scores.top_prob, vocabulary) | ~(np.abs(scores.nll) <= LARGEST_TOLD_APART)
+        if scores.kld is None:
+            return replace(scores, nll=np.where(silent, np.nan, scores.nll))
+        silent |= ~(np.abs(scores.kld) <= LARGEST_TOLD_APART)
+        nll, kld = (np.where(silent, np.nan, nats) for nats in (scores.nll, scores.kld))
+        return replace(scores, nll=nll, kld=kld)
+
+
+def is_flat(top_prob: npt.NDArray[np.floating], vocabulary: int) -> npt.NDArray[np.bool_]:
+    """Whether the most probable token is no more probable than any other, which no model says of any text."""
+    flat: npt.NDArray[np.bool_] = top_prob * vocabulary <= 1 + _FLATNESS
+    return flat
 
 
 def _merged(

@@ -34,11 +34,16 @@ Values = npt.NDArray[np.float32]
 
 #: Windows that go through the body together: attention heads of two share out evenly between threads, and a slice of
 #: the head is rearranged for the processor once for both. A GPU wants more to do at a time than that.
-_TOGETHER, _POSITIONS_ON_GPU = 2, 4096
+_TOGETHER, _LONGEST_TOGETHER, _POSITIONS_ON_GPU = 2, 2048, 4096
 #: Logits exist for so many tokens of the vocabulary and so many rows at a time: 4 MiB, which a processor's caches
 #: hold. On a GPU 64 MiB, and with all that is computed of them at most half a GiB: products that keep it busy.
 _SLICE_TOKENS, _BLOCK_ROWS = 2048, 512
 _SLICE_ON_GPU, _BLOCK_ON_GPU = 16_384, 1024
+
+
+def windows_together(length: int) -> int:
+    """How many windows of `length` tokens a CPU runs at a time; long ones, which take memory, one by one."""
+    return _TOGETHER if length <= _LONGEST_TOGETHER else 1
 
 
 @dataclass(frozen=True)
@@ -105,14 +110,16 @@ class Body:
             score_late(model, self._fused)
         if half:
             halve(model, {slot.initializer for slot in graph.slots})
-        self._session = Session(model, device, _weights(file, graph, model), graph.path.parent, early=half)
+        self._session = Session(model, device, _weights(file, graph, model), graph.path.parent)
         self._tables = lru_cache(maxsize=1)(partial(rotary_inputs, file, self._fused))
         self._on_gpu = device.name == "cuda"
         self.provider = self._session.provider
 
     def together(self, length: int) -> int:
         """How many windows of `length` tokens are best run at a time."""
-        return max(_TOGETHER, _POSITIONS_ON_GPU // length) if self._on_gpu else _TOGETHER
+        if self._on_gpu:
+            return max(_TOGETHER, _POSITIONS_ON_GPU // length)
+        return windows_together(length)
 
     def hidden(self, window: Window) -> Values:
         """Final hidden states of one window, float32 [scored tokens, hidden]."""
@@ -172,6 +179,7 @@ class Head:
         )
         on_gpu = device.name == "cuda"
         self._tokens, self._rows = (_SLICE_ON_GPU, _BLOCK_ON_GPU) if on_gpu else (_SLICE_TOKENS, _BLOCK_ROWS)
+        self._vocabulary = len(weights)
         heads = {names.VARIANT_HEAD: weights}
         if baseline is not None:
             heads[names.BASELINE_HEAD] = baseline
@@ -216,7 +224,7 @@ class Head:
             here = np.where(owners == index, places, 0)[:, None]
             values = self._session.run(heads | inputs | {names.TARGETS: self._session.resident(here)})
             outputs.append(dict(zip(self._session.output_names, values, strict=True)))
-        return names.merge(outputs, owners)
+        return names.merge(outputs, owners, self._vocabulary)
 
 
 def score_windows(

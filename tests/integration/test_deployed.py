@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluator.device_check import Sample, disagreement
 from evaluator.engine_gap import engine_gap
 from evaluator.errors import RequestError
 from evaluator.export.exact import head_weights
 from evaluator.export.graph import load_graph
 from evaluator.export.packing.artifact import MODEL_FILE, export_packed, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
-from evaluator.half_check import disagreement
 from evaluator.manifest import Protocol
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
@@ -64,7 +64,7 @@ def test_half_precision_moves_the_real_model_less_than_anything_that_is_measured
     half, single = (Body(model, graph, CPU, half=half).hidden(windows[0]) for half in (True, False))
     scores = Head(weights, weights, CPU).score(half, windows[0].targets, single)
     assert 0 < scores.kld.mean() < 1e-5
-    assert disagreement(half, single) is None
+    assert disagreement(Sample(half, scores.nll), Sample(single, scores.nll)) is None
     write_decoder(model, graph, tmp_path, accuracy_level=EXACT_PRODUCTS, half=True)
     assert 0 < engine_gap(model, graph, tmp_path / MODEL_FILE, windows, CPU) < 1e-4
 

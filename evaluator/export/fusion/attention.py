@@ -204,8 +204,12 @@ def _of_frequencies(flow: Dataflow, node: onnx.NodeProto) -> bool:
     return all(item in ROTARY_BUFFERS for item in made_of)
 
 
-def attention_nodes(attention: Attention, *, past: bool = False) -> list[onnx.NodeProto]:
-    """The one node, with what brings its inputs into [batch, sequence, heads · width]."""
+def attention_nodes(attention: Attention) -> list[onnx.NodeProto]:
+    """The one node, with what brings its inputs into [batch, sequence, heads · width].
+
+    It puts out present keys and values too, though nobody may read them: with these, onnxruntime's CPU kernel takes
+    the scores a block at a time (but for a soft cap), and without them heads × positions² at once.
+    """
     nodes: list[onnx.NodeProto] = []
     inputs: list[str] = []
     for cut in attention.cuts:
@@ -225,7 +229,7 @@ def attention_nodes(attention: Attention, *, past: bool = False) -> list[onnx.No
         helper.make_node(
             ATTENTION,
             inputs,
-            [attention.output],
+            [attention.output, *(f"{attention.output}/present_{kind}" for kind in ("key", "value"))],
             name=f"attention_{attention.layer}",
             domain=CONTRIB,
             num_heads=attention.heads,

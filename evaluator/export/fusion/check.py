@@ -72,6 +72,8 @@ def check_attention(
             fused = _run_fused(model, item, values, list(turns.values()), length)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise ExportError(f"layer {item.layer}: attention cannot be checked: {error}") from error
+        if not np.abs(plain).max() > 0:
+            raise ExportError(f"layer {item.layer}: the exported attention puts out nothing to compare with")
         difference = float(np.abs(plain - fused).max()) if plain.shape == fused.shape else float("inf")
         if not difference <= TOLERANCE:
             raise ExportError(f"layer {item.layer}: fused attention differs by {difference:.2g}")

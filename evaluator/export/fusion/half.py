@@ -89,12 +89,10 @@ def _retyped_matrices(graph: onnx.GraphProto, handed: Collection[str]) -> set[st
 
 
 def _retyped_cache(graph: onnx.GraphProto) -> set[str]:
-    """Past and present keys and values; attention without them gets outputs for them, which CUDA's kernel fills."""
+    """Past and present keys and values."""
     cached: set[str] = set()
     for node in graph.node:
         if node.op_type == ATTENTION:
-            if len(node.output) == 1:
-                node.output.extend(f"{node.output[0]}/present_{kind}" for kind in ("key", "value"))
             cached.update(filter(None, [*node.input[3:5], *node.output[1:3]]))
     for item in (*graph.input, *graph.output):
         if item.name in cached:

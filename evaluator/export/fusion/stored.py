@@ -17,7 +17,7 @@ from evaluator.export.skeleton import Slot
 from evaluator.shared_folder import whole_file
 
 #: Raise the number when the same skeleton gives another fused graph. What onnxruntime computed decides too.
-FUSION_VERSION = f"2, onnxruntime {ort.__version__}"
+FUSION_VERSION = f"3, onnxruntime {ort.__version__}"
 
 
 @dataclass(frozen=True)

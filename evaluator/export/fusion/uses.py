@@ -134,7 +134,7 @@ def with_cache(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
         past = [f"past_key_values.{layer}.{kind}" for kind in ("key", "value")]
         present = [f"present.{layer}.{kind}" for kind in ("key", "value")]
         node.input[3], node.input[4] = past
-        node.output.extend(present)
+        node.output[1:] = present
         for field, names, length in (
             (graph.input, past, "past_length"),
             (graph.output, present, "total_length"),

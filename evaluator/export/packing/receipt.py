@@ -138,7 +138,8 @@ def _distance(matrix: Matrix, reference: Values) -> tuple[float, float]:
     largest, squares, norm = 0.0, 0.0, 0.0
     for start in range(0, len(reference), _ROWS):
         rows = slice(start, start + _ROWS)
-        difference = np.abs(matrix.rows(rows).values() - reference[rows])
+        with np.errstate(over="ignore", invalid="ignore"):
+            difference = np.abs(matrix.rows(rows).values() - reference[rows])
         largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max()))
         squares += float(np.square(difference, dtype=np.float64).sum())
         norm += float(np.square(reference[rows], dtype=np.float64).sum())

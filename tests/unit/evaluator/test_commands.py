@@ -10,14 +10,16 @@ import polars as pl
 import pytest
 from numpy_llama import final_hidden, log_softmax
 from rich.console import Console
+from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
-from evaluator.commands import _beyond_training, export_model, inspect_source, run_comparison
+from evaluator.commands import export_model, inspect_source, run_comparison
 from evaluator.config import Comparison, VariantSource
 from evaluator.errors import EvaluatorError, RequestError, SourceError
 from evaluator.manifest import read_manifest
 from evaluator.sources.gguf_file import open_gguf
 from evaluator.store import ResultsStore
+from evaluator.window_memory import beyond_training
 
 
 def run(tiny_path, text_path, out, sources, **options):
@@ -105,8 +107,32 @@ def test_two_runs_name_files_of_one_quant_and_both_stay(tiny_path, tiny_graph, t
 
 def test_windows_longer_than_the_model_s_own_are_remarked_on(tiny_path, tiny):
     assert tiny.metadata["llama.context_length"] == 128
-    assert "is beyond the 128 tokens" in _beyond_training(tiny, 130)
-    assert _beyond_training(tiny, 128) is None
+    assert "is beyond the 128 tokens" in beyond_training(tiny, 130)
+    assert beyond_training(tiny, 128) is None
+
+
+def test_what_is_remarked_on_stays_in_the_manifest(tiny_path, text_path, tmp_path):
+    text_path.write_text("".join(f"{number} grey stones. " for number in range(200)))
+    said = io.StringIO()
+    variant = write_tiny_llama(tmp_path / "Tiny-Q4_0.gguf", noise=0.01)
+    comparison = tiny_comparison(tiny_path, variant, text_path, tmp_path / "out", chunks=1)
+    for update in ({"context": 192}, {"context": 192, "layers": False}):
+        run_comparison(comparison.model_copy(update=update), Console(file=said, width=300))
+    remark = "--context 192 is beyond the 128 tokens that Tiny-F32.gguf was made for"
+    (notice,) = read_manifest(tmp_path / "out").notices
+    assert notice.startswith(remark)
+    assert said.getvalue().count(remark) == 2
+
+
+def test_windows_that_do_not_fit_into_memory_are_refused_before_anything_runs(
+    tiny_path, tiny_graph, text_path, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("evaluator.pipeline.free_memory", lambda: 6_500_000)
+    variant = write_tiny_llama(tmp_path / "Tiny-Q4_0.gguf", noise=0.01)
+    comparison = tiny_comparison(tiny_path, variant, text_path, tmp_path / "out")
+    with pytest.raises(RequestError, match=r"--context 96: windows take about .* use --context \d+ or less"):
+        run_comparison(comparison.model_copy(update={"context": 96}), Console(file=io.StringIO()))
+    assert not (tmp_path / "out" / "variants.parquet").exists()
 
 
 def test_full_disk_is_one_line_that_names_the_folder(tiny_path, text_path, tmp_path, files, monkeypatch):

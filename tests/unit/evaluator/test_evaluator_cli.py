@@ -196,7 +196,11 @@ def test_baseline_that_turns_out_unusable_in_the_run_is_a_wrong_request(
     ("options", "words"),
     [
         ({"untied": True, "head_rows": 200}, ("output.weight has 200 rows for 263 tokens",)),
-        ({"noise": float("nan")}, ("gives no finite value for any token",)),
+        ({"noise": float("nan")}, ("none of its 7 tokens has a usable value", "its checksum")),
+        (
+            {"untied": True, "placed": {"blk.0.ffn_down.weight": (7, 1e38)}},
+            ("its logits do not vary: each of 263 tokens", "its checksum"),
+        ),
     ],
 )
 def test_baseline_that_nothing_can_be_compared_to_is_one_line(

@@ -14,6 +14,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.errors import ExportError
 from evaluator.export.exact import exact_weights, rotary_inputs
+from evaluator.export.fusion import check
 from evaluator.export.fusion.fuse import fuse, simplify
 from evaluator.export.fusion.stored import load_fusion
 from evaluator.export.fusion.uses import load_fused, load_plain, score_late, with_cache
@@ -176,3 +177,14 @@ def test_damaged_record_is_made_again(tiny_graph, tmp_path):
     fusion = load_fusion(skeleton, tiny_graph.slots, SETTINGS)
     assert fusion.fused is not None
     assert replace(fusion.fused, path=tiny_graph.fused.path) == tiny_graph.fused
+
+
+def test_attention_that_puts_out_nothing_proves_nothing(tiny_graph, monkeypatch):
+    """Zeros on both sides agree, whatever the weights are."""
+    model = load_plain(tiny_graph.path)
+    simplify(model, tiny_graph.slots)
+    zeros = np.zeros((1, 24, 256), np.float32)
+    monkeypatch.setattr(check, "_run_plain", lambda *_: zeros)
+    monkeypatch.setattr(check, "_run_fused", lambda *_: zeros)
+    with pytest.raises(ExportError, match="layer 0: the exported attention puts out nothing to compare with"):
+        fuse(model, tiny_graph.slots, SETTINGS)

@@ -17,6 +17,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator import precision
 from evaluator.config import VariantSource
+from evaluator.device_check import Verdict
 from evaluator.errors import RequestError
 from evaluator.manifest import read_manifest
 from evaluator.pipeline import ComparisonRun
@@ -27,8 +28,10 @@ from evaluator.runtime.device import Device
 GPU = Device("cuda", "CPUExecutionProvider", 1)
 
 
-def off(*_):
-    return "half precision is off by 10%"
+#: What a GPU may turn out to be.
+HALF_OFF = Verdict(None, "it is off by 10%")
+SINGLE_OFF = Verdict("it is off by 100%", "it is off by 100%", float32_is_off=True)
+TOO_SMALL = Verdict("it does not run: out of memory", "it is off by 10%")
 
 
 @pytest.fixture
@@ -37,6 +40,10 @@ def comparison(tiny_path, tiny_graph, text_path, tmp_path):
     shutil.copy(tiny_path, tmp_path / "Tiny-copy-F32.gguf")
     write_tiny_llama(tmp_path / "Tiny-lossy-Q4_0.gguf", noise=0.01)
     return tiny_comparison(tiny_path, tmp_path / "Tiny-*.gguf", text_path, tmp_path / "out")
+
+
+def judged(verdict):
+    return lambda device, sample, *, half: verdict
 
 
 def run(comparison, **options):
@@ -77,17 +84,53 @@ def test_a_run_on_a_gpu_is_in_half_precision_throughout(comparison):
 def test_a_gpu_on_which_halves_are_off_computes_in_float32_from_then_on(comparison, monkeypatch):
     first = comparison.model_copy(update={"variants": _only(comparison, "copy")})
     with monkeypatch.context() as patch:
-        patch.setattr(precision, "trouble_apart", off)
-        assert "computing in float32, which is slower: half precision is off by" in run(first)
+        patch.setattr(precision, "judge", judged(HALF_OFF))
+        assert "computing in float32, which is slower: in half precision, it is off by 10%" in run(first)
     assert read_manifest(comparison.out).precisions == {"cuda": "float32"}
     assert "measured in float32, so this run computes in it too" in run(comparison)
     assert divergences(comparison)["F32"] == 0
     assert read_manifest(comparison.out).precisions == {"cuda": "float32"}
 
 
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (
+            SINGLE_OFF,
+            r"cuda computes something else than the CPU: in float32 it is off by 100%; use --device cpu",
+        ),
+        (
+            TOO_SMALL,
+            r"Tiny-F32.gguf: the GPU cannot be used: in float32, it does not run: out of memory; in half",
+        ),
+    ],
+)
+def test_nothing_is_measured_on_a_gpu_that_is_off(comparison, monkeypatch, verdict, words):
+    monkeypatch.setattr(precision, "judge", judged(verdict))
+    with pytest.raises(RequestError, match=words):
+        run(comparison)
+    assert not (comparison.out / "variants.parquet").exists()
+
+
+def test_a_folder_in_float32_is_checked_again_too(comparison, monkeypatch):
+    first = comparison.model_copy(update={"variants": _only(comparison, "copy")})
+    with monkeypatch.context() as patch:
+        patch.setattr(precision, "judge", judged(HALF_OFF))
+        run(first)
+    monkeypatch.setattr(precision, "judge", judged(SINGLE_OFF))
+    with pytest.raises(RequestError, match="computes something else"):
+        run(comparison)
+    assert divergences(comparison) == {"F32": 0}
+
+
+def test_a_gpu_that_is_compared_with_itself_only_says_so(comparison, monkeypatch):
+    monkeypatch.setattr(precision, "judge", judged(Verdict(None, None, unverified="too little memory")))
+    assert "the GPU is compared with itself only: too little memory" in run(comparison)
+
+
 def test_folder_of_an_earlier_version_goes_on_in_float32(comparison, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(precision, "trouble_apart", off)
+        patch.setattr(precision, "judge", judged(HALF_OFF))
         run(comparison.model_copy(update={"variants": _only(comparison, "copy")}))
     path = comparison.out / "manifest.json"
     path.write_text(read_manifest(comparison.out).model_dump_json(exclude={"precisions"}))
@@ -96,9 +139,9 @@ def test_folder_of_an_earlier_version_goes_on_in_float32(comparison, monkeypatch
 
 def test_folder_in_half_precision_refuses_a_gpu_without_it_unless_it_is_replaced(comparison, monkeypatch):
     run(comparison.model_copy(update={"variants": _only(comparison, "copy")}))
-    monkeypatch.setattr(precision, "trouble_apart", off)
+    monkeypatch.setattr(precision, "judge", judged(HALF_OFF))
     with pytest.raises(
-        RequestError, match=r"measured in half precision, which does not work here: .* off by 10%"
+        RequestError, match=r"measured in half precision, which cannot be used here: .* off by 10%"
     ):
         run(comparison)
     assert divergences(comparison) == {"F32": 0}

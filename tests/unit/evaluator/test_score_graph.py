@@ -112,13 +112,14 @@ def test_heads_and_hidden_states_are_put_where_the_device_computes(data, monkeyp
 
     monkeypatch.setattr(ort.OrtValue, "ortvalue_from_numpy", staticmethod(place))
     monkeypatch.setattr(Device, "providers", ["CPUExecutionProvider"])
+    monkeypatch.setattr(ort.InferenceSession, "get_providers", lambda _: ["CUDAExecutionProvider"])
     heads, hidden, targets = data
     on_second = Device("cuda", "CUDAExecutionProvider", 1, index=1)
     Head(heads[0], heads[1], on_second)._block(hidden[0], targets.astype(np.int64), hidden[1])
     assert placed == [("cuda", 1)] * 5  # two heads, two hidden states, places of the targets
 
 
-@pytest.mark.parametrize(("length", "cpu", "gpu"), [(16, 2, 256), (512, 2, 8), (8192, 2, 2)])
+@pytest.mark.parametrize(("length", "cpu", "gpu"), [(16, 2, 256), (512, 2, 8), (2048, 2, 2), (8192, 1, 2)])
 def test_windows_go_through_a_gpu_in_larger_numbers(tiny, tiny_graph, length, cpu, gpu):
     assert Body(tiny, tiny_graph, CPU).together(length) == cpu
     assert Body(tiny, tiny_graph, Device("cuda", "CPUExecutionProvider", 1)).together(length) == gpu
@@ -177,3 +178,20 @@ def test_every_window_has_its_baseline(tiny, tiny_graph, count):
     head = Head(head_weights(tiny), None, CPU)
     with pytest.raises(ValueError, match="zip"):
         score_windows(Body(tiny, tiny_graph, CPU), head, windows, [None] * count)
+
+
+def test_logits_that_do_not_vary_and_those_that_float32_cannot_tell_apart_say_nothing(data):
+    """Row 0 is flat, row 1 varies by a ten-thousandth, rows 2 and 3 have a logit of ±1e30 beside their target's.
+
+    Row 3's nll alone would be a value, ln of the vocabulary but one; its KLD is 1e30 times a probability.
+    """
+    heads, hidden, _ = data
+    head = np.zeros((VOCABULARY, 4), np.float32)
+    head[7] = (0, 1e-4, 1e30, -1e30)
+    states = np.eye(4, dtype=np.float32)
+    targets = np.full(4, 3, np.int32)
+    found = Head(head, heads[0][:, :4].copy(), CPU).score(states, targets, hidden[0][:4, :4].copy())
+    assert np.isnan(found.nll).tolist() == np.isnan(found.kld).tolist() == [True, False, True, True]
+    assert found.nll[1] == pytest.approx(np.log(VOCABULARY), rel=1e-6)
+    tops = [1 / VOCABULARY, 1.0001 / VOCABULARY, 1, 1 / (VOCABULARY - 1)]
+    np.testing.assert_allclose(found.top_prob, tops, rtol=1e-6)
