@@ -14,11 +14,11 @@ from typing import Annotated, NoReturn
 import typer
 from werkzeug.serving import make_server
 
-from dashboard.app import create_app
-from dashboard.opening import ResultsError
-from dashboard.paths import sample_results
-from dashboard.serving import answer_only_as
-from dashboard.slim_plotly import SlimError, make_slim_file
+from dashboard.figures.slim_plotly import SlimError, make_slim_file
+from dashboard.results.folder import ResultsError
+from dashboard.server.app import create_app
+from dashboard.server.paths import sample_results
+from dashboard.server.serving import answer_only_as
 
 _DEFAULT = "serve"
 _WRONG_REQUEST, _INTERRUPTED = 2, 130
@@ -89,7 +89,7 @@ def export_(
     editable: Annotated[bool, typer.Option("--editable", help="Add PowerPoint's own charts.")] = False,
 ) -> None:
     """Write a deck, a page that opens offline, a ZIP or a Markdown report of RESULTS."""
-    from dashboard.export.command import ExportError, export  # serving needs none of it
+    from dashboard.export.command import ExportError, export
 
     _lighten()
     try:

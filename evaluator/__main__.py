@@ -1,6 +1,6 @@
 """`python -m evaluator`."""
 
-from evaluator.interrupts import end_at_once, stay_to_the_end
+from evaluator.support.interrupts import end_at_once, stay_to_the_end
 
 
 def main() -> None:

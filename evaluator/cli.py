@@ -12,9 +12,9 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from evaluator.errors import EvaluatorError, RequestError, SourceError
-from evaluator.interrupts import interruptible
-from evaluator.terminal import say
+from evaluator.support.errors import EvaluatorError, RequestError, SourceError
+from evaluator.support.interrupts import interruptible
+from evaluator.support.terminal import say
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
@@ -67,8 +67,8 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary on stdout.")] = False,
 ) -> None:
     """Measure variants against a baseline on the same windows of the same texts."""
-    from evaluator.commands import run_comparison
-    from evaluator.config import VariantSource, requested
+    from evaluator.commands.run import run_comparison
+    from evaluator.planning.config import VariantSource, requested
 
     flags = {
         "baseline": baseline,
@@ -101,7 +101,7 @@ def export(
     baseline: Annotated[str | None, typer.Option(help="SRC that the receipt compares with, too.")] = None,
 ) -> None:
     """Write a model as ONNX that plain onnxruntime runs; packed: with a cache, token by token."""
-    from evaluator.commands import export_model
+    from evaluator.commands.run import export_model
 
     with _interruptible("nothing was exported, the same command begins anew"):
         export_model(source, out, weights, baseline, _console)
@@ -114,7 +114,7 @@ def demo(
     force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
 ) -> None:
     """Evaluate a real small model end to end, then say how to open the result."""
-    from evaluator.demo import run_demo
+    from evaluator.commands.demo import run_demo
 
     with _interruptible():
         summary = run_demo(out, threads, _console, force=force)
@@ -137,7 +137,7 @@ def sample(
     force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
 ) -> None:
     """Make a small model in the sizes of main, bartowski and unsloth, and measure them: sample_results/."""
-    from evaluator.sample import run_sample
+    from evaluator.commands.sample import run_sample
 
     with _interruptible():
         summary = run_sample(text, calibration, out, _console, chunks=chunks, threads=threads, force=force)
@@ -160,7 +160,7 @@ def quantize(
     force: Annotated[bool, typer.Option("--force", help="Replace files that were made otherwise.")] = False,
 ) -> None:
     """Make quantized variants of a model with ggml's quantizers, as llama-quantize does."""
-    from evaluator.quantize.commands import quantize_model
+    from evaluator.commands.quantize import quantize_model
 
     quants = [name.strip() for name in types.split(",") if name.strip()]
     if not quants:
@@ -192,7 +192,7 @@ def imatrix(
     pre: _Pre = None,
 ) -> None:
     """Measure an importance matrix, as llama-imatrix does."""
-    from evaluator.quantize.commands import measure_imatrix
+    from evaluator.commands.quantize import measure_imatrix
 
     with _interruptible():
         measure_imatrix(
@@ -218,8 +218,8 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable on stdout.")] = False,
 ) -> None:
     """Say what a model file or a results folder holds, or how the recipes of two files differ."""
-    from evaluator.commands import inspect_source
-    from evaluator.quantize.inspection import compare_recipes, write_tensor_types
+    from evaluator.commands.inspect_recipe import compare_recipes, write_tensor_types
+    from evaluator.commands.run import inspect_source
 
     with _interruptible("nothing was written"):
         facts, table = compare_recipes(source, other) if other else inspect_source(source)

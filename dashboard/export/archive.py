@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dashboard.export.data import encode, view_data
 from dashboard.export.document import document
 from dashboard.export.markdown import report
-from dashboard.export.naming import file_stem
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.shell.naming import file_stem
 from dashboard.views import registry
 
 

@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-from dashboard import formats
 from dashboard.export.archive import archive
 from dashboard.export.document import document
 from dashboard.export.exhibit import exhibits
@@ -15,10 +14,11 @@ from dashboard.export.markdown import report
 from dashboard.export.rendering import RenderError, render
 from dashboard.export.slide import Form, picture
 from dashboard.insights.limits import problems
-from dashboard.known import values
-from dashboard.results import Results
-from dashboard.selection import EVERYTHING, Selection
-from dashboard.theme import SURFACES
+from dashboard.results.known_values import values
+from dashboard.results.results import Results
+from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.style import formats
+from dashboard.style.theme import SURFACES
 from dashboard.views import option_keys, registry
 
 FORMATS = (".pptx", ".html", ".zip", ".md")
@@ -137,6 +137,6 @@ def _bound(
 ) -> bytes:
     if form == ".zip":
         return archive(results, selection, drawn, theme)
-    from dashboard.export.deck import deck  # not needed for the other forms, and slow to import
+    from dashboard.export.deck import deck
 
     return deck(results, selection, drawn, theme, editable=editable)

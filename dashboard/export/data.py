@@ -8,8 +8,8 @@ from typing import Literal
 
 import polars as pl
 
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
 
 #: File types that `encode` writes.
 DataFormat = Literal["csv", "parquet"]

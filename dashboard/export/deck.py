@@ -16,13 +16,13 @@ from pptx.util import Inches, Pt
 
 from dashboard.export.exhibit import Exhibit, exhibits
 from dashboard.export.findings import findings
-from dashboard.export.naming import model_name
 from dashboard.export.native import add_chart, is_native, rgb
 from dashboard.export.provenance import facts, footer
 from dashboard.insights import Insight
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import SURFACES, Surface
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.shell.naming import model_name
+from dashboard.style.theme import SURFACES, Surface
 
 _WIDTH, _HEIGHT, _SIDE = Inches(13.333), Inches(7.5), Inches(0.5)
 _ACROSS = _WIDTH - 2 * _SIDE

@@ -11,15 +11,15 @@ from plotly.offline import get_plotlyjs
 
 from dashboard.export.exhibit import Exhibit, exhibits
 from dashboard.export.findings import findings
-from dashboard.export.naming import model_name
 from dashboard.export.provenance import facts, footer
+from dashboard.figures.slim_plotly import slim_file
 from dashboard.insights.summary import RULES
-from dashboard.layout import GRAPH_CONFIG
-from dashboard.markup import script_data
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.slim_plotly import slim_file
-from dashboard.theme import SURFACES, templates
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.shell.layout import GRAPH_CONFIG
+from dashboard.shell.markup import script_data
+from dashboard.shell.naming import model_name
+from dashboard.style.theme import SURFACES, templates
 
 _TEMPLATE = "document.html"
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from dashboard import charts, formats
-from dashboard.failures import note
+from dashboard.figures import charts
 from dashboard.insights import Claim, Insight
+from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 from dashboard.views import View, registry
 
 _NO_MATCH = "No variant matches these filters, so there is nothing to draw."

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard import charts, formats
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import one_place, type_name
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Findings:
 def findings(results: Results, selection: Selection) -> Findings:
     """Word the answers for the selected variants; an empty selection gives sentences that say so."""
     passing = results.select(selection).to_dicts()
-    rows = charts.one_place(passing)
+    rows = one_place(passing)
     about = elsewhere(passing, rows)
     table = [_cells(line) for line in summarize(results, selection)]
     notes = [note for note in overview.insights(results, selection) if note not in about]
@@ -44,7 +45,7 @@ def findings(results: Results, selection: Selection) -> Findings:
 def _cells(line: MethodSummary) -> list[str]:
     row = line.optimal
     kind = "by rule" if line.by_rule else "knee: none keeps the rule"
-    rate = f"{formats.bits(row['bits_per_weight'])} ({charts.type_name(row)}, {kind})"
+    rate = f"{formats.bits(row['bits_per_weight'])} ({type_name(row)}, {kind})"
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
     ppl = f"{formats.number(row['ppl'], 4)} ({change(log_ratio(row))})"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from dashboard import formats
-from dashboard.charts import Row, plus_minus
 from dashboard.export.exhibit import Exhibit, exhibits
 from dashboard.export.findings import findings
-from dashboard.export.naming import model_name
 from dashboard.export.provenance import facts, footer
 from dashboard.insights import Insight
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.engine_gap import GAP
 from dashboard.insights.summary import RULES
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, plus_minus
+from dashboard.results.selection import Selection
+from dashboard.shell.naming import model_name
+from dashboard.style import formats
 
 _SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: "}
 _PLUS_MINUS = "± is half a 95 % interval, clustered by window where measured so; an empty cell: not measured."

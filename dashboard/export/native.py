@@ -17,8 +17,8 @@ from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Emu, Pt
 
-from dashboard.names import out_of_figure
-from dashboard.theme import Surface
+from dashboard.style.names import out_of_figure
+from dashboard.style.theme import Surface
 
 _SYMBOLS = {
     "circle": XL_MARKER_STYLE.CIRCLE,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dashboard import filters, formats
-from dashboard.export.naming import model_name
-from dashboard.render import measured_on, tokens_in_words
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.shell import filters
+from dashboard.shell.naming import model_name
+from dashboard.shell.render import measured_on, tokens_in_words
+from dashboard.style import formats
 
 
 def texts_and_tokens(results: Results, selection: Selection) -> str:

@@ -14,21 +14,21 @@ from flask import Flask, Response, request
 from plotly.utils import PlotlyJSONEncoder
 from werkzeug.exceptions import HTTPException
 
-from dashboard.address import Address
 from dashboard.export.archive import archive
 from dashboard.export.data import DataFormat, encode, view_data
 from dashboard.export.document import document
 from dashboard.export.exhibit import Exhibit, exhibit, exhibits
 from dashboard.export.markdown import report
-from dashboard.export.naming import file_stem
 from dashboard.export.slide import Form, picture
 from dashboard.export.uploads import MOST_IN_ALL, UploadError, pictures, require_same_origin
-from dashboard.known import known
-from dashboard.library import Library
-from dashboard.opening import ResultsError
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import SURFACES
+from dashboard.results.folder import ResultsError
+from dashboard.results.known_values import known
+from dashboard.results.library import Library
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.shell.address import Address
+from dashboard.shell.naming import file_stem
+from dashboard.style.theme import SURFACES
 from dashboard.views import View, registry
 
 PREFIX = "/export"
@@ -120,7 +120,7 @@ def _guarded(answer: Callable[..., Response]) -> Callable[..., Response]:
 def _deck(
     results: Results, selection: Selection, found: dict[str, bytes], theme: str, **options: bool
 ) -> bytes:
-    from dashboard.export.deck import deck  # what reads and writes decks would delay every start
+    from dashboard.export.deck import deck
 
     return deck(results, selection, found, theme, **options)
 

@@ -8,12 +8,12 @@ from functools import cache
 from typing import Any, Literal
 
 from dashboard.export.exhibit import Exhibit
-from dashboard.export.naming import file_stem, model_name
 from dashboard.export.provenance import filters_in_words, texts_and_tokens
-from dashboard.names import in_figure
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import SURFACES, Surface, template
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.shell.naming import file_stem, model_name
+from dashboard.style.names import in_figure
+from dashboard.style.theme import SURFACES, Surface, template
 
 #: `slide` is a whole picture with title and caption, `body` only the drawing, for a page that has both as text.
 Form = Literal["slide", "body"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dashboard import formats
-from dashboard.charts import Row, one_place
 from dashboard.insights import Insight
 from dashboard.insights.faults import sound
 from dashboard.insights.limits import need
@@ -22,8 +20,10 @@ from dashboard.insights.recommender import (
     recommend,
     usable,
 )
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, one_place
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 _NONE_FITS = "No file keeps your limits."
 

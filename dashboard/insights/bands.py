@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from dashboard.charts import Row, by_method, complete
 from dashboard.insights.comparison import Ranking, gap, rank_files
 from dashboard.insights.matching import TYPICAL_BITS
 from dashboard.insights.noise import least_divergence
-from dashboard.insights.statistics import Estimate
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, by_method, complete
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
 
 #: Files count as of one size when they differ by no larger share.
 SAME_SIZE = 0.02

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboard import formats
-from dashboard.charts import Row, place_in_words, places_apart, with_measured_error
 from dashboard.insights import Insight, Kind
 from dashboard.insights.noise import least_divergence
-from dashboard.insights.statistics import Estimate
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, place_in_words, places_apart, with_measured_error
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
 
 NOTHING = Insight("Nothing that can be compared is selected, so there is nothing to say.", "unknown")
 ONE_METHOD = Insight("One method cannot be compared with itself: select or measure at least two.", "unknown")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dashboard import formats
-from dashboard.charts import Row
 from dashboard.insights.comparison import baseline_id
-from dashboard.insights.statistics import Estimate
-from dashboard.results import Results
-from dashboard.selection import Selection
-from evaluator.frames import CONFIDENCE_EDGES
+from dashboard.results.results import Results
+from dashboard.results.rows import Row
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
+from evaluator.results.schema import CONFIDENCE_EDGES
 
 BINS = len(CONFIDENCE_EDGES) - 1
 SURE = BINS - 1

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
-from dashboard import formats
-from dashboard.charts import Row, by_method, complete
 from dashboard.insights import Insight
 from dashboard.insights.comparison import Ranking, change, gap, log_ratio, nats, rank_mixtures
 from dashboard.insights.matching import outermost
-from dashboard.insights.statistics import Estimate, Knee, knee, rank_correlation
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, by_method, complete
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate, Knee, knee, rank_correlation
+from dashboard.style import formats
 
 #: What a method's largest file may lose more than another's, in nats, and count as steady.
 _SMALL_LOSS = 0.01

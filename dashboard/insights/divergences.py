@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard import formats
-from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.comparison import divergence
+from dashboard.results.rows import Row
+from dashboard.style import formats
 
 _EIGHT = 7.5
 

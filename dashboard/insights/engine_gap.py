@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard import formats
-from dashboard.charts import Row, complete
 from dashboard.insights import Insight
-from dashboard.selection import Selection
+from dashboard.results.rows import Row, complete
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 #: Mean KL divergence of the packed artifact from the file's exact weights.
 GAP = "deploy_kld_mean"

@@ -13,13 +13,13 @@ from itertools import groupby
 
 import polars as pl
 
-from dashboard import formats
-from dashboard.charts import Row, complete
 from dashboard.insights import Insight
 from dashboard.insights.comparison import combine
 from dashboard.insights.noise import least_divergence
-from dashboard.results import Results
-from dashboard.selection import EVERYTHING, Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, complete
+from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.style import formats
 
 #: Relative weight error from which a matrix is not the baseline's: zeros have 1, unrelated values 1.41.
 FOREIGN = 0.9

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dashboard import formats
-from dashboard.charts import Row, by_method, complete, one_place
 from dashboard.insights import Claim
 from dashboard.insights.bands import Band, bands
 from dashboard.insights.comparison import Ranking, combine, rank_files, rank_mixtures
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import matched
-from dashboard.insights.statistics import Estimate
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, by_method, complete, one_place
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
 
 BARTOWSKI, UNSLOTH, MAIN = "bartowski", "unsloth", "main"
 TIED = "tied"

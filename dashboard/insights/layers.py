@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from dashboard import formats
-from dashboard.charts import Row
-from dashboard.insights.statistics import Estimate, gini
-from dashboard.results import Results
-from evaluator.frames import ROLES
+from dashboard.results.results import Results
+from dashboard.results.rows import Row
+from dashboard.results.statistics import Estimate, gini
+from dashboard.style import formats
+from evaluator.results.schema import ROLES
 
 ATTENTION = tuple(role for role in ROLES if role.startswith("attn_"))
 FEED_FORWARD = tuple(role for role in ROLES if role.startswith("ffn_"))

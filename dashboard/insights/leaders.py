@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.charts import Row
 from dashboard.insights.comparison import rank_mixtures, stored
 from dashboard.insights.judging import overlap
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row
+from dashboard.results.selection import Selection
 
 PERPLEXITY, FIDELITY, TOP = "perplexity", "KLD", "same top token"
 SIZE, MEMORY, EFFICIENCY, DECODE = "size", "memory", "efficiency", "decode speed"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dashboard.insights.recommender import Need
-from dashboard.selection import Selection
+from dashboard.results.selection import Selection
 
 _AMOUNT = re.compile(r"(?P<number>\d+(?:[.,]\d+)?|[.,]\d+)\s*(?P<unit>[^\d.,]*)")
 #: A comma before three digits stands for thousands in one country and for decimals in the next.

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dashboard import formats
-from dashboard.charts import Row
 from dashboard.insights import Insight
 from dashboard.insights.comparison import combine, divergence, log_ratio, nats
 from dashboard.insights.matching import one_type
-from dashboard.insights.statistics import Estimate
-from dashboard.results import Results
-from dashboard.selection import Selection
-from evaluator.manifest import NoiseFloor
+from dashboard.results.results import Results
+from dashboard.results.rows import Row
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
+from evaluator.results.manifest import NoiseFloor
 
 _EIGHT = 7.5
 _FOUR = (4.0, 5.0)

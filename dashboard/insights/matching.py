@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from dashboard import formats
-from dashboard.charts import Row, by_method
-from dashboard.selection import Selection
+from dashboard.results.rows import Row, by_method
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 #: Types of different names are compared when their measured bits per weight differ by no more.
 SAME_BITS = 0.25

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.charts import Row
-from dashboard.results import Results
-from dashboard.selection import Selection
-from evaluator.manifest import NoiseFloor
+from dashboard.results.results import Results
+from dashboard.results.rows import Row
+from dashboard.results.selection import Selection
+from evaluator.results.manifest import NoiseFloor
 
 
 def noise_floor(results: Results, selection: Selection, rows: Sequence[Row]) -> NoiseFloor | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard import formats
-from dashboard.charts import Row
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 #: Rare tokens carry much of a loss and are missed in a shorter text; with fewer windows the error, which is
 #: clustered by window, is itself known to a third at best.

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard import formats
-from dashboard.charts import Row, complete
 from dashboard.insights.comparison import change, gap, log_ratio
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, complete
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 #: Rise of perplexity (share) from which a variant counts as heavily damaged.
 HEAVY = 0.10

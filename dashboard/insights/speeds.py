@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from dashboard.charts import Row, by_method, complete
 from dashboard.insights.comparison import Ranking, common_range, rank_mixtures
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, by_method, complete
+from dashboard.results.selection import Selection
 
 TIME = "decode_ms_p50"
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboard import formats
-from dashboard.charts import Row, complete, type_name
 from dashboard.insights import Insight
 from dashboard.insights.bands import Band
 from dashboard.insights.comparison import log_ratio
@@ -16,8 +14,10 @@ from dashboard.insights.judging import Case, overlap
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, closest, smallest_within
 from dashboard.insights.verdict import places, verdict
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, complete, type_name
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 OPTIMAL_BOUND = EVERYDAY
 EFFICIENCY_SCALE = 1e5

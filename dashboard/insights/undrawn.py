@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard import formats
-from dashboard.charts import Row
 from dashboard.insights import Insight
+from dashboard.results.rows import Row
+from dashboard.style import formats
 
 
 def undrawn(passing: Sequence[Row], drawn: Sequence[Row], why: str) -> list[Insight]:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from dashboard import formats
-from dashboard.charts import Row, by_method, complete, type_name
 from dashboard.insights import Insight, Kind
 from dashboard.insights.bands import Band, bands
 from dashboard.insights.comparison import ONE_METHOD, change
-from dashboard.insights.statistics import Estimate
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, by_method, complete, type_name
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
 
 #: Sizes that differ by less are written as equal.
 _EXACT = 0.0005

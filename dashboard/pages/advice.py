@@ -6,14 +6,14 @@ import dash_bootstrap_components as dbc
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.charts import Row
 from dashboard.insights.answers import Answers
 from dashboard.insights.engine_gap import is_timed, packing_adds
 from dashboard.insights.limits import LIMITS, Limit, problems
 from dashboard.insights.recommender import Advice
 from dashboard.pages.parts import card, swatch
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row
+from dashboard.results.selection import Selection
 
 
 def advice_box(results: Results, selection: Selection, answers: Answers) -> Component:

@@ -9,16 +9,16 @@ import dash_bootstrap_components as dbc
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard import formats
-from dashboard.comparing import Difference, TensorTypes, chosen, differences, tensor_types
-from dashboard.failures import failures
 from dashboard.insights import Insight
+from dashboard.insights.comparing import Difference, TensorTypes, chosen, differences, tensor_types
 from dashboard.insights.engine_gap import gap_insight
+from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
+from dashboard.insights.tokens_in_context import TokenInContext, worst_tokens
 from dashboard.pages.parts import card, notice, swatch
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.tokens_in_context import TokenInContext, worst_tokens
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 Row = dict[str, Any]
 _TOO_FEW = "Two variants are needed to compare, and this folder holds fewer"

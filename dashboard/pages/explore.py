@@ -12,13 +12,13 @@ import polars.selectors as cs
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.failures import failures
 from dashboard.insights import Insight
+from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
 from dashboard.pages.parts import empty_notice
-from dashboard.results import ADDED, Results
-from dashboard.selection import Selection
-from evaluator.frames import Variants
+from dashboard.results.results import ADDED, Results
+from dashboard.results.selection import Selection
+from evaluator.results.schema import Variants
 
 #: Column groups: their name, and which columns belong by how they begin. The first that fits takes a column.
 _GROUPS = (

@@ -8,22 +8,22 @@ from dataclasses import replace
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard import formats
-from dashboard.charts import Row, one_place
-from dashboard.failures import failures
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.claims import every
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.engine_gap import gap_insight, is_timed, packing_adds
+from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
 from dashboard.insights.recommender import PRIMARY, Advice, Recommendation, price, runners_up, usable
 from dashboard.insights.summary import takeaways
 from dashboard.pages.advice import advice_box
 from dashboard.pages.parts import card, claims_table, empty_notice, insight_list, swatch
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import BASELINE
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, one_place
+from dashboard.results.selection import Selection
+from dashboard.style import formats
+from dashboard.style.theme import BASELINE
 from dashboard.views import registry
 
 _METHODS = {

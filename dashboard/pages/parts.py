@@ -8,7 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.insights import Claim, Insight
-from dashboard.theme import MethodStyle
+from dashboard.style.theme import MethodStyle
 from dashboard.views import Absent, registry
 
 _SIGNS = {

@@ -7,24 +7,18 @@ from collections.abc import Sequence
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard import formats
-from dashboard.charts import one_place, type_name
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
 from dashboard.insights.judging import Case
-from dashboard.insights.summary import (
-    EFFICIENCY_SCALE,
-    RULES,
-    MethodSummary,
-    summarize,
-    takeaways,
-)
+from dashboard.insights.summary import EFFICIENCY_SCALE, RULES, MethodSummary, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import one_place, type_name
+from dashboard.results.selection import Selection
+from dashboard.style import formats
 
 HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
 

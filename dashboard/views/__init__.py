@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from dashboard.drawing import Drawing
-from dashboard.failures import left_out
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.left_out import left_out
 from dashboard.insights import Claim, Insight
-from dashboard.opening import HOW_TO_MEASURE
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.folder import HOW_TO_MEASURE
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
 
 #: What a click in a view means: pick a variant, or filter by a bin of confidence or by a layer's role.
 Pick = Literal["variant", "bin", "layer"]

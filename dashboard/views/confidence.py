@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from itertools import accumulate
 
-from dashboard import charts, formats, share_bars
-from dashboard.charts import Row
-from dashboard.drawing import Drawing
+from dashboard.figures import charts, share_bars
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.panels import Panels
 from dashboard.insights import Insight
 from dashboard.insights.bands import bands, typical
 from dashboard.insights.claims import claims_of
@@ -17,12 +17,13 @@ from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, rank_f
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, of_the_sure, shares
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type, representatives
-from dashboard.insights.statistics import Estimate
-from dashboard.names import in_figure
-from dashboard.panels import Panels
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import CONFIDENCE, QUIET
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, by_method, complete, one_place, type_name
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
+from dashboard.style.names import in_figure
+from dashboard.style.theme import CONFIDENCE, QUIET
 from dashboard.views import Option, View, absent_tokens
 
 _SHARE = Option("share", "Bars", (("own", "each variant"), ("baseline", "by the baseline's bins")))
@@ -32,26 +33,26 @@ _DIMMED = 0.3
 
 def figure(results: Results, selection: Selection) -> Drawing:
     """Stacked bars of the bins: a bar per variant in a panel per method, or a bar per bin of the baseline."""
-    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ppl"))
+    rows = one_place(complete(results.select(selection).to_dicts(), "ppl"))
     if _SHARE.of(selection) == "baseline":
         return _by_baseline(results, selection, rows)
     found = [item for item in (shares(results, selection, row) for row in rows) if item is not None]
     if not found:
         return charts.message_figure("No selected variant has token frames")
-    panels = list(charts.by_method([item.row for item in found]).items())[:_MOST_PANELS]
-    own = _names_differ([{charts.type_name(row) for row in group} for _, group in panels])
+    panels = list(by_method([item.row for item in found]).items())[:_MOST_PANELS]
+    own = _names_differ([{type_name(row) for row in group} for _, group in panels])
     titles = [name for name, _ in panels]
     drawn = share_bars.grid(titles, shared=not own, titled=len(panels) > 1)
     of = {item.row["variant_id"]: item for item in found}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
-    names = list(dict.fromkeys(charts.type_name(row) for row in reversed(order)))
+    names = list(dict.fromkeys(type_name(row) for row in reversed(order)))
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     for index, (_, group) in enumerate(panels):
         base = shares(results, selection, results.baseline_of(group[0], selection))
         bars = [("baseline", base)] if base is not None else []
-        bars += [(charts.type_name(row), of[row["variant_id"]]) for row in group]
+        bars += [(type_name(row), of[row["variant_id"]]) for row in group]
         if own:
-            mine = [charts.type_name(row) for row in reversed(group)]
+            mine = [type_name(row) for row in reversed(group)]
             drawn.update_yaxes(cells=[index], **share_bars.lanes(["baseline", *mine]))
         _stack(drawn, index, bars, selection, [item.row for item in found])
         if base is not None:
@@ -179,18 +180,18 @@ def headline(results: Results, selection: Selection) -> str:
 
 def _drawn(results: Results, selection: Selection) -> list[Row]:
     """Return the variants that the bars are of: the title, and what is said of single variants, is of no other."""
-    rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ppl"))
+    rows = one_place(complete(results.select(selection).to_dicts(), "ppl"))
     if _SHARE.of(selection) == "baseline":
         return representatives(rows, selection, _MOST_PANELS)
     measured = [row for row in rows if results.parts(str(row["variant_id"])) is not None]
-    groups = list(charts.by_method(measured).values())[:_MOST_PANELS]
+    groups = list(by_method(measured).values())[:_MOST_PANELS]
     return [row for group in groups for row in group]
 
 
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Who keeps the sure tokens at equal size, who loses most and to where, who keeps them, where KLD sits."""
-    passing = charts.complete(results.select(selection).to_dicts(), "ppl")
-    rows = charts.one_place(passing)
+    passing = complete(results.select(selection).to_dicts(), "ppl")
+    rows = one_place(passing)
     drawn = _drawn(results, selection)
     changes = moved(results, selection, drawn)
     if not changes:
@@ -211,7 +212,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
 def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
     """At a typical size that most methods have: who keeps the most sure tokens."""
-    if len(charts.by_method(rows)) < 2:
+    if len(by_method(rows)) < 2:
         return ONE_METHOD
     band = typical(bands(results, selection, sound(results, rows)))
     if band is None:

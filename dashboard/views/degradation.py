@@ -5,31 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from dashboard import axes, charts, formats
-from dashboard.charts import Row
-from dashboard.drawing import Drawing
+from dashboard.figures import axes, charts
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.labels import Labels, note_line
+from dashboard.figures.log_scale import LogScale
 from dashboard.insights import Insight, divergences
 from dashboard.insights.bands import Band, bands, lowest
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import (
-    NOTHING,
-    divergence,
-    elsewhere,
-    log_ratio,
-)
+from dashboard.insights.comparison import NOTHING, divergence, elsewhere, log_ratio
 from dashboard.insights.faults import sound
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
 from dashboard.insights.noise import noise_floor
-from dashboard.insights.statistics import Estimate, slope, student
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.labels import Labels, note_line
-from dashboard.log_scale import LogScale
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import BASELINE
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, by_method, complete, front_of, one_place
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate, slope, student
+from dashboard.style import formats
+from dashboard.style.theme import BASELINE
 from dashboard.views import Option, View
-from evaluator.manifest import NoiseFloor
+from evaluator.results.manifest import NoiseFloor
 
 _LOSS = Option("loss", "Loss", (("ppl", "perplexity"), ("kld", "KL divergence")))
 _SHARES = (99.9, 99.5, 99, 98, 97, 95, 90, 80, 70, 60, 50, 40, 30, 20, 10, 5, 2, 1)
@@ -46,7 +42,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
 
 
 def _ratios(results: Results, selection: Selection) -> Drawing:
-    rows = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    rows = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     losses = [log_ratio(row) for row in rows]
@@ -92,7 +88,7 @@ def _shares(y_range: Sequence[float]) -> list[float]:
 
 
 def _divergences(results: Results, selection: Selection) -> Drawing:
-    rows = charts.complete(results.select(selection).to_dicts(), "kld_mean")
+    rows = complete(results.select(selection).to_dicts(), "kld_mean")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     losses = [divergence(row) for row in rows]
@@ -132,7 +128,7 @@ def _curves(
     of = {row["variant_id"]: loss for row, loss in zip(rows, losses, strict=True)}
     x_range = axes.bits_range([row["bits_per_weight"] for row in rows])
     bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
-    front = {rows[index]["variant_id"] for index in charts.front_of(rows, bits, values)}
+    front = {rows[index]["variant_id"] for index in front_of(rows, bits, values)}
     heights = [scale.height(value) if scale is not None else value for value in values]
     all_curves = charts.series(results, rows)
     curves = [scale.above(curve, "kld_mean") if scale is not None else curve for curve in all_curves]
@@ -178,7 +174,7 @@ def _curves(
 def headline(results: Results, selection: Selection) -> str:
     """Tell what is kept at the smallest size that two methods have; of KLD, its factor per bit saved."""
     if _LOSS.of(selection) == "ppl":
-        rows = charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+        rows = one_place(complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
         band = lowest(bands(results, selection, sound(results, rows)))
         if band is not None:
             return _kept_at(band)
@@ -198,8 +194,8 @@ def _kept_at(band: Band) -> str:
 
 
 def _cost_of_a_bit(results: Results, selection: Selection) -> str:
-    compared = charts.complete(results.select(selection).to_dicts(), "kld_mean")
-    rows = sound(results, charts.one_place(compared))
+    compared = complete(results.select(selection).to_dicts(), "kld_mean")
+    rows = sound(results, one_place(compared))
     if not rows:
         return "No selected variant was compared with the baseline"
     factors = _factors([row for row in rows if row["kld_mean"] > 0])
@@ -219,7 +215,7 @@ def _cost_of_a_bit(results: Results, selection: Selection) -> str:
 def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
     """Slope of ln KLD per bit, for methods with at least three variants and a falling curve."""
     slopes = {}
-    for method, group in charts.by_method(rows).items():
+    for method, group in by_method(rows).items():
         trend = slope([r["bits_per_weight"] for r in group], [math.log(r["kld_mean"]) for r in group])
         if trend is not None and trend.high < 0:
             slopes[method] = trend
@@ -231,8 +227,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
     Of either: the noise floor, and what perplexity does not see.
     """
-    passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
-    kept = charts.one_place(passing)
+    passing = complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
+    kept = one_place(passing)
     rows = sound(results, kept)
     if not rows:
         return [NOTHING]
@@ -248,7 +244,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     ]
     every = results.select(selection).to_dicts()
     column = "kld_mean" if _LOSS.of(selection) == "kld" else "ln_ppl_ratio"
-    lacking = undrawn(every, charts.complete(every, column), "no loss against the baseline was measured")
+    lacking = undrawn(every, complete(every, column), "no loss against the baseline was measured")
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 
 

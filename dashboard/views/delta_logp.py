@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from dashboard import axes, charts, formats
-from dashboard.charts import Row
-from dashboard.drawing import Drawing
+from dashboard.figures import axes, charts
+from dashboard.figures.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
-from dashboard.names import TICK, in_figure
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import BASELINE, translucent
-from dashboard.token_summaries import Array, Curve, DeltaSummary, to_symlog
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, complete, one_place, type_name
+from dashboard.results.selection import Selection
+from dashboard.results.token_summaries import Array, Curve, DeltaSummary, to_symlog
+from dashboard.style import formats
+from dashboard.style.names import TICK, in_figure
+from dashboard.style.theme import BASELINE, translucent
 from dashboard.views import Option, View, absent_tokens
 
 _SCALE = Option("scale", "Scale", (("linear", "linear"), ("symlog", "symmetric log")))
@@ -34,18 +35,18 @@ Ridge = tuple[Row, DeltaSummary]
 def _ridges(results: Results, selection: Selection) -> list[Ridge]:
     """Distributions, fewest bits first; of at most `_MOST_ROWS` quant types."""
     rows = sorted(
-        charts.one_place(charts.complete(results.select(selection).to_dicts())),
+        one_place(complete(results.select(selection).to_dicts())),
         key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"]),
     )
     pairs = [(row, results.delta(str(row["variant_id"]), selection)) for row in rows]
     found = [(row, summary) for row, summary in pairs if summary is not None]
     kept = list(_levels(found))[:_MOST_ROWS]
-    return [(row, summary) for row, summary in found if charts.type_name(row) in kept]
+    return [(row, summary) for row, summary in found if type_name(row) in kept]
 
 
 def _levels(ridges: Sequence[Ridge]) -> dict[str, int]:
     """Height of every quant type's lane, where methods lie over each other; the fewest bits on top."""
-    lanes = dict.fromkeys(charts.type_name(row) for row, _ in ridges)
+    lanes = dict.fromkeys(type_name(row) for row, _ in ridges)
     return {lane: len(lanes) - 1 - index for index, lane in enumerate(lanes)}
 
 
@@ -59,14 +60,14 @@ def figure(results: Results, selection: Selection) -> Drawing:
     levels = _levels(ridges)
     tallest: dict[str, float] = {}
     for row, summary in ridges:
-        lane = charts.type_name(row)
+        lane = type_name(row)
         tallest[lane] = max(tallest.get(lane, 0.0), float(_curve(summary, symlog=symlog).density.max()))
     drawn = Drawing()
     upright = {"yref": "y domain", "y0": 0, "y1": 1, "x0": 0, "x1": 0}
     drawn.add_shape(type="line", **upright, line={"color": BASELINE.color, "width": 1.2, "dash": "dash"})
     picking = charts.is_picking(selection, rows)
     for row, summary in ridges:
-        lane = charts.type_name(row)
+        lane = type_name(row)
         faint = picking and row["variant_id"] not in selection.picked
         density = _curve(summary, symlog=symlog)
         shape = {"height": _HEIGHT / tallest[lane], "level": levels[lane], "faint": faint}
@@ -122,7 +123,7 @@ def _marks(
         summary = of[row["variant_id"]]
         values = [summary.percentiles[mark].value for mark in _MARKS.values()]
         places += [*_place(np.array(values), symlog=symlog), None]
-        heights += [levels[charts.type_name(row)] - offset] * 4
+        heights += [levels[type_name(row)] - offset] * 4
         texts += [*(_hover(row, summary, name) for name in _MARKS), ""]
         rows += [row] * 4
     symbols = [curve.style.symbol, "line-ns-open", "line-ns-open", "circle"]
@@ -209,8 +210,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     if not ridges:
         return [NOTHING]
     found = [*_methods(ridges), _near_zero(ridges), _tails(ridges), _centre(ridges)]
-    passing = charts.complete(results.select(selection).to_dicts())
-    kept = charts.one_place(passing)
+    passing = complete(results.select(selection).to_dicts())
+    kept = one_place(passing)
     if len(ridges) < len(kept):
         text = f"{len(ridges)} of {len(kept)} selected variants are drawn."
         found.append(Insight(text, "caution", f"those with token frames, at most {_MOST_ROWS} quant types"))

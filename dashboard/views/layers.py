@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TypeVar
 
-from dashboard import charts, formats, heatmaps
-from dashboard.charts import Row
-from dashboard.drawing import Drawing
+from dashboard.figures import charts, heatmaps
+from dashboard.figures.drawing import Drawing
 from dashboard.insights import Insight, Kind
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
@@ -35,9 +34,11 @@ from dashboard.insights.layers import (
     role_means,
 )
 from dashboard.insights.matching import representatives
-from dashboard.insights.statistics import Estimate
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, one_place
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
 from dashboard.views import Absent, Option, View, missing
 
 _MEASURE = Option(
@@ -74,7 +75,7 @@ def chosen(results: Results, selection: Selection) -> Shown | None:
     measure = next((m for m in MEASURES if m.key == asked), known[0] if known else None)
     if measure is None:
         return None
-    rows = having(results, charts.one_place(results.select(selection).to_dicts()), measure)
+    rows = having(results, one_place(results.select(selection).to_dicts()), measure)
     if not rows:
         return None
     if measure is not HIDDEN or len(rows) > _MOST_STRIPS:
@@ -159,7 +160,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     ]
     passing = results.select(selection).to_dicts()
     said = [insight for insight in found if insight is not None]
-    return [*said, *elsewhere(passing, charts.one_place(passing))]
+    return [*said, *elsewhere(passing, one_place(passing))]
 
 
 def _frame(shown: Shown, selection: Selection) -> Insight | None:

@@ -6,29 +6,33 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dashboard import axes, charts, formats
-from dashboard.charts import Row
-from dashboard.drawing import Drawing
+from dashboard.figures import axes, charts
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.labels import Labels
+from dashboard.figures.levels import Levels
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import (
-    NOTHING,
-    change,
-    elsewhere,
-    gap,
-    log_ratio,
-)
+from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_ratio
 from dashboard.insights.curves import below_baseline, bend, monotone, steadiness, within_noise
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
-from dashboard.insights.statistics import Estimate
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.labels import Labels
-from dashboard.levels import Levels
-from dashboard.results import Results
-from dashboard.selection import Selection
+from dashboard.results.results import Results
+from dashboard.results.rows import (
+    Row,
+    baselines_of,
+    by_method,
+    complete,
+    front_of,
+    one_place,
+    ppl_ends,
+    type_name,
+)
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
 from dashboard.views import Option, View
 
 _SAFE = 0.01
@@ -43,11 +47,11 @@ def figure(results: Results, selection: Selection) -> Drawing:
         return charts.message_figure("No selected variant has a perplexity")
     across = {row["variant_id"]: value for row, value in zip(rows, _across(rows, selection), strict=True)}
     drawn = Drawing()
-    levels = [base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
-    ends = [*levels, *(end for row in rows for end in charts.ppl_ends(row))]
+    levels = [base["ppl"] for base in baselines_of(results, selection, rows) if base["ppl"]]
+    ends = [*levels, *(end for row in rows for end in ppl_ends(row))]
     y_axis = axes.log_axis(ends, margin=0.05)
     x_range = axes.padded(list(across.values()), share=0.07)
-    front = [rows[i] for i in charts.front_of(rows, list(across.values()), [row["ppl"] for row in rows])]
+    front = [rows[i] for i in front_of(rows, list(across.values()), [row["ppl"] for row in rows])]
     wanted = {row["variant_id"] for row in front}
     points = [(across[row["variant_id"]], math.log10(row["ppl"])) for row in rows]
     curves = charts.series(results, rows)
@@ -82,14 +86,14 @@ def figure(results: Results, selection: Selection) -> Drawing:
 
 
 def _bars(curve: charts.Series) -> dict[str, Any]:
-    ends = [(row["ppl"], *charts.ppl_ends(row)) for row in curve.rows]
+    ends = [(row["ppl"], *ppl_ends(row)) for row in curve.rows]
     over, under = [high - ppl for ppl, _, high in ends], [ppl - low for ppl, low, _ in ends]
     return charts.error_bars(curve.style, over, under)
 
 
 def _measured(results: Results, selection: Selection) -> list[Row]:
     """Return the variants that have a place on a log axis of perplexity."""
-    return [row for row in charts.complete(results.select(selection).to_dicts(), "ppl") if row["ppl"] > 0]
+    return [row for row in complete(results.select(selection).to_dicts(), "ppl") if row["ppl"] > 0]
 
 
 def _along(selection: Selection) -> str:
@@ -114,7 +118,7 @@ def headline(results: Results, selection: Selection) -> str:
     """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
     subject = _subject(results, selection)
     if subject is None:
-        broken = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+        broken = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
         return "Every selected variant looks broken" if broken else "No selected variant has a perplexity"
     row, safe = subject
     if safe:
@@ -127,8 +131,8 @@ def headline(results: Results, selection: Selection) -> str:
 
 def _subject(results: Results, selection: Selection) -> tuple[Row, bool] | None:
     """Return the variant that the title names, and whether it is within 1 %; None without any."""
-    compared = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
-    rows = sound(results, charts.one_place(compared))
+    compared = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    rows = sound(results, one_place(compared))
     safe, along = within(rows, _SAFE), _along(selection)
     if safe:
         return min(safe, key=lambda row: (row[along], row["variant_id"])), True
@@ -141,8 +145,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
 
     What is about bits is told beside an axis of bits only.
     """
-    passing = charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
-    kept = charts.one_place(passing)
+    passing = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    kept = one_place(passing)
     rows = sound(results, kept)
     if not rows:
         return [NOTHING]
@@ -193,7 +197,7 @@ def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -
     in_bits = _along(selection) == _BITS
     less = formats.size(higher[_SIZE] - lower[_SIZE])
     saved = formats.bits(_saved(lower, higher)) if in_bits else less
-    step = f"{higher['label']} → {charts.type_name(lower)}: {change(cost)} perplexity for {saved}"
+    step = f"{higher['label']} → {type_name(lower)}: {change(cost)} perplexity for {saved}"
     text = f"The dearest step is {step}."
     least = f"per bit, of steps of {SAME_BITS} bits or more; paired, 95 %"
     return Insight(text, "finding", f"{least}; {lower['label']} is at {change(log_ratio(lower))} in all")
@@ -202,7 +206,7 @@ def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -
 def _steps(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """From every variant down to its method's next one that saves enough bits for a price per bit to be one."""
     found = []
-    for group in charts.by_method(rows).values():
+    for group in by_method(rows).values():
         for higher in group:
             lower = [row for row in group if _saved(row, higher) >= SAME_BITS]
             found += [(lower[-1], higher)] if lower else []

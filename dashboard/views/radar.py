@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dashboard import charts, formats, parallel
-from dashboard.charts import Row
-from dashboard.drawing import Drawing
+from dashboard.figures import charts, parallel
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.scores import Axis, axes
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.faults import sound
 from dashboard.insights.leaders import MEMORY, leaders
 from dashboard.insights.matching import representatives
-from dashboard.names import LEGEND, in_figure
-from dashboard.results import Results
-from dashboard.scores import Axis, axes
-from dashboard.selection import Selection
-from dashboard.theme import translucent
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, complete, one_place
+from dashboard.results.selection import Selection
+from dashboard.style import formats
+from dashboard.style.names import LEGEND, in_figure
+from dashboard.style.theme import translucent
 from dashboard.views import Option, View
 
 _FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coordinates")))
@@ -31,7 +32,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 def _passing(results: Results, selection: Selection) -> list[Row]:
     """Return the compared variants of one model on one device."""
-    return charts.one_place(charts.complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+    return one_place(complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
 
 
 def traces(results: Results, selection: Selection) -> list[Row]:
@@ -150,7 +151,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     if not any(axis.name == "decode speed" for axis in spokes):
         found.append(Insight("Speed was not measured, so it is no axis here.", "caution"))
     passing = results.select(selection).to_dicts()
-    return [*found, *elsewhere(passing, charts.one_place(passing))]
+    return [*found, *elsewhere(passing, one_place(passing))]
 
 
 def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> Insight:

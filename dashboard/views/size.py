@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dashboard import axes, charts, formats
-from dashboard.charts import Row
-from dashboard.drawing import Drawing
+from dashboard.figures import axes, charts
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.labels import Box, Labels, shares
+from dashboard.figures.levels import Levels, text_width
 from dashboard.insights import Insight
 from dashboard.insights.bands import beaten_by_smaller
 from dashboard.insights.claims import claims_of
@@ -18,13 +19,13 @@ from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.labels import Box, Labels, shares
-from dashboard.levels import Levels, text_width
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import QUIET
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, baselines_of, complete, front_of, one_place, ppl_ends
+from dashboard.results.selection import Selection
+from dashboard.style import formats
+from dashboard.style.theme import QUIET
 from dashboard.views import View
-from evaluator.frames import MEGABYTE
+from evaluator.support.units import MEGABYTE
 
 #: 1/PPL/MB is written × 10⁻⁵, as 3.217 for 0.00003217.
 _SCALE = 1e5
@@ -35,7 +36,7 @@ _WHOLE_PERCENT = 0.01
 
 
 def _rows(results: Results, selection: Selection) -> list[Row]:
-    rows = charts.complete(results.select(selection).to_dicts(), "ppl", "inv_ppl_per_mb")
+    rows = complete(results.select(selection).to_dicts(), "ppl", "inv_ppl_per_mb")
     return [r for r in rows if r["ppl"] > 0 and r["inv_ppl_per_mb"] > 0]
 
 
@@ -47,11 +48,11 @@ def figure(results: Results, selection: Selection) -> Drawing:
     drawn = Drawing()
     unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
     x, y = [row["size_bytes"] / unit for row in rows], [1 / row["ppl"] for row in rows]
-    heights = [1 / base["ppl"] for base in charts.baselines(results, selection, rows) if base["ppl"]]
-    ends = [1 / end for row in rows for end in charts.ppl_ends(row)]
+    heights = [1 / base["ppl"] for base in baselines_of(results, selection, rows) if base["ppl"]]
+    ends = [1 / end for row in rows for end in ppl_ends(row)]
     x_range, y_range = axes.padded(x, 0.08), axes.padded([*ends, *heights], 0.05)
     x_range[0], y_range[0] = max(0.0, x_range[0]), max(0.0, y_range[0])
-    front = sorted(charts.front_of(rows, x, [row["ppl"] for row in rows]), key=lambda index: x[index])
+    front = sorted(front_of(rows, x, [row["ppl"] for row in rows]), key=lambda index: x[index])
     wanted = {rows[index]["variant_id"] for index in front}
     points = list(zip(x, y, strict=True))
     ranges = (x_range, y_range)
@@ -85,7 +86,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
 
 
 def _bars(curve: charts.Series) -> dict[str, Any]:
-    ends = [(1 / row["ppl"], *(1 / end for end in charts.ppl_ends(row))) for row in curve.rows]
+    ends = [(1 / row["ppl"], *(1 / end for end in ppl_ends(row))) for row in curve.rows]
     over, under = [high - value for value, high, _ in ends], [value - low for value, _, low in ends]
     return charts.error_bars(curve.style, over, under)
 
@@ -140,7 +141,7 @@ def _label_box(x: float, y: float, width: float, *, beside: bool) -> Box:
 
 def headline(results: Results, selection: Selection) -> str:
     """Name the smallest file above the quality floor, and how much smaller than the baseline it is."""
-    rows = sound(results, charts.one_place(_rows(results, selection)))
+    rows = sound(results, one_place(_rows(results, selection)))
     if not rows:
         return "No selected variant has a perplexity and a size"
     floor, best = formats.percent(EVERYDAY, 0), _subject(rows)
@@ -153,7 +154,7 @@ def headline(results: Results, selection: Selection) -> str:
 
 def _subject(rows: Sequence[Row]) -> Row | None:
     """Return the file that the title names; None where none is above the quality floor."""
-    good = within(charts.complete(charts.one_place(rows), "ln_ppl_ratio"), EVERYDAY)
+    good = within(complete(one_place(rows), "ln_ppl_ratio"), EVERYDAY)
     return min(good, key=lambda row: (row["size_bytes"], row["variant_id"]), default=None)
 
 
@@ -164,7 +165,7 @@ def _baseline_size(results: Results, selection: Selection, row: Row) -> int:
 def insights(results: Results, selection: Selection) -> list[Insight]:
     """Methods at equal size, efficiency with and without a quality floor, wasted files, compression."""
     passing = _rows(results, selection)
-    kept = charts.one_place(passing)
+    kept = one_place(passing)
     rows = sound(results, kept)
     if not rows:
         return [NOTHING]
@@ -192,7 +193,7 @@ def _highest(rows: Sequence[Row]) -> Insight:
 
 
 def _above_floor(rows: Sequence[Row]) -> Insight:
-    good = within(charts.complete(rows, "ln_ppl_ratio"), EVERYDAY)
+    good = within(complete(rows, "ln_ppl_ratio"), EVERYDAY)
     floor = f"floor: perplexity surely within {formats.percent(EVERYDAY, 0)} of the baseline (95 % bound)"
     if not good:
         return Insight("No file is both efficient and close to the baseline.", "caution", floor)
@@ -203,7 +204,7 @@ def _above_floor(rows: Sequence[Row]) -> Insight:
 
 def _wasted(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
     """Name files that a smaller one beats in KLD by more than the error."""
-    compared = charts.complete(rows, "kld_mean")
+    compared = complete(rows, "kld_mean")
     found = beaten_by_smaller(results, selection, compared, compared)
     if not found:
         return Insight(

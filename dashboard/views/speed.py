@@ -7,9 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from dashboard import axes, charts, formats
-from dashboard.charts import Row
-from dashboard.drawing import Drawing
+from dashboard.figures import axes, charts
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.labels import Labels
+from dashboard.figures.log_scale import LogScale
+from dashboard.figures.packing import add_packing, packed_loss
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, tie
@@ -17,15 +19,14 @@ from dashboard.insights.engine_gap import GAP, gap_insight, unknown_gap
 from dashboard.insights.faults import sound
 from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
-from dashboard.insights.statistics import pareto, rank_correlation
 from dashboard.insights.undrawn import undrawn
-from dashboard.labels import Labels
-from dashboard.log_scale import LogScale
-from dashboard.names import in_figure
-from dashboard.packing import add_packing, packed_loss
-from dashboard.results import Results
-from dashboard.selection import Selection
-from dashboard.theme import HIGHLIGHT, QUIET
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, complete, front_of, one_place
+from dashboard.results.selection import Selection
+from dashboard.results.statistics import pareto, rank_correlation
+from dashboard.style import formats
+from dashboard.style.names import in_figure
+from dashboard.style.theme import HIGHLIGHT, QUIET
 from dashboard.views import Absent, Option, View, command_for
 
 _PHASE = Option("phase", "Phase", (("decode", "decode"), ("prefill", "prefill")))
@@ -49,7 +50,7 @@ def _rows(results: Results, selection: Selection) -> list[Row]:
     frame = results.select(selection)
     if _PHASE.of(selection) == "prefill":
         frame = frame.join(_prefill_ends(results), on="variant_id", how="left")
-    return charts.complete(frame.to_dicts(), _columns(selection)[1], "kld_mean")
+    return complete(frame.to_dicts(), _columns(selection)[1], "kld_mean")
 
 
 def _prefill_ends(results: Results) -> pl.DataFrame:
@@ -76,7 +77,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
     heights = [height for row in rows for height in (row["kld_mean"], packed_loss(row))]
     x_range, scale = axes.padded(ends, 0.05), LogScale.of(heights, margin=0.1)
     slowness = [_slowness(row, (low, middle, high)) for row in rows]
-    front = charts.front_of(rows, slowness, [row["kld_mean"] for row in rows])
+    front = front_of(rows, slowness, [row["kld_mean"] for row in rows])
     wanted = {rows[index]["variant_id"] for index in front}
     points = [(value, scale.height(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
     whiskers = [
@@ -179,7 +180,7 @@ def _speed_lines(row: Row, selection: Selection) -> str:
 
 def _by_speed(rows: Sequence[Row], columns: Spread) -> list[Row]:
     """Return the rows of one model on one device, the fastest first: the one that the title names."""
-    return sorted(charts.one_place(rows), key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
+    return sorted(one_place(rows), key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
 
 
 def headline(results: Results, selection: Selection) -> str:
@@ -206,7 +207,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     All of the phase shown; equal speed is told of decoding alone.
     """
     passing, columns, phase = _rows(results, selection), _columns(selection), _PHASE.of(selection)
-    kept = charts.one_place(passing)
+    kept = one_place(passing)
     rows = sound(results, kept)
     if not rows:
         return [NOTHING]

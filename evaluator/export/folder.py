@@ -6,10 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from evaluator.export.packing.genai import GENAI_FILE
-from evaluator.export.packing.receipt import RECEIPT_FILE
 from evaluator.export.skeleton import WEIGHTS_FILE
-from evaluator.shared_folder import scratch_beside, sync
+from evaluator.results.shared_folder import scratch_beside, sync
+
+RECEIPT_FILE = "receipt.json"
+
+
+GENAI_FILE = "genai_config.json"
+
 
 MODEL_FILE, EXPORT_FILE = "model.onnx", "export.json"
 #: What tells of the model; each way to export writes some of these.

@@ -17,13 +17,10 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from evaluator.errors import ExportError
+from evaluator.models.architectures.rotary import ROTARY_BUFFERS
+from evaluator.support.errors import ExportError
 
 HEAD_PARAMETER = "lm_head.weight"
-#: Not parameters of the module but buffers; files decide them, so they get slots like parameters.
-ROTARY_FREQUENCIES = "rotary_frequencies"
-LOCAL_ROTARY_FREQUENCIES = "rotary_frequencies_local"
-ROTARY_BUFFERS = (ROTARY_FREQUENCIES, LOCAL_ROTARY_FREQUENCIES)
 SCORED_POSITIONS = "scored_positions"
 FINAL_HIDDEN = "final_hidden"
 WEIGHTS_FILE = "weights.bin"

@@ -14,13 +14,13 @@ from numbers import Real
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.registry import Registry
+from evaluator.support.registry import Registry
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, float | int | None]
 Family = Callable[["TokenScores"], Columns]
 
-METRIC_FAMILIES: Registry[Family] = Registry("metric family", __name__)
+METRIC_FAMILIES: Registry[Family] = Registry("metric family", f"{__name__}.families")
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,17 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from evaluator.errors import ExportError, RequestError
-from evaluator.export.exact import exact_weights, parameter_tensors
-from evaluator.export.graph import Graph
+from evaluator.export.exact.graph import Graph
+from evaluator.export.exact.weights import exact_weights, parameter_tensors
 from evaluator.export.skeleton import SCORED_POSITIONS, WEIGHTS_FILE
-from evaluator.quantize.plan import layer_of
+from evaluator.models.model_file import ModelFile
+from evaluator.models.tokenizers.tokenizer import TextTokenizer
+from evaluator.quantize.type_plan import layer_of
 from evaluator.runtime.device import Device
 from evaluator.runtime.session import Array, Session
-from evaluator.sources.model_file import ModelFile
-from evaluator.sources.tokenizer import TextTokenizer
-from evaluator.text_sources import Text
-from evaluator.windows import token_ids
+from evaluator.support.errors import ExportError, RequestError
+from evaluator.texts.sources import Text
+from evaluator.texts.windows import token_ids
 
 Sums = dict[str, npt.NDArray[np.float64]]
 

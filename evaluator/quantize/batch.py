@@ -13,11 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
-from evaluator.errors import RequestError
-from evaluator.frames import MEGABYTE
+from evaluator.models.model_file import ModelFile
+from evaluator.models.naming import model_name
+from evaluator.models.sources.resolve import sha256_of
 from evaluator.quantize.dynamic import Attribution, ErrorBook, most_bytes, see_to_attribution, share_out
 from evaluator.quantize.imatrix import ImportanceMatrix
-from evaluator.quantize.plan import make_plan
 from evaluator.quantize.recipe import Choice, choices, recipe_names
 from evaluator.quantize.rescale import (
     rescaled_bytes,
@@ -27,12 +27,12 @@ from evaluator.quantize.rescale import (
     rescaled_path,
 )
 from evaluator.quantize.tensor_types import choices_with
+from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import Job, is_made, make_variant, planned_bytes, types_in
-from evaluator.room import make_room, spare_inputs
-from evaluator.sources.model_file import ModelFile
-from evaluator.sources.naming import model_name
-from evaluator.sources.resolve import sha256_of
-from evaluator.terminal import Description
+from evaluator.support.errors import RequestError
+from evaluator.support.outputs import make_room, spare_inputs
+from evaluator.support.terminal import Description
+from evaluator.support.units import MEGABYTE
 
 
 def source_digest(source: ModelFile) -> str:

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from evaluator.architectures import EMBEDDING, HEAD
-from evaluator.errors import RequestError
+from evaluator.models.architectures import EMBEDDING, HEAD
+from evaluator.models.model_file import ModelFile, TensorInfo
 from evaluator.quantize.ggml import block_size
 from evaluator.quantize.imatrix import ImportanceMatrix, Values
 from evaluator.quantize.variants import Job
-from evaluator.sources.model_file import ModelFile, TensorInfo
+from evaluator.support.errors import RequestError
 
 #: Longer lists are cut, and say how many names they leave out.
 _MOST_NAMES = 16

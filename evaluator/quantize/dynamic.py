@@ -17,17 +17,17 @@ import numpy.typing as npt
 import polars as pl
 from gguf import GGMLQuantizationType as GGMLType
 
-from evaluator.errors import RequestError
-from evaluator.frame_files import read_frame
-from evaluator.frames import Layers
-from evaluator.manifest import MANIFEST_NAME, readable_manifest
+from evaluator.models.model_file import ModelFile
 from evaluator.quantize import ggml
 from evaluator.quantize.allocation import Option, allocate
-from evaluator.quantize.plan import TypePlan, fitting, layer_of, role_of
 from evaluator.quantize.recipe import Choice
 from evaluator.quantize.sensitivity import Errors, measure_errors
+from evaluator.quantize.type_plan import TypePlan, fitting, layer_of, role_of
 from evaluator.quantize.variants import planned_bytes
-from evaluator.sources.model_file import ModelFile
+from evaluator.results.frame_files import read_frame
+from evaluator.results.manifest import MANIFEST_NAME, readable_manifest
+from evaluator.results.schema import Layers
+from evaluator.support.errors import RequestError
 
 Means = Mapping[str, npt.NDArray[np.float32]]
 #: (layer, role) → nats of divergence per unit of squared relative weight error.

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
-from evaluator.errors import RequestError
+from evaluator.support.errors import RequestError
 
 Values = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]

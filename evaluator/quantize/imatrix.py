@@ -16,9 +16,9 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.errors import RequestError, SourceError
-from evaluator.shared_folder import whole_file
-from evaluator.sources.gguf_file import MAGIC, GGUFFile, open_gguf
+from evaluator.models.gguf.reader import MAGIC, GGUFFile, open_gguf
+from evaluator.results.shared_folder import whole_file
+from evaluator.support.errors import RequestError, SourceError
 
 Values = npt.NDArray[np.float32]
 

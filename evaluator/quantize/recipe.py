@@ -18,9 +18,9 @@ import gguf
 from gguf import GGMLQuantizationType as GGMLType
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from evaluator.errors import RequestError
 from evaluator.quantize.conditions import check_condition
 from evaluator.quantize.ggml import ggml_type
+from evaluator.support.errors import RequestError
 
 Importance = Literal["optional", "required"]
 Role = Literal[

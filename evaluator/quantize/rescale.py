@@ -23,11 +23,11 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.architectures import architecture_of
-from evaluator.errors import SourceError
-from evaluator.quantize.gguf_writer import FINGERPRINT_KEY, write_gguf
-from evaluator.sources.model_file import ModelFile
-from evaluator.sources.naming import model_name
+from evaluator.models.architectures import architecture_of
+from evaluator.models.gguf.writer import FINGERPRINT_KEY, write_gguf
+from evaluator.models.model_file import ModelFile
+from evaluator.models.naming import model_name
+from evaluator.support.errors import SourceError
 
 Values = npt.NDArray[np.float32]
 

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
-from evaluator.errors import SourceError
+from evaluator.models.model_file import ModelFile
 from evaluator.quantize import ggml
-from evaluator.sources.model_file import ModelFile
+from evaluator.support.errors import SourceError
 
 Values = npt.NDArray[np.float32]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from gguf import GGMLQuantizationType as GGMLType
 
-from evaluator.errors import RequestError, SourceError
+from evaluator.models.model_file import ModelFile
 from evaluator.quantize.ggml import ggml_type
 from evaluator.quantize.recipe import Choice, choices, read_file
-from evaluator.sources.model_file import ModelFile
+from evaluator.support.errors import RequestError, SourceError
 
 #: The mixtures that the patterns of a file are laid over.
 _BASE = "main"

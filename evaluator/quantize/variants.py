@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
-from evaluator.errors import RequestError, SourceError
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.gguf.writer import FINGERPRINT_KEY, write_gguf
+from evaluator.models.model_file import ModelFile
 from evaluator.quantize import ggml
-from evaluator.quantize.gguf_writer import FINGERPRINT_KEY, write_gguf
 from evaluator.quantize.imatrix import ImportanceMatrix
-from evaluator.quantize.plan import TypePlan
 from evaluator.quantize.recipe import Choice
-from evaluator.sources.gguf_file import open_gguf
-from evaluator.sources.model_file import ModelFile
+from evaluator.quantize.type_plan import TypePlan
+from evaluator.support.errors import RequestError, SourceError
 
 Bytes = npt.NDArray[np.uint8]
 Advance = Callable[[int], None]

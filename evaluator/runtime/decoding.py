@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from evaluator.export.packing.genai import PAST, PRESENT
 from evaluator.runtime.device import Device
 from evaluator.runtime.session import Session
-
-PAST, PRESENT = "past_key_values.", "present."
 
 
 class Decoder:

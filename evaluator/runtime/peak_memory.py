@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from evaluator.child_process import ChildError, run_module
-from evaluator.errors import EvaluatorError
+from evaluator.support.child_process import ChildError, run_module
+from evaluator.support.errors import EvaluatorError
 
 _KIBIBYTE = 1024
 _MODULE = "evaluator.runtime.peak_memory"

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from evaluator.estimation import LARGEST_TOLD_APART
 from evaluator.export.softcap import softcap_nodes
+from evaluator.metrics.estimation import LARGEST_TOLD_APART
 
 BASELINE_HEAD, VARIANT_HEAD = "baseline_head", "variant_head"
 BASELINE_HIDDEN, VARIANT_HIDDEN = "baseline_hidden", "variant_hidden"

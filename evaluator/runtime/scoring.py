@@ -12,23 +12,17 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from evaluator.errors import ExportError, SourceError
-from evaluator.export.exact import exact_weights, rotary_inputs
+from evaluator.export.exact.graph import Graph
+from evaluator.export.exact.weights import exact_weights, rotary_inputs
 from evaluator.export.fusion.half import as_half, halve
-from evaluator.export.fusion.uses import (
-    RESIDUAL_ROWS,
-    load_fused,
-    load_plain,
-    score_late,
-    with_residuals,
-)
-from evaluator.export.graph import Graph
+from evaluator.export.fusion.uses import RESIDUAL_ROWS, load_fused, load_plain, score_late, with_residuals
 from evaluator.export.skeleton import SCORED_POSITIONS
+from evaluator.models.model_file import ModelFile
 from evaluator.runtime import score_graph as names
 from evaluator.runtime.device import Device
 from evaluator.runtime.session import Array, Session
-from evaluator.sources.model_file import ModelFile
-from evaluator.windows import Window
+from evaluator.support.errors import ExportError, SourceError
+from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from evaluator.errors import ComputeError
 from evaluator.runtime.device import Device
+from evaluator.support.errors import ComputeError
 
 Array = npt.NDArray[np.generic]
 _ERRORS_AND_WORSE = 3

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from scoring import scoring_table
 
-from evaluator.machine import describe_machine
+from evaluator.runtime.machine import describe_machine
 
 MARK = '<!-- measured: everything below is written by `make bench ARGS="--write docs/performance.md"` -->'
 

@@ -30,8 +30,8 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from many_models import make_models  # noqa: E402
 
-from dashboard.results import Results  # noqa: E402
-from dashboard.selection import Selection  # noqa: E402
+from dashboard.results.results import Results  # noqa: E402
+from dashboard.results.selection import Selection  # noqa: E402
 from dashboard.views import registry  # noqa: E402
 
 REPETITIONS = 5

@@ -10,15 +10,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evaluator.demo import DEMO_SOURCE, demo_files
-from evaluator.export.graph import load_graph
+from evaluator.commands.demo import DEMO_SOURCE, demo_files
+from evaluator.export.exact.graph import load_graph
 from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
-from evaluator.frames import MEGABYTE
+from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.resolve import resolve_one
 from evaluator.runtime.device import choose_device
 from evaluator.runtime.peak_memory import peak_memory
 from evaluator.runtime.timing import Exercise, time_artifact
-from evaluator.sources.opening import open_model
-from evaluator.sources.resolve import resolve_one
+from evaluator.support.units import MEGABYTE
 
 ROUNDS = 3
 PROMPT, DECODED = 256, 32

@@ -15,19 +15,19 @@ import llama_cpp
 import numpy as np
 from rich.table import Table
 
-from evaluator.demo import DEMO_SOURCE
-from evaluator.export.artifact import write_exact
-from evaluator.export.exact import head_weights
-from evaluator.export.graph import load_graph
-from evaluator.manifest import Protocol
+from evaluator.commands.demo import DEMO_SOURCE
+from evaluator.export.exact.artifact import write_exact
+from evaluator.export.exact.graph import load_graph
+from evaluator.export.exact.weights import head_weights
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.sources.resolve import resolve_source
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
+from evaluator.results.manifest import Protocol
 from evaluator.runtime.device import choose_device
 from evaluator.runtime.scoring import Body, Head, score_windows
 from evaluator.runtime.session import Session
-from evaluator.sources.gguf_file import open_gguf
-from evaluator.sources.resolve import resolve_source
-from evaluator.sources.tokenizer import tokenizer_from_gguf
-from evaluator.text_sources import built_in_texts
-from evaluator.windows import cut_windows
+from evaluator.texts.sources import built_in_texts
+from evaluator.texts.windows import cut_windows
 
 ROUNDS = 3
 

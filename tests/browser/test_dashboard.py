@@ -9,7 +9,7 @@ from driving import PLOT as PLOT_ELEMENT
 from driving import Watched
 from playwright.sync_api import Route, expect
 
-from dashboard.theme import SURFACES
+from dashboard.style.theme import SURFACES
 from dashboard.views import registry
 
 pytestmark = pytest.mark.browser

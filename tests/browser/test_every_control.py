@@ -6,7 +6,7 @@ import pytest
 from driving import Watched
 from playwright.sync_api import Dialog, Locator
 
-from dashboard.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
+from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
 from dashboard.views import registry
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ from driving import PLOT, Watched, served, watched
 from playwright.sync_api import Browser
 from results_factory import make_results
 
-from dashboard.slim_plotly import TRACES, make_slim_file
+from dashboard.figures.slim_plotly import TRACES, make_slim_file
 from dashboard.views import registry
 
 pytestmark = pytest.mark.browser

@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluator.device_check import Sample, disagreement
-from evaluator.engine_gap import engine_gap
-from evaluator.errors import RequestError
-from evaluator.export.exact import head_weights
-from evaluator.export.graph import load_graph
+from evaluator.comparison.device_check import Sample, disagreement
+from evaluator.comparison.engine_gap import engine_gap
+from evaluator.export.exact.graph import load_graph
+from evaluator.export.exact.weights import head_weights
 from evaluator.export.packing.artifact import MODEL_FILE, export_packed, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
-from evaluator.manifest import Protocol
+from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.resolve import resolve_one
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
+from evaluator.results.manifest import Protocol
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
 from evaluator.runtime.scoring import Body, Head
-from evaluator.sources.opening import open_model
-from evaluator.sources.resolve import resolve_one
-from evaluator.sources.tokenizer import tokenizer_from_gguf
-from evaluator.windows import Text, cut_windows
+from evaluator.support.errors import RequestError
+from evaluator.texts.windows import Text, cut_windows
 
 pytestmark = pytest.mark.integration
 

@@ -12,16 +12,16 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from evaluator.commands import run_comparison
-from evaluator.config import Comparison, VariantSource
-from evaluator.demo import DEMO_SOURCE
-from evaluator.errors import RequestError
+from evaluator.commands.demo import DEMO_SOURCE
+from evaluator.commands.run import run_comparison
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.sources.resolve import resolve_source
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
+from evaluator.planning.config import Comparison, VariantSource
 from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
 from evaluator.quantize.rescale import write_rescaled_f16
-from evaluator.sources.gguf_file import open_gguf
-from evaluator.sources.resolve import resolve_source
-from evaluator.sources.tokenizer import tokenizer_from_gguf
-from evaluator.text_sources import BUILT_IN, BUILT_IN_DOMAINS, built_in_texts
+from evaluator.support.errors import RequestError
+from evaluator.texts.sources import BUILT_IN, BUILT_IN_DOMAINS, built_in_texts
 
 gguf = pytest.importorskip("gguf")
 torch = pytest.importorskip("torch")

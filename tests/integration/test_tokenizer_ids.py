@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from tokenizing import SPLITS, TEXT, digest
 
-from evaluator.sources.gguf_file import open_gguf
-from evaluator.sources.resolve import resolve_one
-from evaluator.sources.tokenizer import tokenizer_from_gguf
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.sources.resolve import resolve_one
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 
 pytestmark = pytest.mark.integration
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from dashboard.insights import Claim
 from dashboard.insights.judging import Case
-from dashboard.results import Results
-from dashboard.selection import Selection
-from evaluator.registry import Registry
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from evaluator.support.registry import Registry
 
 Judge = Callable[[Case], list[Claim]]
 JUDGES: Registry[Judge] = Registry("set of claims", __name__)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.confidence import SURE, moved, shares
 from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, between, leads_everywhere, unknown
 from dashboard.insights.matching import one_type
-from dashboard.insights.statistics import Estimate
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
 
 _LOW_BITS, _VERY_LOW = 4.0, 3.0
 _KEEPS = "bartowski keeps the most high-confidence tokens."

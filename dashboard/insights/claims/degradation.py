@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from statistics import fmean
 
-from dashboard import formats
-from dashboard.charts import Row
 from dashboard.insights import Claim
 from dashboard.insights.bands import lowest
 from dashboard.insights.claims import JUDGES
@@ -30,7 +28,9 @@ from dashboard.insights.losses import worst_rise
 from dashboard.insights.matching import shared_places, together
 from dashboard.insights.noise import noise_floor
 from dashboard.insights.recommender import EVERYDAY
-from dashboard.insights.statistics import Estimate
+from dashboard.results.rows import Row
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
 
 _ALMOST_NOTHING = 0.01
 _FOUR = 4.0

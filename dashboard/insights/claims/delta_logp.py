@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.matching import one_type
-from dashboard.insights.statistics import Estimate
-from dashboard.token_summaries import DeltaSummary
+from dashboard.results.statistics import Estimate
+from dashboard.results.token_summaries import DeltaSummary
+from dashboard.style import formats
 
 _NARROW = "bartowski's Δ log p is the narrowest."
 _TAILS = "main has the widest tails."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
@@ -21,7 +20,8 @@ from dashboard.insights.layers import (
     times,
 )
 from dashboard.insights.matching import one_type
-from dashboard.insights.statistics import Estimate
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
 
 _NOTICEABLE = 0.02
 _ATTENTION = "Attention layers are more sensitive than feed-forward."

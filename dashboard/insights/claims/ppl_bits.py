@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from dashboard import formats
-from dashboard.charts import Row
 from dashboard.insights import Claim
 from dashboard.insights.bands import lowest
 from dashboard.insights.claims import JUDGES
@@ -25,6 +23,8 @@ from dashboard.insights.judging import (
 )
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import HEAVY
+from dashboard.results.rows import Row
+from dashboard.style import formats
 
 _LOW, _MIDDLE = 3.0, 5.0
 _TURN = (3.5, 4.5)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.judging import BARTOWSKI, MAIN, TIED, UNSLOTH, Case, absent, unknown
 from dashboard.insights.leaders import DECODE, FIDELITY, MEMORY, PERPLEXITY, contenders
 from dashboard.insights.matching import one_type
+from dashboard.style import formats
 
 _QUALITY = "bartowski leads on perplexity and KLD."
 _LIGHT = "unsloth leads on speed and memory."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dashboard import formats
-from dashboard.charts import complete
 from dashboard.insights import Claim
 from dashboard.insights.bands import beaten_by_smaller
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
 from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, leads_everywhere, unknown
 from dashboard.insights.recommender import EVERYDAY, within
+from dashboard.results.rows import complete
+from dashboard.style import formats
 
 _EFFICIENT = "bartowski has the highest 1/PPL per MB."
 _LARGER = "main needs a larger file for the same quality."

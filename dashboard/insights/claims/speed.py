@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from dashboard import formats
-from dashboard.charts import Row, by_method, complete
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
@@ -14,7 +12,9 @@ from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, between, 
 from dashboard.insights.leaders import DECODE, FIDELITY, contenders
 from dashboard.insights.matching import one_type
 from dashboard.insights.speeds import TIME, equal_speed
-from dashboard.insights.statistics import Estimate, slope
+from dashboard.results.rows import Row, by_method, complete
+from dashboard.results.statistics import Estimate, slope
+from dashboard.style import formats
 
 _ACCURATE = "bartowski is more accurate at equal speed."
 _FASTEST = "unsloth is the fastest."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dashboard import formats
 from dashboard.insights import Claim
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.summary import MethodSummary, table
+from dashboard.style import formats
 
 _RATES = ((BARTOWSKI, 4), (UNSLOTH, 4), (MAIN, 5))
 _STRENGTHS = (

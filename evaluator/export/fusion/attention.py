@@ -14,10 +14,11 @@ from typing import Any, Literal, cast
 import onnx
 from onnx import helper
 
-from evaluator.errors import ExportError
 from evaluator.export.fusion.dataflow import Dataflow
 from evaluator.export.fusion.norms import CONTRIB
-from evaluator.export.skeleton import ROTARY_BUFFERS, Slot
+from evaluator.export.skeleton import Slot
+from evaluator.models.architectures.rotary import ROTARY_BUFFERS
+from evaluator.support.errors import ExportError
 
 ATTENTION = "GroupQueryAttention"
 SEQLENS, TOTAL_LENGTH = "seqlens_k", "total_sequence_length"

@@ -10,7 +10,6 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from evaluator.errors import ExportError
 from evaluator.export.fusion.attention import (
     FLAT_SHAPE,
     SEQLENS,
@@ -24,6 +23,7 @@ from evaluator.export.fusion.dataflow import Dataflow, sort_nodes
 from evaluator.export.fusion.norms import CONTRIB
 from evaluator.export.fusion.tables import rotary_tables
 from evaluator.export.skeleton import Slot
+from evaluator.support.errors import ExportError
 
 #: Largest accepted difference of an output; queries and keys are drawn so that the scores spread over about ±10.
 TOLERANCE = 1e-4

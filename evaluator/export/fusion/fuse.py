@@ -11,7 +11,6 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from evaluator.errors import ExportError
 from evaluator.export.fusion.attention import (
     FLAT_SHAPE,
     SEQLENS,
@@ -24,7 +23,9 @@ from evaluator.export.fusion.attention import (
 from evaluator.export.fusion.check import check_attention
 from evaluator.export.fusion.dataflow import Dataflow, drop_casts, sort_nodes
 from evaluator.export.fusion.norms import CONTRIB, NORM, fuse_norms, fuse_residuals
-from evaluator.export.skeleton import ROTARY_BUFFERS, SCORED_POSITIONS, Slot, prune
+from evaluator.export.skeleton import SCORED_POSITIONS, Slot, prune
+from evaluator.models.architectures.rotary import ROTARY_BUFFERS
+from evaluator.support.errors import ExportError
 
 _FINAL_NORM = "model.norm.weight"
 _INPUT_NORM = "model.layers.{}.input_layernorm.weight"

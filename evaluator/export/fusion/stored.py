@@ -11,10 +11,10 @@ import onnx
 import onnxruntime as ort
 from pydantic import TypeAdapter, ValidationError
 
-from evaluator.errors import ExportError
 from evaluator.export.fusion.fuse import Fused, fuse, residual_stream, simplify
 from evaluator.export.skeleton import Slot
-from evaluator.shared_folder import whole_file
+from evaluator.results.shared_folder import whole_file
+from evaluator.support.errors import ExportError
 
 #: Raise the number when the same skeleton gives another fused graph. What onnxruntime computed decides too.
 FUSION_VERSION = f"3, onnxruntime {ort.__version__}"

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from evaluator.architectures import HEAD, architecture_of, head_tensor, restored
+from evaluator.export.exact.graph import Graph
 from evaluator.export.folder import MODEL_FILE, whole_artifact
 from evaluator.export.fusion.half import halve
-from evaluator.export.graph import Graph
 from evaluator.export.packing.genai import write_genai_config
 from evaluator.export.packing.graph import decoding_model
 from evaluator.export.packing.matrices import Matrix, bytes_per_weight, deployed_matrix, halved
@@ -20,7 +19,8 @@ from evaluator.export.packing.nodes import FAST_PRODUCTS
 from evaluator.export.packing.receipt import Entry, Receipt, entry_of
 from evaluator.export.packing.weights_file import WeightsFile
 from evaluator.export.skeleton import WEIGHTS_FILE
-from evaluator.sources.model_file import ModelFile
+from evaluator.models.architectures import HEAD, architecture_of, head_tensor, restored
+from evaluator.models.model_file import ModelFile
 
 #: Per float32; rotary embeddings in one model, each with a sine and a cosine for half of a head's dimensions.
 _EXACT_BYTES, _MOST_ROTARIES = 4, 2

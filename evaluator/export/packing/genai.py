@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evaluator.export.graph import graph_request
-from evaluator.runtime.decoding import PAST, PRESENT
-from evaluator.sources.model_file import ModelFile
+from evaluator.export.exact.graph import graph_request
+from evaluator.export.folder import GENAI_FILE
+from evaluator.models.model_file import ModelFile
 
-GENAI_FILE = "genai_config.json"
+PAST, PRESENT = "past_key_values.", "present."
+
+
 _BOS, _EOS, _PAD = (f"tokenizer.ggml.{name}_token_id" for name in ("bos", "eos", "padding"))
 
 

@@ -10,20 +10,20 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from evaluator.architectures import head_tensor, logit_softcap
-from evaluator.errors import ExportError
-from evaluator.export.exact import exact_weights, parameter_tensors, rotary_inputs
+from evaluator.export.exact.graph import Graph
+from evaluator.export.exact.weights import exact_weights, parameter_tensors, rotary_inputs
 from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import replace_nodes
 from evaluator.export.fusion.uses import load_fused, score_late, with_cache
-from evaluator.export.graph import Graph
 from evaluator.export.packing.formats import Packed, stacked
 from evaluator.export.packing.matrices import Matrix
 from evaluator.export.packing.nodes import NodeWriter
 from evaluator.export.packing.weights_file import WeightsFile
 from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, Slot
 from evaluator.export.softcap import softcap_nodes
-from evaluator.sources.model_file import ModelFile
+from evaluator.models.architectures import head_tensor, logit_softcap
+from evaluator.models.model_file import ModelFile
+from evaluator.support.errors import ExportError
 
 LOGITS = "logits"
 _LAST_POSITION = -1

@@ -13,11 +13,11 @@ from gguf import GGML_QUANT_SIZES
 from gguf import GGMLQuantizationType as GGMLType
 from onnx import TensorProto
 
-from evaluator.architectures import architecture_of, restored, row_order
-from evaluator.errors import ExportError
 from evaluator.export.fusion.half import as_half
 from evaluator.export.packing.formats import PACKINGS, Packed
-from evaluator.sources.model_file import ModelFile
+from evaluator.models.architectures import architecture_of, restored, row_order
+from evaluator.models.model_file import ModelFile
+from evaluator.support.errors import ExportError
 
 Values = npt.NDArray[np.float32]
 

@@ -11,14 +11,13 @@ from onnx import TensorProto
 from pydantic import BaseModel
 from rich.table import Table
 
-from evaluator.architectures import architecture_of, restored
+from evaluator.export.folder import RECEIPT_FILE
 from evaluator.export.packing.formats import Packed
 from evaluator.export.packing.matrices import Matrix
-from evaluator.frames import MEGABYTE
-from evaluator.sources.model_file import ModelFile
-from evaluator.terminal import table_of
-
-RECEIPT_FILE = "receipt.json"
+from evaluator.models.architectures import architecture_of, restored
+from evaluator.models.model_file import ModelFile
+from evaluator.support.terminal import table_of
+from evaluator.support.units import MEGABYTE
 
 #: Bit for bit the file's values; equal but for the last bits of float32; further off.
 Fidelity = Literal["exact", "rounded", "different"]

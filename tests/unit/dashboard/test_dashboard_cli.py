@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.cli import with_default_command
-from dashboard.paths import assets_folder, bundled
+from dashboard.server.paths import assets_folder, bundled
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Seconds after which a process or a server that says nothing hangs.

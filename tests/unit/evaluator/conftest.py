@@ -8,8 +8,8 @@ import pytest
 from tiny_models import write_tiny_llama
 
 from evaluator import cli
-from evaluator.export.graph import load_graph
-from evaluator.sources.gguf_file import open_gguf
+from evaluator.export.exact.graph import load_graph
+from evaluator.models.gguf.reader import open_gguf
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -219,7 +219,7 @@ def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path,
         os.kill(os.getpid(), number)
         time.sleep(10)
 
-    monkeypatch.setattr("evaluator.commands.run_comparison", interrupt)
+    monkeypatch.setattr("evaluator.commands.run.run_comparison", interrupt)
     status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path / "out"))
     assert_one_line(status, 130, error, "interrupted")
     assert signal.getsignal(signal.SIGTERM) == before
@@ -234,7 +234,7 @@ def test_terminated_export_takes_its_partial_files_with_it(
         time.sleep(10)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("evaluator.export.artifact.head_weights", terminate)
+    monkeypatch.setattr("evaluator.export.exact.artifact.head_weights", terminate)
     status, _, error = evaluate("export", tiny_path, "--out", tmp_path / "onnx")
     assert_one_line(status, 130, error, "interrupted: nothing was exported")
     assert list((tmp_path / "onnx").iterdir()) == []

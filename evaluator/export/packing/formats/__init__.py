@@ -15,7 +15,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.registry import Registry
+from evaluator.support.registry import Registry
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

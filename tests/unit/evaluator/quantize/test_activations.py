@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy_llama import final_hidden
 
-from evaluator.errors import RequestError
-from evaluator.manifest import Protocol
+from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.quantize.activations import imatrix_windows, squared_activations
+from evaluator.results.manifest import Protocol
 from evaluator.runtime.device import choose_device
-from evaluator.sources.tokenizer import TextTokenizer
-from evaluator.text_sources import Text
-from evaluator.windows import cut_windows
+from evaluator.support.errors import RequestError
+from evaluator.texts.sources import Text
+from evaluator.texts.windows import cut_windows
 
 
 def tokenizer(bos_id):

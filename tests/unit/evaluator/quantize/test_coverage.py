@@ -11,11 +11,11 @@ import pytest
 from stock_cases import CASES, case_importances, case_model
 from tiny_models import write_tiny_llama
 
+from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize import ggml
 from evaluator.quantize.coverage import fit_to_model
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, quantize
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
-from evaluator.sources.gguf_file import open_gguf
 
 ZERO = "blk.1.attn_q.weight"
 TOKENS = 512

@@ -14,15 +14,15 @@ import pytest
 from rich.progress import Progress
 from tiny_models import write_tiny_llama
 
-from evaluator.errors import RequestError
+from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize.batch import Evidence, make_all, plan_jobs, select
 from evaluator.quantize.dynamic import most_bytes, read_attribution
 from evaluator.quantize.ggml import ggml_type
 from evaluator.quantize.imatrix import ImportanceMatrix
-from evaluator.quantize.plan import make_plan
 from evaluator.quantize.sensitivity import measure_errors
+from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import planned_bytes
-from evaluator.sources.gguf_file import open_gguf
+from evaluator.support.errors import RequestError
 
 Q4_K, Q6_K = ggml_type("Q4_K"), ggml_type("Q6_K")
 

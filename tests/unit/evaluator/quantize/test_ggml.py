@@ -8,9 +8,9 @@ import gguf
 import numpy as np
 import pytest
 
-from evaluator.errors import RequestError
 from evaluator.quantize import ggml
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, ggml_type, needs_importance, quantize
+from evaluator.support.errors import RequestError
 
 COLUMNS = 512
 #: Relative error that each type may have on normal weights: about what its bits allow, and a third of it on top.

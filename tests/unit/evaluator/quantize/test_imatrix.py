@@ -8,8 +8,8 @@ import gguf
 import numpy as np
 import pytest
 
-from evaluator.errors import RequestError
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
+from evaluator.support.errors import RequestError
 
 SUMS = {"blk.1.ffn_up.weight": np.array([512.0, 1024, 0]), "blk.0.attn_q.weight": np.array([5.12, 51.2])}
 

@@ -18,11 +18,11 @@ from stock_cases import (
     write_case_importances,
 )
 
+from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize.batch import Evidence, make_plan, select
 from evaluator.quantize.imatrix import read_imatrix
 from evaluator.quantize.recipe import choices
 from evaluator.quantize.variants import Job, make_variant
-from evaluator.sources.gguf_file import open_gguf
 
 TOOL = llama_quantize()
 pytestmark = [

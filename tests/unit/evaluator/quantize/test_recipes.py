@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from stock_cases import CASES, case_model
 
-from evaluator.errors import RequestError
-from evaluator.quantize.plan import make_plan
 from evaluator.quantize.recipe import choices, recipe_names
+from evaluator.quantize.type_plan import make_plan
+from evaluator.support.errors import RequestError
 
 
 def write(tmp_path, text, name="mine.toml"):

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from stock_cases import CASES, case_importances, case_model
 
-from evaluator.errors import RequestError, SourceError
 from evaluator.quantize.batch import select
-from evaluator.quantize.plan import make_plan
 from evaluator.quantize.tensor_types import tensor_type_lines
+from evaluator.quantize.type_plan import make_plan
+from evaluator.support.errors import RequestError, SourceError
 
 CASE = CASES[2]
 

@@ -7,10 +7,10 @@ import json
 import pytest
 from stock_cases import CASES, GOLDEN, case_importances, case_model, packed
 
-from evaluator.errors import RequestError
 from evaluator.quantize.ggml import ggml_type
-from evaluator.quantize.plan import fitting, make_plan, role_of
 from evaluator.quantize.recipe import choices
+from evaluator.quantize.type_plan import fitting, make_plan, role_of
+from evaluator.support.errors import RequestError
 
 LLAMA_TYPES = json.loads(GOLDEN.read_text(encoding="utf-8"))
 STOCK = choices("main")

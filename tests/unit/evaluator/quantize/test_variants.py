@@ -10,10 +10,10 @@ import pytest
 from rich.progress import Progress
 from tiny_models import write_tiny_llama
 
-from evaluator.errors import RequestError, SourceError
+from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize.batch import Evidence, make_all, plan_jobs, select
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
-from evaluator.sources.gguf_file import open_gguf
+from evaluator.support.errors import RequestError, SourceError
 
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 

@@ -1,0 +1,183 @@
+"""Drawing that several views share: one look per method, hover texts, emphasis, the baseline, the front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard.figures.drawing import Drawing
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, by_method, one_place, place_in_words, plus_minus
+from dashboard.results.selection import Selection
+from dashboard.style import formats, names
+from dashboard.style.theme import BASELINE, QUIET, MethodStyle, translucent
+
+_DASHES = ("solid", "dash", "dot", "dashdot")
+_DIMMED = 0.2
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve: a method's variants of one model on one device, in its look."""
+
+    name: str
+    method: str
+    style: MethodStyle
+    nth: int
+    rows: list[Row]
+
+    @property
+    def dash(self) -> str:
+        """The line's dash: solid for a method's first model and device."""
+        return _DASHES[self.nth % len(_DASHES)]
+
+    def marker(self, size: int = 9) -> dict[str, Any]:
+        """The points' marker, outlined so that overlapping points stay apart; open for further models or devices."""
+        edge = "rgba(255,255,255,0.55)" if self.nth == 0 else self.style.color
+        symbol = self.style.symbol if self.nth == 0 else f"{self.style.symbol}-open"
+        width = 1 if self.nth == 0 else 2
+        return {
+            "color": self.style.color,
+            "symbol": symbol,
+            "size": size,
+            "line": {"width": width, "color": edge},
+        }
+
+    @property
+    def legend(self) -> dict[str, Any]:
+        """Settings of the legend entry: one per method, and a click on it means the method; `meta` has full names."""
+        name = names.in_figure(self.method, names.LEGEND)
+        entry = {"name": name, "legendgroup": self.method, "showlegend": self.nth == 0}
+        return entry | {"meta": {"method": self.method, "series": self.name}}
+
+
+def series(results: Results, rows: Sequence[Row]) -> list[Series]:
+    """Curves of `by_method`; models and devices differ by dash, methods by colour and symbol."""
+    found: list[Series] = []
+    for name, group in by_method(rows).items():
+        method = str(group[0]["method"])
+        nth = sum(1 for earlier in found if earlier.method == method)
+        found.append(Series(name, method, results.styles[method], nth, group))
+    return found
+
+
+def add_places(figure: Drawing, curves: Sequence[Series]) -> None:
+    """Explain dashes and open symbols in the legend where the curves are of several models or devices."""
+    places: dict[int, str] = {}
+    for curve in curves:
+        places.setdefault(curve.nth, curve.name.removeprefix(curve.method).removeprefix(" · "))
+    if len(places) < 2:
+        return
+    for nth, place in places.items():
+        neutral = Series(place, "", BASELINE, nth, [])
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines+markers",
+            name=names.in_figure(place, names.LEGEND),
+            line={"color": BASELINE.color, "dash": neutral.dash},
+            marker=neutral.marker(8) | {"symbol": "circle" if nth == 0 else "circle-open"},
+            hoverinfo="skip",
+        )
+
+
+def emphasis(selection: Selection, shown: Sequence[Row], group: Sequence[Row]) -> dict[str, Any]:
+    """Scatter settings that name the points of a trace and, where a shown variant is picked, dim the others."""
+    settings: dict[str, Any] = {"customdata": [[row["variant_id"]] for row in group]}
+    if not is_picking(selection, shown):
+        return settings
+    chosen = [index for index, row in enumerate(group) if row["variant_id"] in selection.picked]
+    return settings | {
+        "selectedpoints": chosen,
+        "selected": {"marker": {"opacity": 1, "size": 13}},
+        "unselected": {"marker": {"opacity": _DIMMED}, "textfont": {"color": "rgba(128,140,160,0.45)"}},
+    }
+
+
+def points(curve: Series, selection: Selection, shown: Sequence[Row]) -> dict[str, Any]:
+    """Scatter settings that the points of all curves share: legend, hover, and what is picked."""
+    return {"hoverinfo": "text", "cliponaxis": False} | curve.legend | emphasis(selection, shown, curve.rows)
+
+
+def is_picking(selection: Selection, shown: Sequence[Row]) -> bool:
+    """Whether one of the shown variants is picked, so that the others step back."""
+    return any(row["variant_id"] in selection.picked for row in shown)
+
+
+def line(curve: Series, selection: Selection, shown: Sequence[Row]) -> dict[str, Any]:
+    """Return a curve's line, faint where other variants are picked."""
+    faint = is_picking(selection, shown) and not is_picking(selection, curve.rows)
+    return {
+        "color": translucent(curve.style.color, 0.15 if faint else 0.6),
+        "width": 1.8,
+        "dash": curve.dash,
+    }
+
+
+def error_bars(
+    style: MethodStyle, values: Sequence[float], minus: Sequence[float] | None = None, alpha: float = 0.55
+) -> dict[str, Any]:
+    """Return Plotly error bars in a method's colour."""
+    bars: dict[str, Any] = {"type": "data", "array": list(values), "color": translucent(style.color, alpha)}
+    if minus is not None:
+        bars |= {"arrayminus": list(minus), "symmetric": False}
+    return bars | {"thickness": 1.2, "width": 3}
+
+
+def quality_lines(row: Row) -> str:
+    """Return the lines of a hover text that every view of quality shows."""
+    lines = [
+        f"<b>{names.in_figure(row['label'])}</b>",
+        f"{formats.bits(row['bits_per_weight'])} per weight · {formats.size(row['size_bytes'])}",
+    ]
+    paired = row["ln_ppl_ratio"] is not None and not row["is_baseline"]
+    if row["ppl"] is not None:
+        # How far the level itself is known is no error of a comparison: the texts move all variants together.
+        level = "" if paired else plus_minus(row, "ppl", "ppl_se")
+        lines.append(f"PPL {formats.number(row['ppl'], 4)}{level}")
+    if paired:
+        spread = plus_minus(row, "ln_ppl_ratio", "ln_ppl_ratio_se")
+        ratio = f"{formats.number(row['ln_ppl_ratio'])}{spread}"
+        lines.append(f"ln PPL ratio {ratio} nats ({formats.percent_change(row['ln_ppl_ratio'])})")
+        lines.append(f"{formats.percent(math.exp(-row['ln_ppl_ratio']), 2)} of the baseline's accuracy")
+    if row["kld_mean"] is not None:
+        spread = plus_minus(row, "kld_mean", "kld_se")
+        lines.append(f"mean KLD {formats.number(row['kld_mean'])}{spread} nats")
+    if row["same_top"] is not None:
+        lines.append(f"same top token {formats.percent(row['same_top'])}")
+    return "<br>".join(lines)
+
+
+def level_line(height: float) -> dict[str, Any]:
+    """Return the shape of a dashed line across the plot at the baseline's level."""
+    place = {"xref": "x domain", "x0": 0, "x1": 1, "y0": height, "y1": height}
+    return {"type": "line", **place, "line": {"color": BASELINE.color, "dash": "dash", "width": 1.5}}
+
+
+def add_front(
+    figure: Drawing, rows: Sequence[Row], x: Sequence[float], y: Sequence[float], shape: str = "hv"
+) -> None:
+    """Draw the front of `rows` (see `front_of`) as a step line under the points, named by whose it is."""
+    ordered = sorted(zip(x, y, strict=True))
+    whose = names.in_figure(place_in_words(one_place(rows)[0], rows), names.LEGEND)
+    figure.add_scatter(
+        x=[point[0] for point in ordered],
+        y=[point[1] for point in ordered],
+        mode="lines",
+        line={"color": QUIET, "width": 5, "shape": shape},
+        name=" · ".join(filter(None, ["Pareto front", whose])),
+        hoverinfo="skip",
+    )
+
+
+def message_figure(text: str) -> Drawing:
+    """Return a figure that only says why there is nothing to draw."""
+    figure = Drawing()
+    figure.add_annotation(
+        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 14}
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure

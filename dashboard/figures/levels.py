@@ -1,0 +1,167 @@
+"""The baselines' levels: a dashed line each, and a note at it that lies on no other note."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard.figures import charts
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.labels import Box, Point, overlap, shares
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, baselines_of, places_apart, plus_minus
+from dashboard.results.selection import Selection
+from dashboard.style import formats, names
+
+#: Width of a character and height of a line, in shares of a plot of about 550 × 340 pixels.
+_CHARACTER, _LINE = 0.0115, 0.046
+_EDGE, _LINE_PX = 0.005, 16
+Ranges = tuple[Sequence[float], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A text at a level: left end and bottom in shares of the plot, and how many lines it is off its level."""
+
+    text: str
+    left: float
+    bottom: float
+    above: bool
+    off: int
+
+    @property
+    def box(self) -> Box:
+        """Its edges: left, bottom, right, top."""
+        return self.left, self.bottom, self.left + text_width(self.text), self.bottom + _LINE
+
+    @property
+    def is_at_right(self) -> bool:
+        """Whether it ends at the right edge of the plot."""
+        return self.box[2] >= 1 - 2 * _EDGE and self.left > _EDGE
+
+
+def text_width(text: str) -> float:
+    """Width of a text in shares of the plot."""
+    return _CHARACTER * len(text)
+
+
+def place_notes(
+    heights: Sequence[float],
+    texts: Sequence[str],
+    *,
+    above: bool,
+    taken: Sequence[Box] = (),
+    points: Sequence[Point] = (),
+) -> list[Note]:
+    """Place a note at every height, all in shares of the plot: at the left, on the side asked for, if that is free.
+
+    Else further right, or on the other side; where all that is taken, a line or more away. No note lies on another
+    or on what is `taken`, and on as few `points` and levels as can be.
+    """
+    placed: list[Note] = []
+    for height, text in zip(heights, texts, strict=True):
+        boxes = [*taken, *(note.box for note in placed)]
+
+        def cost(spot: Note, boxes: Sequence[Box] = boxes, own: float = height) -> tuple[int, ...]:
+            left, bottom, right, top = spot.box
+            hidden = sum(left < x < right and bottom < y < top for x, y in points)
+            struck = sum(bottom < other < top for other in heights if other != own)
+            outside = bottom < -_LINE or top > 1 + _LINE
+            return outside, any(overlap(spot.box, box) for box in boxes), spot.off, hidden + struck
+
+        placed.append(min(_spots(text, height, len(heights) + 1, above=above), key=cost))
+    return placed
+
+
+def _spots(text: str, height: float, most: int, *, above: bool) -> list[Note]:
+    """Places for a note, the best first."""
+    room = max(0.0, 1 - 2 * _EDGE - text_width(text))
+    return [
+        Note(text, _EDGE + along * room, height + (off if side else -off - 1) * _LINE, side, off)
+        for off in range(most)
+        for side in (above, not above)
+        for along in (0.0, 1.0, 0.25, 0.5, 0.75)
+    ]
+
+
+class Levels:
+    """The shown variants' baselines in a plot of perplexity on a log axis, or of its inverse."""
+
+    def __init__(
+        self,
+        results: Results,
+        selection: Selection,
+        rows: Sequence[Row],
+        ranges: Ranges,
+        *,
+        points: Sequence[Point] = (),
+        taken: Sequence[Box] = (),
+        inverse: bool = False,
+    ) -> None:
+        """Find the levels of the baselines of `rows`, and places for their notes.
+
+        `ranges` are those of the axes, of the log axis in decades, and `points` lie in them; `taken` are boxes in
+        shares of the plot.
+        """
+        found = [base for base in baselines_of(results, selection, rows) if _has_level(base)]
+        self._ranges, self._inverse = ranges, inverse
+        self.values = [1 / base["ppl"] if inverse else float(base["ppl"]) for base in found]
+        bottom, top = ranges[1]
+        heights = [(self._on_axis(value) - bottom) / (top - bottom) for value in self.values]
+        texts = [
+            f"{name} · {_told(base, inverse=inverse)}"
+            for name, base in zip(_names(found), found, strict=True)
+        ]
+        self.notes = place_notes(heights, texts, above=inverse, taken=taken, points=shares(points, ranges))
+
+    def _on_axis(self, value: float) -> float:
+        return value if self._inverse else math.log10(value)
+
+    @property
+    def lines(self) -> list[list[Point]]:
+        """The levels, and the middle of every note, in the units of the axes: for labels to keep clear of."""
+        (left, right), (bottom, top) = self._ranges
+        across = [[(x, self._on_axis(value)) for x in (left, right)] for value in self.values]
+        for note in self.notes:
+            middle = bottom + (note.bottom + _LINE / 2) * (top - bottom)
+            across.append([(left + end * (right - left), middle) for end in (note.box[0], note.box[2])])
+        return across
+
+    def draw(self, figure: Drawing) -> None:
+        """Add the lines and the notes."""
+        for value, note in zip(self.values, self.notes, strict=True):
+            figure.add_shape(**charts.level_line(value))
+            right, lines = note.is_at_right, note.off if note.above else -note.off
+            figure.add_annotation(
+                text=names.in_figure(note.text),
+                x=1 - _EDGE if right else note.left,
+                xref="paper",
+                xanchor="right" if right else "left",
+                y=self._on_axis(value),
+                yanchor="bottom" if note.above else "top",
+                yshift=_LINE_PX * lines,
+                showarrow=False,
+            )
+
+
+def _has_level(base: Row) -> bool:
+    return bool(base["ppl"]) and base["ppl"] > 0 and math.isfinite(base["ppl"])
+
+
+def _names(bases: Sequence[Row]) -> list[str]:
+    """Name baselines by what tells them apart."""
+    apart = places_apart(bases)
+    if not apart:
+        return [names.short(f"baseline {base['quant']}", names.TITLE) for base in bases]
+    parts = [
+        [base["model"], base["quant"], *([formats.device_name(base["device"])] if "device" in apart else [])]
+        for base in bases
+    ]
+    return [names.short(" ".join(part), names.TITLE) for part in parts]
+
+
+def _told(base: Row, *, inverse: bool) -> str:
+    if inverse:
+        return f"1/PPL {formats.number(1 / base['ppl'])}"
+    return f"PPL {formats.number(base['ppl'], 4)}{plus_minus(base, 'ppl', 'ppl_se')}"

@@ -1,0 +1,102 @@
+"""A drawing of several panels in rows and columns, with titles above and axes in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dashboard.figures.drawing import Drawing
+
+
+class Panels(Drawing):
+    """Panels from left to right and down, numbered from 0; each has a horizontal and a vertical axis.
+
+    Only the lowest axis of a column and, with `share_rows`, the first of a row has tick labels: the others follow
+    it. Where the last row is full, this is what plotly.py's subplots are. Where it is not, those leave the columns
+    above a place without a panel unlabelled.
+    """
+
+    def __init__(
+        self, count: int, most_columns: int, *, gap: tuple[float, float], share_rows: bool = True
+    ) -> None:
+        """Lay out the axes.
+
+        Args:
+            count: panels, at least one.
+            most_columns: panels side by side at most.
+            gap: between columns and between rows, as shares of the width and of the height.
+            share_rows: whether panels side by side have one vertical axis.
+        """
+        super().__init__()
+        self.columns = min(most_columns, count)
+        self._rows = -(-count // self.columns)
+        self._across = _spans(self.columns, gap[0])
+        self._down = _spans(self._rows, gap[1])[::-1]
+        self._count = count
+        for cell in range(count):
+            row, column = divmod(cell, self.columns)
+            lowest, leftmost = self.lowest[column], row * self.columns if share_rows else cell
+            x = {"domain": self._across[column], "anchor": _name("y", cell)}
+            y = {"domain": self._down[row], "anchor": _name("x", cell)}
+            self.update_xaxes(cells=[cell], **x, **_following("x", cell, lowest))
+            self.update_yaxes(cells=[cell], **y, **_following("y", cell, leftmost))
+
+    @property
+    def lowest(self) -> list[int]:
+        """The lowest panel of every column, from left to right."""
+        steps = (self._count - 1 - column for column in range(self.columns))
+        return [column + step // self.columns * self.columns for column, step in enumerate(steps)]
+
+    @property
+    def first_column(self) -> range:
+        """The leftmost panel of every row, downwards."""
+        return range(0, self._count, self.columns)
+
+    def place(self, index: int) -> dict[str, str]:
+        """Return the settings that put a trace into a panel: names of its axes, `x2` and `y2` in the second."""
+        return {"xaxis": _name("x", index), "yaxis": _name("y", index)}
+
+    def add_titles(self, titles: Sequence[str], size: int) -> None:
+        """Write a title above each panel, centred; `size` of the letters in pixels."""
+        for index, text in enumerate(titles):
+            row, column = divmod(index, self.columns)
+            self.add_annotation(
+                text=text,
+                x=sum(self._across[column]) / 2,
+                y=self._down[row][1],
+                xref="paper",
+                yref="paper",
+                xanchor="center",
+                yanchor="bottom",
+                showarrow=False,
+                font={"size": size},
+            )
+
+    def update_xaxes(self, *, cells: Iterable[int] | None = None, **settings: Any) -> None:
+        """Set attributes of the horizontal axes of `cells`, or of all."""
+        self._update_axes("xaxis", cells, settings)
+
+    def update_yaxes(self, *, cells: Iterable[int] | None = None, **settings: Any) -> None:
+        """Set attributes of the vertical axes of `cells`, or of all."""
+        self._update_axes("yaxis", cells, settings)
+
+    def _update_axes(self, kind: str, cells: Iterable[int] | None, settings: dict[str, Any]) -> None:
+        for cell in range(self._count) if cells is None else cells:
+            self.update_layout(**{_name(kind, cell): settings})
+
+
+def _name(kind: str, index: int) -> str:
+    """Name the axis of a panel as plotly.js does: the first has no number."""
+    return kind if index == 0 else f"{kind}{index + 1}"
+
+
+def _following(kind: str, index: int, first: int) -> dict[str, Any]:
+    """Settings of an axis that follows the one of the panel `first`, which alone has labels."""
+    return {} if index == first else {"matches": _name(kind, first), "showticklabels": False}
+
+
+def _spans(count: int, gap: float) -> list[list[float]]:
+    """Start and end of each of `count` equal parts of 0 to 1, `gap` apart."""
+    size = (1 - gap * (count - 1)) / count
+    starts = [index * (size + gap) for index in range(count)]
+    return [[start, min(start + size, 1.0)] for start in starts]

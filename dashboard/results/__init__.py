@@ -1,0 +1,1 @@
+"""A results folder as the dashboard reads it: frames, selection, tokens, statistics."""

@@ -1,0 +1,85 @@
+"""The results folders that are served: each opened on first use, and again when a run has added to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from dashboard.results.folder import VARIANTS_NAME, EmptyRunError, ResultsError
+from dashboard.results.results import Results
+from evaluator.results.manifest import MANIFEST_NAME
+
+_WATCHED = (MANIFEST_NAME, VARIANTS_NAME, "layers.parquet", "speed.parquet", "pairs.parquet")
+
+
+class Library:
+    """Folders by name; the name is the folder's own, with its parent's where two would be alike."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        """Serve `folders`, the first of them by default."""
+        self._folders = dict(zip(_names(folders), folders, strict=True))
+        self._open: dict[str, tuple[str, Results]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all folders, as on the command line."""
+        return list(self._folders)
+
+    def name_of(self, name: str) -> str:
+        """Return a folder's name; an unknown one means the first."""
+        return name if name in self._folders else self.names[0]
+
+    def folder(self, name: str) -> Path:
+        """Return where a folder lies."""
+        return self._folders[self.name_of(name)]
+
+    def version(self, name: str) -> str:
+        """Return a stamp that changes when a file of the folder does."""
+        parts = []
+        for file in _WATCHED:
+            path = self.folder(name) / file
+            try:
+                stat = path.stat()
+            except OSError:
+                parts.append("-")
+            else:
+                parts.append(f"{stat.st_mtime_ns:x}.{stat.st_size:x}")
+        return "/".join(parts)
+
+    def at(self, name: str) -> Results:
+        """Return a folder's results as they are on disk now.
+
+        Raises:
+            EmptyRunError: a run has begun there and has finished nothing.
+            ResultsError: the folder cannot be shown.
+
+        """
+        name = self.name_of(name)
+        with self._lock:
+            version = self.version(name)
+            if name not in self._open or self._open[name][0] != version:
+                self._open[name] = (version, Results.open(self._folders[name]))
+            return self._open[name][1]
+
+    def running(self, name: str) -> bool:
+        """Whether a run may still add to a folder."""
+        try:
+            return self.at(name).manifest.ended is None
+        except EmptyRunError:
+            return True
+        except ResultsError:
+            return False
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    resolved = [folder.resolve() for folder in folders]
+    plain = [folder.name or str(folder) for folder in resolved]
+    clear = [
+        name if plain.count(name) == 1 else f"{folder.parent.name}/{name}"
+        for name, folder in zip(plain, resolved, strict=True)
+    ]
+    return [
+        name if clear.count(name) == 1 else str(folder) for name, folder in zip(clear, resolved, strict=True)
+    ]

@@ -1,0 +1,319 @@
+"""Opens a results folder and answers what the views ask, with summaries small enough to send to a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dataframely as dy
+import polars as pl
+
+from dashboard.results.contrasts import contrast
+from dashboard.results.folder import attempt, open_manifest, open_variants, scan
+from dashboard.results.memo import Once
+from dashboard.results.selection import EVERYTHING, Selection, TokenFilter
+from dashboard.results.statistics import Estimate
+from dashboard.results.token_parts import TokenParts, token_parts
+from dashboard.results.token_summaries import DeltaSummary, delta_summary
+from dashboard.style.names import clean, clean_frame
+from dashboard.style.theme import MethodStyle, method_styles
+from evaluator.results.manifest import Manifest
+from evaluator.results.schema import Layers, Pairs, Speed, Statistics, Tokens, Vocabulary, with_schema
+
+_T = TypeVar("_T")
+#: Columns of `Results.variants` that are not in the file.
+ADDED = ("label", "twin", "baseline_id", "n_windows", "failure")
+ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
+_COUNTS = ("n_tokens", "n_windows")
+#: How many answers are kept; a page asks for the same ones several times, and the next page again.
+_MOST_SELECTIONS, _MOST_CONTRASTS, _MOST_DELTAS = 64, 8192, 4096
+#: Columns over all tokens that are not statistics of a set of tokens: null where only a part counts.
+_OVER_ALL = (
+    "ppl_macro",
+    "ln_ppl_ratio_macro",
+    "ln_ppl_ratio_macro_se",
+    "kld_macro",
+    "kld_macro_se",
+    "same_top_macro",
+    "same_top_macro_se",
+    "deploy_kld_mean",
+    "attribution_additivity",
+)
+
+
+@dataclass
+class Results:
+    """One results folder: the manifest, the variants frame and, on demand, everything else.
+
+    `variants` has the schema's columns and those of `ADDED`: `label`, a name in every view that no other variant
+    has, `twin`, the part of it that tells two files of one method and type apart (else null), `baseline_id`,
+    `n_windows`, the windows behind the clustered errors, and `failure`, how a file failed (else null).
+    Files that cannot be read are found when the folder is opened, as far as their columns tell; damage further
+    inside when they are read. `problems` lists them, and the views that need them explain themselves.
+    """
+
+    folder: Path
+    manifest: Manifest
+    variants: pl.DataFrame
+    _faults: dict[str, str] = field(default_factory=dict, repr=False)
+    _cache: Once[object] = field(default_factory=Once, repr=False)
+    _recomputed: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
+    _deltas: Once[DeltaSummary | None] = field(default_factory=lambda: Once(_MOST_DELTAS), repr=False)
+    _selected: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
+    _contrasts: Once[Estimate | None] = field(default_factory=lambda: Once(_MOST_CONTRASTS), repr=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> Results:
+        """Read and validate the manifest and the variants.
+
+        Raises:
+            EmptyRunError: a run has begun there and has finished nothing.
+            ResultsError: the folder is missing, empty, foreign, of another version, or damaged.
+
+        """
+        manifest = open_manifest(folder)
+        results = cls(folder, manifest, open_variants(folder, manifest))
+        results._look_at_every_file()
+        return results
+
+    def _look_at_every_file(self) -> None:
+        """Find what cannot be read before the first page is drawn; of large files only the columns are read."""
+        for ask in (self.layers, self.pairs, self.speed, self._vocabulary):
+            ask()
+        for variant_id in self.variants["variant_id"]:
+            self.tokens(variant_id)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with files of the folder, a sentence without its full stop each."""
+        return list(self._faults.values())
+
+    def fault(self, name: str) -> str:
+        """Tell what is wrong with a file, by its name without folders; empty where nothing is known to be."""
+        return self._faults.get(name, "")
+
+    @cached_property
+    def baseline(self) -> dict[str, Any]:
+        """The manifest's baseline's row, over all tokens; the first baseline where the manifest names none."""
+        rows = self.variants.filter("is_baseline")
+        named = rows.filter(pl.col("variant_id") == self.manifest.baseline_id)
+        return (named if named.height else rows).row(0, named=True)
+
+    @cached_property
+    def measured(self) -> pl.DataFrame:
+        """Every variant that is not a baseline."""
+        return self.variants.filter(~pl.col("is_baseline"))
+
+    @cached_property
+    def styles(self) -> dict[str, MethodStyle]:
+        """Colour and symbol per method: of the whole folder, so that filtering never recolours."""
+        return method_styles(self.measured["method"].to_list())
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """Method names, sorted."""
+        return sorted(self.styles)
+
+    @cached_property
+    def domains(self) -> list[str]:
+        """Names of the evaluation texts' domains, sorted."""
+        return sorted({text.domain for text in self.manifest.texts})
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Label of every variant, by id."""
+        return dict(self.variants.select("variant_id", "label").iter_rows())
+
+    def select(self, selection: Selection) -> pl.DataFrame:
+        """Return the variants that pass the filters, without baselines, ordered by method and bits per weight.
+
+        With a token filter every statistic is computed anew over the part, errors included; it is null where
+        the token file is missing. What only exists over all tokens is null then.
+        """
+
+        def compute() -> pl.DataFrame:
+            passing = self._over(selection).filter(selection.expression()).filter(~pl.col("is_baseline"))
+            return passing.sort("method", "bits_per_weight", "variant_id")
+
+        return self._selected.get(selection, compute)
+
+    def baselines(self, selection: Selection) -> pl.DataFrame:
+        """Return the baselines (one per model and device) of the models and devices selected, computed alike.
+
+        With devices selected, those that variants there are compared with: one of another device may serve.
+        """
+        rows = self._over(selection).filter("is_baseline")
+        if selection.models:
+            rows = rows.filter(pl.col("model").is_in(sorted(selection.models)))
+        if selection.devices:
+            there = self.measured.filter(pl.col("device").is_in(sorted(selection.devices)))
+            rows = rows.filter(pl.col("variant_id").is_in(there["baseline_id"].to_list()))
+        return rows
+
+    def baseline_of(self, row: Mapping[str, Any], selection: Selection = EVERYTHING) -> dict[str, Any]:
+        """Return a row's own baseline, computed alike; the folder's first where its model has none."""
+        own = row["baseline_id"] or self.baseline["variant_id"]
+        return self._over(selection).filter(pl.col("variant_id") == own).row(0, named=True)
+
+    def layers(self, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
+        """`layers.parquet` of the selected layers and roles; None when it is absent, empty or unreadable."""
+        frame = self._cached("layers", lambda: self._read("layers.parquet", Layers))
+        if frame is not None and selection.layers:
+            frame = frame.filter(pl.col("layer").is_in(sorted(selection.layers)))
+        if frame is not None and selection.roles:
+            frame = frame.filter(pl.col("role").cast(pl.String).is_in(sorted(selection.roles)))
+        return frame
+
+    def pairs(self) -> pl.DataFrame | None:
+        """`pairs.parquet`: bootstrap comparisons of pairs of variants; None when absent or unreadable."""
+        return self._cached("pairs", lambda: self._read("pairs.parquet", Pairs))
+
+    def pieces(self, model: str) -> dict[int, str]:
+        """Text of each scored token of a model, by id (`vocabulary.parquet`); empty when it is absent."""
+        frame = self._vocabulary()
+        if frame is None:
+            return {}
+        return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
+
+    def _vocabulary(self) -> pl.DataFrame | None:
+        return self._cached("vocabulary", lambda: self._read("vocabulary.parquet", Vocabulary))
+
+    def speed(self) -> pl.LazyFrame | None:
+        """`speed.parquet`, lazily; None when it is absent or unreadable."""
+        path = self.folder / "speed.parquet"
+        return self._cached("speed", lambda: self._scan(path, Speed)) if path.is_file() else None
+
+    def tokens(self, variant_id: str) -> pl.LazyFrame | None:
+        """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
+        path = self.folder / "tokens" / f"{variant_id}.parquet"
+        if path.parent != self.folder / "tokens" or not path.is_file():
+            return None
+        return self._cached(("tokens", variant_id), lambda: self._scan(path, Tokens))
+
+    def windows(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
+        """Sums of a variant's tokens per window (`TokenParts.windows`); None without its token file."""
+        parts = self.parts(variant_id)
+        return None if parts is None else parts.windows(selection.token_filter)
+
+    def bins(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
+        """Means per bin of the baseline's confidence (`TokenParts.bins`); None without token files."""
+        parts = self.parts(variant_id)
+        return None if parts is None else parts.bins(selection.token_filter)
+
+    def delta(self, variant_id: str, selection: Selection = EVERYTHING) -> DeltaSummary | None:
+        """Distribution of Δ log p of a variant against its own baseline, kept once computed."""
+        wanted = selection.token_filter
+        parts = self.parts(variant_id)
+        if parts is None or parts.scores.baseline_nll is None:
+            return None
+        return self._deltas.get((variant_id, wanted), lambda: delta_summary(parts.delta(wanted)))
+
+    def paired(
+        self,
+        first: str,
+        second: str,
+        column: str = "nll",
+        selection: Selection = EVERYTHING,
+    ) -> Estimate | None:
+        """Mean over tokens of `column` in `first` minus in `second`; see `contrast`."""
+        weights = {first: 1.0, second: -1.0} if first != second else {first: 0.0}
+        return self.contrast(weights, column, selection)
+
+    def contrast(
+        self,
+        weights: Mapping[str, float],
+        column: str = "nll",
+        selection: Selection = EVERYTHING,
+    ) -> Estimate | None:
+        """Weighted sum of variants' means of `column` over the same tokens, with an error clustered by window.
+
+        `column` is `nll` or `kld` in nats, `same_top`, `delta_p` in percentage points, or `bin0`…`bin4` as
+        shares. None without token files, and when the variants were not scored on the same tokens.
+        """
+        wanted = selection.token_filter
+
+        def compute() -> Estimate | None:
+            found = [(self.parts(variant_id), weight) for variant_id, weight in weights.items()]
+            terms = [(item, weight) for item, weight in found if item is not None]
+            return contrast(terms, column, wanted) if len(terms) == len(found) else None
+
+        return self._contrasts.get((tuple(weights.items()), column, wanted), compute)
+
+    def parts(self, variant_id: str) -> TokenParts | None:
+        """A variant's tokens beside its baseline's, kept once read; None without the token files."""
+        return self._cached(("parts", variant_id), lambda: self._read_parts(variant_id))
+
+    @property
+    def likely_parts(self) -> list[Selection]:
+        """Parts of the tokens that one click asks for: each domain, and each bin of confidence."""
+        by_domain = [Selection.of(domains=[name]) for name in self.domains]
+        return by_domain + [Selection.of(bins=[index]) for index in range(5)]
+
+    def _over(self, selection: Selection) -> pl.DataFrame:
+        """`variants` with statistics over the selection's part of the tokens, kept once computed."""
+        if not selection.filters_tokens:
+            return self.variants
+        wanted = selection.token_filter
+        return self._recomputed.get(wanted, lambda: self._computed(wanted))
+
+    def _computed(self, wanted: TokenFilter) -> pl.DataFrame:
+        parts = [self.parts(str(name)) for name in self.variants["variant_id"]]
+        found = [{} if item is None else item.statistics(wanted) for item in parts]
+        replaced = set(Statistics.columns()).union(_OVER_ALL, *found) & set(self.variants.columns)
+        columns = [
+            pl.Series(name, [values.get(name) for values in found], dtype=dtype, strict=False)
+            for name, dtype in self.variants.schema.items()
+            if name in replaced or name in _COUNTS
+        ]
+        return self.variants.with_columns(columns).with_columns(pl.col(*_COUNTS).fill_null(0))
+
+    def _read_parts(self, variant_id: str) -> TokenParts | None:
+        rows = self.variants.filter(pl.col("variant_id") == variant_id)
+        if rows.is_empty():
+            return None
+        row = rows.row(0, named=True)
+        base = None if row["is_baseline"] else self._frame(str(row["baseline_id"]))
+        tokens = self._frame(variant_id)
+        if tokens is None or (base is None and not row["is_baseline"]):
+            return None
+        try:
+            return token_parts(tokens, base, int(row["size_bytes"]))
+        except ValueError as error:
+            self._faults[f"{variant_id}.parquet"] = f"{variant_id}.parquet {error}"
+            return None
+
+    def _frame(self, variant_id: str) -> pl.DataFrame | None:
+        """Read a token frame; a baseline's, which all its variants need, is kept."""
+        tokens = self.tokens(variant_id)
+        if tokens is None:
+            return None
+        name = f"{variant_id}.parquet"
+        if not self.variants.filter("is_baseline", pl.col("variant_id") == variant_id).is_empty():
+            return self._cached(("frame", variant_id), lambda: self._guarded(name, tokens.collect))
+        return self._guarded(name, tokens.collect)
+
+    def _read(self, name: str, schema: type[dy.Schema]) -> pl.DataFrame | None:
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        frame = self._guarded(name, lambda: with_schema(schema, pl.read_parquet(path)))
+        return None if frame is None or frame.is_empty() else clean_frame(frame)
+
+    def _scan(self, path: Path, schema: type[dy.Schema]) -> pl.LazyFrame | None:
+        return self._guarded(path.name, lambda: scan(path, schema))
+
+    def _guarded(self, name: str, read: Callable[[], _T]) -> _T | None:
+        value, reason = attempt(read)
+        if value is None:
+            self._faults[name] = clean(f"{name} cannot be read: {reason}")
+        return value
+
+    def once(self, key: str, compute: Callable[[], _T]) -> _T:
+        """Return what `compute` finds out about the folder, computed once under `key`."""
+        return self._cache.get(("once", key), compute)  # type: ignore[return-value]  # the key names the computation
+
+    def _cached(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
+        return self._cache.get(key, compute)  # type: ignore[return-value]  # the key names the computation

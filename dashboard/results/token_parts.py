@@ -1,0 +1,186 @@
+"""One variant's scored tokens beside its baseline's, kept so that any part of them is summed up in milliseconds.
+
+About 70 bytes per token stay in memory. Statistics come from the evaluator's own metric families, so a number
+over a part of the tokens is defined exactly as the stored number over all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dashboard.results.selection import TokenFilter
+from dashboard.style.names import clean
+from evaluator.metrics import TokenScores, measure
+from evaluator.metrics.breakdowns import confidence_bins
+from evaluator.metrics.token_scores import token_scores
+from evaluator.results.schema import CONFIDENCE_EDGES
+
+Array = NDArray[np.float64]
+_BINS = len(CONFIDENCE_EDGES) - 1
+_COMPARED = ("kld", "same_top", "delta_p")
+_PLACE = ("window", "position", "token")
+_WINDOW_TYPES: dict[str, type[pl.DataType]] = {"window": pl.UInt32, "domain": pl.String}
+_SUMS = ("nll", "kld", "same_top", "delta_p")
+#: Columns of `TokenParts.windows` that add up over windows.
+SUMMED = (*_SUMS, *(f"bin{index}" for index in range(_BINS)))
+
+
+@dataclass(frozen=True)
+class TokenParts:
+    """The tokens of one variant that are finite in it and in its baseline.
+
+    `window`, `domain` (index into `domains`) and `baseline_bin` (0–4, by the baseline's top probability) are
+    int64 [n]. `fingerprint` names the texts: two variants are comparable token by token when theirs agree.
+    """
+
+    scores: TokenScores
+    window: NDArray[np.int64]
+    domain: NDArray[np.int64]
+    domains: tuple[str, ...]
+    baseline_bin: NDArray[np.int64]
+    fingerprint: str
+
+    def kept(self, wanted: TokenFilter) -> NDArray[np.bool_]:
+        """Which tokens a filter keeps, bool [n]; empty sets keep all."""
+        domains, bins = wanted
+        kept: NDArray[np.bool_] = self._allowed(domains)[self.domain] & _kept_bins(bins)[self.baseline_bin]
+        return kept
+
+    def _allowed(self, domains: frozenset[str]) -> NDArray[np.bool_]:
+        """Which of `self.domains` a filter keeps."""
+        return np.array([not domains or name in domains for name in self.domains], dtype=bool)
+
+    def statistics(self, wanted: TokenFilter) -> dict[str, float | int | None]:
+        """Return the metric families' columns over the kept tokens, `n_tokens`, and `n_windows` that hold some."""
+        kept = self.kept(wanted)
+        part = self.scores.subset(kept)
+        windows = self.window[kept]  # in order
+        changes = int(np.count_nonzero(windows[1:] != windows[:-1])) + bool(windows.size)
+        return measure(part)[0] | {"n_tokens": len(part.nll), "n_windows": changes}
+
+    def delta(self, wanted: TokenFilter) -> Array:
+        """Δ log p in nats of the kept tokens, ascending; nothing for a baseline."""
+        if self.scores.baseline_nll is None:
+            return np.empty(0)
+        return np.sort((self.scores.baseline_nll - self.scores.nll)[self.kept(wanted)])
+
+    def windows(self, wanted: TokenFilter) -> pl.DataFrame:
+        """One row per window with kept tokens: `window`, `domain`, `n` tokens, and sums over them.
+
+        `nll`, `kld` (nats), `same_top`, `delta_p` (percentage points), and `bin0`…`bin4`, the tokens in each bin
+        of the variant's own confidence. What compares with a baseline is null for a baseline.
+        """
+        rows, sums = self._window_sums(wanted)
+        names = [self.domains[index] for index in self._window_domain[rows]]
+        frame = pl.DataFrame({"window": self._windows[rows], "domain": names}, schema_overrides=_WINDOW_TYPES)
+        return frame.with_columns(self._columns(sums))
+
+    def own_bins(self, wanted: TokenFilter) -> Array:
+        """Tokens in each bin of the variant's own confidence, [5]."""
+        counts: Array = self._window_sums(wanted)[1][:, -_BINS:].sum(axis=0)
+        return counts
+
+    def window_means(self, column: str, wanted: TokenFilter) -> tuple[NDArray[np.int64], Array, Array] | None:
+        """Windows with kept tokens, the mean of a `SUMMED` column in each, and the tokens behind it.
+
+        None where the column compares with a baseline and this is one.
+        """
+        if self.scores.kld is None and column in _COMPARED:
+            return None
+        rows, sums = self._window_sums(wanted)
+        return self._windows[rows], sums[:, 1 + SUMMED.index(column)] / sums[:, 0], sums[:, 0]
+
+    def _window_sums(self, wanted: TokenFilter) -> tuple[NDArray[np.bool_], Array]:
+        """Which windows have kept tokens, and their sums."""
+        domains, bins = wanted
+        sums = self._sums[:, _kept_bins(bins)].sum(axis=1)
+        rows = (sums[:, 0] > 0) & self._allowed(domains)[self._window_domain]
+        return rows, sums[rows]
+
+    def bins(self, wanted: TokenFilter) -> pl.DataFrame:
+        """One row per bin of the baseline's confidence: `bin`, `n`, means, and counts `bin0`…`bin4`.
+
+        `nll`, `kld`, `same_top` and `delta_p` are means over the `n` kept tokens, null where there are none.
+        """
+        domains, bins = wanted
+        sums = self._sums[self._allowed(domains)[self._window_domain]].sum(axis=0)
+        sums[~_kept_bins(bins)] = 0
+        frame = pl.DataFrame({"bin": range(_BINS)}).with_columns(self._columns(sums))
+        count = pl.when(pl.col("n") > 0).then(pl.col("n"))
+        return frame.with_columns([pl.col(name) / count for name in _SUMS])
+
+    def _columns(self, sums: Array) -> list[pl.Series]:
+        """Name the last axis of sums: tokens, `_SUMS`, own bins; not compared means null."""
+        absent = () if self.scores.kld is not None else _COMPARED
+        names = ("n", *SUMMED)
+        columns = [pl.Series(name, sums[:, index]) for index, name in enumerate(names)]
+        return [pl.Series(c.name, [None] * len(c), pl.Float64) if c.name in absent else c for c in columns]
+
+    @cached_property
+    def _windows(self) -> NDArray[np.int64]:
+        return np.unique(self.window)
+
+    @cached_property
+    def _window_domain(self) -> NDArray[np.int64]:
+        """Each window's domain: windows are cut from one text each."""
+        return self.domain[np.searchsorted(self.window, self._windows)]
+
+    @cached_property
+    def _sums(self) -> Array:
+        """Sums per window × bin of the baseline's confidence × (tokens, `_SUMS`, own bins)."""
+        scores, size = self.scores, len(self._windows) * _BINS
+        cell = np.searchsorted(self._windows, self.window) * _BINS + self.baseline_bin
+        zero = np.zeros(len(scores.nll))
+        delta_p = zero
+        if scores.baseline_nll is not None:
+            delta_p = 100 * (np.exp(-scores.nll) - np.exp(-scores.baseline_nll))
+        values = (
+            scores.nll,
+            zero if scores.kld is None else scores.kld,
+            zero if scores.same_top is None else scores.same_top,
+            delta_p,
+        )
+        own = cell * _BINS + confidence_bins(scores.top_prob)
+        counts = np.bincount(cell, minlength=size).astype(np.float64)
+        sums = [np.bincount(cell, weights=value, minlength=size).astype(np.float64) for value in values]
+        stacked = np.stack([counts, *sums], axis=-1).reshape(-1, _BINS, 1 + len(sums))
+        shares = np.bincount(own, minlength=size * _BINS).reshape(-1, _BINS, _BINS)
+        return np.concatenate([stacked, shares.astype(np.float64)], axis=-1)
+
+
+def _kept_bins(bins: frozenset[int]) -> NDArray[np.bool_]:
+    """Which bins of the baseline's confidence a filter keeps."""
+    return np.array([not bins or index in bins for index in range(_BINS)], dtype=bool)
+
+
+def token_parts(tokens: pl.DataFrame, baseline: pl.DataFrame | None, size_bytes: int) -> TokenParts:
+    """Join a variant's token frame with its baseline's; `baseline` is None for a baseline itself.
+
+    Raises:
+        ValueError: the two frames do not hold the same tokens in the same order.
+
+    """
+    if baseline is not None:
+        if not baseline.select(_PLACE).equals(tokens.select(_PLACE)):
+            raise ValueError("holds other tokens than its baseline")
+        baseline = baseline.sort("window", maintain_order=True)
+    place = tokens.select(_PLACE).to_numpy().tobytes()
+    tokens = tokens.sort("window", maintain_order=True)
+    scores, _ = token_scores(tokens, baseline, size_bytes)
+    assert scores.domains is not None  # token frames name them
+    names, domain = np.unique(scores.domains, return_inverse=True)
+    return TokenParts(
+        # What is kept here as indices need not be kept twice.
+        scores=replace(scores, domains=None, baseline_top_prob=None),
+        window=scores.windows,
+        domain=domain,
+        domains=tuple(clean(str(name)) for name in names),
+        baseline_bin=confidence_bins(scores.reference_top_prob),
+        fingerprint=hashlib.sha256(place).hexdigest(),
+    )

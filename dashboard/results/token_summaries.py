@@ -1,0 +1,123 @@
+"""Small summaries of tokens: the distribution of Δ log p as densities and percentiles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboard.results.statistics import Estimate
+
+DENSITY_POINTS = 128
+#: Δ log p below this many nats is drawn linearly on the symlog scale, above it logarithmically.
+LINEAR_NATS = 0.02
+_CLIP = (0.005, 0.995)
+_WIDE_CLIP = (0.0005, 0.9995)
+_FINE_BINS = 1024
+_NEAR_ZERO = 0.05
+_MARKS = (1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A smoothed density at `DENSITY_POINTS` places."""
+
+    x: Array
+    density: Array
+
+
+@dataclass(frozen=True)
+class DeltaSummary:
+    """Distribution of Δ log p = nll(baseline) − nll(variant), in nats, over `n` tokens.
+
+    `linear` is the density on the middle 99 %, `symlog` that of `to_symlog(Δ)` on the middle 99.9 %;
+    `beyond` is the share outside `linear`, `near_zero` the share within ±0.05 nats, `kurtosis` the excess
+    over a normal distribution's. Errors count tokens as independent.
+    """
+
+    linear: Curve
+    symlog: Curve
+    beyond: float
+    near_zero: Estimate
+    percentiles: dict[float, Estimate]
+    kurtosis: float
+    n: int
+
+    @property
+    def iqr(self) -> Estimate:
+        """Distance of the quartiles; the error counts them as independent, which makes it too wide."""
+        return self.percentiles[75].minus(self.percentiles[25])
+
+    @property
+    def width(self) -> Estimate:
+        """Distance from the 1st to the 99th percentile."""
+        return self.percentiles[99].minus(self.percentiles[1])
+
+
+def to_symlog(nats: Array) -> Array:
+    """Compress both tails: linear within ±`LINEAR_NATS`, logarithmic far outside."""
+    scaled: Array = np.arcsinh(np.asarray(nats, dtype=np.float64) / LINEAR_NATS)
+    return scaled
+
+
+def delta_summary(values: Array) -> DeltaSummary | None:
+    """Summary of Δ log p in nats, finite and sorted ascending; None for fewer than two values."""
+    if values.size < 2:
+        return None
+    low, high = (float(edge) for edge in np.quantile(values, _CLIP))
+    inside = np.searchsorted(values, high, "right") - np.searchsorted(values, low, "left")
+    near = np.searchsorted(values, _NEAR_ZERO, "right") - np.searchsorted(values, -_NEAR_ZERO, "left")
+    wide = to_symlog(np.quantile(values, _WIDE_CLIP))
+    return DeltaSummary(
+        _density(values, low, high),
+        _density(to_symlog(values), float(wide[0]), float(wide[1])),
+        float(1 - inside / values.size),
+        _share(int(near), values.size),
+        {mark: _percentile(values, mark / 100) for mark in _MARKS},
+        _excess_kurtosis(values),
+        values.size,
+    )
+
+
+def _share(count: int, n: int) -> Estimate:
+    """A share with its binomial error."""
+    share = count / n
+    return Estimate(share, math.sqrt(share * (1 - share) / max(1, n - 1)))
+
+
+def _percentile(values: Array, share: float) -> Estimate:
+    """A percentile of sorted values, its error from the order statistics one binomial error away (Woodruff)."""
+    reach = math.sqrt(share * (1 - share) / values.size)
+    low, middle, high = np.quantile(values, [max(0.0, share - reach), share, min(1.0, share + reach)])
+    return Estimate(float(middle), float(high - low) / 2)
+
+
+def _excess_kurtosis(values: Array) -> float:
+    """0 for a normal distribution, and for values that are all alike."""
+    centred = values - values.mean()
+    variance = float((centred**2).mean())
+    return float((centred**4).mean()) / variance**2 - 3 if variance > 0 else 0.0
+
+
+def _density(values: Array, low: float, high: float) -> Curve:
+    """Histogram on a fine grid, smoothed with Silverman's bandwidth, sampled at `DENSITY_POINTS` places."""
+    if high - low < 1e-9:
+        return Curve(np.linspace(low - 1e-3, low + 1e-3, DENSITY_POINTS), np.ones(DENSITY_POINTS))
+    counts, edges = np.histogram(values, bins=_FINE_BINS, range=(low, high))
+    step = (high - low) / _FINE_BINS
+    quartiles = np.quantile(values, (0.25, 0.75))
+    spread = min(float(values.std()), float(quartiles[1] - quartiles[0]) / 1.34) or float(values.std())
+    bandwidth = min(max(0.9 * spread * values.size**-0.2, step), (high - low) / 8)
+    reach = int(np.ceil(4 * bandwidth / step))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / bandwidth) ** 2)
+    kernel /= kernel.sum()
+    smooth = np.convolve(np.pad(counts.astype(np.float64), reach), kernel, mode="same")[
+        reach : reach + _FINE_BINS
+    ]
+    centres = (edges[:-1] + edges[1:]) / 2
+    x = np.linspace(low, high, DENSITY_POINTS)
+    return Curve(x, np.interp(x, centres, smooth / (values.size * step)))

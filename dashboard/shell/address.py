@@ -1,0 +1,61 @@
+"""The address of a screen: its page, the results folder, and the selection. It is the whole state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, quote, urlencode
+
+from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.views import option_keys
+
+OVERVIEW, COMPARE, EXPLORE, SUMMARY = "overview", "compare", "explore", "summary"
+
+
+@dataclass(frozen=True)
+class Address:
+    """`slug` names a page, `folder` a results folder on the command line (empty: the first one)."""
+
+    slug: str = OVERVIEW
+    selection: Selection = EVERYTHING
+    folder: str = ""
+
+    @classmethod
+    def parse(cls, pathname: str | None, search: str | None) -> Address:
+        """Read a URL's path and query; what is unknown or malformed is ignored."""
+        slug = (pathname or "/").strip("/").lower() or OVERVIEW
+        selection = Selection.from_query(search, option_keys())
+        return cls(slug, selection, _folder(search))
+
+    @property
+    def path(self) -> str:
+        """The URL's path."""
+        return "/" if self.slug == OVERVIEW else f"/{quote(self.slug)}"
+
+    @property
+    def query(self) -> str:
+        """The URL's query without `?`, in one order."""
+        parts = [urlencode({"results": self.folder}, quote_via=quote)] if self.folder else []
+        return "&".join([*parts, *filter(None, [self.selection.to_query()])])
+
+    @property
+    def href(self) -> str:
+        """Path and query, for a link."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    def with_selection(self, selection: Selection) -> Address:
+        """Return the same page with another selection."""
+        return replace(self, selection=selection)
+
+    def with_option(self, key: str, value: str | None) -> Address:
+        """Return the same page with one option set, or left to its default."""
+        kept = tuple(pair for pair in self.selection.options if pair[0] != key)
+        added = ((key, value),) if value else ()
+        return self.with_selection(replace(self.selection, options=tuple(sorted(kept + added))))
+
+
+def _folder(search: str | None) -> str:
+    try:
+        pairs = parse_qsl((search or "").removeprefix("?"), max_num_fields=2000)
+    except ValueError:
+        return ""
+    return next((value for key, value in pairs if key == "results"), "")

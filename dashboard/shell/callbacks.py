@@ -1,0 +1,255 @@
+"""The callbacks: one on the server that draws an address, one that asks whether a run has added to the folder,
+and the browser's own. The address is the only state: whatever a person does changes it, in the browser, and
+the server answers each new address once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+
+from dashboard.pages.parts import claim_list, insight_list
+from dashboard.results.folder import EmptyRunError, ResultsError
+from dashboard.results.known_values import known
+from dashboard.results.library import Library
+from dashboard.results.results import Results
+from dashboard.results.selection import Selection
+from dashboard.shell import filters
+from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
+from dashboard.shell.page_cache import Draw, PageCache
+from dashboard.shell.places import LISTS, PLACES
+from dashboard.shell.render import Page, failed, not_shown, render, status
+from dashboard.shell.screen import chip_bar, find_list, option_bar, source
+from dashboard.views import registry
+
+_LOG = logging.getLogger(__name__)
+_FILTERS = (*(f"filter-{key}" for key in LISTS), "filter-bits")
+
+
+def register_callbacks(app: Dash, library: Library, pages: PageCache) -> None:
+    """Connect the shell to the folders: every action of a person is one request to the server."""
+    _register_show(app, library, pages)
+    _register_poll(app, library)
+    browser = (
+        ("shell", "address", Output("address", "id"), [Input("address", "data")]),
+        (
+            "shell",
+            "filters",
+            Output("address", "id", allow_duplicate=True),
+            [*(Input(identity, "value") for identity in _FILTERS), State("address", "data")],
+        ),
+        (
+            "shell",
+            "rows",
+            Output("address", "id", allow_duplicate=True),
+            [Input("grid", "selectedRows"), State("address", "data")],
+        ),
+        ("shell", "theme", Output("theme", "data"), [Input("theme-toggle", "n_clicks")]),
+        ("plot", "draw", Output("drawing", "id"), [Input("drawing", "data"), Input("theme", "data")]),
+    )
+    for namespace, name, outputs, inputs in browser:
+        later = name in {"filters", "rows"}
+        app.clientside_callback(
+            ClientsideFunction(namespace, name), outputs, inputs, prevent_initial_call=later
+        )
+
+
+def _register_show(app: Dash, library: Library, pages: PageCache) -> None:
+    outputs = {name: Output(*place) for name, place in PLACES.items()}
+    register = app.callback(
+        output=outputs,
+        inputs={
+            "pathname": Input("location", "pathname"),
+            "search": Input("location", "search"),
+            "_version": Input("version", "data"),
+            "before": State("address", "data"),
+        },
+        prevent_initial_call=True,
+    )
+
+    def show(pathname: str, search: str, _version: str, before: Mapping[str, Any] | None) -> dict[str, Any]:
+        return dict.fromkeys(outputs, no_update) | screen(library, pathname, search, before or {}, pages)
+
+    register(show)
+
+
+def screen(
+    library: Library,
+    pathname: str | None,
+    search: str | None,
+    before: Mapping[str, Any],
+    pages: PageCache | None = None,
+) -> dict[str, Any]:
+    """Return what an address changes on the screen; `before` is the `address` of the screen that is there.
+
+    Pages are taken from `pages`, where the other pages for the same selection are then drawn ahead.
+    """
+    address = Address.parse(pathname, search)
+    if address.folder and library.name_of(address.folder) != address.folder:
+        address = Address(address.slug, address.selection)
+    version = _version(library, address.folder)
+    told: dict[str, Any] = {
+        "slug": address.slug,
+        "query": address.query,
+        "folder": address.folder,
+        "version": version,
+    }
+    new_folder = before.get("version") != version
+    try:
+        results = library.at(address.folder)
+    except ResultsError as error:
+        manifest = error.manifest if isinstance(error, EmptyRunError) else None
+        told |= {"panel": {}, "model": manifest.model if manifest else ""}
+        return (
+            _page(not_shown(address.slug, str(error), manifest))
+            | filters.nothing()
+            | {
+                "address": told,
+                "find-list": [],
+                "poll": not library.running(address.folder),
+                "source": source(library, address, None),
+                "status": [html.Span("nothing measured yet" if manifest else "not readable")],
+                "chips": [],
+            }
+        )
+    address = address.with_selection(known(address.selection, results))
+    told["model"] = results.manifest.model
+    told |= {"query": address.query, "picked": sorted(address.selection.picked)}
+    page = _drawn(results, pathname, address, version, pages)
+    if "drawing" in page:
+        page = page | {"drawing": page["drawing"] | {"key": f"{version} {address.href}"}}
+    shown = filters.values(address.selection, results)
+    told |= {"panel": shown, "bounds": filters.bits_bounds(results)}
+    changed = page | {
+        "address": told,
+        "status": [html.Span(part) for part in status(results, address.selection)],
+        "chips": chip_bar(results, address),
+        "options": option_bar(address),
+        "bits-text": filters.bits_text(shown["bits"]),
+        **{f"value-{key}": value for key, value in shown.items()},
+    }
+    if address.slug == EXPLORE and _only_picks_changed(before, told):
+        changed["body"] = no_update
+    return changed | (_of_folder(library, address) if new_folder else {})
+
+
+def _drawn(
+    results: Results, pathname: str | None, address: Address, version: str, pages: PageCache | None
+) -> dict[str, Any]:
+    """Return the page, or one that says it failed: a fault in one view leaves the others usable."""
+    draw = partial(_draw, results, pathname or "/", address.selection)
+    try:
+        drawn = (
+            draw() if pages is None else pages.get(_key(results, version, address.slug, address.query), draw)
+        )
+    except Exception as error:
+        _LOG.exception("%s cannot be drawn", address.href)
+        return _page(failed(address.slug, error))
+    if pages is not None:
+        wanted = _likely(results, address, version)
+        pages.expect({key: draw for key, draw in wanted.items() if key not in pages})
+    return drawn
+
+
+def _draw(results: Results, path: str, selection: Selection) -> dict[str, Any]:
+    return _page(render(results, path, selection))
+
+
+def _key(results: Results, version: str, slug: str, query: str) -> Hashable:
+    """What a page depends on: also on files found damaged since it was drawn, which it may have to tell of."""
+    return version, len(results.problems), slug, query
+
+
+def _likely(results: Results, address: Address, version: str) -> dict[Hashable, Draw]:
+    """What may be asked for next, likely first: the other pages for a selection, and parts of the tokens."""
+    slugs = [OVERVIEW, *(view.id for view in registry()), SUMMARY, COMPARE, EXPLORE]
+    query = address.query
+    wanted: dict[Hashable, Draw] = {
+        _key(results, version, slug, query): partial(_draw, results, f"/{slug}", address.selection)
+        for slug in slugs
+    }
+
+    def compute(selection: Selection) -> dict[str, Any]:
+        results.select(selection)
+        return {}
+
+    return wanted | {(version, part): partial(compute, part) for part in results.likely_parts}
+
+
+def draw_ahead(library: Library, pages: PageCache) -> None:
+    """Draw the pages of the first folder as they are without filters; what is wrong with it is told to who asks."""
+    with suppress(ResultsError):
+        results = library.at("")
+        pages.expect(_likely(results, Address(OVERVIEW), _version(library, "")), at_once=True)
+
+
+def _version(library: Library, folder: str) -> str:
+    """What a folder's pages depend on, besides the address."""
+    return f"{folder}\n{library.version(folder)}"
+
+
+def _page(page: Page) -> dict[str, Any]:
+    parts: dict[str, Any] = {
+        "eyebrow": page.eyebrow,
+        "title": page.title,
+        "caption": page.caption,
+        "insights": insight_list(page.insights),
+        "claims": claim_list(page.claims),
+        "options": [],
+        "body": page.body,
+        "stage": "stage shows-body",
+    }
+    if page.figure is not None:
+        parts |= {
+            "stage": "stage shows-graph",
+            "drawing": {
+                "figure": page.figure,
+                "slug": page.slug,
+                "filename": page.filename,
+                "pick": page.pick,
+                "methods": page.methods,
+            },
+        }
+    return parts
+
+
+def _of_folder(library: Library, address: Address) -> dict[str, Any]:
+    """Return what only another folder, or new files in it, change."""
+    results = library.at(address.folder)
+    low, high = filters.bits_bounds(results)
+    parts: dict[str, Any] = {f"options-{key}": value for key, value in filters.offers(results).items()}
+    parts |= {f"hidden-{key}": not shown for key, shown in filters.visible(results).items()}
+    parts |= {"bits-min": low, "bits-max": high, "source": source(library, address, results)}
+    return parts | {"find-list": find_list(results), "poll": results.manifest.ended is not None}
+
+
+def _only_picks_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the table on the screen is the one to show: replacing it would lose its scroll and sorting."""
+    if any(before.get(key) != now[key] for key in ("slug", "version")):
+        return False
+    old, new = (
+        {pair for pair in str(state["query"]).split("&") if pair and not pair.startswith("pick=")}
+        for state in (before, now)
+    )
+    return old == new
+
+
+def _register_poll(app: Dash, library: Library) -> None:
+    register = app.callback(
+        Output("version", "data"),
+        Input("poll", "n_intervals"),
+        State("address", "data"),
+        prevent_initial_call=True,
+    )
+
+    def poll(_ticks: int, address: Mapping[str, Any] | None) -> object:
+        folder = str((address or {}).get("folder", ""))
+        version = _version(library, folder)
+        return no_update if address and address.get("version") == version else version
+
+    register(poll)

@@ -1,0 +1,165 @@
+"""The shell: toolbar, tab strip, filter panel, stage, insights, status bar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.shell import filters
+from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
+from dashboard.shell.export_menu import export_menu
+from dashboard.views import registry
+
+#: Settings of every plot, as Plotly takes them.
+GRAPH_CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "modeBarButtonsToRemove": ["autoScale2d", "toImage"],
+}
+POLL_SECONDS = 2
+_SHORTCUTS = (
+    ("← →", "previous and next page"),
+    ("0 – 8", "overview and the eight views"),
+    ("C, E, S", "compare, explore, summary"),
+    ("F", "fold the filters"),
+    ("/", "find a variant"),
+    ("T", "light or dark"),
+    ("Esc", "clear what is picked"),
+    ("?", "this list"),
+)
+_GESTURES = (
+    ("Click a point", "pick it everywhere; click again to let go"),
+    ("Lasso or box", "pick what is inside, with the tools above a chart"),
+    ("Click a legend entry", "filter by it; double-click for it alone"),
+    ("Click a cell or a bin", "filter by layer and role, or by confidence"),
+)
+
+
+def shell() -> Component:
+    """Return the whole page; everything that changes has an id that a callback fills."""
+    stores = [dcc.Store(id=name) for name in ("drawing", "address", "theme", "version")]
+    return html.Div(
+        [
+            dcc.Location(id="location", refresh="callback-nav"),
+            dcc.Interval(id="poll", interval=1000 * POLL_SECONDS, disabled=True),
+            *stores,
+            _toolbar(),
+            _tabs(),
+            html.Div([filters.panel(), _stage(), _insights()], className="workspace"),
+            html.Footer(
+                [html.Div(id="status", className="facts"), html.Div(id="chips", className="chips-bar")],
+                className="status",
+            ),
+            _help(),
+        ],
+        id="shell",
+        className="shell",
+    )
+
+
+def _toolbar() -> Component:
+    product = html.A(
+        [html.Span(className="mark", **{"aria-hidden": "true"}), html.Span("Quantization comparison")],
+        href="/",
+        className="product",
+        **{"data-nav": "1"},
+    )
+    tools = [
+        _button("filters-toggle", "Filters", "Fold or unfold the filters (F)"),
+        html.Div(export_menu(), id="export-menu"),
+        _button("copy-link", "Copy link", "Copy a link to this screen with its filters and picks"),
+        _button("theme-toggle", "Theme", "Switch between light and dark (T)"),
+        _button("help-toggle", "?", "Keyboard shortcuts and gestures (?)"),
+    ]
+    search = dcc.Input(
+        id="find",
+        type="text",
+        list="find-list",
+        placeholder="Find a variant  /",
+        autoComplete="off",
+        className="find",
+    )
+    finder = [html.Label("Find a variant", htmlFor="find", className="unseen"), search]
+    return html.Header(
+        [
+            product,
+            html.Div(id="source", className="source"),
+            html.Div([*finder, html.Datalist(id="find-list")], className="finder"),
+            html.Div(tools, className="tools"),
+        ],
+        className="toolbar",
+    )
+
+
+def _button(identity: str, text: str, title: str) -> Component:
+    return html.Button(text, id=identity, title=title, type="button", className="tool", n_clicks=0)
+
+
+def _tabs() -> Component:
+    entries = [(OVERVIEW, "", "Overview", "/")]
+    entries += [(view.id, str(view.number), view.tab, f"/{view.id}") for view in registry()]
+    entries += [(slug, "", slug.capitalize(), f"/{slug}") for slug in (COMPARE, EXPLORE, SUMMARY)]
+    links = [
+        html.A(
+            [html.Span(number, className="key")] * bool(number) + [html.Span(name)],
+            id=f"tab-{slug}",
+            href=href,
+            role="tab",
+            tabIndex=-1,
+            className="view-tab",
+            **{"data-nav": "1", "aria-selected": "false", "aria-controls": "stage"},
+        )
+        for slug, number, name, href in entries
+    ]
+    return html.Nav(html.Div(links, id="tabs", role="tablist", className="tabs", **{"aria-label": "Views"}))
+
+
+def _stage() -> Component:
+    above = [html.P(id="eyebrow", className="eyebrow"), html.Div(id="options", className="options")]
+    head = html.Div([html.Div(above, className="stage-above"), html.H1(id="title")], className="stage-head")
+    canvas = html.Div(
+        [
+            html.Div(
+                id="graph-place",
+                className="graph",
+                role="figure",
+                **{"aria-label": "Chart", "aria-describedby": "title caption"},
+            ),
+            html.Div(id="body", className="body", tabIndex=0),
+        ],
+        className="canvas",
+    )
+    parts = [head, canvas, html.P(id="caption", className="caption")]
+    return html.Main(html.Div(parts, id="stage", role="tabpanel", className="stage shows-body"))
+
+
+def _insights() -> Component:
+    return html.Aside(
+        [
+            html.Div(html.H2("Insights"), className="panel-head"),
+            html.Div(id="insights", **{"aria-live": "polite"}),
+            html.Div(id="claims"),
+        ],
+        className="panel insights-panel",
+        tabIndex=0,
+        **{"aria-label": "Insights"},
+    )
+
+
+def _help() -> Component:
+    keys = [part for key, text in _SHORTCUTS for part in (html.Dt(html.Kbd(key)), html.Dd(text))]
+    gestures = [part for name, text in _GESTURES for part in (html.Dt(name), html.Dd(text))]
+    close = html.Button("Close", type="button", className="tool", **{"data-close": "help"})
+    return html.Dialog(
+        [
+            html.Div([html.H2("Shortcuts"), close], className="panel-head"),
+            html.Dl(keys, className="keys"),
+            html.H2("With the mouse"),
+            html.Dl(gestures, className="keys"),
+        ],
+        id="help",
+        className="help",
+        **{"aria-label": "Shortcuts"},
+    )

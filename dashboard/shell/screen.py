@@ -1,0 +1,94 @@
+"""What surrounds a page: the folder's name, the view's switches, the chips of active filters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.results.library import Library
+from dashboard.results.results import Results
+from dashboard.shell import filters
+from dashboard.shell.address import Address
+from dashboard.views import registry
+
+
+def source(library: Library, address: Address, results: Results | None) -> list[Component]:
+    """Name the model and the folder; with several folders, offer the others."""
+    name = library.name_of(address.folder)
+    model = [html.Strong(results.manifest.model)] if results is not None else []
+    if len(library.names) == 1:
+        return [*model, html.Span(name, className="folder", title=str(library.folder(name)))]
+    links = [
+        html.A(
+            other,
+            href=Address(folder="" if other == library.names[0] else other).href,
+            className="menu-item" + (" chosen" if other == name else ""),
+            title=str(library.folder(other)),
+            **{"data-query": "1"},
+        )
+        for other in library.names
+    ]
+    parts = [html.Summary(name, className="tool"), html.Div(links, className="menu-list")]
+    return [*model, html.Details(parts, className="menu", id="folders")]
+
+
+def option_bar(address: Address) -> list[Component]:
+    """Return the switches of the view on screen: each choice is a link."""
+    view = next((view for view in registry() if view.id == address.slug), None)
+    bar = []
+    for option in view.options if view is not None else ():
+        chosen = option.of(address.selection)
+        choices = [
+            html.A(
+                text,
+                href=address.with_option(option.key, value if index else None).href,
+                className="choice" + (" chosen" if value == chosen else ""),
+                role="button",
+                **{"data-go": "1", "aria-pressed": str(value == chosen).lower()},
+            )
+            for index, (value, text) in enumerate(option.choices)
+        ]
+        name = html.Span(option.name, className="option-name")
+        bar.append(
+            html.Div(
+                [name, html.Div(choices, className="segments")],
+                className="option",
+                role="group",
+                **{"aria-label": option.name},
+            )
+        )
+    return bar
+
+
+def chip_bar(results: Results, address: Address) -> list[Component]:
+    """Return the active filters and picks: each chip is a link to the screen without it."""
+    selection = address.selection
+    chips = []
+    if selection.picked:
+        clear = replace(selection, picked=frozenset())
+        keep = replace(clear, only=selection.picked)
+        text = f"{len(selection.picked)} picked"
+        chips.append(_chip(text, address.with_selection(clear), "Clear what is picked (Esc)", "picked"))
+        chips.append(_link("Keep only these", address.with_selection(keep), "Filter by what is picked"))
+    return chips + [
+        _chip(f"{name}: {text}", address.with_selection(without), f"Remove the filter {name}")
+        for name, text, without in filters.chips(selection, results)
+    ]
+
+
+def _chip(text: str, target: Address, title: str, kind: str = "") -> Component:
+    parts = [html.Span(text), html.Span("×", className="close", **{"aria-hidden": "true"})]
+    return html.A(parts, href=target.href, className=f"chip {kind}".strip(), title=title, **{"data-go": "1"})
+
+
+def _link(text: str, target: Address, title: str) -> Component:
+    return html.A(text, href=target.href, className="tool", id="keep-picked", title=title, **{"data-go": "1"})
+
+
+def find_list(results: Results) -> list[Any]:
+    """Return the names to find variants by."""
+    rows = results.measured.sort("label").select("variant_id", "label").iter_rows()
+    return [html.Option(value=label, **{"data-variant": name}) for name, label in rows]

@@ -1,0 +1,149 @@
+"""How numbers are written: one place, so that the same quantity reads the same in every view."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeGuard
+
+from evaluator.results.manifest import Manifest
+from evaluator.support.units import MEGABYTE
+
+MINUS = "−"
+#: What stands for a value that is absent, infinite or not a number.
+NO_VALUE = "n/a"
+#: Units of files' sizes: from how many bytes on, how many bytes they are, their name, decimals.
+_UNITS = (
+    (1_000_000 * MEGABYTE, 1_000_000 * MEGABYTE, "TB", 2),
+    (1000 * MEGABYTE, 1000 * MEGABYTE, "GB", 2),
+    (MEGABYTE // 10, MEGABYTE, "MB", 1),
+    (1000, 1000, "kB", 1),
+    (0, 1, "bytes", 0),
+)
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+#: Powers of ten between which numbers are written out; others get an exponent.
+_LEAST_POWER, _MOST_POWER = -5, 6
+#: exp() of more than this is no longer taken: it ends at 709.
+_MOST_LOG = 700.0
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`digits` significant digits, a real minus sign, an exponent beyond everyday sizes; n/a where there is none."""
+    if not _is_number(value):
+        return NO_VALUE
+    if value == 0:
+        return "0"
+    power = _power(value, digits)
+    if not _LEAST_POWER <= power <= _MOST_POWER:
+        return _with_exponent(value, digits)
+    return _fixed(value, max(0, digits - 1 - power))
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """Like `number`, with a plus sign where it is positive."""
+    return ("+" if _is_number(value) and value > 0 else "") + number(value, digits)
+
+
+def with_error(value: float | None, error: float | None) -> str:
+    """Write `value ± error`, both to the error's second significant digit; the value alone for no finite error."""
+    if not _is_number(value) or not _is_number(error) or error <= 0:
+        return number(value)
+    power = _power(error, 2)
+    if power < _LEAST_POWER or _power(max(abs(value), error), 2) > _MOST_POWER:
+        return f"{number(value)} ± {number(error, 2)}"
+    places = max(0, 1 - power)
+    return f"{_fixed(value, places)} ± {_fixed(error, places)}"
+
+
+def percent(fraction: float | None, places: int = 1) -> str:
+    """Return a share of 1 as per cent."""
+    return f"{_rounded(100 * fraction, places)} %" if _is_number(fraction) else NO_VALUE
+
+
+def percent_change(log_ratio: float | None, places: int = 2, half: float = math.inf) -> str:
+    """Return a natural log ratio as a signed change in per cent, with ± of its 95 % half-width where that is finite.
+
+    A change that rounds to nothing has no sign.
+    """
+    if not _is_number(log_ratio):
+        return NO_VALUE
+    if log_ratio > _MOST_LOG:
+        return f"more than +{_with_exponent(100 * math.exp(_MOST_LOG), 2)} %"
+    value = _rounded(100 * math.expm1(log_ratio), places)
+    plus = "+" if log_ratio > 0 and any(digit in value for digit in "123456789") else ""
+    error = 100 * half * math.exp(log_ratio)
+    return f"{plus}{value} ± {_rounded(error, places)} %" if _is_number(error) else f"{plus}{value} %"
+
+
+def size(n_bytes: float | None) -> str:
+    """Bytes in decimal units: megabytes from 0.1 MB on, gigabytes from 1 GB on."""
+    if not _is_number(n_bytes):
+        return NO_VALUE
+    _, unit, name, places = next(found for found in _UNITS if abs(n_bytes) >= found[0])
+    return f"{_rounded(n_bytes / unit, places)} {name}"
+
+
+def bits(value: float | None) -> str:
+    """Bits per weight."""
+    return f"{_rounded(value, 2)} bits" if _is_number(value) else NO_VALUE
+
+
+def count(value: int) -> str:
+    """Return an integer with thousands separators."""
+    return f"{value:,}"
+
+
+def listing(names: list[str], limit: int = 4) -> str:
+    """Return `a, b and c`; beyond `limit` the rest is counted."""
+    if not names:
+        return "none"
+    if len(names) > limit:
+        return f"{', '.join(names[: limit - 1])} and {len(names) - limit + 1} more"
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def times(ratio: float | None) -> str:
+    """Return `1.23 ×`; empty where the ratio is 1 to within half a per cent, or there is none."""
+    return f"{number(ratio)} ×" if _is_number(ratio) and abs(ratio - 1) >= 0.005 else ""
+
+
+def device_name(name: str) -> str:
+    """Write a kind of device as people do."""
+    return name.upper() if name in {"cpu", "cuda"} else name
+
+
+def device(manifest: Manifest, name: str = "") -> str:
+    """Name a kind of device (the manifest's own), the chip, and the precision where it is not float32."""
+    name = name or manifest.device
+    chip = ", ".join(dict.fromkeys(manifest.machine.gpus)) if name == "cuda" else manifest.machine.cpu
+    text = f"{device_name(name)}{f' ({chip})' if chip else ''}"
+    return f"{text}, half precision" if manifest.precisions.get(name) == "float16" else text
+
+
+def _is_number(value: float | None) -> TypeGuard[float]:
+    """Whether there is a finite value."""
+    return value is not None and math.isfinite(value)
+
+
+def _power(value: float, digits: int) -> int:
+    """Return the power of ten of a value other than 0, once it is rounded to `digits` significant digits."""
+    return int(f"{value:.{digits - 1}e}".partition("e")[2])
+
+
+def _rounded(value: float, places: int) -> str:
+    """Write a value with `places` decimals, one that is too large for that with an exponent."""
+    fits = value == 0 or _power(value, 3) <= _MOST_POWER
+    return _fixed(value, places) if fits else _with_exponent(value, 3)
+
+
+def _fixed(value: float, places: int) -> str:
+    """Write a value with `places` decimals; what rounds to 0 has no sign."""
+    text = f"{value:.{places}f}"
+    return text.replace("-", MINUS if any(digit in text for digit in "123456789") else "")
+
+
+def _with_exponent(value: float, digits: int) -> str:
+    """Write a value as 1.23 × 10⁴⁵."""
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", MINUS)

@@ -1,0 +1,84 @@
+"""The demo: a real small model, five variants made here, four texts of our own, measured end to end."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from evaluator.commands.run import run_comparison
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.sources.resolve import resolve_one, sha256_of
+from evaluator.planning.config import Comparison, VariantSource
+from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
+from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
+from evaluator.runtime.device import usable_cores
+from evaluator.support.cache import cache_folder
+from evaluator.support.terminal import say
+from evaluator.texts.sources import BUILT_IN
+
+DEMO_SOURCE = "smollm2-135m"
+DEMO_MODEL = "SmolLM2-135M-Instruct"
+DEMO_QUANTS = ("Q2_K", "Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0")
+
+_NOTE = (
+    "The published file is Q4_1. Its values were dequantized, rescaled without changing the function "
+    f"(log-normal factors, σ = {SIGMA}) so that no format is favoured, and stored as F16: that is the baseline. "
+    "The variants were made from it with llama.cpp's stock recipe, without an importance matrix."
+)
+
+
+def demo_baseline(console: Console) -> Path:
+    """The rescaled model, made on first use and kept in the cache folder.
+
+    Raises:
+        RequestError: the package that carries the model is not installed.
+    """
+    source = open_gguf(resolve_one(DEMO_SOURCE))
+    folder = cache_folder() / "demo" / sha256_of(source.path)[:12]
+    baseline = folder / f"{DEMO_MODEL}-F16.gguf"
+    if not baseline.is_file():
+        say(console, f"making {baseline.name}")
+        write_rescaled_f16(source, baseline)
+    return baseline
+
+
+def demo_files(console: Console) -> tuple[Path, list[Path]]:
+    """Baseline and variants, made on first use and kept in the cache folder.
+
+    Raises:
+        RequestError: the package that carries the model is not installed.
+    """
+    baseline = demo_baseline(console)
+    reference = open_gguf(baseline)
+    with (
+        ThreadPoolExecutor(usable_cores()) as pool,
+        making_progress(console) as progress,
+    ):
+        selected = select("main", DEMO_QUANTS)
+        jobs = plan_jobs(
+            reference, selected, baseline.parent, Evidence(), pool, name=DEMO_MODEL, replace=True
+        )
+        make_all(reference, jobs, pool, progress, replace=True)
+    return baseline, [job.target for job in jobs]
+
+
+def run_demo(out: Path, threads: int | None, console: Console, *, force: bool = False) -> dict[str, Any]:
+    """Measure the demo's variants into `out`; returns the summary of the run.
+
+    Raises:
+        RequestError: the model's package is missing, or `out` holds something else.
+        EvaluatorError: the graph could not be exported.
+    """
+    baseline, variants = demo_files(console)
+    comparison = Comparison(
+        baseline=str(baseline),
+        variants=tuple(VariantSource(method="main", source=str(path)) for path in variants),
+        texts=(BUILT_IN,),
+        out=out,
+        threads=threads,
+        baseline_note=_NOTE,
+    )
+    return run_comparison(comparison, console, force=force)

@@ -1,0 +1,194 @@
+"""What `quantize` and `imatrix` do, once their flags are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+from gguf import GGMLQuantizationType as GGMLType
+from rich.console import Console
+
+from evaluator.comparison.device_check import check_float32
+from evaluator.export.exact.graph import load_graph
+from evaluator.models.architectures.rotary import check_context
+from evaluator.models.model_file import ModelFile
+from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.resolve import resolve_one
+from evaluator.models.tokenizers.scheme import with_named_scheme
+from evaluator.models.tokenizers.tokenizer import TextTokenizer, tokenizer_from_gguf
+from evaluator.quantize.activations import imatrix_windows, squared_activations
+from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
+from evaluator.quantize.coverage import fit_to_model, uncovered, uncovered_line
+from evaluator.quantize.dynamic import read_attribution
+from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix, write_imatrix
+from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
+from evaluator.quantize.type_plan import fallbacks
+from evaluator.quantize.variants import is_made
+from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
+from evaluator.runtime.machine import free_memory
+from evaluator.runtime.window_memory import check_memory
+from evaluator.support.errors import RequestError, SourceError
+from evaluator.support.outputs import make_room, spare_inputs
+from evaluator.support.terminal import say
+from evaluator.support.units import MEGABYTE
+from evaluator.texts.sources import read_texts, text_file
+from evaluator.texts.windows import Window
+
+
+def fit_importance(found: ImportanceMatrix, source: ModelFile, console: Console) -> ImportanceMatrix:
+    """The entries that fit `source`; the terminal is told of the others.
+
+    Raises:
+        RequestError: it is of another model.
+    """
+    fitting, faults = fit_to_model(found, source)
+    for fault in faults:
+        say(console, f"warning: {fault}", "yellow")
+    return fitting
+
+
+def quantize_model(
+    baseline: str,
+    recipe: str,
+    quants: Sequence[str],
+    out: Path,
+    console: Console,
+    *,
+    imatrix: Path | None = None,
+    results: Path | None = None,
+    rescale: bool = False,
+    threads: int | None = None,
+    replace: bool = False,
+) -> list[Path]:
+    """Make the variants that are not there yet; returns the files of all that were asked for.
+
+    What can be refused is refused first; then the rescaled baseline is written, and dynamic sizes are measured on it.
+
+    Raises:
+        RequestError: something about the request is wrong; no variant was written then, nor the rescaled baseline,
+            unless it is that the file of a dynamic size has other types than were measured for it now.
+        SourceError: the model cannot be read or quantized.
+    """
+    selected = select(recipe, quants)
+    if results and not any(choice.sensitivity == "attribution" for choice in selected):
+        raise RequestError(f"--results {results}: recipe {recipe} does not go by attribution; guided does")
+    attribution = read_attribution(results) if results else None
+    given = read_imatrix(imatrix) if imatrix else None
+    source = _open(baseline)
+    importance = fit_importance(given, source, console) if given else None
+    evidence = Evidence(importance, attribution)
+    drafts = draft_jobs(source, selected, out, evidence, rescale=rescale, replace=replace)
+    if importance and (names := uncovered(drafts, source)):
+        say(console, f"warning: {uncovered_line(names, importance)}", "yellow")
+    for job in drafts:
+        if fallen := fallbacks(source, job.choice, importance=importance is not None):
+            say(console, f"{job.target.name}: {_fallen(fallen)}")
+    if rescale:
+        source = _rescaled(source, out, drafts[0].digest, console, replace=replace)
+    pool = ThreadPoolExecutor(threads or usable_cores())
+    with pool, making_progress(console) as progress:
+        task = progress.add_task("measuring sensitivity", total=None, visible=False)
+        jobs = measure_dynamic(
+            source,
+            drafts,
+            evidence,
+            pool,
+            lambda name: progress.update(task, description=f"measuring {name}", visible=True),
+        )
+        progress.update(task, visible=False)
+        made = make_all(source, jobs, pool, progress, replace=replace)
+    for job in jobs:
+        state = "made" if job.target in made else "is there already"
+        say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
+    return [job.target for job in jobs]
+
+
+def _fallen(fallen: Mapping[tuple[GGMLType, GGMLType], int]) -> str:
+    listed = ", ".join(f"{got.name} for {wanted.name} ×{count}" for (wanted, got), count in fallen.items())
+    return f"rows that do not divide into the blocks of a type get another, as in llama.cpp: {listed}"
+
+
+def _rescaled(
+    source: ModelFile, out: Path, fingerprint: str, console: Console, *, replace: bool
+) -> ModelFile:
+    """The function-preserving rescaling of `source` as an F16 file in `out`, made unless it is there."""
+    target = rescaled_path(source, out)
+    if not is_made(target, fingerprint, replace=replace):
+        write_rescaled_f16(source, target, fingerprint=fingerprint)
+    note = f"rescaled without changing what it computes (log-normal factors, σ = {SIGMA}), stored as F16"
+    say(console, f"{target}: the baseline of these variants: {source.name}, {note}")
+    return open_model(target)
+
+
+def measure_imatrix(
+    baseline: str,
+    texts: Sequence[str],
+    out: Path,
+    console: Console,
+    *,
+    context: int = 512,
+    chunks: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    pre: str | None = None,
+) -> None:
+    """Measure an importance matrix on all windows of all texts and write it to `out`.
+
+    Raises:
+        RequestError: a text or the baseline cannot be used, or `out` cannot be written or is one of them.
+        SourceError: the baseline's graph is not right for windows of `context` tokens.
+        ExportError: the baseline's graph cannot be exported.
+    """
+    if device not in get_args(DeviceChoice):
+        raise RequestError(f"--device {device}: known: {', '.join(get_args(DeviceChoice))}")
+    source = with_named_scheme(_open(baseline), pre)
+    check_context(source, context)
+    if out.is_dir():
+        raise RequestError(f"--out {out}: is a folder; name the new file")
+    spare_inputs([out], [*source.files, *filter(None, map(text_file, texts))])
+    make_room(out.parent)
+    with making_progress(console) as progress:
+        task = progress.add_task("reading texts and the graph", total=None)
+        found = [
+            text
+            for item in texts
+            for text in read_texts(item, source, lambda note: progress.update(task, description=note))
+        ]
+        windows = imatrix_windows(found, _tokenizer(source), context, chunks)
+        graph = load_graph(source)
+        chosen = choose_device(cast(DeviceChoice, device), threads)
+        if chosen.notice:
+            say(console, chosen.notice, "yellow")
+        if chosen.name == "cpu":
+            check_memory(source, replace(graph, fused=None), context, free_memory(), together=1)
+        else:
+            progress.update(task, description="comparing the GPU with the CPU")
+            check_float32(source, chosen, Window(0, "", windows[0].astype(np.int32), context // 2))
+        progress.update(task, description="measuring activations", total=len(windows) * context)
+        sums = squared_activations(
+            source,
+            graph,
+            chosen,
+            windows,
+            lambda tokens: progress.advance(task, tokens),
+        )
+    write_imatrix(out, sums, len(windows) * context, context, [text.name for text in found])
+    say(console, f"{out}: {len(sums)} matrices, {len(windows)} windows of {context} tokens")
+
+
+def _open(baseline: str) -> ModelFile:
+    try:
+        return open_model(resolve_one(baseline))
+    except SourceError as error:
+        raise RequestError(f"baseline {error}") from error
+
+
+def _tokenizer(source: ModelFile) -> TextTokenizer:
+    try:
+        return tokenizer_from_gguf(source)
+    except SourceError as error:
+        raise RequestError(f"baseline {error}") from error

@@ -1,0 +1,101 @@
+"""What `inspect` says of a results folder: its variants from large to small, each against the next smaller one."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from evaluator.metrics.pairwise import between
+from evaluator.models.naming import told_apart
+from evaluator.results.manifest import Manifest, readable_manifest
+from evaluator.results.schema import PAIR_METRICS
+from evaluator.results.store import ResultsStore
+from evaluator.support.terminal import table_of
+from evaluator.support.units import MEGABYTE
+
+Row = dict[str, Any]
+_LN_PPL, _KLD = PAIR_METRICS
+#: Of a file that was measured, and gave no value for any token.
+_UNUSABLE = "no usable token"
+
+
+def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
+    """A results folder as data and as a table.
+
+    Raises:
+        RequestError: its manifest or one of its frames cannot be read, or is another version's.
+    """
+    manifest = readable_manifest(folder, "measure anew with run --force")
+    store = ResultsStore(folder)
+    rows = store.variants().sort("size_bytes", "variant_id", descending=True).to_dicts()
+    steps = neighbours(rows, store.derived("pairs"))
+    facts = {"manifest": manifest.model_dump(mode="json"), "variants": rows, "neighbours": steps}
+    tables = [_variants(manifest, rows), _steps(rows, steps)] if steps else [_variants(manifest, rows)]
+    return facts, Group(*tables)
+
+
+def neighbours(rows: list[Row], pairs: pl.DataFrame) -> list[Row]:
+    """Each variant compared with the next smaller one, by every metric; `rows` from large to small."""
+    measured = [row["variant_id"] for row in rows if not row["is_baseline"]]
+    steps = (between(pairs, a, b, metric) for a, b in pairwise(measured) for metric in PAIR_METRICS)
+    return [step for step in steps if step is not None]
+
+
+def _variants(manifest: Manifest, rows: list[Row]) -> Table:
+    floor, caption = manifest.noise_floor, ""
+    if floor is not None:
+        caption = f"moving the baseline's weights as bf16 would costs a KLD of {floor.kld_mean:.5f}"
+    kinds = [
+        name.removeprefix(f"{row['method']} ") for row, name in zip(rows, _told_apart(rows), strict=True)
+    ]
+    cells = (
+        (
+            row["method"],
+            kind,
+            f"{row['bits_per_weight']:.3f}",
+            f"{row['size_bytes'] / MEGABYTE:,.1f}",
+            _UNUSABLE if row["n_nonfinite"] == row["n_tokens"] else _number(row["ppl"], "{:.4f}"),
+            _number(row["kld_mean"], "{:.5f}"),
+            _number(row["same_top"], "{:.1%}"),
+        )
+        for row, kind in zip(rows, kinds, strict=True)
+    )
+    headers = ("method", "quant", "bits per weight", "MB", "PPL", "KLD", "same top")
+    return table_of(headers, cells, manifest.model, caption)
+
+
+def _told_apart(rows: list[Row]) -> list[str]:
+    """Method and type of each row; the file, too, where several rows share both."""
+    labels = [f"{row['method']} {row['quant']}" for row in rows]
+    names = ([row[column] for row in rows] for column in ("source", "variant_id"))
+    return told_apart(labels, *names)
+
+
+def _number(value: float | None, template: str) -> str:
+    return "" if value is None else template.format(value)
+
+
+def _steps(rows: list[Row], steps: list[Row]) -> Table:
+    """Per variant and next smaller one: who is better, by how much, 95 % interval."""
+    labels = dict(zip((row["variant_id"] for row in rows), _told_apart(rows), strict=True))
+    compared = {(step["a"], step["b"], step["metric"]): step for step in steps}
+    cells = (
+        (labels[a], labels[b], *(_verdict(compared.get((a, b, metric))) for metric in (_KLD, _LN_PPL)))
+        for a, b in dict.fromkeys((step["a"], step["b"]) for step in steps)
+    )
+    caption = "nats saved, paired over the same tokens, 95 % by bootstrap over windows"
+    return table_of(("variant", "next smaller", "by KLD", "by ln PPL"), cells, caption=caption)
+
+
+def _verdict(step: Row | None) -> str:
+    if step is None:
+        return ""
+    saved = -step["difference"]
+    if step["verdict"] is None:
+        return f"{saved:.4f}, from one window"
+    return f"{step['verdict']}: {saved:.4f} ({-step['ci_high']:.4f} to {-step['ci_low']:.4f})"

@@ -1,0 +1,205 @@
+"""What the commands do, once their flags are read: the edge between the terminal and the pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+
+from evaluator.commands.inspect_recipe import recipe_facts, recipe_table
+from evaluator.commands.results_table import inspect_results
+from evaluator.comparison.run import ComparisonRun
+from evaluator.export.exact.artifact import write_exact
+from evaluator.export.exact.graph import load_graph
+from evaluator.export.folder import ARTIFACT_FILES, MODEL_FILE, RECEIPT_FILE
+from evaluator.export.packing.artifact import export_packed
+from evaluator.models.model_file import ModelFile
+from evaluator.models.naming import model_name, quant_label
+from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.resolve import resolve_one, resolve_source
+from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, with_scheme_of
+from evaluator.planning.config import Comparison
+from evaluator.planning.plan import Plan, check_comparable, comparable_traits, make_plan
+from evaluator.results.files import is_written
+from evaluator.results.manifest import MANIFEST_NAME
+from evaluator.results.store import ResultsStore
+from evaluator.runtime.window_memory import beyond_training
+from evaluator.support.errors import EvaluatorError, RequestError, SourceError
+from evaluator.support.outputs import make_room, spare_inputs
+from evaluator.support.progress import RunProgress
+from evaluator.support.terminal import say, table_of
+from evaluator.support.units import MEGABYTE
+from evaluator.texts.sources import text_file
+
+_WEIGHTS = ("exact", "packed")
+
+
+def run_comparison(comparison: Comparison, console: Console, *, force: bool = False) -> dict[str, Any]:
+    """Plan and carry out a comparison; returns the summary that `--json` prints.
+
+    Raises:
+        RequestError: nothing could be measured because of the request.
+        EvaluatorError: the graph or the baseline failed, or the disk is full.
+    """
+    try:
+        return _run(comparison, console, force=force)
+    except OSError as error:
+        place = error.filename or comparison.out
+        raise EvaluatorError(
+            f"{place}: {error.strerror or error}; what was finished is kept, the same command goes on from there"
+        ) from error
+
+
+def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, Any]:
+    store = ResultsStore(comparison.out)
+    store.check_usable()
+    with RunProgress(console) as progress:
+        progress.step("reading files and texts")
+        plan = make_plan(comparison, progress.step, {} if force else store.measured())
+        _spare_inputs(comparison, plan)
+        for line in plan.skipped:
+            progress.say(line)
+        for notice in (plan.device.notice, *plan.notices):
+            if notice:
+                progress.say(notice, "yellow")
+        if beyond := beyond_training(plan.baseline.file, comparison.context):
+            progress.say(beyond, "yellow")
+        tokens = sum(len(window.targets) for window in plan.windows)
+        several = f" on {len(plan.devices)} GPUs" if len(plan.devices) > 1 else ""
+        progress.say(
+            f"{plan.model}: {len(plan.variants)} variants, {tokens:,} tokens in {len(plan.windows)} windows, "
+            f"{plan.device.provider}{several} with {plan.device.threads} threads"
+        )
+        run = ComparisonRun(plan, comparison, progress)
+        outcome = run.run(force=force)
+    rows = run.store.variants()
+    columns = [
+        "variant_id",
+        "method",
+        "quant",
+        "bits_per_weight",
+        "size_bytes",
+        "ppl",
+        "kld_mean",
+        "same_top",
+    ]
+    return {
+        "out": str(comparison.out),
+        "model": plan.model,
+        "device": plan.device.name,
+        "provider": plan.device.provider,
+        "n_tokens": tokens,
+        "measured": outcome.measured,
+        "reused": outcome.reused,
+        "nonfinite": outcome.nonfinite,
+        "failures": [failure.model_dump() for failure in outcome.failures],
+        "variants": rows.select(columns).to_dicts(),
+    }
+
+
+def _spare_inputs(comparison: Comparison, plan: Plan) -> None:
+    """Check that nothing that is read lies where results are written or, by --force, removed.
+
+    Raises:
+        RequestError: something does.
+    """
+    texts = [path for path in map(text_file, comparison.texts) if path]
+    models = [path for item in (plan.baseline, *plan.variants) for path in item.file.files]
+    for path in (*texts, *models):
+        if is_written(comparison.out, path):
+            raise RequestError(
+                f"{path}: is read here and lies where results are written; move it or choose another --out"
+            )
+
+
+def export_model(source: str, out: Path, weights: str, baseline: str | None, console: Console) -> None:
+    """Write one model as ONNX.
+
+    Raises:
+        RequestError: a source names no or several files, the kind of weights is unknown, `out` is not writable or
+            holds what is read, or exact weights, which have no receipt, are to be compared with a baseline.
+        EvaluatorError: the file cannot be exported, or does not compare with the baseline.
+    """
+    if weights not in _WEIGHTS:
+        raise RequestError(f"--weights {weights}: known kinds: {', '.join(_WEIGHTS)}")
+    if baseline and weights != "packed":
+        raise RequestError(
+            "--baseline is what a receipt compares with: leave it out, or add --weights packed"
+        )
+    file = open_model(resolve_one(source))
+    reference = _comparable_baseline(file, baseline) if baseline else None
+    inputs = file.files + (reference.files if reference else ())
+    spare_inputs([out / name for name in ARTIFACT_FILES], inputs)
+    make_room(out)
+    if weights == "packed":
+        receipt = export_packed(file, load_graph(file), out, reference)
+        console.print(receipt.table())
+        say(console, f"{out}: runs in onnxruntime; every tensor is in {RECEIPT_FILE}")
+        return
+    n_bytes = write_exact(file, load_graph(file), out)
+    say(console, f"{out / MODEL_FILE}: {n_bytes / MEGABYTE:,.0f} MB in the folder")
+
+
+def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
+    """The baseline, opened, whose tensors are those of `file` but for their types.
+
+    Raises:
+        RequestError: it cannot be read.
+        SourceError: `file` is of another shape, family or vocabulary.
+    """
+    try:
+        reference = with_scheme_of(open_model(resolve_one(baseline)), file)
+        traits = comparable_traits(reference)
+    except SourceError as error:
+        raise RequestError(f"baseline {error}") from error
+    check_comparable(with_scheme_of(file, reference), traits)
+    return reference
+
+
+def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
+    """Facts about a model file or a results folder, as data and as a table.
+
+    Raises:
+        RequestError: nothing readable is there.
+    """
+    folder = Path(source)
+    if (folder / MANIFEST_NAME).is_file():
+        return inspect_results(folder)
+    models, recipes, rows, skipped = [], [], [], list[str]()
+    for path in resolve_source(source, skip=skipped.append):
+        try:
+            file = open_model(path)
+            facts = _file_facts(file)
+        except SourceError as error:
+            raise RequestError(str(error)) from error
+        models.append(facts)
+        recipes.append(recipe_table(file))
+        types = ", ".join(f"{name} ×{count}" for name, count in facts["tensor_types"].items())
+        bits, size = f"{facts['bits_per_weight']:.3f}", f"{facts['size_bytes'] / MEGABYTE:,.1f}"
+        pre = facts["pre"] or ("missing" if needs_scheme(file) else "–")
+        rows.append(
+            (file.name, facts["model"], facts["architecture"], facts["quant"], pre, bits, size, types)
+        )
+    heads = ("file", "model", "architecture", "quant", "pre", "bits per weight", "MB", "types")
+    table = table_of(heads, rows, caption=skipped)
+    return {"models": models, "skipped": skipped}, Group(table, *recipes) if len(recipes) == 1 else table
+
+
+def _file_facts(file: ModelFile) -> dict[str, Any]:
+    types: dict[str, int] = {}
+    for tensor in file.tensors.values():
+        types[tensor.ggml_type.name] = types.get(tensor.ggml_type.name, 0) + 1
+    return {
+        "path": str(file.path),
+        "model": model_name(file),
+        "architecture": file.architecture,
+        "quant": quant_label(file),
+        "tokenizer": file.single("tokenizer.ggml.model"),
+        "pre": scheme_name(file),
+        "n_params": file.n_params,
+        "size_bytes": file.size_bytes,
+        "bits_per_weight": file.bits_per_weight,
+        "tensor_types": dict(sorted(types.items())),
+        "recipe": recipe_facts(file),
+    }

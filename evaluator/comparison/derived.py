@@ -1,0 +1,68 @@
+"""Frames that follow from the token frames of all variants together; written at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from evaluator.metrics.breakdowns import by_confidence, by_domain
+from evaluator.metrics.pairwise import all_pairs
+from evaluator.metrics.token_scores import token_scores
+from evaluator.results.files import DERIVED
+from evaluator.results.schema import Confidence, Domains, frame_of
+from evaluator.results.store import ResultsStore
+from evaluator.support.errors import RequestError
+
+
+def is_derived(store: ResultsStore) -> bool:
+    """Whether all that `derive` writes is there, younger than the last token frame, and knows every variant.
+
+    The frames of another run into the same folder may be the younger ones and yet not know all variants.
+    """
+    if not store.derived_after_tokens():
+        return False
+    try:
+        frames = [store.derived(name) for name in DERIVED]
+    except RequestError:  # damaged, but what it follows from is not
+        return False
+    # A variant without a finite token has no row. Pairs, which take whole windows, may lack others, too, and are
+    # always written together with the rest.
+    finite = set(_with_tokens(store).filter(pl.col("n_nonfinite") < pl.col("n_tokens"))["variant_id"])
+    return all(set(frame["variant_id"]) == finite for frame in frames if "variant_id" in frame.columns)
+
+
+def derive(store: ResultsStore) -> None:
+    """Write `domains.parquet`, `confidence.parquet` and `pairs.parquet` for every variant measured so far.
+
+    Variants whose tokens, or whose baseline's, are lost are left out.
+    """
+    rows = _with_tokens(store).sort("size_bytes", "variant_id")
+    measured = list(rows.iter_rows(named=True))
+    baselines = {(row["model"], row["device"]): row["variant_id"] for row in measured if row["is_baseline"]}
+    domains: list[dict[str, object]] = []
+    confidence: list[dict[str, object]] = []
+    for row in measured:
+        variant_id, baseline_id = row["variant_id"], baselines[row["model"], row["device"]]
+        reference = None if row["is_baseline"] else store.tokens(baseline_id)
+        scores, _ = token_scores(store.tokens(variant_id), reference, row["size_bytes"])
+        domains += by_domain(variant_id, scores)
+        confidence += by_confidence(variant_id, scores)
+    store.write_derived(
+        {
+            "pairs": all_pairs(_variants(store, rows)),
+            "domains": frame_of(Domains, domains),
+            "confidence": frame_of(Confidence, confidence),
+        }
+    )
+
+
+def _with_tokens(store: ResultsStore) -> pl.DataFrame:
+    """Rows of the variants whose tokens can be read, and their baseline's too."""
+    rows = store.variants().filter(~pl.col("variant_id").is_in(list(store.without_tokens())))
+    return rows.join(rows.filter("is_baseline"), on=("model", "device"), how="semi")
+
+
+def _variants(store: ResultsStore, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    for variant_id in rows.filter(~pl.col("is_baseline"))["variant_id"]:
+        yield variant_id, store.tokens(variant_id)

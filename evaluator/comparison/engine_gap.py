@@ -1,0 +1,117 @@
+"""What deploying adds to quantizing: the packed artifact against the exact weights of the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from evaluator.export.exact.graph import Graph
+from evaluator.export.exact.weights import head_weights
+from evaluator.export.packing.genai import PAST
+from evaluator.export.skeleton import SCORED_POSITIONS
+from evaluator.metrics.estimation import LARGEST_TOLD_APART
+from evaluator.models.architectures import logit_softcap
+from evaluator.models.model_file import ModelFile
+from evaluator.runtime.device import Device
+from evaluator.runtime.scoring import Body
+from evaluator.runtime.session import Array, Session
+from evaluator.support.errors import EvaluatorError
+from evaluator.texts.windows import Window
+
+Values = npt.NDArray[np.float32]
+
+#: So many windows, spread over all texts: the gap is a property of the kernels, not of the text.
+_MOST_WINDOWS = 2
+_ROWS = 32
+
+
+def engine_gap(
+    file: ModelFile, graph: Graph, artifact: Path, windows: Sequence[Window], device: Device
+) -> float:
+    """Mean KL(exact ‖ artifact) in nats over the scored tokens of a few of `windows`.
+
+    Args:
+        file: whose weights are in the artifact.
+        graph: of its shape.
+        artifact: the artifact's model file.
+        windows: what may be scored.
+        device: where both run.
+
+    Raises:
+        EvaluatorError: it is not finite for all of them, or so large that it is a rounding error.
+    """
+    places = np.linspace(0, len(windows) - 1, _MOST_WINDOWS).round().astype(int)
+    chosen = [windows[place] for place in sorted(set(places.tolist()))]
+    body = Body(file, graph, device)
+    hidden = [body.hidden(window) for window in chosen]
+    del body
+    head, cap = head_weights(file), logit_softcap(file)
+    deployed = _DeployedLogits(artifact, device)
+    found = []
+    for window, states in zip(chosen, hidden, strict=True):
+        logits = deployed.of(window)
+        for start in range(0, len(states), _ROWS):
+            rows = slice(start, start + _ROWS)
+            exact = _product(states[rows], head, cap)
+            found.append(divergence(exact, logits[rows]))
+    klds = np.concatenate(found)
+    if lost := int(np.count_nonzero(~(np.abs(klds) <= LARGEST_TOLD_APART))):
+        raise EvaluatorError(f"{lost} of {len(klds)} tokens have logits that are not finite, or too large")
+    return float(klds.mean())
+
+
+def _product(states: Values, head: Values, softcap: float | None) -> Values:
+    """Logits [rows, vocabulary]; states may not be finite."""
+    with np.errstate(all="ignore"):
+        logits: Values = states @ head.T
+        return softcap * np.tanh(logits / softcap) if softcap else logits
+
+
+def divergence(reference: Values, other: Values) -> npt.NDArray[np.float64]:
+    """KL(reference ‖ other) in nats of two sets of logits [rows, vocabulary], per row; logits may not be finite."""
+    with np.errstate(all="ignore"):
+        logp, logq = _log_softmax(reference), _log_softmax(other)
+        kld: npt.NDArray[np.float64] = (np.exp(logp) * (logp - logq)).sum(axis=1, dtype=np.float64)
+    return kld
+
+
+def _log_softmax(logits: Values) -> Values:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    result: Values = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True, dtype=np.float64)).astype(
+        np.float32
+    )
+    return result
+
+
+class _DeployedLogits:
+    """An artifact that says the logits of all scored positions, where it was written to say those of the last."""
+
+    def __init__(self, artifact: Path, device: Device) -> None:
+        model = onnx.load(str(artifact), load_external_data=False)
+        fixed = next(item for item in model.graph.initializer if item.name == SCORED_POSITIONS)
+        model.graph.initializer.remove(fixed)
+        positions = helper.make_tensor_value_info(SCORED_POSITIONS, TensorProto.INT64, ["scored"])
+        model.graph.input.append(positions)
+        logits = next(item for item in model.graph.output if item.name == "logits")
+        logits.type.tensor_type.shape.dim[1].dim_param = "scored"
+        self._session = Session(model, device, folder=artifact.parent)
+
+    def of(self, window: Window) -> Values:
+        """Logits of one window, float32 [scored tokens, vocabulary]."""
+        length = len(window.ids)
+        inputs: dict[str, Array] = {
+            "input_ids": window.ids.astype(np.int64)[None],
+            "attention_mask": np.ones((1, length), np.int64),
+            SCORED_POSITIONS: np.arange(window.first_scored, length - 1, dtype=np.int64),
+        }
+        for name in self._session.input_names:
+            if name.startswith(PAST):
+                heads, width = (self._session.dimension(name, axis) for axis in (1, 3))
+                inputs[name] = np.zeros((1, heads, 0, width), self._session.dtype(name))
+        logits: Values = self._session.run(inputs)[0][0].astype(np.float32, copy=False)
+        return logits

@@ -1,0 +1,52 @@
+"""What a run computes in: halves on a GPU that was shown to do so rightly; the same for all rows of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evaluator.comparison.device_check import beginning, judge, must_compute_right, sampler_apart
+from evaluator.planning.plan import Plan
+from evaluator.results.manifest import Precision
+from evaluator.results.store import ResultsStore
+from evaluator.support.errors import RequestError
+
+
+def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str], None]) -> Precision:
+    """What a run on a GPU computes in: what its folder's rows were measured in, or what works.
+
+    Args:
+        plan: the run; its baseline is what the GPU is tried on.
+        store: its folder, prepared.
+        say: told, with a style, why a GPU does not compute in half precision.
+
+    Raises:
+        RequestError: the GPU computes something else than the CPU, or not in the precision that the folder's rows
+            were measured in.
+    """
+    device, baseline = plan.device, plan.baseline
+    recorded = store.precision(device.name)
+    if recorded is None and store.finished(baseline.variant_id, baseline.sha256):
+        recorded = "float32"  # by a version that knew nothing else
+    sample = sampler_apart(baseline.file, beginning(plan.windows[0]))
+    verdict = judge(device, sample, half=recorded != "float32")
+    must_compute_right(verdict, device)
+    if verdict.unverified:
+        say(f"the GPU is compared with itself only: {verdict.unverified}", "yellow")
+    chosen: Precision = "float32" if verdict.float16 else "float16"
+    settled = recorded or store.precision(device.name, chosen) or chosen
+    if settled == "float16" and verdict.float16:
+        raise RequestError(
+            f"{store.folder} was measured in half precision, which cannot be used here: {verdict.float16}; "
+            "choose another --out or use --force"
+        )
+    if settled == "float32" and verdict.float32:
+        raise RequestError(
+            f"{baseline.file.path}: the GPU cannot be used: in float32, {verdict.float32}"
+            + (f"; in half precision, {verdict.float16}" if recorded is None else "")
+            + "; use --device cpu"
+        )
+    if recorded == "float32":
+        say(f"{store.folder} was measured in float32, so this run computes in it too", "")
+    elif verdict.float16:
+        say(f"computing in float32, which is slower: in half precision, {verdict.float16}", "yellow")
+    return settled

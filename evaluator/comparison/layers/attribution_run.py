@@ -1,0 +1,83 @@
+"""Attributes what a results folder holds and has not attributed yet."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from evaluator.comparison.layers.attribution import Attribution, Attributor, attribution_windows
+from evaluator.export.exact.graph import Graph
+from evaluator.models.mapped import give_pages_back
+from evaluator.planning.plan import Candidate, Plan
+from evaluator.results.schema import Layers, with_schema
+from evaluator.results.store import ResultsStore
+from evaluator.support.errors import ExportError
+from evaluator.support.progress import RunProgress
+
+
+class AttributionRun:
+    """Exchanges every tensor of every variant for the baseline's, one at a time."""
+
+    def __init__(self, plan: Plan, store: ResultsStore, graph: Graph, progress: RunProgress) -> None:
+        self._plan = plan
+        self._store = store
+        self._graph = graph
+        self._progress = progress
+
+    def run(self) -> None:
+        """Attribute all; what fails is said and stays null.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        missing = self._store.unattributed()
+        waiting = [item for item in self._plan.variants if item.variant_id in missing]
+        if not waiting:
+            return
+        self._progress.step("attribution: baseline")
+        windows = attribution_windows(self._plan.windows)
+        try:
+            attributor = Attributor(self._plan.baseline.file, self._graph, self._plan.device, windows)
+        except ExportError as error:
+            self._progress.say(f"no attribution: {error}", "yellow")
+            return
+        for item in waiting:
+            self._attribute(attributor, item)
+            give_pages_back()
+
+    def _attribute(self, attributor: Attributor, item: Candidate) -> None:
+        name = item.label
+        try:
+            found = attributor.attribute(
+                item.file, lambda part: self._progress.step(f"{name}: attribution, {part}")
+            )
+        except OSError:
+            raise
+        except Exception as error:  # whatever is wrong with one file, the others go on
+            self._progress.say(f"{name}: no attribution: {type(error).__name__} {error}", "yellow")
+            return
+        if lost := sum(not math.isfinite(kld) for kld in found.causes.values()):
+            self._progress.say(
+                f"{name}: {lost} of {len(found.causes)} matrices cause a KLD that is not finite", "yellow"
+            )
+        rows = with_attribution(self._store.layers(item.variant_id), item.variant_id, found)
+        self._store.replace_layers(item.variant_id, rows)
+        if found.additivity is not None and math.isfinite(found.additivity):
+            self._store.set_columns(item.variant_id, {"attribution_additivity": found.additivity})
+
+
+def with_attribution(rows: pl.DataFrame, variant_id: str, found: Attribution) -> pl.DataFrame:
+    """A variant's rows of `layers.parquet` with `attribution_kld`; tensors without a row get one.
+
+    What is not finite is null.
+    """
+    types = Layers.create_empty().schema
+    causes = pl.DataFrame(
+        [(variant_id, layer, role, kld) for (layer, role), kld in found.causes.items()],
+        schema={name: types[name] for name in ("variant_id", "layer", "role", "attribution_kld")},
+        orient="row",
+    ).with_columns(pl.when(pl.col("attribution_kld").is_finite()).then("attribution_kld"))
+    keys = ["variant_id", "layer", "role"]
+    others = rows.drop("attribution_kld", strict=False)
+    return with_schema(Layers, others.join(causes, on=keys, how="full", coalesce=True).sort(keys))

@@ -1,0 +1,75 @@
+"""How far each tensor of a variant is from the baseline's."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from evaluator.metrics.estimation import LARGEST_TOLD_APART
+from evaluator.models.architectures import EMBEDDING, HEAD, head_tensor
+from evaluator.models.model_file import ModelFile
+from evaluator.results.schema import ROLES, Layers, with_schema
+
+_BLOCK_WEIGHT = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
+_OUTSIDE_LAYERS = -1
+
+
+def place_of(tensor: str) -> tuple[int, str] | None:
+    """(layer, role) of a weight matrix, −1 for embedding and head; None for norms, biases and the unknown."""
+    if tensor == EMBEDDING:
+        return _OUTSIDE_LAYERS, "token_embd"
+    if tensor == HEAD:
+        return _OUTSIDE_LAYERS, "output"
+    match = _BLOCK_WEIGHT.fullmatch(tensor)
+    if match and match[2] in ROLES:
+        return int(match[1]), match[2]
+    return None
+
+
+def relative_error(variant: npt.NDArray[np.float32], baseline: npt.NDArray[np.float32]) -> float | None:
+    """‖variant − baseline‖ / ‖baseline‖ (Frobenius).
+
+    None when the baseline is all zeros, a value is not finite, or the error is beyond what float32 tells apart.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        reference, error = _norm(baseline), _norm(variant - baseline)
+        ratio = error / reference if reference else math.inf
+    return ratio if ratio <= LARGEST_TOLD_APART else None
+
+
+def _norm(values: npt.NDArray[np.float32]) -> float:
+    """Frobenius norm, also of values whose squares float32 does not hold."""
+    norm = float(np.linalg.norm(values))
+    return norm if math.isfinite(norm) else float(np.linalg.norm(values.astype(np.float64)))
+
+
+def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> pl.DataFrame:
+    """Rows of `layers.parquet` for one variant: type, bits per weight and relative weight error per matrix.
+
+    Raises:
+        SourceError: a tensor that the variant has is missing from the baseline.
+    """
+    rows = []
+    for name, info in variant.tensors.items():
+        place = place_of(name)
+        if place is None:
+            continue
+        reference = head_tensor(baseline) if name == HEAD else name
+        rows.append(
+            {
+                "variant_id": variant_id,
+                "layer": place[0],
+                "role": place[1],
+                "quant_type": info.ggml_type.name,
+                "bits_per_weight": info.bits_per_weight,
+                "weight_error": relative_error(variant.dequantize(name), baseline.dequantize(reference)),
+            }
+        )
+    columns = ["variant_id", "layer", "role", "quant_type", "bits_per_weight", "weight_error"]
+    types = Layers.create_empty().schema
+    frame = pl.DataFrame(rows, schema={name: types[name] for name in columns})
+    return with_schema(Layers, frame)

@@ -1,0 +1,70 @@
+"""What is said of tokens that hold no value: logits that are not finite, too large, or all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from evaluator.models.architectures import head_tensor
+from evaluator.models.model_file import ModelFile
+from evaluator.results.manifest import Failure
+from evaluator.runtime.score_graph import is_flat
+from evaluator.support.errors import SourceError
+
+_WAY_OUT = "compare its checksum with its publisher's, or make it anew"
+
+
+def check_varying(file: ModelFile, tokens: pl.DataFrame, device: str) -> None:
+    """Refuse a model that never prefers any token to another: no model does that, something is broken.
+
+    Args:
+        file: the model.
+        tokens: its token frame.
+        device: where it was run.
+
+    Raises:
+        SourceError: the logits are the same for the whole vocabulary wherever they were looked at.
+    """
+    vocabulary = file.tensor(head_tensor(file)).shape[0]
+    without = tokens.filter(pl.col("nll").is_null())
+    if without.height == tokens.height and is_flat(without["top_prob"].to_numpy(), vocabulary).all():
+        elsewhere = "" if device == "cpu" else ", or use --device cpu"
+        raise SourceError(
+            file.path,
+            f"its logits do not vary: each of {vocabulary:,} tokens is as likely as any other, everywhere; the file "
+            f"is damaged, or its weights are too large for float32: {_WAY_OUT}{elsewhere}",
+        )
+
+
+def without_values(n_tokens: int) -> str:
+    """Why a model that gave no value for any of `n_tokens` tokens failed."""
+    return (
+        f"none of its {n_tokens:,} tokens has a usable value: its logits are not finite, or too large for float32; "
+        f"the file is damaged: {_WAY_OUT}"
+    )
+
+
+def valueless(rows: pl.DataFrame, files: Mapping[str, Path]) -> list[tuple[str, Failure]]:
+    """Variants that gave no value for any token, as failures.
+
+    Args:
+        rows: of the variants frame.
+        files: variant → its file, of those that are of interest.
+    """
+    lost = rows.filter(
+        pl.col("n_nonfinite") == pl.col("n_tokens"), pl.col("variant_id").is_in(list(files))
+    ).select("variant_id", "n_tokens")
+    return [
+        (variant_id, Failure(source=str(files[variant_id]), reason=without_values(n_tokens)))
+        for variant_id, n_tokens in lost.iter_rows()
+    ]
+
+
+def left_out(name: str, row: Mapping[str, object]) -> str:
+    """What to say of a file, called `name`, of which some tokens are left out."""
+    return (
+        f"{name}: {row['n_nonfinite']:,} of {row['n_tokens']:,} tokens are left out: their logits are not finite, "
+        "too large for float32, or all the same"
+    )

@@ -1,0 +1,310 @@
+"""One comparison from start to end: baseline first, then each variant against it, each kept when finished."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from evaluator.comparison.derived import derive, is_derived
+from evaluator.comparison.half_precision import settled_precision
+from evaluator.comparison.layers.attribution_run import AttributionRun
+from evaluator.comparison.layers.drift import BaselineStream, Drift
+from evaluator.comparison.layers.weight_error import weight_errors
+from evaluator.comparison.left_out import check_varying, left_out, valueless, without_values
+from evaluator.comparison.noise_floor import Bf16Noise, floor_windows, noise_floor
+from evaluator.comparison.rows import MeasuredRow, in_one_line, measured_row
+from evaluator.comparison.run_manifest import manifest_of
+from evaluator.comparison.speed import SpeedRun
+from evaluator.comparison.token_frames import token_frame
+from evaluator.export.exact.graph import Graph, is_cached, load_graph
+from evaluator.export.exact.weights import head_weights
+from evaluator.models.architectures import logit_softcap
+from evaluator.models.mapped import give_pages_back
+from evaluator.models.model_file import ModelFile
+from evaluator.models.tokenizers.vocabulary import vocabulary_frame
+from evaluator.planning.config import Comparison
+from evaluator.planning.plan import Candidate, Plan
+from evaluator.results.files import VOCABULARY
+from evaluator.results.manifest import Failure, Manifest, NoiseFloor, Precision
+from evaluator.results.store import ResultsStore
+from evaluator.runtime.device import Device
+from evaluator.runtime.machine import free_memory
+from evaluator.runtime.parallel import on_devices
+from evaluator.runtime.scoring import Body, Head, WindowScores, score_windows
+from evaluator.runtime.window_memory import check_memory
+from evaluator.support.errors import SourceError, reason_of
+from evaluator.support.progress import RunProgress
+
+#: Another run into the same folder may finish a variant while this one derives.
+_DERIVATIONS = 3
+
+
+@dataclass
+class Outcome:
+    """What a run achieved."""
+
+    measured: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    nonfinite: dict[str, int] = field(default_factory=dict)
+
+
+class ComparisonRun:
+    """Carries one comparison out against a results folder."""
+
+    def __init__(self, plan: Plan, comparison: Comparison, progress: RunProgress) -> None:
+        self.plan = plan
+        self.comparison = comparison
+        self.progress = progress
+        self.store = ResultsStore(comparison.out)
+        self.outcome = Outcome(failures=list(plan.failures))
+        self._hidden = self.store.hidden_states(plan.baseline.variant_id)
+        self._floor: NoiseFloor | None = None
+        self._stream = BaselineStream(plan.windows)
+        self._keeping = threading.Lock()
+        self._precision: Precision = "float32"
+
+    def run(self, *, force: bool = False) -> Outcome:
+        """Measure what is not measured yet.
+
+        Raises:
+            RequestError: the results folder belongs to something else.
+            ExportError: the graph could not be exported.
+            SourceError: the baseline turned out to be unusable.
+        """
+        self._floor = None if force else self.store.noise_floor()
+        manifest = manifest_of(
+            self.plan, self.comparison, () if force else self.store.measured(), self._floor
+        )
+        self.store.prepare(manifest, force=force)
+        try:
+            self._carry_out(manifest)
+        finally:
+            self.store.release()
+        return self.outcome
+
+    def _carry_out(self, manifest: Manifest) -> None:
+        self.store.write_derived({VOCABULARY: self._vocabulary()})
+        pending = self._pending()
+        for failure in self.plan.failures:
+            self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
+        if pending or self._floor is None or not self._finished(self.plan.baseline):
+            self.store.witness(manifest)
+            self._measure_all(pending)
+        for _ in range(_DERIVATIONS):
+            if is_derived(self.store):
+                break
+            self.progress.step("comparing variants")
+            derive(self.store)
+        if self.comparison.attribution and self._ids & self.store.unattributed():
+            self.store.witness(manifest)
+            AttributionRun(self.plan, self.store, self._graph, self.progress).run()
+        if self.comparison.speed and self._ids & self.store.untimed():
+            self.store.witness(manifest)
+            SpeedRun(self.plan, self.store, self._graph, self.progress).run()
+        self._note_those_without_values()
+        self.store.discard_work(self._hidden)
+        found = {"failures": self.outcome.failures, "noise_floor": self._floor}
+        ended = manifest.model_copy(update={"ended": datetime.now(UTC), **found})
+        self.store.finish(ended, self.plan.sources)
+
+    def _pending(self) -> list[Candidate]:
+        """Variants that are to be scored, having said why where they were scored before."""
+        pending: list[Candidate] = []
+        lacking = self.store.without_layers() if self.comparison.layers else set()
+        for variant_id in sorted(self.store.without_tokens()):
+            next_step = (
+                "measured anew" if variant_id in self._ids else "not compared until a run names its file"
+            )
+            self.progress.say(f"{variant_id}: its tokens are damaged or gone; {next_step}", "yellow")
+        for item in self.plan.variants:
+            if not self._finished(item):
+                pending.append(item)
+            elif item.variant_id in lacking:
+                self.progress.say(
+                    f"{item.variant_id}: scored again, because its layers were left out", "yellow"
+                )
+                pending.append(item)
+            else:
+                self.outcome.reused.append(item.variant_id)
+        return pending
+
+    def _vocabulary(self) -> pl.DataFrame:
+        ids = np.unique(np.concatenate([window.targets for window in self.plan.windows]))
+        return vocabulary_frame(self.plan.baseline.file, self.plan.model, ids.tolist())
+
+    @property
+    def _ids(self) -> set[str]:
+        return {item.variant_id for item in (self.plan.baseline, *self.plan.variants)}
+
+    def _finished(self, item: Candidate) -> bool:
+        return self.store.finished(item.variant_id, item.sha256)
+
+    def _measure_all(self, pending: list[Candidate]) -> None:
+        if self.plan.device.name == "cpu":
+            check_memory(self.plan.baseline.file, self._graph, self.comparison.context, free_memory())
+        scored = sum(len(window.targets) for window in self.plan.windows)
+        shape = (len(self.plan.windows), len(self.plan.windows[0].targets))
+        needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
+        floor = 0 if self._floor else sum(len(self.plan.windows[i].targets) for i in self._floor_windows)
+        self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
+        if self.plan.device.name != "cpu":
+            self._settle_precision()
+        if needs_baseline:
+            self._measure(self.plan.baseline, self.plan.device)
+        if pending:
+            self._prepare_baseline()
+            on_devices(self.plan.devices, pending, self._attempt)
+        if self._floor is None:
+            try:
+                self._floor = self._measure_floor()
+            except OSError:
+                raise
+            except Exception as error:  # the variants are measured, with or without it
+                self.progress.say(f"noise floor: {type(error).__name__} {error}", "yellow")
+
+    def _settle_precision(self) -> None:
+        """Find out what a GPU computes in, with a graph that was exported here, where that is said."""
+        _ = self._graph
+        self.progress.step("comparing the GPU with the CPU")
+        self._precision = settled_precision(self.plan, self.store, self.progress.say)
+
+    def _attempt(self, item: Candidate, device: Device) -> None:
+        """Measure a variant, or note why it could not be."""
+        try:
+            self._measure(item, device)
+        except OSError:  # a full disk would fail every other variant too
+            raise
+        except Exception as error:  # whatever is wrong with one file, the others go on
+            failure = Failure(source=str(item.file.path), reason=reason_of(error, item.file.path))
+            self.outcome.failures.append(failure)
+            self._say_failed(failure)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        if not is_cached(self.plan.baseline.file):
+            self.progress.step("exporting the graph with optimum")
+        return load_graph(self.plan.baseline.file)
+
+    def _body(self, file: ModelFile, device: Device) -> Body:
+        return Body(file, self._graph, device, half=self._precision == "float16")
+
+    def _measure(self, item: Candidate, device: Device) -> None:
+        """Score one file, compute its row and keep both."""
+        self.progress.step(f"{item.label}: loading")
+        drift = None if item.is_baseline or not self.comparison.layers else Drift(self._stream.seen)
+        body = self._body(item.file, device)
+        head = self._head(item.file, device)
+        self.progress.step(item.label)
+        scores = (
+            self._score_baseline(body, head) if item.is_baseline else self._score_variant(body, head, drift)
+        )
+        provider = body.provider
+        del body, head
+        self._keep(item, scores, provider, drift)
+        give_pages_back()
+
+    def _prepare_baseline(self) -> None:
+        """Have at hand what all variants are compared with, before several of them ask for it at a time."""
+        if self.comparison.layers and not self._stream.is_complete:  # it was scored in an earlier run
+            self._stream.complete(self._body(self.plan.baseline.file, self.plan.device))
+        _ = self._baseline_head
+
+    @cached_property
+    def _baseline_head(self) -> npt.NDArray[np.float32]:
+        return head_weights(self.plan.baseline.file)
+
+    def _head(self, file: ModelFile, device: Device) -> Head:
+        """The head of `file`, and the baseline's beside it unless `file` is the baseline."""
+        softcap = logit_softcap(file)
+        if file is self.plan.baseline.file:
+            return Head(self._baseline_head, None, device, softcap)
+        return Head(head_weights(file), self._baseline_head, device, softcap)
+
+    def _score_baseline(self, body: Body, head: Head) -> list[WindowScores]:
+        n_windows = len(self.plan.windows)
+        scores = score_windows(
+            body,
+            head,
+            self.plan.windows,
+            itertools.repeat(None, n_windows),
+            keep_hidden=lambda index, hidden: self._hidden.put(index, n_windows, hidden),
+            advance=self.progress.advance,
+            watch=self._stream.watch() if self.comparison.layers else None,
+        )
+        self._hidden.seal()
+        return scores
+
+    def _score_variant(self, body: Body, head: Head, drift: Drift | None) -> list[WindowScores]:
+        return score_windows(
+            body,
+            head,
+            self.plan.windows,
+            self._hidden,
+            advance=self.progress.advance,
+            watch=drift.watch(self.plan.windows) if drift else None,
+        )
+
+    def _measure_floor(self) -> NoiseFloor | None:
+        """Measure the noise floor: the baseline with noise on its weights, on some of the windows."""
+        self.progress.step("noise floor")
+        file, chosen = Bf16Noise.of(self.plan.baseline.file), self._floor_windows
+        body, head = self._body(file, self.plan.device), self._head(file, self.plan.device)
+        windows = [self.plan.windows[index] for index in chosen]
+        hidden = (states for index, states in enumerate(self._hidden) if index in chosen)
+        scores = score_windows(body, head, windows, hidden, advance=self.progress.advance)
+        reference = self.store.tokens(self.plan.baseline.variant_id)
+        return noise_floor(token_frame(windows, scores), reference)
+
+    @property
+    def _floor_windows(self) -> Sequence[int]:
+        return floor_windows(len(self.plan.windows))
+
+    def _keep(self, item: Candidate, scores: list[WindowScores], provider: str, drift: Drift | None) -> None:
+        tokens = token_frame(self.plan.windows, scores)
+        reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
+        check_varying(item.file, tokens, self.plan.device.name)
+        row = measured_row(item, self.plan, provider, tokens, reference)
+        if item.is_baseline and row.n_nonfinite == tokens.height:
+            raise SourceError(item.file.path, without_values(tokens.height))
+        layers = None
+        if drift:
+            errors = weight_errors(item.variant_id, item.file, self.plan.baseline.file)
+            layers = pl.concat([errors, drift.rows(item.variant_id)])
+        with self._keeping:
+            for warning in row.warnings:
+                self.progress.say(f"{item.variant_id}: {warning}", "yellow")
+            if row.n_nonfinite:
+                self.outcome.nonfinite[item.variant_id] = row.n_nonfinite
+            self.store.add(row.frame, tokens, layers)
+            self.outcome.measured.append(item.variant_id)
+            self._say_measured(item, row)
+
+    def _say_measured(self, item: Candidate, row: MeasuredRow) -> None:
+        for _, failure in valueless(row.frame, {item.variant_id: item.file.path}):
+            self._say_failed(failure)
+            return
+        if row.n_nonfinite:
+            half = " (in half precision)" if self._precision == "float16" else ""
+            said = left_out(f"{item.variant_id}, {item.file.name}", row.values)
+            self.progress.say(said + half, "yellow")
+        self.progress.say(in_one_line(item, row.values))
+
+    def _note_those_without_values(self) -> None:
+        """Count variants as failed that were measured, now or earlier, and gave no value for any token."""
+        files = {item.variant_id: item.file.path for item in self.plan.variants}
+        for variant_id, failure in valueless(self.store.variants(), files):
+            self.outcome.failures.append(failure)
+            if variant_id in self.outcome.reused:
+                self._say_failed(failure)
+
+    def _say_failed(self, failure: Failure) -> None:
+        self.progress.say(f"failed {failure.source}: {failure.reason}", "red")

@@ -1,0 +1,190 @@
+"""The exported graph of a model's shape, from the cache or from optimum."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from collections.abc import Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluator.export.fusion.fuse import Fused
+from evaluator.export.fusion.stored import load_fusion
+from evaluator.export.skeleton import WEIGHTS_FILE, Slot
+from evaluator.models.architectures import EMBEDDING, HEAD, architecture_of, missing_tensors, tensor_names
+from evaluator.models.architectures.rotary import FACTOR_TENSORS, rotary_scale
+from evaluator.models.model_file import ModelFile
+from evaluator.support.cache import cache_folder
+from evaluator.support.child_process import ChildError, run_module
+from evaluator.support.errors import ExportError, SourceError
+
+#: Part of the cache key: raise it when the skeleton changes for the same inputs.
+SKELETON_VERSION = 3
+_KEY_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
+_EXPORT_MODULE = "evaluator.export.exporters.optimum_export"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A weight-free body.
+
+    Attributes:
+        path: the model file as exported: the reference.
+        slots: which parameter goes where.
+        fused: the same with fused attention, where every layer was shown to compute the same.
+        plain_reason: why there is no `fused`.
+        residuals: names of the residual stream before the first layer and after each, in both graphs; empty
+            where they could not be told.
+    """
+
+    path: Path
+    slots: tuple[Slot, ...]
+    fused: Fused | None = None
+    plain_reason: str | None = None
+    residuals: tuple[str, ...] = ()
+
+    @property
+    def weights_bytes(self) -> int:
+        """Size of the file that all slots together refer to."""
+        return max(slot.offset + slot.n_bytes for slot in self.slots)
+
+
+def graph_request(file: ModelFile) -> dict[str, Any]:
+    """Everything the exported graph depends on; two files with equal requests share a graph.
+
+    Raises:
+        SourceError: the family is not known, or metadata or tensors are not those of a model of it.
+    """
+    architecture = architecture_of(file)
+    settings = {"model_type": architecture.model_type} | architecture.config(file)
+    if EMBEDDING not in file.tensors:
+        raise SourceError(file.path, f"tensor {EMBEDDING} is missing")
+    _check_extent(file, settings)
+    placed = tensor_names(architecture, settings["num_hidden_layers"]).values()
+    unplaced = set(file.tensors).difference(placed, (EMBEDDING, HEAD), FACTOR_TENSORS)
+    if unplaced:
+        raise SourceError(file.path, f"a {file.architecture} graph has no place for tensor {min(unplaced)}")
+    if missing := missing_tensors(architecture, file, settings["num_hidden_layers"]):
+        raise SourceError(file.path, f"tensor {missing[0]} is missing")
+    return {
+        "model_type": settings.pop("model_type"),
+        "settings": settings | {"vocab_size": file.tensors[EMBEDDING].shape[0]},
+        "width_free": list(architecture.width_free),
+        "norm_offset": architecture.norm_offset,
+        "rotary_scale": rotary_scale(file),
+    }
+
+
+def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
+    """Check that the tensors are as many and as large as the metadata say: the exporter believes the metadata.
+
+    Raises:
+        SourceError: they are not.
+    """
+    layers, hidden, inner, heads, kv_heads, head_dim = (
+        settings[key]
+        for key in (
+            "num_hidden_layers",
+            "hidden_size",
+            "intermediate_size",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "head_dim",
+        )
+    )
+    expected = {
+        EMBEDDING: (file.tensors[EMBEDDING].shape[0], hidden),
+        f"blk.{layers - 1}.attn_norm.weight": (hidden,),
+        "blk.0.attn_q.weight": (heads * head_dim, hidden),
+        "blk.0.attn_k.weight": (kv_heads * head_dim, hidden),
+        "blk.0.attn_qkv.weight": ((heads + 2 * kv_heads) * head_dim, hidden),
+        "blk.0.ffn_down.weight": (hidden, inner),
+    }
+    for name, shape in expected.items():
+        found = file.tensors[name].shape if name in file.tensors else None
+        if found != shape and (found or name in (EMBEDDING, f"blk.{layers - 1}.attn_norm.weight")):
+            raise SourceError(file.path, f"tensor {name} is {found or 'missing'}, the metadata say {shape}")
+    _check_rows(file, hidden)
+
+
+def _check_rows(file: ModelFile, hidden: int) -> None:
+    """Check that every token has a row of the embedding and one of the head; there may be more.
+
+    Raises:
+        SourceError: one has not, or a row of the head is not `hidden` wide.
+    """
+    tokens = file.metadata.get("tokenizer.ggml.tokens", ())
+    n_tokens = len(tokens) if isinstance(tokens, Sized) else 0
+    for name in (EMBEDDING, HEAD):
+        if name not in file.tensors:
+            continue
+        shape = file.tensors[name].shape
+        if shape[1:] != (hidden,):
+            raise SourceError(file.path, f"tensor {name} is {shape}, the metadata say rows of {hidden}")
+        if shape[0] < n_tokens:
+            raise SourceError(file.path, f"tensor {name} has {shape[0]:,} rows for {n_tokens:,} tokens")
+
+
+def _cache_key(request: dict[str, Any]) -> str:
+    versions = {name: importlib.metadata.version(name) for name in _KEY_PACKAGES}
+    payload = {"request": request, "versions": versions, "skeleton": SKELETON_VERSION}
+    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def is_cached(file: ModelFile) -> bool:
+    """Whether `load_graph` would return at once."""
+    return (_graph_folder(graph_request(file)) / "slots.json").is_file()
+
+
+def _graph_folder(request: dict[str, Any]) -> Path:
+    return cache_folder() / "graphs" / _cache_key(request)
+
+
+def load_graph(file: ModelFile) -> Graph:
+    """The graph for a file's shape, exported on first use.
+
+    Raises:
+        SourceError: the file is not of a known shape.
+        ExportError: the exporter failed, or its packages are not installed.
+    """
+    request = graph_request(file)
+    folder = _graph_folder(request)
+    if not (folder / "slots.json").is_file():
+        _export_into(folder, request)
+    entries = json.loads((folder / "slots.json").read_text(encoding="utf-8"))
+    slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
+    fusion = load_fusion(folder / "skeleton.onnx", slots, request["settings"])
+    graph = Graph(folder / "skeleton.onnx", slots, fusion.fused, fusion.reason, fusion.residuals)
+    _place_hole(folder / WEIGHTS_FILE, graph.weights_bytes)
+    return graph
+
+
+def _export_into(folder: Path, request: dict[str, Any]) -> None:
+    """Run the exporter in a process of its own and put its result in place in one step."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="exporting-"))
+    try:
+        (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        try:
+            run_module(_EXPORT_MODULE, str(scratch / "request.json"), str(scratch))
+        except ChildError as error:
+            raise ExportError(f"exporting a {request['model_type']} graph failed: {error}") from error
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if not (folder / "slots.json").is_file():  # else another process was first, with the same graph
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _place_hole(path: Path, n_bytes: int) -> None:
+    """A sparse file where the skeleton says its weights are: onnxruntime wants it to exist, nobody reads it."""
+    if path.is_file() and path.stat().st_size == n_bytes:
+        return
+    with path.open("ab") as file:
+        file.truncate(n_bytes)

@@ -1,0 +1,80 @@
+"""Exact weights: every tensor as the values its format defines, in the order the graph wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.export.exact.graph import Graph
+from evaluator.export.fusion.attention import rotary_names
+from evaluator.export.fusion.fuse import Fused
+from evaluator.export.fusion.tables import rotary_tables
+from evaluator.export.skeleton import Slot
+from evaluator.models.architectures import EMBEDDING, architecture_of, head_tensor, restored, tensor_names
+from evaluator.models.architectures.rotary import ROTARY_BUFFERS, rotary_frequencies
+from evaluator.models.model_file import ModelFile
+from evaluator.support.errors import SourceError
+
+_EMBEDDING_PARAMETER = "model.embed_tokens.weight"
+
+Values = npt.NDArray[np.float32]
+
+
+def parameter_tensors(file: ModelFile) -> dict[str, str]:
+    """Graph parameter → GGUF tensor, for all parameters of the body.
+
+    Raises:
+        SourceError: the family is not known.
+    """
+    architecture = architecture_of(file)
+    n_layers = int(architecture.config(file)["num_hidden_layers"])
+    return tensor_names(architecture, n_layers) | {_EMBEDDING_PARAMETER: EMBEDDING}
+
+
+def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]]:
+    """Each slot of the graph with its values, float32 and contiguous in the slot's shape, one at a time.
+
+    Raises:
+        SourceError: a tensor is missing, has another shape, or cannot be dequantized.
+    """
+    architecture = architecture_of(file)
+    tensors = parameter_tensors(file)
+    for slot in graph.slots:
+        if slot.parameter in ROTARY_BUFFERS:
+            yield slot, rotary_frequencies(file, slot.parameter).reshape(slot.shape)
+            continue
+        tensor = tensors[slot.parameter]
+        values = restored(architecture, file, tensor)
+        if slot.transposed:
+            values = values.T
+        if values.shape != slot.shape:
+            raise SourceError(
+                file.path, f"tensor {tensor} has shape {values.shape}, the graph wants {slot.shape}"
+            )
+        yield slot, np.ascontiguousarray(values)
+
+
+def head_weights(file: ModelFile) -> Values:
+    """The output matrix, float32 [vocabulary, hidden].
+
+    Raises:
+        SourceError: neither a head nor an embedding can be read.
+    """
+    return file.dequantize(head_tensor(file))
+
+
+def rotary_inputs(file: ModelFile, fused: Fused | None, positions: int) -> dict[str, Values]:
+    """The tables that a fused graph takes as inputs, float32 [positions, frequencies] each; none for a plain one.
+
+    Raises:
+        SourceError: the file asks for a rotary embedding that is not known.
+    """
+    inputs: dict[str, Values] = {}
+    for index, rotary in enumerate(fused.rotary if fused else ()):
+        ((_, frequencies),) = exact_weights(file, Graph(Path(), (rotary.slot,)))
+        tables = rotary_tables(frequencies, positions, rotary.factor)
+        inputs |= zip(rotary_names(index), tables, strict=True)
+    return inputs

@@ -1,0 +1,1 @@
+"""Programs that make a graph, each run in a process of its own."""

@@ -1,0 +1,88 @@
+"""Means, errors and percentiles, the way llama.cpp's perplexity tool computes them, and clustered errors.
+
+Only numpy and the schemas are imported: the dashboard takes its clustered errors from here too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.results.schema import percentile_column
+
+#: Two-sided 95 % quantiles: of the normal distribution, and of Student's t for 1 to 10 degrees of freedom.
+Z95 = 1.959964
+_STUDENT95 = (12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.30600, 2.26216, 2.22814)
+
+#: From here on neighbouring float32 numbers are 2 apart: differences of such logits, and errors of such weights, are
+#: nothing but rounding.
+LARGEST_TOLD_APART = 2.0**24
+
+Floats = npt.NDArray[np.float64]
+
+
+def exp_or_none(value: float) -> float | None:
+    """exp(value); null where that is beyond every number."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return None
+
+
+def standard_error(values: Floats) -> float | None:
+    """σ/√(n−1) with the population σ: the standard error of the mean of independent values; null for n < 2."""
+    return float(values.std() / np.sqrt(len(values) - 1)) if len(values) > 1 else None
+
+
+def clustered_mean(sums: Floats, counts: Floats) -> tuple[float, float | None]:
+    """Mean per token and its standard error when tokens within a cluster are not independent.
+
+    The mean is a ratio of sums over clusters, Σ s_g / Σ n_g, and its error the cluster-robust sandwich,
+    √(G/(G−1) · Σ_g (s_g − n_g x̄)²) / Σ n_g (Cameron & Miller 2015, "A Practitioner's Guide to Cluster-Robust
+    Inference", with G/(G−1); the same as Cochran, Sampling Techniques, eq. 2.46, for a large population).
+
+    Args:
+        sums: sum of the values of each cluster, [G]; G ≥ 1.
+        counts: tokens behind each sum, [G], above 0.
+
+    Returns:
+        The mean, and its error: null for fewer than two clusters.
+    """
+    n_clusters, total = len(sums), float(counts.sum())
+    mean = float(sums.sum()) / total
+    if n_clusters < 2:
+        return mean, None
+    residuals = sums - counts * mean
+    return mean, float(np.sqrt(n_clusters / (n_clusters - 1) * np.square(residuals).sum())) / total
+
+
+def clustered_standard_error(values: Floats, clusters: npt.NDArray[np.int64]) -> float | None:
+    """`clustered_mean`'s error of the mean of `values`, [n], whose clusters are labelled by `clusters`, [n]."""
+    if not len(values):
+        return None
+    _, inverse, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+    sums = np.bincount(inverse, weights=values - values.mean())  # centred, so that nothing cancels
+    return clustered_mean(sums.astype(np.float64), counts.astype(np.float64))[1]
+
+
+def student95(freedom: int) -> float:
+    """Two-sided 95 % quantile of Student's t; infinite without a degree of freedom.
+
+    Above 10 degrees the expansion 26.7.5 of Abramowitz & Stegun, right to 1 in 10,000.
+    """
+    if freedom < 1:
+        return float("inf")
+    if freedom <= len(_STUDENT95):
+        return _STUDENT95[freedom - 1]
+    z, v = Z95, freedom
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    return z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2) + third
+
+
+def percentiles(prefix: str, values: Floats, permilles: Sequence[int]) -> dict[str, float]:
+    """Percentile columns with linear interpolation between order statistics, as llama.cpp does."""
+    quantiles = np.quantile(values, np.asarray(permilles) / 1000)
+    return {percentile_column(prefix, p): float(q) for p, q in zip(permilles, quantiles, strict=True)}

@@ -1,0 +1,54 @@
+"""Perplexity, and its paired comparison with the baseline."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluator.metrics import METRIC_FAMILIES, Columns, Floats, TokenScores
+from evaluator.metrics.estimation import clustered_standard_error, exp_or_none, standard_error
+
+
+@METRIC_FAMILIES.register("likelihood")
+def likelihood(scores: TokenScores) -> Columns:
+    """`ppl` = exp(mean nll), and its comparison with the baseline: as ln of the ratio, ratio and difference.
+
+    The errors of a comparison are paired: both models read the same tokens, so most of the spread of their nll
+    is common and cancels in the difference. All carry to the perplexity by the delta method, as llama.cpp's do.
+    What is beyond every number, as exp(1000) is, is null.
+    """
+    if not len(scores.nll):
+        return {}
+    columns: dict[str, float | None] = {}
+    ppl = exp_or_none(scores.nll.mean())
+    if ppl is not None:
+        columns = {
+            "ppl": ppl,
+            "ppl_se": standard_error(ppl * scores.nll),
+            "ppl_se_clustered": clustered_standard_error(ppl * scores.nll, scores.windows),
+        }
+    if scores.baseline_nll is not None:
+        columns |= _against(scores.baseline_nll, ppl, scores)
+    return columns
+
+
+def _against(baseline: Floats, ppl: float | None, scores: TokenScores) -> dict[str, float | None]:
+    difference = scores.nll - baseline
+    columns: dict[str, float | None] = {
+        "ln_ppl_ratio": float(difference.mean()),
+        "ln_ppl_ratio_se": standard_error(difference),
+        "ln_ppl_ratio_se_clustered": clustered_standard_error(difference, scores.windows),
+        "cor_ln_ppl": _correlation(scores.nll, baseline),
+    }
+    ratio, ppl_baseline = exp_or_none(difference.mean()), exp_or_none(baseline.mean())
+    if ratio is not None:
+        columns |= {"ppl_ratio": ratio, "ppl_ratio_se": standard_error(ratio * difference)}
+    if ppl is not None and ppl_baseline is not None:
+        paired = ppl * scores.nll - ppl_baseline * baseline
+        columns |= {"ppl_diff": ppl - ppl_baseline, "ppl_diff_se": standard_error(paired)}
+    return columns
+
+
+def _correlation(left: Floats, right: Floats) -> float | None:
+    if len(left) < 2 or left.std() == 0 or right.std() == 0:
+        return None
+    return float(np.corrcoef(left, right)[0, 1])

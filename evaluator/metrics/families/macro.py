@@ -1,0 +1,46 @@
+"""Macro-averages: every domain counts the same, however long its text was."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.metrics import METRIC_FAMILIES, Columns, Floats, TokenScores
+from evaluator.metrics.estimation import clustered_standard_error, exp_or_none
+
+
+@METRIC_FAMILIES.register("macro")
+def macro(scores: TokenScores) -> Columns:
+    """Means over domains of each domain's mean, with errors clustered by window within each domain.
+
+    `ppl_macro` is exp of the macro-average of nll. Nothing is said of scores without domains.
+    """
+    if scores.domains is None or not len(scores.nll):
+        return {}
+    averaged = {"kld_macro": scores.kld, "same_top_macro": scores.same_top}
+    if scores.baseline_nll is not None:
+        averaged["ln_ppl_ratio_macro"] = scores.nll - scores.baseline_nll
+    columns: dict[str, float | None] = {
+        "ppl_macro": exp_or_none(_average(scores.nll, scores.windows, scores.domains)[0])
+    }
+    for name, values in averaged.items():
+        if values is not None:
+            columns[name], columns[f"{name}_se"] = _average(values, scores.windows, scores.domains)
+    return columns
+
+
+def _average(
+    values: Floats, windows: npt.NDArray[np.int64], domains: npt.NDArray[np.str_]
+) -> tuple[float, float | None]:
+    """Σ_d x̄_d / D and √(Σ_d se_d²) / D, for the domains' tokens are independent; null if any se_d is unknown."""
+    means: list[float] = []
+    errors: list[float | None] = []
+    for domain in np.unique(domains):
+        inside = domains == domain
+        means.append(float(values[inside].mean()))
+        errors.append(clustered_standard_error(values[inside], windows[inside]))
+    known = [error for error in errors if error is not None]
+    complete = len(known) == len(means)
+    return float(np.mean(means)), math.hypot(*known) / len(means) if complete else None

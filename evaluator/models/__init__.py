@@ -1,0 +1,1 @@
+"""Model files: one interface for GGUF files and Hugging Face checkpoints."""

@@ -1,0 +1,214 @@
+"""What the families share: the Llama-like decoder's tensors, its configuration and readers for metadata."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from evaluator.models.model_file import ModelFile
+from evaluator.support.errors import SourceError
+
+NORMS = {
+    "model.layers.{}.input_layernorm.weight": "blk.{}.attn_norm.weight",
+    "model.layers.{}.post_attention_layernorm.weight": "blk.{}.ffn_norm.weight",
+    "model.norm.weight": "output_norm.weight",
+}
+_MODULES = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+PROJECTIONS = {
+    f"model.layers.{{}}.{module}.weight": f"blk.{{}}.{tensor}.weight" for tensor, module in _MODULES.items()
+}
+#: Settings of other families, without the prefix, and their values that change nothing.
+NEUTRAL: Mapping[str, tuple[float, ...]] = {
+    "attention.causal": (True,),
+    "attention.clamp_kqv": (0,),
+    "attention.max_alibi_bias": (0,),
+    "attn_logit_softcapping": (0,),
+    "final_logit_softcapping": (0,),
+    "embedding_scale": (0, 1),
+    "residual_scale": (0, 1),
+    "logit_scale": (0, 1),
+    "nextn_predict_layers": (0,),
+    "use_parallel_residual": (False,),
+}
+#: Far more than any model has, and few enough to list.
+MOST_LAYERS = 10_000
+QUERY_KEY_NORMS = {
+    f"model.layers.{{}}.self_attn.{letter}_norm.weight": f"blk.{{}}.attn_{letter}_norm.weight"
+    for letter in "qk"
+}
+
+
+def biases(*roles: str) -> dict[str, str]:
+    """Parameter pattern → tensor pattern of the biases of these projections."""
+    return {f"model.layers.{{}}.{_MODULES[role]}.bias": f"blk.{{}}.{role}.bias" for role in roles}
+
+
+def decoder_config(
+    file: ModelFile, *, partial_rotary: bool = False, own_keys: Collection[str] = ()
+) -> dict[str, Any]:
+    """Configuration that all Llama-like decoders share.
+
+    Args:
+        file: the model.
+        partial_rotary: whether the family can turn only a part of each head's dimensions.
+        own_keys: keys of `NEUTRAL` that the family honours itself.
+
+    Raises:
+        SourceError: a key is missing, or the model has experts, unequal heads, another rotary width, or a
+            setting that the family's graph does not compute.
+    """
+    prefix = file.architecture
+    if file.single(f"{prefix}.expert_count"):
+        raise SourceError(file.path, "a mixture of experts is not supported")
+    heads = same_in_all_layers(file, f"{prefix}.attention.head_count")
+    kv_heads = same_in_all_layers(file, f"{prefix}.attention.head_count_kv", heads)
+    hidden = count(file, f"{prefix}.embedding_length")
+    if heads % kv_heads:
+        raise SourceError(file.path, f"{heads} heads do not divide into {kv_heads} groups")
+    if hidden % heads and f"{prefix}.attention.key_length" not in file.metadata:
+        raise SourceError(file.path, f"{heads} heads do not divide a width of {hidden}")
+    head_dim = count(file, f"{prefix}.attention.key_length", hidden // heads)
+    if count(file, f"{prefix}.attention.value_length", head_dim) != head_dim:
+        raise SourceError(file.path, "values of another width than keys are not supported")
+    turned = count(file, f"{prefix}.rope.dimension_count", head_dim)
+    if turned > head_dim or turned % 2 or (turned < head_dim and not partial_rotary):
+        raise SourceError(
+            file.path, f"rotary embedding of {turned} of {head_dim} dimensions is not supported"
+        )
+    _check_neutral(file, own_keys, head_dim, turned)
+    layers = count(file, f"{prefix}.block_count")
+    if layers > MOST_LAYERS:
+        raise SourceError(file.path, f"{layers:,} layers cannot be")
+    settings = {
+        "hidden_size": hidden,
+        "intermediate_size": same_in_all_layers(file, f"{prefix}.feed_forward_length"),
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "head_dim": head_dim,
+        "rms_norm_eps": number(file, f"{prefix}.attention.layer_norm_rms_epsilon"),
+        "rope_theta": number(file, f"{prefix}.rope.freq_base", 10000.0),
+    }
+    if turned < head_dim:
+        # transformers rounds head_dim × factor down, so the factor must not lie below the quotient.
+        settings["partial_rotary_factor"] = math.nextafter(turned / head_dim, 1)
+    return settings
+
+
+def _check_neutral(file: ModelFile, own_keys: Collection[str], head_dim: int, turned: int) -> None:
+    """Refuse settings that the graph leaves out, unless their value changes nothing.
+
+    Raises:
+        SourceError: one asks for something.
+    """
+    widths: dict[str, tuple[float, ...]] = {
+        "attention.scale": (0, head_dim**-0.5),
+        "attention.key_length_swa": (head_dim,),
+        "attention.value_length_swa": (head_dim,),
+        "rope.dimension_count_swa": (turned,),
+    }
+    for name, neutral in {**NEUTRAL, **widths}.items():
+        key = f"{file.architecture}.{name}"
+        if name in own_keys or key not in file.metadata:
+            continue
+        value = file.single(key)
+        number = isinstance(value, (bool, int, float))
+        if not number or not any(math.isclose(value, other, rel_tol=1e-6) for other in neutral):
+            raise SourceError(
+                file.path,
+                f"metadata key {key} is {value!r}, which a {file.architecture} graph does not compute",
+            )
+
+
+def rotary_width(settings: dict[str, Any]) -> int:
+    """How many dimensions of each head the rotary embedding turns."""
+    return int(settings["head_dim"] * settings.get("partial_rotary_factor", 1.0))
+
+
+def sliding_window(file: ModelFile) -> int | None:
+    """How many positions, its own included, a token attends to in windowed layers; None where all.
+
+    Raises:
+        SourceError: the metadata hold something other than a whole number.
+    """
+    key = f"{file.architecture}.attention.sliding_window"
+    return count(file, key) if file.single(key) else None
+
+
+def layer_types(file: ModelFile, n_layers: int, period: int) -> list[str]:
+    """Which layers are windowed: by the file's own pattern, else all but every `period`-th.
+
+    Raises:
+        SourceError: the file's pattern is not one.
+    """
+    key = f"{file.architecture}.attention.sliding_window_pattern"
+    pattern = file.metadata.get(key, period)
+    if isinstance(pattern, (list, np.ndarray)):
+        if len(pattern) < n_layers:
+            raise SourceError(file.path, f"metadata key {key} holds {len(pattern)} of {n_layers} layers")
+        windowed = [bool(item) for item in pattern[:n_layers]]
+    else:
+        period = count(file, key, period)
+        windowed = [(layer + 1) % period != 0 for layer in range(n_layers)]
+    return ["sliding_attention" if item else "full_attention" for item in windowed]
+
+
+def count(file: ModelFile, key: str, default: int | None = None) -> int:
+    """A metadata value that has to be a positive whole number.
+
+    Raises:
+        SourceError: it is absent without a default, or something else.
+    """
+    return _positive(file, key, file.require(key) if default is None else file.metadata.get(key, default))
+
+
+def same_in_all_layers(file: ModelFile, key: str, default: int | None = None) -> int:
+    """Like `count`, for what may be given layer by layer but has to be the same in all.
+
+    Raises:
+        SourceError: it is absent without a default, differs between layers, or is something else.
+    """
+    value = file.metadata.get(key)
+    if not isinstance(value, np.ndarray) or not value.size:
+        return count(file, key, default)
+    if len(set(value.tolist())) > 1:
+        raise SourceError(file.path, f"metadata key {key} differs between layers, which is not supported")
+    return _positive(file, key, value.tolist()[0])
+
+
+def _positive(file: ModelFile, key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SourceError(file.path, f"metadata key {key} is {value!r}, not a positive whole number")
+    return value
+
+
+def number(file: ModelFile, key: str, default: float | None = None) -> float:
+    """A metadata value that has to be a positive finite number.
+
+    Raises:
+        SourceError: it is absent without a default, or something else.
+    """
+    value = file.require(key) if default is None else file.metadata.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise SourceError(file.path, f"metadata key {key} is {value!r}, not a positive number")
+    return float(value)
+
+
+def optional_number(file: ModelFile, key: str) -> float | None:
+    """A metadata value that has to be a positive finite number, None where it is absent or zero.
+
+    Raises:
+        SourceError: it is something else.
+    """
+    return number(file, key) if file.single(key) else None

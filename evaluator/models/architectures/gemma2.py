@@ -1,0 +1,68 @@
+"""Gemma 2: norms before and after both halves of a layer, every other layer windowed, logits capped twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evaluator.models.architectures import ARCHITECTURES, Architecture
+from evaluator.models.architectures.decoder import (
+    PROJECTIONS,
+    decoder_config,
+    layer_types,
+    number,
+    sliding_window,
+)
+from evaluator.models.architectures.gemma import GELU
+from evaluator.models.model_file import ModelFile
+from evaluator.support.errors import SourceError
+
+SANDWICH_NORMS = {
+    "model.layers.{}.input_layernorm.weight": "blk.{}.attn_norm.weight",
+    "model.layers.{}.post_attention_layernorm.weight": "blk.{}.post_attention_norm.weight",
+    "model.layers.{}.pre_feedforward_layernorm.weight": "blk.{}.ffn_norm.weight",
+    "model.layers.{}.post_feedforward_layernorm.weight": "blk.{}.post_ffw_norm.weight",
+    "model.norm.weight": "output_norm.weight",
+}
+_WINDOW, _PERIOD = 4096, 2
+_LAYERS_OF_27B = 46
+
+
+def query_scalar(settings: dict[str, Any], layers_of_27b: int) -> int:
+    """What queries are divided by the root of: the width of a head, in the 27B models that of hidden / heads.
+
+    Files do not carry it; the number of layers tells the sizes apart.
+    """
+    if settings["num_hidden_layers"] == layers_of_27b:
+        return int(settings["hidden_size"] // settings["num_attention_heads"])
+    return int(settings["head_dim"])
+
+
+def _gemma2_config(file: ModelFile) -> dict[str, Any]:
+    settings = decoder_config(file, own_keys=("attn_logit_softcapping", "final_logit_softcapping"))
+    base = number(file, "gemma2.rope.freq_base_swa", settings["rope_theta"])
+    if base != settings["rope_theta"]:
+        raise SourceError(
+            file.path, f"windowed layers of gemma2 with a rotary base of {base:g} are not known"
+        )
+    return settings | {
+        "hidden_activation": GELU,
+        "sliding_window": sliding_window(file) or _WINDOW,
+        "layer_types": layer_types(file, settings["num_hidden_layers"], _PERIOD),
+        "query_pre_attn_scalar": query_scalar(settings, _LAYERS_OF_27B),
+        "attn_logit_softcapping": number(file, "gemma2.attn_logit_softcapping", 50.0),
+        "final_logit_softcapping": number(file, "gemma2.final_logit_softcapping", 30.0),
+        "attn_implementation": "eager",  # transformers' other implementations leave the cap out
+    }
+
+
+ARCHITECTURES.add(
+    "gemma2",
+    Architecture(
+        model_type="gemma2",
+        config=_gemma2_config,
+        width_free=("intermediate_size",),
+        tensors=SANDWICH_NORMS | PROJECTIONS,
+        restore={},
+        norm_offset=1.0,
+    ),
+)

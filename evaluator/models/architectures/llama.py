@@ -1,0 +1,75 @@
+"""Llama, and what shares its graph: SmolLM2, TinyLlama, Llama 2 and 3, Mistral, and relatives with biases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.models.architectures import ARCHITECTURES, Architecture
+from evaluator.models.architectures.decoder import NORMS, PROJECTIONS, biases, decoder_config, sliding_window
+from evaluator.models.model_file import ModelFile
+from evaluator.support.errors import SourceError
+
+_ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
+_FEED_FORWARD = ("ffn_gate", "ffn_up", "ffn_down")
+_BIASES = biases(*_ATTENTION, *_FEED_FORWARD)
+
+
+def _unpermute(values: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:
+    """Undo GGUF's interleaving of the two rotary halves of each head's rows."""
+    rows = values.shape[0]
+    pairs = values.reshape(heads, rows // heads // 2, 2, *values.shape[1:])
+    return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(values.shape))
+
+
+def _restore_query(file: ModelFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return _unpermute(values, decoder_config(file)["num_attention_heads"])
+
+
+def _restore_key(file: ModelFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return _unpermute(values, decoder_config(file)["num_key_value_heads"])
+
+
+#: Rows of queries and keys, and their biases, as the llama converter rearranges them.
+RESTORE_QUERY_KEY = {
+    "blk.{}.attn_q.weight": _restore_query,
+    "blk.{}.attn_q.bias": _restore_query,
+    "blk.{}.attn_k.weight": _restore_key,
+    "blk.{}.attn_k.bias": _restore_key,
+}
+
+
+#: The sets of biases that some graph has, and what asks for that graph.
+_BIASED_GRAPHS: Mapping[frozenset[str], dict[str, Any]] = {
+    frozenset(): {},
+    frozenset(_ATTENTION[:3]): {"model_type": "qwen2"},
+    frozenset(_ATTENTION): {"attention_bias": True},
+    frozenset(_FEED_FORWARD): {"mlp_bias": True},
+    frozenset(_ATTENTION + _FEED_FORWARD): {"attention_bias": True, "mlp_bias": True},
+}
+
+
+def _llama_config(file: ModelFile) -> dict[str, Any]:
+    biased = frozenset(role for role in _ATTENTION + _FEED_FORWARD if f"blk.0.{role}.bias" in file.tensors)
+    window = sliding_window(file)
+    if biased not in _BIASED_GRAPHS or (biased and window):
+        where = ", ".join(sorted(biased)) + (" and a sliding window" if window else "")
+        raise SourceError(file.path, f"no llama graph with biases on {where} is known")
+    windowed = {"model_type": "mistral", "sliding_window": window} if window else {}
+    return decoder_config(file) | _BIASED_GRAPHS[biased] | windowed
+
+
+ARCHITECTURES.add(
+    "llama",
+    Architecture(
+        model_type="llama",
+        config=_llama_config,
+        width_free=("intermediate_size",),
+        tensors=NORMS | PROJECTIONS | _BIASES,
+        restore=RESTORE_QUERY_KEY,
+        optional=frozenset(_BIASES.values()),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Hugging Face checkpoint folders, presented as GGUF presents a model."""

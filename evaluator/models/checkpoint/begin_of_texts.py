@@ -1,0 +1,71 @@
+"""Whether a checkpoint's texts begin with BOS, and with which token: its files say it in several places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from evaluator.models.checkpoint.json_file import JsonFile
+from evaluator.models.checkpoint.tokenizer_json import steps_of, unsupported
+
+_UNDERSTOOD = ("ByteLevel", "TemplateProcessing")
+#: transformers' tokenizers that add BOS unless they are told not to, whatever tokenizer.json says.
+_ADDING = ("Llama", "CodeLlama", "Gemma", "Cohere")
+
+
+@dataclass(frozen=True)
+class Begin:
+    """`token` is BOS, None where no file names it; `adds` is None where none says whether it is added."""
+
+    token: str | None
+    adds: bool | None
+
+
+def begin_of_texts(tokenizer: JsonFile, settings: JsonFile, names: JsonFile) -> Begin:
+    """What the files say: the settings first, then the template of tokenizer.json, then the tokenizer's class.
+
+    Args:
+        tokenizer: tokenizer.json.
+        settings: tokenizer_config.json.
+        names: the file with the names of special tokens.
+
+    Raises:
+        SourceError: the template is not understood, or begins with another token than is named.
+    """
+    templates = _templates(tokenizer)
+    first = next((name for single in templates if (name := _first(tokenizer, single))), None)
+    named = content_of(names.values.get("bos_token")) or content_of(names.values.get("cls_token"))
+    said = settings.values.get("add_bos_token")
+    if isinstance(said, bool):
+        return Begin(named or first, said)
+    if first and named and first != named:
+        raise names.error("bos_token", named, f"{first}, with which {tokenizer.path.name} begins texts")
+    if first:
+        return Begin(first, True)
+    if str(settings.values.get("tokenizer_class")).partition("Tokenizer")[0] in _ADDING:
+        return Begin(named, True)
+    return Begin(named, False if templates else None)
+
+
+def content_of(token: Any) -> str | None:
+    """The text of a token that is given as a string or as an object."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else None
+
+
+def _templates(tokenizer: JsonFile) -> list[list[Any]]:
+    """What is put around a text, by every template that there is."""
+    steps = steps_of(tokenizer, "post_processor", "processors")
+    if any(step.get("type") not in _UNDERSTOOD for step in steps):
+        raise unsupported(tokenizer, "post_processor", "a template")
+    return [JsonFile(tokenizer.path, step).items("single") for step in steps if "single" in step]
+
+
+def _first(tokenizer: JsonFile, single: list[Any]) -> str | None:
+    """The special token before the text, if there is one."""
+    match single:
+        case [{"SpecialToken": _}, {"SpecialToken": _}, *_]:
+            raise unsupported(tokenizer, "post_processor", "a template with one token before the text")
+        case [{"SpecialToken": {"id": str(name)}}, _, *_]:
+            return name
+    return None

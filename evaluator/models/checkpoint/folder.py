@@ -1,0 +1,304 @@
+"""Hugging Face checkpoints (config.json, safetensors, tokenizer files) in GGUF's vocabulary.
+
+Names, row order, norms and computed tensors are those of a GGUF file that llama.cpp's converter would write, so
+a checkpoint is a baseline for published GGUF variants, and a source to quantize from. Nothing is converted on
+disk: tensors stay mapped, and the few that are rearranged are rearranged when they are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.models.architectures import (
+    ARCHITECTURES,
+    EMBEDDING,
+    HEAD,
+    Architecture,
+    name_pattern,
+    tensor_names,
+)
+from evaluator.models.checkpoint.config import Family, context_bound, family_of, inexpressible, metadata, tied
+from evaluator.models.checkpoint.families import FAMILIES
+from evaluator.models.checkpoint.json_file import JsonFile, read_json
+from evaluator.models.checkpoint.metadata_values import parted, string, u32
+from evaluator.models.checkpoint.rotary import frequency_factors
+from evaluator.models.checkpoint.safetensors_file import SafetensorsFile, open_safetensors
+from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES, vocabulary
+from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, TensorInfo, TextRules
+from evaluator.support.errors import SourceError
+
+CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+
+#: What file systems allow a name to have, in bytes.
+_LONGEST_NAME = 255
+
+Bytes = npt.NDArray[np.uint8]
+
+_F32 = gguf.GGMLQuantizationType.F32
+_FILE_TYPES = {
+    gguf.GGMLQuantizationType.F32: gguf.LlamaFileType.ALL_F32,
+    gguf.GGMLQuantizationType.F16: gguf.LlamaFileType.MOSTLY_F16,
+    gguf.GGMLQuantizationType.BF16: gguf.LlamaFileType.MOSTLY_BF16,
+}
+#: Graph parameters that no family's table lists.
+_ENDS = {"model.embed_tokens.weight": EMBEDDING, "lm_head.weight": HEAD}
+#: Settings of a graph that metadata carry whatever they are, or that decide nothing.
+_EXPRESSED = (
+    "model_type",
+    "attn_implementation",
+    "rope_theta",
+    "rope_local_base_freq",
+    "partial_rotary_factor",
+)
+#: Where models that also see keep their text model, and what they see with.
+_TEXT_PREFIXES = ("language_model.", "model.language_model.")
+_OTHER_PREFIXES = (
+    "vision_tower.",
+    "multi_modal_projector.",
+    "model.vision_tower.",
+    "model.multi_modal_projector.",
+)
+#: Buffers that old versions of transformers stored; the graph computes them.
+_BUFFERS = ("rotary_emb.inv_freq",)
+
+
+@dataclass(frozen=True)
+class Checkpoint(ModelFile):
+    """An opened folder."""
+
+    files_in_order: tuple[Path, ...]
+    _bytes: Mapping[str, Callable[[], Bytes]] = field(repr=False)
+    _text_rules: TextRules = NO_RULES
+    _bound: ContextBound | None = None
+
+    @property
+    def text_rules(self) -> TextRules:
+        """What the tokenizer files say and GGUF does not."""
+        return self._text_rules
+
+    @property
+    def context_bound(self) -> ContextBound | None:
+        """Where its configuration asks for what no GGUF file of the family says."""
+        return self._bound
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Configuration, tokenizer and weights."""
+        return self.files_in_order
+
+    @property
+    def name(self) -> str:
+        """The folder's name; of a folder in the hub's cache, whose name is a revision, the repository's."""
+        folder = self.path.absolute()
+        if folder.parent.name == "snapshots":
+            return folder.parent.parent.name.rpartition("--")[2]
+        return folder.name
+
+    def raw(self, name: str) -> Bytes:
+        """Bytes of a tensor as uint8 [..., bytes per row]; mapped, or a copy where GGUF's order is another.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+        self.tensor(name)
+        return self._bytes[name]()
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a folder holds a model's configuration."""
+    return (path / CONFIG).is_file()
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Open and check a checkpoint.
+
+    Raises:
+        SourceError: a file is missing or damaged, or the family is not known.
+    """
+    family, config = family_of(read_json(folder / CONFIG), FAMILIES)
+    weight_files, stored = _stored_tensors(folder)
+    named = _gguf_names(folder, family, config, stored)
+    tensors = {name: file.tensor(parameter) for name, (file, parameter) in named.items()}
+    tokenizer, rules = vocabulary(folder, config)
+    typed = {
+        "general.architecture": string(family.architecture),
+        "general.file_type": u32(_FILE_TYPES[_main_type(tensors)]),
+        **metadata(family, config),
+        **tokenizer,
+        **family.overrides,
+    }
+    values, types = parted(typed)
+    others = [folder / name for name in (CONFIG, *TOKENIZER_FILES) if (folder / name).is_file()]
+    bound = context_bound(family, config)
+    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, rules, bound)
+    checkpoint = _with_tensors(bare, ARCHITECTURES.get(family.architecture), named, frequency_factors(config))
+    _check_expressible(checkpoint, config)
+    return checkpoint
+
+
+def _stored_tensors(folder: Path) -> tuple[list[Path], dict[str, SafetensorsFile]]:
+    """Weight files in order, and the file that holds each tensor."""
+    if (folder / SINGLE).is_file():
+        single = open_safetensors(folder / SINGLE)
+        return [single.path], dict.fromkeys(single.directory, single)
+    if not (folder / INDEX).is_file():
+        raise SourceError(folder, f"holds neither {SINGLE} nor {INDEX}; other weight files are not read")
+    places = read_weight_map(folder / INDEX)
+    files: dict[str, SafetensorsFile] = {}
+    for name in sorted(set(places.values())):
+        if not (folder / name).is_file():
+            raise SourceError(folder, f"{name} is missing, which {INDEX} names")
+        files[name] = open_safetensors(folder / name)
+    return [folder / INDEX, *(file.path for file in files.values())], {
+        tensor: files[place] for tensor, place in places.items()
+    }
+
+
+def read_weight_map(path: Path) -> dict[str, str]:
+    """Tensor → name of the file that holds it, by an index that nobody vouched for: names lead nowhere else.
+
+    Raises:
+        SourceError: it cannot be read, or names something that is no plain file name.
+    """
+    index = read_json(path)
+    places = {tensor: str(place) for tensor, place in index.within("weight_map").values.items()}
+    for name in sorted(set(places.values())):
+        if Path(name).name != name or len(name.encode(errors="replace")) > _LONGEST_NAME:
+            raise index.error("a file of weight_map", name, "a plain file name")
+    return places
+
+
+def _gguf_names(
+    folder: Path, family: Family, config: JsonFile, stored: Mapping[str, SafetensorsFile]
+) -> dict[str, tuple[SafetensorsFile, str]]:
+    """GGUF name → the file that holds the tensor, and its name there."""
+    architecture = ARCHITECTURES.get(family.architecture)
+    layers = config.count("num_hidden_layers")
+    if layers > len(stored):
+        raise SourceError(
+            folder, f"its configuration says {layers:,} layers, its files hold {len(stored)} tensors"
+        )
+    known = tensor_names(architecture, layers) | _ENDS
+    named: dict[str, tuple[SafetensorsFile, str]] = {}
+    for parameter, file in stored.items():
+        if parameter.startswith(_OTHER_PREFIXES) or parameter.endswith(_BUFFERS):
+            continue
+        bare = _text_name(parameter)
+        if bare not in known:
+            raise SourceError(
+                folder, f"tensor {parameter[:80]} has no place in a {family.architecture} GGUF file"
+            )
+        named[known[bare]] = (file, parameter)
+    if tied(config) and HEAD in named:
+        head = named.pop(HEAD)  # the same matrix, of which either name, or both, may have been stored
+        named.setdefault(EMBEDDING, head)
+    if EMBEDDING not in named:
+        raise SourceError(folder, "holds no embedding (model.embed_tokens.weight)")
+    if HEAD not in named and not tied(config):
+        raise SourceError(
+            folder,
+            "holds no output matrix (lm_head.weight), and its configuration does not say that the embedding "
+            "is one (tie_word_embeddings): a part of the checkpoint is missing",
+        )
+    return named
+
+
+def _text_name(parameter: str) -> str:
+    """Name of a parameter in the text model by itself."""
+    for prefix in _TEXT_PREFIXES:
+        if parameter.startswith(prefix):
+            rest = parameter.removeprefix(prefix)
+            return rest if rest.startswith(("model.", "lm_head.")) else f"model.{rest}"
+    return parameter
+
+
+def _main_type(tensors: Mapping[str, TensorInfo]) -> gguf.GGMLQuantizationType:
+    return max(tensors.values(), key=lambda info: info.n_elements).ggml_type
+
+
+def _with_tensors(
+    bare: Checkpoint,
+    architecture: Architecture,
+    named: Mapping[str, tuple[SafetensorsFile, str]],
+    computed: Mapping[str, npt.NDArray[np.float32]],
+) -> Checkpoint:
+    """Add the tensors: as stored, with a norm's offset, with rows in GGUF's order, or computed."""
+    tensors: dict[str, TensorInfo] = {}
+    sources: dict[str, Callable[[], Bytes]] = {}
+    for name, (file, parameter) in named.items():
+        info = replace(file.tensor(parameter), name=name)
+        tensors[name], sources[name] = info, _mapped(file, info)
+        pattern = name_pattern(name)
+        if architecture.norm_offset and name.endswith("norm.weight"):
+            tensors[name] = replace(info, ggml_type=_F32, n_bytes=4 * info.n_elements)
+            sources[name] = _shifted(file, info, architecture.norm_offset)
+        elif pattern in architecture.restore:
+            sources[name] = _rearranged(file, info, partial(architecture.restore[pattern], bare))
+    for name, values in computed.items():
+        tensors[name] = TensorInfo(name, values.shape, _F32, 0, values.nbytes)
+        sources[name] = _constant(values)
+    return replace(bare, tensors=tensors, _bytes=sources)
+
+
+def _mapped(file: SafetensorsFile, info: TensorInfo) -> Callable[[], Bytes]:
+    return lambda: file.raw(info)
+
+
+def _shifted(file: SafetensorsFile, info: TensorInfo, offset: float) -> Callable[[], Bytes]:
+    """Values plus `offset` as float32: the sum does not fit the type of the values."""
+    return lambda: (
+        gguf.dequantize(file.raw(info), info.ggml_type).astype(np.float32) + np.float32(offset)
+    ).view(np.uint8)
+
+
+def _rearranged(
+    file: SafetensorsFile,
+    info: TensorInfo,
+    restore: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+) -> Callable[[], Bytes]:
+    """Rows in the order that `restore` undoes, found by letting it restore the numbers of the rows."""
+
+    def read() -> Bytes:
+        numbers = np.arange(info.shape[0], dtype=np.float32)[:, None]
+        order = np.argsort(restore(numbers)[:, 0])
+        raw = file.raw(info)
+        return raw.reshape(info.shape[0], -1)[order].reshape(raw.shape)
+
+    return read
+
+
+def _constant(values: npt.NDArray[np.float32]) -> Callable[[], Bytes]:
+    return lambda: values.view(np.uint8)
+
+
+def _check_expressible(checkpoint: Checkpoint, config: JsonFile) -> None:
+    """Check that what GGUF's metadata say of the model is what its configuration says.
+
+    GGUF has no words for some settings, which llama.cpp fixes per family: a checkpoint with others would be
+    another model as a GGUF file.
+    """
+    said = ARCHITECTURES.get(checkpoint.architecture).config(checkpoint)
+    for key, value in said.items():
+        given = config.values.get(key)
+        if given is not None and key not in _EXPRESSED and not _agree(given, value):
+            raise inexpressible(config, checkpoint.architecture, key, given, value)
+    optional = ARCHITECTURES.get(checkpoint.architecture).optional
+    for name in checkpoint.tensors:
+        key = "mlp_bias" if ".ffn_" in name else "attention_bias"
+        if name_pattern(name) in optional and not config.values.get(key):
+            raise SourceError(config.path, f"{key} is not true, and its weights hold {name}")
+
+
+def _agree(given: Any, said: Any) -> bool:
+    if isinstance(given, (int, float)) and isinstance(said, (int, float)):
+        return math.isclose(given, said, rel_tol=1e-6)
+    return bool(given == said)

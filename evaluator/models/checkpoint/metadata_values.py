@@ -1,0 +1,59 @@
+"""GGUF metadata values made here, with the types that a GGUF file would give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gguf import GGUFValueType
+
+from evaluator.models.model_file import ValueType
+
+#: A value and its GGUF type.
+Typed = tuple[Any, ValueType]
+
+
+def u32(value: int) -> Typed:
+    """A whole number."""
+    return value, ValueType(GGUFValueType.UINT32, None)
+
+
+def f32(value: float) -> Typed:
+    """A number, rounded to 32 bits as a GGUF file would hold it."""
+    return float(np.float32(value)), ValueType(GGUFValueType.FLOAT32, None)
+
+
+def boolean(value: bool) -> Typed:
+    """Yes or no."""
+    return value, ValueType(GGUFValueType.BOOL, None)
+
+
+def booleans(values: Sequence[bool]) -> Typed:
+    """An array of yes and no."""
+    return np.asarray(values, bool), ValueType(GGUFValueType.ARRAY, GGUFValueType.BOOL)
+
+
+def string(value: str) -> Typed:
+    """A text."""
+    return value, ValueType(GGUFValueType.STRING, None)
+
+
+def strings(values: Sequence[str]) -> Typed:
+    """An array of texts."""
+    return list(values), ValueType(GGUFValueType.ARRAY, GGUFValueType.STRING)
+
+
+def f32_array(values: Sequence[float]) -> Typed:
+    """An array of numbers."""
+    return np.asarray(values, np.float32), ValueType(GGUFValueType.ARRAY, GGUFValueType.FLOAT32)
+
+
+def i32_array(values: Sequence[int]) -> Typed:
+    """An array of whole numbers."""
+    return np.asarray(values, np.int32), ValueType(GGUFValueType.ARRAY, GGUFValueType.INT32)
+
+
+def parted(typed: Mapping[str, Typed]) -> tuple[dict[str, Any], dict[str, ValueType]]:
+    """Values and types apart, as a `ModelFile` holds them."""
+    return {key: value for key, (value, _) in typed.items()}, {key: kind for key, (_, kind) in typed.items()}

@@ -1,0 +1,187 @@
+"""The rotary embedding of a checkpoint: from its settings to GGUF's keys and frequency factors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.models.architectures.rotary import (
+    FREQUENCY_FACTORS,
+    LONG_FACTORS,
+    SHORT_FACTORS,
+    yarn_kept,
+    yarn_scale,
+)
+from evaluator.models.checkpoint.json_file import JsonFile
+from evaluator.models.checkpoint.metadata_values import Typed, f32, string, u32
+
+Values = npt.NDArray[np.float32]
+
+#: Kinds that GGUF has no keys for because they change no frequency of windows up to the model's own context.
+_UNSCALED = ("default", "dynamic")
+_KINDS = (*_UNSCALED, "linear", "llama3", "yarn", "longrope")
+
+
+def rotary(config: JsonFile) -> JsonFile:
+    """Settings of the rotary embedding: `rope_scaling` of older files, `rope_parameters` of newer ones."""
+    settings = config.within("rope_parameters")
+    if not settings.values:
+        settings = config.within("rope_scaling")
+    return settings.within("full_attention") if "full_attention" in settings.values else settings
+
+
+def rotary_kind(config: JsonFile) -> str:
+    """Kind of scaling, in today's names.
+
+    Raises:
+        SourceError: it is not known, or the settings name two.
+    """
+    settings = rotary(config)
+    named = [settings.values[key] for key in ("rope_type", "type") if settings.values.get(key) is not None]
+    kinds = {_todays_name(kind, settings) for kind in map(str, named)}
+    if len(kinds) > 1:
+        raise settings.error("rope_type", named[0], f"its type, {named[1]!r}")
+    kind = kinds.pop() if kinds else "default"
+    if kind not in _KINDS:
+        raise settings.error("rope_type", kind, f"one of {', '.join(_KINDS)}")
+    return kind
+
+
+def rotary_base(config: JsonFile) -> float:
+    """What the frequencies are powers of."""
+    return rotary(config).number("rope_theta", config.number("rope_theta", 10000.0))
+
+
+def turned_share(config: JsonFile) -> float:
+    """Which share of each head's dimensions the embedding turns."""
+    return rotary(config).number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0))
+
+
+def head_width(config: JsonFile) -> int:
+    """Dimensions of a head."""
+    return config.count("head_dim", config.count("hidden_size") // config.count("num_attention_heads"))
+
+
+def scaling_keys(config: JsonFile) -> dict[str, Typed]:
+    """Keys below `rope.scaling`, without that prefix.
+
+    Raises:
+        SourceError: the kind is not known, or a setting is missing or not what it has to be.
+    """
+    settings, kind = rotary(config), rotary_kind(config)
+    if kind == "linear":
+        return {"type": string(kind), "factor": f32(settings.number("factor"))}
+    if kind == "yarn":
+        return _yarn(config, settings)
+    if kind == "longrope":
+        return _longrope(config, settings)
+    return {}
+
+
+def frequency_factors(config: JsonFile) -> dict[str, Values]:
+    """Divisors of the frequencies that a GGUF file holds as tensors, float32 [turned dimensions / 2].
+
+    Raises:
+        SourceError: the settings are missing or not numbers.
+    """
+    settings, kind = rotary(config), rotary_kind(config)
+    if kind == "llama3":
+        return {FREQUENCY_FACTORS: _llama3_factors(config, settings)}
+    if kind == "yarn" and not _truncates(settings):
+        kept = _kept(config, settings)
+        return {FREQUENCY_FACTORS: (1 / (kept + (1 - kept) / settings.number("factor"))).astype(np.float32)}
+    if kind == "longrope":
+        return {
+            LONG_FACTORS: _numbers(settings, "long_factor"),
+            SHORT_FACTORS: _numbers(settings, "short_factor"),
+        }
+    return {}
+
+
+def _todays_name(kind: str, settings: JsonFile) -> str:
+    """LongRoPE was called "su" once, and "yarn" too; only it has factors per frequency."""
+    former = kind == "su" or (kind == "yarn" and "short_factor" in settings.values)
+    return "longrope" if former else kind
+
+
+def _yarn(config: JsonFile, settings: JsonFile) -> dict[str, Typed]:
+    factor = settings.number("factor")
+    scale = _attention_factor(settings, factor)
+    if not _truncates(settings):  # GGUF has no key for that: the factors carry it
+        return {"type": string("none"), "attn_factor": f32(scale or yarn_scale(factor))}
+    keys = {
+        "type": string("yarn"),
+        "factor": f32(factor),
+        "original_context_length": u32(_yarn_context(config, settings)),
+    }
+    if scale is not None:  # llama.cpp reads yarn_attn_factor for few families, and this for all
+        keys["attn_factor"] = f32(scale / yarn_scale(factor))
+    for key in ("beta_fast", "beta_slow"):
+        if settings.values.get(key) is not None:
+            keys[f"yarn_{key}"] = f32(settings.number(key))
+    return keys
+
+
+def _attention_factor(settings: JsonFile, factor: float) -> float | None:
+    """What sine and cosine are multiplied by, None where YaRN's own rule decides."""
+    if settings.values.get("attention_factor") is not None:
+        return settings.number("attention_factor")
+    if settings.values.get("mscale") and settings.values.get("mscale_all_dim"):
+        all_dimensions = settings.number("mscale_all_dim")
+        return yarn_scale(factor, settings.number("mscale")) / yarn_scale(factor, all_dimensions)
+    return None
+
+
+def _truncates(settings: JsonFile) -> bool:
+    """Whether YaRN's two bounds are rounded to whole indices."""
+    value = settings.values.get("truncate", True)
+    if not isinstance(value, bool):
+        raise settings.error("truncate", value, "true or false")
+    return value
+
+
+def _yarn_context(config: JsonFile, settings: JsonFile) -> int:
+    return settings.count("original_max_position_embeddings", config.count("max_position_embeddings"))
+
+
+def _kept(config: JsonFile, settings: JsonFile) -> npt.NDArray[np.float64]:
+    base = rotary_base(config)
+    if base <= 1:
+        raise config.error("rope_theta", base, "above 1, which YaRN needs")
+    fast, slow = settings.number("beta_fast", 32.0), settings.number("beta_slow", 1.0)
+    turned = int(head_width(config) * turned_share(config))
+    return yarn_kept(turned, base, _yarn_context(config, settings), (fast, slow), truncate=False)
+
+
+def _longrope(config: JsonFile, settings: JsonFile) -> dict[str, Typed]:
+    longest = config.count("max_position_embeddings")
+    key = "original_max_position_embeddings"
+    stated: Any = config.values.get(key) or settings.values.get(key)
+    original = JsonFile(config.path, {key: stated}).count(key, longest)
+    stretch = longest / original if stated else settings.number("factor")
+    usual = math.sqrt(1 + math.log(stretch) / math.log(original)) if stretch > 1 else 1.0
+    scale = settings.number("attention_factor", usual)
+    return {"original_context_length": u32(original), "attn_factor": f32(scale)}
+
+
+def _llama3_factors(config: JsonFile, settings: JsonFile) -> Values:
+    """Divisors per frequency: 1 for short wavelengths, `factor` for long ones, in between a blend by wavelength."""
+    width = int(head_width(config) * turned_share(config))
+    wavelengths = 2 * np.pi * rotary_base(config) ** (np.arange(0, width, 2, dtype=np.float64) / width)
+    factor = settings.number("factor", 8.0)
+    original = settings.number("original_max_position_embeddings", 8192)
+    low, high = settings.number("low_freq_factor", 1.0), settings.number("high_freq_factor", 4.0)
+    if low >= high:
+        raise settings.error("low_freq_factor", low, f"below high_freq_factor ({high})")
+    kept = np.clip((original / wavelengths - low) / (high - low), 0, 1)
+    return (1 / ((1 - kept) / factor + kept)).astype(np.float32)
+
+
+def _numbers(settings: JsonFile, key: str) -> Values:
+    values = settings.values.get(key)
+    if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
+        raise settings.error(key, values, "a list of numbers")
+    return np.asarray(values, np.float32)

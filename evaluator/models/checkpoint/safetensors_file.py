@@ -1,0 +1,107 @@
+"""Reads safetensors files that nobody vouched for: eight bytes of length, a JSON directory, then the tensors.
+
+Counts and offsets are checked against the file before anything is read; tensor bytes stay memory-mapped.
+Format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.models.mapped import map_file
+from evaluator.models.model_file import MAX_DIMENSIONS, TensorInfo
+from evaluator.support.errors import SourceError
+
+_LENGTH_BYTES = 8
+#: The reference implementation's own bound on the directory.
+_MAX_DIRECTORY_BYTES = 100_000_000
+
+#: Types that GGUF has too. Others (8-bit floats, integers) may lie in the file, but no weight may be of them.
+_TYPES: Mapping[str, gguf.GGMLQuantizationType] = {
+    "F32": gguf.GGMLQuantizationType.F32,
+    "F16": gguf.GGMLQuantizationType.F16,
+    "BF16": gguf.GGMLQuantizationType.BF16,
+}
+
+
+@dataclass(frozen=True)
+class SafetensorsFile:
+    """An opened file: its directory as it stands there, its bytes mapped; `_origin` is where tensors begin."""
+
+    path: Path
+    directory: Mapping[str, Any]
+    _origin: int
+    _data: memoryview = field(repr=False)
+
+    def tensor(self, name: str) -> TensorInfo:
+        """Directory entry of a tensor, checked; `offset` is from the beginning of the file.
+
+        Raises:
+            SourceError: it is absent, of a type that weights cannot have, or does not fit into the file.
+        """
+        if name not in self.directory:
+            raise SourceError(self.path, f"tensor {name[:80]} is missing")
+        kind, shape, begin, end = _entry(self.path, name, self.directory[name])
+        if kind not in _TYPES:
+            known = ", ".join(_TYPES)
+            raise SourceError(self.path, f"tensor {name[:80]} is stored as {kind[:20]}; supported: {known}")
+        n_elements = 1
+        for size in shape:
+            n_elements *= size
+        n_bytes = n_elements * gguf.GGML_QUANT_SIZES[_TYPES[kind]][1]
+        if not n_bytes or end - begin != n_bytes or begin < 0 or self._origin + end > len(self._data):
+            raise _damaged(self.path, f"tensor {name[:80]} does not fit into the file: truncated?")
+        return TensorInfo(name, shape, _TYPES[kind], self._origin + begin, n_bytes)
+
+    def raw(self, info: TensorInfo) -> npt.NDArray[np.uint8]:
+        """Bytes of a tensor as uint8 [..., bytes per row], mapped, not copied."""
+        flat = np.frombuffer(self._data, np.uint8, count=info.n_bytes, offset=info.offset)
+        return flat.reshape(*info.shape[:-1], -1)
+
+
+def open_safetensors(path: Path) -> SafetensorsFile:
+    """Open a file and read its directory; each entry is checked when it is asked for.
+
+    Raises:
+        SourceError: it cannot be read, is truncated, or its directory is not one.
+    """
+    try:
+        data = map_file(path)
+    except ValueError:
+        raise _damaged(path, "it is empty") from None
+    except OSError as error:
+        raise SourceError(path, f"cannot be opened: {error.strerror or error}") from error
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    origin = _LENGTH_BYTES + length
+    if len(data) < _LENGTH_BYTES or origin > len(data) or length > _MAX_DIRECTORY_BYTES:
+        raise _damaged(path, f"its directory claims {length:,} bytes, more than can be: truncated?")
+    try:
+        directory = json.loads(bytes(data[_LENGTH_BYTES:origin]))
+    except (ValueError, RecursionError):
+        raise _damaged(path, "its directory is not JSON") from None
+    if not isinstance(directory, dict):
+        raise _damaged(path, "its directory is not a JSON object")
+    directory.pop("__metadata__", None)
+    return SafetensorsFile(path, directory, origin, data)
+
+
+def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
+    """Type, shape, first byte and byte after the last of a directory entry; bytes count from the first tensor."""
+    match entry:
+        case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if 1 <= len(
+            shape
+        ) <= MAX_DIMENSIONS and all(type(size) is int and size >= 0 for size in shape):
+            return kind, tuple(shape), begin, end
+    raise _damaged(path, f"the directory entry of tensor {name[:80]} is not understood")
+
+
+def _damaged(path: Path, reason: str) -> SourceError:
+    return SourceError(path, f"not a readable safetensors file: {reason}")

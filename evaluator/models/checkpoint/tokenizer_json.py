@@ -1,0 +1,167 @@
+"""What a tokenizer.json says beside its tables: understood, or refused, for each of it decides ids.
+
+GGUF has no keys for most of it, and llama.cpp does what a family does. A file that wants something else would be
+another tokenizer as a GGUF file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tokenizers import pre_tokenizers
+
+from evaluator.models.checkpoint.json_file import JsonFile
+from evaluator.models.model_file import TextRules
+from evaluator.support.errors import SourceError
+
+_SPACE = "▁"
+_COMPOSED = "NFC"
+#: Settings of a byte-pair model that change merging → what they have to be where nothing is changed.
+_PLAIN = {
+    "dropout": (None, 0, 0.0),
+    "continuing_subword_prefix": (None, ""),
+    "end_of_word_suffix": (None, ""),
+}
+_ESCAPE = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
+_PREPEND = {"type": "Prepend", "prepend": _SPACE}
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A token that no merge makes: it is cut out of a text, with the white space before or after it if it says so."""
+
+    index: int
+    text: str
+    special: bool
+    strips_before: bool
+    strips_after: bool
+
+
+def added_tokens(tokenizer: JsonFile, settings: JsonFile, further: JsonFile) -> list[AddedToken]:
+    """The added tokens that all files of a checkpoint name, each id once.
+
+    Args:
+        tokenizer: tokenizer.json.
+        settings: tokenizer_config.json, whose word on a token counts more.
+        further: added_tokens.json, which knows texts and ids only and counts least.
+
+    Raises:
+        SourceError: one is no token, or counts as whole words only.
+    """
+    listed = {}
+    for text, index in further.values.items():
+        if type(index) is int:
+            listed[index] = AddedToken(index, text, False, False, False)
+    for entry in tokenizer.items("added_tokens"):
+        index = entry.get("id") if isinstance(entry, dict) else None
+        token = _added(tokenizer, entry, index if type(index) is int else -1)
+        if token.index < 0:
+            raise tokenizer.error("id of an added token", index, "a whole number")
+        listed[token.index] = token
+    return list((listed | {token.index: token for token in listed_tokens(settings)}).values())
+
+
+def listed_tokens(settings: JsonFile) -> list[AddedToken]:
+    """The added tokens that tokenizer_config.json lists.
+
+    Raises:
+        SourceError: one is no token, or counts as whole words only.
+    """
+    entries = settings.within("added_tokens_decoder").values.items()
+    return [_added(settings, entry, int(name)) for name, entry in entries if name.isdecimal()]
+
+
+def _added(file: JsonFile, entry: Any, index: int) -> AddedToken:
+    if not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
+        raise file.error("an added token", entry, "an object with its content")
+    if entry.get("single_word"):
+        raise file.error("single_word of an added token", True, "false: tokens are found within words, too")
+    flags = (bool(entry.get(flag)) for flag in ("special", "lstrip", "rstrip"))
+    return AddedToken(index, entry["content"], *flags)
+
+
+def with_strips(rules: TextRules, tokens: Iterable[AddedToken]) -> TextRules:
+    """`rules`, and which of the added tokens take white space away."""
+    listed = list(tokens)
+    before = frozenset(token.text for token in listed if token.strips_before)
+    after = frozenset(token.text for token in listed if token.strips_after)
+    return replace(rules, strips_before=before, strips_after=after)
+
+
+def check_merging(model: JsonFile) -> None:
+    """Check that a byte-pair model merges as GGUF's models do.
+
+    Raises:
+        SourceError: it leaves merges out at random, or marks parts of words.
+    """
+    for key, plain in _PLAIN.items():
+        value = model.values.get(key)
+        if value not in plain:
+            raise model.error(f"model.{key}", value, "absent: such merging is not supported")
+
+
+def composes_text(tokenizer: JsonFile) -> bool:
+    """Whether a byte-level tokenizer brings texts into Unicode's composed form (NFC) first.
+
+    Raises:
+        SourceError: it changes texts in another way.
+    """
+    steps = steps_of(tokenizer, "normalizer", "normalizers")
+    if any(step != {"type": _COMPOSED} for step in steps):
+        raise unsupported(tokenizer, "normalizer", f"{_COMPOSED} or none")
+    return bool(steps)
+
+
+def check_alphabet(model: JsonFile, entries: Container[str]) -> None:
+    """Check that a byte-level model that knows an unknown token never needs it.
+
+    Raises:
+        SourceError: a byte has no token.
+    """
+    unknown = model.values.get("unk_token")
+    if unknown is not None and not all(symbol in entries for symbol in pre_tokenizers.ByteLevel.alphabet()):
+        raise model.error("model.unk_token", unknown, "needed: every byte has to have a token")
+
+
+def space_prefix(tokenizer: JsonFile) -> bool:
+    """Whether a tokenizer with bytes as fallback, which writes spaces as `▁`, begins texts with one.
+
+    Raises:
+        SourceError: it changes or splits texts in another way.
+    """
+    normalizer = steps_of(tokenizer, "normalizer", "normalizers")
+    splitter = steps_of(tokenizer, "pre_tokenizer", "pretokenizers")
+    match normalizer, splitter:
+        case [[first, second], []] if (first, second) == (_PREPEND, _ESCAPE):
+            return True
+        case [[only], []] if only == _ESCAPE:
+            return False
+        # Nothing to split at is left when spaces are written otherwise.
+        case [[only], [{"type": "Split", "pattern": {"String": " "}}]] if only == _ESCAPE:
+            return False
+        case [[], [{"type": "Metaspace", "replacement": "▁", "split": False, **settings}]]:
+            return bool(settings.get("prepend_scheme", "always") != "never")
+    raise unsupported(tokenizer, "normalizer and pre_tokenizer", "SentencePiece's")
+
+
+def steps_of(tokenizer: JsonFile, what: str, several: str) -> list[dict[str, Any]]:
+    """What is done one after another; `several` is the key under which a sequence keeps its steps."""
+
+    def flat(step: JsonFile) -> Iterator[dict[str, Any]]:
+        if step.values.get("type") != "Sequence":
+            yield dict(step.values)
+            return
+        for part in step.items(several):
+            if not isinstance(part, dict):
+                raise step.error(f"a step of {what}", part, "an object")
+            yield from flat(JsonFile(step.path, part))
+
+    return list(flat(tokenizer.within(what))) if tokenizer.values.get(what) else []
+
+
+def unsupported(tokenizer: JsonFile, what: str, supported: str) -> SourceError:
+    """What to raise when keys (their names with "and" between) hold something that is not `supported`."""
+    named = {key: tokenizer.values.get(key) for key in what.split(" and ")}
+    return SourceError(tokenizer.path, f"{what}: only {supported} is supported, not {str(named)[:200]}")

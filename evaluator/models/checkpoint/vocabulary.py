@@ -1,0 +1,257 @@
+"""From a checkpoint's tokenizer files to GGUF's tokenizer metadata, as llama.cpp's converter writes them.
+
+`tokenizer.model` (SentencePiece) decides where it is there; else `tokenizer.json`, byte-level or with bytes as
+fallback. The tables come out as in published GGUF files, so that ids, and digests of the vocabulary, agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf import TokenType
+
+from evaluator.models.checkpoint.begin_of_texts import Begin, begin_of_texts, content_of
+from evaluator.models.checkpoint.json_file import JsonFile, read_json, read_json_if_there
+from evaluator.models.checkpoint.metadata_values import (
+    Typed,
+    boolean,
+    f32_array,
+    i32_array,
+    string,
+    strings,
+    u32,
+)
+from evaluator.models.checkpoint.tokenizer_json import (
+    AddedToken,
+    added_tokens,
+    check_alphabet,
+    check_merging,
+    composes_text,
+    listed_tokens,
+    space_prefix,
+    with_strips,
+)
+from evaluator.models.model_file import TextRules
+from evaluator.models.tokenizers.recognition import recognize
+from evaluator.models.tokenizers.sentencepiece_model import read_sentencepiece
+from evaluator.support.errors import SourceError
+
+SENTENCEPIECE, TOKENIZER, TOKENIZER_CONFIG = "tokenizer.model", "tokenizer.json", "tokenizer_config.json"
+CHAT_TEMPLATE, ADDED_TOKENS, SPECIAL_TOKENS = (
+    "chat_template.jinja",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)
+TOKENIZER_FILES = (SENTENCEPIECE, TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE, ADDED_TOKENS, SPECIAL_TOKENS)
+
+#: Scores that the converter gives to tokens without one of their own, and to ids without a token.
+_NO_SCORE, _NO_TOKEN_SCORE = -1000.0, -10000.0
+#: Looks like a control token whatever its file says of it.
+_SPECIAL_LOOK = re.compile(r"<\|.*\|>|<｜.*｜>|<unused.*>|<pad>|<mask>|<2mass>|\[@BOS@\]", re.DOTALL)
+_BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+_SPACE, _BYTE_LEVEL_SPACE = "▁", "Ġ"
+_TOKENS, _BOS = "tokenizer.ggml.tokens", "tokenizer.ggml.bos_token_id"
+_ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
+
+
+@dataclass
+class _Table:
+    """Tokens by id, growing; ids without a token are named `[PADi]`, as the converter does."""
+
+    tokens: list[str]
+    scores: list[float]
+    types: list[int]
+
+    @classmethod
+    def of_size(cls, size: int) -> _Table:
+        names = [f"[PAD{index}]" for index in range(size)]
+        return cls(names, [_NO_TOKEN_SCORE] * size, [int(TokenType.UNUSED)] * size)
+
+    def put(self, index: int, token: str, score: float, kind: int) -> None:
+        """Set a token; an id beyond the vocabulary is left out, as the converter does."""
+        if 0 <= index < len(self.tokens):
+            self.tokens[index], self.scores[index], self.types[index] = token, score, int(kind)
+
+
+def vocabulary(folder: Path, config: JsonFile) -> tuple[dict[str, Typed], TextRules]:
+    """All `tokenizer.*` keys, and what GGUF has no keys for.
+
+    Raises:
+        SourceError: a file is missing or damaged, or asks for something that is not supported.
+    """
+    settings, further = (read_json_if_there(folder / name) for name in (TOKENIZER_CONFIG, ADDED_TOKENS))
+    size = config.count("vocab_size")
+    if (folder / SENTENCEPIECE).is_file():
+        tokenizer = read_json_if_there(folder / TOKENIZER)
+        added = added_tokens(tokenizer, settings, further)
+        keys, rules = _from_sentencepiece(folder, settings, further, size), TextRules(fuses_unknown=True)
+    else:
+        tokenizer = read_json(folder / TOKENIZER)
+        added = added_tokens(tokenizer, settings, further)
+        keys, rules = _from_tokenizer_json(tokenizer, settings, added, size)
+    named = settings.values.keys() & {f"{role}_token" for role in _ROLES}
+    names = settings if named else read_json_if_there(folder / SPECIAL_TOKENS)
+    begins = begin_of_texts(tokenizer, settings, names)
+    keys |= _special_ids(begins, names, config, added, keys)
+    keys |= _additions(begins, keys, settings)
+    template = _chat_template(folder, settings)
+    if template:
+        keys["tokenizer.chat_template"] = string(template)
+    return keys, with_strips(rules, added)
+
+
+def _from_sentencepiece(folder: Path, settings: JsonFile, further: JsonFile, size: int) -> dict[str, Typed]:
+    table = _Table.of_size(size)
+    model = read_sentencepiece(folder / SENTENCEPIECE)
+    for index, piece in enumerate(model.pieces):
+        # What SentencePiece calls user-defined counts only if the files beside it say so too.
+        kind = TokenType.NORMAL if piece.kind == TokenType.USER_DEFINED else piece.kind
+        table.put(index, piece.text, piece.score, kind)
+    for text, number in further.values.items():
+        if isinstance(number, int):
+            table.put(number, text, _NO_SCORE, TokenType.USER_DEFINED)
+    for token in listed_tokens(settings):
+        _put_added(table, token, _NO_SCORE)
+    bos = {} if model.bos_id is None else {_BOS: u32(model.bos_id)}
+    return bos | _sentencepiece_keys(table, settings, model.space_prefix)
+
+
+def _from_tokenizer_json(
+    tokenizer: JsonFile, settings: JsonFile, added: Sequence[AddedToken], size: int
+) -> tuple[dict[str, Typed], TextRules]:
+    model = tokenizer.within("model")
+    if model.values.get("type") != "BPE":
+        raise model.error("model.type", model.values.get("type"), "BPE: other tokenizers are not supported")
+    check_merging(model)
+    entries = {token: index for token, index in model.within("vocab").values.items() if type(index) is int}
+    table = _Table.of_size(size)
+    if model.values.get("byte_fallback"):
+        _fill_with_fallback(table, added, entries)
+        rules = TextRules(fuses_unknown=bool(model.values.get("fuse_unk")), merges_in_order=False)
+        return _sentencepiece_keys(table, settings, space_prefix(tokenizer)), rules
+    check_alphabet(model, entries)
+    _check_no_prefix(tokenizer, settings)
+    for token, index in entries.items():
+        table.put(index, token, 0.0, TokenType.NORMAL)
+    for item in added:
+        _put_added(table, item, 0.0)
+    keys = {
+        "tokenizer.ggml.model": string("gpt2"),
+        "tokenizer.ggml.pre": string(_recognized(tokenizer)),
+        _TOKENS: strings(table.tokens),
+        "tokenizer.ggml.token_type": i32_array(table.types),
+        "tokenizer.ggml.merges": strings(_merges(model)),
+    }
+    return keys, TextRules(composed=composes_text(tokenizer))
+
+
+def _put_added(table: _Table, token: AddedToken, score: float) -> None:
+    control = token.special or _SPECIAL_LOOK.fullmatch(token.text) is not None
+    kind = TokenType.CONTROL if control else TokenType.USER_DEFINED
+    table.put(token.index, token.text if control else token.text.replace(_SPACE, " "), score, kind)
+
+
+def _fill_with_fallback(table: _Table, added: Iterable[AddedToken], entries: Mapping[str, int]) -> None:
+    """Equal scores for all, as in the published files: the leftmost pair merges first."""
+    for token, index in entries.items():
+        kind = TokenType.BYTE if _BYTE_TOKEN.fullmatch(token) else TokenType.NORMAL
+        table.put(index, token, _NO_SCORE, kind)
+    for item in added:
+        if item.special or item.text not in entries:
+            kind = TokenType.CONTROL if item.special else TokenType.USER_DEFINED
+            table.put(item.index, item.text, _NO_SCORE, kind)
+
+
+def _sentencepiece_keys(table: _Table, settings: JsonFile, prefix: bool | None) -> dict[str, Typed]:
+    """The keys of a table; whether a space is put before texts is for the settings to say, then for `prefix`."""
+    said = settings.values.get("add_prefix_space")
+    prefix = said if isinstance(said, bool) else prefix
+    keys = {
+        "tokenizer.ggml.model": string("llama"),
+        "tokenizer.ggml.pre": string("default"),
+        _TOKENS: strings(table.tokens),
+        "tokenizer.ggml.scores": f32_array(table.scores),
+        "tokenizer.ggml.token_type": i32_array(table.types),
+    }
+    return keys | ({} if prefix is None else {"tokenizer.ggml.add_space_prefix": boolean(prefix)})
+
+
+def _check_no_prefix(tokenizer: JsonFile, settings: JsonFile) -> None:
+    """Check that no space is put before byte-level texts, as transformers does where the splitter is one step."""
+    single = tokenizer.within("pre_tokenizer").values.get("type") == "ByteLevel"
+    if single and settings.values.get("add_prefix_space"):
+        raise settings.error(
+            "add_prefix_space", True, "false: llama.cpp puts no space before byte-level texts"
+        )
+
+
+def _recognized(tokenizer: JsonFile) -> str:
+    """`tokenizer.ggml.pre`, by what the file says of splitting."""
+    model = tokenizer.within("model")
+    name = recognize(
+        tokenizer.values.get("pre_tokenizer"), ignore_merges=bool(model.values.get("ignore_merges"))
+    )
+    if name is None:
+        raise SourceError(
+            tokenizer.path, "its pre-tokenizer is none of the known ones, so ids would be a guess"
+        )
+    return name
+
+
+def _merges(model: JsonFile) -> list[str]:
+    """Merge rules in GGUF's form: two tokens with a space between; spaces within tokens as byte-level writes them."""
+    lines: list[str] = []
+    for merge in model.items("merges"):
+        match merge:
+            case str(line):
+                lines.append(line)
+            case [str(left), str(right)]:
+                lines.append(" ".join(part.replace(" ", _BYTE_LEVEL_SPACE) for part in (left, right)))
+            case _:
+                raise model.error("a merge", merge, "a pair of tokens")
+    return lines
+
+
+def _special_ids(
+    begins: Begin, names: JsonFile, config: JsonFile, added: Sequence[AddedToken], keys: Mapping[str, Typed]
+) -> dict[str, Typed]:
+    """Ids of BOS, EOS, unknown and padding: by name from the tokenizer's files, else from the configuration."""
+    tokens = keys[_TOKENS][0]
+    by_text = {token: index for index, token in reversed(list(enumerate(tokens)))}
+    by_text |= {token.text: token.index for token in reversed(added)}
+    special: dict[str, Typed] = {}
+    for short, long in _ROLES.items():
+        name = begins.token if short == "bos" else content_of(names.values.get(f"{short}_token"))
+        index = by_text.get(name or "")
+        if index is None:
+            index = config.values.get(f"{short}_token_id")
+        if type(index) is int and 0 <= index < len(tokens):
+            special[f"tokenizer.ggml.{long}_token_id"] = u32(index)
+    return special
+
+
+def _additions(begins: Begin, keys: Mapping[str, Typed], settings: JsonFile) -> dict[str, Typed]:
+    """Whether BOS is added, where the files say so."""
+    if begins.adds is None:
+        return {}
+    if begins.adds and _BOS not in keys:
+        raise settings.error("bos_token", begins.token, "a known token, though one is to begin every text")
+    return {"tokenizer.ggml.add_bos_token": boolean(begins.adds)}
+
+
+def _chat_template(folder: Path, settings: JsonFile) -> str | None:
+    """The default chat template: from the settings, else from the file beside them."""
+    template = settings.values.get("chat_template")
+    if isinstance(template, list):
+        named = {item.get("name"): item.get("template") for item in template if isinstance(item, dict)}
+        template = named.get("default")
+    path = folder / CHAT_TEMPLATE
+    if template is None and path.is_file():
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceError(path, f"cannot be read: {error}") from error
+    return template if isinstance(template, str) else None

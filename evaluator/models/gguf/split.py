@@ -1,0 +1,119 @@
+"""Models that are split over several GGUF files: `NAME-00001-of-00003.gguf` and its siblings.
+
+The first part holds the metadata, every part a tensor directory of its own; a first part may hold no tensors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.models.gguf.reader import SPLIT_COUNT, GGUFFile, open_gguf
+from evaluator.models.model_file import ModelFile, TensorInfo
+from evaluator.support.errors import SourceError
+
+_PART_NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
+_SPLIT_NUMBER, _SPLIT_TENSORS = "split.no", "split.tensors.count"
+_SPLIT_KEYS = {SPLIT_COUNT, _SPLIT_NUMBER, _SPLIT_TENSORS}
+#: Bounds what a file name can make us look for; the largest published models have some dozens of parts.
+_MAX_PARTS = 2048
+
+
+@dataclass(frozen=True)
+class SplitGGUF(ModelFile):
+    """The parts of a split model as one; `path` is the first part."""
+
+    _parts: tuple[GGUFFile, ...] = field(repr=False)
+    _part_of: Mapping[str, GGUFFile] = field(repr=False)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The parts in order."""
+        return tuple(part.path for part in self._parts)
+
+    def raw(self, name: str) -> npt.NDArray[np.uint8]:
+        """Bytes of a tensor as uint8 [..., bytes per row], mapped from the part that holds it.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+        self.tensor(name)
+        return self._part_of[name].raw(name)
+
+
+def first_part(path: Path) -> Path:
+    """The first part of the split model that `path` is a part of; any other path is itself."""
+    match = _PART_NAME.fullmatch(path.name)
+    if match is None:
+        return path
+    return path.with_name(f"{match['stem']}-00001-of-{match['count']}{path.suffix}")
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file name says that it is a part of a split model."""
+    return _PART_NAME.fullmatch(path.name) is not None
+
+
+def open_split(path: Path) -> SplitGGUF:
+    """Open a split model by the path of any of its parts.
+
+    Raises:
+        SourceError: a part is missing, damaged, or belongs to another model.
+    """
+    parts = tuple(open_gguf(part, part=True) for part in _part_paths(path))
+    first = parts[0]
+    tensors: dict[str, TensorInfo] = {}
+    part_of: dict[str, GGUFFile] = {}
+    for number, part in enumerate(parts):
+        _check_place(part, number, len(parts))
+        for name, info in part.tensors.items():
+            if name in tensors:
+                raise SourceError(part.path, f"tensor {name[:80]} is in {part_of[name].path.name} too")
+            tensors[name], part_of[name] = info, part
+    expected = _said(first, _SPLIT_TENSORS)
+    if expected not in (None, len(tensors)):
+        raise SourceError(first.path, f"its parts hold {len(tensors)} tensors, it says {expected}")
+    if not tensors:
+        raise SourceError(first.path, "not a readable GGUF file: its parts hold no tensors")
+    metadata = {key: value for key, value in first.metadata.items() if key not in _SPLIT_KEYS}
+    value_types = {key: first.value_types[key] for key in metadata}
+    return SplitGGUF(first.path, metadata, value_types, tensors, parts, part_of)
+
+
+def _part_paths(path: Path) -> list[Path]:
+    match = _PART_NAME.fullmatch(path.name)
+    if match is None:
+        raise SourceError(path, "is not named like a part of a split model (NAME-00001-of-00002.gguf)")
+    count = int(match["count"])
+    if not 1 <= int(match["number"]) <= count <= _MAX_PARTS:
+        raise SourceError(path, f"part {int(match['number'])} of {count} cannot be")
+    names = [
+        f"{match['stem']}-{number:05d}-of-{match['count']}{path.suffix}" for number in range(1, count + 1)
+    ]
+    paths = [path.with_name(name) for name in names]
+    missing = [part.name for part in paths if not part.is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise SourceError(path, f"{missing[0]}{more} is missing; all {count} parts must lie side by side")
+    return paths
+
+
+def _check_place(part: GGUFFile, number: int, count: int) -> None:
+    """Check that a part says of itself what its name says."""
+    said = _said(part, SPLIT_COUNT), _said(part, _SPLIT_NUMBER)
+    if said != (count, number):
+        raise SourceError(
+            part.path,
+            f"is named part {number + 1} of {count}, but holds no. {said[1]} (from 0) of {said[0]}",
+        )
+
+
+def _said(part: GGUFFile, key: str) -> int | None:
+    """A whole number that a part says of itself."""
+    value = part.metadata.get(key)
+    return value if isinstance(value, int) else None

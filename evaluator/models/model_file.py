@@ -1,0 +1,218 @@
+"""What the rest of the program knows of a model on disk, whatever its format.
+
+Every format presents itself in GGUF's vocabulary: GGUF's metadata keys, tensor names, row order and types. So
+there is one description of each model family, and a variant compares with a baseline of another format.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.support.errors import SourceError
+
+#: GGUF's bound; the weights of language models have one or two.
+MAX_DIMENSIONS = 4
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies. `shape` is in numpy order (rows first, the reverse of GGUF's)."""
+
+    name: str
+    shape: tuple[int, ...]
+    ggml_type: gguf.GGMLQuantizationType
+    offset: int
+    n_bytes: int
+
+    @property
+    def n_elements(self) -> int:
+        """Number of weights."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits per weight, scales and minima included."""
+        return 8 * self.n_bytes / self.n_elements
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """GGUF value type number of a metadata value, and of its items where it is an array."""
+
+    value: int
+    item: int | None
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What is done to a text besides splitting and merging; GGUF has no keys for it.
+
+    Attributes:
+        composed: whether texts are brought into Unicode's composed form (NFC) first.
+        strips_before: tokens that take the white space before them away.
+        strips_after: tokens that take the white space after them away.
+        fuses_unknown: whether characters without a token become one unknown token together.
+        merges_in_order: whether merges keep the order that the model was trained with.
+    """
+
+    composed: bool = False
+    strips_before: frozenset[str] = frozenset()
+    strips_after: frozenset[str] = frozenset()
+    fuses_unknown: bool = False
+    merges_in_order: bool = True
+
+
+#: Nothing besides.
+NO_RULES = TextRules()
+
+
+@dataclass(frozen=True)
+class ContextBound:
+    """Up to how many tokens the graph of a model is right, and the setting of the model that it leaves out."""
+
+    tokens: int
+    setting: str
+
+
+@dataclass(frozen=True)
+class ModelFile(ABC):
+    """An opened model: metadata and tensor directory in memory, tensor bytes mapped.
+
+    `path` names it in messages; `files` are all the files it consists of.
+    """
+
+    path: Path
+    metadata: Mapping[str, Any]
+    value_types: Mapping[str, ValueType]
+    tensors: Mapping[str, TensorInfo]
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[Path, ...]:
+        """The files that users download, in order."""
+
+    @abstractmethod
+    def raw(self, name: str) -> npt.NDArray[np.uint8]:
+        """Bytes of a tensor as uint8 [..., bytes per row], mapped where the format allows, not copied.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+
+    @property
+    def name(self) -> str:
+        """What it is published as: names of models, quants and sources are taken from it."""
+        return self.path.name
+
+    @property
+    def text_rules(self) -> TextRules:
+        """What is done to texts that metadata do not say."""
+        return NO_RULES
+
+    @property
+    def context_bound(self) -> ContextBound | None:
+        """Where the model goes on otherwise than its graph does; None where it does not."""
+        return None
+
+    @property
+    def architecture(self) -> str:
+        """`general.architecture`.
+
+        Raises:
+            SourceError: the file does not name one.
+        """
+        return str(self.require("general.architecture"))
+
+    @property
+    def n_params(self) -> int:
+        """Number of weights in all tensors."""
+        return sum(tensor.n_elements for tensor in self.tensors.values())
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors, without metadata and padding."""
+        return sum(tensor.n_bytes for tensor in self.tensors.values())
+
+    @property
+    def bits_per_weight(self) -> float:
+        """8 × tensor bytes / parameters: measured, not nominal."""
+        return 8 * self.tensor_bytes / self.n_params
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all `files` together: what users download."""
+        return sum(path.stat().st_size for path in self.files)
+
+    def require(self, key: str) -> Any:
+        """Metadata value of `key`.
+
+        Raises:
+            SourceError: the key is absent.
+        """
+        if key not in self.metadata:
+            raise SourceError(self.path, f"metadata key {key} is missing")
+        return self.metadata[key]
+
+    def single(self, key: str, default: Any = None) -> Any:
+        """Metadata value of `key`, `default` where it is absent.
+
+        Raises:
+            SourceError: it is an array.
+        """
+        value = self.metadata.get(key, default)
+        if isinstance(value, (list, np.ndarray)):
+            raise SourceError(
+                self.path, f"metadata key {key} is an array of {len(value)}, not a single value"
+            )
+        return value
+
+    def tensor(self, name: str) -> TensorInfo:
+        """Directory entry of a tensor.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+        if name not in self.tensors:
+            raise SourceError(self.path, f"tensor {name} is missing")
+        return self.tensors[name]
+
+    def dequantize(self, name: str) -> npt.NDArray[np.float32]:
+        """Values of a tensor as its format defines them, float32 in `shape`.
+
+        Raises:
+            SourceError: there is no such tensor, or its type has no dequantizer.
+        """
+        info = self.tensor(name)
+        values = self.row_reader(name)(0, info.n_elements // info.shape[-1])
+        return values.reshape(info.shape)
+
+    def row_reader(self, name: str) -> Callable[[int, int], npt.NDArray[np.float32]]:
+        """A function from (first row, row behind the last) to the values of these rows, float32 [rows, columns].
+
+        Rows are counted over all matrices of the tensor; a vector is one row. May be called on several threads.
+
+        Raises:
+            SourceError: there is no such tensor, or (by the function) its type has no dequantizer.
+        """
+        info = self.tensor(name)
+        rows = self.raw(name).reshape(info.n_elements // info.shape[-1], -1)
+
+        def read(start: int, stop: int) -> npt.NDArray[np.float32]:
+            try:
+                values = gguf.dequantize(rows[start:stop], info.ggml_type)
+            except NotImplementedError as error:
+                raise SourceError(
+                    self.path, f"tensor {name}: cannot dequantize {info.ggml_type.name}"
+                ) from error
+            result: npt.NDArray[np.float32] = values.astype(np.float32, copy=False)
+            return result
+
+        return read

@@ -1,0 +1,1 @@
+"""From what a user names (path, glob, hub repository) to opened model files."""

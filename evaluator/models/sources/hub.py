@@ -1,0 +1,298 @@
+"""Models and texts from the Hugging Face hub: `hf:owner/repo[@revision][/glob]`.
+
+Files lie in the hub's usual cache, so that other programs share them, and broken downloads go on where they
+broke off. What a repository holds is noted in this program's cache: without a network, what was fetched
+before is found again, and what is not complete is said to be so.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import requests
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import errors as hub_errors
+from huggingface_hub.utils.tqdm import disable_progress_bars
+
+from evaluator.models.checkpoint.folder import CONFIG, INDEX, SINGLE, read_weight_map
+from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES
+from evaluator.models.gguf.split import first_part
+from evaluator.models.sources.companions import companions_by_name, nothing_left, skipped_line
+from evaluator.support.cache import cache_folder
+from evaluator.support.errors import RequestError, SourceError
+from evaluator.support.suggestions import nearest
+from evaluator.support.units import MEGABYTE
+
+PREFIX = "hf:"
+_FORM = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?(?:/(?P<pattern>.+))?")
+_LOG_IN = "run `hf auth login` or set HF_TOKEN"
+_TOO_MANY_REQUESTS = 429
+#: How often a file is asked for when connections break in the middle of it.
+_ATTEMPTS = 5
+
+#: Called with one line about what is going on.
+Report = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A repository, one of its revisions, and which of its files."""
+
+    repo: str
+    revision: str
+    pattern: str | None
+    kind: str = "model"
+
+    @classmethod
+    def parse(cls, source: str) -> HubSource:
+        """Read `hf:owner/repo[@revision][/glob]`.
+
+        Raises:
+            RequestError: it is not of that form.
+        """
+        match = _FORM.fullmatch(source)
+        if match is None:
+            raise RequestError(f"{source}: expected hf:owner/repo[@revision][/glob]")
+        return cls(match["repo"], match["revision"] or "main", match["pattern"])
+
+    def __str__(self) -> str:
+        return f"{PREFIX}{self.repo}" + ("" if self.revision == "main" else f"@{self.revision}")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a revision holds: its commit, and each file's size in bytes (0 where unknown)."""
+
+    commit: str
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Where the hub and its cache are; by default where its own settings say."""
+
+    endpoint: str | None = None
+    cache: Path | None = None
+
+    def models(self, source: HubSource, report: Report, skip: Report = silent) -> list[Path]:
+        """Local paths of the models that a source names: GGUF files (of split ones the first part), or a folder.
+
+        Args:
+            source: what is wanted.
+            report: told about downloads.
+            skip: told which files are left out, because their names say that they are no language models.
+
+        Raises:
+            RequestError: nothing fits, the files may not be read, or they cannot be fetched.
+        """
+        listing, reached = self.listing(source)
+        if not reached:
+            report(f"{source}: the hub cannot be reached; it is taken as it was when last seen")
+        if source.pattern is None and CONFIG in listing.sizes and {SINGLE, INDEX} & listing.sizes.keys():
+            return [self._checkpoint(source, listing, report, reached=reached)]
+        names = chosen_files(source, listing.sizes, skip)
+        paths = self.fetch(source, listing, names, report, reached=reached)
+        return list(dict.fromkeys(first_part(paths[name]) for name in names))
+
+    def _checkpoint(self, source: HubSource, listing: Listing, report: Report, *, reached: bool) -> Path:
+        """Local path of a checkpoint's folder; of two copies of the weights, the one in a single file is fetched."""
+        if SINGLE in listing.sizes:
+            weights = [SINGLE]
+        else:
+            index = self.fetch(source, listing, [INDEX], report, reached=reached)[INDEX]
+            weights = _indexed(source, index, listing)
+        others = [name for name in (CONFIG, *TOKENIZER_FILES) if name in listing.sizes]
+        return self.fetch(source, listing, [*others, *weights], report, reached=reached)[CONFIG].parent
+
+    def listing(self, source: HubSource) -> tuple[Listing, bool]:
+        """What a revision holds, and whether the hub was reached: without it, what it held when last seen.
+
+        Raises:
+            RequestError: there is no such revision, it may not be read, or nothing is known of it.
+        """
+        note = _note_path(self.endpoint, source)
+        try:
+            found = HfApi(endpoint=self.endpoint).repo_info(
+                source.repo, revision=source.revision, repo_type=source.kind, files_metadata=True
+            )
+        except Exception as error:
+            if not _unreachable(error):
+                raise _explained(source, error) from error
+            return _noted(source, note, error), False
+        # Names become paths: none may lead out of the cache.
+        sizes = {
+            item.rfilename: item.size or 0
+            for item in found.siblings or []
+            if ".." not in (place := PurePosixPath(item.rfilename)).parts and not place.is_absolute()
+        }
+        listing = Listing(str(found.sha), sizes)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({"commit": listing.commit, "sizes": listing.sizes}), encoding="utf-8")
+        return listing, True
+
+    def fetch(
+        self,
+        source: HubSource,
+        listing: Listing,
+        names: Iterable[str],
+        report: Report,
+        *,
+        reached: bool = True,
+    ) -> dict[str, Path]:
+        """Local paths of files, downloaded where they are not in the cache yet.
+
+        Raises:
+            RequestError: a file cannot be fetched.
+        """
+        disable_progress_bars()  # they and the progress of the run would write over each other
+        wanted, paths, missing = list(names), dict[str, Path](), list[str]()
+        for number, name in enumerate(wanted, 1):
+            if reached:
+                size = listing.sizes.get(name, 0) / MEGABYTE
+                report(
+                    f"fetching {Path(name).name} ({size:,.0f} MB, {number} of {len(wanted)}) from {source.repo}"
+                )
+            try:
+                paths[name] = self._file(source, listing.commit, name, reached=reached)
+            except hub_errors.LocalEntryNotFoundError as error:
+                if reached:
+                    raise _explained(source, error.__cause__ or error) from error
+                missing.append(name)
+            except Exception as error:
+                raise _explained(source, error) from error
+        if missing:
+            raise RequestError(
+                f"{source}: the hub cannot be reached, and {len(missing)} of {len(wanted)} files are not in the "
+                f"cache ({missing[0]}{', …' if len(missing) > 1 else ''})"
+            )
+        return paths
+
+    def _file(self, source: HubSource, commit: str, name: str, *, reached: bool) -> Path:
+        """Local path of one file; a connection that breaks is made again, and goes on where it was."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                path = hf_hub_download(
+                    source.repo,
+                    name,
+                    revision=commit,
+                    repo_type=source.kind,
+                    endpoint=self.endpoint,
+                    cache_dir=self.cache,
+                    local_files_only=not reached,
+                )
+                break
+            except requests.RequestException as error:
+                if attempt == _ATTEMPTS or error.response is not None:
+                    raise
+        return Path(path)
+
+
+def chosen_files(source: HubSource, names: Iterable[str], skip: Report = silent) -> list[str]:
+    """The GGUF files that a source names, sorted, of split models all parts.
+
+    Args:
+        source: what is wanted.
+        names: what there is.
+        skip: told which files are left out, because their names say that they are no language models.
+
+    Raises:
+        RequestError: none fits, or no glob says which of several.
+    """
+    everything = sorted(name for name in names if name.lower().endswith(".gguf"))
+    several = source.pattern is None or glob.has_magic(source.pattern)
+    companions = companions_by_name(everything, source.pattern or "") if several else {}
+    fitting = everything if source.pattern is None else fnmatch.filter(everything, source.pattern)
+    left_out = {name: what for name, what in companions.items() if name in fitting}
+    models = {first_part(Path(name)) for name in fitting if name not in left_out}
+    if source.pattern is None and len(models) != 1:
+        raise RequestError(f"{source}: {_wanting(source, everything, companions)}")
+    if not models:
+        if left_out:
+            raise RequestError(f"{source}/{source.pattern}: {nothing_left(list(left_out.items()))}")
+        near = nearest(source.pattern or "", everything)
+        raise RequestError(f"{source}/{source.pattern}: no GGUF file matches{near or '; it holds none'}")
+    for name, what in left_out.items():
+        skip(skipped_line(name, what, by_name=True))
+    return [name for name in everything if name not in left_out and first_part(Path(name)) in models]
+
+
+def _wanting(source: HubSource, everything: Iterable[str], companions: Mapping[str, str]) -> str:
+    """Why a repository alone names no model."""
+    models = [name for name in everything if name not in companions]
+    if not models and companions:
+        return nothing_left(list(companions.items()))
+    if not models:
+        return f"holds neither a GGUF file nor a checkpoint ({CONFIG} and {SINGLE} or its index)"
+    listed = ", ".join(models[:6]) + (", …" if len(models) > 6 else "")
+    return f"name a glob, for instance {source}/{models[0]} (there are {listed})"
+
+
+def _indexed(source: HubSource, index: Path, listing: Listing) -> list[str]:
+    """The weight files that an index names, sorted; a repository may hold the same weights in others, too.
+
+    Raises:
+        RequestError: the index is damaged, or names what the repository does not hold.
+    """
+    try:
+        names = sorted(set(read_weight_map(index).values()))
+    except SourceError as error:
+        raise RequestError(f"{source}: its {INDEX} cannot be used: {error.reason}") from error
+    if absent := next((name for name in names if name not in listing.sizes), None):
+        raise RequestError(f"{source}: holds no {absent}, which its {INDEX} names")
+    return names
+
+
+def _note_path(endpoint: str | None, source: HubSource) -> Path:
+    place = [source.kind, source.repo.replace("/", "--"), source.revision, endpoint or ""]
+    return cache_folder() / "hub" / (re.sub(r"[^\w.-]+", "_", "@".join(filter(None, place))) + ".json")
+
+
+def _noted(source: HubSource, note: Path, error: Exception) -> Listing:
+    try:
+        held: Any = json.loads(note.read_text(encoding="utf-8"))
+        return Listing(str(held["commit"]), dict(held["sizes"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        reason = f"{source}: the hub cannot be reached ({type(error).__name__}), and nothing of it was fetched before"
+        raise RequestError(reason) from error
+
+
+def _unreachable(error: BaseException) -> bool:
+    """Whether the hub did not answer, or answered that it cannot now."""
+    if isinstance(error, hub_errors.HfHubHTTPError):
+        return error.response is not None and error.response.status_code >= 500
+    return isinstance(error, (requests.ConnectionError, requests.Timeout, hub_errors.OfflineModeIsEnabled))
+
+
+def _explained(source: HubSource, error: BaseException) -> Exception:
+    """One line about an error, with the way out; a full disk stays what it is."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, hub_errors.GatedRepoError):
+        reason = f"is gated: accept its terms at huggingface.co/{source.repo}, then {_LOG_IN}"
+    elif isinstance(error, hub_errors.RevisionNotFoundError):
+        reason = f"has no revision {source.revision!r}"
+    elif isinstance(error, hub_errors.RepositoryNotFoundError) or status in (401, 403):
+        reason = f"there is no such {source.kind}, or it is private; check the name, or {_LOG_IN}"
+    elif status == _TOO_MANY_REQUESTS:
+        reason = f"the hub refuses more requests for now; wait some minutes, or {_LOG_IN} for a higher limit"
+    elif status is None and (isinstance(error, requests.RequestException) or _unreachable(error)):
+        reason = f"the download broke off ({type(error).__name__}); the same command goes on from there"
+    elif isinstance(error, hub_errors.HFValidationError):
+        reason = f"is not a name the hub can have: {error}"
+    elif (
+        status is None and isinstance(error, OSError) and not isinstance(error, hub_errors.EntryNotFoundError)
+    ):
+        return error
+    else:
+        reason = f"cannot be fetched: {type(error).__name__} {error}"
+    return RequestError(f"{source}: {reason}")

@@ -1,0 +1,100 @@
+"""The name of a file's pre-tokenizer, and where it comes from when the file has none.
+
+Files with byte-level BPE that were made before May 2024 lack `tokenizer.ggml.pre`. llama.cpp then assumes `default`,
+which is some other model's way to split: plausible ids, and a perplexity half as high again. Here somebody has to
+say the name: the user, by `--pre`, or the baseline for its variants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gguf import GGUFValueType
+
+from evaluator.models.model_file import ModelFile, ValueType
+from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS, PreTokenization
+from evaluator.support.errors import RequestError, SourceError
+from evaluator.support.suggestions import nearest
+
+_PRE, _MODEL = "tokenizer.ggml.pre", "tokenizer.ggml.model"
+_BYTE_LEVEL = "gpt2"
+_KNOWN = ", ".join(sorted(PRE_TOKENIZERS))
+#: One name for each way to split.
+_WAYS = ", ".join(
+    next(name for name, splitting in PRE_TOKENIZERS.items() if splitting == way)
+    for way in dict.fromkeys(PRE_TOKENIZERS.values())
+)
+
+
+def needs_scheme(file: ModelFile) -> bool:
+    """Whether a file's text is split before it is merged: byte-level BPE is, SentencePiece is not."""
+    return file.metadata.get(_MODEL) == _BYTE_LEVEL
+
+
+def scheme_name(file: ModelFile) -> str | None:
+    """The pre-tokenizer that a file names; None where it needs none, or names none.
+
+    Raises:
+        SourceError: the name is an array.
+    """
+    name = file.single(_PRE) if needs_scheme(file) else None
+    return None if name is None else str(name)
+
+
+def splitting_of(file: ModelFile) -> PreTokenization:
+    """How a byte-level file's text is split.
+
+    Raises:
+        SourceError: the file does not name its pre-tokenizer, or the name is not known.
+    """
+    name = scheme_name(file)
+    if name is None:
+        raise SourceError(
+            file.path,
+            f"does not name its pre-tokenizer ({_PRE} is missing, as in files from before May 2024); name it with "
+            "--pre NAME: llama.cpp would assume 'default', which gives most models other tokens than they were "
+            f"trained on; ways to split: {_WAYS}",
+        )
+    if name not in PRE_TOKENIZERS:
+        raise SourceError(file.path, f"pre-tokenizer {name!r} is not supported; known: {_KNOWN}")
+    return PRE_TOKENIZERS[name]
+
+
+def with_named_scheme(file: ModelFile, name: str | None) -> ModelFile:
+    """`file` with the pre-tokenizer that `--pre` named; unchanged where it named none, or the file's own.
+
+    Raises:
+        RequestError: the name is not known, the file needs none, or it names one that splits otherwise.
+    """
+    if name is None:
+        return file
+    if name not in PRE_TOKENIZERS:
+        raise RequestError(f"--pre {name}: no such pre-tokenizer{nearest(name, sorted(PRE_TOKENIZERS))}")
+    if not needs_scheme(file):
+        kind = file.metadata.get(_MODEL)
+        raise RequestError(
+            f"--pre {name}: {file.path} has a {kind!r} tokenizer, which needs no pre-tokenizer; leave it out"
+        )
+    own = scheme_name(file)
+    if own is None:
+        return _named(file, name)
+    if PRE_TOKENIZERS.get(own) != PRE_TOKENIZERS[name]:
+        raise RequestError(
+            f"--pre {name}: {file.path} names {own} itself, which splits otherwise; leave it out"
+        )
+    return file
+
+
+def with_scheme_of(file: ModelFile, other: ModelFile) -> ModelFile:
+    """`file`, its pre-tokenizer taken from `other` where it is missing; unchanged where `other` names none either."""
+    name = scheme_name(other)
+    lacks = needs_scheme(file) and scheme_name(file) is None
+    return _named(file, name) if lacks and name is not None else file
+
+
+def _named(file: ModelFile, name: str) -> ModelFile:
+    return replace(
+        file,
+        metadata={**file.metadata, _PRE: name},
+        value_types={**file.value_types, _PRE: ValueType(GGUFValueType.STRING, None)},
+    )

@@ -1,0 +1,202 @@
+"""Tokenizers built from a GGUF file's own vocabulary, giving the ids that llama.cpp gives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gguf import TokenType
+from tokenizers import Tokenizer, models, normalizers
+
+from evaluator.models.model_file import NO_RULES, ModelFile, TextRules
+from evaluator.models.tokenizers.added_tokens import cut_out_tokens, fragments
+from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, splitting_of
+from evaluator.models.tokenizers.sentencepiece import SentencePiece
+from evaluator.support.errors import SourceError
+
+Encode = Callable[[str], Sequence[int]]
+
+#: BOS where a file adds one and does not say which: llama.cpp's choice by tokenizer kind, and who has none.
+_DEFAULT_BOS, _NO_DEFAULT_BOS = {"llama": 1, "gpt2": 11}, ("glm4", "chatglm-bpe")
+#: Models, by name, whose special tokens take the white space after them away, but for some; no key says so.
+_STRIPPING, _NOT_STRIPPING = ("phi-3", "phi3"), frozenset(("<unk>", "<s>", "<|endoftext|>"))
+_SPECIAL = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
+_SPACE_PREFIX = "tokenizer.ggml.add_space_prefix"
+_MERGES, _SCORES = "tokenizer.ggml.merges", "tokenizer.ggml.scores"
+
+
+@dataclass(frozen=True)
+class TextTokenizer:
+    """Turns text into ids, without special tokens. `bos_id` is set when the model wants BOS in each window."""
+
+    vocabulary_size: int
+    bos_id: int | None
+    _encode: Encode = field(repr=False)
+    rules: TextRules = NO_RULES
+
+    def encode(self, text: str) -> npt.NDArray[np.int32]:
+        """Token ids of the whole text, int32 [n_tokens]; control tokens in it are plain text."""
+        return np.asarray(self._encode(text), dtype=np.int32)
+
+
+def vocabulary_digest(file: ModelFile) -> str:
+    """Digest of what decides token ids (tokens, merges, scores, splitting): equal digests, equal ids.
+
+    Files that do not name their pre-tokenizer agree only with each other.
+
+    Raises:
+        SourceError: the file has no vocabulary, its tables are damaged, or its pre-tokenizer is not known.
+    """
+    digest = hashlib.sha256()
+    kind = str(file.metadata.get("tokenizer.ggml.model"))
+    splitting: object = None
+    if not needs_scheme(file):
+        splitting = file.single(_SPACE_PREFIX, True)
+    elif scheme_name(file) is not None:  # several names stand for one way to split
+        splitting = splitting_of(file)
+    digest.update(f"{kind} {splitting}".encode())
+    tokens = _strings(file, "tokenizer.ggml.tokens")
+    merges = _strings(file, _MERGES) if _MERGES in file.metadata else []
+    for items in (tokens, merges):
+        digest.update("\x00".join(items).encode())
+    if _SCORES in file.metadata:
+        digest.update(_scores(file, len(tokens)).tobytes())
+    return digest.hexdigest()
+
+
+def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
+    """Build the tokenizer that the file describes.
+
+    Raises:
+        SourceError: the tokenizer's kind or its pre-tokenizer is not known, or its tables are damaged.
+    """
+    kind = str(file.require("tokenizer.ggml.model"))
+    if kind not in _KINDS:
+        raise SourceError(file.path, f"tokenizer kind {kind!r} is not supported; known: {', '.join(_KINDS)}")
+    tokens = _strings(file, "tokenizer.ggml.tokens")
+    if twice := [token for token, count in Counter(filter(None, tokens)).items() if count > 1]:
+        raise SourceError(
+            file.path, f"token {twice[0][:60]!r} is in its vocabulary twice, so its id is a guess"
+        )
+    encode, adds_bos = _KINDS[kind](file, tokens)
+    bos_id = _bos_id(file, len(tokens), adds_bos=adds_bos)
+    return TextTokenizer(len(tokens), bos_id, encode, _text_rules(file, tokens))
+
+
+def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
+    """Byte-level BPE, and whether such a model adds BOS unless told otherwise."""
+    splitting = splitting_of(file)
+    try:
+        merges = [_merge_pair(line) for line in _strings(file, _MERGES)]
+        vocabulary = {token: index for index, token in enumerate(tokens)}
+        tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=splitting.ignore_merges))
+    except Exception as error:  # the library raises bare Exception for tables that contradict each other
+        raise SourceError(file.path, f"damaged tokenizer tables: {error}") from error
+    tokenizer.pre_tokenizer = splitting.build()
+    cut_out, rules = _cut_out(file, tokens), _text_rules(file, tokens)
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = []
+        composed = normalizers.NFC().normalize_str(text) if rules.composed else text
+        for fragment, is_token in fragments(composed, cut_out, rules):
+            ids.extend([vocabulary[fragment]] if is_token else tokenizer.encode(fragment).ids)
+        return ids
+
+    return encode, splitting.adds_bos
+
+
+def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
+    """SentencePiece; such a model adds BOS and begins texts with a space unless told otherwise."""
+    scores = _scores(file, len(tokens))
+    unknown = file.metadata.get("tokenizer.ggml.unknown_token_id", 0)
+    if not isinstance(unknown, int) or not 0 <= unknown < len(tokens):
+        raise SourceError(file.path, f"tokenizer.ggml.unknown_token_id {unknown!r} is not a token")
+    model = SentencePiece(
+        ids={token: index for index, token in enumerate(tokens)},
+        scores=scores.tolist(),
+        cut_out=_cut_out(file, tokens),
+        unknown_id=unknown,
+        space_prefix=bool(file.single(_SPACE_PREFIX, True)),
+        rules=_text_rules(file, tokens),
+    )
+    return model.encode, True
+
+
+#: `tokenizer.ggml.model` → how its tokenizer is built.
+_KINDS: Mapping[str, Callable[[ModelFile, list[str]], tuple[Encode, bool]]] = {
+    "gpt2": _byte_level,
+    "llama": _sentencepiece,
+}
+
+
+def _strings(file: ModelFile, key: str) -> list[str]:
+    """A metadata array of strings.
+
+    Raises:
+        SourceError: it is absent or something else.
+    """
+    items = file.require(key)
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise SourceError(file.path, f"metadata key {key} is not an array of strings")
+    try:
+        "".join(items).encode()
+    except UnicodeEncodeError:  # JSON can spell half a character, which no text can hold
+        raise SourceError(file.path, f"metadata key {key} holds halves of characters") from None
+    return items
+
+
+def _scores(file: ModelFile, n_tokens: int) -> npt.NDArray[np.floating[Any]]:
+    """A score per token, [n_tokens].
+
+    Raises:
+        SourceError: they are absent or something else.
+    """
+    scores = file.require(_SCORES)
+    if not isinstance(scores, np.ndarray) or scores.shape != (n_tokens,) or scores.dtype.kind != "f":
+        raise SourceError(file.path, f"{_SCORES} does not hold a score per token")
+    return scores
+
+
+def _merge_pair(line: str) -> tuple[str, str]:
+    # A token may itself begin with a space-free marker, so only the first separator after it counts.
+    left, _, right = line[1:].partition(" ")
+    return line[:1] + left, right
+
+
+def _types(file: ModelFile) -> Any:
+    types = file.metadata.get("tokenizer.ggml.token_type", [])
+    if not isinstance(types, (list, np.ndarray)):
+        raise SourceError(file.path, "metadata key tokenizer.ggml.token_type is not an array")
+    return types
+
+
+def _cut_out(file: ModelFile, tokens: list[str]) -> list[str]:
+    """Tokens that are cut out of any text before the merges."""
+    return cut_out_tokens(tokens, [kind == TokenType.USER_DEFINED for kind in _types(file)], file.metadata)
+
+
+def _text_rules(file: ModelFile, tokens: list[str]) -> TextRules:
+    """What is done to texts besides: as the file says; where it cannot say, as llama.cpp does by the model's name."""
+    name = str(file.single("general.name", "")).lower()
+    if not any(part in name for part in _STRIPPING):
+        return file.text_rules
+    special = {token for token, kind in zip(tokens, _types(file), strict=False) if kind in _SPECIAL}
+    return replace(file.text_rules, strips_after=frozenset(special | {"</s>"}) - _NOT_STRIPPING)
+
+
+def _bos_id(file: ModelFile, vocabulary_size: int, *, adds_bos: bool) -> int | None:
+    """The BOS id when the model adds it; `adds_bos` is the kind's custom where the file does not say."""
+    if not file.single("tokenizer.ggml.add_bos_token", adds_bos):
+        return None
+    bos = file.single("tokenizer.ggml.bos_token_id")
+    if bos is None:
+        default = _DEFAULT_BOS[str(file.require("tokenizer.ggml.model"))]
+        return None if default >= vocabulary_size or scheme_name(file) in _NO_DEFAULT_BOS else default
+    if not isinstance(bos, int) or not 0 <= bos < vocabulary_size:
+        raise SourceError(file.path, f"tokenizer.ggml.bos_token_id {bos!r} is not a token")
+    return bos

@@ -1,0 +1,273 @@
+"""From a request to a plan: what is measured, what is not comparable, and why. Nothing heavy happens here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from evaluator.export.exact.graph import graph_request
+from evaluator.models.architectures import HEAD, has_own_head, head_tensor
+from evaluator.models.architectures.rotary import check_context
+from evaluator.models.model_file import ModelFile
+from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
+from evaluator.models.sources.hub import Report
+from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.resolve import resolve_one, resolve_source, sha256_of_all
+from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
+from evaluator.models.tokenizers.scheme import scheme_name, with_named_scheme, with_scheme_of
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf, vocabulary_digest
+from evaluator.planning.config import BASELINE_METHOD, Comparison
+from evaluator.results.manifest import Failure, TextRecord
+from evaluator.runtime.device import Device, choose_devices
+from evaluator.support.errors import RequestError, SourceError, reason_of
+from evaluator.texts.sources import read_texts
+from evaluator.texts.windows import Window, cut_windows
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model file that will be measured."""
+
+    variant_id: str
+    method: str
+    quant: str
+    sha256: str
+    file: ModelFile
+    is_baseline: bool
+    label: str
+    """What the terminal calls it: method and type, and the file where another variant shares both."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs: files opened and checked, texts cut, devices chosen.
+
+    The baseline is measured on `device`, and so is all but the scores of variants. `notices` say what was settled
+    that files do not say; `pre_named`, whether `--pre` named the baseline's pre-tokenizer; `skipped`, which files
+    globs match that are no language models.
+    """
+
+    model: str
+    device: Device
+    baseline: Candidate
+    variants: tuple[Candidate, ...]
+    failures: tuple[Failure, ...]
+    windows: tuple[Window, ...]
+    texts: tuple[TextRecord, ...]
+    further_devices: tuple[Device, ...] = ()
+    notices: tuple[str, ...] = ()
+    pre_named: bool = False
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All that variants may be measured on, each of them equal to `device`."""
+        return (self.device, *self.further_devices)
+
+    @property
+    def sources(self) -> set[str]:
+        """Every variant's file or folder, usable or not."""
+        return {str(item.file.path) for item in self.variants} | {item.source for item in self.failures}
+
+
+#: Variant → file name and SHA-256 of what was measured under that name.
+Measured = Mapping[str, tuple[str, str]]
+
+
+def make_plan(
+    comparison: Comparison, report: Report = lambda _: None, measured: Measured = MappingProxyType({})
+) -> Plan:
+    """Open and check everything that a comparison names.
+
+    Args:
+        comparison: the request.
+        report: told what is being fetched.
+        measured: what the results folder holds; other files do not take its names.
+
+    Raises:
+        RequestError: the request, the baseline or a text is unusable. An unusable variant is a failure in the
+            plan instead: the others go on.
+    """
+    device, *further = choose_devices(comparison.device, comparison.threads)
+    baseline_path = resolve_one(comparison.baseline, report)
+    skipped: list[str] = []
+    try:
+        stored = open_model(baseline_path)
+        file = with_named_scheme(stored, comparison.pre)
+        texts = [text for argument in comparison.texts for text in read_texts(argument, file, report)]
+        named = [
+            (item.method, path)
+            for item in comparison.variants
+            for path in resolve_source(item.source, report, skipped.append)
+        ]
+        report("reading files and texts")
+        model, reference = model_name(file), comparable_traits(file)
+        windows, records = cut_windows(texts, tokenizer_from_gguf(file), comparison.protocol)
+        check_context(file, comparison.context)
+        baseline = _candidate(file, model, BASELINE_METHOD, device, set(), {})
+    except SourceError as error:
+        raise RequestError(f"baseline {error}") from error
+    # Globs may overlap: what is named twice is measured once.
+    sources = list(dict.fromkeys(named))
+    variants, failures, notices = _open_variants(
+        sources, baseline, reference, model, device, measured, comparison.context
+    )
+    return Plan(
+        model,
+        device,
+        baseline,
+        tuple(variants),
+        tuple(failures),
+        tuple(windows),
+        tuple(records),
+        tuple(further),
+        (*_lost_order(file), *notices),
+        file is not stored,
+        tuple(dict.fromkeys(skipped)),
+    )
+
+
+def _lost_order(file: ModelFile) -> list[str]:
+    """What to say of a baseline whose texts become other tokens than the model was trained on."""
+    if file.text_rules.merges_in_order:
+        return []
+    return [
+        f"{file.path}: texts become the tokens that its GGUF files give in llama.cpp, which knows no order "
+        "of merges as in tokenizer.json: not the model's own, unless tokenizer.model lies beside it"
+    ]
+
+
+def _candidate(
+    file: ModelFile, model: str, method: str, device: Device, taken: set[str], measured: Measured
+) -> Candidate:
+    quant, digest = quant_label(file), sha256_of_all(file.files)
+    base = identifier(model, method, quant, device.name)
+    name = _name_it_has(base, digest, taken, measured)
+    if name is None:
+        # A file that changed takes its own place again; another file, named in another run, does not.
+        others = {
+            key for key, (source, sha256) in measured.items() if source != file.name and sha256 != digest
+        }
+        name = sibling_identifier(base, taken | others, file.path)
+    return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD, f"{method} {quant}")
+
+
+def _name_it_has(base: str, digest: str, taken: set[str], measured: Measured) -> str | None:
+    """Under which name these very bytes were measured: `base`, or a sibling of it when a file stood there then."""
+    same = [name for name, (_, sha256) in measured.items() if sha256 == digest and name not in taken]
+    siblings = [name for name in same if name == base or name.startswith(f"{base}-")]
+    return min(siblings, key=len, default=None)
+
+
+def _open_variants(
+    sources: list[tuple[str, Path]],
+    baseline: Candidate,
+    reference: Traits,
+    model: str,
+    device: Device,
+    measured: Measured,
+    context: int,
+) -> tuple[list[Candidate], list[Failure], list[str]]:
+    variants: list[Candidate] = []
+    failures: list[Failure] = []
+    notices: list[str] = []
+    taken = {baseline.variant_id}
+    for method, path in sources:
+        try:
+            stored = open_model(path)
+            file = with_scheme_of(stored, baseline.file)
+            check_comparable(file, reference)
+            check_context(file, context)
+            candidate = _candidate(file, model, method, device, taken, measured)
+        except Exception as error:  # files are only read here, so whatever is wrong is wrong with this one
+            failures.append(Failure(source=str(path), reason=reason_of(error, path)))
+            continue
+        taken.add(candidate.variant_id)
+        variants.append(candidate)
+        if file is not stored:
+            notices.append(
+                f"{path}: does not name its pre-tokenizer; taken to be the baseline's, {scheme_name(file)}, "
+                "for the rest of its vocabulary is the same"
+            )
+    labels = told_apart(
+        [item.label for item in variants],
+        [item.file.name for item in variants],
+        [str(item.file.path) for item in variants],
+    )
+    labelled = [replace(item, label=label) for item, label in zip(variants, labels, strict=True)]
+    return labelled, failures, notices
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What two files must share for their distributions to be compared; a baseline's are read once."""
+
+    architecture: str
+    graph: dict[str, Any]
+    head: tuple[int, ...]
+    own_head: bool
+    pre: str | None
+    vocabulary: str
+
+
+def comparable_traits(file: ModelFile) -> Traits:
+    """The traits of a file.
+
+    Raises:
+        SourceError: its family is not known, or what decides it is missing.
+    """
+    head = file.tensor(head_tensor(file)).shape
+    request = graph_request(file)
+    graph = {
+        "graph's family": request["model_type"],
+        "rotary embedding's scale": request["rotary_scale"],
+        **request["settings"],
+    }
+    digest = vocabulary_digest(file)
+    return Traits(file.architecture, graph, head, has_own_head(file), scheme_name(file), digest)
+
+
+def check_comparable(variant: ModelFile, reference: Traits) -> None:
+    """Check that a variant has the baseline's family, graph and vocabulary.
+
+    Raises:
+        SourceError: it has not; the message names the first difference.
+    """
+    if variant.architecture != reference.architecture:
+        raise SourceError(
+            variant.path,
+            f"architecture {variant.architecture} is not the baseline's {reference.architecture}",
+        )
+    mine = comparable_traits(variant)
+    for key in reference.graph | mine.graph:
+        own, other = mine.graph.get(key), reference.graph.get(key)
+        if not _same(own, other):
+            raise SourceError(variant.path, f"{key} is {own}, the baseline's is {other}")
+    if mine.head != reference.head:
+        name = head_tensor(variant)
+        raise SourceError(variant.path, f"{name} is {mine.head}, the baseline's is {reference.head}")
+    if reference.own_head and HEAD not in variant.tensors:
+        raise SourceError(
+            variant.path,
+            f"holds no output matrix ({HEAD}), and the baseline's is not its embedding: a part of the model "
+            "is missing; download or convert it again",
+        )
+    if mine.vocabulary != reference.vocabulary:
+        raise SourceError(variant.path, _other_vocabulary(mine, reference))
+
+
+def _other_vocabulary(mine: Traits, reference: Traits) -> str:
+    if mine.pre and reference.pre and PRE_TOKENIZERS[mine.pre] != PRE_TOKENIZERS[reference.pre]:
+        return f"its pre-tokenizer is {mine.pre}, the baseline's is {reference.pre}, so texts become other tokens"
+    return "its vocabulary is not the baseline's, so token ids mean other things"
+
+
+def _same(own: Any, other: Any) -> bool:
+    """Whether two settings are equal; numbers may differ by the rounding of the files that hold them."""
+    if isinstance(own, float) and isinstance(other, float):
+        return math.isclose(own, other, rel_tol=1e-6)
+    return bool(own == other)

@@ -1,0 +1,242 @@
+"""From a recipe and a model to the type of every tensor, before any work is done.
+
+The order of decisions is llama-quantize's: tensors that stay as they are; the user's tensor types; the rules of
+the mixture; and then, where a row does not divide into blocks, the nearest type whose blocks it fits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from gguf import GGMLQuantizationType as GGMLType
+
+from evaluator.models.architectures import EMBEDDING, HEAD
+from evaluator.models.model_file import ModelFile, TensorInfo
+from evaluator.quantize.conditions import holds
+from evaluator.quantize.ggml import QUANTIZABLE, block_size, needs_importance
+from evaluator.quantize.recipe import Choice, Role
+from evaluator.support.errors import RequestError
+
+TypePlan = Mapping[str, GGMLType]
+
+_BLOCK = re.compile(r"^blk\.(\d+)\.")
+_ROLE_PARTS: Mapping[Role, str] = {
+    "attn_k": "attn_k.weight",
+    "attn_q": "attn_q.weight",
+    "attn_output": "attn_output.weight",
+    "ffn_up": "ffn_up",
+    "ffn_gate": "ffn_gate",
+    "ffn_down": "ffn_down",
+}
+_FLOATS = (GGMLType.F32, GGMLType.F16, GGMLType.BF16)
+#: What llama.cpp takes where a row is no multiple of the 256 that these types need: all of these take 32.
+FALLBACKS: Mapping[GGMLType, GGMLType] = {
+    GGMLType.Q2_K: GGMLType.Q4_0,
+    GGMLType.Q3_K: GGMLType.Q4_0,
+    GGMLType.TQ1_0: GGMLType.Q4_0,
+    GGMLType.TQ2_0: GGMLType.Q4_0,
+    GGMLType.Q4_K: GGMLType.Q5_0,
+    GGMLType.Q5_K: GGMLType.Q5_1,
+    GGMLType.Q6_K: GGMLType.Q8_0,
+    **{
+        kind: GGMLType.IQ4_NL
+        for kind in QUANTIZABLE
+        if kind.name.startswith("IQ") and kind != GGMLType.IQ4_NL
+    },
+}
+#: Where llama.cpp refuses to work without an importance matrix: the result would be garbage.
+_NEED_IMPORTANCE = frozenset(
+    GGMLType[name] for name in ("IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S")
+)
+
+
+def layer_of(name: str) -> int:
+    """The block a tensor belongs to, −1 outside the blocks."""
+    match = _BLOCK.match(name)
+    return int(match[1]) if match else -1
+
+
+def role_of(name: str, *, tied: bool) -> Role:
+    """What a tensor does, in llama-quantize's categories; fused query-key-value matrices count as values."""
+    if name == HEAD or (tied and name == EMBEDDING):
+        return "head"
+    if name in (EMBEDDING, "per_layer_token_embd.weight"):
+        return "token_embd"
+    if any(part in name for part in ("attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight")):
+        return "attn_v"
+    return next((role for role, part in _ROLE_PARTS.items() if part in name), "other")
+
+
+def fitting(kind: GGMLType, columns: int) -> GGMLType:
+    """`kind`, or the type that llama.cpp falls back to for rows of `columns`."""
+    if columns % block_size(kind) == 0:
+        return kind
+    other = FALLBACKS.get(kind, kind)
+    return other if columns % block_size(other) == 0 else GGMLType.F16
+
+
+def stays(choice: Choice, info: TensorInfo) -> bool:
+    """Whether llama-quantize leaves a tensor as it is."""
+    name = info.name
+    one_row = info.n_elements == info.shape[-1]  # a vector to llama.cpp, whatever its dimensions
+    return one_row or not name.endswith("weight") or any(part in name for part in choice.keep)
+
+
+def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | None) -> TypePlan:
+    """The type of every tensor of `file`, in llama.cpp's order of tensors.
+
+    Args:
+        file: the model to be quantized.
+        choice: the mixture.
+        importance: tensor name → importances, None without an importance matrix.
+
+    Raises:
+        RequestError: the recipe does not fit the model, or needs importances that are not there.
+        SourceError: the model's metadata are incomplete.
+    """
+    wanted = _wanted(file, choice, importance is not None)
+    plan = {name: fitting(kind, file.tensors[name].shape[-1]) for name, kind in wanted.items()}
+    _see_to_importance(file, choice, plan, importance)
+    return plan
+
+
+def fallbacks(
+    file: ModelFile, choice: Choice, *, importance: bool
+) -> Mapping[tuple[GGMLType, GGMLType], int]:
+    """(type that the mixture wants, type that the rows fit) → how many matrices get the other one."""
+    pairs = (
+        (kind, fitting(kind, file.tensors[name].shape[-1]))
+        for name, kind in _wanted(file, choice, importance).items()
+    )
+    return Counter(pair for pair in pairs if pair[0] != pair[1])
+
+
+def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
+    """The type that a mixture wants for every tensor, whether its rows fit it or not."""
+    names = sorted(file.tensors, key=lambda name: (layer_of(name), name))
+    for pattern in choice.patterns:
+        if not any(re.search(pattern, name) for name in names):
+            raise RequestError(
+                f"recipe {choice.recipe}: pattern {pattern!r} matches no tensor of {file.path}"
+            )
+    if choice.overrides and choice.type in _FLOATS:
+        reason = "tensor types apply to sizes that quantize, as in llama-quantize: name one, such as Q8_0"
+        raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
+    model = _model_facts(file, choice, importance)
+    tied = HEAD not in file.tensors
+    totals = Counter(role_of(name, tied=tied) for name in names)
+    seen: Counter[str] = Counter()
+    decisive: set[tuple[str, GGMLType]] = set()
+    plan: dict[str, GGMLType] = {}
+    for name in names:
+        info = file.tensors[name]
+        if stays(choice, info):
+            plan[name] = GGMLType.F32 if len(info.shape) < 2 else info.ggml_type
+            continue
+        override = next((item for item in choice.overrides if re.search(item[0], name)), None)
+        if override is not None:
+            decisive.add(override)
+            plan[name] = override[1]
+            continue
+        role = role_of(name, tied=tied)
+        # llama.cpp counts blocks for feed-forward tensors, and tensors for values.
+        layers = totals[role] if role == "attn_v" else int(model["blocks"])
+        # It counts the tensors it came by; only where experts share a block does it read the block's number.
+        layer = layer_of(name) if role.startswith("ffn") and int(model["experts"]) > 1 else seen[role]
+        seen[role] += 1
+        facts = model | _tensor_facts(info, layer, layers)
+        plan[name] = _decide(choice, role, name, facts)
+    _see_to_overrides(choice, plan, decisive)
+    return plan
+
+
+def _see_to_overrides(choice: Choice, plan: TypePlan, decisive: Collection[tuple[str, GGMLType]]) -> None:
+    """Refuse tensor types that decide nothing, but for those of tensors that stay as they are, and are so.
+
+    Raises:
+        RequestError: one does not; the message names it.
+    """
+    for pattern, kind in choice.overrides:
+        matched = [name for name in plan if re.search(pattern, name)]
+        stay_so = any(plan[name] == kind or {plan[name], kind} <= set(_FLOATS) for name in matched)
+        if (pattern, kind) not in decisive and not stay_so:
+            name = matched[0]
+            reason = f"{name} is {plan[name].name}: an earlier pattern decides, or it is never quantized"
+            raise RequestError(f"recipe {choice.recipe}: {pattern}={kind.name} has no effect: {reason}")
+
+
+def _decide(choice: Choice, role: Role, name: str, facts: Mapping[str, Any]) -> GGMLType:
+    kind = choice.type
+    for rule in choice.rules:
+        if rule.role not in (None, role) or (rule.of and kind not in rule.of):
+            continue
+        if rule.tensor is not None and not re.search(rule.tensor, name):
+            continue
+        try:
+            if rule.when is None or holds(rule.when, facts):
+                kind = rule.type
+        except ValueError as error:
+            raise RequestError(f"recipe {choice.recipe}, {choice.label}, {name}: {error}") from None
+    return kind
+
+
+def _model_facts(file: ModelFile, choice: Choice, importance: bool) -> dict[str, Any]:
+    prefix = file.architecture
+    blocks = _first(file.require(f"{prefix}.block_count"))
+    heads = _first(file.metadata.get(f"{prefix}.attention.head_count", 0))
+    groups = _first(file.metadata.get(f"{prefix}.attention.head_count_kv", heads))
+    return {
+        "architecture": prefix,
+        "blocks": blocks,
+        "gqa": heads // groups if groups else 0,
+        "experts": _first(file.metadata.get(f"{prefix}.expert_count", 0)),
+        "quant": choice.stock,
+        "default": choice.type.name,
+        "block": block_size(choice.type),
+        "low_bit": choice.low_bit,
+        "importance": importance,
+    }
+
+
+def _first(value: Any) -> int:
+    """A count that some models give per layer: the first layer's."""
+    return int(value) if isinstance(value, (int, float)) else int(value[0])
+
+
+def _tensor_facts(info: TensorInfo, layer: int, layers: int) -> dict[str, Any]:
+    rows, columns = info.shape[-2:]
+    return {
+        "layer": layer,
+        "layers": layers,
+        "more_bits": layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2,
+        "matrices": info.n_elements // (rows * columns),
+        "rows": rows,
+        "columns": columns,
+    }
+
+
+def _see_to_importance(
+    file: ModelFile, choice: Choice, plan: TypePlan, importance: Mapping[str, Any] | None
+) -> None:
+    """Refuse types that are garbage without importances, before any work.
+
+    Raises:
+        RequestError: they are missing altogether or for one tensor.
+    """
+    if importance is None and choice.importance == "required":
+        raise RequestError(f"recipe {choice.recipe} needs an importance matrix: --imatrix FILE")
+    strict = _NEED_IMPORTANCE | frozenset(choice.needs_importance)
+    for name, kind in plan.items():
+        if kind == file.tensors[name].ggml_type:
+            continue
+        outside = name in (EMBEDDING, HEAD)
+        needed = needs_importance(kind) if outside else kind in strict
+        if needed and importance is None:
+            reason = f"{kind.name} ({name}) needs an importance matrix: --imatrix FILE"
+            raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")
+        if needed and importance is not None and name not in importance:
+            reason = f"{kind.name} needs importances, and the importance matrix has none for {name}"
+            raise RequestError(f"recipe {choice.recipe}, {choice.label}: {reason}")

@@ -1,1 +1,0 @@
-"""Finding and opening models: files, formats, names and tokenizers."""

@@ -1,0 +1,1 @@
+"""What every package may use: errors, caches, child processes, the registry, the terminal, units."""

@@ -1,0 +1,45 @@
+"""Sees that files can be written where they shall go, before hours are spent on making them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from evaluator.support.errors import RequestError
+from evaluator.support.units import MEGABYTE
+
+
+def make_room(folder: Path, n_bytes: int = 0) -> None:
+    """Create `folder`, and see that files can be made there and `n_bytes` more fit on its disk.
+
+    Raises:
+        RequestError: they cannot, or do not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise RequestError(f"--out {folder}: cannot be written: {error.strerror or error}") from error
+    if n_bytes > free:
+        needed, left = n_bytes / MEGABYTE, free / MEGABYTE
+        raise RequestError(f"--out {folder}: {needed:,.0f} MB are needed, {left:,.0f} MB are free")
+
+
+def spare_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Check that none of the files that will be written is one that is read.
+
+    Raises:
+        RequestError: one is, under this name or another.
+    """
+    read = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in read or any(
+            path.exists() and path.samefile(other) for other in read if other.exists()
+        ):
+            raise RequestError(
+                f"{path}: is read here and would be overwritten; choose another place to write to"
+            )

@@ -1,0 +1,1 @@
+"""Evaluation texts: where they come from, chat templates, windows of tokens."""

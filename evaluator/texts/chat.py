@@ -1,0 +1,113 @@
+"""Conversations as the model itself would see them: rendered through its own chat template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gguf import TokenType
+
+from evaluator.models.model_file import ModelFile
+from evaluator.models.tokenizers.added_tokens import control_names, fragments
+from evaluator.models.tokenizers.tokenizer import TextTokenizer
+from evaluator.support.errors import RequestError, SourceError
+from evaluator.texts.chat_content import refusal
+from evaluator.texts.chat_template import RenderingError, render_apart
+
+_TEMPLATE = "tokenizer.chat_template"
+#: What templates call a token → what the metadata call it.
+_NAMED = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
+#: What a line may give its template.
+_GIVEN = ("messages", "tools", "documents")
+_CONTROL = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
+
+
+def render_chats(path: Path, content: str, model: ModelFile) -> str:
+    """All conversations of a JSON-lines file, one after another, as the model's template writes them.
+
+    Args:
+        path: the file, for messages.
+        content: a conversation per line: a list of messages, or an object with a list `messages` and, if they call
+            tools, a list `tools`.
+        model: whose metadata hold the template.
+
+    Raises:
+        RequestError: the model has no template, a line is not a conversation, or the template refuses it.
+    """
+    source = model.metadata.get(_TEMPLATE)
+    if not isinstance(source, str):
+        raise RequestError(f"{path}: {model.name} has no chat template to render conversations with")
+    # Other line ends may stand in JSON texts.
+    lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
+    chats = [_chat(path, number, line) for number, line in lines]
+    names = {f"{role}_token": _token(model, key) for role, key in _NAMED.items()}
+    try:
+        texts = render_apart(source, names, chats)
+    except RenderingError as error:
+        where = "" if error.chat is None else f"line {lines[error.chat][0]}: "
+        raise RequestError(f"{path}: {where}the model's chat template fails: {error}") from error
+    for (number, _), text in zip(lines, texts, strict=True):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise RequestError(f"{path}: line {number} holds half a character (a lone surrogate)") from None
+    return "".join(texts)
+
+
+def control_tokens(model: ModelFile) -> dict[str, int]:
+    """Tokens that a rendered conversation writes out by name, with their ids.
+
+    Raises:
+        SourceError: the model's vocabulary is damaged.
+    """
+    tokens = [str(token) for token in _table(model, "tokens")]
+    kinds = enumerate(zip(tokens, _table(model, "token_type"), strict=False))
+    by_name = control_names(tokens, model.metadata)
+    return {
+        token: index for index, (token, kind) in kinds if token and (kind in _CONTROL or token in by_name)
+    }
+
+
+def encode_with_control(
+    tokenizer: TextTokenizer, content: str, control: Mapping[str, int]
+) -> npt.NDArray[np.int32]:
+    """Token ids, int32 [n]: control tokens are themselves, what lies between them is text of its own."""
+    parts = [
+        np.asarray([control[part]], np.int32) if is_token else tokenizer.encode(part)
+        for part, is_token in fragments(content, list(control), tokenizer.rules)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, np.int32)
+
+
+def _table(model: ModelFile, name: str) -> list[Any] | npt.NDArray[Any]:
+    values = model.require(f"tokenizer.ggml.{name}")
+    if not isinstance(values, (list, np.ndarray)):
+        raise SourceError(model.path, f"metadata key tokenizer.ggml.{name} is not an array")
+    return values
+
+
+def _chat(path: Path, number: int, line: str) -> str:
+    """The conversation of a line as JSON: an object of what templates know by name."""
+    try:
+        value = json.loads(line)
+        named = value if isinstance(value, dict) else {"messages": value}
+        chat = json.dumps({name: named[name] for name in _GIVEN if name in named})
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{path}: line {number} is not JSON; each line is a conversation") from error
+    messages = named.get("messages")
+    if not isinstance(messages, list) or not all(isinstance(item, dict) for item in messages) or not messages:
+        raise RequestError(
+            f"{path}: line {number} is neither a list of messages nor an object with one, 'messages'"
+        )
+    if reason := refusal(messages):
+        raise RequestError(f"{path}: line {number}: {reason}")
+    return chat
+
+
+def _token(model: ModelFile, role: str) -> str:
+    index, tokens = model.single(f"tokenizer.ggml.{role}_token_id"), _table(model, "tokens")
+    return str(tokens[index]) if isinstance(index, int) and 0 <= index < len(tokens) else ""

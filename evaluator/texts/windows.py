@@ -1,0 +1,80 @@
+"""From texts to windows of tokens, as the protocol says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.models.tokenizers.tokenizer import TextTokenizer
+from evaluator.results.manifest import Protocol, TextRecord
+from evaluator.support.errors import RequestError
+from evaluator.texts.chat import encode_with_control
+from evaluator.texts.sources import Text
+
+
+@dataclass(frozen=True)
+class Window:
+    """`ids` int32 [context]; logits at `first_scored` … context − 2 predict `targets`."""
+
+    index: int
+    domain: str
+    ids: npt.NDArray[np.int32]
+    first_scored: int
+
+    @property
+    def targets(self) -> npt.NDArray[np.int32]:
+        """The predicted tokens, int32 [context − 1 − first_scored]."""
+        return self.ids[self.first_scored + 1 :]
+
+    @property
+    def positions(self) -> npt.NDArray[np.uint16]:
+        """Places of the predicted tokens in the window."""
+        return np.arange(self.first_scored + 1, len(self.ids), dtype=np.uint16)
+
+
+def token_ids(text: Text, tokenizer: TextTokenizer) -> npt.NDArray[np.int32]:
+    """Ids of a whole text without BOS, int32 [n]; in a chat, control tokens are what the model takes them for."""
+    return encode_with_control(tokenizer, text.content, text.control)
+
+
+def cut_windows(
+    texts: Sequence[Text], tokenizer: TextTokenizer, protocol: Protocol
+) -> tuple[list[Window], list[TextRecord]]:
+    """Windows of all texts in order, and a record of each text.
+
+    A text is tokenized whole; full windows do not overlap and the rest is dropped; a model that adds BOS gets
+    it in place of each window's first token, as llama-perplexity does.
+
+    Raises:
+        RequestError: a text is shorter than one window, or there twice.
+    """
+    windows: list[Window] = []
+    records: list[TextRecord] = []
+    for text in texts:
+        if again := next((other.name for other in records if other.sha256 == text.sha256), None):
+            raise RequestError(f"{text.name}: the same text as {again}; its tokens would count twice")
+        ids = token_ids(text, tokenizer)
+        count = min(len(ids) // protocol.context, protocol.chunks or len(ids))
+        if count == 0:
+            needed = f"one window needs {protocol.context}"
+            raise RequestError(f"{text.name}: {len(ids)} tokens, {needed}; use a longer text or --context")
+        for rows in ids[: count * protocol.context].reshape(count, protocol.context):
+            chunk = rows.copy()
+            if tokenizer.bos_id is not None:
+                chunk[0] = tokenizer.bos_id
+            windows.append(Window(len(windows), text.domain, chunk, protocol.first_scored))
+        size = len(text.content.encode())
+        records.append(
+            TextRecord(
+                domain=text.domain,
+                name=text.name,
+                sha256=text.sha256,
+                n_bytes=size,
+                n_tokens=len(ids),
+                windows=count,
+            )
+        )
+    return windows, records

@@ -1,0 +1,127 @@
+"""Serving the dashboard to a browser, and watching what the page does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from werkzeug.serving import make_server
+
+from dashboard.server.app import create_app
+from dashboard.server.first_page import PATIENCE
+
+#: Milliseconds after which a page on which nothing happens hangs: no measure, for other programs may be busy.
+HANGS = 120_000
+PLOT = "document.querySelector('#graph .js-plotly-plot')"
+#: Methods whose traces are drawn; those that a filter leaves out stay in the legend only.
+DRAWN = f"""[...new Set(({PLOT}?._fullData || [])
+    .filter(trace => trace.visible === true && ['bartowski', 'main', 'unsloth'].includes(trace.name))
+    .map(trace => trace.name))].sort()"""
+#: Where on the page the marker of a variant is, as {x, y}.
+MARKER = """id => {
+    const plot = document.querySelector('#graph .js-plotly-plot');
+    for (const trace of plot._fullData) {
+        const index = (trace.customdata || []).findIndex(data => data[0] === id);
+        if (index < 0 || trace.type !== 'scatter') continue;
+        const [x, y] = [plot._fullLayout.xaxis, plot._fullLayout.yaxis];
+        const box = plot.getBoundingClientRect();
+        return {x: box.x + x._offset + x.d2p(trace.x[index]), y: box.y + y._offset + y.d2p(trace.y[index])};
+    }
+    return null;
+}"""
+PLOTTED = f"""{PLOT}?.dataset.listening
+    && {PLOT}._fullLayout?.uirevision === window.location.pathname.slice(1)"""
+
+
+@dataclass
+class Watched:
+    """A page, and what it asked for and complained about."""
+
+    page: Page
+    base: str
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def updates(self) -> int:
+        return sum("_dash-update-component" in url for url in self.requests)
+
+    def foreign(self) -> list[str]:
+        return [url for url in self.requests if not url.startswith((self.base, "data:", "blob:"))]
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.base + path)
+        self.page.wait_for_selector("#title:not(:empty)")
+
+    def settle(self) -> None:
+        """Long enough for a second request, were there one."""
+        self.page.wait_for_timeout(350)
+
+    def drawn(self) -> list[str]:
+        """Methods that the plot shows."""
+        names: list[str] = self.page.evaluate(DRAWN)
+        return names
+
+    def wait_drawn(self, *methods: str) -> None:
+        wanted = json.dumps(json.dumps(methods, separators=(",", ":")))
+        self.page.wait_for_function(f"JSON.stringify({DRAWN}) === {wanted}")
+
+    def plotted(self) -> None:
+        """Wait until the plot of this page is drawn and answers to the mouse."""
+        self.page.wait_for_function(PLOTTED)
+
+    def shown(self) -> None:
+        """Wait until the page is one without a plot, or its plot is drawn."""
+        self.page.wait_for_function(f"!document.querySelector('#stage.shows-graph') || ({PLOTTED})")
+
+    def marker(self, variant: str) -> dict[str, float]:
+        """Where a variant's marker is on the page, once the plot is drawn."""
+        self.plotted()
+        self.page.wait_for_function(f"(({MARKER})({json.dumps(variant)})) !== null")
+        place: dict[str, float] = self.page.evaluate(MARKER, variant)
+        return place
+
+    def click_marker(self, variant: str) -> None:
+        place = self.marker(variant)
+        self.page.mouse.move(place["x"] - 3, place["y"] - 2)
+        self.page.mouse.move(place["x"], place["y"], steps=3)
+        # Plotly looks what is under the mouse some 50 ms after it moved, and a click before that is on nothing.
+        self.page.wait_for_function(f"{PLOT}._hoverdata?.length > 0")
+        self.page.mouse.click(place["x"], place["y"])
+
+
+@contextmanager
+def served(*folders: Path, patience: float = PATIENCE) -> Iterator[str]:
+    app = create_app(*folders, patience=patience)
+    server = make_server("127.0.0.1", 0, app.server, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextmanager
+def watched(browser: Browser, base: str, width: int = 1280, height: int = 720) -> Iterator[Watched]:
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
+    context.set_default_timeout(HANGS)
+    page = context.new_page()
+    seen = Watched(page, base)
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            seen.complaints.append(message.text)
+
+    def on_request(request: Request) -> None:
+        seen.requests.append(request.url)
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    page.on("request", on_request)
+    yield seen
+    context.close()

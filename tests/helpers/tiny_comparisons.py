@@ -1,0 +1,22 @@
+"""A request to compare tiny models, as small as one can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evaluator.planning.config import Comparison, VariantSource
+
+
+def tiny_comparison(baseline: Path, variants: Path, text: Path, out: Path, chunks: int = 4) -> Comparison:
+    """`variants`, a file or a pattern, against `baseline` on windows of 16 tokens, without speed."""
+    return Comparison(
+        baseline=str(baseline),
+        variants=(VariantSource(method="m", source=str(variants)),),
+        texts=(f"prose={text}",),
+        out=out,
+        context=16,
+        chunks=chunks,
+        device="cpu",
+        threads=1,
+        speed=False,
+    )

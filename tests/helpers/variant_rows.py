@@ -1,0 +1,76 @@
+"""Variants written by hand, for rules and findings that are tested without a results folder."""
+
+import math
+from types import SimpleNamespace
+from typing import Any, cast
+
+from dashboard.results.results import Results
+from evaluator.results.manifest import NoiseFloor
+
+
+class NoTokens:
+    """Results without token files and without a noise floor: comparisons fall back on the rows."""
+
+    manifest = SimpleNamespace(baseline_id="base", noise_floor=None)
+
+    def contrast(self, *_names: object) -> None:
+        return None
+
+    def paired(self, *_names: object) -> None:
+        return None
+
+
+NONE = cast(Results, NoTokens())
+
+
+def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **more: Any) -> dict[str, Any]:
+    """A variant whose perplexity is `rise` (a share) above a baseline of 10."""
+    ratio = math.log1p(rise)
+    return {
+        "variant_id": f"{method}-{quant}",
+        "baseline_id": "base",
+        "model": "m",
+        "device": "cpu",
+        "is_baseline": False,
+        "label": f"{method} {quant}",
+        "method": method,
+        "quant": quant,
+        "bits_per_weight": bits,
+        "size_bytes": int(bits * 1e6),
+        "ppl": 10 * (1 + rise),
+        "ppl_se": 0.1,
+        "ln_ppl_ratio": ratio,
+        "ln_ppl_ratio_se": se,
+        "kld_mean": max(ratio, 1e-4),
+        "kld_se": 0.0005,
+        "kld_se_clustered": None,
+        "inv_ppl_per_mb": 1 / (10 * (1 + rise)) / bits,
+        "prefill_tps": None,
+        "decode_ms_p10": None,
+        "decode_ms_p50": None,
+        "decode_ms_p90": None,
+        "deploy_kld_mean": None,
+        **more,
+    }
+
+
+def step(quant: str, bits: float, ratio: float, se: float = 0.001) -> dict[str, Any]:
+    """A variant of main whose ln PPL ratio is `ratio` with the error `se`."""
+    return row("main", quant, bits, math.expm1(ratio), se, variant_id=quant)
+
+
+#: A noise floor as it is found on few tokens: without errors.
+FLOOR = NoiseFloor(
+    n_tokens=100,
+    n_windows=2,
+    kld_mean=0.0004,
+    kld_se=None,
+    kld_p990=0.001,
+    ln_ppl_ratio=0.0003,
+    ln_ppl_ratio_se=None,
+    same_top=0.99,
+    same_top_se=None,
+)
+
+GOOD = [row("a", "Q2", 3, 0.5), row("a", "Q4", 5, 0.02), row("a", "Q8", 8, 0.001)]
+BAD = [row("b", "Q2", 3, 0.9), row("b", "Q4", 5, 0.06), row("b", "Q8", 8, 0.001)]

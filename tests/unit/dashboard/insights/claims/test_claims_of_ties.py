@@ -1,0 +1,140 @@
+"""Claims say of ties that they cannot be told, as the insights beside them do."""
+
+from typing import Any
+
+import pytest
+from variant_rows import NONE
+
+from dashboard.insights.claims.layers import concentrated
+from dashboard.insights.claims.radar import no_lead
+from dashboard.insights.claims.speed import _middle
+from dashboard.insights.judging import Case
+from dashboard.insights.leaders import (
+    DECODE,
+    EFFICIENCY,
+    FIDELITY,
+    MEMORY,
+    PERPLEXITY,
+    SIZE,
+    TOP,
+    contenders,
+    leaders,
+)
+from dashboard.results.rows import Row
+from dashboard.results.selection import EVERYTHING
+
+
+def row(method: str, **more: Any) -> Row:
+    """A variant of 4.5 bits; errors of KLD and of perplexity are 0.01, so 0.028 apart is tied."""
+    return {
+        "variant_id": method,
+        "baseline_id": "base",
+        "model": "m",
+        "device": "cpu",
+        "method": method,
+        "label": method,
+        "quant": "Q4_0",
+        "bits_per_weight": 4.5,
+        "size_bytes": 1000,
+        "peak_rss_bytes": 2000,
+        "ln_ppl_ratio": 0.1,
+        "ln_ppl_ratio_se": 0.01,
+        "kld_mean": 0.1,
+        "kld_se": 0.01,
+        "same_top": 0.8,
+        "same_top_se": 0.01,
+        "inv_ppl_per_mb": 1.0,
+        "decode_ms_p10": 9.0,
+        "decode_ms_p50": 10.0,
+        "decode_ms_p90": 11.0,
+        **more,
+    }
+
+
+def names(found: dict[str, list[Row]]) -> dict[str, list[str]]:
+    return {metric: [item["method"] for item in rows] for metric, rows in found.items()}
+
+
+def test_contenders_are_the_best_and_who_is_tied_with_it() -> None:
+    rows = [
+        row("a", kld_mean=0.2, size_bytes=990, peak_rss_bytes=2030, same_top=0.79),
+        row("b", kld_mean=0.19, inv_ppl_per_mb=1.1, peak_rss_bytes=2010),
+        row("c", same_top=0.7, size_bytes=999.9, decode_ms_p50=12.0, decode_ms_p10=11.5, decode_ms_p90=13.0),
+    ]
+    found = names(contenders(NONE, EVERYTHING, rows))
+    assert sorted(found[PERPLEXITY]) == ["a", "b", "c"]
+    assert found[FIDELITY] == ["c"]
+    assert found[TOP] == ["b", "a"]
+    assert found[SIZE] == ["a", "c"], "b is 1.01 % larger"
+    assert found[MEMORY] == ["c", "b"]
+    assert found[DECODE] == ["a", "b"]
+    assert found[EFFICIENCY] == ["b"], "tied by perplexity with the others, but not by size"
+    assert {metric for metric, best in leaders(NONE, EVERYTHING, rows).items() if best is not None} == {
+        FIDELITY,
+        EFFICIENCY,
+    }
+    assert contenders(NONE, EVERYTHING, rows[:1]) == {}
+
+
+def test_efficiency_is_tied_where_perplexity_and_size_are() -> None:
+    rows = [row("a", inv_ppl_per_mb=1.2), row("b"), row("c", ln_ppl_ratio=0.2, inv_ppl_per_mb=1.195)]
+    assert names(contenders(NONE, EVERYTHING, rows))[EFFICIENCY] == ["a", "c", "b"]
+    apart = [row("a", inv_ppl_per_mb=1.2), row("b"), row("c", ln_ppl_ratio=0.2, inv_ppl_per_mb=1.1)]
+    assert names(contenders(NONE, EVERYTHING, apart))[EFFICIENCY] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "words"),
+    [
+        ({"KLD": ["a"], "size": ["b"]}, "holds", "behind the best by each of: KLD and size"),
+        ({"KLD": ["a"], "size": ["b", "main"]}, "unknown", "main is tied with the best by size"),
+        ({"KLD": ["a"], "size": ["a", "b"]}, "holds", "KLD and size"),
+        ({"KLD": ["main"], "size": ["a", "main"]}, "fails", "main is best by KLD"),
+        ({}, "unknown", "No metric"),
+    ],
+)
+def test_leading_on_nothing_means_being_behind_everywhere(
+    found: dict[str, list[str]], verdict: str, words: str
+) -> None:
+    claim = no_lead("main", found)
+    assert claim.verdict == verdict
+    assert words in claim.evidence
+
+
+@pytest.mark.parametrize(
+    ("main", "bartowski", "verdict"),
+    [
+        (0.33, 0.30, "fails"),
+        (0.30, 0.10, "holds"),
+        (0.15, 0.10, "fails"),
+        (0.10, 0.30, "fails"),
+        (0.33, 0.19, "unknown"),
+        (0.21, 0.10, "unknown"),
+    ],
+)
+def test_damage_is_concentrated_or_even_by_the_bound_of_the_insight(
+    main: float, bartowski: float, verdict: str
+) -> None:
+    assert concentrated(main, bartowski, "e").verdict == verdict
+
+
+SLOW = {"decode_ms_p10": 19.0, "decode_ms_p50": 20.0, "decode_ms_p90": 21.0}
+QUICK = {"decode_ms_p10": 1.0, "decode_ms_p50": 2.0, "decode_ms_p90": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("main", "verdict"),
+    [
+        (SLOW | {"kld_mean": 0.1001}, "unknown"),  # 0.0001 ± 0.028 behind
+        (SLOW | {"kld_mean": 0.2}, "holds"),
+        (SLOW | {"kld_mean": 0.0}, "fails"),
+        ({"decode_ms_p50": 9.99, "kld_mean": 0.2}, "unknown"),  # fastest by 0.01 ms inside the ranges
+        ({"decode_ms_p50": 10.01, "kld_mean": 0.2}, "unknown"),
+        (QUICK | {"kld_mean": 0.2}, "fails"),
+    ],
+)
+def test_the_middle_is_behind_by_more_than_the_errors(main: dict[str, float], verdict: str) -> None:
+    rows = [row("bartowski"), row("main", **main), row("unsloth")]
+    claim = _middle(Case(NONE, EVERYTHING, rows), rows)
+    assert claim.verdict == verdict
+    assert "fastest" in claim.evidence

@@ -1,0 +1,212 @@
+"""Methods at equal size: who is compared with whom, who leads, and that every page says the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from results_factory import make_results
+from variant_rows import NONE, row
+
+from dashboard.insights.bands import Band, bands, beaten_by_smaller, lowest
+from dashboard.insights.claims import JUDGES
+from dashboard.insights.comparing import chosen, differences
+from dashboard.insights.judging import Case
+from dashboard.insights.verdict import places, runs, verdict
+from dashboard.results.results import Results
+from dashboard.results.selection import EVERYTHING, Selection
+
+SAMPLE = Path(__file__).parents[4] / "sample_results"
+
+
+def file(method: str, size: float, kld: float, se: float = 0.001, **more: Any) -> dict[str, Any]:
+    """A file of `size` MB; bits per weight are a tenth of that."""
+    sizes = {"size_bytes": int(size * 1e6), "variant_id": f"{method}-{size}", "label": f"{method} {size}"}
+    return (
+        row(method, f"Q{size:g}", size / 10, math.expm1(kld)) | sizes | {"kld_mean": kld, "kld_se": se} | more
+    )
+
+
+def compared(*rows: dict[str, Any]) -> list[Band]:
+    return bands(NONE, EVERYTHING, list(rows))
+
+
+def test_files_of_one_size_are_compared_by_kld_and_not_by_perplexity() -> None:
+    # Perplexity prefers b by far; KLD says a, by 0.05 with an error of √2 × 0.001.
+    (band,) = compared(file("a", 50, 0.10, ln_ppl_ratio=0.3), file("b", 50.4, 0.15, ln_ppl_ratio=0.1))
+    assert band.leader == "a"
+    assert band.ranking.gaps["b"].value == pytest.approx(0.05)
+    assert band.ranking.gaps["b"].se == pytest.approx(0.001 * math.sqrt(2))
+    assert band.perplexity["b"].value == pytest.approx(-0.2)
+    assert band.apart == pytest.approx(0.008)
+
+
+def test_a_file_is_compared_with_the_nearest_one_only() -> None:
+    found = compared(file("a", 50, 0.2), file("b", 50.5, 0.3), file("a", 50.8, 0.1), file("b", 51.0, 0.25))
+    assert [sorted(item["size_bytes"] / 1e6 for item in band.files.values()) for band in found] == [
+        [50.0, 50.5],
+        [50.8, 51.0],
+    ]
+
+
+def test_a_smaller_file_counts_where_it_is_surely_closer_only() -> None:
+    closer = compared(file("a", 40, 0.1), file("b", 50, 0.2))
+    assert [(band.leader, band.smaller) for band in closer] == [("a", frozenset({"a"}))]
+    # Smaller and worse, or smaller and as good within the error: nothing is told.
+    assert compared(file("a", 40, 0.3), file("b", 50, 0.2)) == []
+    assert compared(file("a", 40, 0.199), file("b", 50, 0.2)) == []
+
+
+def test_without_kld_perplexity_decides_and_it_is_said() -> None:
+    found = compared(file("a", 50, 0.1, kld_mean=None), file("b", 50, 0.2, kld_mean=None))
+    assert [band.leader for band in found] == ["a"]
+    assert "perplexity, as KLD was not measured" in verdict(found).detail
+
+
+def test_a_lead_within_the_noise_floor_is_none() -> None:
+    floor = SimpleNamespace(kld_mean=0.02)
+    manifest = SimpleNamespace(baseline_id="base", noise_floor=floor)
+    noisy = cast(Results, SimpleNamespace(manifest=manifest, contrast=NONE.contrast))
+    # 0.0210 ± 0.0028: outside its error, and not surely above 0.02.
+    rows = [file("a", 50, 0.100), file("b", 50, 0.121)]
+    assert bands(NONE, EVERYTHING, rows)[0].leader == "a"
+    assert bands(noisy, EVERYTHING, rows)[0].leader is None
+
+
+def test_one_of_many_sizes_seems_decided_by_chance() -> None:
+    # 2.2 errors: outside one interval (1.960), inside those of three at once (2.394).
+    near = 0.2 + 2.2 * 0.001 * math.sqrt(2)
+    one = [file("a", 50, 0.2), file("b", 50, near)]
+    more = [file(name, size, 0.2 - size / 1000) for name in "ab" for size in (60, 70)]
+    assert [band.leader for band in compared(*one)] == ["a"]
+    assert [band.leader for band in compared(*one, *more)] == [None, None, None]
+
+
+def test_equal_methods_rarely_lead_anywhere() -> None:
+    rng, trials, wrong = np.random.default_rng(0), 400, 0
+    for _ in range(trials):
+        rows = [
+            file(name, size, 1 - size / 100 + rng.normal(scale=0.001))
+            for name in "ab"
+            for size in (40, 50, 60, 70)
+        ]
+        wrong += any(band.leader for band in compared(*rows))
+    assert wrong / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
+
+
+TWO_WINNERS = [
+    *(file("a", size, kld) for size, kld in ((50, 0.4), (60, 0.2), (70, 0.06))),
+    *(file("b", size, kld) for size, kld in ((50, 0.5), (60, 0.3), (70, 0.05))),
+]
+
+
+def test_a_verdict_names_the_sizes_of_every_leader() -> None:
+    found = compared(*TWO_WINNERS)
+    assert places(found) == {"a": "from 5.00 to 6.00 bits", "b": "near 7.00 bits"}
+    said = verdict(found)
+    assert said.kind == "finding"
+    assert said.text == (
+        "At equal size, closest to the baseline: a from 5.00 to 6.00 bits and b near 7.00 bits."
+    )
+    assert "a 0.10 nats; b 0.010 nats" in said.detail
+
+
+def test_a_size_that_a_leader_does_not_offer_does_not_end_its_run() -> None:
+    rows = [*TWO_WINNERS, file("b", 55, 0.401), file("c", 55, 0.6)]
+    found = compared(*rows)
+    assert [(band.leader, band.absent) for band in found if "c" in band.files] == [("b", ("a",))]
+    assert [(run.leader, len(run.bands)) for run in runs(found)] == [("a", 2), ("b", 1)]
+
+
+def test_ties_and_unknown_errors_are_told_apart() -> None:
+    even = [file("a", 50, 0.1), file("b", 50, 0.1)]
+    assert (
+        verdict(compared(*even)).text
+        == "At equal size nobody is surely closest to the baseline: a and b tied near 5.00 bits."
+    )
+    assert verdict(compared(*even)).kind == "tie"
+    bare = [item | {"kld_se": None} for item in even]
+    assert verdict(compared(*bare)).kind == "unknown"
+    assert verdict([]).kind == "unknown"
+
+
+def test_smaller_files_that_beat_larger_ones() -> None:
+    rows = [file("a", 50, 0.1), file("b", 60, 0.2), file("b", 70, 0.101), file("c", 60.01, 0.05)]
+    found = beaten_by_smaller(NONE, EVERYTHING, rows, rows)
+    assert [(one["label"], other["label"]) for one, other in found] == [("b 60", "a 50"), ("b 70", "c 60.01")]
+
+
+@pytest.fixture(scope="module")
+def sample() -> Results:
+    return Results.open(SAMPLE)
+
+
+def test_the_sample_is_judged_as_its_files_were_measured(sample: Results) -> None:
+    """Mean KLD of equal sizes, in nats, as variants.parquet has it (bartowski, unsloth):
+
+    88.2 MB 0.4095 0.2640; 93.5 MB 0.1722 0.1192; 105.5 MB 0.0639 0.0466; 112.1 MB 0.0205 0.0241; 138.4 MB 0.00448
+    0.00470, a difference of 0.00022 with an error of 0.00009, where rounding causes 0.00013.
+    """
+    found = Case.of(sample, EVERYTHING).bands
+    both = {
+        f"{band.size / 1e6:.1f}": band.leader for band in found if {"bartowski", "unsloth"} <= set(band.files)
+    }
+    assert both == {
+        "88.2": "unsloth",
+        "93.5": "unsloth",
+        "105.5": "unsloth",
+        "112.1": "bartowski",
+        "138.4": None,
+    }
+    assert verdict(found).text == (
+        "At equal size, closest to the baseline: unsloth from 5.14 to 6.17 bits and bartowski near 6.56 bits; "
+        "tied from 8.12 to 8.51 bits."
+    )
+    small = lowest(found)
+    assert small is not None
+    # Log likelihood sees the same files 0.0213 ± 0.0255 apart.
+    assert small.perplexity["bartowski"].value == pytest.approx(0.0213, abs=5e-5)
+
+
+def test_compare_says_of_every_pair_what_the_verdict_says(sample: Results) -> None:
+    labels = {name: str(label) for name, label in sample.labels.items()}
+    told = 0
+    for band in Case.of(sample, EVERYTHING).bands:
+        best = band.files[band.ranking.best]
+        for method, other in band.files.items():
+            if other is best:
+                continue
+            options = {"a": str(best["variant_id"]), "b": str(other["variant_id"])}
+            pair = chosen(sample, Selection.of(options=options))
+            assert pair is not None
+            kld = next(item for item in differences(sample, *pair, EVERYTHING) if item.metric == "Mean KLD")
+            assert (kld.leader == 0) == (method in band.ranking.behind), labels[options["b"]]
+            told += 1
+    assert told == 13
+
+
+def test_claims_and_the_table_quote_the_verdict(sample: Results) -> None:
+    case = Case.of(sample, EVERYTHING)
+    said = {claim.text: claim for name in ("summary", "degradation") for claim in JUDGES.get(name)(case)}
+    quality = said["bartowski is best for quality."]
+    assert quality.verdict == "fails"
+    for method, where in places(case.bands).items():
+        assert f"{method} leads on quality {where}" in quality.evidence
+    assert said["bartowski keeps the highest relative accuracy at low bits."].verdict == "fails"
+
+
+def test_a_pair_that_leads_by_itself_only_is_tied_in_compare_too(tmp_path: Path) -> None:
+    """What stands out of one interval and not out of those of all sizes at once is called tied on every page."""
+    results = Results.open(make_results(tmp_path, methods=("a", "b"), windows=24))
+    case = Case.of(results, EVERYTHING)
+    band = next(band for band in case.bands if len(band.files) == 2)
+    gap = next(iter(band.ranking.gaps.values()))
+    wide = dataclasses.replace(band.ranking, floor=gap.value)
+    first, second = (str(item["variant_id"]) for item in band.files.values())
+    assert dataclasses.replace(band, ranking=wide).closer(first, second) == ""
+    assert band.closer(first, "another") is None

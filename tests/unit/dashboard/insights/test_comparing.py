@@ -1,0 +1,109 @@
+"""Two variants side by side, against paired statistics worked out from the token frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from many_models import make_models
+from results_factory import make_results
+
+from dashboard.insights.comparing import chosen, differences, tensor_types
+from dashboard.insights.tokens_in_context import worst_tokens
+from dashboard.pages import compare
+from dashboard.results.results import Results
+from dashboard.results.selection import EVERYTHING, Selection
+
+
+@pytest.fixture(scope="module")
+def results(three_methods: Path) -> Results:
+    return Results.open(three_methods)
+
+
+def pair(results: Results, a: str, b: str) -> tuple[dict, dict]:
+    found = chosen(results, Selection.of(options={"a": a, "b": b}))
+    assert found is not None
+    return found
+
+
+def test_the_address_chooses_then_the_picks_then_sizes(results: Results) -> None:
+    named = pair(results, "main-q8_0", "main-q2_k")
+    assert [row["variant_id"] for row in named] == ["main-q8_0", "main-q2_k"]
+    picked = chosen(results, Selection.of(picked=["unsloth-q6_k", "main-q6_k"]))
+    assert picked is not None
+    assert {row["variant_id"] for row in picked} == {"unsloth-q6_k", "main-q6_k"}
+    spare = chosen(results, EVERYTHING)
+    assert spare is not None
+    assert spare[0]["method"] != spare[1]["method"]
+    junk = chosen(results, Selection.of(options={"a": "nobody", "b": "main-q2_k"}))
+    assert junk is not None
+    assert junk[1]["variant_id"] == "main-q2_k"
+
+
+def test_verdicts_follow_the_paired_differences(results: Results) -> None:
+    first, second = pair(results, "main-q2_k", "main-q8_0")
+    found = {item.metric: item for item in differences(results, first, second, EVERYTHING)}
+    for metric in ("Perplexity", "Mean KLD", "Same top token", "Mean KLD in code"):
+        assert found[metric].verdict == "B better"
+        assert found[metric].leader == 1
+    kld = results.paired("main-q2_k", "main-q8_0", "kld")
+    assert kld is not None
+    assert found["Mean KLD"].difference.startswith(f"+{kld.value:.2f}")
+    assert found["File size"].verdict == ""
+
+
+def test_the_same_variant_twice_is_tied(results: Results) -> None:
+    row = pair(results, "main-q4_0", "main-q8_0")[0]
+    verdicts = {item.verdict for item in differences(results, row, row, EVERYTHING)}
+    assert verdicts == {"tied", ""}
+
+
+def test_variants_of_other_models_are_not_compared(tmp_path: Path) -> None:
+    folder = make_models(tmp_path, ("x", "y"), methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
+    results = Results.open(folder)
+    first, second = pair(results, "x-main-q4_0", "y-main-q4_0")
+    found = differences(results, first, second, EVERYTHING)
+    assert found[0].verdict == "not comparable token by token"
+    assert "cannot be compared" in compare.headline(
+        results, Selection.of(options={"a": "x-main-q4_0", "b": "y-main-q4_0"})
+    )
+
+
+def test_tensor_types(results: Results) -> None:
+    first, second = pair(results, "main-q4_0", "main-q8_0")
+    roles = {item.role: item for item in tensor_types(results, first, second)}
+    assert roles["ffn_down"].types == ({"Q4_0": 12}, {"Q8_0": 12})
+    assert roles["ffn_down"].differing == 12
+
+
+def test_worst_tokens_are_the_worst_and_keep_their_context(results: Results, three_methods: Path) -> None:
+    first, second = pair(results, "main-q2_k", "main-q4_0")
+    frame = pl.read_parquet(three_methods / "tokens" / "main-q2_k.parquet")
+    found = worst_tokens(results, first, second, EVERYTHING)
+    assert max(found[0].klds) == pytest.approx(float(frame["kld"].max()))
+    assert [max(item.klds) for item in found] == sorted((max(i.klds) for i in found), reverse=True)
+    for item in found:
+        place = frame.filter(pl.col("window") == item.window, pl.col("position") == item.position)
+        assert item.piece == str(place["token"][0]), "ids where there is no vocabulary"
+        assert item.domain == place["domain"].cast(pl.String)[0]
+    code = worst_tokens(results, first, second, Selection.of(domains=["code"], bins=[4]))
+    assert {item.domain for item in code} == {"code"}
+
+
+def test_tokens_read_as_text_where_the_vocabulary_is_there(tmp_path: Path) -> None:
+    folder = make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
+    tokens = pl.read_parquet(folder / "tokens" / "main-q4_0.parquet")["token"].unique().sort()
+    pieces = pl.DataFrame({"model": "Synthetic-135M", "token": tokens})
+    pieces = pieces.with_columns(pl.format(" <{}>", "token").alias("piece"))
+    pieces.write_parquet(folder / "vocabulary.parquet")
+    results = Results.open(folder)
+    item = worst_tokens(results, *pair(results, "main-q4_0", "main-q8_0"), EVERYTHING)[0]
+    assert item.piece.startswith(" <")
+    assert item.before.count("<") <= 10
+
+
+def test_one_variant_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    results = Results.open(make_results(tmp_path, methods=("main",), quants=("Q4_0",), windows=4))
+    assert chosen(results, EVERYTHING) is None
+    assert "fewer" in compare.headline(results, EVERYTHING)

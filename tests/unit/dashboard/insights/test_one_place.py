@@ -1,0 +1,130 @@
+"""Answers, headlines and fronts are of one model on one device, and say so; what a folder has more stays drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from many_models import make_models
+from several_devices import make_devices
+
+from dashboard.export.findings import findings
+from dashboard.insights.comparing import chosen
+from dashboard.pages import overview, summary
+from dashboard.pages.parts import insight_list
+from dashboard.results.results import Results
+from dashboard.results.rows import Row, front_of, place_in_words
+from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.shell.render import render
+from dashboard.views import registry
+
+FRONTS = ("ppl-bits", "speed", "size")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """A large model, and a smaller one whose files are a fiftieth and that is less damaged by the same types."""
+    folder = make_models(tmp_path_factory.mktemp("models") / "both", ("Big-7B", "Small-135M"), windows=8)
+    path = folder / "variants.parquet"
+    frame = pl.read_parquet(path)
+    small = pl.col("model") == "Small-135M"
+    losses = [
+        pl.when(small).then(pl.col(name) / 10).otherwise(pl.col(name)).alias(name)
+        for name in ("ln_ppl_ratio", "kld_mean", "decode_ms_p50", "ppl")
+    ]
+    size = pl.when(small).then("size_bytes").otherwise(pl.col("size_bytes") * 50)
+    frame.with_columns(*losses, size.cast(pl.Int64)).write_parquet(path)
+    return Results.open(folder)
+
+
+@pytest.fixture(scope="module")
+def devices(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return Results.open(make_devices(tmp_path_factory.mktemp("devices"), windows=8))
+
+
+def places(results: Results) -> tuple[str, str]:
+    """What names that are spoken of, and what names that are not."""
+    return ("Big-7B", "Small-135M") if results.measured["model"].n_unique() > 1 else ("CPU", "CUDA")
+
+
+@pytest.mark.parametrize("folder", ["models", "devices"])
+def test_every_page_speaks_of_one_place_and_says_which(folder: str, request: pytest.FixtureRequest) -> None:
+    results: Results = request.getfixturevalue(folder)
+    ours, theirs = places(results)
+    for slug in ("", "summary", *(view.id for view in registry())):
+        page = render(results, f"/{slug}", EVERYTHING)
+        assert theirs not in page.title, slug
+        assert f"about {ours} alone" in page.insights[-1].text, slug
+        said = str([*page.insights[:-1], *page.claims])
+        assert theirs not in said, slug
+    for page_body in (overview.body(results, EVERYTHING), summary.body(results, EVERYTHING)):
+        assert ours in str(page_body)
+        assert theirs not in str(page_body)
+
+
+@pytest.mark.parametrize("folder", ["models", "devices"])
+def test_fronts_are_of_one_place_and_all_points_are_drawn(
+    folder: str, request: pytest.FixtureRequest
+) -> None:
+    results: Results = request.getfixturevalue(folder)
+    ours, theirs = places(results)
+    theirs_ids = {name for name, label in results.labels.items() if theirs in label}
+    for view in (view for view in registry() if view.id in FRONTS):
+        traces = view.draw(results, EVERYTHING).to_plotly_json()["data"]
+        (front,) = [trace for trace in traces if trace.get("name", "").startswith("Pareto front")]
+        assert front["name"] == f"Pareto front · {ours}", view.id
+        points = [
+            (x, y, data[0])
+            for trace in traces
+            if trace.get("customdata")
+            for x, y, data in zip(trace["x"], trace["y"], trace["customdata"], strict=True)
+        ]
+        assert theirs_ids - {results.baseline_of(row)["variant_id"] for row in rows(results)} <= {
+            name for *_, name in points
+        }
+        of = {(x, y): name for x, y, name in points if name not in theirs_ids}
+        assert set(zip(front["x"], front["y"], strict=True)) <= set(of), view.id
+
+
+def rows(results: Results) -> list[Row]:
+    return results.measured.to_dicts()
+
+
+def test_names_at_points_are_of_the_same_front(models: Results) -> None:
+    (view,) = [view for view in registry() if view.id == "degradation"]
+    for trace in view.draw(models, EVERYTHING).to_plotly_json()["data"]:
+        for text, data in zip(trace.get("text") or [], trace.get("customdata") or [], strict=False):
+            assert not text or data[0].startswith("Big-7B")
+
+
+def test_exports_say_it_once(models: Results) -> None:
+    said = findings(models, EVERYTHING)
+    assert "Small-135M" not in said.answer + str(said.recommendations[:-1])
+    assert "about Big-7B alone" in said.recommendations[-1].text
+    assert "about Big-7B alone" not in str(said.notes)
+
+
+def test_a_filter_leads_to_the_other(models: Results) -> None:
+    small = Selection.of(["Small-135M"])
+    assert "Small-135M" in overview.headline(models, small)
+    assert "This is about" not in str(insight_list(overview.insights(models, small)))
+
+
+def test_one_place_needs_no_name(three_methods: Path) -> None:
+    results = Results.open(three_methods)
+    assert place_in_words(rows(results)[0], rows(results)) == ""
+    assert front_of(rows(results), [1.0] * 21, [1.0] * 21) == list(range(21))
+    for slug in ("", "summary"):
+        assert "This is about" not in str(render(results, f"/{slug}", EVERYTHING).insights)
+
+
+def test_a_comparison_begins_on_one_device(devices: Results) -> None:
+    """Even where the sizes of two devices' files are closer, as a GPU's and a CPU's of two methods are here."""
+    same = devices.variants.filter(pl.col("variant_id") == "bartowski-q8_0")["size_bytes"][0]
+    alike = pl.when(pl.col("variant_id") == "main-q8_0-cuda").then(same).otherwise("size_bytes")
+    frame = devices.variants.with_columns(alike.alias("size_bytes"))
+    pair = chosen(Results(devices.folder, devices.manifest, frame), EVERYTHING)
+    assert pair is not None
+    assert pair[0]["device"] == pair[1]["device"]
+    assert pair[0]["method"] != pair[1]["method"]

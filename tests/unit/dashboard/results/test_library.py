@@ -1,0 +1,112 @@
+"""Folders are opened on first use, again when a run adds to them, and told apart by name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from results_factory import make_results
+
+from dashboard.results.folder import EmptyRunError, ResultsError
+from dashboard.results.library import Library
+from dashboard.shell.callbacks import screen
+from evaluator.results.manifest import MANIFEST_NAME, Failure, Manifest, read_manifest
+
+
+def make(folder: Path) -> Path:
+    return make_results(folder, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
+
+
+def rewrite(folder: Path, **changes: object) -> Manifest:
+    manifest = read_manifest(folder).model_copy(update=changes)
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    return manifest
+
+
+def test_names_are_told_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / "x" / "results", tmp_path / "y" / "results", tmp_path / "other"]
+    assert Library(folders).names == ["x/results", "y/results", "other"]
+    assert Library(folders).name_of("no such") == "x/results"
+
+
+def test_opened_once_and_again_after_a_change(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a")
+    library = Library([folder])
+    first = library.at("")
+    assert library.at("a") is first
+    before = library.version("a")
+    path = folder / "variants.parquet"
+    pl.read_parquet(path).filter(pl.col("variant_id") != "main-q8_0").write_parquet(path)
+    assert library.version("a") != before
+    assert library.at("a").measured.height == 1
+
+
+def test_what_a_click_may_ask_for_is_computed_once(tmp_path: Path) -> None:
+    library = Library([make(tmp_path / "a")])
+    results = library.at("a")
+    for selection in results.likely_parts:
+        assert results.select(selection).height == results.measured.height
+    assert len(results.likely_parts) == 4 + 5
+    assert all(part.token_filter in results._recomputed for part in results.likely_parts)
+
+
+def test_a_run_that_has_finished_nothing(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a")
+    begun = rewrite(folder, ended=None, n_planned=2)
+    shutil.move(folder / "variants.parquet", tmp_path / "later.parquet")
+    library = Library([folder])
+    with pytest.raises(EmptyRunError):
+        library.at("")
+    assert library.running("")
+    shown = screen(library, "/ppl-bits", "", {})
+    assert "has begun" in shown["title"]
+    assert shown["find-list"] == shown["options-method"] == [], "nothing of another folder stays"
+    assert shown["hidden-method"]
+    assert shown["address"]["model"] == begun.model
+    assert shown["poll"] is False
+    shutil.move(tmp_path / "later.parquet", folder / "variants.parquet")
+    then = screen(library, "/ppl-bits", "", shown["address"])
+    assert "drawing" in then
+    assert {option["value"] for option in then["options-method"]} == {"main"}
+    assert "run in progress: 2 of 2 measured" in [part.children for part in then["status"]]
+    rewrite(folder, ended=read_manifest(make(tmp_path / "b")).ended)
+    assert screen(library, "/ppl-bits", "", then["address"])["poll"] is True
+    assert not library.running("")
+
+
+def test_only_the_baseline_is_measured_yet(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a")
+    rewrite(folder, ended=None)
+    path = folder / "variants.parquet"
+    pl.read_parquet(path).filter("is_baseline").write_parquet(path)
+    for address in ("/", "/ppl-bits", "/compare", "/explore", "/summary"):
+        shown = screen(Library([folder]), address, "", {})
+        assert shown["title"] == "The baseline is measured, the variants follow"
+        assert shown["poll"] is False
+
+
+def test_a_folder_in_which_no_variant_could_be_measured(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a")
+    rewrite(folder, failures=[Failure(source="broken.gguf", reason="tensor blk.0 is missing")])
+    path = folder / "variants.parquet"
+    pl.read_parquet(path).filter("is_baseline").with_columns(ppl=pl.lit(None, pl.Float64)).write_parquet(path)
+    for address in ("/", "/layers", "/summary"):
+        shown = screen(Library([folder]), address, "", {})
+        assert shown["title"] == "This folder holds a baseline and no variant"
+        said = str(shown["body"])
+        assert "broken.gguf: tensor blk.0 is missing" in said
+        assert f"--out {folder}" in said
+
+
+def test_a_folder_that_broke_is_said_not_raised(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a")
+    library = Library([folder])
+    shown = screen(library, "/", "", {})
+    (folder / "variants.parquet").write_bytes(b"no parquet")
+    with pytest.raises(ResultsError):
+        library.at("")
+    after = screen(library, "/", "", shown["address"])
+    assert after["title"] == "Nothing can be shown"
+    assert after["poll"] is True

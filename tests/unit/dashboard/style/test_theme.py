@@ -1,0 +1,83 @@
+"""Colours are apart, visible on both backgrounds, and stable."""
+
+import pytest
+
+from dashboard.figures.labels import Labels, place_labels
+from dashboard.style import theme
+
+METHODS = ["bartowski", "unsloth", "main", "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"]
+
+
+def luminance(color: str) -> float:
+    channels = [int(color[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first: str, second: str) -> float:
+    brighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def test_contrast_formula() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert theme.contrast("#777777", "#ffffff") == pytest.approx(contrast("#777777", "#ffffff"))
+
+
+@pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
+def test_text_is_readable(surface: theme.Surface) -> None:
+    assert contrast(surface.text, surface.background) >= 4.5
+    assert contrast(surface.muted, surface.background) >= 4.5
+    assert contrast(surface.text, surface.hover) >= 4.5
+
+
+@pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
+@pytest.mark.parametrize("method", [*METHODS, "baseline"])
+def test_marks_are_visible(surface: theme.Surface, method: str) -> None:
+    style = theme.BASELINE if method == "baseline" else theme.method_styles(METHODS)[method]
+    assert contrast(style.color, surface.background) >= 3
+
+
+def test_every_method_has_its_own_colour_and_symbol() -> None:
+    styles = theme.method_styles(METHODS).values()
+    for attribute in ("color", "symbol", "glyph"):
+        assert len({getattr(style, attribute) for style in styles}) == len(METHODS)
+
+
+def test_known_methods_keep_their_style_and_others_follow_their_names() -> None:
+    styles = theme.method_styles(["zeta", "main", "alpha"])
+    assert styles["main"] == theme.method_styles(["main"])["main"]
+    assert styles == theme.method_styles(["alpha", "zeta", "main"])
+    assert theme.method_styles(["Bartowski"])["Bartowski"] == theme.method_styles(["bartowski"])["bartowski"]
+
+
+def test_more_methods_than_colours_still_works() -> None:
+    assert len(theme.method_styles([f"m{index}" for index in range(40)])) == 40
+
+
+def test_confidence_steps_differ_and_carry_readable_text() -> None:
+    assert len(set(theme.CONFIDENCE)) == 5
+    for color in theme.CONFIDENCE:
+        assert contrast(color, theme.text_on(color)) >= 4.5
+    assert theme.text_on("#ffff00") != theme.text_on("#0000a0") == "#ffffff"
+
+
+def test_labels_never_cover_each_other() -> None:
+    points = [(0.5, 0.5), (0.505, 0.5), (0.51, 0.505), (0.9, 0.9)]
+    placed = place_labels(points, ["Q4_K_M"] * 4)
+    assert placed[3][0] == "Q4_K_M"
+    assert len({side for text, side in placed[:3] if text}) == len([text for text, _ in placed[:3] if text])
+
+
+def test_the_preferred_side_is_tried_first() -> None:
+    assert place_labels([(0.5, 0.5)], ["Q4"], "bottom left") == [("Q4", "bottom left")]
+
+
+def test_one_label_per_type_but_every_picked_one() -> None:
+    rows = [{"variant_id": name, "quant": "Q4"} for name in ("a", "b", "c")]
+    places = [(0.1, 0.1), (0.5, 0.5), (0.9, 0.9)]
+    wanted = Labels(rows, places, ((0, 1), (0, 1)), {"a", "b"}).at(rows)
+    assert wanted["text"] == ["Q4", "", ""]
+    picked = Labels(rows, places, ((0, 1), (0, 1)), {"a"}, {"b", "c"}).at(rows)
+    assert picked["text"] == ["", "Q4", "Q4"]

@@ -1,0 +1,146 @@
+"""Values under a filter of tokens stand against references of the same tokens; what no filter reaches says so."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from pptx import Presentation
+from results_factory import make_results
+
+from dashboard.export.data import view_data
+from dashboard.export.deck import deck
+from dashboard.export.exhibit import exhibit
+from dashboard.export.findings import findings
+from dashboard.export.markdown import report
+from dashboard.export.slide import picture
+from dashboard.results.results import Results
+from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.shell.render import render
+from dashboard.views import registry
+
+VIEWS = {view.id: view for view in registry()}
+UNSURE, DIALOGUE = Selection.of(bins=[0]), Selection.of(domains=["dialogue"])
+
+
+@pytest.fixture(scope="module")
+def results(three_methods: Path) -> Results:
+    return Results.open(three_methods)
+
+
+def inverse_ppl_per_mb(folder: Path, kept: pl.Series) -> dict[str, float]:
+    """Efficiency of every variant over the kept tokens, from the token files."""
+    sizes = dict(pl.read_parquet(folder / "variants.parquet").select("variant_id", "size_bytes").iter_rows())
+    found = {}
+    for name, size in sizes.items():
+        nll = pl.read_parquet(folder / "tokens" / f"{name}.parquet").filter(kept)["nll"].cast(pl.Float64)
+        found[name] = math.exp(-nll.mean()) / (size / 1e6)  # type: ignore[operator]  # a mean of floats
+    return found
+
+
+@pytest.mark.parametrize("few", [Selection.of(methods=["main"]), EVERYTHING])
+def test_efficiency_is_a_share_of_the_best_on_the_same_tokens(three_methods: Path, few: Selection) -> None:
+    results = Results.open(three_methods)
+    base = pl.read_parquet(three_methods / "tokens" / "baseline-f16.parquet")
+    expected = inverse_ppl_per_mb(three_methods, base["top_prob"] < 0.25)
+    best = max(value for name, value in expected.items() if name != "baseline-f16")
+    drawn = VIEWS["radar"].figure(results, Selection.of(few.models, few.methods, bins=[0]))
+    for trace in drawn.data:
+        spokes = dict(zip(trace.theta, trace.r, strict=True))
+        assert spokes["efficiency"] == pytest.approx(
+            100 * expected[trace.meta["variant_id"]] / best, rel=1e-5
+        )
+        assert max(trace.r) <= 100 + 1e-9
+
+
+@pytest.mark.parametrize("selection", [UNSURE, DIALOGUE, Selection.of(bins=[4])])
+def test_parallel_axes_hold_every_filtered_value(results: Results, selection: Selection) -> None:
+    asked = Selection.of(domains=selection.domains, bins=selection.bins, options={"form": "parallel"})
+    drawn = VIEWS["radar"].figure(results, asked)
+    heights = [y for trace in drawn.data for y in trace.y if y is not None]
+    assert min(heights) == pytest.approx(0)
+    assert max(heights) == pytest.approx(1)
+
+
+def test_only_what_follows_the_tokens_is_told_under_their_filter(tmp_path: Path) -> None:
+    path = make_results(tmp_path, methods=("main",), quants=("Q4_0",), windows=4) / "variants.parquet"
+    pl.read_parquet(path).with_columns(attribution_additivity=0.9, deploy_kld_mean=0.1).write_parquet(path)
+    results = Results.open(tmp_path)
+    for column in ("attribution_additivity", "deploy_kld_mean"):
+        assert results.select(UNSURE)[column].to_list() == [None]
+
+
+def test_layers_say_that_no_filter_of_tokens_reaches_them(results: Results) -> None:
+    scored = f"{results.baseline['n_tokens']:,} tokens"
+    page, plain = render(results, "/layers", UNSURE), render(results, "/layers", EVERYTHING)
+    assert page.figure == plain.figure, "errors of layers are the same under any filter of tokens"
+    assert "Filters of text and confidence do not reach this view" in page.caption
+    assert f"scored: {scored};" in page.caption
+    assert "do not reach" not in plain.caption
+    domains = render(results, "/layers", DIALOGUE).caption
+    assert "Text: code, dialogue, encyclopedic and narrative;" in domains
+
+
+def test_pictures_of_layers_leave_such_a_filter_out(results: Results) -> None:
+    """And those of other views a filter of layers."""
+    clicked = Selection.of(bins=[0], layers=[3], roles=["attn_v"])
+    told = {}
+    for slug in ("layers", "ppl-bits"):
+        shown = picture(results, clicked, exhibit(results, VIEWS[slug], clicked))
+        told[slug] = shown.figure["layout"]["title"]["subtitle"]["text"].replace("<br>", " ")
+    assert "filters: layer 3; role attn_v" in told["layers"]
+    assert "do not reach" in told["layers"]
+    assert "filters: confidence 0–0.25" in told["ppl-bits"]
+    assert "attn_v" not in told["ppl-bits"]
+    slides = list(Presentation(io.BytesIO(deck(results, clicked, {}))).slides)
+    feet = {slide.shapes.title.text: slide.shapes[1].text_frame.text for slide in slides}
+    (layers,) = (foot for title, foot in feet.items() if title.startswith("attn_v"))
+    assert layers.endswith("filters: layer 3; role attn_v")
+    assert list(feet.values())[-1].endswith("filters: confidence 0–0.25; layer 3; role attn_v")
+
+
+@pytest.mark.parametrize(
+    ("slug", "words"), [("speed", "times have no tokens"), ("size", "sizes are of whole")]
+)
+def test_captions_say_what_stays_under_a_filter_of_tokens(results: Results, slug: str, words: str) -> None:
+    assert words in render(results, f"/{slug}", UNSURE).caption
+    assert words not in render(results, f"/{slug}", EVERYTHING).caption
+
+
+@pytest.mark.parametrize("selection", [EVERYTHING, UNSURE])
+def test_exported_tables_hold_the_paired_change(three_methods: Path, selection: Selection) -> None:
+    results = Results.open(three_methods)
+    screen = str(render(results, "/summary", selection).body)
+    said = findings(results, selection)
+    text = report(results, selection)
+    for line in said.table:
+        level, paired = line[4].removesuffix(")").split(" (")
+        assert f"Small('{paired}')" in screen
+        assert f"{level} ({paired})" in text
+        assert "±" not in level
+
+
+def test_the_change_is_that_of_the_token_files(tmp_path: Path) -> None:
+    make_results(tmp_path, methods=("main",), quants=("Q8_0",), windows=4)
+    ours, base = (
+        pl.read_parquet(tmp_path / "tokens" / f"{name}.parquet").filter(pl.col("domain") == "dialogue")["nll"]
+        for name in ("main-q8_0", "baseline-f16")
+    )
+    rise = 100 * math.expm1(float(np.mean(ours.to_numpy().astype(float) - base.to_numpy().astype(float))))
+    (line,) = findings(Results.open(tmp_path), DIALOGUE).table
+    assert line[4].startswith(f"{math.exp(np.mean(ours.to_numpy().astype(float))):.2f} ({rise:+.1f} ")
+
+
+def test_hover_and_data_hold_the_paired_error(results: Results) -> None:
+    texts = [
+        text for trace in VIEWS["ppl-bits"].figure(results, EVERYTHING).data for text in trace.hovertext or ()
+    ]
+    assert texts
+    for text in texts:
+        level = next(line for line in text.split("<br>") if line.startswith("PPL"))
+        assert "±" not in level, "the level's own error is no error of the comparison"
+    assert "ln_ppl_ratio_se" in view_data(results, EVERYTHING, "ppl-bits").columns

@@ -1,0 +1,80 @@
+"""Weight errors against numpy's own norms."""
+
+from __future__ import annotations
+
+import gguf
+import numpy as np
+import pytest
+from tiny_models import write_tiny_llama
+
+from evaluator.comparison.layers.weight_error import place_of, relative_error, weight_errors
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.support.errors import SourceError
+
+
+@pytest.mark.parametrize(
+    ("tensor", "place"),
+    [
+        ("blk.0.attn_q.weight", (0, "attn_q")),
+        ("blk.31.ffn_down.weight", (31, "ffn_down")),
+        ("token_embd.weight", (-1, "token_embd")),
+        ("output.weight", (-1, "output")),
+        ("output_norm.weight", None),
+        ("blk.0.attn_norm.weight", None),
+        ("blk.0.attn_q.bias", None),
+        ("blk.0.strange.weight", None),
+    ],
+)
+def test_places_of_tensors(tensor, place):
+    assert place_of(tensor) == place
+
+
+@pytest.mark.parametrize(
+    ("variant", "baseline", "expected"),
+    [
+        ([3.0, 4.0], [3.0, 4.0], 0.0),
+        ([0, 0], [3, 4], 1.0),
+        ([3, 9], [3, 4], 1.0),
+        ([1, 1], [0, 0], None),
+        ([np.inf, 0], [3, 4], None),
+        ([np.inf, 0], [np.inf, 4], None),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_relative_error_by_hand(variant, baseline, expected):
+    assert relative_error(np.array(variant, np.float32), np.array(baseline, np.float32)) == expected
+
+
+def test_rows_hold_type_bits_and_error_per_matrix(tiny, tmp_path):
+    kind = gguf.GGMLQuantizationType.Q4_0
+    path = write_tiny_llama(tmp_path / "v.gguf", ggml_type=kind)
+    frame = weight_errors("v", open_gguf(path), tiny)
+    assert frame.height == 2 * 7 + 1
+    assert set(frame["quant_type"]) == {"Q4_0"}
+    assert set(frame["bits_per_weight"]) == {4.5}
+    found = {
+        (layer, role): error
+        for layer, role, error in frame.select("layer", "role", "weight_error").iter_rows()
+    }
+    for item in gguf.GGUFReader(path).tensors:
+        if place := place_of(item.name):
+            exact = tiny.dequantize(item.name).astype(np.float64)
+            error = np.linalg.norm(gguf.dequantize(item.data, kind) - exact) / np.linalg.norm(exact)
+            assert found[place] == pytest.approx(error, rel=1e-4)
+
+
+def test_untied_head_is_compared_with_the_tied_embedding(tiny, tmp_path):
+    variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", untied=True))
+    rows = {
+        row["role"]: row["weight_error"]
+        for row in weight_errors("v", variant, tiny).to_dicts()
+        if row["layer"] < 0
+    }
+    assert rows["token_embd"] == 0
+    assert rows["output"] == pytest.approx(2**0.5, rel=0.05)  # independent values of one spread
+
+
+def test_tensor_that_the_baseline_lacks_is_a_source_error(tiny, tmp_path):
+    baseline = open_gguf(write_tiny_llama(tmp_path / "b.gguf", drop=["blk.0.attn_q.weight"]))
+    with pytest.raises(SourceError, match=r"blk\.0\.attn_q\.weight is missing"):
+        weight_errors("v", tiny, baseline)

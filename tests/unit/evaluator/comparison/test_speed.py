@@ -1,0 +1,218 @@
+"""Timing of a whole tiny comparison, and the arithmetic behind its columns."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import gguf
+import numpy as np
+import polars as pl
+import pytest
+from rich.console import Console
+from tiny_comparisons import tiny_comparison
+from tiny_models import write_tiny_llama
+
+from evaluator.comparison import speed
+from evaluator.comparison.engine_gap import divergence, engine_gap
+from evaluator.comparison.run import ComparisonRun
+from evaluator.comparison.speed import ROUNDS, SpeedRun, groups_within, speed_columns, timing_frame
+from evaluator.export.exact.graph import Graph
+from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
+from evaluator.export.packing.nodes import EXACT_PRODUCTS
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.planning.plan import make_plan
+from evaluator.results.schema import Speed, with_schema
+from evaluator.results.store import ResultsStore
+from evaluator.runtime.device import Device, choose_device
+from evaluator.runtime.timing import Exercise, time_artifact
+from evaluator.support.progress import RunProgress
+from evaluator.texts.windows import Window
+
+CPU = choose_device("cpu", 1)
+
+
+@pytest.fixture(scope="module")
+def variant(tmp_path_factory):
+    path = tmp_path_factory.mktemp("speed") / "Tiny-Q4_1.gguf"
+    return open_gguf(write_tiny_llama(path, ggml_type=gguf.GGMLQuantizationType.Q4_1))
+
+
+@pytest.fixture
+def comparison(tiny_path, variant, text_path, tmp_path):
+    return tiny_comparison(tiny_path, variant.path, text_path, tmp_path / "out", chunks=3)
+
+
+def timed(comparison, graph=None, make=make_plan):
+    """Run the comparison, then time it; returns what was said and the store."""
+    said = io.StringIO()
+    with RunProgress(Console(file=said, width=200)) as progress:
+        plan = make(comparison)
+        run = ComparisonRun(plan, comparison, progress)
+        run.run()
+        SpeedRun(plan, run.store, graph or run._graph, progress).run()
+    return said.getvalue(), run.store
+
+
+def test_windows_longer_than_the_context_cost_the_gap_and_not_the_times(comparison, tiny_graph, tmp_path):
+    """The artifact has places for the 128 positions that the file names."""
+    text = tmp_path / "long.txt"
+    text.write_text("".join(f"{number} grey stones. " for number in range(200)))
+    said, store = timed(comparison.model_copy(update={"texts": (str(text),), "context": 192, "chunks": 1}))
+    assert "no engine gap" in said
+    (row,) = store.variants().filter(is_baseline=False).to_dicts()
+    assert row["deploy_kld_mean"] is None
+    assert min(row["decode_ms_p50"], row["prefill_tps"], row["load_s"], row["peak_rss_bytes"]) > 0
+    assert store.untimed() == set()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_variant_that_is_not_finite_is_timed_without_a_gap(comparison, tiny_graph, tmp_path):
+    bad = write_tiny_llama(tmp_path / "Tiny-Q5_0.gguf", noise=float("nan"))
+    source = comparison.variants[0].model_copy(update={"source": str(bad)})
+    said, store = timed(comparison.model_copy(update={"variants": (source,)}))
+    assert "no engine gap: 14 of 14 tokens have logits that are not finite" in said
+    (row,) = store.variants().filter(is_baseline=False).to_dicts()
+    assert (row["deploy_kld_mean"], row["n_nonfinite"], row["n_tokens"]) == (None, 21, 21)
+    assert min(row["decode_ms_p50"], row["prefill_tps"], row["load_s"], row["peak_rss_bytes"]) > 0
+    assert store.tokens(row["variant_id"])["same_top"].null_count() == 21
+
+
+def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tiny_graph):
+    said, store = timed(comparison)
+    rows = {row["is_baseline"]: row for row in store.variants().to_dicts()}
+    for row in rows.values():
+        assert 0 < row["decode_ms_p10"] <= row["decode_ms_p50"] <= row["decode_ms_p90"]
+        assert min(row["load_s"], row["prefill_tps"]) > 0
+        assert row["peak_rss_bytes"] > row["artifact_bytes"] > 0
+    assert rows[False]["artifact_bytes"] < rows[True]["artifact_bytes"] / 4
+    assert 0 < rows[False]["deploy_kld_mean"] < 0.1
+    assert rows[True]["deploy_kld_mean"] is None
+    frame = with_schema(Speed, pl.read_parquet(comparison.out / "speed.parquet"))
+    counts = frame.group_by("phase").len().sort("phase")["len"].to_list()
+    assert counts == [2 * ROUNDS, 2 * ROUNDS, 2 * ROUNDS * 8]
+    contexts = frame.filter(pl.col("phase") == "decode")["context"]
+    assert (contexts.min(), contexts.max()) == (8, 15)
+    assert list(comparison.out.rglob("*.partial")) == []
+    assert "ms per token" in said
+
+    again, store = timed(comparison)
+    assert {row["is_baseline"]: row for row in store.variants().to_dicts()} == rows
+    assert "ms per token" not in again
+    assert pl.read_parquet(comparison.out / "speed.parquet").height == frame.height
+
+    name = rows[False]["variant_id"]
+    row = store.variants().filter(pl.col("variant_id") == name)
+    other = row.with_columns(pl.lit(None, pl.Float64).alias("decode_ms_p50"), sha256=pl.lit("another"))
+    store.add(other, store.tokens(name), None)
+    assert store.timings(name).height == 0  # another file's timings are not this one's
+    assert store.untimed() == {name}
+
+
+def test_on_a_gpu_artifacts_of_halves_are_timed_and_its_memory_stays_unknown(
+    comparison, tiny_graph, monkeypatch
+):
+    gpu = Device("cuda", "CPUExecutionProvider", 1)
+    plans = []
+
+    def on_gpu(request):
+        plans.append(replace(make_plan(request), device=gpu))
+        return plans[-1]
+
+    written = []
+
+    def watched(*arguments, **options):
+        written.append((options["exact"], options["half"]))
+        return write_decoder(*arguments, **options)
+
+    monkeypatch.setattr(speed, "write_decoder", watched)
+    said, store = timed(comparison, make=on_gpu)
+    assert written == [(True, True), (False, True)]
+    assert "a GPU's peak memory is not measured" in said
+    for row in store.variants().to_dicts():
+        assert row["device"] == "cuda"
+        assert min(row["decode_ms_p50"], row["load_s"], row["prefill_tps"], row["artifact_bytes"]) > 0
+        assert row["peak_rss_bytes"] is None
+        assert row["deploy_kld_mean"] is None if row["is_baseline"] else 0 < row["deploy_kld_mean"] < 0.1
+
+
+def test_a_gpu_too_small_for_float32_weights_times_all_the_same(comparison, tiny_graph, monkeypatch):
+    def too_large(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(speed, "engine_gap", too_large)
+    gpu = Device("cuda", "CPUExecutionProvider", 1)
+    said, store = timed(comparison, make=lambda request: replace(make_plan(request), device=gpu))
+    assert "no engine gap: out of memory" in said
+    assert store.untimed() == set()
+    assert store.variants()["deploy_kld_mean"].null_count() == 2
+
+
+def test_rounds_of_an_interrupted_run_are_not_timed_again(comparison, variant, tiny_graph, tmp_path):
+    plan = make_plan(comparison)
+    write_decoder(variant, tiny_graph, tmp_path / "artifact")
+    timings = time_artifact(tmp_path / "artifact" / MODEL_FILE, CPU, Exercise.of(plan.windows[0].ids))
+    with RunProgress(Console(file=io.StringIO())) as progress:
+        ComparisonRun(plan, comparison, progress).run()
+    store = ResultsStore(comparison.out)
+    store.add_timings(plan.variants[0].variant_id, timing_frame(timings))
+    first = store.timings(plan.variants[0].variant_id)
+    timed(comparison)
+    rows = store.timings(plan.variants[0].variant_id)
+    assert rows.filter(pl.col("phase") == "load").height == ROUNDS
+    assert rows.join(first, on=["phase", "repetition", "seconds"], how="semi").height == first.height
+
+
+def test_a_model_without_a_decoding_graph_stays_untimed_and_that_is_said(comparison, tiny_graph):
+    plain = Graph(tiny_graph.path, tiny_graph.slots, None, "unknown attention")
+    said, store = timed(comparison, plain)
+    assert "no decoding graph: unknown attention" in said
+    assert len(store.untimed()) == 2
+
+
+def test_engine_gap_is_nothing_but_what_the_fast_kernels_add(variant, tiny_graph, tmp_path):
+    ids = np.random.default_rng(2).integers(0, 256, 32).astype(np.int32)
+    windows = [Window(0, "d", ids, 8)]
+    gaps = {}
+    for level in (EXACT_PRODUCTS, 4):
+        write_decoder(variant, tiny_graph, tmp_path / str(level), accuracy_level=level)
+        artifact = tmp_path / str(level) / MODEL_FILE
+        gaps[level] = engine_gap(variant, tiny_graph, artifact, windows, CPU)
+    assert abs(gaps[EXACT_PRODUCTS]) < 1e-7
+    assert 1e-6 < gaps[4] < 0.05
+
+
+def test_divergence_of_logits_is_that_of_their_distributions():
+    first, second = np.random.default_rng(0).standard_normal((2, 5, 40)).astype(np.float32) * 3
+    p, q = (np.exp(x.astype(np.float64)) for x in (first, second))
+    p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(divergence(first, second), (p * np.log(p / q)).sum(axis=1), rtol=1e-5)
+    np.testing.assert_array_equal(divergence(first, first), 0)
+
+
+def test_columns_are_medians_of_rounds_and_percentiles_of_tokens():
+    seconds = {"load": [3.0, 1.0, 2.0], "prefill": [0.5, 1.0, 2.0], "decode": [i / 1000 for i in range(101)]}
+    tokens = {"load": 0, "prefill": 100, "decode": 1}
+    frame = pl.DataFrame(
+        [
+            {"phase": phase, "tokens": tokens[phase], "seconds": value, "context": 0}
+            for phase, values in seconds.items()
+            for value in values
+        ]
+    )
+    found = speed_columns(frame)
+    assert found == pytest.approx(
+        {"load_s": 2, "prefill_tps": 100, "decode_ms_p10": 10, "decode_ms_p50": 50, "decode_ms_p90": 90}
+    )
+
+
+def test_groups_take_as_many_as_the_disk_holds():
+    sizes = {"a": 4, "b": 4, "c": 3, "d": 20, "e": 1}
+    assert list(groups_within(list(sizes), sizes.__getitem__, 10)) == [["a", "b"], ["c"], ["d"], ["e"]]
+
+
+def test_exercise_of_a_short_text_is_half_prompt_half_decoding():
+    ids = np.arange(512, dtype=np.int32)
+    assert [len(part) for part in vars(Exercise.of(ids)).values()] == [256, 32]
+    short = Exercise.of(ids[:16])
+    assert (short.prompt.tolist(), short.following.tolist()) == (list(range(8)), list(range(8, 16)))

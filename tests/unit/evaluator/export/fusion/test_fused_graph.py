@@ -1,0 +1,190 @@
+"""The fused graph of tiny models against the plain one, against numpy, and against itself token by token."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from family_models import FAMILIES, write_family
+from numpy_llama import final_hidden
+from tiny_models import write_tiny_llama
+
+from evaluator.export.exact.graph import load_graph
+from evaluator.export.exact.weights import exact_weights, rotary_inputs
+from evaluator.export.fusion import check
+from evaluator.export.fusion.fuse import fuse, simplify
+from evaluator.export.fusion.stored import load_fusion
+from evaluator.export.fusion.uses import load_fused, load_plain, score_late, with_cache
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.runtime.device import choose_device
+from evaluator.runtime.scoring import Body
+from evaluator.runtime.session import Session
+from evaluator.support.errors import ExportError
+from evaluator.texts.windows import Window
+
+CPU = choose_device("cpu", 2)
+IDS = np.random.default_rng(5).integers(0, 256, 24).astype(np.int32)
+WINDOW = Window(0, "d", IDS, 12)
+
+
+@pytest.fixture(scope="module")
+def qwen2(tmp_path_factory):
+    """Biases on query, key and value, and a random norm gain everywhere."""
+    return open_gguf(write_tiny_llama(tmp_path_factory.mktemp("q") / "q.gguf", architecture="qwen2"))
+
+
+@pytest.fixture(params=["tiny", "qwen2"])
+def file(request):
+    return request.getfixturevalue(request.param)
+
+
+def session(file, graph, model):
+    held = {item.name for item in model.graph.initializer}
+    weights = [(slot.initializer, values) for slot, values in exact_weights(file, graph)]
+    return Session(model, CPU, [pair for pair in weights if pair[0] in held], graph.path.parent)
+
+
+def test_every_layer_is_fused_and_little_else_is_left(file):
+    graph = load_graph(file)
+    kinds = [node.op_type for node in load_fused(graph.fused).graph.node]
+    assert graph.plain_reason is None
+    assert kinds.count("GroupQueryAttention") == 2
+    assert kinds.count("SimplifiedLayerNormalization") == 1
+    assert kinds.count("SkipSimplifiedLayerNormalization") == 4
+    assert "Softmax" not in kinds
+    assert "Pow" not in kinds
+
+
+def test_fused_body_equals_the_plain_one(file):
+    graph = load_graph(file)
+    fused = Body(file, graph, CPU).hidden(WINDOW)
+    plain = Body(file, graph, CPU, fused=False).hidden(WINDOW)
+    assert fused.shape == (11, 256)
+    np.testing.assert_allclose(fused, plain, atol=1e-5)
+
+
+def test_frequency_factors_reach_the_tables(tiny_graph, tmp_path):
+    factors = np.linspace(1, 8, 32)
+    file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", frequency_factors=factors.tolist()))
+    found = Body(file, tiny_graph, CPU).hidden(WINDOW)
+    expected = final_hidden(file.dequantize, IDS, factors=factors)[12:23]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_scoring_late_changes_nothing(file):
+    graph = load_graph(file)
+    positions = {"scored_positions": np.array([3, 17, 20])}
+    inputs = {"input_ids": IDS[None].astype(np.int64)} | positions | rotary_inputs(file, graph.fused, 24)
+    whole = session(file, graph, load_fused(graph.fused)).run(inputs)[0]
+    late_model = score_late(load_fused(graph.fused), graph.fused)
+    late = session(file, graph, late_model).run(inputs)[0]
+    assert "Gather" not in late_model.graph.node[-1].op_type
+    np.testing.assert_allclose(late, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
+def test_residuals_are_those_of_the_model(tiny, tiny_graph, fused):
+    rows = np.array([0, 4, 10])
+    (final,), (residuals,) = Body(tiny, tiny_graph, CPU, fused=fused).observe([WINDOW], rows)
+    assert residuals.shape == (3, 3, 256)
+    np.testing.assert_array_equal(residuals[0], tiny.dequantize("token_embd.weight")[IDS[12 + rows]])
+    norm = residuals[2] / np.sqrt((residuals[2] ** 2).mean(axis=1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(final[rows], norm * tiny.dequantize("output_norm.weight"), rtol=1e-4)
+    assert np.abs(residuals[1] - residuals[0]).max() > 0.01
+
+
+def decode(run, heads, chunks):
+    """Feed `chunks` of ids one after the other; the hidden states of all of them, [ids, hidden]."""
+    past = {
+        f"past_key_values.{layer}.{kind}": np.zeros((1, head.kv_heads, 0, head.width), np.float32)
+        for layer, head in enumerate(heads)
+        for kind in ("key", "value")
+    }
+    done, rows = 0, []
+    for ids in chunks:
+        done += len(ids)
+        hidden, *present = run(
+            {
+                "input_ids": ids[None].astype(np.int64),
+                "attention_mask": np.ones((1, done), np.int64),
+                "scored_positions": np.arange(len(ids)),
+                **past,
+            }
+        )
+        rows.append(hidden[0])
+        past = dict(zip(past, present, strict=True))
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("name", ["qwen2", "gemma3", "smollm3", "phi3"])
+def test_decoding_with_a_cache_equals_one_pass(name, request, tmp_path):
+    """Biases; windows of 20 positions and two rotary bases; layers without rotary; packed and partly turned."""
+    if name == "qwen2":
+        file = request.getfixturevalue("qwen2")
+    else:
+        file = open_gguf(write_family(FAMILIES[name], tmp_path / "f.gguf"))
+    ids = np.random.default_rng(9).integers(0, 30, 48).astype(np.int32)
+    graph = load_graph(file)
+    tables = rotary_inputs(file, graph.fused, 64)
+    run = session(file, graph, with_cache(load_fused(graph.fused), graph.fused)).run
+    chunks = [ids[:30], *ids[30:].reshape(-1, 1)]
+    stepped = decode(lambda inputs: run(inputs | tables), graph.fused.heads, chunks)
+    plain = Body(file, graph, CPU, fused=False).hidden(Window(0, "d", ids, 24))
+    np.testing.assert_allclose(stepped[24:47], plain, atol=1e-4)
+
+
+SETTINGS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "hidden_size": 256}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"query_pre_attn_scalar": 63},
+        {"sliding_window": 20},
+        {"attn_logit_softcapping": 30.0},
+        {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 128},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_attention_that_computes_something_else_is_refused(tiny_graph, change):
+    model = load_plain(tiny_graph.path)
+    simplify(model, tiny_graph.slots)
+    with pytest.raises(ExportError, match=r"layer 0: .*(differs by|cannot be checked)"):
+        fuse(model, tiny_graph.slots, SETTINGS | change)
+
+
+def test_unknown_form_stays_plain_with_a_reason_and_is_scored(tiny, tiny_graph, tmp_path):
+    slots = [slot for slot in tiny_graph.slots if not slot.parameter.endswith("o_proj.weight")]
+    skeleton = Path(shutil.copy(tiny_graph.path, tmp_path))
+    fusion = load_fusion(skeleton, slots, SETTINGS)
+    assert fusion.fused is None
+    assert fusion.residuals == tiny_graph.residuals
+    assert fusion.reason == "no output projection was found"
+    assert (
+        load_fusion(skeleton, tiny_graph.slots, SETTINGS) == fusion
+    )  # from beside the graph, not made again
+    plain = replace(tiny_graph, fused=None, plain_reason=fusion.reason)
+    expected = final_hidden(tiny.dequantize, IDS)[12:23]
+    np.testing.assert_allclose(Body(tiny, plain, CPU).hidden(WINDOW), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_damaged_record_is_made_again(tiny_graph, tmp_path):
+    skeleton = Path(shutil.copy(tiny_graph.path, tmp_path))
+    (tmp_path / "fusion.json").write_text("{", encoding="utf-8")
+    fusion = load_fusion(skeleton, tiny_graph.slots, SETTINGS)
+    assert fusion.fused is not None
+    assert replace(fusion.fused, path=tiny_graph.fused.path) == tiny_graph.fused
+
+
+def test_attention_that_puts_out_nothing_proves_nothing(tiny_graph, monkeypatch):
+    """Zeros on both sides agree, whatever the weights are."""
+    model = load_plain(tiny_graph.path)
+    simplify(model, tiny_graph.slots)
+    zeros = np.zeros((1, 24, 256), np.float32)
+    monkeypatch.setattr(check, "_run_plain", lambda *_: zeros)
+    monkeypatch.setattr(check, "_run_fused", lambda *_: zeros)
+    with pytest.raises(ExportError, match="layer 0: the exported attention puts out nothing to compare with"):
+        fuse(model, tiny_graph.slots, SETTINGS)

@@ -1,0 +1,253 @@
+"""Every key of every family's config.json: honoured, refused, or shown to decide nothing."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+from checkpoint_decisions import (
+    BASES,
+    BOUNDED,
+    HONOURED,
+    IRRELEVANT,
+    IRRELEVANT_IN,
+    REFUSED,
+    ROPE_SCALING,
+    ROPE_SETTINGS,
+    SIZES,
+)
+from tiny_checkpoints import random_model, save_checkpoint
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    PretrainedConfig,
+    modeling_rope_utils,
+)
+
+from evaluator.export.exact.graph import graph_request
+from evaluator.export.exact.weights import head_weights, parameter_tensors
+from evaluator.models.architectures import architecture_of, restored
+from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, check_context, rotary_frequencies
+from evaluator.models.checkpoint.families import FAMILIES
+from evaluator.models.sources.opening import open_model
+from evaluator.support.errors import SourceError
+
+LENGTH = 48
+IDS = np.random.default_rng(5).integers(0, 262, LENGTH)
+#: What transformers' code reads of a configuration that no file decides.
+_OF_THE_LIBRARY = {"_attn_implementation", "get_text_config", "use_return_dict", "to_dict"}
+#: Of the vision half of Gemma 3, whose module is the text model's too.
+_OF_VISION = {
+    "image_token_id",
+    "layer_norm_eps",
+    "mm_tokens_per_image",
+    "patch_size",
+    "image_size",
+    "text_config",
+    "vision_config",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Threads cost more than they do for models this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A function from a family's name to its saved model; each is made once."""
+    folders = {}
+
+    def save(model_type):
+        if model_type not in folders:
+            folder = tmp_path_factory.mktemp(model_type) / "m"
+            folders[model_type] = save_checkpoint(random_model(model_type, **BASES[model_type]), folder)
+        return folders[model_type]
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def usual_logits(saved):
+    """A function from a family's name to transformers' logits of its saved model; each is computed once."""
+    return functools.cache(lambda model_type: logits_of_transformers(saved(model_type)))
+
+
+@pytest.fixture
+def changed(saved, tmp_path):
+    """A function from a family and changes to a copy of its model with another config.json."""
+
+    def change(model_type, changes):
+        folder = shutil.copytree(saved(model_type), tmp_path / "m", dirs_exist_ok=True)
+        values = json.loads((folder / "config.json").read_text()) | changes
+        (folder / "config.json").write_text(json.dumps(values))
+        return folder
+
+    return change
+
+
+def logits_of_transformers(folder, length=LENGTH):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    with torch.no_grad():
+        return model(torch.from_numpy(IDS[:length])[None], return_dict=True).logits[0].numpy()
+
+
+def logits_of_graph(folder, length=LENGTH):
+    """Logits of the module that the exporter would be given, with the values that the graph would be."""
+    file = open_model(folder)
+    request, architecture = graph_request(file), architecture_of(file)
+    ids = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
+    settings = {"attn_implementation": "eager"} | request["settings"] | ids
+    config = AutoConfig.for_model(request["model_type"], tie_word_embeddings=False, **settings)
+    module = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    module.model.rotary_emb.inv_freq = torch.from_numpy(rotary_frequencies(file))
+    module.model.rotary_emb.attention_scaling = request["rotary_scale"]
+    if hasattr(module.model, "rotary_emb_local"):
+        local = rotary_frequencies(file, LOCAL_ROTARY_FREQUENCIES)
+        module.model.rotary_emb_local.inv_freq = torch.from_numpy(local)
+    tensors, state = parameter_tensors(file), {}
+    for name, _ in module.named_parameters():
+        values = head_weights(file) if name == "lm_head.weight" else None
+        if values is None:
+            values = restored(architecture, file, tensors[name])
+        if name.endswith("norm.weight"):
+            values = values - np.float32(architecture.norm_offset)
+        state[name] = torch.from_numpy(np.array(values))
+    module.load_state_dict(state)
+    with torch.no_grad():
+        return module(torch.from_numpy(IDS[:length])[None]).logits[0].numpy()
+
+
+def cases(table):
+    return [
+        pytest.param(family, case, id=f"{family}-{key}-{number}")
+        for family, keys in table.items()
+        for key, found in keys.items()
+        for number, case in enumerate(found)
+    ]
+
+
+@pytest.mark.parametrize(("family", "changes"), cases(HONOURED))
+def test_honoured_key_changes_the_graph_as_it_changes_transformers(usual_logits, changed, family, changes):
+    folder = changed(family, changes)
+    expected = logits_of_transformers(folder)
+    np.testing.assert_allclose(logits_of_graph(folder), expected, atol=1e-4)
+    assert np.abs(expected - usual_logits(family)).max() > 1e-3
+
+
+@pytest.mark.parametrize(("family", "case"), cases(BOUNDED))
+def test_key_that_gguf_cannot_carry_bounds_the_windows(changed, family, case):
+    changes, bound = case
+    folder = changed(family, changes)
+    expected = logits_of_transformers(folder, bound)
+    np.testing.assert_allclose(logits_of_graph(folder, bound), expected, atol=1e-4)
+    longer = logits_of_transformers(folder) - logits_of_graph(folder)
+    assert np.abs(longer).max() > 1e-3  # the bound is needed
+    check_context(open_model(folder), bound)
+    with pytest.raises(SourceError, match=f"windows of {bound + 1} tokens need"):
+        check_context(open_model(folder), bound + 1)
+
+
+@pytest.mark.parametrize(
+    ("family", "key", "value"),
+    [
+        pytest.param(family, key, value, id=f"{family}-{key}-{value}")
+        for family, keys in REFUSED.items()
+        for key, values in keys.items()
+        for value in values
+    ],
+)
+def test_refused_key_is_named(changed, family, key, value):
+    changes = {"no_rope_layers": None} if key == "no_rope_layer_interval" else {}
+    folder = changed(family, {**changes, key: value})
+    with pytest.raises(SourceError, match=key if key != "quantization_config" else "quantized already"):
+        graph_request(open_model(folder))
+
+
+@pytest.mark.parametrize("family", BASES)
+def test_irrelevant_keys_decide_nothing(saved, usual_logits, changed, family):
+    others = IRRELEVANT | IRRELEVANT_IN.get(family, {})
+    before = graph_request(open_model(saved(family)))
+    folder = changed(family, others)
+    assert graph_request(open_model(folder)) == before
+    np.testing.assert_array_equal(logits_of_transformers(folder), usual_logits(family))
+
+
+@pytest.mark.parametrize("family", BASES)
+def test_sizes_have_to_be_those_of_the_tensors(saved, changed, family):
+    config = json.loads((saved(family) / "config.json").read_text())
+    for key in sorted(SIZES):
+        value = config.get(key) or 64  # the width of a head, which some leave out
+        with pytest.raises(SourceError):
+            graph_request(open_model(changed(family, {key: 2 * value})))
+
+
+def decided(family):
+    tables = (HONOURED[family], BOUNDED.get(family, {}), REFUSED[family], IRRELEVANT, SIZES)
+    return set().union(*tables, IRRELEVANT_IN.get(family, {}))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_key_of_the_configuration_is_decided_on(family):
+    keys = {
+        key
+        for owner in (CONFIG_MAPPING[family], PretrainedConfig)
+        for key in inspect.signature(owner.__init__).parameters
+    }
+    assert keys - {"self", "kwargs"} - decided(family) == set()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_setting_that_the_model_s_code_reads_is_decided_on(family):
+    code = inspect.getsource(sys.modules[MODEL_FOR_CAUSAL_LM_MAPPING[CONFIG_MAPPING[family]].__module__])
+    read = set(re.findall(r"config\.(\w+)", code)) | set(re.findall(r'config, "(\w+)"', code))
+    extra = _OF_THE_LIBRARY | (_OF_VISION if family == "gemma3_text" else set())
+    assert read - extra - decided(family) == set()
+
+
+def test_every_setting_of_rope_scaling_is_decided_on():
+    code = inspect.getsource(modeling_rope_utils)
+    read = set(re.findall(r'rope_scaling(?:\.get\(|\[)"(\w+)"', code))
+    assert {"mscale", "truncate"} <= read <= ROPE_SETTINGS
+    assert set(re.findall(r'getattr\((?:self\.)?config, "(\w+)"', code)) <= {
+        "rope_scaling",
+        "head_dim",
+        "partial_rotary_factor",
+        "original_max_position_embeddings",
+        "max_position_embeddings",
+        "rope_theta",
+    }
+
+
+def test_every_case_of_rope_scaling_is_another_embedding():
+    found = {}
+    for name, settings in ROPE_SCALING.items():
+        config = random_model("qwen3", rope_scaling=dict(settings)).config
+        kind = settings.get("rope_type", settings.get("type"))
+        frequencies, scale = modeling_rope_utils.ROPE_INIT_FUNCTIONS[kind](config, device="cpu")
+        found[name] = (*frequencies.numpy().round(7).tolist(), round(scale, 5))
+    assert found.pop("type") == found["linear"]  # two names of one setting
+    assert len(set(found.values())) == len(found)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_absent_keys_mean_what_transformers_takes_them_for(family):
+    assumed = inspect.signature(CONFIG_MAPPING[family].__init__).parameters
+    general = inspect.signature(PretrainedConfig.__init__).parameters
+    for key, value in FAMILIES[family].defaults.items():
+        if key == "sliding_window_pattern":  # read from what the class does not name
+            continue
+        assert value == (assumed[key] if key in assumed else general[key]).default, key

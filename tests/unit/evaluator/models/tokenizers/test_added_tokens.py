@@ -1,0 +1,43 @@
+"""Which tokens are cut out of texts, and in what order."""
+
+from __future__ import annotations
+
+import pytest
+
+from evaluator.models.tokenizers.added_tokens import cut_out_tokens, fragments
+
+FIM = "<|fim_prefix|>"
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "expected"),
+    [
+        ("", ["a"], []),
+        ("abc", [], [("abc", False)]),
+        ("abc", ["b"], [("a", False), ("b", True), ("c", False)]),
+        ("bb", ["b"], [("b", True), ("b", True)]),
+        ("xaby", ["a", "ab"], [("x", False), ("ab", True), ("y", False)]),
+        ("abcd", ["ab", "bcd"], [("a", False), ("bcd", True)]),  # from the left it would be ab, cd
+        ("aéb", ["aé", "b"], [("aé", True), ("b", True)]),
+    ],
+)
+def test_longest_token_is_cut_first(text, tokens, expected):
+    assert fragments(text, tokens) == expected
+    assert "".join(part for part, _ in fragments(text, tokens)) == text
+
+
+@pytest.mark.parametrize(
+    ("token", "user_defined", "keys", "cut"),
+    [
+        ("<tool>", True, (), True),
+        ("<tool>", False, (), False),
+        ("<|endoftext|>", True, (), False),
+        ("<|start|>", False, (), True),
+        (FIM, True, (), False),
+        (FIM, True, ("tokenizer.ggml.fim_pre_token_id",), True),
+        (FIM, False, ("tokenizer.ggml.fim_pre_token_id",), False),
+        ("", True, (), False),
+    ],
+)
+def test_type_decides_but_for_what_llama_cpp_knows_by_name(token, user_defined, keys, cut):
+    assert cut_out_tokens(["other", token], [False, user_defined], keys) == ([token] if cut else [])

@@ -1,0 +1,112 @@
+"""From what the user typed to texts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+
+import pytest
+from hub_server import hub_server
+
+from evaluator.models.sources.hub import Hub
+from evaluator.support.errors import RequestError
+from evaluator.texts import sources as text_sources
+from evaluator.texts.sources import BUILT_IN_DOMAINS, built_in_texts, read_texts
+
+
+def silent(_):
+    pass
+
+
+def read_one(argument, model=None):
+    (text,) = read_texts(argument, model, silent)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("file", "argument", "domain"),
+    [
+        ("a.txt", "{}", "a"),
+        ("a.txt", "prose={}", "prose"),
+        ("a=b.txt", "{}", "a=b"),
+        ("a=b.txt", "dom={}", "dom"),
+        ("builtin", "{}", "builtin"),
+        ("wikitext-2", "w={}", "w"),
+    ],
+)
+def test_domain_is_what_stands_before_the_file(tmp_path, monkeypatch, file, argument, domain):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).write_bytes(b"one\r\ntwo")
+    text = read_one(argument.format(file))
+    assert (text.domain, text.name, text.content, text.control) == (domain, file, "one\r\ntwo", {})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"ab\xff", r"not UTF-8 text \(byte 2\)"),
+        (b" \n", "empty"),
+        (None, "cannot be read: .*known names: builtin, wikitext-2"),
+    ],
+)
+def test_unusable_text_says_why(tmp_path, content, message):
+    path = tmp_path / "t.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RequestError, match=message):
+        read_one(f"d={path}")
+
+
+def test_folder_is_not_a_text(tmp_path):
+    with pytest.raises(RequestError, match="cannot be read"):
+        read_one(str(tmp_path))
+
+
+def test_built_in_texts_come_by_name_one_per_domain():
+    texts = read_texts("builtin", None, silent)
+    assert [text.domain for text in texts] == list(BUILT_IN_DOMAINS)
+    assert texts == built_in_texts()
+    assert all(len(text.content) > 5000 for text in texts)
+
+
+def archive(content, member="wikitext-2-raw/wiki.test.raw"):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as members:
+        members.writestr(member, content)
+    return packed.getvalue()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVALUATOR_CACHE", str(tmp_path / "notes"))
+    with hub_server() as state:
+        yield state
+
+
+def fetch_wikitext(server, tmp_path, argument="wikitext-2"):
+    return read_texts(argument, None, silent, Hub(server.endpoint, tmp_path / "hub"))
+
+
+def test_wikitext_is_fetched_once_and_checked(server, tmp_path, monkeypatch):
+    content = " \n = Heading = \n"
+    member = ("wikitext-2-raw/wiki.test.raw", hashlib.sha256(content.encode()).hexdigest())
+    monkeypatch.setitem(text_sources._WIKITEXT_MEMBERS, "wikitext-2", member)
+    server.repos["ggml-org/ci"] = {"wikitext-2-raw-v1.zip": archive(content)}
+    texts = [fetch_wikitext(server, tmp_path, name)[0] for name in ("wikitext-2", "wiki=wikitext-2")]
+    assert [(text.domain, text.content) for text in texts] == [("wikitext", content), ("wiki", content)]
+    assert len(server.ranges("wikitext-2-raw-v1.zip")) == 1
+
+
+@pytest.mark.parametrize(
+    ("packed", "message"),
+    [
+        (archive("something else"), "is not the canonical one"),
+        (archive("x", "other.txt"), "does not hold wikitext-2-raw/wiki.test.raw"),
+        (b"no archive", "does not hold"),
+    ],
+)
+def test_another_wikitext_is_refused(server, tmp_path, packed, message):
+    server.repos["ggml-org/ci"] = {"wikitext-2-raw-v1.zip": packed}
+    with pytest.raises(RequestError, match=message):
+        fetch_wikitext(server, tmp_path)

@@ -1,0 +1,77 @@
+"""From texts to windows; a stub tokenizer makes every id predictable."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from evaluator.models.model_file import NO_RULES
+from evaluator.results.manifest import Protocol
+from evaluator.support.errors import RequestError
+from evaluator.texts.sources import Text
+from evaluator.texts.windows import cut_windows
+
+
+class Bytes:
+    """One token per byte."""
+
+    rules = NO_RULES
+
+    def __init__(self, bos_id=None):
+        self.bos_id = bos_id
+
+    def encode(self, text):
+        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+
+
+TEN = Protocol(context=10, first_scored=5)
+
+
+def cut(*contents, bos_id=None, protocol=TEN):
+    texts = [Text(f"d{i}", f"{i}.txt", content) for i, content in enumerate(contents)]
+    return cut_windows(texts, Bytes(bos_id), protocol)
+
+
+def test_text_that_is_there_twice_is_refused():
+    with pytest.raises(RequestError, match=r"1\.txt: the same text as 0\.txt"):
+        cut("x" * 20, "x" * 20)
+
+
+@pytest.mark.parametrize(
+    ("length", "chunks", "count"), [(10, None, 1), (19, None, 1), (20, None, 2), (35, 2, 2), (35, 9, 3)]
+)
+def test_full_windows_are_cut_and_the_rest_dropped(length, chunks, count):
+    windows, records = cut("x" * length, protocol=Protocol(context=10, first_scored=5, chunks=chunks))
+    assert (len(windows), records[0].windows, records[0].n_tokens) == (count, count, length)
+
+
+def test_windows_follow_each_other_without_overlap():
+    windows, _ = cut("abcdefghijKLMNOPQRST!", "0123456789")
+    assert [bytes(window.ids.tolist()) for window in windows] == [b"abcdefghij", b"KLMNOPQRST", b"0123456789"]
+    assert [(window.index, window.domain) for window in windows] == [(0, "d0"), (1, "d0"), (2, "d1")]
+
+
+def test_bos_replaces_the_first_token_of_each_window_only():
+    windows, _ = cut("abcdefghijKLMNOPQRST", bos_id=1)
+    assert [window.ids[0] for window in windows] == [1, 1]
+    assert bytes(windows[1].ids[1:].tolist()) == b"LMNOPQRST"
+
+
+def test_targets_are_the_tokens_after_the_first_scored_position():
+    (window,), _ = cut("abcdefghij")
+    assert bytes(window.targets.tolist()) == b"ghij"
+    assert window.positions.tolist() == [6, 7, 8, 9]
+    assert [window.ids[p] for p in window.positions] == window.targets.tolist()
+
+
+def test_record_describes_the_bytes():
+    _, (record,) = cut("é\r\n" * 5)
+    content = "é\r\n".encode() * 5
+    assert (record.sha256, record.n_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+def test_short_text_says_how_much_is_needed():
+    with pytest.raises(RequestError, match=r"1\.txt: 9 tokens, one window needs 10"):
+        cut("x" * 10, "y" * 9)
