@@ -9,26 +9,23 @@ from collections.abc import Mapping
 from dashboard.export.data import encode, view_data
 from dashboard.export.document import document
 from dashboard.export.markdown import report
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.shell.naming import file_stem
 from dashboard.views import registry
 
 
-def archive(
-    results: Results, selection: Selection, pictures: Mapping[str, bytes], theme: str = "light"
-) -> bytes:
+def archive(scope: Scope, pictures: Mapping[str, bytes], theme: str = "light") -> bytes:
     """Pack PNGs by view with the rest; without pictures the report stands without them."""
-    names = {slug: f"images/{file_stem(results, selection, slug)}.png" for slug in pictures}
+    names = {slug: f"images/{file_stem(scope, slug)}.png" for slug in pictures}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         for slug, png in pictures.items():
             packed.writestr(names[slug], png, zipfile.ZIP_STORED)
         for view in registry():
-            frame = view_data(results, selection, view.id)
-            stem = f"data/{file_stem(results, selection, view.id)}"
+            frame = view_data(scope, view.id)
+            stem = f"data/{file_stem(scope, view.id)}"
             packed.writestr(f"{stem}.csv", encode(frame, "csv"))
             packed.writestr(f"{stem}.parquet", encode(frame, "parquet"), zipfile.ZIP_STORED)
-        packed.writestr("report.md", report(results, selection, names))
-        packed.writestr("report.html", document(results, selection, theme))
+        packed.writestr("report.md", report(scope, names))
+        packed.writestr("report.html", document(scope, theme))
     return buffer.getvalue()

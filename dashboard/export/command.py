@@ -16,6 +16,7 @@ from dashboard.export.slide import Form, picture
 from dashboard.insights.limits import problems
 from dashboard.results.known_values import values
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.style import formats
 from dashboard.style.theme import SURFACES
@@ -59,17 +60,17 @@ def export(
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise ExportError(f"{out}: cannot be written: there is no such folder, or it is one itself")
     results = Results.open(folder)
-    selection = _selection(query, results)
+    scope = Scope(results, _selection(query, results))
     remarks: list[str] = []
-    if results.select(selection).is_empty():
+    if scope.frame.is_empty():
         remarks.append(f"no variant matches --select {query!r}; the file says so in place of every view")
     if form == ".html":
-        body = document(results, selection, theme).encode()
+        body = document(scope, theme).encode()
     elif form == ".md":
-        body = report(results, selection).encode()
+        body = report(scope).encode()
     else:
-        drawn = _drawn(results, selection, theme, form, remarks, required=form == ".pptx" and not editable)
-        body = _bound(results, selection, drawn, theme, form, editable=editable)
+        drawn = _drawn(scope, theme, form, remarks, required=form == ".pptx" and not editable)
+        body = _bound(scope, drawn, theme, form, editable=editable)
     try:
         out.write_bytes(body)
     except OSError as error:
@@ -110,11 +111,9 @@ def _instead(key: str, value: str, there: Collection[str]) -> str:
     return f"this folder holds no such {noun}; it holds {listed}"
 
 
-def _drawn(
-    results: Results, selection: Selection, theme: str, form: str, remarks: list[str], *, required: bool
-) -> dict[str, bytes]:
+def _drawn(scope: Scope, theme: str, form: str, remarks: list[str], *, required: bool) -> dict[str, bytes]:
     layout: Form = "body" if form == ".pptx" else "slide"
-    shown = [picture(results, selection, item, theme, layout) for item in exhibits(results, selection)]
+    shown = [picture(scope, item, theme, layout) for item in exhibits(scope)]
     try:
         return render(shown, _DECK_SCALE if form == ".pptx" else 1.0)
     except RenderError as error:
@@ -127,8 +126,7 @@ def _drawn(
 
 
 def _bound(
-    results: Results,
-    selection: Selection,
+    scope: Scope,
     drawn: dict[str, bytes],
     theme: str,
     form: str,
@@ -136,7 +134,7 @@ def _bound(
     editable: bool,
 ) -> bytes:
     if form == ".zip":
-        return archive(results, selection, drawn, theme)
+        return archive(scope, drawn, theme)
     from dashboard.export.deck import deck
 
-    return deck(results, selection, drawn, theme, editable=editable)
+    return deck(scope, drawn, theme, editable=editable)

@@ -8,8 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 
 #: File types that `encode` writes.
 DataFormat = Literal["csv", "parquet"]
@@ -38,10 +37,10 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def view_data(results: Results, selection: Selection, slug: str) -> pl.DataFrame:
+def view_data(scope: Scope, slug: str) -> pl.DataFrame:
     """Return the frame behind the view `slug`; without rows where the view has nothing to draw."""
     special = _FRAMES.get(slug)
-    return special(results, selection) if special is not None else _variants(results, selection, slug)
+    return special(scope) if special is not None else _variants(scope, slug)
 
 
 def encode(frame: pl.DataFrame, form: DataFormat) -> bytes:
@@ -58,37 +57,42 @@ def encode(frame: pl.DataFrame, form: DataFormat) -> bytes:
     return buffer.getvalue()
 
 
-def _variants(results: Results, selection: Selection, slug: str = "") -> pl.DataFrame:
+def _variants(scope: Scope, slug: str = "") -> pl.DataFrame:
     """Baselines, then variants: who they are and what the view draws of them."""
-    rows = results.select(selection)
+    rows = scope.frame
     ids = rows["baseline_id"].unique().to_list()
-    bases = results.baselines(selection).filter(pl.col("variant_id").is_in(ids))
+    bases = scope.baselines.filter(pl.col("variant_id").is_in(ids))
     frame = pl.concat([bases, rows])
     if slug not in _COLUMNS:
         return frame.drop("label", "twin")
     return frame.select(name for name in (*_IDENTITY, *_COLUMNS[slug]) if name in frame.columns)
 
 
-def _layers(results: Results, selection: Selection) -> pl.DataFrame:
+def _layers(scope: Scope) -> pl.DataFrame:
     """Errors per layer and role of the selected variants, with the variants' names."""
-    names = results.select(selection).select("variant_id", "method", "quant")
-    frame = results.layers(selection)
+    names = scope.frame.select("variant_id", "method", "quant")
+    frame = scope.layers()
     if frame is None:
         return names.clear()
     order = ("method", "quant", "variant_id", "layer", "role")
     return frame.join(names, on="variant_id", how="inner").sort(order)
 
 
-def _confidence(results: Results, selection: Selection) -> pl.DataFrame:
+def _confidence(scope: Scope) -> pl.DataFrame:
     """Token counts per bin of the variant's own confidence (`bin0`…`bin4`), a row per bin of the baseline's."""
-    return _per_variant(results, selection, lambda name: results.bins(name, selection))
+    return _per_variant(
+        scope,
+        scope.bins,
+    )
 
 
-def _delta(results: Results, selection: Selection) -> pl.DataFrame:
+def _delta(scope: Scope) -> pl.DataFrame:
     """Percentiles (position in %, value in nats) and the density (position in nats, value per nat) of Δ log p."""
 
     def curves(variant_id: str) -> pl.DataFrame | None:
-        summary = results.delta(variant_id, selection)
+        summary = scope.delta(
+            variant_id,
+        )
         if summary is None:
             return None
         marks = [("percentile", at, mark.value) for at, mark in sorted(summary.percentiles.items())]
@@ -96,14 +100,12 @@ def _delta(results: Results, selection: Selection) -> pl.DataFrame:
         rows = [*marks, *(("density", at, height) for at, height in drawn)]
         return pl.DataFrame(rows, schema=["quantity", "position", "value"], orient="row")
 
-    return _per_variant(results, selection, curves)
+    return _per_variant(scope, curves)
 
 
-def _per_variant(
-    results: Results, selection: Selection, of: Callable[[str], pl.DataFrame | None]
-) -> pl.DataFrame:
+def _per_variant(scope: Scope, of: Callable[[str], pl.DataFrame | None]) -> pl.DataFrame:
     """Stack a frame per variant under the variants' names."""
-    names = results.select(selection).select("variant_id", "method", "quant")
+    names = scope.frame.select("variant_id", "method", "quant")
     frames = [
         pl.concat([pl.concat([row] * found.height), found], how="horizontal")
         for row in names.iter_slices(1)
@@ -112,7 +114,7 @@ def _per_variant(
     return pl.concat(frames) if frames else names.clear()
 
 
-_FRAMES: Mapping[str, Callable[[Results, Selection], pl.DataFrame]] = {
+_FRAMES: Mapping[str, Callable[[Scope], pl.DataFrame]] = {
     "layers": _layers,
     "confidence": _confidence,
     "delta-logp": _delta,

@@ -19,8 +19,7 @@ from dashboard.export.findings import findings
 from dashboard.export.native import add_chart, is_native, rgb
 from dashboard.export.provenance import facts, footer
 from dashboard.insights import Insight
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.shell.naming import model_name
 from dashboard.style.theme import SURFACES, Surface
 
@@ -39,8 +38,7 @@ _FEW_LINES, _MOST_LINES = 4, 7
 
 
 def deck(
-    results: Results,
-    selection: Selection,
+    scope: Scope,
     pictures: Mapping[str, bytes],
     theme: str = "light",
     *,
@@ -51,17 +49,17 @@ def deck(
     A view without a picture gets its native chart, or its insights as text. `editable` adds a slide with the
     native chart after every picture that PowerPoint can draw itself.
     """
-    book = _Book(SURFACES[theme], _BAR[theme], footer(results, selection))
-    said = findings(results, selection)
-    book.opening(f"{model_name(results, selection)}: which quantized version to run", said.answer)
+    book = _Book(SURFACES[theme], _BAR[theme], footer(scope))
+    said = findings(scope)
+    book.opening(f"{model_name(scope)}: which quantized version to run", said.answer)
     book.points("What to run", said.recommendations)
     if said.table:
         book.table("Summary per method", said.heads, said.table)
-    for shown in exhibits(results, selection):
-        book.foot = footer(results, shown.view.applied(selection))
+    for shown in exhibits(scope):
+        book.foot = footer(shown.view.applied(scope))
         _view_slides(book, shown, pictures.get(shown.slug), editable=editable)
-    book.foot = footer(results, selection)
-    book.table("Where the numbers come from", ("", ""), list(facts(results, selection).items()), (0.18, 0.82))
+    book.foot = footer(scope)
+    book.table("Where the numbers come from", ("", ""), list(facts(scope).items()), (0.18, 0.82))
     return book.to_bytes()
 
 

@@ -14,8 +14,7 @@ from dashboard.export.findings import findings
 from dashboard.export.provenance import facts, footer
 from dashboard.figures.slim_plotly import slim_file
 from dashboard.insights.summary import RULES
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.shell.layout import GRAPH_CONFIG
 from dashboard.shell.markup import script_data
 from dashboard.shell.naming import model_name
@@ -24,17 +23,17 @@ from dashboard.style.theme import SURFACES, templates
 _TEMPLATE = "document.html"
 
 
-def document(results: Results, selection: Selection, theme: str = "light") -> str:
+def document(scope: Scope, theme: str = "light") -> str:
     """Write the page; it starts in `theme` and has a switch to the other."""
-    shown = exhibits(results, selection)
+    shown = exhibits(scope)
     plots = {item.slug: _figure(item) for item in shown if not item.reason}
     return _page().render(
-        model=model_name(results, selection),
-        said=findings(results, selection),
+        model=model_name(scope),
+        said=findings(scope),
         exhibits=shown,
         rules=RULES,
-        facts=facts(results, selection),
-        footer=footer(results, selection),
+        facts=facts(scope),
+        footer=footer(scope),
         theme=theme,
         surfaces=SURFACES,
         plotly=Markup(_script(_plotly())),  # noqa: S704  # the package's own code

@@ -12,8 +12,7 @@ from dashboard.figures import charts
 from dashboard.insights import Claim, Insight
 from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.views import View, registry
 
@@ -49,33 +48,33 @@ class Exhibit:
         return f"{self.view.number} · {self.heading}"
 
 
-def exhibits(results: Results, selection: Selection) -> list[Exhibit]:
+def exhibits(scope: Scope) -> list[Exhibit]:
     """Every view, by number."""
-    return [exhibit(results, view, selection) for view in registry()]
+    return [exhibit(scope, view) for view in registry()]
 
 
-def exhibit(results: Results, view: View, selection: Selection) -> Exhibit:
+def exhibit(scope: Scope, view: View) -> Exhibit:
     """Return a view's exhibit; one that says why where the view has nothing to draw."""
-    absent = view.absent(results)
+    absent = view.absent(scope.results)
     if absent is not None:
         fault = f" {absent.fault}." if absent.fault else ""
         reason = f"This view needs {absent.what}.{fault} Measure it with: {absent.command}"
         return _placeholder(view, absent.heading, reason)
-    rows = results.select(selection).to_dicts()
+    rows = scope.rows
     if not rows:
         return _placeholder(view, "Nothing to draw", _NO_MATCH)
-    drawn = view.draw(results, selection)
+    drawn = view.draw(scope)
     failed = view.left_out(rows, drawn)
     if len(failed) == len(rows):
         return _placeholder(view, "Every selected file failed", f"{formats.listing(failed)}.")
     return Exhibit(
         view=view,
-        heading=view.titled(selection),
-        title=_unbroken(view.headline(results, selection)),
-        caption=note(failed) + _without_gestures(view.described(selection)),
+        heading=view.titled(scope.selection),
+        title=_unbroken(view.headline(scope)),
+        caption=note(failed) + _without_gestures(view.described(scope.selection)),
         figure=drawn.checked(),
-        insights=[*warnings(results, selection), *view.insights(results, selection)],
-        claims=view.claims(results, selection),
+        insights=[*warnings(scope), *view.insights(scope)],
+        claims=view.claims(scope),
     )
 
 

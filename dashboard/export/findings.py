@@ -11,9 +11,8 @@ from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
-from dashboard.results.results import Results
 from dashboard.results.rows import one_place, type_name
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 
@@ -31,14 +30,14 @@ class Findings:
     heads: Sequence[str] = HEADS
 
 
-def findings(results: Results, selection: Selection) -> Findings:
+def findings(scope: Scope) -> Findings:
     """Word the answers for the selected variants; an empty selection gives sentences that say so."""
-    passing = results.select(selection).to_dicts()
+    passing = scope.rows
     rows = one_place(passing)
     about = elsewhere(passing, rows)
-    table = [_cells(line) for line in summarize(results, selection)]
-    notes = [note for note in overview.insights(results, selection) if note not in about]
-    answers = Answers.of(results, selection)
+    table = [_cells(line) for line in summarize(scope)]
+    notes = [note for note in overview.insights(scope) if note not in about]
+    answers = Answers.of(scope)
     return Findings(answers.headline, [*answers.in_sentences(), *about], notes, table)
 
 

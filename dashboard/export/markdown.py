@@ -12,9 +12,8 @@ from dashboard.insights import Insight
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.engine_gap import GAP
 from dashboard.insights.summary import RULES
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, plus_minus
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.shell.naming import model_name
 from dashboard.style import formats
 
@@ -23,11 +22,11 @@ _PLUS_MINUS = "± is half a 95 % interval, clustered by window where measured so
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
-def report(results: Results, selection: Selection, pictures: Mapping[str, str] | None = None) -> str:
+def report(scope: Scope, pictures: Mapping[str, str] | None = None) -> str:
     """Write the report; `pictures` are file names by view, shown where they are given."""
-    said = findings(results, selection)
-    rows = results.select(selection).to_dicts()
-    parts = [f"# {_plain(model_name(results, selection))}: quantized versions compared", _plain(said.answer)]
+    said = findings(scope)
+    rows = scope.rows
+    parts = [f"# {_plain(model_name(scope))}: quantized versions compared", _plain(said.answer)]
     parts += ["## Recommendations", _bullets(said.recommendations)]
     parts += ["## Summary", _table(said.heads, said.table) if said.table else "Nothing is selected."]
     parts += [
@@ -35,15 +34,15 @@ def report(results: Results, selection: Selection, pictures: Mapping[str, str] |
         "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in RULES.items()),
     ]
     parts += ["## Variants", _variants(rows), _PLUS_MINUS] if rows else []
-    for shown in exhibits(results, selection):
+    for shown in exhibits(scope):
         parts += _section(shown, (pictures or {}).get(shown.slug))
     parts += [
         "## Notes",
         _bullets(said.notes),
         "## Provenance",
-        _table(("", ""), facts(results, selection).items()),
+        _table(("", ""), facts(scope).items()),
     ]
-    parts += [f"*{_plain(footer(results, selection))}*"]
+    parts += [f"*{_plain(footer(scope))}*"]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

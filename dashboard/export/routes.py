@@ -24,8 +24,7 @@ from dashboard.export.uploads import MOST_IN_ALL, UploadError, pictures, require
 from dashboard.results.folder import ResultsError
 from dashboard.results.known_values import known
 from dashboard.results.library import Library
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.shell.address import Address
 from dashboard.shell.naming import file_stem
 from dashboard.style.theme import SURFACES
@@ -42,49 +41,52 @@ _TYPES = {
     "zip": "application/zip",
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 }
-_Shown = tuple[Results, Selection]
 
 
 def register_exports(server: Flask, library: Library) -> None:
     """Add the addresses under `/export/` to the server."""
 
-    def shown() -> _Shown:
+    def shown() -> Scope:
         address = Address.parse("/", request.query_string.decode("utf-8", "replace"))
         results = library.at(address.folder)
-        return results, known(address.selection, results)
+        return Scope(results, known(address.selection, results))
 
     def one_picture(slug: str) -> Response:
-        results, selection = shown()
-        return _pictures(results, selection, [exhibit(results, _view(slug), selection)])
+        scope = shown()
+        return _pictures(scope, [exhibit(scope, _view(slug))])
 
     def all_pictures() -> Response:
-        results, selection = shown()
-        return _pictures(results, selection, exhibits(results, selection))
+        scope = shown()
+        return _pictures(scope, exhibits(scope))
 
     def data(slug: str, form: str) -> Response:
-        results, selection = shown()
+        scope = shown()
         for offered in get_args(DataFormat):
             if form == offered:
-                body = encode(view_data(results, selection, _view(slug).id), offered)
-                return _file(body, file_stem(results, selection, slug), form)
+                body = encode(view_data(scope, _view(slug).id), offered)
+                return _file(body, file_stem(scope, slug), form)
         raise UploadError(f"data come as csv or parquet, not as {form[:20]!r}", 404)
 
     def page() -> Response:
-        results, selection = shown()
-        return _file(document(results, selection, _theme()), file_stem(results, selection, "report"), "html")
+        scope = shown()
+        return _file(
+            document(scope, _theme()),
+            file_stem(scope, "report"),
+            "html",
+        )
 
     def markdown() -> Response:
-        results, selection = shown()
-        return _file(report(results, selection), file_stem(results, selection, "report"), "md")
+        scope = shown()
+        return _file(report(scope), file_stem(scope, "report"), "md")
 
     def made_of_pictures(make: Callable[..., bytes], form: str) -> Response:
         request.max_content_length = MOST_IN_ALL
         require_same_origin(request)
         found = pictures(request)
-        results, selection = shown()
+        scope = shown()
         options = {"editable": True} if form == "pptx" and request.args.get(_EDITABLE) == "1" else {}
-        body = make(results, selection, found, _theme(), **options)
-        return _file(body, file_stem(results, selection, "comparison"), form)
+        body = make(scope, found, _theme(), **options)
+        return _file(body, file_stem(scope, "comparison"), form)
 
     gets: dict[str, Callable[..., Response]] = {
         "/picture/<slug>": one_picture,
@@ -117,17 +119,15 @@ def _guarded(answer: Callable[..., Response]) -> Callable[..., Response]:
     return guarded
 
 
-def _deck(
-    results: Results, selection: Selection, found: dict[str, bytes], theme: str, **options: bool
-) -> bytes:
+def _deck(scope: Scope, found: dict[str, bytes], theme: str, **options: bool) -> bytes:
     from dashboard.export.deck import deck
 
-    return deck(results, selection, found, theme, **options)
+    return deck(scope, found, theme, **options)
 
 
-def _pictures(results: Results, selection: Selection, shown: list[Exhibit]) -> Response:
+def _pictures(scope: Scope, shown: list[Exhibit]) -> Response:
     form: Form = "body" if request.args.get(_LAYOUT) == "body" else "slide"
-    drawn = [picture(results, selection, item, _theme(), form) for item in shown]
+    drawn = [picture(scope, item, _theme(), form) for item in shown]
     body = [
         {
             "slug": item.slug,

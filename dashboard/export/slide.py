@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from dashboard.export.exhibit import Exhibit
 from dashboard.export.provenance import filters_in_words, texts_and_tokens
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.shell.naming import file_stem, model_name
 from dashboard.style.names import in_figure
 from dashboard.style.theme import SURFACES, Surface, template
@@ -48,9 +47,7 @@ class Picture:
         return (NOMINAL_WIDTH + 0.01) / self.width
 
 
-def picture(
-    results: Results, selection: Selection, shown: Exhibit, theme: str = "light", form: Form = "slide"
-) -> Picture:
+def picture(scope: Scope, shown: Exhibit, theme: str = "light", form: Form = "slide") -> Picture:
     """Lay an exhibit out in a theme; nothing in it depends on the screen."""
     surface = SURFACES[theme]
     drawn = shown.figure.to_plotly_json()
@@ -68,8 +65,8 @@ def picture(
     if shown.reason:
         layout["annotations"] = [_explanation(shown.reason)]
     if form == "slide":
-        layout |= _frame(layout, shown.title, _caption(results, selection, shown), surface)
-    stem = file_stem(results, selection, shown.slug)
+        layout |= _frame(layout, shown.title, _caption(scope, shown), surface)
+    stem = file_stem(scope, shown.slug)
     return Picture(shown.slug, stem, _WIDTH, height, {"data": drawn["data"], "layout": layout})
 
 
@@ -79,11 +76,11 @@ def _template(theme: str) -> dict[str, Any]:
     return found
 
 
-def _caption(results: Results, selection: Selection, shown: Exhibit) -> str:
-    selection = shown.view.applied(selection)
-    source = texts_and_tokens(results, selection)
-    filtered = filters_in_words(results, selection)
-    told = f"{model_name(results, selection)} · {source}" + (f" · filters: {filtered}" if filtered else "")
+def _caption(scope: Scope, shown: Exhibit) -> str:
+    applied = shown.view.applied(scope)
+    source = texts_and_tokens(applied)
+    filtered = filters_in_words(applied)
+    told = f"{model_name(applied)} · {source}" + (f" · filters: {filtered}" if filtered else "")
     return "\n".join(filter(None, [shown.caption, told]))
 
 

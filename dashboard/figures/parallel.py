@@ -7,26 +7,26 @@ from collections.abc import Sequence
 from dashboard.figures import charts
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.scores import Axis
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.style.theme import translucent
 
 
-def figure(results: Results, selection: Selection, spokes: Sequence[Axis]) -> Drawing:
+def figure(scope: Scope, spokes: Sequence[Axis]) -> Drawing:
     """Every variant as a line over the axes, from the worst to the best of all variants on these tokens."""
-    rows = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    rows = complete(scope.rows, "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    measured = results.select(selection.tokens_alone).to_dicts()
+    measured = scope.results.select(scope.selection.tokens_alone).to_dicts()
     ends = {axis.name: _ends(axis, measured) for axis in spokes}
     drawn = Drawing()
-    picking = charts.is_picking(selection, rows)
-    for curve in charts.series(results, rows):
+    picking = charts.is_picking(scope.selection, rows)
+    for curve in charts.series(scope.results, rows):
         x: list[str | None] = []
         y: list[float | None] = []
         texts, ids = [], []
-        for row in sorted(curve.rows, key=lambda row: row["variant_id"] in selection.picked):
+        for row in sorted(curve.rows, key=lambda row: row["variant_id"] in scope.selection.picked):
             for axis in spokes:
                 score = axis.score(row)
                 low, high = ends[axis.name]
@@ -49,9 +49,9 @@ def figure(results: Results, selection: Selection, spokes: Sequence[Axis]) -> Dr
             hoverinfo="text",
             cliponaxis=False,
             **curve.legend,
-            **charts.emphasis(selection, rows, ids),
+            **charts.emphasis(scope.selection, rows, ids),
         )
-        _highlight(drawn, curve, spokes, ends, selection)
+        _highlight(drawn, curve, spokes, ends, scope.selection)
     for axis in spokes:
         for place, (_, text) in zip((0, 1), ends[axis.name], strict=True):
             side = {"yanchor": "top", "yshift": -6} if place == 0 else {"yanchor": "bottom", "yshift": 6}

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.style.names import in_figure
 
@@ -33,12 +32,12 @@ class Axis:
         return "<br>".join(lines)
 
 
-def axes(results: Results, selection: Selection) -> list[Axis]:
+def axes(scope: Scope) -> list[Axis]:
     """At most six spokes; references are of all variants, over the tokens that `selection` counts.
 
     A filter of variants never rescales them; one of tokens computes values and references anew.
     """
-    rows = results.select(selection.tokens_alone).to_dicts()
+    rows = scope.results.select(scope.selection.tokens_alone).to_dicts()
     smallest = min(row["size_bytes"] for row in rows) if rows else 1
     efficient = max((r["inv_ppl_per_mb"] for r in complete(rows, "inv_ppl_per_mb")), default=None)
     fastest = min((r["decode_ms_p50"] for r in complete(rows, "decode_ms_p50")), default=None)

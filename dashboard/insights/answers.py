@@ -20,9 +20,8 @@ from dashboard.insights.recommender import (
     recommend,
     usable,
 )
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 _NONE_FITS = "No file keeps your limits."
@@ -42,15 +41,15 @@ class Answers:
     doubts: list[str]
 
     @classmethod
-    def of(cls, results: Results, selection: Selection) -> Answers:
+    def of(cls, scope: Scope) -> Answers:
         """Answer for the filtered variants: neither a file of another model nor a broken one is an alternative."""
-        selected = one_place(results.select(selection).to_dicts())
-        rows = sound(results, selected)
-        wanted = need(selection)
+        selected = one_place(scope.rows)
+        rows = sound(scope.results, selected)
+        wanted = need(scope.selection)
         advice = advise(rows, wanted) if wanted.limits else None
         within = fitting_rows(usable(rows), wanted)
         none = _NONE_FITS if wanted.limits and usable(rows) else _why_none(selected, rows)
-        return cls(wanted, rows, advice, recommend(within, none), doubts(results, selection, rows))
+        return cls(wanted, rows, advice, recommend(within, none), doubts(scope, rows))
 
     @property
     def everyday(self) -> Recommendation:

@@ -13,9 +13,8 @@ from statistics import fmean
 from dashboard.insights.comparison import Ranking, gap, rank_files
 from dashboard.insights.matching import TYPICAL_BITS
 from dashboard.insights.noise import least_divergence
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 
 #: Files count as of one size when they differ by no larger share.
@@ -95,7 +94,7 @@ class _Group:
     smaller: dict[str, Row]
 
 
-def bands(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Band]:
+def bands(scope: Scope, rows: Sequence[Row]) -> list[Band]:
     """Compare methods size by size, smallest first; `rows` are of one model and device.
 
     A file is compared with the one nearest in size of each other method, 2 % apart at most, if it is also that
@@ -109,7 +108,7 @@ def bands(results: Results, selection: Selection, rows: Sequence[Row]) -> list[B
         name: _offered(group, loss) for name, group in by_method(complete(rows, loss, "size_bytes")).items()
     }
     groups = [group for group in _groups(offered, loss) if len(group.files) + len(group.smaller) > 1]
-    found = [_band(results, selection, group, column, offered, len(groups)) for group in groups]
+    found = [_band(scope, group, column, offered, len(groups)) for group in groups]
     return [band for band in found if band is not None]
 
 
@@ -124,9 +123,7 @@ def lowest(found: Sequence[Band], method: str | None = None) -> Band | None:
     return min(held, key=lambda band: band.size, default=None)
 
 
-def beaten_by_smaller(
-    results: Results, selection: Selection, rows: Sequence[Row], rivals: Sequence[Row]
-) -> list[tuple[Row, Row]]:
+def beaten_by_smaller(scope: Scope, rows: Sequence[Row], rivals: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return files that a smaller one of `rivals` surely beats in KLD, each with that one.
 
     Of many files some seem to be beaten by chance: the intervals of all those compared hold at once.
@@ -137,10 +134,10 @@ def beaten_by_smaller(
         best = min(smaller, key=lambda rival: (rival["kld_mean"], rival["variant_id"]), default=None)
         if best is not None and best["kld_mean"] < row["kld_mean"]:
             pairs.append((row, best))
-    floor = least_divergence(results, selection, rows)
+    floor = least_divergence(scope, rows)
     found = []
     for row, best in pairs:
-        behind = gap(results, selection, row, best, "kld")
+        behind = gap(scope, row, best, "kld")
         if behind is not None and behind.value - behind.reach(len(pairs)) > floor:
             found.append((row, best))
     return found
@@ -202,21 +199,19 @@ def _smaller(together: Mapping[str, Row], offered: Groups, loss: str) -> dict[st
     return found
 
 
-def _band(
-    results: Results, selection: Selection, group: _Group, column: str, offered: Groups, among: int
-) -> Band | None:
+def _band(scope: Scope, group: _Group, column: str, offered: Groups, among: int) -> Band | None:
     ahead = {}
     for name, row in group.smaller.items():
-        ranking = rank_files(results, selection, group.files | {name: row}, column, among=among)
+        ranking = rank_files(scope, group.files | {name: row}, column, among=among)
         if ranking is not None and ranking.best == name and not ranking.tied:
             ahead[name] = row
     files = group.files | ahead
-    ranking = rank_files(results, selection, files, column, among=among)
+    ranking = rank_files(scope, files, column, among=among)
     if ranking is None:
         return None
     held = {name: files[name] for name in ranking.values}
     best = held[ranking.best]
-    gaps = {name: gap(results, selection, row, best) for name, row in held.items() if row is not best}
+    gaps = {name: gap(scope, row, best) for name, row in held.items() if row is not best}
     perplexity = {name: behind for name, behind in gaps.items() if behind is not None}
     absent = tuple(name for name in offered if name not in held)
     return Band(held, ranking, column, perplexity, frozenset(ahead), absent)

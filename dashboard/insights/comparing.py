@@ -13,6 +13,7 @@ from dashboard.insights.engine_gap import GAP, unknown_gap
 from dashboard.insights.judging import Case
 from dashboard.insights.noise import least_divergence
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
@@ -41,24 +42,27 @@ class TensorTypes:
     differing: int
 
 
-def chosen(results: Results, selection: Selection) -> tuple[Row, Row] | None:
+def chosen(scope: Scope) -> tuple[Row, Row] | None:
     """Return the two variants to compare: named in the address, else picked, else two of about one size.
 
     None when the folder has fewer than two variants.
     """
     rows = {
-        str(row["variant_id"]): row for row in results.select(replace(selection, only=frozenset())).to_dicts()
+        str(row["variant_id"]): row
+        for row in scope.results.select(replace(scope.selection, only=frozenset())).to_dicts()
     }
-    everything = {str(row["variant_id"]): row for row in results.measured.to_dicts()}
+    everything = {str(row["variant_id"]): row for row in scope.results.measured.to_dicts()}
     if len(everything) < 2:
         return None
-    options = dict(selection.options)
+    options = dict(scope.selection.options)
     named = [options[key] if options.get(key) in everything else None for key in ("a", "b")]
-    spare = [*sorted(selection.picked), *_of_one_size(rows or everything), *everything]
+    spare = [*sorted(scope.selection.picked), *_of_one_size(rows or everything), *everything]
     for place in (0, 1):
         if named[place] is None:
             named[place] = next(name for name in spare if name in everything and name not in named)
-    computed = {str(row["variant_id"]): row for row in results.select(selection.tokens_alone).to_dicts()}
+    computed = {
+        str(row["variant_id"]): row for row in scope.results.select(scope.selection.tokens_alone).to_dicts()
+    }
     return computed[str(named[0])], computed[str(named[1])]
 
 
@@ -133,12 +137,14 @@ def _divergence(results: Results, rows: tuple[Row, Row], selection: Selection) -
     found = _tested("Mean KLD", _texts(rows, "kld_mean", _nats), paired, _in_nats, lower=True)
     if paired is None or found.leader is None:
         return found
-    band = next((band for band in Case.of(results, selection).bands if band.closer(*ids) is not None), None)
+    band = next(
+        (band for band in Case.of(Scope(results, selection)).bands if band.closer(*ids) is not None), None
+    )
     if band is not None and not band.closer(*ids):
         reach = formats.number(paired.reach(band.ranking.among), 2)
         wider = f"{formats.signed(paired.value)} ± {reach} nats, for {band.ranking.among} sizes at once"
         return replace(found, difference=wider, verdict="tied", leader=None)
-    if abs(paired.value) - paired.half <= least_divergence(results, selection, rows):
+    if abs(paired.value) - paired.half <= least_divergence(Scope(results, selection), rows):
         return replace(found, verdict="tied", leader=None)
     return found
 

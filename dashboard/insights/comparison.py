@@ -10,7 +10,7 @@ from dashboard.insights import Insight, Kind
 from dashboard.insights.noise import least_divergence
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, place_in_words, places_apart, with_measured_error
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 
@@ -45,8 +45,7 @@ def baseline_id(results: Results, row: Row) -> str:
 
 
 def combine(
-    results: Results,
-    selection: Selection,
+    scope: Scope,
     rows: Sequence[Row],
     weights: Mapping[str, float],
     column: str = "nll",
@@ -60,9 +59,12 @@ def combine(
     total = sum(weights.values())
     paired = dict(weights)
     if column == "nll" and abs(total) > 1e-9 and named:
-        base = baseline_id(results, next(iter(named.values())))
+        base = baseline_id(scope.results, next(iter(named.values())))
         paired[base] = paired.get(base, 0.0) - total
-    found = results.contrast(paired, column, selection)
+    found = scope.contrast(
+        paired,
+        column,
+    )
     if found is not None or column not in _STORED:
         return found
     value_column = _STORED[column][0]
@@ -75,12 +77,10 @@ def combine(
     return Estimate(value, error, min((part.freedom for _, part in parts), default=math.inf))
 
 
-def gap(
-    results: Results, selection: Selection, first: Row, second: Row, column: str = "nll"
-) -> Estimate | None:
+def gap(scope: Scope, first: Row, second: Row, column: str = "nll") -> Estimate | None:
     """Subtract `second` from `first` over the same tokens."""
     weights = {first["variant_id"]: 1.0, second["variant_id"]: -1.0}
-    return combine(results, selection, [first, second], weights, column)
+    return combine(scope, [first, second], weights, column)
 
 
 def common_range(groups: Mapping[str, Sequence[Row]], along: str) -> tuple[float, float] | None:
@@ -146,8 +146,7 @@ class Ranking:
 
 
 def rank_mixtures(
-    results: Results,
-    selection: Selection,
+    scope: Scope,
     rows: Sequence[Row],
     mixtures: Mapping[str, Mapping[str, float]],
     column: str = "nll",
@@ -160,7 +159,7 @@ def rank_mixtures(
     By KLD a difference that rounding the baseline causes as well is none.
     """
     sign = -1.0 if largest else 1.0
-    found = {method: combine(results, selection, rows, mix, column) for method, mix in mixtures.items()}
+    found = {method: combine(scope, rows, mix, column) for method, mix in mixtures.items()}
     values = {method: value for method, value in found.items() if value is not None}
     if len(values) < 2:
         return None
@@ -171,17 +170,16 @@ def rank_mixtures(
         weights = (
             minus(mixtures[best], mixtures[method]) if largest else minus(mixtures[method], mixtures[best])
         )
-        behind = combine(results, selection, rows, weights, column)
+        behind = combine(scope, rows, weights, column)
         if behind is not None:
             gaps[method] = behind
     compared = {method: value for method, value in ordered.items() if method == best or method in gaps}
-    floor = least_divergence(results, selection, rows) if column == "kld" else 0.0
+    floor = least_divergence(scope, rows) if column == "kld" else 0.0
     return Ranking(compared, gaps, floor, among) if gaps else None
 
 
 def rank_files(
-    results: Results,
-    selection: Selection,
+    scope: Scope,
     files: Mapping[str, Row],
     column: str = "nll",
     *,
@@ -191,7 +189,7 @@ def rank_files(
     """Rank one file per name; None for fewer than two that compare."""
     mixtures = {name: {str(row["variant_id"]): 1.0} for name, row in files.items()}
     rows = list(files.values())
-    return rank_mixtures(results, selection, rows, mixtures, column, largest=largest, among=among)
+    return rank_mixtures(scope, rows, mixtures, column, largest=largest, among=among)
 
 
 def tie(ranking: Ranking) -> str:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dashboard.insights.comparison import baseline_id
-from dashboard.results.results import Results
 from dashboard.results.rows import Row
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 from evaluator.results.schema import CONFIDENCE_EDGES
@@ -41,43 +40,47 @@ def bin_names() -> list[str]:
     return [f"{low:g}–{high:g}" for low, high in pairwise(CONFIDENCE_EDGES)]
 
 
-def shares(results: Results, selection: Selection, row: Row) -> Shares | None:
+def shares(scope: Scope, row: Row) -> Shares | None:
     """Compute the shares of one variant, or of a baseline; None without its token file."""
-    parts = results.parts(str(row["variant_id"]))
+    parts = scope.results.parts(str(row["variant_id"]))
     if parts is None:
         return None
-    counts = parts.own_bins(selection.token_filter).tolist()
+    counts = parts.own_bins(scope.selection.token_filter).tolist()
     total = sum(counts)
     return Shares(row, tuple(count / total for count in counts), round(total)) if total else None
 
 
-def shift(results: Results, selection: Selection, row: Row, index: int = SURE) -> Estimate | None:
+def shift(scope: Scope, row: Row, index: int = SURE) -> Estimate | None:
     """Share of a bin in the variant minus in its baseline, paired, with an error clustered by window."""
-    return results.paired(str(row["variant_id"]), baseline_id(results, row), f"bin{index}", selection)
+    return scope.paired(
+        str(row["variant_id"]),
+        baseline_id(scope.results, row),
+        f"bin{index}",
+    )
 
 
-def moved(
-    results: Results, selection: Selection, rows: list[Row], index: int = SURE
-) -> list[tuple[Row, Estimate]]:
+def moved(scope: Scope, rows: list[Row], index: int = SURE) -> list[tuple[Row, Estimate]]:
     """`shift` of every row that has token files."""
-    pairs = [(row, shift(results, selection, row, index)) for row in rows]
+    pairs = [(row, shift(scope, row, index)) for row in rows]
     return [(row, change) for row, change in pairs if change is not None]
 
 
-def _kept_sure(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, float]:
+def _kept_sure(scope: Scope, rows: Sequence[Row]) -> dict[str, float]:
     """Of the tokens the baseline is sure of, the share that each variant is sure of too, by its label."""
     found = {}
     for row in rows:
-        bins = results.bins(str(row["variant_id"]), selection)
+        bins = scope.bins(
+            str(row["variant_id"]),
+        )
         for line in bins.to_dicts() if bins is not None else ():
             if line["bin"] == SURE and line["n"]:
                 found[str(row["label"])] = line[f"bin{SURE}"] / line["n"]
     return found
 
 
-def of_the_sure(results: Results, selection: Selection, rows: Sequence[Row]) -> str:
+def of_the_sure(scope: Scope, rows: Sequence[Row]) -> str:
     """Say how many of the tokens that the baseline is sure of the drawn variants are sure of too."""
-    kept = _kept_sure(results, selection, rows)
+    kept = _kept_sure(scope, rows)
     if not kept:
         return "The baseline is sure (top probability over 0.95) of none of these tokens"
     most, least = max(kept, key=lambda name: kept[name]), min(kept, key=lambda name: kept[name])

@@ -10,9 +10,8 @@ from statistics import fmean
 from dashboard.insights import Insight
 from dashboard.insights.comparison import Ranking, change, gap, log_ratio, nats, rank_mixtures
 from dashboard.insights.matching import outermost
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate, Knee, knee, rank_correlation
 from dashboard.style import formats
 
@@ -29,14 +28,14 @@ class Inversion:
     by: Estimate
 
 
-def inversions(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Inversion]:
+def inversions(scope: Scope, rows: Sequence[Row]) -> list[Inversion]:
     """Neighbours in bits that are out of order by an interval that all steps hold at once, the widest gap first."""
     groups = by_method(complete(rows, "ln_ppl_ratio")).values()
     pairs = [pair for group in groups for pair in pairwise(group)]
     steps = [(low, high) for low, high in pairs if high["bits_per_weight"] > low["bits_per_weight"]]
     found = []
     for smaller, larger in steps:
-        by = gap(results, selection, larger, smaller)
+        by = gap(scope, larger, smaller)
         if by is not None and by.value > by.reach(len(steps)):
             found.append(Inversion(larger, smaller, by))
     return sorted(found, key=lambda inversion: -inversion.by.value)
@@ -51,9 +50,9 @@ def trends(rows: Sequence[Row]) -> dict[str, float]:
     return {method: rho for method, rho in found.items() if rho is not None}
 
 
-def monotone(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
+def monotone(scope: Scope, rows: Sequence[Row]) -> Insight:
     """Tell whether perplexity falls as bits rise, or which neighbours are out of order."""
-    wrong, known = inversions(results, selection, rows), trends(rows)
+    wrong, known = inversions(scope, rows), trends(rows)
     trend = "; ".join(f"{method} ρ = {formats.number(rho, 2)}" for method, rho in known.items())
     detail = f"Spearman's rank correlation: {trend}" if trend else ""
     if wrong:
@@ -92,7 +91,7 @@ class Steadiness:
         return f"from {formats.number(high)} to {formats.number(low)} bits"
 
 
-def steadiness(results: Results, selection: Selection, rows: Sequence[Row]) -> Steadiness | None:
+def steadiness(scope: Scope, rows: Sequence[Row]) -> Steadiness | None:
     """Rank methods by how much ln PPL rises over the bits at which all of them have files.
 
     A curve is flat as well where a method loses much at any number of bits: that is not steady.
@@ -104,19 +103,17 @@ def steadiness(results: Results, selection: Selection, rows: Sequence[Row]) -> S
     rises = {
         name: {str(fewest[name]["variant_id"]): 1.0, str(most[name]["variant_id"]): -1.0} for name in fewest
     }
-    ranking = rank_mixtures(results, selection, [*fewest.values(), *most.values()], rises)
+    ranking = rank_mixtures(scope, [*fewest.values(), *most.values()], rises)
     if ranking is None:
         return None
-    return Steadiness(ranking, fewest, most, _flat(results, selection, ranking.best, ends))
+    return Steadiness(ranking, fewest, most, _flat(scope, ranking.best, ends))
 
 
-def _flat(
-    results: Results, selection: Selection, name: str, ends: tuple[dict[str, Row], dict[str, Row]]
-) -> str:
+def _flat(scope: Scope, name: str, ends: tuple[dict[str, Row], dict[str, Row]]) -> str:
     """Say at which end a method surely loses more than another one does; at most bits, by over 1 %."""
     for files, least, which in ((ends[1], _SMALL_LOSS, "largest"), (ends[0], 0.0, "smallest")):
         for other, row in files.items():
-            behind = gap(results, selection, files[name], row) if other != name else None
+            behind = gap(scope, files[name], row) if other != name else None
             if behind is not None and behind.low > least:
                 return (
                     f"its {which} file, {files[name]['label']}, loses {nats(behind)} more than {row['label']}"

@@ -18,7 +18,8 @@ from dashboard.insights.comparison import combine
 from dashboard.insights.noise import least_divergence
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete
-from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.results.scope import Scope
+from dashboard.results.selection import EVERYTHING
 from dashboard.style import formats
 
 #: Relative weight error from which a matrix is not the baseline's: zeros have 1, unrelated values 1.41.
@@ -127,22 +128,22 @@ def sound(results: Results, rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["variant_id"] not in broken]
 
 
-def warnings(results: Results, selection: Selection) -> list[Insight]:
+def warnings(scope: Scope) -> list[Insight]:
     """Say of the selected files which look broken, and which are the same one under two names."""
-    shown = set(results.select(selection)["variant_id"].to_list())
-    found = [fault for name, fault in faults(results).items() if name in shown]
+    shown = set(scope.frame["variant_id"].to_list())
+    found = [fault for name, fault in faults(scope.results).items() if name in shown]
     ordered = sorted(found, key=lambda fault: (not fault.broken, str(fault.row["label"])))
     said = [fault.insight for fault in ordered[:_MOST_NAMED]]
     if len(ordered) > _MOST_NAMED:
         names = [str(fault.row["label"]) for fault in ordered[_MOST_NAMED:]]
         said.append(Insight(f"Something is wrong with {formats.listing(names, 8)} too.", "caution"))
-    return [*said, *map(_same_file, _alike(_selected(results, shown), "sha256"))]
+    return [*said, *map(_same_file, _alike(_selected(scope.results, shown), "sha256"))]
 
 
-def same_weights(results: Results, selection: Selection) -> list[Insight]:
+def same_weights(scope: Scope) -> list[Insight]:
     """Name the selected files that hold the same weights though their bytes differ."""
-    shown = set(results.select(selection)["variant_id"].to_list())
-    groups = _alike(_selected(results, shown), "bits_per_weight", "ppl", "kld_mean", "kld_max")
+    shown = set(scope.frame["variant_id"].to_list())
+    groups = _alike(_selected(scope.results, shown), "bits_per_weight", "ppl", "kld_mean", "kld_max")
     detail = "bits, perplexity, mean and largest KLD are equal to the last digit"
     return [
         Insight(f"{_names(group)} hold the same weights: they give the same probabilities.", "tie", detail)
@@ -196,7 +197,7 @@ def _excesses(results: Results, rows: Sequence[Row]) -> dict[str, Excess]:
     smaller files the median counts: one may lie on the baseline's own grid. So does every exact copy of the
     baseline, which is no measure for others.
     """
-    least = max(least_divergence(results, EVERYTHING, rows), 1e-6)
+    least = max(least_divergence(Scope(results, EVERYTHING), rows), 1e-6)
     ordered = sorted(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
     found = {}
     smaller: list[tuple[float, int]] = []
@@ -240,7 +241,7 @@ def _out_of_proportion(results: Results, row: Row, other: Row) -> bool:
     if not _far_above(row, other):
         return False
     weights = {str(row["variant_id"]): 1.0, str(other["variant_id"]): -_EXCESS}
-    beyond = combine(results, EVERYTHING, [row, other], weights, "kld")
+    beyond = combine(Scope(results, EVERYTHING), [row, other], weights, "kld")
     return beyond is None or not beyond.has_error or beyond.low > 0
 
 

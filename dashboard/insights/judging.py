@@ -11,9 +11,8 @@ from dashboard.insights.bands import Band, bands
 from dashboard.insights.comparison import Ranking, combine, rank_files, rank_mixtures
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import matched
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete, one_place
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 
@@ -32,15 +31,14 @@ class Case:
     Files that look broken are left out: they say nothing about their method.
     """
 
-    results: Results
-    selection: Selection
+    scope: Scope
     rows: list[Row]
 
     @classmethod
-    def of(cls, results: Results, selection: Selection) -> Case:
+    def of(cls, scope: Scope) -> Case:
         """Take the model and device that most of the filtered variants belong to."""
-        rows = one_place(results.select(selection).to_dicts())
-        return cls(results, selection, sound(results, rows))
+        rows = one_place(scope.rows)
+        return cls(scope, sound(scope.results, rows))
 
     @cached_property
     def compared(self) -> list[Row]:
@@ -55,7 +53,7 @@ class Case:
     @cached_property
     def bands(self) -> list[Band]:
         """The methods compared at equal size: see `bands.bands`."""
-        return bands(self.results, self.selection, self.compared)
+        return bands(self.scope, self.compared)
 
     def name(self, method: str) -> str | None:
         """Return the method's name as it is written here; None when it has no variants."""
@@ -63,19 +61,19 @@ class Case:
 
     def combine(self, weights: Mapping[str, float], column: str = "nll") -> Estimate | None:
         """See `comparison.combine`."""
-        return combine(self.results, self.selection, self.rows, weights, column)
+        return combine(self.scope, self.rows, weights, column)
 
     def rank_mixtures(
         self, mixtures: Mapping[str, Mapping[str, float]], column: str = "nll", *, largest: bool = False
     ) -> Ranking | None:
         """See `comparison.rank_mixtures`."""
-        return rank_mixtures(self.results, self.selection, self.rows, mixtures, column, largest=largest)
+        return rank_mixtures(self.scope, self.rows, mixtures, column, largest=largest)
 
     def rank_files(
         self, files: Mapping[str, Row], column: str = "nll", *, largest: bool = False, among: int = 1
     ) -> Ranking | None:
         """See `comparison.rank_files`."""
-        return rank_files(self.results, self.selection, files, column, largest=largest, among=among)
+        return rank_files(self.scope, files, column, largest=largest, among=among)
 
     def near(self, where: float) -> dict[str, Row]:
         """Each method's file nearest `where` bits, a quarter bit away at most."""

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from dashboard.insights.comparison import rank_mixtures, stored
 from dashboard.insights.judging import overlap
-from dashboard.results.results import Results
 from dashboard.results.rows import Row
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 
 PERPLEXITY, FIDELITY, TOP = "perplexity", "KLD", "same top token"
 SIZE, MEMORY, EFFICIENCY, DECODE = "size", "memory", "efficiency", "decode speed"
@@ -22,13 +21,13 @@ _SAME = 0.01
 _MOST_RANKED = 48
 
 
-def leaders(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, Row | None]:
+def leaders(scope: Scope, rows: Sequence[Row]) -> dict[str, Row | None]:
     """Best row per metric that every row has; None where the lead is inside its error, or under 1 % of size."""
-    found = contenders(results, selection, rows)
+    found = contenders(scope, rows)
     return {metric: first[0] if len(first) == 1 else None for metric, first in found.items()}
 
 
-def contenders(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, list[Row]]:
+def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Return the rows that may be the best, the best measured one first, per metric that every row has."""
     if len(rows) < 2:
         return {}
@@ -37,7 +36,7 @@ def contenders(results: Results, selection: Selection, rows: Sequence[Row]) -> d
     for name, (column, largest) in _PER_TOKEN.items():
         near = _nearest(rows, column, largest=largest)
         mixtures = {str(row["variant_id"]): {str(row["variant_id"]): 1.0} for row in near}
-        ranking = rank_mixtures(results, selection, near, mixtures, column, largest=largest)
+        ranking = rank_mixtures(scope, near, mixtures, column, largest=largest)
         if ranking is not None and len(ranking.gaps) == len(near) - 1:
             found[name] = [of[variant] for variant in (ranking.best, *ranking.tied)]
     for name, column in _EXACT.items():

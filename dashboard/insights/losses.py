@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from dashboard.insights import Insight
 from dashboard.insights.comparison import combine, divergence, log_ratio, nats
 from dashboard.insights.matching import one_type
-from dashboard.results.results import Results
 from dashboard.results.rows import Row
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 from evaluator.results.manifest import NoiseFloor
@@ -88,15 +87,19 @@ class Extremes:
         return self.apart.value > self.reach
 
 
-def by_domain(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+def by_domain(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     """Compare the loss between domains, for a variant of a typical type."""
-    names = sorted(selection.domains) or results.domains
+    names = sorted(scope.selection.domains) or scope.results.domains
     row = min(one_type(rows), key=lambda r: (r["ln_ppl_ratio"], r["variant_id"]))
-    parts = {name: replace(selection, domains=frozenset({name})) for name in names}
+    parts = {name: replace(scope.selection, domains=frozenset({name})) for name in names}
     weights = {row["variant_id"]: 1.0}
-    windows = {name: results.windows(str(row["variant_id"]), part) for name, part in parts.items()}
+    windows = {name: scope.results.windows(str(row["variant_id"]), part) for name, part in parts.items()}
     measured = [name for name, frame in windows.items() if frame is not None and frame.height > 1]
-    losses = {n: loss for n in measured if (loss := combine(results, parts[n], [row], weights)) is not None}
+    losses = {
+        n: loss
+        for n in measured
+        if (loss := combine(replace(scope, selection=parts[n]), [row], weights)) is not None
+    }
     if len(losses) < 2:
         return None
     ordered = sorted(losses, key=lambda name: (-losses[name].value, name))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 #: Rare tokens carry much of a loss and are missed in a shorter text; with fewer windows the error, which is
@@ -14,14 +14,14 @@ from dashboard.style import formats
 LEAST_TOKENS, LEAST_WINDOWS = 1000, 10
 
 
-def doubts(results: Results, selection: Selection, rows: Sequence[Row]) -> list[str]:
+def doubts(scope: Scope, rows: Sequence[Row]) -> list[str]:
     """Say why answers about `rows` are provisional: of the run, the sample, single variants; empty if they are not.
 
     That the errors are too wide for a rule is told of each recommendation.
     """
     if not rows:
         return []
-    found = [_unfinished(results), _small(rows), _shorter(results, selection, rows)]
+    found = [_unfinished(scope.results), _small(rows), _shorter(scope, rows)]
     return [reason for reason in found if reason]
 
 
@@ -46,11 +46,15 @@ def _small(rows: Sequence[Row]) -> str:
     return f"only {formats.count(tokens)} tokens in {in_windows} count here, where it takes {least}"
 
 
-def _shorter(results: Results, selection: Selection, rows: Sequence[Row]) -> str:
+def _shorter(scope: Scope, rows: Sequence[Row]) -> str:
     """Name variants that were scored on fewer tokens than their baseline; those that failed are told elsewhere."""
     found = []
     for row in rows:
-        whole = int(results.baseline_of(row, selection)["n_tokens"])
+        whole = int(
+            scope.baseline_of(
+                row,
+            )["n_tokens"]
+        )
         if not row.get("failure") and row["n_tokens"] < whole:
             found.append(f"{row['label']} on {formats.count(row['n_tokens'])} of {formats.count(whole)}")
     return f"not all tokens were scored: {formats.listing(found)}" if found else ""

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboard.insights.comparison import change, gap, log_ratio
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 #: Rise of perplexity (share) from which a variant counts as heavily damaged.
@@ -116,14 +115,14 @@ def price(row: Row) -> str:
     return f"{change(log_ratio(row))} perplexity{kld}"
 
 
-def runners_up(results: Results, selection: Selection, rows: Sequence[Row], chosen: Row) -> list[Row]:
+def runners_up(scope: Scope, rows: Sequence[Row], chosen: Row) -> list[Row]:
     """Files within 2 % of the chosen one's size whose KLD cannot be told from its KLD over the same tokens."""
     others = [r for r in complete(rows, "kld_mean") if r["variant_id"] != chosen["variant_id"]]
     if chosen["kld_mean"] is None:
         return []
     size = chosen["size_bytes"]
     near = [row for row in others if abs(row["size_bytes"] - size) <= _SAME_SIZE * size]
-    gaps = [(row, gap(results, selection, row, chosen, "kld")) for row in near]
+    gaps = [(row, gap(scope, row, chosen, "kld")) for row in near]
     return [row for row, ahead in gaps if ahead and ahead.has_error and not ahead.differs_from_zero]
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from dashboard.insights.comparison import Ranking, common_range, rank_mixtures
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 
 TIME = "decode_ms_p50"
 
@@ -37,7 +36,7 @@ class EqualSpeed:
         )
 
 
-def equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) -> EqualSpeed | None:
+def equal_speed(scope: Scope, rows: Sequence[Row]) -> EqualSpeed | None:
     """Compare methods in the middle of the decode times that all cover; None without two timed methods."""
     groups = by_method(complete(rows, TIME, "kld_mean"))
     shared = common_range(groups, TIME) if len(groups) > 1 else None
@@ -50,7 +49,7 @@ def equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) -> 
     for bound in (limit, limit - spread, limit + spread):
         chosen = _within(groups, bound)
         mixtures = {method: {str(row["variant_id"]): 1.0} for method, row in chosen.items()}
-        rankings.append(rank_mixtures(results, selection, rows, mixtures, "kld"))
+        rankings.append(rank_mixtures(scope, rows, mixtures, "kld"))
     if rankings[0] is None:
         return None
     others = tuple(ranking for ranking in rankings[1:] if ranking is not None)

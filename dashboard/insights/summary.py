@@ -14,9 +14,8 @@ from dashboard.insights.judging import Case, overlap
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, closest, smallest_within
 from dashboard.insights.verdict import places, verdict
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, type_name
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 OPTIMAL_BOUND = EVERYDAY
@@ -72,9 +71,9 @@ def optimal(rows: Sequence[Row]) -> tuple[Row, bool] | None:
     return (fallback, False) if fallback is not None else None
 
 
-def summarize(results: Results, selection: Selection) -> list[MethodSummary]:
+def summarize(scope: Scope) -> list[MethodSummary]:
     """Return the table for the filtered variants of one model on one device; methods by name."""
-    return table(Case.of(results, selection))
+    return table(Case.of(scope))
 
 
 def table(case: Case) -> list[MethodSummary]:
@@ -134,9 +133,9 @@ def _limitations(method: str, group: Sequence[Row], bands: Sequence[Band]) -> li
     return found
 
 
-def takeaways(results: Results, selection: Selection) -> list[Insight]:
+def takeaways(scope: Scope) -> list[Insight]:
     """Return what the table comes down to."""
-    case = Case.of(results, selection)
+    case = Case.of(scope)
     lines = table(case)
     if not lines:
         return [Insight("Nothing that can be compared is selected.", "unknown")]
@@ -147,7 +146,7 @@ def takeaways(results: Results, selection: Selection) -> list[Insight]:
         rise, known = worst_rise(eight)
         text, detail = f"8 bits: perplexity rises by {rise}.", "95 % bound over variants of 7.5 bits and more"
         found.append(Insight(text, "finding" if known else "unknown", detail))
-    return [*found, *same_weights(results, selection)]
+    return [*found, *same_weights(scope)]
 
 
 def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:

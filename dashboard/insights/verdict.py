@@ -9,9 +9,8 @@ from itertools import groupby
 from dashboard.insights import Insight, Kind
 from dashboard.insights.bands import Band, bands
 from dashboard.insights.comparison import ONE_METHOD, change
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete, type_name
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 
@@ -67,11 +66,11 @@ def places(found: Sequence[Band]) -> dict[str, str]:
     return {method: formats.listing(where) for method, where in named.items()}
 
 
-def equal_size(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
+def equal_size(scope: Scope, rows: Sequence[Row]) -> Insight:
     """Tell which method is closest to the baseline at equal size, size by size; `rows` are of one place."""
     if len(by_method(complete(rows, "ln_ppl_ratio"))) < 2:
         return ONE_METHOD
-    return verdict(bands(results, selection, rows))
+    return verdict(bands(scope, rows))
 
 
 def verdict(found: Sequence[Band]) -> Insight:

@@ -13,19 +13,20 @@ from dashboard.insights.recommender import Advice
 from dashboard.pages.parts import card, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 
 
-def advice_box(results: Results, selection: Selection, answers: Answers) -> Component:
+def advice_box(scope: Scope, answers: Answers) -> Component:
     """Return the form and its answer; without limits in force the answer for everyday use stands."""
-    wrong = problems(selection)
+    wrong = problems(scope.selection)
     form = html.Div(
-        [_field(selection, key, limit, wrong) for key, limit in LIMITS.items()], className="limits"
+        [_field(scope.selection, key, limit, wrong) for key, limit in LIMITS.items()], className="limits"
     )
     if answers.advice is None:
         told: list[Component] = [html.P(_without_limits(answers))]
     else:
-        told = _within_limits(results, selection, answers.advice)
+        told = _within_limits(scope, answers.advice)
     return card("With your limits", [form, html.Div(told, className="advice")], "advice-box")
 
 
@@ -35,15 +36,15 @@ def _without_limits(answers: Answers) -> str:
     return f"No limits are in force: {stands}. Type what you have."
 
 
-def _within_limits(results: Results, selection: Selection, advice: Advice) -> list[Component]:
+def _within_limits(scope: Scope, advice: Advice) -> list[Component]:
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
     if advice.best is None:
         return [html.P(advice.why, className="advice-none"), rule]
-    told = [html.P([_name(results, advice.best), f" {advice.why}"])]
+    told = [html.P([_name(scope.results, advice.best), f" {advice.why}"])]
     if is_timed(advice.best):
-        told.append(html.P(f"{packing_adds(advice.best, selection)}.", className="answer-gap"))
+        told.append(html.P(f"{packing_adds(advice.best, scope.selection)}.", className="answer-gap"))
     if advice.runner_up is not None:
-        told.append(html.P(["Runner-up: ", _name(results, advice.runner_up)]))
+        told.append(html.P(["Runner-up: ", _name(scope.results, advice.runner_up)]))
     return [*told, *([html.P(advice.next_step)] if advice.next_step else []), rule]
 
 

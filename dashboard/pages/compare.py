@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -17,6 +18,7 @@ from dashboard.insights.faults import warnings
 from dashboard.insights.tokens_in_context import TokenInContext, worst_tokens
 from dashboard.pages.parts import card, notice, swatch
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.style import formats
 
@@ -24,13 +26,17 @@ Row = dict[str, Any]
 _TOO_FEW = "Two variants are needed to compare, and this folder holds fewer"
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Tell which of the two is closer to the baseline, and at what size."""
-    pair = chosen(results, selection)
+    pair = chosen(scope)
     if pair is None:
         return _TOO_FEW
     first, second = pair
-    kld = next(item for item in differences(results, first, second, selection) if item.metric == "Mean KLD")
+    kld = next(
+        item
+        for item in differences(scope.results, first, second, scope.selection)
+        if item.metric == "Mean KLD"
+    )
     if kld.leader is not None:
         better, other = (first, second) if kld.leader == 0 else (second, first)
         times = formats.times(better["size_bytes"] / other["size_bytes"])
@@ -44,24 +50,28 @@ def headline(results: Results, selection: Selection) -> str:
     return f"{first['label']} and {second['label']} cannot be compared token by token"
 
 
-def body(results: Results, selection: Selection) -> Component:
+def body(scope: Scope) -> Component:
     """Return the two choices, the metrics, the tensors and the tokens."""
-    pair = chosen(results, selection)
+    pair = chosen(scope)
     if pair is None:
         return notice("Nothing to compare", [html.P(f"{_TOO_FEW}.")])
     first, second = pair
     boxes = [
-        html.Div(_choices(results, first, second), className="box choices-box"),
-        card("Metric by metric", [_metrics(differences(results, first, second, selection))], "table-box"),
+        html.Div(_choices(scope.results, first, second), className="box choices-box"),
+        card(
+            "Metric by metric",
+            [_metrics(differences(scope.results, first, second, scope.selection))],
+            "table-box",
+        ),
     ]
-    tensors = tensor_types(results, first, second)
+    tensors = tensor_types(scope.results, first, second)
     if tensors:
         boxes.append(card("Recipes, role by role", [_tensors(tensors)], "table-box"))
-    tokens = worst_tokens(results, first, second, selection)
+    tokens = worst_tokens(scope.results, first, second, scope.selection)
     if tokens:
-        fault = results.fault("vocabulary.parquet")
+        fault = scope.results.fault("vocabulary.parquet")
         why = f"{fault}." if fault else _NO_TEXT
-        known = results.pieces(str(first["model"]))
+        known = scope.results.pieces(str(first["model"]))
         hint = [] if known else [html.P(f"Token ids instead of text: {why}", className="hint")]
         boxes.append(card("The tokens that suffer most", [*hint, _tokens(tokens)], "table-box"))
     return html.Div(boxes, className="page-compare")
@@ -144,17 +154,17 @@ def _shown(text: str) -> str:
     return text.replace("\n", "⏎").replace("\t", "⇥")
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Count the verdicts, and name the largest differences in the recipes."""
-    pair = chosen(results, selection)
+    pair = chosen(scope)
     if pair is None:
         return [Insight(f"{_TOO_FEW}.", "unknown")]
     first, second = pair
-    found = differences(results, first, second, selection)
+    found = differences(scope.results, first, second, scope.selection)
     tested = [item for item in found if item.verdict]
     wins = [[item.metric for item in tested if item.leader == place] for place in (0, 1)]
     named = Selection.of(only=[str(row["variant_id"]) for row in pair])
-    result = [*warnings(results, named), *failures(pair)]
+    result = [*warnings(replace(scope, selection=named)), *failures(pair)]
     for place, row in enumerate(pair):
         if wins[place]:
             text = f"{row['label']} is better in {len(wins[place])} of {len(tested)} tests."
@@ -165,10 +175,10 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         result.append(Insight(text, "tie", formats.listing(tied, 6)))
     kld = next(item for item in found if item.metric == "Mean KLD")
     if kld.leader is not None:
-        result += _bootstrap(results, first, second)
-    packed = gap_insight(pair, selection)
+        result += _bootstrap(scope.results, first, second)
+    packed = gap_insight(pair, scope.selection)
     result += [packed] if packed is not None else []
-    differing = [item for item in tensor_types(results, first, second) if item.differing]
+    differing = [item for item in tensor_types(scope.results, first, second) if item.differing]
     if differing:
         most = max(differing, key=lambda item: item.differing)
         text = f"Their recipes differ in {len(differing)} roles, most in {most.role}."

@@ -16,8 +16,8 @@ from dashboard.insights import Insight
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
 from dashboard.pages.parts import empty_notice
-from dashboard.results.results import ADDED, Results
-from dashboard.results.selection import Selection
+from dashboard.results.results import ADDED
+from dashboard.results.scope import Scope
 from evaluator.results.schema import Variants
 
 #: Column groups: their name, and which columns belong by how they begin. The first that fits takes a column.
@@ -92,21 +92,21 @@ _NUMBER = (
 _WHOLE = "params.value == null ? '' : d3.format(',')(params.value)"
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Count what the table holds."""
-    rows = results.select(selection)
+    rows = scope.frame
     columns = sum(
         rows[name].is_not_null().any() for name in rows.columns if name not in {*_HIDDEN, "failure"}
     )
     return f"{rows.height} variants, {columns} measured columns"
 
 
-def body(results: Results, selection: Selection) -> Component:
+def body(scope: Scope) -> Component:
     """Return the table; its ticked rows are the picked variants."""
-    rows = results.select(selection)
+    rows = scope.frame
     if rows.is_empty():
         return empty_notice()
-    baselines = results.baselines(selection)
+    baselines = scope.baselines
     shown = [name for name in rows.columns if rows[name].is_not_null().any()]
     grid = dag.AgGrid(
         id="grid",
@@ -114,7 +114,7 @@ def body(results: Results, selection: Selection) -> Component:
         columnDefs=_columns(rows, shown),
         defaultColDef={"sortable": True, "filter": True, "resizable": True, "minWidth": 90},
         getRowId="params.data.variant_id",
-        selectedRows={"ids": sorted(selection.picked & set(rows["variant_id"].to_list()))},
+        selectedRows={"ids": sorted(scope.selection.picked & set(rows["variant_id"].to_list()))},
         dashGridOptions={
             "theme": {"function": f"themeQuartz.withParams({json.dumps(_COLOURS)})"},
             "rowSelection": {"mode": "multiRow", "headerCheckbox": True, "enableClickSelection": False},
@@ -135,7 +135,7 @@ def body(results: Results, selection: Selection) -> Component:
         className="tool",
         id="grid-csv",
         title="The rows the table shows, in its order, with all columns",
-        **{"data-file": f"{results.folder.resolve().name}-variants.csv"},
+        **{"data-file": f"{scope.results.folder.resolve().name}-variants.csv"},
     )
     hint = html.Span("Baselines stay on top. Open a group's heading for all its columns.", className="hint")
     return html.Div([html.Div([hint, save], className="grid-tools"), grid], className="page-explore")
@@ -200,18 +200,18 @@ def _is_empty(rows: pl.DataFrame, column: str) -> bool:
     return column in rows.columns and rows.height > 0 and not rows[column].is_not_null().any()
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Say which files failed, what is not measured, and what only all tokens together tell."""
-    rows = results.select(selection)
-    everywhere = results.select(replace(selection, domains=frozenset(), bins=frozenset()))
+    rows = scope.frame
+    everywhere = scope.results.select(replace(scope.selection, domains=frozenset(), bins=frozenset()))
     absent = [name for name in Variants.columns() if _is_empty(everywhere, name)]
     of_all = [name for name in Variants.columns() if _is_empty(rows, name) and name not in absent]
     found = [
-        *warnings(results, selection),
+        *warnings(scope),
         Insight("Tick rows to pick variants: every view highlights them.", "finding"),
         *failures(rows.to_dicts()),
     ]
-    if selection.filters_tokens:
+    if scope.selection.filters_tokens:
         text = "All statistics are over the chosen texts and bins of confidence only."
         found.append(Insight(text, "caution", "sizes and speeds do not depend on the text"))
     if absent:

@@ -21,7 +21,7 @@ from dashboard.pages.advice import advice_box
 from dashboard.pages.parts import card, claims_table, empty_notice, insight_list, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.style.theme import BASELINE
 from dashboard.views import registry
@@ -59,30 +59,30 @@ _GOALS = (
 )
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Return the answer in one sentence: within the limits in force, else for everyday use."""
-    return Answers.of(results, selection).headline
+    return Answers.of(scope).headline
 
 
-def body(results: Results, selection: Selection) -> Component:
+def body(scope: Scope) -> Component:
     """Answers first; then methods, metrics, benefits, goals and links to the views."""
-    answers = Answers.of(results, selection)
-    if results.select(selection).is_empty():
+    answers = Answers.of(scope)
+    if scope.frame.is_empty():
         return empty_notice()
-    cards = [_answer(results, selection, item, answers) for item in answers.recommendations]
+    cards = [_answer(scope, item, answers) for item in answers.recommendations]
     if answers.advice is not None:
-        cards.insert(0, _limited(results, selection, answers, answers.advice))
-    claims = claims_table(every(results, selection))
+        cards.insert(0, _limited(scope, answers, answers.advice))
+    claims = claims_table(every(scope))
     return html.Div(
         [
-            *_broken(results, selection),
+            *_broken(scope),
             *_provisional(answers),
             html.Div(cards, className="answers limited" if answers.advice is not None else "answers"),
             html.Div(
                 [
-                    advice_box(results, selection, answers),
+                    advice_box(scope, answers),
                     card("Why? Ask a view", [_links()]),
-                    card("Methods in this comparison", [_methods(results)]),
+                    card("Methods in this comparison", [_methods(scope.results)]),
                     card("Key metrics", [_metrics()]),
                     card("Why quantize", [_bullets(_BENEFITS)]),
                     card("What this comparison is for", [_bullets(_GOALS)]),
@@ -95,9 +95,9 @@ def body(results: Results, selection: Selection) -> Component:
     )
 
 
-def _broken(results: Results, selection: Selection) -> list[Component]:
+def _broken(scope: Scope) -> list[Component]:
     """Say above the answers which selected files look broken."""
-    wrong = [replace(item, detail="") for item in warnings(results, selection)]
+    wrong = [replace(item, detail="") for item in warnings(scope)]
     return [html.Div(insight_list(wrong), className="box warnings-box")] if wrong else []
 
 
@@ -111,23 +111,23 @@ def _provisional(answers: Answers) -> list[Component]:
     return [html.P([badge, text], className="provisional-note", role="note")]
 
 
-def _limited(results: Results, selection: Selection, answers: Answers, advice: Advice) -> Component:
+def _limited(scope: Scope, answers: Answers, advice: Advice) -> Component:
     """Return the answer within the limits in force, the first to read."""
     title, why = "Within your limits", answers.why_provisional()
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
     if advice.best is None:
         return card(title, [html.P(advice.why), rule], "answer primary unmet")
-    parts = _file(results, selection, advice.best, price(advice.best))
+    parts = _file(scope, advice.best, price(advice.best))
     return card(title, [*_badge(why), *parts, rule], f"answer primary{' provisional' if why else ''}")
 
 
-def _answer(results: Results, selection: Selection, item: Recommendation, answers: Answers) -> Component:
+def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
     rule = html.P(f"Rule: {item.rule}", className="answer-rule")
     if item.row is None:
         return card(item.need, [html.P(item.why), rule], "answer")
     if answers.advice is not None and not item.met and not item.contenders:
         return card(item.need, [html.P("No file within your limits keeps the rule."), rule], "answer unmet")
-    rivals = [rival["label"] for rival in runners_up(results, selection, answers.rows, item.row)]
+    rivals = [rival["label"] for rival in runners_up(scope, answers.rows, item.row)]
     notes = [f"Tied by KLD at this size: {formats.listing(rivals)}"] if rivals else []
     notes += [f"Not decided: {formats.listing(_contenders(item))}"] if item.contenders else []
     notes += [f"Provisional: {item.doubt}"] if item.doubt and not answers.doubts else []
@@ -135,19 +135,19 @@ def _answer(results: Results, selection: Selection, item: Recommendation, answer
     why = answers.why_provisional(item)
     kind = " primary" if item.need == PRIMARY and answers.advice is None else ""
     kind += ("" if item.met else " unmet") + (" provisional" if why else "")
-    parts = _file(results, selection, item.row, item.why)
+    parts = _file(scope, item.row, item.why)
     return card(item.need, [*_badge(why), *parts, *told, rule], f"answer{kind}")
 
 
-def _file(results: Results, selection: Selection, row: Row, why: str) -> list[Component]:
+def _file(scope: Scope, row: Row, why: str) -> list[Component]:
     """Name a file, with its size, what it loses, and what packing for speed adds."""
     facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
     same = f", same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
     return [
-        html.P([swatch(results.styles[row["method"]]), f" {row['label']}"], className="answer-name"),
+        html.P([swatch(scope.results.styles[row["method"]]), f" {row['label']}"], className="answer-name"),
         html.P(facts, className="answer-facts"),
         html.P(f"{why}{same}", className="answer-why"),
-        *([html.P(packing_adds(row, selection), className="answer-gap")] if is_timed(row) else []),
+        *([html.P(packing_adds(row, scope.selection), className="answer-gap")] if is_timed(row) else []),
     ]
 
 
@@ -197,22 +197,22 @@ def _links() -> Component:
     return html.Div(items, className="links")
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Takeaways, and what a reader must know about the measurement."""
-    passing = results.select(selection).to_dicts()
+    passing = scope.rows
     rows = one_place(passing)
-    why = Answers.of(results, selection).why_provisional()
-    found = warnings(results, selection)
+    why = Answers.of(scope).why_provisional()
+    found = warnings(scope)
     found += [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
     found += failures(passing)
-    found += takeaways(results, selection) if usable(rows) or not rows else []
-    packed = gap_insight(rows, selection)
+    found += takeaways(scope) if usable(rows) or not rows else []
+    packed = gap_insight(rows, scope.selection)
     found += [packed] if packed is not None else []
     found += elsewhere(passing, rows)
-    note = results.manifest.baseline_note
+    note = scope.results.manifest.baseline_note
     if note:
         found.append(Insight(f"About the baseline: {note}", "caution"))
-    for failure in results.manifest.failures:
+    for failure in scope.results.manifest.failures:
         found.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
-    found += [Insight(f"Skipped: {problem}.", "caution") for problem in results.problems]
+    found += [Insight(f"Skipped: {problem}.", "caution") for problem in scope.results.problems]
     return found

@@ -17,37 +17,37 @@ from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import one_place, type_name
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Return the methods' best bit rates in one sentence."""
-    lines = summarize(results, selection)
+    lines = summarize(scope)
     if not lines:
         return "Nothing that can be compared is selected, so there is nothing to summarize"
     parts = [f"{line.method} at {type_name(line.optimal)}" for line in lines]
     text = f"est bit rates by the stated rules: {formats.listing(parts)}"
-    return f"Provisional: b{text}" if Answers.of(results, selection).doubts else f"B{text}"
+    return f"Provisional: b{text}" if Answers.of(scope).doubts else f"B{text}"
 
 
-def body(results: Results, selection: Selection) -> Component:
+def body(scope: Scope) -> Component:
     """Table, takeaways, recommendations, rules."""
-    lines = summarize(results, selection)
+    lines = summarize(scope)
     if not lines:
         return empty_notice()
-    answers = Answers.of(results, selection)
+    answers = Answers.of(scope)
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in HEADS]))
     table = html.Table(
-        [head, html.Tbody([_line(results, line) for line in lines])], className="table summary-table"
+        [head, html.Tbody([_line(scope.results, line) for line in lines])], className="table summary-table"
     )
     rules = [part for name, text in RULES.items() for part in (html.Dt(name), html.Dd(text))]
     return html.Div(
         [
             html.Div(table, className="box table-box"),
-            *_at_equal_size(results, selection),
+            *_at_equal_size(scope),
             html.Div(
                 [
                     card("Recommendations", [insight_list(answers.in_sentences())]),
@@ -60,9 +60,9 @@ def body(results: Results, selection: Selection) -> Component:
     )
 
 
-def _at_equal_size(results: Results, selection: Selection) -> list[Component]:
+def _at_equal_size(scope: Scope) -> list[Component]:
     """Return the methods compared size by size: what the verdicts on every page rest on."""
-    found = Case.of(results, selection).bands
+    found = Case.of(scope).bands
     if not found:
         return []
     heads = (
@@ -107,8 +107,8 @@ def _lines(texts: tuple[str, ...]) -> list[Component]:
     return [html.Div(text) for text in texts]
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Return what is wrong with files, the takeaways, and which model or device they are about."""
-    passing = results.select(selection).to_dicts()
-    found = [*warnings(results, selection), *takeaways(results, selection)]
+    passing = scope.rows
+    found = [*warnings(scope), *takeaways(scope)]
     return [*found, *elsewhere(passing, one_place(passing))]

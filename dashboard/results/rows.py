@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.results.failures import is_useless
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate, pareto
 from dashboard.style import formats
 
@@ -106,8 +105,15 @@ def plus_minus(row: Row, value: str, error: str) -> str:
     return f" ± {formats.number(half, 2)}" if math.isfinite(half) else ""
 
 
-def baselines_of(results: Results, selection: Selection, rows: Sequence[Row]) -> list[Row]:
+def baselines_of(scope: Scope, rows: Sequence[Row]) -> list[Row]:
     """Return the baselines that the rows are compared with, one per model and device."""
     pairs = {(row["model"], row["device"]): row for row in rows}
-    found = [dict(results.baseline_of(row, selection)) for _, row in sorted(pairs.items())]
+    found = [
+        dict(
+            scope.baseline_of(
+                row,
+            )
+        )
+        for _, row in sorted(pairs.items())
+    ]
     return list({base["variant_id"]: base for base in found}.values())

@@ -18,6 +18,7 @@ from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.known_values import known
 from dashboard.results.library import Library
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.shell import filters
 from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
@@ -127,7 +128,7 @@ def screen(
     told |= {"panel": shown, "bounds": filters.bits_bounds(results)}
     changed = page | {
         "address": told,
-        "status": [html.Span(part) for part in status(results, address.selection)],
+        "status": [html.Span(part) for part in status(Scope(results, address.selection))],
         "chips": chip_bar(results, address),
         "options": option_bar(address),
         "bits-text": filters.bits_text(shown["bits"]),

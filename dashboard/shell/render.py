@@ -17,6 +17,7 @@ from dashboard.insights.faults import warnings
 from dashboard.pages import compare, explore, overview, summary
 from dashboard.pages.parts import absent_notice, empty_notice, notice
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.shell.naming import file_stem
@@ -59,14 +60,15 @@ class Page:
 
 def render(results: Results, pathname: str | None, selection: Selection) -> Page:
     """Return the page at `pathname` for what is picked."""
+    scope = Scope(results, selection)
     slug = Address.parse(pathname, None).slug
     view = next((view for view in registry() if view.id == slug), None)
     if results.measured.is_empty() and (view is not None or slug in _TEXT_PAGES):
         return _baseline_only(results, slug)
     if view is not None:
-        return _view_page(results, view, selection)
+        return _view_page(scope, view)
     if slug in _TEXT_PAGES:
-        return _text_page(results, selection, slug)
+        return _text_page(scope, slug)
     back = html.P(html.A("Go to the overview", href="/", **{"data-nav": "1"}))
     body = notice("There is no such page", [back])
     return Page("", "Not found", "This address leads nowhere", "", [], body=body)
@@ -114,47 +116,47 @@ def failed(slug: str, error: Exception) -> Page:
     )
 
 
-def _text_page(results: Results, selection: Selection, slug: str) -> Page:
+def _text_page(scope: Scope, slug: str) -> Page:
     page, caption = _TEXT_PAGES[slug]
-    body = page.body(results, selection)  # first: what cannot be read while it is made is told beside it
+    body = page.body(scope)  # first: what cannot be read while it is made is told beside it
     return Page(
         slug=slug,
         eyebrow=slug.capitalize(),
-        title=page.headline(results, selection),
+        title=page.headline(scope),
         caption=caption,
-        insights=page.insights(results, selection),
+        insights=page.insights(scope),
         body=body,
     )
 
 
-def _view_page(results: Results, view: View, selection: Selection) -> Page:
-    eyebrow = f"{view.number} · {view.titled(selection)}"
-    absent = view.absent(results)
+def _view_page(scope: Scope, view: View) -> Page:
+    eyebrow = f"{view.number} · {view.titled(scope.selection)}"
+    absent = view.absent(scope.results)
     if absent is not None:
         why = "cannot be read" if absent.fault else "was not measured"
         said = [Insight(f"This {why}, so nothing can be said about it.", "unknown")]
         return Page(view.id, eyebrow, absent.title, "", said, body=absent_notice(absent))
-    rows = results.select(selection).to_dicts()
+    rows = scope.rows
     if not rows:
         return Page(view.id, eyebrow, "Nothing to draw", "", [NOTHING], body=empty_notice())
-    drawn = view.draw(results, selection)
+    drawn = view.draw(scope)
     failed_files = view.left_out(rows, drawn)
     if len(failed_files) == len(rows):
         return _all_failed(view, eyebrow, failed_files)
     figure = drawn.to_plotly_json()
-    if selection.methods:
-        _add_left_out(figure, results, selection)
+    if scope.selection.methods:
+        _add_left_out(figure, scope)
     return Page(
         slug=view.id,
         eyebrow=eyebrow,
-        title=view.headline(results, selection),
-        caption=f"{note(failed_files)}{view.described(selection)} {provenance(results, view.applied(selection))}",
-        insights=[*warnings(results, selection), *view.insights(results, selection)],
+        title=view.headline(scope),
+        caption=f"{note(failed_files)}{view.described(scope.selection)} {provenance(view.applied(scope))}",
+        insights=[*warnings(scope), *view.insights(scope)],
         figure=figure,
-        claims=view.claims(results, selection),
+        claims=view.claims(scope),
         pick=view.pick,
-        methods=results.methods,
-        filename=file_stem(results, selection, view.id),
+        methods=scope.results.methods,
+        filename=file_stem(scope, view.id),
     )
 
 
@@ -165,17 +167,17 @@ def _all_failed(view: View, eyebrow: str, names: Sequence[str]) -> Page:
     return Page(view.id, eyebrow, "Every selected file failed", "", said, body=body)
 
 
-def _add_left_out(figure: dict[str, Any], results: Results, selection: Selection) -> None:
+def _add_left_out(figure: dict[str, Any], scope: Scope) -> None:
     """Keep methods that the filter leaves out in a legend of methods, faint: a click brings them back."""
     traces = figure["data"]
     entries = [
         trace for trace in traces if trace["type"] == "scatter" and trace.get("showlegend") is not False
     ]
-    if not set(map(_method, entries)) & selection.methods:
+    if not set(map(_method, entries)) & scope.selection.methods:
         return
-    for method in results.methods:
-        if method not in selection.methods:
-            style = results.styles[method]
+    for method in scope.results.methods:
+        if method not in scope.selection.methods:
+            style = scope.results.styles[method]
             sign = {"color": style.color, "symbol": style.symbol, "size": 9}
             entry = {
                 "type": "scatter",
@@ -185,7 +187,7 @@ def _add_left_out(figure: dict[str, Any], results: Results, selection: Selection
                 "marker": sign,
             }
             traces.append(entry | {"visible": "legendonly", "meta": {"method": method}})
-    ranks = {method: 1000 + index for index, method in enumerate(results.methods)}
+    ranks = {method: 1000 + index for index, method in enumerate(scope.results.methods)}
     for trace in traces:
         if (method := _method(trace)) in ranks:
             trace["legendrank"] = ranks[method]
@@ -196,19 +198,19 @@ def _method(trace: Mapping[str, Any]) -> str:
     return str((trace.get("meta") or {}).get("method", ""))
 
 
-def provenance(results: Results, selection: Selection) -> str:
+def provenance(scope: Scope) -> str:
     """Texts, tokens, device and date of the measurement, for a caption."""
-    manifest = results.manifest
-    domains = selection.domains & set(results.domains) or set(results.domains)
+    manifest = scope.results.manifest
+    domains = scope.selection.domains & set(scope.results.domains) or set(scope.results.domains)
     texts = formats.listing(sorted(domains), 5)
-    tokens = tokens_in_words(results, selection)
-    return f"Text: {texts}; scored: {tokens}; {measured_on(results, selection)}; {manifest.started:%Y-%m-%d}."
+    tokens = tokens_in_words(scope)
+    return f"Text: {texts}; scored: {tokens}; {measured_on(scope)}; {manifest.started:%Y-%m-%d}."
 
 
-def measured_on(results: Results, selection: Selection) -> str:
+def measured_on(scope: Scope) -> str:
     """Name the devices of the selected variants."""
-    names = sorted(set(results.select(selection)["device"].to_list())) or [""]
-    return formats.listing([formats.device(results.manifest, name) for name in names])
+    names = sorted(set(scope.frame["device"].to_list())) or [""]
+    return formats.listing([formats.device(scope.results.manifest, name) for name in names])
 
 
 def scored_tokens(results: Results) -> int:
@@ -216,26 +218,26 @@ def scored_tokens(results: Results) -> int:
     return int(results.baseline["n_tokens"])
 
 
-def tokens_in_words(results: Results, selection: Selection) -> str:
+def tokens_in_words(scope: Scope) -> str:
     """Count the scored tokens; of a part, say of how many."""
-    total = f"{formats.count(scored_tokens(results))} tokens"
-    if not selection.filters_tokens:
+    total = f"{formats.count(scored_tokens(scope.results))} tokens"
+    if not scope.selection.filters_tokens:
         return total
-    return f"{formats.count(int(results.baseline_of(results.baseline, selection)['n_tokens']))} of {total}"
+    return f"{formats.count(int(scope.baseline_of(scope.results.baseline)['n_tokens']))} of {total}"
 
 
-def status(results: Results, selection: Selection) -> list[str]:
+def status(scope: Scope) -> list[str]:
     """Return the parts of the status bar."""
-    manifest = results.manifest
-    shown, total = results.select(selection).height, results.measured.height
+    manifest = scope.results.manifest
+    shown, total = scope.frame.height, scope.results.measured.height
     texts = len(manifest.texts)
     named = f"{texts} text{'s' if texts != 1 else ''}"
-    chosen = sum(text.domain in selection.domains for text in manifest.texts)
+    chosen = sum(text.domain in scope.selection.domains for text in manifest.texts)
     parts = [
         f"{shown} of {total} variants",
-        f"{chosen} of {named}" if selection.domains else named,
-        tokens_in_words(results, selection),
-        measured_on(results, selection),
+        f"{chosen} of {named}" if scope.selection.domains else named,
+        tokens_in_words(scope),
+        measured_on(scope),
         f"measured {manifest.started:%Y-%m-%d}",
     ]
     if manifest.ended is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from dashboard.figures.left_out import left_out
 from dashboard.insights import Claim, Insight
 from dashboard.results.folder import HOW_TO_MEASURE
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 
 #: What a click in a view means: pick a variant, or filter by a bin of confidence or by a layer's role.
@@ -87,21 +88,21 @@ class View:
     tab: str
     title: str
     caption: str
-    headline: Callable[[Results, Selection], str]
-    draw: Callable[[Results, Selection], Drawing]
-    insights: Callable[[Results, Selection], list[Insight]]
+    headline: Callable[[Scope], str]
+    draw: Callable[[Scope], Drawing]
+    insights: Callable[[Scope], list[Insight]]
     absent: Callable[[Results], Absent | None] = lambda _results: None
     options: tuple[Option, ...] = ()
     pick: Pick = "variant"
-    claims: Callable[[Results, Selection], list[Claim]] = lambda _results, _selection: []
+    claims: Callable[[Scope], list[Claim]] = lambda _scope: []
     ignores: frozenset[str] = frozenset({"layers", "roles"})
     unfiltered: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
 
-    def applied(self, selection: Selection) -> Selection:
-        """Return the part of `selection` that this view's data follow: what may be said beside them."""
-        return replace(selection, **{name: frozenset() for name in self.ignores})  # type: ignore[arg-type]  # sets all
+    def applied(self, scope: Scope) -> Scope:
+        """Return `scope` with the filters alone that this view's data follow: what may be said beside them."""
+        return scope.narrowed(**{name: frozenset() for name in self.ignores})
 
     def titled(self, selection: Selection) -> str:
         """Return the title, of the switch as it is set."""
@@ -117,9 +118,9 @@ class View:
         """Name the rows that `drawn` does not show because they failed; errors of weights are there in any case."""
         return [] if self.pick == "layer" else left_out(rows, drawn)
 
-    def figure(self, results: Results, selection: Selection) -> go.Figure:
+    def figure(self, scope: Scope) -> go.Figure:
         """Return what `draw` draws as a figure whose every attribute is checked."""
-        return self.draw(results, selection).checked()
+        return self.draw(scope).checked()
 
 
 @cache

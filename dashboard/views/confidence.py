@@ -17,8 +17,8 @@ from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, rank_f
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, of_the_sure, shares
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type, representatives
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete, one_place, type_name
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
@@ -31,12 +31,12 @@ _MOST_PANELS = 6
 _DIMMED = 0.3
 
 
-def figure(results: Results, selection: Selection) -> Drawing:
+def figure(scope: Scope) -> Drawing:
     """Stacked bars of the bins: a bar per variant in a panel per method, or a bar per bin of the baseline."""
-    rows = one_place(complete(results.select(selection).to_dicts(), "ppl"))
-    if _SHARE.of(selection) == "baseline":
-        return _by_baseline(results, selection, rows)
-    found = [item for item in (shares(results, selection, row) for row in rows) if item is not None]
+    rows = one_place(complete(scope.rows, "ppl"))
+    if _SHARE.of(scope.selection) == "baseline":
+        return _by_baseline(scope, rows)
+    found = [item for item in (shares(scope, row) for row in rows) if item is not None]
     if not found:
         return charts.message_figure("No selected variant has token frames")
     panels = list(by_method([item.row for item in found]).items())[:_MOST_PANELS]
@@ -48,13 +48,18 @@ def figure(results: Results, selection: Selection) -> Drawing:
     names = list(dict.fromkeys(type_name(row) for row in reversed(order)))
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     for index, (_, group) in enumerate(panels):
-        base = shares(results, selection, results.baseline_of(group[0], selection))
+        base = shares(
+            scope,
+            scope.baseline_of(
+                group[0],
+            ),
+        )
         bars = [("baseline", base)] if base is not None else []
         bars += [(type_name(row), of[row["variant_id"]]) for row in group]
         if own:
             mine = [type_name(row) for row in reversed(group)]
             drawn.update_yaxes(cells=[index], **share_bars.lanes(["baseline", *mine]))
-        _stack(drawn, index, bars, selection, [item.row for item in found])
+        _stack(drawn, index, bars, scope.selection, [item.row for item in found])
         if base is not None:
             _reference(drawn, index, base)
     return share_bars.finish(drawn, "share of scored tokens")
@@ -107,11 +112,18 @@ def _reference(drawn: Panels, index: int, base: Shares) -> None:
         drawn.add_shape(type="line", line=line, **place)
 
 
-def _by_baseline(results: Results, selection: Selection, rows: Sequence[Row]) -> Drawing:
+def _by_baseline(scope: Scope, rows: Sequence[Row]) -> Drawing:
     """Per variant, where the tokens of each of the baseline's bins went."""
-    chosen = representatives(rows, selection, _MOST_PANELS)
+    chosen = representatives(rows, scope.selection, _MOST_PANELS)
     found = [
-        (row, bins) for row in chosen if (bins := results.bins(str(row["variant_id"]), selection)) is not None
+        (row, bins)
+        for row in chosen
+        if (
+            bins := scope.bins(
+                str(row["variant_id"]),
+            )
+        )
+        is not None
     ]
     if not found:
         return charts.message_figure("No selected variant has token frames")
@@ -161,63 +173,65 @@ def _moved_hover(row: Row, line: dict[str, float], name: str, names: Sequence[st
     return "<br>".join(text)
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Name the variant whose share of sure tokens moved most, if that stands out of its error."""
-    drawn = _drawn(results, selection)
-    if _SHARE.of(selection) == "baseline":
-        return of_the_sure(results, selection, drawn)
-    changes = moved(results, selection, drawn)
+    drawn = _drawn(scope)
+    if _SHARE.of(scope.selection) == "baseline":
+        return of_the_sure(scope, drawn)
+    changes = moved(scope, drawn)
     if not changes:
         return "No selected variant has token frames"
     row, change = max(changes, key=lambda item: abs(item[1].value))
     if not abs(change.value) > change.reach(len(changes)):
         return "No variant shown moves the share of sure tokens by more than its error"
-    own = shares(results, selection, row)
+    own = shares(scope, row)
     share = own.values[SURE] if own is not None else math.nan
     levels = f"{formats.percent(share)} of tokens, the baseline of {formats.percent(share - change.value)}"
     return f"{row['label']} is sure (top probability over 0.95) of {levels}"
 
 
-def _drawn(results: Results, selection: Selection) -> list[Row]:
+def _drawn(scope: Scope) -> list[Row]:
     """Return the variants that the bars are of: the title, and what is said of single variants, is of no other."""
-    rows = one_place(complete(results.select(selection).to_dicts(), "ppl"))
-    if _SHARE.of(selection) == "baseline":
-        return representatives(rows, selection, _MOST_PANELS)
-    measured = [row for row in rows if results.parts(str(row["variant_id"])) is not None]
+    rows = one_place(complete(scope.rows, "ppl"))
+    if _SHARE.of(scope.selection) == "baseline":
+        return representatives(rows, scope.selection, _MOST_PANELS)
+    measured = [row for row in rows if scope.results.parts(str(row["variant_id"])) is not None]
     groups = list(by_method(measured).values())[:_MOST_PANELS]
     return [row for group in groups for row in group]
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Who keeps the sure tokens at equal size, who loses most and to where, who keeps them, where KLD sits."""
-    passing = complete(results.select(selection).to_dicts(), "ppl")
+    passing = complete(scope.rows, "ppl")
     rows = one_place(passing)
-    drawn = _drawn(results, selection)
-    changes = moved(results, selection, drawn)
+    drawn = _drawn(scope)
+    changes = moved(scope, drawn)
     if not changes:
         return [NOTHING]
     found = [
-        _methods(results, selection, [row for row, _ in moved(results, selection, rows)]),
-        _lost(results, selection, changes),
+        _methods(scope, [row for row, _ in moved(scope, rows)]),
+        _lost(scope, changes),
         _kept(changes),
-        _where_it_hurts(results, selection, [row for row, _ in changes]),
+        _where_it_hurts(scope, [row for row, _ in changes]),
         *elsewhere(passing, rows),
     ]
     if len(drawn) < len(rows):
-        which = "those" if _SHARE.of(selection) == "own" else "of the picked, else one per method, those"
+        which = (
+            "those" if _SHARE.of(scope.selection) == "own" else "of the picked, else one per method, those"
+        )
         rule = f"{which} with token frames, in {_MOST_PANELS} panels at most"
         found.append(Insight(f"Drawn are {len(drawn)} of {len(rows)} variants.", "caution", rule))
     return [insight for insight in found if insight is not None]
 
 
-def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+def _methods(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     """At a typical size that most methods have: who keeps the most sure tokens."""
     if len(by_method(rows)) < 2:
         return ONE_METHOD
-    band = typical(bands(results, selection, sound(results, rows)))
+    band = typical(bands(scope, sound(scope.results, rows)))
     if band is None:
         return None
-    ranking = rank_files(results, selection, band.files, f"bin{SURE}", largest=True)
+    ranking = rank_files(scope, band.files, f"bin{SURE}", largest=True)
     if ranking is None:
         return None
     place = f"At {formats.size(band.size)} ({formats.bits(band.bits)})"
@@ -230,14 +244,14 @@ def _methods(results: Results, selection: Selection, rows: Sequence[Row]) -> Ins
     return Insight(f"{place}, {ranking.best} keeps the most sure tokens.", "finding", detail)
 
 
-def _lost(results: Results, selection: Selection, changes: Sequence[tuple[Row, Estimate]]) -> Insight | None:
+def _lost(scope: Scope, changes: Sequence[tuple[Row, Estimate]]) -> Insight | None:
     """Name the largest loss, if it is one by an interval that all variants hold at once, and the bins that grow."""
     row, change = min(changes, key=lambda item: item[1].value)
     if not -change.value > change.reach(len(changes)):
         return None
     gained = []
     for index, name in enumerate(bin_names()[:SURE]):
-        for _, other in moved(results, selection, [row], index):
+        for _, other in moved(scope, [row], index):
             if other.low > 0:
                 gained.append((other.value, f"{name} ({formats.signed(100 * other.value, 2)})"))
     names = [name for _, name in sorted(gained, reverse=True)]
@@ -258,10 +272,12 @@ def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
     )
 
 
-def _where_it_hurts(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+def _where_it_hurts(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     """Compare the mean KLD where the baseline was sure with where it was not."""
     for row in one_type(rows)[:1]:
-        bins = results.bins(str(row["variant_id"]), selection)
+        bins = scope.bins(
+            str(row["variant_id"]),
+        )
         if bins is None:
             continue
         known = [line for line in bins.to_dicts() if line["n"] and line["kld"] is not None]

@@ -18,9 +18,8 @@ from dashboard.insights.losses import against_noise, at_eight, at_four, blind_sp
 from dashboard.insights.noise import noise_floor
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete, front_of, one_place
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate, slope, student
 from dashboard.style import formats
 from dashboard.style.theme import BASELINE
@@ -34,15 +33,15 @@ _MOST_SHARES = 7
 _BAND = {"fillcolor": BASELINE.color, "opacity": 0.14, "line": {"width": 0}, "layer": "below"}
 
 
-def figure(results: Results, selection: Selection) -> Drawing:
+def figure(scope: Scope) -> Drawing:
     """One curve per method over bits: ln PPL ratio with the share of accuracy kept, or mean KLD on a log axis."""
-    if _LOSS.of(selection) == "kld":
-        return _divergences(results, selection)
-    return _ratios(results, selection)
+    if _LOSS.of(scope.selection) == "kld":
+        return _divergences(scope)
+    return _ratios(scope)
 
 
-def _ratios(results: Results, selection: Selection) -> Drawing:
-    rows = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+def _ratios(scope: Scope) -> Drawing:
+    rows = complete(scope.rows, "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     losses = [log_ratio(row) for row in rows]
@@ -50,13 +49,13 @@ def _ratios(results: Results, selection: Selection) -> Drawing:
     y_range = axes.padded([0.0, *(loss.value for loss in losses), *ends], share=0.07)
     drawn = Drawing()
     drawn.add_shape(**charts.level_line(0))
-    text, floor = "baseline", noise_floor(results, selection, rows)
+    text, floor = "baseline", noise_floor(scope, rows)
     if floor is not None:
         reach = _floor_ratio(floor)
         drawn.add_band(-reach, reach, **_BAND)
         text += f"; noise floor ± {formats.number(reach, 1)} nats"
     _note(drawn, text, 0)
-    _curves(drawn, results, selection, rows, losses, y_range)
+    _curves(drawn, scope, rows, losses, y_range)
     drawn.update_yaxes(title_text="ln(PPL / PPL of the baseline), nats per token", range=y_range)
     kept = _shares(y_range)
     drawn.add_scatter(x=[None], y=[None], yaxis="y2", showlegend=False, hoverinfo="skip")
@@ -87,19 +86,19 @@ def _shares(y_range: Sequence[float]) -> list[float]:
     return chosen
 
 
-def _divergences(results: Results, selection: Selection) -> Drawing:
-    rows = complete(results.select(selection).to_dicts(), "kld_mean")
+def _divergences(scope: Scope) -> Drawing:
+    rows = complete(scope.rows, "kld_mean")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     losses = [divergence(row) for row in rows]
-    floor = noise_floor(results, selection, rows)
+    floor = noise_floor(scope, rows)
     least = [floor.kld_mean] if floor is not None and floor.kld_mean > 0 else []
     scale = LogScale.of([*(loss.value for loss in losses), *least])
     drawn = Drawing()
     if least:
         drawn.add_band(10 ** (scale.range[0] - 3), least[0], **_BAND)
         _note(drawn, "noise floor: the baseline rounded to bf16", math.log10(least[0]))
-    _curves(drawn, results, selection, rows, losses, scale.range, scale)
+    _curves(drawn, scope, rows, losses, scale.range, scale)
     drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **scale.axis)
     return drawn
 
@@ -117,8 +116,7 @@ def _note(drawn: Drawing, text: str, height: float) -> None:
 
 def _curves(
     drawn: Drawing,
-    results: Results,
-    selection: Selection,
+    scope: Scope,
     rows: Sequence[Row],
     losses: Sequence[Estimate],
     y_range: Sequence[float],
@@ -130,7 +128,7 @@ def _curves(
     bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
     front = {rows[index]["variant_id"] for index in front_of(rows, bits, values)}
     heights = [scale.height(value) if scale is not None else value for value in values]
-    all_curves = charts.series(results, rows)
+    all_curves = charts.series(scope.results, rows)
     curves = [scale.above(curve, "kld_mean") if scale is not None else curve for curve in all_curves]
     place = {
         row["variant_id"]: (row["bits_per_weight"], high) for row, high in zip(rows, heights, strict=True)
@@ -142,7 +140,7 @@ def _curves(
         list(zip(bits, heights, strict=True)),
         (x_range, y_range),
         front,
-        selection.picked,
+        scope.selection.picked,
         "bottom left",
         lines,
     )
@@ -156,29 +154,29 @@ def _curves(
             y=[loss.value for loss in mine],
             error_y=charts.error_bars(curve.style, bars, None if scale is None else under),
             mode="lines+markers+text",
-            line=charts.line(curve, selection, rows),
+            line=charts.line(curve, scope.selection, rows),
             marker=curve.marker(),
             hovertext=[charts.quality_lines(row) for row in curve.rows],
             **labels.at(curve.rows),
-            **charts.points(curve, selection, rows),
+            **charts.points(curve, scope.selection, rows),
         )
     if scale is not None:
         across = {row["variant_id"]: row["bits_per_weight"] for row in rows}
         hover = {row["variant_id"]: charts.quality_lines(row) for row in rows}
-        scale.draw_rest(drawn, all_curves, "kld_mean", across, hover, labels, selection)
+        scale.draw_rest(drawn, all_curves, "kld_mean", across, hover, labels, scope.selection)
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
     drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Tell what is kept at the smallest size that two methods have; of KLD, its factor per bit saved."""
-    if _LOSS.of(selection) == "ppl":
-        rows = one_place(complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
-        band = lowest(bands(results, selection, sound(results, rows)))
+    if _LOSS.of(scope.selection) == "ppl":
+        rows = one_place(complete(scope.rows, "ln_ppl_ratio"))
+        band = lowest(bands(scope, sound(scope.results, rows)))
         if band is not None:
             return _kept_at(band)
-    return _cost_of_a_bit(results, selection)
+    return _cost_of_a_bit(scope)
 
 
 def _kept_at(band: Band) -> str:
@@ -193,9 +191,9 @@ def _kept_at(band: Band) -> str:
     return f"{where} {best}, {formats.listing(others)}"
 
 
-def _cost_of_a_bit(results: Results, selection: Selection) -> str:
-    compared = complete(results.select(selection).to_dicts(), "kld_mean")
-    rows = sound(results, one_place(compared))
+def _cost_of_a_bit(scope: Scope) -> str:
+    compared = complete(scope.rows, "kld_mean")
+    rows = sound(scope.results, one_place(compared))
     if not rows:
         return "No selected variant was compared with the baseline"
     factors = _factors([row for row in rows if row["kld_mean"] > 0])
@@ -222,28 +220,28 @@ def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
     return slopes
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Who is closest at equal size; by the loss that is shown, the cost at 8 and 4 bits, and domains.
 
     Of either: the noise floor, and what perplexity does not see.
     """
-    passing = complete(results.select(selection).to_dicts(), "ln_ppl_ratio", "kld_mean")
+    passing = complete(scope.rows, "ln_ppl_ratio", "kld_mean")
     kept = one_place(passing)
-    rows = sound(results, kept)
+    rows = sound(scope.results, kept)
     if not rows:
         return [NOTHING]
-    if _LOSS.of(selection) == "kld":
+    if _LOSS.of(scope.selection) == "kld":
         of_loss = [divergences.at_eight(rows)]
     else:
-        of_loss = [at_four(rows), at_eight(rows), by_domain(results, selection, rows)]
+        of_loss = [at_four(rows), at_eight(rows), by_domain(scope, rows)]
     found = [
-        equal_size(results, selection, rows),
+        equal_size(scope, rows),
         *of_loss,
-        against_noise(rows, noise_floor(results, selection, rows)),
+        against_noise(rows, noise_floor(scope, rows)),
         blind_spot(rows),
     ]
-    every = results.select(selection).to_dicts()
-    column = "kld_mean" if _LOSS.of(selection) == "kld" else "ln_ppl_ratio"
+    every = scope.rows
+    column = "kld_mean" if _LOSS.of(scope.selection) == "kld" else "ln_ppl_ratio"
     lacking = undrawn(every, complete(every, column), "no loss against the baseline was measured")
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 

@@ -13,8 +13,8 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, one_place, type_name
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.token_summaries import Array, Curve, DeltaSummary, to_symlog
 from dashboard.style import formats
@@ -32,13 +32,21 @@ _SYMLOG_TICKS = (-10, -5, -2, -0.5, -0.1, 0, 0.1, 0.5, 2, 5, 10)
 Ridge = tuple[Row, DeltaSummary]
 
 
-def _ridges(results: Results, selection: Selection) -> list[Ridge]:
+def _ridges(scope: Scope) -> list[Ridge]:
     """Distributions, fewest bits first; of at most `_MOST_ROWS` quant types."""
     rows = sorted(
-        one_place(complete(results.select(selection).to_dicts())),
+        one_place(complete(scope.rows)),
         key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"]),
     )
-    pairs = [(row, results.delta(str(row["variant_id"]), selection)) for row in rows]
+    pairs = [
+        (
+            row,
+            scope.delta(
+                str(row["variant_id"]),
+            ),
+        )
+        for row in rows
+    ]
     found = [(row, summary) for row, summary in pairs if summary is not None]
     kept = list(_levels(found))[:_MOST_ROWS]
     return [(row, summary) for row, summary in found if type_name(row) in kept]
@@ -50,12 +58,12 @@ def _levels(ridges: Sequence[Ridge]) -> dict[str, int]:
     return {lane: len(lanes) - 1 - index for index, lane in enumerate(lanes)}
 
 
-def figure(results: Results, selection: Selection) -> Drawing:
+def figure(scope: Scope) -> Drawing:
     """Draw a lane per quant type, the methods' densities over each other, with p1, median and p99 below."""
-    ridges = _ridges(results, selection)
+    ridges = _ridges(scope)
     if not ridges:
         return charts.message_figure("No selected variant has token frames")
-    symlog = _SCALE.of(selection) == "symlog"
+    symlog = _SCALE.of(scope.selection) == "symlog"
     rows = [row for row, _ in ridges]
     levels = _levels(ridges)
     tallest: dict[str, float] = {}
@@ -65,17 +73,17 @@ def figure(results: Results, selection: Selection) -> Drawing:
     drawn = Drawing()
     upright = {"yref": "y domain", "y0": 0, "y1": 1, "x0": 0, "x1": 0}
     drawn.add_shape(type="line", **upright, line={"color": BASELINE.color, "width": 1.2, "dash": "dash"})
-    picking = charts.is_picking(selection, rows)
+    picking = charts.is_picking(scope.selection, rows)
     for row, summary in ridges:
         lane = type_name(row)
-        faint = picking and row["variant_id"] not in selection.picked
+        faint = picking and row["variant_id"] not in scope.selection.picked
         density = _curve(summary, symlog=symlog)
         shape = {"height": _HEIGHT / tallest[lane], "level": levels[lane], "faint": faint}
-        drawn.add_scatter(**_density(density, results.styles[row["method"]].color, shape))
-    for index, curve in enumerate(charts.series(results, rows)):
+        drawn.add_scatter(**_density(density, scope.results.styles[row["method"]].color, shape))
+    for index, curve in enumerate(charts.series(scope.results, rows)):
         offset = _UNDER * (1 + index % 3)
         drawn.add_scatter(
-            **_marks(curve, _by_variant(ridges), levels, offset, selection, rows, symlog=symlog)
+            **_marks(curve, _by_variant(ridges), levels, offset, scope.selection, rows, symlog=symlog)
         )
     _axes(drawn, ridges, levels, symlog=symlog)
     return drawn
@@ -185,9 +193,9 @@ def _hover(row: Row, summary: DeltaSummary, mark: str) -> str:
     )
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Name the narrowest distributions, and where the middle 98 % of the narrowest one's tokens lie."""
-    ridges = _ridges(results, selection)
+    ridges = _ridges(scope)
     return narrowest(ridges) if ridges else "No selected variant has token frames"
 
 
@@ -204,13 +212,13 @@ def narrowest(ridges: Sequence[Ridge]) -> str:
     return f"{row['label']} stays closest to the baseline, token by token: {middle}"
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Width of the methods at one type, share near zero, tails, centre, and what is not drawn."""
-    ridges = _ridges(results, selection)
+    ridges = _ridges(scope)
     if not ridges:
         return [NOTHING]
     found = [*_methods(ridges), _near_zero(ridges), _tails(ridges), _centre(ridges)]
-    passing = complete(results.select(selection).to_dicts())
+    passing = complete(scope.rows)
     kept = one_place(passing)
     if len(ridges) < len(kept):
         text = f"{len(ridges)} of {len(kept)} selected variants are drawn."

@@ -36,6 +36,7 @@ from dashboard.insights.layers import (
 from dashboard.insights.matching import representatives
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
@@ -67,44 +68,44 @@ class Shown:
     found: Mapping[str, Values]
 
 
-def chosen(results: Results, selection: Selection) -> Shown | None:
+def chosen(scope: Scope) -> Shown | None:
     """Return the measure asked for with the variants that have it; None when nothing passes."""
-    layers = results.layers()
+    layers = scope.results.layers()
     known = measured(layers) if layers is not None else []
-    asked = _MEASURE.of(selection)
+    asked = _MEASURE.of(scope.selection)
     measure = next((m for m in MEASURES if m.key == asked), known[0] if known else None)
     if measure is None:
         return None
-    rows = having(results, one_place(results.select(selection).to_dicts()), measure)
+    rows = having(scope.results, one_place(scope.rows), measure)
     if not rows:
         return None
     if measure is not HIDDEN or len(rows) > _MOST_STRIPS:
-        rows = representatives(rows, selection, _MOST_PANELS)
-    return Shown(measure, rows, cells(results, rows, measure))
+        rows = representatives(rows, scope.selection, _MOST_PANELS)
+    return Shown(measure, rows, cells(scope.results, rows, measure))
 
 
-def figure(results: Results, selection: Selection) -> Drawing:
+def figure(scope: Scope) -> Drawing:
     """Draw a heatmap per variant, layers across and roles down; for layer outputs one heatmap, variants down.
 
     The filter of layers and roles hides nothing here: it is framed, so that another click can change it.
     """
-    shown = chosen(results, selection)
+    shown = chosen(scope)
     if shown is None:
         return charts.message_figure("No selected variant has this measure: choose another, or run with it")
-    marked = (selection.layers, selection.roles)
+    marked = (scope.selection.layers, scope.selection.roles)
     if shown.measure is HIDDEN:
         return heatmaps.strips(shown.rows, shown.found, shown.measure, marked)
-    types = kinds(results, shown.rows)
+    types = kinds(scope.results, shown.rows)
     return heatmaps.panels(shown.rows, shown.found, types, shown.measure, marked)
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Say how large the framed part's value is, else which role has the largest mean over the shown variants."""
-    shown = chosen(results, selection)
+    shown = chosen(scope)
     if shown is None:
         return "No selected variant has layer measurements"
-    if selection.layers or selection.roles:
-        return _of_frame(shown, selection)
+    if scope.selection.layers or scope.selection.roles:
+        return _of_frame(shown, scope.selection)
     means = role_means(shown.found)
     if not means:
         return _deepest(shown)
@@ -146,19 +147,19 @@ def _deepest(shown: Shown) -> str:
     return f"{row['label']}: the output error of the last layer is {growth} × the first's"
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """What is framed; of everything drawn: attention against feed-forward, concentration, depth, raised types."""
-    shown = chosen(results, selection)
+    shown = chosen(scope)
     if shown is None:
         return [NOTHING]
     found = [
-        _frame(shown, selection),
+        _frame(shown, scope.selection),
         _attention(shown),
         _concentration(shown),
         *_parts(shown),
-        _raised(results, shown),
+        _raised(scope.results, shown),
     ]
-    passing = results.select(selection).to_dicts()
+    passing = scope.rows
     said = [insight for insight in found if insight is not None]
     return [*said, *elsewhere(passing, one_place(passing))]
 

@@ -19,7 +19,6 @@ from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.results.results import Results
 from dashboard.results.rows import (
     Row,
     baselines_of,
@@ -30,6 +29,7 @@ from dashboard.results.rows import (
     ppl_ends,
     type_name,
 )
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
@@ -40,28 +40,30 @@ _BITS, _SIZE = "bits_per_weight", "size_bytes"
 _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 
-def figure(results: Results, selection: Selection) -> Drawing:
+def figure(scope: Scope) -> Drawing:
     """PPL on a log axis with paired 95 % intervals, a line per method, the best per size, the baseline."""
-    rows = _measured(results, selection)
+    rows = _measured(scope)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
-    across = {row["variant_id"]: value for row, value in zip(rows, _across(rows, selection), strict=True)}
+    across = {
+        row["variant_id"]: value for row, value in zip(rows, _across(rows, scope.selection), strict=True)
+    }
     drawn = Drawing()
-    levels = [base["ppl"] for base in baselines_of(results, selection, rows) if base["ppl"]]
+    levels = [base["ppl"] for base in baselines_of(scope, rows) if base["ppl"]]
     ends = [*levels, *(end for row in rows for end in ppl_ends(row))]
     y_axis = axes.log_axis(ends, margin=0.05)
     x_range = axes.padded(list(across.values()), share=0.07)
     front = [rows[i] for i in front_of(rows, list(across.values()), [row["ppl"] for row in rows])]
     wanted = {row["variant_id"] for row in front}
     points = [(across[row["variant_id"]], math.log10(row["ppl"])) for row in rows]
-    curves = charts.series(results, rows)
+    curves = charts.series(scope.results, rows)
     place = dict(zip((row["variant_id"] for row in rows), points, strict=True))
     lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
     ranges = (x_range, y_axis["range"])
-    baselines = Levels(results, selection, rows, ranges, points=points)
+    baselines = Levels(scope, rows, ranges, points=points)
     lines += baselines.lines
-    subject = _subject(results, selection)
-    named = selection.picked | ({str(subject[0]["variant_id"])} if subject is not None else set())
+    subject = _subject(scope)
+    named = scope.selection.picked | ({str(subject[0]["variant_id"])} if subject is not None else set())
     labels = Labels(rows, points, ranges, wanted, named, "bottom left", lines)
     baselines.draw(drawn)
     steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
@@ -72,15 +74,15 @@ def figure(results: Results, selection: Selection) -> Drawing:
             y=[r["ppl"] for r in curve.rows],
             error_y=_bars(curve),
             mode="lines+markers+text",
-            line=charts.line(curve, selection, rows),
+            line=charts.line(curve, scope.selection, rows),
             marker=curve.marker(),
             hovertext=[charts.quality_lines(r) for r in curve.rows],
             **labels.at(curve.rows),
-            **charts.points(curve, selection, rows),
+            **charts.points(curve, scope.selection, rows),
         )
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
-    drawn.update_xaxes(title_text=_title(rows, selection), range=x_range)
+    drawn.update_xaxes(title_text=_title(rows, scope.selection), range=x_range)
     drawn.update_yaxes(title_text="perplexity (log scale)", **y_axis)
     return drawn
 
@@ -91,9 +93,9 @@ def _bars(curve: charts.Series) -> dict[str, Any]:
     return charts.error_bars(curve.style, over, under)
 
 
-def _measured(results: Results, selection: Selection) -> list[Row]:
+def _measured(scope: Scope) -> list[Row]:
     """Return the variants that have a place on a log axis of perplexity."""
-    return [row for row in complete(results.select(selection).to_dicts(), "ppl") if row["ppl"] > 0]
+    return [row for row in complete(scope.rows, "ppl") if row["ppl"] > 0]
 
 
 def _along(selection: Selection) -> str:
@@ -114,62 +116,60 @@ def _title(rows: Sequence[Row], selection: Selection) -> str:
     return axes.size_title([row["size_bytes"] for row in rows])
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
-    subject = _subject(results, selection)
+    subject = _subject(scope)
     if subject is None:
-        broken = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+        broken = complete(scope.rows, "ln_ppl_ratio")
         return "Every selected variant looks broken" if broken else "No selected variant has a perplexity"
     row, safe = subject
     if safe:
-        along = _along(selection)
+        along = _along(scope.selection)
         much = formats.bits(row[along]) if along == _BITS else formats.size(row[along])
         return f"{row['label']} is the smallest within 1 % of the baseline's perplexity ({much})"
     rise = formats.percent_change(row["ln_ppl_ratio"], 1)
     return f"None is sure to stay within 1 % of the baseline's perplexity; nearest: {row['label']}, {rise}"
 
 
-def _subject(results: Results, selection: Selection) -> tuple[Row, bool] | None:
+def _subject(scope: Scope) -> tuple[Row, bool] | None:
     """Return the variant that the title names, and whether it is within 1 %; None without any."""
-    compared = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
-    rows = sound(results, one_place(compared))
-    safe, along = within(rows, _SAFE), _along(selection)
+    compared = complete(scope.rows, "ln_ppl_ratio")
+    rows = sound(scope.results, one_place(compared))
+    safe, along = within(rows, _SAFE), _along(scope.selection)
     if safe:
         return min(safe, key=lambda row: (row[along], row["variant_id"])), True
     nearest = min(rows, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]), default=None)
     return None if nearest is None else (nearest, False)
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Who is closest at equal size, the order over bits, the bend, steadiness, the dearest step, the noise.
 
     What is about bits is told beside an axis of bits only.
     """
-    passing = complete(results.select(selection).to_dicts(), "ln_ppl_ratio")
+    passing = complete(scope.rows, "ln_ppl_ratio")
     kept = one_place(passing)
-    rows = sound(results, kept)
+    rows = sound(scope.results, kept)
     if not rows:
         return [NOTHING]
     over_bits = [
-        monotone(results, selection, rows),
+        monotone(scope, rows),
         bend(rows),
-        _steadiest(results, selection, rows),
+        _steadiest(scope, rows),
     ]
     found = [
-        equal_size(results, selection, rows),
-        *(over_bits if _along(selection) == _BITS else []),
-        _dearest_step(results, selection, rows),
+        equal_size(scope, rows),
+        *(over_bits if _along(scope.selection) == _BITS else []),
+        _dearest_step(scope, rows),
         within_noise(rows),
         below_baseline(rows),
     ]
-    lacking = undrawn(
-        results.select(selection).to_dicts(), _measured(results, selection), "no perplexity was measured"
-    )
+    lacking = undrawn(scope.rows, _measured(scope), "no perplexity was measured")
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
-def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
-    found = steadiness(results, selection, rows)
+def _steadiest(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    found = steadiness(scope, rows)
     if found is None:
         return None
     ranking = found.ranking
@@ -184,17 +184,17 @@ def _steadiest(results: Results, selection: Selection, rows: Sequence[Row]) -> I
     return Insight(f"{ranking.best} is the steadiest {found.where}.", "finding", detail)
 
 
-def _dearest_step(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+def _dearest_step(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     """Find the step down a method's curve that costs most per bit saved; None where none surely costs."""
     steps = _steps(rows)
     # What is gained going up, the other way round: those contrasts are kept since the order was looked at.
-    gains = [(low, high, gap(results, selection, high, low)) for low, high in steps]
+    gains = [(low, high, gap(scope, high, low)) for low, high in steps]
     costs = [(low, high, gain.times(-1)) for low, high, gain in gains if gain is not None]
     sure = [step for step in costs if step[2].value > step[2].reach(len(steps))]
     if not sure:
         return None
     lower, higher, cost = max(sure, key=_per_bit)
-    in_bits = _along(selection) == _BITS
+    in_bits = _along(scope.selection) == _BITS
     less = formats.size(higher[_SIZE] - lower[_SIZE])
     saved = formats.bits(_saved(lower, higher)) if in_bits else less
     step = f"{higher['label']} → {type_name(lower)}: {change(cost)} perplexity for {saved}"

@@ -15,9 +15,8 @@ from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.faults import sound
 from dashboard.insights.leaders import MEMORY, leaders
 from dashboard.insights.matching import representatives
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, one_place
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.style.names import LEGEND, in_figure
 from dashboard.style.theme import translucent
@@ -30,37 +29,37 @@ _LEAD = "by more than the paired error, the p10–p90 range of speed, or 1 % of 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def _passing(results: Results, selection: Selection) -> list[Row]:
+def _passing(scope: Scope) -> list[Row]:
     """Return the compared variants of one model on one device."""
-    return one_place(complete(results.select(selection).to_dicts(), "ln_ppl_ratio"))
+    return one_place(complete(scope.rows, "ln_ppl_ratio"))
 
 
-def traces(results: Results, selection: Selection) -> list[Row]:
+def traces(scope: Scope) -> list[Row]:
     """Return the picked variants, else all when there are at most six, else one per method."""
-    rows = _passing(results, selection)
-    if len(rows) <= _MOST_TRACES and not charts.is_picking(selection, rows):
+    rows = _passing(scope)
+    if len(rows) <= _MOST_TRACES and not charts.is_picking(scope.selection, rows):
         return rows
-    return representatives(rows, selection, _MOST_TRACES)
+    return representatives(rows, scope.selection, _MOST_TRACES)
 
 
-def _compared(results: Results, selection: Selection) -> list[Row]:
+def _compared(scope: Scope) -> list[Row]:
     """Return what the form shows: the radar's few, or all variants on the parallel axes."""
-    if _FORM.of(selection) == "parallel":
-        return _passing(results, selection)
-    return traces(results, selection)
+    if _FORM.of(scope.selection) == "parallel":
+        return _passing(scope)
+    return traces(scope)
 
 
-def figure(results: Results, selection: Selection) -> Drawing:
+def figure(scope: Scope) -> Drawing:
     """Draw a closed line per variant over the spokes, 0–100 %; or all variants over parallel axes."""
-    if _FORM.of(selection) == "parallel":
-        return parallel.figure(results, selection, axes(results, selection))
-    rows, spokes = traces(results, selection), axes(results, selection)
+    if _FORM.of(scope.selection) == "parallel":
+        return parallel.figure(scope, axes(scope))
+    rows, spokes = traces(scope), axes(scope)
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
     drawn = Drawing()
     seen: dict[str, int] = {}
     for row in rows:
-        style = results.styles[row["method"]]
+        style = scope.results.styles[row["method"]]
         nth = seen.setdefault(row["method"], 0)
         seen[row["method"]] += 1
         measured = [(axis, axis.score(row)) for axis in spokes]
@@ -101,14 +100,14 @@ def figure(results: Results, selection: Selection) -> Drawing:
     return drawn
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Whether one variant leads every spoke by more than the error."""
-    rows = _compared(results, selection)
+    rows = _compared(scope)
     if not rows:
         return "No selected variant was compared with the baseline"
     if len(rows) == 1:
         return f"{rows[0]['label']} alone is selected: nothing to compare with"
-    winners = _winners(results, selection, rows)
+    winners = _winners(scope, rows)
     names = [row["label"] for row in winners.values() if row is not None]
     if not names:
         return "No variant leads on any axis by more than the error"
@@ -118,19 +117,19 @@ def headline(results: Results, selection: Selection) -> str:
     return f"No variant leads everywhere: {most} leads on {names.count(most)} of {len(winners)} axes"
 
 
-def _winners(results: Results, selection: Selection, rows: Sequence[Row]) -> dict[str, Row | None]:
+def _winners(scope: Scope, rows: Sequence[Row]) -> dict[str, Row | None]:
     """Leader per spoke, None where the lead is inside its error."""
-    found = leaders(results, selection, sound(results, rows))
+    found = leaders(scope, sound(scope.results, rows))
     return {name: row for name, row in found.items() if name != MEMORY}
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Leaders per axis, ties, dominated variants, and how the variants were chosen."""
-    rows, spokes = _compared(results, selection), axes(results, selection)
+    rows, spokes = _compared(scope), axes(scope)
     if not rows:
         return [NOTHING]
     leads: dict[str, list[str]] = {}
-    for name, row in _winners(results, selection, rows).items():
+    for name, row in _winners(scope, rows).items():
         leads.setdefault(str(row["label"]) if row is not None else "", []).append(name)
     tied = leads.pop("", [])
     ordered = sorted(leads.items(), key=lambda item: (-len(item[1]), item[0]))
@@ -141,8 +140,8 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     if tied:
         found.append(Insight(f"Nobody leads on {formats.listing(tied, 6)}.", "tie", _LEAD))
     found.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
-    total = results.select(selection).height
-    if len(rows) < total and _FORM.of(selection) != "parallel":
+    total = scope.frame.height
+    if len(rows) < total and _FORM.of(scope.selection) != "parallel":
         text = f"Shown: {formats.listing([r['label'] for r in rows], 6)}."
         rule = (
             f"the picked variants, else one per method at about equal bits; {total} variants pass the filters"
@@ -150,7 +149,7 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
         found.append(Insight(text, "caution", rule))
     if not any(axis.name == "decode speed" for axis in spokes):
         found.append(Insight("Speed was not measured, so it is no axis here.", "caution"))
-    passing = results.select(selection).to_dicts()
+    passing = scope.rows
     return [*found, *elsewhere(passing, one_place(passing))]
 
 

@@ -19,9 +19,8 @@ from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, baselines_of, complete, front_of, one_place, ppl_ends
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.style.theme import QUIET
 from dashboard.views import View
@@ -35,20 +34,20 @@ _LABEL_HEIGHT = 0.046
 _WHOLE_PERCENT = 0.01
 
 
-def _rows(results: Results, selection: Selection) -> list[Row]:
-    rows = complete(results.select(selection).to_dicts(), "ppl", "inv_ppl_per_mb")
+def _rows(scope: Scope) -> list[Row]:
+    rows = complete(scope.rows, "ppl", "inv_ppl_per_mb")
     return [r for r in rows if r["ppl"] > 0 and r["inv_ppl_per_mb"] > 0]
 
 
-def figure(results: Results, selection: Selection) -> Drawing:
+def figure(scope: Scope) -> Drawing:
     """Size against 1/PPL with errors, the front, and lines of equal 1/PPL/MB."""
-    rows = _rows(results, selection)
+    rows = _rows(scope)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity and a size")
     drawn = Drawing()
     unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
     x, y = [row["size_bytes"] / unit for row in rows], [1 / row["ppl"] for row in rows]
-    heights = [1 / base["ppl"] for base in baselines_of(results, selection, rows) if base["ppl"]]
+    heights = [1 / base["ppl"] for base in baselines_of(scope, rows) if base["ppl"]]
     ends = [1 / end for row in rows for end in ppl_ends(row)]
     x_range, y_range = axes.padded(x, 0.08), axes.padded([*ends, *heights], 0.05)
     x_range[0], y_range[0] = max(0.0, x_range[0]), max(0.0, y_range[0])
@@ -57,13 +56,13 @@ def figure(results: Results, selection: Selection) -> Drawing:
     points = list(zip(x, y, strict=True))
     ranges = (x_range, y_range)
     taken = _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
-    baselines = Levels(results, selection, rows, ranges, points=points, taken=taken, inverse=True)
+    baselines = Levels(scope, rows, ranges, points=points, taken=taken, inverse=True)
     subject = _subject(rows)
-    named = selection.picked | ({str(subject["variant_id"])} if subject is not None else set())
+    named = scope.selection.picked | ({str(subject["variant_id"])} if subject is not None else set())
     labels = Labels(rows, points, ranges, wanted, named, "top left", baselines.lines)
     baselines.draw(drawn)
     charts.add_front(drawn, rows, [x[i] for i in front], [y[i] for i in front])
-    curves = charts.series(results, rows)
+    curves = charts.series(scope.results, rows)
     for curve in curves:
         drawn.add_scatter(
             x=[row["size_bytes"] / unit for row in curve.rows],
@@ -72,11 +71,11 @@ def figure(results: Results, selection: Selection) -> Drawing:
             mode="markers+text",
             marker=curve.marker(10),
             hovertext=[
-                f"{charts.quality_lines(row)}<br>{efficiency(row)}<br>{packing_adds(row, selection)}"
+                f"{charts.quality_lines(row)}<br>{efficiency(row)}<br>{packing_adds(row, scope.selection)}"
                 for row in curve.rows
             ],
             **labels.at(curve.rows),
-            **charts.points(curve, selection, rows),
+            **charts.points(curve, scope.selection, rows),
         )
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
@@ -139,15 +138,15 @@ def _label_box(x: float, y: float, width: float, *, beside: bool) -> Box:
     return (x, y - _LABEL_HEIGHT, x + width, y) if beside else (x - width, y - _LABEL_HEIGHT, x, y)
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Name the smallest file above the quality floor, and how much smaller than the baseline it is."""
-    rows = sound(results, one_place(_rows(results, selection)))
+    rows = sound(scope.results, one_place(_rows(scope)))
     if not rows:
         return "No selected variant has a perplexity and a size"
     floor, best = formats.percent(EVERYDAY, 0), _subject(rows)
     if best is None:
         return f"No file is sure to stay within {floor} of the baseline's perplexity"
-    saved = 1 - best["size_bytes"] / _baseline_size(results, selection, best)
+    saved = 1 - best["size_bytes"] / _baseline_size(scope, best)
     times = f", {formats.percent(saved, 0)} smaller than the baseline" if saved > 0 else ""
     return f"{best['label']} is the smallest within {floor} of the baseline's perplexity{times}"
 
@@ -158,26 +157,30 @@ def _subject(rows: Sequence[Row]) -> Row | None:
     return min(good, key=lambda row: (row["size_bytes"], row["variant_id"]), default=None)
 
 
-def _baseline_size(results: Results, selection: Selection, row: Row) -> int:
-    return int(results.baseline_of(row, selection)["size_bytes"])
+def _baseline_size(scope: Scope, row: Row) -> int:
+    return int(
+        scope.baseline_of(
+            row,
+        )["size_bytes"]
+    )
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Methods at equal size, efficiency with and without a quality floor, wasted files, compression."""
-    passing = _rows(results, selection)
+    passing = _rows(scope)
     kept = one_place(passing)
-    rows = sound(results, kept)
+    rows = sound(scope.results, kept)
     if not rows:
         return [NOTHING]
     found = [
-        equal_size(results, selection, rows),
+        equal_size(scope, rows),
         _above_floor(rows),
         _highest(rows),
-        _wasted(results, selection, rows),
-        _compression(results, selection, rows),
-        gap_insight(rows, selection),
+        _wasted(scope, rows),
+        _compression(scope, rows),
+        gap_insight(rows, scope.selection),
     ]
-    lacking = undrawn(results.select(selection).to_dicts(), passing, "no perplexity was measured")
+    lacking = undrawn(scope.rows, passing, "no perplexity was measured")
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
@@ -202,10 +205,10 @@ def _above_floor(rows: Sequence[Row]) -> Insight:
     return Insight(text, "finding", floor)
 
 
-def _wasted(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
+def _wasted(scope: Scope, rows: Sequence[Row]) -> Insight:
     """Name files that a smaller one beats in KLD by more than the error."""
     compared = complete(rows, "kld_mean")
-    found = beaten_by_smaller(results, selection, compared, compared)
+    found = beaten_by_smaller(scope, compared, compared)
     if not found:
         return Insight(
             "No file is beaten by a smaller one outside the error.", "finding", "by mean KLD, paired"
@@ -217,9 +220,9 @@ def _wasted(results: Results, selection: Selection, rows: Sequence[Row]) -> Insi
     )
 
 
-def _compression(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight:
+def _compression(scope: Scope, rows: Sequence[Row]) -> Insight:
     smallest = min(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
-    base = _baseline_size(results, selection, smallest)
+    base = _baseline_size(scope, smallest)
     how = _smaller(base, smallest["size_bytes"])
     text = f"The smallest file, {smallest['label']}, is {how} than the baseline."
     return Insight(text, "finding", f"{formats.size(smallest['size_bytes'])} against {formats.size(base)}")

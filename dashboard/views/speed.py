@@ -22,6 +22,7 @@ from dashboard.insights.speeds import equal_speed
 from dashboard.insights.undrawn import undrawn
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, front_of, one_place
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import pareto, rank_correlation
 from dashboard.style import formats
@@ -45,12 +46,12 @@ def _slowness(row: Row, columns: Spread) -> float:
     return value if columns == DECODE_TIME else -value
 
 
-def _rows(results: Results, selection: Selection) -> list[Row]:
+def _rows(scope: Scope) -> list[Row]:
     """Timed and compared variants; for prefill with its p10 and p90 over repetitions."""
-    frame = results.select(selection)
-    if _PHASE.of(selection) == "prefill":
-        frame = frame.join(_prefill_ends(results), on="variant_id", how="left")
-    return complete(frame.to_dicts(), _columns(selection)[1], "kld_mean")
+    frame = scope.frame
+    if _PHASE.of(scope.selection) == "prefill":
+        frame = frame.join(_prefill_ends(scope.results), on="variant_id", how="left")
+    return complete(frame.to_dicts(), _columns(scope.selection)[1], "kld_mean")
 
 
 def _prefill_ends(results: Results) -> pl.DataFrame:
@@ -65,12 +66,12 @@ def _prefill_ends(results: Results) -> pl.DataFrame:
     return prefill.group_by("variant_id").agg(ends).collect()
 
 
-def figure(results: Results, selection: Selection) -> Drawing:
+def figure(scope: Scope) -> Drawing:
     """Time or rate (median, p10–p90) against mean KLD; 4-bit configurations ringed; the Pareto front drawn."""
-    rows = _rows(results, selection)
+    rows = _rows(scope)
     if not rows:
-        return charts.message_figure(f"No selected variant has a {_PHASE.of(selection)} time")
-    low, middle, high = _columns(selection)
+        return charts.message_figure(f"No selected variant has a {_PHASE.of(scope.selection)} time")
+    low, middle, high = _columns(scope.selection)
     decode = middle == DECODE_TIME[1]
     x = [row[middle] for row in rows]
     ends = [row[name] for row in rows for name in (low, middle, high) if row[name] is not None]
@@ -88,7 +89,7 @@ def figure(results: Results, selection: Selection) -> Drawing:
         points,
         (x_range, scale.range),
         wanted,
-        selection.picked | {str(_by_speed(rows, (low, middle, high))[0]["variant_id"])},
+        scope.selection.picked | {str(_by_speed(rows, (low, middle, high))[0]["variant_id"])},
         "bottom left" if decode else "bottom right",
         whiskers,
     )
@@ -96,9 +97,9 @@ def figure(results: Results, selection: Selection) -> Drawing:
     steps = ([x[i] for i in front], [scale.place(rows[i]["kld_mean"]) for i in front])
     charts.add_front(drawn, rows, *steps, "hv" if decode else "vh")
     _ring_four(drawn, rows, middle, scale)
-    curves = charts.series(results, rows)
-    add_packing(drawn, curves, selection, rows, middle, scale)
-    hover = {row["variant_id"]: _hover(row, selection) for row in rows}
+    curves = charts.series(scope.results, rows)
+    add_packing(drawn, curves, scope.selection, rows, middle, scale)
+    hover = {row["variant_id"]: _hover(row, scope.selection) for row in rows}
     for curve in [above for curve in curves if (above := scale.above(curve, "kld_mean")).rows]:
         drawn.add_scatter(
             x=[row[middle] for row in curve.rows],
@@ -108,10 +109,10 @@ def figure(results: Results, selection: Selection) -> Drawing:
             hovertext=[hover[row["variant_id"]] for row in curve.rows],
             **_bars(curve, (low, middle, high)),
             **labels.at(curve.rows),
-            **charts.points(curve, selection, rows),
+            **charts.points(curve, scope.selection, rows),
         )
     times = {row["variant_id"]: row[middle] for row in rows}
-    scale.draw_rest(drawn, curves, "kld_mean", times, hover, labels, selection)
+    scale.draw_rest(drawn, curves, "kld_mean", times, hover, labels, scope.selection)
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
     drawn.update_xaxes(title_text=_title(decode), range=x_range)
@@ -183,10 +184,10 @@ def _by_speed(rows: Sequence[Row], columns: Spread) -> list[Row]:
     return sorted(one_place(rows), key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
 
 
-def headline(results: Results, selection: Selection) -> str:
+def headline(scope: Scope) -> str:
     """Name the fastest variant, and whether that lead stands out of its spread."""
-    columns = _columns(selection)
-    rows = _by_speed(sound(results, _rows(results, selection)), columns)
+    columns = _columns(scope.selection)
+    rows = _by_speed(sound(scope.results, _rows(scope)), columns)
     if not rows:
         return "No selected variant was timed"
     fastest = rows[0]
@@ -201,14 +202,14 @@ def headline(results: Results, selection: Selection) -> str:
     return f"{speed}; {more} within its spread" if tied else speed
 
 
-def insights(results: Results, selection: Selection) -> list[Insight]:
+def insights(scope: Scope) -> list[Insight]:
     """Who is on the front, accuracy at equal speed, whether fewer bits are faster, what 4 bits give, the timing.
 
     All of the phase shown; equal speed is told of decoding alone.
     """
-    passing, columns, phase = _rows(results, selection), _columns(selection), _PHASE.of(selection)
+    passing, columns, phase = _rows(scope), _columns(scope.selection), _PHASE.of(scope.selection)
     kept = one_place(passing)
-    rows = sound(results, kept)
+    rows = sound(scope.results, kept)
     if not rows:
         return [NOTHING]
     slowness = [_slowness(row, columns) for row in rows]
@@ -217,21 +218,19 @@ def insights(results: Results, selection: Selection) -> list[Insight]:
     text = f"Worth running for {phase} speed: {formats.listing(names, 5)}."
     found = [
         Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
-        _equal_speed(results, selection, rows) if columns == DECODE_TIME else None,
+        _equal_speed(scope, rows) if columns == DECODE_TIME else None,
         _bits_and_speed(rows, slowness, phase),
         _four_bits(rows, front),
-        gap_insight(rows, selection),
-        _timing(results, rows, phase),
+        gap_insight(rows, scope.selection),
+        _timing(scope.results, rows, phase),
     ]
-    lacking = undrawn(
-        results.select(selection).to_dicts(), passing, f"no {phase} time or no divergence was measured"
-    )
+    lacking = undrawn(scope.rows, passing, f"no {phase} time or no divergence was measured")
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
-def _equal_speed(results: Results, selection: Selection, rows: Sequence[Row]) -> Insight | None:
+def _equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     """Tell whose best variant within a decode time that all methods cover is closest to the baseline."""
-    found = equal_speed(results, selection, rows)
+    found = equal_speed(scope, rows)
     if found is None:
         return None
     ranking, moved = found.ranking, formats.number(found.spread, 2)

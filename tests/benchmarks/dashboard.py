@@ -25,6 +25,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 from playwright.sync_api import BrowserType, Page, ViewportSize, sync_playwright
 
+from dashboard.results.scope import Scope
+
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
@@ -93,7 +95,7 @@ def main() -> None:
             windows=40,
         )
         static = Path(scratch, "static.html")
-        drawn = registry()[0].figure(Results.open(folder), Selection())
+        drawn = registry()[0].figure(Scope(Results.open(folder), Selection()))
         drawn.write_html(static, include_plotlyjs=True)
         with (
             served(folder) as url,

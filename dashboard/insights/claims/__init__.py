@@ -9,24 +9,23 @@ from collections.abc import Callable
 
 from dashboard.insights import Claim
 from dashboard.insights.judging import Case
-from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.scope import Scope
 from evaluator.support.registry import Registry
 
 Judge = Callable[[Case], list[Claim]]
 JUDGES: Registry[Judge] = Registry("set of claims", __name__)
 
 
-def claims_of(name: str) -> Callable[[Results, Selection], list[Claim]]:
+def claims_of(name: str) -> Callable[[Scope], list[Claim]]:
     """Return the function that judges the claims registered under `name` on the filtered variants."""
 
-    def judged(results: Results, selection: Selection) -> list[Claim]:
-        return JUDGES.get(name)(Case.of(results, selection))
+    def judged(scope: Scope) -> list[Claim]:
+        return JUDGES.get(name)(Case.of(scope))
 
     return judged
 
 
-def every(results: Results, selection: Selection) -> list[tuple[str, list[Claim]]]:
+def every(scope: Scope) -> list[tuple[str, list[Claim]]]:
     """Judge all claims: the name they are registered under (a view's id, or `summary`), and the verdicts."""
-    case = Case.of(results, selection)
+    case = Case.of(scope)
     return [(name, judge(case)) for name, judge in JUDGES]

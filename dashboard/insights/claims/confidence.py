@@ -37,7 +37,7 @@ def _shifts(case: Case) -> Claim:
     low = between(case.compared, 0, _LOW_BITS)
     if not low:
         return unknown(_SHIFTS, "No selected variant has less than 4 bits.")
-    sure = moved(case.results, case.selection, low)
+    sure = moved(case.scope, low)
     if not sure:
         return unknown(_SHIFTS, _NO_TOKENS)
     lost = [row for row, change in sure if change.high < 0]
@@ -53,7 +53,7 @@ def _shifts(case: Case) -> Claim:
 def _uniform(case: Case) -> Claim:
     if case.name(MAIN) is None:
         return absent(_UNIFORM, MAIN)
-    found = {row["method"]: shares(case.results, case.selection, row) for row in one_type(case.compared)}
+    found = {row["method"]: shares(case.scope, row) for row in one_type(case.compared)}
     entropy = {method: item.entropy for method, item in found.items() if item is not None}
     if case.name(MAIN) not in entropy or len(entropy) < 2:
         return unknown(_UNIFORM, _NO_TOKENS if not entropy else "Only one method can be compared.")
@@ -69,7 +69,7 @@ def _two_bits(case: Case) -> Claim:
     low = between(case.compared, 0, _VERY_LOW)
     if not low:
         return unknown(_TWO, "No selected variant has less than 3 bits.")
-    sure = moved(case.results, case.selection, low)
+    sure = moved(case.scope, low)
     if not sure:
         return unknown(_TWO, _NO_TOKENS)
     numbers = [f"{row['label']} {points(change)}" for row, change in sure]

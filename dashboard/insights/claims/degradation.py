@@ -71,7 +71,7 @@ def _eight(case: Case) -> Claim:
         return unknown(text, "No selected variant has 7.5 to 10 bits.")
     evidence = f"Perplexity rises by {worst_rise(eight)[0]}"
     klds = [row["kld_mean"] for row in eight if row["kld_mean"] is not None]
-    floor = noise_floor(case.results, case.selection, eight)
+    floor = noise_floor(case.scope, eight)
     if klds and floor is not None and floor.kld_mean > 0:
         evidence += f"; KLD up to {formats.number(max(klds) / floor.kld_mean, 2)} × the noise floor"
     bound = math.log1p(_ALMOST_NOTHING)

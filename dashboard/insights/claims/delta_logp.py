@@ -21,7 +21,9 @@ _NEAR = "unsloth is the most concentrated around zero."
 def claims(case: Case) -> list[Claim]:
     """Width, tails and centre, compared between variants of one type."""
     rows = one_type(case.compared)
-    found = {row["method"]: case.results.delta(str(row["variant_id"]), case.selection) for row in rows}
+    found = {
+        row["method"]: case.scope.results.delta(str(row["variant_id"]), case.scope.selection) for row in rows
+    }
     known = {method: summary for method, summary in found.items() if summary is not None}
     what = formats.listing(sorted({row["quant"] for row in rows}))
     return [

@@ -33,13 +33,13 @@ _LAST = "The last layers are affected less."
 @JUDGES.register("layers")
 def claims(case: Case) -> list[Claim]:
     """Attention, concentration, early and last layers: on the variants of one type, by the most telling measure."""
-    layers = case.results.layers()
+    layers = case.scope.results.layers()
     known = measured(layers) if layers is not None else []
     rows = one_type(case.rows)
     if not known or not rows:
         why = "Errors per layer were not measured: run without --no-layers."
         return [unknown(text, why) for text in (_ATTENTION, _CONCENTRATED, _EARLY, _LAST)]
-    found = cells(case.results, rows, known[0])
+    found = cells(case.scope.results, rows, known[0])
     shown = {row["method"]: str(row["variant_id"]) for row in rows}
     where = f"by {known[0].noun}, {formats.listing(sorted({row['quant'] for row in rows}))}"
     unsloth = {method: name for method, name in shown.items() if method.lower() == UNSLOTH}

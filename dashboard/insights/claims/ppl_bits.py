@@ -41,7 +41,7 @@ def _order(case: Case) -> Claim:
     known = trends(case.compared)
     if not known:
         return unknown(text, "No method has three variants to show a trend.")
-    wrong = inversions(case.results, case.selection, case.compared)
+    wrong = inversions(case.scope, case.compared)
     if wrong:
         step = f"{wrong[0].larger['label']} is worse than the smaller {wrong[0].smaller['quant']}"
         return Claim(text, "fails", f"{step} by {nats(wrong[0].by)}, paired.")
@@ -53,7 +53,7 @@ def _order(case: Case) -> Claim:
 
 def _steady(case: Case) -> Claim:
     text = "bartowski is the steadiest across bits."
-    found = steadiness(case.results, case.selection, case.compared)
+    found = steadiness(case.scope, case.compared)
     if found is None:
         return unknown(text, "The methods have no files at two places of about the same bits.")
     claim = leads(text, case, BARTOWSKI, found.ranking, nats, f"in the rise {found.where}")

@@ -27,7 +27,7 @@ def claims(case: Case) -> list[Claim]:
         return [unknown(text, "Two methods are needed.") for text in (_QUALITY, _LIGHT, _BALANCED, _NOBODY)]
     found = {
         metric: [str(row["method"]) for row in first]
-        for metric, first in contenders(case.results, case.selection, rows).items()
+        for metric, first in contenders(case.scope, rows).items()
     }
     return [
         _leads(_QUALITY, case, BARTOWSKI, found, (PERPLEXITY, FIDELITY)),

@@ -38,8 +38,8 @@ def _larger(case: Case) -> Claim:
     others = [row for row in rows if row not in ours]
     if not ours or not others:
         return unknown(_LARGER, "Two methods with a KLD are needed.")
-    beaten = beaten_by_smaller(case.results, case.selection, ours, others)
-    beating = beaten_by_smaller(case.results, case.selection, others, ours)
+    beaten = beaten_by_smaller(case.scope, ours, others)
+    beating = beaten_by_smaller(case.scope, others, ours)
     evidence = f"A smaller file of another method is closer than {len(beaten)} of {name}'s {len(ours)} files"
     if beaten:
         row, rival = beaten[0]

@@ -34,7 +34,7 @@ def claims(case: Case) -> list[Claim]:
 
 
 def _accurate(case: Case, timed: list[Row]) -> Claim:
-    found = equal_speed(case.results, case.selection, timed)
+    found = equal_speed(case.scope, timed)
     if found is None:
         return unknown(_ACCURATE, "No two methods share a range of decode times.")
     where = (
@@ -68,7 +68,7 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
     ours = next((row for row in rows if row["method"].lower() == MAIN), None)
     if ours is None or len(rows) < 2:
         return unknown(_MIDDLE, "Timed variants of main and of another method are needed.")
-    found = contenders(case.results, case.selection, rows)
+    found = contenders(case.scope, rows)
     if DECODE not in found or FIDELITY not in found:
         return unknown(_MIDDLE, "The variants of one type cannot be compared token by token.")
     fastest, closest = found[DECODE], found[FIDELITY]

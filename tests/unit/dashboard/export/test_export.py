@@ -27,6 +27,7 @@ from dashboard.export.native import is_native
 from dashboard.export.provenance import footer
 from dashboard.export.slide import NOMINAL_WIDTH, picture
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.naming import file_stem
 from dashboard.style.theme import SURFACES
@@ -56,26 +57,26 @@ def texts(slide: object) -> str:
 
 
 def test_names_say_model_and_view_in_safe_characters(results: Results, sparse: Results) -> None:
-    assert file_stem(results, EVERYTHING, "size") == "Synthetic-135M-size"
-    assert file_stem(results, Selection.of(models=["../a b/ü:Model"]), "size") == "a-b-Model-size"
-    assert file_stem(sparse, Selection.of(models=["..."]), "size") == "quantization-size"
+    assert file_stem(Scope(results, EVERYTHING), "size") == "Synthetic-135M-size"
+    assert file_stem(Scope(results, Selection.of(models=["../a b/ü:Model"])), "size") == "a-b-Model-size"
+    assert file_stem(Scope(sparse, Selection.of(models=["..."])), "size") == "quantization-size"
     both = Selection.of(models=["Qwen 2", "Llama/3"])
-    assert file_stem(sparse, both, "size") == "Llama-3-and-Qwen-2-size"
-    assert footer(sparse, both).split(" · ")[1] == "Llama/3 and Qwen 2"
+    assert file_stem(Scope(sparse, both), "size") == "Llama-3-and-Qwen-2-size"
+    assert footer(Scope(sparse, both)).split(" · ")[1] == "Llama/3 and Qwen 2"
 
 
 def test_footer_names_everything(results: Results) -> None:
-    line = footer(results, Selection.of(methods=["main"], domains=["code"]))
+    line = footer(Scope(results, Selection.of(methods=["main"], domains=["code"])))
     for part in (results.folder.name, "Synthetic-135M", "code", "384 of 1,536 tokens", "CPU", "2026-01-02"):
         assert part in line
     assert "method main" in line
-    assert "filters" not in footer(results, EVERYTHING)
+    assert "filters" not in footer(Scope(results, EVERYTHING))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pictures_are_slides_in_either_theme(results: Results, theme: str) -> None:
-    for shown in exhibits(results, EVERYTHING):
-        drawn = picture(results, EVERYTHING, shown, theme)
+    for shown in exhibits(Scope(results, EVERYTHING)):
+        drawn = picture(Scope(results, EVERYTHING), shown, theme)
         layout = drawn.figure["layout"]
         assert drawn.width * 9 == drawn.height * 16
         assert int(4 * drawn.scale * drawn.width) == 4 * NOMINAL_WIDTH
@@ -84,41 +85,41 @@ def test_pictures_are_slides_in_either_theme(results: Results, theme: str) -> No
         assert words.split() == shown.title.split()
         assert "1,536 tokens" in layout["title"]["subtitle"]["text"].replace("<br>", " ")
         assert "click" not in layout["title"]["subtitle"]["text"]
-        bare = picture(results, EVERYTHING, shown, theme, "body")
+        bare = picture(Scope(results, EVERYTHING), shown, theme, "body")
         assert "title" not in bare.figure["layout"]
 
 
 def test_names_are_no_markup_in_pictures(results: Results) -> None:
     shown = exhibit(results, registry()[0], EVERYTHING)
     hostile = replace(shown, title="<b>x</b> & y")
-    title = picture(results, EVERYTHING, hostile).figure["layout"]["title"]["text"]
+    title = picture(Scope(results, EVERYTHING), hostile).figure["layout"]["title"]["text"]
     assert title == "<b>&lt;b&gt;x&lt;/b&gt; &amp; y</b>"
 
 
 def test_what_cannot_be_drawn_is_explained(results: Results, sparse: Results) -> None:
-    nothing = exhibits(results, NOBODY)
+    nothing = exhibits(Scope(results, NOBODY))
     assert all(shown.reason for shown in nothing)
-    unmeasured = [shown.slug for shown in exhibits(sparse, EVERYTHING) if shown.reason]
+    unmeasured = [shown.slug for shown in exhibits(Scope(sparse, EVERYTHING)) if shown.reason]
     assert {"layers", "speed"} <= set(unmeasured)
     for shown in nothing:
-        layout = picture(results, NOBODY, shown).figure["layout"]
+        layout = picture(Scope(results, NOBODY), shown).figure["layout"]
         assert shown.reason.split()[:3] == layout["annotations"][0]["text"].split()[:3]
 
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_data_behind_a_view_follow_the_selection(results: Results, slug: str) -> None:
     wanted = Selection.of(methods=["main"], quants=["Q4_0", "Q8_0"])
-    frame = view_data(results, wanted, slug)
+    frame = view_data(Scope(results, wanted), slug)
     variants = set(frame["variant_id"].to_list()) - {"baseline-f16"}
     assert variants == {"main-q4_0", "main-q8_0"}
     assert pl.read_csv(io.BytesIO(encode(frame, "csv"))).shape == frame.shape
     assert pl.read_parquet(io.BytesIO(encode(frame, "parquet"))).equals(frame)
-    assert view_data(results, NOBODY, slug).is_empty()
+    assert view_data(Scope(results, NOBODY), slug).is_empty()
 
 
 def test_a_part_of_the_tokens_changes_the_data(results: Results) -> None:
     part, whole = (
-        view_data(results, Selection.of(domains=domains), "ppl-bits") for domains in (["code"], [])
+        view_data(Scope(results, Selection.of(domains=domains)), "ppl-bits") for domains in (["code"], [])
     )
     assert part["n_tokens"].unique().to_list() == [384]
     assert not part["ppl"].equals(whole["ppl"])
@@ -126,25 +127,27 @@ def test_a_part_of_the_tokens_changes_the_data(results: Results) -> None:
 
 def test_deck_read_back(results: Results) -> None:
     pictures = dict.fromkeys(SLUGS, PNG)
-    book = Presentation(io.BytesIO(deck(results, EVERYTHING, pictures)))
+    book = Presentation(io.BytesIO(deck(Scope(results, EVERYTHING), pictures)))
     slides = list(book.slides)
-    shown = exhibits(results, EVERYTHING)
+    shown = exhibits(Scope(results, EVERYTHING))
     assert len(slides) == len(SLUGS) + 4
     assert [slide.shapes.title.text for slide in slides[3:-1]] == [item.title for item in shown]
     for slide, item in zip(slides[3:-1], shown, strict=True):
         assert [shape.image.blob for shape in slide.shapes if shape.shape_type == 13] == [PNG]
         notes = slide.notes_slide.notes_text_frame.text
         assert all(insight.text in notes for insight in item.insights)
-    assert all(footer(results, EVERYTHING) in texts(slide) for slide in slides)
+    assert all(footer(Scope(results, EVERYTHING)) in texts(slide) for slide in slides)
     table = next(shape.table for shape in slides[2].shapes if shape.has_table)
     assert [table.cell(row, 0).text for row in range(4)] == ["Method", "bartowski", "main", "unsloth"]
     assert "Everyday use" in texts(slides[1])
 
 
 def test_editable_charts_carry_the_data(results: Results) -> None:
-    book = Presentation(io.BytesIO(deck(results, EVERYTHING, dict.fromkeys(SLUGS, PNG), editable=True)))
+    book = Presentation(
+        io.BytesIO(deck(Scope(results, EVERYTHING), dict.fromkeys(SLUGS, PNG), editable=True))
+    )
     charts = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart]
-    native = [shown for shown in exhibits(results, EVERYTHING) if is_native(shown.figure)]
+    native = [shown for shown in exhibits(Scope(results, EVERYTHING)) if is_native(shown.figure)]
     assert {shown.slug for shown in native} >= {"ppl-bits", "degradation", "speed", "size"}
     assert len(charts) == len(native)
     first = charts[0]
@@ -157,7 +160,7 @@ def test_editable_charts_carry_the_data(results: Results) -> None:
 
 def test_editable_charts_carry_their_errors(results: Results) -> None:
     """95 % ends of every point by its paired error, in the order of the points, and an axis that holds them."""
-    book = Presentation(io.BytesIO(deck(results, EVERYTHING, {})))
+    book = Presentation(io.BytesIO(deck(Scope(results, EVERYTHING), {})))
     chart = next(shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart)
     ours = results.select(Selection.of(methods=["main"])).sort("bits_per_weight")
     series = next(item for item in chart.plots[0].series if item.name == "main")
@@ -172,7 +175,7 @@ def test_editable_charts_carry_their_errors(results: Results) -> None:
 
 
 def test_editable_bars_are_stacked_shares(sparse: Results) -> None:
-    book = Presentation(io.BytesIO(deck(sparse, EVERYTHING, {})))
+    book = Presentation(io.BytesIO(deck(Scope(sparse, EVERYTHING), {})))
     charts = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart]
     bars = next(chart for chart in charts if chart.chart_type == XL_CHART_TYPE.BAR_STACKED)
     shares = zip(*(series.values for series in bars.plots[0].series), strict=True)
@@ -182,67 +185,67 @@ def test_editable_bars_are_stacked_shares(sparse: Results) -> None:
 
 
 def test_deck_without_pictures_has_charts_and_words(results: Results) -> None:
-    slides = list(Presentation(io.BytesIO(deck(results, EVERYTHING, {}, "dark"))).slides)
+    slides = list(Presentation(io.BytesIO(deck(Scope(results, EVERYTHING), {}, "dark"))).slides)
     assert len(slides) == len(SLUGS) + 4
-    for slide, shown in zip(slides[3:-1], exhibits(results, EVERYTHING), strict=True):
+    for slide, shown in zip(slides[3:-1], exhibits(Scope(results, EVERYTHING)), strict=True):
         charts = [shape for shape in slide.shapes if shape.has_chart]
         assert charts if is_native(shown.figure) else shown.insights[0].text in texts(slide)
 
 
 def test_deck_of_an_empty_selection_explains_itself(results: Results) -> None:
-    slides = list(Presentation(io.BytesIO(deck(results, NOBODY, {}))).slides)
+    slides = list(Presentation(io.BytesIO(deck(Scope(results, NOBODY), {}))).slides)
     assert sum("No variant matches these filters" in texts(slide) for slide in slides) == len(SLUGS)
 
 
 def test_page_is_whole_and_loads_nothing(results: Results) -> None:
-    page = document(results, EVERYTHING, "dark")
+    page = document(Scope(results, EVERYTHING), "dark")
     markup = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//|@import|url\(""", markup)
     assert "default-src 'none'" in markup
     assert page.count("</script>") == page.count("<script>") == 2
     assert 'data-theme="dark"' in markup
-    assert footer(results, EVERYTHING) in markup
-    for shown in exhibits(results, EVERYTHING):
+    assert footer(Scope(results, EVERYTHING)) in markup
+    for shown in exhibits(Scope(results, EVERYTHING)):
         assert f'data-plot="{shown.slug}"' in markup
     plots = json.loads(re.search(r"^const plots = (.*);$", page, flags=re.MULTILINE)[1])  # type: ignore[index]
     assert list(plots) == SLUGS
     assert all(plot["data"] for plot in plots.values())
-    assert "No variant matches these filters" in document(results, NOBODY)
+    assert "No variant matches these filters" in document(Scope(results, NOBODY))
 
 
 def test_page_is_safe_with_hostile_names(results: Results) -> None:
-    page = document(results, Selection.of(models=["</script><img src=x onerror=alert(1)>"]))
+    page = document(Scope(results, Selection.of(models=["</script><img src=x onerror=alert(1)>"])))
     assert "<img" not in page.split("<script>")[0]
     assert "&lt;/script&gt;&lt;img" in page
 
 
 def test_report_says_all(results: Results) -> None:
-    text = report(results, EVERYTHING, {"size": "images/size.png"})
+    text = report(Scope(results, EVERYTHING), {"size": "images/size.png"})
     assert text.startswith("# Synthetic-135M")
     assert text.count("\n| bartowski Q4\\_0 |") == 1
     assert "](images/size.png)" in text
-    for shown in exhibits(results, EVERYTHING):
+    for shown in exhibits(Scope(results, EVERYTHING)):
         assert f"\n## {shown.view.title.replace('|', '')}" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert len(tables) > results.measured.height
-    assert "No variant matches these filters" in report(results, NOBODY)
+    assert "No variant matches these filters" in report(Scope(results, NOBODY))
 
 
 def test_errors_are_clustered_by_window_where_measured(tmp_path: Path) -> None:
     path = make_results(tmp_path, methods=("main",), quants=("Q8_0",), windows=4) / "variants.parquet"
     wide = {"ln_ppl_ratio": 0.0, "ln_ppl_ratio_se": 0.001, "ln_ppl_ratio_se_clustered": 0.01}
     pl.read_parquet(path).with_columns(**{name: pl.lit(se) for name, se in wide.items()}).write_parquet(path)
-    (line,) = findings(Results.open(tmp_path), EVERYTHING).table
+    (line,) = findings(Scope(Results.open(tmp_path), EVERYTHING)).table
     assert line[4].endswith(" (+0.0 ± 3.2 %)"), "four windows: Student's t for three degrees is 3.182"
 
 
 def test_report_cannot_be_broken_out_of(results: Results) -> None:
-    text = report(results, Selection.of(models=["a|b\n# <script>[x](y)"]))
+    text = report(Scope(results, Selection.of(models=["a|b\n# <script>[x](y)"])))
     assert text.startswith("# a\\|b \\# &lt;script&gt;\\[x\\](y)")
 
 
 def test_archive_holds_pictures_data_and_reports(results: Results) -> None:
-    packed = zipfile.ZipFile(io.BytesIO(archive(results, EVERYTHING, {"size": PNG})))
+    packed = zipfile.ZipFile(io.BytesIO(archive(Scope(results, EVERYTHING), {"size": PNG})))
     names = set(packed.namelist())
     assert packed.read("images/Synthetic-135M-size.png") == PNG
     assert {f"data/Synthetic-135M-{slug}.csv" for slug in SLUGS} <= names

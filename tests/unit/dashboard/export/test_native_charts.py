@@ -14,6 +14,7 @@ from pptx.enum.dml import MSO_FILL, MSO_LINE
 
 from dashboard.export.deck import deck
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 
 
@@ -26,7 +27,7 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         quants=("Q4_0", "Q6_K", "Q8_0"),
         windows=8,
     )
-    book = Presentation(io.BytesIO(deck(Results.open(folder), EVERYTHING, {}, editable=True)))
+    book = Presentation(io.BytesIO(deck(Scope(Results.open(folder), EVERYTHING), {}, editable=True)))
     shapes = [shape for slide in book.slides for shape in slide.shapes if shape.has_chart]
     return {
         shape.chart.category_axis.axis_title.text_frame.text: {

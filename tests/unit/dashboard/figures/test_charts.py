@@ -10,6 +10,7 @@ from results_factory import make_results
 from dashboard.figures import axes, charts, heatmaps
 from dashboard.insights.layers import ATTRIBUTION
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.style import formats
 from dashboard.views import registry
@@ -120,11 +121,11 @@ def two_models(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.mark.parametrize("view", registry(), ids=lambda view: view.id)
 def test_several_models_are_told_apart(view: Any, two_models: Results) -> None:
-    figure = view.figure(two_models, Selection())
+    figure = view.figure(Scope(two_models, Selection()))
     legend = [trace.name for trace in figure.data if trace.showlegend is not False and trace.name]
     assert len(legend) == len(set(legend)), "one entry per method"
     if view.id in {"ppl-bits", "degradation", "speed", "size"}:
         assert {"Synthetic-135M", "Other-1B"} <= set(legend)
-    insights = view.insights(two_models, Selection())
+    insights = view.insights(Scope(two_models, Selection()))
     assert any("Synthetic-135M" in insight.text for insight in insights if insight.kind == "caution")
-    view.claims(two_models, Selection())
+    view.claims(Scope(two_models, Selection()))

@@ -18,6 +18,7 @@ from dashboard.figures import slim_plotly
 from dashboard.figures.charts import message_figure
 from dashboard.figures.slim_plotly import TRACES, SlimError, keep, make_slim_file, slim_code, slim_file
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.server.app import create_app
 from dashboard.server.serving import PLOTLY
@@ -48,10 +49,10 @@ def selections(view: View) -> list[Selection]:
 
 
 def test_the_traces_are_those_that_are_drawn(results: Results) -> None:
-    shown = exhibits(results, EVERYTHING)
-    drawn = kinds(view.figure(results, chosen) for view in registry() for chosen in selections(view))
+    shown = exhibits(Scope(results, EVERYTHING))
+    drawn = kinds(view.figure(Scope(results, chosen)) for view in registry() for chosen in selections(view))
     drawn |= kinds(item.figure for item in shown) | kinds([message_figure("none").checked()])
-    slides = [picture(results, EVERYTHING, item, "light").figure for item in shown]
+    slides = [picture(Scope(results, EVERYTHING), item, "light").figure for item in shown]
     drawn |= {trace["type"] for slide in slides for trace in slide["data"]}
     assert drawn == set(TRACES)
 
@@ -88,9 +89,9 @@ def test_a_file_that_is_not_whole_is_left_alone(harm: str, one_method: Path) -> 
 
 
 def test_the_page_that_opens_offline_carries_the_slim_file(results: Results) -> None:
-    stock = document(results, EVERYTHING)
+    stock = document(Scope(results, EVERYTHING))
     keep(STAND_IN)
-    slim = document(results, EVERYTHING)
+    slim = document(Scope(results, EVERYTHING))
     assert STAND_IN.decode() in slim
     assert len(stock) - len(slim) > 0.9 * len(get_plotlyjs())
 

@@ -12,6 +12,7 @@ from dashboard.insights.answers import Answers
 from dashboard.pages import overview, summary
 from dashboard.pages.advice import advice_box
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.markup import markup
 from evaluator.results.manifest import MANIFEST_NAME
@@ -27,21 +28,21 @@ def whole(three_methods: Path) -> Results:
 
 
 def test_without_limits_the_everyday_answer_stands(whole: Results) -> None:
-    answers = Answers.of(whole, EVERYTHING)
+    answers = Answers.of(Scope(whole, EVERYTHING))
     assert answers.everyday.row is not None
     name = answers.everyday.row["label"]
     assert answers.headline.startswith(f"Run {name}: ")
-    box = str(markup(advice_box(whole, EVERYTHING, answers)))
+    box = str(markup(advice_box(Scope(whole, EVERYTHING), answers)))
     assert f"No limits are in force: the answer for everyday use, {name}, stands." in box
     largest = max(answers.rows, key=lambda row: row["size_bytes"])["label"]
     assert largest not in box
 
 
 def test_a_limit_that_is_not_understood_changes_nothing_and_is_said_beside_its_entry(whole: Results) -> None:
-    answers = Answers.of(whole, limited(gb="1,000 MB"))
-    assert answers.headline == Answers.of(whole, EVERYTHING).headline
+    answers = Answers.of(Scope(whole, limited(gb="1,000 MB")))
+    assert answers.headline == Answers.of(Scope(whole, EVERYTHING)).headline
     assert "“1,000 MB” may mean thousands or decimals" in str(
-        markup(advice_box(whole, limited(gb="1,000 MB"), answers))
+        markup(advice_box(Scope(whole, limited(gb="1,000 MB")), answers))
     )
 
 
@@ -50,42 +51,42 @@ def test_a_limit_decides_the_headline_the_cards_and_the_export(whole: Results) -
     selection = limited(gb="90 MB")
     rows = [row for row in whole.select(selection).to_dicts() if row["size_bytes"] <= 90_000_000]
     closest = min(rows, key=lambda row: row["kld_mean"])["label"]
-    headline = overview.headline(whole, selection)
+    headline = overview.headline(Scope(whole, selection))
     assert headline.startswith(f"Within your limits (at most 90.0 MB) run {closest}: ")
-    page = str(markup(overview.body(whole, selection)))
+    page = str(markup(overview.body(Scope(whole, selection))))
     too_large = {row["label"] for row in whole.measured.to_dicts()} - {row["label"] for row in rows}
     cards = page[: page.index("With your limits")]
     assert closest in cards
     assert not [name for name in too_large if f" {name}<" in cards]
-    said = findings(whole, selection)
+    said = findings(Scope(whole, selection))
     assert said.answer == headline
     assert said.recommendations[0].text.startswith("Within your limits (at most 90.0 MB): ")
-    assert "Within your limits (at most 90.0 MB)" in str(markup(summary.body(whole, selection)))
+    assert "Within your limits (at most 90.0 MB)" in str(markup(summary.body(Scope(whole, selection))))
 
 
 def test_a_limit_of_quality_alone_is_the_rule_of_the_cards(whole: Results) -> None:
-    everyday = Answers.of(whole, EVERYTHING).everyday.row
-    advice = Answers.of(whole, limited(rise="3 %")).advice
+    everyday = Answers.of(Scope(whole, EVERYTHING)).everyday.row
+    advice = Answers.of(Scope(whole, limited(rise="3 %"))).advice
     assert advice is not None
     assert advice.best == everyday
 
 
 def test_no_file_within_the_limits(whole: Results) -> None:
     selection = limited(gb="1 MB")
-    assert overview.headline(whole, selection) == "No file keeps your limits (at most 1.0 MB)"
-    page = str(markup(overview.body(whole, selection)))
+    assert overview.headline(Scope(whole, selection)) == "No file keeps your limits (at most 1.0 MB)"
+    page = str(markup(overview.body(Scope(whole, selection))))
     assert "None is that small: the smallest, " in page
 
 
 def test_enough_tokens_of_a_finished_run_are_not_provisional(whole: Results) -> None:
-    assert Answers.of(whole, EVERYTHING).doubts == []
-    assert "Provisional" not in str(markup(overview.body(whole, EVERYTHING)))
+    assert Answers.of(Scope(whole, EVERYTHING)).doubts == []
+    assert "Provisional" not in str(markup(overview.body(Scope(whole, EVERYTHING))))
 
 
 def test_few_tokens_are_provisional_everywhere(tmp_path: Path) -> None:
     # 4 windows of 84 tokens.
     results = Results.open(make_results(tmp_path, windows=4, tokens_per_window=84))
-    assert Answers.of(results, EVERYTHING).doubts == [
+    assert Answers.of(Scope(results, EVERYTHING)).doubts == [
         "only 336 tokens in 4 windows count here, where it takes 1,000 in 10"
     ]
     _is_provisional(results, EVERYTHING, "only 336 tokens in 4 windows")
@@ -121,7 +122,7 @@ def test_an_error_too_wide_for_the_rule_is_provisional(tmp_path: Path) -> None:
     # ± 1.96 × 0.01 at a rise of 0: known to 2 %, over half of the 3 % that is asked for, and 2 % is within 3 %.
     make_results(tmp_path, methods=("main",), quants=("Q8_0",))
     _set(tmp_path, "main-q8_0", ln_ppl_ratio=0.0, ln_ppl_ratio_se=0.01)
-    answers = Answers.of(Results.open(tmp_path), EVERYTHING)
+    answers = Answers.of(Scope(Results.open(tmp_path), EVERYTHING))
     assert answers.doubts == []
     assert (
         answers.everyday.doubt
@@ -133,13 +134,13 @@ def test_an_error_too_wide_for_the_rule_is_provisional(tmp_path: Path) -> None:
 
 
 def _is_provisional(results: Results, selection: Selection, reason: str) -> None:
-    assert overview.headline(results, selection).startswith("Provisional: ")
-    page = str(markup(overview.body(results, selection)))
+    assert overview.headline(Scope(results, selection)).startswith("Provisional: ")
+    page = str(markup(overview.body(Scope(results, selection))))
     assert 'class="provisional-note"' in page
     assert reason[1:] in page
     assert page.count('class="badge-provisional"') == 4, "above the answers, and at each of them"
-    assert summary.headline(results, selection).startswith("Provisional: ")
-    said = findings(results, selection)
+    assert summary.headline(Scope(results, selection)).startswith("Provisional: ")
+    said = findings(Scope(results, selection))
     assert said.answer.startswith("Provisional: ")
     named = [item for item in said.recommendations if "GB)" in item.text or "MB)" in item.text]
     assert named

@@ -19,6 +19,7 @@ from dashboard.insights.comparing import chosen, differences
 from dashboard.insights.judging import Case
 from dashboard.insights.verdict import places, runs, verdict
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 
 SAMPLE = Path(__file__).parents[4] / "sample_results"
@@ -33,7 +34,7 @@ def file(method: str, size: float, kld: float, se: float = 0.001, **more: Any) -
 
 
 def compared(*rows: dict[str, Any]) -> list[Band]:
-    return bands(NONE, EVERYTHING, list(rows))
+    return bands(Scope(NONE, EVERYTHING), list(rows))
 
 
 def test_files_of_one_size_are_compared_by_kld_and_not_by_perplexity() -> None:
@@ -74,8 +75,8 @@ def test_a_lead_within_the_noise_floor_is_none() -> None:
     noisy = cast(Results, SimpleNamespace(manifest=manifest, contrast=NONE.contrast))
     # 0.0210 ± 0.0028: outside its error, and not surely above 0.02.
     rows = [file("a", 50, 0.100), file("b", 50, 0.121)]
-    assert bands(NONE, EVERYTHING, rows)[0].leader == "a"
-    assert bands(noisy, EVERYTHING, rows)[0].leader is None
+    assert bands(Scope(NONE, EVERYTHING), rows)[0].leader == "a"
+    assert bands(Scope(noisy, EVERYTHING), rows)[0].leader is None
 
 
 def test_one_of_many_sizes_seems_decided_by_chance() -> None:
@@ -137,7 +138,7 @@ def test_ties_and_unknown_errors_are_told_apart() -> None:
 
 def test_smaller_files_that_beat_larger_ones() -> None:
     rows = [file("a", 50, 0.1), file("b", 60, 0.2), file("b", 70, 0.101), file("c", 60.01, 0.05)]
-    found = beaten_by_smaller(NONE, EVERYTHING, rows, rows)
+    found = beaten_by_smaller(Scope(NONE, EVERYTHING), rows, rows)
     assert [(one["label"], other["label"]) for one, other in found] == [("b 60", "a 50"), ("b 70", "c 60.01")]
 
 
@@ -152,7 +153,7 @@ def test_the_sample_is_judged_as_its_files_were_measured(sample: Results) -> Non
     88.2 MB 0.4095 0.2640; 93.5 MB 0.1722 0.1192; 105.5 MB 0.0639 0.0466; 112.1 MB 0.0205 0.0241; 138.4 MB 0.00448
     0.00470, a difference of 0.00022 with an error of 0.00009, where rounding causes 0.00013.
     """
-    found = Case.of(sample, EVERYTHING).bands
+    found = Case.of(Scope(sample, EVERYTHING)).bands
     both = {
         f"{band.size / 1e6:.1f}": band.leader for band in found if {"bartowski", "unsloth"} <= set(band.files)
     }
@@ -176,13 +177,13 @@ def test_the_sample_is_judged_as_its_files_were_measured(sample: Results) -> Non
 def test_compare_says_of_every_pair_what_the_verdict_says(sample: Results) -> None:
     labels = {name: str(label) for name, label in sample.labels.items()}
     told = 0
-    for band in Case.of(sample, EVERYTHING).bands:
+    for band in Case.of(Scope(sample, EVERYTHING)).bands:
         best = band.files[band.ranking.best]
         for method, other in band.files.items():
             if other is best:
                 continue
             options = {"a": str(best["variant_id"]), "b": str(other["variant_id"])}
-            pair = chosen(sample, Selection.of(options=options))
+            pair = chosen(Scope(sample, Selection.of(options=options)))
             assert pair is not None
             kld = next(item for item in differences(sample, *pair, EVERYTHING) if item.metric == "Mean KLD")
             assert (kld.leader == 0) == (method in band.ranking.behind), labels[options["b"]]
@@ -191,7 +192,7 @@ def test_compare_says_of_every_pair_what_the_verdict_says(sample: Results) -> No
 
 
 def test_claims_and_the_table_quote_the_verdict(sample: Results) -> None:
-    case = Case.of(sample, EVERYTHING)
+    case = Case.of(Scope(sample, EVERYTHING))
     said = {claim.text: claim for name in ("summary", "degradation") for claim in JUDGES.get(name)(case)}
     quality = said["bartowski is best for quality."]
     assert quality.verdict == "fails"
@@ -203,7 +204,7 @@ def test_claims_and_the_table_quote_the_verdict(sample: Results) -> None:
 def test_a_pair_that_leads_by_itself_only_is_tied_in_compare_too(tmp_path: Path) -> None:
     """What stands out of one interval and not out of those of all sizes at once is called tied on every page."""
     results = Results.open(make_results(tmp_path, methods=("a", "b"), windows=24))
-    case = Case.of(results, EVERYTHING)
+    case = Case.of(Scope(results, EVERYTHING))
     band = next(band for band in case.bands if len(band.files) == 2)
     gap = next(iter(band.ranking.gaps.values()))
     wide = dataclasses.replace(band.ranking, floor=gap.value)

@@ -12,6 +12,7 @@ from dashboard.insights.curves import inversions
 from dashboard.insights.judging import Case, leads
 from dashboard.insights.losses import Extremes
 from dashboard.results.rows import Row
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 from dashboard.results.statistics import Estimate, clustered_mean
 
@@ -88,9 +89,9 @@ def test_one_of_many_steps_is_out_of_order_by_chance() -> None:
     # The step is 0.3 ± 0.277 by itself; of six steps the bound is 2.638 × 0.1414 = 0.373.
     few = [wide("Q2", 2, 0.0), wide("Q3", 3, 0.3)]
     more = [wide(f"Q{bits}", bits, 0.3) for bits in range(4, 9)]
-    assert len(inversions(NONE, EVERYTHING, few)) == 1
-    assert inversions(NONE, EVERYTHING, [*few, *more]) == []
-    assert len(inversions(NONE, EVERYTHING, [few[0], wide("Q3", 3, 0.4), *more])) == 1
+    assert len(inversions(Scope(NONE, EVERYTHING), few)) == 1
+    assert inversions(Scope(NONE, EVERYTHING), [*few, *more]) == []
+    assert len(inversions(Scope(NONE, EVERYTHING), [few[0], wide("Q3", 3, 0.4), *more])) == 1
 
 
 def test_a_claim_names_a_rival_that_is_inside_its_error() -> None:

@@ -13,6 +13,7 @@ from dashboard.insights.comparing import chosen, differences, tensor_types
 from dashboard.insights.tokens_in_context import worst_tokens
 from dashboard.pages import compare
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 
 
@@ -22,7 +23,7 @@ def results(three_methods: Path) -> Results:
 
 
 def pair(results: Results, a: str, b: str) -> tuple[dict, dict]:
-    found = chosen(results, Selection.of(options={"a": a, "b": b}))
+    found = chosen(Scope(results, Selection.of(options={"a": a, "b": b})))
     assert found is not None
     return found
 
@@ -30,13 +31,13 @@ def pair(results: Results, a: str, b: str) -> tuple[dict, dict]:
 def test_the_address_chooses_then_the_picks_then_sizes(results: Results) -> None:
     named = pair(results, "main-q8_0", "main-q2_k")
     assert [row["variant_id"] for row in named] == ["main-q8_0", "main-q2_k"]
-    picked = chosen(results, Selection.of(picked=["unsloth-q6_k", "main-q6_k"]))
+    picked = chosen(Scope(results, Selection.of(picked=["unsloth-q6_k", "main-q6_k"])))
     assert picked is not None
     assert {row["variant_id"] for row in picked} == {"unsloth-q6_k", "main-q6_k"}
-    spare = chosen(results, EVERYTHING)
+    spare = chosen(Scope(results, EVERYTHING))
     assert spare is not None
     assert spare[0]["method"] != spare[1]["method"]
-    junk = chosen(results, Selection.of(options={"a": "nobody", "b": "main-q2_k"}))
+    junk = chosen(Scope(results, Selection.of(options={"a": "nobody", "b": "main-q2_k"})))
     assert junk is not None
     assert junk[1]["variant_id"] == "main-q2_k"
 
@@ -66,7 +67,7 @@ def test_variants_of_other_models_are_not_compared(tmp_path: Path) -> None:
     found = differences(results, first, second, EVERYTHING)
     assert found[0].verdict == "not comparable token by token"
     assert "cannot be compared" in compare.headline(
-        results, Selection.of(options={"a": "x-main-q4_0", "b": "y-main-q4_0"})
+        Scope(results, Selection.of(options={"a": "x-main-q4_0", "b": "y-main-q4_0"}))
     )
 
 
@@ -105,5 +106,5 @@ def test_tokens_read_as_text_where_the_vocabulary_is_there(tmp_path: Path) -> No
 
 def test_one_variant_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     results = Results.open(make_results(tmp_path, methods=("main",), quants=("Q4_0",), windows=4))
-    assert chosen(results, EVERYTHING) is None
-    assert "fewer" in compare.headline(results, EVERYTHING)
+    assert chosen(Scope(results, EVERYTHING)) is None
+    assert "fewer" in compare.headline(Scope(results, EVERYTHING))

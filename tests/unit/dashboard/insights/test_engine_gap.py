@@ -11,6 +11,7 @@ from dashboard.insights.comparing import differences
 from dashboard.insights.engine_gap import gap_insight, packing_adds
 from dashboard.pages import compare, explore, overview
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.markup import markup
 from dashboard.views import registry
@@ -63,7 +64,7 @@ def gaps(tmp_path_factory: pytest.TempPathFactory) -> Results:
 @pytest.mark.parametrize("phase", ["decode", "prefill"])
 def test_the_speed_view_draws_the_loss_after_packing(gaps: Results, phase: str) -> None:
     selection = Selection.of(options={"phase": phase})
-    drawn = SPEED.figure(gaps, selection)
+    drawn = SPEED.figure(Scope(gaps, selection))
     across = "decode_ms_p50" if phase == "decode" else "prefill_tps"
     rows = [item for item in gaps.measured.to_dicts() if item["deploy_kld_mean"] is not None]
     expected = {(item[across], item["kld_mean"] + 0.004, item["kld_mean"]) for item in rows}
@@ -83,31 +84,34 @@ def test_the_speed_view_draws_the_loss_after_packing(gaps: Results, phase: str) 
 
 
 def test_only_picked_variants_keep_their_line(gaps: Results) -> None:
-    drawn = SPEED.figure(gaps, Selection.of(picked=["main-q2_k"]))
+    drawn = SPEED.figure(Scope(gaps, Selection.of(picked=["main-q2_k"])))
     (line,) = (trace for trace in drawn.data if trace.hoverinfo == "skip" and trace.mode == "lines+markers")
     assert len(line.x) == 3
 
 
 def test_pages_where_people_choose_tell_the_gap(gaps: Results) -> None:
-    assert "adds 0.0040 nats" in str(markup(overview.body(gaps, EVERYTHING)))
-    assert "adds 0.0040 nats" in str(markup(overview.body(gaps, Selection.of(options={"gb": "120 MB"}))))
+    assert "adds 0.0040 nats" in str(markup(overview.body(Scope(gaps, EVERYTHING))))
+    assert "adds 0.0040 nats" in str(
+        markup(overview.body(Scope(gaps, Selection.of(options={"gb": "120 MB"}))))
+    )
     assert any(
-        item.text.startswith("Packing for speed adds more") for item in overview.insights(gaps, EVERYTHING)
+        item.text.startswith("Packing for speed adds more")
+        for item in overview.insights(Scope(gaps, EVERYTHING))
     )
     size = next(view for view in registry() if view.id == "size")
     assert any(
-        item.text.startswith("Packing for speed adds more") for item in size.insights(gaps, EVERYTHING)
+        item.text.startswith("Packing for speed adds more") for item in size.insights(Scope(gaps, EVERYTHING))
     )
-    grid = str(explore.body(gaps, EVERYTHING))
+    grid = str(explore.body(Scope(gaps, EVERYTHING)))
     assert "what packing into ONNX, the form that is timed, adds" in grid
     pair = Selection.of(options={"a": "bartowski-q8_0", "b": "main-q8_0"})
-    assert any(item.text.startswith("Packing for speed adds") for item in compare.insights(gaps, pair))
+    assert any(item.text.startswith("Packing for speed adds") for item in compare.insights(Scope(gaps, pair)))
 
 
 def test_exports_hold_the_gap(gaps: Results) -> None:
-    frame = view_data(gaps, EVERYTHING, "speed")
+    frame = view_data(Scope(gaps, EVERYTHING), "speed")
     assert frame.filter(variant_id="main-q2_k")["deploy_kld_mean"].to_list() == [0.004]
-    table = report(gaps, EVERYTHING).splitlines()
+    table = report(Scope(gaps, EVERYTHING)).splitlines()
     (line,) = (line for line in table if line.startswith("| main Q2\\_K |"))
     assert line.endswith("| 0.00400 |")
 

@@ -16,6 +16,7 @@ from dashboard.insights.faults import broken_files, faults, same_weights, sound,
 from dashboard.insights.judging import Case
 from dashboard.pages import overview
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
 from dashboard.views import registry
@@ -61,7 +62,7 @@ def test_every_page_that_shows_it_says_so_first(same_type: Results, address: str
 
 
 def test_exports_say_so_too(same_type: Results) -> None:
-    for shown in exhibits(same_type, EVERYTHING):
+    for shown in exhibits(Scope(same_type, EVERYTHING)):
         if not shown.reason:
             assert "looks broken" in shown.insights[0].text
 
@@ -89,10 +90,10 @@ def test_a_broken_file_that_is_the_fastest_is_not_praised_for_it(tmp_path: Path,
 
 def test_it_is_neither_recommended_nor_judged(same_type: Results) -> None:
     only = Selection.of(only=[BROKEN])
-    assert overview.headline(same_type, only).startswith("Which file to run cannot be said")
+    assert overview.headline(Scope(same_type, only)).startswith("Which file to run cannot be said")
     assert "Run unsloth" not in render(same_type, "/", EVERYTHING).title
-    assert BROKEN not in {row["variant_id"] for row in Case.of(same_type, EVERYTHING).rows}
-    for _, claims in every(same_type, EVERYTHING):
+    assert BROKEN not in {row["variant_id"] for row in Case.of(Scope(same_type, EVERYTHING)).rows}
+    for _, claims in every(Scope(same_type, EVERYTHING)):
         assert not [claim for claim in claims if "unsloth Q4_K_M" in claim.evidence]
 
 
@@ -110,7 +111,7 @@ def test_a_matrix_far_off_its_types_error(
 ) -> None:
     results = Results.open(make_same_type(tmp_path, times=1.0, error=error))
     assert (BROKEN in broken_files(results)) is broken
-    text = " ".join(item.text for item in warnings(results, EVERYTHING))
+    text = " ".join(item.text for item in warnings(Scope(results, EVERYTHING)))
     assert (words in text) if words else (text == "" or "looks" not in text)
 
 
@@ -163,19 +164,19 @@ def test_the_same_bytes_under_two_names(tmp_path: Path) -> None:
     one, two = "bartowski-q6_k", "main-q6_k"
     digest = pl.when(pl.col("variant_id").is_in([one, two])).then(pl.lit("ab" * 32)).otherwise("sha256")
     frame.with_columns(sha256=digest).write_parquet(path)
-    (found,) = warnings(Results.open(folder), EVERYTHING)
+    (found,) = warnings(Scope(Results.open(folder), EVERYTHING))
     assert found.text == "bartowski Q6_K and main Q6_K are one file under 2 names."
-    assert warnings(Results.open(folder), Selection.of(methods=["main"])) == []
+    assert warnings(Scope(Results.open(folder), Selection.of(methods=["main"]))) == []
 
 
 def test_the_sample_holds_two_files_of_the_same_weights_and_none_that_is_broken() -> None:
     results = Results.open(Path(__file__).parents[4] / "sample_results")
     assert faults(results) == {}
-    assert warnings(results, EVERYTHING) == []
-    (found,) = same_weights(results, EVERYTHING)
+    assert warnings(Scope(results, EVERYTHING)) == []
+    (found,) = same_weights(Scope(results, EVERYTHING))
     assert found.text.startswith("bartowski Q8_0 and main Q8_0 hold the same weights")
 
 
 def test_healthy_folders_have_no_warnings(three_methods: Path, one_method: Path) -> None:
     for folder in (three_methods, one_method):
-        assert warnings(Results.open(folder), EVERYTHING) == []
+        assert warnings(Scope(Results.open(folder), EVERYTHING)) == []

@@ -11,6 +11,7 @@ from dashboard.insights.curves import below_baseline, bend, monotone, steadiness
 from dashboard.insights.judging import Case
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.summary import _one_fits_all, knee, optimal, table
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 
@@ -22,61 +23,61 @@ def case(rows: list[dict[str, Any]]) -> Case:
 
 
 def test_order_over_bits() -> None:
-    finding = monotone(NONE, ALL, GOOD)
+    finding = monotone(Scope(NONE, ALL), GOOD)
     assert finding.kind == "finding"
     assert "a ρ = −1.0" in finding.detail
 
 
 def test_a_step_the_wrong_way_is_named_only_outside_its_error() -> None:
     rows = [row("a", "Q2", 3, 0.1), row("a", "Q4", 5, 0.12), row("a", "Q8", 8, 0.001)]
-    caution = monotone(NONE, ALL, rows)
+    caution = monotone(Scope(NONE, ALL), rows)
     assert caution.kind == "caution"
     # ln 1.12 − ln 1.10 = 0.0180; two independent errors of 0.001 make 1.96 × 0.00141 = 0.0028.
     assert "a Q4 is worse than the smaller Q2 by 0.0180 ± 0.0028 nats" in caution.text
     rows[1]["ln_ppl_ratio_se"] = 0.05
-    assert monotone(NONE, ALL, rows).kind == "finding"
+    assert monotone(Scope(NONE, ALL), rows).kind == "finding"
 
 
 def test_two_variants_show_no_trend() -> None:
-    assert monotone(NONE, ALL, GOOD[:2]).kind == "unknown"
+    assert monotone(Scope(NONE, ALL), GOOD[:2]).kind == "unknown"
 
 
 def test_combine_without_tokens_counts_variants_as_independent() -> None:
-    found = combine(NONE, ALL, GOOD, {"a-Q2": 1.0, "a-Q4": -1.0})
+    found = combine(Scope(NONE, ALL), GOOD, {"a-Q2": 1.0, "a-Q4": -1.0})
     assert found == Estimate(pytest.approx(math.log(1.5 / 1.02)), pytest.approx(math.sqrt(2) * 0.001))
-    assert combine(NONE, ALL, GOOD, {"a-Q2": 1.0}, "bin4") is None
-    assert combine(NONE, ALL, GOOD, {"absent": 1.0}) is None
+    assert combine(Scope(NONE, ALL), GOOD, {"a-Q2": 1.0}, "bin4") is None
+    assert combine(Scope(NONE, ALL), GOOD, {"absent": 1.0}) is None
 
 
 def test_rank_orders_and_says_how_far_behind() -> None:
     fours = {"a": GOOD[1], "b": BAD[1]}
-    found = rank_files(NONE, ALL, fours)
+    found = rank_files(Scope(NONE, ALL), fours)
     assert found is not None
     assert list(found.values) == ["a", "b"]
     assert found.gaps["b"].value == pytest.approx(math.log(1.06 / 1.02))
     assert found.behind
     assert not found.tied
-    worst_first = rank_files(NONE, ALL, fours, largest=True)
+    worst_first = rank_files(Scope(NONE, ALL), fours, largest=True)
     assert worst_first is not None
     assert worst_first.best == "b"
     assert worst_first.gaps["a"].value > 0
-    assert rank_files(NONE, ALL, {"a": GOOD[1]}) is None
+    assert rank_files(Scope(NONE, ALL), {"a": GOOD[1]}) is None
 
 
 def test_steadiness() -> None:
-    found = steadiness(NONE, ALL, [*GOOD, *BAD])
+    found = steadiness(Scope(NONE, ALL), [*GOOD, *BAD])
     assert found is not None
     assert found.ranking.best == "a"
     assert found.flat == ""
     # From 8 to 3 bits: ln(1.5 / 1.001) of a, ln(1.9 / 1.001) of b.
     assert found.ranking.values["a"].value == pytest.approx(math.log(1.5 / 1.001))
     assert found.ranking.gaps["b"].value == pytest.approx(math.log(1.9 / 1.5))
-    assert steadiness(NONE, ALL, GOOD) is None
+    assert steadiness(Scope(NONE, ALL), GOOD) is None
 
 
 def test_a_flat_curve_is_not_steady_where_the_largest_file_is_bad() -> None:
     flat = [row("c", "Q2", 3, 0.4), row("c", "Q4", 5, 0.3), row("c", "Q8", 8, 0.25)]
-    found = steadiness(NONE, ALL, [*GOOD, *flat])
+    found = steadiness(Scope(NONE, ALL), [*GOOD, *flat])
     assert found is not None
     assert found.ranking.best == "c"
     # ln(1.25 / 1.001) = 0.2221; two independent errors of 0.001.
@@ -87,7 +88,7 @@ def test_a_flat_curve_is_not_steady_where_all_its_files_are_bad() -> None:
     flat = [row("c", "Q2", 3, 0.6), row("c", "Q8", 8, 0.009, se=0.01)]
     steep = [row("a", "Q2", 3, 0.5), row("a", "Q8", 8, 0.001, se=0.2)]
     found = steadiness(
-        NONE, ALL, [*steep, *[flat[0], flat[1] | {"ln_ppl_ratio": 0.1, "ln_ppl_ratio_se": 0.2}]]
+        Scope(NONE, ALL), [*steep, *[flat[0], flat[1] | {"ln_ppl_ratio": 0.1, "ln_ppl_ratio_se": 0.2}]]
     )
     assert found is not None
     assert found.ranking.best == "c"

@@ -12,6 +12,7 @@ from dashboard.insights.claims import every
 from dashboard.insights.layers import attention_share, depth, first_third, last_part, role_means
 from dashboard.pages import compare
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.style import formats
 from dashboard.views import registry
@@ -61,8 +62,8 @@ def test_roles_are_averaged_over_variants_in_the_models_order() -> None:
 
 def everything_said(results: Results, selection: Selection) -> list[str]:
     view = next(view for view in registry() if view.id == "layers")
-    said = [insight.text for insight in view.insights(results, selection)]
-    return [*said, *(claim.evidence for claim in view.claims(results, selection))]
+    said = [insight.text for insight in view.insights(Scope(results, selection))]
+    return [*said, *(claim.evidence for claim in view.claims(Scope(results, selection)))]
 
 
 @pytest.mark.parametrize("measure", ["weight", "hidden", "attribution"])
@@ -74,7 +75,9 @@ def test_a_click_on_a_cell_takes_nothing_back(tmp_path: Path, measure: str) -> N
     after = everything_said(results, Selection.of(layers=[5], roles=[role], options=options))
     assert after[1:] == before, "what was measured stays measured"
     assert after[0].startswith("Layer 5: " if measure == "hidden" else "attn_v in layer 5: ")
-    assert every(results, Selection.of(layers=[5], roles=["attn_v"])) == every(results, Selection.of())
+    assert every(Scope(results, Selection.of(layers=[5], roles=["attn_v"]))) == every(
+        Scope(results, Selection.of())
+    )
 
 
 def test_what_is_framed_is_told_with_its_value(tmp_path: Path) -> None:
@@ -84,24 +87,28 @@ def test_what_is_framed_is_told_with_its_value(tmp_path: Path) -> None:
     cell = frame.filter(pl.col("layer") == 5, pl.col("role").cast(pl.String) == "attn_v")["weight_error"]
     clicked = Selection.of(layers=[5], roles=["attn_v"], options={"measure": "weight"})
     mean, whole = fmean(cell), fmean(frame["weight_error"])
-    title = view.headline(Results.open(folder), clicked)
+    title = view.headline(Scope(Results.open(folder), clicked))
     value, times = formats.number(mean), formats.number(mean / whole, 2)
     assert title == f"attn_v in layer 5: relative weight error {value} on average, {times} × the overall mean"
     nowhere = Selection.of(layers=[-1], roles=["attn_v"], options={"measure": "weight"})
-    assert view.headline(Results.open(folder), nowhere).startswith("attn_v in embedding and head: the shown ")
+    assert view.headline(Scope(Results.open(folder), nowhere)).startswith(
+        "attn_v in embedding and head: the shown "
+    )
 
 
 def test_a_click_in_layers_leaves_the_recipes_of_compare_whole(tmp_path: Path) -> None:
     results = Results.open(make_results(tmp_path, methods=("main",), windows=4))
     pair = {"a": "main-q4_0", "b": "main-q8_0"}
     clicked = Selection.of(layers=[5], roles=["attn_v"], options=pair)
-    assert compare.insights(results, clicked) == compare.insights(results, Selection.of(options=pair))
+    assert compare.insights(Scope(results, clicked)) == compare.insights(
+        Scope(results, Selection.of(options=pair))
+    )
 
 
 def test_a_model_of_one_measured_role_says_so(tmp_path: Path) -> None:
     path = make_results(tmp_path, methods=("main",), quants=("Q4_0",), windows=4) / "layers.parquet"
     pl.read_parquet(path).filter(pl.col("role").cast(pl.String) == "attn_v").write_parquet(path)
     title = next(view for view in registry() if view.id == "layers").headline(
-        Results.open(tmp_path), Selection.of()
+        Scope(Results.open(tmp_path), Selection.of())
     )
     assert title.startswith("attn_v, the only role measured: ")

@@ -9,6 +9,7 @@ import pytest
 from dashboard.insights.leaders import leaders
 from dashboard.insights.matching import one_type, place_name
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 
 ALL = Selection()
@@ -56,7 +57,7 @@ def pair(three_methods: Path) -> tuple[Results, list[dict[str, Any]]]:
 def test_leaders_are_those_outside_the_error(pair: tuple[Results, list[dict[str, Any]]]) -> None:
     """The factory gives bartowski less noise than main, and nobody a faster kernel."""
     results, rows = pair
-    named = {name: lead and lead["method"] for name, lead in leaders(results, ALL, rows).items()}
+    named = {name: lead and lead["method"] for name, lead in leaders(Scope(results, ALL), rows).items()}
     assert named["KLD"] == "bartowski"
     assert named["decode speed"] is None
 
@@ -67,10 +68,10 @@ def test_a_size_leads_by_more_than_a_hundredth(
 ) -> None:
     results, (ours, other) = pair
     rows = [ours, other | {"size_bytes": round(share * ours["size_bytes"])}]
-    found = leaders(results, ALL, rows)["size"]
+    found = leaders(Scope(results, ALL), rows)["size"]
     assert (found and found["method"]) == leader
 
 
 def test_nobody_leads_alone(pair: tuple[Results, list[dict[str, Any]]]) -> None:
     results, rows = pair
-    assert leaders(results, ALL, rows[:1]) == {}
+    assert leaders(Scope(results, ALL), rows[:1]) == {}

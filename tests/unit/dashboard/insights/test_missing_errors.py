@@ -14,6 +14,7 @@ from dashboard.insights.comparison import Ranking, tie
 from dashboard.insights.judging import below, sign
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, worst_rise
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 from dashboard.results.statistics import Estimate
 from dashboard.shell.render import render
@@ -44,7 +45,7 @@ def test_no_infinite_number_is_written(bare: Results, address: str) -> None:
 
 
 def test_no_claim_is_decided_by_errors_that_nobody_measured(bare: Results) -> None:
-    found = {claim.text: claim for _, claims in every(bare, EVERYTHING) for claim in claims}
+    found = {claim.text: claim for _, claims in every(Scope(bare, EVERYTHING)) for claim in claims}
     assert not [claim for claim in found.values() if re.search(r"\b(inf|nan)\b", claim.evidence)]
     eight = found["8 bits costs almost nothing, with any method."]
     assert eight.verdict == "unknown"

@@ -8,6 +8,7 @@ from results_factory import make_results
 from variant_rows import FLOOR
 
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.views import registry
 from evaluator.results.manifest import read_manifest
@@ -23,14 +24,14 @@ def says_floor(results: Results, **filters: Any) -> set[str]:
     """Where view 2 speaks of the noise floor: in either drawing, in its insights, in its claims."""
     view, found = registry()[1], set()
     for loss in ("ppl", "kld"):
-        drawn = view.figure(results, Selection.of(options={"loss": loss}, **filters))
+        drawn = view.figure(Scope(results, Selection.of(options={"loss": loss}, **filters)))
         if any("noise floor" in note.text for note in drawn.layout.annotations):
             assert any(shape.type == "rect" for shape in drawn.layout.shapes)
             found.add(loss)
     selection = Selection.of(**filters)
-    if any("bf16" in insight.text for insight in view.insights(results, selection)):
+    if any("bf16" in insight.text for insight in view.insights(Scope(results, selection))):
         found.add("insights")
-    if any("noise floor" in claim.evidence for claim in view.claims(results, selection)):
+    if any("noise floor" in claim.evidence for claim in view.claims(Scope(results, selection))):
         found.add("claims")
     return found
 

@@ -15,6 +15,7 @@ from dashboard.pages import overview, summary
 from dashboard.pages.parts import insight_list
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, front_of, place_in_words
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
 from dashboard.views import registry
@@ -58,7 +59,7 @@ def test_every_page_speaks_of_one_place_and_says_which(folder: str, request: pyt
         assert f"about {ours} alone" in page.insights[-1].text, slug
         said = str([*page.insights[:-1], *page.claims])
         assert theirs not in said, slug
-    for page_body in (overview.body(results, EVERYTHING), summary.body(results, EVERYTHING)):
+    for page_body in (overview.body(Scope(results, EVERYTHING)), summary.body(Scope(results, EVERYTHING))):
         assert ours in str(page_body)
         assert theirs not in str(page_body)
 
@@ -71,7 +72,7 @@ def test_fronts_are_of_one_place_and_all_points_are_drawn(
     ours, theirs = places(results)
     theirs_ids = {name for name, label in results.labels.items() if theirs in label}
     for view in (view for view in registry() if view.id in FRONTS):
-        traces = view.draw(results, EVERYTHING).to_plotly_json()["data"]
+        traces = view.draw(Scope(results, EVERYTHING)).to_plotly_json()["data"]
         (front,) = [trace for trace in traces if trace.get("name", "").startswith("Pareto front")]
         assert front["name"] == f"Pareto front · {ours}", view.id
         points = [
@@ -93,13 +94,13 @@ def rows(results: Results) -> list[Row]:
 
 def test_names_at_points_are_of_the_same_front(models: Results) -> None:
     (view,) = [view for view in registry() if view.id == "degradation"]
-    for trace in view.draw(models, EVERYTHING).to_plotly_json()["data"]:
+    for trace in view.draw(Scope(models, EVERYTHING)).to_plotly_json()["data"]:
         for text, data in zip(trace.get("text") or [], trace.get("customdata") or [], strict=False):
             assert not text or data[0].startswith("Big-7B")
 
 
 def test_exports_say_it_once(models: Results) -> None:
-    said = findings(models, EVERYTHING)
+    said = findings(Scope(models, EVERYTHING))
     assert "Small-135M" not in said.answer + str(said.recommendations[:-1])
     assert "about Big-7B alone" in said.recommendations[-1].text
     assert "about Big-7B alone" not in str(said.notes)
@@ -107,8 +108,8 @@ def test_exports_say_it_once(models: Results) -> None:
 
 def test_a_filter_leads_to_the_other(models: Results) -> None:
     small = Selection.of(["Small-135M"])
-    assert "Small-135M" in overview.headline(models, small)
-    assert "This is about" not in str(insight_list(overview.insights(models, small)))
+    assert "Small-135M" in overview.headline(Scope(models, small))
+    assert "This is about" not in str(insight_list(overview.insights(Scope(models, small))))
 
 
 def test_one_place_needs_no_name(three_methods: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_comparison_begins_on_one_device(devices: Results) -> None:
     same = devices.variants.filter(pl.col("variant_id") == "bartowski-q8_0")["size_bytes"][0]
     alike = pl.when(pl.col("variant_id") == "main-q8_0-cuda").then(same).otherwise("size_bytes")
     frame = devices.variants.with_columns(alike.alias("size_bytes"))
-    pair = chosen(Results(devices.folder, devices.manifest, frame), EVERYTHING)
+    pair = chosen(Scope(Results(devices.folder, devices.manifest, frame), EVERYTHING))
     assert pair is not None
     assert pair[0]["device"] == pair[1]["device"]
     assert pair[0]["method"] != pair[1]["method"]

@@ -7,6 +7,7 @@ from variant_rows import BAD, GOOD, NONE, NoTokens, row
 
 from dashboard.insights.recommender import Need, advise, recommend, runners_up, smallest_within
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 
@@ -38,10 +39,10 @@ def test_recommendation_when_nothing_keeps_the_rule() -> None:
 
 def test_runners_up_are_tied_and_of_the_same_size() -> None:
     rival = row("b", "Q4", 5, 0.0205)
-    assert runners_up(NONE, ALL, [*GOOD, rival, BAD[0]], GOOD[1]) == [rival]
+    assert runners_up(Scope(NONE, ALL), [*GOOD, rival, BAD[0]], GOOD[1]) == [rival]
     sizes = [row("b", f"Q{bits}", bits, 0.0205) for bits in (4.89, 4.91, 5.09, 5.11)]
-    assert runners_up(NONE, ALL, [*GOOD, *sizes], GOOD[1]) == sizes[1:3]
-    assert runners_up(NONE, ALL, [*GOOD, rival | {"kld_se": None}], GOOD[1]) == []
+    assert runners_up(Scope(NONE, ALL), [*GOOD, *sizes], GOOD[1]) == sizes[1:3]
+    assert runners_up(Scope(NONE, ALL), [*GOOD, rival | {"kld_se": None}], GOOD[1]) == []
 
 
 class Paired(NoTokens):
@@ -53,8 +54,8 @@ class Paired(NoTokens):
 
 def test_a_tie_is_judged_over_the_same_tokens() -> None:
     rival = row("b", "Q4", 5, 0.0205, kld_se=0.1)
-    assert runners_up(NONE, ALL, [*GOOD, rival], GOOD[1]) == [rival]
-    assert runners_up(cast(Results, Paired()), ALL, [*GOOD, rival], GOOD[1]) == []
+    assert runners_up(Scope(NONE, ALL), [*GOOD, rival], GOOD[1]) == [rival]
+    assert runners_up(Scope(cast(Results, Paired()), ALL), [*GOOD, rival], GOOD[1]) == []
 
 
 FAST = {"decode_ms_p50": 10.0}

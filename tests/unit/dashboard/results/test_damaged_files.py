@@ -12,6 +12,7 @@ from results_factory import make_results
 from dashboard.export.exhibit import exhibit
 from dashboard.results.library import Library
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 from dashboard.shell.callbacks import screen
 from dashboard.shell.markup import markup
@@ -67,7 +68,7 @@ def test_speeds_and_texts_that_cannot_be_read_are_not_called_missing(folder: Pat
     for name in ("speed.parquet", "vocabulary.parquet"):
         (folder / name).write_bytes(b"nonsense")
     results = Results.open(folder)
-    said = VIEWS["speed"].insights(results, EVERYTHING)
+    said = VIEWS["speed"].insights(Scope(results, EVERYTHING))
     assert any("repetitions cannot be read" in item.text and "speed.parquet" in item.detail for item in said)
     assert "vocabulary.parquet cannot be read" in str(markup(render(results, "compare", EVERYTHING).body))
 

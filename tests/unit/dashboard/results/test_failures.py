@@ -13,6 +13,7 @@ from dashboard.insights.answers import Answers
 from dashboard.insights.comparing import differences
 from dashboard.pages import compare, explore, overview
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import Page, render
 from dashboard.views import registry
@@ -69,7 +70,7 @@ def _text(page: Page) -> str:
 
 
 def test_every_failed_file_is_named_with_what_failed(broken: Results) -> None:
-    said = " ".join(item.text for item in overview.insights(broken, EVERYTHING))
+    said = " ".join(item.text for item in overview.insights(Scope(broken, EVERYTHING)))
     for text in (USELESS, NOTHING_FINITE, PARTLY):
         assert text in said
     assert "values were not finite" not in said
@@ -89,7 +90,7 @@ def test_failed_files_leave_the_axes_alone_and_are_noted(broken: Results) -> Non
     for view in registry():
         if view.id in {"layers", "confidence", "radar"}:
             continue  # their axes do not depend on the size of a loss
-        drawn, expected = view.draw(broken, EVERYTHING), view.draw(broken, sound)
+        drawn, expected = view.draw(Scope(broken, EVERYTHING)), view.draw(Scope(broken, sound))
         for axis in ("xaxis", "yaxis"):
             assert drawn.layout[axis].get("range") == expected.layout[axis].get("range"), (view.id, axis)
         caption = render(broken, f"/{view.id}", EVERYTHING).caption
@@ -102,15 +103,17 @@ def test_a_view_of_failed_files_alone_says_that_they_failed(broken: Results) -> 
     page = render(broken, "/degradation", only)
     assert page.title == "Every selected file failed"
     assert USELESS in _text(page)
-    assert "measured and failed: main Q2_K and main Q4_0" in overview.headline(broken, only)
+    assert "measured and failed: main Q2_K and main Q4_0" in overview.headline(Scope(broken, only))
 
 
 def test_a_failed_file_is_never_recommended(broken: Results) -> None:
-    named = {item.row["variant_id"] for item in Answers.of(broken, EVERYTHING).recommendations if item.row}
+    named = {
+        item.row["variant_id"] for item in Answers.of(Scope(broken, EVERYTHING)).recommendations if item.row
+    }
     assert named
     assert not named & {"bartowski-q8_0", "main-q2_k", "main-q4_0"}
     for options in ({"gb": "1 TB"}, {"rise": "3"}, {"gb": "50 MB"}):
-        advice = Answers.of(broken, Selection.of(options=options)).advice
+        advice = Answers.of(Scope(broken, Selection.of(options=options))).advice
         assert advice is not None
         best = advice.best and advice.best["variant_id"]
         assert best not in {"bartowski-q8_0", "main-q2_k", "main-q4_0"}
@@ -118,21 +121,21 @@ def test_a_failed_file_is_never_recommended(broken: Results) -> None:
 
 def test_compare_and_explore_say_failed_where_it_was_measured(broken: Results) -> None:
     pair = Selection.of(options={"a": "main-q4_0", "b": "main-q6_k"})
-    assert compare.headline(broken, pair) == "main Q4_0 failed: 1,536 of 1,536 tokens not finite"
+    assert compare.headline(Scope(broken, pair)) == "main Q4_0 failed: 1,536 of 1,536 tokens not finite"
     rows = {row["variant_id"]: row for row in broken.measured.to_dicts()}
     found = differences(broken, rows["main-q4_0"], rows["main-q6_k"], EVERYTHING)
     values = {item.metric: item.values[0] for item in found}
     tested = ("Perplexity", "Mean KLD", "Same top token", "Mean Δp of the right token")
     assert {values[metric] for metric in tested} == {"failed"}
     assert "6.076 × 10³⁷" in str(
-        compare.body(broken, Selection.of(options={"a": "main-q2_k", "b": "main-q6_k"}))
+        compare.body(Scope(broken, Selection.of(options={"a": "main-q2_k", "b": "main-q6_k"})))
     )
-    said = " ".join(item.text for item in explore.insights(broken, EVERYTHING))
+    said = " ".join(item.text for item in explore.insights(Scope(broken, EVERYTHING)))
     assert NOTHING_FINITE in said
 
 
 def test_the_report_says_failed(broken: Results) -> None:
-    text = report(broken, EVERYTHING)
+    text = report(Scope(broken, EVERYTHING))
     assert "failed: 1,536 of 1,536 tokens not finite" in text
     assert not re.search(r"\d{20}", re.sub(r"[0-9a-f]{64}", "", text))
 
@@ -148,7 +151,7 @@ def test_what_only_all_tokens_tell_is_not_called_unmeasured(broken: Results) -> 
     path = broken.folder / "variants.parquet"
     pl.read_parquet(path).with_columns(deploy_kld_mean=pl.lit(0.004)).write_parquet(path)
     again = Results.open(broken.folder)
-    found = explore.insights(again, Selection.of(domains=["code"]))
+    found = explore.insights(Scope(again, Selection.of(domains=["code"])))
     (note,) = (item for item in found if "known over all tokens only" in item.text)
     assert "deploy_kld_mean" in note.detail
     assert all("deploy_kld_mean" not in item.detail for item in found if "not measured" in item.text)

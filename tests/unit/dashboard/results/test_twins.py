@@ -14,6 +14,7 @@ from dashboard.insights.matching import one_type
 from dashboard.insights.summary import summarize
 from dashboard.results.folder import twin_names
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.screen import find_list
 from dashboard.views import View, registry
@@ -67,7 +68,7 @@ def test_a_label_that_another_file_has_by_its_type(tmp_path: Path) -> None:
 
 def test_bars_of_confidence_end_at_100_per_cent(results: Results) -> None:
     totals: Counter[tuple[str, str]] = Counter()
-    for trace in view("confidence").draw(results, EVERYTHING).to_plotly_json()["data"]:
+    for trace in view("confidence").draw(Scope(results, EVERYTHING)).to_plotly_json()["data"]:
         for name, share in zip(trace["y"], trace["x"], strict=True):
             totals[trace.get("xaxis", "x"), name] += share
     assert [round(total, 6) for total in totals.values()] == [100] * len(totals)
@@ -75,21 +76,21 @@ def test_bars_of_confidence_end_at_100_per_cent(results: Results) -> None:
 
 
 def test_strips_of_layers_have_a_row_each(results: Results) -> None:
-    drawn = view("layers").draw(results, Selection.of(options={"measure": "hidden"})).to_plotly_json()
+    drawn = view("layers").draw(Scope(results, Selection.of(options={"measure": "hidden"}))).to_plotly_json()
     names = drawn["data"][0]["y"]
     assert len(set(names)) == len(names) == results.measured.height
 
 
 def test_no_file_is_dropped_where_layers_are_counted(results: Results) -> None:
     pair = Selection.of(picked=[FIRST, SECOND])
-    (mixed,) = [i for i in view("layers").insights(results, pair) if "tensor" in i.text]
+    (mixed,) = [i for i in view("layers").insights(Scope(results, pair)) if "tensor" in i.text]
     assert "2 shown" in mixed.text or "of 2" in mixed.text or "Every shown" in mixed.text
-    (spread,) = [i for i in view("layers").insights(results, pair) if "concentrated" in i.text]
+    (spread,) = [i for i in view("layers").insights(Scope(results, pair)) if "concentrated" in i.text]
     assert "main Q4_K_M" in spread.text
 
 
 def test_ridges_of_both_have_their_own_lanes(results: Results) -> None:
-    axis = view("delta-logp").draw(results, EVERYTHING).to_plotly_json()["layout"]["yaxis"]
+    axis = view("delta-logp").draw(Scope(results, EVERYTHING)).to_plotly_json()["layout"]["yaxis"]
     assert "Q4_K_M imat" in axis["ticktext"]
 
 
@@ -100,10 +101,10 @@ def test_of_two_files_the_first_stands_for_the_method(results: Results) -> None:
 
 
 def test_picked_points_are_named_apart(results: Results) -> None:
-    drawn = view("ppl-bits").draw(results, Selection.of(picked=[FIRST])).to_plotly_json()
+    drawn = view("ppl-bits").draw(Scope(results, Selection.of(picked=[FIRST]))).to_plotly_json()
     texts = [text for trace in drawn["data"] for text in trace.get("text") or []]
     assert "Q4_K_M" in texts
-    drawn = view("ppl-bits").draw(results, Selection.of(picked=[SECOND])).to_plotly_json()
+    drawn = view("ppl-bits").draw(Scope(results, Selection.of(picked=[SECOND]))).to_plotly_json()
     assert "Q4_K_M imat" in [text for trace in drawn["data"] for text in trace.get("text") or []]
 
 
@@ -112,13 +113,13 @@ def test_files_of_the_same_bits_are_in_no_order(results: Results) -> None:
     rows = [row for row in results.select(EVERYTHING).to_dicts() if row["variant_id"] in {FIRST, SECOND}]
     worse = [row | {"variant_id": f"no tokens {n}", "ln_ppl_ratio": 0.1 * n} for n, row in enumerate(rows)]
     sure = [row | {"ln_ppl_ratio_se": 1e-6} for row in worse]
-    assert inversions(results, EVERYTHING, sure) == []
+    assert inversions(Scope(results, EVERYTHING), sure) == []
 
 
 def test_heavy_losses_are_listed_by_both_names(results: Results) -> None:
-    lines = {line.method: line for line in summarize(results, EVERYTHING)}
+    lines = {line.method: line for line in summarize(Scope(results, EVERYTHING))}
     assert any(text.endswith("Q4_K_M and Q4_K_M imat") for text in lines["main"].limitations)
 
 
 def test_what_tells_apart_is_no_column_of_the_data(results: Results) -> None:
-    assert not {"label", "twin"} & set(view_data(results, EVERYTHING, "radar").columns)
+    assert not {"label", "twin"} & set(view_data(Scope(results, EVERYTHING), "radar").columns)

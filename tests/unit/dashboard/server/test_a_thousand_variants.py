@@ -15,6 +15,7 @@ from dashboard.insights import comparison
 from dashboard.insights import leaders as leading
 from dashboard.insights.leaders import leaders
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.screen import find_list
 from dashboard.views import radar
@@ -54,7 +55,7 @@ def test_only_those_that_may_lead_are_compared_token_by_token(
     combine = comparison.combine
     monkeypatch.setattr(comparison, "combine", counted)
     rows = thousand.select(EVERYTHING).to_dicts()
-    assert set(leaders(thousand, EVERYTHING, rows)) == {
+    assert set(leaders(Scope(thousand, EVERYTHING), rows)) == {
         "perplexity", "KLD", "same top token", "size", "decode speed", "efficiency",
     }  # fmt: skip
     assert len(calls) < 3 * 100
@@ -65,19 +66,19 @@ def test_the_leaders_are_those_of_all(few: Results, monkeypatch: pytest.MonkeyPa
     for part in (EVERYTHING, Selection.of(methods=["main"]), Selection.of(quants=["Q2_K", "Q8_0"], bins=[1])):
         rows = few.select(part).to_dicts()
         monkeypatch.setattr(leading, "_MOST_RANKED", len(rows))
-        of_all = leaders(few, part, rows)
+        of_all = leaders(Scope(few, part), rows)
         monkeypatch.setattr(leading, "_MOST_RANKED", most)
-        assert leaders(few, part, rows) == of_all
+        assert leaders(Scope(few, part), rows) == of_all
 
 
 def test_a_metric_that_one_of_many_lacks_has_no_leader(thousand: Results) -> None:
     rows = thousand.select(EVERYTHING).to_dicts()
     rows[7]["kld_mean"] = None
-    assert "KLD" not in leaders(thousand, EVERYTHING, rows)
+    assert "KLD" not in leaders(Scope(thousand, EVERYTHING), rows)
 
 
 def test_who_is_beaten_on_every_axis_is_as_defined(few: Results) -> None:
-    rows, spokes = few.select(EVERYTHING).to_dicts(), axes(few, EVERYTHING)
+    rows, spokes = few.select(EVERYTHING).to_dicts(), axes(Scope(few, EVERYTHING))
     rows[3] |= {"decode_ms_p50": None, "inv_ppl_per_mb": None}
     beaten = [
         f"{row['label']} (by {by['label']})" for row in rows if (by := _beater(row, rows, spokes)) is not None
@@ -98,8 +99,10 @@ def _beater(row: dict[str, Any], rows: list[dict[str, Any]], spokes: list[Any]) 
 
 
 def test_parallel_axes_are_drawn_and_told(thousand: Results) -> None:
-    assert radar.headline(thousand, PARALLEL)
-    assert any("Beaten on every axis" in insight.text for insight in radar.insights(thousand, PARALLEL))
+    assert radar.headline(Scope(thousand, PARALLEL))
+    assert any(
+        "Beaten on every axis" in insight.text for insight in radar.insights(Scope(thousand, PARALLEL))
+    )
 
 
 def test_all_can_be_found(thousand: Results) -> None:

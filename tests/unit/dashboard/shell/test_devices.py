@@ -11,6 +11,7 @@ from dashboard.export.command import export
 from dashboard.insights.comparison import elsewhere
 from dashboard.results.library import Library
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.shell import filters, render
 from dashboard.shell.address import Address
@@ -62,9 +63,9 @@ def _removing(shown: dict[str, object], name: str) -> list[str]:
 
 
 def test_captions_name_the_device_of_what_is_shown(devices: Results) -> None:
-    assert "CUDA" in render.provenance(devices, CUDA)
-    assert "CPU" not in render.provenance(devices, CUDA)
-    assert "CPU (Synthetic CPU) and CUDA" in render.provenance(devices, Selection())
+    assert "CUDA" in render.provenance(Scope(devices, CUDA))
+    assert "CPU" not in render.provenance(Scope(devices, CUDA))
+    assert "CPU (Synthetic CPU) and CUDA" in render.provenance(Scope(devices, Selection()))
 
 
 def test_an_export_takes_a_device(devices: Results, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from dashboard.export.deck import deck
 from dashboard.export.exhibit import exhibits
 from dashboard.export.slide import picture
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
 from dashboard.style import names
@@ -89,7 +90,7 @@ def test_what_has_no_place_in_a_name() -> None:
 @pytest.mark.parametrize("options", [{}, {"measure": "hidden"}, {"share": "baseline"}, {"form": "parallel"}])
 @pytest.mark.parametrize("slug", VIEWS)
 def test_figures_hold_no_markup_but_ours(hostile: Results, slug: str, options: dict[str, str]) -> None:
-    drawn = VIEWS[slug].draw(hostile, Selection.of(options=options)).to_plotly_json()
+    drawn = VIEWS[slug].draw(Scope(hostile, Selection.of(options=options))).to_plotly_json()
     for trace in drawn["data"]:
         trace.pop("meta", None)
         trace.pop("legendgroup", None)
@@ -103,8 +104,8 @@ def test_figures_hold_no_markup_but_ours(hostile: Results, slug: str, options: d
 
 
 def test_titles_of_pictures_are_text(hostile: Results) -> None:
-    for shown in exhibits(hostile, EVERYTHING):
-        title = picture(hostile, EVERYTHING, shown).figure["layout"]["title"]["text"]
+    for shown in exhibits(Scope(hostile, EVERYTHING)):
+        title = picture(Scope(hostile, EVERYTHING), shown).figure["layout"]["title"]["text"]
         assert "<i>" not in title
         assert "%{" not in title
 
@@ -122,17 +123,17 @@ def test_names_that_are_alike_when_shortened_keep_their_own_rows(tmp_path: Path)
     long = pl.concat_str(pl.lit("L" * 30), pl.col("quant"), pl.lit("L" * 30))
     pl.read_parquet(path).with_columns(long.alias("quant")).write_parquet(path)
     results = Results.open(folder)
-    axis = VIEWS["confidence"].draw(results, EVERYTHING).layout["yaxis"]
+    axis = VIEWS["confidence"].draw(Scope(results, EVERYTHING)).layout["yaxis"]
     assert len(set(axis["tickvals"])) == 3
     assert len(set(axis["ticktext"])) == 2
     assert all(len(text) <= names.TICK for text in axis["ticktext"])
     for view in VIEWS.values():
-        for text in texts_of(view.draw(results, EVERYTHING).layout.get("annotations", [])):
+        for text in texts_of(view.draw(Scope(results, EVERYTHING)).layout.get("annotations", [])):
             assert "L" * 30 not in text
 
 
 def test_an_editable_deck_is_written_and_names_are_as_they_are(hostile: Results) -> None:
-    book = Presentation(io.BytesIO(deck(hostile, EVERYTHING, {}, editable=True)))
+    book = Presentation(io.BytesIO(deck(Scope(hostile, EVERYTHING), {}, editable=True)))
     charts = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart]
     said = {series.name for chart in charts for series in chart.plots[0].series}
     assert said >= CLEANED
@@ -140,7 +141,7 @@ def test_an_editable_deck_is_written_and_names_are_as_they_are(hostile: Results)
 
 def test_a_csv_holds_no_formula(hostile: Results) -> None:
     for slug in VIEWS:
-        body = encode(view_data(hostile, EVERYTHING, slug), "csv").decode()
+        body = encode(view_data(Scope(hostile, EVERYTHING), slug), "csv").decode()
         rows = list(csv.DictReader(io.StringIO(body)))
         assert {row["method"] for row in rows} - {"baseline"} == {
             "'" + name if name.startswith("=") else name for name in CLEANED

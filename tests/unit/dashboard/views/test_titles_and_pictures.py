@@ -17,6 +17,7 @@ from dashboard.export.native import add_chart, is_native
 from dashboard.figures.labels import place_labels
 from dashboard.figures.log_scale import LogScale
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
 from dashboard.style.theme import SURFACES
@@ -44,7 +45,7 @@ def with_copies(folder: Path, **divergence: float) -> Results:
 
 
 def drawn_ids(view: View, results: Results, selection: Selection) -> set[str]:
-    figure = view.figure(results, selection)
+    figure = view.figure(Scope(results, selection))
     return {
         str(point[0])
         for trace in figure.data
@@ -60,7 +61,7 @@ def test_a_copy_stands_at_the_lower_edge_of_a_log_axis(
 ) -> None:
     results = with_copies(tmp_path, **{"main__q8_0": 0.0, "bartowski__q8_0": least})
     selection = Selection.of(options=KLD[slug])
-    figure = VIEWS[slug].figure(results, selection)
+    figure = VIEWS[slug].figure(Scope(results, selection))
     assert drawn_ids(VIEWS[slug], results, selection) == set(results.measured["variant_id"])
     (edge,) = (trace for trace in figure.data if trace.name == f"{tick}: below the log axis")
     assert {point[0] for point in edge.customdata} == {COPY, NEGATIVE}
@@ -84,8 +85,11 @@ def test_without_a_copy_a_log_axis_is_as_before(tmp_path: Path) -> None:
     assert scale.height(0.01) == pytest.approx(-2)
     results = with_copies(tmp_path, **{f"{m}__{q}": 0.0 for m in ("main",) for q in ("q4_0", "q8_0")})
     only = Selection.of(methods=["main"], quants=["Q4_0", "Q8_0"], options={"loss": "kld"})
-    assert VIEWS["degradation"].headline(results, only) == "No selected variant diverges from the baseline"
-    names = [trace.name for trace in VIEWS["degradation"].figure(results, only).data]
+    assert (
+        VIEWS["degradation"].headline(Scope(results, only))
+        == "No selected variant diverges from the baseline"
+    )
+    names = [trace.name for trace in VIEWS["degradation"].figure(Scope(results, only)).data]
     assert "main" in names, "the legend still filters by method"
 
 
@@ -96,7 +100,7 @@ def test_a_fast_copy_is_spoken_of(tmp_path: Path) -> None:
     zero = pl.when(pl.col("variant_id") == fastest).then(0.0).otherwise(pl.col("kld_mean"))
     pl.read_parquet(path).with_columns(kld_mean=zero).write_parquet(path)
     results = Results.open(tmp_path)
-    assert VIEWS["speed"].headline(results, EVERYTHING).startswith(results.labels[fastest])
+    assert VIEWS["speed"].headline(Scope(results, EVERYTHING)).startswith(results.labels[fastest])
 
 
 @pytest.mark.parametrize("slug", KLD)
@@ -125,9 +129,14 @@ def test_confidence_names_files_that_are_drawn(three_methods: Path, share: str) 
     results, view = Results.open(three_methods), VIEWS["confidence"]
     for filters in ({}, {"methods": ["main"]}, {"picked": ["unsloth-q6_k"]}, {"bins": [2]}):
         selection = Selection.of(options={"share": share}, **filters)  # type: ignore[arg-type]
-        said = [view.headline(results, selection), *(item.text for item in view.insights(results, selection))]
+        said = [
+            view.headline(Scope(results, selection)),
+            *(item.text for item in view.insights(Scope(results, selection))),
+        ]
         drawn = {
-            point[0] for trace in view.figure(results, selection).data for point in trace.customdata or ()
+            point[0]
+            for trace in view.figure(Scope(results, selection)).data
+            for point in trace.customdata or ()
         }
         assert named(" ".join(said), results) <= drawn
 
@@ -140,7 +149,7 @@ def test_by_the_baselines_bins_the_title_counts_those_bars(three_methods: Path) 
     )
     sure = base["top_prob"] > 0.95
     share = 100 * (ours["top_prob"].filter(sure) > 0.95).mean()  # type: ignore[operator]  # a mean of booleans
-    title = VIEWS["confidence"].headline(results, selection)
+    title = VIEWS["confidence"].headline(Scope(results, selection))
     assert title == f"Of the tokens the baseline is sure of, main Q2_K is sure of {share:.1f} %"
 
 
@@ -164,13 +173,18 @@ def test_the_smallest_is_the_smallest_on_the_axis_shown(tmp_path: Path) -> None:
     close = [pl.lit(0.0).alias("ln_ppl_ratio"), pl.lit(1e-4).alias("ln_ppl_ratio_se")]
     pl.read_parquet(path).with_columns(size_bytes=smaller).with_columns(close).write_parquet(path)
     results, view = Results.open(tmp_path), VIEWS["ppl-bits"]
-    assert view.headline(results, EVERYTHING).startswith("main Q6_K is the smallest")
-    assert view.headline(results, Selection.of(options={"x": "gb"})).startswith("main Q8_0 is the smallest")
+    assert view.headline(Scope(results, EVERYTHING)).startswith("main Q6_K is the smallest")
+    assert view.headline(Scope(results, Selection.of(options={"x": "gb"}))).startswith(
+        "main Q8_0 is the smallest"
+    )
 
 
 def test_the_words_follow_the_loss_that_is_drawn(three_methods: Path) -> None:
     results, view = Results.open(three_methods), VIEWS["degradation"]
-    first = {loss: view.insights(results, Selection.of(options={"loss": loss}))[0] for loss in ("ppl", "kld")}
+    first = {
+        loss: view.insights(Scope(results, Selection.of(options={"loss": loss})))[0]
+        for loss in ("ppl", "kld")
+    }
     assert first["ppl"].detail.startswith("perplexity: ")
     assert first["kld"].detail.startswith("mean KLD: ")
     captions = {loss: view.described(Selection.of(options={"loss": loss})) for loss in ("ppl", "kld")}
@@ -203,13 +217,13 @@ def test_the_file_in_the_title_has_its_name_at_its_point(
 ) -> None:
     results = Results.open(three_methods)
     selection = Selection.of(options=options, **filters)  # type: ignore[arg-type]  # one filter each
-    title = VIEWS[slug].headline(results, selection)
+    title = VIEWS[slug].headline(Scope(results, selection))
     subject = named(title, results)
     if not subject:
         pytest.skip(f"names no file: {title}")
     texts = {
         point[0]: text
-        for trace in VIEWS[slug].figure(results, selection).data
+        for trace in VIEWS[slug].figure(Scope(results, selection)).data
         if trace.customdata is not None
         for point, text in zip(trace.customdata, trace.text, strict=True)
     }
@@ -232,7 +246,7 @@ def test_titles_of_several_models_name_the_one_they_are_about(tmp_path: Path) ->
     )
     for view in VIEWS.values():
         if view.absent(results) is None:
-            subject = named(view.headline(results, Selection.of(models=["Second"])), results)
+            subject = named(view.headline(Scope(results, Selection.of(models=["Second"]))), results)
             assert not [name for name in subject if "First" in results.labels[name]]
 
 
@@ -243,10 +257,10 @@ def test_titles_of_several_models_name_the_one_they_are_about(tmp_path: Path) ->
 def test_what_has_no_place_in_a_picture_is_named(tmp_path: Path, slug: str, column: str) -> None:
     path = make_results(tmp_path, methods=("main",), windows=4) / "variants.parquet"
     whole, view = Results.open(tmp_path), VIEWS[slug]
-    assert not [item for item in view.insights(whole, EVERYTHING) if "not drawn" in item.text]
+    assert not [item for item in view.insights(Scope(whole, EVERYTHING)) if "not drawn" in item.text]
     missing = pl.when(pl.col("variant_id") == "main-q4_0").then(None).otherwise(pl.col(column))
     pl.read_parquet(path).with_columns(missing.alias(column)).write_parquet(path)
     results = Results.open(tmp_path)
-    (told,) = (item.text for item in view.insights(results, EVERYTHING) if "not drawn" in item.text)
+    (told,) = (item.text for item in view.insights(Scope(results, EVERYTHING)) if "not drawn" in item.text)
     assert told.startswith("main Q4_0 is not drawn: no ")
     assert "main-q4_0" not in drawn_ids(view, results, EVERYTHING)

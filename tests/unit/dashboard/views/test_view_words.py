@@ -15,6 +15,7 @@ from variant_rows import row as variant
 from dashboard.insights.bands import bands
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.results.statistics import Estimate
 from dashboard.results.token_summaries import DeltaSummary, delta_summary
@@ -34,8 +35,11 @@ def three(three_methods: Path) -> Results:
 
 
 def words(view: View, results: Results, selection: Selection) -> str:
-    said = view.insights(results, selection)
-    parts = [view.headline(results, selection), *(f"{insight.text} {insight.detail}" for insight in said)]
+    said = view.insights(Scope(results, selection))
+    parts = [
+        view.headline(Scope(results, selection)),
+        *(f"{insight.text} {insight.detail}" for insight in said),
+    ]
     return "\n".join(parts)
 
 
@@ -57,7 +61,7 @@ def test_speed_speaks_of_the_phase_shown(three: Results) -> None:
 def test_prefill_of_the_fastest_is_tied_only_where_ranges_overlap(tmp_path: Path) -> None:
     results = Results.open(make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4))
     prefill = Selection.of(options={"phase": "prefill"})
-    assert VIEWS["speed"].headline(results, prefill).endswith("; one more is within its spread")
+    assert VIEWS["speed"].headline(Scope(results, prefill)).endswith("; one more is within its spread")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,7 @@ def test_prefill_of_the_fastest_is_tied_only_where_ranges_overlap(tmp_path: Path
 def test_a_framed_role_is_named_with_its_value(tmp_path: Path, measure: str, name: str) -> None:
     folder = make_results(tmp_path, methods=("main",), quants=("Q4_0",), windows=4, with_attribution=True)
     selection = Selection.of(roles=["attn_v"], options={"measure": measure})
-    title = VIEWS["layers"].headline(Results.open(folder), selection)
+    title = VIEWS["layers"].headline(Scope(Results.open(folder), selection))
     column = "weight_error" if measure == "weight" else "attribution_kld"
     frame = pl.read_parquet(folder / "layers.parquet").filter(pl.col("role").cast(pl.String) == "attn_v")
     mean = formats.number(sum(frame[column]) / frame.height)
@@ -82,7 +86,7 @@ def test_the_layers_caption_says_what_every_measure_is() -> None:
 
 
 def test_a_strip_names_its_measure(three: Results) -> None:
-    drawn = VIEWS["layers"].figure(three, Selection.of(options={"measure": "hidden"}))
+    drawn = VIEWS["layers"].figure(Scope(three, Selection.of(options={"measure": "hidden"})))
     assert drawn.data[0].customdata[0][0][3].startswith("relative output error 0.")
 
 
@@ -108,7 +112,7 @@ def test_a_variant_equal_to_the_baseline_diverges_nowhere(tmp_path: Path) -> Non
 
 
 def dearest(*rows: Row) -> str | None:
-    found = _dearest_step(NONE, EVERYTHING, rows)
+    found = _dearest_step(Scope(NONE, EVERYTHING), rows)
     return None if found is None else found.text
 
 
@@ -141,7 +145,7 @@ def test_a_step_in_several_is_dear_outside_the_bound_of_all() -> None:
 def test_factors_are_sorted_as_numbers(monkeypatch: pytest.MonkeyPatch, three: Results) -> None:
     factors = {"a": Estimate(-math.log(10.6), 0.0), "b": Estimate(-math.log(4.2), 0.0)}
     monkeypatch.setattr(degradation, "_factors", lambda _rows: factors)
-    title = VIEWS["degradation"].headline(three, Selection.of(options={"loss": "kld"}))
+    title = VIEWS["degradation"].headline(Scope(three, Selection.of(options={"loss": "kld"})))
     assert "multiplies the divergence by 4.2 to 11, depending" in title
 
 
@@ -167,11 +171,11 @@ def test_the_narrowest_distribution_is_told_by_its_ends() -> None:
 def test_sure_tokens_lost_are_the_largest_loss_of_all_variants() -> None:
     lost = (step("Q4", 4, 0.1), Estimate(-0.02, 0.008))
     same = [(step(f"Q{index}", 5, 0.1), Estimate(0.0, 0.008)) for index in range(20)]
-    alone = _lost(NONE, EVERYTHING, [lost])
+    alone = _lost(Scope(NONE, EVERYTHING), [lost])
     assert alone is not None
     assert alone.text == "The largest loss of sure tokens is main Q4's: −2.0 ± 1.6 points."
     # 2.5 errors: the bound of 21 variants is 3.04.
-    assert _lost(NONE, EVERYTHING, [lost, *same]) is None
+    assert _lost(Scope(NONE, EVERYTHING), [lost, *same]) is None
 
 
 def test_bins_that_grow_do_not_say_where_tokens_went(three: Results) -> None:
@@ -213,7 +217,7 @@ def test_the_accuracy_kept_is_that_of_measured_files(error: float, title: str) -
         variant(name, "Q4", 3.0, 1 / share - 1, kld_mean=-math.log(share), kld_se=se)
         for name, (share, se) in kept.items()
     ]
-    (band,) = bands(NONE, EVERYTHING, rows)
+    (band,) = bands(Scope(NONE, EVERYTHING), rows)
     assert _kept_at(band) == f"At 3.0 MB (3.00 bits) {title}"
 
 

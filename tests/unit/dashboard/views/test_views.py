@@ -14,6 +14,7 @@ from results_factory import make_results
 from dashboard.figures.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.shell.render import render, status
 from dashboard.views import Option, View, registry
@@ -41,16 +42,16 @@ def one(one_method: Path) -> Results:
 
 
 def check(view: View, results: Results, selection: Selection) -> list[Insight]:
-    figure = view.figure(results, selection)
+    figure = view.figure(Scope(results, selection))
     assert isinstance(figure, go.Figure)
-    assert sent(view.draw(results, selection)) == sent(figure), "what is sent is what was checked"
+    assert sent(view.draw(Scope(results, selection))) == sent(figure), "what is sent is what was checked"
     assert len(figure.to_json()) < 300_000, "summaries go to the browser, not tokens"
     assert figure.layout.paper_bgcolor is None, "the shell chooses the theme"
-    insights = view.insights(results, selection)
+    insights = view.insights(Scope(results, selection))
     assert insights
-    texts = [view.headline(results, selection), *(insight.text for insight in insights)]
+    texts = [view.headline(Scope(results, selection)), *(insight.text for insight in insights)]
     assert not re.search(r"\b(nan|inf|n/a)\b", " ".join(texts))
-    assert insights == view.insights(results, selection), "the same input gives the same sentences"
+    assert insights == view.insights(Scope(results, selection)), "the same input gives the same sentences"
     return insights
 
 
@@ -87,7 +88,7 @@ def test_one_method(view: View, one: Results, name: str) -> None:
 
 @VIEWS
 def test_empty_selection_cannot_be_told(view: View, three: Results) -> None:
-    assert [insight.kind for insight in view.insights(three, SELECTIONS["nothing"])] == ["unknown"]
+    assert [insight.kind for insight in view.insights(Scope(three, SELECTIONS["nothing"]))] == ["unknown"]
 
 
 OPTIONS = [
@@ -104,10 +105,10 @@ def test_every_option_draws_something_else(view: View, option: Option, value: st
         selection = Selection.of(picked=picked, options={option.key: value})
         assert option.of(selection) == value
         check(view, three, selection)
-    default = view.figure(three, Selection()).to_json()
+    default = view.figure(Scope(three, Selection())).to_json()
     # Without attribution "most telling" is the weight error.
     same = value in {option.choices[0][0], "weight"}
-    assert (view.figure(three, Selection.of(options={option.key: value})).to_json() == default) == same
+    assert (view.figure(Scope(three, Selection.of(options={option.key: value}))).to_json() == default) == same
 
 
 @pytest.mark.parametrize(("view", "option", "value"), OPTIONS)
@@ -139,7 +140,7 @@ def points(figure: go.Figure) -> set[str]:
 @VIEWS
 def test_points_name_their_variants(view: View, three: Results) -> None:
     known = set(three.variants["variant_id"].to_list())
-    named = points(view.figure(three, Selection()))
+    named = points(view.figure(Scope(three, Selection())))
     assert named <= known
     expected = 3 if view.id in {"layers", "radar"} else 21
     assert len(named - {three.baseline["variant_id"]}) == expected
@@ -147,7 +148,7 @@ def test_points_name_their_variants(view: View, three: Results) -> None:
 
 @VIEWS
 def test_a_click_names_what_the_view_says_it_picks(view: View, three: Results) -> None:
-    trace = next(t for t in view.figure(three, Selection()).data if t.customdata is not None)
+    trace = next(t for t in view.figure(Scope(three, Selection())).data if t.customdata is not None)
     first = trace.customdata[0][0] if trace.type == "heatmap" else trace.customdata[0]
     if view.pick == "bin":
         assert first[1] in range(5)
@@ -160,7 +161,7 @@ def test_a_click_names_what_the_view_says_it_picks(view: View, three: Results) -
 
 @pytest.mark.parametrize("view", BY_METHOD, ids=lambda view: view.id)
 def test_picked_points_stand_out(view: View, three: Results) -> None:
-    figure = view.figure(three, Selection.of(picked=["main-q4_0"]))
+    figure = view.figure(Scope(three, Selection.of(picked=["main-q4_0"])))
     if view.id == "radar":
         assert points(figure) == {"main-q4_0"}
         return
@@ -168,7 +169,7 @@ def test_picked_points_stand_out(view: View, three: Results) -> None:
     chosen = {str(trace.customdata[index][0]) for trace in traces for index in (trace.selectedpoints or ())}
     assert chosen == {"main-q4_0"}
     assert all(trace.unselected.marker.opacity < 0.5 for trace in traces)
-    absent = view.figure(three, Selection.of(picked=["not-here"]))
+    absent = view.figure(Scope(three, Selection.of(picked=["not-here"])))
     assert all(trace.selectedpoints is None for trace in absent.data if trace.type == "scatter")
 
 
@@ -183,11 +184,11 @@ PARTS = {
 @pytest.mark.parametrize("name", PARTS)
 def test_parts_of_the_tokens_and_layers(view: View, three: Results, name: str) -> None:
     check(view, three, PARTS[name])
-    assert all(claim.evidence for claim in view.claims(three, PARTS[name]))
+    assert all(claim.evidence for claim in view.claims(Scope(three, PARTS[name])))
 
 
 def test_insights_are_few(three: Results) -> None:
-    assert all(len(view.insights(three, Selection())) <= 6 for view in registry())
+    assert all(len(view.insights(Scope(three, Selection()))) <= 6 for view in registry())
 
 
 @VIEWS
@@ -204,7 +205,7 @@ def test_without_token_frames(view: View, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("view", BY_METHOD, ids=lambda view: view.id)
 def test_figures_carry_the_methods_colour(view: View, three: Results) -> None:
-    text = view.figure(three, Selection()).to_json()
+    text = view.figure(Scope(three, Selection())).to_json()
     for method in three.methods:
         assert three.styles[method].color in text
 
@@ -221,23 +222,23 @@ def test_every_address_renders(three: Results, one: Results, path: str, name: st
 
 
 def test_status_counts(three: Results) -> None:
-    assert status(three, Selection.of(methods=["main"]))[0] == "7 of 21 variants"
-    assert "1,536 tokens" in status(three, Selection())
+    assert status(Scope(three, Selection.of(methods=["main"])))[0] == "7 of 21 variants"
+    assert "1,536 tokens" in status(Scope(three, Selection()))
 
 
 def test_one_method_is_not_compared_with_itself(one: Results) -> None:
-    insights = registry()[0].insights(one, Selection())
+    insights = registry()[0].insights(Scope(one, Selection()))
     assert any("cannot be compared with itself" in insight.text for insight in insights)
 
 
 def test_layers_show_the_type_that_methods_share(three: Results) -> None:
-    titles = [a.text for a in registry()[2].figure(three, Selection()).layout.annotations]
+    titles = [a.text for a in registry()[2].figure(Scope(three, Selection())).layout.annotations]
     assert len(titles) == 3
     assert {title.split("<br>")[0].split(" ")[1] for title in titles} == {"Q4_0</b>"}
 
 
 def test_radar_shows_one_variant_per_method_when_crowded(three: Results) -> None:
-    figure = registry()[7].figure(three, Selection())
+    figure = registry()[7].figure(Scope(three, Selection()))
     assert sorted(trace.name.split(" ")[0] for trace in figure.data) == ["bartowski", "main", "unsloth"]
     assert len(figure.data[0].r) == 7
 

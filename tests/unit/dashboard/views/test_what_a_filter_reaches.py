@@ -19,6 +19,7 @@ from dashboard.export.findings import findings
 from dashboard.export.markdown import report
 from dashboard.export.slide import picture
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
 from dashboard.views import registry
@@ -48,7 +49,7 @@ def test_efficiency_is_a_share_of_the_best_on_the_same_tokens(three_methods: Pat
     base = pl.read_parquet(three_methods / "tokens" / "baseline-f16.parquet")
     expected = inverse_ppl_per_mb(three_methods, base["top_prob"] < 0.25)
     best = max(value for name, value in expected.items() if name != "baseline-f16")
-    drawn = VIEWS["radar"].figure(results, Selection.of(few.models, few.methods, bins=[0]))
+    drawn = VIEWS["radar"].figure(Scope(results, Selection.of(few.models, few.methods, bins=[0])))
     for trace in drawn.data:
         spokes = dict(zip(trace.theta, trace.r, strict=True))
         assert spokes["efficiency"] == pytest.approx(
@@ -60,7 +61,7 @@ def test_efficiency_is_a_share_of_the_best_on_the_same_tokens(three_methods: Pat
 @pytest.mark.parametrize("selection", [UNSURE, DIALOGUE, Selection.of(bins=[4])])
 def test_parallel_axes_hold_every_filtered_value(results: Results, selection: Selection) -> None:
     asked = Selection.of(domains=selection.domains, bins=selection.bins, options={"form": "parallel"})
-    drawn = VIEWS["radar"].figure(results, asked)
+    drawn = VIEWS["radar"].figure(Scope(results, asked))
     heights = [y for trace in drawn.data for y in trace.y if y is not None]
     assert min(heights) == pytest.approx(0)
     assert max(heights) == pytest.approx(1)
@@ -90,13 +91,13 @@ def test_pictures_of_layers_leave_such_a_filter_out(results: Results) -> None:
     clicked = Selection.of(bins=[0], layers=[3], roles=["attn_v"])
     told = {}
     for slug in ("layers", "ppl-bits"):
-        shown = picture(results, clicked, exhibit(results, VIEWS[slug], clicked))
+        shown = picture(Scope(results, clicked), exhibit(results, VIEWS[slug], clicked))
         told[slug] = shown.figure["layout"]["title"]["subtitle"]["text"].replace("<br>", " ")
     assert "filters: layer 3; role attn_v" in told["layers"]
     assert "do not reach" in told["layers"]
     assert "filters: confidence 0–0.25" in told["ppl-bits"]
     assert "attn_v" not in told["ppl-bits"]
-    slides = list(Presentation(io.BytesIO(deck(results, clicked, {}))).slides)
+    slides = list(Presentation(io.BytesIO(deck(Scope(results, clicked), {}))).slides)
     feet = {slide.shapes.title.text: slide.shapes[1].text_frame.text for slide in slides}
     (layers,) = (foot for title, foot in feet.items() if title.startswith("attn_v"))
     assert layers.endswith("filters: layer 3; role attn_v")
@@ -115,8 +116,8 @@ def test_captions_say_what_stays_under_a_filter_of_tokens(results: Results, slug
 def test_exported_tables_hold_the_paired_change(three_methods: Path, selection: Selection) -> None:
     results = Results.open(three_methods)
     screen = str(render(results, "/summary", selection).body)
-    said = findings(results, selection)
-    text = report(results, selection)
+    said = findings(Scope(results, selection))
+    text = report(Scope(results, selection))
     for line in said.table:
         level, paired = line[4].removesuffix(")").split(" (")
         assert f"Small('{paired}')" in screen
@@ -131,16 +132,18 @@ def test_the_change_is_that_of_the_token_files(tmp_path: Path) -> None:
         for name in ("main-q8_0", "baseline-f16")
     )
     rise = 100 * math.expm1(float(np.mean(ours.to_numpy().astype(float) - base.to_numpy().astype(float))))
-    (line,) = findings(Results.open(tmp_path), DIALOGUE).table
+    (line,) = findings(Scope(Results.open(tmp_path), DIALOGUE)).table
     assert line[4].startswith(f"{math.exp(np.mean(ours.to_numpy().astype(float))):.2f} ({rise:+.1f} ")
 
 
 def test_hover_and_data_hold_the_paired_error(results: Results) -> None:
     texts = [
-        text for trace in VIEWS["ppl-bits"].figure(results, EVERYTHING).data for text in trace.hovertext or ()
+        text
+        for trace in VIEWS["ppl-bits"].figure(Scope(results, EVERYTHING)).data
+        for text in trace.hovertext or ()
     ]
     assert texts
     for text in texts:
         level = next(line for line in text.split("<br>") if line.startswith("PPL"))
         assert "±" not in level, "the level's own error is no error of the comparison"
-    assert "ln_ppl_ratio_se" in view_data(results, EVERYTHING, "ppl-bits").columns
+    assert "ln_ppl_ratio_se" in view_data(Scope(results, EVERYTHING), "ppl-bits").columns

@@ -8,6 +8,7 @@ import pytest
 from results_factory import make_results
 
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.shell.render import status
 from dashboard.views import registry
@@ -19,7 +20,7 @@ VIEWS = {view.id: view for view in registry()}
 @pytest.mark.parametrize("scale", ["linear", "symlog"])
 def test_every_ridge_is_drawn_to_its_ends(three_methods: Path, scale: str) -> None:
     results = Results.open(three_methods)
-    drawn = VIEWS["delta-logp"].draw(results, Selection.of(options={"scale": scale}))
+    drawn = VIEWS["delta-logp"].draw(Scope(results, Selection.of(options={"scale": scale})))
     low, high = drawn.layout["xaxis"]["range"]
     ridges = [trace for trace in drawn.data if trace.get("fill") == "toself"]
     assert len(ridges) == 21
@@ -38,6 +39,6 @@ def test_texts_of_a_domain_are_counted(tmp_path: Path) -> None:
     texts = [first, second.model_copy(update={"domain": first.domain}), *others]
     (folder / MANIFEST_NAME).write_text(manifest.model_copy(update={"texts": texts}).model_dump_json())
     results = Results.open(folder)
-    assert "2 of 4 texts" in status(results, Selection.of(domains=[first.domain]))
-    assert "1 of 4 texts" in status(results, Selection.of(domains=[others[0].domain]))
-    assert "4 texts" in status(results, Selection())
+    assert "2 of 4 texts" in status(Scope(results, Selection.of(domains=[first.domain])))
+    assert "1 of 4 texts" in status(Scope(results, Selection.of(domains=[others[0].domain])))
+    assert "4 texts" in status(Scope(results, Selection()))

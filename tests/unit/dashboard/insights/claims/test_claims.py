@@ -11,6 +11,7 @@ from dashboard.insights.claims import JUDGES, every
 from dashboard.insights.comparison import Ranking
 from dashboard.insights.judging import Case, below, leads, sign
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.views import registry
@@ -24,7 +25,7 @@ def three(three_methods: Path) -> Results:
 
 
 def verdicts(results: Results, name: str) -> dict[str, str]:
-    return {claim.text: claim.verdict for claim in JUDGES.get(name)(Case.of(results, ALL))}
+    return {claim.text: claim.verdict for claim in JUDGES.get(name)(Case.of(Scope(results, ALL)))}
 
 
 def test_every_view_and_the_summary_have_claims() -> None:
@@ -46,7 +47,7 @@ def test_the_made_up_methods_are_judged_as_they_were_made(three: Results) -> Non
 
 
 def test_every_claim_carries_evidence_without_broken_numbers(three: Results) -> None:
-    found = every(three, ALL)
+    found = every(Scope(three, ALL))
     assert sum(len(claims) for _, claims in found) >= 30
     for _, claims in found:
         for claim in claims:
@@ -56,7 +57,7 @@ def test_every_claim_carries_evidence_without_broken_numbers(three: Results) -> 
 
 
 def test_nothing_selected_means_nothing_can_be_told(three: Results) -> None:
-    for _, claims in every(three, Selection.of(methods=["absent"])):
+    for _, claims in every(Scope(three, Selection.of(methods=["absent"]))):
         assert {claim.verdict for claim in claims} == {"unknown"}
 
 
@@ -66,7 +67,7 @@ def test_sparse_data_never_break_a_claim(tmp_path: Path, quants: tuple[str, ...]
     folder = make_results(tmp_path, methods=("main", "other"), quants=quants, windows=4, **bare)
     for path in (folder / "tokens").iterdir():
         path.unlink()
-    found = dict(every(Results.open(folder), ALL))
+    found = dict(every(Scope(Results.open(folder), ALL)))
     for name in ("speed", "layers", "confidence", "delta-logp"):
         assert {claim.verdict for claim in found[name]} == {"unknown"}
 

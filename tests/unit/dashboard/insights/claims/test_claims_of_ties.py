@@ -21,6 +21,7 @@ from dashboard.insights.leaders import (
     leaders,
 )
 from dashboard.results.rows import Row
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 
 
@@ -61,7 +62,7 @@ def test_contenders_are_the_best_and_who_is_tied_with_it() -> None:
         row("b", kld_mean=0.19, inv_ppl_per_mb=1.1, peak_rss_bytes=2010),
         row("c", same_top=0.7, size_bytes=999.9, decode_ms_p50=12.0, decode_ms_p10=11.5, decode_ms_p90=13.0),
     ]
-    found = names(contenders(NONE, EVERYTHING, rows))
+    found = names(contenders(Scope(NONE, EVERYTHING), rows))
     assert sorted(found[PERPLEXITY]) == ["a", "b", "c"]
     assert found[FIDELITY] == ["c"]
     assert found[TOP] == ["b", "a"]
@@ -69,18 +70,20 @@ def test_contenders_are_the_best_and_who_is_tied_with_it() -> None:
     assert found[MEMORY] == ["c", "b"]
     assert found[DECODE] == ["a", "b"]
     assert found[EFFICIENCY] == ["b"], "tied by perplexity with the others, but not by size"
-    assert {metric for metric, best in leaders(NONE, EVERYTHING, rows).items() if best is not None} == {
+    assert {
+        metric for metric, best in leaders(Scope(NONE, EVERYTHING), rows).items() if best is not None
+    } == {
         FIDELITY,
         EFFICIENCY,
     }
-    assert contenders(NONE, EVERYTHING, rows[:1]) == {}
+    assert contenders(Scope(NONE, EVERYTHING), rows[:1]) == {}
 
 
 def test_efficiency_is_tied_where_perplexity_and_size_are() -> None:
     rows = [row("a", inv_ppl_per_mb=1.2), row("b"), row("c", ln_ppl_ratio=0.2, inv_ppl_per_mb=1.195)]
-    assert names(contenders(NONE, EVERYTHING, rows))[EFFICIENCY] == ["a", "c", "b"]
+    assert names(contenders(Scope(NONE, EVERYTHING), rows))[EFFICIENCY] == ["a", "c", "b"]
     apart = [row("a", inv_ppl_per_mb=1.2), row("b"), row("c", ln_ppl_ratio=0.2, inv_ppl_per_mb=1.1)]
-    assert names(contenders(NONE, EVERYTHING, apart))[EFFICIENCY] == ["a", "b"]
+    assert names(contenders(Scope(NONE, EVERYTHING), apart))[EFFICIENCY] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

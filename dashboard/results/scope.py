@@ -1,0 +1,71 @@
+"""A results folder under the filters in force: what every chart, sentence and export is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from dashboard.results.results import Results
+from dashboard.results.rows import Row
+from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.results.statistics import Estimate
+from dashboard.results.token_summaries import DeltaSummary
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A folder and the filters that are set: every question is answered over the chosen variants and tokens."""
+
+    results: Results
+    selection: Selection = EVERYTHING
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The variants that pass the filters; see `Results.select`."""
+        return self.results.select(self.selection)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """`frame` as a list of rows."""
+        return self.frame.to_dicts()
+
+    @property
+    def baselines(self) -> pl.DataFrame:
+        """Baselines of the chosen models and devices; see `Results.baselines`."""
+        return self.results.baselines(self.selection)
+
+    def baseline_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row's own baseline, computed over the chosen tokens."""
+        return self.results.baseline_of(row, self.selection)
+
+    def narrowed(self, **changes: Any) -> Scope:
+        """Return the same folder with other values in fields of the selection."""
+        return replace(self, selection=replace(self.selection, **changes))
+
+    def layers(self) -> pl.DataFrame | None:
+        """Return `layers.parquet` of the chosen layers and roles; None when it is absent."""
+        return self.results.layers(self.selection)
+
+    def windows(self, variant_id: str) -> pl.DataFrame | None:
+        """Return sums of a variant's chosen tokens per window; None without its token file."""
+        return self.results.windows(variant_id, self.selection)
+
+    def bins(self, variant_id: str) -> pl.DataFrame | None:
+        """Return means per bin of the baseline's confidence; None without token files."""
+        return self.results.bins(variant_id, self.selection)
+
+    def delta(self, variant_id: str) -> DeltaSummary | None:
+        """Return the distribution of a variant's Δ log p over the chosen tokens."""
+        return self.results.delta(variant_id, self.selection)
+
+    def paired(self, first: str, second: str, column: str = "nll") -> Estimate | None:
+        """Return the mean of `column` in `first` minus in `second`, paired over the chosen tokens."""
+        return self.results.paired(first, second, column, self.selection)
+
+    def contrast(self, weights: Mapping[str, float], column: str = "nll") -> Estimate | None:
+        """Return the weighted sum of variants' means of `column`, paired over the chosen tokens."""
+        return self.results.contrast(weights, column, self.selection)
