@@ -12,7 +12,7 @@ from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
-from evaluator.results.schema import CONFIDENCE_EDGES
+from evaluator.metrics.breakdowns import CONFIDENCE_EDGES
 
 BINS = len(CONFIDENCE_EDGES) - 1
 SURE = BINS - 1

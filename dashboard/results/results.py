@@ -20,8 +20,9 @@ from dashboard.results.token_parts import TokenParts, token_parts
 from dashboard.results.token_summaries import DeltaSummary, delta_summary
 from dashboard.style.names import clean, clean_frame
 from dashboard.style.theme import MethodStyle, method_styles
+from evaluator.metrics import columns_of
 from evaluator.results.manifest import Manifest
-from evaluator.results.schema import Layers, Pairs, Speed, Statistics, Tokens, Vocabulary, with_schema
+from evaluator.results.schema import STATISTICS, Layers, Pairs, Speed, Tokens, Vocabulary, with_schema
 
 _T = TypeVar("_T")
 #: Columns of `Results.variants` that are not in the file.
@@ -30,18 +31,6 @@ ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
 _COUNTS = ("n_tokens", "n_windows")
 #: How many answers are kept; a page asks for the same ones several times, and the next page again.
 _MOST_SELECTIONS, _MOST_CONTRASTS, _MOST_DELTAS = 64, 8192, 4096
-#: Columns over all tokens that are not statistics of a set of tokens: null where only a part counts.
-_OVER_ALL = (
-    "ppl_macro",
-    "ln_ppl_ratio_macro",
-    "ln_ppl_ratio_macro_se",
-    "kld_macro",
-    "kld_macro_se",
-    "same_top_macro",
-    "same_top_macro_se",
-    "deploy_kld_mean",
-    "attribution_additivity",
-)
 
 
 @dataclass
@@ -262,7 +251,7 @@ class Results:
     def _computed(self, wanted: TokenFilter) -> pl.DataFrame:
         parts = [self.parts(str(name)) for name in self.variants["variant_id"]]
         found = [{} if item is None else item.statistics(wanted) for item in parts]
-        replaced = set(Statistics.columns()).union(_OVER_ALL, *found) & set(self.variants.columns)
+        replaced = set(STATISTICS).union(columns_of("all tokens"), *found) & set(self.variants.columns)
         columns = [
             pl.Series(name, [values.get(name) for values in found], dtype=dtype, strict=False)
             for name, dtype in self.variants.schema.items()

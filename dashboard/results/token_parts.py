@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from dashboard.results.selection import TokenFilter
 from dashboard.style.names import clean
 from evaluator.metrics import TokenScores, measure
-from evaluator.metrics.breakdowns import confidence_bins
+from evaluator.metrics.breakdowns import CONFIDENCE_EDGES, confidence_bins
 from evaluator.metrics.token_scores import token_scores
-from evaluator.results.schema import CONFIDENCE_EDGES
 
 Array = NDArray[np.float64]
 _BINS = len(CONFIDENCE_EDGES) - 1

@@ -18,7 +18,7 @@ from dashboard.results.results import Results
 from dashboard.results.selection import FIELDS, Selection
 from dashboard.style import formats
 from dashboard.style.theme import CONFIDENCE
-from evaluator.results.schema import CONFIDENCE_EDGES
+from evaluator.metrics.breakdowns import CONFIDENCE_EDGES
 
 BITS_STEP = 0.05
 #: Checklists by the URL key of what they filter, in the panel's order.

@@ -10,10 +10,9 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from evaluator.metrics.pairwise import between
+from evaluator.metrics.pairwise import PAIR_METRICS, between
 from evaluator.models.naming import told_apart
 from evaluator.results.manifest import Manifest, readable_manifest
-from evaluator.results.schema import PAIR_METRICS
 from evaluator.results.store import ResultsStore
 from evaluator.support.terminal import table_of
 from evaluator.support.units import MEGABYTE

@@ -10,7 +10,7 @@ from evaluator.metrics.breakdowns import by_confidence, by_domain
 from evaluator.metrics.pairwise import all_pairs
 from evaluator.metrics.token_scores import token_scores
 from evaluator.results.files import DERIVED
-from evaluator.results.schema import Confidence, Domains, frame_of
+from evaluator.results.schema import Confidence, Domains, Pairs, frame_of
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import RequestError
 
@@ -50,7 +50,7 @@ def derive(store: ResultsStore) -> None:
         confidence += by_confidence(variant_id, scores)
     store.write_derived(
         {
-            "pairs": all_pairs(_variants(store, rows)),
+            "pairs": frame_of(Pairs, all_pairs(_variants(store, rows))),
             "domains": frame_of(Domains, domains),
             "confidence": frame_of(Confidence, confidence),
         }

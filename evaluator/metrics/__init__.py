@@ -1,7 +1,8 @@
-"""Metric families: from the scores of one variant to columns of its row. One file per family.
+"""Metric families: columns of a variant's row, and how they follow from its tokens. One file per family.
 
-A family is a function from `TokenScores` to {column: value}; null means not measured. A family that fails
-leaves its columns null and a warning, so that one statistic never costs a run.
+A family lists its columns and, if they follow from scored tokens, a function from `TokenScores` to {column: value};
+null means not measured. A family that fails leaves its columns null and a warning, so that one statistic never costs
+a run.
 """
 
 from __future__ import annotations
@@ -10,17 +11,59 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.metrics.columns import Column
 from evaluator.support.registry import Registry
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, float | int | None]
-Family = Callable[["TokenScores"], Columns]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A group of columns that are measured together.
+
+    Attributes:
+        title: name of the group on the screen.
+        position: its place among the groups.
+        own: its columns without those of their errors.
+        measure: from the tokens of a variant to values; None where another stage of a run measures them.
+        over: `tokens` where a part of the tokens has values of its own, `all tokens` where only all of them have,
+            `file` where values do not depend on tokens.
+    """
+
+    title: str
+    position: int
+    own: tuple[Column, ...]
+    measure: Callable[[TokenScores], Columns] | None = None
+    over: Literal["tokens", "all tokens", "file"] = "tokens"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns, each followed by those of its errors."""
+        return tuple(column for own in self.own for column in own.with_errors())
+
 
 METRIC_FAMILIES: Registry[Family] = Registry("metric family", f"{__name__}.families")
+
+
+def metric_families() -> list[Family]:
+    """All families, by position."""
+    return sorted((family for _, family in METRIC_FAMILIES), key=lambda family: family.position)
+
+
+def columns_of(*over: str) -> dict[str, Column]:
+    """Columns by name of the families over `tokens`, `all tokens` or `file`; of all families without a word."""
+    return {
+        column.name: column
+        for family in metric_families()
+        if not over or family.over in over
+        for column in family.columns
+    }
 
 
 @dataclass(frozen=True)
@@ -57,8 +100,10 @@ def measure(scores: TokenScores) -> tuple[dict[str, float | int | None], list[st
     columns: dict[str, float | int | None] = {}
     warnings: list[str] = []
     for name, family in METRIC_FAMILIES:
+        if family.measure is None:
+            continue
         try:
-            found = dict(family(scores))
+            found = dict(family.measure(scores))
         except Exception as error:  # a broken statistic must not lose the measured tokens
             warnings.append(f"metric family {name} failed: {type(error).__name__}: {error}")
             continue

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from evaluator.metrics import Floats, TokenScores, measure
 from evaluator.metrics.estimation import clustered_standard_error
-from evaluator.results.schema import CONFIDENCE_EDGES
 
 Row = dict[str, object]
+#: Edges of the bins of the most probable token's probability; each bin holds its lower edge, the last both.
+CONFIDENCE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def by_domain(variant_id: str, scores: TokenScores) -> list[Row]:

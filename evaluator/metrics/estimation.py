@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.results.schema import percentile_column
+from evaluator.metrics.columns import percentile_column
 
 #: Two-sided 95 % quantiles: of the normal distribution, and of Student's t for 1 to 10 degrees of freedom.
 Z95 = 1.959964
@@ -20,6 +20,8 @@ _STUDENT95 = (12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.3
 #: From here on neighbouring float32 numbers are 2 apart: differences of such logits, and errors of such weights, are
 #: nothing but rounding.
 LARGEST_TOLD_APART = 2.0**24
+#: Permille of the percentile columns of Δp and Δ log p.
+DELTA_PERMILLES = (1, 10, 50, 100, 250, 500, 750, 900, 950, 990, 999)
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 """Is variant A better than variant B? Paired over the same tokens, with a bootstrap over windows.
 
-Tokens of a window are not independent, so windows are resampled, not tokens. Only numpy, polars and the schemas
-are imported here.
+Tokens of a window are not independent, so windows are resampled, not tokens. Only numpy and polars are
+imported here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from evaluator.metrics.estimation import Z95, student95
-from evaluator.results.schema import PAIR_METRICS, Pairs, frame_of
 
 RESAMPLES = 2000
+#: What pairs of variants are compared by: mean nll and mean KLD, in nats, lower is better.
+PAIR_METRICS = ("ln_ppl", "kld")
+VERDICTS = ("better", "worse", "tied")
 #: The token column that each metric averages.
 TOKEN_COLUMNS = dict(zip(PAIR_METRICS, ("nll", "kld"), strict=True))
 
@@ -123,8 +125,8 @@ def compare(a: pl.DataFrame, b: pl.DataFrame, metric: str) -> Comparison | None:
     return next(_Resampling(windows).against(metric, first, second[None]))
 
 
-def all_pairs(variants: Iterable[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
-    """Compare every two of the variants (identifier, token frame), in the order given: a `Pairs` frame.
+def all_pairs(variants: Iterable[tuple[str, pl.DataFrame]]) -> list[dict[str, object]]:
+    """Compare every two of the variants (identifier, token frame), in the order given: rows of the `Pairs` frame.
 
     Raises:
         ValueError: the frames do not hold the same tokens.
@@ -149,7 +151,7 @@ def all_pairs(variants: Iterable[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
                     for other, found in zip(names[index + 1 :], compared, strict=True)
                     if found is not None
                 )
-    return frame_of(Pairs, rows)
+    return rows
 
 
 def between(pairs: pl.DataFrame, a: str, b: str, metric: str) -> dict[str, Any] | None:

@@ -1,24 +1,23 @@
 """The schemas of a results folder.
 
-Only polars and the schema library are imported here, because the dashboard reads the same frames and
-must start without torch or onnxruntime. A column that was not measured is null, never 0. Metric families
-may add columns of their own: `with_schema` keeps what it does not know.
+The columns of the variants frame are those that the metric families list. A column that was not measured is null,
+never 0; `with_schema` keeps columns that it does not know.
 """
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import dataframely as dy
 import polars as pl
 
-SCHEMA_VERSION = 1
+from evaluator.metrics import METRIC_FAMILIES, columns_of
+from evaluator.metrics.columns import Column
+from evaluator.metrics.pairwise import PAIR_METRICS, VERDICTS
 
-#: Permille of the percentile columns of KL divergence, the set that llama.cpp prints.
-KLD_PERMILLES = (1, 10, 50, 100, 900, 950, 990, 999)
-#: Permille of the percentile columns of Δp and Δ log p.
-DELTA_PERMILLES = (1, 10, 50, 100, 250, 500, 750, 900, 950, 990, 999)
+SCHEMA_VERSION = 1
 
 ROLES = (
     "token_embd",
@@ -35,167 +34,73 @@ ROLES = (
 )
 PHASES = ("load", "prefill", "decode")
 
-#: Edges of the bins of the most probable token's probability; each bin holds its lower edge, the last both.
-CONFIDENCE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
-#: What pairs of variants are compared by: mean nll and mean KLD, in nats, lower is better.
-PAIR_METRICS = ("ln_ppl", "kld")
-VERDICTS = ("better", "worse", "tied")
+
+def _fields(columns: Mapping[str, Column]) -> dict[str, dy.Column]:
+    """Fields of a schema for columns of metric families."""
+    return {name: _field(column) for name, column in columns.items()}
 
 
-def percentile_column(prefix: str, permille: int) -> str:
-    """Name of a percentile column: `percentile_column("kld", 999)` is `kld_p999`."""
-    return f"{prefix}_p{permille:03d}"
+def _field(column: Column) -> dy.Column:
+    nullable = not column.required
+    if column.whole:
+        return dy.Int64(nullable=nullable, min=None if column.low is None else int(column.low))
+    return dy.Float64(nullable=nullable, min=column.low, max=column.high)
 
 
-class Statistics(dy.Schema):
-    """What the metric families say of a set of tokens. `_se_clustered`: tokens of a window are not independent."""
-
-    # likelihood: nats and natural ratios
-    ppl = dy.Float64(nullable=True, min=0)
-    ppl_se = dy.Float64(nullable=True, min=0)
-    ppl_se_clustered = dy.Float64(nullable=True, min=0)
-    ln_ppl_ratio = dy.Float64(nullable=True)
-    ln_ppl_ratio_se = dy.Float64(nullable=True, min=0)
-    ln_ppl_ratio_se_clustered = dy.Float64(nullable=True, min=0)
-    ppl_ratio = dy.Float64(nullable=True, min=0)
-    ppl_ratio_se = dy.Float64(nullable=True, min=0)
-    ppl_diff = dy.Float64(nullable=True)
-    ppl_diff_se = dy.Float64(nullable=True, min=0)
-    cor_ln_ppl = dy.Float64(nullable=True, min=-1.0001, max=1.0001)
-    # divergence: KL(baseline ‖ variant), nats
-    kld_mean = dy.Float64(nullable=True)
-    kld_se = dy.Float64(nullable=True, min=0)
-    kld_se_clustered = dy.Float64(nullable=True, min=0)
-    kld_p001 = dy.Float64(nullable=True)
-    kld_p010 = dy.Float64(nullable=True)
-    kld_p050 = dy.Float64(nullable=True)
-    kld_p100 = dy.Float64(nullable=True)
-    kld_p900 = dy.Float64(nullable=True)
-    kld_p950 = dy.Float64(nullable=True)
-    kld_p990 = dy.Float64(nullable=True)
-    kld_p999 = dy.Float64(nullable=True)
-    kld_median = dy.Float64(nullable=True)
-    kld_min = dy.Float64(nullable=True)
-    kld_max = dy.Float64(nullable=True)
-    # Δp of the correct token, percentage points
-    delta_p_mean = dy.Float64(nullable=True, min=-100, max=100)
-    delta_p_se = dy.Float64(nullable=True, min=0)
-    delta_p_rms = dy.Float64(nullable=True, min=0, max=100)
-    delta_p_rms_se = dy.Float64(nullable=True, min=0)
-    delta_p_min = dy.Float64(nullable=True, min=-100, max=100)
-    delta_p_max = dy.Float64(nullable=True, min=-100, max=100)
-    delta_p_p001 = dy.Float64(nullable=True)
-    delta_p_p010 = dy.Float64(nullable=True)
-    delta_p_p050 = dy.Float64(nullable=True)
-    delta_p_p100 = dy.Float64(nullable=True)
-    delta_p_p250 = dy.Float64(nullable=True)
-    delta_p_p500 = dy.Float64(nullable=True)
-    delta_p_p750 = dy.Float64(nullable=True)
-    delta_p_p900 = dy.Float64(nullable=True)
-    delta_p_p950 = dy.Float64(nullable=True)
-    delta_p_p990 = dy.Float64(nullable=True)
-    delta_p_p999 = dy.Float64(nullable=True)
-    # Δ log p of the correct token, nats
-    delta_logp_mean = dy.Float64(nullable=True)
-    delta_logp_p001 = dy.Float64(nullable=True)
-    delta_logp_p010 = dy.Float64(nullable=True)
-    delta_logp_p050 = dy.Float64(nullable=True)
-    delta_logp_p100 = dy.Float64(nullable=True)
-    delta_logp_p250 = dy.Float64(nullable=True)
-    delta_logp_p500 = dy.Float64(nullable=True)
-    delta_logp_p750 = dy.Float64(nullable=True)
-    delta_logp_p900 = dy.Float64(nullable=True)
-    delta_logp_p950 = dy.Float64(nullable=True)
-    delta_logp_p990 = dy.Float64(nullable=True)
-    delta_logp_p999 = dy.Float64(nullable=True)
-    # share of positions whose most probable token is the baseline's
-    same_top = dy.Float64(nullable=True, min=0, max=1)
-    same_top_se = dy.Float64(nullable=True, min=0)
-    same_top_se_clustered = dy.Float64(nullable=True, min=0)
-    # probability of the variant's own most probable token
-    top_prob_mean = dy.Float64(nullable=True, min=0, max=1.0001)
-    top_prob_se = dy.Float64(nullable=True, min=0)
-    inv_ppl_per_mb = dy.Float64(nullable=True, min=0)
+def _schema(name: str, doc: str, *parts: Mapping[str, dy.Column]) -> type[dy.Schema]:
+    """A schema with the fields of `parts`, in their order."""
+    fields = {key: field for part in parts for key, field in part.items()}
+    return types.new_class(name, (dy.Schema,), exec_body=lambda body: body.update(fields, __doc__=doc))
 
 
-class _Facts(dy.Schema):
-    variant_id = dy.String(primary_key=True)
-    model = dy.String()
-    method = dy.String()
-    quant = dy.String()
-    is_baseline = dy.Bool()
-    source = dy.String()
-    sha256 = dy.String()
-    device = dy.String()
-    provider = dy.String()
-    n_params = dy.Int64(min=1)
-    size_bytes = dy.Int64(min=1)
-    bits_per_weight = dy.Float64(min_exclusive=0)
-    artifact_bytes = dy.Int64(nullable=True, min=1)
-    n_tokens = dy.Int64(min=0)
-    n_nonfinite = dy.Int64(min=0)
-
-
-class _OfAllTokens(dy.Schema):
-    # means over domains in which every domain counts the same
-    ppl_macro = dy.Float64(nullable=True, min=0)
-    ln_ppl_ratio_macro = dy.Float64(nullable=True)
-    ln_ppl_ratio_macro_se = dy.Float64(nullable=True, min=0)
-    kld_macro = dy.Float64(nullable=True)
-    kld_macro_se = dy.Float64(nullable=True, min=0)
-    same_top_macro = dy.Float64(nullable=True, min=0, max=1)
-    same_top_macro_se = dy.Float64(nullable=True, min=0)
-    # speed of the packed artifact
-    prefill_tps = dy.Float64(nullable=True, min=0)
-    decode_ms_p10 = dy.Float64(nullable=True, min=0)
-    decode_ms_p50 = dy.Float64(nullable=True, min=0)
-    decode_ms_p90 = dy.Float64(nullable=True, min=0)
-    load_s = dy.Float64(nullable=True, min=0)
-    peak_rss_bytes = dy.Int64(nullable=True, min=0)
-    deploy_kld_mean = dy.Float64(nullable=True)
-    # sum of `attribution_kld` over the KLD of the whole variant on the same tokens
-    attribution_additivity = dy.Float64(nullable=True)
-
-
+_NAMES: dict[str, dy.Column] = {
+    "variant_id": dy.String(primary_key=True),
+    **{name: dy.String() for name in ("model", "method", "quant", "source", "sha256", "device", "provider")},
+    "is_baseline": dy.Bool(),
+}
+#: Columns that the families compute from any set of tokens.
+STATISTICS = columns_of("tokens")
 #: Columns that come from the packed artifact and its timings.
-TIMED = (
-    *("artifact_bytes", "prefill_tps", "decode_ms_p10", "decode_ms_p50", "decode_ms_p90"),
-    *("load_s", "peak_rss_bytes", "deploy_kld_mean"),
+TIMED = (*(column.name for column in METRIC_FAMILIES.get("speed").columns), "deploy_kld_mean")
+
+Variants = _schema(
+    "Variants",
+    "One row per variant on a device; the baseline has a row too.",
+    _NAMES,
+    _fields(columns_of()),
 )
 
 
-class Variants(_Facts, Statistics, _OfAllTokens):
-    """One row per variant on a device; the baseline has a row too."""
+Domains = _schema(
+    "Domains",
+    "One row per variant × domain: the statistics of that domain's tokens alone.",
+    {
+        "variant_id": dy.String(primary_key=True),
+        "domain": dy.String(primary_key=True),
+        "n_windows": dy.Int64(min=1),
+        "n_tokens": dy.Int64(min=1),
+    },
+    _fields(STATISTICS),
+)
 
 
-class _Domain(dy.Schema):
-    variant_id = dy.String(primary_key=True)
-    domain = dy.String(primary_key=True)
-    n_windows = dy.Int64(min=1)
-    n_tokens = dy.Int64(min=1)
-
-
-class Domains(_Domain, Statistics):
-    """One row per variant × domain: the statistics of that domain's tokens alone."""
-
-
-class _Bin(dy.Schema):
-    variant_id = dy.String(primary_key=True)
-    bin = dy.UInt8(primary_key=True)
-    low = dy.Float64(min=0, max=1)
-    high = dy.Float64(min=0, max=1)
-    share = dy.Float64(min=0, max=1)
-    share_se = dy.Float64(nullable=True, min=0)
-    n_windows = dy.Int64(min=0)
-    n_tokens = dy.Int64(min=0)
-
-
-class Confidence(_Bin, Statistics):
-    """One row per variant × bin of confidence, the probability of the most probable token.
-
-    `share` of all tokens lies in the bin by the variant's own confidence. Everything else is about the
-    `n_tokens` tokens that lie in it by the *baseline's* confidence.
-    """
+#: `share` of all tokens lies in the bin by the variant's own confidence. Everything else is about the `n_tokens`
+#: tokens that lie in it by the *baseline's* confidence.
+Confidence = _schema(
+    "Confidence",
+    "One row per variant × bin of confidence, the probability of the most probable token.",
+    {
+        "variant_id": dy.String(primary_key=True),
+        "bin": dy.UInt8(primary_key=True),
+        "low": dy.Float64(min=0, max=1),
+        "high": dy.Float64(min=0, max=1),
+        "share": dy.Float64(min=0, max=1),
+        "share_se": dy.Float64(nullable=True, min=0),
+        "n_windows": dy.Int64(min=0),
+        "n_tokens": dy.Int64(min=0),
+    },
+    _fields(STATISTICS),
+)
 
 
 class Pairs(dy.Schema):

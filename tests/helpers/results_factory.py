@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from evaluator.metrics.columns import percentile_column
+from evaluator.metrics.estimation import DELTA_PERMILLES
+from evaluator.metrics.families.divergence import KLD_PERMILLES
 from evaluator.results.manifest import MANIFEST_NAME, Machine, Manifest, Protocol, TextRecord
-from evaluator.results.schema import DELTA_PERMILLES, KLD_PERMILLES, ROLES, percentile_column
+from evaluator.results.schema import ROLES
 from evaluator.support.units import MEGABYTE
 
 #: Two more types for a crowded picture: `quants=tuple(BITS | MORE_BITS)`.

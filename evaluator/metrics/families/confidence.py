@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from evaluator.metrics import METRIC_FAMILIES, Columns, TokenScores
+from evaluator.metrics import METRIC_FAMILIES, Columns, Family, TokenScores
+from evaluator.metrics.columns import Column
 from evaluator.metrics.estimation import standard_error
 
 
-@METRIC_FAMILIES.register("confidence")
 def confidence(scores: TokenScores) -> Columns:
     """Mean of the top probability (0–1) and its standard error; the shares per bin come from the tokens."""
     if not len(scores.top_prob):
         return {}
     return {"top_prob_mean": float(scores.top_prob.mean()), "top_prob_se": standard_error(scores.top_prob)}
+
+
+METRIC_FAMILIES.add(
+    "confidence",
+    Family(
+        "Confidence",
+        4,
+        (Column("top_prob_mean", "Mean top probability", "share", error="top_prob_se", low=0, high=1.0001),),
+        confidence,
+    ),
+)

@@ -1,23 +1,22 @@
-"""KL(baseline ‖ variant) over the whole vocabulary, and agreement on the most probable token."""
+"""KL(baseline ‖ variant) over the whole vocabulary."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from evaluator.metrics import METRIC_FAMILIES, Columns, TokenScores
+from evaluator.metrics import METRIC_FAMILIES, Columns, Family, TokenScores
+from evaluator.metrics.columns import Column, Score, percentile_columns
 from evaluator.metrics.estimation import clustered_standard_error, percentiles, standard_error
-from evaluator.results.schema import KLD_PERMILLES
+
+#: Permille of the percentile columns, the set that llama.cpp prints.
+KLD_PERMILLES = (1, 10, 50, 100, 900, 950, 990, 999)
 
 
-@METRIC_FAMILIES.register("divergence")
 def divergence(scores: TokenScores) -> Columns:
-    """KLD statistics in nats; `same_top` a share with its binomial error √(p(1−p)/(n−1)), and clustered by window."""
-    if scores.kld is None or scores.same_top is None or not len(scores.kld):
+    """Mean, errors, extremes and percentiles of the KLD, in nats."""
+    if scores.kld is None or not len(scores.kld):
         return {}
-    kld, n_tokens = scores.kld, len(scores.kld)
-    share = float(scores.same_top.mean())
+    kld = scores.kld
     return {
         "kld_mean": float(kld.mean()),
         "kld_se": standard_error(kld),
@@ -26,7 +25,31 @@ def divergence(scores: TokenScores) -> Columns:
         "kld_min": float(kld.min()),
         "kld_max": float(kld.max()),
         **percentiles("kld", kld, KLD_PERMILLES),
-        "same_top": share,
-        "same_top_se": math.sqrt(share * (1 - share) / (n_tokens - 1)) if n_tokens > 1 else None,
-        "same_top_se_clustered": clustered_standard_error(scores.same_top, scores.windows),
     }
+
+
+METRIC_FAMILIES.add(
+    "divergence",
+    Family(
+        "Divergence",
+        2,
+        (
+            Column(
+                "kld_mean",
+                "Mean KLD",
+                "nats",
+                better="lower",
+                error="kld_se",
+                clustered=True,
+                tokens="kld",
+                main=True,
+                score=Score("fidelity", "exp"),
+            ),
+            Column("kld_median", "Median KLD", "nats", better="lower"),
+            Column("kld_min", "Smallest KLD", "nats"),
+            Column("kld_max", "Largest KLD", "nats", better="lower"),
+            *percentile_columns("kld", "KLD", "nats", KLD_PERMILLES, main=(990,)),
+        ),
+        divergence,
+    ),
+)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluator.metrics import METRIC_FAMILIES, Columns, Floats, TokenScores
+from evaluator.metrics import METRIC_FAMILIES, Columns, Family, Floats, TokenScores
+from evaluator.metrics.columns import Column, Score
 from evaluator.metrics.estimation import clustered_standard_error, exp_or_none, standard_error
 
 
-@METRIC_FAMILIES.register("likelihood")
 def likelihood(scores: TokenScores) -> Columns:
     """`ppl` = exp(mean nll), and its comparison with the baseline: as ln of the ratio, ratio and difference.
 
@@ -52,3 +52,41 @@ def _correlation(left: Floats, right: Floats) -> float | None:
     if len(left) < 2 or left.std() == 0 or right.std() == 0:
         return None
     return float(np.corrcoef(left, right)[0, 1])
+
+
+METRIC_FAMILIES.add(
+    "likelihood",
+    Family(
+        "Perplexity",
+        1,
+        (
+            Column(
+                "ppl",
+                "Perplexity",
+                better="lower",
+                error="ppl_se",
+                clustered=True,
+                tokens="nll",
+                low=0,
+                main=True,
+            ),
+            Column(
+                "ln_ppl_ratio",
+                "ln PPL ratio",
+                "nats",
+                better="lower",
+                error="ln_ppl_ratio_se",
+                clustered=True,
+                tokens="nll",
+                main=True,
+                score=Score("perplexity", "exp"),
+            ),
+            Column("ppl_ratio", "PPL ratio", better="lower", error="ppl_ratio_se", low=0),
+            Column("ppl_diff", "PPL difference", better="lower", error="ppl_diff_se"),
+            Column(
+                "cor_ln_ppl", "Correlation with the baseline's nll", better="higher", low=-1.0001, high=1.0001
+            ),
+        ),
+        likelihood,
+    ),
+)

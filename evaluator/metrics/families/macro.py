@@ -7,11 +7,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.metrics import METRIC_FAMILIES, Columns, Floats, TokenScores
+from evaluator.metrics import METRIC_FAMILIES, Columns, Family, Floats, TokenScores
+from evaluator.metrics.columns import Column
 from evaluator.metrics.estimation import clustered_standard_error, exp_or_none
 
 
-@METRIC_FAMILIES.register("macro")
 def macro(scores: TokenScores) -> Columns:
     """Means over domains of each domain's mean, with errors clustered by window within each domain.
 
@@ -44,3 +44,36 @@ def _average(
     known = [error for error in errors if error is not None]
     complete = len(known) == len(means)
     return float(np.mean(means)), math.hypot(*known) / len(means) if complete else None
+
+
+METRIC_FAMILIES.add(
+    "macro",
+    Family(
+        "Averages over texts",
+        8,
+        (
+            Column("ppl_macro", "Perplexity, texts weighed alike", better="lower", low=0),
+            Column(
+                "ln_ppl_ratio_macro",
+                "ln PPL ratio, texts weighed alike",
+                "nats",
+                better="lower",
+                error="ln_ppl_ratio_macro_se",
+            ),
+            Column(
+                "kld_macro", "Mean KLD, texts weighed alike", "nats", better="lower", error="kld_macro_se"
+            ),
+            Column(
+                "same_top_macro",
+                "Same top token, texts weighed alike",
+                "share",
+                better="higher",
+                error="same_top_macro_se",
+                low=0,
+                high=1,
+            ),
+        ),
+        macro,
+        over="all tokens",
+    ),
+)

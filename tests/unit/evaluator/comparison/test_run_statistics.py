@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -208,7 +209,11 @@ def test_metric_that_fails_leaves_null_and_a_warning(comparison, monkeypatch):
     def broken(_):
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(metrics.METRIC_FAMILIES, "_entries", entries | {"divergence": broken})
+    monkeypatch.setattr(
+        metrics.METRIC_FAMILIES,
+        "_entries",
+        entries | {"divergence": replace(entries["divergence"], measure=broken)},
+    )
     assert "metric family divergence failed: ZeroDivisionError: by nothing" in run(comparison)
     variants = read(comparison, "variants")
     assert variants["kld_mean"].null_count() == 3

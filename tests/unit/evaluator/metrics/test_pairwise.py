@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from evaluator.metrics.pairwise import all_pairs, between, compare
+from evaluator.results.schema import Pairs, frame_of
 
 PER_WINDOW = 20
 
@@ -165,7 +166,7 @@ def test_all_pairs_are_each_pair():
     nll = generator.gamma(2, 1, 10 * PER_WINDOW)
     variants = {name: frame(nll + 0.1 * generator.normal(size=len(nll))) for name in "xyz"}
     variants["z"] = frame(np.where(np.arange(len(nll)) == 0, np.nan, nll))
-    pairs = all_pairs(variants.items())
+    pairs = frame_of(Pairs, all_pairs(variants.items()))
     assert pairs.select("a", "b").unique(maintain_order=True).rows() == [("x", "y"), ("x", "z"), ("y", "z")]
     for row in pairs.iter_rows(named=True):
         found = compare(variants[row["a"]], variants[row["b"]], row["metric"])
@@ -177,7 +178,7 @@ def test_pair_can_be_asked_for_either_way_round():
     generator = np.random.default_rng(5)
     nll = generator.gamma(2, 1, 10 * PER_WINDOW)
     x, y = frame(nll), frame(nll + 0.3 + 0.1 * generator.normal(size=len(nll)))
-    pairs = all_pairs([("x", x), ("y", y)])
+    pairs = frame_of(Pairs, all_pairs([("x", x), ("y", y)]))
     assert between(pairs, "x", "y", "kld") | {"verdict": "better"} == between(pairs, "x", "y", "kld")
     turned, found = between(pairs, "y", "x", "kld"), compare(y, x, "kld")
     assert {name: turned[name] for name in vars(found)} == pytest.approx(vars(found))
@@ -187,7 +188,7 @@ def test_pair_can_be_asked_for_either_way_round():
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_variants_make_no_pairs(count):
-    assert all_pairs([("x", frame(np.ones(40)))] * count).height == 0
+    assert all_pairs([("x", frame(np.ones(40)))] * count) == []
 
 
 def test_dashboard_can_compare_without_a_runtime():

@@ -6,7 +6,8 @@ import dataframely as dy
 import polars as pl
 import pytest
 
-from evaluator.results.schema import Layers, Tokens, percentile_column, with_schema
+from evaluator.metrics.columns import percentile_column
+from evaluator.results.schema import Layers, Tokens, with_schema
 
 
 def tokens(**columns):

@@ -29,5 +29,5 @@ def test_duplicate_is_refused():
 
 
 def test_families_are_discovered_from_their_files():
-    assert {"likelihood", "divergence", "delta", "confidence", "efficiency"} <= set(METRIC_FAMILIES.names())
+    assert {"likelihood", "divergence", "delta_p", "confidence", "efficiency"} <= set(METRIC_FAMILIES.names())
     assert [name for name, _ in METRIC_FAMILIES] == METRIC_FAMILIES.names()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evaluator import metrics
-from evaluator.metrics import TokenScores, measure
+from evaluator.metrics import Family, TokenScores, columns_of, measure
 from evaluator.results.schema import Variants
 
 P, BASELINE_P = (0.5, 0.25, 0.5), (0.5, 0.5, 0.25)
@@ -150,10 +150,14 @@ def test_family_that_raises_leaves_a_warning_and_the_others(monkeypatch):
     def broken(_):
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(metrics.METRIC_FAMILIES, "_entries", {"broken": broken} | entries)
+    monkeypatch.setattr(
+        metrics.METRIC_FAMILIES, "_entries", {"broken": Family("Broken", 99, (), broken)} | entries
+    )
     columns, warnings = measure(SCORES)
     assert warnings == ["metric family broken failed: ZeroDivisionError: by nothing"]
-    assert columns.keys() == {name for family in entries.values() for name in family(SCORES)}
+    assert columns.keys() == {
+        name for family in entries.values() if family.measure for name in family.measure(SCORES)
+    }
 
 
 def test_value_that_is_no_number_is_null_and_a_warning_and_the_rest_is_kept(monkeypatch):
@@ -162,12 +166,23 @@ def test_value_that_is_no_number_is_null_and_a_warning_and_the_rest_is_kept(monk
     def odd(_):
         return {"a": math.nan, "b": math.inf, "c": "1", "d": True, "e": np.float32(2), "f": None, "ppl": 1.0}
 
-    monkeypatch.setattr(metrics.METRIC_FAMILIES, "_entries", entries | {"odd": odd})
+    monkeypatch.setattr(metrics.METRIC_FAMILIES, "_entries", entries | {"odd": Family("Odd", 99, (), odd)})
     columns, warnings = measure(SCORES)
     assert [columns[name] for name in "abcdef"] == [None, None, None, None, 2, None]
     assert columns["ppl"] == pytest.approx(EXPECTED["ppl"])
     assert [warning.split()[3] for warning in warnings] == ["a", "b", "c", "d", "ppl"]
 
 
-def test_every_column_is_in_the_schema():
-    assert set(measure(SCORES)[0]) <= set(Variants.columns())
+def test_every_family_lists_the_columns_that_it_measures_and_no_others():
+    for name, family in metrics.METRIC_FAMILIES:
+        if family.measure is not None:
+            assert set(family.measure(SCORES)) == {column.name for column in family.columns}, name
+
+
+def test_schema_has_every_column_of_every_family():
+    assert set(columns_of()) <= set(Variants.columns())
+
+
+def test_no_column_belongs_to_two_families():
+    names = [column.name for _, family in metrics.METRIC_FAMILIES for column in family.columns]
+    assert len(names) == len(set(names))
