@@ -17,7 +17,7 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
-from evaluator.results.schema import ROLES, Statistics
+from evaluator.results.schema import ROLES, STATISTICS
 
 Row = dict[str, Any]
 
@@ -169,7 +169,7 @@ def _texts(rows: tuple[Row, Row], column: str, word: Any) -> tuple[str, str]:
 
 
 def _why_not(row: Row, column: str) -> str:
-    return "failed" if row.get("failure") and column in Statistics.columns() else "not measured"
+    return "failed" if row.get("failure") and column in STATISTICS else "not measured"
 
 
 def _nats(value: float) -> str:

@@ -21,6 +21,7 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.style import formats
+from evaluator.results.files import VOCABULARY
 
 Row = dict[str, Any]
 _TOO_FEW = "Two variants are needed to compare, and this folder holds fewer"
@@ -69,7 +70,7 @@ def body(scope: Scope) -> Component:
         boxes.append(card("Recipes, role by role", [_tensors(tensors)], "table-box"))
     tokens = worst_tokens(scope.results, first, second, scope.selection)
     if tokens:
-        fault = scope.results.fault("vocabulary.parquet")
+        fault = scope.results.fault(VOCABULARY.name)
         why = f"{fault}." if fault else _NO_TEXT
         known = scope.results.pieces(str(first["model"]))
         hint = [] if known else [html.P(f"Token ids instead of text: {why}", className="hint")]
@@ -77,7 +78,7 @@ def body(scope: Scope) -> Component:
     return html.Div(boxes, className="page-compare")
 
 
-_NO_TEXT = "this folder has no vocabulary.parquet. The same run again writes it."
+_NO_TEXT = f"this folder has no {VOCABULARY.name}. The same run again writes it."
 
 
 def _choices(results: Results, first: Row, second: Row) -> list[Component]:

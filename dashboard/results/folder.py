@@ -1,46 +1,22 @@
-"""Reads the two files every results folder has, or says in one line why they cannot be shown."""
+"""Opens a results folder for the screen, or says in one line why it cannot be shown."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
 
-import dataframely as dy
-import dataframely.exc
 import polars as pl
-import pydantic
 
 from dashboard.results.failures import with_failures
 from dashboard.style.formats import device_name
 from dashboard.style.names import clean, clean_frame, clean_model
-from evaluator.results.manifest import MANIFEST_NAME, Manifest, read_manifest
-from evaluator.results.schema import SCHEMA_VERSION, Variants, with_schema
+from evaluator.results.files import MANIFEST_NAME, VARIANTS
+from evaluator.results.manifest import Manifest
+from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
 
-_T = TypeVar("_T")
-VARIANTS_NAME = "variants.parquet"
 HOW_TO_MEASURE = "python -m evaluator run --baseline SRC --variant METHOD=SRC --text FILE --out"
-_MOST_CHARACTERS, _MOST_RULES = 240, 3
-#: Lines of a validation's report: which column it goes on with, and which rule how many rows break.
-_COLUMN, _RULE = re.compile(r"\* Column '(.*)' failed"), re.compile(r"- '(.*)' failed for ([\d,]+) rows")
-_MISSING = re.compile(r"missing columns for schema '.*?': (.+)")
-_IN_WORDS = {
-    "nullability": "nothing in it",
-    "nan": "a value that is not a number",
-    "inf": "an infinite value",
-    "min": "a value below the smallest there can be",
-    "max": "a value above the largest there can be",
-    "primary_key": "a name that is not its own",
-}
-_FRAME_ERRORS = (
-    pl.exceptions.PolarsError,
-    OSError,
-    dataframely.exc.SchemaError,
-    dataframely.exc.ValidationError,
-)
 
 
 class ResultsError(Exception):
@@ -72,15 +48,9 @@ def open_manifest(folder: Path) -> Manifest:
             f"make one with: {HOW_TO_MEASURE} {folder}"
         )
     try:
-        manifest = read_manifest(folder)
-    except (pydantic.ValidationError, UnicodeDecodeError, OSError) as error:
-        raise ResultsError(f"{folder / MANIFEST_NAME}: {first_line(error)}") from None
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise ResultsError(
-            f"{folder}: written with schema version {manifest.schema_version}, "
-            f"this program reads version {SCHEMA_VERSION}; measure again with: {HOW_TO_MEASURE} NEW_FOLDER"
-        )
-    return clean_model(manifest)
+        return clean_model(read_manifest(folder))
+    except ResultsFileError as error:
+        raise _unusable(error) from None
 
 
 def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
@@ -93,18 +63,16 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
         ResultsError: the file is missing, damaged, or holds no baseline.
 
     """
-    path = folder / VARIANTS_NAME
-    waiting = f"{folder}: a run has begun here and has finished nothing yet"
-    if not path.is_file():
-        if manifest.ended is None:
-            raise EmptyRunError(waiting, manifest)
+    path = folder / VARIANTS.place
+    if manifest.ended is not None and not path.is_file():
         raise ResultsError(f"{path}: missing; finish the measurement with: {HOW_TO_MEASURE} {folder}")
-    frame, reason = attempt(lambda: with_schema(Variants, pl.read_parquet(path)))
-    if frame is None:
-        raise ResultsError(f"{path}: {reason}; measure again with: {HOW_TO_MEASURE} NEW_FOLDER")
+    try:
+        frame = read_frame(folder, VARIANTS, validate=True)
+    except ResultsFileError as error:
+        raise _unusable(error) from None
     if not frame["is_baseline"].any():
         if manifest.ended is None:
-            raise EmptyRunError(waiting, manifest)
+            raise EmptyRunError(f"{folder}: a run has begun here and has finished nothing yet", manifest)
         raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
     frame = clean_frame(frame)
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
@@ -115,55 +83,8 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
     return with_failures(named)
 
 
-def scan(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:
-    """Scan a frame that may be large; one of other columns than today's is read and brought to them."""
-    frame = pl.scan_parquet(path)
-    there = frame.collect_schema()
-    if any(there.get(name) != dtype for name, dtype in _types(schema).items()):
-        return with_schema(schema, pl.read_parquet(path)).lazy()
-    return frame
-
-
-@cache
-def _types(schema: type[dy.Schema]) -> pl.Schema:
-    """Types of a schema's columns; asked for with each of a folder's files, and slow to find out."""
-    return schema.create_empty().schema
-
-
-def attempt(read: Callable[[], _T]) -> tuple[_T | None, str]:
-    """Read a frame; None and the reason where that fails."""
-    try:
-        return read(), ""
-    except _FRAME_ERRORS as error:
-        return None, first_line(error)
-
-
-def first_line(error: Exception) -> str:
-    """Return what a person needs of an error that libraries spread over many lines."""
-    if isinstance(error, pydantic.ValidationError):
-        wrong = error.errors(include_url=False)[0]
-        return ": ".join([*map(str, wrong["loc"]), wrong["msg"]])[:_MOST_CHARACTERS]
-    if isinstance(error, dataframely.exc.ValidationError) and (broken := _broken_rules(str(error))):
-        return "; ".join(broken[:_MOST_RULES])[:_MOST_CHARACTERS]
-    if missing := _MISSING.search(str(error)):
-        columns = missing[1].replace("'", "")
-        return f"does not have {columns}, which every file of this kind has"[:_MOST_CHARACTERS]
-    kept = 1 if isinstance(error, pl.exceptions.PolarsError) else 3  # polars adds its query plan
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:kept])[:_MOST_CHARACTERS] if lines else type(error).__name__
-
-
-def _broken_rules(report: str) -> list[str]:
-    """Word a validation's report: column by column, what is wrong with how many rows."""
-    column, found = "", []
-    for line in report.splitlines():
-        if heading := _COLUMN.search(line):
-            column = f"column {heading[1]}: "
-        if broken := _RULE.search(line):
-            rule, rows = broken.groups()
-            what = _IN_WORDS.get(rule, f"what the rule {rule} forbids")
-            found.append(f"{column}{rows} row{'' if rows == '1' else 's'} with {what}")
-    return found
+def _unusable(error: ResultsFileError) -> ResultsError:
+    return ResultsError(f"{error.path}: {error.reason}; measure again with: {HOW_TO_MEASURE} NEW_FOLDER")
 
 
 def _with_labels(frame: pl.DataFrame) -> pl.DataFrame:

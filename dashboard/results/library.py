@@ -6,11 +6,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from dashboard.results.folder import VARIANTS_NAME, EmptyRunError, ResultsError
+from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.results import Results
-from evaluator.results.manifest import MANIFEST_NAME
+from evaluator.results.files import FRAMES, MANIFEST_NAME
 
-_WATCHED = (MANIFEST_NAME, VARIANTS_NAME, "layers.parquet", "speed.parquet", "pairs.parquet")
+_WATCHED = (MANIFEST_NAME, *(file.place for file in FRAMES))
 
 
 class Library:

@@ -8,11 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import dataframely as dy
 import polars as pl
 
 from dashboard.results.contrasts import contrast
-from dashboard.results.folder import attempt, open_manifest, open_variants, scan
+from dashboard.results.folder import open_manifest, open_variants
 from dashboard.results.memo import Once
 from dashboard.results.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.results.statistics import Estimate
@@ -21,8 +20,10 @@ from dashboard.results.token_summaries import DeltaSummary, delta_summary
 from dashboard.style.names import clean, clean_frame
 from dashboard.style.theme import MethodStyle, method_styles
 from evaluator.metrics import columns_of
+from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, FrameFile, tokens_of
 from evaluator.results.manifest import Manifest
-from evaluator.results.schema import STATISTICS, Layers, Pairs, Speed, Tokens, Vocabulary, with_schema
+from evaluator.results.reader import ResultsFileError, read_frame, readable, scan_frame
+from evaluator.results.schema import STATISTICS
 
 _T = TypeVar("_T")
 #: Columns of `Results.variants` that are not in the file.
@@ -70,8 +71,9 @@ class Results:
 
     def _look_at_every_file(self) -> None:
         """Find what cannot be read before the first page is drawn; of large files only the columns are read."""
-        for ask in (self.layers, self.pairs, self.speed, self._vocabulary):
-            ask()
+        for file in (LAYERS, PAIRS, VOCABULARY):
+            self._read(file)
+        self.speed()
         for variant_id in self.variants["variant_id"]:
             self.tokens(variant_id)
 
@@ -149,7 +151,7 @@ class Results:
 
     def layers(self, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
         """`layers.parquet` of the selected layers and roles; None when it is absent, empty or unreadable."""
-        frame = self._cached("layers", lambda: self._read("layers.parquet", Layers))
+        frame = self._read(LAYERS)
         if frame is not None and selection.layers:
             frame = frame.filter(pl.col("layer").is_in(sorted(selection.layers)))
         if frame is not None and selection.roles:
@@ -158,29 +160,23 @@ class Results:
 
     def pairs(self) -> pl.DataFrame | None:
         """`pairs.parquet`: bootstrap comparisons of pairs of variants; None when absent or unreadable."""
-        return self._cached("pairs", lambda: self._read("pairs.parquet", Pairs))
+        return self._read(PAIRS)
 
     def pieces(self, model: str) -> dict[int, str]:
         """Text of each scored token of a model, by id (`vocabulary.parquet`); empty when it is absent."""
-        frame = self._vocabulary()
+        frame = self._read(VOCABULARY)
         if frame is None:
             return {}
         return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
 
-    def _vocabulary(self) -> pl.DataFrame | None:
-        return self._cached("vocabulary", lambda: self._read("vocabulary.parquet", Vocabulary))
-
     def speed(self) -> pl.LazyFrame | None:
         """`speed.parquet`, lazily; None when it is absent or unreadable."""
-        path = self.folder / "speed.parquet"
-        return self._cached("speed", lambda: self._scan(path, Speed)) if path.is_file() else None
+        return self._scan(SPEED)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
-        path = self.folder / "tokens" / f"{variant_id}.parquet"
-        if path.parent != self.folder / "tokens" or not path.is_file():
-            return None
-        return self._cached(("tokens", variant_id), lambda: self._scan(path, Tokens))
+        is_a_name = Path(variant_id).name == variant_id  # folders come from strangers
+        return self._scan(tokens_of(variant_id)) if is_a_name else None
 
     def windows(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
         """Sums of a variant's tokens per window (`TokenParts.windows`); None without its token file."""
@@ -271,7 +267,8 @@ class Results:
         try:
             return token_parts(tokens, base, int(row["size_bytes"]))
         except ValueError as error:
-            self._faults[f"{variant_id}.parquet"] = f"{variant_id}.parquet {error}"
+            name = tokens_of(variant_id).name
+            self._faults[name] = f"{name} {error}"
             return None
 
     def _frame(self, variant_id: str) -> pl.DataFrame | None:
@@ -279,26 +276,36 @@ class Results:
         tokens = self.tokens(variant_id)
         if tokens is None:
             return None
-        name = f"{variant_id}.parquet"
+        path = self.folder / tokens_of(variant_id).place
+
+        def collect() -> pl.DataFrame:
+            with readable(path):
+                return tokens.collect()
+
         if not self.variants.filter("is_baseline", pl.col("variant_id") == variant_id).is_empty():
-            return self._cached(("frame", variant_id), lambda: self._guarded(name, tokens.collect))
-        return self._guarded(name, tokens.collect)
+            return self._cached(("frame", variant_id), lambda: self._guarded(collect))
+        return self._guarded(collect)
 
-    def _read(self, name: str, schema: type[dy.Schema]) -> pl.DataFrame | None:
-        path = self.folder / name
-        if not path.is_file():
+    def _read(self, file: FrameFile) -> pl.DataFrame | None:
+        """Read a frame, kept once read; None where it is absent, empty or cannot be read."""
+
+        def read() -> pl.DataFrame | None:
+            frame = self._guarded(lambda: read_frame(self.folder, file, validate=True))
+            return None if frame is None or frame.is_empty() else clean_frame(frame)
+
+        return self._cached(file, read)
+
+    def _scan(self, file: FrameFile) -> pl.LazyFrame | None:
+        return self._cached(file, lambda: self._guarded(lambda: scan_frame(self.folder, file)))
+
+    def _guarded(self, read: Callable[[], _T]) -> _T | None:
+        """Read something, or note why it cannot be read."""
+        try:
+            return read()
+        except ResultsFileError as error:
+            name = error.path.name
+            self._faults[name] = clean(f"{name} cannot be read: {error.reason}")
             return None
-        frame = self._guarded(name, lambda: with_schema(schema, pl.read_parquet(path)))
-        return None if frame is None or frame.is_empty() else clean_frame(frame)
-
-    def _scan(self, path: Path, schema: type[dy.Schema]) -> pl.LazyFrame | None:
-        return self._guarded(path.name, lambda: scan(path, schema))
-
-    def _guarded(self, name: str, read: Callable[[], _T]) -> _T | None:
-        value, reason = attempt(read)
-        if value is None:
-            self._faults[name] = clean(f"{name} cannot be read: {reason}")
-        return value
 
     def once(self, key: str, compute: Callable[[], _T]) -> _T:
         """Return what `compute` finds out about the folder, computed once under `key`."""

@@ -19,6 +19,7 @@ from dashboard.results.selection import FIELDS, Selection
 from dashboard.style import formats
 from dashboard.style.theme import CONFIDENCE
 from evaluator.metrics.breakdowns import CONFIDENCE_EDGES
+from evaluator.results.files import TOKENS
 
 BITS_STEP = 0.05
 #: Checklists by the URL key of what they filter, in the panel's order.
@@ -134,7 +135,7 @@ def _bin_label(index: int, low: float, high: float) -> Component:
 
 def visible(results: Results) -> dict[str, bool]:
     """Tell which groups of the panel are shown: a part of the tokens needs token frames."""
-    has_tokens = (results.folder / "tokens").is_dir()
+    has_tokens = (results.folder / TOKENS).is_dir()
     return {
         "model": results.measured["model"].n_unique() > 1,
         "device": results.measured["device"].n_unique() > 1,

@@ -18,6 +18,7 @@ from dashboard.results.folder import HOW_TO_MEASURE
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
+from evaluator.results.files import TOKENS, tokens_of
 
 #: What a click in a view means: pick a variant, or filter by a bin of confidence or by a layer's role.
 Pick = Literal["variant", "bin", "layer"]
@@ -168,5 +169,5 @@ def absent_tokens(results: Results) -> Absent | None:
     found = [results.tokens(variant_id) is not None for variant_id in ids]
     if found[0] and any(found[1:]):
         return None
-    what = "the per-token frames (tokens/) of the baseline and of at least one variant"
-    return missing(results, what, (f"{variant_id}.parquet" for variant_id in ids))
+    what = f"the per-token frames ({TOKENS}/) of the baseline and of at least one variant"
+    return missing(results, what, (tokens_of(variant_id).name for variant_id in ids))

@@ -41,6 +41,7 @@ from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 from dashboard.views import Absent, Option, View, missing
+from evaluator.results.files import LAYERS
 
 _MEASURE = Option(
     "measure",
@@ -266,8 +267,8 @@ def _raised(results: Results, shown: Shown) -> Insight | None:
 def _absent(results: Results) -> Absent | None:
     if results.layers() is not None:
         return None
-    what = "errors per layer and role (layers.parquet)"
-    return missing(results, what, ["layers.parquet"], "run without --no-layers")
+    what = f"errors per layer and role ({LAYERS.name})"
+    return missing(results, what, [LAYERS.name], "run without --no-layers")
 
 
 VIEW = View(

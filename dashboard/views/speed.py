@@ -29,6 +29,7 @@ from dashboard.style import formats
 from dashboard.style.names import in_figure
 from dashboard.style.theme import HIGHLIGHT, QUIET
 from dashboard.views import Absent, Option, View, command_for
+from evaluator.results.files import SPEED
 
 _PHASE = Option("phase", "Phase", (("decode", "decode"), ("prefill", "prefill")))
 _FOUR = (4.0, 5.0)
@@ -275,7 +276,7 @@ def _timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
     devices = formats.listing(sorted({formats.device_name(row["device"]) for row in rows}))
     device = f"{devices}, {results.manifest.threads} threads"
     if speed is None:
-        fault = results.fault("speed.parquet")
+        fault = results.fault(SPEED.name)
         kept = "cannot be read" if fault else "were not kept"
         return Insight(f"Timed on {device}; single repetitions {kept}.", "caution", fault)
     ids = [row["variant_id"] for row in rows]
@@ -291,7 +292,7 @@ def _absent(results: Results) -> Absent | None:
     if any(timed.row(0)):
         return None
     return Absent(
-        "decode, prefill and load times of packed weights (speed.parquet); run without --no-speed",
+        f"decode, prefill and load times of packed weights ({SPEED.name}); run without --no-speed",
         command_for(results),
     )
 

@@ -16,7 +16,7 @@ from evaluator.quantize.rescale import RESCALED_KEY
 from evaluator.quantize.tensor_types import tensor_type_lines
 from evaluator.quantize.type_plan import layer_of
 from evaluator.quantize.variants import RECIPE_KEY
-from evaluator.results.shared_folder import whole_file
+from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.outputs import spare_inputs
 from evaluator.support.terminal import Cell, table_of

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from evaluator.metrics.pairwise import PAIR_METRICS, between
 from evaluator.models.naming import told_apart
-from evaluator.results.manifest import Manifest, readable_manifest
-from evaluator.results.store import ResultsStore
+from evaluator.results.files import PAIRS, VARIANTS
+from evaluator.results.manifest import Manifest
+from evaluator.results.reader import read_frame, read_manifest
 from evaluator.support.terminal import table_of
 from evaluator.support.units import MEGABYTE
 
@@ -27,12 +28,12 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
     """A results folder as data and as a table.
 
     Raises:
-        RequestError: its manifest or one of its frames cannot be read, or is another version's.
+        ResultsFileError: its manifest or one of its frames cannot be read, or is another version's.
     """
-    manifest = readable_manifest(folder, "measure anew with run --force")
-    store = ResultsStore(folder)
-    rows = store.variants().sort("size_bytes", "variant_id", descending=True).to_dicts()
-    steps = neighbours(rows, store.derived("pairs"))
+    manifest = read_manifest(folder)
+    variants = read_frame(folder, VARIANTS).sort("size_bytes", "variant_id", descending=True)
+    rows = variants.to_dicts()
+    steps = neighbours(rows, read_frame(folder, PAIRS))
     facts = {"manifest": manifest.model_dump(mode="json"), "variants": rows, "neighbours": steps}
     tables = [_variants(manifest, rows), _steps(rows, steps)] if steps else [_variants(manifest, rows)]
     return facts, Group(*tables)

@@ -21,8 +21,7 @@ from evaluator.models.sources.resolve import resolve_one, resolve_source
 from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, with_scheme_of
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan, check_comparable, comparable_traits, make_plan
-from evaluator.results.files import is_written
-from evaluator.results.manifest import MANIFEST_NAME
+from evaluator.results.files import MANIFEST_NAME, is_written
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.window_memory import beyond_training
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
@@ -52,9 +51,7 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
 
 
 def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, Any]:
-    store = ResultsStore(comparison.out)
-    store.check_usable()
-    with RunProgress(console) as progress:
+    with ResultsStore(comparison.out) as store, RunProgress(console) as progress:
         progress.step("reading files and texts")
         plan = make_plan(comparison, progress.step, {} if force else store.measured())
         _spare_inputs(comparison, plan)
@@ -71,9 +68,8 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
             f"{plan.model}: {len(plan.variants)} variants, {tokens:,} tokens in {len(plan.windows)} windows, "
             f"{plan.device.provider}{several} with {plan.device.threads} threads"
         )
-        run = ComparisonRun(plan, comparison, progress)
-        outcome = run.run(force=force)
-    rows = run.store.variants()
+        outcome = ComparisonRun(plan, comparison, store, progress).run(force=force)
+    rows = store.variants()
     columns = [
         "variant_id",
         "method",

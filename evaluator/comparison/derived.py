@@ -9,22 +9,19 @@ import polars as pl
 from evaluator.metrics.breakdowns import by_confidence, by_domain
 from evaluator.metrics.pairwise import all_pairs
 from evaluator.metrics.token_scores import token_scores
-from evaluator.results.files import DERIVED
+from evaluator.results.files import CONFIDENCE, DOMAINS, PAIRS
+from evaluator.results.reader import ResultsFileError
 from evaluator.results.schema import Confidence, Domains, Pairs, frame_of
 from evaluator.results.store import ResultsStore
-from evaluator.support.errors import RequestError
 
 
 def is_derived(store: ResultsStore) -> bool:
-    """Whether all that `derive` writes is there, younger than the last token frame, and knows every variant.
-
-    The frames of another run into the same folder may be the younger ones and yet not know all variants.
-    """
+    """Whether all that `derive` writes is there, younger than the last token frame, and knows every variant."""
     if not store.derived_after_tokens():
         return False
     try:
-        frames = [store.derived(name) for name in DERIVED]
-    except RequestError:  # damaged, but what it follows from is not
+        frames = store.derived()
+    except ResultsFileError:  # damaged, but what it follows from is not
         return False
     # A variant without a finite token has no row. Pairs, which take whole windows, may lack others, too, and are
     # always written together with the rest.
@@ -48,11 +45,11 @@ def derive(store: ResultsStore) -> None:
         scores, _ = token_scores(store.tokens(variant_id), reference, row["size_bytes"])
         domains += by_domain(variant_id, scores)
         confidence += by_confidence(variant_id, scores)
-    store.write_derived(
+    store.write(
         {
-            "pairs": frame_of(Pairs, all_pairs(_variants(store, rows))),
-            "domains": frame_of(Domains, domains),
-            "confidence": frame_of(Confidence, confidence),
+            PAIRS: frame_of(Pairs, all_pairs(_variants(store, rows))),
+            DOMAINS: frame_of(Domains, domains),
+            CONFIDENCE: frame_of(Confidence, confidence),
         }
     )
 

@@ -24,7 +24,7 @@ def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str],
             were measured in.
     """
     device, baseline = plan.device, plan.baseline
-    recorded = store.precision(device.name)
+    recorded = store.manifest.precisions.get(device.name)
     if recorded is None and store.finished(baseline.variant_id, baseline.sha256):
         recorded = "float32"  # by a version that knew nothing else
     sample = sampler_apart(baseline.file, beginning(plan.windows[0]))
@@ -32,8 +32,7 @@ def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str],
     must_compute_right(verdict, device)
     if verdict.unverified:
         say(f"the GPU is compared with itself only: {verdict.unverified}", "yellow")
-    chosen: Precision = "float32" if verdict.float16 else "float16"
-    settled = recorded or store.precision(device.name, chosen) or chosen
+    settled: Precision = recorded or ("float32" if verdict.float16 else "float16")
     if settled == "float16" and verdict.float16:
         raise RequestError(
             f"{store.folder} was measured in half precision, which cannot be used here: {verdict.float16}; "
@@ -45,6 +44,7 @@ def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str],
             + (f"; in half precision, {verdict.float16}" if recorded is None else "")
             + "; use --device cpu"
         )
+    store.update_manifest(precisions={**store.manifest.precisions, device.name: settled})
     if recorded == "float32":
         say(f"{store.folder} was measured in float32, so this run computes in it too", "")
     elif verdict.float16:

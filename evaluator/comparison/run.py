@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -33,7 +33,7 @@ from evaluator.models.tokenizers.vocabulary import vocabulary_frame
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.files import VOCABULARY
-from evaluator.results.manifest import Failure, Manifest, NoiseFloor, Precision
+from evaluator.results.manifest import Failure, NoiseFloor, Precision, measured_with
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device
 from evaluator.runtime.machine import free_memory
@@ -42,9 +42,6 @@ from evaluator.runtime.scoring import Body, Head, WindowScores, score_windows
 from evaluator.runtime.window_memory import check_memory
 from evaluator.support.errors import SourceError, reason_of
 from evaluator.support.progress import RunProgress
-
-#: Another run into the same folder may finish a variant while this one derives.
-_DERIVATIONS = 3
 
 
 @dataclass
@@ -58,16 +55,17 @@ class Outcome:
 
 
 class ComparisonRun:
-    """Carries one comparison out against a results folder."""
+    """Carries one comparison out against a results folder that it holds."""
 
-    def __init__(self, plan: Plan, comparison: Comparison, progress: RunProgress) -> None:
+    def __init__(
+        self, plan: Plan, comparison: Comparison, store: ResultsStore, progress: RunProgress
+    ) -> None:
         self.plan = plan
         self.comparison = comparison
+        self.store = store
         self.progress = progress
-        self.store = ResultsStore(comparison.out)
         self.outcome = Outcome(failures=list(plan.failures))
         self._hidden = self.store.hidden_states(plan.baseline.variant_id)
-        self._floor: NoiseFloor | None = None
         self._stream = BaselineStream(plan.windows)
         self._keeping = threading.Lock()
         self._precision: Precision = "float32"
@@ -80,41 +78,31 @@ class ComparisonRun:
             ExportError: the graph could not be exported.
             SourceError: the baseline turned out to be unusable.
         """
-        self._floor = None if force else self.store.noise_floor()
-        manifest = manifest_of(
-            self.plan, self.comparison, () if force else self.store.measured(), self._floor
-        )
+        manifest = manifest_of(self.plan, self.comparison, () if force else self.store.measured())
         self.store.prepare(manifest, force=force)
-        try:
-            self._carry_out(manifest)
-        finally:
-            self.store.release()
-        return self.outcome
-
-    def _carry_out(self, manifest: Manifest) -> None:
-        self.store.write_derived({VOCABULARY: self._vocabulary()})
-        pending = self._pending()
+        self.store.write({VOCABULARY: self._vocabulary()})
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
-        if pending or self._floor is None or not self._finished(self.plan.baseline):
-            self.store.witness(manifest)
+        self._carry_out(measured_with(manifest))
+        self.store.finish(datetime.now(UTC), self.outcome.failures, self.plan.sources)
+        return self.outcome
+
+    def _carry_out(self, means: Mapping[str, object]) -> None:
+        """Measure what is missing; `means` go into the manifest once there is something to measure."""
+        pending = self._pending()
+        if pending or self.store.manifest.noise_floor is None or not self._finished(self.plan.baseline):
+            self.store.update_manifest(**means)
             self._measure_all(pending)
-        for _ in range(_DERIVATIONS):
-            if is_derived(self.store):
-                break
+        if not is_derived(self.store):
             self.progress.step("comparing variants")
             derive(self.store)
         if self.comparison.attribution and self._ids & self.store.unattributed():
-            self.store.witness(manifest)
+            self.store.update_manifest(**means)
             AttributionRun(self.plan, self.store, self._graph, self.progress).run()
         if self.comparison.speed and self._ids & self.store.untimed():
-            self.store.witness(manifest)
+            self.store.update_manifest(**means)
             SpeedRun(self.plan, self.store, self._graph, self.progress).run()
         self._note_those_without_values()
-        self.store.discard_work(self._hidden)
-        found = {"failures": self.outcome.failures, "noise_floor": self._floor}
-        ended = manifest.model_copy(update={"ended": datetime.now(UTC), **found})
-        self.store.finish(ended, self.plan.sources)
 
     def _pending(self) -> list[Candidate]:
         """Variants that are to be scored, having said why where they were scored before."""
@@ -154,7 +142,8 @@ class ComparisonRun:
         scored = sum(len(window.targets) for window in self.plan.windows)
         shape = (len(self.plan.windows), len(self.plan.windows[0].targets))
         needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
-        floor = 0 if self._floor else sum(len(self.plan.windows[i].targets) for i in self._floor_windows)
+        lacks_floor = self.store.manifest.noise_floor is None
+        floor = sum(len(self.plan.windows[i].targets) for i in self._floor_windows) if lacks_floor else 0
         self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
         if self.plan.device.name != "cpu":
             self._settle_precision()
@@ -163,9 +152,9 @@ class ComparisonRun:
         if pending:
             self._prepare_baseline()
             on_devices(self.plan.devices, pending, self._attempt)
-        if self._floor is None:
+        if lacks_floor:
             try:
-                self._floor = self._measure_floor()
+                self.store.update_manifest(noise_floor=self._measure_floor())
             except OSError:
                 raise
             except Exception as error:  # the variants are measured, with or without it

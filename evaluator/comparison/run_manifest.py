@@ -8,21 +8,18 @@ from datetime import UTC, datetime
 from evaluator.models.tokenizers.scheme import scheme_name
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan
-from evaluator.results.manifest import Manifest, NoiseFloor
+from evaluator.results.manifest import Manifest
 from evaluator.runtime.machine import describe_machine, git_revision, package_versions
 from evaluator.runtime.window_memory import beyond_training
 
 
-def manifest_of(
-    plan: Plan, comparison: Comparison, there: Iterable[str], noise_floor: NoiseFloor | None
-) -> Manifest:
+def manifest_of(plan: Plan, comparison: Comparison, there: Iterable[str]) -> Manifest:
     """The manifest of a run that begins now.
 
     Args:
         plan: the run.
         comparison: what was asked for.
         there: variants that its folder holds already.
-        noise_floor: what the folder says of it.
     """
     baseline = plan.baseline
     planned = {item.variant_id for item in plan.variants}.union(there).difference({baseline.variant_id})
@@ -43,7 +40,6 @@ def manifest_of(
         started=datetime.now(UTC),
         git_revision=git_revision(),
         n_planned=len(planned),
-        noise_floor=noise_floor,
         notices=list(filter(None, [beyond_training(baseline.file, comparison.context)])),
         gpu_indices=[device.index for device in plan.devices if device.name == "cuda"],
     )

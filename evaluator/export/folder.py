@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evaluator.export.skeleton import WEIGHTS_FILE
-from evaluator.results.shared_folder import scratch_beside, sync
+from evaluator.support.atomic_files import scratch_beside, sync
 
 RECEIPT_FILE = "receipt.json"
 

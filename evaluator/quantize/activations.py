@@ -8,9 +8,7 @@ one, the model's template has written it.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +23,7 @@ from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.quantize.type_plan import layer_of
 from evaluator.runtime.device import Device
 from evaluator.runtime.session import Array, Session
+from evaluator.support.atomic_files import scratch_beside
 from evaluator.support.errors import ExportError, RequestError
 from evaluator.texts.sources import Text
 from evaluator.texts.windows import token_ids
@@ -120,8 +119,8 @@ def _matrix_inputs(file: ModelFile, graph: Graph, body: onnx.GraphProto) -> dict
 def _open(model: onnx.ModelProto, file: ModelFile, graph: Graph, device: Device) -> Session:
     """Open the graph from a temporary file: its external data are looked for beside it."""
     weights = ((slot.initializer, values) for slot, values in exact_weights(file, graph))
-    with tempfile.TemporaryDirectory(dir=graph.path.parent, prefix="imatrix-") as folder:
-        path = Path(folder) / graph.path.name
+    with scratch_beside(graph.path) as folder:
+        path = folder / graph.path.name
         # onnxruntime wants the file of the weights to exist beside the model, though nobody reads it.
         (path.parent / WEIGHTS_FILE).touch()
         os.truncate(path.parent / WEIGHTS_FILE, graph.weights_bytes)

@@ -24,15 +24,13 @@ from evaluator.quantize.recipe import Choice
 from evaluator.quantize.sensitivity import Errors, measure_errors
 from evaluator.quantize.type_plan import TypePlan, fitting, layer_of, role_of
 from evaluator.quantize.variants import planned_bytes
-from evaluator.results.frame_files import read_frame
-from evaluator.results.manifest import MANIFEST_NAME, readable_manifest
-from evaluator.results.schema import Layers
+from evaluator.results.files import LAYERS, MANIFEST_NAME
+from evaluator.results.reader import read_frame, read_manifest
 from evaluator.support.errors import RequestError
 
 Means = Mapping[str, npt.NDArray[np.float32]]
 #: (layer, role) → nats of divergence per unit of squared relative weight error.
 Attribution = Mapping[tuple[int, str], float]
-LAYERS_FILE = "layers.parquet"
 
 
 @dataclass
@@ -135,13 +133,13 @@ def read_attribution(folder: Path) -> Attribution:
     Raises:
         RequestError: the folder holds no attribution, is damaged, or another version's.
     """
-    path = folder / LAYERS_FILE
+    path = folder / LAYERS.place
     if (folder / MANIFEST_NAME).is_file():
-        readable_manifest(folder, "measure anew with: run --attribution --force")
+        read_manifest(folder)
     if not path.is_file():
-        raise RequestError(f"{folder}: holds no {LAYERS_FILE}; measure with: run --attribution")
+        raise RequestError(f"{folder}: holds no {LAYERS.name}; measure with: run --attribution")
     rows = (
-        read_frame(path, Layers)
+        read_frame(folder, LAYERS)
         .filter(pl.col("attribution_kld").is_not_null(), pl.col("weight_error") > 0)
         .group_by("layer", "role")
         .agg(pl.col("attribution_kld").cast(pl.Float64).clip(0).sum() / pl.col("weight_error").pow(2).sum())

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.models.gguf.reader import MAGIC, GGUFFile, open_gguf
-from evaluator.results.shared_folder import whole_file
+from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import RequestError, SourceError
 
 Values = npt.NDArray[np.float32]

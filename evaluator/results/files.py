@@ -1,32 +1,70 @@
-"""What lies where in a results folder."""
+"""Every file of a results folder: its name, what it holds, and who writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from dataframely import Schema
 
-from evaluator.results.manifest import MANIFEST_NAME
-from evaluator.results.schema import Confidence, Domains, Layers, Pairs, Speed, Variants
-from evaluator.results.shared_folder import LOCK_NAME
+from evaluator.results.schema import (
+    Confidence,
+    Domains,
+    Layers,
+    Pairs,
+    Speed,
+    Tokens,
+    Variants,
+    Vocabulary,
+)
 
-VARIANTS, LAYERS, SPEED = "variants.parquet", "layers.parquet", "speed.parquet"
+
+@dataclass(frozen=True)
+class FrameFile:
+    """A Parquet file of the folder.
+
+    Attributes:
+        place: path inside the folder.
+        schema: what a row is.
+        rebuilt: whether the same run makes it anew once it is deleted.
+    """
+
+    place: str
+    schema: type[Schema]
+    rebuilt: bool = True
+
+    @property
+    def name(self) -> str:
+        """The file's name without folders."""
+        return Path(self.place).name
+
+
+#: Written when a run begins and ends: see `evaluator.results.manifest`.
+MANIFEST_NAME = "manifest.json"
+#: A run adds rows to these as it goes.
+VARIANTS = FrameFile("variants.parquet", Variants, rebuilt=False)
+LAYERS = FrameFile("layers.parquet", Layers)
+SPEED = FrameFile("speed.parquet", Speed)
+#: Written once a run has scored everything, from the tokens of all variants.
+DOMAINS = FrameFile("domains.parquet", Domains)
+CONFIDENCE = FrameFile("confidence.parquet", Confidence)
+PAIRS = FrameFile("pairs.parquet", Pairs)
+DERIVED = (DOMAINS, CONFIDENCE, PAIRS)
+#: Written when a run begins, from the baseline's tokenizer.
+VOCABULARY = FrameFile("vocabulary.parquet", Vocabulary)
+#: All frames but those of tokens.
+FRAMES = (VARIANTS, LAYERS, SPEED, *DERIVED, VOCABULARY)
+#: Folder of a frame per variant, and of what is only needed while a run goes on.
 TOKENS, WORK = "tokens", "work"
-#: Frames that rows are added to.
-GROWING: Mapping[str, type[Schema]] = {VARIANTS: Variants, LAYERS: Layers, SPEED: Speed}
-#: Frames that follow from the token frames of all variants.
-DERIVED: Mapping[str, type[Schema]] = {"domains": Domains, "confidence": Confidence, "pairs": Pairs}
-#: A frame of texts of tokens, which follow from the baseline.
-VOCABULARY = "vocabulary"
+#: Held by the run that writes here, and that run's process and start.
+LOCK_NAME, WRITER_NAME = ".lock", ".writer"
+
+_NAMES = {MANIFEST_NAME, LOCK_NAME, WRITER_NAME, *(file.place for file in FRAMES)}
 
 
-def file_name(frame: str) -> str:
-    """File of a frame."""
-    return f"{frame}.parquet"
-
-
-_NAMES = {MANIFEST_NAME, LOCK_NAME, *GROWING, *map(file_name, (*DERIVED, VOCABULARY))}
+def tokens_of(variant_id: str) -> FrameFile:
+    """The frame of a variant's scored tokens, written before its row."""
+    return FrameFile(f"{TOKENS}/{variant_id}.parquet", Tokens)
 
 
 def is_written(folder: Path, path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.results.shared_folder import partial_path, seal
+from evaluator.support.atomic_files import PARTIAL, sync
 
 Values = npt.NDArray[np.float32]
 
@@ -25,11 +24,11 @@ class HiddenStates:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._partial = path.with_name(f".{path.name}{PARTIAL}")
         self._writing: tuple[BinaryIO, int] | None = None
-        self._mapped: Values | None = None
 
     def complete(self, shape: tuple[int, int]) -> bool:
-        """Whether all windows are there; `shape` is (windows, scored). From then on they stay readable."""
+        """Whether all windows are there; `shape` is (windows, scored)."""
         return self.path.is_file() and self._array().shape[:2] == shape
 
     def put(self, index: int, n_windows: int, values: Values) -> None:
@@ -45,36 +44,24 @@ class HiddenStates:
         file.write(np.ascontiguousarray(values, dtype="<f4").data)
 
     def seal(self) -> None:
-        """Declare the array complete; from now on it stays readable."""
+        """Declare the array complete."""
         if self._writing is not None:
             self._writing[0].close()
             self._writing = None
-            seal(partial_path(self.path), self.path)
-            self._array()
-
-    def discard(self) -> None:
-        """Remove the array, whole or partial."""
-        if self._writing is not None:
-            self._writing[0].close()
-            self._writing = None
-        self._mapped = None
-        partial_path(self.path).unlink(missing_ok=True)
-        with contextlib.suppress(PermissionError):  # Windows keeps a file that another run has mapped
-            self.path.unlink(missing_ok=True)
+            sync(self._partial)
+            self._partial.replace(self.path)
 
     def __iter__(self) -> Iterator[Values]:
         yield from self._array()
 
     def _array(self) -> Values:
-        """The array, mapped once: another process that needs it no longer may remove its file."""
-        if self._mapped is None:
-            self._mapped = np.load(self.path, mmap_mode="r")
-        return self._mapped
+        array: Values = np.load(self.path, mmap_mode="r")
+        return array
 
     def _begin(self, shape: tuple[int, ...]) -> tuple[BinaryIO, int]:
         """Open the partial file; returns it and where the values begin."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = partial_path(self.path).open("wb")
+        file = self._partial.open("wb")
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         return file, file.tell()

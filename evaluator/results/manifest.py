@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluator.results.schema import SCHEMA_VERSION
-from evaluator.support.errors import RequestError
 
-MANIFEST_NAME = "manifest.json"
 #: What products and attention compute in; all else is float32.
 Precision = Literal["float32", "float16"]
-
-
-class OtherComparisonError(RequestError):
-    """What a folder holds cannot be compared with what is to be measured."""
 
 
 class Protocol(BaseModel):
@@ -81,7 +73,7 @@ class NoiseFloor(BaseModel):
 
 
 #: What a manifest says of the machine and the programs that measured.
-_WITNESSED = ("device", "provider", "threads", "packages", "machine", "git_revision", "gpu_indices")
+_MEASURED_WITH = ("device", "provider", "threads", "packages", "machine", "git_revision", "gpu_indices")
 
 
 class Manifest(BaseModel):
@@ -114,76 +106,34 @@ class Manifest(BaseModel):
     )
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read `folder/manifest.json`.
+def going_on(manifest: Manifest, there: Manifest) -> Manifest:
+    """Take over what earlier runs of the same comparison left in the manifest `there`.
 
-    Raises:
-        FileNotFoundError: there is none.
-        pydantic.ValidationError: it is not a manifest.
+    Also what they measured with, because a run that finds everything there measures nothing.
     """
-    return Manifest.model_validate_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-
-
-def same_comparison(folder: Path, manifest: Manifest) -> Manifest:
-    """The manifest that is in `folder`, which has to be of the same comparison as `manifest`.
-
-    Raises:
-        OtherComparisonError: it is of another one.
-        RequestError: it cannot be read, or is another version's.
-    """
-    there = readable_manifest(folder, "use --force to replace it")
-    mine, theirs = identity(manifest), identity(there)
-    for what, value in mine.items():
-        if theirs[what] != value:
-            raise OtherComparisonError(
-                f"{folder}: holds a comparison with another {what}; choose another --out or use --force"
-            )
-    return there
-
-
-def readable_manifest(folder: Path, way_out: str) -> Manifest:
-    """The manifest of `folder`, which is there; what cannot be read is said with `way_out`.
-
-    Raises:
-        RequestError: it is damaged, or written by another version of this program.
-    """
-    try:
-        there = read_manifest(folder)
-    except ValueError as error:
-        raise RequestError(
-            f"{folder}: its manifest cannot be read, it is damaged or another version's; {way_out}"
-        ) from error
-    if there.schema_version != SCHEMA_VERSION:
-        raise RequestError(
-            f"{folder}: written by another version, with schema version {there.schema_version} where this one "
-            f"reads {SCHEMA_VERSION}; {way_out}"
-        )
-    return there
-
-
-def kept(there: Manifest, manifest: Manifest, planned: Collection[str]) -> dict[str, object]:
-    """What a manifest takes over from the one that is there.
-
-    The first start, precisions, notices, failures not `planned`, and what was said of the baseline unless that is
-    said anew.
-    """
-    failures = [failure for failure in there.failures if failure.source not in planned]
-    return {
-        "started": min(there.started, manifest.started),
-        "failures": [*failures, *manifest.failures],
-        "precisions": there.precisions | manifest.precisions,
+    taken_over = {
+        "started": there.started,
+        "failures": there.failures,
+        "precisions": there.precisions,
+        "noise_floor": there.noise_floor,
         "baseline_note": manifest.baseline_note or there.baseline_note,
         "notices": list(dict.fromkeys([*there.notices, *manifest.notices])),
     }
+    return manifest.model_copy(update=taken_over | measured_with(there))
 
 
-def witnessed(manifest: Manifest) -> dict[str, object]:
-    """What measured: device, threads, machine and versions."""
-    return {name: getattr(manifest, name) for name in _WITNESSED}
+def measured_with(manifest: Manifest) -> dict[str, object]:
+    """Device, threads, machine and versions."""
+    return {name: getattr(manifest, name) for name in _MEASURED_WITH}
 
 
-def identity(manifest: Manifest) -> dict[str, object]:
-    """What must agree for rows to be comparable."""
+def difference(manifest: Manifest, other: Manifest) -> str | None:
+    """Name what keeps the rows of two manifests from being compared; None where nothing does."""
+    mine, theirs = _identity(manifest), _identity(other)
+    return next((what for what, value in mine.items() if theirs[what] != value), None)
+
+
+def _identity(manifest: Manifest) -> dict[str, object]:
     texts = [(text.domain, text.sha256, text.windows) for text in manifest.texts]
     return {
         "baseline": manifest.baseline_sha256,

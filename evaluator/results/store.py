@@ -1,4 +1,4 @@
-"""The results folder: every file appears whole or not at all, and what was finished stays readable."""
+"""Writes a results folder: every file appears whole or not at all, and what was finished stays readable."""
 
 from __future__ import annotations
 
@@ -7,143 +7,153 @@ import io
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
-from dataframely import Schema
+from filelock import FileLock, Timeout
 
-from evaluator.results.files import DERIVED, GROWING, LAYERS, SPEED, TOKENS, VARIANTS, WORK, file_name
-from evaluator.results.frame_files import DELETE_IT, MEASURE_ANEW, read_frame
-from evaluator.results.hidden_states import HiddenStates
-from evaluator.results.manifest import (
+from evaluator.results.files import (
+    DERIVED,
+    FRAMES,
+    LAYERS,
+    LOCK_NAME,
     MANIFEST_NAME,
-    Manifest,
-    NoiseFloor,
-    OtherComparisonError,
-    Precision,
-    kept,
-    read_manifest,
-    same_comparison,
-    witnessed,
+    SPEED,
+    TOKENS,
+    VARIANTS,
+    WORK,
+    WRITER_NAME,
+    FrameFile,
+    tokens_of,
 )
-from evaluator.results.schema import TIMED, Layers, Speed, Tokens, Variants, with_schema
-from evaluator.results.shared_folder import SharedFolder, partial_path
+from evaluator.results.hidden_states import HiddenStates
+from evaluator.results.manifest import Failure, Manifest, difference, going_on
+from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
+from evaluator.results.schema import TIMED, Layers, Speed, conform, with_schema
+from evaluator.support.atomic_files import PARTIAL, scratch_beside, whole_file
 from evaluator.support.errors import RequestError
 
 _ATTRIBUTED = "attribution_additivity"
+#: What file managers leave in every folder that somebody looks into.
+_OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 class ResultsStore:
-    """Writes one results folder. All writes are atomic: a partial file, then a rename."""
+    """One results folder, which nobody else writes within `with`; `prepare` has to come first."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._shared = SharedFolder(folder)
+        self.manifest: Manifest
+        self._lock = FileLock(folder / LOCK_NAME)
+        self._is_new = False
 
-    def prepare(self, manifest: Manifest, *, force: bool) -> None:
-        """Create the folder, or check that what is in it belongs to the same comparison.
-
-        What a comparison left behind that measured nothing gives way to another one. From here on, other processes
-        see that this one is at work in the folder; see `release`.
+    def __enter__(self) -> ResultsStore:
+        """Take the folder, created if need be; a process that dies lets go of it.
 
         Raises:
-            RequestError: the folder holds something else, or is damaged; nothing was touched.
+            RequestError: another run is writing there, or it is not a folder that may be written to.
         """
-        self.check_usable()
+        self._check_usable()
+        self._is_new = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RequestError(f"{self.folder}: cannot be created: {error.strerror or error}") from error
-        with self._shared.locked():
-            if (self.folder / MANIFEST_NAME).is_file():
-                if force:
-                    self._clear()
-                else:
-                    for name, schema in GROWING.items():
-                        self._read(name, schema)  # what is added to them later is worth hours
-                    manifest = self._going_on(manifest)
-            self._shared.claim()
-            self._shared.sweep()
-            self.write_manifest(manifest)
-            (self.folder / TOKENS).mkdir(exist_ok=True)
-
-    def _going_on(self, manifest: Manifest) -> Manifest:
-        """`manifest` with what it takes over from the one that is there."""
         try:
-            there = same_comparison(self.folder, manifest)
-        except OtherComparisonError:
-            if self.variants().height or self._shared.others_at_work():
-                raise
-            self._clear()
-            return manifest
-        return manifest.model_copy(update=kept(there, manifest, ()) | witnessed(there))
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise RequestError(
+                f"{self.folder}: another run is writing here{self._writer()}; wait for it, or choose another --out"
+            ) from None
+        writer = f"pid {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M}"
+        (self.folder / WRITER_NAME).write_text(writer, encoding="utf-8")
+        return self
 
-    def release(self) -> None:
-        """Say that this process is at work in the folder no longer."""
-        self._shared.release()
+    def __exit__(self, *_: object) -> None:
+        """Let go of the folder; where nothing was begun, nothing stays of it."""
+        (self.folder / WRITER_NAME).unlink(missing_ok=True)
+        begun = (self.folder / MANIFEST_NAME).is_file()
+        with contextlib.suppress(OSError):
+            if not begun:
+                (self.folder / LOCK_NAME).unlink()
+            if not begun and self._is_new:
+                self.folder.rmdir()
+        self._lock.release()
 
-    def check_usable(self) -> None:
-        """Check that results may be written here, before anything is fetched or measured; changes nothing.
+    def _writer(self) -> str:
+        with contextlib.suppress(OSError):
+            return f" ({(self.folder / WRITER_NAME).read_text(encoding='utf-8')})"
+        return ""
 
-        Raises:
-            RequestError: the folder is a file, holds something else, or is not to be written to.
-        """
+    def _check_usable(self) -> None:
         if self.folder.exists() and not self.folder.is_dir():
             raise RequestError(f"{self.folder}: is a file, not a folder; choose another --out")
         if not self.folder.is_dir():
             return
-        if not (self.folder / MANIFEST_NAME).is_file() and self._shared.foreign():
+        if not (self.folder / MANIFEST_NAME).is_file() and any(map(_is_foreign, self.folder.iterdir())):
             raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
         if not os.access(self.folder, os.W_OK):
             raise RequestError(f"{self.folder}: may not be written to; choose another --out")
+
+    def prepare(self, manifest: Manifest, *, force: bool) -> None:
+        """Begin a run in the folder, or go on with the same comparison.
+
+        A comparison that measured nothing is replaced by another one.
+
+        Raises:
+            RequestError: the folder holds another comparison, or is damaged; nothing was touched.
+        """
+        if (self.folder / MANIFEST_NAME).is_file():
+            there = None if force else self._same_comparison(manifest)
+            if there is None:
+                self._clear()
+            else:
+                manifest = going_on(manifest, there)
+        self._sweep()
+        self._write_manifest(manifest)
+        (self.folder / TOKENS).mkdir(exist_ok=True)
+
+    def _same_comparison(self, manifest: Manifest) -> Manifest | None:
+        """The manifest of the comparison that goes on; None where another one measured nothing."""
+        there = read_manifest(self.folder)
+        for file in (VARIANTS, LAYERS, SPEED):
+            self._read(file)  # what is added to them later is worth hours
+        what = difference(manifest, there)
+        if what and self.variants().height:
+            raise RequestError(
+                f"{self.folder}: holds a comparison with another {what}; choose another --out or use --force"
+            )
+        return None if what else there
 
     def _clear(self) -> None:
         """Remove an earlier comparison, but for its manifest, by which the folder is known."""
         for name in (TOKENS, WORK):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in (VARIANTS, LAYERS, SPEED, *map(file_name, DERIVED)):
-            (self.folder / name).unlink(missing_ok=True)
+        for file in FRAMES:
+            (self.folder / file.place).unlink(missing_ok=True)
 
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Replace `manifest.json`."""
-        text = manifest.model_dump_json(indent=2) + "\n"
-        self._shared.replace(MANIFEST_NAME, lambda path: path.write_text(text, encoding="utf-8"))
+    def _sweep(self) -> None:
+        """Remove what killed runs left unfinished."""
+        for pattern in (MANIFEST_NAME, "*.parquet", f"{TOKENS}/*", f"{WORK}/*"):
+            place, name = os.path.split(pattern)
+            for path in (self.folder / place).glob(f".{name}.*{PARTIAL}"):
+                shutil.rmtree(path, ignore_errors=True)
 
-    def witness(self, manifest: Manifest) -> None:
-        """Say with what, and on what, measuring goes on from here."""
-        with self._shared.locked():
-            there = read_manifest(self.folder)
-            self.write_manifest(there.model_copy(update=witnessed(manifest)))
+    def update_manifest(self, **changes: object) -> None:
+        """Change fields of the manifest."""
+        self._write_manifest(self.manifest.model_copy(update=changes))
 
-    def finish(self, manifest: Manifest, planned: Collection[str]) -> None:
-        """Replace `manifest.json` at the end of a run that took care of the `planned` sources.
+    def _write_manifest(self, manifest: Manifest) -> None:
+        with whole_file(self.folder / MANIFEST_NAME) as partial:
+            partial.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        self.manifest = manifest
 
-        What other runs into the same folder could not measure stays in it, and so does when the first began, and
-        what measured: a run that found everything there has not.
-        """
-        with self._shared.locked():
-            there = read_manifest(self.folder)
-            taken_over = kept(there, manifest, planned) | witnessed(there)
-            self.write_manifest(manifest.model_copy(update=taken_over))
-
-    def noise_floor(self) -> NoiseFloor | None:
-        """What an earlier run of the same comparison found; None where there is none to be read.
-
-        Where no baseline was measured it is none of this comparison's.
-        """
-        try:
-            return read_manifest(self.folder).noise_floor if self.variants().height else None
-        except (OSError, ValueError):  # `prepare` says what is wrong with it
-            return None
-
-    def precision(self, device: str, chosen: Precision | None = None) -> Precision | None:
-        """What the rows of a device are measured in; if nobody has said so yet, `chosen` is kept from now on."""
-        with self._shared.locked():
-            there = read_manifest(self.folder)
-            if chosen and device not in there.precisions:
-                there = there.model_copy(update={"precisions": there.precisions | {device: chosen}})
-                self.write_manifest(there)
-        return there.precisions.get(device)
+    def finish(self, ended: datetime, failures: Collection[Failure], planned: Collection[str]) -> None:
+        """End a run that took care of the `planned` sources: earlier failures of others stay."""
+        kept = [failure for failure in self.manifest.failures if failure.source not in planned]
+        self.update_manifest(ended=ended, failures=[*kept, *failures])
+        shutil.rmtree(self.folder / WORK, ignore_errors=True)
 
     def finished(self, variant_id: str, sha256: str) -> bool:
         """Whether this variant, with these very bytes, is already measured."""
@@ -152,7 +162,7 @@ class ResultsStore:
 
     def variants(self) -> pl.DataFrame:
         """Rows measured so far."""
-        return self._read(VARIANTS, Variants)
+        return self._read(VARIANTS)
 
     def measured(self) -> dict[str, tuple[str, str]]:
         """Variant → file name and SHA-256 of what was measured."""
@@ -163,27 +173,16 @@ class ResultsStore:
         """Variants that are compared with a baseline."""
         return set(self.variants().filter(~pl.col("is_baseline"))["variant_id"])
 
-    def _read(self, name: str, schema: type[Schema]) -> pl.DataFrame:
-        """A frame of the folder, empty before it is there.
-
-        Raises:
-            RequestError: it is damaged.
-        """
-        path = self.folder / name
-        way_out = MEASURE_ANEW if name == VARIANTS else DELETE_IT
-        return read_frame(path, schema, way_out) if path.is_file() else schema.create_empty()
-
-    def tokens_path(self, variant_id: str) -> Path:
-        """Where a variant's token frame lies."""
-        return self.folder / TOKENS / f"{variant_id}.parquet"
+    def _read(self, file: FrameFile) -> pl.DataFrame:
+        return read_frame(self.folder, file)
 
     def tokens(self, variant_id: str) -> pl.DataFrame:
         """A variant's token frame.
 
         Raises:
-            RequestError: it is damaged.
+            ResultsFileError: it is damaged.
         """
-        return read_frame(self.tokens_path(variant_id), Tokens, DELETE_IT)
+        return self._read(tokens_of(variant_id))
 
     def without_tokens(self) -> set[str]:
         """Measured variants whose token frame is not there or cannot be read."""
@@ -193,10 +192,9 @@ class ResultsStore:
 
     def _has_tokens(self, variant_id: str) -> bool:
         try:
-            self.tokens(variant_id)
-        except (FileNotFoundError, RequestError):
+            return not self.tokens(variant_id).is_empty()
+        except ResultsFileError:
             return False
-        return True
 
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
         """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens.
@@ -209,28 +207,25 @@ class ResultsStore:
             self._merge(SPEED, Speed.create_empty(), variant_id)
         if layers is None and same.is_empty() and self.layers(variant_id).height:
             layers = Layers.create_empty()
-        self._write_frame(f"{TOKENS}/{variant_id}.parquet", with_schema(Tokens, tokens))
+        self.write({tokens_of(variant_id): tokens})
         if layers is not None:
             self._merge(LAYERS, layers, variant_id)
         if same.height:
             row = row.with_columns(same.select(*TIMED, *((_ATTRIBUTED,) if layers is None else ())))
-        self._merge(VARIANTS, with_schema(Variants, row), variant_id)
+        self._merge(VARIANTS, row, variant_id)
 
-    def _merge(self, name: str, rows: pl.DataFrame, variant_id: str) -> None:
-        path = self.folder / name
-        with self._shared.locked():
-            frames = [rows]
-            if path.is_file():
-                frames.insert(0, self._read(name, GROWING[name]).filter(pl.col("variant_id") != variant_id))
-            self._write_frame(name, with_schema(GROWING[name], pl.concat(frames, how="diagonal")))
+    def _merge(self, file: FrameFile, rows: pl.DataFrame, variant_id: str) -> None:
+        """Replace a variant's rows of a frame."""
+        others = self._read(file).filter(pl.col("variant_id") != variant_id)
+        self.write({file: pl.concat([others, conform(file.schema, rows)], how="diagonal")})
 
     def layers(self, variant_id: str) -> pl.DataFrame:
         """A variant's rows of the layers frame."""
-        return self._read(LAYERS, Layers).filter(pl.col("variant_id") == variant_id)
+        return self._read(LAYERS).filter(pl.col("variant_id") == variant_id)
 
     def without_layers(self) -> set[str]:
         """Variants of whose layers nothing is known; the baseline never has any."""
-        return self._compared().difference(self._read(LAYERS, Layers)["variant_id"])
+        return self._compared().difference(self._read(LAYERS)["variant_id"])
 
     def replace_layers(self, variant_id: str, rows: pl.DataFrame) -> None:
         """Replace a variant's rows of the layers frame."""
@@ -238,58 +233,50 @@ class ResultsStore:
 
     def unattributed(self) -> set[str]:
         """Variants none of whose tensors has an attribution; the baseline never has one."""
-        done = self._read(LAYERS, Layers).drop_nulls("attribution_kld")["variant_id"]
+        done = self._read(LAYERS).drop_nulls("attribution_kld")["variant_id"]
         return self._compared().difference(done)
 
     def untimed(self) -> set[str]:
         """Variants whose speed columns are null, or whose timings are gone."""
         timed = self.variants().drop_nulls("decode_ms_p50")["variant_id"]
-        return set(self.variants()["variant_id"]) - set(timed).intersection(self._timings()["variant_id"])
-
-    def _timings(self) -> pl.DataFrame:
-        return self._read(SPEED, Speed)
+        return set(self.variants()["variant_id"]) - set(timed).intersection(self._read(SPEED)["variant_id"])
 
     def timings(self, variant_id: str) -> pl.DataFrame:
         """A variant's rows of the speed frame."""
-        return self._timings().filter(pl.col("variant_id") == variant_id)
+        return self._read(SPEED).filter(pl.col("variant_id") == variant_id)
 
     def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
         """Keep another round; within each phase, repetitions are numbered in the order they come."""
-        with self._shared.locked():  # between reading and writing, another run may keep a round of its own
-            earlier = self.timings(variant_id).with_columns(pl.col("phase").cast(pl.String))
-            rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
-            number = pl.int_range(pl.len()).over("phase")
-            named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
-            self._merge(SPEED, with_schema(Speed, named), variant_id)
+        earlier = self.timings(variant_id).with_columns(pl.col("phase").cast(pl.String))
+        rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
+        number = pl.int_range(pl.len()).over("phase")
+        named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
+        self._merge(SPEED, named, variant_id)
 
     def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
         """Replace values in a variant's row."""
         columns = {name: pl.lit(value) for name, value in values.items()}
-        with self._shared.locked():
-            row = self.variants().filter(pl.col("variant_id") == variant_id)
-            self._merge(VARIANTS, with_schema(Variants, row.with_columns(**columns)), variant_id)
+        row = self.variants().filter(pl.col("variant_id") == variant_id)
+        self._merge(VARIANTS, row.with_columns(**columns), variant_id)
 
-    def write_derived(self, frames: Mapping[str, pl.DataFrame]) -> None:
-        """Replace frames that follow from others, by name; those of several runs do not mix."""
-        with self._shared.locked():
-            for name, frame in frames.items():
-                self._write_frame(file_name(name), frame)
+    def write(self, frames: Mapping[FrameFile, pl.DataFrame]) -> None:
+        """Validate frames and write them, in order, each whole or not at all."""
+        for file, frame in frames.items():
+            # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.
+            content = io.BytesIO()
+            with_schema(file.schema, frame).write_parquet(content, compression="zstd")
+            with whole_file(self.folder / file.place) as partial:
+                partial.write_bytes(content.getbuffer())
 
     def derived_after_tokens(self) -> bool:
         """Whether all frames that follow from the token frames are there, none older than one of those."""
-        frames = [self.folder / file_name(name) for name in DERIVED]
+        frames = [self.folder / file.place for file in DERIVED]
         tokens = [path.stat().st_mtime_ns for path in (self.folder / TOKENS).glob("*.parquet")]
         return all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames)
 
-    def derived(self, name: str) -> pl.DataFrame:
-        """One of the frames that follow from the token frames, by name."""
-        return self._read(file_name(name), DERIVED[name])
-
-    def _write_frame(self, name: str, frame: pl.DataFrame) -> None:
-        # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.
-        content = io.BytesIO()
-        frame.write_parquet(content, compression="zstd")
-        self._shared.replace(name, lambda path: path.write_bytes(content.getbuffer()))
+    def derived(self) -> list[pl.DataFrame]:
+        """The frames that follow from the token frames."""
+        return [self._read(file) for file in DERIVED]
 
     def hidden_states(self, variant_id: str) -> HiddenStates:
         """A baseline's final hidden states, kept while its variants are measured."""
@@ -297,16 +284,12 @@ class ResultsStore:
 
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
-        """A folder for what only this run needs, removed at the end; a killed run's is swept by the next one."""
-        folder = partial_path(self.folder / WORK / name)
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
+        """A folder for what only this run needs, removed at the end; a killed run's is removed by the next one."""
+        (self.folder / WORK).mkdir(exist_ok=True)
+        with scratch_beside(self.folder / WORK / name) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
-    def discard_work(self, hidden: HiddenStates) -> None:
-        """Remove what only unfinished work of this run needs."""
-        hidden.discard()
-        with contextlib.suppress(OSError):  # other runs still work there
-            (self.folder / WORK).rmdir()
+
+def _is_foreign(path: Path) -> bool:
+    """Whether something in a folder without a manifest is not a trace of file managers or of killed runs."""
+    return path.name not in (*_OF_FILE_MANAGERS, LOCK_NAME, WRITER_NAME) and not path.name.endswith(PARTIAL)

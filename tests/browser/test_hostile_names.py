@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Locator, expect
 from results_factory import make_results
 
 from dashboard.views import registry
-from evaluator.results.manifest import MANIFEST_NAME, read_manifest
+from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.reader import read_manifest
 
 pytestmark = pytest.mark.browser
 METHODS = {

@@ -12,7 +12,8 @@ from driving import Watched, served, watched
 from playwright.sync_api import Browser, expect
 from results_factory import make_results
 
-from evaluator.results.manifest import MANIFEST_NAME, read_manifest
+from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.reader import read_manifest
 
 pytestmark = pytest.mark.browser
 

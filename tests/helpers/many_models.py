@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 from results_factory import make_results
 
-from evaluator.results.manifest import MANIFEST_NAME, read_manifest
+from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.reader import read_manifest
 
 FRAMES = ("variants.parquet", "layers.parquet", "speed.parquet")
 

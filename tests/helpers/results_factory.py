@@ -14,7 +14,8 @@ import polars as pl
 from evaluator.metrics.columns import percentile_column
 from evaluator.metrics.estimation import DELTA_PERMILLES
 from evaluator.metrics.families.divergence import KLD_PERMILLES
-from evaluator.results.manifest import MANIFEST_NAME, Machine, Manifest, Protocol, TextRecord
+from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.manifest import Machine, Manifest, Protocol, TextRecord
 from evaluator.results.schema import ROLES
 from evaluator.support.units import MEGABYTE
 

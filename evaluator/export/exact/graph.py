@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import shutil
-import tempfile
 from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from evaluator.export.skeleton import WEIGHTS_FILE, Slot
 from evaluator.models.architectures import EMBEDDING, HEAD, architecture_of, missing_tensors, tensor_names
 from evaluator.models.architectures.rotary import FACTOR_TENSORS, rotary_scale
 from evaluator.models.model_file import ModelFile
+from evaluator.support.atomic_files import scratch_beside
 from evaluator.support.cache import cache_folder
 from evaluator.support.child_process import ChildError, run_module
 from evaluator.support.errors import ExportError, SourceError
@@ -166,8 +165,7 @@ def load_graph(file: ModelFile) -> Graph:
 def _export_into(folder: Path, request: dict[str, Any]) -> None:
     """Run the exporter in a process of its own and put its result in place in one step."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="exporting-"))
-    try:
+    with scratch_beside(folder) as scratch:
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
         try:
             run_module(_EXPORT_MODULE, str(scratch / "request.json"), str(scratch))
@@ -178,8 +176,6 @@ def _export_into(folder: Path, request: dict[str, Any]) -> None:
         except OSError:
             if not (folder / "slots.json").is_file():  # else another process was first, with the same graph
                 raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _place_hole(path: Path, n_bytes: int) -> None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evaluator.export.fusion.fuse import Fused, fuse, residual_stream, simplify
 from evaluator.export.skeleton import Slot
-from evaluator.results.shared_folder import whole_file
+from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import ExportError
 
 #: Raise the number when the same skeleton gives another fused graph. What onnxruntime computed decides too.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.models.model_file import ModelFile, ValueType
-from evaluator.results.shared_folder import whole_file
+from evaluator.support.atomic_files import whole_file
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -108,7 +108,7 @@ def test_help_is_no_error(evaluate, arguments):
 def test_unreadable_results_folder_is_one_short_line(evaluate, tmp_path):
     (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
     status, _, error = evaluate("inspect", tmp_path)
-    assert_one_line(status, 2, error, "manifest cannot be read")
+    assert_one_line(status, 2, error, "manifest.json: cannot be read: model: Field required")
     assert len(error) < 200 + len(str(tmp_path))
 
 
@@ -118,7 +118,7 @@ def test_damaged_frame_of_a_results_folder_is_one_line(evaluate, three_methods, 
     shutil.copytree(three_methods, folder)
     (folder / f"{name}.parquet").write_bytes(b"PAR1 and nothing else")
     status, _, error = evaluate("inspect", folder)
-    assert_one_line(status, 2, error, f"{name}.parquet", "is damaged", way_out)
+    assert_one_line(status, 2, error, f"{name}.parquet: cannot be read: parquet", way_out)
 
 
 def test_results_of_another_version_are_refused(evaluate, three_methods, tmp_path):
@@ -137,7 +137,7 @@ def test_damaged_results_are_said_by_a_run_before_it_measures(evaluate, tiny_pat
     assert evaluate(*arguments)[0] == 0
     (tmp_path / "out" / "variants.parquet").write_bytes(b"PAR1")
     status, _, error = evaluate(*arguments)
-    assert_one_line(status, 2, error, "variants.parquet", "is damaged", "--force")
+    assert_one_line(status, 2, error, "variants.parquet: cannot be read: parquet", "--force")
     assert evaluate(*arguments, "--force")[0] == 0
 
 

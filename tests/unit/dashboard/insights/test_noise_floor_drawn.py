@@ -11,7 +11,7 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.views import registry
-from evaluator.results.manifest import read_manifest
+from evaluator.results.reader import read_manifest
 
 
 def with_noise_floor(folder: Path) -> Results:

@@ -12,7 +12,9 @@ from results_factory import make_results
 from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.library import Library
 from dashboard.shell.callbacks import screen
-from evaluator.results.manifest import MANIFEST_NAME, Failure, Manifest, read_manifest
+from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.manifest import Failure, Manifest
+from evaluator.results.reader import read_manifest
 
 
 def make(folder: Path) -> Path:

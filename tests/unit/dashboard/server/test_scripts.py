@@ -12,7 +12,8 @@ from results_factory import make_results
 from dashboard.server.app import create_app
 from dashboard.server.scripts import FIRST, put_together
 from dashboard.server.serving import PLOTLY
-from evaluator.results.manifest import MANIFEST_NAME, read_manifest
+from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.reader import read_manifest
 
 ASSETS = Path(__file__).resolve().parents[4] / "assets"
 LATER = '<script type="text/later" src="/_dash-component-suites/'

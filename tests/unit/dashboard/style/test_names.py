@@ -26,7 +26,8 @@ from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
 from dashboard.style import names
 from dashboard.views import registry
-from evaluator.results.manifest import MANIFEST_NAME, read_manifest
+from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.reader import read_manifest
 
 METHODS = {"bartowski": "<i>evil</i> <zz> &amp; \u202ertl", "main": '=HYPERLINK("x")\x01'}
 CLEANED = {"<i>evil</i> <zz> &amp; \ufffdrtl", '=HYPERLINK("x")\ufffd'}

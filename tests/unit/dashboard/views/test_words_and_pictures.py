@@ -12,7 +12,8 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.shell.render import status
 from dashboard.views import registry
-from evaluator.results.manifest import MANIFEST_NAME, read_manifest
+from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.reader import read_manifest
 
 VIEWS = {view.id: view for view in registry()}
 

@@ -16,7 +16,7 @@ from tiny_models import write_tiny_llama
 from evaluator.commands.run import export_model, inspect_source, run_comparison
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.config import Comparison, VariantSource
-from evaluator.results.manifest import read_manifest
+from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.window_memory import beyond_training
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError

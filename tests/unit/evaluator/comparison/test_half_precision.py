@@ -20,7 +20,8 @@ from evaluator.comparison.device_check import Verdict
 from evaluator.comparison.run import ComparisonRun
 from evaluator.planning.config import VariantSource
 from evaluator.planning.plan import make_plan
-from evaluator.results.manifest import read_manifest
+from evaluator.results.reader import read_manifest
+from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device
 from evaluator.support.errors import RequestError
 from evaluator.support.progress import RunProgress
@@ -49,8 +50,8 @@ def judged(verdict):
 def run(comparison, **options):
     said = io.StringIO()
     plan = replace(make_plan(comparison), device=GPU)
-    with RunProgress(Console(file=said, width=300)) as progress:
-        outcome = ComparisonRun(plan, comparison, progress).run(**options)
+    with ResultsStore(comparison.out) as store, RunProgress(Console(file=said, width=300)) as progress:
+        outcome = ComparisonRun(plan, comparison, store, progress).run(**options)
     assert outcome.failures == []
     return said.getvalue()
 
@@ -67,8 +68,8 @@ def test_a_run_on_a_gpu_is_in_half_precision_throughout(comparison):
     assert (manifest.precisions, manifest.gpu_indices) == ({"cuda": "float16"}, [0])
     assert found["F32"] == 0
     in_float32 = comparison.model_copy(update={"out": comparison.out.with_name("cpu")})
-    with RunProgress(Console(file=io.StringIO())) as progress:
-        ComparisonRun(make_plan(in_float32), in_float32, progress).run()
+    with ResultsStore(in_float32.out) as store, RunProgress(Console(file=io.StringIO())) as progress:
+        ComparisonRun(make_plan(in_float32), in_float32, store, progress).run()
     manifest = read_manifest(in_float32.out)
     assert (manifest.precisions, manifest.gpu_indices) == ({}, [])
     expected = divergences(in_float32)

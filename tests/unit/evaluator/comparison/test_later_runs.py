@@ -13,7 +13,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.commands.run import run_comparison
 from evaluator.planning.config import VariantSource
-from evaluator.results.manifest import read_manifest
+from evaluator.results.reader import read_manifest
 from evaluator.results.schema import TIMED
 from evaluator.support.errors import SourceError
 

@@ -18,7 +18,8 @@ from evaluator.comparison.derived import derive
 from evaluator.comparison.noise_floor import Bf16Noise
 from evaluator.metrics.pairwise import between
 from evaluator.planning.config import Comparison, VariantSource
-from evaluator.results.manifest import Manifest, read_manifest
+from evaluator.results.manifest import Manifest
+from evaluator.results.reader import read_manifest
 from evaluator.results.schema import Confidence, Domains, Pairs, with_schema
 
 

@@ -46,12 +46,12 @@ def comparison(tiny_path, variant, text_path, tmp_path):
 def timed(comparison, graph=None, make=make_plan):
     """Run the comparison, then time it; returns what was said and the store."""
     said = io.StringIO()
-    with RunProgress(Console(file=said, width=200)) as progress:
+    with ResultsStore(comparison.out) as store, RunProgress(Console(file=said, width=200)) as progress:
         plan = make(comparison)
-        run = ComparisonRun(plan, comparison, progress)
+        run = ComparisonRun(plan, comparison, store, progress)
         run.run()
-        SpeedRun(plan, run.store, graph or run._graph, progress).run()
-    return said.getvalue(), run.store
+        SpeedRun(plan, store, graph or run._graph, progress).run()
+    return said.getvalue(), store
 
 
 def test_windows_longer_than_the_context_cost_the_gap_and_not_the_times(comparison, tiny_graph, tmp_path):
@@ -152,9 +152,8 @@ def test_rounds_of_an_interrupted_run_are_not_timed_again(comparison, variant, t
     plan = make_plan(comparison)
     write_decoder(variant, tiny_graph, tmp_path / "artifact")
     timings = time_artifact(tmp_path / "artifact" / MODEL_FILE, CPU, Exercise.of(plan.windows[0].ids))
-    with RunProgress(Console(file=io.StringIO())) as progress:
-        ComparisonRun(plan, comparison, progress).run()
-    store = ResultsStore(comparison.out)
+    with ResultsStore(comparison.out) as store, RunProgress(Console(file=io.StringIO())) as progress:
+        ComparisonRun(plan, comparison, store, progress).run()
     store.add_timings(plan.variants[0].variant_id, timing_frame(timings))
     first = store.timings(plan.variants[0].variant_id)
     timed(comparison)

@@ -17,7 +17,9 @@ from tiny_models import write_tiny_llama
 
 from evaluator.commands.run import run_comparison
 from evaluator.planning.config import Comparison, VariantSource
-from evaluator.results.manifest import read_manifest
+from evaluator.results.files import WRITER_NAME
+from evaluator.results.reader import read_manifest
+from evaluator.support.errors import RequestError
 
 #: Of files that a run may write, in bytes: enough for a manifest, too little for hidden states.
 SMALL_DISK = 20_000
@@ -96,7 +98,9 @@ def assert_same_results(folder, expected):
     for name, frame in theirs.items():
         assert_frame_equal(mine[name], frame)
     leftovers = [
-        path.name for path in folder.rglob("*") if path.name.endswith(".partial") or path.name == "work"
+        path.name
+        for path in folder.rglob("*")
+        if path.match("*.partial") or path.name in ("work", WRITER_NAME)
     ]
     assert leftovers == []
     assert read_manifest(folder).ended is not None
@@ -140,22 +144,25 @@ def test_full_disk_ends_the_run_and_the_same_command_resumes(processes, comparis
     assert_same_results(disturbed.out, undisturbed[0])
 
 
-def test_two_runs_at_once_fill_one_folder(processes, comparison, undisturbed, tmp_path):
-    folder = tmp_path / "out"
-    sources = sorted(path.source for item in [comparison] for path in item.variants)
-    parts = [sources[0].replace("*", "Q4_0"), sources[0].replace("*", "Q[58]_0")]
-    runs = [
-        comparison.model_copy(update={"out": folder, "variants": (VariantSource(method="m", source=part),)})
-        for part in parts
-    ]
-    children = [processes.Process(target=measure, args=(item,)) for item in runs]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(600)
-        assert child.exitcode == 0
-    assert finish(processes, comparison.model_copy(update={"out": folder})) == 0
-    assert_same_results(folder, undisturbed[0])
+def test_a_second_run_into_a_folder_is_refused_and_the_first_is_unharmed(
+    processes, comparison, undisturbed, tmp_path
+):
+    first = comparison.model_copy(update={"out": tmp_path / "out"})
+    child = processes.Process(target=measure, args=(first,))
+    child.start()
+    writer = first.out / WRITER_NAME
+    while not (writer.is_file() and writer.read_text()):
+        assert child.is_alive()
+        time.sleep(0.001)
+    second = first.model_copy(update={"baseline": "hf:nobody/nothing"})  # nothing of it is asked for
+    said = rf"out: another run is writing here \(pid {child.pid} since 20.*\); wait for it, or choose another --out"
+    for force in (False, True):
+        with pytest.raises(RequestError, match=said):
+            run_comparison(second, Console(file=io.StringIO()), force=force)
+    assert child.is_alive()
+    child.join(600)
+    assert child.exitcode == 0
+    assert_same_results(first.out, undisturbed[0])
 
 
 def test_changed_variant_alone_is_measured_again(processes, comparison, undisturbed, tmp_path):

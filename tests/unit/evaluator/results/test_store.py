@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from evaluator.commands.results_table import inspect_results
+from evaluator.results.files import LOCK_NAME, VARIANTS, WRITER_NAME, tokens_of
 from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.manifest import (
     Failure,
@@ -22,10 +24,10 @@ from evaluator.results.manifest import (
     NoiseFloor,
     Protocol,
     TextRecord,
-    read_manifest,
 )
-from evaluator.results.shared_folder import partial_path
+from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
+from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import RequestError
 
 TEXT = TextRecord(domain="d", name="t.txt", sha256="t", n_bytes=9, n_tokens=9, windows=1)
@@ -68,11 +70,27 @@ def files_of_at_most(n_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+FLOOR = NoiseFloor(
+    n_tokens=1, n_windows=1, same_top=1,
+    **dict.fromkeys(("kld_mean", "kld_se", "kld_p990", "ln_ppl_ratio", "ln_ppl_ratio_se", "same_top_se"), 0),
+)  # fmt: skip
+
+
 @pytest.fixture
 def store(tmp_path):
-    store = ResultsStore(tmp_path / "out")
-    store.prepare(manifest(), force=False)
-    return store
+    with ResultsStore(tmp_path / "out") as store:
+        store.prepare(manifest(), force=False)
+        yield store
+
+
+def prepare(folder, force=False, **changes):
+    """A run into `folder` that ends at once."""
+    with ResultsStore(folder) as store:
+        store.prepare(manifest(**changes), force=force)
+
+
+def tokens_path(store, variant_id):
+    return store.folder / tokens_of(variant_id).place
 
 
 def test_added_variant_is_read_back_and_replaced_by_its_successor(store):
@@ -95,7 +113,7 @@ def test_finished_means_same_bytes_and_tokens_present(store):
     assert store.finished("v", "s")
     assert not store.finished("v", "other bytes")
     assert not store.finished("w", "s")
-    store.tokens_path("v").unlink()
+    tokens_path(store, "v").unlink()
     assert not store.finished("v", "s")
 
 
@@ -129,8 +147,6 @@ def test_same_comparison_goes_on_with_what_is_there(store):
     store.prepare(manifest(threads=64), force=False)
     assert store.finished("v", "s")
     assert read_manifest(store.folder).threads == 1
-    store.witness(manifest(threads=64))
-    assert read_manifest(store.folder).threads == 64
 
 
 @pytest.mark.parametrize(
@@ -145,7 +161,7 @@ def test_same_comparison_goes_on_with_what_is_there(store):
 def test_other_comparison_is_refused_and_nothing_is_touched(store, changes, what):
     store.add(row(), tokens(), None)
     if what is None:
-        store.write_manifest(manifest(**changes))
+        store.update_manifest(**changes)
         changes, what = {}, "another version"
     with pytest.raises(RequestError, match=what):
         store.prepare(manifest(**changes), force=False)
@@ -157,13 +173,13 @@ def test_force_replaces_results_but_keeps_other_files(store):
     (store.folder / "notes.md").write_text("mine")
     store.prepare(manifest(baseline_sha256="other"), force=True)
     assert store.variants().height == 0
-    assert not store.tokens_path("v").exists()
+    assert not tokens_path(store, "v").exists()
     assert (store.folder / "notes.md").read_text() == "mine"
 
 
 def test_damaged_manifest_asks_for_force(store):
     (store.folder / "manifest.json").write_text("{")
-    with pytest.raises(RequestError, match="use --force"):
+    with pytest.raises(RequestError, match=r"manifest\.json: cannot be read: .*run --force"):
         store.prepare(manifest(), force=False)
     store.prepare(manifest(), force=True)
     assert read_manifest(store.folder).model == "M"
@@ -188,7 +204,7 @@ def test_damaged_frame_is_said_before_anything_is_measured(store, name, way):
     path = store.folder / f"{name}.parquet"
     path.write_bytes(damaged(path.read_bytes(), way))
     way_out = "run --force" if name == "variants" else "delete it"
-    with pytest.raises(RequestError, match=rf"{name}\.parquet: is damaged; .*{way_out}"):
+    with pytest.raises(RequestError, match=rf"{name}\.parquet: cannot be read: .*{way_out}"):
         store.prepare(manifest(), force=False)
     store.prepare(manifest(), force=True)
     assert store.variants().height == 0
@@ -196,8 +212,8 @@ def test_damaged_frame_is_said_before_anything_is_measured(store, name, way):
 
 def test_damaged_tokens_name_their_file(store):
     store.add(row(), tokens(), None)
-    store.tokens_path("v").write_bytes(b"PAR1")
-    with pytest.raises(RequestError, match=r"v\.parquet: is damaged; .*delete it"):
+    tokens_path(store, "v").write_bytes(b"PAR1")
+    with pytest.raises(RequestError, match=r"v\.parquet: cannot be read: .*delete it"):
         store.tokens("v")
 
 
@@ -205,7 +221,7 @@ def test_damaged_tokens_name_their_file(store):
 def test_what_lost_its_tokens_is_not_finished(store, lost):
     store.add(row("a"), tokens(), None)
     store.add(row("b"), tokens(), None)
-    store.tokens_path("a").write_bytes(b"junk") if lost == "damaged" else store.tokens_path("a").unlink()
+    tokens_path(store, "a").write_bytes(b"junk") if lost == "damaged" else tokens_path(store, "a").unlink()
     assert store.without_tokens() == {"a"}
     assert (store.finished("a", "s"), store.finished("b", "s")) == (False, True)
 
@@ -228,62 +244,64 @@ def test_frame_without_columns_that_may_be_null_has_them_as_null(store):
     assert store.variants()["kld_mean"].to_list() == [None]
     assert store.variants().schema["n_tokens"] == pl.Int64
     older.with_columns(n_tokens=pl.lit("many")).write_parquet(path)
-    with pytest.raises(RequestError, match="is damaged"):
+    with pytest.raises(RequestError, match="cannot be read: conversion"):
         store.variants()
 
 
 def test_comparison_that_measured_nothing_gives_way_to_another(store):
-    store.release()
+    store.update_manifest(noise_floor=FLOOR)
+    store.prepare(manifest(), force=False)
+    assert store.manifest.noise_floor == FLOOR
     store.prepare(manifest(baseline_sha256="other"), force=False)
-    assert read_manifest(store.folder).baseline_sha256 == "other"
+    there = read_manifest(store.folder)
+    assert (there.baseline_sha256, there.noise_floor) == ("other", None)
     store.add(row(), tokens(), None)
-    store.release()
     with pytest.raises(RequestError, match="another baseline"):
         store.prepare(manifest(), force=False)
 
 
-def claim_elsewhere(folder, prepared, done):
-    ResultsStore(folder).prepare(manifest(), force=False)
-    prepared.set()
-    done.wait(60)
+def test_folder_in_use_is_refused_until_it_is_let_go(store):
+    with pytest.raises(RequestError, match=rf"out: another run is writing here \(pid {os.getpid()} since 2"):
+        prepare(store.folder, force=True)
+    (store.folder / WRITER_NAME).unlink()
+    with pytest.raises(
+        RequestError, match="another run is writing here; wait for it, or choose another --out"
+    ):
+        prepare(store.folder)
+    store.__exit__()
+    prepare(store.folder, threads=64)
+    assert not (store.folder / WRITER_NAME).exists()
 
 
-def test_comparison_that_another_process_has_begun_does_not_give_way(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    prepared, done = context.Event(), context.Event()
-    other = context.Process(target=claim_elsewhere, args=(tmp_path / "out", prepared, done))
-    other.start()
-    assert prepared.wait(60)
-    with pytest.raises(RequestError, match="another baseline"):
-        ResultsStore(tmp_path / "out").prepare(manifest(baseline_sha256="other"), force=False)
-    done.set()
-    other.join(60)
-    ResultsStore(tmp_path / "out").prepare(manifest(baseline_sha256="other"), force=False)
-
-
-def test_noise_floor_of_a_comparison_without_rows_is_not_taken_over(store):
-    zero = dict.fromkeys(
-        ("kld_mean", "kld_se", "kld_p990", "ln_ppl_ratio", "ln_ppl_ratio_se", "same_top_se"), 0
-    )
-    floor = NoiseFloor(n_tokens=1, n_windows=1, same_top=1, **zero)
-    store.write_manifest(manifest(noise_floor=floor))
-    assert store.noise_floor() is None
+def test_folder_in_use_may_be_read(store):
     store.add(row(), tokens(), None)
-    assert store.noise_floor() == floor
+    facts, _ = inspect_results(store.folder)
+    assert [variant["variant_id"] for variant in facts["variants"]] == ["v"]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_run_that_begins_nothing_leaves_nothing(tmp_path, exists):
+    folder = tmp_path / "out"
+    if exists:
+        folder.mkdir()
+    with ResultsStore(folder):
+        assert folder.is_dir()
+    assert folder.exists() == exists
+    assert list(tmp_path.rglob("*")) == [folder] * exists
 
 
 @pytest.mark.parametrize("force", [False, True])
 def test_foreign_folder_is_refused_even_with_force(tmp_path, force):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(RequestError, match="holds no results"):
-        ResultsStore(tmp_path).prepare(manifest(), force=force)
+        prepare(tmp_path, force=force)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 @pytest.mark.parametrize("trace", [".DS_Store", "Thumbs.db", "desktop.ini"])
 def test_folder_that_a_file_manager_looked_into_is_taken(tmp_path, trace):
     (tmp_path / trace).write_bytes(b"how the window was")
-    ResultsStore(tmp_path).prepare(manifest(), force=False)
+    prepare(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} >= {trace, "manifest.json"}
 
 
@@ -291,7 +309,7 @@ def test_folder_that_a_file_manager_looked_into_is_taken(tmp_path, trace):
 def test_file_in_place_of_the_folder_is_refused(tmp_path, inner):
     (tmp_path / "out").write_text("file")
     with pytest.raises(RequestError):
-        ResultsStore(tmp_path / "out" / inner).prepare(manifest(), force=False)
+        prepare(tmp_path / "out" / inner)
 
 
 def test_hidden_states_are_trusted_only_when_sealed(tmp_path):
@@ -306,77 +324,48 @@ def test_hidden_states_are_trusted_only_when_sealed(tmp_path):
     np.testing.assert_array_equal(np.stack(list(HiddenStates(path))), [values, values + 10])
 
 
-def add_many(folder, prefix):
-    store = ResultsStore(folder)
-    for number in range(8):
-        store.add(row(f"{prefix}{number}"), tokens(), None)
-        timing = {"phase": "load", "tokens": 0, "seconds": float(number), "context": 0}
-        store.add_timings("shared", pl.DataFrame([timing]))
-
-
-def test_rows_that_several_processes_add_at_once_are_all_kept(store):
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=add_many, args=(store.folder, prefix)) for prefix in "ab"]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
-        assert writer.exitcode == 0
-    expected = {f"{prefix}{number}" for prefix in "ab" for number in range(8)}
-    assert set(store.variants()["variant_id"]) == expected
-    assert store.timings("shared")["repetition"].to_list() == list(range(16))
-
-
-def test_traces_of_a_dead_writer_are_removed_and_those_of_a_living_one_stay(store):
-    target = store.folder / "tokens" / "v.parquet"
-    mine = partial_path(target)
-    dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-99999999."))
-    elsewhere, old = (mine.with_name(f".{target.name}.{host}-1.partial") for host in ("there", "then"))
-    for path in (mine, dead, elsewhere, old):
-        path.write_bytes(b"half")
-    for path in (mine, old):
-        os.utime(path, (0, 0))
-    store.prepare(manifest(), force=False)
-    assert [path.exists() for path in (mine, dead, elsewhere, old)] == [True, False, True, False]
-
-
-def test_scratch_of_a_dead_run_is_removed_and_that_of_a_living_one_stays(store):
-    with store.scratch("artifacts") as mine:
-        dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-99999999."))
-        elsewhere, old = (mine.with_name(f".artifacts.{host}-1.partial") for host in ("there", "then"))
-        for folder in (dead, elsewhere, old):
-            folder.mkdir()
-            (folder / "weights.bin").write_bytes(b"gigabytes")
-        os.utime(old, (0, 0))
+def killed(folder):
+    """A run that ends like by `kill -9` while it writes a frame, its hidden states and an artifact."""
+    with ResultsStore(folder) as store, contextlib.ExitStack() as stack:
         store.prepare(manifest(), force=False)
-        assert [path.exists() for path in (mine, dead, elsewhere, old)] == [True, False, True, False]
-    assert not mine.exists()
+        (stack.enter_context(store.scratch("artifacts")) / "weights.bin").write_bytes(b"gigabytes")
+        store.hidden_states("b").put(0, 2, np.ones((3, 2), np.float32))
+        for file in (VARIANTS, tokens_of("v")):
+            stack.enter_context(whole_file(folder / file.place)).write_bytes(b"half")
+        os._exit(9)
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path):
+    folder = tmp_path / "out"
+    process = multiprocessing.get_context("spawn").Process(target=killed, args=(folder,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 9
+    left = {path.name.split(".")[1] for path in folder.rglob("*.partial")}
+    assert left == {"artifacts", "b", "v", "variants"}
+    (folder / ".x.gguf.1-a.partial").mkdir()  # of another command
+    with ResultsStore(folder) as store:
+        store.prepare(manifest(), force=False)
+        store.finish(datetime(2025, 1, 2, tzinfo=UTC), (), ())
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    assert there == {LOCK_NAME, "manifest.json", "tokens", ".x.gguf.1-a.partial"}
 
 
 def test_folder_of_a_run_that_died_before_its_manifest_is_taken(tmp_path):
-    partial_path(tmp_path / "manifest.json").write_text("{")
-    (tmp_path / ".lock").touch()
-    ResultsStore(tmp_path).prepare(manifest(), force=False)
+    for name in (".manifest.json.1-a.partial", LOCK_NAME, WRITER_NAME):
+        (tmp_path / name).touch()
+    prepare(tmp_path)
     assert read_manifest(tmp_path).model == "M"
 
 
 def test_failures_of_other_runs_into_the_folder_stay_and_own_ones_are_judged_anew(store):
     theirs, mine = Failure(source="theirs.gguf", reason="cut"), Failure(source="mine.gguf", reason="cut")
-    store.finish(manifest(failures=[theirs, mine]), ())
+    ended = datetime(2025, 1, 2, tzinfo=UTC)
+    store.finish(ended, [theirs, mine], {"theirs.gguf", "mine.gguf"})
+    assert read_manifest(store.folder).ended == ended
     store.prepare(manifest(started=datetime(2026, 1, 1, tzinfo=UTC)), force=False)
-    assert read_manifest(store.folder).failures == [theirs, mine]
-    store.finish(manifest(started=datetime(2026, 1, 1, tzinfo=UTC)), {"mine.gguf"})
+    there = read_manifest(store.folder)
+    assert (there.failures, there.ended) == ([theirs, mine], None)
+    store.finish(ended, (), {"mine.gguf"})
     there = read_manifest(store.folder)
     assert (there.failures, there.started.year) == ([theirs], 2025)
-
-
-def test_hidden_states_outlive_the_file_once_they_are_in_use(tmp_path):
-    values = np.ones((3, 2), np.float32)
-    writing = HiddenStates(tmp_path / "b.hidden.npy")
-    writing.put(0, 1, values)
-    writing.seal()
-    reading = HiddenStates(tmp_path / "b.hidden.npy")
-    assert reading.complete((1, 3))
-    reading.discard()
-    assert list(tmp_path.iterdir()) == []
-    np.testing.assert_array_equal(next(iter(writing)), values)

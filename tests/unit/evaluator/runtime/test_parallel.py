@@ -16,7 +16,8 @@ from tiny_models import write_tiny_llama
 
 from evaluator.comparison.run import ComparisonRun
 from evaluator.planning.plan import make_plan
-from evaluator.results.manifest import read_manifest
+from evaluator.results.reader import read_manifest
+from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device
 from evaluator.runtime.parallel import on_devices
 from evaluator.support.progress import RunProgress
@@ -75,8 +76,8 @@ def comparison(tiny_path, tiny_graph, text_path, tmp_path):
 
 def run(comparison, change=lambda plan: plan):
     plan = change(make_plan(comparison))
-    with RunProgress(Console(file=io.StringIO(), width=300)) as progress:
-        outcome = ComparisonRun(plan, comparison, progress).run()
+    with ResultsStore(comparison.out) as store, RunProgress(Console(file=io.StringIO())) as progress:
+        outcome = ComparisonRun(plan, comparison, store, progress).run()
     frames = {
         str(path.relative_to(comparison.out)): pl.read_parquet(path)
         for path in comparison.out.rglob("*.parquet")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from pathlib import Path
+import subprocess
+import sys
 
 import gguf
 import numpy as np
@@ -15,7 +16,7 @@ from evaluator.export.fusion import stored
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.gguf.writer import write_gguf
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
-from evaluator.results.shared_folder import partial_path, scratch_beside, whole_file
+from evaluator.support.atomic_files import scratch_beside, whole_file
 
 
 def write_model(folder):
@@ -96,12 +97,9 @@ def test_bytes_are_on_the_disk_before_the_name_is(monkeypatch, tmp_path, name, w
 @pytest.mark.parametrize("around", [whole_file, scratch_beside])
 def test_an_error_of_the_disk_names_the_file_that_is_written(tmp_path, around):
     target = tmp_path / "m.gguf"
-    for raised in (
-        OSError(28, "No space left on device"),
-        OSError(28, "No space", str(partial_path(target))),
-    ):
-        with pytest.raises(OSError, match="No space") as caught, around(target):
-            raise raised
+    for named in (False, True):
+        with pytest.raises(OSError, match="No space") as caught, around(target) as partial:
+            raise OSError(28, "No space left on device", *([str(partial)] if named else []))
         assert (caught.value.errno, caught.value.filename) == (28, str(target))
     with pytest.raises(FileNotFoundError) as absent, around(target):
         (tmp_path / "other").open()
@@ -109,15 +107,30 @@ def test_an_error_of_the_disk_names_the_file_that_is_written(tmp_path, around):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_does_not_exist_is_an_error_that_names_the_file(tmp_path):
+    target = tmp_path / "absent" / "m.gguf"
+    with pytest.raises(FileNotFoundError) as caught, whole_file(target):
+        pass
+    assert caught.value.filename == str(target)
+
+
 def test_what_a_killed_writer_left_of_a_file_is_removed_by_the_next(tmp_path):
     target = tmp_path / "a[1].gguf"
-    mine = partial_path(target)
-    dead, of_another = (
-        Path(str(mine).replace(old, new)) for old, new in ((f"-{os.getpid()}.", "-99999999."), ("a[1]", "b"))
-    )
-    for path in (dead, of_another):
-        path.write_bytes(b"gigabytes")
-    with whole_file(target) as partial:
+    killed = """
+import contextlib, os, sys, pathlib
+from evaluator.support.atomic_files import whole_file
+stack = contextlib.ExitStack()
+for name in sys.argv[1:]:
+    stack.enter_context(whole_file(pathlib.Path(name))).write_bytes(b"gigabytes")
+os._exit(9)
+"""
+    command = [sys.executable, "-c", killed, str(target), str(tmp_path / "b.gguf")]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False)
+    left = sorted(path.name for path in tmp_path.rglob("*.gguf"))
+    with whole_file(target) as partial, scratch_beside(target) as other:
         partial.write_bytes(b"whole")
+        assert other.is_dir()
+        assert partial.is_file(), "of a living writer"
     assert target.read_bytes() == b"whole"
-    assert [path.exists() for path in (dead, of_another)] == [False, True]
+    assert left == sorted(path.name for path in tmp_path.rglob("*.gguf")) == ["a[1].gguf", "b.gguf"]
+    assert [path.name.split(".")[1] for path in tmp_path.glob("*.partial")] == ["b"]
