@@ -19,6 +19,11 @@ from evaluator.results.schema import (
 )
 
 
+#: What to do about a damaged file that nothing else can bring back, and about one that follows from others.
+MEASURE_ANEW = "put a sound copy in its place, or measure anew with run --force"
+DELETE_IT = "put a sound copy in its place, or delete it: the same run makes it anew"
+
+
 @dataclass(frozen=True)
 class FrameFile:
     """A Parquet file of the folder.
@@ -26,12 +31,12 @@ class FrameFile:
     Attributes:
         place: path inside the folder.
         schema: what a row is.
-        rebuilt: whether the same run makes it anew once it is deleted.
+        way_out: what to do when it is damaged.
     """
 
     place: str
     schema: type[Schema]
-    rebuilt: bool = True
+    way_out: str = DELETE_IT
 
     @property
     def name(self) -> str:
@@ -42,7 +47,7 @@ class FrameFile:
 #: Written when a run begins and ends: see `evaluator.results.manifest`.
 MANIFEST_NAME = "manifest.json"
 #: A run adds rows to these as it goes.
-VARIANTS = FrameFile("variants.parquet", Variants, rebuilt=False)
+VARIANTS = FrameFile("variants.parquet", Variants, MEASURE_ANEW)
 LAYERS = FrameFile("layers.parquet", Layers)
 SPEED = FrameFile("speed.parquet", Speed)
 #: Written once a run has scored everything, from the tokens of all variants.

@@ -13,13 +13,10 @@ import dataframely.exc
 import polars as pl
 import pydantic
 
-from evaluator.results.files import MANIFEST_NAME, FrameFile
+from evaluator.results.files import MANIFEST_NAME, MEASURE_ANEW, FrameFile
 from evaluator.results.manifest import Manifest
 from evaluator.results.schema import SCHEMA_VERSION, conform, with_schema
 from evaluator.support.errors import RequestError
-
-MEASURE_ANEW = "put a sound copy in its place, or measure anew with run --force"
-DELETE_IT = "put a sound copy in its place, or delete it: the same run makes it anew"
 
 _MOST_CHARACTERS, _MOST_RULES = 240, 3
 #: Lines of a validation's report: which column it goes on with, and which rule how many rows break.
@@ -90,7 +87,7 @@ def read_frame(folder: Path, file: FrameFile, *, validate: bool = False) -> pl.D
     path = folder / file.place
     if not path.is_file():
         return file.schema.create_empty()
-    with readable(path, MEASURE_ANEW if not file.rebuilt else DELETE_IT):
+    with readable(path, file.way_out):
         return (with_schema if validate else conform)(file.schema, pl.read_parquet(path))
 
 
@@ -105,7 +102,7 @@ def scan_frame(folder: Path, file: FrameFile) -> pl.LazyFrame | None:
     path = folder / file.place
     if not path.is_file():
         return None
-    with readable(path):
+    with readable(path, file.way_out):
         frame = pl.scan_parquet(path)
         there = frame.collect_schema()
         if all(there.get(name) == dtype for name, dtype in _types(file.schema).items()):

@@ -204,17 +204,17 @@ class ResultsStore:
         variant_id = str(row["variant_id"][0])
         same = self.variants().filter(variant_id=variant_id, sha256=row["sha256"][0])
         if same.is_empty() and self.timings(variant_id).height:
-            self._merge(SPEED, Speed.create_empty(), variant_id)
+            self.replace_rows(SPEED, Speed.create_empty(), variant_id)
         if layers is None and same.is_empty() and self.layers(variant_id).height:
             layers = Layers.create_empty()
         self.write({tokens_of(variant_id): tokens})
         if layers is not None:
-            self._merge(LAYERS, layers, variant_id)
+            self.replace_rows(LAYERS, layers, variant_id)
         if same.height:
             row = row.with_columns(same.select(*TIMED, *((_ATTRIBUTED,) if layers is None else ())))
-        self._merge(VARIANTS, row, variant_id)
+        self.replace_rows(VARIANTS, row, variant_id)
 
-    def _merge(self, file: FrameFile, rows: pl.DataFrame, variant_id: str) -> None:
+    def replace_rows(self, file: FrameFile, rows: pl.DataFrame, variant_id: str) -> None:
         """Replace a variant's rows of a frame."""
         others = self._read(file).filter(pl.col("variant_id") != variant_id)
         self.write({file: pl.concat([others, conform(file.schema, rows)], how="diagonal")})
@@ -226,10 +226,6 @@ class ResultsStore:
     def without_layers(self) -> set[str]:
         """Variants of whose layers nothing is known; the baseline never has any."""
         return self._compared().difference(self._read(LAYERS)["variant_id"])
-
-    def replace_layers(self, variant_id: str, rows: pl.DataFrame) -> None:
-        """Replace a variant's rows of the layers frame."""
-        self._merge(LAYERS, rows, variant_id)
 
     def unattributed(self) -> set[str]:
         """Variants none of whose tensors has an attribution; the baseline never has one."""
@@ -251,13 +247,13 @@ class ResultsStore:
         rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
         number = pl.int_range(pl.len()).over("phase")
         named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
-        self._merge(SPEED, named, variant_id)
+        self.replace_rows(SPEED, named, variant_id)
 
     def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
         """Replace values in a variant's row."""
         columns = {name: pl.lit(value) for name, value in values.items()}
         row = self.variants().filter(pl.col("variant_id") == variant_id)
-        self._merge(VARIANTS, row.with_columns(**columns), variant_id)
+        self.replace_rows(VARIANTS, row.with_columns(**columns), variant_id)
 
     def write(self, frames: Mapping[FrameFile, pl.DataFrame]) -> None:
         """Validate frames and write them, in order, each whole or not at all."""

@@ -10,6 +10,7 @@ from evaluator.comparison.layers.attribution import Attribution, Attributor, att
 from evaluator.export.exact.graph import Graph
 from evaluator.models.mapped import give_pages_back
 from evaluator.planning.plan import Candidate, Plan
+from evaluator.results.files import LAYERS
 from evaluator.results.schema import Layers, with_schema
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import ExportError
@@ -62,7 +63,7 @@ class AttributionRun:
                 f"{name}: {lost} of {len(found.causes)} matrices cause a KLD that is not finite", "yellow"
             )
         rows = with_attribution(self._store.layers(item.variant_id), item.variant_id, found)
-        self._store.replace_layers(item.variant_id, rows)
+        self._store.replace_rows(LAYERS, rows, item.variant_id)
         if found.additivity is not None and math.isfinite(found.additivity):
             self._store.set_columns(item.variant_id, {"attribution_additivity": found.additivity})
 

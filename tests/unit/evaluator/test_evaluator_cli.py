@@ -11,6 +11,8 @@ import time
 import pytest
 from tiny_models import write_tiny_llama
 
+from evaluator.results.store import ResultsStore
+
 
 def flags(baseline, text, out, **more):
     settings = {
@@ -144,6 +146,17 @@ def test_damaged_results_are_said_by_a_run_before_it_measures(evaluate, tiny_pat
 def test_folder_for_results_is_looked_at_before_any_model_is(evaluate, text_path, tmp_path):
     status, _, error = evaluate(*flags(tmp_path / "absent.gguf", text_path, text_path))
     assert_one_line(status, 2, error, "is a file, not a folder")
+
+
+def test_folder_that_another_run_writes_is_refused_before_any_model_is_looked_for(
+    evaluate, text_path, tmp_path
+):
+    with ResultsStore(tmp_path / "out"):
+        status, _, error = evaluate(*flags(tmp_path / "absent.gguf", text_path, tmp_path / "out"))
+    assert_one_line(status, 2, error, "another run is writing here (pid")
+    status, _, error = evaluate(*flags(tmp_path / "absent.gguf", text_path, tmp_path / "out"))
+    assert_one_line(status, 2, error, "absent.gguf")
+    assert not (tmp_path / "out").exists()
 
 
 def test_out_that_holds_something_else(evaluate, tiny_path, text_path, tmp_path):
