@@ -22,7 +22,7 @@ from dashboard.style.theme import MethodStyle, method_styles
 from evaluator.metrics import columns_of
 from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, FrameFile, tokens_of
 from evaluator.results.manifest import Manifest
-from evaluator.results.reader import ResultsFileError, read_frame, readable, scan_frame
+from evaluator.results.reader import ResultsFileError, read_frame, scan_frame
 from evaluator.results.schema import STATISTICS
 
 _T = TypeVar("_T")
@@ -70,10 +70,9 @@ class Results:
         return results
 
     def _look_at_every_file(self) -> None:
-        """Find what cannot be read before the first page is drawn; of large files only the columns are read."""
-        for file in (LAYERS, PAIRS, VOCABULARY):
+        """Find what cannot be read before the first page is drawn; of token frames only the columns are read."""
+        for file in (LAYERS, PAIRS, SPEED, VOCABULARY):
             self._read(file)
-        self.speed()
         for variant_id in self.variants["variant_id"]:
             self.tokens(variant_id)
 
@@ -169,14 +168,16 @@ class Results:
             return {}
         return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
 
-    def speed(self) -> pl.LazyFrame | None:
-        """`speed.parquet`, lazily; None when it is absent or unreadable."""
-        return self._scan(SPEED)
+    def speed(self) -> pl.DataFrame | None:
+        """`speed.parquet`: timed repetitions; None when it is absent, empty or unreadable."""
+        return self._read(SPEED)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
-        is_a_name = Path(variant_id).name == variant_id  # folders come from strangers
-        return self._scan(tokens_of(variant_id)) if is_a_name else None
+        if Path(variant_id).name != variant_id:  # folders come from strangers
+            return None
+        file = tokens_of(variant_id)
+        return self._cached(file, lambda: self._guarded(lambda: scan_frame(self.folder, file)))
 
     def windows(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
         """Sums of a variant's tokens per window (`TokenParts.windows`); None without its token file."""
@@ -273,18 +274,14 @@ class Results:
 
     def _frame(self, variant_id: str) -> pl.DataFrame | None:
         """Read a token frame; a baseline's, which all its variants need, is kept."""
-        tokens = self.tokens(variant_id)
-        if tokens is None:
+
+        def read() -> pl.DataFrame | None:
+            return self._guarded(lambda: read_frame(self.folder, tokens_of(variant_id)))
+
+        if self.tokens(variant_id) is None:
             return None
-        path = self.folder / tokens_of(variant_id).place
-
-        def collect() -> pl.DataFrame:
-            with readable(path):
-                return tokens.collect()
-
-        if not self.variants.filter("is_baseline", pl.col("variant_id") == variant_id).is_empty():
-            return self._cached(("frame", variant_id), lambda: self._guarded(collect))
-        return self._guarded(collect)
+        is_baseline = not self.variants.filter("is_baseline", variant_id=variant_id).is_empty()
+        return self._cached(("frame", variant_id), read) if is_baseline else read()
 
     def _read(self, file: FrameFile) -> pl.DataFrame | None:
         """Read a frame, kept once read; None where it is absent, empty or cannot be read."""
@@ -294,9 +291,6 @@ class Results:
             return None if frame is None or frame.is_empty() else clean_frame(frame)
 
         return self._cached(file, read)
-
-    def _scan(self, file: FrameFile) -> pl.LazyFrame | None:
-        return self._cached(file, lambda: self._guarded(lambda: scan_frame(self.folder, file)))
 
     def _guarded(self, read: Callable[[], _T]) -> _T | None:
         """Read something, or note why it cannot be read."""

@@ -64,7 +64,7 @@ def _prefill_ends(results: Results) -> pl.DataFrame:
     rate = pl.col("tokens") / pl.col("seconds")
     ends = [rate.quantile(q, "linear").alias(f"prefill_p{round(100 * q)}") for q in (0.1, 0.9)]
     prefill = speed.filter(pl.col("phase").cast(pl.String) == "prefill", pl.col("seconds") > 0)
-    return prefill.group_by("variant_id").agg(ends).collect()
+    return prefill.group_by("variant_id").agg(ends)
 
 
 def figure(scope: Scope) -> Drawing:
@@ -281,7 +281,7 @@ def _timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
         return Insight(f"Timed on {device}; single repetitions {kept}.", "caution", fault)
     ids = [row["variant_id"] for row in rows]
     timed = speed.filter(pl.col("phase").cast(pl.String) == phase, pl.col("variant_id").is_in(ids))
-    counts = [int(count) for count in timed.group_by("variant_id").len().collect()["len"]]
+    counts = [int(count) for count in timed.group_by("variant_id").len()["len"]]
     least = min(counts, default=0)
     text = f"Timed on {device}: at least {least} {phase} repetitions each."
     return Insight(text, "finding", "medians; ranges that overlap between p10 and p90 count as tied")

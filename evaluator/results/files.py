@@ -18,7 +18,6 @@ from evaluator.results.schema import (
     Vocabulary,
 )
 
-
 #: What to do about a damaged file that nothing else can bring back, and about one that follows from others.
 MEASURE_ANEW = "put a sound copy in its place, or measure anew with run --force"
 DELETE_IT = "put a sound copy in its place, or delete it: the same run makes it anew"

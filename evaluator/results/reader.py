@@ -94,7 +94,8 @@ def read_frame(folder: Path, file: FrameFile, *, validate: bool = False) -> pl.D
 def scan_frame(folder: Path, file: FrameFile) -> pl.LazyFrame | None:
     """Scan a frame that may be large; None where the file is absent.
 
-    A file with other columns than today's is read and brought to them. Collect the result within `readable`.
+    A file with other columns than today's is read and brought to them. What is damaged further inside shows
+    when the result is collected.
 
     Raises:
         ResultsFileError: it is damaged, or lacks a column that every frame of its kind has.

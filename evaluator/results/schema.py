@@ -174,21 +174,14 @@ class Speed(dy.Schema):
 
 def frame_of(schema: type[dy.Schema], rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
     """`rows` as a validated frame, empty where there are none; raises what `with_schema` raises."""
-    return (
-        with_schema(schema, pl.DataFrame(rows, infer_schema_length=None)) if rows else schema.create_empty()
-    )
+    if not rows:
+        return schema.create_empty()
+    return with_schema(schema, pl.DataFrame(rows, infer_schema_length=None))
 
 
 def with_schema(schema: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
-    """Validate `frame`, conformed to `schema`.
-
-    Raises:
-        dataframely.exc.SchemaError: a required column is absent.
-        polars.exceptions.PolarsError: a value cannot be cast to its column's type.
-        dataframely.exc.ValidationError: a value breaks a rule of the schema.
-    """
-    # Cast first: rules that allow for casts make validating a frame of 100 columns nine times as slow.
-    conformed = conform(schema, frame)
+    """Conform a frame and validate it: raises what `conform` raises, or dataframely's ValidationError."""
+    conformed = conform(schema, frame)  # rules that allow for casts make validating nine times as slow
     schema.validate(conformed)
     return conformed
 

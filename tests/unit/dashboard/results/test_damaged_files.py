@@ -19,7 +19,7 @@ from dashboard.shell.markup import markup
 from dashboard.shell.page_cache import PageCache
 from dashboard.shell.render import render
 from dashboard.views import registry
-from evaluator.results.schema import Pairs
+from evaluator.results.schema import Pairs, Speed, with_schema
 
 VIEWS = {view.id: view for view in registry()}
 FILES = ("layers.parquet", "pairs.parquet", "speed.parquet", "vocabulary.parquet")
@@ -71,6 +71,17 @@ def test_speeds_and_texts_that_cannot_be_read_are_not_called_missing(folder: Pat
     said = VIEWS["speed"].insights(Scope(results, EVERYTHING))
     assert any("repetitions cannot be read" in item.text and "speed.parquet" in item.detail for item in said)
     assert "vocabulary.parquet cannot be read" in str(markup(render(results, "compare", EVERYTHING).body))
+
+
+def test_damage_inside_the_repetitions_is_told_and_the_rest_is_drawn(folder: Path) -> None:
+    path = folder / "speed.parquet"
+    with_schema(Speed, pl.read_parquet(path)).write_parquet(path)
+    body = path.read_bytes()
+    path.write_bytes(body[:4] + bytes(len(body) // 3) + body[4 + len(body) // 3 :])
+    results = Results.open(folder)
+    assert any("speed.parquet cannot be read" in problem for problem in results.problems)
+    assert VIEWS["speed"].draw(results, EVERYTHING).data
+    assert any("cannot be read" in item.text for item in VIEWS["speed"].insights(results, EVERYTHING))
 
 
 def test_damage_inside_a_file_is_told_when_it_is_read(folder: Path) -> None:
