@@ -53,10 +53,11 @@ test: $(VENV)/.dev ## All tests but the slow sweeps.
 test-all: $(VENV)/.dev ## All tests, slow sweeps included.
 	$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
-lint: $(VENV)/.dev ## Style, format and types.
+lint: $(VENV)/.dev ## Style, format, types, and which package may import which.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## Mend style and format.
 	$(BIN)/ruff check --fix .

@@ -90,9 +90,7 @@ def _delta(scope: Scope) -> pl.DataFrame:
     """Percentiles (position in %, value in nats) and the density (position in nats, value per nat) of Δ log p."""
 
     def curves(variant_id: str) -> pl.DataFrame | None:
-        summary = scope.delta(
-            variant_id,
-        )
+        summary = scope.delta(variant_id)
         if summary is None:
             return None
         marks = [("percentile", at, mark.value) for at, mark in sorted(summary.percentiles.items())]

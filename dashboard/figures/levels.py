@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dashboard.figures import charts
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Box, Point, overlap, shares
-from dashboard.results.rows import Row, baselines_of, places_apart, plus_minus
+from dashboard.results.rows import Row, places_apart, plus_minus
 from dashboard.results.scope import Scope
 from dashboard.style import formats, names
 
@@ -102,7 +102,7 @@ class Levels:
         `ranges` are those of the axes, of the log axis in decades, and `points` lie in them; `taken` are boxes in
         shares of the plot.
         """
-        found = [base for base in baselines_of(scope, rows) if _has_level(base)]
+        found = [base for base in scope.baselines_of(rows) if _has_level(base)]
         self._ranges, self._inverse = ranges, inverse
         self.values = [1 / base["ppl"] if inverse else float(base["ppl"]) for base in found]
         bottom, top = ranges[1]

@@ -61,10 +61,7 @@ def combine(
     if column == "nll" and abs(total) > 1e-9 and named:
         base = baseline_id(scope.results, next(iter(named.values())))
         paired[base] = paired.get(base, 0.0) - total
-    found = scope.contrast(
-        paired,
-        column,
-    )
+    found = scope.contrast(paired, column)
     if found is not None or column not in _STORED:
         return found
     value_column = _STORED[column][0]

@@ -52,11 +52,7 @@ def shares(scope: Scope, row: Row) -> Shares | None:
 
 def shift(scope: Scope, row: Row, index: int = SURE) -> Estimate | None:
     """Share of a bin in the variant minus in its baseline, paired, with an error clustered by window."""
-    return scope.paired(
-        str(row["variant_id"]),
-        baseline_id(scope.results, row),
-        f"bin{index}",
-    )
+    return scope.paired(str(row["variant_id"]), baseline_id(scope.results, row), f"bin{index}")
 
 
 def moved(scope: Scope, rows: list[Row], index: int = SURE) -> list[tuple[Row, Estimate]]:
@@ -69,9 +65,7 @@ def _kept_sure(scope: Scope, rows: Sequence[Row]) -> dict[str, float]:
     """Of the tokens the baseline is sure of, the share that each variant is sure of too, by its label."""
     found = {}
     for row in rows:
-        bins = scope.bins(
-            str(row["variant_id"]),
-        )
+        bins = scope.bins(str(row["variant_id"]))
         for line in bins.to_dicts() if bins is not None else ():
             if line["bin"] == SURE and line["n"]:
                 found[str(row["label"])] = line[f"bin{SURE}"] / line["n"]

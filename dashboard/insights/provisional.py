@@ -50,11 +50,7 @@ def _shorter(scope: Scope, rows: Sequence[Row]) -> str:
     """Name variants that were scored on fewer tokens than their baseline; those that failed are told elsewhere."""
     found = []
     for row in rows:
-        whole = int(
-            scope.baseline_of(
-                row,
-            )["n_tokens"]
-        )
+        whole = int(scope.baseline_of(row)["n_tokens"])
         if not row.get("failure") and row["n_tokens"] < whole:
             found.append(f"{row['label']} on {formats.count(row['n_tokens'])} of {formats.count(whole)}")
     return f"not all tokens were scored: {formats.listing(found)}" if found else ""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.results.failures import is_useless
-from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate, pareto
 from dashboard.style import formats
 
@@ -103,17 +102,3 @@ def plus_minus(row: Row, value: str, error: str) -> str:
     """Return ` ± ` and the half-width of a column's 95 % interval; nothing where its error was not measured."""
     half = with_measured_error(row, value, error).half
     return f" ± {formats.number(half, 2)}" if math.isfinite(half) else ""
-
-
-def baselines_of(scope: Scope, rows: Sequence[Row]) -> list[Row]:
-    """Return the baselines that the rows are compared with, one per model and device."""
-    pairs = {(row["model"], row["device"]): row for row in rows}
-    found = [
-        dict(
-            scope.baseline_of(
-                row,
-            )
-        )
-        for _, row in sorted(pairs.items())
-    ]
-    return list({base["variant_id"]: base for base in found}.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -41,6 +41,12 @@ class Scope:
     def baseline_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row's own baseline, computed over the chosen tokens."""
         return self.results.baseline_of(row, self.selection)
+
+    def baselines_of(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the baselines that the rows are compared with, one per model and device."""
+        pairs = {(row["model"], row["device"]): row for row in rows}
+        found = [self.baseline_of(row) for _, row in sorted(pairs.items())]
+        return list({base["variant_id"]: base for base in found}.values())
 
     def narrowed(self, **changes: Any) -> Scope:
         """Return the same folder with other values in fields of the selection."""

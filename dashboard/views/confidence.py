@@ -50,9 +50,7 @@ def figure(scope: Scope) -> Drawing:
     for index, (_, group) in enumerate(panels):
         base = shares(
             scope,
-            scope.baseline_of(
-                group[0],
-            ),
+            scope.baseline_of(group[0]),
         )
         bars = [("baseline", base)] if base is not None else []
         bars += [(type_name(row), of[row["variant_id"]]) for row in group]
@@ -115,16 +113,7 @@ def _reference(drawn: Panels, index: int, base: Shares) -> None:
 def _by_baseline(scope: Scope, rows: Sequence[Row]) -> Drawing:
     """Per variant, where the tokens of each of the baseline's bins went."""
     chosen = representatives(rows, scope.selection, _MOST_PANELS)
-    found = [
-        (row, bins)
-        for row in chosen
-        if (
-            bins := scope.bins(
-                str(row["variant_id"]),
-            )
-        )
-        is not None
-    ]
+    found = [(row, bins) for row in chosen if (bins := scope.bins(str(row["variant_id"]))) is not None]
     if not found:
         return charts.message_figure("No selected variant has token frames")
     drawn = share_bars.grid([str(row["label"]) for row, _ in found], shared=True, titled=True)
@@ -275,9 +264,7 @@ def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
 def _where_it_hurts(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     """Compare the mean KLD where the baseline was sure with where it was not."""
     for row in one_type(rows)[:1]:
-        bins = scope.bins(
-            str(row["variant_id"]),
-        )
+        bins = scope.bins(str(row["variant_id"]))
         if bins is None:
             continue
         known = [line for line in bins.to_dicts() if line["n"] and line["kld"] is not None]

@@ -41,9 +41,7 @@ def _ridges(scope: Scope) -> list[Ridge]:
     pairs = [
         (
             row,
-            scope.delta(
-                str(row["variant_id"]),
-            ),
+            scope.delta(str(row["variant_id"])),
         )
         for row in rows
     ]

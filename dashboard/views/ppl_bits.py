@@ -21,7 +21,6 @@ from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.results.rows import (
     Row,
-    baselines_of,
     by_method,
     complete,
     front_of,
@@ -49,7 +48,7 @@ def figure(scope: Scope) -> Drawing:
         row["variant_id"]: value for row, value in zip(rows, _across(rows, scope.selection), strict=True)
     }
     drawn = Drawing()
-    levels = [base["ppl"] for base in baselines_of(scope, rows) if base["ppl"]]
+    levels = [base["ppl"] for base in scope.baselines_of(rows) if base["ppl"]]
     ends = [*levels, *(end for row in rows for end in ppl_ends(row))]
     y_axis = axes.log_axis(ends, margin=0.05)
     x_range = axes.padded(list(across.values()), share=0.07)

@@ -19,7 +19,7 @@ from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.results.rows import Row, baselines_of, complete, front_of, one_place, ppl_ends
+from dashboard.results.rows import Row, complete, front_of, one_place, ppl_ends
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.style.theme import QUIET
@@ -47,7 +47,7 @@ def figure(scope: Scope) -> Drawing:
     drawn = Drawing()
     unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
     x, y = [row["size_bytes"] / unit for row in rows], [1 / row["ppl"] for row in rows]
-    heights = [1 / base["ppl"] for base in baselines_of(scope, rows) if base["ppl"]]
+    heights = [1 / base["ppl"] for base in scope.baselines_of(rows) if base["ppl"]]
     ends = [1 / end for row in rows for end in ppl_ends(row)]
     x_range, y_range = axes.padded(x, 0.08), axes.padded([*ends, *heights], 0.05)
     x_range[0], y_range[0] = max(0.0, x_range[0]), max(0.0, y_range[0])
@@ -158,11 +158,7 @@ def _subject(rows: Sequence[Row]) -> Row | None:
 
 
 def _baseline_size(scope: Scope, row: Row) -> int:
-    return int(
-        scope.baseline_of(
-            row,
-        )["size_bytes"]
-    )
+    return int(scope.baseline_of(row)["size_bytes"])
 
 
 def insights(scope: Scope) -> list[Insight]:
