@@ -4,8 +4,8 @@
 
   const query = () => new URLSearchParams(window.location.search);
 
-  /* dcc.Location listens to this event, and compares the address with its own: one change is one request. */
-  const announce = () => window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+  /* dcc.Location listens to Back and Forward, and compares the address with its own: one change is one request. */
+  const announce = () => window.dispatchEvent(new PopStateEvent("popstate"));
 
   /* Steps of one drag, or of a key held down on the slider, are one change: Back undoes them together. */
   const TOGETHER_MS = 1000;
@@ -41,11 +41,10 @@
   let table = null;
 
   function fetchTable() {
-    const waiting = document.getElementById("table-script");
-    if (!waiting || table) return table || Promise.resolve();
+    if (table || window.dash_ag_grid) return table || Promise.resolve();
     table = new Promise((done) => {
       const script = document.createElement("script");
-      script.src = waiting.dataset.src;
+      script.src = document.getElementById("dash-scripts").content.querySelector("[src*='/dash_ag_grid/']").src;
       script.onload = script.onerror = done;
       document.head.append(script);
     });
@@ -76,5 +75,5 @@
     put(params, key, (others.length < values.length ? others : [...values, value]).sort());
   }
 
-  window.address = { announce: announce, go: go, respell: respell, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
+  window.address = { go: go, respell: respell, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
 })();

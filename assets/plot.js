@@ -5,7 +5,7 @@
   const { change, put, toggle } = window.address;
   const none = () => window.dash_clientside.no_update;
 
-  /* The plot belongs to this script, not to React: it is drawn before Dash starts, and moves into Dash's page then. */
+  /* The plot belongs to this script, not to React: an answer is drawn without waiting for Dash's components. */
   const holder = document.createElement("div");
   const plot = document.createElement("div");
   holder.id = "graph";
@@ -14,7 +14,7 @@
 
   /* What the drawing on screen says about itself, and what of it stands there already. */
   let shown = { slug: "", pick: "variant", methods: [] };
-  let settings = null;
+  const settings = JSON.parse(document.getElementById("plot-settings").textContent);
   const NOTHING = { serial: -1, key: "", theme: "" };
   let standing = NOTHING;
   let answers = 0;
@@ -86,25 +86,14 @@
   /* Resolves when plotly.js has run; a page of text has not asked for it yet. What failed is tried again next time. */
   let coming = null;
 
-  function askForPlotly() {
-    const script = document.createElement("script");
-    script.id = "plotly";
-    script.src = settings.plotly;
-    document.head.append(script);
-    return script;
-  }
-
   function load(done, failed) {
-    const script = document.getElementById("plotly") || askForPlotly();
-    const end = () => {
-      if (window.Plotly) return done();
+    const script = document.createElement("script");
+    script.src = settings.plotly;
+    script.onload = script.onerror = () => {
       script.remove();
-      return failed(new Error("plotly.js cannot be loaded"));
+      return window.Plotly ? done() : failed(new Error("plotly.js cannot be loaded"));
     };
-    if (script.dataset.failed) return end();
-    script.addEventListener("load", end);
-    script.addEventListener("error", end);
-    return undefined;
+    document.head.append(script);
   }
 
   function plotly() {
@@ -141,11 +130,8 @@
     return Object.assign({}, settings.config, { modeBarButtonsToAdd: [download] });
   }
 
-  /* Where the plot stands: in Dash's page, or before there is one in the page that came with the HTML. */
-  function takePlace() {
-    const place = document.getElementById("graph-place") || document.querySelector("#first-page .graph");
-    if (place && holder.parentNode !== place) place.append(holder);
-  }
+  /* In Dash's page, or before there is one in the page that it replaces. */
+  const place = (name) => document.getElementById(name) || document.querySelector(`#first-page .${name}`);
 
   const problem = document.createElement("p");
   problem.className = "plot-problem";
@@ -154,8 +140,8 @@
 
   function paint(drawing, theme) {
     shown = drawing;
-    standing = { serial: drawing.serial || 0, key: drawing.key, theme: theme };
-    takePlace();
+    standing = { serial: drawing.serial, key: drawing.key, theme: theme };
+    place("graph-place").append(holder);
     if (!window.Plotly) {
       return plotly().then(
         () => shown === drawing && paint(drawing, theme),
@@ -182,15 +168,17 @@
      its lines decide how much room is left. */
   function drawAtOnce(request, response) {
     const drawing = response && response.drawing && response.drawing.data;
-    if (!drawing) return;
+    if (!drawing) return undefined;
     drawing.serial = answers += 1;
-    if (!isCurrent(request)) return;
+    if (!isCurrent(request)) return undefined;
     ["eyebrow", "title", "caption"].forEach((name) => {
       const text = response[name] && response[name].children;
-      if (typeof text === "string") document.getElementById(name).textContent = text;
+      if (typeof text === "string") place(name).textContent = text;
     });
-    document.getElementById("stage").className = response.stage.className;
-    paint(drawing, theme());
+    place("stage").classList.replace("shows-body", "shows-graph");
+    if (drawing.key !== standing.key || !window.Plotly) return paint(drawing, theme());
+    standing.serial = drawing.serial;
+    return undefined;
   }
 
   /* For the renderer's hook: what goes wrong here must not keep the answer from Dash, whose callback then draws. */
@@ -203,22 +191,31 @@
     }
   }
 
-  /* Dash may come with an answer that another one, drawn at once, has followed; the first drawing has no number. */
+  /* Dash may come with an answer that another one, drawn at once, has followed. */
   function isDrawn(drawing, theme) {
-    const serial = drawing.serial || 0;
-    if (serial !== standing.serial) return serial < standing.serial;
+    if (drawing.serial !== standing.serial) return drawing.serial < standing.serial;
     return drawing.key === standing.key && theme === standing.theme;
   }
 
-  window.plot = {
-    answered: answered,
-    fetch: plotly,
-    first: (drawing) => paint(drawing, theme()),
-    setUp: (given) => {
-      settings = given;
-    },
-    takePlace: takePlace,
-  };
+  /* The first plot does not wait for Dash: it asks for itself, and moves when Dash's page is there. */
+  async function first() {
+    const { pathname, search } = window.location;
+    const inputs = Object.entries({ pathname, search }).map(([property, value]) => ({ property, value }));
+    const response = await (await window.fetch("/first-drawing" + pathname + search)).json();
+    if (!answers) await drawAtOnce({ inputs: inputs }, response);
+  }
+
+  function takeOver() {
+    new MutationObserver((_changes, watch) => {
+      if (!document.getElementById("graph-place")) return;
+      watch.disconnect();
+      place("graph-place").append(holder);
+      document.getElementById("first-page").remove();
+    }).observe(document.body, { childList: true, subtree: true });
+  }
+
+  takeOver();
+  window.plot = { answered: answered, fetch: plotly, first: first };
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     plot: {
       draw: function (drawing, theme) {

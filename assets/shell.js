@@ -206,9 +206,7 @@
     }
   }
 
-  ["popstate", "_dashprivate_pushstate"].forEach((name) => {
-    window.addEventListener(name, () => markTab(window.location.pathname));
-  });
+  window.addEventListener("popstate", () => markTab(window.location.pathname));
 
   /* The table stays when only picks change; what was picked elsewhere is ticked here. */
   function tickRows(picked) {

@@ -55,7 +55,7 @@ def serve(
     """Serve RESULTS and open the browser. Ctrl-C ends it."""
     _lighten()
     try:
-        app = create_app(*(results or [sample_results()]), ahead=True)
+        app = create_app(*(results or [sample_results()]))
     except ResultsError as error:
         _refuse(str(error))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

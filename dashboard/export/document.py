@@ -16,8 +16,8 @@ from dashboard.figures.slim_plotly import slim_file
 from dashboard.insights.summary import RULES
 from dashboard.results.scope import Scope
 from dashboard.shell.layout import GRAPH_CONFIG
-from dashboard.shell.markup import script_data
 from dashboard.shell.naming import model_name
+from dashboard.shell.script_data import script_data
 from dashboard.style.theme import SURFACES, templates
 
 _TEMPLATE = "document.html"

@@ -232,12 +232,6 @@ class Results:
         """A variant's tokens beside its baseline's, kept once read; None without the token files."""
         return self._cached(("parts", variant_id), lambda: self._read_parts(variant_id))
 
-    @property
-    def likely_parts(self) -> list[Selection]:
-        """Parts of the tokens that one click asks for: each domain, and each bin of confidence."""
-        by_domain = [Selection.of(domains=[name]) for name in self.domains]
-        return by_domain + [Selection.of(bins=[index]) for index in range(5)]
-
     def _over(self, selection: Selection) -> pl.DataFrame:
         """`variants` with statistics over the selection's part of the tokens, kept once computed."""
         if not selection.filters_tokens:

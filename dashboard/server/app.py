@@ -2,94 +2,124 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import suppress
 from pathlib import Path
+from string import Template
+from urllib.parse import quote
 
 from dash import Dash
+from flask import Flask, Response, request
 
 from dashboard.export.routes import register_exports
-from dashboard.figures.slim_plotly import slim_file
 from dashboard.results.folder import EmptyRunError
 from dashboard.results.library import Library
-from dashboard.server.first_page import PATIENCE, FirstPage
 from dashboard.server.paths import assets_folder
-from dashboard.server.scripts import OWN, LighterDash
-from dashboard.server.serving import BOOTSTRAP, pack_responses, serve_bootstrap, serve_plotly
-from dashboard.shell.callbacks import draw_ahead, register_callbacks, screen
-from dashboard.shell.page_cache import PageCache
+from dashboard.server.serving import BOOTSTRAP, PLOTLY, serve_bootstrap, serve_plotly
+from dashboard.shell.callbacks import register_callbacks, screen
+from dashboard.shell.layout import GRAPH_CONFIG, shell
+from dashboard.shell.places import PLACES
+from dashboard.shell.script_data import script_data
+from dashboard.style.theme import templates
 
-#: Seconds that a computing thread keeps the interpreter from another one.
-_GIVE_WAY = 0.0005
 #: An answer is drawn before Dash has carried it to the components.
 _RENDERER = "var renderer = new DashRenderer({ request_post: window.plot.answered });"
-_INDEX = """<!DOCTYPE html>
+#: What stands in a `template` does not run by itself: boot.js runs what the page needs of it.
+_INDEX = Template("""<!DOCTYPE html>
 <html lang="en">
   <head>
     {%metas%}
-    <title>{%title%}</title>
-    {%favicon%}
-    <script src="/assets/boot-theme.js"></script>
+    <title>Quantization comparison</title>
+    <link rel="icon" href="data:image/svg+xml,$icon">
+    <script src="/assets/boot.js"></script>
+    <link rel="preload" as="script" href="$plotly">
     {%css%}
   </head>
   <body>
+    <div id="first-page" class="first-page shell" inert aria-hidden="true">
+      <header class="toolbar">
+        <a class="product"><span class="mark"></span><span>Quantization comparison</span></a>
+        <div class="tools"><a class="tool">?</a></div>
+      </header>
+      <nav><div class="tabs"><a class="view-tab">Overview</a></div></nav>
+      <div class="workspace">
+        <aside class="panel filters"></aside>
+        <main><div class="stage shows-body">
+          <div class="stage-head">
+            <div class="stage-above"><p class="eyebrow"></p><div class="options"></div></div>
+            <h1 class="title"></h1>
+          </div>
+          <div class="canvas"><div class="graph graph-place"></div></div>
+          <p class="caption"></p>
+        </div></main>
+        <aside class="panel insights-panel"></aside>
+      </div>
+      <footer class="status"><div class="facts">…</div></footer>
+    </div>
     {%app_entry%}
     <div id="lost" class="lost" role="alert" hidden>
       The server does not answer. Is it still running? <button type="button" class="tool">Try again</button>
     </div>
-    <div>
-      {%config%}{%scripts%}{%renderer%}
-    </div>
+    <script type="application/json" id="plot-settings">$settings</script>
+    <script src="/assets/address.js"></script>
+    <script src="/assets/plot.js"></script>
+    {%config%}
+    <template id="dash-scripts">{%scripts%}{%renderer%}</template>
   </body>
-</html>"""
+</html>""")
 
 
-def create_app(*folders: Path, ahead: bool = False, patience: float = PATIENCE) -> Dash:
+def create_app(*folders: Path) -> Dash:
     """Build the application; nothing is served yet, and nothing it serves lies off this machine.
 
     Args:
         folders: results folders, at least one; the first is shown unless an address names another.
-        ahead: draw the first folder's pages in a thread, before anybody asks for them.
-        patience: seconds that the HTML of a page waits for what the page shows; later, Dash brings that.
 
     Raises:
         ResultsError: a folder cannot be shown.
 
     """
-    # What is computed ahead in threads gives way at once to an answer that somebody waits for.
-    sys.setswitchinterval(_GIVE_WAY)
     library = Library(folders)
-    models = [model for name in library.names if (model := _model(library, name))]
-    slim = slim_file()
-    pages = PageCache()
-    app = LighterDash(
+    for name in library.names:
+        with suppress(EmptyRunError):
+            library.at(name)
+    app = Dash(
         "dashboard",
-        title=f"{models[0] if models else 'Quantization comparison'} · quantization comparison",
         update_title="",
         assets_folder=str(assets_folder()),
-        assets_ignore=OWN,
+        assets_ignore=r"^(boot|address|plot)\.js$",
         external_stylesheets=[BOOTSTRAP],
-        index_string=_INDEX,
-        first_page=FirstPage(lambda path, query: screen(library, path, query, {}, pages), patience),
+        index_string=_index(),
         serve_locally=True,
         add_log_handler=False,
         suppress_callback_exceptions=True,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
+    app.layout = shell
     app.renderer = _RENDERER
     serve_bootstrap(app.server)
-    if slim is not None:
-        serve_plotly(app.server, slim)
-    pack_responses(app.server)
+    serve_plotly(app.server)
     register_exports(app.server, library)
-    register_callbacks(app, library, pages)
-    if ahead:
-        draw_ahead(library, pages)
+    register_callbacks(app, library)
+    _serve_first_drawing(app.server, library)
     return app
 
 
-def _model(library: Library, name: str) -> str:
-    """Return a folder's model; of a run that has finished nothing yet too."""
-    try:
-        return library.at(name).manifest.model
-    except EmptyRunError as error:
-        return error.manifest.model
+def _serve_first_drawing(server: Flask, library: Library) -> None:
+    """Serve what a page draws to its script, which does not wait for Dash to ask, in the form of Dash's answers."""
+
+    def first_drawing(path: str = "") -> Response:
+        answer = screen(library, f"/{path}", f"?{request.query_string.decode('latin-1')}", {})
+        parts = ("eyebrow", "title", "caption", "drawing") if "drawing" in answer else ()
+        shown = {name: {PLACES[name][1]: answer[name]} for name in parts}
+        return Response(script_data(shown), mimetype="application/json")
+
+    for rule in ("/first-drawing/", "/first-drawing/<path:path>"):
+        server.add_url_rule(rule, view_func=first_drawing)
+
+
+def _index() -> str:
+    """Return the page, with the places that Dash fills."""
+    # Inside the page: browsers fetch an icon anew at every change of the address.
+    icon = quote((assets_folder() / "icon.svg").read_text("utf-8"))
+    settings = {"templates": templates(), "config": GRAPH_CONFIG, "plotly": PLOTLY}
+    return _INDEX.substitute(icon=icon, plotly=PLOTLY, settings=script_data(settings))

@@ -1,25 +1,20 @@
-"""How files and answers travel: compressed once, kept by the browser, and none from another machine."""
+"""Which files are served, under which names of this machine."""
 
 from __future__ import annotations
 
-import gzip
-import threading
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import plotly
 from flask import Flask, Response, abort, request, send_file, send_from_directory
 
+from dashboard.figures.slim_plotly import slim_file
+
 BOOTSTRAP = "/vendor/bootstrap.min.css"
-#: Where pages ask for plotly.js.
-PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+PLOTLY = "/vendor/plotly.min.js"
 _YEAR = 31_536_000
-_PACKED_TYPES = ("text/", "application/json", "application/javascript", "image/svg")
-_WORTH_PACKING = 1_000
-_LARGE = 1_000_000
-_LEVEL = 5
-_THIS_MACHINE = ("127.0.0.1", "::1")
 
 
 def serve_bootstrap(server: Flask) -> None:
@@ -36,49 +31,14 @@ def serve_bootstrap(server: Flask) -> None:
     server.add_url_rule(BOOTSTRAP, view_func=bootstrap)
 
 
-def serve_plotly(server: Flask, slim: Path) -> None:
-    """Serve the slim plotly.js in the place of the stock one."""
+def serve_plotly(server: Flask) -> None:
+    """Serve the slim plotly.js, or plotly.py's own where there is none."""
+    file = slim_file() or Path(plotly.__file__).with_name("package_data") / "plotly.min.js"
 
-    def plotly() -> Response:
-        return send_file(slim, mimetype="text/javascript")
+    def plotly_js() -> Response:
+        return send_file(file, mimetype="text/javascript")
 
-    server.add_url_rule(PLOTLY, view_func=plotly)
-
-
-def pack_responses(server: Flask) -> None:
-    """Compress answers for browsers that take gzip; a file is compressed once and kept in memory.
-
-    A browser on this machine never waits for that: it gets a large file as it is, which is packed meanwhile
-    for the next time. Assets carry their time of change in the address, so browsers may keep them for good.
-    """
-    packed: dict[tuple[str, str], bytes] = {}
-
-    def pack_file(key: tuple[str, str], body: bytes) -> bytes:
-        packed[key] = gzip.compress(body, _LEVEL)
-        return packed[key]
-
-    def pack(response: Response) -> Response:
-        if request.path.startswith("/assets/") and "m" in request.args:
-            response.headers["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
-        if not _worth_packing(response):
-            return response
-        response.direct_passthrough = False
-        body = response.get_data()
-        if len(body) < _WORTH_PACKING:
-            return response
-        tag, _ = response.get_etag()
-        is_file = bool(tag) or request.path.startswith("/_dash-component-suites/")
-        key = (request.path, tag or "")
-        small = packed.get(key) if is_file else gzip.compress(body, _LEVEL)
-        if small is None and len(body) > _LARGE and request.remote_addr in _THIS_MACHINE:
-            threading.Thread(target=pack_file, args=(key, body), daemon=True).start()
-            return response
-        response.set_data(small if small is not None else pack_file(key, body))
-        response.headers["Content-Encoding"] = "gzip"
-        response.headers.add("Vary", "Accept-Encoding")
-        return response
-
-    server.after_request(pack)
+    server.add_url_rule(PLOTLY, view_func=plotly_js)
 
 
 def answer_only_as(server: Flask, names: Collection[str]) -> None:
@@ -96,13 +56,3 @@ def answer_only_as(server: Flask, names: Collection[str]) -> None:
             abort(400)
 
     server.before_request(refuse_others)
-
-
-def _worth_packing(response: Response) -> bool:
-    return (
-        response.status_code == 200
-        and "gzip" in request.headers.get("Accept-Encoding", "").lower()
-        and "Content-Encoding" not in response.headers
-        and "Content-Range" not in response.headers
-        and response.content_type.startswith(_PACKED_TYPES)
-    )

@@ -6,9 +6,7 @@ the server answers each new address once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping
-from contextlib import suppress
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
@@ -19,22 +17,19 @@ from dashboard.results.known_values import known
 from dashboard.results.library import Library
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
-from dashboard.results.selection import Selection
 from dashboard.shell import filters
-from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
-from dashboard.shell.page_cache import Draw, PageCache
+from dashboard.shell.address import EXPLORE, Address
 from dashboard.shell.places import LISTS, PLACES
 from dashboard.shell.render import Page, failed, not_shown, render, status
 from dashboard.shell.screen import chip_bar, find_list, option_bar, source
-from dashboard.views import registry
 
 _LOG = logging.getLogger(__name__)
 _FILTERS = (*(f"filter-{key}" for key in LISTS), "filter-bits")
 
 
-def register_callbacks(app: Dash, library: Library, pages: PageCache) -> None:
+def register_callbacks(app: Dash, library: Library) -> None:
     """Connect the shell to the folders: every action of a person is one request to the server."""
-    _register_show(app, library, pages)
+    _register_show(app, library)
     _register_poll(app, library)
     browser = (
         ("shell", "address", Output("address", "id"), [Input("address", "data")]),
@@ -60,7 +55,7 @@ def register_callbacks(app: Dash, library: Library, pages: PageCache) -> None:
         )
 
 
-def _register_show(app: Dash, library: Library, pages: PageCache) -> None:
+def _register_show(app: Dash, library: Library) -> None:
     outputs = {name: Output(*place) for name, place in PLACES.items()}
     register = app.callback(
         output=outputs,
@@ -74,7 +69,7 @@ def _register_show(app: Dash, library: Library, pages: PageCache) -> None:
     )
 
     def show(pathname: str, search: str, _version: str, before: Mapping[str, Any] | None) -> dict[str, Any]:
-        return dict.fromkeys(outputs, no_update) | screen(library, pathname, search, before or {}, pages)
+        return dict.fromkeys(outputs, no_update) | screen(library, pathname, search, before or {})
 
     register(show)
 
@@ -84,12 +79,8 @@ def screen(
     pathname: str | None,
     search: str | None,
     before: Mapping[str, Any],
-    pages: PageCache | None = None,
 ) -> dict[str, Any]:
-    """Return what an address changes on the screen; `before` is the `address` of the screen that is there.
-
-    Pages are taken from `pages`, where the other pages for the same selection are then drawn ahead.
-    """
+    """Return what an address changes on the screen; `before` is the `address` of the screen that is there."""
     address = Address.parse(pathname, search)
     if address.folder and library.name_of(address.folder) != address.folder:
         address = Address(address.slug, address.selection)
@@ -121,7 +112,7 @@ def screen(
     address = address.with_selection(known(address.selection, results))
     told["model"] = results.manifest.model
     told |= {"query": address.query, "picked": sorted(address.selection.picked)}
-    page = _drawn(results, pathname, address, version, pages)
+    page = _drawn(results, pathname, address)
     if "drawing" in page:
         page = page | {"drawing": page["drawing"] | {"key": f"{version} {address.href}"}}
     shown = filters.values(address.selection, results)
@@ -139,54 +130,13 @@ def screen(
     return changed | (_of_folder(library, address) if new_folder else {})
 
 
-def _drawn(
-    results: Results, pathname: str | None, address: Address, version: str, pages: PageCache | None
-) -> dict[str, Any]:
+def _drawn(results: Results, pathname: str | None, address: Address) -> dict[str, Any]:
     """Return the page, or one that says it failed: a fault in one view leaves the others usable."""
-    draw = partial(_draw, results, pathname or "/", address.selection)
     try:
-        drawn = (
-            draw() if pages is None else pages.get(_key(results, version, address.slug, address.query), draw)
-        )
+        return _page(render(results, pathname or "/", address.selection))
     except Exception as error:
         _LOG.exception("%s cannot be drawn", address.href)
         return _page(failed(address.slug, error))
-    if pages is not None:
-        wanted = _likely(results, address, version)
-        pages.expect({key: draw for key, draw in wanted.items() if key not in pages})
-    return drawn
-
-
-def _draw(results: Results, path: str, selection: Selection) -> dict[str, Any]:
-    return _page(render(results, path, selection))
-
-
-def _key(results: Results, version: str, slug: str, query: str) -> Hashable:
-    """What a page depends on: also on files found damaged since it was drawn, which it may have to tell of."""
-    return version, len(results.problems), slug, query
-
-
-def _likely(results: Results, address: Address, version: str) -> dict[Hashable, Draw]:
-    """What may be asked for next, likely first: the other pages for a selection, and parts of the tokens."""
-    slugs = [OVERVIEW, *(view.id for view in registry()), SUMMARY, COMPARE, EXPLORE]
-    query = address.query
-    wanted: dict[Hashable, Draw] = {
-        _key(results, version, slug, query): partial(_draw, results, f"/{slug}", address.selection)
-        for slug in slugs
-    }
-
-    def compute(selection: Selection) -> dict[str, Any]:
-        results.select(selection)
-        return {}
-
-    return wanted | {(version, part): partial(compute, part) for part in results.likely_parts}
-
-
-def draw_ahead(library: Library, pages: PageCache) -> None:
-    """Draw the pages of the first folder as they are without filters; what is wrong with it is told to who asks."""
-    with suppress(ResultsError):
-        results = library.at("")
-        pages.expect(_likely(results, Address(OVERVIEW), _version(library, "")), at_once=True)
 
 
 def _version(library: Library, folder: str) -> str:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from dash.development.base_component import Component
-
 from dashboard.shell import filters
 
 LISTS = tuple(filters.CHECKLISTS)
@@ -24,12 +19,3 @@ PLACES: dict[str, tuple[str, str]] = {
     **{f"hidden-{key}": (f"group-{key}", "hidden") for key in LISTS},
     **{f"bits-{end}": ("filter-bits", end) for end in ("min", "max")},
 }
-
-
-def fill(shell: Component, answer: Mapping[str, Any]) -> Component:
-    """Put the parts of an answer in their places; the shell itself is changed, and returned."""
-    by_id = {getattr(part, "id", None): part for part in shell._traverse()}
-    for name, value in answer.items():
-        identity, attribute = PLACES[name]
-        setattr(by_id[identity], attribute, value)
-    return shell

@@ -36,7 +36,7 @@ def hostile_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pl.read_parquet(path).with_columns(pl.col("method").replace(METHODS), quant).write_parquet(path)
     manifest = read_manifest(folder).model_copy(update={"model": MODEL})
     (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
-    with served(folder, patience=60) as url:
+    with served(folder) as url:
         yield url
 
 
@@ -50,7 +50,7 @@ def test_no_name_runs_as_a_script(hostile: Watched) -> None:
     for path in ("/", *(f"/{view.id}" for view in registry())):
         hostile.open(path)
         expect(hostile.page.locator("#source strong")).to_have_text(MODEL)
-        assert hostile.page.title() == f"{MODEL} · quantization comparison"
+        expect(hostile.page).to_have_title(f"{MODEL} · quantization comparison")
         assert hostile.page.evaluate("window.PWN") is None, path
     assert hostile.complaints == []
 

@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from werkzeug.serving import make_server
 
 from dashboard.server.app import create_app
-from dashboard.server.first_page import PATIENCE
 
 #: Milliseconds after which a page on which nothing happens hangs: no measure, for other programs may be busy.
 HANGS = 120_000
@@ -95,8 +94,8 @@ class Watched:
 
 
 @contextmanager
-def served(*folders: Path, patience: float = PATIENCE) -> Iterator[str]:
-    app = create_app(*folders, patience=patience)
+def served(*folders: Path) -> Iterator[str]:
+    app = create_app(*folders)
     server = make_server("127.0.0.1", 0, app.server, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

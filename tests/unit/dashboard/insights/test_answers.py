@@ -14,8 +14,7 @@ from dashboard.pages.advice import advice_box
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
-from dashboard.shell.markup import markup
-from evaluator.results.manifest import MANIFEST_NAME
+from evaluator.results.files import MANIFEST_NAME
 
 
 def limited(**options: str) -> Selection:
@@ -32,7 +31,7 @@ def test_without_limits_the_everyday_answer_stands(whole: Results) -> None:
     assert answers.everyday.row is not None
     name = answers.everyday.row["label"]
     assert answers.headline.startswith(f"Run {name}: ")
-    box = str(markup(advice_box(Scope(whole, EVERYTHING), answers)))
+    box = str(advice_box(Scope(whole, EVERYTHING), answers))
     assert f"No limits are in force: the answer for everyday use, {name}, stands." in box
     largest = max(answers.rows, key=lambda row: row["size_bytes"])["label"]
     assert largest not in box
@@ -42,7 +41,7 @@ def test_a_limit_that_is_not_understood_changes_nothing_and_is_said_beside_its_e
     answers = Answers.of(Scope(whole, limited(gb="1,000 MB")))
     assert answers.headline == Answers.of(Scope(whole, EVERYTHING)).headline
     assert "“1,000 MB” may mean thousands or decimals" in str(
-        markup(advice_box(Scope(whole, limited(gb="1,000 MB")), answers))
+        str(advice_box(Scope(whole, limited(gb="1,000 MB")), answers))
     )
 
 
@@ -53,7 +52,7 @@ def test_a_limit_decides_the_headline_the_cards_and_the_export(whole: Results) -
     closest = min(rows, key=lambda row: row["kld_mean"])["label"]
     headline = overview.headline(Scope(whole, selection))
     assert headline.startswith(f"Within your limits (at most 90.0 MB) run {closest}: ")
-    page = str(markup(overview.body(Scope(whole, selection))))
+    page = str(overview.body(Scope(whole, selection)))
     too_large = {row["label"] for row in whole.measured.to_dicts()} - {row["label"] for row in rows}
     cards = page[: page.index("With your limits")]
     assert closest in cards
@@ -61,7 +60,7 @@ def test_a_limit_decides_the_headline_the_cards_and_the_export(whole: Results) -
     said = findings(Scope(whole, selection))
     assert said.answer == headline
     assert said.recommendations[0].text.startswith("Within your limits (at most 90.0 MB): ")
-    assert "Within your limits (at most 90.0 MB)" in str(markup(summary.body(Scope(whole, selection))))
+    assert "Within your limits (at most 90.0 MB)" in str(summary.body(Scope(whole, selection)))
 
 
 def test_a_limit_of_quality_alone_is_the_rule_of_the_cards(whole: Results) -> None:
@@ -74,13 +73,13 @@ def test_a_limit_of_quality_alone_is_the_rule_of_the_cards(whole: Results) -> No
 def test_no_file_within_the_limits(whole: Results) -> None:
     selection = limited(gb="1 MB")
     assert overview.headline(Scope(whole, selection)) == "No file keeps your limits (at most 1.0 MB)"
-    page = str(markup(overview.body(Scope(whole, selection))))
+    page = str(overview.body(Scope(whole, selection)))
     assert "None is that small: the smallest, " in page
 
 
 def test_enough_tokens_of_a_finished_run_are_not_provisional(whole: Results) -> None:
     assert Answers.of(Scope(whole, EVERYTHING)).doubts == []
-    assert "Provisional" not in str(markup(overview.body(Scope(whole, EVERYTHING))))
+    assert "Provisional" not in str(overview.body(Scope(whole, EVERYTHING)))
 
 
 def test_few_tokens_are_provisional_everywhere(tmp_path: Path) -> None:
@@ -135,7 +134,7 @@ def test_an_error_too_wide_for_the_rule_is_provisional(tmp_path: Path) -> None:
 
 def _is_provisional(results: Results, selection: Selection, reason: str) -> None:
     assert overview.headline(Scope(results, selection)).startswith("Provisional: ")
-    page = str(markup(overview.body(Scope(results, selection))))
+    page = str(overview.body(Scope(results, selection)))
     assert 'class="provisional-note"' in page
     assert reason[1:] in page
     assert page.count('class="badge-provisional"') == 4, "above the answers, and at each of them"

@@ -15,8 +15,6 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 from dashboard.shell.callbacks import screen
-from dashboard.shell.markup import markup
-from dashboard.shell.page_cache import PageCache
 from dashboard.shell.render import render
 from dashboard.views import registry
 from evaluator.results.schema import Pairs, Speed, with_schema
@@ -54,14 +52,14 @@ def test_the_view_names_the_file(folder: Path) -> None:
     for slug, name in (("layers", "layers.parquet"), ("confidence", "baseline-f16.parquet")):
         page = render(results, slug, EVERYTHING)
         assert page.title == "Cannot be read"
-        told = str(markup(page.body))
+        told = str(page.body)
         assert f"{name} cannot be read: " in told
         assert "--no-layers" not in told
         assert f"{name} cannot be read: " in exhibit(results, VIEWS[slug], EVERYTHING).reason
     (folder / "layers.parquet").unlink()
     page = render(Results.open(folder), "layers", EVERYTHING)
     assert page.title == "Not measured yet"
-    assert "run without --no-layers" in str(markup(page.body))
+    assert "run without --no-layers" in str(page.body)
 
 
 def test_speeds_and_texts_that_cannot_be_read_are_not_called_missing(folder: Path) -> None:
@@ -70,7 +68,7 @@ def test_speeds_and_texts_that_cannot_be_read_are_not_called_missing(folder: Pat
     results = Results.open(folder)
     said = VIEWS["speed"].insights(Scope(results, EVERYTHING))
     assert any("repetitions cannot be read" in item.text and "speed.parquet" in item.detail for item in said)
-    assert "vocabulary.parquet cannot be read" in str(markup(render(results, "compare", EVERYTHING).body))
+    assert "vocabulary.parquet cannot be read" in str(render(results, "compare", EVERYTHING).body)
 
 
 def test_damage_inside_the_repetitions_is_told_and_the_rest_is_drawn(folder: Path) -> None:
@@ -95,10 +93,10 @@ def test_damage_inside_a_file_is_told_when_it_is_read(folder: Path) -> None:
 
 
 def test_a_page_drawn_before_damage_was_found_is_drawn_again(folder: Path) -> None:
-    library, pages = Library([folder]), PageCache(pause=3600)
+    library = Library([folder])
 
     def said() -> str:
-        return str(markup(screen(library, "/", "", {}, pages)["insights"]))
+        return str(screen(library, "/", "", {})["insights"])
 
     assert "cannot be read" not in said()
     library.at("")._faults["main-q4_0.parquet"] = "main-q4_0.parquet cannot be read: broken"

@@ -11,6 +11,7 @@ from results_factory import make_results
 
 from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.library import Library
+from dashboard.results.selection import Selection
 from dashboard.shell.callbacks import screen
 from evaluator.results.files import MANIFEST_NAME
 from evaluator.results.manifest import Failure, Manifest
@@ -48,10 +49,10 @@ def test_opened_once_and_again_after_a_change(tmp_path: Path) -> None:
 def test_what_a_click_may_ask_for_is_computed_once(tmp_path: Path) -> None:
     library = Library([make(tmp_path / "a")])
     results = library.at("a")
-    for selection in results.likely_parts:
+    parts = [Selection.of(domains=[name]) for name in results.domains] + [Selection.of(bins=[0])]
+    for selection in parts:
         assert results.select(selection).height == results.measured.height
-    assert len(results.likely_parts) == 4 + 5
-    assert all(part.token_filter in results._recomputed for part in results.likely_parts)
+    assert all(part.token_filter in results._recomputed for part in parts)
 
 
 def test_a_run_that_has_finished_nothing(tmp_path: Path) -> None:
