@@ -34,7 +34,11 @@ def never(_route: Route) -> None:
 
 def test_the_plot_is_there_before_dash_and_stays(full: Watched) -> None:
     waiting: list[Route] = []
-    full.page.route(RENDERER, waiting.append)
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    full.page.route(RENDERER, hold)
     full.page.goto(full.base + "/ppl-bits?method=main", wait_until="commit")
     full.page.wait_for_selector("#first-page .js-plotly-plot .point")
     full.page.evaluate(f"{PLOT}.on('plotly_afterplot', () => {{ window.redrawn = true }})")

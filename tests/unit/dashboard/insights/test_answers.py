@@ -135,9 +135,9 @@ def test_an_error_too_wide_for_the_rule_is_provisional(tmp_path: Path) -> None:
 def _is_provisional(results: Results, selection: Selection, reason: str) -> None:
     assert overview.headline(Scope(results, selection)).startswith("Provisional: ")
     page = str(overview.body(Scope(results, selection)))
-    assert 'class="provisional-note"' in page
+    assert "className='provisional-note'" in page
     assert reason[1:] in page
-    assert page.count('class="badge-provisional"') == 4, "above the answers, and at each of them"
+    assert page.count("className='badge-provisional'") == 4, "above the answers, and at each of them"
     assert summary.headline(Scope(results, selection)).startswith("Provisional: ")
     said = findings(Scope(results, selection))
     assert said.answer.startswith("Provisional: ")
