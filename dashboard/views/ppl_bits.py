@@ -157,7 +157,7 @@ def insights(scope: Scope) -> list[Insight]:
         _steadiest(scope, rows),
     ]
     found = [
-        equal_size(scope, rows),
+        equal_size(scope, rows, "bits" if _along(scope.selection) == _BITS else "size"),
         *(over_bits if _along(scope.selection) == _BITS else []),
         _dearest_step(scope, rows),
         within_noise(rows),

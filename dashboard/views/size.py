@@ -169,7 +169,7 @@ def insights(scope: Scope) -> list[Insight]:
     if not rows:
         return [NOTHING]
     found = [
-        equal_size(scope, rows),
+        equal_size(scope, rows, "size"),
         _above_floor(rows),
         _highest(rows),
         _wasted(scope, rows),
