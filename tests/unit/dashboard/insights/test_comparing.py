@@ -44,7 +44,7 @@ def test_the_address_chooses_then_the_picks_then_sizes(results: Results) -> None
 
 def test_verdicts_follow_the_paired_differences(results: Results) -> None:
     first, second = pair(results, "main-q2_k", "main-q8_0")
-    found = {item.metric: item for item in differences(results, first, second, EVERYTHING)}
+    found = {item.metric: item for item in differences(Scope(results), first, second)}
     for metric in ("Perplexity", "Mean KLD", "Same top token", "Mean KLD in code"):
         assert found[metric].verdict == "B better"
         assert found[metric].leader == 1
@@ -56,7 +56,7 @@ def test_verdicts_follow_the_paired_differences(results: Results) -> None:
 
 def test_the_same_variant_twice_is_tied(results: Results) -> None:
     row = pair(results, "main-q4_0", "main-q8_0")[0]
-    verdicts = {item.verdict for item in differences(results, row, row, EVERYTHING)}
+    verdicts = {item.verdict for item in differences(Scope(results), row, row)}
     assert verdicts == {"tied", ""}
 
 
@@ -64,7 +64,7 @@ def test_variants_of_other_models_are_not_compared(tmp_path: Path) -> None:
     folder = make_models(tmp_path, ("x", "y"), methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
     results = Results.open(folder)
     first, second = pair(results, "x-main-q4_0", "y-main-q4_0")
-    found = differences(results, first, second, EVERYTHING)
+    found = differences(Scope(results), first, second)
     assert found[0].verdict == "not comparable token by token"
     assert "cannot be compared" in compare.headline(
         Scope(results, Selection.of(options={"a": "x-main-q4_0", "b": "y-main-q4_0"}))

@@ -118,6 +118,6 @@ def test_exports_hold_the_gap(gaps: Results) -> None:
 
 def test_compare_has_a_line_for_the_gap(gaps: Results) -> None:
     rows = {item["variant_id"]: item for item in gaps.measured.to_dicts()}
-    found = differences(gaps, rows["bartowski-q8_0"], rows["main-q8_0"], EVERYTHING)
+    found = differences(Scope(gaps), rows["bartowski-q8_0"], rows["main-q8_0"])
     (line,) = (item for item in found if item.metric == "KLD that packing for speed adds")
     assert line.values == ("0.00400 nats more", "not measured")
