@@ -95,22 +95,21 @@ def _of_one_size(rows: Mapping[str, Row]) -> list[str]:
 def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
     """Every metric of two variants: what tokens add up to is paired over the same tokens, others are not tested."""
     rows = (first, second)
-    shown = columns_of().values()
-    paired = {
-        column.tokens: column for column in reversed(shown) if column.tokens
-    }  # the first of each quantity
-    tested = [column for column in shown if column in paired.values()]
-    untested = [column for column in shown if column.main and not column.tokens]
-    found = [_divergence(scope, rows, c) if c.tokens == "kld" else _tested(scope, rows, c) for c in tested]
-    found.append(_sure(scope, rows))
-    found += _by_domain(scope, rows, paired["kld"])
+    tested: dict[str, Column] = {}  # the first column of each quantity: a second one would say the same
+    untested = []
+    for column in columns_of().values():
+        if column.tokens:
+            tested.setdefault(column.tokens, column)
+        elif column.main and _is_known(rows, column):
+            untested.append(column)
     return [
-        *found,
         *(
-            _packing(scope, rows) if c.name == GAP else _untested(rows, c)
-            for c in untested
-            if _known(rows, c)
+            _divergence(scope, rows, c) if c.tokens == "kld" else _tested(scope, rows, c)
+            for c in tested.values()
         ),
+        _sure(scope, rows),
+        *_by_domain(scope, rows, tested["kld"]),
+        *(_packing(scope, rows) if c.name == GAP else _untested(rows, c) for c in untested),
     ]
 
 
@@ -196,7 +195,7 @@ def _why_not(row: Row, column: str) -> str:
     return "failed" if row.get("failure") and column in STATISTICS else "not measured"
 
 
-def _known(rows: tuple[Row, Row], column: Column) -> bool:
+def _is_known(rows: tuple[Row, Row], column: Column) -> bool:
     """Whether there is something to tell of a column that is not tested."""
     return any(row[column.name] is not None or (column.name == GAP and is_timed(row)) for row in rows)
 
