@@ -17,6 +17,7 @@ from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, rank_f
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, of_the_sure, shares
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type, representatives
+from dashboard.results.exported import per_variant
 from dashboard.results.rows import Row, by_method, complete, one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -291,6 +292,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=per_variant(Scope.bins),
     absent=absent_tokens,
     told={
         "own": "Dotted lines carry the baseline's edges down.",

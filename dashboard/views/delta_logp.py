@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from dashboard.figures import axes, charts
 from dashboard.figures.drawing import Drawing
@@ -13,6 +14,7 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
+from dashboard.results.exported import per_variant
 from dashboard.results.rows import Row, complete, one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -38,13 +40,7 @@ def _ridges(scope: Scope) -> list[Ridge]:
         one_place(complete(scope.rows)),
         key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"]),
     )
-    pairs = [
-        (
-            row,
-            scope.delta(str(row["variant_id"])),
-        )
-        for row in rows
-    ]
+    pairs = [(row, scope.delta(str(row["variant_id"]))) for row in rows]
     found = [(row, summary) for row, summary in pairs if summary is not None]
     kept = list(_levels(found))[:_MOST_ROWS]
     return [(row, summary) for row, summary in found if type_name(row) in kept]
@@ -283,6 +279,11 @@ def _centre(ridges: Sequence[Ridge]) -> Insight:
     return Insight(f"The lowest median is {value} nats ({row['label']}): {meaning}.", "finding")
 
 
+def _curves(scope: Scope, variant_id: str) -> pl.DataFrame | None:
+    summary = scope.delta(variant_id)
+    return None if summary is None else summary.frame()
+
+
 VIEW = View(
     id="delta-logp",
     number=7,
@@ -294,6 +295,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=per_variant(_curves),
     absent=absent_tokens,
     options=(_SCALE,),
     claims=claims_of("delta-logp"),

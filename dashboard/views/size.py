@@ -19,6 +19,7 @@ from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
+from dashboard.results.exported import variants_with
 from dashboard.results.rows import Row, complete, front_of, one_place, ppl_ends
 from dashboard.results.scope import Scope
 from dashboard.style import formats
@@ -246,5 +247,6 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=variants_with("inv_ppl_per_mb", "ppl", "ln_ppl_ratio"),
     claims=claims_of("size"),
 )

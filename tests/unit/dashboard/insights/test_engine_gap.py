@@ -5,7 +5,6 @@ import pytest
 from results_factory import make_results
 from variant_rows import row
 
-from dashboard.export.data import view_data
 from dashboard.export.markdown import report
 from dashboard.insights.comparing import differences
 from dashboard.insights.engine_gap import gap_insight, packing_adds
@@ -109,7 +108,7 @@ def test_pages_where_people_choose_tell_the_gap(gaps: Results) -> None:
 
 
 def test_exports_hold_the_gap(gaps: Results) -> None:
-    frame = view_data(Scope(gaps, EVERYTHING), "speed")
+    frame = SPEED.data(Scope(gaps, EVERYTHING))
     assert frame.filter(variant_id="main-q2_k")["deploy_kld_mean"].to_list() == [0.004]
     table = report(Scope(gaps, EVERYTHING)).splitlines()
     (line,) = (line for line in table if line.startswith("| main Q2\\_K |"))
