@@ -67,3 +67,10 @@ def layers(scope: Scope) -> pl.DataFrame:
     return frame.join(names, on="variant_id", how="inner").sort(
         "method", "quant", "variant_id", "layer", "role"
     )
+
+
+@per_variant
+def distributions(scope: Scope, variant_id: str) -> pl.DataFrame | None:
+    """Distribution of a variant's Δ log p: see `DeltaSummary.frame`."""
+    summary = scope.delta(variant_id)
+    return None if summary is None else summary.frame()

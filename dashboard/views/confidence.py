@@ -49,10 +49,7 @@ def figure(scope: Scope) -> Drawing:
     names = list(dict.fromkeys(type_name(row) for row in reversed(order)))
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     for index, (_, group) in enumerate(panels):
-        base = shares(
-            scope,
-            scope.baseline_of(group[0]),
-        )
+        base = shares(scope, scope.baseline_of(group[0]))
         bars = [("baseline", base)] if base is not None else []
         bars += [(type_name(row), of[row["variant_id"]]) for row in group]
         if own:
@@ -70,11 +67,7 @@ def _names_differ(panels: Sequence[set[str]]) -> bool:
 
 
 def _stack(
-    drawn: Panels,
-    index: int,
-    bars: Sequence[tuple[str, Shares]],
-    selection: Selection,
-    shown: Sequence[Row],
+    drawn: Panels, index: int, bars: Sequence[tuple[str, Shares]], selection: Selection, shown: Sequence[Row]
 ) -> None:
     """Add one panel: its bars by name, and the shares they are made of."""
     picking = charts.is_picking(selection, shown)
@@ -129,10 +122,7 @@ def _by_baseline(scope: Scope, rows: Sequence[Row]) -> Drawing:
                 orientation="h",
                 marker={
                     "color": CONFIDENCE[own],
-                    "line": {
-                        "width": [2 if line["bin"] == own else 0 for line in lines],
-                        "color": QUIET,
-                    },
+                    "line": {"width": [2 if line["bin"] == own else 0 for line in lines], "color": QUIET},
                 },
                 text=[f"{value:.0f}" if value >= 9 else "" for value in values],
                 customdata=[[row["variant_id"], line["bin"]] for line in lines],

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from dashboard.figures import axes, charts
 from dashboard.figures.drawing import Drawing
@@ -14,7 +13,7 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
-from dashboard.results.exported import per_variant
+from dashboard.results.exported import distributions
 from dashboard.results.rows import Row, complete, one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -37,8 +36,7 @@ Ridge = tuple[Row, DeltaSummary]
 def _ridges(scope: Scope) -> list[Ridge]:
     """Distributions, fewest bits first; of at most `_MOST_ROWS` quant types."""
     rows = sorted(
-        one_place(complete(scope.rows)),
-        key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"]),
+        one_place(complete(scope.rows)), key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"])
     )
     pairs = [(row, scope.delta(str(row["variant_id"]))) for row in rows]
     found = [(row, summary) for row, summary in pairs if summary is not None]
@@ -279,11 +277,6 @@ def _centre(ridges: Sequence[Ridge]) -> Insight:
     return Insight(f"The lowest median is {value} nats ({row['label']}): {meaning}.", "finding")
 
 
-def _curves(scope: Scope, variant_id: str) -> pl.DataFrame | None:
-    summary = scope.delta(variant_id)
-    return None if summary is None else summary.frame()
-
-
 VIEW = View(
     id="delta-logp",
     number=7,
@@ -295,7 +288,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
-    data=per_variant(_curves),
+    data=distributions,
     absent=absent_tokens,
     options=(_SCALE,),
     claims=claims_of("delta-logp"),

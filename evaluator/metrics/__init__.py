@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from numbers import Real
 from typing import Literal
 
@@ -65,16 +66,8 @@ def quantities() -> dict[str, Quantity]:
     return {name: quantity for family in metric_families() for name, quantity in family.quantities.items()}
 
 
-def column(name: str) -> Column:
-    """The column `name` of a metric family.
-
-    Raises:
-        KeyError: no family has it.
-    """
-    return columns_of()[name]
-
-
-def columns_of(*over: str) -> dict[str, Column]:
+@cache
+def columns_of(*over: str) -> Mapping[str, Column]:
     """Columns by name of the families over `tokens`, `all tokens` or `file`; of all families without a word."""
     families = [family for family in metric_families() if not over or family.over in over]
     return {item.name: item for family in families for item in family.columns}
