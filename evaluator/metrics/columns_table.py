@@ -9,13 +9,13 @@ from evaluator.metrics.columns import Column
 
 _HEAD = """# Columns
 
-What the metric families (`evaluator/metrics/families/`) measure of every variant: the columns of `variants.parquet`, by
-the group that Explore shows them in. Written by `python -m evaluator.metrics.columns_table`; a test compares it.
+What the metric families (`evaluator/metrics/families/`) measure of every variant: the columns of `variants.parquet`,
+by the group that Explore shows them in. Written by `python -m evaluator.metrics.columns_table`; a test compares it.
 How errors are computed, and when to use which: [statistics](statistics.md#errors).
 """
 _OVER = {
-    "tokens": "Computed from any part of the tokens: from all, of each text (`domains.parquet`) and of each bin of the "
-    "baseline's confidence (`confidence.parquet`), and anew under the dashboard's filters.",
+    "tokens": "Computed from any part of the tokens: from all, a text (`domains.parquet`) or a bin of "
+    "the baseline's confidence (`confidence.parquet`), and anew under the dashboard's filters.",
     "all tokens": "Computed from all tokens of a variant together; null under a filter of tokens.",
     "file": "Of the file and its run, not of its tokens.",
 }

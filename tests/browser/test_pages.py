@@ -67,7 +67,7 @@ def test_explore(full: Watched) -> None:
     expect(boxes.first).to_be_attached()
     boxes.nth(0).click()
     expect(full.page.locator("#chips")).to_contain_text("1 picked")
-    full.page.locator(".ag-header-cell", has_text="bits_per_weight").click()
+    full.page.locator(".ag-header-cell", has_text="Bits per weight").click()
     boxes.nth(3).click()
     expect(full.page.locator("#chips")).to_contain_text("2 picked")
     full.settle()

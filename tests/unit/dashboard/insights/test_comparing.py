@@ -15,6 +15,7 @@ from dashboard.pages import compare
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
+from evaluator.metrics import columns_of
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +109,28 @@ def test_one_variant_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     results = Results.open(make_results(tmp_path, methods=("main",), quants=("Q4_0",), windows=4))
     assert chosen(Scope(results, EVERYTHING)) is None
     assert "fewer" in compare.headline(Scope(results, EVERYTHING))
+
+
+def test_every_main_column_and_every_paired_one_has_a_row(results: Results) -> None:
+    """Two columns of one quantity, such as perplexity and ln PPL ratio, are one test."""
+    pair_of = pair(results, "main-q2_k", "main-q8_0")
+    found = {item.column: item for item in differences(Scope(results), *pair_of)}
+    known = columns_of().values()
+    told: set[str] = set()
+    for column in known:
+        second = column.tokens in told
+        told.add(column.tokens or "")
+        expected = (column.tokens and not second) or (column.main and not column.tokens)
+        if expected and any(row[column.name] is not None for row in pair_of):
+            assert column.name in found, column.name
+    assert "ln_ppl_ratio" not in found
+
+
+def test_what_is_not_tested_has_its_ratio_or_its_difference(results: Results) -> None:
+    first, second = pair(results, "main-q2_k", "main-q8_0")
+    found = {item.column: item for item in differences(Scope(results), first, second)}
+    ratio = first["delta_p_rms"] / second["delta_p_rms"]
+    assert found["delta_p_rms"].difference == f"A is {ratio:.3g} × B"
+    gap = first["kld_p990"] - second["kld_p990"]
+    assert found["kld_p990"].difference == f"+{gap:#.3g} nats"
+    assert {found[name].verdict for name in ("delta_p_rms", "kld_p990", "size_bytes")} == {""}
