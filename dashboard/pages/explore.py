@@ -51,6 +51,12 @@ _COLOURS = {
 }
 #: Pixels: a column's least width, and its heading's, character by character, with the filter's sign.
 _NARROWEST, _CHARACTER, _AROUND = 110, 8, 58
+#: A bare number: five significant digits, written out between 10⁻⁵ and 10⁷, else with an exponent.
+_NUMBER = (
+    "params.value == null ? '' : d3.format("
+    "params.value !== 0 && (Math.abs(params.value) >= 1e7 || Math.abs(params.value) < 1e-5) ? '.4~e' : '.5~r'"
+    ")(params.value)"
+)
 
 
 def headline(scope: Scope) -> str:
@@ -103,14 +109,16 @@ def body(scope: Scope) -> Component:
 
 
 def _records(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
-    """Rows for the browser, with all numbers as they are written: seven digits are beyond every error here."""
+    """Rows for the browser, which writes bare numbers itself: seven digits are beyond every error here."""
     rounded = rows.select(shown).with_columns(cs.float().round_sig_figs(7))
-    numbers = [_described(rows, name) for name in _numbers(rows, shown)]
-    return [row | {"written": [_written(column, row) for column in numbers]} for row in rounded.to_dicts()]
+    others = _written_out(rows, shown)
+    return [row | {"written": [_written(column, row) for column in others]} for row in rounded.to_dicts()]
 
 
-def _numbers(rows: pl.DataFrame, shown: list[str]) -> list[str]:
-    return [name for name in shown if rows.schema[name].is_numeric() and name not in _HIDDEN]
+def _written_out(rows: pl.DataFrame, shown: list[str]) -> list[Column]:
+    """Columns whose values the browser is sent as they are written, too."""
+    known = [_described(rows, name) for name in shown if rows.schema[name].is_numeric()]
+    return [column for column in known if column.unit in columns.WRITTEN_OUT]
 
 
 def _described(rows: pl.DataFrame, name: str) -> Column:
@@ -121,7 +129,7 @@ def _described(rows: pl.DataFrame, name: str) -> Column:
 
 def _written(column: Column, row: Row) -> str:
     measured = row[column.name]
-    return "" if measured is None else columns.cell(column, measured, columns.FULL)
+    return "" if measured is None else columns.cell(column, measured, places=2)
 
 
 def _columns(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
@@ -133,18 +141,17 @@ def _columns(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
         "width": 180,
         "tooltipField": "source",
     }
-    numbers = _numbers(rows, shown)
+    written = [column.name for column in _written_out(rows, shown)]
     families = metric_families()
     texts = [_text(name) for name in shown if name in _TEXTS]
     groups: dict[str, list[dict[str, Any]]] = {families[0].title: texts}
     for family in families:
-        found = [column for column in family.columns if column.name in numbers]
         group = groups.setdefault(family.title, [])
-        group += [_number(column, numbers.index(column.name)) for column in found]
+        group += [_number(column, written) for column in family.columns if column.name in shown]
     known = {*columns_of(), *_TEXTS, *_HIDDEN}
     groups[_MORE] = [
-        _number(_described(rows, name), numbers.index(name))
-        if name in numbers
+        _number(_described(rows, name), written)
+        if rows.schema[name].is_numeric()
         else {"field": name, "headerName": name}
         for name in shown
         if name not in known
@@ -167,8 +174,9 @@ def _text(name: str) -> dict[str, Any]:
     return definition | ({"tooltipField": name, "width": 260} if name == "failure" else {})
 
 
-def _number(column: Column, place: int) -> dict[str, Any]:
-    """Define a column of numbers, the `place`-th of those that the rows have as they are written."""
+def _number(column: Column, written: list[str]) -> dict[str, Any]:
+    """Define a column of numbers; `written` are those that rows hold as they are written, in their order."""
+    sent = f"params.data.written[{written.index(column.name)}]" if column.name in written else _NUMBER
     return {
         "field": column.name,
         "headerName": column.label,
@@ -176,7 +184,7 @@ def _number(column: Column, place: int) -> dict[str, Any]:
         "headerTooltip": columns.tooltip(column),
         "type": "rightAligned",
         "filter": "agNumberColumnFilter",
-        "valueFormatter": {"function": f"params.data.written[{place}]"},
+        "valueFormatter": {"function": sent},
     }
 
 

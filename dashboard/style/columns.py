@@ -9,8 +9,10 @@ from evaluator.metrics.columns import Column
 
 #: 1/PPL per MB is written × 10⁻⁵: 3.2 stands for 0.000032.
 EFFICIENCY_SCALE = 1e5
-#: Significant digits of a table of everything, and of a chart's short texts.
-FULL, SHORT = 5, 2
+#: Units whose values below a heading are no bare numbers.
+WRITTEN_OUT = ("share", "bytes", "count")
+#: Significant digits of a chart's short texts.
+_SHORT = 2
 _DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
 _NAMES = {"ms": "ms per token", "share": "a share of 1", "points": "percentage points", "": "", "count": ""}
 
@@ -24,26 +26,26 @@ def value(column: Column, measured: float, spread: str = "") -> str:
         return f"{formats.signed(measured, 2) if signed else formats.number(measured)}{spread} points"
     if column.unit == "1/MB":
         return f"{formats.number(EFFICIENCY_SCALE * measured)} × 10⁻⁵"
-    unit = "" if column.unit in {"share", "bytes", "count"} else _unit(column)
+    unit = "" if column.unit in WRITTEN_OUT else _unit(column)
     return f"{cell(column, measured)}{spread} {unit}".rstrip()
 
 
 def short(column: Column, measured: float) -> str:
     """Write a value where there is little room, as at a point of a chart."""
     if column.unit == "nats":
-        return formats.number(measured, SHORT)
+        return formats.number(measured, _SHORT)
     return f"{formats.number(measured)} ms" if column.unit == "ms" else value(column, measured)
 
 
-def cell(column: Column, measured: float, digits: int | None = None) -> str:
-    """Write a value below a heading that tells its unit, to the usual significant digits or to `digits`."""
+def cell(column: Column, measured: float, places: int = 1) -> str:
+    """Write a value below a heading that tells its unit; a share with `places` decimals of a per cent."""
     if column.unit == "share":
-        return formats.percent(measured, 2 if digits == FULL else 1)
+        return formats.percent(measured, places)
     if column.unit == "bytes":
         return formats.size(measured)
     if column.unit == "count":
         return formats.count(int(measured))
-    return formats.number(measured, digits or (3 if column.unit else 4))
+    return formats.number(measured, 3 if column.unit else 4)
 
 
 def difference(column: Column, change: float, half: float = math.inf) -> str:
@@ -62,7 +64,8 @@ def difference(column: Column, change: float, half: float = math.inf) -> str:
 def tooltip(column: Column) -> str:
     """Tell the name of a column in the frames, what it is, its unit and which direction is better."""
     better = _DIRECTIONS.get(column.better or "", "")
-    return ", ".join(filter(None, [f"{column.name}: {column.meaning}", _unit(column), better]))
+    meaning = column.meaning.replace("`", "")
+    return ", ".join(filter(None, [f"{column.name}: {meaning}", _unit(column), better]))
 
 
 def _unit(column: Column) -> str:

@@ -77,6 +77,12 @@ def test_explore(full: Watched) -> None:
     lines = Path(download.value.path()).read_text().splitlines()
     assert download.value.suggested_filename.endswith("-variants.csv")
     assert len([line for line in lines if re.search("Q[0-9]_", line)]) == 21
+    assert {"size_bytes", "same_top", "kld_mean"} <= set(lines[1].replace('"', "").split(",")), (
+        "names of columns"
+    )
+    assert not re.search(" (MB|%)", "".join(lines[2:])), "numbers as they are"
+    expect(full.page.locator(".ag-cell[col-id=size_bytes]").nth(1)).to_contain_text(" MB")
+    expect(full.page.locator(".ag-cell[col-id=kld_mean]").nth(1)).to_contain_text("0.")
     full.page.keyboard.press("1")
     full.page.wait_for_selector(".legendtext")
     expect(full.page.locator("#chips")).to_contain_text("2 picked")
