@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
-from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, summarize
+from dashboard.insights.summary import MethodSummary, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
 from dashboard.results.rows import one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import formats
+from dashboard.style.columns import EFFICIENCY_SCALE
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 OPTIMAL_BOUND = EVERYDAY
-EFFICIENCY_SCALE = 1e5
 RULES = {
     "Best for": "quality: the sizes at which its file is closer to the baseline, by mean KLD, than the other "
     "methods' files of that size, alone outside the paired error; small files: the smallest file under +10 % "

@@ -12,13 +12,14 @@ from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
 from dashboard.insights.judging import Case
-from dashboard.insights.summary import EFFICIENCY_SCALE, RULES, MethodSummary, summarize, takeaways
+from dashboard.insights.summary import RULES, MethodSummary, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import formats
+from dashboard.style.columns import EFFICIENCY_SCALE
 
 HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
 

@@ -19,6 +19,7 @@ from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
+from dashboard.results.exported import variants_with
 from dashboard.results.rows import (
     Row,
     by_method,
@@ -236,6 +237,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=variants_with("ppl", "ln_ppl_ratio"),
     options=(_X,),
     titles={"gb": "Perplexity against file size"},
     claims=claims_of("ppl-bits"),

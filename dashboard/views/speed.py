@@ -20,6 +20,7 @@ from dashboard.insights.faults import sound
 from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import equal_speed
 from dashboard.insights.undrawn import undrawn
+from dashboard.results.exported import variants_with
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, front_of, one_place
 from dashboard.results.scope import Scope
@@ -297,6 +298,7 @@ def _absent(results: Results) -> Absent | None:
     )
 
 
+_TIMED = ("prefill_tps", "decode_ms_p10", "decode_ms_p50", "decode_ms_p90", "load_s", "peak_rss_bytes")
 VIEW = View(
     id="speed",
     number=4,
@@ -310,6 +312,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=variants_with(*_TIMED, "kld_mean", GAP),
     absent=_absent,
     options=(_PHASE,),
     claims=claims_of("speed"),

@@ -17,7 +17,7 @@ from pptx.enum.chart import XL_CHART_TYPE
 from results_factory import make_results
 
 from dashboard.export.archive import archive
-from dashboard.export.data import encode, view_data
+from dashboard.export.data import encode
 from dashboard.export.deck import deck
 from dashboard.export.document import document
 from dashboard.export.exhibit import exhibit, exhibits
@@ -39,7 +39,8 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c6368000000820081dd436af40000000049454e44ae426082"
 )
-SLUGS = [view.id for view in registry()]
+VIEWS = {view.id: view for view in registry()}
+SLUGS = list(VIEWS)
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +110,18 @@ def test_what_cannot_be_drawn_is_explained(results: Results, sparse: Results) ->
 @pytest.mark.parametrize("slug", SLUGS)
 def test_data_behind_a_view_follow_the_selection(results: Results, slug: str) -> None:
     wanted = Selection.of(methods=["main"], quants=["Q4_0", "Q8_0"])
-    frame = view_data(Scope(results, wanted), slug)
+    data = VIEWS[slug].data
+    frame = data(Scope(results, wanted))
     variants = set(frame["variant_id"].to_list()) - {"baseline-f16"}
     assert variants == {"main-q4_0", "main-q8_0"}
     assert pl.read_csv(io.BytesIO(encode(frame, "csv"))).shape == frame.shape
     assert pl.read_parquet(io.BytesIO(encode(frame, "parquet"))).equals(frame)
-    assert view_data(Scope(results, NOBODY), slug).is_empty()
+    assert data(Scope(results, NOBODY)).is_empty()
 
 
 def test_a_part_of_the_tokens_changes_the_data(results: Results) -> None:
     part, whole = (
-        view_data(Scope(results, Selection.of(domains=domains)), "ppl-bits") for domains in (["code"], [])
+        VIEWS["ppl-bits"].data(Scope(results, Selection.of(domains=domains))) for domains in (["code"], [])
     )
     assert part["n_tokens"].unique().to_list() == [384]
     assert not part["ppl"].equals(whole["ppl"])

@@ -185,7 +185,7 @@ def test_compare_says_of_every_pair_what_the_verdict_says(sample: Results) -> No
             options = {"a": str(best["variant_id"]), "b": str(other["variant_id"])}
             pair = chosen(Scope(sample, Selection.of(options=options)))
             assert pair is not None
-            kld = next(item for item in differences(sample, *pair, EVERYTHING) if item.metric == "Mean KLD")
+            kld = next(item for item in differences(Scope(sample), *pair) if item.metric == "Mean KLD")
             assert (kld.leader == 0) == (method in band.ranking.behind), labels[options["b"]]
             told += 1
     assert told == 13

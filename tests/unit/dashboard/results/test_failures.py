@@ -123,7 +123,7 @@ def test_compare_and_explore_say_failed_where_it_was_measured(broken: Results) -
     pair = Selection.of(options={"a": "main-q4_0", "b": "main-q6_k"})
     assert compare.headline(Scope(broken, pair)) == "main Q4_0 failed: 1,536 of 1,536 tokens not finite"
     rows = {row["variant_id"]: row for row in broken.measured.to_dicts()}
-    found = differences(broken, rows["main-q4_0"], rows["main-q6_k"], EVERYTHING)
+    found = differences(Scope(broken), rows["main-q4_0"], rows["main-q6_k"])
     values = {item.metric: item.values[0] for item in found}
     tested = ("Perplexity", "Mean KLD", "Same top token", "Mean Δp of the right token")
     assert {values[metric] for metric in tested} == {"failed"}
