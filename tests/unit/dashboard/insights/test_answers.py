@@ -15,7 +15,7 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.markup import markup
-from evaluator.results.manifest import MANIFEST_NAME
+from evaluator.results.files import MANIFEST_NAME
 
 
 def limited(**options: str) -> Selection:

@@ -20,7 +20,7 @@ from evaluator.metrics import TokenScores, measure
 from evaluator.metrics.estimation import LARGEST_TOLD_APART
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.plan import make_plan
-from evaluator.results.manifest import read_manifest
+from evaluator.results.reader import read_manifest
 from evaluator.runtime.device import Device
 from evaluator.runtime.scoring import Body
 from evaluator.support.errors import SourceError
