@@ -90,7 +90,7 @@ def test_pictures_are_slides_in_either_theme(results: Results, theme: str) -> No
 
 
 def test_names_are_no_markup_in_pictures(results: Results) -> None:
-    shown = exhibit(results, registry()[0], EVERYTHING)
+    shown = exhibit(Scope(results, EVERYTHING), registry()[0])
     hostile = replace(shown, title="<b>x</b> & y")
     title = picture(Scope(results, EVERYTHING), hostile).figure["layout"]["title"]["text"]
     assert title == "<b>&lt;b&gt;x&lt;/b&gt; &amp; y</b>"
@@ -236,7 +236,7 @@ def test_errors_are_clustered_by_window_where_measured(tmp_path: Path) -> None:
     wide = {"ln_ppl_ratio": 0.0, "ln_ppl_ratio_se": 0.001, "ln_ppl_ratio_se_clustered": 0.01}
     pl.read_parquet(path).with_columns(**{name: pl.lit(se) for name, se in wide.items()}).write_parquet(path)
     (line,) = findings(Scope(Results.open(tmp_path), EVERYTHING)).table
-    assert line[4].endswith(" (+0.0 ± 3.2 %)"), "four windows: Student's t for three degrees is 3.182"
+    assert line[4].endswith(" (0.0 ± 3.2 %)"), "four windows: Student's t for three degrees is 3.182"
 
 
 def test_report_cannot_be_broken_out_of(results: Results) -> None:

@@ -106,7 +106,7 @@ def test_a_fast_copy_is_spoken_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize("slug", KLD)
 def test_charts_of_powerpoint_name_a_copy_too(tmp_path: Path, slug: str) -> None:
     results = with_copies(tmp_path, main__q8_0=0.0)
-    shown = exhibit(results, VIEWS[slug], Selection.of(options=KLD[slug]))
+    shown = exhibit(Scope(results, Selection.of(options=KLD[slug])), VIEWS[slug])
     assert is_native(shown.figure)
     book = Presentation()
     chart = add_chart(
@@ -163,7 +163,7 @@ def test_the_axis_of_sizes_has_words_about_sizes(three_methods: Path) -> None:
     assert not [item for item in page.insights if " bits" in item.text]
     assert bits.eyebrow == "1 · Perplexity against bits per weight"
     assert "Bits are" in bits.caption
-    assert exhibit(results, VIEWS["ppl-bits"], by_size).question == page.eyebrow
+    assert exhibit(Scope(results, by_size), VIEWS["ppl-bits"]).question == page.eyebrow
 
 
 def test_the_smallest_is_the_smallest_on_the_axis_shown(tmp_path: Path) -> None:
