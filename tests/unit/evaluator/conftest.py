@@ -12,14 +12,6 @@ from evaluator.export.exact.graph import load_graph
 from evaluator.models.gguf.reader import open_gguf
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Keep graphs of a test run out of the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALUATOR_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="session")
 def tiny_path(tmp_path_factory):
     return write_tiny_llama(tmp_path_factory.mktemp("tiny") / "Tiny-F32.gguf")
