@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 from tiny_models import write_tiny_llama
 
 from evaluator import cli
+from evaluator.export.exact import graph
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.gguf.reader import open_gguf
 
@@ -26,6 +29,19 @@ def tiny(tiny_path):
 def tiny_graph(tiny):
     """The tiny model's graph; exporting it takes some seconds, once."""
     return load_graph(tiny)
+
+
+@pytest.fixture(scope="module")
+def exporting_here():
+    """Export graphs in this process, where torch is imported already: another one takes four seconds for that."""
+    from evaluator.export.exporters.optimum_export import export
+
+    def run_here(_module, request, folder):
+        export(json.loads(Path(request).read_text(encoding="utf-8")), Path(folder))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "run_module", run_here)
+        yield
 
 
 @pytest.fixture

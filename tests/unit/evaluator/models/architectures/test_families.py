@@ -19,6 +19,8 @@ from evaluator.runtime.device import choose_device
 from evaluator.runtime.scoring import Body, Head
 from evaluator.texts.windows import Window
 
+pytestmark = pytest.mark.usefixtures("exporting_here")
+
 IDS = np.random.default_rng(7).integers(0, len(TOKENS), 64).astype(np.int32)
 FIRST = 8
 TEXT = Window(0, "d", IDS, FIRST)
