@@ -19,7 +19,7 @@ ALL = Selection()
 
 
 def case(rows: list[dict[str, Any]]) -> Case:
-    return Case(NONE, ALL, rows)
+    return Case(Scope(NONE, ALL), rows)
 
 
 def test_order_over_bits() -> None:

@@ -81,7 +81,7 @@ def two_methods() -> Case:
         {"method": name, "ln_ppl_ratio": 0.1, "bits_per_weight": 4.0, "variant_id": name, "model": "m"}
         for name in ("bartowski", "main")
     ]
-    return Case(cast(Results, None), ALL, rows)
+    return Case(Scope(cast(Results, None), ALL), rows)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,6 @@ QUICK = {"decode_ms_p10": 1.0, "decode_ms_p50": 2.0, "decode_ms_p90": 3.0}
 )
 def test_the_middle_is_behind_by_more_than_the_errors(main: dict[str, float], verdict: str) -> None:
     rows = [row("bartowski"), row("main", **main), row("unsloth")]
-    claim = _middle(Case(NONE, EVERYTHING, rows), rows)
+    claim = _middle(Case(Scope(NONE, EVERYTHING), rows), rows)
     assert claim.verdict == verdict
     assert "fastest" in claim.evidence
