@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from documents import DOCUMENTS, ROOT, anchors, links, spans
 
+from evaluator.results.schema import Variants
+
 #: Folders whose files are named by their whole path.
 TREES = ("dashboard/", "evaluator/", "tests/", "docs/", "assets/", ".ci/")
 #: What stands for a name of the reader's.
@@ -28,9 +30,9 @@ def sources() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def words() -> set[str]:
-    """Every word of the code."""
+    """Every word of the code, and every column, of which some are put together there."""
     text = " ".join(path.read_text(encoding="utf-8", errors="ignore") for path in sources())
-    return set(re.findall(r"\w+", text))
+    return {*re.findall(r"\w+", text), *Variants.columns()}
 
 
 @EACH
