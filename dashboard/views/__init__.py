@@ -1,4 +1,4 @@
-"""The views, one file each: a module here that defines `VIEW` is found and shown."""
+"""Define the views, one file each: a module here with a `VIEW` is found and shown."""
 
 from __future__ import annotations
 

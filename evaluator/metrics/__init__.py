@@ -1,4 +1,4 @@
-"""Metric families: columns of a variant's row, and how they follow from its tokens. One file per family.
+"""Compute what a variant's scored tokens say of it, and describe each column; one file per family.
 
 A family lists its columns and, if they follow from scored tokens, a function from `TokenScores` to {column: value};
 null means not measured. A family that fails leaves its columns null and a warning, so that one statistic never costs

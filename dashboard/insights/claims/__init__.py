@@ -1,4 +1,4 @@
-"""Claims about quantized models, put to the test on the data at hand: one file per view's claims.
+"""Put claims about quantized models to the test on the data at hand, one file per view.
 
 A module here registers a function from a `Case` to its verdicts under the view's id, or under `summary`.
 """

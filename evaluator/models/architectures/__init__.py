@@ -1,4 +1,4 @@
-"""Model families: how a GGUF file of each becomes an exported graph. One file per family.
+"""Model families: what a GGUF file and a checkpoint of each hold, and the graph that both become.
 
 A family says three things: the configuration that the exporter needs, where each parameter of the exported
 graph lies in the file, and how its rows were rearranged on the way into GGUF.

@@ -71,7 +71,7 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, fl
 @pytest.fixture(scope="module")
 def shown(shares: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Where the example of the docs is shown."""
-    recipe = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").split("## Adding a metric")[1]
+    recipe = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Add a metric")[1]
     example = re.search(r"```python\n(.*?)```", recipe, re.DOTALL)
     assert example is not None
     beside = tmp_path_factory.mktemp("families")

@@ -91,7 +91,7 @@ def test_pictures_are_slides_in_either_theme(results: Results, theme: str) -> No
 
 
 def test_names_are_no_markup_in_pictures(results: Results) -> None:
-    shown = exhibit(Scope(results), registry()[0])
+    shown = exhibit(Scope(results, EVERYTHING), registry()[0])
     hostile = replace(shown, title="<b>x</b> & y")
     title = picture(Scope(results, EVERYTHING), hostile).figure["layout"]["title"]["text"]
     assert title == "<b>&lt;b&gt;x&lt;/b&gt; &amp; y</b>"

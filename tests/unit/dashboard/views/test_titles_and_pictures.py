@@ -172,7 +172,12 @@ def test_the_smallest_is_the_smallest_on_the_axis_shown(tmp_path: Path) -> None:
     path = make_results(tmp_path, methods=("main",), quants=("Q6_K", "Q8_0"), windows=4) / "variants.parquet"
     shutil.copy(tmp_path / "tokens" / "main-q8_0.parquet", tmp_path / "tokens" / "main-q6_k.parquet")
     smaller = pl.when(pl.col("variant_id") == "main-q8_0").then(1_000_000).otherwise(pl.col("size_bytes"))
-    close = [pl.lit(0.0).alias("ln_ppl_ratio"), pl.lit(1e-4).alias("ln_ppl_ratio_se")]
+    errors = ("ln_ppl_ratio_se", "ln_ppl_ratio_se_clustered")
+    close = [
+        pl.lit(0.0).alias("ln_ppl_ratio"),
+        pl.lit(0.01).alias("kld_mean"),
+        *(pl.lit(1e-4).alias(name) for name in errors),
+    ]
     pl.read_parquet(path).with_columns(size_bytes=smaller).with_columns(close).write_parquet(path)
     results, view = Results.open(tmp_path), VIEWS["ppl-bits"]
     assert view.headline(Scope(results, EVERYTHING)).startswith("main Q6_K is the smallest")

@@ -90,7 +90,8 @@ def test_pictures_of_layers_leave_such_a_filter_out(results: Results) -> None:
     clicked = Selection.of(bins=[0], layers=[3], roles=["attn_v"])
     told = {}
     for slug in ("layers", "ppl-bits"):
-        shown = picture(Scope(results, clicked), exhibit(Scope(results, clicked), VIEWS[slug]))
+        scope = Scope(results, clicked)
+        shown = picture(scope, exhibit(scope, VIEWS[slug]))
         told[slug] = shown.figure["layout"]["title"]["subtitle"]["text"].replace("<br>", " ")
     assert "filters: layer 3; role attn_v" in told["layers"]
     assert "do not reach" in told["layers"]

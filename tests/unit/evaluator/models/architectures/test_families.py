@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from evaluator.runtime.device import choose_device
 from evaluator.runtime.scoring import Body, Head
 from evaluator.texts.windows import Window
 
+pytestmark = pytest.mark.usefixtures("exporting_here")
+
 IDS = np.random.default_rng(7).integers(0, len(TOKENS), 64).astype(np.int32)
 FIRST = 8
 TEXT = Window(0, "d", IDS, FIRST)
@@ -33,6 +36,12 @@ def losses_in_torch(name: str, changes: dict) -> np.ndarray:
         logits = model(torch.from_numpy(IDS)[None].long()).logits[0].double()
     targets = torch.from_numpy(IDS[FIRST + 1 :]).long()
     return torch.nn.functional.cross_entropy(logits[FIRST:-1], targets, reduction="none").numpy()
+
+
+@functools.cache
+def usual_losses(name: str) -> np.ndarray:
+    """Those of the family's model as it is."""
+    return losses_in_torch(name, {})
 
 
 def losses_in_decoder(model: Path) -> np.ndarray:
@@ -51,7 +60,7 @@ def losses_in_decoder(model: Path) -> np.ndarray:
 def test_loss_of_every_token_is_that_of_torch(tmp_path, name):
     file = open_gguf(write_family(FAMILIES[name], tmp_path / "model.gguf"))
     graph, head = load_graph(file), Head(head_weights(file), None, CPU, logit_softcap(file))
-    expected = losses_in_torch(name, {})
+    expected = usual_losses(name)
     for fused in (False, True):
         hidden = Body(file, graph, CPU, fused=fused).hidden(TEXT)
         found = head.score(hidden, TEXT.targets, None).nll
@@ -64,5 +73,5 @@ def test_loss_of_every_token_is_that_of_torch(tmp_path, name):
 
 @pytest.mark.parametrize(("name", "change"), ESSENTIAL)
 def test_reference_would_show_what_was_left_out(name, change):
-    difference = losses_in_torch(name, change) - losses_in_torch(name, {})
+    difference = losses_in_torch(name, change) - usual_losses(name)
     assert np.abs(difference).max() > 0.01
