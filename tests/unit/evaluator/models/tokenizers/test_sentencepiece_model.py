@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from evaluator.models.checkpoint.json_file import JsonFile
 from evaluator.models.checkpoint.vocabulary import vocabulary
+from evaluator.models.json_file import JsonFile
 from evaluator.models.tokenizers.sentencepiece_model import Piece, read_sentencepiece
 from evaluator.support.errors import SourceError
 
