@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import Job, is_made, make_variant, planned_bytes, types_in
 from evaluator.support.errors import RequestError
 from evaluator.support.outputs import make_room, spare_inputs
+from evaluator.support.suggestions import did_you_mean
 from evaluator.support.terminal import Description
 from evaluator.support.units import MEGABYTE
 
@@ -53,8 +53,7 @@ def select(recipe: str, quants: Sequence[str]) -> list[Choice]:
     for quant in quants:
         label = next((name for name in known if name.lower() == quant.lower()), None)
         if label is None:
-            near = difflib.get_close_matches(quant, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(quant, known)
             raise RequestError(f"recipe {recipe} has no {quant}{hint} (it has: {', '.join(known)})")
         found.append(known[label])
     return found
