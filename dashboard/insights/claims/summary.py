@@ -53,7 +53,7 @@ def _rate(case: Case, lines: dict[str, MethodSummary], method: str, bits: int) -
     row = line.optimal
     evidence = f"{row['quant']}, {formats.bits(row['bits_per_weight'])}, {change(log_ratio(row))} perplexity"
     if not line.by_rule:
-        return unknown(text, f"No variant keeps the rule; the knee is {evidence}.")
+        return unknown(text, f"No variant keeps the rule; {line.chosen.partition(':')[0]}: {evidence}.")
     return Claim(
         text, "holds" if bits <= row["bits_per_weight"] < bits + 1 else "fails", f"By rule: {evidence}."
     )
