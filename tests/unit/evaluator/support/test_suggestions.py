@@ -14,13 +14,12 @@ KNOWN = ["Q4_0", "Q4_K_M", "Q8_0", "IQ2_XXS"]
     [
         ("q4_0", 1, "; did you mean Q4_0?"),
         ("Q4_KM", 1, "; did you mean Q4_K_M?"),
-        ("q_0", 2, "; did you mean Q4_0 or Q8_0?"),
+        ("Q4_K_S", 2, "; did you mean Q4_K_M or Q4_0?"),
         ("float", 3, ""),
     ],
 )
 def test_names_alike_are_suggested(name, limit, expected):
-    suggestion = did_you_mean(name, KNOWN, limit)
-    assert sorted(suggestion.split()) == sorted(expected.split()) if limit > 1 else suggestion == expected
+    assert did_you_mean(name, KNOWN, limit) == expected
 
 
 def test_known_names_are_listed_when_none_is_alike():

@@ -89,6 +89,13 @@ def test_something_else_is_refused(tmp_path, content):
         read_sentencepiece(tmp_path / "m")
 
 
+@pytest.mark.parametrize("text", [b"\xff", b"ab\xc3", b"\xed\xa0\x80"])
+def test_piece_that_is_not_utf_8_is_refused(tmp_path, text):
+    (tmp_path / "m").write_bytes(delimited(1, delimited(1, text)) + model_bytes())
+    with pytest.raises(SourceError, match="not a SentencePiece model"):
+        read_sentencepiece(tmp_path / "m")
+
+
 def test_unigram_model_is_refused(tmp_path):
     (tmp_path / "m").write_bytes(model_bytes(model_type=1))
     with pytest.raises(SourceError, match="not a byte-pair model"):
