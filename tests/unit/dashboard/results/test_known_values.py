@@ -100,6 +100,4 @@ def test_frames_over_parts_of_the_tokens_are_bounded(three_methods: Path) -> Non
         assert held._most is not None
     results.delta("main-q4_0", Selection.of(bins=[1]))
     results.select(Selection.of(bins=[1]))
-    assert not [
-        key for key in results._cache._values if isinstance(key, tuple) and key[0] in {"over", "delta"}
-    ]
+    assert len(results._recomputed._values) == len(results._deltas._values) == 1
