@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from dashboard.insights import Insight
 from dashboard.insights.bands import Band
+from dashboard.insights.claim_rules import Case, overlap
 from dashboard.insights.comparison import log_ratio
 from dashboard.insights.curves import knee_of
 from dashboard.insights.faults import same_weights
-from dashboard.insights.judging import Case, overlap
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, closest, smallest_within
-from dashboard.insights.verdict import places, verdict
+from dashboard.insights.verdict import verdict, where_each_leads
 from dashboard.results.rows import Row, complete, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import formats
@@ -96,7 +96,7 @@ def _strengths(case: Case, chosen: Mapping[str, Row]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     if len(chosen) < 2:
         return found
-    for method, where in places(case.bands).items():
+    for method, where in where_each_leads(case.bands).items():
         found.setdefault(method, []).append(f"quality {where}")
     small = smallest_within(case.compared, HEAVY)
     if small is not None:

@@ -9,9 +9,9 @@ from dash.development.base_component import Component
 
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
-from dashboard.insights.judging import Case
 from dashboard.insights.summary import EFFICIENCY_SCALE, RULES, MethodSummary, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch

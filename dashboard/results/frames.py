@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from dashboard.results.memo import Once
+from dashboard.results.memo import Memo
 from dashboard.style.names import clean, clean_frame
 from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, FrameFile, tokens_of
 from evaluator.results.reader import ResultsFileError, read_frame, scan_frame
@@ -22,7 +22,7 @@ class Frames:
     def __init__(self, folder: Path) -> None:
         self.faults: dict[str, str] = {}
         self._folder = folder
-        self._kept: Once[object] = Once()
+        self._kept: Memo[object] = Memo()
 
     def look_at_every_file(self, variant_ids: Iterable[str]) -> None:
         """Find what cannot be read before the first page is drawn; of token frames only the columns are read."""
@@ -38,14 +38,14 @@ class Frames:
             frame = self._guarded(lambda: read_frame(self._folder, file, validate=True))
             return None if frame is None or frame.is_empty() else clean_frame(frame)
 
-        return self._once(file, read)
+        return self._memoized(file, read)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
         if Path(variant_id).name != variant_id:  # folders come from strangers
             return None
         file = tokens_of(variant_id)
-        return self._once(file, lambda: self._guarded(lambda: scan_frame(self._folder, file)))
+        return self._memoized(file, lambda: self._guarded(lambda: scan_frame(self._folder, file)))
 
     def read_tokens(self, variant_id: str, *, keep: bool) -> pl.DataFrame | None:
         """Read a variant's scored tokens, kept for the next to ask where `keep` says so."""
@@ -55,7 +55,7 @@ class Frames:
 
         if self.tokens(variant_id) is None:
             return None
-        return self._once(("tokens", variant_id), read) if keep else read()
+        return self._memoized(("tokens", variant_id), read) if keep else read()
 
     def note(self, name: str, what: str) -> None:
         """Note what is wrong with the file called `name`."""
@@ -69,5 +69,5 @@ class Frames:
             self.note(error.path.name, f"cannot be read: {error.reason}")
             return None
 
-    def _once(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
+    def _memoized(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
         return self._kept.get(key, compute)  # type: ignore[return-value]  # the key names the computation

@@ -13,7 +13,7 @@ import polars as pl
 from dashboard.results.contrasts import contrast
 from dashboard.results.folder import open_manifest, open_variants
 from dashboard.results.frames import Frames
-from dashboard.results.memo import Once
+from dashboard.results.memo import Memo
 from dashboard.results.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.results.statistics import Estimate
 from dashboard.results.token_parts import TokenParts, token_parts
@@ -48,12 +48,12 @@ class Results:
     manifest: Manifest
     variants: pl.DataFrame
     _frames: Frames = field(init=False, repr=False)
-    _once: Once[object] = field(default_factory=Once, repr=False)
-    _parts: Once[TokenParts | None] = field(default_factory=Once, repr=False)
-    _recomputed: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
-    _deltas: Once[DeltaSummary | None] = field(default_factory=lambda: Once(_MOST_DELTAS), repr=False)
-    _selected: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
-    _contrasts: Once[Estimate | None] = field(default_factory=lambda: Once(_MOST_CONTRASTS), repr=False)
+    _memo: Memo[object] = field(default_factory=Memo, repr=False)
+    _parts: Memo[TokenParts | None] = field(default_factory=Memo, repr=False)
+    _recomputed: Memo[pl.DataFrame] = field(default_factory=lambda: Memo(_MOST_SELECTIONS), repr=False)
+    _deltas: Memo[DeltaSummary | None] = field(default_factory=lambda: Memo(_MOST_DELTAS), repr=False)
+    _selected: Memo[pl.DataFrame] = field(default_factory=lambda: Memo(_MOST_SELECTIONS), repr=False)
+    _contrasts: Memo[Estimate | None] = field(default_factory=lambda: Memo(_MOST_CONTRASTS), repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> Results:
@@ -264,6 +264,6 @@ class Results:
             self._frames.note(tokens_of(variant_id).name, str(error))
             return None
 
-    def once(self, key: str, compute: Callable[[], _T]) -> _T:
+    def memoized(self, key: str, compute: Callable[[], _T]) -> _T:
         """Return what `compute` finds out about the folder, computed once under `key`."""
-        return self._once.get(key, compute)  # type: ignore[return-value]  # the key names the computation
+        return self._memo.get(key, compute)  # type: ignore[return-value]  # the key names the computation

@@ -13,11 +13,11 @@ from dashboard.figures.labels import Labels
 from dashboard.figures.log_scale import LogScale
 from dashboard.figures.packing import add_packing, packed_loss
 from dashboard.insights import Insight
+from dashboard.insights.claim_rules import DECODE_TIME, Spread, overlap
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.engine_gap import GAP, gap_insight, unknown_gap
 from dashboard.insights.faults import sound
-from dashboard.insights.judging import DECODE_TIME, Spread, overlap
 from dashboard.insights.speeds import bits_and_speed, four_bits, of_four_bits, tell_equal_speed, timing
 from dashboard.insights.undrawn import undrawn
 from dashboard.results.results import Results

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from evaluator.comparison.derived import derive, is_derived
+from evaluator.comparison.derived_frames import derive, is_derived
 from evaluator.comparison.half_precision import settled_precision
 from evaluator.comparison.layers.attribution_run import AttributionRun
 from evaluator.comparison.layers.drift import BaselineStream, Drift
 from evaluator.comparison.layers.weight_error import weight_errors
 from evaluator.comparison.left_out import check_varying, left_out, valueless, without_values
+from evaluator.comparison.measured_row import MeasuredRow, in_one_line, measured_row
 from evaluator.comparison.noise_floor import Bf16Noise, floor_windows, noise_floor
-from evaluator.comparison.rows import MeasuredRow, in_one_line, measured_row
 from evaluator.comparison.run_manifest import manifest_of
 from evaluator.comparison.speed import SpeedRun
 from evaluator.comparison.stages import reporting, stage

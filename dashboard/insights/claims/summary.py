@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dashboard.insights import Claim
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import change, log_ratio
-from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.summary import MethodSummary, table
 from dashboard.style import formats
 

@@ -31,7 +31,7 @@ from evaluator.models.checkpoint.rotary import frequency_factors
 from evaluator.models.checkpoint.safetensors_file import SafetensorsFile, open_safetensors
 from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES, vocabulary
 from evaluator.models.json_file import JsonFile, read_json
-from evaluator.models.metadata_values import parted, string, u32
+from evaluator.models.metadata_values import string, u32, values_and_types
 from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, TensorInfo, TextRules
 from evaluator.support.errors import SourceError
 
@@ -135,7 +135,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         **tokenizer,
         **rules.overrides,
     }
-    values, types = parted(typed)
+    values, types = values_and_types(typed)
     others = [folder / name for name in (CONFIG, *TOKENIZER_FILES) if (folder / name).is_file()]
     bound = context_bound(rules, config)
     bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, text_rules, bound)

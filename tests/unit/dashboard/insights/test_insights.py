@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from variant_rows import BAD, GOOD, NONE, row
 
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.comparison import combine, rank_files
 from dashboard.insights.curves import below_baseline, bend, monotone, steadiness, within_noise
-from dashboard.insights.judging import Case
 from dashboard.insights.matching import one_type, representatives
 from dashboard.insights.summary import BY_RULE, CLOSEST, PAST_KNEE, _one_fits_all, optimal, table
 from dashboard.results.scope import Scope

@@ -37,7 +37,7 @@ from evaluator.export.exact.graph import graph_request
 from evaluator.export.exact.weights import head_weights, parameter_tensors
 from evaluator.models.architectures import ARCHITECTURES, architecture_of, restored
 from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, check_context, rotary_frequencies
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.support.errors import SourceError
 
 #: Every `model_type` that some family reads → how.
