@@ -44,8 +44,7 @@ def findings(scope: Scope) -> Findings:
 
 def _cells(line: MethodSummary) -> list[str]:
     row = line.optimal
-    kind = "by rule" if line.by_rule else "knee: none keeps the rule"
-    rate = f"{formats.bits(row['bits_per_weight'])} ({type_name(row)}, {kind})"
+    rate = f"{formats.bits(row['bits_per_weight'])} ({type_name(row)}, {line.chosen})"
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
     ppl = f"{formats.number(row['ppl'], 4)} ({change(log_ratio(row))})"

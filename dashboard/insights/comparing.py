@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.engine_gap import GAP, is_timed, unknown_gap
-from dashboard.insights.judging import Case
 from dashboard.insights.noise import least_divergence
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope

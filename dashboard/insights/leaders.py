@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dashboard.insights.claim_rules import overlap
 from dashboard.insights.comparison import rank_mixtures
-from dashboard.insights.judging import overlap
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from evaluator.metrics import columns_of

@@ -63,7 +63,7 @@ def _absent(leader: str | None, run: Run) -> bool:
     return leader is not None and all(leader in band.absent for band in run.bands)
 
 
-def places(found: Sequence[Band], along: Along = "bits") -> dict[str, str]:
+def where_each_leads(found: Sequence[Band], along: Along = "bits") -> dict[str, str]:
     """Say of each method that leads somewhere where that is: `from 5.14 to 6.17 bits`."""
     named: dict[str, list[str]] = {}
     for run in runs(found):
@@ -89,7 +89,7 @@ def verdict(found: Sequence[Band], along: Along = "bits") -> Insight:
     """Word who leads where, and who is tied."""
     if not found:
         return Insight(_APART, "unknown", "files of one size are at most 2 % apart")
-    led = places(found, along)
+    led = where_each_leads(found, along)
     even = [run for run in runs(found) if run.leader is None]
     parts = [f"{method} {where}" for method, where in led.items()]
     tied = _tied(even, along)
@@ -126,7 +126,7 @@ def _leads(found: Sequence[Band]) -> str:
     """Say by how much each leader is ahead of the next at least and at most."""
     counted = [band for run in runs(found) for band in run.bands]
     parts = []
-    for method in places(found):
+    for method in where_each_leads(found):
         leads = [min(band.ranking.gaps.values(), key=_value) for band in counted if band.leader == method]
         low, high = (formats.number(end(leads, key=_value).value, 2) for end in (min, max))
         parts.append(f"{method} {low if low == high else f'{low} to {high}'} nats")

@@ -9,9 +9,9 @@ from dash.development.base_component import Component
 
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
-from dashboard.insights.judging import Case
 from dashboard.insights.summary import RULES, MethodSummary, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
@@ -90,11 +90,10 @@ def _size_line(heads: Sequence[str], line: Standing) -> Component:
 def _line(results: Results, line: MethodSummary) -> Component:
     row = line.optimal
     name = html.Th([swatch(results.styles[line.method]), f" {line.method}"], scope="row")
-    kind = "by rule" if line.by_rule else "knee: none keeps the rule"
     rate = [
         html.Strong(formats.bits(row["bits_per_weight"])),
         html.Br(),
-        html.Small(f"{type_name(row)}, {kind}"),
+        html.Small(f"{type_name(row)}, {line.chosen}"),
     ]
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"

@@ -19,9 +19,9 @@ from flask import has_request_context, request
 from markupsafe import Markup
 
 from dashboard.server.serving import PLOTLY
+from dashboard.shell.answer_targets import fill
 from dashboard.shell.layout import GRAPH_CONFIG, shell
 from dashboard.shell.markup import markup, script_data
-from dashboard.shell.places import fill
 from dashboard.style.theme import templates
 
 _LOG = logging.getLogger(__name__)

@@ -22,10 +22,10 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.shell import filters
 from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
+from dashboard.shell.answer_targets import LISTS, TARGETS
 from dashboard.shell.page_cache import Draw, PageCache
-from dashboard.shell.places import LISTS, PLACES
 from dashboard.shell.render import Page, failed, not_shown, render, status
-from dashboard.shell.screen import chip_bar, find_list, option_bar, source
+from dashboard.shell.toolbar import chip_bar, find_list, option_bar, source
 from dashboard.views import registry
 
 _LOG = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def register_callbacks(app: Dash, library: Library, pages: PageCache) -> None:
 
 
 def _register_show(app: Dash, library: Library, pages: PageCache) -> None:
-    outputs = {name: Output(*place) for name, place in PLACES.items()}
+    outputs = {name: Output(*place) for name, place in TARGETS.items()}
     register = app.callback(
         output=outputs,
         inputs={

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from dashboard.results.memo import Once
+from dashboard.results.memo import Memo
 
 _LOG = logging.getLogger(__name__)
 Drawn = dict[str, Any]
@@ -28,7 +28,7 @@ class PageCache:
 
     def __init__(self, pause: float = _PAUSE) -> None:
         """Keep nothing yet; `pause` is in seconds."""
-        self._pages: Once[Drawn] = Once(_MOST)
+        self._pages: Memo[Drawn] = Memo(_MOST)
         self._wanted: dict[Hashable, Draw] = {}
         self._asked = threading.Condition()
         self._last = 0.0

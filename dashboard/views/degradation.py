@@ -21,10 +21,11 @@ from dashboard.insights.verdict import equal_size
 from dashboard.results.exported import variants_with
 from dashboard.results.rows import Row, by_method, complete, front_of, one_place
 from dashboard.results.scope import Scope
-from dashboard.results.statistics import Estimate, slope, student
+from dashboard.results.statistics import Estimate, slope
 from dashboard.style import formats
 from dashboard.style.theme import BASELINE
 from dashboard.views import Option, View
+from evaluator.metrics.estimation import student
 from evaluator.results.manifest import NoiseFloor
 
 _LOSS = Option("loss", "Loss", (("ppl", "perplexity"), ("kld", "KL divergence")))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.figures import axes, charts
+from dashboard.figures.baseline_lines import BaselineLines
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Labels
-from dashboard.figures.levels import Levels
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_ratio
@@ -60,7 +60,7 @@ def figure(scope: Scope) -> Drawing:
     place = dict(zip((row["variant_id"] for row in rows), points, strict=True))
     lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
     ranges = (x_range, y_axis["range"])
-    baselines = Levels(scope, rows, ranges, points=points)
+    baselines = BaselineLines(scope, rows, ranges, points=points)
     lines += baselines.lines
     subject = _subject(scope)
     named = scope.selection.picked | ({str(subject[0]["variant_id"])} if subject is not None else set())

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.figures import axes, charts
+from dashboard.figures.baseline_lines import BaselineLines, text_width
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Box, Labels, shares
-from dashboard.figures.levels import Levels, text_width
 from dashboard.insights import Insight
 from dashboard.insights.bands import beaten_by_smaller
 from dashboard.insights.claims import claims_of
@@ -56,7 +56,7 @@ def figure(scope: Scope) -> Drawing:
     points = list(zip(x, y, strict=True))
     ranges = (x_range, y_range)
     taken = _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
-    baselines = Levels(scope, rows, ranges, points=points, taken=taken, inverse=True)
+    baselines = BaselineLines(scope, rows, ranges, points=points, taken=taken, inverse=True)
     subject = _subject(rows)
     named = scope.selection.picked | ({str(subject["variant_id"])} if subject is not None else set())
     labels = Labels(rows, points, ranges, wanted, named, "top left", baselines.lines)

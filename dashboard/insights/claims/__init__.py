@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dashboard.insights import Claim
-from dashboard.insights.judging import Case
+from dashboard.insights.claim_rules import Case
 from dashboard.results.scope import Scope
 from evaluator.support.registry import Registry
 

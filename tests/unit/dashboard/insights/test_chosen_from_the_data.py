@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from variant_rows import NONE, step
 
+from dashboard.insights.claim_rules import Case, leads
 from dashboard.insights.comparison import Ranking
 from dashboard.insights.curves import inversions
-from dashboard.insights.judging import Case, leads
 from dashboard.insights.losses import Extremes
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope

@@ -102,7 +102,7 @@ def test_a_page_drawn_before_damage_was_found_is_drawn_again(folder: Path) -> No
         return str(markup(screen(library, "/", "", {}, pages)["insights"]))
 
     assert "cannot be read" not in said()
-    library.at("")._faults["main-q4_0.parquet"] = "main-q4_0.parquet cannot be read: broken"
+    library.at("")._frames.faults["main-q4_0.parquet"] = "main-q4_0.parquet cannot be read: broken"
     assert "Skipped: main-q4_0.parquet cannot be read: broken." in said()
 
 
@@ -136,5 +136,5 @@ def test_opening_many_variants_reads_no_token(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(pl, "scan_parquet", counted)
     monkeypatch.setattr(pl, "read_parquet", refuse)
     monkeypatch.setattr(pl.LazyFrame, "collect", refuse)
-    again._look_at_every_file()
+    again._frames.look_at_every_file(again.variants["variant_id"])
     assert sorted(scanned) == sorted((folder / "tokens").iterdir())

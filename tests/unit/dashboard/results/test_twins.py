@@ -16,7 +16,7 @@ from dashboard.results.folder import twin_names
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
-from dashboard.shell.screen import find_list
+from dashboard.shell.toolbar import find_list
 from dashboard.views import View, registry
 
 

@@ -7,9 +7,9 @@ import dash_bootstrap_components as dbc
 import pytest
 from dash import dcc, html
 
+from dashboard.shell.answer_targets import TARGETS, fill
 from dashboard.shell.layout import shell
 from dashboard.shell.markup import markup
-from dashboard.shell.places import PLACES, fill
 
 
 def test_elements_with_their_attributes() -> None:
@@ -71,6 +71,6 @@ def test_what_needs_a_script_leaves_its_place_empty() -> None:
 
 
 def test_every_part_of_an_answer_has_a_place() -> None:
-    page = fill(shell(), {name: f"part {name}" for name in PLACES})
+    page = fill(shell(), {name: f"part {name}" for name in TARGETS})
     assert page["title"].children == "part title"
     assert page["filter-bits"].min == "part bits-min"

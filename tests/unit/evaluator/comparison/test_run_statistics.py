@@ -15,7 +15,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator import metrics
 from evaluator.commands.run import inspect_source, run_comparison
-from evaluator.comparison.derived import derive
+from evaluator.comparison.derived_frames import derive
 from evaluator.comparison.noise_floor import Bf16Noise
 from evaluator.metrics.pairwise import between
 from evaluator.planning.config import Comparison, VariantSource

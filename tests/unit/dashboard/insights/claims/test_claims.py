@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from results_factory import make_results
 
+from dashboard.insights.claim_rules import Case, below, leads, sign
 from dashboard.insights.claims import JUDGES, every
 from dashboard.insights.comparison import Ranking
-from dashboard.insights.judging import Case, below, leads, sign
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from variant_rows import NONE
 
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims.layers import concentrated
 from dashboard.insights.claims.radar import no_lead
 from dashboard.insights.claims.speed import _middle
-from dashboard.insights.judging import Case
 from dashboard.insights.leaders import (
     DECODE,
     EFFICIENCY,

@@ -13,7 +13,7 @@ from family_models import FAMILIES, TOKENS, torch_model, write_family
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import head_weights
 from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
-from evaluator.models.architectures import logit_softcap
+from evaluator.models.architectures import ARCHITECTURES, logit_softcap
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
@@ -54,6 +54,10 @@ def losses_in_decoder(model: Path) -> np.ndarray:
     rows = np.stack(logits)
     normalizers = np.log(np.exp(rows - rows.max(axis=1, keepdims=True)).sum(axis=1)) + rows.max(axis=1)
     return normalizers - rows[np.arange(len(rows)), IDS[FIRST + 1 :]]
+
+
+def test_every_family_has_a_case():
+    assert set(ARCHITECTURES.names()) - {family.architecture for family in FAMILIES.values()} == set()
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -13,7 +13,7 @@ LISTS = tuple(filters.CHECKLISTS)
 _TEXTS = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "status", "chips")
 _OF_FOLDER = ("bits-text", "source", "find-list")
 #: Part of an answer: id and property of the shell.
-PLACES: dict[str, tuple[str, str]] = {
+TARGETS: dict[str, tuple[str, str]] = {
     **{name: (name, "children") for name in (*_TEXTS, *_OF_FOLDER)},
     "stage": ("stage", "className"),
     "drawing": ("drawing", "data"),
@@ -30,6 +30,6 @@ def fill(shell: Component, answer: Mapping[str, Any]) -> Component:
     """Put the parts of an answer in their places; the shell itself is changed, and returned."""
     by_id = {getattr(part, "id", None): part for part in shell._traverse()}
     for name, value in answer.items():
-        identity, attribute = PLACES[name]
+        identity, attribute = TARGETS[name]
         setattr(by_id[identity], attribute, value)
     return shell
