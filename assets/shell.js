@@ -8,8 +8,8 @@
   const { go, respell, turnTo, change, put, toggle } = window.address;
 
   /* A spreadsheet takes a text that begins with a sign for a formula, and runs it. */
-  function asText(written, value) {
-    return typeof value === "string" && /^[=+@\t-]/.test(value) ? "'" + written : written;
+  function asText(value) {
+    return typeof value === "string" && /^[=+@\t-]/.test(value) ? "'" + value : value;
   }
 
   function slugOf(path) {
@@ -153,7 +153,8 @@
       window.dash_ag_grid.getApi("grid").exportDataAsCsv({
         fileName: fileName,
         allColumns: true,
-        processCellCallback: (cell) => asText(cell.formatValue(cell.value), cell.value),
+        processHeaderCallback: (head) => head.column.getColId(),
+        processCellCallback: (cell) => asText(cell.value),
       });
     }
   });

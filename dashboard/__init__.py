@@ -1,1 +1,1 @@
-"""The dashboard: pictures and computed findings from a results folder, on this machine only."""
+"""Show a results folder in the browser: charts, computed findings, exports."""

@@ -1,1 +1,1 @@
-"""Measures quantized language models: GGUF in, onnxruntime in the middle, Polars frames out."""
+"""Measure quantized language models: model files in, onnxruntime in the middle, Polars frames out."""

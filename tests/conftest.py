@@ -1,10 +1,23 @@
-"""Synthetic results folders that several tests share."""
+"""What tests of all kinds share: a cache of their own, and synthetic results folders."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep a test run out of the user's cache; its processes share exported graphs, which take seconds each."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVALUATOR_CACHE", str(folder / "cache"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""What is on the screen, taken away: pictures, data, a deck, a page that opens offline, Markdown."""
+"""Export what is on the screen: pictures, data, slides, a page that opens offline, Markdown."""

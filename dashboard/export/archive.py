@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 
-from dashboard.export.data import encode, view_data
+from dashboard.export.data import encode
 from dashboard.export.document import document
 from dashboard.export.markdown import report
 from dashboard.results.scope import Scope
@@ -22,7 +22,7 @@ def archive(scope: Scope, pictures: Mapping[str, bytes], theme: str = "light") -
         for slug, png in pictures.items():
             packed.writestr(names[slug], png, zipfile.ZIP_STORED)
         for view in registry():
-            frame = view_data(scope, view.id)
+            frame = view.data(scope)
             stem = f"data/{file_stem(scope, view.id)}"
             packed.writestr(f"{stem}.csv", encode(frame, "csv"))
             packed.writestr(f"{stem}.parquet", encode(frame, "parquet"), zipfile.ZIP_STORED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -21,6 +20,7 @@ from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.style import formats
 from dashboard.style.theme import SURFACES
 from dashboard.views import option_keys, registry
+from evaluator.support.suggestions import did_you_mean
 
 FORMATS = (".pptx", ".html", ".zip", ".md")
 _DECK_SCALE = 1.5
@@ -101,10 +101,8 @@ def _instead(key: str, value: str, there: Collection[str]) -> str:
     noun = _NOUNS.get(key, key)
     if not there:
         return f"this folder holds no {noun}"
-    names = {name.lower(): name for name in sorted(there)}
-    near = get_close_matches(value.lower(), names, n=1)
-    if near:
-        return f"this folder holds no such {noun}; did you mean {names[near[0]]}?"
+    if near := did_you_mean(value, sorted(there)):
+        return f"this folder holds no such {noun}{near}"
     listed = formats.listing(
         sorted(there, key=lambda name: int(name) if key == "layer" else name), _MOST_NAMED
     )

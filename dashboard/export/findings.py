@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
-from dashboard.insights.summary import EFFICIENCY_SCALE, MethodSummary, summarize
+from dashboard.insights.summary import MethodSummary, summarize
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
 from dashboard.results.rows import one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import formats
+from dashboard.style.columns import EFFICIENCY_SCALE
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ def findings(scope: Scope) -> Findings:
 
 def _cells(line: MethodSummary) -> list[str]:
     row = line.optimal
-    kind = "by rule" if line.by_rule else "knee: none keeps the rule"
-    rate = f"{formats.bits(row['bits_per_weight'])} ({type_name(row)}, {kind})"
+    rate = f"{formats.bits(row['bits_per_weight'])} ({type_name(row)}, {line.chosen})"
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"
     ppl = f"{formats.number(row['ppl'], 4)} ({change(log_ratio(row))})"

@@ -15,7 +15,8 @@ from dashboard.insights.summary import RULES
 from dashboard.results.rows import Row, plus_minus
 from dashboard.results.scope import Scope
 from dashboard.shell.naming import model_name
-from dashboard.style import formats
+from dashboard.style import columns
+from evaluator.metrics import columns_of
 
 _SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: "}
 _PLUS_MINUS = "± is half a 95 % interval, clustered by window where measured so; an empty cell: not measured."
@@ -77,15 +78,19 @@ def _variant(row: Row) -> list[str]:
     spread = plus_minus(row, "kld_mean", "kld_se") if row["kld_mean"] is not None else ""
     return [
         row["label"],
-        formats.number(row["bits_per_weight"]),
-        formats.size(row["size_bytes"]),
-        formats.number(row["ppl"], 4) if row["ppl"] is not None else _failed(row),
+        _cell(row, "bits_per_weight"),
+        _cell(row, "size_bytes"),
+        _cell(row, "ppl") or _failed(row),
         change(log_ratio(row)) if row["ln_ppl_ratio"] is not None else "",
-        formats.number(row["kld_mean"]) + spread if row["kld_mean"] is not None else "",
-        formats.percent(row["same_top"]) if row["same_top"] is not None else "",
-        formats.number(row["decode_ms_p50"]) if row["decode_ms_p50"] is not None else "",
-        formats.number(row[GAP]) if row[GAP] is not None else "",
+        _cell(row, "kld_mean") + spread,
+        _cell(row, "same_top"),
+        _cell(row, "decode_ms_p50"),
+        _cell(row, GAP),
     ]
+
+
+def _cell(row: Row, name: str) -> str:
+    return "" if row[name] is None else columns.cell(columns_of()[name], row[name])
 
 
 def _failed(row: Row) -> str:

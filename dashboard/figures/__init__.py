@@ -1,1 +1,1 @@
-"""Building blocks of charts."""
+"""Draw what several views share: axes, labels, levels, panels."""

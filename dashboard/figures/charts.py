@@ -11,8 +11,9 @@ from dashboard.figures.drawing import Drawing
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, one_place, place_in_words, plus_minus
 from dashboard.results.selection import Selection
-from dashboard.style import formats, names
+from dashboard.style import columns, formats, names
 from dashboard.style.theme import BASELINE, QUIET, MethodStyle, translucent
+from evaluator.metrics import columns_of
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _DIMMED = 0.2
@@ -128,6 +129,7 @@ def error_bars(
 
 def quality_lines(row: Row) -> str:
     """Return the lines of a hover text that every view of quality shows."""
+    known = columns_of()
     lines = [
         f"<b>{names.in_figure(row['label'])}</b>",
         f"{formats.bits(row['bits_per_weight'])} per weight · {formats.size(row['size_bytes'])}",
@@ -136,17 +138,17 @@ def quality_lines(row: Row) -> str:
     if row["ppl"] is not None:
         # How far the level itself is known is no error of a comparison: the texts move all variants together.
         level = "" if paired else plus_minus(row, "ppl", "ppl_se")
-        lines.append(f"PPL {formats.number(row['ppl'], 4)}{level}")
+        lines.append(f"PPL {columns.value(known['ppl'], row['ppl'], level)}")
     if paired:
         spread = plus_minus(row, "ln_ppl_ratio", "ln_ppl_ratio_se")
-        ratio = f"{formats.number(row['ln_ppl_ratio'])}{spread}"
-        lines.append(f"ln PPL ratio {ratio} nats ({formats.percent_change(row['ln_ppl_ratio'])})")
+        ratio = columns.value(known["ln_ppl_ratio"], row["ln_ppl_ratio"], spread)
+        lines.append(f"ln PPL ratio {ratio} ({formats.percent_change(row['ln_ppl_ratio'])})")
         lines.append(f"{formats.percent(math.exp(-row['ln_ppl_ratio']), 2)} of the baseline's accuracy")
     if row["kld_mean"] is not None:
         spread = plus_minus(row, "kld_mean", "kld_se")
-        lines.append(f"mean KLD {formats.number(row['kld_mean'])}{spread} nats")
+        lines.append(f"mean KLD {columns.value(known['kld_mean'], row['kld_mean'], spread)}")
     if row["same_top"] is not None:
-        lines.append(f"same top token {formats.percent(row['same_top'])}")
+        lines.append(f"same top token {columns.value(known['same_top'], row['same_top'])}")
     return "<br>".join(lines)
 
 

@@ -1,15 +1,17 @@
-"""Qualities of a variant as scores from 0 to 1 against fixed references."""
+"""Qualities of a variant as scores from 0 to 1 against fixed references: the columns with a `Score`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dashboard.results.rows import Row, complete
 from dashboard.results.scope import Scope
-from dashboard.style import formats
+from dashboard.style import columns, formats
 from dashboard.style.names import in_figure
+from evaluator.metrics import columns_of
+from evaluator.metrics.columns import Column, Score
 
 
 @dataclass(frozen=True)
@@ -33,58 +35,47 @@ class Axis:
 
 
 def axes(scope: Scope) -> list[Axis]:
-    """At most six spokes; references are of all variants, over the tokens that `selection` counts.
+    """Axes of the scored columns, those against the best of the folder last, without those nobody was measured on.
 
-    A filter of variants never rescales them; one of tokens computes values and references anew.
+    References are of all variants, over the tokens that the selection counts: a filter of variants never rescales
+    them; one of tokens computes values and references anew.
     """
     rows = scope.results.select(scope.selection.tokens_alone).to_dicts()
-    smallest = min(row["size_bytes"] for row in rows) if rows else 1
-    efficient = max((r["inv_ppl_per_mb"] for r in complete(rows, "inv_ppl_per_mb")), default=None)
-    fastest = min((r["decode_ms_p50"] for r in complete(rows, "decode_ms_p50")), default=None)
+    by_name = columns_of()
+    scored = [(column, column.score) for column in by_name.values() if column.score is not None]
     found = [
-        Axis(
-            "perplexity",
-            "PPL of the baseline / PPL; baseline = 100 %",
-            lambda r: None if r["ln_ppl_ratio"] is None else min(1.0, math.exp(-r["ln_ppl_ratio"])),
-            lambda r: f"PPL {formats.number(r['ppl'], 4)}",
-        ),
-        Axis(
-            "fidelity",
-            "exp(−mean KLD); baseline = 100 %",
-            lambda r: None if r["kld_mean"] is None else math.exp(-max(0.0, r["kld_mean"])),
-            lambda r: f"KLD {formats.number(r['kld_mean'], 2)}",
-        ),
-        Axis(
-            "same top token",
-            "baseline = 100 %",
-            lambda r: r["same_top"],
-            lambda r: f"same top {formats.percent(r['same_top'])}",
-        ),
-        Axis(
-            "small size",
-            f"smallest file measured, {formats.size(smallest)} = 100 %",
-            lambda r: float(smallest / r["size_bytes"]),
-            lambda r: formats.size(r["size_bytes"]),
-        ),
+        _axis(column, by_name[score.shown or column.name], score, rows)
+        for column, score in sorted(scored, key=lambda item: item[1].rule == "best")
     ]
-    if efficient:
-        best = efficient
-        found.append(
-            Axis(
-                "efficiency",
-                f"best 1/PPL/MB measured, {formats.number(1e5 * best)} × 10⁻⁵ = 100 %",
-                lambda r: None if r["inv_ppl_per_mb"] is None else float(r["inv_ppl_per_mb"] / best),
-                lambda r: f"{formats.number(1e5 * r['inv_ppl_per_mb'])} × 10⁻⁵",
-            )
-        )
-    if fastest:
-        quickest = fastest
-        found.append(
-            Axis(
-                "decode speed",
-                f"fastest measured, {formats.number(quickest)} ms = 100 %",
-                lambda r: float(quickest / r["decode_ms_p50"]) if r["decode_ms_p50"] else None,
-                lambda r: f"{formats.number(r['decode_ms_p50'])} ms",
-            )
-        )
-    return found
+    return [axis for axis in found if axis is not None]
+
+
+def _axis(column: Column, shown: Column, score: Score, rows: Sequence[Row]) -> Axis | None:
+    best: float | None = None
+    reference = score.reference
+    measured = [row[column.name] for row in complete(rows, column.name)]
+    if not measured:
+        return None
+    if score.rule == "best":
+        best = min(measured) if column.better == "lower" else max(measured)
+        if not best:
+            return None
+        reference = f"{reference}, {columns.short(column, best)} = 100 %"
+
+    def scored(row: Row) -> float | None:
+        return None if row[column.name] is None else _score(column, score, row[column.name], best)
+
+    def raw(row: Row) -> str:
+        return f"{score.short} {columns.short(shown, row[shown.name])}".lstrip()
+
+    return Axis(score.axis, reference, scored, raw)
+
+
+def _score(column: Column, score: Score, value: float, best: float | None) -> float | None:
+    """Return a value as a score; None where it has no ratio to the best one."""
+    if score.rule == "exp":
+        return math.exp(-max(0.0, value))
+    if score.rule == "share":
+        return 1 - value if column.better == "lower" else value
+    first, second = (best, value) if column.better == "lower" else (value, best)
+    return min(1.0, first / second) if first is not None and second else None

@@ -1,4 +1,4 @@
-"""Computed findings: sentences made from the frames, with their uncertainty."""
+"""Compute findings: sentences made from the frames, with their uncertainty."""
 
 from __future__ import annotations
 

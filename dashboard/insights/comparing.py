@@ -9,28 +9,37 @@ from typing import Any
 
 import polars as pl
 
-from dashboard.insights.engine_gap import GAP, unknown_gap
-from dashboard.insights.judging import Case
+from dashboard.insights.claim_rules import Case
+from dashboard.insights.engine_gap import GAP, is_timed, unknown_gap
 from dashboard.insights.noise import least_divergence
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
-from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
-from dashboard.style import formats
+from dashboard.style import columns, formats
+from evaluator.metrics import columns_of
+from evaluator.metrics.columns import Column
 from evaluator.results.schema import ROLES, STATISTICS
 
 Row = dict[str, Any]
+#: The share of tokens in the last bin of confidence, which is no column of its own.
+_SURE = Column(
+    "top_prob_mean", "Sure tokens (top probability over 0.95)", "share of tokens in that bin", "share"
+)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of two variants, in words; `leader` is 0 or 1, None when tied or not tested."""
+    """One metric of two variants, in words; `leader` is 0 or 1, None when tied or not tested.
+
+    `column` is the column of the variants frame that it is about; several may be about parts of one.
+    """
 
     metric: str
     values: tuple[str, str]
     difference: str
     verdict: str
     leader: int | None = None
+    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,88 +92,102 @@ def _of_one_size(rows: Mapping[str, Row]) -> list[str]:
     return list(min(pairs)[1:]) if pairs else [str(row["variant_id"]) for row in ordered[:2]]
 
 
-def differences(results: Results, first: Row, second: Row, selection: Selection) -> list[Difference]:
-    """Every metric of two variants; quality is paired over the same tokens, size and speed are not tested."""
-    a, b = str(first["variant_id"]), str(second["variant_id"])
+def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
+    """Every metric of two variants: what tokens add up to is paired over the same tokens, others are not tested."""
     rows = (first, second)
-    found = [
-        _tested(
-            "Perplexity",
-            _texts(rows, "ppl", lambda v: formats.number(v, 4)),
-            results.paired(a, b, "nll", selection),
-            _ppl_change,
-            lower=True,
+    tested: dict[str, Column] = {}  # the first column of each quantity: a second one would say the same
+    untested = []
+    for column in columns_of().values():
+        if column.tokens:
+            tested.setdefault(column.tokens, column)
+        elif column.main and _is_known(rows, column):
+            untested.append(column)
+    return [
+        *(
+            _divergence(scope, rows, c) if c.tokens == "kld" else _tested(scope, rows, c)
+            for c in tested.values()
         ),
-        _divergence(results, rows, selection),
-        _tested(
-            "Same top token",
-            _texts(rows, "same_top", formats.percent),
-            results.paired(a, b, "same_top", selection),
-            _in_points,
-            lower=False,
-        ),
-        _tested(
-            "Mean Δp of the right token",
-            _texts(rows, "delta_p_mean", lambda v: f"{formats.signed(v, 2)} points"),
-            results.paired(a, b, "delta_p", selection),
-            _points,
-            lower=False,
-        ),
-        _tested(
-            "Sure tokens (top probability over 0.95)",
-            _sure(results, rows, selection),
-            results.paired(a, b, "bin4", selection),
-            _in_points,
-            lower=None,
-        ),
+        _sure(scope, rows),
+        *_by_domain(scope, rows, tested["kld"]),
+        *(_packing(scope, rows) if c.name == GAP else _untested(rows, c) for c in untested),
     ]
-    for domain in results.domains if len(results.domains) > 1 and not selection.domains else []:
-        part = replace(selection, domains=frozenset({domain}))
-        paired = results.paired(a, b, "kld", part)
-        if paired is not None:
-            values = (_domain_kld(results, first, part), _domain_kld(results, second, part))
-            found.append(_tested(f"Mean KLD in {domain}", values, paired, _in_nats, lower=True))
-    return [*found, *_untested(rows, selection)]
 
 
-def _divergence(results: Results, rows: tuple[Row, Row], selection: Selection) -> Difference:
+def _tested(scope: Scope, rows: tuple[Row, Row], column: Column) -> Difference:
+    """Compare two variants by a column that their tokens add up to."""
+    return _paired(column.label, column, _texts(rows, column), _pair(scope, rows, str(column.tokens)))
+
+
+def _pair(scope: Scope, rows: tuple[Row, Row], quantity: str) -> Estimate | None:
+    return scope.paired(str(rows[0]["variant_id"]), str(rows[1]["variant_id"]), quantity)
+
+
+def _divergence(scope: Scope, rows: tuple[Row, Row], column: Column) -> Difference:
     """Mean KLD, which decides who is closer: of two files of one size as every other page says it.
 
     A difference that rounding the baseline causes as well is none.
     """
     ids = [str(row["variant_id"]) for row in rows]
-    paired = results.paired(ids[0], ids[1], "kld", selection)
-    found = _tested("Mean KLD", _texts(rows, "kld_mean", _nats), paired, _in_nats, lower=True)
+    paired, found = _pair(scope, rows, "kld"), _tested(scope, rows, column)
     if paired is None or found.leader is None:
         return found
-    band = next(
-        (band for band in Case.of(Scope(results, selection)).bands if band.closer(*ids) is not None), None
-    )
+    band = next((band for band in Case.of(scope).bands if band.closer(*ids) is not None), None)
     if band is not None and not band.closer(*ids):
         reach = formats.number(paired.reach(band.ranking.among), 2)
         wider = f"{formats.signed(paired.value)} ± {reach} nats, for {band.ranking.among} sizes at once"
         return replace(found, difference=wider, verdict="tied", leader=None)
-    if abs(paired.value) - paired.half <= least_divergence(Scope(results, selection), rows):
+    if abs(paired.value) - paired.half <= least_divergence(scope, rows):
         return replace(found, verdict="tied", leader=None)
     return found
 
 
-def _tested(
-    metric: str, values: tuple[str, str], paired: Estimate | None, word: Any, *, lower: bool | None
-) -> Difference:
+def _by_domain(scope: Scope, rows: tuple[Row, Row], kld: Column) -> list[Difference]:
+    """Mean KLD in each text, where there are several and none is chosen."""
+    found = []
+    for domain in (
+        scope.results.domains if len(scope.results.domains) > 1 and not scope.selection.domains else []
+    ):
+        part = scope.narrowed(domains=frozenset({domain}))
+        paired = _pair(part, rows, "kld")
+        if paired is not None:
+            found.append(_paired(f"{kld.label} in {domain}", kld, _means(part, rows, "kld", kld), paired))
+    return found
+
+
+def _sure(scope: Scope, rows: tuple[Row, Row]) -> Difference:
+    """Compare the shares of tokens that each variant is sure of, of which neither more nor fewer is better."""
+    values = _means(scope, rows, "bin4", _SURE)
+    return _paired(_SURE.label, _SURE, values, _pair(scope, rows, "bin4"))
+
+
+def _paired(metric: str, column: Column, values: tuple[str, str], paired: Estimate | None) -> Difference:
     if paired is None:
-        return Difference(metric, values, "", "not comparable token by token")
-    difference = word(paired)
+        return Difference(metric, values, "", "not comparable token by token", column=column.name)
+    told = Difference(
+        metric, values, columns.difference(column, paired.value, paired.half), "tied", column=column.name
+    )
     if not paired.differs_from_zero:
-        return Difference(metric, values, difference, "tied")
-    if lower is None:
-        return Difference(metric, values, difference, "more in A" if paired.value > 0 else "more in B")
-    leader = int((paired.value > 0) == lower)
-    return Difference(metric, values, difference, f"{'AB'[leader]} better", leader)
+        return told
+    if column.better is None:
+        return replace(told, verdict="more in A" if paired.value > 0 else "more in B")
+    leader = int((paired.value > 0) == (column.better == "lower"))
+    return replace(told, verdict=f"{'AB'[leader]} better", leader=leader)
 
 
-def _texts(rows: tuple[Row, Row], column: str, word: Any) -> tuple[str, str]:
-    one, other = (word(row[column]) if row[column] is not None else _why_not(row, column) for row in rows)
+def _means(scope: Scope, rows: tuple[Row, Row], quantity: str, column: Column) -> tuple[str, str]:
+    """Write the means of a quantity over the tokens in scope."""
+    texts = []
+    for row in rows:
+        windows = scope.windows(str(row["variant_id"]))
+        total = 0.0 if windows is None else float(windows["n"].sum())
+        mean = float(windows[quantity].sum()) / total if windows is not None and total else None
+        texts.append(_why_not(row, column.name) if mean is None else columns.value(column, mean))
+    return texts[0], texts[1]
+
+
+def _texts(rows: tuple[Row, Row], column: Column) -> tuple[str, str]:
+    values = [(row, row[column.name]) for row in rows]
+    one, other = (_why_not(row, column.name) if v is None else columns.value(column, v) for row, v in values)
     return one, other
 
 
@@ -172,76 +195,33 @@ def _why_not(row: Row, column: str) -> str:
     return "failed" if row.get("failure") and column in STATISTICS else "not measured"
 
 
-def _nats(value: float) -> str:
-    return f"{formats.number(value)} nats"
+def _is_known(rows: tuple[Row, Row], column: Column) -> bool:
+    """Whether there is something to tell of a column that is not tested."""
+    return any(row[column.name] is not None or (column.name == GAP and is_timed(row)) for row in rows)
 
 
-def _domain_kld(results: Results, row: Row, part: Selection) -> str:
-    windows = results.windows(str(row["variant_id"]), part)
-    total = 0.0 if windows is None else float(windows["n"].sum())
-    if windows is None or not total:
-        return _why_not(row, "kld_mean")
-    return _nats(float(windows["kld"].sum()) / total)
+def _untested(rows: tuple[Row, Row], column: Column) -> Difference:
+    """Tell a fact that is not tested: with its ratio, or its plain difference where values may be below zero."""
+    one, other = (row[column.name] for row in rows)
+    told = ""
+    if column.low is None or column.low < 0:
+        told = columns.difference(column, one - other) if None not in {one, other} else ""
+    elif one and other:
+        times = formats.times(one / other)
+        told = f"A is {times} B" if times else "the same"
+    return Difference(column.label, _texts(rows, column), told, "", column=column.name)
 
 
-def _sure(results: Results, rows: tuple[Row, Row], selection: Selection) -> tuple[str, str]:
-    texts = []
-    for row in rows:
-        windows = results.windows(str(row["variant_id"]), selection)
-        total = 0.0 if windows is None else float(windows["n"].sum())
-        texts.append(
-            formats.percent(float(windows["bin4"].sum()) / total)
-            if windows is not None and total
-            else _why_not(row, "top_prob_mean")
-        )
-    return texts[0], texts[1]
-
-
-def _ppl_change(paired: Estimate) -> str:
-    return formats.percent_change(paired.value, 2, paired.half)
-
-
-def _in_nats(paired: Estimate) -> str:
-    return f"{formats.signed(paired.value)} ± {formats.number(paired.half, 2)} nats"
-
-
-def _in_points(paired: Estimate) -> str:
-    return _points(paired.times(100))
-
-
-def _points(paired: Estimate) -> str:
-    return f"{formats.signed(paired.value, 2)} ± {formats.number(paired.half, 2)} points"
-
-
-def _untested(rows: tuple[Row, Row], selection: Selection) -> list[Difference]:
-    """Facts about files and speed, with their plain ratio; beside a time what packing for it adds to the loss."""
-    found = []
-    for metric, column, word in (
-        ("File size", "size_bytes", formats.size),
-        ("Bits per weight", "bits_per_weight", formats.bits),
-        ("Decode", "decode_ms_p50", lambda value: f"{formats.number(value)} ms per token"),
-        ("Prefill", "prefill_tps", lambda value: f"{formats.number(value)} tokens/s"),
-        ("Peak memory", "peak_rss_bytes", formats.size),
-    ):
-        one, other = (row[column] for row in rows)
-        if one is None and other is None:
-            continue
-        times = formats.times(one / other) if one and other else ""
-        ratio = "" if not one or not other else f"A is {times} B" if times else "the same"
-        found.append(Difference(metric, _texts(rows, column, word), ratio, ""))
-        if column == "decode_ms_p50":
-            found.append(_packing(rows, selection))
-    return found
-
-
-def _packing(rows: tuple[Row, Row], selection: Selection) -> Difference:
+def _packing(scope: Scope, rows: tuple[Row, Row]) -> Difference:
     """Tell what the packed artifact, whose speed it is, adds to each file's own loss."""
+    gap = columns_of()[GAP]
     one, other = (row[GAP] for row in rows)
-    texts = [unknown_gap(selection) if value is None else f"{_nats(value)} more" for value in (one, other)]
+    texts = [
+        unknown_gap(scope.selection) if value is None else f"{columns.value(gap, value)} more"
+        for value in (one, other)
+    ]
     ratio = formats.times(one / other) if one and other else ""
-    return Difference(
-        "KLD that packing for speed adds", (texts[0], texts[1]), f"A is {ratio} B" if ratio else "", ""
-    )
+    return Difference(gap.label, (texts[0], texts[1]), f"A is {ratio} B" if ratio else "", "", column=GAP)
 
 
 def tensor_types(results: Results, first: Row, second: Row) -> list[TensorTypes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from dashboard.insights import Insight, Kind
 from dashboard.insights.noise import least_divergence
@@ -13,20 +14,22 @@ from dashboard.results.rows import Row, place_in_words, places_apart, with_measu
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
+from evaluator.metrics import columns_of
 
 NOTHING = Insight("Nothing that can be compared is selected, so there is nothing to say.", "unknown")
 ONE_METHOD = Insight("One method cannot be compared with itself: select or measure at least two.", "unknown")
-#: Per-token quantity, and the columns of the variants frame that hold its mean and its error.
-_STORED = {
-    "nll": ("ln_ppl_ratio", "ln_ppl_ratio_se"),
-    "kld": ("kld_mean", "kld_se"),
-    "same_top": ("same_top", "same_top_se"),
-}
+
+
+@cache
+def _stored() -> dict[str, tuple[str, str]]:
+    """Quantities of a token, and the columns of the variants frame that hold their mean and its error."""
+    known = columns_of("tokens").values()
+    return {c.tokens: (c.name, c.error) for c in known if c.tokens and c.error and not c.exponential}
 
 
 def stored(row: Row, column: str) -> Estimate:
     """Return a per-token mean with its error as the frame has it; an unknown error counts as infinite."""
-    return with_measured_error(row, *_STORED[column])
+    return with_measured_error(row, *_stored()[column])
 
 
 def log_ratio(row: Row) -> Estimate:
@@ -62,9 +65,9 @@ def combine(
         base = baseline_id(scope.results, next(iter(named.values())))
         paired[base] = paired.get(base, 0.0) - total
     found = scope.contrast(paired, column)
-    if found is not None or column not in _STORED:
+    if found is not None or column not in _stored():
         return found
-    value_column = _STORED[column][0]
+    value_column = _stored()[column][0]
     if any(named.get(name, {}).get(value_column) is None for name in weights):
         return None
     parts = [(weight, stored(named[name], column)) for name, weight in weights.items()]

@@ -124,10 +124,15 @@ def _flat(scope: Scope, name: str, ends: tuple[dict[str, Row], dict[str, Row]]) 
 def knees(rows: Sequence[Row]) -> dict[str, Knee | None]:
     """Where the curve of ln PPL ratio over bits bends, of methods with at least six variants."""
     return {
-        method: knee([r["bits_per_weight"] for r in group], [r["ln_ppl_ratio"] for r in group])
+        method: knee_of(group)
         for method, group in by_method(complete(rows, "ln_ppl_ratio")).items()
         if len(group) >= 6
     }
+
+
+def knee_of(rows: Sequence[Row]) -> Knee | None:
+    """Where the curve of ln PPL ratio over bits of one method bends; None where no bend stands out."""
+    return knee([row["bits_per_weight"] for row in rows], [row["ln_ppl_ratio"] for row in rows])
 
 
 def knee_text(found: Knee) -> str:

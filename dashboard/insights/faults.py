@@ -114,7 +114,7 @@ class Fault:
 
 def faults(results: Results) -> dict[str, Fault]:
     """Return what is wrong with files of the folder, by variant id; found once per folder."""
-    return results.once("faults", lambda: _find(results))
+    return results.memoized("faults", lambda: _find(results))
 
 
 def broken_files(results: Results) -> dict[str, Fault]:

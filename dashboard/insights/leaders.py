@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.insights.comparison import rank_mixtures, stored
-from dashboard.insights.judging import overlap
+from dashboard.insights.claim_rules import overlap
+from dashboard.insights.comparison import rank_mixtures
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
+from evaluator.metrics import columns_of
+from evaluator.metrics.columns import Column
 
 PERPLEXITY, FIDELITY, TOP = "perplexity", "KLD", "same top token"
 SIZE, MEMORY, EFFICIENCY, DECODE = "size", "memory", "efficiency", "decode speed"
-#: Per-token quantities, compared token by token: column, and whether more is better.
-_PER_TOKEN = {PERPLEXITY: ("nll", False), FIDELITY: ("kld", False), TOP: ("same_top", True)}
-#: Quantities without an error, of which less is better.
-_EXACT = {SIZE: "size_bytes", MEMORY: "peak_rss_bytes"}
+#: Names of metrics that are not called what their axis of the radar is.
+_NAMES = {"kld_mean": FIDELITY, "size_bytes": SIZE, "peak_rss_bytes": MEMORY}
+#: Metrics that their own rule decides.
+_SPECIAL = ("decode_ms_p50", "inv_ppl_per_mb")
 #: A file or a process that is smaller by no more than this share is of the same size.
 _SAME = 0.01
 #: How many rows are compared token by token, which takes a millisecond each: the best by their stored means.
@@ -33,22 +35,42 @@ def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
         return {}
     found: dict[str, list[Row]] = {}
     of = {str(row["variant_id"]): row for row in rows}
-    for name, (column, largest) in _PER_TOKEN.items():
-        near = _nearest(rows, column, largest=largest)
+    metrics = _metrics()
+    for name, column in metrics.items():
+        if not column.tokens:
+            continue
+        near, largest = _nearest(rows, column), column.better == "higher"
         mixtures = {str(row["variant_id"]): {str(row["variant_id"]): 1.0} for row in near}
-        ranking = rank_mixtures(scope, near, mixtures, column, largest=largest)
+        ranking = rank_mixtures(scope, near, mixtures, column.tokens, largest=largest)
         if ranking is not None and len(ranking.gaps) == len(near) - 1:
             found[name] = [of[variant] for variant in (ranking.best, *ranking.tied)]
-    for name, column in _EXACT.items():
-        if all(row[column] is not None for row in rows):
-            ordered = sorted(rows, key=lambda row: (row[column], row["variant_id"]))
-            found[name] = [row for row in ordered if row[column] <= ordered[0][column] * (1 + _SAME)]
+    for name, column in metrics.items():
+        if not column.tokens and all(row[column.name] is not None for row in rows):
+            found[name] = _within_one_percent(rows, column)
     if all(row["decode_ms_p50"] is not None for row in rows):
         first, *others = sorted(rows, key=lambda row: (row["decode_ms_p50"], row["variant_id"]))
         found[DECODE] = [first, *(row for row in others if overlap(first, row))]
     if PERPLEXITY in found and all(row["inv_ppl_per_mb"] is not None for row in rows):
         found[EFFICIENCY] = _efficient(rows, found)
     return found
+
+
+def _metrics() -> dict[str, Column]:
+    """Columns that are an axis of the radar, and the memory, by the name of the metric; without the special ones."""
+    return {
+        _NAMES.get(column.name, column.score.axis if column.score else column.label): column
+        for column in columns_of().values()
+        if (column.score is not None or column.name in _NAMES) and column.name not in _SPECIAL
+    }
+
+
+def _within_one_percent(rows: Sequence[Row], column: Column) -> list[Row]:
+    """Return the best by a quantity without an error, and those that are as good but for 1 %."""
+    if column.better == "higher":
+        ordered = sorted(rows, key=lambda row: (-row[column.name], row["variant_id"]))
+        return [row for row in ordered if ordered[0][column.name] <= row[column.name] * (1 + _SAME)]
+    ordered = sorted(rows, key=lambda row: (row[column.name], row["variant_id"]))
+    return [row for row in ordered if row[column.name] <= ordered[0][column.name] * (1 + _SAME)]
 
 
 def _efficient(rows: Sequence[Row], found: dict[str, list[Row]]) -> list[Row]:
@@ -63,15 +85,14 @@ def _efficient(rows: Sequence[Row], found: dict[str, list[Row]]) -> list[Row]:
     return [best, *(row for row in ordered[1:] if contends(row))]
 
 
-def _nearest(rows: Sequence[Row], column: str, *, largest: bool) -> Sequence[Row]:
+def _nearest(rows: Sequence[Row], column: Column) -> Sequence[Row]:
     """Return the rows that may lead, or be tied with who leads: of many the best by their stored means.
 
     Of few all; none where one of many was not measured.
     """
     if len(rows) <= _MOST_RANKED:
         return rows
-    means = {str(row["variant_id"]): stored(row, column).value for row in rows}
-    if None in means.values():
+    if any(row[column.name] is None for row in rows):
         return []
-    sign = -1.0 if largest else 1.0
-    return sorted(rows, key=lambda row: (sign * means[row["variant_id"]], row["variant_id"]))[:_MOST_RANKED]
+    sign = -1.0 if column.better == "higher" else 1.0
+    return sorted(rows, key=lambda row: (sign * row[column.name], row["variant_id"]))[:_MOST_RANKED]

@@ -1,4 +1,4 @@
-"""Methods at equal speed, where times scatter more than the differences that they decide."""
+"""What is said of speed: methods at equal speed, bits against speed, the timing itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from dashboard.insights.comparison import Ranking, common_range, rank_mixtures
+import polars as pl
+
+from dashboard.insights import Insight
+from dashboard.insights.comparison import Ranking, common_range, nats, rank_mixtures, tie
+from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.scope import Scope
+from dashboard.results.statistics import rank_correlation
+from dashboard.style import formats
+from evaluator.results.files import SPEED
 
 TIME = "decode_ms_p50"
 
@@ -60,3 +67,69 @@ def _within(groups: dict[str, list[Row]], bound: float) -> dict[str, Row]:
     """Each method's variant closest to the baseline among those that decode within `bound` ms per token."""
     fast = {method: [row for row in group if row[TIME] <= bound] for method, group in groups.items()}
     return {m: min(group, key=lambda row: row["kld_mean"]) for m, group in fast.items() if group}
+
+
+def of_four_bits(rows: Sequence[Row]) -> list[Row]:
+    """Rows of 4 to 5 measured bits per weight."""
+    return [row for row in rows if 4.0 <= row["bits_per_weight"] < 5.0]
+
+
+def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    """Tell whose best variant within a decode time that all methods cover is closest to the baseline."""
+    found = equal_speed(scope, rows)
+    if found is None:
+        return None
+    ranking, moved = found.ranking, formats.number(found.spread, 2)
+    place = f"Within {formats.number(found.limit)} ms per token"
+    offers = "; ".join(f"{found.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items())
+    detail = f"mean KLD of each method's closest: {offers}"
+    if not found.steady:
+        text = f"{place} the methods are tied: ± {moved} ms, the spread of the times, changes the answer."
+        return Insight(text, "tie", detail)
+    if ranking.tied:
+        return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
+    return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
+
+
+def bits_and_speed(rows: Sequence[Row], slowness: Sequence[float], phase: str) -> Insight:
+    """Tell whether fewer bits are faster."""
+    rho = rank_correlation([r["bits_per_weight"] for r in rows], slowness)
+    if rho is None:
+        return Insight("Too few timed variants to relate bits and speed.", "unknown")
+    detail = (
+        f"Spearman ρ of bits per weight and {phase} time = {formats.number(rho, 2)}, {len(rows)} variants"
+    )
+    if rho > 0.5:
+        return Insight(f"Fewer bits {phase} faster here.", "finding", detail)
+    text = f"Fewer bits do not mean faster {phase} here: the format's kernel decides."
+    return Insight(text, "caution", detail)
+
+
+def four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
+    """Tell which variants of 4 to 5 bits are on the front."""
+    four = of_four_bits(rows)
+    if not four:
+        return Insight("No timed variant measures 4 to 5 bits.", "unknown")
+    ids = {row["variant_id"] for row in front}
+    on_front = [row["label"] for row in four if row["variant_id"] in ids]
+    if on_front:
+        text = f"Of {len(four)} variants of 4 to 5 bits, on the front: {formats.listing(on_front)}."
+        return Insight(text, "finding")
+    return Insight("No 4-bit configuration lies on the front: others are faster and closer.", "finding")
+
+
+def timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
+    """Tell where and how often the variants were timed."""
+    speed = results.speed()
+    devices = formats.listing(sorted({formats.device_name(row["device"]) for row in rows}))
+    device = f"{devices}, {results.manifest.threads} threads"
+    if speed is None:
+        fault = results.fault(SPEED.name)
+        kept = "cannot be read" if fault else "were not kept"
+        return Insight(f"Timed on {device}; single repetitions {kept}.", "caution", fault)
+    ids = [row["variant_id"] for row in rows]
+    timed = speed.filter(pl.col("phase").cast(pl.String) == phase, pl.col("variant_id").is_in(ids))
+    counts = [int(count) for count in timed.group_by("variant_id").len()["len"]]
+    least = min(counts, default=0)
+    text = f"Timed on {device}: at least {least} {phase} repetitions each."
+    return Insight(text, "finding", "medians; ranges that overlap between p10 and p90 count as tied")

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from dashboard.insights import Insight
 from dashboard.insights.bands import Band
+from dashboard.insights.claim_rules import Case, overlap
 from dashboard.insights.comparison import log_ratio
+from dashboard.insights.curves import knee_of
 from dashboard.insights.faults import same_weights
-from dashboard.insights.judging import Case, overlap
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, closest, smallest_within
-from dashboard.insights.verdict import places, verdict
+from dashboard.insights.verdict import verdict, where_each_leads
 from dashboard.results.rows import Row, complete, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 OPTIMAL_BOUND = EVERYDAY
-EFFICIENCY_SCALE = 1e5
 RULES = {
     "Best for": "quality: the sizes at which its file is closer to the baseline, by mean KLD, than the other "
     "methods' files of that size, alone outside the paired error; small files: the smallest file under +10 % "
@@ -28,47 +28,45 @@ RULES = {
     "Limitations": f"types that cost over {formats.percent(HEAVY, 0)} perplexity even at their 95 % lower "
     "bound; where its files are behind at equal size; what was not measured.",
     "Optimal bit rate": f"the smallest variant whose perplexity rise has a 95 % upper bound under "
-    f"{formats.percent(OPTIMAL_BOUND, 0)}; where there is none, the knee: farthest below the line from the "
-    "smallest to the largest variant in bits and ln PPL, both scaled to 0–1.",
+    f"{formats.percent(OPTIMAL_BOUND, 0)}; where there is none, the first variant past the knee: where "
+    "two straight lines over bits meet that fit ln PPL best, if they fit it better than one (F test, 95 %; six "
+    "variants or more); without a knee, the variant closest to the baseline.",
     "PPL, 1/PPL/MB": "of the variant at the optimal bit rate; MB = 10⁶ bytes, written × 10⁻⁵: a value of 3.2 "
     "is 1/PPL/MB = 0.000032, a perplexity of 12 at 2.6 GB.",
 }
+BY_RULE = "by rule"
+PAST_KNEE = "past the knee: none keeps the rule"
+CLOSEST = "closest to the baseline: none keeps the rule"
 _NO_LEAD = "no lead outside the errors"
 _RULED = "rules: closest to the baseline at equal size, small files, speed"
 
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """One line of the table; `optimal` is the variant at the best bit rate, `by_rule` whether by rule."""
+    """One line of the table; `optimal` is the variant at the best bit rate, `chosen` says why."""
 
     method: str
     optimal: Row
-    by_rule: bool
+    chosen: str
     best_for: tuple[str, ...]
     limitations: tuple[str, ...]
 
-
-def knee(rows: Sequence[Row]) -> Row | None:
-    """Find the point farthest below the chord from the fewest to the most bits; None under three points."""
-    ordered = sorted(rows, key=lambda row: row["bits_per_weight"])
-    if len(ordered) < 3:
-        return None
-    x = [row["bits_per_weight"] for row in ordered]
-    y = [row["ln_ppl_ratio"] for row in ordered]
-    wide, tall = x[-1] - x[0], y[0] - y[-1]
-    if wide <= 0 or tall <= 0:
-        return None
-    below = [1 - (a - x[0]) / wide - (b - y[-1]) / tall for a, b in zip(x, y, strict=True)]
-    return ordered[max(range(len(ordered)), key=lambda index: below[index])]
+    @property
+    def by_rule(self) -> bool:
+        """Whether `optimal` keeps the bound on perplexity."""
+        return self.chosen == BY_RULE
 
 
-def optimal(rows: Sequence[Row]) -> tuple[Row, bool] | None:
-    """Return a method's best bit rate by the stated rule, and whether it keeps the bound."""
-    chosen = smallest_within(rows, OPTIMAL_BOUND)
-    if chosen is not None:
-        return chosen, True
-    fallback = knee(rows) or closest(rows)
-    return (fallback, False) if fallback is not None else None
+def optimal(rows: Sequence[Row]) -> tuple[Row, str] | None:
+    """Return a method's variant of the best bit rate, and by which of the rules it is that."""
+    if (within := smallest_within(rows, OPTIMAL_BOUND)) is not None:
+        return within, BY_RULE
+    bend = knee_of(rows)
+    if bend is not None:
+        past = [row for row in rows if row["bits_per_weight"] >= bend.at]
+        return min(past, key=lambda row: row["bits_per_weight"]), PAST_KNEE
+    nearest = closest(rows)
+    return (nearest, CLOSEST) if nearest is not None else None
 
 
 def summarize(scope: Scope) -> list[MethodSummary]:
@@ -85,11 +83,11 @@ def table(case: Case) -> list[MethodSummary]:
         MethodSummary(
             method,
             row,
-            by_rule,
+            why,
             tuple(strengths.get(method, [])) or (_no_strength(groups),),
             tuple(_limitations(method, groups[method], case.bands)) or ("none by these rules",),
         )
-        for method, (row, by_rule) in chosen.items()
+        for method, (row, why) in chosen.items()
     ]
 
 
@@ -97,7 +95,7 @@ def _strengths(case: Case, chosen: Mapping[str, Row]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     if len(chosen) < 2:
         return found
-    for method, where in places(case.bands).items():
+    for method, where in where_each_leads(case.bands).items():
         found.setdefault(method, []).append(f"quality {where}")
     small = smallest_within(case.compared, HEAVY)
     if small is not None:
@@ -170,7 +168,7 @@ def _sweet_spot(lines: Sequence[MethodSummary]) -> list[Insight]:
     kept = [line for line in lines if line.by_rule]
     bound = formats.percent(OPTIMAL_BOUND, 0)
     if not kept:
-        text = f"No variant stays under +{bound} perplexity; the table names each method's knee instead."
+        text = f"No variant stays under +{bound} perplexity; the table names the next best of each method."
         return [Insight(text, "caution", "the 95 % upper bound decides")]
     least = min(kept, key=lambda line: line.optimal["bits_per_weight"])
     bits = formats.bits(least.optimal["bits_per_weight"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
 from dashboard.insights import Insight, Kind
 from dashboard.insights.bands import Band, bands
@@ -14,6 +15,8 @@ from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 
+#: What names a size: bits per weight, or the size of the file.
+Along = Literal["bits", "size"]
 #: Sizes that differ by less are written as equal.
 _EXACT = 0.0005
 _APART = (
@@ -28,10 +31,13 @@ class Run:
     leader: str | None
     bands: tuple[Band, ...]
 
-    @property
-    def where(self) -> str:
-        """The bits per weight it reaches over."""
-        low, high = (formats.number(self.bands[end].bits) for end in (0, -1))
+    def where(self, along: Along = "bits") -> str:
+        """The bits per weight, or the file sizes, that it reaches over."""
+        first, last = self.bands[0], self.bands[-1]
+        if along == "size":
+            low, high = formats.size(first.size), formats.size(last.size)
+            return f"near {low}" if low == high else f"from {low} to {high}"
+        low, high = formats.number(first.bits), formats.number(last.bits)
         return f"near {low} bits" if low == high else f"from {low} to {high} bits"
 
 
@@ -57,30 +63,36 @@ def _absent(leader: str | None, run: Run) -> bool:
     return leader is not None and all(leader in band.absent for band in run.bands)
 
 
-def places(found: Sequence[Band]) -> dict[str, str]:
+def where_each_leads(found: Sequence[Band], along: Along = "bits") -> dict[str, str]:
     """Say of each method that leads somewhere where that is: `from 5.14 to 6.17 bits`."""
     named: dict[str, list[str]] = {}
     for run in runs(found):
         if run.leader is not None:
-            named.setdefault(run.leader, []).append(run.where)
+            named.setdefault(run.leader, []).append(run.where(along))
     return {method: formats.listing(where) for method, where in named.items()}
 
 
-def equal_size(scope: Scope, rows: Sequence[Row]) -> Insight:
-    """Tell which method is closest to the baseline at equal size, size by size; `rows` are of one place."""
+def equal_size(scope: Scope, rows: Sequence[Row], along: Along = "bits") -> Insight:
+    """Tell which method is closest to the baseline at equal size, size by size.
+
+    Args:
+        scope: the folder and the filters.
+        rows: variants of one model on one device.
+        along: whether sizes are named by bits per weight or by the size of the file.
+    """
     if len(by_method(complete(rows, "ln_ppl_ratio"))) < 2:
         return ONE_METHOD
-    return verdict(bands(scope, rows))
+    return verdict(bands(scope, rows), along)
 
 
-def verdict(found: Sequence[Band]) -> Insight:
+def verdict(found: Sequence[Band], along: Along = "bits") -> Insight:
     """Word who leads where, and who is tied."""
     if not found:
         return Insight(_APART, "unknown", "files of one size are at most 2 % apart")
-    led = places(found)
+    led = where_each_leads(found, along)
     even = [run for run in runs(found) if run.leader is None]
     parts = [f"{method} {where}" for method, where in led.items()]
-    tied = _tied(even)
+    tied = _tied(even, along)
     if parts:
         others = f"; {tied}" if tied else ""
         text = f"At equal size, closest to the baseline: {formats.listing(parts, 6)}{others}."
@@ -95,13 +107,13 @@ def _kind(found: Sequence[Band]) -> Kind:
     return "unknown" if any(band.ranking.undecided == "unknown" for band in found) else "tie"
 
 
-def _tied(even: Sequence[Run]) -> str:
+def _tied(even: Sequence[Run], along: Along) -> str:
     """Name who is tied where; methods are named where they are the same in all of it."""
     parts = []
     for run in even:
         first = {tuple(sorted(band.first)) for band in run.bands}
         who = f"{formats.listing(list(first.pop()))} " if len(first) == 1 else ""
-        parts.append(f"{who}{_how(run)} {run.where}")
+        parts.append(f"{who}{_how(run)} {run.where(along)}")
     return formats.listing(parts) if parts else ""
 
 
@@ -114,7 +126,7 @@ def _leads(found: Sequence[Band]) -> str:
     """Say by how much each leader is ahead of the next at least and at most."""
     counted = [band for run in runs(found) for band in run.bands]
     parts = []
-    for method in places(found):
+    for method in where_each_leads(found):
         leads = [min(band.ranking.gaps.values(), key=_value) for band in counted if band.leader == method]
         low, high = (formats.number(end(leads, key=_value).value, 2) for end in (min, max))
         parts.append(f"{method} {low if low == high else f'{low} to {high}'} nats")

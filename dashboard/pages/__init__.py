@@ -1,1 +1,1 @@
-"""Pages that are text and tables instead of one figure."""
+"""Build the pages that are text and tables instead of one figure."""

@@ -33,11 +33,7 @@ def headline(scope: Scope) -> str:
     if pair is None:
         return _TOO_FEW
     first, second = pair
-    kld = next(
-        item
-        for item in differences(scope.results, first, second, scope.selection)
-        if item.metric == "Mean KLD"
-    )
+    kld = _closeness(differences(scope, first, second))
     if kld.leader is not None:
         better, other = (first, second) if kld.leader == 0 else (second, first)
         times = formats.times(better["size_bytes"] / other["size_bytes"])
@@ -51,6 +47,11 @@ def headline(scope: Scope) -> str:
     return f"{first['label']} and {second['label']} cannot be compared token by token"
 
 
+def _closeness(found: Sequence[Difference]) -> Difference:
+    """Return the metric that decides who is closer to the baseline: its mean KLD over all tokens in scope."""
+    return next(item for item in found if item.column == "kld_mean")
+
+
 def body(scope: Scope) -> Component:
     """Return the two choices, the metrics, the tensors and the tokens."""
     pair = chosen(scope)
@@ -59,11 +60,7 @@ def body(scope: Scope) -> Component:
     first, second = pair
     boxes = [
         html.Div(_choices(scope.results, first, second), className="box choices-box"),
-        card(
-            "Metric by metric",
-            [_metrics(differences(scope.results, first, second, scope.selection))],
-            "table-box",
-        ),
+        card("Metric by metric", [_metrics(differences(scope, first, second))], "table-box"),
     ]
     tensors = tensor_types(scope.results, first, second)
     if tensors:
@@ -161,7 +158,7 @@ def insights(scope: Scope) -> list[Insight]:
     if pair is None:
         return [Insight(f"{_TOO_FEW}.", "unknown")]
     first, second = pair
-    found = differences(scope.results, first, second, scope.selection)
+    found = differences(scope, first, second)
     tested = [item for item in found if item.verdict]
     wins = [[item.metric for item in tested if item.leader == place] for place in (0, 1)]
     named = Selection.of(only=[str(row["variant_id"]) for row in pair])
@@ -174,8 +171,7 @@ def insights(scope: Scope) -> list[Insight]:
     if tied:
         text = f"{len(tied)} of {len(tested)} tests are tied: the difference is inside its error."
         result.append(Insight(text, "tie", formats.listing(tied, 6)))
-    kld = next(item for item in found if item.metric == "Mean KLD")
-    if kld.leader is not None:
+    if _closeness(found).leader is not None:
         result += _bootstrap(scope.results, first, second)
     packed = gap_insight(pair, scope.selection)
     result += [packed] if packed is not None else []

@@ -17,57 +17,25 @@ from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
 from dashboard.pages.parts import empty_notice
 from dashboard.results.results import ADDED
+from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
+from dashboard.style import columns
+from evaluator.metrics import columns_of, metric_families
+from evaluator.metrics.columns import Column
 from evaluator.results.schema import Variants
 
-#: Column groups: their name, and which columns belong by how they begin. The first that fits takes a column.
-_GROUPS = (
-    (
-        "File",
-        (
-            "model",
-            "device",
-            "provider",
-            "source",
-            "size_bytes",
-            "bits_per_weight",
-            "failure",
-            "artifact_bytes",
-            "n_",
-        ),
-    ),
-    ("Perplexity", ("ppl", "ln_ppl", "cor_")),
-    ("Divergence", ("kld", "deploy")),
-    ("Agreement", ("same_top", "top_prob")),
-    ("Δp, percentage points", ("delta_p",)),
-    ("Δ log p, nats", ("delta_logp",)),
-    ("Speed and memory", ("prefill", "decode", "load", "peak", "inv_")),
-)
 _HIDDEN = {*ADDED, "variant_id", "sha256", "is_baseline"} - {"failure"}
-#: Columns that a group shows when it is folded; the others appear when it is opened.
-_ALWAYS = {
-    "failure",
-    "size_bytes",
-    "bits_per_weight",
-    "ppl",
-    "ln_ppl_ratio",
-    "kld_mean",
-    "kld_se_clustered",
-    "kld_p990",
-    "deploy_kld_mean",
-    "same_top",
-    "delta_p_rms",
-    "delta_logp_mean",
-    "decode_ms_p50",
-    "prefill_tps",
-    "inv_ppl_per_mb",
+#: Columns of texts, which no metric family measures: their headings, and what they hold.
+_TEXTS = {
+    "model": ("Model", "the model that was quantized"),
+    "method": ("Method", "who made the file, or how"),
+    "quant": ("Type", "the quantization type by its name"),
+    "source": ("Source", "the file"),
+    "device": ("Device", "the kind of device it was measured on"),
+    "provider": ("Provider", "what computed there"),
+    "failure": ("Failure", "what was measured and failed"),
 }
-#: What a column holds, where its name does not tell.
-_EXPLAINED = {
-    "deploy_kld_mean": "deploy_kld_mean: what packing into ONNX, the form that is timed, adds to the file's own loss "
-    "(kld_mean): KL divergence of the packed artifact from the file's exact weights, nats per token",
-    "failure": "failure: what was measured and failed",
-}
+_MORE = "More"
 #: The table's colours are the page's, so that it follows the theme.
 _COLOURS = {
     "backgroundColor": "var(--surface)",
@@ -83,22 +51,21 @@ _COLOURS = {
 }
 #: Pixels: a column's least width, and its heading's, character by character, with the filter's sign.
 _NARROWEST, _CHARACTER, _AROUND = 110, 8, 58
-#: Five significant digits, written out between 10⁻⁵ and 10⁷, else with an exponent.
+#: A bare number: five significant digits, written out between 10⁻⁵ and 10⁷, else with an exponent.
 _NUMBER = (
     "params.value == null ? '' : d3.format("
     "params.value !== 0 && (Math.abs(params.value) >= 1e7 || Math.abs(params.value) < 1e-5) ? '.4~e' : '.5~r'"
     ")(params.value)"
 )
-_WHOLE = "params.value == null ? '' : d3.format(',')(params.value)"
 
 
 def headline(scope: Scope) -> str:
     """Count what the table holds."""
     rows = scope.frame
-    columns = sum(
+    measured = sum(
         rows[name].is_not_null().any() for name in rows.columns if name not in {*_HIDDEN, "failure"}
     )
-    return f"{rows.height} variants, {columns} measured columns"
+    return f"{rows.height} variants, {measured} measured columns"
 
 
 def body(scope: Scope) -> Component:
@@ -142,58 +109,83 @@ def body(scope: Scope) -> Component:
 
 
 def _records(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
-    """Rows for the browser: seven significant digits are beyond every error here."""
+    """Rows for the browser, which writes bare numbers itself: seven digits are beyond every error here."""
     rounded = rows.select(shown).with_columns(cs.float().round_sig_figs(7))
-    return rounded.to_dicts()
+    others = _written_out(rows, shown)
+    return [row | {"written": [_written(column, row) for column in others]} for row in rounded.to_dicts()]
+
+
+def _written_out(rows: pl.DataFrame, shown: list[str]) -> list[Column]:
+    """Columns whose values the browser is sent as they are written, too."""
+    known = [_described(rows, name) for name in shown if rows.schema[name].is_numeric()]
+    return [column for column in known if column.unit in columns.WRITTEN_OUT]
+
+
+def _described(rows: pl.DataFrame, name: str) -> Column:
+    """Return what is known of a column: of a foreign one its name, and that whole numbers count something."""
+    whole = rows.schema[name].is_integer()
+    return columns_of().get(name) or Column(name, name, "", "count" if whole else "")
+
+
+def _written(column: Column, row: Row) -> str:
+    measured = row[column.name]
+    return "" if measured is None else columns.cell(column, measured, places=2)
 
 
 def _columns(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
-    name = {
+    """Columns in the groups of their metric families; texts stand in the first, foreign columns in the last."""
+    label = {
         "field": "label",
         "headerName": "Variant",
         "pinned": "left",
         "width": 180,
         "tooltipField": "source",
     }
-    groups: dict[str, list[dict[str, Any]]] = {name: [] for name, _ in _GROUPS}
-    for column in shown:
-        if column in _HIDDEN:
-            continue
-        group = next((name for name, starts in _GROUPS if column.startswith(starts)), "More")
-        groups.setdefault(group, []).append(_column(rows, column))
-    found = [_group(title, children) for title, children in groups.items() if children]
-    return [{"headerName": "Variant", "children": [name]}, *found]
+    written = [column.name for column in _written_out(rows, shown)]
+    families = metric_families()
+    texts = [_text(name) for name in shown if name in _TEXTS]
+    groups: dict[str, list[dict[str, Any]]] = {families[0].title: texts}
+    for family in families:
+        group = groups.setdefault(family.title, [])
+        group += [_number(column, written) for column in family.columns if column.name in shown]
+    known = {*columns_of(), *_TEXTS, *_HIDDEN}
+    groups[_MORE] = [
+        _number(_described(rows, name), written)
+        if rows.schema[name].is_numeric()
+        else {"field": name, "headerName": name}
+        for name in shown
+        if name not in known
+    ]
+    always = {"failure", *(column.name for column in columns_of().values() if column.main)}
+    filled = [_group(title, children, always) for title, children in groups.items() if children]
+    return [{"headerName": "Variant", "children": [label]}, *filled]
 
 
-def _group(name: str, children: list[dict[str, Any]]) -> dict[str, Any]:
-    folded = [child for child in children if child["field"] in _ALWAYS]
-    if folded and len(folded) < len(children):
-        for child in children:
-            if child not in folded:
-                child["columnGroupShow"] = "open"
-    ordered = [*folded, *(child for child in children if child not in folded)]
-    return {"headerName": name, "children": ordered}
+def _group(name: str, children: list[dict[str, Any]], always: set[str]) -> dict[str, Any]:
+    """Group columns; folded it shows those of `always`, or its first."""
+    folded = [child for child in children if child["field"] in always] or children[:1]
+    opened = [child | {"columnGroupShow": "open"} for child in children if child not in folded]
+    return {"headerName": name, "children": [*folded, *opened]}
 
 
-def _column(rows: pl.DataFrame, column: str) -> dict[str, Any]:
-    if column == "failure":
-        told = {"headerTooltip": _EXPLAINED[column], "tooltipField": column, "width": 260}
-        return {"field": column, "headerName": column} | told
-    kind = rows.schema[column]
-    definition: dict[str, Any] = {
-        "field": column,
-        "headerName": column,
-        "width": max(_NARROWEST, _AROUND + _CHARACTER * len(column)),
-        "headerTooltip": _EXPLAINED.get(column, column),
+def _text(name: str) -> dict[str, Any]:
+    label, meaning = _TEXTS[name]
+    definition = {"field": name, "headerName": label, "headerTooltip": f"{name}: {meaning}"}
+    return definition | ({"tooltipField": name, "width": 260} if name == "failure" else {})
+
+
+def _number(column: Column, written: list[str]) -> dict[str, Any]:
+    """Define a column of numbers; `written` are those that rows hold as they are written, in their order."""
+    sent = f"params.data.written[{written.index(column.name)}]" if column.name in written else _NUMBER
+    return {
+        "field": column.name,
+        "headerName": column.label,
+        "width": max(_NARROWEST, _AROUND + _CHARACTER * len(column.label)),
+        "headerTooltip": columns.tooltip(column),
+        "type": "rightAligned",
+        "filter": "agNumberColumnFilter",
+        "valueFormatter": {"function": sent},
     }
-    if kind.is_numeric():
-        formatter = _WHOLE if kind.is_integer() else _NUMBER
-        definition |= {
-            "type": "rightAligned",
-            "filter": "agNumberColumnFilter",
-            "valueFormatter": {"function": formatter},
-        }
-    return definition
 
 
 def _is_empty(rows: pl.DataFrame, column: str) -> bool:

@@ -9,16 +9,17 @@ from dash.development.base_component import Component
 
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
-from dashboard.insights.judging import Case
-from dashboard.insights.summary import EFFICIENCY_SCALE, RULES, MethodSummary, summarize, takeaways
+from dashboard.insights.summary import RULES, MethodSummary, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import formats
+from dashboard.style.columns import EFFICIENCY_SCALE
 
 HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
 
@@ -89,11 +90,10 @@ def _size_line(heads: Sequence[str], line: Standing) -> Component:
 def _line(results: Results, line: MethodSummary) -> Component:
     row = line.optimal
     name = html.Th([swatch(results.styles[line.method]), f" {line.method}"], scope="row")
-    kind = "by rule" if line.by_rule else "knee: none keeps the rule"
     rate = [
         html.Strong(formats.bits(row["bits_per_weight"])),
         html.Br(),
-        html.Small(f"{type_name(row)}, {kind}"),
+        html.Small(f"{type_name(row)}, {line.chosen}"),
     ]
     efficiency = row["inv_ppl_per_mb"]
     scaled = formats.number(EFFICIENCY_SCALE * efficiency) if efficiency is not None else "not measured"

@@ -1,1 +1,1 @@
-"""A results folder as the dashboard reads it: frames, selection, tokens, statistics."""
+"""Read a results folder and compute its statistics over the chosen variants and tokens."""

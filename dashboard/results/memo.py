@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 _ValueT = TypeVar("_ValueT")
 
 
-class Once(Generic[_ValueT]):
+class Memo(Generic[_ValueT]):
     """Values by key: the first to ask computes, who asks meanwhile waits for that, other keys do not.
 
     A computation that fails leaves nothing behind: the next to ask tries again.

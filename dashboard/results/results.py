@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,17 +12,16 @@ import polars as pl
 
 from dashboard.results.contrasts import contrast
 from dashboard.results.folder import open_manifest, open_variants
-from dashboard.results.memo import Once
+from dashboard.results.frames import Frames
+from dashboard.results.memo import Memo
 from dashboard.results.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.results.statistics import Estimate
 from dashboard.results.token_parts import TokenParts, token_parts
 from dashboard.results.token_summaries import DeltaSummary, delta_summary
-from dashboard.style.names import clean, clean_frame
 from dashboard.style.theme import MethodStyle, method_styles
 from evaluator.metrics import columns_of
-from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, FrameFile, tokens_of
+from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, tokens_of
 from evaluator.results.manifest import Manifest
-from evaluator.results.reader import ResultsFileError, read_frame, scan_frame
 from evaluator.results.schema import STATISTICS
 
 _T = TypeVar("_T")
@@ -48,12 +47,13 @@ class Results:
     folder: Path
     manifest: Manifest
     variants: pl.DataFrame
-    _faults: dict[str, str] = field(default_factory=dict, repr=False)
-    _cache: Once[object] = field(default_factory=Once, repr=False)
-    _recomputed: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
-    _deltas: Once[DeltaSummary | None] = field(default_factory=lambda: Once(_MOST_DELTAS), repr=False)
-    _selected: Once[pl.DataFrame] = field(default_factory=lambda: Once(_MOST_SELECTIONS), repr=False)
-    _contrasts: Once[Estimate | None] = field(default_factory=lambda: Once(_MOST_CONTRASTS), repr=False)
+    _frames: Frames = field(init=False, repr=False)
+    _memo: Memo[object] = field(default_factory=Memo, repr=False)
+    _parts: Memo[TokenParts | None] = field(default_factory=Memo, repr=False)
+    _recomputed: Memo[pl.DataFrame] = field(default_factory=lambda: Memo(_MOST_SELECTIONS), repr=False)
+    _deltas: Memo[DeltaSummary | None] = field(default_factory=lambda: Memo(_MOST_DELTAS), repr=False)
+    _selected: Memo[pl.DataFrame] = field(default_factory=lambda: Memo(_MOST_SELECTIONS), repr=False)
+    _contrasts: Memo[Estimate | None] = field(default_factory=lambda: Memo(_MOST_CONTRASTS), repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> Results:
@@ -66,24 +66,20 @@ class Results:
         """
         manifest = open_manifest(folder)
         results = cls(folder, manifest, open_variants(folder, manifest))
-        results._look_at_every_file()
+        results._frames.look_at_every_file(results.variants["variant_id"])
         return results
 
-    def _look_at_every_file(self) -> None:
-        """Find what cannot be read before the first page is drawn; of token frames only the columns are read."""
-        for file in (LAYERS, PAIRS, SPEED, VOCABULARY):
-            self._read(file)
-        for variant_id in self.variants["variant_id"]:
-            self.tokens(variant_id)
+    def __post_init__(self) -> None:
+        self._frames = Frames(self.folder)
 
     @property
     def problems(self) -> list[str]:
         """What is wrong with files of the folder, a sentence without its full stop each."""
-        return list(self._faults.values())
+        return list(self._frames.faults.values())
 
     def fault(self, name: str) -> str:
         """Tell what is wrong with a file, by its name without folders; empty where nothing is known to be."""
-        return self._faults.get(name, "")
+        return self._frames.faults.get(name, "")
 
     @cached_property
     def baseline(self) -> dict[str, Any]:
@@ -150,7 +146,7 @@ class Results:
 
     def layers(self, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
         """`layers.parquet` of the selected layers and roles; None when it is absent, empty or unreadable."""
-        frame = self._read(LAYERS)
+        frame = self._frames.read(LAYERS)
         if frame is not None and selection.layers:
             frame = frame.filter(pl.col("layer").is_in(sorted(selection.layers)))
         if frame is not None and selection.roles:
@@ -159,25 +155,22 @@ class Results:
 
     def pairs(self) -> pl.DataFrame | None:
         """`pairs.parquet`: bootstrap comparisons of pairs of variants; None when absent or unreadable."""
-        return self._read(PAIRS)
+        return self._frames.read(PAIRS)
 
     def pieces(self, model: str) -> dict[int, str]:
         """Text of each scored token of a model, by id (`vocabulary.parquet`); empty when it is absent."""
-        frame = self._read(VOCABULARY)
+        frame = self._frames.read(VOCABULARY)
         if frame is None:
             return {}
         return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
 
     def speed(self) -> pl.DataFrame | None:
         """`speed.parquet`: timed repetitions; None when it is absent, empty or unreadable."""
-        return self._read(SPEED)
+        return self._frames.read(SPEED)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
-        if Path(variant_id).name != variant_id:  # folders come from strangers
-            return None
-        file = tokens_of(variant_id)
-        return self._cached(file, lambda: self._guarded(lambda: scan_frame(self.folder, file)))
+        return self._frames.tokens(variant_id)
 
     def windows(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
         """Sums of a variant's tokens per window (`TokenParts.windows`); None without its token file."""
@@ -230,7 +223,7 @@ class Results:
 
     def parts(self, variant_id: str) -> TokenParts | None:
         """A variant's tokens beside its baseline's, kept once read; None without the token files."""
-        return self._cached(("parts", variant_id), lambda: self._read_parts(variant_id))
+        return self._parts.get(variant_id, lambda: self._read_parts(variant_id))
 
     def _over(self, selection: Selection) -> pl.DataFrame:
         """`variants` with statistics over the selection's part of the tokens, kept once computed."""
@@ -255,49 +248,16 @@ class Results:
         if rows.is_empty():
             return None
         row = rows.row(0, named=True)
-        base = None if row["is_baseline"] else self._frame(str(row["baseline_id"]))
-        tokens = self._frame(variant_id)
+        base = None if row["is_baseline"] else self._frames.read_tokens(str(row["baseline_id"]), keep=True)
+        tokens = self._frames.read_tokens(variant_id, keep=row["is_baseline"])
         if tokens is None or (base is None and not row["is_baseline"]):
             return None
         try:
             return token_parts(tokens, base, int(row["size_bytes"]))
         except ValueError as error:
-            name = tokens_of(variant_id).name
-            self._faults[name] = f"{name} {error}"
+            self._frames.note(tokens_of(variant_id).name, str(error))
             return None
 
-    def _frame(self, variant_id: str) -> pl.DataFrame | None:
-        """Read a token frame; a baseline's, which all its variants need, is kept."""
-
-        def read() -> pl.DataFrame | None:
-            return self._guarded(lambda: read_frame(self.folder, tokens_of(variant_id)))
-
-        if self.tokens(variant_id) is None:
-            return None
-        is_baseline = not self.variants.filter("is_baseline", variant_id=variant_id).is_empty()
-        return self._cached(("frame", variant_id), read) if is_baseline else read()
-
-    def _read(self, file: FrameFile) -> pl.DataFrame | None:
-        """Read a frame, kept once read; None where it is absent, empty or cannot be read."""
-
-        def read() -> pl.DataFrame | None:
-            frame = self._guarded(lambda: read_frame(self.folder, file, validate=True))
-            return None if frame is None or frame.is_empty() else clean_frame(frame)
-
-        return self._cached(file, read)
-
-    def _guarded(self, read: Callable[[], _T]) -> _T | None:
-        """Read something, or note why it cannot be read."""
-        try:
-            return read()
-        except ResultsFileError as error:
-            name = error.path.name
-            self._faults[name] = clean(f"{name} cannot be read: {error.reason}")
-            return None
-
-    def once(self, key: str, compute: Callable[[], _T]) -> _T:
+    def memoized(self, key: str, compute: Callable[[], _T]) -> _T:
         """Return what `compute` finds out about the folder, computed once under `key`."""
-        return self._cache.get(("once", key), compute)  # type: ignore[return-value]  # the key names the computation
-
-    def _cached(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
-        return self._cache.get(key, compute)  # type: ignore[return-value]  # the key names the computation
+        return self._memo.get(key, compute)  # type: ignore[return-value]  # the key names the computation

@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluator.metrics import estimation
+from evaluator.metrics.estimation import student
 
-Z95 = 1.96
 _KNEE_GRID = 400
-#: Steps of the integral behind a quantile of Student's t, and the freedom from which it counts as normal.
-_ANGLES, _NORMAL = 32_768, 10_000
 Array = NDArray[np.float64]
 
 
@@ -93,27 +89,6 @@ def clustered_mean(means: Array, weights: Array) -> Estimate | None:
         return None
     mean, error = estimation.clustered_mean(means * weights, weights)
     return Estimate(mean, math.inf if error is None else error, means.size - 1)
-
-
-@lru_cache(maxsize=4096)
-def student(freedom: float, comparisons: int = 1) -> float:
-    """Two-sided quantile of Student's t at 1 − 0.05/`comparisons`: 1.96 for one and infinite freedom.
-
-    Infinite for less than one degree of freedom; a fraction of a degree is left out.
-    """
-    if freedom < 1:
-        return math.inf
-    if comparisons == 1:
-        return Z95 if math.isinf(freedom) else estimation.student95(math.floor(freedom))
-    if freedom > _NORMAL:
-        return NormalDist().inv_cdf(1 - 0.025 / comparisons)
-    # With t = √n·tan θ the density over θ is that of cos^(n−1) θ, on 0 to π/2.
-    n = math.floor(freedom)
-    angles = np.linspace(np.pi / 2, 0, _ANGLES)
-    density = np.cos(angles) ** (n - 1)
-    beyond = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
-    angle = float(np.interp(0.05 / comparisons, beyond / beyond[-1], angles))
-    return math.sqrt(n) * math.tan(angle)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:

@@ -16,18 +16,15 @@ from numpy.typing import NDArray
 
 from dashboard.results.selection import TokenFilter
 from dashboard.style.names import clean
-from evaluator.metrics import TokenScores, measure
+from evaluator.metrics import TokenScores, measure, quantities
 from evaluator.metrics.breakdowns import CONFIDENCE_EDGES, confidence_bins
 from evaluator.metrics.token_scores import token_scores
 
 Array = NDArray[np.float64]
 _BINS = len(CONFIDENCE_EDGES) - 1
-_COMPARED = ("kld", "same_top", "delta_p")
 _PLACE = ("window", "position", "token")
 _WINDOW_TYPES: dict[str, type[pl.DataType]] = {"window": pl.UInt32, "domain": pl.String}
-_SUMS = ("nll", "kld", "same_top", "delta_p")
-#: Columns of `TokenParts.windows` that add up over windows.
-SUMMED = (*_SUMS, *(f"bin{index}" for index in range(_BINS)))
+_OWN_BINS = tuple(f"bin{index}" for index in range(_BINS))
 
 
 @dataclass(frozen=True)
@@ -72,8 +69,8 @@ class TokenParts:
     def windows(self, wanted: TokenFilter) -> pl.DataFrame:
         """One row per window with kept tokens: `window`, `domain`, `n` tokens, and sums over them.
 
-        `nll`, `kld` (nats), `same_top`, `delta_p` (percentage points), and `bin0`…`bin4`, the tokens in each bin
-        of the variant's own confidence. What compares with a baseline is null for a baseline.
+        Summed are the metric families' quantities, such as `nll`, and `bin0`…`bin4`, the tokens in each bin of the
+        variant's own confidence. What compares with a baseline is null for a baseline.
         """
         rows, sums = self._window_sums(wanted)
         names = [self.domains[index] for index in self._window_domain[rows]]
@@ -86,14 +83,14 @@ class TokenParts:
         return counts
 
     def window_means(self, column: str, wanted: TokenFilter) -> tuple[NDArray[np.int64], Array, Array] | None:
-        """Windows with kept tokens, the mean of a `SUMMED` column in each, and the tokens behind it.
+        """Windows with kept tokens, the mean in each of a column that `windows` sums, and the tokens behind it.
 
         None where the column compares with a baseline and this is one.
         """
-        if self.scores.kld is None and column in _COMPARED:
+        if not self._known.get(column, True):
             return None
         rows, sums = self._window_sums(wanted)
-        return self._windows[rows], sums[:, 1 + SUMMED.index(column)] / sums[:, 0], sums[:, 0]
+        return self._windows[rows], sums[:, self._summed.index(column)] / sums[:, 0], sums[:, 0]
 
     def _window_sums(self, wanted: TokenFilter) -> tuple[NDArray[np.bool_], Array]:
         """Which windows have kept tokens, and their sums."""
@@ -105,21 +102,37 @@ class TokenParts:
     def bins(self, wanted: TokenFilter) -> pl.DataFrame:
         """One row per bin of the baseline's confidence: `bin`, `n`, means, and counts `bin0`…`bin4`.
 
-        `nll`, `kld`, `same_top` and `delta_p` are means over the `n` kept tokens, null where there are none.
+        The metric families' quantities are means over the `n` kept tokens, null where there are none.
         """
         domains, bins = wanted
         sums = self._sums[self._allowed(domains)[self._window_domain]].sum(axis=0)
         sums[~_kept_bins(bins)] = 0
         frame = pl.DataFrame({"bin": range(_BINS)}).with_columns(self._columns(sums))
         count = pl.when(pl.col("n") > 0).then(pl.col("n"))
-        return frame.with_columns([pl.col(name) / count for name in _SUMS])
+        return frame.with_columns([pl.col(name) / count for name in self._known])
 
     def _columns(self, sums: Array) -> list[pl.Series]:
-        """Name the last axis of sums: tokens, `_SUMS`, own bins; not compared means null."""
-        absent = () if self.scores.kld is not None else _COMPARED
-        names = ("n", *SUMMED)
-        columns = [pl.Series(name, sums[:, index]) for index, name in enumerate(names)]
-        return [pl.Series(c.name, [None] * len(c), pl.Float64) if c.name in absent else c for c in columns]
+        """Name the last axis of sums; not compared means null."""
+        columns = [pl.Series(name, sums[:, index]) for index, name in enumerate(self._summed)]
+        nothing = [None] * len(sums)
+        return [
+            c if self._known.get(c.name, True) else pl.Series(c.name, nothing, pl.Float64) for c in columns
+        ]
+
+    @property
+    def _known(self) -> dict[str, bool]:
+        """The metric families' quantities, and whether this has them: a baseline compares with none."""
+        return self._quantities[0]
+
+    @property
+    def _summed(self) -> tuple[str, ...]:
+        """Names of the last axis of `_sums`: tokens, quantities, own bins."""
+        return ("n", *self._known, *_OWN_BINS)
+
+    @property
+    def _sums(self) -> Array:
+        """Sums per window × bin of the baseline's confidence × what `_summed` names."""
+        return self._quantities[1]
 
     @cached_property
     def _windows(self) -> NDArray[np.int64]:
@@ -131,26 +144,22 @@ class TokenParts:
         return self.domain[np.searchsorted(self.window, self._windows)]
 
     @cached_property
-    def _sums(self) -> Array:
-        """Sums per window × bin of the baseline's confidence × (tokens, `_SUMS`, own bins)."""
-        scores, size = self.scores, len(self._windows) * _BINS
+    def _quantities(self) -> tuple[dict[str, bool], Array]:
+        """`_known` and `_sums`."""
+        size = len(self._windows) * _BINS
         cell = np.searchsorted(self._windows, self.window) * _BINS + self.baseline_bin
-        zero = np.zeros(len(scores.nll))
-        delta_p = zero
-        if scores.baseline_nll is not None:
-            delta_p = 100 * (np.exp(-scores.nll) - np.exp(-scores.baseline_nll))
-        values = (
-            scores.nll,
-            zero if scores.kld is None else scores.kld,
-            zero if scores.same_top is None else scores.same_top,
-            delta_p,
-        )
-        own = cell * _BINS + confidence_bins(scores.top_prob)
+        values = {name: quantity(self.scores) for name, quantity in quantities().items()}
+        zero = np.zeros(len(self.window))
+        own = cell * _BINS + confidence_bins(self.scores.top_prob)
         counts = np.bincount(cell, minlength=size).astype(np.float64)
-        sums = [np.bincount(cell, weights=value, minlength=size).astype(np.float64) for value in values]
+        sums = [
+            np.bincount(cell, weights=zero if value is None else value, minlength=size).astype(np.float64)
+            for value in values.values()
+        ]
         stacked = np.stack([counts, *sums], axis=-1).reshape(-1, _BINS, 1 + len(sums))
         shares = np.bincount(own, minlength=size * _BINS).reshape(-1, _BINS, _BINS)
-        return np.concatenate([stacked, shares.astype(np.float64)], axis=-1)
+        summed = np.concatenate([stacked, shares.astype(np.float64)], axis=-1)
+        return {name: value is not None for name, value in values.items()}, summed
 
 
 def _kept_bins(bins: frozenset[int]) -> NDArray[np.bool_]:

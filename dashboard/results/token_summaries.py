@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from dashboard.results.statistics import Estimate
@@ -56,6 +57,13 @@ class DeltaSummary:
     def width(self) -> Estimate:
         """Distance from the 1st to the 99th percentile."""
         return self.percentiles[99].minus(self.percentiles[1])
+
+    def frame(self) -> pl.DataFrame:
+        """Percentiles (position in %, value in nats) and the density (position in nats, value per nat)."""
+        marks = [("percentile", at, mark.value) for at, mark in sorted(self.percentiles.items())]
+        drawn = zip(self.linear.x.tolist(), self.linear.density.tolist(), strict=True)
+        rows = [*marks, *(("density", at, height) for at, height in drawn)]
+        return pl.DataFrame(rows, schema=["quantity", "position", "value"], orient="row")
 
 
 def to_symlog(nats: Array) -> Array:

@@ -1,1 +1,1 @@
-"""The web server: the app, its first page, scripts and styles."""
+"""Serve the app: first page, scripts, styles."""

@@ -15,9 +15,9 @@ from dashboard.results.folder import EmptyRunError
 from dashboard.results.library import Library
 from dashboard.server.paths import assets_folder
 from dashboard.server.serving import BOOTSTRAP, PLOTLY, serve_bootstrap, serve_plotly
+from dashboard.shell.answer_targets import TARGETS
 from dashboard.shell.callbacks import register_callbacks, screen
 from dashboard.shell.layout import GRAPH_CONFIG, shell
-from dashboard.shell.places import PLACES
 from dashboard.shell.script_data import script_data
 from dashboard.style.theme import templates
 
@@ -110,7 +110,7 @@ def _serve_first_drawing(server: Flask, library: Library) -> None:
     def first_drawing(path: str = "") -> Response:
         answer = screen(library, f"/{path}", f"?{request.query_string.decode('latin-1')}", {})
         parts = ("eyebrow", "title", "caption", "drawing") if "drawing" in answer else ()
-        shown = {name: {PLACES[name][1]: answer[name]} for name in parts}
+        shown = {name: {TARGETS[name][1]: answer[name]} for name in parts}
         return Response(script_data(shown), mimetype="application/json")
 
     for rule in ("/first-drawing/", "/first-drawing/<path:path>"):

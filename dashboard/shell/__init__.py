@@ -1,1 +1,1 @@
-"""The frame around the pages: address, filters, layout, callbacks."""
+"""Frame the pages: address, filters, layout, callbacks."""

@@ -19,9 +19,9 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.shell import filters
 from dashboard.shell.address import EXPLORE, Address
-from dashboard.shell.places import LISTS, PLACES
+from dashboard.shell.answer_targets import LISTS, TARGETS
 from dashboard.shell.render import Page, failed, not_shown, render, status
-from dashboard.shell.screen import chip_bar, find_list, option_bar, source
+from dashboard.shell.toolbar import chip_bar, find_list, option_bar, source
 
 _LOG = logging.getLogger(__name__)
 _FILTERS = (*(f"filter-{key}" for key in LISTS), "filter-bits")
@@ -56,7 +56,7 @@ def register_callbacks(app: Dash, library: Library) -> None:
 
 
 def _register_show(app: Dash, library: Library) -> None:
-    outputs = {name: Output(*place) for name, place in PLACES.items()}
+    outputs = {name: Output(*place) for name, place in TARGETS.items()}
     register = app.callback(
         output=outputs,
         inputs={

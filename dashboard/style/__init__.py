@@ -1,1 +1,1 @@
-"""How things look and read: number formats, names, colours."""
+"""Define how numbers, names and colours look."""

@@ -1,4 +1,4 @@
-"""The views, one file each: a module here that defines `VIEW` is found and shown."""
+"""Define the views, one file each: a module here with a `VIEW` is found and shown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.left_out import left_out
 from dashboard.insights import Claim, Insight
+from dashboard.results.exported import Exported, variants
 from dashboard.results.folder import HOW_TO_MEASURE
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
@@ -81,6 +82,7 @@ class View:
     figure `customdata[i][0]` is the variant a point stands for; `pick` says what a click on it means, and
     `customdata[i]` goes on with the bin, or with layer and role. `ignores` names the filters (fields of
     `Selection`) that its data do not depend on; under a filter of tokens `unfiltered` says what is over all of them.
+    `data` is what is exported of the view, a frame: all columns of the variants unless it says otherwise.
     `told` is what the caption says of a choice of the view's switch alone, by its value, and `titles` the title then.
     """
 
@@ -100,6 +102,7 @@ class View:
     unfiltered: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
+    data: Exported = variants
 
     def applied(self, scope: Scope) -> Scope:
         """Return `scope` with the filters alone that this view's data follow: what may be said beside them."""

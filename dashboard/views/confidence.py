@@ -17,6 +17,7 @@ from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, rank_f
 from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, of_the_sure, shares
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type, representatives
+from dashboard.results.exported import per_variant
 from dashboard.results.rows import Row, by_method, complete, one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -48,10 +49,7 @@ def figure(scope: Scope) -> Drawing:
     names = list(dict.fromkeys(type_name(row) for row in reversed(order)))
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     for index, (_, group) in enumerate(panels):
-        base = shares(
-            scope,
-            scope.baseline_of(group[0]),
-        )
+        base = shares(scope, scope.baseline_of(group[0]))
         bars = [("baseline", base)] if base is not None else []
         bars += [(type_name(row), of[row["variant_id"]]) for row in group]
         if own:
@@ -69,11 +67,7 @@ def _names_differ(panels: Sequence[set[str]]) -> bool:
 
 
 def _stack(
-    drawn: Panels,
-    index: int,
-    bars: Sequence[tuple[str, Shares]],
-    selection: Selection,
-    shown: Sequence[Row],
+    drawn: Panels, index: int, bars: Sequence[tuple[str, Shares]], selection: Selection, shown: Sequence[Row]
 ) -> None:
     """Add one panel: its bars by name, and the shares they are made of."""
     picking = charts.is_picking(selection, shown)
@@ -128,10 +122,7 @@ def _by_baseline(scope: Scope, rows: Sequence[Row]) -> Drawing:
                 orientation="h",
                 marker={
                     "color": CONFIDENCE[own],
-                    "line": {
-                        "width": [2 if line["bin"] == own else 0 for line in lines],
-                        "color": QUIET,
-                    },
+                    "line": {"width": [2 if line["bin"] == own else 0 for line in lines], "color": QUIET},
                 },
                 text=[f"{value:.0f}" if value >= 9 else "" for value in values],
                 customdata=[[row["variant_id"], line["bin"]] for line in lines],
@@ -291,6 +282,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=per_variant(Scope.bins),
     absent=absent_tokens,
     told={
         "own": "Dotted lines carry the baseline's edges down.",

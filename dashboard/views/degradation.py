@@ -18,12 +18,14 @@ from dashboard.insights.losses import against_noise, at_eight, at_four, blind_sp
 from dashboard.insights.noise import noise_floor
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
+from dashboard.results.exported import variants_with
 from dashboard.results.rows import Row, by_method, complete, front_of, one_place
 from dashboard.results.scope import Scope
-from dashboard.results.statistics import Estimate, slope, student
+from dashboard.results.statistics import Estimate, slope
 from dashboard.style import formats
 from dashboard.style.theme import BASELINE
 from dashboard.views import Option, View
+from evaluator.metrics.estimation import student
 from evaluator.results.manifest import NoiseFloor
 
 _LOSS = Option("loss", "Loss", (("ppl", "perplexity"), ("kld", "KL divergence")))
@@ -261,6 +263,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=variants_with("ppl", "ln_ppl_ratio", "kld_mean", "kld_median", "kld_p990", "kld_p999", "same_top"),
     options=(_LOSS,),
     claims=claims_of("degradation"),
 )

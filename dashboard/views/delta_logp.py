@@ -13,6 +13,7 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
+from dashboard.results.exported import distributions
 from dashboard.results.rows import Row, complete, one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -35,16 +36,9 @@ Ridge = tuple[Row, DeltaSummary]
 def _ridges(scope: Scope) -> list[Ridge]:
     """Distributions, fewest bits first; of at most `_MOST_ROWS` quant types."""
     rows = sorted(
-        one_place(complete(scope.rows)),
-        key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"]),
+        one_place(complete(scope.rows)), key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"])
     )
-    pairs = [
-        (
-            row,
-            scope.delta(str(row["variant_id"])),
-        )
-        for row in rows
-    ]
+    pairs = [(row, scope.delta(str(row["variant_id"]))) for row in rows]
     found = [(row, summary) for row, summary in pairs if summary is not None]
     kept = list(_levels(found))[:_MOST_ROWS]
     return [(row, summary) for row, summary in found if type_name(row) in kept]
@@ -294,6 +288,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=distributions,
     absent=absent_tokens,
     options=(_SCALE,),
     claims=claims_of("delta-logp"),

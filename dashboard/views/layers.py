@@ -34,6 +34,7 @@ from dashboard.insights.layers import (
     role_means,
 )
 from dashboard.insights.matching import representatives
+from dashboard.results.exported import layers
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
@@ -283,6 +284,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=layers,
     absent=_absent,
     options=(_MEASURE,),
     pick="layer",

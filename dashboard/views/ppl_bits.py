@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.figures import axes, charts
+from dashboard.figures.baseline_lines import BaselineLines
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Labels
-from dashboard.figures.levels import Levels
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_ratio
@@ -19,6 +19,7 @@ from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
+from dashboard.results.exported import variants_with
 from dashboard.results.rows import (
     Row,
     by_method,
@@ -59,7 +60,7 @@ def figure(scope: Scope) -> Drawing:
     place = dict(zip((row["variant_id"] for row in rows), points, strict=True))
     lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
     ranges = (x_range, y_axis["range"])
-    baselines = Levels(scope, rows, ranges, points=points)
+    baselines = BaselineLines(scope, rows, ranges, points=points)
     lines += baselines.lines
     subject = _subject(scope)
     named = scope.selection.picked | ({str(subject[0]["variant_id"])} if subject is not None else set())
@@ -157,7 +158,7 @@ def insights(scope: Scope) -> list[Insight]:
         _steadiest(scope, rows),
     ]
     found = [
-        equal_size(scope, rows),
+        equal_size(scope, rows, "bits" if _along(scope.selection) == _BITS else "size"),
         *(over_bits if _along(scope.selection) == _BITS else []),
         _dearest_step(scope, rows),
         within_noise(rows),
@@ -236,6 +237,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=variants_with("ppl", "ln_ppl_ratio"),
     options=(_X,),
     titles={"gb": "Perplexity against file size"},
     claims=claims_of("ppl-bits"),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.figures import axes, charts
+from dashboard.figures.baseline_lines import BaselineLines, text_width
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Box, Labels, shares
-from dashboard.figures.levels import Levels, text_width
 from dashboard.insights import Insight
 from dashboard.insights.bands import beaten_by_smaller
 from dashboard.insights.claims import claims_of
@@ -19,15 +19,15 @@ from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
+from dashboard.results.exported import variants_with
 from dashboard.results.rows import Row, complete, front_of, one_place, ppl_ends
 from dashboard.results.scope import Scope
 from dashboard.style import formats
+from dashboard.style.columns import EFFICIENCY_SCALE
 from dashboard.style.theme import QUIET
 from dashboard.views import View
 from evaluator.support.units import MEGABYTE
 
-#: 1/PPL/MB is written × 10⁻⁵, as 3.217 for 0.00003217.
-_SCALE = 1e5
 #: From this factor on a file is so many times smaller, below it so many per cent.
 _FACTOR = 1.1
 _LABEL_HEIGHT = 0.046
@@ -56,7 +56,7 @@ def figure(scope: Scope) -> Drawing:
     points = list(zip(x, y, strict=True))
     ranges = (x_range, y_range)
     taken = _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
-    baselines = Levels(scope, rows, ranges, points=points, taken=taken, inverse=True)
+    baselines = BaselineLines(scope, rows, ranges, points=points, taken=taken, inverse=True)
     subject = _subject(rows)
     named = scope.selection.picked | ({str(subject["variant_id"])} if subject is not None else set())
     labels = Labels(rows, points, ranges, wanted, named, "top left", baselines.lines)
@@ -92,7 +92,7 @@ def _bars(curve: charts.Series) -> dict[str, Any]:
 
 def efficiency(row: Row) -> str:
     """Write 1/PPL/MB with its unit."""
-    return f"1/PPL per MB = {formats.number(_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵"
+    return f"1/PPL per MB = {formats.number(EFFICIENCY_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵"
 
 
 def _iso_lines(
@@ -118,7 +118,7 @@ def _iso_lines(
         # The lowest line has free space under it, the others where they leave the plot, one after the other.
         at = start + {low: 0.62, high: 1.0}.get(level, 0.9) * (end - start)
         beside = level == low or end < 0.85 * x_range[1]
-        text = f"{formats.number(_SCALE * level)} × 10⁻⁵ / MB"
+        text = f"{formats.number(EFFICIENCY_SCALE * level)} × 10⁻⁵ / MB"
         ((x, y),) = shares([(at, slope * at)], (x_range, y_range))
         boxes.append(_label_box(x, y, text_width(text), beside=beside))
         drawn.add_annotation(
@@ -169,7 +169,7 @@ def insights(scope: Scope) -> list[Insight]:
     if not rows:
         return [NOTHING]
     found = [
-        equal_size(scope, rows),
+        equal_size(scope, rows, "size"),
         _above_floor(rows),
         _highest(rows),
         _wasted(scope, rows),
@@ -246,5 +246,6 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=variants_with("inv_ppl_per_mb", "ppl", "ln_ppl_ratio"),
     claims=claims_of("size"),
 )

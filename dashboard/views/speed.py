@@ -13,18 +13,19 @@ from dashboard.figures.labels import Labels
 from dashboard.figures.log_scale import LogScale
 from dashboard.figures.packing import add_packing, packed_loss
 from dashboard.insights import Insight
+from dashboard.insights.claim_rules import DECODE_TIME, Spread, overlap
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, divergence, elsewhere, nats, tie
+from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.engine_gap import GAP, gap_insight, unknown_gap
 from dashboard.insights.faults import sound
-from dashboard.insights.judging import DECODE_TIME, Spread, overlap
-from dashboard.insights.speeds import equal_speed
+from dashboard.insights.speeds import bits_and_speed, four_bits, of_four_bits, tell_equal_speed, timing
 from dashboard.insights.undrawn import undrawn
+from dashboard.results.exported import variants_with
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, front_of, one_place
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
-from dashboard.results.statistics import pareto, rank_correlation
+from dashboard.results.statistics import pareto
 from dashboard.style import formats
 from dashboard.style.names import in_figure
 from dashboard.style.theme import HIGHLIGHT, QUIET
@@ -32,7 +33,6 @@ from dashboard.views import Absent, Option, View, command_for
 from evaluator.results.files import SPEED
 
 _PHASE = Option("phase", "Phase", (("decode", "decode"), ("prefill", "prefill")))
-_FOUR = (4.0, 5.0)
 _PREFILL: Spread = ("prefill_p10", "prefill_tps", "prefill_p90")
 
 
@@ -131,7 +131,7 @@ def _title(decode: bool) -> str:
 
 
 def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str, scale: LogScale) -> None:
-    four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
+    four = of_four_bits(rows)
     if not four:
         return
     drawn.add_scatter(
@@ -219,72 +219,14 @@ def insights(scope: Scope) -> list[Insight]:
     text = f"Worth running for {phase} speed: {formats.listing(names, 5)}."
     found = [
         Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
-        _equal_speed(scope, rows) if columns == DECODE_TIME else None,
-        _bits_and_speed(rows, slowness, phase),
-        _four_bits(rows, front),
+        tell_equal_speed(scope, rows) if columns == DECODE_TIME else None,
+        bits_and_speed(rows, slowness, phase),
+        four_bits(rows, front),
         gap_insight(rows, scope.selection),
-        _timing(scope.results, rows, phase),
+        timing(scope.results, rows, phase),
     ]
     lacking = undrawn(scope.rows, passing, f"no {phase} time or no divergence was measured")
     return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
-
-
-def _equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    """Tell whose best variant within a decode time that all methods cover is closest to the baseline."""
-    found = equal_speed(scope, rows)
-    if found is None:
-        return None
-    ranking, moved = found.ranking, formats.number(found.spread, 2)
-    place = f"Within {formats.number(found.limit)} ms per token"
-    offers = "; ".join(f"{found.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items())
-    detail = f"mean KLD of each method's closest: {offers}"
-    if not found.steady:
-        text = f"{place} the methods are tied: ± {moved} ms, the spread of the times, changes the answer."
-        return Insight(text, "tie", detail)
-    if ranking.tied:
-        return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
-    return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
-
-
-def _bits_and_speed(rows: Sequence[Row], slowness: Sequence[float], phase: str) -> Insight:
-    rho = rank_correlation([r["bits_per_weight"] for r in rows], slowness)
-    if rho is None:
-        return Insight("Too few timed variants to relate bits and speed.", "unknown")
-    detail = (
-        f"Spearman ρ of bits per weight and {phase} time = {formats.number(rho, 2)}, {len(rows)} variants"
-    )
-    if rho > 0.5:
-        return Insight(f"Fewer bits {phase} faster here.", "finding", detail)
-    text = f"Fewer bits do not mean faster {phase} here: the format's kernel decides."
-    return Insight(text, "caution", detail)
-
-
-def _four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
-    four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
-    if not four:
-        return Insight("No timed variant measures 4 to 5 bits.", "unknown")
-    ids = {row["variant_id"] for row in front}
-    on_front = [row["label"] for row in four if row["variant_id"] in ids]
-    if on_front:
-        text = f"Of {len(four)} variants of 4 to 5 bits, on the front: {formats.listing(on_front)}."
-        return Insight(text, "finding")
-    return Insight("No 4-bit configuration lies on the front: others are faster and closer.", "finding")
-
-
-def _timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
-    speed = results.speed()
-    devices = formats.listing(sorted({formats.device_name(row["device"]) for row in rows}))
-    device = f"{devices}, {results.manifest.threads} threads"
-    if speed is None:
-        fault = results.fault(SPEED.name)
-        kept = "cannot be read" if fault else "were not kept"
-        return Insight(f"Timed on {device}; single repetitions {kept}.", "caution", fault)
-    ids = [row["variant_id"] for row in rows]
-    timed = speed.filter(pl.col("phase").cast(pl.String) == phase, pl.col("variant_id").is_in(ids))
-    counts = [int(count) for count in timed.group_by("variant_id").len()["len"]]
-    least = min(counts, default=0)
-    text = f"Timed on {device}: at least {least} {phase} repetitions each."
-    return Insight(text, "finding", "medians; ranges that overlap between p10 and p90 count as tied")
 
 
 def _absent(results: Results) -> Absent | None:
@@ -297,6 +239,7 @@ def _absent(results: Results) -> Absent | None:
     )
 
 
+_TIMED = ("prefill_tps", "decode_ms_p10", "decode_ms_p50", "decode_ms_p90", "load_s", "peak_rss_bytes")
 VIEW = View(
     id="speed",
     number=4,
@@ -310,6 +253,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    data=variants_with(*_TIMED, "kld_mean", GAP),
     absent=_absent,
     options=(_PHASE,),
     claims=claims_of("speed"),

@@ -1,1 +1,1 @@
-"""The commands, one module each."""
+"""Carry out the commands, one module each."""

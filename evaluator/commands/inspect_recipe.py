@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from evaluator.models.model_file import ModelFile, TensorInfo
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.quantize.rescale import RESCALED_KEY
 from evaluator.quantize.tensor_types import tensor_type_lines
@@ -18,7 +18,7 @@ from evaluator.quantize.type_plan import layer_of
 from evaluator.quantize.variants import RECIPE_KEY
 from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import RequestError, SourceError
-from evaluator.support.outputs import spare_inputs
+from evaluator.support.outputs import refuse_overwriting
 from evaluator.support.terminal import Cell, table_of
 from evaluator.support.units import MEGABYTE
 
@@ -119,7 +119,7 @@ def write_tensor_types(source: str, target: Path) -> int:
         OSError: `target` cannot be written.
     """
     file = _open(source)
-    spare_inputs([target], file.files)
+    refuse_overwriting([target], file.files)
     lines = tensor_type_lines(file)
     with whole_file(target) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")

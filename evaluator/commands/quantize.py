@@ -16,7 +16,7 @@ from evaluator.comparison.device_check import check_float32
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.architectures.rotary import check_context
 from evaluator.models.model_file import ModelFile
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.models.tokenizers.scheme import with_named_scheme
 from evaluator.models.tokenizers.tokenizer import TextTokenizer, tokenizer_from_gguf
@@ -32,7 +32,7 @@ from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
 from evaluator.runtime.machine import free_memory
 from evaluator.runtime.window_memory import check_memory
 from evaluator.support.errors import RequestError, SourceError
-from evaluator.support.outputs import make_room, spare_inputs
+from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.terminal import say
 from evaluator.support.units import MEGABYTE
 from evaluator.texts.sources import read_texts, text_file
@@ -149,8 +149,8 @@ def measure_imatrix(
     check_context(source, context)
     if out.is_dir():
         raise RequestError(f"--out {out}: is a folder; name the new file")
-    spare_inputs([out], [*source.files, *filter(None, map(text_file, texts))])
-    make_room(out.parent)
+    refuse_overwriting([out], [*source.files, *filter(None, map(text_file, texts))])
+    prepare_output_folder(out.parent)
     with making_progress(console) as progress:
         task = progress.add_task("reading texts and the graph", total=None)
         found = [

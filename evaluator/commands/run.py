@@ -16,7 +16,7 @@ from evaluator.export.folder import ARTIFACT_FILES, MODEL_FILE, RECEIPT_FILE
 from evaluator.export.packing.artifact import export_packed
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name, quant_label
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one, resolve_source
 from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, with_scheme_of
 from evaluator.planning.config import Comparison
@@ -25,7 +25,7 @@ from evaluator.results.files import MANIFEST_NAME, is_written
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.window_memory import beyond_training
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
-from evaluator.support.outputs import make_room, spare_inputs
+from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.progress import RunProgress
 from evaluator.support.terminal import say, table_of
 from evaluator.support.units import MEGABYTE
@@ -126,8 +126,8 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
     file = open_model(resolve_one(source))
     reference = _comparable_baseline(file, baseline) if baseline else None
     inputs = file.files + (reference.files if reference else ())
-    spare_inputs([out / name for name in ARTIFACT_FILES], inputs)
-    make_room(out)
+    refuse_overwriting([out / name for name in ARTIFACT_FILES], inputs)
+    prepare_output_folder(out)
     if weights == "packed":
         receipt = export_packed(file, load_graph(file), out, reference)
         console.print(receipt.table())

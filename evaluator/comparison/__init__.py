@@ -1,1 +1,1 @@
-"""A run: the baseline first, then each variant against it; layers, noise floor, speed."""
+"""Measure the baseline, then each variant against it: tokens, layers, noise floor, speed."""

@@ -19,7 +19,7 @@ from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import head_weights
 from evaluator.models.architectures import logit_softcap
 from evaluator.models.model_file import ModelFile
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.results.manifest import Precision
 from evaluator.runtime.device import Device
 from evaluator.runtime.scoring import Body, Head

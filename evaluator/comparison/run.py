@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from evaluator.comparison.derived import derive, is_derived
+from evaluator.comparison.derived_frames import derive, is_derived
 from evaluator.comparison.half_precision import settled_precision
 from evaluator.comparison.layers.attribution_run import AttributionRun
 from evaluator.comparison.layers.drift import BaselineStream, Drift
 from evaluator.comparison.layers.weight_error import weight_errors
 from evaluator.comparison.left_out import check_varying, left_out, valueless, without_values
+from evaluator.comparison.measured_row import MeasuredRow, in_one_line, measured_row
 from evaluator.comparison.noise_floor import Bf16Noise, floor_windows, noise_floor
-from evaluator.comparison.rows import MeasuredRow, in_one_line, measured_row
 from evaluator.comparison.run_manifest import manifest_of
 from evaluator.comparison.speed import SpeedRun
+from evaluator.comparison.stages import reporting, stage
 from evaluator.comparison.token_frames import token_frame
 from evaluator.export.exact.graph import Graph, is_cached, load_graph
 from evaluator.export.exact.weights import head_weights
@@ -153,12 +154,8 @@ class ComparisonRun:
             self._prepare_baseline()
             on_devices(self.plan.devices, pending, self._attempt)
         if lacks_floor:
-            try:
+            with stage(reporting(self.progress, "noise floor")):
                 self.store.update_manifest(noise_floor=self._measure_floor())
-            except OSError:
-                raise
-            except Exception as error:  # the variants are measured, with or without it
-                self.progress.say(f"noise floor: {type(error).__name__} {error}", "yellow")
 
     def _settle_precision(self) -> None:
         """Find out what a GPU computes in, with a graph that was exported here, where that is said."""
@@ -168,14 +165,14 @@ class ComparisonRun:
 
     def _attempt(self, item: Candidate, device: Device) -> None:
         """Measure a variant, or note why it could not be."""
-        try:
-            self._measure(item, device)
-        except OSError:  # a full disk would fail every other variant too
-            raise
-        except Exception as error:  # whatever is wrong with one file, the others go on
+
+        def failed(error: Exception) -> None:
             failure = Failure(source=str(item.file.path), reason=reason_of(error, item.file.path))
             self.outcome.failures.append(failure)
             self._say_failed(failure)
+
+        with stage(failed):
+            self._measure(item, device)
 
     @cached_property
     def _graph(self) -> Graph:

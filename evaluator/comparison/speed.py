@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
 from evaluator.comparison.engine_gap import engine_gap
+from evaluator.comparison.stages import reporting, stage
 from evaluator.export.exact.graph import Graph
 from evaluator.export.folder import MODEL_FILE
 from evaluator.export.packing.artifact import most_bytes, write_decoder
@@ -21,14 +21,11 @@ from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.peak_memory import peak_memory
 from evaluator.runtime.timing import Exercise, Timing, time_artifact
-from evaluator.support.errors import one_line
 from evaluator.support.progress import RunProgress
 
 #: Each gives one load, one prefill and up to 32 decoded tokens per variant.
 ROUNDS = 3
 _SHARE_OF_DISK = 0.8
-
-ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -76,24 +73,22 @@ class SpeedRun:
         return None
 
     def _time_together(self, group: Sequence[Candidate], folder: Path) -> None:
-        built = (self._attempt(item, partial(self._build, item, folder)) for item in group)
-        artifacts = [artifact for artifact in built if artifact]
+        artifacts: list[_Artifact] = []
+        for item in group:
+            with self._stage(item):
+                artifacts.append(self._build(item, folder))
         for number in range(1, ROUNDS + 1):
             for artifact in artifacts:
                 self._progress.step(f"timing {artifact.item.label}, round {number} of {ROUNDS}")
-                self._attempt(artifact.item, partial(self._time, artifact, number))
+                with self._stage(artifact.item):
+                    self._time(artifact, number)
         for artifact in artifacts:
             self._progress.step(f"{artifact.item.label}: memory and engine gap")
-            self._attempt(artifact.item, partial(self._finish, artifact))
+            with self._stage(artifact.item):
+                self._finish(artifact)
 
-    def _attempt(self, item: Candidate, action: Callable[[], ResultT]) -> ResultT | None:
-        try:
-            return action()
-        except OSError:  # a full disk would fail every other variant too
-            raise
-        except Exception as error:  # whatever is wrong with one artifact, the others are timed
-            self._progress.say(f"{item.variant_id}: not timed: {type(error).__name__} {error}", "yellow")
-            return None
+    def _stage(self, item: Candidate) -> AbstractContextManager[None]:
+        return stage(reporting(self._progress, f"{item.variant_id}: not timed"))
 
     def _build(self, item: Candidate, folder: Path) -> _Artifact:
         self._progress.step(f"{item.label}: packing")
@@ -131,14 +126,11 @@ class SpeedRun:
         context that the artifact was made for.
         """
         plan, item = self._plan, artifact.item
-        try:
+        columns: dict[str, float] = {}
+        with stage(reporting(self._progress, f"{item.variant_id}: no engine gap")):
             gap = engine_gap(item.file, self._graph, artifact.model, plan.windows, plan.device)
-        except OSError:
-            raise
-        except Exception as error:
-            self._progress.say(f"{item.variant_id}: no engine gap: {one_line(str(error))}", "yellow")
-            return {}
-        return {"deploy_kld_mean": gap}
+            columns["deploy_kld_mean"] = gap
+        return columns
 
 
 def timing_frame(timings: Sequence[Timing]) -> pl.DataFrame:

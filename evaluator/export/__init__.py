@@ -1,1 +1,1 @@
-"""From a model file to ONNX: the graph once per shape, then each variant's weights."""
+"""Turn a model file into ONNX: the graph once per shape, then each variant's weights."""

@@ -1,4 +1,4 @@
-"""Metric families: columns of a variant's row, and how they follow from its tokens. One file per family.
+"""Compute what a variant's scored tokens say of it, and describe each column; one file per family.
 
 A family lists its columns and, if they follow from scored tokens, a function from `TokenScores` to {column: value};
 null means not measured. A family that fails leaves its columns null and a warning, so that one statistic never costs
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from numbers import Real
 from typing import Literal
 
@@ -21,6 +22,7 @@ from evaluator.support.registry import Registry
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, float | int | None]
+Quantity = Callable[["TokenScores"], Floats | None]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Family:
         position: its place among the groups.
         own: its columns without those of their errors.
         measure: from the tokens of a variant to values; None where another stage of a run measures them.
+        quantities: what a single token has of its columns, by the name in `Column.tokens`: from the tokens of a
+            variant to an array [n], or to None where a baseline has none.
         over: `tokens` where a part of the tokens has values of its own, `all tokens` where only all of them have,
             `file` where values do not depend on tokens.
     """
@@ -40,6 +44,7 @@ class Family:
     position: int
     own: tuple[Column, ...]
     measure: Callable[[TokenScores], Columns] | None = None
+    quantities: Mapping[str, Quantity] = field(default_factory=dict)
     over: Literal["tokens", "all tokens", "file"] = "tokens"
 
     @property
@@ -56,14 +61,16 @@ def metric_families() -> list[Family]:
     return sorted((family for _, family in METRIC_FAMILIES), key=lambda family: family.position)
 
 
-def columns_of(*over: str) -> dict[str, Column]:
+def quantities() -> dict[str, Quantity]:
+    """All quantities of a token, by name."""
+    return {name: quantity for family in metric_families() for name, quantity in family.quantities.items()}
+
+
+@cache
+def columns_of(*over: str) -> Mapping[str, Column]:
     """Columns by name of the families over `tokens`, `all tokens` or `file`; of all families without a word."""
-    return {
-        column.name: column
-        for family in metric_families()
-        if not over or family.over in over
-        for column in family.columns
-    }
+    families = [family for family in metric_families() if not over or family.over in over]
+    return {item.name: item for family in families for item in family.columns}
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,18 @@ class Score:
 
     Attributes:
         axis: name of the axis.
-        rule: `exp` is exp(−value), at most 1; `share` is the value itself; `best` is the ratio to the best value
-            measured in the folder.
+        rule: `exp` is exp(−value), at most 1; `share` is the value itself, or what is missing to 1 where lower is
+            better; `best` is the ratio to the best value measured in the folder.
+        reference: what 100 % is. For `best` it names the best value, which is written behind it.
+        shown: the column whose value is written beside the score, if it is another one.
+        short: name before that value, where the value alone does not tell.
     """
 
     axis: str
     rule: Literal["exp", "share", "best"]
+    reference: str
+    shown: str = ""
+    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,14 @@ class Column:
     Attributes:
         name: the column.
         label: its name on the screen.
+        meaning: what it is, in a sentence without its full stop.
         unit: unit of its values.
         better: which direction is better; None where neither is.
         error: the column of its standard error, if it has one.
         clustered: whether `error` with `_clustered` behind it holds the error clustered by window.
-        tokens: what tokens hold of it: their mean is the column (its exp for the perplexity), so that two variants
-            can be compared token by token. None where tokens do not add up to it.
+        tokens: the family's quantity of a token (see `Family.quantities`) whose mean is the column, so that two
+            variants can be compared token by token. None where tokens do not add up to it.
+        exponential: whether the column is exp of that mean, as the perplexity is.
         low: smallest possible value.
         high: largest possible value.
         whole: whether it holds whole numbers.
@@ -51,11 +59,13 @@ class Column:
 
     name: str
     label: str
+    meaning: str
     unit: Unit = ""
     better: Literal["lower", "higher"] | None = None
     error: str | None = None
     clustered: bool = False
     tokens: str | None = None
+    exponential: bool = False
     low: float | None = None
     high: float | None = None
     whole: bool = False
@@ -67,10 +77,12 @@ class Column:
         """The column, and the columns of its standard errors."""
         yield self
         if self.error:
-            yield Column(self.error, f"{self.label}, standard error", self.unit, low=0)
+            meaning = f"standard error of `{self.name}`, tokens taken as independent"
+            yield Column(self.error, f"{self.label}, standard error", meaning, self.unit, low=0)
             if self.clustered:
                 name = f"{self.error}_clustered"
-                yield Column(name, f"{self.label}, standard error by window", self.unit, low=0)
+                meaning = f"standard error of `{self.name}`, clustered by window"
+                yield Column(name, f"{self.label}, standard error by window", meaning, self.unit, low=0)
 
 
 def percentile_column(prefix: str, permille: int) -> str:
@@ -83,6 +95,12 @@ def percentile_columns(
 ) -> tuple[Column, ...]:
     """Columns of the percentiles of a quantity, those of `main` shown first."""
     return tuple(
-        Column(percentile_column(prefix, p), f"{label}, {p / 10:g} %", unit, main=p in main)
+        Column(
+            percentile_column(prefix, p),
+            f"{label} p{p / 10:g}",
+            f"the {label} that {p / 10:g} % of tokens stay below",
+            unit,
+            main=p in main,
+        )
         for p in permilles
     )

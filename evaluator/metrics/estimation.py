@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from evaluator.metrics.columns import percentile_column
 
-#: Two-sided 95 % quantiles: of the normal distribution, and of Student's t for 1 to 10 degrees of freedom.
-Z95 = 1.959964
-_STUDENT95 = (12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.30600, 2.26216, 2.22814)
+#: Two-sided 95 % quantile of the normal distribution.
+Z95 = NormalDist().inv_cdf(0.975)
+#: Steps of the integral behind a quantile of Student's t, and the freedom from which it is near enough to normal.
+_ANGLES, _NEARLY_NORMAL = 32_768, 1_000
 
 #: From here on neighbouring float32 numbers are 2 apart: differences of such logits, and errors of such weights, are
 #: nothing but rounding.
@@ -70,18 +73,25 @@ def clustered_standard_error(values: Floats, clusters: npt.NDArray[np.int64]) ->
     return clustered_mean(sums.astype(np.float64), counts.astype(np.float64))[1]
 
 
-def student95(freedom: int) -> float:
-    """Two-sided 95 % quantile of Student's t; infinite without a degree of freedom.
+@lru_cache(maxsize=4096)
+def student(freedom: float, comparisons: int = 1) -> float:
+    """Two-sided quantile of Student's t at 1 − 0.05/`comparisons`: `Z95` for one and infinite freedom.
 
-    Above 10 degrees the expansion 26.7.5 of Abramowitz & Stegun, right to 1 in 10,000.
+    Infinite for less than one degree of freedom; a fraction of a degree is left out. Right to 3 in a million for up
+    to 1,000 comparisons.
     """
     if freedom < 1:
-        return float("inf")
-    if freedom <= len(_STUDENT95):
-        return _STUDENT95[freedom - 1]
-    z, v = Z95, freedom
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-    return z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2) + third
+        return math.inf
+    if freedom > _NEARLY_NORMAL:  # Abramowitz & Stegun 26.7.5
+        z = NormalDist().inv_cdf(1 - 0.025 / comparisons)
+        return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    # With t = √n·tan θ the density over θ is that of cos^(n−1) θ, on 0 to π/2.
+    n = math.floor(freedom)
+    angles = np.linspace(np.pi / 2, 0, _ANGLES)
+    density = np.cos(angles) ** (n - 1)
+    beyond = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    angle = float(np.interp(0.05 / comparisons, beyond / beyond[-1], angles))
+    return math.sqrt(n) * math.tan(angle)
 
 
 def percentiles(prefix: str, values: Floats, permilles: Sequence[int]) -> dict[str, float]:

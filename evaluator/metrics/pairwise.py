@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from evaluator.metrics.estimation import Z95, student95
+from evaluator.metrics.estimation import Z95, student
 
 RESAMPLES = 2000
 #: What pairs of variants are compared by: mean nll and mean KLD, in nats, lower is better.
@@ -79,7 +79,7 @@ class Windows:
             inside: the windows that count, bool [w]; where they lie alone in their strata it is at least that of two.
         """
         strata = self._strata[inside]
-        return student95(max(1, len(strata) - len(np.unique(strata)))) / Z95
+        return student(max(1, len(strata) - len(np.unique(strata)))) / Z95
 
     def sums(self, frame: pl.DataFrame, column: str) -> Floats:
         """Sums of `column` over each window, float64 [w]; NaN where one of its values is not finite.

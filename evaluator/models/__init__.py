@@ -1,1 +1,1 @@
-"""Model files: one interface for GGUF files and Hugging Face checkpoints."""
+"""Open model files: GGUF and Hugging Face checkpoints behind one interface."""

@@ -1,1 +1,1 @@
-"""What was asked for, and the plan of a run: files, texts and windows, checked before anything is measured."""
+"""Check what was asked for and plan the run, before anything is measured."""

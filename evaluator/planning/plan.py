@@ -15,7 +15,7 @@ from evaluator.models.architectures.rotary import check_context
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
 from evaluator.models.sources.hub import Report
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one, resolve_source, sha256_of_all
 from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
 from evaluator.models.tokenizers.scheme import scheme_name, with_named_scheme, with_scheme_of

@@ -1,1 +1,1 @@
-"""Making variants: the quantizers, the stock recipe and the function-preserving rescaling of a baseline."""
+"""Make variants with ggml's quantizers: recipes, importance matrices, dynamic sizes, rescaling."""

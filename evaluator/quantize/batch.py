@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,8 @@ from evaluator.quantize.tensor_types import choices_with
 from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import Job, is_made, make_variant, planned_bytes, types_in
 from evaluator.support.errors import RequestError
-from evaluator.support.outputs import make_room, spare_inputs
+from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
+from evaluator.support.suggestions import did_you_mean
 from evaluator.support.terminal import Description
 from evaluator.support.units import MEGABYTE
 
@@ -53,8 +53,7 @@ def select(recipe: str, quants: Sequence[str]) -> list[Choice]:
     for quant in quants:
         label = next((name for name in known if name.lower() == quant.lower()), None)
         if label is None:
-            near = difflib.get_close_matches(quant, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(quant, known)
             raise RequestError(f"recipe {recipe} has no {quant}{hint} (it has: {', '.join(known)})")
         found.append(known[label])
     return found
@@ -115,7 +114,7 @@ def draft_jobs(
     stock = [make_plan(planned, choice, means) for choice in selected]
     for choice, plan in zip(selected, stock, strict=True):
         see_to_attribution(choice, plan, evidence.attribution)
-    make_room(out)
+    prepare_output_folder(out)
     digest, stem, n_bytes = source_digest(source), name or model_name(source), 0
     if rescale:
         digest, stem = rescaled_digest(digest), name or rescaled_name(source)
@@ -126,10 +125,12 @@ def draft_jobs(
         for choice, plan in zip(selected, stock, strict=True)
     ]
     read = (*source.files, *([evidence.importance.path] if evidence.importance else ()))
-    spare_inputs([*(job.target for job in drafts), *([rescaled_path(source, out)] if rescale else ())], read)
+    refuse_overwriting(
+        [*(job.target for job in drafts), *([rescaled_path(source, out)] if rescale else ())], read
+    )
     missing = [job for job in drafts if not _may_be_made(job, replace=replace)]
     n_bytes += sum(most_bytes(job.choice, job.plan, source) + _header_bytes(source) for job in missing)
-    make_room(out, n_bytes)
+    prepare_output_folder(out, n_bytes)
     return drafts
 
 
@@ -183,7 +184,7 @@ def make_all(
     header = _header_bytes(source)
     for folder in {job.target.parent for job in missing}:
         plans = [job.plan for job in missing if job.target.parent == folder]
-        make_room(folder, sum(planned_bytes(source, plan) + header for plan in plans))
+        prepare_output_folder(folder, sum(planned_bytes(source, plan) + header for plan in plans))
     for job in missing:
         megabytes = planned_bytes(source, job.plan) / MEGABYTE
         task = progress.add_task(f"{job.target.name}, {megabytes:,.0f} MB", total=source.n_params)

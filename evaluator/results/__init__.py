@@ -1,1 +1,1 @@
-"""The results folder: schemas, manifest, names of its files, and the store that writes them."""
+"""Describe the results folder, write it and read it."""

@@ -1,1 +1,1 @@
-"""onnxruntime: devices, sessions and the scoring of windows."""
+"""Run graphs in onnxruntime: devices, sessions, scoring, decoding, timing."""

@@ -1,1 +1,1 @@
-"""What every package may use: errors, caches, child processes, the registry, the terminal, units."""
+"""Provide what every package may use: errors, caches, child processes, registries, the terminal, units."""

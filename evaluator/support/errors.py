@@ -24,7 +24,12 @@ def reason_of(error: Exception, source: Path) -> str:
     """
     if isinstance(error, SourceError):
         return error.reason if error.path == source else f"{error.path.name}: {error.reason}"
-    return one_line(f"{type(error).__name__} {error}")
+    return words_of(error)
+
+
+def words_of(error: Exception) -> str:
+    """An error as one line: the message, and before it the type of one that was not written for users."""
+    return str(error) if isinstance(error, EvaluatorError) else one_line(f"{type(error).__name__} {error}")
 
 
 class EvaluatorError(Exception):

@@ -1,4 +1,4 @@
-"""Sees that files can be written where they shall go, before hours are spent on making them."""
+"""Check that outputs can be written, before hours are spent on making them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evaluator.support.errors import RequestError
 from evaluator.support.units import MEGABYTE
 
 
-def make_room(folder: Path, n_bytes: int = 0) -> None:
+def prepare_output_folder(folder: Path, n_bytes: int = 0) -> None:
     """Create `folder`, and see that files can be made there and `n_bytes` more fit on its disk.
 
     Raises:
@@ -29,7 +29,7 @@ def make_room(folder: Path, n_bytes: int = 0) -> None:
         raise RequestError(f"--out {folder}: {needed:,.0f} MB are needed, {left:,.0f} MB are free")
 
 
-def spare_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Check that none of the files that will be written is one that is read.
 
     Raises:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
+
+from evaluator.support.suggestions import did_you_mean
 
 EntryT = TypeVar("EntryT")
 
@@ -53,8 +54,7 @@ class Registry(Generic[EntryT]):
         self._discover()
         if name in self._entries:
             return self._entries[name]
-        near = difflib.get_close_matches(name, self._entries, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, self._entries)
         raise LookupError(f"unknown {self.kind} {name!r}{hint} (known: {', '.join(sorted(self._entries))})")
 
     def _discover(self) -> None:

@@ -1,1 +1,1 @@
-"""Evaluation texts: where they come from, chat templates, windows of tokens."""
+"""Read the texts to evaluate on, apply chat templates, cut windows of tokens."""

@@ -13,7 +13,7 @@ from rich.table import Table
 from evaluator.commands.demo import DEMO_SOURCE, demo_files
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.runtime.device import choose_device
 from evaluator.runtime.peak_memory import peak_memory

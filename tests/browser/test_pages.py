@@ -67,7 +67,7 @@ def test_explore(full: Watched) -> None:
     expect(boxes.first).to_be_attached()
     boxes.nth(0).click()
     expect(full.page.locator("#chips")).to_contain_text("1 picked")
-    full.page.locator(".ag-header-cell", has_text="bits_per_weight").click()
+    full.page.locator(".ag-header-cell", has_text="Bits per weight").click()
     boxes.nth(3).click()
     expect(full.page.locator("#chips")).to_contain_text("2 picked")
     full.settle()
@@ -77,6 +77,11 @@ def test_explore(full: Watched) -> None:
     lines = Path(download.value.path()).read_text().splitlines()
     assert download.value.suggested_filename.endswith("-variants.csv")
     assert len([line for line in lines if re.search("Q[0-9]_", line)]) == 21
+    assert {"size_bytes", "same_top", "kld_mean"} <= set(lines[1].replace('"', "").split(",")), (
+        "names of columns"
+    )
+    assert not re.search(" (MB|%)", "".join(lines[2:])), "numbers as they are"
+    expect(full.page.locator(".ag-cell[col-id=size_bytes]").nth(1)).to_contain_text(" MB")
     full.page.keyboard.press("1")
     full.page.wait_for_selector(".legendtext")
     expect(full.page.locator("#chips")).to_contain_text("2 picked")

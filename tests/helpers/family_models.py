@@ -134,6 +134,7 @@ FAMILIES: Mapping[str, Family] = {
     "llama with three biases": Family(
         "llama", {"model_type": "qwen2", "num_hidden_layers": 1}, permuted=True
     ),
+    "qwen2": Family("qwen2", {"model_type": "qwen2", "num_hidden_layers": 2, "tie_word_embeddings": True}),
     "qwen3": Family(
         "qwen3",
         {

@@ -56,17 +56,8 @@ def make_results(
             variant_id = f"{method}-{quant.lower()}"
             tokens = _variant_tokens(rng, base, bits, NOISE.get(method, 1.0))
             tokens.write_parquet(folder / "tokens" / f"{variant_id}.parquet")
-            rows.append(
-                _row(
-                    variant_id,
-                    method=method,
-                    quant=quant,
-                    bits=bits,
-                    base=base,
-                    ours=tokens,
-                    is_baseline=False,
-                )
-            )
+            named = {"method": method, "quant": quant, "bits": bits}
+            rows.append(_row(variant_id, **named, base=base, ours=tokens, is_baseline=False))
             layers += _layer_rows(variant_id, quant, bits, NOISE.get(method, 1.0), rng, with_attribution)
             speed += _timings(variant_id, bits, rng)
     timings = pl.DataFrame(speed)
@@ -79,7 +70,7 @@ def make_results(
             folder / "layers.parquet"
         )
     pl.DataFrame(rows, infer_schema_length=None).write_parquet(folder / "variants.parquet")
-    (folder / MANIFEST_NAME).write_text(_manifest(windows, tokens_per_window).model_dump_json(indent=1))
+    (folder / MANIFEST_NAME).write_text(make_manifest(windows, tokens_per_window).model_dump_json(indent=1))
     return folder
 
 
@@ -278,7 +269,8 @@ def _speed_columns(timings: pl.DataFrame, variant_id: str) -> dict[str, float]:
     }
 
 
-def _manifest(windows: int, per_window: int) -> Manifest:
+def make_manifest(windows: int, per_window: int) -> Manifest:
+    """Return the manifest of such a folder, of a run that has ended."""
     texts = [
         TextRecord(
             domain=domain,

@@ -13,7 +13,7 @@ from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import head_weights
 from evaluator.export.packing.artifact import MODEL_FILE, export_packed, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 from evaluator.results.manifest import Protocol

@@ -1,4 +1,4 @@
-"""Claims about quantized models, put to the test on the data at hand: one file per view's claims.
+"""Put claims about quantized models to the test on the data at hand, one file per view.
 
 A module here registers a function from a `Case` to its verdicts under the view's id, or under `summary`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dashboard.insights import Claim
-from dashboard.insights.judging import Case
+from dashboard.insights.claim_rules import Case
 from dashboard.results.scope import Scope
 from evaluator.support.registry import Registry
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dashboard.insights import Claim
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, Case, absent, between, leads_everywhere, unknown
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.confidence import SURE, moved, shares
-from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, between, leads_everywhere, unknown
 from dashboard.insights.matching import one_type
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats

@@ -8,9 +8,7 @@ from statistics import fmean
 
 from dashboard.insights import Claim
 from dashboard.insights.bands import lowest
-from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import change, log_ratio, minus, nats
-from dashboard.insights.judging import (
+from dashboard.insights.claim_rules import (
     BARTOWSKI,
     MAIN,
     UNSLOTH,
@@ -24,6 +22,8 @@ from dashboard.insights.judging import (
     slope_between,
     unknown,
 )
+from dashboard.insights.claims import JUDGES
+from dashboard.insights.comparison import change, log_ratio, minus, nats
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.matching import shared_places, together
 from dashboard.insights.noise import noise_floor

@@ -6,10 +6,7 @@ import math
 
 from dashboard.insights import Claim
 from dashboard.insights.bands import lowest
-from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparison import change, log_ratio, minus, nats
-from dashboard.insights.curves import inversions, knee_text, knees, steadiness, trends
-from dashboard.insights.judging import (
+from dashboard.insights.claim_rules import (
     BARTOWSKI,
     MAIN,
     UNSLOTH,
@@ -21,6 +18,9 @@ from dashboard.insights.judging import (
     slope_between,
     unknown,
 )
+from dashboard.insights.claims import JUDGES
+from dashboard.insights.comparison import change, log_ratio, minus, nats
+from dashboard.insights.curves import inversions, knee_text, knees, steadiness, trends
 from dashboard.insights.matching import SAME_BITS
 from dashboard.insights.recommender import HEAVY
 from dashboard.results.rows import Row

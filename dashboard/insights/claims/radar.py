@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dashboard.insights import Claim
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, TIED, UNSLOTH, Case, absent, unknown
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.judging import BARTOWSKI, MAIN, TIED, UNSLOTH, Case, absent, unknown
 from dashboard.insights.leaders import DECODE, FIDELITY, MEMORY, PERPLEXITY, contenders
 from dashboard.insights.matching import one_type
 from dashboard.style import formats

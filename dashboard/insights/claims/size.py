@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dashboard.insights import Claim
 from dashboard.insights.bands import beaten_by_smaller
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, Case, absent, leads_everywhere, unknown
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
-from dashboard.insights.judging import BARTOWSKI, MAIN, Case, absent, leads_everywhere, unknown
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.results.rows import complete
 from dashboard.style import formats

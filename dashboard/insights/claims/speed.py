@@ -6,9 +6,19 @@ import math
 from collections.abc import Sequence
 
 from dashboard.insights import Claim
+from dashboard.insights.claim_rules import (
+    BARTOWSKI,
+    MAIN,
+    UNSLOTH,
+    Case,
+    between,
+    leads,
+    overlap,
+    sign,
+    unknown,
+)
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
-from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, between, leads, overlap, sign, unknown
 from dashboard.insights.leaders import DECODE, FIDELITY, contenders
 from dashboard.insights.matching import one_type
 from dashboard.insights.speeds import TIME, equal_speed

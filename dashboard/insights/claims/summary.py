@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dashboard.insights import Claim
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import change, log_ratio
-from dashboard.insights.judging import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.summary import MethodSummary, table
 from dashboard.style import formats
 
@@ -53,7 +53,7 @@ def _rate(case: Case, lines: dict[str, MethodSummary], method: str, bits: int) -
     row = line.optimal
     evidence = f"{row['quant']}, {formats.bits(row['bits_per_weight'])}, {change(log_ratio(row))} perplexity"
     if not line.by_rule:
-        return unknown(text, f"No variant keeps the rule; the knee is {evidence}.")
+        return unknown(text, f"No variant keeps the rule; {line.chosen.partition(':')[0]}: {evidence}.")
     return Claim(
         text, "holds" if bits <= row["bits_per_weight"] < bits + 1 else "fails", f"By rule: {evidence}."
     )

@@ -1,1 +1,1 @@
-"""Layer by layer: weight errors, drift of hidden states, attribution of the loss."""
+"""Measure layer by layer: weight errors, drift of hidden states, attribution of the loss."""

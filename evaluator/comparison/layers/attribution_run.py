@@ -7,6 +7,7 @@ import math
 import polars as pl
 
 from evaluator.comparison.layers.attribution import Attribution, Attributor, attribution_windows
+from evaluator.comparison.stages import reporting, stage
 from evaluator.export.exact.graph import Graph
 from evaluator.models.mapped import give_pages_back
 from evaluator.planning.plan import Candidate, Plan
@@ -49,33 +50,32 @@ class AttributionRun:
 
     def _attribute(self, attributor: Attributor, item: Candidate) -> None:
         name = item.label
-        try:
-            found = attributor.attribute(
+        with stage(reporting(self._progress, f"{name}: no attribution")):
+            attribution = attributor.attribute(
                 item.file, lambda part: self._progress.step(f"{name}: attribution, {part}")
             )
-        except OSError:
-            raise
-        except Exception as error:  # whatever is wrong with one file, the others go on
-            self._progress.say(f"{name}: no attribution: {type(error).__name__} {error}", "yellow")
-            return
-        if lost := sum(not math.isfinite(kld) for kld in found.causes.values()):
+            self._keep(item, attribution)
+
+    def _keep(self, item: Candidate, attribution: Attribution) -> None:
+        if lost := sum(not math.isfinite(kld) for kld in attribution.causes.values()):
             self._progress.say(
-                f"{name}: {lost} of {len(found.causes)} matrices cause a KLD that is not finite", "yellow"
+                f"{item.label}: {lost} of {len(attribution.causes)} matrices cause a KLD that is not finite",
+                "yellow",
             )
-        rows = with_attribution(self._store.layers(item.variant_id), item.variant_id, found)
+        rows = with_attribution(self._store.layers(item.variant_id), item.variant_id, attribution)
         self._store.replace_rows(LAYERS, rows, item.variant_id)
-        if found.additivity is not None and math.isfinite(found.additivity):
-            self._store.set_columns(item.variant_id, {"attribution_additivity": found.additivity})
+        if attribution.additivity is not None and math.isfinite(attribution.additivity):
+            self._store.set_columns(item.variant_id, {"attribution_additivity": attribution.additivity})
 
 
-def with_attribution(rows: pl.DataFrame, variant_id: str, found: Attribution) -> pl.DataFrame:
+def with_attribution(rows: pl.DataFrame, variant_id: str, attribution: Attribution) -> pl.DataFrame:
     """A variant's rows of `layers.parquet` with `attribution_kld`; tensors without a row get one.
 
     What is not finite is null.
     """
     types = Layers.create_empty().schema
     causes = pl.DataFrame(
-        [(variant_id, layer, role, kld) for (layer, role), kld in found.causes.items()],
+        [(variant_id, layer, role, kld) for (layer, role), kld in attribution.causes.items()],
         schema={name: types[name] for name in ("variant_id", "layer", "role", "attribution_kld")},
         orient="row",
     ).with_columns(pl.when(pl.col("attribution_kld").is_finite()).then("attribution_kld"))

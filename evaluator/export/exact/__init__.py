@@ -1,1 +1,1 @@
-"""The graph of a model, its exact float32 weights, and the model exported with them."""
+"""Put a file's exact float32 weights into the graph."""

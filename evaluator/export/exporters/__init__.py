@@ -1,1 +1,1 @@
-"""Programs that make a graph, each run in a process of its own."""
+"""Export graphs, each exporter in a process of its own."""

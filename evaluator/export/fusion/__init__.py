@@ -1,1 +1,1 @@
-"""From the exported graph to one with fused attention and norms, checked against it before anybody uses it."""
+"""Fuse attention and norms of an exported graph, and check the result against it."""

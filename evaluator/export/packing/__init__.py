@@ -1,1 +1,1 @@
-"""The artifact somebody would deploy: packed weights in a decoding graph, in a folder that runs by itself."""
+"""Write the artifact to deploy: packed weights in a decoding graph, with a receipt."""

@@ -1,1 +1,1 @@
-"""One file per metric family; each registers itself."""
+"""Define the metric families, one file each."""

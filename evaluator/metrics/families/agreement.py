@@ -30,6 +30,7 @@ METRIC_FAMILIES.add(
             Column(
                 "same_top",
                 "Same top token",
+                "share of tokens at which the most probable token is the baseline's",
                 "share",
                 better="higher",
                 error="same_top_se",
@@ -38,9 +39,10 @@ METRIC_FAMILIES.add(
                 low=0,
                 high=1,
                 main=True,
-                score=Score("same top token", "share"),
+                score=Score("same top token", "share", "baseline = 100 %", short="same top"),
             ),
         ),
         agreement,
+        quantities={"same_top": lambda scores: scores.same_top},
     ),
 )

@@ -10,8 +10,13 @@ METRIC_FAMILIES.add(
     Family(
         "Attribution",
         11,
-        # Sum of `attribution_kld` over the KLD of the whole variant on the same tokens.
-        (Column("attribution_additivity", "Attributed losses / whole loss"),),
+        (
+            Column(
+                "attribution_additivity",
+                "Attributed losses / whole loss",
+                "sum of the KLD that each matrix causes alone, over that of the whole variant on the same tokens",
+            ),
+        ),
         over="all tokens",
     ),
 )

@@ -19,7 +19,17 @@ METRIC_FAMILIES.add(
     Family(
         "Confidence",
         4,
-        (Column("top_prob_mean", "Mean top probability", "share", error="top_prob_se", low=0, high=1.0001),),
+        (
+            Column(
+                "top_prob_mean",
+                "Mean top probability",
+                "mean probability of the most probable token",
+                "share",
+                error="top_prob_se",
+                low=0,
+                high=1.0001,
+            ),
+        ),
         confidence,
     ),
 )

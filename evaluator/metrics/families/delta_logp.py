@@ -24,7 +24,14 @@ METRIC_FAMILIES.add(
         "Δ log p, nats",
         6,
         (
-            Column("delta_logp_mean", "Mean Δ log p", "nats", better="higher", main=True),
+            Column(
+                "delta_logp_mean",
+                "Mean Δ log p",
+                "mean log p(variant) − log p(baseline) of the token that followed, "
+                "`ln_ppl_ratio` with its sign turned",
+                "nats",
+                better="higher",
+            ),
             *percentile_columns("delta_logp", "Δ log p", "nats", DELTA_PERMILLES),
         ),
         delta_logp,

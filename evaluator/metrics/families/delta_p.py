@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluator.metrics import METRIC_FAMILIES, Columns, Family, TokenScores
+from evaluator.metrics import METRIC_FAMILIES, Columns, Family, Floats, TokenScores
 from evaluator.metrics.columns import Column, percentile_columns
 from evaluator.metrics.estimation import DELTA_PERMILLES, percentiles, standard_error
 
 _PERCENTAGE_POINTS = 100
+
+
+def change(scores: TokenScores) -> Floats | None:
+    """Δp of each token in percentage points; None for a baseline."""
+    if scores.baseline_nll is None:
+        return None
+    moved: Floats = _PERCENTAGE_POINTS * (np.exp(-scores.nll) - np.exp(-scores.baseline_nll))
+    return moved
 
 
 def delta_p(scores: TokenScores) -> Columns:
@@ -16,18 +24,18 @@ def delta_p(scores: TokenScores) -> Columns:
 
     The error of the RMS follows from that of the mean square by the delta method; it is null where the RMS is 0.
     """
-    if scores.baseline_nll is None or not len(scores.nll):
+    moved = change(scores)
+    if moved is None or not len(moved):
         return {}
-    change = _PERCENTAGE_POINTS * (np.exp(-scores.nll) - np.exp(-scores.baseline_nll))
-    rms = float(np.sqrt(np.square(change).mean()))
+    rms = float(np.sqrt(np.square(moved).mean()))
     return {
-        "delta_p_mean": float(change.mean()),
-        "delta_p_se": standard_error(change),
+        "delta_p_mean": float(moved.mean()),
+        "delta_p_se": standard_error(moved),
         "delta_p_rms": rms,
-        "delta_p_rms_se": standard_error(np.square(change) / (2 * rms)) if rms > 0 else None,
-        "delta_p_min": float(change.min()),
-        "delta_p_max": float(change.max()),
-        **percentiles("delta_p", change, DELTA_PERMILLES),
+        "delta_p_rms_se": standard_error(np.square(moved) / (2 * rms)) if rms > 0 else None,
+        "delta_p_min": float(moved.min()),
+        "delta_p_max": float(moved.max()),
+        **percentiles("delta_p", moved, DELTA_PERMILLES),
     }
 
 
@@ -40,6 +48,7 @@ METRIC_FAMILIES.add(
             Column(
                 "delta_p_mean",
                 "Mean Δp of the right token",
+                "mean change of the probability of the token that followed",
                 "points",
                 better="higher",
                 error="delta_p_se",
@@ -50,6 +59,7 @@ METRIC_FAMILIES.add(
             Column(
                 "delta_p_rms",
                 "RMS Δp",
+                "root of the mean squared change of that probability",
                 "points",
                 better="lower",
                 error="delta_p_rms_se",
@@ -57,10 +67,11 @@ METRIC_FAMILIES.add(
                 high=100,
                 main=True,
             ),
-            Column("delta_p_min", "Smallest Δp", "points", low=-100, high=100),
-            Column("delta_p_max", "Largest Δp", "points", low=-100, high=100),
+            Column("delta_p_min", "Smallest Δp", "the largest loss of a token", "points", low=-100, high=100),
+            Column("delta_p_max", "Largest Δp", "the largest gain of a token", "points", low=-100, high=100),
             *percentile_columns("delta_p", "Δp", "points", DELTA_PERMILLES),
         ),
         delta_p,
+        quantities={"delta_p": change},
     ),
 )

@@ -25,11 +25,12 @@ METRIC_FAMILIES.add(
             Column(
                 "inv_ppl_per_mb",
                 "1/PPL per MB",
+                "1 / perplexity / size of the file in MB (10⁶ bytes)",
                 "1/MB",
                 better="higher",
                 low=0,
                 main=True,
-                score=Score("efficiency", "best"),
+                score=Score("efficiency", "best", "best 1/PPL/MB measured"),
             ),
         ),
         efficiency,

@@ -52,20 +52,33 @@ METRIC_FAMILIES.add(
         "Averages over texts",
         8,
         (
-            Column("ppl_macro", "Perplexity, texts weighed alike", better="lower", low=0),
+            Column(
+                "ppl_macro",
+                "Perplexity, texts weighed alike",
+                "exp of the mean over domains of each domain's mean negative log likelihood",
+                better="lower",
+                low=0,
+            ),
             Column(
                 "ln_ppl_ratio_macro",
                 "ln PPL ratio, texts weighed alike",
+                "mean over domains of each domain's `ln_ppl_ratio`",
                 "nats",
                 better="lower",
                 error="ln_ppl_ratio_macro_se",
             ),
             Column(
-                "kld_macro", "Mean KLD, texts weighed alike", "nats", better="lower", error="kld_macro_se"
+                "kld_macro",
+                "Mean KLD, texts weighed alike",
+                "mean over domains of each domain's `kld_mean`",
+                "nats",
+                better="lower",
+                error="kld_macro_se",
             ),
             Column(
                 "same_top_macro",
                 "Same top token, texts weighed alike",
+                "mean over domains of each domain's `same_top`",
                 "share",
                 better="higher",
                 error="same_top_macro_se",

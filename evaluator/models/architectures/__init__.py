@@ -1,18 +1,21 @@
-"""Model families: how a GGUF file of each becomes an exported graph. One file per family.
+"""Model families: what a GGUF file and a checkpoint of each hold, and the graph that both become.
 
-A family says three things: the configuration that the exporter needs, where each parameter of the exported
-graph lies in the file, and how its rows were rearranged on the way into GGUF.
+One module per family registers one `Architecture`. It says which configuration the exporter needs, where each
+parameter of the exported graph lies in a GGUF file and how its rows were rearranged on the way there, and which
+GGUF metadata a checkpoint's config.json stands for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
 from evaluator.support.registry import Registry
@@ -25,33 +28,64 @@ _ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
+class CheckpointRules:
+    """What a config.json of one `model_type` means, in GGUF's words.
+
+    Attributes:
+        defaults: the keys that are honoured beyond the sizes, with the values that transformers' class gives
+            them where a configuration leaves them out.
+        fixed: the keys that GGUF has no words for, with the values that its files mean.
+        own_keys: metadata that only this family has, without the architecture's prefix.
+        activation: the key that transformers reads the activation from, and names of the one that GGUF means.
+        window: the sliding window that transformers applies and a GGUF file of the family leaves out.
+        overrides: whole metadata keys that the converter sets whatever the files say.
+    """
+
+    defaults: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    own_keys: Callable[[JsonFile], dict[str, Typed]] = lambda _: {}
+    activation: tuple[str, tuple[str, ...]] = ("hidden_act", ("silu", "swish"))
+    window: Callable[[JsonFile], int | None] = lambda _: None
+    overrides: Mapping[str, Typed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Architecture:
     """One model family.
 
     Attributes:
-        model_type: transformers' name of the family.
+        name: `general.architecture` of its GGUF files.
+        model_type: transformers' name of its graph.
         config: keyword arguments of its configuration class, from GGUF metadata; a `model_type` among them
             is for files whose graph is another family's. The vocabulary is absent: the graph is exported
             with a tiny one, because nothing but two weight shapes depends on it.
-        width_free: configuration keys that, like the vocabulary, only change weight shapes; the export
-            shrinks them so that its memory does not grow with the model.
         tensors: graph parameter pattern (`{}` is the layer) → GGUF tensor pattern.
+        checkpoints: `model_type` of a config.json that becomes such a GGUF file → how it is read.
         restore: GGUF tensor pattern → what undoes the rearrangement of its rows.
         norm_offset: what transformers adds to the weights of norms before it multiplies by them. The
             exporter folds the sum into the graph, and files hold the sum too.
         optional: GGUF tensor patterns that a file has in all of its layers or in none.
+        width_free: configuration keys that, like the vocabulary, only change weight shapes; the export
+            shrinks them so that its memory does not grow with the model.
     """
 
+    name: str
     model_type: str
     config: Callable[[ModelFile], dict[str, Any]]
-    width_free: tuple[str, ...]
     tensors: Mapping[str, str]
-    restore: Mapping[str, Restore]
+    checkpoints: Mapping[str, CheckpointRules]
+    restore: Mapping[str, Restore] = field(default_factory=dict)
     norm_offset: float = 0.0
     optional: frozenset[str] = frozenset()
+    width_free: tuple[str, ...] = ("intermediate_size",)
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)
+
+
+def register(architecture: Architecture) -> None:
+    """Make a family known."""
+    ARCHITECTURES.add(architecture.name, architecture)
 
 
 def architecture_of(file: ModelFile) -> Architecture:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluator.models.architectures import ARCHITECTURES, Architecture
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.config_json import COMMON, NO_BIASES, window_keys
 from evaluator.models.architectures.decoder import (
     PROJECTIONS,
     decoder_config,
@@ -12,7 +13,9 @@ from evaluator.models.architectures.decoder import (
     number,
     sliding_window,
 )
-from evaluator.models.architectures.gemma import GELU
+from evaluator.models.architectures.gemma import GELU, NO_SPACE_PREFIX
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed, f32
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
 
@@ -25,6 +28,19 @@ SANDWICH_NORMS = {
 }
 _WINDOW, _PERIOD = 4096, 2
 _LAYERS_OF_27B = 46
+GEMMA2_DEFAULTS = {
+    **COMMON,
+    "tie_word_embeddings": True,
+    "head_dim": 256,
+    "max_position_embeddings": 8192,
+    "num_key_value_heads": 4,
+    "hidden_activation": GELU,
+    "query_pre_attn_scalar": 256,
+    "sliding_window": 4096,
+    "layer_types": None,
+    "final_logit_softcapping": 30.0,
+    "attn_logit_softcapping": 50.0,
+}
 
 
 def query_scalar(settings: dict[str, Any], layers_of_27b: int) -> int:
@@ -55,14 +71,29 @@ def _gemma2_config(file: ModelFile) -> dict[str, Any]:
     }
 
 
-ARCHITECTURES.add(
-    "gemma2",
+def _own_keys(config: JsonFile) -> dict[str, Typed]:
+    return {
+        **window_keys(config, _PERIOD, _PERIOD),
+        "attn_logit_softcapping": f32(config.number("attn_logit_softcapping")),
+        "final_logit_softcapping": f32(config.number("final_logit_softcapping")),
+    }
+
+
+register(
     Architecture(
+        name="gemma2",
         model_type="gemma2",
         config=_gemma2_config,
-        width_free=("intermediate_size",),
         tensors=SANDWICH_NORMS | PROJECTIONS,
-        restore={},
+        checkpoints={
+            "gemma2": CheckpointRules(
+                GEMMA2_DEFAULTS,
+                NO_BIASES,
+                _own_keys,
+                activation=("hidden_activation", (GELU,)),
+                overrides=NO_SPACE_PREFIX,
+            )
+        },
         norm_offset=1.0,
-    ),
+    )
 )

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.architectures import ARCHITECTURES, Architecture
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.config_json import COMMON, NO_BIASES, WHOLE_HEADS, full_rotary_key
 from evaluator.models.architectures.decoder import NORMS, PROJECTIONS, biases, decoder_config, sliding_window
+from evaluator.models.json_file import JsonFile
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
 
@@ -62,14 +64,35 @@ def _llama_config(file: ModelFile) -> dict[str, Any]:
     return decoder_config(file) | _BIASED_GRAPHS[biased] | windowed
 
 
-ARCHITECTURES.add(
-    "llama",
+def _mistral_window(config: JsonFile) -> int | None:
+    return config.count("sliding_window") if config.values.get("sliding_window") is not None else None
+
+
+_LLAMA = {
+    **COMMON,
+    "max_position_embeddings": 2048,
+    "num_key_value_heads": None,
+    "attention_bias": False,
+    "mlp_bias": False,
+}
+_MISTRAL = {
+    **COMMON,
+    "max_position_embeddings": 131072,
+    "num_key_value_heads": 8,
+    "sliding_window": 4096,
+}
+
+register(
     Architecture(
+        name="llama",
         model_type="llama",
         config=_llama_config,
-        width_free=("intermediate_size",),
         tensors=NORMS | PROJECTIONS | _BIASES,
+        checkpoints={
+            "llama": CheckpointRules(_LLAMA, WHOLE_HEADS, full_rotary_key),
+            "mistral": CheckpointRules(_MISTRAL, NO_BIASES, full_rotary_key, window=_mistral_window),
+        },
         restore=RESTORE_QUERY_KEY,
         optional=frozenset(_BIASES.values()),
-    ),
+    )
 )

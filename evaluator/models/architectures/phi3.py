@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluator.models.architectures import ARCHITECTURES, Architecture
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.config_json import COMMON, FIXED, head_width, turned_share
 from evaluator.models.architectures.decoder import NORMS, decoder_config, sliding_window
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed, u32
 from evaluator.models.model_file import ModelFile
 
 _PROJECTIONS = {
@@ -14,19 +17,33 @@ _PROJECTIONS = {
     "model.layers.{}.mlp.gate_up_proj.weight": "blk.{}.ffn_up.weight",
     "model.layers.{}.mlp.down_proj.weight": "blk.{}.ffn_down.weight",
 }
+_DEFAULTS = {
+    **COMMON,
+    "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 4096,
+    "original_max_position_embeddings": 4096,
+    "num_key_value_heads": None,
+    "partial_rotary_factor": 1.0,
+    "sliding_window": None,
+}
 
 
 def _phi3_config(file: ModelFile) -> dict[str, Any]:
     return decoder_config(file, partial_rotary=True) | {"sliding_window": sliding_window(file)}
 
 
-ARCHITECTURES.add(
-    "phi3",
+def _own_keys(config: JsonFile) -> dict[str, Typed]:
+    turned = int(head_width(config) * turned_share(config))
+    window = config.count("sliding_window") if config.values.get("sliding_window") is not None else 0
+    return {"rope.dimension_count": u32(turned), "attention.sliding_window": u32(window)}
+
+
+register(
     Architecture(
+        name="phi3",
         model_type="phi3",
         config=_phi3_config,
-        width_free=("intermediate_size",),
         tensors=NORMS | _PROJECTIONS,
-        restore={},
-    ),
+        checkpoints={"phi3": CheckpointRules(_DEFAULTS, FIXED, _own_keys)},
+    )
 )

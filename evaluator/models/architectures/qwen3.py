@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from evaluator.models.architectures import ARCHITECTURES, Architecture
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.config_json import NO_BIASES
 from evaluator.models.architectures.decoder import NORMS, PROJECTIONS, QUERY_KEY_NORMS, decoder_config
+from evaluator.models.architectures.qwen2 import QWEN2_DEFAULTS, qwen_window
 
-ARCHITECTURES.add(
-    "qwen3",
+register(
     Architecture(
+        name="qwen3",
         model_type="qwen3",
         config=decoder_config,
-        width_free=("intermediate_size",),
         tensors=NORMS | PROJECTIONS | QUERY_KEY_NORMS,
-        restore={},
-    ),
+        checkpoints={
+            "qwen3": CheckpointRules({**QWEN2_DEFAULTS, "head_dim": 128}, NO_BIASES, window=qwen_window)
+        },
+    )
 )

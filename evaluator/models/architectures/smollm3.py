@@ -4,12 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluator.models.architectures import ARCHITECTURES, Architecture
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.config_json import (
+    COMMON,
+    FULL,
+    NO_BIASES,
+    WINDOWED,
+    full_rotary_key,
+    inexpressible,
+    layer_types,
+)
 from evaluator.models.architectures.decoder import NORMS, PROJECTIONS, decoder_config
 from evaluator.models.architectures.llama import RESTORE_QUERY_KEY
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
 
 _UNTURNED_EVERY = 4
+_DEFAULTS = {
+    **COMMON,
+    "rope_theta": 2e6,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 32768,
+    "num_key_value_heads": 4,
+    "use_sliding_window": False,
+    "sliding_window": None,
+    "no_rope_layers": None,
+    "no_rope_layer_interval": _UNTURNED_EVERY,
+    "layer_types": None,
+}
 
 
 def _smollm3_config(file: ModelFile) -> dict[str, Any]:
@@ -18,13 +41,31 @@ def _smollm3_config(file: ModelFile) -> dict[str, Any]:
     return settings | {"no_rope_layers": turned}  # transformers' name: a 1 is a layer with rotary embedding
 
 
-ARCHITECTURES.add(
-    "smollm3",
+def _own_keys(config: JsonFile) -> dict[str, Typed]:
+    interval = config.count("no_rope_layer_interval")
+    if interval != _UNTURNED_EVERY and config.values.get("no_rope_layers") is None:
+        raise inexpressible(config, "smollm3", "no_rope_layer_interval", interval, _UNTURNED_EVERY)
+    return full_rotary_key(config)
+
+
+def _window(config: JsonFile) -> int | None:
+    """The window of the layers without rotary embedding, where it is in use at all."""
+    used = config.values.get("use_sliding_window") and config.values.get("sliding_window") is not None
+    types = layer_types(config)
+    if types and WINDOWED in types and not used:
+        raise config.error("layer_types", types, f"{FULL} throughout: no sliding window is in use")
+    return config.count("sliding_window") if used else None
+
+
+register(
     Architecture(
+        name="smollm3",
         model_type="smollm3",
         config=_smollm3_config,
-        width_free=("intermediate_size",),
         tensors=NORMS | PROJECTIONS,
+        checkpoints={
+            "smollm3": CheckpointRules(_DEFAULTS, {**NO_BIASES, "mlp_bias": False}, _own_keys, window=_window)
+        },
         restore=RESTORE_QUERY_KEY,
-    ),
+    )
 )

@@ -1,1 +1,1 @@
-"""Hugging Face checkpoint folders, presented as GGUF presents a model."""
+"""Present a Hugging Face checkpoint as GGUF presents a model."""

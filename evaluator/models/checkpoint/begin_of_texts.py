@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from evaluator.models.checkpoint.json_file import JsonFile
 from evaluator.models.checkpoint.tokenizer_json import steps_of, unsupported
+from evaluator.models.json_file import JsonFile
 
 _UNDERSTOOD = ("ByteLevel", "TemplateProcessing")
 #: transformers' tokenizers that add BOS unless they are told not to, whatever tokenizer.json says.

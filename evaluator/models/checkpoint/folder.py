@@ -19,20 +19,19 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.models.architectures import (
-    ARCHITECTURES,
     EMBEDDING,
     HEAD,
     Architecture,
     name_pattern,
     tensor_names,
 )
-from evaluator.models.checkpoint.config import Family, context_bound, family_of, inexpressible, metadata, tied
-from evaluator.models.checkpoint.families import FAMILIES
-from evaluator.models.checkpoint.json_file import JsonFile, read_json
-from evaluator.models.checkpoint.metadata_values import parted, string, u32
+from evaluator.models.architectures.config_json import inexpressible
+from evaluator.models.checkpoint.config import context_bound, family_of, metadata, tied
 from evaluator.models.checkpoint.rotary import frequency_factors
 from evaluator.models.checkpoint.safetensors_file import SafetensorsFile, open_safetensors
 from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES, vocabulary
+from evaluator.models.json_file import JsonFile, read_json
+from evaluator.models.metadata_values import string, u32, values_and_types
 from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, TensorInfo, TextRules
 from evaluator.support.errors import SourceError
 
@@ -124,24 +123,24 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         SourceError: a file is missing or damaged, or the family is not known.
     """
-    family, config = family_of(read_json(folder / CONFIG), FAMILIES)
+    architecture, rules, config = family_of(read_json(folder / CONFIG))
     weight_files, stored = _stored_tensors(folder)
-    named = _gguf_names(folder, family, config, stored)
+    named = _gguf_names(folder, architecture, config, stored)
     tensors = {name: file.tensor(parameter) for name, (file, parameter) in named.items()}
-    tokenizer, rules = vocabulary(folder, config)
+    tokenizer, text_rules = vocabulary(folder, config)
     typed = {
-        "general.architecture": string(family.architecture),
+        "general.architecture": string(architecture.name),
         "general.file_type": u32(_FILE_TYPES[_main_type(tensors)]),
-        **metadata(family, config),
+        **metadata(architecture, rules, config),
         **tokenizer,
-        **family.overrides,
+        **rules.overrides,
     }
-    values, types = parted(typed)
+    values, types = values_and_types(typed)
     others = [folder / name for name in (CONFIG, *TOKENIZER_FILES) if (folder / name).is_file()]
-    bound = context_bound(family, config)
-    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, rules, bound)
-    checkpoint = _with_tensors(bare, ARCHITECTURES.get(family.architecture), named, frequency_factors(config))
-    _check_expressible(checkpoint, config)
+    bound = context_bound(rules, config)
+    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, text_rules, bound)
+    checkpoint = _with_tensors(bare, architecture, named, frequency_factors(config))
+    _check_expressible(checkpoint, architecture, config)
     return checkpoint
 
 
@@ -178,10 +177,9 @@ def read_weight_map(path: Path) -> dict[str, str]:
 
 
 def _gguf_names(
-    folder: Path, family: Family, config: JsonFile, stored: Mapping[str, SafetensorsFile]
+    folder: Path, architecture: Architecture, config: JsonFile, stored: Mapping[str, SafetensorsFile]
 ) -> dict[str, tuple[SafetensorsFile, str]]:
     """GGUF name → the file that holds the tensor, and its name there."""
-    architecture = ARCHITECTURES.get(family.architecture)
     layers = config.count("num_hidden_layers")
     if layers > len(stored):
         raise SourceError(
@@ -195,7 +193,7 @@ def _gguf_names(
         bare = _text_name(parameter)
         if bare not in known:
             raise SourceError(
-                folder, f"tensor {parameter[:80]} has no place in a {family.architecture} GGUF file"
+                folder, f"tensor {parameter[:80]} has no place in a {architecture.name} GGUF file"
             )
         named[known[bare]] = (file, parameter)
     if tied(config) and HEAD in named:
@@ -280,21 +278,19 @@ def _constant(values: npt.NDArray[np.float32]) -> Callable[[], Bytes]:
     return lambda: values.view(np.uint8)
 
 
-def _check_expressible(checkpoint: Checkpoint, config: JsonFile) -> None:
+def _check_expressible(checkpoint: Checkpoint, architecture: Architecture, config: JsonFile) -> None:
     """Check that what GGUF's metadata say of the model is what its configuration says.
 
     GGUF has no words for some settings, which llama.cpp fixes per family: a checkpoint with others would be
     another model as a GGUF file.
     """
-    said = ARCHITECTURES.get(checkpoint.architecture).config(checkpoint)
-    for key, value in said.items():
+    for key, value in architecture.config(checkpoint).items():
         given = config.values.get(key)
         if given is not None and key not in _EXPRESSED and not _agree(given, value):
-            raise inexpressible(config, checkpoint.architecture, key, given, value)
-    optional = ARCHITECTURES.get(checkpoint.architecture).optional
+            raise inexpressible(config, architecture.name, key, given, value)
     for name in checkpoint.tensors:
         key = "mlp_bias" if ".ffn_" in name else "attention_bias"
-        if name_pattern(name) in optional and not config.values.get(key):
+        if name_pattern(name) in architecture.optional and not config.values.get(key):
             raise SourceError(config.path, f"{key} is not true, and its weights hold {name}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.models.architectures.config_json import head_width, rotary_settings, turned_share
 from evaluator.models.architectures.rotary import (
     FREQUENCY_FACTORS,
     LONG_FACTORS,
@@ -15,8 +16,8 @@ from evaluator.models.architectures.rotary import (
     yarn_kept,
     yarn_scale,
 )
-from evaluator.models.checkpoint.json_file import JsonFile
-from evaluator.models.checkpoint.metadata_values import Typed, f32, string, u32
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed, f32, string, u32
 
 Values = npt.NDArray[np.float32]
 
@@ -25,21 +26,13 @@ _UNSCALED = ("default", "dynamic")
 _KINDS = (*_UNSCALED, "linear", "llama3", "yarn", "longrope")
 
 
-def rotary(config: JsonFile) -> JsonFile:
-    """Settings of the rotary embedding: `rope_scaling` of older files, `rope_parameters` of newer ones."""
-    settings = config.within("rope_parameters")
-    if not settings.values:
-        settings = config.within("rope_scaling")
-    return settings.within("full_attention") if "full_attention" in settings.values else settings
-
-
 def rotary_kind(config: JsonFile) -> str:
     """Kind of scaling, in today's names.
 
     Raises:
         SourceError: it is not known, or the settings name two.
     """
-    settings = rotary(config)
+    settings = rotary_settings(config)
     named = [settings.values[key] for key in ("rope_type", "type") if settings.values.get(key) is not None]
     kinds = {_todays_name(kind, settings) for kind in map(str, named)}
     if len(kinds) > 1:
@@ -52,17 +45,7 @@ def rotary_kind(config: JsonFile) -> str:
 
 def rotary_base(config: JsonFile) -> float:
     """What the frequencies are powers of."""
-    return rotary(config).number("rope_theta", config.number("rope_theta", 10000.0))
-
-
-def turned_share(config: JsonFile) -> float:
-    """Which share of each head's dimensions the embedding turns."""
-    return rotary(config).number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0))
-
-
-def head_width(config: JsonFile) -> int:
-    """Dimensions of a head."""
-    return config.count("head_dim", config.count("hidden_size") // config.count("num_attention_heads"))
+    return rotary_settings(config).number("rope_theta", config.number("rope_theta", 10000.0))
 
 
 def scaling_keys(config: JsonFile) -> dict[str, Typed]:
@@ -71,7 +54,7 @@ def scaling_keys(config: JsonFile) -> dict[str, Typed]:
     Raises:
         SourceError: the kind is not known, or a setting is missing or not what it has to be.
     """
-    settings, kind = rotary(config), rotary_kind(config)
+    settings, kind = rotary_settings(config), rotary_kind(config)
     if kind == "linear":
         return {"type": string(kind), "factor": f32(settings.number("factor"))}
     if kind == "yarn":
@@ -87,7 +70,7 @@ def frequency_factors(config: JsonFile) -> dict[str, Values]:
     Raises:
         SourceError: the settings are missing or not numbers.
     """
-    settings, kind = rotary(config), rotary_kind(config)
+    settings, kind = rotary_settings(config), rotary_kind(config)
     if kind == "llama3":
         return {FREQUENCY_FACTORS: _llama3_factors(config, settings)}
     if kind == "yarn" and not _truncates(settings):

@@ -12,7 +12,7 @@ from typing import Any
 
 from tokenizers import pre_tokenizers
 
-from evaluator.models.checkpoint.json_file import JsonFile
+from evaluator.models.json_file import JsonFile
 from evaluator.models.model_file import TextRules
 from evaluator.support.errors import SourceError
 

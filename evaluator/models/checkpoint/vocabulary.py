@@ -14,16 +14,6 @@ from pathlib import Path
 from gguf import TokenType
 
 from evaluator.models.checkpoint.begin_of_texts import Begin, begin_of_texts, content_of
-from evaluator.models.checkpoint.json_file import JsonFile, read_json, read_json_if_there
-from evaluator.models.checkpoint.metadata_values import (
-    Typed,
-    boolean,
-    f32_array,
-    i32_array,
-    string,
-    strings,
-    u32,
-)
 from evaluator.models.checkpoint.tokenizer_json import (
     AddedToken,
     added_tokens,
@@ -33,6 +23,16 @@ from evaluator.models.checkpoint.tokenizer_json import (
     listed_tokens,
     space_prefix,
     with_strips,
+)
+from evaluator.models.json_file import JsonFile, read_json, read_json_if_there
+from evaluator.models.metadata_values import (
+    Typed,
+    boolean,
+    f32_array,
+    i32_array,
+    string,
+    strings,
+    u32,
 )
 from evaluator.models.model_file import TextRules
 from evaluator.models.tokenizers.recognition import recognize

@@ -1,1 +1,1 @@
-"""GGUF files: reader, split files, writer."""
+"""Read and write GGUF files, split ones included."""

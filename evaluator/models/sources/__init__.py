@@ -1,1 +1,1 @@
-"""From what a user names (path, glob, hub repository) to opened model files."""
+"""Find and open what a user names: a path, a glob, a hub repository."""

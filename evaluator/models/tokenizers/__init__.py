@@ -1,1 +1,1 @@
-"""Tokenizers, built from what a model file carries."""
+"""Build tokenizers from what a model file carries."""

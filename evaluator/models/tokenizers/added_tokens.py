@@ -67,7 +67,7 @@ def control_names(tokens: Sequence[str], keys: Container[str]) -> frozenset[str]
     return _ENDS.union(*unnamed) - _parts_of_messages(tokens)
 
 
-def cut_out_tokens(tokens: Sequence[str], user_defined: Sequence[bool], keys: Container[str]) -> list[str]:
+def added_tokens(tokens: Sequence[str], user_defined: Sequence[bool], keys: Container[str]) -> list[str]:
     """The tokens that are cut out of a vocabulary's texts, by llama.cpp's rules.
 
     Args:
@@ -87,14 +87,14 @@ def _parts_of_messages(tokens: Sequence[str]) -> frozenset[str]:
     return _ALWAYS | {"<|end|>"} if end_of_message else _ALWAYS
 
 
-def fragments(text: str, cut_out: Sequence[str], rules: TextRules = NO_RULES) -> list[tuple[str, bool]]:
+def fragments(text: str, added: Sequence[str], rules: TextRules = NO_RULES) -> list[tuple[str, bool]]:
     """The parts of `text` in order, each with whether it is a token; empty parts are left out.
 
     White space goes where `rules` let a token take it. The longest token (in bytes) is cut out first, wherever it
     stands, as llama.cpp does; a scan from the left would differ where tokens overlap.
     """
     parts = [(text, False)] if text else []
-    for token in sorted(cut_out, key=lambda token: -len(token.encode())):
+    for token in sorted(added, key=lambda token: -len(token.encode())):
         if token not in text:
             continue
         parts = [

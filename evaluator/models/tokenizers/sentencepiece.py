@@ -23,7 +23,7 @@ class SentencePiece:
     Attributes:
         ids: token → id.
         scores: score per id; higher merges first.
-        cut_out: tokens that are taken out of the text before anything is merged.
+        added: tokens that are taken out of the text before anything is merged.
         unknown_id: what a character becomes that has neither a token nor byte tokens.
         space_prefix: whether a text (and what follows a cut-out token) begins with a space.
         rules: what else is done to texts.
@@ -31,7 +31,7 @@ class SentencePiece:
 
     ids: Mapping[str, int]
     scores: Sequence[float]
-    cut_out: Sequence[str]
+    added: Sequence[str]
     unknown_id: int
     space_prefix: bool
     rules: TextRules = NO_RULES
@@ -39,7 +39,7 @@ class SentencePiece:
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`."""
         ids: list[int] = []
-        for fragment, is_token in fragments(text, self.cut_out, self.rules):
+        for fragment, is_token in fragments(text, self.added, self.rules):
             if is_token:
                 ids.append(self.ids[fragment])
             else:

@@ -1,27 +1,48 @@
 """Reads `tokenizer.model`, SentencePiece's own file: a protocol-buffer message with pieces, scores and types.
 
-Only the fields that decide token ids are read. Wire format: https://protobuf.dev/programming-guides/encoding/
-Fields: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto
+Only the fields that decide token ids are declared, in a pool of their own, because other libraries register the
+whole message: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 
 from evaluator.support.errors import SourceError
 
 _MAX_BYTES = 1 << 27
-_VARINT, _EIGHT_BYTES, _DELIMITED, _FOUR_BYTES = 0, 1, 2, 5
-_FIXED = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
-#: Field numbers: of the model, of its trainer's and of its normalizer's settings, and of a piece.
-_PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
-_MODEL_TYPE, _SPACE_AS_SUFFIX, _BOS_ID = 3, 24, 41
-_CHARACTER_MAP, _SPACE_PREFIX, _ONE_SPACE, _ESCAPES_SPACES = 2, 3, 4, 5
-_TEXT, _SCORE, _KIND = 1, 2, 3
-_BYTE_PAIRS, _NORMAL = 2, 1
+_BYTE_PAIRS = 2
+_DAMAGED = "is not a SentencePiece model: truncated or damaged"
+_PACKAGE = "sentencepiece"
+#: Message → number of a field: its name, type and default. Enumerations are read as numbers, texts as
+#: bytes: the library's implementations differ in what they make of those that are not UTF-8.
+_MESSAGES: dict[str, dict[int, tuple[str, str, str | None]]] = {
+    "SentencePiece": {1: ("piece", "bytes", None), 2: ("score", "float", None), 3: ("type", "int32", "1")},
+    "TrainerSpec": {
+        3: ("model_type", "int32", "1"),
+        24: ("treat_whitespace_as_suffix", "bool", None),
+        41: ("bos_id", "int32", "1"),
+    },
+    "NormalizerSpec": {
+        2: ("precompiled_charsmap", "bytes", None),
+        3: ("add_dummy_prefix", "bool", "true"),
+        4: ("remove_extra_whitespaces", "bool", "true"),
+        5: ("escape_whitespaces", "bool", "true"),
+    },
+    "ModelProto": {
+        1: ("pieces", "SentencePiece", None),
+        2: ("trainer_spec", "TrainerSpec", None),
+        3: ("normalizer_spec", "NormalizerSpec", None),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -55,83 +76,53 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         content = path.read_bytes()
     except OSError as error:
         raise SourceError(path, f"cannot be read: {error.strerror or error}") from error
+    model = _model_class()()
     try:
-        return _model(path, content)
-    except (IndexError, ValueError, struct.error):
-        raise SourceError(path, "is not a SentencePiece model: truncated or damaged") from None
-
-
-def _model(path: Path, content: bytes) -> SentencePieceModel:
-    pieces: list[Piece] = []
-    trainer: dict[int, int | bytes] = {}
-    normalizer: dict[int, int | bytes] | None = None
-    for number, value in _fields(content):
-        if number == _PIECES and isinstance(value, bytes):
-            pieces.append(_piece(value))
-        elif number == _TRAINER and isinstance(value, bytes):
-            trainer = dict(_fields(value))
-        elif number == _NORMALIZER and isinstance(value, bytes):
-            normalizer = dict(_fields(value))
+        model.ParseFromString(content)
+        pieces = [Piece(item.piece.decode(), item.score, item.type) for item in model.pieces]
+    except (DecodeError, UnicodeDecodeError):
+        raise SourceError(path, _DAMAGED) from None
     if not pieces:
-        raise ValueError("no pieces")
-    if int(trainer.get(_MODEL_TYPE, 1)) != _BYTE_PAIRS:
+        raise SourceError(path, _DAMAGED)
+    if model.trainer_spec.model_type != _BYTE_PAIRS:
         raise SourceError(path, "is not a byte-pair model; unigram, word and char models are not supported")
-    if change := _change_of_texts(trainer, normalizer):
+    if change := _change_of_texts(model):
         raise SourceError(path, f"{change}: GGUF files cannot say that, and llama.cpp does not do it")
-    bos = int(trainer.get(_BOS_ID, 1))
-    prefix = None if normalizer is None else bool(normalizer.get(_SPACE_PREFIX, True))
-    return SentencePieceModel(pieces, prefix, bos if bos < len(pieces) else None)
+    bos = model.trainer_spec.bos_id
+    prefix = model.normalizer_spec.add_dummy_prefix if model.HasField("normalizer_spec") else None
+    return SentencePieceModel(pieces, prefix, bos if 0 <= bos < len(pieces) else None)
 
 
-def _change_of_texts(
-    trainer: Mapping[int, int | bytes], normalizer: Mapping[int, int | bytes] | None
-) -> str | None:
+def _change_of_texts(model: Any) -> str | None:
     """What is done to texts that GGUF's tokenizers do not; None where nothing is."""
-    if trainer.get(_SPACE_AS_SUFFIX):
+    if model.trainer_spec.treat_whitespace_as_suffix:
         return "puts spaces behind words (treat_whitespace_as_suffix)"
-    if normalizer is None:
+    if not model.HasField("normalizer_spec"):
         return None
-    if normalizer.get(_CHARACTER_MAP):
+    normalizer = model.normalizer_spec
+    if normalizer.precompiled_charsmap:
         return "replaces characters before it merges (precompiled_charsmap)"
-    if normalizer.get(_ONE_SPACE, True):
+    if normalizer.remove_extra_whitespaces:
         return "makes one space of several (remove_extra_whitespaces)"
-    return None if normalizer.get(_ESCAPES_SPACES, True) else "keeps spaces as they are (escape_whitespaces)"
+    return None if normalizer.escape_whitespaces else "keeps spaces as they are (escape_whitespaces)"
 
 
-def _piece(message: bytes) -> Piece:
-    fields = dict(_fields(message))
-    match fields.get(_TEXT, b""), fields.get(_SCORE, bytes(4)), fields.get(_KIND, _NORMAL):
-        case bytes(text), bytes(score), int(kind):
-            return Piece(text.decode("utf-8"), struct.unpack("<f", score)[0], kind)
-    raise ValueError("a piece of other types")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers and values: whole numbers of varints, bytes of everything else."""
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, position = _varint(message, position)
-            yield number, value
-            continue
-        if wire == _DELIMITED:
-            length, position = _varint(message, position)
-        else:
-            length = _FIXED.get(wire, -1)
-        if not 0 <= length <= len(message) - position:
-            raise ValueError("a length beyond the end")
-        yield number, message[position : position + length]
-        position += length
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """A number in groups of seven bits, and the position after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = message[position + shift // 7]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position + shift // 7 + 1
-    raise ValueError("a number of more than 64 bits")
+@cache
+def _model_class() -> Any:
+    """The class of SentencePiece's `ModelProto`."""
+    file = FileDescriptorProto(name=f"{_PACKAGE}.proto", package=_PACKAGE, syntax="proto2")
+    for message, fields in _MESSAGES.items():
+        described = file.message_type.add(name=message)
+        for number, (name, kind, default) in fields.items():
+            field = described.field.add(name=name, number=number, label=FieldDescriptorProto.LABEL_OPTIONAL)
+            if kind in _MESSAGES:
+                field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
+            else:
+                field.type = FieldDescriptorProto.Type.Value(f"TYPE_{kind.upper()}")
+            if name == "pieces":
+                field.label = FieldDescriptorProto.LABEL_REPEATED
+            if default is not None:
+                field.default_value = default
+    pool = DescriptorPool()
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.ModelProto"))

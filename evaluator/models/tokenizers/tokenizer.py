@@ -14,7 +14,7 @@ from gguf import TokenType
 from tokenizers import Tokenizer, models, normalizers
 
 from evaluator.models.model_file import NO_RULES, ModelFile, TextRules
-from evaluator.models.tokenizers.added_tokens import cut_out_tokens, fragments
+from evaluator.models.tokenizers.added_tokens import added_tokens, fragments
 from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, splitting_of
 from evaluator.models.tokenizers.sentencepiece import SentencePiece
 from evaluator.support.errors import SourceError
@@ -98,12 +98,12 @@ def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     except Exception as error:  # the library raises bare Exception for tables that contradict each other
         raise SourceError(file.path, f"damaged tokenizer tables: {error}") from error
     tokenizer.pre_tokenizer = splitting.build()
-    cut_out, rules = _cut_out(file, tokens), _text_rules(file, tokens)
+    added, rules = _added_tokens(file, tokens), _text_rules(file, tokens)
 
     def encode(text: str) -> list[int]:
         ids: list[int] = []
         composed = normalizers.NFC().normalize_str(text) if rules.composed else text
-        for fragment, is_token in fragments(composed, cut_out, rules):
+        for fragment, is_token in fragments(composed, added, rules):
             ids.extend([vocabulary[fragment]] if is_token else tokenizer.encode(fragment).ids)
         return ids
 
@@ -119,7 +119,7 @@ def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
     model = SentencePiece(
         ids={token: index for index, token in enumerate(tokens)},
         scores=scores.tolist(),
-        cut_out=_cut_out(file, tokens),
+        added=_added_tokens(file, tokens),
         unknown_id=unknown,
         space_prefix=bool(file.single(_SPACE_PREFIX, True)),
         rules=_text_rules(file, tokens),
@@ -175,9 +175,9 @@ def _types(file: ModelFile) -> Any:
     return types
 
 
-def _cut_out(file: ModelFile, tokens: list[str]) -> list[str]:
+def _added_tokens(file: ModelFile, tokens: list[str]) -> list[str]:
     """Tokens that are cut out of any text before the merges."""
-    return cut_out_tokens(tokens, [kind == TokenType.USER_DEFINED for kind in _types(file)], file.metadata)
+    return added_tokens(tokens, [kind == TokenType.USER_DEFINED for kind in _types(file)], file.metadata)
 
 
 def _text_rules(file: ModelFile, tokens: list[str]) -> TextRules:

@@ -1,1 +1,1 @@
-"""Ready-made comparisons, a TOML file each: `python -m evaluator run NAME`."""
+"""Hold the ready-made comparisons, a TOML file each: `python -m evaluator run NAME`."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 from tiny_models import write_tiny_llama
 
 from evaluator import cli
+from evaluator.export.exact import graph
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.gguf.reader import open_gguf
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Keep graphs of a test run out of the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVALUATOR_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +29,19 @@ def tiny(tiny_path):
 def tiny_graph(tiny):
     """The tiny model's graph; exporting it takes some seconds, once."""
     return load_graph(tiny)
+
+
+@pytest.fixture(scope="module")
+def exporting_here():
+    """Export graphs in this process, where torch is imported already: another one takes four seconds for that."""
+    from evaluator.export.exporters.optimum_export import export
+
+    def run_here(_module, request, folder):
+        export(json.loads(Path(request).read_text(encoding="utf-8")), Path(folder))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "run_module", run_here)
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Packings: a GGUF tensor type as the integers and scales that onnxruntime's kernels multiply with.
+"""Pack a GGUF tensor type as the integers and scales that onnxruntime's kernels multiply with.
 
 One file per family of types, each type found by its GGML name. A packing says what the type's bytes say, in
 another arrangement: weight = scale × (code − zero), where zero is the middle of the code range (the one that

@@ -17,7 +17,7 @@ from pptx.enum.chart import XL_CHART_TYPE
 from results_factory import make_results
 
 from dashboard.export.archive import archive
-from dashboard.export.data import encode, view_data
+from dashboard.export.data import encode
 from dashboard.export.deck import deck
 from dashboard.export.document import document
 from dashboard.export.exhibit import exhibit, exhibits
@@ -39,7 +39,8 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c6368000000820081dd436af40000000049454e44ae426082"
 )
-SLUGS = [view.id for view in registry()]
+VIEWS = {view.id: view for view in registry()}
+SLUGS = list(VIEWS)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_pictures_are_slides_in_either_theme(results: Results, theme: str) -> No
 
 
 def test_names_are_no_markup_in_pictures(results: Results) -> None:
-    shown = exhibit(results, registry()[0], EVERYTHING)
+    shown = exhibit(Scope(results, EVERYTHING), registry()[0])
     hostile = replace(shown, title="<b>x</b> & y")
     title = picture(Scope(results, EVERYTHING), hostile).figure["layout"]["title"]["text"]
     assert title == "<b>&lt;b&gt;x&lt;/b&gt; &amp; y</b>"
@@ -109,17 +110,18 @@ def test_what_cannot_be_drawn_is_explained(results: Results, sparse: Results) ->
 @pytest.mark.parametrize("slug", SLUGS)
 def test_data_behind_a_view_follow_the_selection(results: Results, slug: str) -> None:
     wanted = Selection.of(methods=["main"], quants=["Q4_0", "Q8_0"])
-    frame = view_data(Scope(results, wanted), slug)
+    data = VIEWS[slug].data
+    frame = data(Scope(results, wanted))
     variants = set(frame["variant_id"].to_list()) - {"baseline-f16"}
     assert variants == {"main-q4_0", "main-q8_0"}
     assert pl.read_csv(io.BytesIO(encode(frame, "csv"))).shape == frame.shape
     assert pl.read_parquet(io.BytesIO(encode(frame, "parquet"))).equals(frame)
-    assert view_data(Scope(results, NOBODY), slug).is_empty()
+    assert data(Scope(results, NOBODY)).is_empty()
 
 
 def test_a_part_of_the_tokens_changes_the_data(results: Results) -> None:
     part, whole = (
-        view_data(Scope(results, Selection.of(domains=domains)), "ppl-bits") for domains in (["code"], [])
+        VIEWS["ppl-bits"].data(Scope(results, Selection.of(domains=domains))) for domains in (["code"], [])
     )
     assert part["n_tokens"].unique().to_list() == [384]
     assert not part["ppl"].equals(whole["ppl"])
@@ -236,7 +238,7 @@ def test_errors_are_clustered_by_window_where_measured(tmp_path: Path) -> None:
     wide = {"ln_ppl_ratio": 0.0, "ln_ppl_ratio_se": 0.001, "ln_ppl_ratio_se_clustered": 0.01}
     pl.read_parquet(path).with_columns(**{name: pl.lit(se) for name, se in wide.items()}).write_parquet(path)
     (line,) = findings(Scope(Results.open(tmp_path), EVERYTHING)).table
-    assert line[4].endswith(" (+0.0 ± 3.2 %)"), "four windows: Student's t for three degrees is 3.182"
+    assert line[4].endswith(" (0.0 ± 3.2 %)"), "four windows: Student's t for three degrees is 3.182"
 
 
 def test_report_cannot_be_broken_out_of(results: Results) -> None:

@@ -14,10 +14,10 @@ from results_factory import make_results
 from variant_rows import NONE, row
 
 from dashboard.insights.bands import Band, bands, beaten_by_smaller, lowest
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparing import chosen, differences
-from dashboard.insights.judging import Case
-from dashboard.insights.verdict import places, runs, verdict
+from dashboard.insights.verdict import runs, verdict, where_each_leads
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
@@ -108,7 +108,7 @@ TWO_WINNERS = [
 
 def test_a_verdict_names_the_sizes_of_every_leader() -> None:
     found = compared(*TWO_WINNERS)
-    assert places(found) == {"a": "from 5.00 to 6.00 bits", "b": "near 7.00 bits"}
+    assert where_each_leads(found) == {"a": "from 5.00 to 6.00 bits", "b": "near 7.00 bits"}
     said = verdict(found)
     assert said.kind == "finding"
     assert said.text == (
@@ -185,7 +185,7 @@ def test_compare_says_of_every_pair_what_the_verdict_says(sample: Results) -> No
             options = {"a": str(best["variant_id"]), "b": str(other["variant_id"])}
             pair = chosen(Scope(sample, Selection.of(options=options)))
             assert pair is not None
-            kld = next(item for item in differences(sample, *pair, EVERYTHING) if item.metric == "Mean KLD")
+            kld = next(item for item in differences(Scope(sample), *pair) if item.metric == "Mean KLD")
             assert (kld.leader == 0) == (method in band.ranking.behind), labels[options["b"]]
             told += 1
     assert told == 13
@@ -196,7 +196,7 @@ def test_claims_and_the_table_quote_the_verdict(sample: Results) -> None:
     said = {claim.text: claim for name in ("summary", "degradation") for claim in JUDGES.get(name)(case)}
     quality = said["bartowski is best for quality."]
     assert quality.verdict == "fails"
-    for method, where in places(case.bands).items():
+    for method, where in where_each_leads(case.bands).items():
         assert f"{method} leads on quality {where}" in quality.evidence
     assert said["bartowski keeps the highest relative accuracy at low bits."].verdict == "fails"
 

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from variant_rows import NONE, step
 
+from dashboard.insights.claim_rules import Case, leads
 from dashboard.insights.comparison import Ranking
 from dashboard.insights.curves import inversions
-from dashboard.insights.judging import Case, leads
 from dashboard.insights.losses import Extremes
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -97,7 +97,8 @@ def test_one_of_many_steps_is_out_of_order_by_chance() -> None:
 def test_a_claim_names_a_rival_that_is_inside_its_error() -> None:
     methods = ("bartowski", "main", "unsloth")
     case = Case(
-        NONE, EVERYTHING, [wide("Q4", 4, 0.1) | {"method": name, "variant_id": name} for name in methods]
+        Scope(NONE, EVERYTHING),
+        [wide("Q4", 4, 0.1) | {"method": name, "variant_id": name} for name in methods],
     )
     gaps = {"main": Estimate(0.9, 0.4), "unsloth": Estimate(1.0, 0.8)}
     found = Ranking({name: Estimate(0, 0.1) for name in methods}, gaps)

@@ -15,6 +15,7 @@ from dashboard.pages import compare
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
+from evaluator.metrics import columns_of
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_the_address_chooses_then_the_picks_then_sizes(results: Results) -> None
 
 def test_verdicts_follow_the_paired_differences(results: Results) -> None:
     first, second = pair(results, "main-q2_k", "main-q8_0")
-    found = {item.metric: item for item in differences(results, first, second, EVERYTHING)}
+    found = {item.metric: item for item in differences(Scope(results), first, second)}
     for metric in ("Perplexity", "Mean KLD", "Same top token", "Mean KLD in code"):
         assert found[metric].verdict == "B better"
         assert found[metric].leader == 1
@@ -56,7 +57,7 @@ def test_verdicts_follow_the_paired_differences(results: Results) -> None:
 
 def test_the_same_variant_twice_is_tied(results: Results) -> None:
     row = pair(results, "main-q4_0", "main-q8_0")[0]
-    verdicts = {item.verdict for item in differences(results, row, row, EVERYTHING)}
+    verdicts = {item.verdict for item in differences(Scope(results), row, row)}
     assert verdicts == {"tied", ""}
 
 
@@ -64,7 +65,7 @@ def test_variants_of_other_models_are_not_compared(tmp_path: Path) -> None:
     folder = make_models(tmp_path, ("x", "y"), methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
     results = Results.open(folder)
     first, second = pair(results, "x-main-q4_0", "y-main-q4_0")
-    found = differences(results, first, second, EVERYTHING)
+    found = differences(Scope(results), first, second)
     assert found[0].verdict == "not comparable token by token"
     assert "cannot be compared" in compare.headline(
         Scope(results, Selection.of(options={"a": "x-main-q4_0", "b": "y-main-q4_0"}))
@@ -108,3 +109,28 @@ def test_one_variant_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     results = Results.open(make_results(tmp_path, methods=("main",), quants=("Q4_0",), windows=4))
     assert chosen(Scope(results, EVERYTHING)) is None
     assert "fewer" in compare.headline(Scope(results, EVERYTHING))
+
+
+def test_every_main_column_and_every_paired_one_has_a_row(results: Results) -> None:
+    """Two columns of one quantity, such as perplexity and ln PPL ratio, are one test."""
+    pair_of = pair(results, "main-q2_k", "main-q8_0")
+    found = {item.column: item for item in differences(Scope(results), *pair_of)}
+    known = columns_of().values()
+    told: set[str] = set()
+    for column in known:
+        second = column.tokens in told
+        told.add(column.tokens or "")
+        expected = (column.tokens and not second) or (column.main and not column.tokens)
+        if expected and any(row[column.name] is not None for row in pair_of):
+            assert column.name in found, column.name
+    assert "ln_ppl_ratio" not in found
+
+
+def test_what_is_not_tested_has_its_ratio_or_its_difference(results: Results) -> None:
+    first, second = pair(results, "main-q2_k", "main-q8_0")
+    found = {item.column: item for item in differences(Scope(results), first, second)}
+    ratio = first["delta_p_rms"] / second["delta_p_rms"]
+    assert found["delta_p_rms"].difference == f"A is {ratio:.3g} × B"
+    gap = first["kld_p990"] - second["kld_p990"]
+    assert found["kld_p990"].difference == f"+{gap:#.3g} nats"
+    assert {found[name].verdict for name in ("delta_p_rms", "kld_p990", "size_bytes")} == {""}

@@ -5,7 +5,6 @@ import pytest
 from results_factory import make_results
 from variant_rows import row
 
-from dashboard.export.data import view_data
 from dashboard.export.markdown import report
 from dashboard.insights.comparing import differences
 from dashboard.insights.engine_gap import gap_insight, packing_adds
@@ -106,7 +105,7 @@ def test_pages_where_people_choose_tell_the_gap(gaps: Results) -> None:
 
 
 def test_exports_hold_the_gap(gaps: Results) -> None:
-    frame = view_data(Scope(gaps, EVERYTHING), "speed")
+    frame = SPEED.data(Scope(gaps, EVERYTHING))
     assert frame.filter(variant_id="main-q2_k")["deploy_kld_mean"].to_list() == [0.004]
     table = report(Scope(gaps, EVERYTHING)).splitlines()
     (line,) = (line for line in table if line.startswith("| main Q2\\_K |"))
@@ -115,6 +114,6 @@ def test_exports_hold_the_gap(gaps: Results) -> None:
 
 def test_compare_has_a_line_for_the_gap(gaps: Results) -> None:
     rows = {item["variant_id"]: item for item in gaps.measured.to_dicts()}
-    found = differences(gaps, rows["bartowski-q8_0"], rows["main-q8_0"], EVERYTHING)
+    found = differences(Scope(gaps), rows["bartowski-q8_0"], rows["main-q8_0"])
     (line,) = (item for item in found if item.metric == "KLD that packing for speed adds")
     assert line.values == ("0.00400 nats more", "not measured")

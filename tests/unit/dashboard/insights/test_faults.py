@@ -11,9 +11,9 @@ from results_factory import make_results
 
 from dashboard.export.exhibit import exhibits
 from dashboard.insights import Insight
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims import every
 from dashboard.insights.faults import broken_files, faults, same_weights, sound, warnings
-from dashboard.insights.judging import Case
 from dashboard.pages import overview
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope

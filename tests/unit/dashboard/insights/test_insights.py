@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from variant_rows import BAD, GOOD, NONE, row
 
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.comparison import combine, rank_files
 from dashboard.insights.curves import below_baseline, bend, monotone, steadiness, within_noise
-from dashboard.insights.judging import Case
 from dashboard.insights.matching import one_type, representatives
-from dashboard.insights.summary import _one_fits_all, knee, optimal, table
+from dashboard.insights.summary import BY_RULE, CLOSEST, PAST_KNEE, _one_fits_all, optimal, table
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
@@ -19,7 +19,7 @@ ALL = Selection()
 
 
 def case(rows: list[dict[str, Any]]) -> Case:
-    return Case(NONE, ALL, rows)
+    return Case(Scope(NONE, ALL), rows)
 
 
 def test_order_over_bits() -> None:
@@ -144,15 +144,14 @@ def test_representatives() -> None:
     assert one_type([GOOD[0], BAD[2]]) == [GOOD[0], BAD[2]]
 
 
-def test_knee() -> None:
-    assert knee(GOOD) is GOOD[1]
-    assert knee(GOOD[:2]) is None
-
-
 def test_optimal_bit_rate() -> None:
-    assert optimal(GOOD) == (GOOD[1], True)
+    assert optimal(GOOD) == (GOOD[1], BY_RULE)
     heavy = [row("a", "Q2", 3, 0.9), row("a", "Q4", 5, 0.2), row("a", "Q8", 8, 0.1)]
-    assert optimal(heavy) == (heavy[1], False)
+    assert optimal(heavy) == (heavy[2], CLOSEST)  # three points are no curve
+    bent = [row("a", f"Q{bits}", bits, math.expm1(max(0.11, 0.2 * (5.3 - bits)))) for bits in range(2, 10)]
+    assert optimal(bent) == (bent[3], PAST_KNEE)  # the lines meet at 4.75 bits
+    straight = [row("a", f"Q{bits}", bits, math.expm1(0.2 - bits / 100)) for bits in range(2, 10)]
+    assert optimal(straight) == (straight[-1], CLOSEST)
     assert optimal([]) is None
 
 

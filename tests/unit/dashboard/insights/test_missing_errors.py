@@ -9,9 +9,9 @@ from results_factory import make_results
 from variant_rows import FLOOR
 
 from dashboard.insights import Insight
+from dashboard.insights.claim_rules import below, sign
 from dashboard.insights.claims import every
 from dashboard.insights.comparison import Ranking, tie
-from dashboard.insights.judging import below, sign
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, worst_rise
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope

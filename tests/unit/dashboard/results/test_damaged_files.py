@@ -55,7 +55,7 @@ def test_the_view_names_the_file(folder: Path) -> None:
         told = str(page.body)
         assert f"{name} cannot be read: " in told
         assert "--no-layers" not in told
-        assert f"{name} cannot be read: " in exhibit(results, VIEWS[slug], EVERYTHING).reason
+        assert f"{name} cannot be read: " in exhibit(Scope(results, EVERYTHING), VIEWS[slug]).reason
     (folder / "layers.parquet").unlink()
     page = render(Results.open(folder), "layers", EVERYTHING)
     assert page.title == "Not measured yet"
@@ -78,8 +78,9 @@ def test_damage_inside_the_repetitions_is_told_and_the_rest_is_drawn(folder: Pat
     path.write_bytes(body[:4] + bytes(len(body) // 3) + body[4 + len(body) // 3 :])
     results = Results.open(folder)
     assert any("speed.parquet cannot be read" in problem for problem in results.problems)
-    assert VIEWS["speed"].draw(results, EVERYTHING).data
-    assert any("cannot be read" in item.text for item in VIEWS["speed"].insights(results, EVERYTHING))
+    scope = Scope(results, EVERYTHING)
+    assert VIEWS["speed"].draw(scope).data
+    assert any("cannot be read" in item.text for item in VIEWS["speed"].insights(scope))
 
 
 def test_damage_inside_a_file_is_told_when_it_is_read(folder: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_page_drawn_before_damage_was_found_is_drawn_again(folder: Path) -> No
         return str(screen(library, "/", "", {})["insights"])
 
     assert "cannot be read" not in said()
-    library.at("")._faults["main-q4_0.parquet"] = "main-q4_0.parquet cannot be read: broken"
+    library.at("")._frames.faults["main-q4_0.parquet"] = "main-q4_0.parquet cannot be read: broken"
     assert "Skipped: main-q4_0.parquet cannot be read: broken." in said()
 
 
@@ -128,10 +129,10 @@ def test_opening_many_variants_reads_no_token(tmp_path: Path, monkeypatch: pytes
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("tokens are read")
 
-    for ask in (again.layers, again.pairs, again.speed, again._vocabulary):
+    for ask in (again.layers, again.pairs, again.speed, lambda: again.pieces(opened.manifest.model)):
         ask()
     monkeypatch.setattr(pl, "scan_parquet", counted)
     monkeypatch.setattr(pl, "read_parquet", refuse)
     monkeypatch.setattr(pl.LazyFrame, "collect", refuse)
-    again._look_at_every_file()
+    again._frames.look_at_every_file(again.variants["variant_id"])
     assert sorted(scanned) == sorted((folder / "tokens").iterdir())

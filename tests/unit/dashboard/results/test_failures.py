@@ -17,7 +17,7 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import Page, render
 from dashboard.views import registry
-from evaluator.results.schema import Statistics
+from evaluator.results.schema import STATISTICS
 
 NLL = 87.0  # perplexity 6.08e37
 USELESS = "main Q2_K (main-q2_k.gguf) failed: perplexity 6.08 × 10³⁷, over 1,000 times the baseline's"
@@ -48,7 +48,7 @@ def _write(folder: Path, frame: pl.DataFrame, base: float) -> None:
         typed = pl.lit(value, frame.schema[column])
         return pl.when(pl.col("variant_id") == variant).then(typed).otherwise(pl.col(column)).alias(column)
 
-    statistics = [name for name in frame.columns if name in Statistics.columns()]
+    statistics = [name for name in frame.columns if name in STATISTICS]
     frame = frame.with_columns(when("main-q4_0", None, name) for name in statistics)
     ppl = math.exp(NLL)
     useless = {
@@ -123,7 +123,7 @@ def test_compare_and_explore_say_failed_where_it_was_measured(broken: Results) -
     pair = Selection.of(options={"a": "main-q4_0", "b": "main-q6_k"})
     assert compare.headline(Scope(broken, pair)) == "main Q4_0 failed: 1,536 of 1,536 tokens not finite"
     rows = {row["variant_id"]: row for row in broken.measured.to_dicts()}
-    found = differences(broken, rows["main-q4_0"], rows["main-q6_k"], EVERYTHING)
+    found = differences(Scope(broken), rows["main-q4_0"], rows["main-q6_k"])
     values = {item.metric: item.values[0] for item in found}
     tested = ("Perplexity", "Mean KLD", "Same top token", "Mean Δp of the right token")
     assert {values[metric] for metric in tested} == {"failed"}

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from dashboard.results.known_values import known, values
 from dashboard.results.library import Library
-from dashboard.results.memo import Once
+from dashboard.results.memo import Memo
 from dashboard.results.results import Results
 from dashboard.results.selection import EVERYTHING, FIELDS, Selection
 from dashboard.server.app import create_app
@@ -96,10 +96,8 @@ def test_addresses_made_up_are_not_computed(client: FlaskClient, monkeypatch: py
 def test_frames_over_parts_of_the_tokens_are_bounded(three_methods: Path) -> None:
     results = Results.open(three_methods)
     for held in (results._recomputed, results._deltas, results._selected):
-        assert isinstance(held, Once)
+        assert isinstance(held, Memo)
         assert held._most is not None
     results.delta("main-q4_0", Selection.of(bins=[1]))
     results.select(Selection.of(bins=[1]))
-    assert not [
-        key for key in results._cache._values if isinstance(key, tuple) and key[0] in {"over", "delta"}
-    ]
+    assert len(results._recomputed._values) == len(results._deltas._values) == 1

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dashboard.results.memo import Once
+from dashboard.results.memo import Memo
 
 
 def test_who_asks_meanwhile_waits_for_the_one_computation() -> None:
@@ -18,7 +18,7 @@ def test_who_asks_meanwhile_waits_for_the_one_computation() -> None:
         assert may_end.wait(5)
         return object()
 
-    kept: Once[object] = Once()
+    kept: Memo[object] = Memo()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(kept.get, "a", compute)
         assert began.wait(5)
@@ -30,12 +30,12 @@ def test_who_asks_meanwhile_waits_for_the_one_computation() -> None:
 
 
 def test_a_computation_may_ask_for_others() -> None:
-    kept: Once[int] = Once()
+    kept: Memo[int] = Memo()
     assert kept.get("sum", lambda: kept.get("a", lambda: 1) + kept.get("b", lambda: 2)) == 3
 
 
 def test_a_failure_leaves_nothing_behind() -> None:
-    kept: Once[int] = Once()
+    kept: Memo[int] = Memo()
 
     def fail() -> int:
         raise ValueError("broken")
@@ -47,7 +47,7 @@ def test_a_failure_leaves_nothing_behind() -> None:
 
 
 def test_what_was_asked_for_longest_ago_is_let_go() -> None:
-    kept: Once[int] = Once(most=2)
+    kept: Memo[int] = Memo(most=2)
     for key in (1, 2, 1, 3):
         kept.get(key, lambda: 0)
     assert [key in kept for key in (1, 2, 3)] == [True, False, True]

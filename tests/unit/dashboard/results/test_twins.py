@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from twins import FIRST, SECOND, make_twins
 
-from dashboard.export.data import view_data
 from dashboard.insights.curves import inversions
 from dashboard.insights.matching import one_type
 from dashboard.insights.summary import summarize
+from dashboard.results.exported import variants
 from dashboard.results.folder import twin_names
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
-from dashboard.shell.screen import find_list
+from dashboard.shell.toolbar import find_list
 from dashboard.views import View, registry
 
 
@@ -122,4 +122,4 @@ def test_heavy_losses_are_listed_by_both_names(results: Results) -> None:
 
 
 def test_what_tells_apart_is_no_column_of_the_data(results: Results) -> None:
-    assert not {"label", "twin"} & set(view_data(Scope(results, EVERYTHING), "radar").columns)
+    assert not {"label", "twin"} & set(variants(Scope(results, EVERYTHING)).columns)

@@ -17,7 +17,7 @@ from dashboard.insights.leaders import leaders
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
-from dashboard.shell.screen import find_list
+from dashboard.shell.toolbar import find_list
 from dashboard.views import radar
 
 PARALLEL = Selection.of(options={"form": "parallel"})

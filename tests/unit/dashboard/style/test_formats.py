@@ -1,10 +1,69 @@
-"""Numbers and devices in words."""
+"""How numbers are written, at the ends of what floats hold."""
+
+import itertools
+import math
+import re
+from collections.abc import Callable
 
 import pytest
-from results_factory import _manifest
+from results_factory import make_manifest
 
 from dashboard.style import formats
 from evaluator.results.manifest import Machine, Precision
+
+FORMATTERS: list[Callable[[float | None], str]] = [
+    formats.number,
+    formats.signed,
+    formats.percent,
+    formats.percent_change,
+    formats.size,
+    formats.bits,
+    formats.times,
+    lambda value: formats.with_error(value, 0.1),
+    lambda value: formats.with_error(1.5, value),
+    lambda value: formats.percent_change(0.01, 1, math.inf if value is None else value),
+]
+EXTREMES = (0.0, -0.0, 1e38, -1e38, 1e-38, -1e-38, 1e300, math.nan, math.inf, -math.inf, None)
+
+
+@pytest.mark.parametrize(("formatter", "value"), [*itertools.product(FORMATTERS, EXTREMES)])
+def test_every_formatter_takes_every_value(
+    formatter: Callable[[float | None], str], value: float | None
+) -> None:
+    text = formatter(value)
+    assert not re.search(r"\d{9}", text), "nobody reads so many digits"
+    assert not re.search(r"nan|inf|-|e[+\d]", text)
+    assert not re.search(rf"{formats.MINUS}0(\.0+)?(?![.\d])", text), "zero has no sign"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (formats.number(6.076e37), "6.08 × 10³⁷"),
+        (formats.number(-1.5e-7), "−1.50 × 10⁻⁷"),
+        (formats.number(9.999), "10.0"),
+        (formats.number(999_999.6, 3), "1000000"),
+        (formats.number(0.0001234), "0.000123"),
+        (formats.signed(math.inf), "n/a"),
+        (formats.with_error(-0.001, 3.0), "0.0 ± 3.0"),
+        (formats.with_error(1.5, 0.0996), "1.50 ± 0.10"),
+        (formats.with_error(math.nan, 0.1), "n/a"),
+        (formats.percent(-0.0001), "0.0 %"),
+        (formats.percent(1e38), "1.00 × 10⁴⁰ %"),
+        (formats.percent_change(-1e-6, 1, 0.001), "0.0 ± 0.1 %"),
+        (formats.percent_change(math.log(1.019), 1, 0.006), "+1.9 ± 0.6 %"),
+        (formats.percent_change(math.log(6e35), 1), "+6.00 × 10³⁷ %"),
+        (formats.percent_change(1e9), "more than +1.0 × 10³⁰⁶ %"),
+        (formats.size(0), "0 bytes"),
+        (formats.size(999), "999 bytes"),
+        (formats.size(12_345), "12.3 kB"),
+        (formats.size(100_000_000), "100.0 MB"),
+        (formats.size(1_500_000_000_000), "1.50 TB"),
+        (formats.times(math.nan), ""),
+    ],
+)
+def test_numbers_in_words(text: str, expected: str) -> None:
+    assert text == expected
 
 
 @pytest.mark.parametrize(
@@ -20,7 +79,7 @@ def test_a_device_with_its_own_chip(device: str, precisions: dict[str, Precision
     machine = Machine(
         platform="Linux", cpu="Fast Chip", logical_cores=2, memory_bytes=1, gpus=["Big GPU", "Big GPU"]
     )
-    manifest = _manifest(8, 4).model_copy(
+    manifest = make_manifest(8, 4).model_copy(
         update={"device": device, "machine": machine, "precisions": precisions}
     )
     assert formats.device(manifest) == text

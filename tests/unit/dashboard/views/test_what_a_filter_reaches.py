@@ -12,7 +12,6 @@ import pytest
 from pptx import Presentation
 from results_factory import make_results
 
-from dashboard.export.data import view_data
 from dashboard.export.deck import deck
 from dashboard.export.exhibit import exhibit
 from dashboard.export.findings import findings
@@ -91,7 +90,8 @@ def test_pictures_of_layers_leave_such_a_filter_out(results: Results) -> None:
     clicked = Selection.of(bins=[0], layers=[3], roles=["attn_v"])
     told = {}
     for slug in ("layers", "ppl-bits"):
-        shown = picture(Scope(results, clicked), exhibit(results, VIEWS[slug], clicked))
+        scope = Scope(results, clicked)
+        shown = picture(scope, exhibit(scope, VIEWS[slug]))
         told[slug] = shown.figure["layout"]["title"]["subtitle"]["text"].replace("<br>", " ")
     assert "filters: layer 3; role attn_v" in told["layers"]
     assert "do not reach" in told["layers"]
@@ -146,4 +146,4 @@ def test_hover_and_data_hold_the_paired_error(results: Results) -> None:
     for text in texts:
         level = next(line for line in text.split("<br>") if line.startswith("PPL"))
         assert "±" not in level, "the level's own error is no error of the comparison"
-    assert "ln_ppl_ratio_se" in view_data(Scope(results, EVERYTHING), "ppl-bits").columns
+    assert "ln_ppl_ratio_se" in VIEWS["ppl-bits"].data(Scope(results, EVERYTHING)).columns

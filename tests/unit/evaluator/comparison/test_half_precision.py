@@ -30,6 +30,7 @@ GPU = Device("cuda", "CPUExecutionProvider", 1)
 
 
 #: What a GPU may turn out to be.
+SOUND = Verdict(None, None)
 HALF_OFF = Verdict(None, "it is off by 10%")
 SINGLE_OFF = Verdict("it is off by 100%", "it is off by 100%", float32_is_off=True)
 TOO_SMALL = Verdict("it does not run: out of memory", "it is off by 10%")
@@ -88,6 +89,7 @@ def test_a_gpu_on_which_halves_are_off_computes_in_float32_from_then_on(comparis
         patch.setattr(precision, "judge", judged(HALF_OFF))
         assert "computing in float32, which is slower: in half precision, it is off by 10%" in run(first)
     assert read_manifest(comparison.out).precisions == {"cuda": "float32"}
+    monkeypatch.setattr(precision, "judge", judged(SOUND))
     assert "measured in float32, so this run computes in it too" in run(comparison)
     assert divergences(comparison)["F32"] == 0
     assert read_manifest(comparison.out).precisions == {"cuda": "float32"}
@@ -135,10 +137,12 @@ def test_folder_of_an_earlier_version_goes_on_in_float32(comparison, monkeypatch
         run(comparison.model_copy(update={"variants": _only(comparison, "copy")}))
     path = comparison.out / "manifest.json"
     path.write_text(read_manifest(comparison.out).model_dump_json(exclude={"precisions"}))
+    monkeypatch.setattr(precision, "judge", judged(SOUND))
     assert "measured in float32" in run(comparison)
 
 
 def test_folder_in_half_precision_refuses_a_gpu_without_it_unless_it_is_replaced(comparison, monkeypatch):
+    monkeypatch.setattr(precision, "judge", judged(SOUND))
     run(comparison.model_copy(update={"variants": _only(comparison, "copy")}))
     monkeypatch.setattr(precision, "judge", judged(HALF_OFF))
     with pytest.raises(

@@ -20,7 +20,8 @@ from evaluator.metrics import TokenScores, measure
 from evaluator.metrics.estimation import LARGEST_TOLD_APART
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.plan import make_plan
-from evaluator.results.manifest import read_manifest
+from evaluator.results.reader import read_manifest
+from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device
 from evaluator.runtime.scoring import Body
 from evaluator.support.errors import SourceError
@@ -44,8 +45,8 @@ def measured(tmp_path, text_path):
         said = io.StringIO()
         comparison = tiny_comparison(baseline, variant, text_path, tmp_path / "out")
         comparison = comparison.model_copy(update=changes)
-        with RunProgress(Console(file=said, width=400)) as progress:
-            outcome = ComparisonRun(make_plan(comparison), comparison, progress).run()
+        with RunProgress(Console(file=said, width=400)) as progress, ResultsStore(comparison.out) as store:
+            outcome = ComparisonRun(make_plan(comparison), comparison, store, progress).run()
         return outcome, said.getvalue(), comparison.out
 
     return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import polars as pl
@@ -14,7 +15,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator import metrics
 from evaluator.commands.run import inspect_source, run_comparison
-from evaluator.comparison.derived import derive
+from evaluator.comparison.derived_frames import derive
 from evaluator.comparison.noise_floor import Bf16Noise
 from evaluator.metrics.pairwise import between
 from evaluator.planning.config import Comparison, VariantSource
@@ -23,18 +24,23 @@ from evaluator.results.reader import read_manifest
 from evaluator.results.schema import Confidence, Domains, Pairs, with_schema
 
 
-@pytest.fixture
-def comparison(tiny_path, tiny_graph, text_path, tmp_path):
-    """Two lossy variants, the second with twice the noise, on two texts of four windows each."""
-    other = tmp_path / "dialogue.txt"
-    other.write_text("'Where is the other garden?' he said. 'In the north, over there.' " * 8)
+@pytest.fixture(scope="module")
+def measured(tiny_path, tiny_graph, tmp_path_factory):
+    """Two lossy variants, the second with twice the noise, measured on two texts of four windows each."""
+    folder = tmp_path_factory.mktemp("measured")
+    texts = {
+        "prose": "The other day the rain in the north ran over the garden wall. ",
+        "dialogue": "'Where is the other garden?' he said. 'In the north, over there.' ",
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_text(text * 8)
     for quant, noise in (("Q5_0", 0.01), ("Q4_0", 0.02)):
-        write_tiny_llama(tmp_path / f"Tiny-lossy-{quant}.gguf", noise=noise)
-    return Comparison(
+        write_tiny_llama(folder / f"Tiny-lossy-{quant}.gguf", noise=noise)
+    comparison = Comparison(
         baseline=str(tiny_path),
-        variants=(VariantSource(method="m", source=str(tmp_path / "Tiny-lossy-*.gguf")),),
-        texts=(f"prose={text_path}", f"dialogue={other}"),
-        out=tmp_path / "out",
+        variants=(VariantSource(method="m", source=str(folder / "Tiny-lossy-*.gguf")),),
+        texts=tuple(f"{name}={folder / name}.txt" for name in texts),
+        out=folder / "out",
         context=16,
         chunks=4,
         device="cpu",
@@ -42,6 +48,21 @@ def comparison(tiny_path, tiny_graph, text_path, tmp_path):
         layers=False,
         speed=False,
     )
+    run(comparison)
+    return comparison
+
+
+@pytest.fixture
+def comparison(measured, tmp_path):
+    """The same, in a folder that a test may change."""
+    shutil.copytree(measured.out, tmp_path / "out")
+    return measured.model_copy(update={"out": tmp_path / "out"})
+
+
+@pytest.fixture
+def unmeasured(measured, tmp_path):
+    """The same, of which nothing was measured yet."""
+    return measured.model_copy(update={"out": tmp_path / "out"})
 
 
 def run(comparison, *, n_failed=0, **options):
@@ -61,7 +82,6 @@ def write_manifest(comparison, **changes):
 
 
 def test_frames_about_all_variants_are_written_and_valid(comparison):
-    run(comparison)
     variants = read(comparison, "variants")
     domains, confidence, pairs = (read(comparison, name) for name in ("domains", "confidence", "pairs"))
     for schema, frame in ((Domains, domains), (Confidence, confidence), (Pairs, pairs)):
@@ -85,7 +105,6 @@ def test_frames_about_all_variants_are_written_and_valid(comparison):
 
 
 def test_noise_floor_lies_below_real_damage_and_is_no_variant(comparison):
-    run(comparison)
     floor = read_manifest(comparison.out).noise_floor
     variants = read(comparison, "variants")
     assert 0 < floor.kld_mean < variants["kld_mean"].min()
@@ -95,7 +114,6 @@ def test_noise_floor_lies_below_real_damage_and_is_no_variant(comparison):
 
 
 def test_noise_floor_is_measured_once(comparison, monkeypatch):
-    run(comparison)
     floor = read_manifest(comparison.out).noise_floor
     monkeypatch.setattr(Bf16Noise, "of", lambda file: pytest.fail("measured again"))
     run(comparison)
@@ -104,7 +122,6 @@ def test_noise_floor_is_measured_once(comparison, monkeypatch):
 
 @pytest.mark.parametrize("options", [{}, {"force": True}])
 def test_missing_noise_floor_is_measured_when_the_run_is_resumed(comparison, options):
-    run(comparison)
     manifest, tokens = read_manifest(comparison.out), sorted((comparison.out / "tokens").iterdir())
     write_manifest(comparison, noise_floor=None)
     run(comparison, **options)
@@ -112,24 +129,22 @@ def test_missing_noise_floor_is_measured_when_the_run_is_resumed(comparison, opt
     assert sorted((comparison.out / "tokens").iterdir()) == tokens
 
 
-def test_failed_noise_floor_is_a_warning(comparison, monkeypatch):
+def test_failed_noise_floor_is_a_warning(unmeasured, monkeypatch):
     def broken(_):
         raise MemoryError("no room")
 
     monkeypatch.setattr(Bf16Noise, "of", broken)
-    assert "noise floor: MemoryError no room" in run(comparison)
-    assert read_manifest(comparison.out).noise_floor is None
-    assert read(comparison, "variants").height == 3
+    assert "noise floor: MemoryError no room" in run(unmeasured)
+    assert read_manifest(unmeasured.out).noise_floor is None
+    assert read(unmeasured, "variants").height == 3
 
 
 def test_manifest_of_an_older_run_has_no_floor(comparison):
-    run(comparison)
     older = read_manifest(comparison.out).model_dump(mode="json", exclude={"noise_floor"})
     assert Manifest.model_validate(older).noise_floor is None
 
 
 def test_frames_that_were_lost_are_written_again(comparison):
-    run(comparison)
     pairs = read(comparison, "pairs")
     (comparison.out / "pairs.parquet").unlink()
     run(comparison)
@@ -137,7 +152,6 @@ def test_frames_that_were_lost_are_written_again(comparison):
 
 
 def test_frame_that_was_damaged_is_written_again(comparison):
-    run(comparison)
     pairs = read(comparison, "pairs")
     (comparison.out / "pairs.parquet").write_bytes(b"PAR1")
     run(comparison)
@@ -146,7 +160,6 @@ def test_frame_that_was_damaged_is_written_again(comparison):
 
 def test_frames_that_do_not_know_a_variant_are_written_again(comparison):
     """As another run leaves them that began to compare before this variant was there."""
-    run(comparison)
     whole = {name: read(comparison, name) for name in ("domains", "confidence", "pairs")}
     lacking = read(comparison, "variants").filter(quant="Q4_0")["variant_id"][0]
     for name, frame in whole.items():
@@ -158,9 +171,11 @@ def test_frames_that_do_not_know_a_variant_are_written_again(comparison):
         assert read(comparison, name).equals(frame)
 
 
-def test_variant_without_finite_tokens_is_compared_once_and_no_more(comparison, tmp_path, monkeypatch):
+def test_variant_without_finite_tokens_is_compared_once_and_no_more(unmeasured, tmp_path, monkeypatch):
     """A variant that gives no finite token has no row to be found by."""
-    write_tiny_llama(tmp_path / "Tiny-lossy-Q3_K.gguf", noise=float("nan"))
+    nothing = write_tiny_llama(tmp_path / "Tiny-lossy-Q3_K.gguf", noise=float("nan"))
+    sources = (*unmeasured.variants, VariantSource(method="m", source=str(nothing)))
+    three = unmeasured.model_copy(update={"variants": sources})
     derivations = []
 
     def counted(store):
@@ -168,16 +183,15 @@ def test_variant_without_finite_tokens_is_compared_once_and_no_more(comparison, 
         derive(store)
 
     monkeypatch.setattr("evaluator.comparison.run.derive", counted)
-    run(comparison, n_failed=1)
+    run(three, n_failed=1)
     assert len(derivations) == 1
-    run(comparison, n_failed=1)
+    run(three, n_failed=1)
     assert len(derivations) == 1
-    assert read(comparison, "variants").filter(quant="Q3_K")["n_nonfinite"].to_list() == [56]
+    assert read(three, "variants").filter(quant="Q3_K")["n_nonfinite"].to_list() == [56]
 
 
 def test_frames_older_than_a_variant_are_written_again(comparison):
     """As a run leaves them that was killed after its last variant."""
-    run(comparison)
     pairs = read(comparison, "pairs")
     pairs.clear().write_parquet(comparison.out / "pairs.parquet")
     os.utime(comparison.out / "pairs.parquet", ns=(0, 0))
@@ -186,7 +200,6 @@ def test_frames_older_than_a_variant_are_written_again(comparison):
 
 
 def test_inspect_compares_each_variant_with_the_next_smaller(comparison):
-    run(comparison)
     facts, table = inspect_source(str(comparison.out))
     sizes = [row["size_bytes"] for row in facts["variants"]]
     assert sizes == sorted(sizes, reverse=True)
@@ -204,7 +217,7 @@ def test_inspect_compares_each_variant_with_the_next_smaller(comparison):
     json.dumps(facts)
 
 
-def test_metric_that_fails_leaves_null_and_a_warning(comparison, monkeypatch):
+def test_metric_that_fails_leaves_null_and_a_warning(unmeasured, monkeypatch):
     entries = dict(metrics.METRIC_FAMILIES)
 
     def broken(_):
@@ -215,8 +228,8 @@ def test_metric_that_fails_leaves_null_and_a_warning(comparison, monkeypatch):
         "_entries",
         entries | {"divergence": replace(entries["divergence"], measure=broken)},
     )
-    assert "metric family divergence failed: ZeroDivisionError: by nothing" in run(comparison)
-    variants = read(comparison, "variants")
+    assert "metric family divergence failed: ZeroDivisionError: by nothing" in run(unmeasured)
+    variants = read(unmeasured, "variants")
     assert variants["kld_mean"].null_count() == 3
     assert variants["ppl"].null_count() == 0
-    assert read(comparison, "domains")["kld_mean"].null_count() == 6
+    assert read(unmeasured, "domains")["kld_mean"].null_count() == 6

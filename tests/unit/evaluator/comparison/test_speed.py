@@ -13,7 +13,8 @@ from rich.console import Console
 from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
-from evaluator.comparison import speed
+from evaluator.comparison import half_precision, speed
+from evaluator.comparison.device_check import Verdict
 from evaluator.comparison.engine_gap import divergence, engine_gap
 from evaluator.comparison.run import ComparisonRun
 from evaluator.comparison.speed import ROUNDS, SpeedRun, groups_within, speed_columns, timing_frame
@@ -36,6 +37,13 @@ CPU = choose_device("cpu", 1)
 def variant(tmp_path_factory):
     path = tmp_path_factory.mktemp("speed") / "Tiny-Q4_1.gguf"
     return open_gguf(write_tiny_llama(path, ggml_type=gguf.GGMLQuantizationType.Q4_1))
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A device that is called a GPU, computes on the CPU provider, and is known to be sound."""
+    monkeypatch.setattr(half_precision, "judge", lambda *_, **__: Verdict(None, None))
+    return Device("cuda", "CPUExecutionProvider", 1)
 
 
 @pytest.fixture
@@ -110,9 +118,8 @@ def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tin
 
 
 def test_on_a_gpu_artifacts_of_halves_are_timed_and_its_memory_stays_unknown(
-    comparison, tiny_graph, monkeypatch
+    comparison, tiny_graph, gpu, monkeypatch
 ):
-    gpu = Device("cuda", "CPUExecutionProvider", 1)
     plans = []
 
     def on_gpu(request):
@@ -136,14 +143,13 @@ def test_on_a_gpu_artifacts_of_halves_are_timed_and_its_memory_stays_unknown(
         assert row["deploy_kld_mean"] is None if row["is_baseline"] else 0 < row["deploy_kld_mean"] < 0.1
 
 
-def test_a_gpu_too_small_for_float32_weights_times_all_the_same(comparison, tiny_graph, monkeypatch):
+def test_a_gpu_too_small_for_float32_weights_times_all_the_same(comparison, tiny_graph, gpu, monkeypatch):
     def too_large(*_):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(speed, "engine_gap", too_large)
-    gpu = Device("cuda", "CPUExecutionProvider", 1)
     said, store = timed(comparison, make=lambda request: replace(make_plan(request), device=gpu))
-    assert "no engine gap: out of memory" in said
+    assert "no engine gap: RuntimeError out of memory" in said
     assert store.untimed() == set()
     assert store.variants()["deploy_kld_mean"].null_count() == 2
 

@@ -13,7 +13,7 @@ from evaluator.metrics.estimation import (
     clustered_standard_error,
     percentiles,
     standard_error,
-    student95,
+    student,
 )
 
 
@@ -62,16 +62,45 @@ def test_clustered_mean_is_the_ratio_estimator():
 
 @pytest.mark.parametrize("freedom", [1, 2, 5, 10, 11, 30, 500])
 def test_quantile_of_t_holds_95_percent_of_its_density(freedom):
-    x = np.linspace(0, student95(freedom), 200_001)
+    x = np.linspace(0, student(freedom), 200_001)
     height = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(
         freedom * math.pi
     )
     density = height * (1 + x**2 / freedom) ** (-(freedom + 1) / 2)
-    assert 2 * np.trapezoid(density, x) == pytest.approx(0.95, abs=2e-5)
+    assert 2 * np.trapezoid(density, x) == pytest.approx(0.95, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "comparisons", "quantile"),
+    [
+        # scipy.stats.t.isf(0.025 / comparisons, freedom)
+        (1, 1, 12.7062047),
+        (1, 1000, 12732.3954),
+        (2, 10, 14.0890473),
+        (4, 5, 4.60409487),
+        (4, 50, 8.61030158),
+        (10, 1, 2.22813885),
+        (11, 1, 2.20098516),
+        (23, 50, 3.7676268),
+        (100, 5, 2.62589052),
+        (1000, 1, 1.96233908),
+        (9999, 1, 1.96020126),
+        (10001, 20, 3.024108),
+        (1000000.0, 50, 3.29053646),
+        (math.inf, 1, 1.95996398),
+        (math.inf, 5, 2.5758293),
+    ],
+)
+def test_quantiles_of_t(freedom, comparisons, quantile):
+    assert student(freedom, comparisons) == pytest.approx(quantile, rel=3e-6)
+
+
+def test_a_fraction_of_a_degree_is_left_out():
+    assert student(10.9) == student(10)
 
 
 def test_no_degree_of_freedom_bounds_nothing():
-    assert student95(0) == math.inf
+    assert student(0) == math.inf
 
 
 def test_percentiles_interpolate_linearly():

@@ -21,7 +21,7 @@ from evaluator.export.exact.weights import head_weights
 from evaluator.models.architectures import architecture_of
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.naming import model_name, quant_label
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf, vocabulary_digest
 from evaluator.support.errors import EvaluatorError
 from evaluator.texts.chat import control_tokens

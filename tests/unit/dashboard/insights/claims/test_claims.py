@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from results_factory import make_results
 
+from dashboard.insights.claim_rules import Case, below, leads, sign
 from dashboard.insights.claims import JUDGES, every
 from dashboard.insights.comparison import Ranking
-from dashboard.insights.judging import Case, below, leads, sign
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -81,7 +81,7 @@ def two_methods() -> Case:
         {"method": name, "ln_ppl_ratio": 0.1, "bits_per_weight": 4.0, "variant_id": name, "model": "m"}
         for name in ("bartowski", "main")
     ]
-    return Case(cast(Results, None), ALL, rows)
+    return Case(Scope(cast(Results, None), ALL), rows)
 
 
 @pytest.mark.parametrize(

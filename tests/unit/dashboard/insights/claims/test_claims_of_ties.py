@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from variant_rows import NONE
 
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims.layers import concentrated
 from dashboard.insights.claims.radar import no_lead
 from dashboard.insights.claims.speed import _middle
-from dashboard.insights.judging import Case
 from dashboard.insights.leaders import (
     DECODE,
     EFFICIENCY,
@@ -138,6 +138,6 @@ QUICK = {"decode_ms_p10": 1.0, "decode_ms_p50": 2.0, "decode_ms_p90": 3.0}
 )
 def test_the_middle_is_behind_by_more_than_the_errors(main: dict[str, float], verdict: str) -> None:
     rows = [row("bartowski"), row("main", **main), row("unsloth")]
-    claim = _middle(Case(NONE, EVERYTHING, rows), rows)
+    claim = _middle(Case(Scope(NONE, EVERYTHING), rows), rows)
     assert claim.verdict == verdict
     assert "fastest" in claim.evidence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ from family_models import FAMILIES, TOKENS, torch_model, write_family
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import head_weights
 from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
-from evaluator.models.architectures import logit_softcap
+from evaluator.models.architectures import ARCHITECTURES, logit_softcap
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
 from evaluator.runtime.scoring import Body, Head
 from evaluator.texts.windows import Window
+
+pytestmark = pytest.mark.usefixtures("exporting_here")
 
 IDS = np.random.default_rng(7).integers(0, len(TOKENS), 64).astype(np.int32)
 FIRST = 8
@@ -35,6 +38,12 @@ def losses_in_torch(name: str, changes: dict) -> np.ndarray:
     return torch.nn.functional.cross_entropy(logits[FIRST:-1], targets, reduction="none").numpy()
 
 
+@functools.cache
+def usual_losses(name: str) -> np.ndarray:
+    """Those of the family's model as it is."""
+    return losses_in_torch(name, {})
+
+
 def losses_in_decoder(model: Path) -> np.ndarray:
     """The same from an artifact: a prompt, then token by token."""
     decoder = Decoder(model, CPU, len(IDS))
@@ -47,11 +56,15 @@ def losses_in_decoder(model: Path) -> np.ndarray:
     return normalizers - rows[np.arange(len(rows)), IDS[FIRST + 1 :]]
 
 
+def test_every_family_has_a_case():
+    assert set(ARCHITECTURES.names()) - {family.architecture for family in FAMILIES.values()} == set()
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_loss_of_every_token_is_that_of_torch(tmp_path, name):
     file = open_gguf(write_family(FAMILIES[name], tmp_path / "model.gguf"))
     graph, head = load_graph(file), Head(head_weights(file), None, CPU, logit_softcap(file))
-    expected = losses_in_torch(name, {})
+    expected = usual_losses(name)
     for fused in (False, True):
         hidden = Body(file, graph, CPU, fused=fused).hidden(TEXT)
         found = head.score(hidden, TEXT.targets, None).nll
@@ -64,5 +77,5 @@ def test_loss_of_every_token_is_that_of_torch(tmp_path, name):
 
 @pytest.mark.parametrize(("name", "change"), ESSENTIAL)
 def test_reference_would_show_what_was_left_out(name, change):
-    difference = losses_in_torch(name, change) - losses_in_torch(name, {})
+    difference = losses_in_torch(name, change) - usual_losses(name)
     assert np.abs(difference).max() > 0.01

@@ -19,7 +19,7 @@ from evaluator.models.architectures.rotary import rotary_frequencies
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.gguf.writer import write_gguf
 from evaluator.models.naming import model_name, quant_label
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_source, sha256_of_all
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf, vocabulary_digest
 from evaluator.runtime.device import choose_device

@@ -35,12 +35,13 @@ from transformers import (
 
 from evaluator.export.exact.graph import graph_request
 from evaluator.export.exact.weights import head_weights, parameter_tensors
-from evaluator.models.architectures import architecture_of, restored
+from evaluator.models.architectures import ARCHITECTURES, architecture_of, restored
 from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, check_context, rotary_frequencies
-from evaluator.models.checkpoint.families import FAMILIES
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.support.errors import SourceError
 
+#: Every `model_type` that some family reads → how.
+RULES = {name: rules for _, family in ARCHITECTURES for name, rules in family.checkpoints.items()}
 LENGTH = 48
 IDS = np.random.default_rng(5).integers(0, 262, LENGTH)
 #: What transformers' code reads of a configuration that no file decides.
@@ -195,12 +196,25 @@ def test_sizes_have_to_be_those_of_the_tensors(saved, changed, family):
             graph_request(open_model(changed(family, {key: 2 * value})))
 
 
+@pytest.mark.parametrize(
+    "table", [BASES, HONOURED, BOUNDED, REFUSED], ids=["bases", "honoured", "bounded", "refused"]
+)
+def test_every_family_has_cases(table):
+    unbounded = {"phi3"} if table is BOUNDED else set()  # its only scaling, LongRoPE, is in its files
+    assert RULES.keys() - table.keys() - unbounded == set()
+
+
+def test_no_two_families_read_the_same_configurations():
+    claimed = [name for _, family in ARCHITECTURES for name in family.checkpoints]
+    assert sorted(claimed) == sorted(RULES)
+
+
 def decided(family):
     tables = (HONOURED[family], BOUNDED.get(family, {}), REFUSED[family], IRRELEVANT, SIZES)
     return set().union(*tables, IRRELEVANT_IN.get(family, {}))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", RULES)
 def test_every_key_of_the_configuration_is_decided_on(family):
     keys = {
         key
@@ -210,7 +224,7 @@ def test_every_key_of_the_configuration_is_decided_on(family):
     assert keys - {"self", "kwargs"} - decided(family) == set()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", RULES)
 def test_every_setting_that_the_model_s_code_reads_is_decided_on(family):
     code = inspect.getsource(sys.modules[MODEL_FOR_CAUSAL_LM_MAPPING[CONFIG_MAPPING[family]].__module__])
     read = set(re.findall(r"config\.(\w+)", code)) | set(re.findall(r'config, "(\w+)"', code))
@@ -243,11 +257,11 @@ def test_every_case_of_rope_scaling_is_another_embedding():
     assert len(set(found.values())) == len(found)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", RULES)
 def test_absent_keys_mean_what_transformers_takes_them_for(family):
     assumed = inspect.signature(CONFIG_MAPPING[family].__init__).parameters
     general = inspect.signature(PretrainedConfig.__init__).parameters
-    for key, value in FAMILIES[family].defaults.items():
+    for key, value in RULES[family].defaults.items():
         if key == "sliding_window_pattern":  # read from what the class does not name
             continue
         assert value == (assumed[key] if key in assumed else general[key]).default, key

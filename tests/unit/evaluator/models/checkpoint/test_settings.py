@@ -13,7 +13,7 @@ from tiny_checkpoints import edit_json, random_model, save_checkpoint
 from transformers import AutoModelForCausalLM
 
 from evaluator.export.exact.weights import head_weights
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.support.errors import SourceError
 
 

@@ -13,7 +13,7 @@ from tiny_models import END_OF_TEXT
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 from evaluator.support.errors import SourceError
 from evaluator.texts.chat import control_tokens, encode_with_control

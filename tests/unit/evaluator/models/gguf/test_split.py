@@ -8,7 +8,7 @@ import pytest
 
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.naming import model_name, quant_label
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_source, sha256_of_all
 from evaluator.support.errors import SourceError
 

@@ -13,7 +13,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.models.sources.companions import companions_by_name
 from evaluator.models.sources.hub import Hub, HubSource, chosen_files
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_source
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import make_plan

@@ -15,7 +15,7 @@ from tiny_checkpoints import random_model, save_checkpoint
 
 from evaluator.models.naming import model_name
 from evaluator.models.sources.hub import Hub, HubSource, chosen_files
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.support.errors import RequestError
 
 REPO, SHARDED = "someone/Tiny-GGUF", "someone/Tiny-Sharded"

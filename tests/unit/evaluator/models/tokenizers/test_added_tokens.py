@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evaluator.models.tokenizers.added_tokens import cut_out_tokens, fragments
+from evaluator.models.tokenizers.added_tokens import added_tokens, fragments
 
 FIM = "<|fim_prefix|>"
 
@@ -40,4 +40,4 @@ def test_longest_token_is_cut_first(text, tokens, expected):
     ],
 )
 def test_type_decides_but_for_what_llama_cpp_knows_by_name(token, user_defined, keys, cut):
-    assert cut_out_tokens(["other", token], [False, user_defined], keys) == ([token] if cut else [])
+    assert added_tokens(["other", token], [False, user_defined], keys) == ([token] if cut else [])

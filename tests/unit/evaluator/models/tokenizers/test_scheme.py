@@ -17,7 +17,7 @@ from evaluator.models.tokenizers.scheme import scheme_name, with_named_scheme, w
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 from evaluator.planning.config import comparison_from
 from evaluator.planning.plan import check_comparable, comparable_traits, make_plan
-from evaluator.results.manifest import OtherComparisonError, read_manifest
+from evaluator.results.reader import read_manifest
 from evaluator.support.errors import RequestError, SourceError
 
 #: Splits into other words under each of these names.
@@ -123,7 +123,7 @@ def test_run_records_the_name_and_another_one_does_not_go_on(tiny_path, tiny_gra
     manifest = read_manifest(tmp_path / "out")
     assert (manifest.pre, manifest.pre_named) == ("gpt-2", True)
     assert run("gpt-2")["measured"] == []
-    with pytest.raises(OtherComparisonError, match="another pre-tokenizer"):
+    with pytest.raises(RequestError, match="another pre-tokenizer"):
         run("smollm")
 
 

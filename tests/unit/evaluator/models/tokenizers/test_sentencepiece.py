@@ -15,7 +15,7 @@ def model(scores=None, **changes) -> SentencePiece:
     settings = {
         "ids": {token: index for index, token in enumerate(TOKENS)},
         "scores": scores or [-float(index) for index in range(len(TOKENS))],
-        "cut_out": ["<tool>"],
+        "added": ["<tool>"],
         "unknown_id": 0,
         "space_prefix": False,
     } | changes
@@ -53,7 +53,7 @@ def test_a_better_score_is_merged_first():
 def test_equal_scores_merge_the_leftmost():
     tokens = ["<unk>", "a", "aa"]
     ids = {token: index for index, token in enumerate(tokens)}
-    assert model([-1.0] * 3, ids=ids, cut_out=[]).encode("aaa") == [2, 1]
+    assert model([-1.0] * 3, ids=ids, added=[]).encode("aaa") == [2, 1]
 
 
 def test_a_space_is_put_before_the_text_and_after_what_is_cut_out():
@@ -83,5 +83,5 @@ def test_long_texts_merge_as_the_rule_says(seed):
     ids = {token: index for index, token in enumerate(tokens)}
     scores = [float(generator.randint(-5, 0)) for _ in tokens]
     text = "".join(generator.choices(letters, k=200))
-    found = model(scores, ids=ids, cut_out=[]).encode(text)
+    found = model(scores, ids=ids, added=[]).encode(text)
     assert found == naive(text, ids, scores)

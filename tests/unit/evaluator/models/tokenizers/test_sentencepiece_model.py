@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from evaluator.models.checkpoint.json_file import JsonFile
 from evaluator.models.checkpoint.vocabulary import vocabulary
+from evaluator.models.json_file import JsonFile
 from evaluator.models.tokenizers.sentencepiece_model import Piece, read_sentencepiece
 from evaluator.support.errors import SourceError
 
@@ -85,6 +85,13 @@ def test_truncated_model_is_refused_unless_whole_fields_are_cut_off(folder, cut)
 )
 def test_something_else_is_refused(tmp_path, content):
     (tmp_path / "m").write_bytes(content)
+    with pytest.raises(SourceError, match="not a SentencePiece model"):
+        read_sentencepiece(tmp_path / "m")
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"ab\xc3", b"\xed\xa0\x80"])
+def test_piece_that_is_not_utf_8_is_refused(tmp_path, text):
+    (tmp_path / "m").write_bytes(delimited(1, delimited(1, text)) + model_bytes())
     with pytest.raises(SourceError, match="not a SentencePiece model"):
         read_sentencepiece(tmp_path / "m")
 

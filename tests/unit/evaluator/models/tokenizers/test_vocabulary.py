@@ -6,7 +6,7 @@ from typing import ClassVar
 from tiny_models import END_OF_TEXT, write_tiny_llama
 from tokenizers.decoders import ByteLevel
 
-from evaluator.models.sources.opening import open_model
+from evaluator.models.sources.open_model import open_model
 from evaluator.models.tokenizers.vocabulary import vocabulary_frame
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from many_models import make_models
 
+from dashboard.figures.baseline_lines import place_notes
 from dashboard.figures.labels import overlap
-from dashboard.figures.levels import place_notes
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING

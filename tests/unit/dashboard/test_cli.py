@@ -7,11 +7,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from dashboard.cli import with_default_command
+from dashboard import cli
+from dashboard.cli import main, with_default_command
 from dashboard.server.paths import assets_folder, bundled
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,30 +35,40 @@ HEAVY = (
 )
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dashboard", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS, check=False)
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in this process: arguments in, (exit status, stdout, stderr) out."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dashboard", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return int(caught.value.code or 0), *capsys.readouterr()
+
+    return run
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty"])
-def test_wrong_folder(tmp_path: Path, kind: str) -> None:
+def test_wrong_folder(tmp_path: Path, kind: str, call: Call) -> None:
     folder = tmp_path / kind
     if kind == "empty":
         folder.mkdir()
-    done = run(str(folder), "--no-browser")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert str(folder) in done.stderr
-    assert "Traceback" not in done.stderr
+    status, _, said = call(str(folder), "--no-browser")
+    assert status == 2
+    assert said.count("\n") == 1
+    assert str(folder) in said
 
 
 @pytest.mark.parametrize("arguments", [["--port", "99999"], ["--nothing"], ["export", "somewhere"]])
-def test_wrong_flags(arguments: list[str]) -> None:
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: ")
-    assert done.stdout == ""
+def test_wrong_flags(arguments: list[str], call: Call) -> None:
+    status, printed, said = call(*arguments)
+    assert status == 2
+    assert said.count("\n") == 1
+    assert said.startswith("error: ")
+    assert printed == ""
 
 
 def test_port_in_use(three_methods: Path) -> None:
@@ -63,10 +76,12 @@ def test_port_in_use(three_methods: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = run(str(three_methods), "--no-browser", "--port", str(port))
+        command = [sys.executable, "-m", "dashboard", str(three_methods), "--no-browser", "--port", str(port)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS, check=False)
     assert done.returncode == 2
     assert f"port {port}" in done.stderr
     assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_serves_and_ends_on_interrupt(three_methods: Path) -> None:
@@ -96,11 +111,11 @@ def test_a_folder_may_come_first() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"]])
-def test_help_tells_all_flags_and_the_other_command(arguments: list[str]) -> None:
-    done = run(*arguments)
-    assert done.returncode == 0
+def test_help_tells_all_flags_and_the_other_command(arguments: list[str], call: Call) -> None:
+    status, printed, _ = call(*arguments)
+    assert status == 0
     for word in ("RESULTS", "--port", "--host", "--no-browser", "export RESULTS"):
-        assert word in done.stdout
+        assert word in printed
 
 
 @pytest.mark.parametrize(
@@ -113,11 +128,14 @@ def test_help_tells_all_flags_and_the_other_command(arguments: list[str]) -> Non
         ("." * 300, "no such host"),
     ],
 )
-def test_host_that_is_not_this_machine(three_methods: Path, host: str, reason: str) -> None:
-    done = run(str(three_methods), "--no-browser", "--host", host)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: --host {host}: {reason}")
-    assert done.stderr.count("\n") == 1
+def test_host_that_is_not_this_machine(
+    three_methods: Path, host: str, reason: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "create_app", lambda *_, **__: SimpleNamespace(server=None))
+    status, _, said = call(str(three_methods), "--no-browser", "--host", host)
+    assert status == 2
+    assert said.startswith(f"error: --host {host}: {reason}")
+    assert said.count("\n") == 1
 
 
 def listens_on_version_6() -> bool:

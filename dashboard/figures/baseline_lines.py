@@ -84,7 +84,7 @@ def _spots(text: str, height: float, most: int, *, above: bool) -> list[Note]:
     ]
 
 
-class Levels:
+class BaselineLines:
     """The shown variants' baselines in a plot of perplexity on a log axis, or of its inverse."""
 
     def __init__(

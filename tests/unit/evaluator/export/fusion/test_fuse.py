@@ -25,6 +25,8 @@ from evaluator.runtime.session import Session
 from evaluator.support.errors import ExportError
 from evaluator.texts.windows import Window
 
+pytestmark = pytest.mark.usefixtures("exporting_here")
+
 CPU = choose_device("cpu", 2)
 IDS = np.random.default_rng(5).integers(0, 256, 24).astype(np.int32)
 WINDOW = Window(0, "d", IDS, 12)

@@ -54,6 +54,6 @@ def i32_array(values: Sequence[int]) -> Typed:
     return np.asarray(values, np.int32), ValueType(GGUFValueType.ARRAY, GGUFValueType.INT32)
 
 
-def parted(typed: Mapping[str, Typed]) -> tuple[dict[str, Any], dict[str, ValueType]]:
+def values_and_types(typed: Mapping[str, Typed]) -> tuple[dict[str, Any], dict[str, ValueType]]:
     """Values and types apart, as a `ModelFile` holds them."""
     return {key: value for key, (value, _) in typed.items()}, {key: kind for key, (_, kind) in typed.items()}

@@ -8,7 +8,7 @@ LISTS = tuple(filters.CHECKLISTS)
 _TEXTS = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "status", "chips")
 _OF_FOLDER = ("bits-text", "source", "find-list")
 #: Part of an answer: id and property of the shell.
-PLACES: dict[str, tuple[str, str]] = {
+TARGETS: dict[str, tuple[str, str]] = {
     **{name: (name, "children") for name in (*_TEXTS, *_OF_FOLDER)},
     "stage": ("stage", "className"),
     "drawing": ("drawing", "data"),

@@ -1,0 +1,76 @@
+"""Frames behind views, as they are exported: who the variants are, and what a view draws of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import polars as pl
+
+from dashboard.results.scope import Scope
+from evaluator.metrics import columns_of
+
+#: What a view exports.
+Exported = Callable[[Scope], pl.DataFrame]
+_WHO = ("variant_id", "method", "quant")
+_IDENTITY = (
+    *_WHO[:1],
+    "model",
+    *_WHO[1:],
+    "is_baseline",
+    "device",
+    "bits_per_weight",
+    "size_bytes",
+    "n_tokens",
+)
+
+
+def variants(scope: Scope) -> pl.DataFrame:
+    """Baselines, then variants, with all columns; without rows where nothing is selected."""
+    rows = scope.frame
+    ids = rows["baseline_id"].unique().to_list()
+    bases = scope.baselines.filter(pl.col("variant_id").is_in(ids))
+    return pl.concat([bases, rows]).drop("label", "twin")
+
+
+def variants_with(*names: str) -> Exported:
+    """Return what exports the columns `names` of the variants, each with those of its errors."""
+
+    def exported(scope: Scope) -> pl.DataFrame:
+        known, frame = columns_of(), variants(scope)
+        named = [column.name for name in names for column in known[name].with_errors()]
+        return frame.select(name for name in (*_IDENTITY, *named) if name in frame.columns)
+
+    return exported
+
+
+def per_variant(of: Callable[[Scope, str], pl.DataFrame | None]) -> Exported:
+    """Return what exports a frame for each variant, by its id, under the variants' names."""
+
+    def exported(scope: Scope) -> pl.DataFrame:
+        names = scope.frame.select(_WHO)
+        frames = [
+            pl.concat([pl.concat([row] * found.height), found], how="horizontal")
+            for row in names.iter_slices(1)
+            if (found := of(scope, str(row.item(0, "variant_id")))) is not None and found.height
+        ]
+        return pl.concat(frames) if frames else names.clear()
+
+    return exported
+
+
+def layers(scope: Scope) -> pl.DataFrame:
+    """Errors per layer and role of the selected variants, with the variants' names."""
+    names = scope.frame.select(_WHO)
+    frame = scope.layers()
+    if frame is None:
+        return names.clear()
+    return frame.join(names, on="variant_id", how="inner").sort(
+        "method", "quant", "variant_id", "layer", "role"
+    )
+
+
+@per_variant
+def distributions(scope: Scope, variant_id: str) -> pl.DataFrame | None:
+    """Distribution of a variant's Δ log p: see `DeltaSummary.frame`."""
+    summary = scope.delta(variant_id)
+    return None if summary is None else summary.frame()

@@ -1,0 +1,73 @@
+"""Reads the frames of a results folder, each once, and notes what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from dashboard.results.memo import Memo
+from dashboard.style.names import clean, clean_frame
+from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, FrameFile, tokens_of
+from evaluator.results.reader import ResultsFileError, read_frame, scan_frame
+
+_T = TypeVar("_T")
+
+
+class Frames:
+    """Frames of one folder; `faults` says of each file that cannot be used, by its name, what is wrong with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.faults: dict[str, str] = {}
+        self._folder = folder
+        self._kept: Memo[object] = Memo()
+
+    def look_at_every_file(self, variant_ids: Iterable[str]) -> None:
+        """Find what cannot be read before the first page is drawn; of token frames only the columns are read."""
+        for file in (LAYERS, PAIRS, SPEED, VOCABULARY):
+            self.read(file)
+        for variant_id in variant_ids:
+            self.tokens(variant_id)
+
+    def read(self, file: FrameFile) -> pl.DataFrame | None:
+        """Read a frame, kept once read; None where it is absent, empty or cannot be read."""
+
+        def read() -> pl.DataFrame | None:
+            frame = self._guarded(lambda: read_frame(self._folder, file, validate=True))
+            return None if frame is None or frame.is_empty() else clean_frame(frame)
+
+        return self._memoized(file, read)
+
+    def tokens(self, variant_id: str) -> pl.LazyFrame | None:
+        """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
+        if Path(variant_id).name != variant_id:  # folders come from strangers
+            return None
+        file = tokens_of(variant_id)
+        return self._memoized(file, lambda: self._guarded(lambda: scan_frame(self._folder, file)))
+
+    def read_tokens(self, variant_id: str, *, keep: bool) -> pl.DataFrame | None:
+        """Read a variant's scored tokens, kept for the next to ask where `keep` says so."""
+
+        def read() -> pl.DataFrame | None:
+            return self._guarded(lambda: read_frame(self._folder, tokens_of(variant_id)))
+
+        if self.tokens(variant_id) is None:
+            return None
+        return self._memoized(("tokens", variant_id), read) if keep else read()
+
+    def note(self, name: str, what: str) -> None:
+        """Note what is wrong with the file called `name`."""
+        self.faults[name] = clean(f"{name} {what}")
+
+    def _guarded(self, read: Callable[[], _T]) -> _T | None:
+        """Read something, or note why it cannot be read."""
+        try:
+            return read()
+        except ResultsFileError as error:
+            self.note(error.path.name, f"cannot be read: {error.reason}")
+            return None
+
+    def _memoized(self, key: Hashable, compute: Callable[[], _T | None]) -> _T | None:
+        return self._kept.get(key, compute)  # type: ignore[return-value]  # the key names the computation

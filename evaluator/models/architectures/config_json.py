@@ -1,0 +1,82 @@
+"""What the families share of their config.json: settings, defaults and keys that a GGUF file cannot carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed, booleans, u32
+from evaluator.support.errors import SourceError
+
+WINDOWED, FULL = "sliding_attention", "full_attention"
+
+#: Defaults of transformers that most families have.
+COMMON: Mapping[str, Any] = {"rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": False}
+#: Nowhere in GGUF, nor in the attention that it means: every token sees those before it, all heads stay.
+FIXED: Mapping[str, Any] = {"is_causal": True, "add_cross_attention": False, "pruned_heads": {}}
+WHOLE_HEADS: Mapping[str, Any] = {**FIXED, "partial_rotary_factor": 1.0}
+NO_BIASES: Mapping[str, Any] = {**WHOLE_HEADS, "attention_bias": False}
+
+
+def inexpressible(config: JsonFile, architecture: str, key: str, given: Any, meant: Any) -> SourceError:
+    """What to raise for a setting that a GGUF file cannot carry."""
+    return SourceError(
+        config.path, f"{key} is {repr(given)[:60]}; a {architecture} GGUF file means {repr(meant)[:60]}"
+    )
+
+
+def rotary_settings(config: JsonFile) -> JsonFile:
+    """Settings of the rotary embedding: `rope_scaling` of older files, `rope_parameters` of newer ones."""
+    settings = config.within("rope_parameters")
+    if not settings.values:
+        settings = config.within("rope_scaling")
+    return settings.within("full_attention") if "full_attention" in settings.values else settings
+
+
+def turned_share(config: JsonFile) -> float:
+    """Which share of each head's dimensions the rotary embedding turns."""
+    share = config.number("partial_rotary_factor", 1.0)
+    return rotary_settings(config).number("partial_rotary_factor", share)
+
+
+def head_width(config: JsonFile) -> int:
+    """Dimensions of a head."""
+    return config.count("head_dim", config.count("hidden_size") // config.count("num_attention_heads"))
+
+
+def full_rotary_key(config: JsonFile) -> dict[str, Typed]:
+    """The key of families whose rotary embedding turns whole heads."""
+    return {"rope.dimension_count": u32(head_width(config))}
+
+
+def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, Typed]:
+    """The window, and which layers have it where that is not what files of the family mean anyway."""
+    keys = {"attention.sliding_window": u32(config.count("sliding_window"))}
+    layers = config.count("num_hidden_layers")
+    types = layer_types(config) or _periodic(layers, period)
+    if types != _periodic(layers, usual_period):
+        keys["attention.sliding_window_pattern"] = booleans([kind == WINDOWED for kind in types])
+    return keys
+
+
+def layer_types(config: JsonFile) -> list[str] | None:
+    """Which kind of attention each layer has, None where the configuration does not list them.
+
+    Raises:
+        SourceError: the list is of another length than the model, or a kind is not known.
+    """
+    types = config.items("layer_types")
+    if not types:
+        return None
+    layers = config.count("num_hidden_layers")
+    if len(types) != layers:
+        raise config.error("layer_types", types, f"a list of {layers}")
+    for kind in types:
+        if kind not in (WINDOWED, FULL):
+            raise config.error("a layer's type", kind, f"{WINDOWED} or {FULL}")
+    return types
+
+
+def _periodic(layers: int, period: int) -> list[str]:
+    return [WINDOWED if (layer + 1) % period else FULL for layer in range(layers)]

@@ -1,0 +1,107 @@
+"""What the documents list is what the code has: packages, files, families, tokenizers, packings."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from documents import README, ROOT, prose, spans, table
+
+from evaluator.export.packing.formats import PACKINGS
+from evaluator.models.architectures import ARCHITECTURES
+from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
+from evaluator.planning.config import ready_made
+from evaluator.results.files import FRAMES, MANIFEST_NAME, tokens_of
+
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+FLOATS = {"F16", "BF16", "F32"}
+
+
+def test_results_folder_of_the_readme_is_that_of_the_code():
+    listed = [name for row in table(README, "file", "a row is") for name in re.findall(r"`([^`]+)`", row[0])]
+    places = [MANIFEST_NAME, *(file.place for file in FRAMES), tokens_of("<variant_id>").place]
+    assert sorted(listed) == sorted(places)
+
+
+def test_model_families_of_the_readme_are_those_of_the_registry():
+    (listed,) = re.findall(r"\*\*Model families\*\*: ([^.]*)\.", prose(README))
+    names = {name.split(" ")[0] for name in listed.replace("\n", " ").split(", ")}
+    in_checkpoints = {name for _, family in ARCHITECTURES for name in family.checkpoints}
+    assert names == {*ARCHITECTURES.names(), *(name.removesuffix("_text") for name in in_checkpoints)}
+
+
+def test_tokenizers_of_the_readme_are_counted():
+    text = " ".join(prose(README).split())
+    ((ways, names),) = re.findall(r"byte-level BPE with (\d+) ways of splitting under some (\d+) names", text)
+    assert int(ways) == len(set(PRE_TOKENIZERS.values()))
+    assert abs(int(names) - len(PRE_TOKENIZERS)) < 10
+
+
+def test_ready_made_comparisons_of_the_readme_are_those_that_travel_along():
+    named = {span.removeprefix("python -m evaluator run ") for span in spans(README)}
+    assert set(ready_made()) <= named
+
+
+def test_packed_types_of_the_documents_are_the_registered_ones():
+    rows = table(
+        ROOT / "docs" / "packed.md",
+        "GGUF type",
+        "bits",
+        "weights per scale",
+        "weights per offset",
+        "why there",
+    )
+    listed = [name for row in rows for name in row[0].split(", ")]
+    assert sorted(listed) == sorted([*PACKINGS.names(), *FLOATS])
+
+
+def test_containers_of_the_documents_are_those_of_the_packings():
+    """Bits, weights per scale and weights per offset, by what a packing makes of zeros."""
+    import gguf
+    import numpy as np
+
+    rows = table(
+        ROOT / "docs" / "packed.md",
+        "GGUF type",
+        "bits",
+        "weights per scale",
+        "weights per offset",
+        "why there",
+    )
+    for names, *container, _ in rows:
+        for name in set(names.split(", ")) - FLOATS:
+            block, n_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[name]]
+            packed = PACKINGS.get(name)(np.zeros((1, 512 // block * n_bytes), np.uint8))
+            found = [str(number or "") for number in (packed.bits, packed.block, packed.offset_block)]
+            assert found == container, name
+
+
+@pytest.mark.parametrize("tree", ["evaluator", "dashboard"])
+def test_tree_of_the_architecture_is_that_of_the_import_contract(tree):
+    """In the same order, each package in the words of its own docstring."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = {item["id"]: item for item in settings["tool"]["importlinter"]["contracts"]}
+    layers = [part for layer in contracts[f"{tree}-layers"]["layers"][::-1] for part in layer.split(" : ")]
+    expected = [[f"`{name}`", summary(ROOT / tree / name)] for name in layers if name != "__main__"]
+    assert table(ARCHITECTURE, tree, "") == expected
+
+
+def summary(place: Path) -> str:
+    """First line of the docstring of a package or a module."""
+    source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "package",
+    [path.parent for tree in ("evaluator", "dashboard") for path in (ROOT / tree).rglob("__init__.py")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_packages_say_in_one_sentence_what_they_do(package):
+    said = summary(package)
+    assert said.endswith(".")
+    assert said[0].isupper()
+    assert ". " not in said
