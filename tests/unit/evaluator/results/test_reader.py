@@ -50,7 +50,7 @@ def test_damage_names_the_file_and_the_way_out(tmp_path, file, content, way_out)
 def test_values_are_checked_where_that_is_asked_for(tmp_path):
     pl.DataFrame([ROUND | {"seconds": -1.0}]).write_parquet(tmp_path / SPEED.place)
     assert read_frame(tmp_path, SPEED)["seconds"].to_list() == [-1]
-    with pytest.raises(ResultsFileError, match="column seconds: 1 row with a value below the smallest"):
+    with pytest.raises(ResultsFileError, match="column seconds: 1 row with a value below the minimum"):
         read_frame(tmp_path, SPEED, validate=True)
 
 
