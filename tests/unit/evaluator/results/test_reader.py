@@ -1,4 +1,4 @@
-"""Frames of a results folder as they are read, whatever has become of them."""
+"""Reading the frames of a results folder, intact or damaged."""
 
 from __future__ import annotations
 
