@@ -124,10 +124,12 @@ def oracle(measured: Path, model_path: Path) -> dict[str, dict[str, float]]:
     targets = [ids[CONTEXT // 2 + 1 :] for ids in windows]
     reference = list(torch_logps(model_path, windows))
     results = {}
-    paths = {"baseline": model_path} | {quant: measured / f"stock-{quant}.gguf" for quant in QUANTS}
-    for name, path in paths.items():
+    distributions = {"baseline": reference} | {
+        quant: torch_logps(measured / f"stock-{quant}.gguf", windows) for quant in QUANTS
+    }
+    for name, found in distributions.items():
         nll, kld, same = [], [], []
-        for logp, base, ids in zip(torch_logps(path, windows), reference, targets, strict=True):
+        for logp, base, ids in zip(found, reference, targets, strict=True):
             nll.append(-logp[np.arange(len(ids)), ids])
             kld.append((np.exp(base) * (base - logp)).sum(axis=1))
             same.append(logp.argmax(axis=1) == base.argmax(axis=1))
