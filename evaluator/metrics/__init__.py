@@ -1,8 +1,7 @@
-"""Compute what a variant's scored tokens say of it, and describe each column; one file per family.
+"""Compute a variant's statistics from its scored tokens, and describe each column; one file per metric family.
 
 A family lists its columns and, if they follow from scored tokens, a function from `TokenScores` to {column: value};
-null means not measured. A family that fails leaves its columns null and a warning, so that one statistic never costs
-a run.
+null means not measured. If a family fails, its columns are null and a warning is reported; the run goes on.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ class Family:
 
     Attributes:
         title: name of the group on the screen.
-        position: its place among the groups.
-        own: its columns without those of their errors.
-        measure: from the tokens of a variant to values; None where another stage of a run measures them.
-        quantities: what a single token has of its columns, by the name in `Column.tokens`: from the tokens of a
-            variant to an array [n], or to None where a baseline has none.
-        over: `tokens` where a part of the tokens has values of its own, `all tokens` where only all of them have,
-            `file` where values do not depend on tokens.
+        position: position among the groups.
+        own: columns without their standard errors.
+        measure: computes the values from a variant's tokens; None if another stage of a run measures them.
+        quantities: name in `Column.tokens` → function from a variant's tokens to the value per token, array [n],
+            or None for a baseline that has no such value.
+        over: `tokens` if the values exist for any subset of the tokens, `all tokens` if only for all of them,
+            `file` if they do not depend on tokens.
     """
 
     title: str
@@ -49,7 +48,7 @@ class Family:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """All columns, each followed by those of its errors."""
+        """All columns, each followed by its standard errors."""
         return tuple(column for own in self.own for column in own.with_errors())
 
 
@@ -57,28 +56,28 @@ METRIC_FAMILIES: Registry[Family] = Registry("metric family", f"{__name__}.famil
 
 
 def metric_families() -> list[Family]:
-    """All families, by position."""
+    """Return all families, by position."""
     return sorted((family for _, family in METRIC_FAMILIES), key=lambda family: family.position)
 
 
 def quantities() -> dict[str, Quantity]:
-    """All quantities of a token, by name."""
+    """Return all quantities of a token, by name."""
     return {name: quantity for family in metric_families() for name, quantity in family.quantities.items()}
 
 
 @cache
 def columns_of(*over: str) -> Mapping[str, Column]:
-    """Columns by name of the families over `tokens`, `all tokens` or `file`; of all families without a word."""
+    """Return the columns by name of the families whose `over` is given, of all families if none is."""
     families = [family for family in metric_families() if not over or family.over in over]
     return {item.name: item for family in families for item in family.columns}
 
 
 @dataclass(frozen=True)
 class TokenScores:
-    """What one variant scored, non-finite tokens already left out: float64 [n] each, windows int [n].
+    """A variant's scores per token, without non-finite tokens: float64 [n] each, windows int [n].
 
-    What compares with a baseline is None for a baseline itself; `domains`, string [n], is None where all tokens
-    are of one domain by construction.
+    The comparisons with a baseline are None for the baseline itself. `domains`, string [n], is None if the tokens
+    were selected by domain.
     """
 
     size_bytes: int
@@ -93,28 +92,28 @@ class TokenScores:
 
     @property
     def reference_top_prob(self) -> Floats:
-        """The baseline's top probability of each token; its own for a baseline."""
+        """The baseline's top probability at each token; for a baseline its own."""
         return self.top_prob if self.baseline_top_prob is None else self.baseline_top_prob
 
     def subset(self, kept: npt.NDArray[np.bool_]) -> TokenScores:
-        """Only the tokens where `kept`, bool [n], is true."""
+        """Return the tokens where `kept`, bool [n], is true."""
         arrays = [item.name for item in fields(self) if isinstance(getattr(self, item.name), np.ndarray)]
         return replace(self, **{name: getattr(self, name)[kept] for name in arrays})
 
 
 def measure(scores: TokenScores) -> tuple[dict[str, float | int | None], list[str]]:
-    """All families' columns, and one warning per family that failed or column that is no number."""
+    """Return all families' columns, and a warning per family that failed or column that is not a number."""
     columns: dict[str, float | int | None] = {}
     warnings: list[str] = []
     for name, family in METRIC_FAMILIES:
         if family.measure is None:
             continue
         try:
-            found = dict(family.measure(scores))
-        except Exception as error:  # a broken statistic must not lose the measured tokens
+            values = dict(family.measure(scores))
+        except Exception as error:  # a faulty statistic must not lose the measured tokens
             warnings.append(f"metric family {name} failed: {type(error).__name__}: {error}")
             continue
-        for column, value in found.items():
+        for column, value in values.items():
             reason = "is another family's column" if column in columns else _unusable(value)
             if reason:
                 warnings.append(f"metric family {name}: {column} {reason}")
@@ -123,7 +122,7 @@ def measure(scores: TokenScores) -> tuple[dict[str, float | int | None], list[st
 
 
 def _unusable(value: object) -> str | None:
-    """Why a value cannot stand in a column of numbers."""
+    """Return why a value cannot be stored in a column of numbers; None if it can."""
     if value is None or (isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)):
         return None
     return f"is {repr(value)[:60]}, not a finite number"

@@ -1,4 +1,4 @@
-"""The metric families once more on parts of the tokens: per domain, and per bin of the baseline's confidence."""
+"""Compute the metric families on subsets of the tokens: per domain, and per bin of the baseline's confidence."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from evaluator.metrics import Floats, TokenScores, measure
 from evaluator.metrics.estimation import clustered_standard_error
 
 Row = dict[str, object]
-#: Edges of the bins of the most probable token's probability; each bin holds its lower edge, the last both.
+#: Edges of the bins of the top probability; a bin includes its lower edge, the last bin both edges.
 CONFIDENCE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def by_domain(variant_id: str, scores: TokenScores) -> list[Row]:
-    """Rows of the `Domains` frame, in order of names; none where the scores do not know their domains."""
+    """Return the rows of the `Domains` frame, ordered by name; none if the scores have no domains."""
     if scores.domains is None:
         return []
     return [
@@ -27,7 +27,7 @@ def by_domain(variant_id: str, scores: TokenScores) -> list[Row]:
 
 
 def by_confidence(variant_id: str, scores: TokenScores) -> list[Row]:
-    """Rows of the `Confidence` frame, in order of bins; none without tokens."""
+    """Return the rows of the `Confidence` frame, in order of bins; none without tokens."""
     if not len(scores.top_prob):
         return []
     own = confidence_bins(scores.top_prob)
@@ -45,12 +45,12 @@ def by_confidence(variant_id: str, scores: TokenScores) -> list[Row]:
 
 
 def confidence_bins(probabilities: Floats) -> npt.NDArray[np.int64]:
-    """The bin of each probability; rounding may put one a little above 1, which is the last bin's."""
+    """Return the bin of each probability; the last bin includes values that rounding puts slightly above 1."""
     return np.digitize(probabilities, CONFIDENCE_EDGES[1:-1])
 
 
 def _part(scores: TokenScores, kept: npt.NDArray[np.bool_]) -> Row:
-    """What the families say of the tokens in `kept`; a family that fails was warned of for the whole variant."""
+    """Return the families' columns for the tokens in `kept`; warnings were reported for the whole variant."""
     part = replace(scores.subset(kept), domains=None)
     columns, _ = measure(part)
     return {"n_windows": len(np.unique(part.windows)), "n_tokens": len(part.nll), **columns}

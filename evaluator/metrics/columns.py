@@ -1,7 +1,7 @@
-"""What a column of the variants frame is: its name on the screen, its unit, which direction is better, its error.
+"""Descriptions of the variants frame's columns: name on the screen, unit, better direction, standard error.
 
-A metric family lists its columns; the schema of the frames, the dashboard's tables and charts, exports and the docs
-read them from there.
+The metric families list them. The schema of the frames, the dashboard's tables and charts, the exports and the docs
+are derived from these lists.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-#: How a value is written: a share as per cent, bytes as a size, `points` are percentage points.
+#: How a value is formatted: `share` as per cent, `bytes` as a size; `points` are percentage points.
 Unit = Literal["", "nats", "share", "points", "bits", "bytes", "ms", "s", "tokens/s", "1/MB", "count"]
 
 
 @dataclass(frozen=True)
 class Score:
-    """How a column becomes a score from 0 to 1, an axis of the radar and of the parallel coordinates.
+    """How a column is turned into a score from 0 to 1, an axis of the radar and of the parallel coordinates.
 
     Attributes:
         axis: name of the axis.
-        rule: `exp` is exp(−value), at most 1; `share` is the value itself, or what is missing to 1 where lower is
-            better; `best` is the ratio to the best value measured in the folder.
-        reference: what 100 % is. For `best` it names the best value, which is written behind it.
-        shown: the column whose value is written beside the score, if it is another one.
-        short: name before that value, where the value alone does not tell.
+        rule: `exp` is exp(−value), at most 1; `share` is the value, or 1 − value if lower is better; `best` is the
+            ratio to the best value in the folder.
+        reference: what 100 % means. For `best` it names the best value, which follows it.
+        shown: column whose value is shown beside the score, if it is another one.
+        short: name before that value, if the value needs one.
     """
 
     axis: str
@@ -36,24 +36,24 @@ class Score:
 
 @dataclass(frozen=True)
 class Column:
-    """One column and all that others must know of it.
+    """The description of one column.
 
     Attributes:
-        name: the column.
-        label: its name on the screen.
-        meaning: what it is, in a sentence without its full stop.
-        unit: unit of its values.
-        better: which direction is better; None where neither is.
-        error: the column of its standard error, if it has one.
-        clustered: whether `error` with `_clustered` behind it holds the error clustered by window.
-        tokens: the family's quantity of a token (see `Family.quantities`) whose mean is the column, so that two
-            variants can be compared token by token. None where tokens do not add up to it.
-        exponential: whether the column is exp of that mean, as the perplexity is.
+        name: name of the column.
+        label: name on the screen.
+        meaning: what it is, as a sentence without a full stop.
+        unit: unit of the values.
+        better: the better direction; None if neither is.
+        error: column of the standard error, if there is one.
+        clustered: whether the column `error` + `_clustered` holds the standard error clustered by window.
+        tokens: quantity of a token (see `Family.quantities`) whose mean is the column, so that two variants can be
+            compared token by token. None if the column is no mean over tokens.
+        exponential: whether the column is exp of that mean, like the perplexity.
         low: smallest possible value.
         high: largest possible value.
-        whole: whether it holds whole numbers.
+        whole: whether the values are whole numbers.
         required: whether every variant has it.
-        main: whether a table shows it before anybody asks for all columns.
+        main: whether tables show it by default.
         score: how it becomes an axis of the radar.
     """
 
@@ -74,7 +74,7 @@ class Column:
     score: Score | None = None
 
     def with_errors(self) -> Iterator[Column]:
-        """The column, and the columns of its standard errors."""
+        """Yield the column and the columns of its standard errors."""
         yield self
         if self.error:
             meaning = f"standard error of `{self.name}`, tokens taken as independent"
@@ -86,14 +86,14 @@ class Column:
 
 
 def percentile_column(prefix: str, permille: int) -> str:
-    """Name of a percentile column: `percentile_column("kld", 999)` is `kld_p999`."""
+    """Return the name of a percentile column: `percentile_column("kld", 999)` is `kld_p999`."""
     return f"{prefix}_p{permille:03d}"
 
 
 def percentile_columns(
     prefix: str, label: str, unit: Unit, permilles: Sequence[int], main: Sequence[int] = ()
 ) -> tuple[Column, ...]:
-    """Columns of the percentiles of a quantity, those of `main` shown first."""
+    """Return the columns of a quantity's percentiles; tables show those in `main` by default."""
     return tuple(
         Column(
             percentile_column(prefix, p),

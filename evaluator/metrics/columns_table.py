@@ -1,4 +1,4 @@
-"""The columns of all metric families as Markdown: `python -m evaluator.metrics.columns_table > docs/columns.md`."""
+"""Write the table of all columns as Markdown: `python -m evaluator.metrics.columns_table > docs/columns.md`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from evaluator.metrics.columns import Column
 
 _HEAD = """# Columns
 
-What the metric families (`evaluator/metrics/families/`) measure of every variant: the columns of `variants.parquet`,
-by the group that Explore shows them in. Written by `python -m evaluator.metrics.columns_table`; a test compares it.
+The columns of `variants.parquet`, in the groups of the Explore page. The metric families
+(`evaluator/metrics/families/`) define them. This file is generated: `python -m evaluator.metrics.columns_table`.
 How errors are computed, and when to use which: [statistics](statistics.md#errors).
 """
 _OVER = {
-    "tokens": "Computed from any part of the tokens: from all, a text (`domains.parquet`) or a bin of "
-    "the baseline's confidence (`confidence.parquet`), and anew under the dashboard's filters.",
-    "all tokens": "Computed from all tokens of a variant together; null under a filter of tokens.",
-    "file": "Of the file and its run, not of its tokens.",
+    "tokens": "Computed over any subset of the tokens: all of them, one text (`domains.parquet`) or one bin of "
+    "the baseline's confidence (`confidence.parquet`); recomputed under the dashboard's filters.",
+    "all tokens": "Computed only over all tokens of a variant; null if tokens are filtered.",
+    "file": "A property of the file or the run, not of its tokens.",
 }
 _UNITS = {
     "": "",
@@ -29,7 +29,7 @@ _UNITS = {
 
 
 def table() -> str:
-    """Return the document: a table of columns per family."""
+    """Return the document, with a table of columns per family."""
     return "\n".join([_HEAD, *(_section(family) for family in metric_families())])
 
 

@@ -1,7 +1,7 @@
-"""Is variant A better than variant B? Paired over the same tokens, with a bootstrap over windows.
+"""Compare two variants over the same tokens, with a bootstrap over windows.
 
-Tokens of a window are not independent, so windows are resampled, not tokens. Only numpy and polars are
-imported here.
+Tokens of a window are not independent, so windows are resampled, not tokens. The module imports only numpy and
+polars, because the dashboard uses it too.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import polars as pl
 from evaluator.metrics.estimation import Z95, student
 
 RESAMPLES = 2000
-#: What pairs of variants are compared by: mean nll and mean KLD, in nats, lower is better.
+#: Metrics that pairs are compared by: mean nll and mean KLD, in nats, lower is better.
 PAIR_METRICS = ("ln_ppl", "kld")
 VERDICTS = ("better", "worse", "tied")
-#: The token column that each metric averages.
+#: Metric → the token column that it averages.
 TOKEN_COLUMNS = dict(zip(PAIR_METRICS, ("nll", "kld"), strict=True))
 
 _SEED = 20260101
@@ -33,10 +33,9 @@ Floats = npt.NDArray[np.float64]
 class Comparison:
     """How `a` compares with `b`: the difference a − b in nats per token, lower is better.
 
-    The interval holds 95 % of the resamples, widened as Student's t is against the normal distribution; without
-    two windows there is none, and no verdict. `p_better` is the share of resamples in which `a` is better, a tie
-    counting half; they are widened likewise, so that it says no more than the interval does. Windows with a value
-    that is not finite in either are left out.
+    The interval covers 95 % of the resamples, widened by the ratio of Student's t to the normal quantile; with
+    fewer than two windows there is neither interval nor verdict. `p_better` is the share of resamples, equally
+    widened, in which `a` is better; a tie counts half. Windows with a non-finite value in either are excluded.
     """
 
     metric: str
@@ -49,7 +48,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str | None:
-        """`better`, `worse`, or `tied` when the 95 % interval holds 0."""
+        """`better`, `worse`, or `tied` if the 95 % interval contains 0."""
         if self.ci_low is None or self.ci_high is None:
             return None
         if self.ci_low <= 0 <= self.ci_high:
@@ -58,7 +57,7 @@ class Comparison:
 
 
 class Windows:
-    """The windows that token frames are made of: `tokens` in each, float64 [w]."""
+    """The windows of a token frame: `tokens` is the number of tokens in each, float64 [w]."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self._keys = frame.select("window", "position", "token")
@@ -68,21 +67,21 @@ class Windows:
         self.tokens: Floats = counts.astype(np.float64)
         domains = frame["domain"].cast(pl.String).to_numpy()[first]
         strata = np.unique(domains, return_inverse=True)[1]
-        # The variance within a stratum of one is unknown, so then domains are no strata.
+        # A stratum of one window has no variance; in that case the domains are not used as strata.
         self._strata = strata if np.bincount(strata).min() > 1 else np.zeros_like(strata)
         self._n_windows = len(labels)
 
     def widening(self, inside: npt.NDArray[np.bool_]) -> float:
-        """What resamples are widened by because the error itself is known from few windows only.
+        """Return the factor that widens resamples because few windows give an uncertain error.
 
         Args:
-            inside: the windows that count, bool [w]; where they lie alone in their strata it is at least that of two.
+            inside: the windows in use, bool [w]; there is always at least one degree of freedom.
         """
         strata = self._strata[inside]
         return student(max(1, len(strata) - len(np.unique(strata)))) / Z95
 
     def sums(self, frame: pl.DataFrame, column: str) -> Floats:
-        """Sums of `column` over each window, float64 [w]; NaN where one of its values is not finite.
+        """Return the sum of `column` over each window, float64 [w]; NaN if one of the values is not finite.
 
         Raises:
             ValueError: the frame does not hold the same tokens.
@@ -96,11 +95,11 @@ class Windows:
         return sums
 
     def resampled(self) -> Floats | None:
-        """How often each window counts in each resample, float64 [resamples, w]; None for a single window.
+        """Return the weight of each window in each resample, float64 [resamples, w]; None for a single window.
 
-        Domains are strata: the texts are chosen, not drawn. In a stratum of n windows n − 1 are drawn and weighted
-        n/(n − 1), without which few windows would understate the error (Rao & Wu 1988, "Resampling Inference With
-        Complex Survey Data"). The resamples of the same windows are always the same.
+        Domains are strata, because the texts are chosen, not drawn. In a stratum of n windows n − 1 are drawn and
+        weighted n/(n − 1); otherwise few windows would understate the error (Rao & Wu 1988, "Resampling Inference
+        With Complex Survey Data"). The seed is fixed, so the same windows give the same resamples.
         """
         if self._n_windows < 2:
             return None
@@ -115,7 +114,7 @@ class Windows:
 
 
 def compare(a: pl.DataFrame, b: pl.DataFrame, metric: str) -> Comparison | None:
-    """Compare two variants by their token frames; None where no window is finite in both.
+    """Compare two variants by their token frames; return None if no window is finite in both.
 
     Raises:
         ValueError: the frames do not hold the same tokens.
@@ -126,7 +125,7 @@ def compare(a: pl.DataFrame, b: pl.DataFrame, metric: str) -> Comparison | None:
 
 
 def all_pairs(variants: Iterable[tuple[str, pl.DataFrame]]) -> list[dict[str, object]]:
-    """Compare every two of the variants (identifier, token frame), in the order given: rows of the `Pairs` frame.
+    """Compare every pair of variants (identifier, token frame), in the given order; return rows of `Pairs`.
 
     Raises:
         ValueError: the frames do not hold the same tokens.
@@ -147,24 +146,24 @@ def all_pairs(variants: Iterable[tuple[str, pl.DataFrame]]) -> list[dict[str, ob
             for index, name in enumerate(names):
                 compared = resampling.against(metric, stacked[index], stacked[index + 1 :])
                 rows += (
-                    {"a": name, "b": other, **vars(found), "verdict": found.verdict}
-                    for other, found in zip(names[index + 1 :], compared, strict=True)
-                    if found is not None
+                    {"a": name, "b": other, **vars(comparison), "verdict": comparison.verdict}
+                    for other, comparison in zip(names[index + 1 :], compared, strict=True)
+                    if comparison is not None
                 )
     return rows
 
 
 def between(pairs: pl.DataFrame, a: str, b: str, metric: str) -> dict[str, Any] | None:
-    """The row of a `Pairs` frame that compares `a` with `b`, turned round where it compares b with a."""
+    """Return the row of a `Pairs` frame that compares `a` with `b`; if the frame has b with a, swap it."""
     of_metric = pairs.filter(pl.col("metric") == metric)
     for row in of_metric.filter(pl.col("a") == a, pl.col("b") == b).iter_rows(named=True):
         return row
     for row in of_metric.filter(pl.col("a") == b, pl.col("b") == a).iter_rows(named=True):
-        return _turned(row)
+        return _swapped(row)
     return None
 
 
-def _turned(row: dict[str, Any]) -> dict[str, Any]:
+def _swapped(row: dict[str, Any]) -> dict[str, Any]:
     low, high, p_better = (row[name] for name in ("ci_low", "ci_high", "p_better"))
     return row | {
         "a": row["b"],
@@ -193,7 +192,7 @@ class _Resampling:
         counts = np.where(finite, self._tokens, 0.0)
         resampled = None
         if self._weights is not None:
-            with np.errstate(invalid="ignore"):  # 0/0 where a resample holds none of a pair's windows
+            with np.errstate(invalid="ignore"):  # 0/0 if a resample holds none of a pair's windows
                 resampled = (self._weights @ differences.T) / (self._weights @ counts.T)
         for index, inside in enumerate(finite):
             n_windows, n_tokens = int(inside.sum()), int(counts[index].sum())
@@ -208,7 +207,7 @@ class _Resampling:
 
 
 def _bounds(mean: float, resampled: Floats, widening: float) -> tuple[float, float, float]:
-    """The 95 % interval, and how much of the widened resamples lies below 0."""
+    """Return the 95 % interval of the widened resamples, and the share of them that is below 0."""
     values = mean + widening * (resampled[np.isfinite(resampled)] - mean)
     low, high = np.quantile(values, (_TAIL, 1 - _TAIL))
     return float(low), float(high), float(np.mean(values < 0) + np.mean(values == 0) / 2)

@@ -1,4 +1,4 @@
-"""From a token frame to the arrays that metric families work on."""
+"""Convert a token frame to the arrays that metric families work on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from evaluator.metrics import TokenScores
 def token_scores(
     tokens: pl.DataFrame, baseline: pl.DataFrame | None, size_bytes: int
 ) -> tuple[TokenScores, int]:
-    """What the metric families work on, and how many tokens were left out because a value was not finite.
+    """Return a variant's scores, and the number of tokens excluded because a value is not finite.
 
     Args:
         tokens: the variant's token frame.
-        baseline: the baseline's, in the same order; None for the baseline itself.
+        baseline: the baseline's token frame, in the same order; None for the baseline itself.
         size_bytes: size of the variant's file.
     """
     compared = tokens.select("window", "domain", "nll", "top_prob")

@@ -1,1 +1,1 @@
-"""Open model files: GGUF and Hugging Face checkpoints behind one interface."""
+"""Model files: GGUF files and Hugging Face checkpoints with one interface."""

@@ -1,4 +1,4 @@
-"""Reads JSON files that nobody vouched for."""
+"""Read JSON files from untrusted sources."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from evaluator.support.errors import SourceError
 
 #: The largest tokenizer.json of the known families has about 35 MB.
 _MAX_BYTES = 1 << 28
-#: Between these lie the positive numbers that float32, as which GGUF holds them, does not round to 0 or infinity.
+#: Range of positive numbers that float32, GGUF's type, does not round to 0 or infinity.
 _LEAST, _MOST = 1.2e-38, 3.4e38
 
 
 @dataclass(frozen=True)
 class JsonFile:
-    """A JSON object and where it was read from, for messages."""
+    """A JSON object and its path, for messages."""
 
     path: Path
     values: Mapping[str, Any]
 
     def count(self, key: str, default: int | None = None) -> int:
-        """A value that has to be a positive whole number; absent and null mean the default.
+        """Return a positive whole number; the default replaces a missing or null value.
 
         Raises:
-            SourceError: it is absent without a default, or something else.
+            SourceError: it is missing without a default, or something else.
         """
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
@@ -35,10 +35,10 @@ class JsonFile:
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
-        """A value that has to be a positive finite number in float32; absent and null mean the default.
+        """Return a positive number that is finite in float32; the default replaces a missing or null value.
 
         Raises:
-            SourceError: it is absent without a default, or something else.
+            SourceError: it is missing without a default, or something else.
         """
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not _LEAST < value < _MOST:
@@ -46,7 +46,7 @@ class JsonFile:
         return float(value)
 
     def within(self, key: str) -> JsonFile:
-        """The object at `key`, empty when it is absent or null.
+        """Return the object at `key`, empty if it is missing or null.
 
         Raises:
             SourceError: it is something else.
@@ -57,7 +57,7 @@ class JsonFile:
         return JsonFile(self.path, value or {})
 
     def items(self, key: str) -> list[Any]:
-        """The list at `key`, empty when it is absent or null.
+        """Return the list at `key`, empty if it is missing or null.
 
         Raises:
             SourceError: it is something else.
@@ -68,7 +68,7 @@ class JsonFile:
         return value or []
 
     def error(self, key: str, value: Any, expected: str) -> SourceError:
-        """What to raise when a value is not what it has to be."""
+        """Return the error for a value that is not as `expected`."""
         return SourceError(self.path, f"{key} is {repr(value)[:60]}, not {expected}")
 
     def _value(self, key: str, default: Any) -> Any:
@@ -85,7 +85,7 @@ def read_json(path: Path) -> JsonFile:
         SourceError: it cannot be read, is too large, or holds something else.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device would never end
+        if path.exists() and not path.is_file():  # reading a pipe or a device might never end
             raise SourceError(path, "is not a file")
         if path.stat().st_size > _MAX_BYTES:
             raise SourceError(path, f"is larger than {_MAX_BYTES:,} bytes")
@@ -100,7 +100,7 @@ def read_json(path: Path) -> JsonFile:
 
 
 def read_json_if_there(path: Path) -> JsonFile:
-    """Like `read_json`; an absent file is an empty object.
+    """Read a JSON object like `read_json`; a missing file is an empty object.
 
     Raises:
         SourceError: it cannot be read, is too large, or holds something else.

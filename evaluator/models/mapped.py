@@ -1,4 +1,4 @@
-"""Files mapped into memory, and their pages given back when a model has been read."""
+"""Memory-mapped files, and the release of their pages after a model was read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def map_file(path: Path) -> memoryview:
-    """Bytes of a file, mapped to be read.
+    """Map a file into memory for reading and return its bytes.
 
     Raises:
         OSError: it cannot be opened.
@@ -23,10 +23,9 @@ def map_file(path: Path) -> memoryview:
 
 
 def give_pages_back() -> None:
-    """Let go of the pages of all mapped files, which count as this process's memory once they were read.
+    """Release the pages of all mapped files, which count as this process's memory after they were read.
 
-    What is read again comes from the system's cache, else from the disk. Nothing happens where the system has no
-    such call.
+    Later reads come from the system's cache or the disk. Nothing happens on systems without `madvise`.
     """
     if hasattr(mmap, "MADV_DONTNEED"):
         for mapped in tuple(_MAPPED):

@@ -1,7 +1,7 @@
-"""What the rest of the program knows of a model on disk, whatever its format.
+"""The interface to a model on disk, whatever its format.
 
-Every format presents itself in GGUF's vocabulary: GGUF's metadata keys, tensor names, row order and types. So
-there is one description of each model family, and a variant compares with a baseline of another format.
+Every format uses GGUF's terms: its metadata keys, tensor names, row order and types. So one description of each
+model family is enough, and a variant can be compared with a baseline in another format.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy.typing as npt
 
 from evaluator.support.errors import SourceError
 
-#: GGUF's bound; the weights of language models have one or two.
+#: GGUF's limit; the weights of language models have one or two dimensions.
 MAX_DIMENSIONS = 4
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies. `shape` is in numpy order (rows first, the reverse of GGUF's)."""
+    """A tensor's location. `shape` is in numpy order (rows first, the reverse of GGUF's)."""
 
     name: str
     shape: tuple[int, ...]
@@ -45,7 +45,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class ValueType:
-    """GGUF value type number of a metadata value, and of its items where it is an array."""
+    """GGUF type number of a metadata value, and of its items if it is an array."""
 
     value: int
     item: int | None
@@ -53,14 +53,14 @@ class ValueType:
 
 @dataclass(frozen=True)
 class TextRules:
-    """What is done to a text besides splitting and merging; GGUF has no keys for it.
+    """Rules of a tokenizer besides splitting and merging; GGUF has no keys for them.
 
     Attributes:
-        composed: whether texts are brought into Unicode's composed form (NFC) first.
-        strips_before: tokens that take the white space before them away.
-        strips_after: tokens that take the white space after them away.
-        fuses_unknown: whether characters without a token become one unknown token together.
-        merges_in_order: whether merges keep the order that the model was trained with.
+        composed: whether texts are first normalized to Unicode's composed form (NFC).
+        strips_before: tokens that remove the white space before them.
+        strips_after: tokens that remove the white space after them.
+        fuses_unknown: whether adjacent characters without a token become one unknown token.
+        merges_in_order: whether merges have the order that the model was trained with.
     """
 
     composed: bool = False
@@ -70,13 +70,13 @@ class TextRules:
     merges_in_order: bool = True
 
 
-#: Nothing besides.
+#: No further rules.
 NO_RULES = TextRules()
 
 
 @dataclass(frozen=True)
 class ContextBound:
-    """Up to how many tokens the graph of a model is right, and the setting of the model that it leaves out."""
+    """The longest window, in tokens, for which a model's graph is exact, and the setting that it leaves out."""
 
     tokens: int
     setting: str
@@ -86,7 +86,7 @@ class ContextBound:
 class ModelFile(ABC):
     """An opened model: metadata and tensor directory in memory, tensor bytes mapped.
 
-    `path` names it in messages; `files` are all the files it consists of.
+    `path` is for messages; `files` are all files of the model.
     """
 
     path: Path
@@ -101,7 +101,7 @@ class ModelFile(ABC):
 
     @abstractmethod
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
-        """Bytes of a tensor as uint8 [..., bytes per row], mapped where the format allows, not copied.
+        """Return the bytes of a tensor as uint8 [..., bytes per row], mapped if the format allows it.
 
         Raises:
             SourceError: there is no such tensor.
@@ -109,17 +109,17 @@ class ModelFile(ABC):
 
     @property
     def name(self) -> str:
-        """What it is published as: names of models, quants and sources are taken from it."""
+        """The published name, from which names of models, quants and sources are derived."""
         return self.path.name
 
     @property
     def text_rules(self) -> TextRules:
-        """What is done to texts that metadata do not say."""
+        """Rules of the tokenizer that the metadata do not contain."""
         return NO_RULES
 
     @property
     def context_bound(self) -> ContextBound | None:
-        """Where the model goes on otherwise than its graph does; None where it does not."""
+        """The length up to which the graph is exact; None without a limit."""
         return None
 
     @property
@@ -127,7 +127,7 @@ class ModelFile(ABC):
         """`general.architecture`.
 
         Raises:
-            SourceError: the file does not name one.
+            SourceError: it is missing.
         """
         return str(self.require("general.architecture"))
 
@@ -143,26 +143,26 @@ class ModelFile(ABC):
 
     @property
     def bits_per_weight(self) -> float:
-        """8 × tensor bytes / parameters: measured, not nominal."""
+        """8 × tensor bytes / parameters, measured, not nominal."""
         return 8 * self.tensor_bytes / self.n_params
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all `files` together: what users download."""
+        """Bytes of all `files`, the size that users download."""
         return sum(path.stat().st_size for path in self.files)
 
     def require(self, key: str) -> Any:
-        """Metadata value of `key`.
+        """Return the metadata value of `key`.
 
         Raises:
-            SourceError: the key is absent.
+            SourceError: the key is missing.
         """
         if key not in self.metadata:
             raise SourceError(self.path, f"metadata key {key} is missing")
         return self.metadata[key]
 
     def single(self, key: str, default: Any = None) -> Any:
-        """Metadata value of `key`, `default` where it is absent.
+        """Return the metadata value of `key`, `default` if it is missing.
 
         Raises:
             SourceError: it is an array.
@@ -175,7 +175,7 @@ class ModelFile(ABC):
         return value
 
     def tensor(self, name: str) -> TensorInfo:
-        """Directory entry of a tensor.
+        """Return a tensor's directory entry.
 
         Raises:
             SourceError: there is no such tensor.
@@ -185,7 +185,7 @@ class ModelFile(ABC):
         return self.tensors[name]
 
     def dequantize(self, name: str) -> npt.NDArray[np.float32]:
-        """Values of a tensor as its format defines them, float32 in `shape`.
+        """Return the values of a tensor as its format defines them, float32 in `shape`.
 
         Raises:
             SourceError: there is no such tensor, or its type has no dequantizer.
@@ -195,12 +195,12 @@ class ModelFile(ABC):
         return values.reshape(info.shape)
 
     def row_reader(self, name: str) -> Callable[[int, int], npt.NDArray[np.float32]]:
-        """A function from (first row, row behind the last) to the values of these rows, float32 [rows, columns].
+        """Return a function from (start, stop) to the values of these rows, float32 [rows, columns].
 
-        Rows are counted over all matrices of the tensor; a vector is one row. May be called on several threads.
+        Rows are counted over all matrices of the tensor; a vector is one row. The function is thread-safe.
 
         Raises:
-            SourceError: there is no such tensor, or (by the function) its type has no dequantizer.
+            SourceError: there is no such tensor, or, when the function is called, its type has no dequantizer.
         """
         info = self.tensor(name)
         rows = self.raw(name).reshape(info.n_elements // info.shape[-1], -1)

@@ -1,4 +1,4 @@
-"""What a file is called: quant labels and model names as publishers write them."""
+"""Quant labels and model names, from file names as publishers write them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import gguf
 
 from evaluator.models.model_file import ModelFile
 
-#: Types and mixtures, longest first within a family, so that Q4_K_M is not read as Q4_K: llama.cpp's, those that
-#: publishers make up (Q6_K_L, UD-Q4_K_XL), packed layouts (Q4_0_4_4), and ik_llama.cpp's (IQ4_KSS, Q8_0_R8).
+#: Types and mixtures, longest first within a family, so that Q4_K_M is not read as Q4_K: those of llama.cpp, of
+#: publishers (Q6_K_L, UD-Q4_K_XL), packed layouts (Q4_0_4_4), and those of ik_llama.cpp (IQ4_KSS, Q8_0_R8).
 _TYPE = (
     r"IQ[1-7]_(?:KSS|KS|KT|KL|K|XXS|XS|S|M|NL(?:_XL)?|BN)(?:_R[48])?"
     r"|Q[2-8]_K_(?:XXL|XL|L|M|S|P)|Q[2-8]_K(?:_R[48])?|Q4_0_[48]_[48]|Q[1-8]_[01](?:_(?:XL|L|R[48]))?|Q8_KV"
     r"|TQ[12]_0|I2_S|MXFP4(?:_MOE)?|NVFP4|BF16|F16|FP16|F32|FP32"
 )
-#: Before a type: dynamic quants (`UD-`), smaller mixtures (`smol-`), made with an importance matrix (`i1-`).
+#: Prefixes of a type: dynamic quants (`UD-`), smaller mixtures (`smol-`), importance matrix used (`i1-`).
 _QUANT_PATTERN = re.compile(
     rf"(?<![A-Za-z0-9])(?:i1-)?(?P<label>(?:UD-|(?<=[-_.])smol-)?(?:{_TYPE}))(?![A-Za-z0-9])", re.IGNORECASE
 )
-#: Behind a type: what else the name says of how the file was quantized (Q8_0-F16-embed, Q4_K_M-imat, 3.61bpw).
+#: Suffixes of a type, with more details of the quantization (Q8_0-F16-embed, Q4_K_M-imat, 3.61bpw).
 _PART = r"(?:embed(?:s|dings?)?|embd|output|head)"
 _DETAIL = re.compile(
     rf"(?P<before>(?:{_TYPE}))(?:[-_.](?:(?:BF16|F16|F32|Q\d_\w+)[-_.]?{_PART}(?:[-_.]{_PART})*|{_PART}[-_.](?:BF16|F16|F32|Q8_0)"
@@ -35,11 +35,11 @@ _SPLIT_MARKER = re.compile(r"-\d{5}-of-\d{5}$")
 
 
 def quant_label(file: ModelFile) -> str:
-    """The quant type as published: from the file's name, a folder that is called like a type, or else its header."""
-    found = list(_QUANT_PATTERN.finditer(_DETAIL.sub(r"\g<before>", _stem(file.name))))
+    """Return the quant type as published: from the file's name, else a folder named like a type, else the header."""
+    labels = list(_QUANT_PATTERN.finditer(_DETAIL.sub(r"\g<before>", _stem(file.name))))
     folder = _QUANT_PATTERN.fullmatch(file.path.parent.name) if file.path.suffix.lower() == ".gguf" else None
-    if match := found[-1] if found else folder:
-        return _spelt(match["label"])
+    if match := labels[-1] if labels else folder:
+        return _normalized(match["label"])
     file_type = file.metadata.get("general.file_type")
     try:
         name = gguf.LlamaFileType(file_type).name
@@ -48,8 +48,8 @@ def quant_label(file: ModelFile) -> str:
     return str(name).removeprefix("MOSTLY_").removeprefix("ALL_")
 
 
-def _spelt(label: str) -> str:
-    """A label in one spelling: capitals, but for `smol`, which its publisher writes small."""
+def _normalized(label: str) -> str:
+    """Return a label in upper case, except `smol`, which its publisher writes in lower case."""
     upper = label.upper().replace("SMOL-", "smol-")
     return _SPELLINGS.get(upper, upper)
 
@@ -67,45 +67,43 @@ def _dominant_type(file: ModelFile) -> str:
 
 
 def model_name(file: ModelFile) -> str:
-    """Display name of a model: its file name without the quant label, which publishers agree on."""
+    """Return the display name of a model: its file name without the quant label."""
     stem = _stem(file.name)
     bare = _QUANT_PATTERN.sub("", _DETAIL.sub(r"\g<before>", stem))
     return re.sub(r"[-_.]{2,}", "-", bare).strip("-_. ") or stem
 
 
 def ends_in_quant(name: str, word: str) -> bool:
-    """Whether a file's name is `…word-TYPE.gguf`."""
+    """Return whether a file's name is `…word-TYPE.gguf`."""
     _, _, rest = _stem(name).lower().rpartition(f"{word}-")
     return _QUANT_PATTERN.fullmatch(rest) is not None
 
 
 def told_apart(labels: Sequence[str], *further: Sequence[str]) -> list[str]:
-    """`labels`, each of those that several share with the first of its `further` names that tells them apart.
+    """Return `labels`; to equal labels the first of the `further` names that distinguishes them is added.
 
     Args:
-        labels: what the items are called.
-        further: other names of the same items, the shortest first.
+        labels: labels of the items.
+        further: lists of other names of the same items, the shortest first.
     """
-    told = list(labels)
+    distinct = list(labels)
     for label in {label for label in labels if labels.count(label) > 1}:
-        places = [place for place, other in enumerate(labels) if other == label]
-        names = next(
-            (each for each in further if len({each[place] for place in places}) == len(places)), None
-        )
+        items = [item for item, other in enumerate(labels) if other == label]
+        names = next((each for each in further if len({each[item] for item in items}) == len(items)), None)
         if names is not None:
-            for place in places:
-                told[place] = f"{label} ({names[place]})"
-    return told
+            for item in items:
+                distinct[item] = f"{label} ({names[item]})"
+    return distinct
 
 
 def identifier(*parts: str) -> str:
-    """A file-system-safe identifier, such as `main-q4_0-cpu`."""
+    """Return an identifier that is safe as a file name, such as `main-q4_0-cpu`."""
     joined = "-".join(part for part in parts if part)
     return re.sub(r"[^A-Za-z0-9._]+", "-", joined).strip("-.").lower()
 
 
 def sibling_identifier(base: str, taken: set[str], path: Path) -> str:
-    """`base`; with the file's stem, then with a number, when files of a comparison would share it."""
+    """Return `base`, extended by the file's stem and then a number if it is already in `taken`."""
     if base not in taken:
         return base
     with_stem = identifier(base, path.stem)

@@ -1,4 +1,4 @@
-"""Every file of a results folder: its name, what it holds, and who writes it."""
+"""The files of a results folder: their names, what they hold, and when they are written."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from evaluator.results.schema import (
     Vocabulary,
 )
 
-#: What to do about a damaged file that nothing else can bring back, and about one that follows from others.
-MEASURE_ANEW = "put a sound copy in its place, or measure anew with run --force"
-DELETE_IT = "put a sound copy in its place, or delete it: the same run makes it anew"
+#: Remedies for a damaged file: one that only a new measurement restores, and one that the same run writes again.
+MEASURE_ANEW = "replace it with an intact copy, or measure again with run --force"
+DELETE_IT = "replace it with an intact copy, or delete it: the same run writes it again"
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class FrameFile:
 
     Attributes:
         place: path inside the folder.
-        schema: what a row is.
-        way_out: what to do when it is damaged.
+        schema: schema of the frame.
+        way_out: remedy for a damaged file.
     """
 
     place: str
@@ -39,40 +39,40 @@ class FrameFile:
 
     @property
     def name(self) -> str:
-        """The file's name without folders."""
+        """The file's name, without folders."""
         return Path(self.place).name
 
 
-#: Written when a run begins and ends: see `evaluator.results.manifest`.
+#: Written at the beginning and end of a run: see `evaluator.results.manifest`.
 MANIFEST_NAME = "manifest.json"
-#: A run adds rows to these as it goes.
+#: A run adds rows to these after each variant.
 VARIANTS = FrameFile("variants.parquet", Variants, MEASURE_ANEW)
 LAYERS = FrameFile("layers.parquet", Layers)
 SPEED = FrameFile("speed.parquet", Speed)
-#: Written once a run has scored everything, from the tokens of all variants.
+#: Derived from the tokens of all variants at the end of a run.
 DOMAINS = FrameFile("domains.parquet", Domains)
 CONFIDENCE = FrameFile("confidence.parquet", Confidence)
 PAIRS = FrameFile("pairs.parquet", Pairs)
 DERIVED = (DOMAINS, CONFIDENCE, PAIRS)
-#: Written when a run begins, from the baseline's tokenizer.
+#: Written at the beginning of a run, from the baseline's tokenizer.
 VOCABULARY = FrameFile("vocabulary.parquet", Vocabulary)
-#: All frames but those of tokens.
+#: All frames except the token frames.
 FRAMES = (VARIANTS, LAYERS, SPEED, *DERIVED, VOCABULARY)
-#: Folder of a frame per variant, and of what is only needed while a run goes on.
+#: Folders of the token frames, one per variant, and of files that are needed only during a run.
 TOKENS, WORK = "tokens", "work"
-#: Held by the run that writes here, and that run's process and start.
+#: The lock of the run that writes to the folder, and the file with that run's process id and start.
 LOCK_NAME, WRITER_NAME = ".lock", ".writer"
 
 _NAMES = {MANIFEST_NAME, LOCK_NAME, WRITER_NAME, *(file.place for file in FRAMES)}
 
 
 def tokens_of(variant_id: str) -> FrameFile:
-    """The frame of a variant's scored tokens, written before its row."""
+    """Return the file of a variant's token frame, which is written before its row."""
     return FrameFile(f"{TOKENS}/{variant_id}.parquet", Tokens)
 
 
 def is_written(folder: Path, path: Path) -> bool:
-    """Whether `path` is, or lies in, something that runs into `folder` write or remove."""
+    """Return whether runs with the results folder `folder` may write or remove `path`."""
     try:
         first, *below = path.resolve().relative_to(folder.resolve()).parts
     except ValueError:

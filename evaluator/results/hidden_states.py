@@ -1,4 +1,4 @@
-"""A baseline's final hidden states on disk, while its variants are measured."""
+"""A baseline's final hidden states, stored on disk while its variants are measured."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Values = npt.NDArray[np.float32]
 
 
 class HiddenStates:
-    """Float32 [windows, scored, hidden], mapped while in use.
+    """Float32 array [windows, scored, hidden], memory-mapped for reading.
 
-    4 × hidden bytes per token determine its whole distribution. The array is written under a partial name and
-    renamed when complete, so that what exists can be trusted; by plain writes, because a full disk is an error
-    to them and a crash to mapped memory.
+    4 × hidden bytes per token are enough to compute its whole distribution. The array is written under a temporary
+    name and renamed when complete, so an existing file is always complete. Plain writes are used because a full
+    disk raises an error for them but crashes the process with mapped memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,11 +28,11 @@ class HiddenStates:
         self._writing: tuple[BinaryIO, int] | None = None
 
     def complete(self, shape: tuple[int, int]) -> bool:
-        """Whether all windows are there; `shape` is (windows, scored)."""
+        """Return whether the file exists with all windows; `shape` is (windows, scored)."""
         return self.path.is_file() and self._array().shape[:2] == shape
 
     def put(self, index: int, n_windows: int, values: Values) -> None:
-        """Keep the hidden states of one window.
+        """Write the hidden states of one window.
 
         Raises:
             OSError: the disk is full.
@@ -44,7 +44,7 @@ class HiddenStates:
         file.write(np.ascontiguousarray(values, dtype="<f4").data)
 
     def seal(self) -> None:
-        """Declare the array complete."""
+        """Finish writing, and give the file its final name."""
         if self._writing is not None:
             self._writing[0].close()
             self._writing = None
@@ -59,7 +59,7 @@ class HiddenStates:
         return array
 
     def _begin(self, shape: tuple[int, ...]) -> tuple[BinaryIO, int]:
-        """Open the partial file; returns it and where the values begin."""
+        """Open the temporary file and write the header; return the file and the offset of the values."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self._partial.open("wb")
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}

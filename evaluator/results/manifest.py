@@ -1,4 +1,4 @@
-"""`manifest.json`: what was measured, with which protocol, from which texts, on which machine."""
+"""`manifest.json`: what was measured, with which protocol, on which texts and which machine."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evaluator.results.schema import SCHEMA_VERSION
 
-#: What products and attention compute in; all else is float32.
+#: Type in which matrix products and attention are computed; everything else is float32.
 Precision = Literal["float32", "float16"]
 
 
 class Protocol(BaseModel):
-    """How texts become scored tokens; two results are comparable when this and the texts agree."""
+    """How texts become scored tokens; two results are comparable if the protocol and the texts are the same."""
 
     model_config = ConfigDict(frozen=True)
 
     context: int = Field(512, ge=8, description="tokens per window")
-    first_scored: int = Field(256, ge=1, description="logits from this place in the window on are scored")
-    chunks: int | None = Field(None, ge=1, description="at most this many windows per text; null: all")
+    first_scored: int = Field(256, ge=1, description="logits from this position in the window on are scored")
+    chunks: int | None = Field(None, ge=1, description="maximum number of windows per text; null: all")
 
 
 class TextRecord(BaseModel):
@@ -35,7 +35,7 @@ class TextRecord(BaseModel):
 
 
 class Machine(BaseModel):
-    """Where it ran. `gpus` are names, empty on CPU; `power` is mains or battery, null where it is not known."""
+    """The machine of a run. `gpus` are names, empty on CPU; `power` is mains or battery, null if unknown."""
 
     platform: str
     cpu: str
@@ -53,10 +53,10 @@ class Failure(BaseModel):
 
 
 class NoiseFloor(BaseModel):
-    """What rounding the baseline's own weights to bf16 costs: a divergence below this says nothing.
+    """The loss from rounding the baseline's own weights to bf16; smaller divergences are not meaningful.
 
-    Measured like a variant, on `n_tokens` tokens in `n_windows` windows; nats and shares, errors clustered by
-    window (null for a single window).
+    It is measured like a variant, on `n_tokens` tokens in `n_windows` windows. Values are in nats or shares, errors
+    are clustered by window (null for a single window).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,12 +72,12 @@ class NoiseFloor(BaseModel):
     same_top_se: float | None
 
 
-#: What a manifest says of the machine and the programs that measured.
+#: Fields that describe the machine and the programs of the measurement.
 _MEASURED_WITH = ("device", "provider", "threads", "packages", "machine", "git_revision", "gpu_indices")
 
 
 class Manifest(BaseModel):
-    """The whole of `manifest.json`."""
+    """The content of `manifest.json`."""
 
     schema_version: int = SCHEMA_VERSION
     model: str
@@ -89,7 +89,7 @@ class Manifest(BaseModel):
     threads: int
     protocol: Protocol
     pre: str | None = Field(None, description="pre-tokenizer that split the texts; null: SentencePiece")
-    pre_named: bool = Field(False, description="whether --pre named it, since the baseline's file does not")
+    pre_named: bool = Field(False, description="whether --pre names it because the baseline's file does not")
     texts: list[TextRecord]
     packages: dict[str, str]
     machine: Machine
@@ -97,47 +97,47 @@ class Manifest(BaseModel):
     ended: datetime | None = None
     git_revision: str | None = None
     failures: list[Failure] = []
-    n_planned: int | None = Field(None, ge=0, description="variants that are to be in the folder at the end")
+    n_planned: int | None = Field(None, ge=0, description="variants in the folder when the run is complete")
     noise_floor: NoiseFloor | None = None
-    precisions: dict[str, Precision] = Field(default={}, description="by device, where it was to be chosen")
-    notices: list[str] = Field(default=[], description="what a reader has to know of how it was measured")
+    precisions: dict[str, Precision] = Field(default={}, description="by device, if there was a choice")
+    notices: list[str] = Field(default=[], description="what a reader must know about the measurement")
     gpu_indices: list[int] = Field(
-        default=[], description="which GPUs were used; the first one timed artifacts"
+        default=[], description="which GPUs were used; artifacts were timed on the first"
     )
 
 
-def going_on(manifest: Manifest, there: Manifest) -> Manifest:
-    """Take over what earlier runs of the same comparison left in the manifest `there`.
+def going_on(manifest: Manifest, earlier: Manifest) -> Manifest:
+    """Return `manifest` with the fields that earlier runs of the same comparison recorded in `earlier`.
 
-    Also what they measured with, because a run that finds everything there measures nothing.
+    This includes machine and versions, because the run may find everything already measured.
     """
-    taken_over = {
-        "started": there.started,
-        "failures": there.failures,
-        "precisions": there.precisions,
-        "noise_floor": there.noise_floor,
-        "baseline_note": manifest.baseline_note or there.baseline_note,
-        "notices": list(dict.fromkeys([*there.notices, *manifest.notices])),
+    kept = {
+        "started": earlier.started,
+        "failures": earlier.failures,
+        "precisions": earlier.precisions,
+        "noise_floor": earlier.noise_floor,
+        "baseline_note": manifest.baseline_note or earlier.baseline_note,
+        "notices": list(dict.fromkeys([*earlier.notices, *manifest.notices])),
     }
-    return manifest.model_copy(update=taken_over | measured_with(there))
+    return manifest.model_copy(update=kept | measured_with(earlier))
 
 
 def measured_with(manifest: Manifest) -> dict[str, object]:
-    """Device, threads, machine and versions."""
+    """Return the fields for device, threads, machine and versions."""
     return {name: getattr(manifest, name) for name in _MEASURED_WITH}
 
 
 def difference(manifest: Manifest, other: Manifest) -> str | None:
-    """Name what keeps the rows of two manifests from being compared; None where nothing does."""
-    mine, theirs = _identity(manifest), _identity(other)
-    return next((what for what, value in mine.items() if theirs[what] != value), None)
+    """Return what differs so that the rows of two manifests are not comparable; None if they are."""
+    own, others = _identity(manifest), _identity(other)
+    return next((name for name, value in own.items() if others[name] != value), None)
 
 
 def _identity(manifest: Manifest) -> dict[str, object]:
     texts = [(text.domain, text.sha256, text.windows) for text in manifest.texts]
     return {
         "baseline": manifest.baseline_sha256,
-        # What a file says of itself goes with its bytes.
+        # A pre-tokenizer that the file names is covered by its digest.
         "pre-tokenizer": manifest.pre if manifest.pre_named else None,
         "protocol": manifest.protocol,
         "set of texts": texts,

@@ -1,4 +1,4 @@
-"""Reads results folders, where anything may have happened to the files; takes no lock, so a run may go on there."""
+"""Read results folders, whose files may be damaged; no lock is taken, so a run may be writing to them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from evaluator.results.manifest import Manifest
 from evaluator.results.schema import SCHEMA_VERSION, conform, with_schema
 from evaluator.support.errors import RequestError
 
-_MOST_CHARACTERS, _MOST_RULES = 240, 3
-#: Lines of a validation's report: which column it goes on with, and which rule how many rows break.
+_MAX_CHARACTERS, _MAX_RULES = 240, 3
+#: Lines of dataframely's validation report: the heading of a column, and a rule with the number of rows that fail it.
 _COLUMN, _RULE = re.compile(r"\* Column '(.*)' failed"), re.compile(r"- '(.*)' failed for ([\d,]+) rows")
 _MISSING = re.compile(r"missing columns for schema '.*?': (.+)")
 _IN_WORDS = {
-    "nullability": "nothing in it",
+    "nullability": "no value",
     "nan": "a value that is not a number",
     "inf": "an infinite value",
-    "min": "a value below the smallest there can be",
-    "max": "a value above the largest there can be",
-    "primary_key": "a name that is not its own",
+    "min": "a value below the minimum",
+    "max": "a value above the maximum",
+    "primary_key": "a duplicate key",
 }
 _ERRORS = (
     OSError,
@@ -44,7 +44,7 @@ _ERRORS = (
 class ResultsFileError(RequestError):
     """A file of a results folder cannot be used: `path`, and the `reason` in one line.
 
-    The message is the evaluator's, with a way out; the dashboard words its own.
+    The message is for the evaluator and contains the remedy; the dashboard builds its own message.
     """
 
     def __init__(self, path: Path, reason: str, way_out: str = MEASURE_ANEW) -> None:
@@ -57,7 +57,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read `folder/manifest.json`.
 
     Raises:
-        ResultsFileError: it is absent, damaged, or another version's.
+        ResultsFileError: it is missing, damaged, or of another version.
     """
     path = folder / MANIFEST_NAME
     with readable(path):
@@ -65,24 +65,24 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.schema_version != SCHEMA_VERSION:
         raise ResultsFileError(
             path,
-            f"written by another version, with schema version {manifest.schema_version} where this one reads "
+            f"written by another version: it has schema version {manifest.schema_version}, this one reads "
             f"{SCHEMA_VERSION}",
         )
     return manifest
 
 
 def read_frame(folder: Path, file: FrameFile, *, validate: bool = False) -> pl.DataFrame:
-    """Read a frame, empty where the file is absent, with all columns of its schema in their types.
+    """Read a frame with all columns of its schema in their types; a missing file gives an empty frame.
 
-    Nullable columns that it lacks are null: they were not measured when it was written.
+    Nullable columns that the file lacks are null, because they were not measured when it was written.
 
     Args:
         folder: the results folder.
-        file: which frame.
-        validate: check every value against the schema, as when it was written.
+        file: the frame.
+        validate: check every value against the schema.
 
     Raises:
-        ResultsFileError: it is damaged, or lacks a column that every frame of its kind has.
+        ResultsFileError: the file is damaged, or lacks a required column.
     """
     path = folder / file.place
     if not path.is_file():
@@ -92,31 +92,31 @@ def read_frame(folder: Path, file: FrameFile, *, validate: bool = False) -> pl.D
 
 
 def scan_frame(folder: Path, file: FrameFile) -> pl.LazyFrame | None:
-    """Scan a frame that may be large; None where the file is absent.
+    """Scan a frame that may be large; return None if the file is missing.
 
-    A file with other columns than today's is read and brought to them. What is damaged further inside shows
+    A file whose columns differ from the current schema is read and converted. Damage in the data pages raises only
     when the result is collected.
 
     Raises:
-        ResultsFileError: it is damaged, or lacks a column that every frame of its kind has.
+        ResultsFileError: the file is damaged, or lacks a required column.
     """
     path = folder / file.place
     if not path.is_file():
         return None
     with readable(path, file.way_out):
         frame = pl.scan_parquet(path)
-        there = frame.collect_schema()
-        if all(there.get(name) == dtype for name, dtype in _types(file.schema).items()):
+        stored = frame.collect_schema()
+        if all(stored.get(name) == dtype for name, dtype in _types(file.schema).items()):
             return frame
     return read_frame(folder, file, validate=True).lazy()
 
 
 @contextlib.contextmanager
 def readable(path: Path, way_out: str = MEASURE_ANEW) -> Iterator[None]:
-    """Turn what libraries raise while `path` is read into one error that says what is wrong with it.
+    """Convert the errors that libraries raise while `path` is read to `ResultsFileError`.
 
     Raises:
-        ResultsFileError: it cannot be read.
+        ResultsFileError: the file cannot be read.
     """
     try:
         yield
@@ -126,35 +126,35 @@ def readable(path: Path, way_out: str = MEASURE_ANEW) -> Iterator[None]:
 
 @cache
 def _types(schema: type[dy.Schema]) -> pl.Schema:
-    """Types of a schema's columns; asked for with each of a folder's files, and slow to find out."""
+    """Return the types of a schema's columns; cached because it is slow and needed for every file."""
     return schema.create_empty().schema
 
 
 def _reason(error: BaseException) -> str:
-    """Return what a person needs of an error that libraries spread over many lines."""
+    """Return the relevant part of a library's error message, in one line."""
     if isinstance(error, pydantic.ValidationError):
-        wrong = error.errors(include_url=False)[0]
-        return ": ".join([*map(str, wrong["loc"]), wrong["msg"]])[:_MOST_CHARACTERS]
+        first = error.errors(include_url=False)[0]
+        return ": ".join([*map(str, first["loc"]), first["msg"]])[:_MAX_CHARACTERS]
     if isinstance(error, dataframely.exc.ValidationError) and (broken := _broken_rules(str(error))):
-        return "; ".join(broken[:_MOST_RULES])[:_MOST_CHARACTERS]
+        return "; ".join(broken[:_MAX_RULES])[:_MAX_CHARACTERS]
     if missing := _MISSING.search(str(error)):
         columns = missing[1].replace("'", "")
-        return f"does not have {columns}, which every file of this kind has"[:_MOST_CHARACTERS]
+        return f"missing columns: {columns}"[:_MAX_CHARACTERS]
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    kept = 1 if isinstance(error, pl.exceptions.PolarsError) else 3  # polars adds its query plan
+    kept = 1 if isinstance(error, pl.exceptions.PolarsError) else 3  # polars appends the query plan
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:kept])[:_MOST_CHARACTERS] if lines else type(error).__name__
+    return " ".join(lines[:kept])[:_MAX_CHARACTERS] if lines else type(error).__name__
 
 
 def _broken_rules(report: str) -> list[str]:
-    """Word a validation's report: column by column, what is wrong with how many rows."""
-    column, found = "", []
+    """Return the broken rules of a validation report in words: the column, the number of rows, the fault."""
+    column, faults = "", []
     for line in report.splitlines():
         if heading := _COLUMN.search(line):
             column = f"column {heading[1]}: "
         if broken := _RULE.search(line):
             rule, rows = broken.groups()
-            what = _IN_WORDS.get(rule, f"what the rule {rule} forbids")
-            found.append(f"{column}{rows} row{'' if rows == '1' else 's'} with {what}")
-    return found
+            fault = _IN_WORDS.get(rule, f"a value that breaks the rule {rule}")
+            faults.append(f"{column}{rows} row{'' if rows == '1' else 's'} with {fault}")
+    return faults

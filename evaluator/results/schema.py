@@ -1,7 +1,7 @@
 """The schemas of a results folder.
 
-The columns of the variants frame are those that the metric families list. A column that was not measured is null,
-never 0; `with_schema` keeps columns that it does not know.
+The metric families list the columns of the variants frame. A column that was not measured is null, never 0;
+`with_schema` keeps unknown columns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROLES = (
     "attn_q",
     "attn_k",
     "attn_v",
-    "attn_qkv",  # one matrix for the three, in Phi-3; its ffn_up holds gate and up likewise
+    "attn_qkv",  # Phi-3 stores the three as one matrix, and gate and up as one matrix ffn_up
     "attn_output",
     "ffn_gate",
     "ffn_up",
@@ -35,7 +35,7 @@ PHASES = ("load", "prefill", "decode")
 
 
 def _fields(columns: Mapping[str, Column]) -> dict[str, dy.Column]:
-    """Fields of a schema for columns of metric families."""
+    """Return the schema fields for columns of metric families."""
     return {name: _field(column) for name, column in columns.items()}
 
 
@@ -47,7 +47,7 @@ def _field(column: Column) -> dy.Column:
 
 
 def _schema(name: str, doc: str, *parts: Mapping[str, dy.Column]) -> type[dy.Schema]:
-    """A schema with the fields of `parts`, in their order."""
+    """Return a schema with the fields of `parts`, in their order."""
     fields = {key: field for part in parts for key, field in part.items()}
     return types.new_class(name, (dy.Schema,), exec_body=lambda body: body.update(fields, __doc__=doc))
 
@@ -57,14 +57,14 @@ _NAMES: dict[str, dy.Column] = {
     **{name: dy.String() for name in ("model", "method", "quant", "source", "sha256", "device", "provider")},
     "is_baseline": dy.Bool(),
 }
-#: Columns that the families compute from any set of tokens.
+#: Columns that the families compute from any subset of the tokens.
 STATISTICS = columns_of("tokens")
-#: Columns that come from the packed artifact and its timings.
+#: Columns measured on the packed artifact.
 TIMED = (*(column.name for column in METRIC_FAMILIES.get("speed").columns), "deploy_kld_mean")
 
 Variants = _schema(
     "Variants",
-    "One row per variant on a device; the baseline has a row too.",
+    "One row per variant on a device, the baseline included.",
     _NAMES,
     _fields(columns_of()),
 )
@@ -72,7 +72,7 @@ Variants = _schema(
 
 Domains = _schema(
     "Domains",
-    "One row per variant × domain: the statistics of that domain's tokens alone.",
+    "One row per variant × domain: the statistics of that domain's tokens.",
     {
         "variant_id": dy.String(primary_key=True),
         "domain": dy.String(primary_key=True),
@@ -83,11 +83,11 @@ Domains = _schema(
 )
 
 
-#: `share` of all tokens lies in the bin by the variant's own confidence. Everything else is about the `n_tokens`
-#: tokens that lie in it by the *baseline's* confidence.
+#: `share` is the share of tokens in the bin by the variant's own confidence. All other columns are about the
+#: `n_tokens` tokens in the bin by the *baseline's* confidence.
 Confidence = _schema(
     "Confidence",
-    "One row per variant × bin of confidence, the probability of the most probable token.",
+    "One row per variant × bin of the confidence, the probability of the most probable token.",
     {
         "variant_id": dy.String(primary_key=True),
         "bin": dy.UInt8(primary_key=True),
@@ -106,7 +106,7 @@ class Pairs(dy.Schema):
     """One row per pair of variants and metric, paired over the same tokens, errors by bootstrap over windows.
 
     `difference` is a − b in nats with its 95 % interval, `p_better` the share of resamples, widened like the
-    interval, in which a is the better. `verdict` says how a compares with b: tied when the interval holds 0.
+    interval, in which a is better. `verdict` says how a compares with b: tied if the interval contains 0.
     """
 
     a = dy.String(primary_key=True)
@@ -124,9 +124,8 @@ class Pairs(dy.Schema):
 class Tokens(dy.Schema):
     """One row per scored token, in the same order for every variant.
 
-    `position` is the predicted token's place in its window. `kld` and `same_top` compare with the baseline
-    and are null in the baseline's own file; a value that was not finite is null too, and so is `same_top` where
-    `kld` was not finite.
+    `position` is the predicted token's position in its window. `kld` and `same_top` compare with the baseline
+    and are null in the baseline's own file. Non-finite values are null, and `same_top` is null where `kld` is.
     """
 
     window = dy.UInt32(primary_key=True)
@@ -140,7 +139,7 @@ class Tokens(dy.Schema):
 
 
 class Vocabulary(dy.Schema):
-    """One row per token id that was scored: the text it stands for, alone."""
+    """One row per scored token id: the text of that token alone."""
 
     model = dy.String(primary_key=True)
     token = dy.Int32(primary_key=True, min=0)
@@ -173,15 +172,15 @@ class Speed(dy.Schema):
 
 
 def frame_of(schema: type[dy.Schema], rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
-    """`rows` as a validated frame, empty where there are none; raises what `with_schema` raises."""
+    """Return `rows` as a validated frame, which may be empty; raises the errors of `with_schema`."""
     if not rows:
         return schema.create_empty()
     return with_schema(schema, pl.DataFrame(rows, infer_schema_length=None))
 
 
 def with_schema(schema: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
-    """Conform a frame and validate it: raises what `conform` raises, or dataframely's ValidationError."""
-    conformed = conform(schema, frame)  # rules that allow for casts make validating nine times as slow
+    """Conform and validate a frame; raises the errors of `conform`, or dataframely's ValidationError."""
+    conformed = conform(schema, frame)  # casting within validate would be nine times as slow
     schema.validate(conformed)
     return conformed
 
@@ -190,7 +189,7 @@ def conform(schema: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
     """Add absent nullable columns as null, cast to the types of `schema`, and keep unknown columns.
 
     Raises:
-        dataframely.exc.SchemaError: a required column is absent.
+        dataframely.exc.SchemaError: a required column is missing.
         polars.exceptions.PolarsError: a value cannot be cast to its column's type.
     """
     types = schema.create_empty().schema

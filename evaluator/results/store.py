@@ -1,4 +1,4 @@
-"""Writes a results folder: every file appears whole or not at all, and what was finished stays readable."""
+"""Write a results folder: files are written atomically, and finished results stay readable."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from evaluator.support.atomic_files import PARTIAL, scratch_beside, whole_file
 from evaluator.support.errors import RequestError
 
 _ATTRIBUTED = "attribution_additivity"
-#: What file managers leave in every folder that somebody looks into.
-_OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
+#: Files that file managers create in every folder they show.
+_FILE_MANAGER_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 class ResultsStore:
-    """One results folder, which nobody else writes within `with`; `prepare` has to come first."""
+    """A results folder, locked against other writers within `with`; call `prepare` before other methods."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,10 +49,10 @@ class ResultsStore:
         self._is_new = False
 
     def __enter__(self) -> ResultsStore:
-        """Take the folder, created if need be; a process that dies lets go of it.
+        """Create the folder if necessary and lock it; the system releases the lock if the process dies.
 
         Raises:
-            RequestError: another run is writing there, or it is not a folder that may be written to.
+            RequestError: another run is writing to it, or it is not a writable folder.
         """
         self._check_usable()
         self._is_new = not self.folder.exists()
@@ -71,13 +71,13 @@ class ResultsStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the folder; where nothing was begun, nothing stays of it."""
+        """Release the lock; remove a folder that this run created if no run was started in it."""
         (self.folder / WRITER_NAME).unlink(missing_ok=True)
-        begun = (self.folder / MANIFEST_NAME).is_file()
+        started = (self.folder / MANIFEST_NAME).is_file()
         with contextlib.suppress(OSError):
-            if not begun:
+            if not started:
                 (self.folder / LOCK_NAME).unlink()
-            if not begun and self._is_new:
+            if not started and self._is_new:
                 self.folder.rmdir()
         self._lock.release()
 
@@ -94,47 +94,47 @@ class ResultsStore:
         if not (self.folder / MANIFEST_NAME).is_file() and any(map(_is_foreign, self.folder.iterdir())):
             raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
         if not os.access(self.folder, os.W_OK):
-            raise RequestError(f"{self.folder}: may not be written to; choose another --out")
+            raise RequestError(f"{self.folder}: is not writable; choose another --out")
 
     def prepare(self, manifest: Manifest, *, force: bool) -> None:
-        """Begin a run in the folder, or go on with the same comparison.
+        """Start a comparison in the folder, or continue the same one.
 
-        A comparison that measured nothing is replaced by another one.
+        Another comparison is replaced if it measured nothing, or with `force`.
 
         Raises:
-            RequestError: the folder holds another comparison, or is damaged; nothing was touched.
+            RequestError: the folder holds another comparison, or is damaged; nothing was changed.
         """
         if (self.folder / MANIFEST_NAME).is_file():
-            there = None if force else self._same_comparison(manifest)
-            if there is None:
+            earlier = None if force else self._same_comparison(manifest)
+            if earlier is None:
                 self._clear()
             else:
-                manifest = going_on(manifest, there)
+                manifest = going_on(manifest, earlier)
         self._sweep()
         self._write_manifest(manifest)
         (self.folder / TOKENS).mkdir(exist_ok=True)
 
     def _same_comparison(self, manifest: Manifest) -> Manifest | None:
-        """The manifest of the comparison that goes on; None where another one measured nothing."""
-        there = read_manifest(self.folder)
+        """Return the manifest of the same comparison; None if the folder holds another that measured nothing."""
+        earlier = read_manifest(self.folder)
         for file in (VARIANTS, LAYERS, SPEED):
-            self._read(file)  # what is added to them later is worth hours
-        what = difference(manifest, there)
-        if what and self.variants().height:
+            self._read(file)  # find damage now: adding to a damaged file would fail after hours of work
+        changed = difference(manifest, earlier)
+        if changed and self.variants().height:
             raise RequestError(
-                f"{self.folder}: holds a comparison with another {what}; choose another --out or use --force"
+                f"{self.folder}: holds a comparison with another {changed}; choose another --out or use --force"
             )
-        return None if what else there
+        return None if changed else earlier
 
     def _clear(self) -> None:
-        """Remove an earlier comparison, but for its manifest, by which the folder is known."""
+        """Remove an earlier comparison except its manifest, which marks the folder as a results folder."""
         for name in (TOKENS, WORK):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for file in FRAMES:
             (self.folder / file.place).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Remove what killed runs left unfinished."""
+        """Remove unfinished files of killed runs."""
         for pattern in (MANIFEST_NAME, "*.parquet", f"{TOKENS}/*", f"{WORK}/*"):
             place, name = os.path.split(pattern)
             for path in (self.folder / place).glob(f".{name}.*{PARTIAL}"):
@@ -150,34 +150,34 @@ class ResultsStore:
         self.manifest = manifest
 
     def finish(self, ended: datetime, failures: Collection[Failure], planned: Collection[str]) -> None:
-        """End a run that took care of the `planned` sources: earlier failures of others stay."""
+        """End a run of the `planned` sources; earlier failures of other sources are kept."""
         kept = [failure for failure in self.manifest.failures if failure.source not in planned]
         self.update_manifest(ended=ended, failures=[*kept, *failures])
         shutil.rmtree(self.folder / WORK, ignore_errors=True)
 
     def finished(self, variant_id: str, sha256: str) -> bool:
-        """Whether this variant, with these very bytes, is already measured."""
+        """Return whether this variant was already measured from a file with this digest."""
         rows = self.variants().filter(pl.col("variant_id") == variant_id, pl.col("sha256") == sha256)
         return rows.height == 1 and self._has_tokens(variant_id)
 
     def variants(self) -> pl.DataFrame:
-        """Rows measured so far."""
+        """Return the rows of the variants measured so far."""
         return self._read(VARIANTS)
 
     def measured(self) -> dict[str, tuple[str, str]]:
-        """Variant → file name and SHA-256 of what was measured."""
+        """Return variant → file name and SHA-256 of the measured file."""
         rows = self.variants().iter_rows(named=True)
         return {row["variant_id"]: (row["source"], row["sha256"]) for row in rows}
 
     def _compared(self) -> set[str]:
-        """Variants that are compared with a baseline."""
+        """Return the variants that are compared with a baseline."""
         return set(self.variants().filter(~pl.col("is_baseline"))["variant_id"])
 
     def _read(self, file: FrameFile) -> pl.DataFrame:
         return read_frame(self.folder, file)
 
     def tokens(self, variant_id: str) -> pl.DataFrame:
-        """A variant's token frame.
+        """Return a variant's token frame.
 
         Raises:
             ResultsFileError: it is damaged.
@@ -185,7 +185,7 @@ class ResultsStore:
         return self._read(tokens_of(variant_id))
 
     def without_tokens(self) -> set[str]:
-        """Measured variants whose token frame is not there or cannot be read."""
+        """Return the measured variants whose token frame is missing or cannot be read."""
         return {
             variant_id for variant_id in self.variants()["variant_id"] if not self._has_tokens(variant_id)
         }
@@ -197,9 +197,9 @@ class ResultsStore:
             return False
 
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
-        """Keep one measured variant: its tokens first, its row last, so that a row always has its tokens.
+        """Store a measured variant: its tokens first, its row last, so that every row has its tokens.
 
-        What else is known of the same file, measured before, stays; of a file that this one replaces it is dropped.
+        Timings, layers and attribution of an earlier measurement are kept if the file is the same, else removed.
         """
         variant_id = str(row["variant_id"][0])
         same = self.variants().filter(variant_id=variant_id, sha256=row["sha256"][0])
@@ -215,34 +215,34 @@ class ResultsStore:
         self.replace_rows(VARIANTS, row, variant_id)
 
     def replace_rows(self, file: FrameFile, rows: pl.DataFrame, variant_id: str) -> None:
-        """Replace a variant's rows of a frame."""
+        """Replace a variant's rows in a frame."""
         others = self._read(file).filter(pl.col("variant_id") != variant_id)
         self.write({file: pl.concat([others, conform(file.schema, rows)], how="diagonal")})
 
     def layers(self, variant_id: str) -> pl.DataFrame:
-        """A variant's rows of the layers frame."""
+        """Return a variant's rows of the layers frame."""
         return self._read(LAYERS).filter(pl.col("variant_id") == variant_id)
 
     def without_layers(self) -> set[str]:
-        """Variants of whose layers nothing is known; the baseline never has any."""
+        """Return the variants without rows in the layers frame, the baseline excluded."""
         return self._compared().difference(self._read(LAYERS)["variant_id"])
 
     def unattributed(self) -> set[str]:
-        """Variants none of whose tensors has an attribution; the baseline never has one."""
-        done = self._read(LAYERS).drop_nulls("attribution_kld")["variant_id"]
-        return self._compared().difference(done)
+        """Return the variants without any attribution, the baseline excluded."""
+        attributed = self._read(LAYERS).drop_nulls("attribution_kld")["variant_id"]
+        return self._compared().difference(attributed)
 
     def untimed(self) -> set[str]:
-        """Variants whose speed columns are null, or whose timings are gone."""
+        """Return the variants whose speed columns are null or whose timings are missing."""
         timed = self.variants().drop_nulls("decode_ms_p50")["variant_id"]
         return set(self.variants()["variant_id"]) - set(timed).intersection(self._read(SPEED)["variant_id"])
 
     def timings(self, variant_id: str) -> pl.DataFrame:
-        """A variant's rows of the speed frame."""
+        """Return a variant's rows of the speed frame."""
         return self._read(SPEED).filter(pl.col("variant_id") == variant_id)
 
     def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
-        """Keep another round; within each phase, repetitions are numbered in the order they come."""
+        """Add a round of timings; repetitions are numbered within each phase, in order."""
         earlier = self.timings(variant_id).with_columns(pl.col("phase").cast(pl.String))
         rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
         number = pl.int_range(pl.len()).over("phase")
@@ -256,36 +256,36 @@ class ResultsStore:
         self.replace_rows(VARIANTS, row.with_columns(**columns), variant_id)
 
     def write(self, frames: Mapping[FrameFile, pl.DataFrame]) -> None:
-        """Validate frames and write them, in order, each whole or not at all."""
+        """Validate frames and write them, in order, each atomically."""
         for file, frame in frames.items():
-            # Through memory: polars reports a full disk as an error of its own, plain writes as OSError.
+            # Through memory, so that a full disk raises OSError instead of a polars error.
             content = io.BytesIO()
             with_schema(file.schema, frame).write_parquet(content, compression="zstd")
             with whole_file(self.folder / file.place) as partial:
                 partial.write_bytes(content.getbuffer())
 
     def derived_after_tokens(self) -> bool:
-        """Whether all frames that follow from the token frames are there, none older than one of those."""
+        """Return whether all frames derived from the token frames exist and are at least as new as those."""
         frames = [self.folder / file.place for file in DERIVED]
         tokens = [path.stat().st_mtime_ns for path in (self.folder / TOKENS).glob("*.parquet")]
         return all(path.is_file() and path.stat().st_mtime_ns >= max(tokens, default=0) for path in frames)
 
     def derived(self) -> list[pl.DataFrame]:
-        """The frames that follow from the token frames."""
+        """Return the frames that are derived from the token frames."""
         return [self._read(file) for file in DERIVED]
 
     def hidden_states(self, variant_id: str) -> HiddenStates:
-        """A baseline's final hidden states, kept while its variants are measured."""
+        """Return the storage of a baseline's final hidden states."""
         return HiddenStates(self.folder / WORK / f"{variant_id}.hidden.npy")
 
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
-        """A folder for what only this run needs, removed at the end; a killed run's is removed by the next one."""
+        """Make a folder for temporary files, removed when the block ends, or by the next run after a kill."""
         (self.folder / WORK).mkdir(exist_ok=True)
         with scratch_beside(self.folder / WORK / name) as folder:
             yield folder
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether something in a folder without a manifest is not a trace of file managers or of killed runs."""
-    return path.name not in (*_OF_FILE_MANAGERS, LOCK_NAME, WRITER_NAME) and not path.name.endswith(PARTIAL)
+    """Return whether a file is neither one of a file manager nor a remnant of a killed run."""
+    return path.name not in (*_FILE_MANAGER_FILES, LOCK_NAME, WRITER_NAME) and not path.name.endswith(PARTIAL)

@@ -1,1 +1,1 @@
-"""Provide what every package may use: errors, caches, child processes, registries, the terminal, units."""
+"""Helpers that every package may use: errors, caches, child processes, registries, the terminal, units."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, however the process that writes them ends."""
+"""Write files atomically: complete or not at all, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path
 
 import psutil
 
-#: Ends the name of every folder that holds unfinished files.
+#: Suffix of every folder that holds unfinished files.
 PARTIAL = ".partial"
 _WRITER = re.compile(rf"\.(\d+)-\w+\{PARTIAL}$")
 
 
 @contextlib.contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
-    """Give a path to write; the file replaces `target` when the block ends without an error.
+    """Yield a path to write to; the file replaces `target` when the block ends without an error.
 
-    Of several processes that write the same file, the last to finish wins.
+    If several processes write the same file, the last to finish wins.
 
     Raises:
-        OSError: the file cannot be written; it names `target`.
+        OSError: the file cannot be written; the error names `target`.
     """
     with scratch_beside(target) as folder:
         partial = folder / target.name
@@ -38,10 +38,10 @@ def whole_file(target: Path) -> Iterator[Path]:
 def scratch_beside(target: Path) -> Iterator[Path]:
     """Make a folder beside `target`, on the same disk, and remove it when the block ends.
 
-    What killed processes left of the same target is removed first.
+    Folders that killed processes left for the same target are removed first.
 
     Raises:
-        OSError: a file cannot be written; it names `target`.
+        OSError: a file cannot be written; the error names `target`.
     """
     _remove_leftovers(target)
     prefix = f".{target.name}.{os.getpid()}-"
@@ -70,7 +70,7 @@ def _errors_naming(target: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the scratch folders of `target` whose process is gone."""
+    """Remove the scratch folders of `target` whose process no longer runs."""
     for path in target.parent.glob(f".{glob.escape(target.name)}.*{PARTIAL}"):
         writer = _WRITER.search(path.name)
         if writer and not psutil.pid_exists(int(writer[1])):

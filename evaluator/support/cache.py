@@ -1,4 +1,4 @@
-"""Where things are kept that can be made or fetched again."""
+"""The cache folder, for files that can be made or downloaded again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """Where graphs, made models and notes are kept: `EVALUATOR_CACHE`, else the user's cache folder."""
+    """Return the folder for graphs, made models and hub listings: `EVALUATOR_CACHE`, else the user's cache."""
     override = os.environ.get("EVALUATOR_CACHE")
     return Path(override) if override else platformdirs.user_cache_path("quantization-comparison")

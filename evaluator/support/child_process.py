@@ -1,4 +1,4 @@
-"""Modules of this package in processes of their own, which may crash or take memory without harm to this one."""
+"""Run modules of this package in child processes, so that a crash or its memory does not affect this process."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-#: Status of a process that was killed, where signals have numbers.
+#: Exit status of a killed process on POSIX: minus the signal's number.
 _KILLED = -9
 
 
 class ChildError(Exception):
-    """A process that failed: `status` is how it ended, the message the last line that it said."""
+    """A child process failed: `status` is its exit status, the message the last line of its stderr."""
 
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__((said.strip().splitlines() or ["no message"])[-1])
+    def __init__(self, status: int, stderr: str) -> None:
+        super().__init__((stderr.strip().splitlines() or ["no message"])[-1])
         self.status = status
 
 
 def run_module(module: str, *arguments: str, given: str | None = None, seconds: float | None = None) -> str:
-    """Run `python -m module` with `given` on its stdin and return what it printed.
+    """Run `python -m module` with `given` on its stdin and return its stdout.
 
-    Without telemetry, hub and tokenizer threads.
+    The child may not use the Hugging Face hub's network, nor the tokenizers library's threads.
 
     Raises:
-        ChildError: it ended with another status than 0, or was killed because it took more than `seconds`.
+        ChildError: the exit status is not 0, or the process was killed after `seconds`.
     """
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))

@@ -1,6 +1,6 @@
-"""Being interrupted, or told to terminate: one line and status 130, whenever it happens.
+"""Handle SIGINT and SIGTERM: print one line and exit with status 130, at any time.
 
-Imports nothing that takes time, so that it is there before anything that does.
+This module imports only fast modules, so that the handlers are installed before the slow imports begin.
 """
 
 from __future__ import annotations
@@ -17,92 +17,94 @@ from typing import Any
 INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
-#: Ends the line that a progress bar may have begun, and shows the cursor that it hides.
-_TIDY = "\r\x1b[K\x1b[?25h"
+#: Clears a progress bar's line and shows the cursor, which the bar hides.
+_CLEAR_LINE = "\r\x1b[K\x1b[?25h"
 
 
 @dataclass
-class _Ending:
-    """What an end at once has to say, unless it is said already."""
+class _Report:
+    """The line to print when a signal ends the process, and whether it was printed."""
 
     outcome: str = "nothing was changed"
-    said: bool = False
+    printed: bool = False
 
 
-_ENDING = _Ending()
+_REPORT = _Report()
 
 
 def end_at_once() -> None:
-    """From here on, an interruption ends the process: right for as long as there is nothing to clear away.
+    """Make signals end the process immediately, for phases in which nothing has to be cleaned up.
 
-    Imports cannot be left by an exception: extension modules make another error of it, or swallow it.
+    An exception does not work during imports: extension modules swallow it or raise another error.
     """
-    for number in _heeded():
-        signal.signal(number, _leave)
+    for number in _handled_signals():
+        signal.signal(number, _exit_now)
 
 
 def stay_to_the_end() -> None:
-    """Once all is done and said, let nothing but the interpreter's own end the process, with the status it has.
+    """Ignore signals while the interpreter shuts down, so that the process keeps its exit status.
 
-    While it takes itself apart it has no handlers any more, so that a late interruption would kill it.
+    The interpreter removes its handlers then, so a late signal would kill the process.
     """
     atexit.register(_ignore)
 
 
 def _ignore() -> None:
-    for number in _heeded():
+    for number in _handled_signals():
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def interruptible(outcome: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Let an interruption end the block by KeyboardInterrupt, so that what is half done is cleared away.
+    """Raise KeyboardInterrupt in the block when a signal comes, so that unfinished work is cleaned up.
 
-    Whoever interrupts once more does not want to wait for that: the process ends. What it leaves is swept later.
+    A second Ctrl-C exits at once; the next run cleans up.
 
     Args:
-        outcome: what has become of the work then.
-        say: prints the one line.
+        outcome: what the line says about the state of the work.
+        say: prints the line.
 
     Raises:
         SystemExit: the block was interrupted.
     """
-    came = False
+    interrupted = False
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal came
-        came = True
+        nonlocal interrupted
+        interrupted = True
         end_at_once()
         raise KeyboardInterrupt
 
-    _ENDING.outcome = outcome
-    before: dict[signal.Signals, Any] = {number: signal.signal(number, interrupt) for number in _heeded()}
+    _REPORT.outcome = outcome
+    earlier: dict[signal.Signals, Any] = {
+        number: signal.signal(number, interrupt) for number in _handled_signals()
+    }
     try:
         yield
     except BaseException as error:
-        # Within an import, say, the interruption arrives here as another error.
-        if not (came or isinstance(error, KeyboardInterrupt)):
+        # Extension modules may turn the KeyboardInterrupt into another error, for instance during an import.
+        if not (interrupted or isinstance(error, KeyboardInterrupt)):
             raise
-        came = True
+        interrupted = True
     finally:
-        if came:
-            _ENDING.said = True
+        if interrupted:
+            _REPORT.printed = True
             say(f"interrupted: {outcome}")
-        for number, handler in before.items():
+        for number, handler in earlier.items():
             signal.signal(number, handler)
-        _ENDING.outcome = "the work itself was done"
-    if came:
+        _REPORT.outcome = "the work itself was done"
+    if interrupted:
         raise SystemExit(INTERRUPTED)
 
 
-def _heeded() -> list[signal.Signals]:
-    """The signals, but for those that whoever started this process told it to ignore."""
+def _handled_signals() -> list[signal.Signals]:
+    """Return the signals to handle: not those that the parent process set to be ignored."""
     return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    if not _ENDING.said:
-        tidy = _TIDY if os.isatty(_STDERR) else ""
+def _exit_now(_number: int, _frame: FrameType | None) -> None:
+    if not _REPORT.printed:
+        clear = _CLEAR_LINE if os.isatty(_STDERR) else ""
         with contextlib.suppress(OSError):
-            os.write(_STDERR, f"{tidy}error: interrupted: {_ENDING.outcome}\n".encode())
+            os.write(_STDERR, f"{clear}error: interrupted: {_REPORT.outcome}\n".encode())
     os._exit(INTERRUPTED)

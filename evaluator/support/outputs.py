@@ -1,4 +1,4 @@
-"""Check that outputs can be written, before hours are spent on making them."""
+"""Check that outputs can be written, before the work that takes hours begins."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from evaluator.support.units import MEGABYTE
 
 
 def prepare_output_folder(folder: Path, n_bytes: int = 0) -> None:
-    """Create `folder`, and see that files can be made there and `n_bytes` more fit on its disk.
+    """Create `folder`, and check that it is writable and that its disk has `n_bytes` free.
 
     Raises:
-        RequestError: they cannot, or do not.
+        RequestError: it is not writable, or the disk has too little space.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,16 +30,14 @@ def prepare_output_folder(folder: Path, n_bytes: int = 0) -> None:
 
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Check that none of the files that will be written is one that is read.
+    """Check that no output is one of the inputs, also through links.
 
     Raises:
-        RequestError: one is, under this name or another.
+        RequestError: an output is an input.
     """
     read = {path.resolve() for path in inputs}
     for path in outputs:
         if path.resolve() in read or any(
             path.exists() and path.samefile(other) for other in read if other.exists()
         ):
-            raise RequestError(
-                f"{path}: is read here and would be overwritten; choose another place to write to"
-            )
+            raise RequestError(f"{path}: is an input and would be overwritten; choose another output path")

@@ -1,4 +1,4 @@
-"""One progress display for a whole comparison, on stderr: rate and time left."""
+"""The progress display of a comparison, on stderr: rate and time left."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class _TokenRate(ProgressColumn):
     """Scored tokens per second."""
 
     def render(self, task: Task) -> Text:
-        """Rate of a running task, empty before it is known."""
+        """Return the rate of a running task, empty until it is known."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f} tokens/s" if speed else "", style="cyan")
 
 
 class RunProgress:
-    """Shows how many tokens of all variants are scored; `say` prints a line above it."""
+    """The number of tokens scored over all variants; `say` prints a line above the bar."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -49,17 +49,17 @@ class RunProgress:
         self._progress.stop()
 
     def plan(self, tokens: int) -> None:
-        """Announce how many tokens there are to score in all."""
+        """Set the total number of tokens to score."""
         self._progress.update(self._task, total=tokens)
 
     def step(self, description: str) -> None:
-        """Name what is going on."""
+        """Set the description of the current step."""
         self._progress.update(self._task, description=description)
 
     def advance(self, tokens: int) -> None:
-        """Report scored tokens."""
+        """Add `tokens` to the number scored."""
         self._progress.advance(self._task, tokens)
 
     def say(self, message: str, style: str = "") -> None:
-        """Print one line that stays."""
+        """Print a line that stays on the screen."""
         say(self.console, message, style)

@@ -1,4 +1,4 @@
-"""A registry whose entries are found by importing the modules of a package: one new file, one new entry."""
+"""A registry that finds its entries by importing the modules of a package: a new file adds a new entry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EntryT = TypeVar("EntryT")
 
 
 class Registry(Generic[EntryT]):
-    """Named entries of one kind, discovered on first use in name order of their modules."""
+    """Named entries of one kind, discovered on first use, in order of their modules' names."""
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
@@ -33,11 +33,11 @@ class Registry(Generic[EntryT]):
         return entry
 
     def register(self, name: str) -> Callable[[EntryT], EntryT]:
-        """Decorator form of `add`."""
+        """Return a decorator that registers under `name`."""
         return lambda entry: self.add(name, entry)
 
     def names(self) -> list[str]:
-        """All names, in order of discovery."""
+        """Return all names, in order of discovery."""
         self._discover()
         return list(self._entries)
 
@@ -46,10 +46,10 @@ class Registry(Generic[EntryT]):
         return iter(self._entries.items())
 
     def get(self, name: str) -> EntryT:
-        """The entry called `name`.
+        """Return the entry `name`.
 
         Raises:
-            LookupError: there is none; the message suggests the nearest name and lists the known ones.
+            LookupError: there is none; the message suggests the closest name and lists the known ones.
         """
         self._discover()
         if name in self._entries:

@@ -1,23 +1,23 @@
-"""Suggests known names that somebody may have meant."""
+"""Suggest known names that are similar to a mistyped one."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-#: How alike two names have to be, by difflib's ratio.
-_ALIKE = 0.6
+#: Smallest difflib ratio of two names that count as similar.
+_MIN_RATIO = 0.6
 
 
 def did_you_mean(name: str, known: Iterable[str], limit: int = 1) -> str:
-    """`; did you mean …?` with the known names that are most like `name` in any case; empty when none is."""
+    """Return `; did you mean …?` with the most similar names, ignoring case; empty if none is similar."""
     folded = {item.lower(): item for item in known}
-    near = [folded[item] for item in difflib.get_close_matches(name.lower(), folded, limit, _ALIKE)]
+    near = [folded[item] for item in difflib.get_close_matches(name.lower(), folded, limit, _MIN_RATIO)]
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> str:
-    """Like `did_you_mean`, with the first known names when none is like `name`."""
+    """Return `did_you_mean`'s text, or the first known names if none is similar."""
     names = list(known)
     if near := did_you_mean(name, names, limit):
         return near

@@ -1,4 +1,4 @@
-"""What a terminal is shown. Texts come out of files that nobody vouched for, so none of them is markup or obeyed."""
+"""Print lines and tables. Texts may come from untrusted files, so markup and escape sequences have no effect."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rich.text import Text
 
 from evaluator.support.errors import one_line
 
-#: One line, or several.
+#: A line or several lines.
 Cell = str | Sequence[str]
 
 
 def say(console: Console, message: str, style: str = "") -> None:
-    """Print a message as one line, however long."""
+    """Print a message as one line, without wrapping."""
     console.print(one_line(message), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def table_of(
     headers: Sequence[str], rows: Iterable[Sequence[Cell]], title: Cell = (), caption: Cell = ()
 ) -> Table:
-    """A table of `rows`, each with a cell per header."""
+    """Return a table of `rows`, each with a cell per header."""
     table = Table(*headers)
     table.title = _text(title, "table.title") if title else None
     table.caption = _text(caption, "table.caption") if caption else None
@@ -33,13 +33,13 @@ def table_of(
 
 
 class Description(ProgressColumn):
-    """What a task is called."""
+    """A task's description."""
 
     def __init__(self) -> None:
         super().__init__(Column(no_wrap=True))
 
     def render(self, task: Task) -> Text:
-        """The description on one line."""
+        """Return the description on one line."""
         return _text(task.description)
 
 

@@ -1,4 +1,4 @@
-"""Conversations as the model itself would see them: rendered through its own chat template."""
+"""Render conversations with the model's own chat template, as the model would see them."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from evaluator.texts.chat_content import refusal
 from evaluator.texts.chat_template import RenderingError, render_apart
 
 _TEMPLATE = "tokenizer.chat_template"
-#: What templates call a token → what the metadata call it.
-_NAMED = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
-#: What a line may give its template.
-_GIVEN = ("messages", "tools", "documents")
+#: Name of a special token in templates → its name in the metadata.
+_SPECIAL_TOKENS = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
+#: Keys of a line that are passed to the template.
+_TEMPLATE_KEYS = ("messages", "tools", "documents")
 _CONTROL = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
 
 
 def render_chats(path: Path, content: str, model: ModelFile) -> str:
-    """All conversations of a JSON-lines file, one after another, as the model's template writes them.
+    """Return all conversations of a JSON-lines file as text, one after another.
 
     Args:
         path: the file, for messages.
         content: a conversation per line: a list of messages, or an object with a list `messages` and, if they call
             tools, a list `tools`.
-        model: whose metadata hold the template.
+        model: the model whose metadata hold the template.
 
     Raises:
-        RequestError: the model has no template, a line is not a conversation, or the template refuses it.
+        RequestError: the model has no template, a line is not a conversation, or the template rejects it.
     """
     source = model.metadata.get(_TEMPLATE)
     if not isinstance(source, str):
         raise RequestError(f"{path}: {model.name} has no chat template to render conversations with")
-    # Other line ends may stand in JSON texts.
+    # Not splitlines(): JSON strings may contain the other line separators.
     lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
     chats = [_chat(path, number, line) for number, line in lines]
-    names = {f"{role}_token": _token(model, key) for role, key in _NAMED.items()}
+    names = {f"{role}_token": _token(model, key) for role, key in _SPECIAL_TOKENS.items()}
     try:
         texts = render_apart(source, names, chats)
     except RenderingError as error:
@@ -59,7 +59,7 @@ def render_chats(path: Path, content: str, model: ModelFile) -> str:
 
 
 def control_tokens(model: ModelFile) -> dict[str, int]:
-    """Tokens that a rendered conversation writes out by name, with their ids.
+    """Return the tokens that stand for themselves in a rendered conversation, with their ids.
 
     Raises:
         SourceError: the model's vocabulary is damaged.
@@ -75,7 +75,7 @@ def control_tokens(model: ModelFile) -> dict[str, int]:
 def encode_with_control(
     tokenizer: TextTokenizer, content: str, control: Mapping[str, int]
 ) -> npt.NDArray[np.int32]:
-    """Token ids, int32 [n]: control tokens are themselves, what lies between them is text of its own."""
+    """Return token ids, int32 [n]; the text between control tokens is encoded piece by piece."""
     parts = [
         np.asarray([control[part]], np.int32) if is_token else tokenizer.encode(part)
         for part, is_token in fragments(content, list(control), tokenizer.rules)
@@ -91,17 +91,17 @@ def _table(model: ModelFile, name: str) -> list[Any] | npt.NDArray[Any]:
 
 
 def _chat(path: Path, number: int, line: str) -> str:
-    """The conversation of a line as JSON: an object of what templates know by name."""
+    """Return a line's conversation as JSON: an object with the keys that templates use."""
     try:
         value = json.loads(line)
         named = value if isinstance(value, dict) else {"messages": value}
-        chat = json.dumps({name: named[name] for name in _GIVEN if name in named})
+        chat = json.dumps({name: named[name] for name in _TEMPLATE_KEYS if name in named})
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"{path}: line {number} is not JSON; each line is a conversation") from error
+        raise RequestError(f"{path}: line {number} is not JSON; each line must be a conversation") from error
     messages = named.get("messages")
     if not isinstance(messages, list) or not all(isinstance(item, dict) for item in messages) or not messages:
         raise RequestError(
-            f"{path}: line {number} is neither a list of messages nor an object with one, 'messages'"
+            f"{path}: line {number} is neither a list of messages nor an object with the list 'messages'"
         )
     if reason := refusal(messages):
         raise RequestError(f"{path}: line {number}: {reason}")

@@ -1,6 +1,6 @@
-"""What a message says: a text, or a list of parts as OpenAI writes them.
+"""The content of a message: a text, or a list of parts in OpenAI's form.
 
-Some templates take parts, most know texts only, and none says which: what a template makes of the parts shows it.
+Some templates accept parts, most only texts, and none declares which; it is detected from the rendered text.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from typing import Any
 
 Message = dict[str, Any]
 
-#: A part that was printed, instead of what it says.
+#: A part that the template printed as an object instead of its text.
 _PRINTED = re.compile(r"""['"]type['"]\s*:\s*['"]text['"]""")
 
 
 def refusal(messages: Sequence[Message]) -> str | None:
-    """Why messages cannot be evaluated; None where all of them are text."""
+    """Return why messages cannot be evaluated; None if all of them are text."""
     for number, message in enumerate(messages, 1):
         for part in _parts(message):
             if not isinstance(part, dict) or not isinstance(part.get("type"), str):
                 return f"message {number} has a part without a type: {_shown(part)}"
             if part["type"] != "text":
-                return f"message {number} has a part of type {part['type']!r}, and only text is evaluated"
+                return f"message {number} has a part of type {part['type']!r}, but only text is evaluated"
             if not isinstance(part.get("text"), str):
                 return f"message {number} has a part of type 'text' without a text: {_shown(part)}"
     return None
 
 
 def has_parts(messages: Sequence[Message]) -> bool:
-    """Whether a message is a list of parts."""
+    """Return whether any message is a list of parts."""
     return any(_parts(message) for message in messages)
 
 
 def as_texts(messages: Sequence[Message]) -> list[Message]:
-    """The messages with a text each: parts on lines of their own, as llama.cpp's server joins them."""
+    """Return the messages with their parts joined by line breaks, as llama.cpp's server joins them."""
     return [
         message | {"content": "\n".join(part["text"] for part in parts)}
         if (parts := _parts(message))
@@ -45,11 +45,11 @@ def as_texts(messages: Sequence[Message]) -> list[Message]:
 
 
 def shows_parts(rendered: str, plain: str, messages: Sequence[Message]) -> bool:
-    """Whether a template knows what parts are.
+    """Return whether a template understands parts.
 
     Args:
-        rendered: the messages as it writes them.
-        plain: the same, from `as_texts`.
+        rendered: the messages as the template renders them.
+        plain: the rendered messages of `as_texts`.
         messages: the messages with their parts.
     """
     texts = [part["text"].strip() for message in messages for part in _parts(message)]

@@ -1,8 +1,7 @@
-"""Runs a chat template, a program from a file that nobody vouched for: in a sandbox, and in a process of its own.
+"""Run a chat template, which is a program from an untrusted file: in a sandbox and in a child process.
 
-A sandbox keeps a template from reaching anything, but not from taking all time and memory; only the end of its
-process does that. `python -m evaluator.texts.chat_template` reads a request on stdin and prints the texts, or why
-there are none, as JSON.
+The sandbox denies access to files and modules, but does not limit time and memory; the child process does.
+`python -m evaluator.texts.chat_template` reads a request from stdin and prints the texts, or the error, as JSON.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ from evaluator.support.child_process import ChildError, run_module
 from evaluator.texts.chat_content import as_texts, has_parts, shows_parts
 
 _MODULE = "evaluator.texts.chat_template"
-#: Templates that write the date get this one, so that a conversation is the same text every day.
+#: The date that templates get, fixed so that the same conversation gives the same text every day.
 _TODAY = datetime(2024, 7, 26)
-#: Time for the process to start and the template to be compiled, and for each conversation, which takes a
-#: millisecond or so: ample, for other programs may be busy.
+#: Time limit: to start the process and compile the template, and for each conversation. A conversation takes about
+#: a millisecond; the limit is larger because the machine may be busy.
 _SECONDS, _SECONDS_EACH = 20.0, 0.02
-#: Characters that a template may write around a conversation, and how often it may repeat it.
+#: Limit of the rendered text: a fixed number of characters, plus this multiple of the conversation's length.
 _AROUND, _TIMES = 100_000, 10
 #: Names that templates compare with none.
 _ABSENT = ("tools", "documents")
-#: Memory for the process and per character of what it is given.
+#: Memory limit of the process, and the addition per character of its input.
 _BYTES, _BYTES_EACH = 1 << 31, 64
 
 
 class RenderingError(Exception):
-    """A template that cannot be run: the message says why, `chat` is the index of the conversation if it is one's."""
+    """A template failed: `chat` is the index of the conversation, None if the template itself is at fault."""
 
     def __init__(self, reason: str, chat: int | None = None) -> None:
         super().__init__(reason)
@@ -46,22 +45,22 @@ class RenderingError(Exception):
 
 
 def render_apart(template: str, names: Mapping[str, str], chats: Sequence[str]) -> list[str]:
-    """Conversations as a template writes them, a text each.
+    """Render conversations with a template in a child process; return a text for each.
 
     Args:
-        template: in the language of jinja2, as transformers extends it.
-        names: texts that the template knows by name.
-        chats: each, as JSON, an object with what else the template knows by name, `messages` among it.
+        template: a jinja2 template, with transformers' extensions.
+        names: string variables of the template.
+        chats: a JSON object for each conversation with the other variables, including `messages`.
 
     Raises:
-        RenderingError: the template is damaged, refuses a conversation, or takes too much time, memory or text.
+        RenderingError: the template is damaged, rejects a conversation, or exceeds a limit (time, memory, text).
     """
     request = json.dumps({"template": template, "names": dict(names), "chats": list(chats)})
     try:
-        said = run_module(_MODULE, given=request, seconds=_SECONDS + _SECONDS_EACH * len(chats))
+        printed = run_module(_MODULE, given=request, seconds=_SECONDS + _SECONDS_EACH * len(chats))
     except ChildError as error:
         raise RenderingError(str(error)) from error
-    answer = json.loads(said)
+    answer = json.loads(printed)
     if "fault" in answer:
         raise RenderingError(answer["fault"], answer["chat"])
     texts: list[str] = answer["texts"]
@@ -75,37 +74,37 @@ def _rendered(template: str, names: Mapping[str, str], chats: Sequence[str]) -> 
         compiled = _environment().from_string(template)
         for chat in chats:
             texts.append(_chat_text(compiled, names, chat))
-    except Exception as error:  # a template may provoke any, and Python's compiler has its own
+    except Exception as error:  # a template can raise any error, and so can Python's compiler
         return {"fault": str(error) or type(error).__name__, "chat": len(texts) if compiled else None}
     return {"texts": texts}
 
 
 def _chat_text(template: jinja2.Template, names: Mapping[str, str], chat: str) -> str:
-    """A conversation as the template writes it; parts of messages become texts where it takes no parts."""
-    most = _AROUND + _TIMES * len(chat)
+    """Render one conversation; parts of messages are joined to texts if the template does not accept parts."""
+    limit = _AROUND + _TIMES * len(chat)
     given: dict[str, Any] = {**dict.fromkeys(_ABSENT), **names, **json.loads(chat)}
     messages = given["messages"]
     if not has_parts(messages):
-        return _text(template, given, most)
+        return _text(template, given, limit)
     rendered: str | None = None
-    with contextlib.suppress(Exception):  # it may do anything with a list where it expects a text
-        rendered = _text(template, given, most)
+    with contextlib.suppress(Exception):  # a template that expects a text may raise any error for a list
+        rendered = _text(template, given, limit)
     try:
-        plain = _text(template, given | {"messages": as_texts(messages)}, most)
+        plain = _text(template, given | {"messages": as_texts(messages)}, limit)
     except Exception:
         if rendered is None:
             raise
-        return rendered  # it insists on parts
+        return rendered  # the template accepts only parts
     return rendered if rendered is not None and shows_parts(rendered, plain, messages) else plain
 
 
-def _text(template: jinja2.Template, given: Mapping[str, Any], most: int) -> str:
+def _text(template: jinja2.Template, given: Mapping[str, Any], limit: int) -> str:
     parts: list[str] = []
     for part in template.generate(given, add_generation_prompt=False):
         parts.append(part)
-        most -= len(part)
-        if most < 0:
-            raise jinja2.TemplateError("it writes far more than the conversation holds")
+        limit -= len(part)
+        if limit < 0:
+            raise jinja2.TemplateError("the rendered text is far longer than the conversation")
     return "".join(parts)
 
 
@@ -119,12 +118,12 @@ def _environment() -> jinja2.Environment:
 
 
 class _Generation(Extension):
-    """`{% generation %}` … `{% endgeneration %}`: marks what an assistant said, and changes nothing."""
+    """`{% generation %}` … `{% endgeneration %}`: marks an assistant's message and does not change the text."""
 
     tags = {"generation"}  # noqa: RUF012 (the library declares it)
 
     def parse(self, parser: Parser) -> nodes.Node:
-        """A block that calls `_as_it_is`, so that variables set in it end with it, as in transformers."""
+        """Return a block that calls `_as_it_is`, so that variables set in it are local, as in transformers."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return nodes.CallBlock(self.call_method("_as_it_is"), [], [], body).set_lineno(line)
@@ -144,14 +143,14 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """Plain JSON, with transformers' options in their order: the engine's own filter escapes for HTML."""
+    """Return plain JSON, with transformers' options in their order; jinja2's own filter escapes for HTML."""
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )
 
 
 def _bound_memory(n_bytes: int) -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):  # not every system can
+    with contextlib.suppress(ImportError, ValueError, OSError):  # not supported on every system
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))

@@ -1,7 +1,7 @@
-"""From what the user typed to evaluation texts: `[DOMAIN=]FILE`, `[DOMAIN=]chat:FILE.jsonl`, or a known name.
+"""Read evaluation texts by a `--text` argument: `[DOMAIN=]FILE`, `[DOMAIN=]chat:FILE.jsonl`, or a known name.
 
-Known names: `builtin`, the texts that travel with the package, one per domain; `wikitext-2`, the test split that
-llama.cpp's numbers are usually made on, and `wikitext-2-valid`, to calibrate on, fetched once.
+Known names: `builtin`, the texts in the package, one per domain; `wikitext-2`, the test split usually used for
+llama.cpp's numbers, and `wikitext-2-valid`, for calibration, both downloaded once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BUILT_IN_DOMAINS = ("encyclopedic", "narrative", "dialogue", "source_code")
 _CHAT = "chat:"
 _WIKITEXT_SOURCE = HubSource("ggml-org/ci", "main", None, kind="dataset")
 _WIKITEXT_ARCHIVE = "wikitext-2-raw-v1.zip"
-#: Known name → file in the archive, and its SHA-256.
+#: Known name → file in the archive and its SHA-256.
 _WIKITEXT_MEMBERS = {
     WIKITEXT: (
         "wikitext-2-raw/wiki.test.raw",
@@ -38,10 +38,10 @@ _WIKITEXT_MEMBERS = {
 
 @dataclass(frozen=True)
 class Text:
-    """An evaluation text: `content` as the file holds it, line ends included, a byte-order mark not.
+    """An evaluation text: `content` as in the file, with its line ends but without a byte-order mark.
 
-    `control` are tokens (by their text) that stand for themselves in it; in a text without any, as in all but
-    chats, what looks like a control token is plain text.
+    `control` maps the text of control tokens to their ids. It is empty except for chats; elsewhere text that looks
+    like a control token is plain text.
     """
 
     domain: str
@@ -56,16 +56,16 @@ class Text:
 
 
 def read_texts(argument: str, model: ModelFile, report: Report, hub: Hub | None = None) -> list[Text]:
-    """The texts that one argument names; without a domain, a file's stem is its name.
+    """Return the texts that one argument names; the default domain is the file's stem.
 
     Args:
-        argument: what the user typed.
-        model: whose chat template turns conversations into text.
-        report: told about downloads.
-        hub: where known texts are fetched from.
+        argument: the argument as typed.
+        model: the model whose chat template renders conversations.
+        report: called with a line about each download.
+        hub: the hub that known texts are downloaded from.
 
     Raises:
-        RequestError: a text cannot be read or fetched, is empty, or is not UTF-8; or conversations are not.
+        RequestError: a text cannot be read or downloaded, is empty or not UTF-8, or a conversation is invalid.
     """
     label, name = _label_and_name(argument)
     path = text_file(argument)
@@ -78,7 +78,7 @@ def read_texts(argument: str, model: ModelFile, report: Report, hub: Hub | None 
 
 
 def text_file(argument: str) -> Path | None:
-    """The file that one argument names; None for texts known by name."""
+    """Return the file that one argument names; None for known names."""
     label, name = _label_and_name(argument)
     if (name in _WIKITEXT_MEMBERS or (name == BUILT_IN and not label)) and not Path(name).exists():
         return None
@@ -97,7 +97,7 @@ def _known_texts(label: str, name: str, hub: Hub | None, report: Report) -> list
 
 
 def built_in_texts() -> list[Text]:
-    """The texts that travel with the package, one per domain."""
+    """Return the texts in the package, one per domain."""
     folder = importlib.resources.files("evaluator") / "texts"
     return [
         Text(domain, f"{domain}.txt", (folder / f"{domain}.txt").read_bytes().decode("utf-8"))
@@ -119,7 +119,7 @@ def _read(path: Path) -> str:
 
 
 def _wikitext(name: str, hub: Hub, report: Report) -> str:
-    """A raw split, checked against its digest."""
+    """Return a raw split, checked against its digest."""
     member, sha256 = _WIKITEXT_MEMBERS[name]
     listing, reached = hub.listing(_WIKITEXT_SOURCE)
     archive = hub.fetch(_WIKITEXT_SOURCE, listing, [_WIKITEXT_ARCHIVE], report, reached=reached)[

@@ -1,4 +1,4 @@
-"""From texts to windows of tokens, as the protocol says."""
+"""Cut texts into windows of tokens, according to the protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evaluator.texts.sources import Text
 
 @dataclass(frozen=True)
 class Window:
-    """`ids` int32 [context]; logits at `first_scored` … context − 2 predict `targets`."""
+    """A window of a text: `ids` int32 [context]; logits at `first_scored` … context − 2 predict `targets`."""
 
     index: int
     domain: str
@@ -31,36 +31,38 @@ class Window:
 
     @property
     def positions(self) -> npt.NDArray[np.uint16]:
-        """Places of the predicted tokens in the window."""
+        """Positions of the predicted tokens in the window, uint16."""
         return np.arange(self.first_scored + 1, len(self.ids), dtype=np.uint16)
 
 
 def token_ids(text: Text, tokenizer: TextTokenizer) -> npt.NDArray[np.int32]:
-    """Ids of a whole text without BOS, int32 [n]; in a chat, control tokens are what the model takes them for."""
+    """Return the token ids of a whole text without BOS, int32 [n]; control tokens in chats get their own ids."""
     return encode_with_control(tokenizer, text.content, text.control)
 
 
 def cut_windows(
     texts: Sequence[Text], tokenizer: TextTokenizer, protocol: Protocol
 ) -> tuple[list[Window], list[TextRecord]]:
-    """Windows of all texts in order, and a record of each text.
+    """Return the windows of all texts in order, and a record of each text.
 
-    A text is tokenized whole; full windows do not overlap and the rest is dropped; a model that adds BOS gets
-    it in place of each window's first token, as llama-perplexity does.
+    A text is tokenized as a whole. Windows do not overlap, and an incomplete one at the end is dropped. If the model
+    adds BOS, it replaces the first token of each window, as in llama-perplexity.
 
     Raises:
-        RequestError: a text is shorter than one window, or there twice.
+        RequestError: a text is shorter than one window, or given twice.
     """
     windows: list[Window] = []
     records: list[TextRecord] = []
     for text in texts:
-        if again := next((other.name for other in records if other.sha256 == text.sha256), None):
-            raise RequestError(f"{text.name}: the same text as {again}; its tokens would count twice")
+        if twin := next((other.name for other in records if other.sha256 == text.sha256), None):
+            raise RequestError(f"{text.name}: the same text as {twin}; its tokens would count twice")
         ids = token_ids(text, tokenizer)
         count = min(len(ids) // protocol.context, protocol.chunks or len(ids))
         if count == 0:
             needed = f"one window needs {protocol.context}"
-            raise RequestError(f"{text.name}: {len(ids)} tokens, {needed}; use a longer text or --context")
+            raise RequestError(
+                f"{text.name}: {len(ids)} tokens, {needed}; use a longer text or a smaller --context"
+            )
         for rows in ids[: count * protocol.context].reshape(count, protocol.context):
             chunk = rows.copy()
             if tokenizer.bos_id is not None:

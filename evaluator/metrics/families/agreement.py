@@ -1,4 +1,4 @@
-"""How often the variant's most probable token is the baseline's."""
+"""How often variant and baseline have the same most probable token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evaluator.metrics.estimation import clustered_standard_error
 
 
 def agreement(scores: TokenScores) -> Columns:
-    """`same_top` as a share, with its binomial error √(p(1−p)/(n−1)) and the error clustered by window."""
+    """Return `same_top` as a share, its binomial error √(p(1−p)/(n−1)) and its error clustered by window."""
     if scores.same_top is None or not len(scores.same_top):
         return {}
     share, n_tokens = float(scores.same_top.mean()), len(scores.same_top)
@@ -30,7 +30,7 @@ METRIC_FAMILIES.add(
             Column(
                 "same_top",
                 "Same top token",
-                "share of tokens at which the most probable token is the baseline's",
+                "share of tokens where variant and baseline have the same most probable token",
                 "share",
                 better="higher",
                 error="same_top_se",

@@ -1,4 +1,4 @@
-"""How well the losses of single matrices add up, measured by a stage of its own."""
+"""How well the losses of single matrices add up; measured by the attribution stage of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METRIC_FAMILIES.add(
             Column(
                 "attribution_additivity",
                 "Attributed losses / whole loss",
-                "sum of the KLD that each matrix causes alone, over that of the whole variant on the same tokens",
+                "sum of the KLDs that each matrix causes alone, divided by the variant's KLD on the same tokens",
             ),
         ),
         over="all tokens",

@@ -1,4 +1,4 @@
-"""How sure a model is: the probability of its most probable token."""
+"""A model's confidence: the probability of its most probable token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evaluator.metrics.estimation import standard_error
 
 
 def confidence(scores: TokenScores) -> Columns:
-    """Mean of the top probability (0–1) and its standard error; the shares per bin come from the tokens."""
+    """Return the mean top probability (0–1) and its standard error; `breakdowns` computes the shares per bin."""
     if not len(scores.top_prob):
         return {}
     return {"top_prob_mean": float(scores.top_prob.mean()), "top_prob_se": standard_error(scores.top_prob)}

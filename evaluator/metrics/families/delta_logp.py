@@ -1,4 +1,4 @@
-"""Δ log p of the correct token: variant minus baseline, so below zero is a loss."""
+"""Δ log p of the correct token: variant minus baseline, so a negative value is a loss."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evaluator.metrics.estimation import DELTA_PERMILLES, percentiles
 
 
 def delta_logp(scores: TokenScores) -> Columns:
-    """Mean and percentiles of Δ log p in nats. The mean is −`ln_ppl_ratio`, so its errors are that column's."""
+    """Return mean and percentiles of Δ log p in nats. The mean is −`ln_ppl_ratio`, with the same errors."""
     if scores.baseline_nll is None or not len(scores.nll):
         return {}
     change = scores.baseline_nll - scores.nll
@@ -27,8 +27,7 @@ METRIC_FAMILIES.add(
             Column(
                 "delta_logp_mean",
                 "Mean Δ log p",
-                "mean log p(variant) − log p(baseline) of the token that followed, "
-                "`ln_ppl_ratio` with its sign turned",
+                "mean of log p(variant) − log p(baseline) of the correct token: −`ln_ppl_ratio`",
                 "nats",
                 better="higher",
             ),

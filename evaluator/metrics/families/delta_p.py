@@ -1,4 +1,4 @@
-"""Δp of the correct token: variant minus baseline, so below zero is a loss."""
+"""Δp of the correct token: variant minus baseline, so a negative value is a loss."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ _PERCENTAGE_POINTS = 100
 
 
 def change(scores: TokenScores) -> Floats | None:
-    """Δp of each token in percentage points; None for a baseline."""
+    """Return Δp of each token in percentage points; None for a baseline."""
     if scores.baseline_nll is None:
         return None
-    moved: Floats = _PERCENTAGE_POINTS * (np.exp(-scores.nll) - np.exp(-scores.baseline_nll))
-    return moved
+    changes: Floats = _PERCENTAGE_POINTS * (np.exp(-scores.nll) - np.exp(-scores.baseline_nll))
+    return changes
 
 
 def delta_p(scores: TokenScores) -> Columns:
-    """Δp in percentage points: mean, RMS, extremes, percentiles.
+    """Return mean, RMS, extremes and percentiles of Δp in percentage points.
 
-    The error of the RMS follows from that of the mean square by the delta method; it is null where the RMS is 0.
+    The error of the RMS follows from that of the mean square by the delta method; it is null if the RMS is 0.
     """
-    moved = change(scores)
-    if moved is None or not len(moved):
+    changes = change(scores)
+    if changes is None or not len(changes):
         return {}
-    rms = float(np.sqrt(np.square(moved).mean()))
+    rms = float(np.sqrt(np.square(changes).mean()))
     return {
-        "delta_p_mean": float(moved.mean()),
-        "delta_p_se": standard_error(moved),
+        "delta_p_mean": float(changes.mean()),
+        "delta_p_se": standard_error(changes),
         "delta_p_rms": rms,
-        "delta_p_rms_se": standard_error(np.square(moved) / (2 * rms)) if rms > 0 else None,
-        "delta_p_min": float(moved.min()),
-        "delta_p_max": float(moved.max()),
-        **percentiles("delta_p", moved, DELTA_PERMILLES),
+        "delta_p_rms_se": standard_error(np.square(changes) / (2 * rms)) if rms > 0 else None,
+        "delta_p_min": float(changes.min()),
+        "delta_p_max": float(changes.max()),
+        **percentiles("delta_p", changes, DELTA_PERMILLES),
     }
 
 
@@ -47,8 +47,8 @@ METRIC_FAMILIES.add(
         (
             Column(
                 "delta_p_mean",
-                "Mean Δp of the right token",
-                "mean change of the probability of the token that followed",
+                "Mean Δp of the correct token",
+                "mean change of the correct token's probability",
                 "points",
                 better="higher",
                 error="delta_p_se",
@@ -59,7 +59,7 @@ METRIC_FAMILIES.add(
             Column(
                 "delta_p_rms",
                 "RMS Δp",
-                "root of the mean squared change of that probability",
+                "root mean square of the change of that probability",
                 "points",
                 better="lower",
                 error="delta_p_rms_se",
@@ -67,8 +67,8 @@ METRIC_FAMILIES.add(
                 high=100,
                 main=True,
             ),
-            Column("delta_p_min", "Smallest Δp", "the largest loss of a token", "points", low=-100, high=100),
-            Column("delta_p_max", "Largest Δp", "the largest gain of a token", "points", low=-100, high=100),
+            Column("delta_p_min", "Smallest Δp", "largest loss of a token", "points", low=-100, high=100),
+            Column("delta_p_max", "Largest Δp", "largest gain of a token", "points", low=-100, high=100),
             *percentile_columns("delta_p", "Δp", "points", DELTA_PERMILLES),
         ),
         delta_p,

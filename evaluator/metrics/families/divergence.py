@@ -8,12 +8,12 @@ from evaluator.metrics import METRIC_FAMILIES, Columns, Family, TokenScores
 from evaluator.metrics.columns import Column, Score, percentile_columns
 from evaluator.metrics.estimation import clustered_standard_error, percentiles, standard_error
 
-#: Permille of the percentile columns, the set that llama.cpp prints.
+#: Permille of the percentile columns, as llama.cpp prints them.
 KLD_PERMILLES = (1, 10, 50, 100, 900, 950, 990, 999)
 
 
 def divergence(scores: TokenScores) -> Columns:
-    """Mean, errors, extremes and percentiles of the KLD, in nats."""
+    """Return mean, errors, extremes and percentiles of the KLD, in nats."""
     if scores.kld is None or not len(scores.kld):
         return {}
     kld = scores.kld
@@ -46,9 +46,9 @@ METRIC_FAMILIES.add(
                 main=True,
                 score=Score("fidelity", "exp", "exp(−mean KLD); baseline = 100 %", short="KLD"),
             ),
-            Column("kld_median", "Median KLD", "KLD of the middle token", "nats", better="lower"),
-            Column("kld_min", "Smallest KLD", "KLD of the token that changed least", "nats"),
-            Column("kld_max", "Largest KLD", "KLD of the token that changed most", "nats", better="lower"),
+            Column("kld_median", "Median KLD", "median over tokens", "nats", better="lower"),
+            Column("kld_min", "Smallest KLD", "smallest KLD of a token", "nats"),
+            Column("kld_max", "Largest KLD", "largest KLD of a token", "nats", better="lower"),
             *percentile_columns("kld", "KLD", "nats", KLD_PERMILLES, main=(990,)),
         ),
         divergence,

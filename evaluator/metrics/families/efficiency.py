@@ -10,7 +10,7 @@ from evaluator.support.units import MEGABYTE
 
 
 def efficiency(scores: TokenScores) -> Columns:
-    """1 / PPL / MB of the file that users download, MB = 10⁶ bytes."""
+    """Return 1 / PPL / MB of the file that users download, MB = 10⁶ bytes."""
     if not len(scores.nll):
         return {}
     return {"inv_ppl_per_mb": math.exp(-scores.nll.mean()) / (scores.size_bytes / MEGABYTE)}

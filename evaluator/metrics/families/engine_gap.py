@@ -1,4 +1,4 @@
-"""What the packed artifact adds to the loss of the file's weights, measured by a stage of its own."""
+"""The loss that the packed artifact adds to that of the file's weights; measured by its own stage of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METRIC_FAMILIES.add(
             Column(
                 "deploy_kld_mean",
                 "KLD that packing for speed adds",
-                "what packing into ONNX, the form that is timed, adds to the file's own loss (`kld_mean`): "
+                "loss that packing into ONNX, the form that is timed, adds to the file's own (`kld_mean`): "
                 "KL divergence of the packed artifact from the file's exact weights, over a few windows",
                 "nats",
                 better="lower",

@@ -1,4 +1,4 @@
-"""The file itself: what users download."""
+"""The file that users download."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METRIC_FAMILIES.add(
             Column(
                 "bits_per_weight",
                 "Bits per weight",
-                "bits of all tensors in the file, over the number of weights",
+                "bits of all tensors in the file, divided by the number of weights",
                 "bits",
                 better="lower",
                 low=0,
@@ -39,7 +39,7 @@ METRIC_FAMILIES.add(
             Column(
                 "n_tokens",
                 "Scored tokens",
-                "tokens that the statistics are over",
+                "tokens in the statistics",
                 "count",
                 low=0,
                 whole=True,
@@ -48,7 +48,7 @@ METRIC_FAMILIES.add(
             Column(
                 "n_nonfinite",
                 "Tokens without a finite value",
-                "tokens that are left out because a value of theirs is not finite",
+                "tokens that are excluded because one of their values is not finite",
                 "count",
                 low=0,
                 whole=True,

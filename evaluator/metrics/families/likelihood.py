@@ -1,4 +1,4 @@
-"""Perplexity, and its paired comparison with the baseline."""
+"""Perplexity, and its paired comparison with the baseline's."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from evaluator.metrics.estimation import clustered_standard_error, exp_or_none, 
 
 
 def likelihood(scores: TokenScores) -> Columns:
-    """`ppl` = exp(mean nll), and its comparison with the baseline: as ln of the ratio, ratio and difference.
+    """Return `ppl` = exp(mean nll), and its comparison with the baseline: ln of the ratio, ratio and difference.
 
-    The errors of a comparison are paired: both models read the same tokens, so most of the spread of their nll
-    is common and cancels in the difference. All carry to the perplexity by the delta method, as llama.cpp's do.
-    What is beyond every number, as exp(1000) is, is null.
+    The errors of the comparison are paired: both models score the same tokens, so most of the spread of their nll
+    is common and cancels in the difference. The delta method carries them over to the perplexity, as in llama.cpp.
+    Values that overflow, such as exp(1000), are null.
     """
     if not len(scores.nll):
         return {}
@@ -63,7 +63,7 @@ METRIC_FAMILIES.add(
             Column(
                 "ppl",
                 "Perplexity",
-                "exp of the mean negative log likelihood of the tokens that followed",
+                "exp of the mean negative log likelihood of the correct tokens",
                 better="lower",
                 error="ppl_se",
                 clustered=True,
@@ -75,7 +75,7 @@ METRIC_FAMILIES.add(
             Column(
                 "ln_ppl_ratio",
                 "ln PPL ratio",
-                "mean difference of the negative log likelihood from the baseline's: ln of the ratio of perplexities",
+                "ln of the ratio to the baseline's perplexity: the mean difference of the negative log likelihoods",
                 "nats",
                 better="lower",
                 error="ln_ppl_ratio_se",
@@ -93,7 +93,7 @@ METRIC_FAMILIES.add(
             Column(
                 "ppl_ratio",
                 "PPL ratio",
-                "perplexity over the baseline's, on the same tokens",
+                "perplexity divided by the baseline's, on the same tokens",
                 better="lower",
                 error="ppl_ratio_se",
                 low=0,

@@ -1,4 +1,4 @@
-"""Macro-averages: every domain counts the same, however long its text was."""
+"""Macro-averages: every domain has the same weight, whatever the length of its text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evaluator.metrics.estimation import clustered_standard_error, exp_or_none
 
 
 def macro(scores: TokenScores) -> Columns:
-    """Means over domains of each domain's mean, with errors clustered by window within each domain.
+    """Return the mean over domains of each domain's mean, with errors clustered by window within each domain.
 
-    `ppl_macro` is exp of the macro-average of nll. Nothing is said of scores without domains.
+    `ppl_macro` is exp of the macro-average of nll. Scores without domains have no macro-averages.
     """
     if scores.domains is None or not len(scores.nll):
         return {}
@@ -34,7 +34,7 @@ def macro(scores: TokenScores) -> Columns:
 def _average(
     values: Floats, windows: npt.NDArray[np.int64], domains: npt.NDArray[np.str_]
 ) -> tuple[float, float | None]:
-    """Σ_d x̄_d / D and √(Σ_d se_d²) / D, for the domains' tokens are independent; null if any se_d is unknown."""
+    """Return Σ_d x̄_d / D and √(Σ_d se_d²) / D (domains are independent); the error is None if any se_d is."""
     means: list[float] = []
     errors: list[float | None] = []
     for domain in np.unique(domains):
@@ -54,14 +54,14 @@ METRIC_FAMILIES.add(
         (
             Column(
                 "ppl_macro",
-                "Perplexity, texts weighed alike",
+                "Perplexity, texts weighted equally",
                 "exp of the mean over domains of each domain's mean negative log likelihood",
                 better="lower",
                 low=0,
             ),
             Column(
                 "ln_ppl_ratio_macro",
-                "ln PPL ratio, texts weighed alike",
+                "ln PPL ratio, texts weighted equally",
                 "mean over domains of each domain's `ln_ppl_ratio`",
                 "nats",
                 better="lower",
@@ -69,7 +69,7 @@ METRIC_FAMILIES.add(
             ),
             Column(
                 "kld_macro",
-                "Mean KLD, texts weighed alike",
+                "Mean KLD, texts weighted equally",
                 "mean over domains of each domain's `kld_mean`",
                 "nats",
                 better="lower",
@@ -77,7 +77,7 @@ METRIC_FAMILIES.add(
             ),
             Column(
                 "same_top_macro",
-                "Same top token, texts weighed alike",
+                "Same top token, texts weighted equally",
                 "mean over domains of each domain's `same_top`",
                 "share",
                 better="higher",

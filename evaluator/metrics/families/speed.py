@@ -1,4 +1,4 @@
-"""Speed and memory of the packed artifact, timed by a stage of its own."""
+"""Speed and memory of the packed artifact; measured by the timing stage of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METRIC_FAMILIES.add(
             Column(
                 "artifact_bytes",
                 "Packed ONNX",
-                "size of the packed artifact, which is timed",
+                "size of the packed artifact, the one that is timed",
                 "bytes",
                 better="lower",
                 low=1,
@@ -23,7 +23,7 @@ METRIC_FAMILIES.add(
             Column(
                 "prefill_tps",
                 "Prefill",
-                "median speed at which a prompt is read",
+                "median speed of processing a prompt",
                 "tokens/s",
                 better="higher",
                 low=0,
@@ -32,7 +32,7 @@ METRIC_FAMILIES.add(
             Column(
                 "decode_ms_p10",
                 "Decode p10",
-                "time for a new token that a tenth of repetitions stay below",
+                "10th percentile of the time per new token",
                 "ms",
                 better="lower",
                 low=0,
@@ -40,7 +40,7 @@ METRIC_FAMILIES.add(
             Column(
                 "decode_ms_p50",
                 "Decode",
-                "median time for a new token",
+                "median time per new token",
                 "ms",
                 better="lower",
                 low=0,
@@ -50,7 +50,7 @@ METRIC_FAMILIES.add(
             Column(
                 "decode_ms_p90",
                 "Decode p90",
-                "time for a new token that nine tenths of repetitions stay below",
+                "90th percentile of the time per new token",
                 "ms",
                 better="lower",
                 low=0,
@@ -59,7 +59,7 @@ METRIC_FAMILIES.add(
             Column(
                 "peak_rss_bytes",
                 "Peak memory",
-                "largest memory of the process that runs the packed artifact",
+                "peak memory of the process that runs the packed artifact",
                 "bytes",
                 better="lower",
                 low=0,

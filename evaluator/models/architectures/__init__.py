@@ -1,8 +1,8 @@
-"""Model families: what a GGUF file and a checkpoint of each hold, and the graph that both become.
+"""Model families: the GGUF files, checkpoints and exported graph of each.
 
-One module per family registers one `Architecture`. It says which configuration the exporter needs, where each
-parameter of the exported graph lies in a GGUF file and how its rows were rearranged on the way there, and which
-GGUF metadata a checkpoint's config.json stands for.
+One module per family registers one `Architecture`: the configuration that the exporter needs, the GGUF tensor of
+each parameter of the graph and how the converter rearranged its rows, and the GGUF metadata that correspond to a
+checkpoint's config.json.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ from evaluator.support.registry import Registry
 Restore = Callable[[ModelFile, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 EMBEDDING, HEAD = "token_embd.weight", "output.weight"
-#: Two matrices are compared piece by piece, because most differ in the first.
+#: Two matrices are compared in blocks of rows, because most differ in the first block.
 _ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
 class CheckpointRules:
-    """What a config.json of one `model_type` means, in GGUF's words.
+    """How a config.json of one `model_type` is converted to GGUF metadata.
 
     Attributes:
-        defaults: the keys that are honoured beyond the sizes, with the values that transformers' class gives
-            them where a configuration leaves them out.
-        fixed: the keys that GGUF has no words for, with the values that its files mean.
+        defaults: supported keys besides the sizes, with transformers' default values.
+        fixed: keys that GGUF cannot express, with the values that its files imply.
         own_keys: metadata that only this family has, without the architecture's prefix.
-        activation: the key that transformers reads the activation from, and names of the one that GGUF means.
-        window: the sliding window that transformers applies and a GGUF file of the family leaves out.
-        overrides: whole metadata keys that the converter sets whatever the files say.
+        activation: the key of the activation in config.json, and the names of the one that GGUF implies.
+        window: the sliding window that transformers applies and a GGUF file of the family does not contain.
+        overrides: full metadata keys that the converter always sets.
     """
 
     defaults: Mapping[str, Any]
@@ -56,17 +55,17 @@ class Architecture:
     Attributes:
         name: `general.architecture` of its GGUF files.
         model_type: transformers' name of its graph.
-        config: keyword arguments of its configuration class, from GGUF metadata; a `model_type` among them
-            is for files whose graph is another family's. The vocabulary is absent: the graph is exported
-            with a tiny one, because nothing but two weight shapes depends on it.
+        config: arguments of transformers' configuration class, from GGUF metadata; they contain `model_type` if
+            the file needs another family's graph. The vocabulary size is absent: the graph is exported with a
+            tiny vocabulary, because only two weight shapes depend on it.
         tensors: graph parameter pattern (`{}` is the layer) → GGUF tensor pattern.
-        checkpoints: `model_type` of a config.json that becomes such a GGUF file → how it is read.
-        restore: GGUF tensor pattern → what undoes the rearrangement of its rows.
-        norm_offset: what transformers adds to the weights of norms before it multiplies by them. The
-            exporter folds the sum into the graph, and files hold the sum too.
+        checkpoints: `model_type` of a config.json that converts to this architecture → its rules.
+        restore: GGUF tensor pattern → function that undoes the rearrangement of its rows.
+        norm_offset: number that transformers adds to the weights of norms before it multiplies by them. The
+            exporter folds the sum into the graph, and GGUF files hold the sum too.
         optional: GGUF tensor patterns that a file has in all of its layers or in none.
-        width_free: configuration keys that, like the vocabulary, only change weight shapes; the export
-            shrinks them so that its memory does not grow with the model.
+        width_free: configuration keys that, like the vocabulary, only change weight shapes; they are made small
+            for the export, so that its memory does not grow with the model.
     """
 
     name: str
@@ -84,15 +83,15 @@ ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)
 
 
 def register(architecture: Architecture) -> None:
-    """Make a family known."""
+    """Register a family."""
     ARCHITECTURES.add(architecture.name, architecture)
 
 
 def architecture_of(file: ModelFile) -> Architecture:
-    """The family of a file.
+    """Return the family of a file.
 
     Raises:
-        SourceError: the family is not known; the message lists those that are.
+        SourceError: the family is not known; the message lists the known ones.
     """
     try:
         return ARCHITECTURES.get(file.architecture)
@@ -101,7 +100,7 @@ def architecture_of(file: ModelFile) -> Architecture:
 
 
 def tensor_names(architecture: Architecture, n_layers: int) -> dict[str, str]:
-    """Graph parameter → GGUF tensor, spelled out for all layers (embedding and head are not included)."""
+    """Return graph parameter → GGUF tensor for all layers, without embedding and head."""
     names: dict[str, str] = {}
     for parameter, tensor in architecture.tensors.items():
         if "{}" in parameter:
@@ -112,7 +111,7 @@ def tensor_names(architecture: Architecture, n_layers: int) -> dict[str, str]:
 
 
 def missing_tensors(architecture: Architecture, file: ModelFile, n_layers: int) -> list[str]:
-    """GGUF tensors that the graph of a file needs and that the file lacks, embedding and head aside."""
+    """Return the GGUF tensors that the graph needs and the file lacks, embedding and head aside."""
     absent = {name for name in architecture.optional if name.format(0) not in file.tensors}
     return [
         name
@@ -122,7 +121,7 @@ def missing_tensors(architecture: Architecture, file: ModelFile, n_layers: int) 
 
 
 def restored(architecture: Architecture, file: ModelFile, tensor: str) -> npt.NDArray[np.float32]:
-    """Values of a GGUF tensor in the order the graph wants, float32 [rows, columns] or [n].
+    """Return the values of a GGUF tensor in the graph's row order, float32 [rows, columns] or [n].
 
     Raises:
         SourceError: the tensor is missing or of a type that cannot be dequantized.
@@ -133,23 +132,23 @@ def restored(architecture: Architecture, file: ModelFile, tensor: str) -> npt.ND
 
 
 def row_order(architecture: Architecture, file: ModelFile, tensor: str) -> npt.NDArray[np.intp]:
-    """Which row of the file each row of the `restored` tensor is: the same move for codes, scales and minima."""
+    """Return the file's row for each row of the `restored` tensor; it applies to codes, scales and minima alike."""
     numbers = np.arange(file.tensor(tensor).shape[0], dtype=np.float32)[:, None]  # exact up to 2**24 rows
     restore = architecture.restore.get(name_pattern(tensor))
     return (restore(file, numbers) if restore else numbers)[:, 0].astype(np.intp)
 
 
 def head_tensor(file: ModelFile) -> str:
-    """The tensor that makes logits: the output matrix, or the embedding where they are tied.
+    """Return the tensor that computes logits: the output matrix, or the embedding if they are tied.
 
-    A GGUF file without an output matrix says by that that they are: so llama.cpp reads files of every family
-    here. A checkpoint says it in its configuration, and was refused if it does not.
+    As in llama.cpp, they are tied in a GGUF file without an output matrix. A checkpoint declares it in its
+    configuration, which was checked when it was opened.
     """
     return HEAD if HEAD in file.tensors else EMBEDDING
 
 
 def has_own_head(file: ModelFile) -> bool:
-    """Whether logits are made by another matrix than the embedding, and not by a copy of it.
+    """Return whether the output matrix differs from the embedding; a copy of it does not count.
 
     Raises:
         SourceError: there is no embedding.
@@ -168,16 +167,16 @@ def has_own_head(file: ModelFile) -> bool:
 
 
 def logit_softcap(file: ModelFile) -> float | None:
-    """The c of families whose logits are c · tanh(logits / c), None for the others.
+    """Return the c of families whose logits are c · tanh(logits / c), None for the others.
 
     Raises:
-        SourceError: the family is not known, or the metadata hold something other than a positive number.
+        SourceError: the family is not known, or the value is not a positive number.
     """
     cap: float | None = architecture_of(file).config(file).get("final_logit_softcapping")
     return cap
 
 
 def name_pattern(tensor: str) -> str:
-    """A tensor's name with `{}` for the number of its layer."""
+    """Return a tensor's name with `{}` for the layer."""
     parts = tensor.split(".")
     return ".".join("{}" if part.isdigit() else part for part in parts)

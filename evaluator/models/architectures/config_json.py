@@ -1,4 +1,4 @@
-"""What the families share of their config.json: settings, defaults and keys that a GGUF file cannot carry."""
+"""Settings and defaults of config.json that families share, and the keys that GGUF cannot express."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ WINDOWED, FULL = "sliding_attention", "full_attention"
 
 #: Defaults of transformers that most families have.
 COMMON: Mapping[str, Any] = {"rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": False}
-#: Nowhere in GGUF, nor in the attention that it means: every token sees those before it, all heads stay.
+#: Settings that GGUF cannot express: its attention is causal, without cross-attention, with all heads.
 FIXED: Mapping[str, Any] = {"is_causal": True, "add_cross_attention": False, "pruned_heads": {}}
 WHOLE_HEADS: Mapping[str, Any] = {**FIXED, "partial_rotary_factor": 1.0}
 NO_BIASES: Mapping[str, Any] = {**WHOLE_HEADS, "attention_bias": False}
 
 
 def inexpressible(config: JsonFile, architecture: str, key: str, given: Any, meant: Any) -> SourceError:
-    """What to raise for a setting that a GGUF file cannot carry."""
+    """Return the error for a setting that GGUF cannot express."""
     return SourceError(
         config.path, f"{key} is {repr(given)[:60]}; a {architecture} GGUF file means {repr(meant)[:60]}"
     )
 
 
 def rotary_settings(config: JsonFile) -> JsonFile:
-    """Settings of the rotary embedding: `rope_scaling` of older files, `rope_parameters` of newer ones."""
+    """Return the settings of the rotary embedding: `rope_parameters`, or `rope_scaling` in older files."""
     settings = config.within("rope_parameters")
     if not settings.values:
         settings = config.within("rope_scaling")
@@ -35,23 +35,23 @@ def rotary_settings(config: JsonFile) -> JsonFile:
 
 
 def turned_share(config: JsonFile) -> float:
-    """Which share of each head's dimensions the rotary embedding turns."""
+    """Return the share of each head's dimensions that the rotary embedding rotates."""
     share = config.number("partial_rotary_factor", 1.0)
     return rotary_settings(config).number("partial_rotary_factor", share)
 
 
 def head_width(config: JsonFile) -> int:
-    """Dimensions of a head."""
+    """Return the number of dimensions of a head."""
     return config.count("head_dim", config.count("hidden_size") // config.count("num_attention_heads"))
 
 
 def full_rotary_key(config: JsonFile) -> dict[str, Typed]:
-    """The key of families whose rotary embedding turns whole heads."""
+    """Return the metadata key of families whose rotary embedding rotates whole heads."""
     return {"rope.dimension_count": u32(head_width(config))}
 
 
 def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, Typed]:
-    """The window, and which layers have it where that is not what files of the family mean anyway."""
+    """Return the keys of the sliding window, with the windowed layers if they differ from the family's default."""
     keys = {"attention.sliding_window": u32(config.count("sliding_window"))}
     layers = config.count("num_hidden_layers")
     types = layer_types(config) or _periodic(layers, period)
@@ -61,10 +61,10 @@ def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, T
 
 
 def layer_types(config: JsonFile) -> list[str] | None:
-    """Which kind of attention each layer has, None where the configuration does not list them.
+    """Return the kind of attention of each layer, None if the configuration does not list them.
 
     Raises:
-        SourceError: the list is of another length than the model, or a kind is not known.
+        SourceError: the list does not have an entry per layer, or a kind is not known.
     """
     types = config.items("layer_types")
     if not types:

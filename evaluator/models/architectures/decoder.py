@@ -1,4 +1,4 @@
-"""What the families share: the Llama-like decoder's tensors, its configuration and readers for metadata."""
+"""Tensors, configuration and metadata readers of Llama-like decoders, shared by the families."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MODULES = {
 PROJECTIONS = {
     f"model.layers.{{}}.{module}.weight": f"blk.{{}}.{tensor}.weight" for tensor, module in _MODULES.items()
 }
-#: Settings of other families, without the prefix, and their values that change nothing.
+#: Settings of other families, without the prefix, and the values that have no effect.
 NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "attention.causal": (True,),
     "attention.clamp_kqv": (0,),
@@ -41,7 +41,7 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "nextn_predict_layers": (0,),
     "use_parallel_residual": (False,),
 }
-#: Far more than any model has, and few enough to list.
+#: Far more than any model has.
 MOST_LAYERS = 10_000
 QUERY_KEY_NORMS = {
     f"model.layers.{{}}.self_attn.{letter}_norm.weight": f"blk.{{}}.attn_{letter}_norm.weight"
@@ -50,19 +50,19 @@ QUERY_KEY_NORMS = {
 
 
 def biases(*roles: str) -> dict[str, str]:
-    """Parameter pattern → tensor pattern of the biases of these projections."""
+    """Return parameter pattern → tensor pattern of the biases of these projections."""
     return {f"model.layers.{{}}.{_MODULES[role]}.bias": f"blk.{{}}.{role}.bias" for role in roles}
 
 
 def decoder_config(
     file: ModelFile, *, partial_rotary: bool = False, own_keys: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Configuration that all Llama-like decoders share.
+    """Return the configuration that all Llama-like decoders share.
 
     Args:
         file: the model.
-        partial_rotary: whether the family can turn only a part of each head's dimensions.
-        own_keys: keys of `NEUTRAL` that the family honours itself.
+        partial_rotary: whether the family may rotate only a part of each head's dimensions.
+        own_keys: keys of `NEUTRAL` that the family supports.
 
     Raises:
         SourceError: a key is missing, or the model has experts, unequal heads, another rotary width, or a
@@ -80,7 +80,7 @@ def decoder_config(
         raise SourceError(file.path, f"{heads} heads do not divide a width of {hidden}")
     head_dim = count(file, f"{prefix}.attention.key_length", hidden // heads)
     if count(file, f"{prefix}.attention.value_length", head_dim) != head_dim:
-        raise SourceError(file.path, "values of another width than keys are not supported")
+        raise SourceError(file.path, "attention values of another width than the keys are not supported")
     turned = count(file, f"{prefix}.rope.dimension_count", head_dim)
     if turned > head_dim or turned % 2 or (turned < head_dim and not partial_rotary):
         raise SourceError(
@@ -89,7 +89,7 @@ def decoder_config(
     _check_neutral(file, own_keys, head_dim, turned)
     layers = count(file, f"{prefix}.block_count")
     if layers > MOST_LAYERS:
-        raise SourceError(file.path, f"{layers:,} layers cannot be")
+        raise SourceError(file.path, f"{layers:,} layers are not plausible: damaged?")
     settings = {
         "hidden_size": hidden,
         "intermediate_size": same_in_all_layers(file, f"{prefix}.feed_forward_length"),
@@ -101,16 +101,16 @@ def decoder_config(
         "rope_theta": number(file, f"{prefix}.rope.freq_base", 10000.0),
     }
     if turned < head_dim:
-        # transformers rounds head_dim × factor down, so the factor must not lie below the quotient.
+        # transformers rounds head_dim × factor down, so the factor must not be below the quotient.
         settings["partial_rotary_factor"] = math.nextafter(turned / head_dim, 1)
     return settings
 
 
 def _check_neutral(file: ModelFile, own_keys: Collection[str], head_dim: int, turned: int) -> None:
-    """Refuse settings that the graph leaves out, unless their value changes nothing.
+    """Check that settings which the graph does not compute have values without effect.
 
     Raises:
-        SourceError: one asks for something.
+        SourceError: a setting has an effect.
     """
     widths: dict[str, tuple[float, ...]] = {
         "attention.scale": (0, head_dim**-0.5),
@@ -132,25 +132,25 @@ def _check_neutral(file: ModelFile, own_keys: Collection[str], head_dim: int, tu
 
 
 def rotary_width(settings: dict[str, Any]) -> int:
-    """How many dimensions of each head the rotary embedding turns."""
+    """Return how many dimensions of each head the rotary embedding rotates."""
     return int(settings["head_dim"] * settings.get("partial_rotary_factor", 1.0))
 
 
 def sliding_window(file: ModelFile) -> int | None:
-    """How many positions, its own included, a token attends to in windowed layers; None where all.
+    """Return how many positions, its own included, a token attends to in windowed layers; None for all.
 
     Raises:
-        SourceError: the metadata hold something other than a whole number.
+        SourceError: the value is not a whole number.
     """
     key = f"{file.architecture}.attention.sliding_window"
     return count(file, key) if file.single(key) else None
 
 
 def layer_types(file: ModelFile, n_layers: int, period: int) -> list[str]:
-    """Which layers are windowed: by the file's own pattern, else all but every `period`-th.
+    """Return the kind of attention of each layer: from the file's pattern, else all but every `period`-th windowed.
 
     Raises:
-        SourceError: the file's pattern is not one.
+        SourceError: the file's pattern is not valid.
     """
     key = f"{file.architecture}.attention.sliding_window_pattern"
     pattern = file.metadata.get(key, period)
@@ -165,19 +165,19 @@ def layer_types(file: ModelFile, n_layers: int, period: int) -> list[str]:
 
 
 def count(file: ModelFile, key: str, default: int | None = None) -> int:
-    """A metadata value that has to be a positive whole number.
+    """Return a metadata value that must be a positive whole number.
 
     Raises:
-        SourceError: it is absent without a default, or something else.
+        SourceError: it is missing without a default, or something else.
     """
     return _positive(file, key, file.require(key) if default is None else file.metadata.get(key, default))
 
 
 def same_in_all_layers(file: ModelFile, key: str, default: int | None = None) -> int:
-    """Like `count`, for what may be given layer by layer but has to be the same in all.
+    """Return a positive whole number that may be given per layer but must be the same in all layers.
 
     Raises:
-        SourceError: it is absent without a default, differs between layers, or is something else.
+        SourceError: it is missing without a default, differs between layers, or is something else.
     """
     value = file.metadata.get(key)
     if not isinstance(value, np.ndarray) or not value.size:
@@ -194,10 +194,10 @@ def _positive(file: ModelFile, key: str, value: Any) -> int:
 
 
 def number(file: ModelFile, key: str, default: float | None = None) -> float:
-    """A metadata value that has to be a positive finite number.
+    """Return a metadata value that must be a positive finite number.
 
     Raises:
-        SourceError: it is absent without a default, or something else.
+        SourceError: it is missing without a default, or something else.
     """
     value = file.require(key) if default is None else file.metadata.get(key, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
@@ -206,7 +206,7 @@ def number(file: ModelFile, key: str, default: float | None = None) -> float:
 
 
 def optional_number(file: ModelFile, key: str) -> float | None:
-    """A metadata value that has to be a positive finite number, None where it is absent or zero.
+    """Return a metadata value that must be a positive finite number, None if it is missing or zero.
 
     Raises:
         SourceError: it is something else.

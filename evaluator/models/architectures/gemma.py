@@ -1,4 +1,4 @@
-"""Gemma and CodeGemma: embeddings scaled by √width, a GELU gate, norms that transformers stores less one."""
+"""Gemma and CodeGemma: embeddings scaled by √width, a GELU gate, norm weights stored minus one by transformers."""
 
 from __future__ import annotations
 

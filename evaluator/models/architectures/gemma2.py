@@ -1,4 +1,4 @@
-"""Gemma 2: norms before and after both halves of a layer, every other layer windowed, logits capped twice."""
+"""Gemma 2: norms before and after attention and MLP, every other layer windowed, soft-capped logits."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ GEMMA2_DEFAULTS = {
 
 
 def query_scalar(settings: dict[str, Any], layers_of_27b: int) -> int:
-    """What queries are divided by the root of: the width of a head, in the 27B models that of hidden / heads.
+    """Return the number whose root divides queries: the width of a head, or hidden / heads in the 27B models.
 
-    Files do not carry it; the number of layers tells the sizes apart.
+    Files do not contain it; the 27B models are recognized by their number of layers.
     """
     if settings["num_hidden_layers"] == layers_of_27b:
         return int(settings["hidden_size"] // settings["num_attention_heads"])
@@ -58,7 +58,7 @@ def _gemma2_config(file: ModelFile) -> dict[str, Any]:
     base = number(file, "gemma2.rope.freq_base_swa", settings["rope_theta"])
     if base != settings["rope_theta"]:
         raise SourceError(
-            file.path, f"windowed layers of gemma2 with a rotary base of {base:g} are not known"
+            file.path, f"windowed layers of gemma2 with a rotary base of {base:g} are not supported"
         )
     return settings | {
         "hidden_activation": GELU,
@@ -67,7 +67,7 @@ def _gemma2_config(file: ModelFile) -> dict[str, Any]:
         "query_pre_attn_scalar": query_scalar(settings, _LAYERS_OF_27B),
         "attn_logit_softcapping": number(file, "gemma2.attn_logit_softcapping", 50.0),
         "final_logit_softcapping": number(file, "gemma2.final_logit_softcapping", 30.0),
-        "attn_implementation": "eager",  # transformers' other implementations leave the cap out
+        "attn_implementation": "eager",  # transformers' other implementations ignore the cap
     }
 
 

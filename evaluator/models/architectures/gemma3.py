@@ -1,4 +1,4 @@
-"""Gemma 3 (text): five windowed layers to a full one, two rotary bases, norms on queries and keys."""
+"""Gemma 3 (text): one full layer after five windowed ones, two rotary bases, norms on queries and keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Llama, and what shares its graph: SmolLM2, TinyLlama, Llama 2 and 3, Mistral, and relatives with biases."""
+"""Llama and models with its graph: SmolLM2, TinyLlama, Llama 2 and 3, Mistral, and relatives with biases."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _restore_key(file: ModelFile, values: npt.NDArray[np.float32]) -> npt.NDArra
     return _unpermute(values, decoder_config(file)["num_key_value_heads"])
 
 
-#: Rows of queries and keys, and their biases, as the llama converter rearranges them.
+#: The llama converter rearranges the rows of queries and keys, and of their biases.
 RESTORE_QUERY_KEY = {
     "blk.{}.attn_q.weight": _restore_query,
     "blk.{}.attn_q.bias": _restore_query,
@@ -44,7 +44,7 @@ RESTORE_QUERY_KEY = {
 }
 
 
-#: The sets of biases that some graph has, and what asks for that graph.
+#: Set of biases → the settings of the graph that has them.
 _BIASED_GRAPHS: Mapping[frozenset[str], dict[str, Any]] = {
     frozenset(): {},
     frozenset(_ATTENTION[:3]): {"model_type": "qwen2"},
@@ -59,7 +59,7 @@ def _llama_config(file: ModelFile) -> dict[str, Any]:
     window = sliding_window(file)
     if biased not in _BIASED_GRAPHS or (biased and window):
         where = ", ".join(sorted(biased)) + (" and a sliding window" if window else "")
-        raise SourceError(file.path, f"no llama graph with biases on {where} is known")
+        raise SourceError(file.path, f"a llama graph with biases on {where} is not supported")
     windowed = {"model_type": "mistral", "sliding_window": window} if window else {}
     return decoder_config(file) | _BIASED_GRAPHS[biased] | windowed
 

@@ -1,4 +1,4 @@
-"""Phi-3, Phi-3.5 and Phi-4: query, key and value in one matrix, gate and up in another."""
+"""Phi-3, Phi-3.5 and Phi-4: query, key and value in one matrix, gate and up in one matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Qwen2 and Qwen2.5: a Llama-like decoder with biases on query, key and value, rows in their own order."""
+"""Qwen2 and Qwen2.5: a Llama-like decoder with biases on query, key and value, rows not rearranged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QWEN2_DEFAULTS = {
 
 
 def qwen_window(config: JsonFile) -> int | None:
-    """The window of the layers from `max_window_layers` on, where it is in use at all."""
+    """Return the sliding window, which applies from layer `max_window_layers` on; None if it is not used."""
     types, window = layer_types(config), config.values.get("sliding_window")
     if not config.values.get("use_sliding_window") or window is None:
         if types and WINDOWED in types:

@@ -1,4 +1,4 @@
-"""Qwen3: heads of their own width, and norms on every head's query and key."""
+"""Qwen3: a head width that is independent of the model's, and norms on each head's query and key."""
 
 from __future__ import annotations
 

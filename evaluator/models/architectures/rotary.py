@@ -1,4 +1,4 @@
-"""The rotary embedding's frequencies and scale, as a file wants them."""
+"""Frequencies and scale of a model's rotary embedding."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from evaluator.models.architectures.decoder import (
 from evaluator.models.model_file import ContextBound, ModelFile
 from evaluator.support.errors import SourceError
 
-#: Not parameters of the module but buffers; files decide them, so they get slots like parameters.
+#: Buffers of the graph; their values depend on the file, so they are filled in like parameters.
 ROTARY_FREQUENCIES = "rotary_frequencies"
 LOCAL_ROTARY_FREQUENCIES = "rotary_frequencies_local"
 ROTARY_BUFFERS = (ROTARY_FREQUENCIES, LOCAL_ROTARY_FREQUENCIES)
 
 
-#: One divisor per frequency: how files of Llama 3.1 and later carry their long-context scaling, and those of
-#: Phi-3 theirs, once for contexts up to the original one and once for longer ones.
+#: Tensors with a divisor per frequency, for long-context scaling: one in files of Llama 3.1 and later, two in those
+#: of Phi-3, for contexts up to the original length and for longer ones.
 FREQUENCY_FACTORS = "rope_freqs.weight"
 SHORT_FACTORS, LONG_FACTORS = "rope_factors_short.weight", "rope_factors_long.weight"
 FACTOR_TENSORS = (FREQUENCY_FACTORS, SHORT_FACTORS, LONG_FACTORS)
@@ -38,17 +38,17 @@ Values = npt.NDArray[np.float32]
 
 
 def rotary_frequencies(file: ModelFile, buffer: str = ROTARY_FREQUENCIES) -> Values:
-    """Angle per position of each pair of dimensions, float32 [turned dimensions of a head / 2].
+    """Return the angle per position of each pair of dimensions, float32 [rotated dimensions of a head / 2].
 
-    base^(−2i/d), divided by the file's frequency factors and by its scaling factor; YaRN divides only the
-    slow ones by the scaling factor. The windowed layers of Gemma 3 have a base of their own and no scaling.
+    It is base^(−2i/d), divided by the file's frequency factors and by its scaling factor; YaRN divides only the
+    low frequencies by the scaling factor. The windowed layers of Gemma 3 have their own base and no scaling.
 
     Args:
         file: the model.
-        buffer: which of the graph's frequencies.
+        buffer: the name of the graph's buffer.
 
     Raises:
-        SourceError: the file asks for a scaling that is not known, or its factors do not fit.
+        SourceError: the file's scaling is not supported, or its factors do not fit.
     """
     settings = architecture_of(file).config(file)
     width = rotary_width(settings)
@@ -69,10 +69,10 @@ def rotary_frequencies(file: ModelFile, buffer: str = ROTARY_FREQUENCIES) -> Val
 
 
 def rotary_scale(file: ModelFile) -> float:
-    """What sine and cosine are multiplied by: 1, or more where the context was stretched by YaRN or LongRoPE.
+    """Return the factor of sine and cosine: 1, or more if YaRN or LongRoPE extended the context.
 
     Raises:
-        SourceError: the file asks for a scaling that is not known.
+        SourceError: the file's scaling is not supported.
     """
     prefix = f"{file.architecture}.rope.scaling"
     kind, factor = _scaling(file)
@@ -86,22 +86,22 @@ def rotary_scale(file: ModelFile) -> float:
 
 
 def yarn_scale(factor: float, multiplier: float = 1.0) -> float:
-    """What YaRN multiplies sine and cosine by, for a context stretched by `factor`."""
+    """Return YaRN's factor of sine and cosine for a context extended by `factor`."""
     return 1 + _YARN_SCALE_PER_E_FOLD * multiplier * math.log(max(factor, 1.0))
 
 
 def yarn_kept(
     width: int, base: float, context: int, turns: tuple[float, float], *, truncate: bool = True
 ) -> npt.NDArray[np.float64]:
-    """Share of each frequency that YaRN leaves as it is, float64 [width / 2]: 1 for the fast, 0 for the slow.
+    """Return the share of each frequency that YaRN keeps, float64 [width / 2]: 1 for high, 0 for low ones.
 
     Between the two bounds the share falls linearly in the index.
 
     Args:
-        width: turned dimensions of a head.
-        base: what the frequencies are powers of, above 1.
+        width: rotated dimensions of a head.
+        base: base of the frequencies, above 1.
         context: the original context.
-        turns: how many turns within it make a frequency fast, and how few make one slow.
+        turns: rotations within the context, from which a frequency is high, and up to which it is low.
         truncate: whether the bounds are rounded to whole indices.
     """
 
@@ -118,10 +118,10 @@ def yarn_kept(
 
 
 def check_context(file: ModelFile, context: int) -> None:
-    """Refuse windows for which the model has other frequencies, or another attention, than those used here.
+    """Check that windows are not so long that the model would use other frequencies or another attention.
 
     Raises:
-        SourceError: `context` tokens are more than the graph of the model is right for.
+        SourceError: the graph is not exact for `context` tokens.
     """
     for bound in _bounds(file):
         if context > bound.tokens:
@@ -132,35 +132,35 @@ def check_context(file: ModelFile, context: int) -> None:
 
 
 def _bounds(file: ModelFile) -> Iterator[ContextBound]:
-    """Where the model goes on otherwise than its graph does."""
+    """Yield the lengths up to which the graph is exact."""
     if file.context_bound:
         yield file.context_bound
     if LONG_FACTORS in file.tensors:
         yield ContextBound(_original_context(file), LONG_FACTORS)
     window = sliding_window(file)
     if window and "sliding_window" not in architecture_of(file).config(file):
-        yield ContextBound(window, f"a sliding window, which a {file.architecture} graph has not")
+        yield ContextBound(window, f"a sliding window, which a {file.architecture} graph does not have")
 
 
 def made_for(file: ModelFile) -> int | None:
-    """How many positions a file was made for, its rotary scaling taken into account; None where it does not say.
+    """Return the longest context of a model, with its rotary scaling; None if the file does not state it.
 
-    Converters write the longer context into `context_length`, or the original one and the factor that stretches it.
+    Converters write either the extended context into `context_length`, or the original one and a factor.
     """
-    said = file.metadata.get(f"{file.architecture}.context_length")
-    if not isinstance(said, int) or said < 1:
+    length = file.metadata.get(f"{file.architecture}.context_length")
+    if not isinstance(length, int) or length < 1:
         return None
     original = file.metadata.get(f"{file.architecture}.rope.scaling.original_context_length")
     if not isinstance(original, int):
-        return said
-    return max(said, int(original * _scaling(file)[1]))
+        return length
+    return max(length, int(original * _scaling(file)[1]))
 
 
 def _scaling(file: ModelFile) -> tuple[str, float]:
-    """Kind of scaling, and the factor that it divides frequencies by; a factor without a kind is linear.
+    """Return the kind of scaling and the divisor of the frequencies; a factor without a kind is linear.
 
     Raises:
-        SourceError: either is not known.
+        SourceError: the kind is not supported, or the factor is not a positive number.
     """
     prefix = f"{file.architecture}.rope.scaling"
     kind = file.single(f"{prefix}.type", "linear")
@@ -181,13 +181,13 @@ def _original_context(file: ModelFile) -> int:
 
 
 def _kept_by_yarn(file: ModelFile, width: int, base: float) -> npt.NDArray[np.float64]:
-    """Share of each frequency that the file's YaRN leaves as it is.
+    """Return the share of each frequency that the file's YaRN keeps.
 
     Raises:
-        SourceError: the base leaves no dimension faster than another, or a number is not one.
+        SourceError: the base is not above 1, or a setting is not a number.
     """
     if base <= 1:
-        raise SourceError(file.path, f"YaRN needs frequencies that differ, and a base of {base:g} gives none")
+        raise SourceError(file.path, f"YaRN needs a rotary base above 1, not {base:g}")
     prefix = f"{file.architecture}.rope.scaling"
     fast, slow = number(file, f"{prefix}.yarn_beta_fast", 32.0), number(file, f"{prefix}.yarn_beta_slow", 1.0)
     return yarn_kept(width, base, _original_context(file), (fast, slow))

@@ -1,4 +1,4 @@
-"""SmolLM3: a Llama whose every fourth layer has no rotary embedding. Files do not say so; the family does."""
+"""SmolLM3: a Llama without rotary embedding in every fourth layer, which GGUF files do not state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
 
-_UNTURNED_EVERY = 4
+_NO_ROPE_INTERVAL = 4
 _DEFAULTS = {
     **COMMON,
     "rope_theta": 2e6,
@@ -30,26 +30,26 @@ _DEFAULTS = {
     "use_sliding_window": False,
     "sliding_window": None,
     "no_rope_layers": None,
-    "no_rope_layer_interval": _UNTURNED_EVERY,
+    "no_rope_layer_interval": _NO_ROPE_INTERVAL,
     "layer_types": None,
 }
 
 
 def _smollm3_config(file: ModelFile) -> dict[str, Any]:
     settings = decoder_config(file)
-    turned = [int((layer + 1) % _UNTURNED_EVERY != 0) for layer in range(settings["num_hidden_layers"])]
-    return settings | {"no_rope_layers": turned}  # transformers' name: a 1 is a layer with rotary embedding
+    rotated = [int((layer + 1) % _NO_ROPE_INTERVAL != 0) for layer in range(settings["num_hidden_layers"])]
+    return settings | {"no_rope_layers": rotated}  # despite the name, 1 means a layer with rotary embedding
 
 
 def _own_keys(config: JsonFile) -> dict[str, Typed]:
     interval = config.count("no_rope_layer_interval")
-    if interval != _UNTURNED_EVERY and config.values.get("no_rope_layers") is None:
-        raise inexpressible(config, "smollm3", "no_rope_layer_interval", interval, _UNTURNED_EVERY)
+    if interval != _NO_ROPE_INTERVAL and config.values.get("no_rope_layers") is None:
+        raise inexpressible(config, "smollm3", "no_rope_layer_interval", interval, _NO_ROPE_INTERVAL)
     return full_rotary_key(config)
 
 
 def _window(config: JsonFile) -> int | None:
-    """The window of the layers without rotary embedding, where it is in use at all."""
+    """Return the sliding window of the layers without rotary embedding; None if it is not used."""
     used = config.values.get("use_sliding_window") and config.values.get("sliding_window") is not None
     types = layer_types(config)
     if types and WINDOWED in types and not used:

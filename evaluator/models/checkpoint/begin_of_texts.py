@@ -1,4 +1,4 @@
-"""Whether a checkpoint's texts begin with BOS, and with which token: its files say it in several places."""
+"""Find out whether a checkpoint adds BOS to texts, and which token it is; several files may state it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from evaluator.models.checkpoint.tokenizer_json import steps_of, unsupported
 from evaluator.models.json_file import JsonFile
 
 _UNDERSTOOD = ("ByteLevel", "TemplateProcessing")
-#: transformers' tokenizers that add BOS unless they are told not to, whatever tokenizer.json says.
+#: transformers' tokenizers that add BOS by default, whatever tokenizer.json says.
 _ADDING = ("Llama", "CodeLlama", "Gemma", "Cohere")
 
 
 @dataclass(frozen=True)
 class Begin:
-    """`token` is BOS, None where no file names it; `adds` is None where none says whether it is added."""
+    """`token` is BOS, None if no file names it; `adds` is None if no file states whether it is added."""
 
     token: str | None
     adds: bool | None
 
 
 def begin_of_texts(tokenizer: JsonFile, settings: JsonFile, names: JsonFile) -> Begin:
-    """What the files say: the settings first, then the template of tokenizer.json, then the tokenizer's class.
+    """Return BOS by the settings, else by the template of tokenizer.json, else by the tokenizer's class.
 
     Args:
         tokenizer: tokenizer.json.
@@ -30,14 +30,14 @@ def begin_of_texts(tokenizer: JsonFile, settings: JsonFile, names: JsonFile) -> 
         names: the file with the names of special tokens.
 
     Raises:
-        SourceError: the template is not understood, or begins with another token than is named.
+        SourceError: the template is not supported, or begins with another token than the named one.
     """
     templates = _templates(tokenizer)
     first = next((name for single in templates if (name := _first(tokenizer, single))), None)
     named = content_of(names.values.get("bos_token")) or content_of(names.values.get("cls_token"))
-    said = settings.values.get("add_bos_token")
-    if isinstance(said, bool):
-        return Begin(named or first, said)
+    adds = settings.values.get("add_bos_token")
+    if isinstance(adds, bool):
+        return Begin(named or first, adds)
     if first and named and first != named:
         raise names.error("bos_token", named, f"{first}, with which {tokenizer.path.name} begins texts")
     if first:
@@ -48,13 +48,13 @@ def begin_of_texts(tokenizer: JsonFile, settings: JsonFile, names: JsonFile) -> 
 
 
 def content_of(token: Any) -> str | None:
-    """The text of a token that is given as a string or as an object."""
+    """Return the text of a token that is given as a string or as an object."""
     text = token.get("content") if isinstance(token, dict) else token
     return text if isinstance(text, str) else None
 
 
 def _templates(tokenizer: JsonFile) -> list[list[Any]]:
-    """What is put around a text, by every template that there is."""
+    """Return the items of each template for a single text."""
     steps = steps_of(tokenizer, "post_processor", "processors")
     if any(step.get("type") not in _UNDERSTOOD for step in steps):
         raise unsupported(tokenizer, "post_processor", "a template")
@@ -62,7 +62,7 @@ def _templates(tokenizer: JsonFile) -> list[list[Any]]:
 
 
 def _first(tokenizer: JsonFile, single: list[Any]) -> str | None:
-    """The special token before the text, if there is one."""
+    """Return the special token before the text, if there is one."""
     match single:
         case [{"SpecialToken": _}, {"SpecialToken": _}, *_]:
             raise unsupported(tokenizer, "post_processor", "a template with one token before the text")

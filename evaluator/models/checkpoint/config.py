@@ -1,6 +1,6 @@
-"""From a checkpoint's config.json to GGUF's metadata keys, as llama.cpp's converter has them.
+"""Convert a checkpoint's config.json to GGUF metadata, like llama.cpp's converter.
 
-What the families share is read here; each family's `CheckpointRules` say what it adds.
+This module reads the keys that all families share; each family's `CheckpointRules` define the others.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from evaluator.models.metadata_values import Typed, f32, u32
 from evaluator.models.model_file import ContextBound
 from evaluator.support.errors import SourceError
 
-#: Where quantized checkpoints say how they were quantized.
+#: Keys that only quantized checkpoints have.
 _QUANTIZED = ("quantization_config", "compression_config")
 
 
 def family_of(config: JsonFile) -> tuple[Architecture, CheckpointRules, JsonFile]:
-    """The family of a configuration, and the part of it that describes the text model, defaults filled in.
+    """Return the family of a configuration, and the part that describes the text model, with defaults filled in.
 
     Raises:
-        SourceError: the family is not known, asks for what GGUF cannot say, or the weights are quantized.
+        SourceError: the family is not known, GGUF cannot express a setting, or the weights are quantized.
     """
     text = config.within("text_config") if "text_config" in config.values else config
     architecture, rules = _named(config, text.values.get("model_type", config.values.get("model_type")))
     if any(part.values.get(key) for part in (config, text) for key in _QUANTIZED):
-        raise SourceError(config.path, "its weights are quantized already; name the original checkpoint")
+        raise SourceError(config.path, "its weights are quantized already; use the original checkpoint")
     completed = JsonFile(config.path, {**rules.defaults, **text.values})
     key, activations = rules.activation
     activation = completed.values.get(key)
@@ -43,10 +43,10 @@ def family_of(config: JsonFile) -> tuple[Architecture, CheckpointRules, JsonFile
 
 
 def _named(config: JsonFile, model_type: object) -> tuple[Architecture, CheckpointRules]:
-    """The family of a `model_type`.
+    """Return the family of a `model_type`.
 
     Raises:
-        SourceError: none has it; the message lists those that are known.
+        SourceError: it is not known; the message lists the known ones.
     """
     families = {
         known: (architecture, rules)
@@ -60,10 +60,10 @@ def _named(config: JsonFile, model_type: object) -> tuple[Architecture, Checkpoi
 
 
 def metadata(architecture: Architecture, rules: CheckpointRules, config: JsonFile) -> dict[str, Typed]:
-    """All keys of the architecture.
+    """Return all metadata keys of the architecture.
 
     Raises:
-        SourceError: a value is missing or not what it has to be.
+        SourceError: a value is missing or invalid.
     """
     heads = config.count("num_attention_heads")
     keys = {
@@ -86,10 +86,10 @@ def metadata(architecture: Architecture, rules: CheckpointRules, config: JsonFil
 
 
 def context_bound(rules: CheckpointRules, config: JsonFile) -> ContextBound | None:
-    """Up to how many tokens a GGUF file of the model computes what its configuration says, None without a bound.
+    """Return the window length up to which GGUF matches the configuration; None without a limit.
 
     Raises:
-        SourceError: a value is not what it has to be.
+        SourceError: a value is invalid.
     """
     bounds = []
     if (window := rules.window(config)) is not None:
@@ -101,10 +101,10 @@ def context_bound(rules: CheckpointRules, config: JsonFile) -> ContextBound | No
 
 
 def tied(config: JsonFile) -> bool:
-    """Whether the embedding is the output matrix too.
+    """Return whether the embedding is also the output matrix.
 
     Raises:
-        SourceError: the configuration says neither yes nor no.
+        SourceError: the setting is neither true nor false.
     """
     value = config.values.get("tie_word_embeddings")
     if value is not None and not isinstance(value, bool):

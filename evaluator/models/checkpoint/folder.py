@@ -1,8 +1,8 @@
-"""Hugging Face checkpoints (config.json, safetensors, tokenizer files) in GGUF's vocabulary.
+"""Hugging Face checkpoints (config.json, safetensors, tokenizer files), with GGUF's interface.
 
-Names, row order, norms and computed tensors are those of a GGUF file that llama.cpp's converter would write, so
-a checkpoint is a baseline for published GGUF variants, and a source to quantize from. Nothing is converted on
-disk: tensors stay mapped, and the few that are rearranged are rearranged when they are asked for.
+Names, row order, norms and computed tensors are those of the GGUF file that llama.cpp's converter would write, so
+a checkpoint can be the baseline of published GGUF variants, or the source of a quantization. Nothing is converted
+on disk: tensors stay mapped, and the few with another row order are rearranged when they are read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from evaluator.support.errors import SourceError
 
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
-#: What file systems allow a name to have, in bytes.
+#: Longest file name that file systems allow, in bytes.
 _LONGEST_NAME = 255
 
 Bytes = npt.NDArray[np.uint8]
@@ -48,9 +48,9 @@ _FILE_TYPES = {
     gguf.GGMLQuantizationType.F16: gguf.LlamaFileType.MOSTLY_F16,
     gguf.GGMLQuantizationType.BF16: gguf.LlamaFileType.MOSTLY_BF16,
 }
-#: Graph parameters that no family's table lists.
+#: Embedding and head, which the families' tables do not list.
 _ENDS = {"model.embed_tokens.weight": EMBEDDING, "lm_head.weight": HEAD}
-#: Settings of a graph that metadata carry whatever they are, or that decide nothing.
+#: Settings of a graph that metadata can express with any value, or that have no effect.
 _EXPRESSED = (
     "model_type",
     "attn_implementation",
@@ -58,7 +58,7 @@ _EXPRESSED = (
     "rope_local_base_freq",
     "partial_rotary_factor",
 )
-#: Where models that also see keep their text model, and what they see with.
+#: Prefixes of the text model's tensors in vision models, and of the other tensors.
 _TEXT_PREFIXES = ("language_model.", "model.language_model.")
 _OTHER_PREFIXES = (
     "vision_tower.",
@@ -72,7 +72,7 @@ _BUFFERS = ("rotary_emb.inv_freq",)
 
 @dataclass(frozen=True)
 class Checkpoint(ModelFile):
-    """An opened folder."""
+    """An opened checkpoint folder."""
 
     files_in_order: tuple[Path, ...]
     _bytes: Mapping[str, Callable[[], Bytes]] = field(repr=False)
@@ -81,12 +81,12 @@ class Checkpoint(ModelFile):
 
     @property
     def text_rules(self) -> TextRules:
-        """What the tokenizer files say and GGUF does not."""
+        """Rules in the tokenizer files that GGUF cannot express."""
         return self._text_rules
 
     @property
     def context_bound(self) -> ContextBound | None:
-        """Where its configuration asks for what no GGUF file of the family says."""
+        """The length up to which GGUF matches the configuration."""
         return self._bound
 
     @property
@@ -96,14 +96,14 @@ class Checkpoint(ModelFile):
 
     @property
     def name(self) -> str:
-        """The folder's name; of a folder in the hub's cache, whose name is a revision, the repository's."""
+        """The folder's name, or the repository's for a folder in the hub's cache, which is named by its revision."""
         folder = self.path.absolute()
         if folder.parent.name == "snapshots":
             return folder.parent.parent.name.rpartition("--")[2]
         return folder.name
 
     def raw(self, name: str) -> Bytes:
-        """Bytes of a tensor as uint8 [..., bytes per row]; mapped, or a copy where GGUF's order is another.
+        """Return the bytes of a tensor as uint8 [..., bytes per row]; mapped, or a copy if they are rearranged.
 
         Raises:
             SourceError: there is no such tensor.
@@ -113,7 +113,7 @@ class Checkpoint(ModelFile):
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a folder holds a model's configuration."""
+    """Return whether a folder holds a model's configuration."""
     return (path / CONFIG).is_file()
 
 
@@ -145,41 +145,41 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 
 
 def _stored_tensors(folder: Path) -> tuple[list[Path], dict[str, SafetensorsFile]]:
-    """Weight files in order, and the file that holds each tensor."""
+    """Return the weight files in order, and tensor → the file that holds it."""
     if (folder / SINGLE).is_file():
         single = open_safetensors(folder / SINGLE)
         return [single.path], dict.fromkeys(single.directory, single)
     if not (folder / INDEX).is_file():
         raise SourceError(folder, f"holds neither {SINGLE} nor {INDEX}; other weight files are not read")
-    places = read_weight_map(folder / INDEX)
+    weight_map = read_weight_map(folder / INDEX)
     files: dict[str, SafetensorsFile] = {}
-    for name in sorted(set(places.values())):
+    for name in sorted(set(weight_map.values())):
         if not (folder / name).is_file():
             raise SourceError(folder, f"{name} is missing, which {INDEX} names")
         files[name] = open_safetensors(folder / name)
     return [folder / INDEX, *(file.path for file in files.values())], {
-        tensor: files[place] for tensor, place in places.items()
+        tensor: files[name] for tensor, name in weight_map.items()
     }
 
 
 def read_weight_map(path: Path) -> dict[str, str]:
-    """Tensor → name of the file that holds it, by an index that nobody vouched for: names lead nowhere else.
+    """Return tensor → name of the file that holds it, checked so that no path leads out of the folder.
 
     Raises:
-        SourceError: it cannot be read, or names something that is no plain file name.
+        SourceError: the index cannot be read, or contains something other than plain file names.
     """
     index = read_json(path)
-    places = {tensor: str(place) for tensor, place in index.within("weight_map").values.items()}
-    for name in sorted(set(places.values())):
+    weight_map = {tensor: str(name) for tensor, name in index.within("weight_map").values.items()}
+    for name in sorted(set(weight_map.values())):
         if Path(name).name != name or len(name.encode(errors="replace")) > _LONGEST_NAME:
             raise index.error("a file of weight_map", name, "a plain file name")
-    return places
+    return weight_map
 
 
 def _gguf_names(
     folder: Path, architecture: Architecture, config: JsonFile, stored: Mapping[str, SafetensorsFile]
 ) -> dict[str, tuple[SafetensorsFile, str]]:
-    """GGUF name → the file that holds the tensor, and its name there."""
+    """Return GGUF name → the file that holds the tensor, and its name in that file."""
     layers = config.count("num_hidden_layers")
     if layers > len(stored):
         raise SourceError(
@@ -193,25 +193,26 @@ def _gguf_names(
         bare = _text_name(parameter)
         if bare not in known:
             raise SourceError(
-                folder, f"tensor {parameter[:80]} has no place in a {architecture.name} GGUF file"
+                folder,
+                f"tensor {parameter[:80]} is not in the {architecture.name} model that {CONFIG} describes",
             )
         named[known[bare]] = (file, parameter)
     if tied(config) and HEAD in named:
-        head = named.pop(HEAD)  # the same matrix, of which either name, or both, may have been stored
+        head = named.pop(HEAD)  # tied: the matrix may be stored under either name or both
         named.setdefault(EMBEDDING, head)
     if EMBEDDING not in named:
         raise SourceError(folder, "holds no embedding (model.embed_tokens.weight)")
     if HEAD not in named and not tied(config):
         raise SourceError(
             folder,
-            "holds no output matrix (lm_head.weight), and its configuration does not say that the embedding "
-            "is one (tie_word_embeddings): a part of the checkpoint is missing",
+            "holds no output matrix (lm_head.weight), and its configuration does not tie it to the embedding "
+            "(tie_word_embeddings): a part of the checkpoint is missing",
         )
     return named
 
 
 def _text_name(parameter: str) -> str:
-    """Name of a parameter in the text model by itself."""
+    """Return the name of a parameter in the text model alone."""
     for prefix in _TEXT_PREFIXES:
         if parameter.startswith(prefix):
             rest = parameter.removeprefix(prefix)
@@ -252,7 +253,7 @@ def _mapped(file: SafetensorsFile, info: TensorInfo) -> Callable[[], Bytes]:
 
 
 def _shifted(file: SafetensorsFile, info: TensorInfo, offset: float) -> Callable[[], Bytes]:
-    """Values plus `offset` as float32: the sum does not fit the type of the values."""
+    """Return the values plus `offset`, as float32 because a 16-bit type would round the sum."""
     return lambda: (
         gguf.dequantize(file.raw(info), info.ggml_type).astype(np.float32) + np.float32(offset)
     ).view(np.uint8)
@@ -263,7 +264,7 @@ def _rearranged(
     info: TensorInfo,
     restore: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
 ) -> Callable[[], Bytes]:
-    """Rows in the order that `restore` undoes, found by letting it restore the numbers of the rows."""
+    """Return the rows in the order that `restore` undoes; it is found by restoring the row numbers."""
 
     def read() -> Bytes:
         numbers = np.arange(info.shape[0], dtype=np.float32)[:, None]
@@ -279,10 +280,10 @@ def _constant(values: npt.NDArray[np.float32]) -> Callable[[], Bytes]:
 
 
 def _check_expressible(checkpoint: Checkpoint, architecture: Architecture, config: JsonFile) -> None:
-    """Check that what GGUF's metadata say of the model is what its configuration says.
+    """Check that the GGUF metadata describe the same model as the configuration.
 
-    GGUF has no words for some settings, which llama.cpp fixes per family: a checkpoint with others would be
-    another model as a GGUF file.
+    GGUF cannot express some settings, which llama.cpp fixes per family; with other values the GGUF file would be
+    another model.
     """
     for key, value in architecture.config(checkpoint).items():
         given = config.values.get(key)
@@ -294,7 +295,7 @@ def _check_expressible(checkpoint: Checkpoint, architecture: Architecture, confi
             raise SourceError(config.path, f"{key} is not true, and its weights hold {name}")
 
 
-def _agree(given: Any, said: Any) -> bool:
-    if isinstance(given, (int, float)) and isinstance(said, (int, float)):
-        return math.isclose(given, said, rel_tol=1e-6)
-    return bool(given == said)
+def _agree(given: Any, value: Any) -> bool:
+    if isinstance(given, (int, float)) and isinstance(value, (int, float)):
+        return math.isclose(given, value, rel_tol=1e-6)
+    return bool(given == value)

@@ -1,4 +1,4 @@
-"""The rotary embedding of a checkpoint: from its settings to GGUF's keys and frequency factors."""
+"""Convert a checkpoint's rotary settings to GGUF's keys and frequency factors."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from evaluator.models.metadata_values import Typed, f32, string, u32
 
 Values = npt.NDArray[np.float32]
 
-#: Kinds that GGUF has no keys for because they change no frequency of windows up to the model's own context.
+#: Kinds without GGUF keys, because they do not change the frequencies within the model's original context.
 _UNSCALED = ("default", "dynamic")
 _KINDS = (*_UNSCALED, "linear", "llama3", "yarn", "longrope")
 
 
 def rotary_kind(config: JsonFile) -> str:
-    """Kind of scaling, in today's names.
+    """Return the kind of scaling, by its current name.
 
     Raises:
-        SourceError: it is not known, or the settings name two.
+        SourceError: it is not known, or the settings name two kinds.
     """
     settings = rotary_settings(config)
     named = [settings.values[key] for key in ("rope_type", "type") if settings.values.get(key) is not None]
-    kinds = {_todays_name(kind, settings) for kind in map(str, named)}
+    kinds = {_current_name(kind, settings) for kind in map(str, named)}
     if len(kinds) > 1:
         raise settings.error("rope_type", named[0], f"its type, {named[1]!r}")
     kind = kinds.pop() if kinds else "default"
@@ -44,15 +44,15 @@ def rotary_kind(config: JsonFile) -> str:
 
 
 def rotary_base(config: JsonFile) -> float:
-    """What the frequencies are powers of."""
+    """Return the base of the frequencies."""
     return rotary_settings(config).number("rope_theta", config.number("rope_theta", 10000.0))
 
 
 def scaling_keys(config: JsonFile) -> dict[str, Typed]:
-    """Keys below `rope.scaling`, without that prefix.
+    """Return the keys below `rope.scaling`, without that prefix.
 
     Raises:
-        SourceError: the kind is not known, or a setting is missing or not what it has to be.
+        SourceError: the kind is not known, or a setting is missing or invalid.
     """
     settings, kind = rotary_settings(config), rotary_kind(config)
     if kind == "linear":
@@ -65,7 +65,7 @@ def scaling_keys(config: JsonFile) -> dict[str, Typed]:
 
 
 def frequency_factors(config: JsonFile) -> dict[str, Values]:
-    """Divisors of the frequencies that a GGUF file holds as tensors, float32 [turned dimensions / 2].
+    """Return the divisors of the frequencies, GGUF tensor → float32 [rotated dimensions / 2].
 
     Raises:
         SourceError: the settings are missing or not numbers.
@@ -84,8 +84,8 @@ def frequency_factors(config: JsonFile) -> dict[str, Values]:
     return {}
 
 
-def _todays_name(kind: str, settings: JsonFile) -> str:
-    """LongRoPE was called "su" once, and "yarn" too; only it has factors per frequency."""
+def _current_name(kind: str, settings: JsonFile) -> str:
+    """Return the current name of a kind: older files call LongRoPE "su", or "yarn" with factors per frequency."""
     former = kind == "su" or (kind == "yarn" and "short_factor" in settings.values)
     return "longrope" if former else kind
 
@@ -93,14 +93,14 @@ def _todays_name(kind: str, settings: JsonFile) -> str:
 def _yarn(config: JsonFile, settings: JsonFile) -> dict[str, Typed]:
     factor = settings.number("factor")
     scale = _attention_factor(settings, factor)
-    if not _truncates(settings):  # GGUF has no key for that: the factors carry it
+    if not _truncates(settings):  # GGUF has no key for that: the frequency factors contain the scaling
         return {"type": string("none"), "attn_factor": f32(scale or yarn_scale(factor))}
     keys = {
         "type": string("yarn"),
         "factor": f32(factor),
         "original_context_length": u32(_yarn_context(config, settings)),
     }
-    if scale is not None:  # llama.cpp reads yarn_attn_factor for few families, and this for all
+    if scale is not None:  # llama.cpp reads attn_factor for all families, yarn_attn_factor only for a few
         keys["attn_factor"] = f32(scale / yarn_scale(factor))
     for key in ("beta_fast", "beta_slow"):
         if settings.values.get(key) is not None:
@@ -109,7 +109,7 @@ def _yarn(config: JsonFile, settings: JsonFile) -> dict[str, Typed]:
 
 
 def _attention_factor(settings: JsonFile, factor: float) -> float | None:
-    """What sine and cosine are multiplied by, None where YaRN's own rule decides."""
+    """Return the factor of sine and cosine, None for YaRN's default."""
     if settings.values.get("attention_factor") is not None:
         return settings.number("attention_factor")
     if settings.values.get("mscale") and settings.values.get("mscale_all_dim"):
@@ -119,7 +119,7 @@ def _attention_factor(settings: JsonFile, factor: float) -> float | None:
 
 
 def _truncates(settings: JsonFile) -> bool:
-    """Whether YaRN's two bounds are rounded to whole indices."""
+    """Return whether YaRN's two bounds are rounded to whole indices."""
     value = settings.values.get("truncate", True)
     if not isinstance(value, bool):
         raise settings.error("truncate", value, "true or false")
@@ -151,7 +151,7 @@ def _longrope(config: JsonFile, settings: JsonFile) -> dict[str, Typed]:
 
 
 def _llama3_factors(config: JsonFile, settings: JsonFile) -> Values:
-    """Divisors per frequency: 1 for short wavelengths, `factor` for long ones, in between a blend by wavelength."""
+    """Return divisors per frequency: 1 for short wavelengths, `factor` for long ones, interpolated in between."""
     width = int(head_width(config) * turned_share(config))
     wavelengths = 2 * np.pi * rotary_base(config) ** (np.arange(0, width, 2, dtype=np.float64) / width)
     factor = settings.number("factor", 8.0)

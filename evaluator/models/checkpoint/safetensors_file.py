@@ -1,6 +1,6 @@
-"""Reads safetensors files that nobody vouched for: eight bytes of length, a JSON directory, then the tensors.
+"""Read untrusted safetensors files: eight bytes of length, a JSON directory, then the tensors.
 
-Counts and offsets are checked against the file before anything is read; tensor bytes stay memory-mapped.
+Counts and offsets are checked against the file's size before anything is read; tensor bytes stay memory-mapped.
 Format: https://github.com/huggingface/safetensors#format
 """
 
@@ -21,10 +21,10 @@ from evaluator.models.model_file import MAX_DIMENSIONS, TensorInfo
 from evaluator.support.errors import SourceError
 
 _LENGTH_BYTES = 8
-#: The reference implementation's own bound on the directory.
+#: The reference implementation's limit for the directory.
 _MAX_DIRECTORY_BYTES = 100_000_000
 
-#: Types that GGUF has too. Others (8-bit floats, integers) may lie in the file, but no weight may be of them.
+#: Types that GGUF has too. Tensors of other types (8-bit floats, integers) may be in the file, but not as weights.
 _TYPES: Mapping[str, gguf.GGMLQuantizationType] = {
     "F32": gguf.GGMLQuantizationType.F32,
     "F16": gguf.GGMLQuantizationType.F16,
@@ -34,7 +34,7 @@ _TYPES: Mapping[str, gguf.GGMLQuantizationType] = {
 
 @dataclass(frozen=True)
 class SafetensorsFile:
-    """An opened file: its directory as it stands there, its bytes mapped; `_origin` is where tensors begin."""
+    """An opened file: its unchecked directory and its mapped bytes; `_origin` is the offset of the tensors."""
 
     path: Path
     directory: Mapping[str, Any]
@@ -42,10 +42,10 @@ class SafetensorsFile:
     _data: memoryview = field(repr=False)
 
     def tensor(self, name: str) -> TensorInfo:
-        """Directory entry of a tensor, checked; `offset` is from the beginning of the file.
+        """Check and return a tensor's directory entry; `offset` is from the beginning of the file.
 
         Raises:
-            SourceError: it is absent, of a type that weights cannot have, or does not fit into the file.
+            SourceError: it is missing, of an unsupported type, or does not fit into the file.
         """
         if name not in self.directory:
             raise SourceError(self.path, f"tensor {name[:80]} is missing")
@@ -62,16 +62,16 @@ class SafetensorsFile:
         return TensorInfo(name, shape, _TYPES[kind], self._origin + begin, n_bytes)
 
     def raw(self, info: TensorInfo) -> npt.NDArray[np.uint8]:
-        """Bytes of a tensor as uint8 [..., bytes per row], mapped, not copied."""
+        """Return the bytes of a tensor as uint8 [..., bytes per row], mapped, not copied."""
         flat = np.frombuffer(self._data, np.uint8, count=info.n_bytes, offset=info.offset)
         return flat.reshape(*info.shape[:-1], -1)
 
 
 def open_safetensors(path: Path) -> SafetensorsFile:
-    """Open a file and read its directory; each entry is checked when it is asked for.
+    """Open a file and read its directory; `SafetensorsFile.tensor` checks the entries.
 
     Raises:
-        SourceError: it cannot be read, is truncated, or its directory is not one.
+        SourceError: it cannot be read, is truncated, or its directory is damaged.
     """
     try:
         data = map_file(path)
@@ -82,7 +82,7 @@ def open_safetensors(path: Path) -> SafetensorsFile:
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     origin = _LENGTH_BYTES + length
     if len(data) < _LENGTH_BYTES or origin > len(data) or length > _MAX_DIRECTORY_BYTES:
-        raise _damaged(path, f"its directory claims {length:,} bytes, more than can be: truncated?")
+        raise _damaged(path, f"its directory claims {length:,} bytes, more than possible: truncated?")
     try:
         directory = json.loads(bytes(data[_LENGTH_BYTES:origin]))
     except (ValueError, RecursionError):
@@ -94,7 +94,7 @@ def open_safetensors(path: Path) -> SafetensorsFile:
 
 
 def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
-    """Type, shape, first byte and byte after the last of a directory entry; bytes count from the first tensor."""
+    """Return type, shape, first byte and end of a directory entry; bytes are counted from the first tensor."""
     match entry:
         case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if 1 <= len(
             shape

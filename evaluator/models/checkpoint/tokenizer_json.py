@@ -1,7 +1,7 @@
-"""What a tokenizer.json says beside its tables: understood, or refused, for each of it decides ids.
+"""Read the settings of a tokenizer.json that affect token ids; unsupported ones are an error.
 
-GGUF has no keys for most of it, and llama.cpp does what a family does. A file that wants something else would be
-another tokenizer as a GGUF file.
+GGUF has no keys for most of them; llama.cpp has fixed rules per family. With other settings the GGUF file would
+have another tokenizer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evaluator.support.errors import SourceError
 
 _SPACE = "▁"
 _COMPOSED = "NFC"
-#: Settings of a byte-pair model that change merging → what they have to be where nothing is changed.
+#: Settings of a byte-pair model that change merging → values without effect.
 _PLAIN = {
     "dropout": (None, 0, 0.0),
     "continuing_subword_prefix": (None, ""),
@@ -30,7 +30,7 @@ _PREPEND = {"type": "Prepend", "prepend": _SPACE}
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A token that no merge makes: it is cut out of a text, with the white space before or after it if it says so."""
+    """A token that is cut out of a text before merging, with the white space before or after it if it strips it."""
 
     index: int
     text: str
@@ -40,15 +40,15 @@ class AddedToken:
 
 
 def added_tokens(tokenizer: JsonFile, settings: JsonFile, further: JsonFile) -> list[AddedToken]:
-    """The added tokens that all files of a checkpoint name, each id once.
+    """Return the added tokens that the files of a checkpoint list, each id once.
 
     Args:
         tokenizer: tokenizer.json.
-        settings: tokenizer_config.json, whose word on a token counts more.
-        further: added_tokens.json, which knows texts and ids only and counts least.
+        settings: tokenizer_config.json, which takes precedence.
+        further: added_tokens.json, which has only texts and ids and the lowest precedence.
 
     Raises:
-        SourceError: one is no token, or counts as whole words only.
+        SourceError: an entry is invalid, or a token matches whole words only.
     """
     listed = {}
     for text, index in further.values.items():
@@ -64,10 +64,10 @@ def added_tokens(tokenizer: JsonFile, settings: JsonFile, further: JsonFile) -> 
 
 
 def listed_tokens(settings: JsonFile) -> list[AddedToken]:
-    """The added tokens that tokenizer_config.json lists.
+    """Return the added tokens that tokenizer_config.json lists.
 
     Raises:
-        SourceError: one is no token, or counts as whole words only.
+        SourceError: an entry is invalid, or a token matches whole words only.
     """
     entries = settings.within("added_tokens_decoder").values.items()
     return [_added(settings, entry, int(name)) for name, entry in entries if name.isdecimal()]
@@ -83,7 +83,7 @@ def _added(file: JsonFile, entry: Any, index: int) -> AddedToken:
 
 
 def with_strips(rules: TextRules, tokens: Iterable[AddedToken]) -> TextRules:
-    """`rules`, and which of the added tokens take white space away."""
+    """Return `rules` with the added tokens that strip white space."""
     listed = list(tokens)
     before = frozenset(token.text for token in listed if token.strips_before)
     after = frozenset(token.text for token in listed if token.strips_after)
@@ -91,10 +91,10 @@ def with_strips(rules: TextRules, tokens: Iterable[AddedToken]) -> TextRules:
 
 
 def check_merging(model: JsonFile) -> None:
-    """Check that a byte-pair model merges as GGUF's models do.
+    """Check that a byte-pair model merges like GGUF's models.
 
     Raises:
-        SourceError: it leaves merges out at random, or marks parts of words.
+        SourceError: it uses dropout, or prefixes or suffixes for parts of words.
     """
     for key, plain in _PLAIN.items():
         value = model.values.get(key)
@@ -103,10 +103,10 @@ def check_merging(model: JsonFile) -> None:
 
 
 def composes_text(tokenizer: JsonFile) -> bool:
-    """Whether a byte-level tokenizer brings texts into Unicode's composed form (NFC) first.
+    """Return whether a byte-level tokenizer first normalizes texts to Unicode's composed form (NFC).
 
     Raises:
-        SourceError: it changes texts in another way.
+        SourceError: it normalizes texts in another way.
     """
     steps = steps_of(tokenizer, "normalizer", "normalizers")
     if any(step != {"type": _COMPOSED} for step in steps):
@@ -115,7 +115,7 @@ def composes_text(tokenizer: JsonFile) -> bool:
 
 
 def check_alphabet(model: JsonFile, entries: Container[str]) -> None:
-    """Check that a byte-level model that knows an unknown token never needs it.
+    """Check that a byte-level model with an unknown token never uses it.
 
     Raises:
         SourceError: a byte has no token.
@@ -126,10 +126,10 @@ def check_alphabet(model: JsonFile, entries: Container[str]) -> None:
 
 
 def space_prefix(tokenizer: JsonFile) -> bool:
-    """Whether a tokenizer with bytes as fallback, which writes spaces as `▁`, begins texts with one.
+    """Return whether a tokenizer with byte fallback, which writes spaces as `▁`, puts one before texts.
 
     Raises:
-        SourceError: it changes or splits texts in another way.
+        SourceError: it normalizes or splits texts in another way.
     """
     normalizer = steps_of(tokenizer, "normalizer", "normalizers")
     splitter = steps_of(tokenizer, "pre_tokenizer", "pretokenizers")
@@ -138,7 +138,7 @@ def space_prefix(tokenizer: JsonFile) -> bool:
             return True
         case [[only], []] if only == _ESCAPE:
             return False
-        # Nothing to split at is left when spaces are written otherwise.
+        # Splitting at spaces has no effect: the normalizer has replaced all of them.
         case [[only], [{"type": "Split", "pattern": {"String": " "}}]] if only == _ESCAPE:
             return False
         case [[], [{"type": "Metaspace", "replacement": "▁", "split": False, **settings}]]:
@@ -147,7 +147,7 @@ def space_prefix(tokenizer: JsonFile) -> bool:
 
 
 def steps_of(tokenizer: JsonFile, what: str, several: str) -> list[dict[str, Any]]:
-    """What is done one after another; `several` is the key under which a sequence keeps its steps."""
+    """Return the steps at the key `what` in order; `several` is the key of a sequence's list of steps."""
 
     def flat(step: JsonFile) -> Iterator[dict[str, Any]]:
         if step.values.get("type") != "Sequence":
@@ -162,6 +162,6 @@ def steps_of(tokenizer: JsonFile, what: str, several: str) -> list[dict[str, Any
 
 
 def unsupported(tokenizer: JsonFile, what: str, supported: str) -> SourceError:
-    """What to raise when keys (their names with "and" between) hold something that is not `supported`."""
+    """Return the error for keys, joined by " and ", that hold something other than what is `supported`."""
     named = {key: tokenizer.values.get(key) for key in what.split(" and ")}
     return SourceError(tokenizer.path, f"{what}: only {supported} is supported, not {str(named)[:200]}")

@@ -1,7 +1,7 @@
-"""From a checkpoint's tokenizer files to GGUF's tokenizer metadata, as llama.cpp's converter writes them.
+"""Convert a checkpoint's tokenizer files to GGUF's tokenizer metadata, like llama.cpp's converter.
 
-`tokenizer.model` (SentencePiece) decides where it is there; else `tokenizer.json`, byte-level or with bytes as
-fallback. The tables come out as in published GGUF files, so that ids, and digests of the vocabulary, agree.
+`tokenizer.model` (SentencePiece) is used if it exists, else `tokenizer.json`, which is byte-level or has byte
+fallback. The tables are equal to those of published GGUF files, so that token ids and vocabulary digests agree.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ CHAT_TEMPLATE, ADDED_TOKENS, SPECIAL_TOKENS = (
 )
 TOKENIZER_FILES = (SENTENCEPIECE, TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE, ADDED_TOKENS, SPECIAL_TOKENS)
 
-#: Scores that the converter gives to tokens without one of their own, and to ids without a token.
+#: The converter's scores of tokens without a score, and of ids without a token.
 _NO_SCORE, _NO_TOKEN_SCORE = -1000.0, -10000.0
-#: Looks like a control token whatever its file says of it.
+#: Tokens of this form are control tokens, whatever type their file gives them.
 _SPECIAL_LOOK = re.compile(r"<\|.*\|>|<｜.*｜>|<unused.*>|<pad>|<mask>|<2mass>|\[@BOS@\]", re.DOTALL)
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _SPACE, _BYTE_LEVEL_SPACE = "▁", "Ġ"
@@ -59,7 +59,7 @@ _ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
 
 @dataclass
 class _Table:
-    """Tokens by id, growing; ids without a token are named `[PADi]`, as the converter does."""
+    """Tables of tokens, scores and types by id; ids without a token are named `[PADi]`, as by the converter."""
 
     tokens: list[str]
     scores: list[float]
@@ -71,16 +71,16 @@ class _Table:
         return cls(names, [_NO_TOKEN_SCORE] * size, [int(TokenType.UNUSED)] * size)
 
     def put(self, index: int, token: str, score: float, kind: int) -> None:
-        """Set a token; an id beyond the vocabulary is left out, as the converter does."""
+        """Set a token; an id beyond the vocabulary is ignored, as by the converter."""
         if 0 <= index < len(self.tokens):
             self.tokens[index], self.scores[index], self.types[index] = token, score, int(kind)
 
 
 def vocabulary(folder: Path, config: JsonFile) -> tuple[dict[str, Typed], TextRules]:
-    """All `tokenizer.*` keys, and what GGUF has no keys for.
+    """Return all `tokenizer.*` keys, and the rules that GGUF has no keys for.
 
     Raises:
-        SourceError: a file is missing or damaged, or asks for something that is not supported.
+        SourceError: a file is missing or damaged, or has an unsupported setting.
     """
     settings, further = (read_json_if_there(folder / name) for name in (TOKENIZER_CONFIG, ADDED_TOKENS))
     size = config.count("vocab_size")
@@ -107,7 +107,7 @@ def _from_sentencepiece(folder: Path, settings: JsonFile, further: JsonFile, siz
     table = _Table.of_size(size)
     model = read_sentencepiece(folder / SENTENCEPIECE)
     for index, piece in enumerate(model.pieces):
-        # What SentencePiece calls user-defined counts only if the files beside it say so too.
+        # Like the converter: a token is user-defined only if added_tokens.json or the settings list it.
         kind = TokenType.NORMAL if piece.kind == TokenType.USER_DEFINED else piece.kind
         table.put(index, piece.text, piece.score, kind)
     for text, number in further.values.items():
@@ -155,7 +155,7 @@ def _put_added(table: _Table, token: AddedToken, score: float) -> None:
 
 
 def _fill_with_fallback(table: _Table, added: Iterable[AddedToken], entries: Mapping[str, int]) -> None:
-    """Equal scores for all, as in the published files: the leftmost pair merges first."""
+    """Fill the table with equal scores, as in the published files: the leftmost pair merges first."""
     for token, index in entries.items():
         kind = TokenType.BYTE if _BYTE_TOKEN.fullmatch(token) else TokenType.NORMAL
         table.put(index, token, _NO_SCORE, kind)
@@ -166,9 +166,9 @@ def _fill_with_fallback(table: _Table, added: Iterable[AddedToken], entries: Map
 
 
 def _sentencepiece_keys(table: _Table, settings: JsonFile, prefix: bool | None) -> dict[str, Typed]:
-    """The keys of a table; whether a space is put before texts is for the settings to say, then for `prefix`."""
-    said = settings.values.get("add_prefix_space")
-    prefix = said if isinstance(said, bool) else prefix
+    """Return the keys of a table; the settings' `add_prefix_space` takes precedence over `prefix`."""
+    setting = settings.values.get("add_prefix_space")
+    prefix = setting if isinstance(setting, bool) else prefix
     keys = {
         "tokenizer.ggml.model": string("llama"),
         "tokenizer.ggml.pre": string("default"),
@@ -180,7 +180,7 @@ def _sentencepiece_keys(table: _Table, settings: JsonFile, prefix: bool | None) 
 
 
 def _check_no_prefix(tokenizer: JsonFile, settings: JsonFile) -> None:
-    """Check that no space is put before byte-level texts, as transformers does where the splitter is one step."""
+    """Check that transformers puts no space before byte-level texts, which it can do if the splitter is one step."""
     single = tokenizer.within("pre_tokenizer").values.get("type") == "ByteLevel"
     if single and settings.values.get("add_prefix_space"):
         raise settings.error(
@@ -189,20 +189,20 @@ def _check_no_prefix(tokenizer: JsonFile, settings: JsonFile) -> None:
 
 
 def _recognized(tokenizer: JsonFile) -> str:
-    """`tokenizer.ggml.pre`, by what the file says of splitting."""
+    """Return `tokenizer.ggml.pre`, recognized from the file's pre-tokenizer."""
     model = tokenizer.within("model")
     name = recognize(
         tokenizer.values.get("pre_tokenizer"), ignore_merges=bool(model.values.get("ignore_merges"))
     )
     if name is None:
         raise SourceError(
-            tokenizer.path, "its pre-tokenizer is none of the known ones, so ids would be a guess"
+            tokenizer.path, "its pre-tokenizer is not supported, so the token ids are not known"
         )
     return name
 
 
 def _merges(model: JsonFile) -> list[str]:
-    """Merge rules in GGUF's form: two tokens with a space between; spaces within tokens as byte-level writes them."""
+    """Return the merges in GGUF's form: two tokens separated by a space; spaces within tokens become `Ġ`."""
     lines: list[str] = []
     for merge in model.items("merges"):
         match merge:
@@ -218,7 +218,7 @@ def _merges(model: JsonFile) -> list[str]:
 def _special_ids(
     begins: Begin, names: JsonFile, config: JsonFile, added: Sequence[AddedToken], keys: Mapping[str, Typed]
 ) -> dict[str, Typed]:
-    """Ids of BOS, EOS, unknown and padding: by name from the tokenizer's files, else from the configuration."""
+    """Return the ids of BOS, EOS, unknown and padding, by the tokenizer files' names or the configuration's ids."""
     tokens = keys[_TOKENS][0]
     by_text = {token: index for index, token in reversed(list(enumerate(tokens)))}
     by_text |= {token.text: token.index for token in reversed(added)}
@@ -234,16 +234,16 @@ def _special_ids(
 
 
 def _additions(begins: Begin, keys: Mapping[str, Typed], settings: JsonFile) -> dict[str, Typed]:
-    """Whether BOS is added, where the files say so."""
+    """Return the key for whether BOS is added, if the files state it."""
     if begins.adds is None:
         return {}
     if begins.adds and _BOS not in keys:
-        raise settings.error("bos_token", begins.token, "a known token, though one is to begin every text")
+        raise settings.error("bos_token", begins.token, "a known token, but BOS is added to every text")
     return {"tokenizer.ggml.add_bos_token": boolean(begins.adds)}
 
 
 def _chat_template(folder: Path, settings: JsonFile) -> str | None:
-    """The default chat template: from the settings, else from the file beside them."""
+    """Return the default chat template, from the settings or the file chat_template.jinja."""
     template = settings.values.get("chat_template")
     if isinstance(template, list):
         named = {item.get("name"): item.get("template") for item in template if isinstance(item, dict)}

@@ -1,7 +1,7 @@
-"""Reads GGUF files that nobody vouched for.
+"""Read untrusted GGUF files.
 
-The header is parsed with bounds on every count and length before anything is allocated, so a truncated or
-hostile file costs one clear error: no crash, no hang, no blow-up of memory. Tensor bytes stay memory-mapped.
+Every count and length in the header is checked before memory is allocated, so a truncated or hostile file gives
+one clear error: no crash, no hang, no excessive memory. Tensor bytes stay memory-mapped.
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
@@ -24,11 +24,11 @@ from evaluator.support.errors import SourceError
 MAGIC = b"GGUF"
 SUPPORTED_VERSIONS = (2, 3)
 MAX_NESTING = 2
-#: The largest alignment that real files use is 4096; anything huge would only move offsets out of reach.
+#: Real files use up to 4096; a much larger alignment would only shift the tensors past the end of the file.
 MAX_ALIGNMENT = 1 << 20
-#: The largest published models have about 1,000.
+#: The largest published models have about 1,000 tensors.
 MAX_TENSORS = 1 << 14
-#: Metadata key of files that are parts of a split model: of how many.
+#: Metadata key with the number of parts of a split model.
 SPLIT_COUNT = "split.count"
 
 #: GGUF value type → (struct code, size in bytes) of the scalars.
@@ -59,11 +59,11 @@ class GGUFFile(ModelFile):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The one file."""
+        """The file itself."""
         return (self.path,)
 
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
-        """Bytes of a tensor as uint8 [..., bytes per row], mapped, not copied.
+        """Return the bytes of a tensor as uint8 [..., bytes per row], mapped, not copied.
 
         Raises:
             SourceError: there is no such tensor.
@@ -74,7 +74,7 @@ class GGUFFile(ModelFile):
 
 
 class _Cursor:
-    """A read position in the header that refuses to pass the end of the file."""
+    """A read position in the header; reading past the end of the file is an error."""
 
     def __init__(self, path: Path, data: memoryview) -> None:
         self.path = path
@@ -100,7 +100,7 @@ class _Cursor:
         return struct.unpack(f"<{code}", self.take(size, what))[0]
 
     def count(self, what: str, min_bytes_each: int) -> int:
-        """A u64 count whose items could still fit into the rest of the file."""
+        """Read a u64 count, and check that so many items fit into the rest of the file."""
         value = int(self.scalar(10, what))
         if value * min_bytes_each > len(self.data) - self.position:
             raise self.fail(f"{what} claims {value:,} items, more than the file holds: truncated or damaged")
@@ -131,7 +131,7 @@ class _Cursor:
 
 
 def _read_header(cursor: _Cursor) -> tuple[int, int]:
-    """Check magic and version; return the numbers of tensors and metadata keys."""
+    """Check magic number and version; return the numbers of tensors and metadata keys."""
     if bytes(cursor.take(4, "the magic number")) != MAGIC:
         raise cursor.fail("it does not begin with the letters GGUF")
     version = int(cursor.scalar(4, "the version"))
@@ -139,7 +139,7 @@ def _read_header(cursor: _Cursor) -> tuple[int, int]:
         raise cursor.fail(f"version {version} is not one of {SUPPORTED_VERSIONS} (big-endian or newer?)")
     n_tensors = cursor.count("the tensor count", _MIN_TENSOR_BYTES)
     if n_tensors > MAX_TENSORS:
-        raise cursor.fail(f"it claims {n_tensors:,} tensors, more than the {MAX_TENSORS:,} that are read")
+        raise cursor.fail(f"it claims {n_tensors:,} tensors, more than the limit of {MAX_TENSORS:,}")
     n_keys = cursor.count("the metadata count", _MIN_KEY_BYTES)
     return n_tensors, n_keys
 
@@ -163,7 +163,7 @@ def _read_metadata(
 
 
 def _read_tensor_info(cursor: _Cursor) -> TensorInfo:
-    """One directory entry, its `offset` still relative to the data section."""
+    """Read a directory entry; its `offset` is relative to the data section."""
     name = cursor.string("a tensor name")
     n_dims = int(cursor.scalar(4, name[:80]))
     if not 1 <= n_dims <= MAX_DIMENSIONS:
@@ -204,7 +204,7 @@ def _cursor_at_start(path: Path) -> _Cursor:
 
 
 def peek_gguf(path: Path) -> tuple[int, dict[str, Any]]:
-    """Number of tensors, and the metadata before the tokenizer's long lists: what a file is, without reading it all.
+    """Return the number of tensors and the metadata before the tokenizer's long lists, which are not read.
 
     Raises:
         SourceError: it cannot be read, or is no GGUF file.
@@ -219,7 +219,7 @@ def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
 
     Args:
         path: the file.
-        part: whether it is opened as a part of a split model, which may hold no tensors.
+        part: whether it is a part of a split model; parts may have no tensors.
 
     Raises:
         SourceError: it cannot be read, is truncated, or its header contradicts itself.
@@ -244,7 +244,7 @@ def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
     count = metadata.get(SPLIT_COUNT, 1)
     if not part and not (isinstance(count, int) and count <= 1):
         raise SourceError(
-            path, "holds a part of a split model; it must be named …-00001-of-00002.gguf, as published"
+            path, "holds a part of a split model; it must be named NAME-00001-of-00002.gguf, as published"
         )
     if not part and not tensors:
         raise cursor.fail("it holds no tensors")

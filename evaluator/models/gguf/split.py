@@ -1,6 +1,6 @@
-"""Models that are split over several GGUF files: `NAME-00001-of-00003.gguf` and its siblings.
+"""Models that are split into several GGUF files: `NAME-00001-of-00003.gguf` and so on.
 
-The first part holds the metadata, every part a tensor directory of its own; a first part may hold no tensors.
+The first part holds the metadata, and every part its own tensor directory; the first part may have no tensors.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from evaluator.support.errors import SourceError
 _PART_NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _SPLIT_NUMBER, _SPLIT_TENSORS = "split.no", "split.tensors.count"
 _SPLIT_KEYS = {SPLIT_COUNT, _SPLIT_NUMBER, _SPLIT_TENSORS}
-#: Bounds what a file name can make us look for; the largest published models have some dozens of parts.
+#: Limit for the count in a file name; the largest published models have a few dozen parts.
 _MAX_PARTS = 2048
 
 
 @dataclass(frozen=True)
 class SplitGGUF(ModelFile):
-    """The parts of a split model as one; `path` is the first part."""
+    """The parts of a split model as one model; `path` is the first part."""
 
     _parts: tuple[GGUFFile, ...] = field(repr=False)
     _part_of: Mapping[str, GGUFFile] = field(repr=False)
@@ -37,7 +37,7 @@ class SplitGGUF(ModelFile):
         return tuple(part.path for part in self._parts)
 
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
-        """Bytes of a tensor as uint8 [..., bytes per row], mapped from the part that holds it.
+        """Return the bytes of a tensor as uint8 [..., bytes per row], mapped from the part that holds it.
 
         Raises:
             SourceError: there is no such tensor.
@@ -47,7 +47,7 @@ class SplitGGUF(ModelFile):
 
 
 def first_part(path: Path) -> Path:
-    """The first part of the split model that `path` is a part of; any other path is itself."""
+    """Return the first part of the split model that `path` belongs to; `path` itself if it is no part."""
     match = _PART_NAME.fullmatch(path.name)
     if match is None:
         return path
@@ -55,7 +55,7 @@ def first_part(path: Path) -> Path:
 
 
 def is_part(path: Path) -> bool:
-    """Whether a file name says that it is a part of a split model."""
+    """Return whether a file is named like a part of a split model."""
     return _PART_NAME.fullmatch(path.name) is not None
 
 
@@ -70,14 +70,14 @@ def open_split(path: Path) -> SplitGGUF:
     tensors: dict[str, TensorInfo] = {}
     part_of: dict[str, GGUFFile] = {}
     for number, part in enumerate(parts):
-        _check_place(part, number, len(parts))
+        _check_number(part, number, len(parts))
         for name, info in part.tensors.items():
             if name in tensors:
                 raise SourceError(part.path, f"tensor {name[:80]} is in {part_of[name].path.name} too")
             tensors[name], part_of[name] = info, part
-    expected = _said(first, _SPLIT_TENSORS)
+    expected = _whole_number(first, _SPLIT_TENSORS)
     if expected not in (None, len(tensors)):
-        raise SourceError(first.path, f"its parts hold {len(tensors)} tensors, it says {expected}")
+        raise SourceError(first.path, f"its parts hold {len(tensors)} tensors instead of {expected}")
     if not tensors:
         raise SourceError(first.path, "not a readable GGUF file: its parts hold no tensors")
     metadata = {key: value for key, value in first.metadata.items() if key not in _SPLIT_KEYS}
@@ -91,7 +91,7 @@ def _part_paths(path: Path) -> list[Path]:
         raise SourceError(path, "is not named like a part of a split model (NAME-00001-of-00002.gguf)")
     count = int(match["count"])
     if not 1 <= int(match["number"]) <= count <= _MAX_PARTS:
-        raise SourceError(path, f"part {int(match['number'])} of {count} cannot be")
+        raise SourceError(path, f"part {int(match['number'])} of {count} is not possible")
     names = [
         f"{match['stem']}-{number:05d}-of-{match['count']}{path.suffix}" for number in range(1, count + 1)
     ]
@@ -99,21 +99,21 @@ def _part_paths(path: Path) -> list[Path]:
     missing = [part.name for part in paths if not part.is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise SourceError(path, f"{missing[0]}{more} is missing; all {count} parts must lie side by side")
+        raise SourceError(path, f"{missing[0]}{more} is missing; all {count} parts must be in one folder")
     return paths
 
 
-def _check_place(part: GGUFFile, number: int, count: int) -> None:
-    """Check that a part says of itself what its name says."""
-    said = _said(part, SPLIT_COUNT), _said(part, _SPLIT_NUMBER)
-    if said != (count, number):
+def _check_number(part: GGUFFile, number: int, count: int) -> None:
+    """Check that a part's metadata agree with its name."""
+    stated = _whole_number(part, SPLIT_COUNT), _whole_number(part, _SPLIT_NUMBER)
+    if stated != (count, number):
         raise SourceError(
             part.path,
-            f"is named part {number + 1} of {count}, but holds no. {said[1]} (from 0) of {said[0]}",
+            f"is named part {number + 1} of {count}, but holds no. {stated[1]} (from 0) of {stated[0]}",
         )
 
 
-def _said(part: GGUFFile, key: str) -> int | None:
-    """A whole number that a part says of itself."""
+def _whole_number(part: GGUFFile, key: str) -> int | None:
+    """Return a whole number from a part's metadata, None if there is none."""
     value = part.metadata.get(key)
     return value if isinstance(value, int) else None

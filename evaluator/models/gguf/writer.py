@@ -1,4 +1,4 @@
-"""Writes GGUF files that carry another file's metadata and tokenizer, one tensor in memory at a time."""
+"""Write GGUF files with another file's metadata and tokenizer, with few tensors in memory at a time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from evaluator.support.atomic_files import whole_file
 
 Bytes = npt.NDArray[np.uint8]
 
-#: Metadata of files made here: a digest of the source, the types and the importances they were made from.
+#: Metadata key of quantized files: a digest of the source, the types and the importance matrix.
 FINGERPRINT_KEY = "quantize.fingerprint"
-#: Written anew for the new file, which is never a part of a split one.
+#: Not copied: they differ in the new file, which is never a part of a split model.
 _REPLACED_KEYS = {
     "general.architecture",
     "general.file_type",
@@ -40,15 +40,15 @@ def write_gguf(
     bytes_of: Callable[[str], Bytes],
     added: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Write `target`, which appears whole or not at all.
+    """Write `target` atomically.
 
     Args:
-        source: where metadata, tokenizer and shapes come from.
+        source: the model that metadata, tokenizer and shapes are copied from.
         target: the new file.
         file_type: `general.file_type` of the new file.
         types: tensor name → new type, in the order of the new file.
-        bytes_of: name → the encoded tensor; called once for each, in order.
-        added: metadata keys to add or to replace, text or a count each.
+        bytes_of: returns the encoded tensor of a name; called once for each, in order.
+        added: metadata keys to add or replace, with a text or a count.
     """
     added = added or {}
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,15 +72,15 @@ def write_gguf(
 
 
 def _write_tensors(writer: gguf.GGUFWriter, tensors: Iterable[Bytes]) -> None:
-    """Write each tensor while the next is being made."""
-    written: Future[None] | None = None
-    with ThreadPoolExecutor(1) as beside:
+    """Write each tensor while the next one is computed."""
+    pending: Future[None] | None = None
+    with ThreadPoolExecutor(1) as executor:
         for tensor in tensors:
-            if written:
-                written.result()
-            written = beside.submit(writer.write_tensor_data, tensor)
-        if written:
-            written.result()
+            if pending:
+                pending.result()
+            pending = executor.submit(writer.write_tensor_data, tensor)
+        if pending:
+            pending.result()
 
 
 def _copy_value(writer: gguf.GGUFWriter, key: str, value: Any, kind: ValueType) -> None:

@@ -1,6 +1,6 @@
-"""What lies beside quantized models and is no language model: projectors, importance matrices, adapters, drafts.
+"""Recognize files beside models that are no language models: projectors, importance matrices, adapters, drafts.
 
-A file's header decides where the file is on this machine; before a download there is only its name.
+Local files are recognized by their header, files on the hub by their name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PROJECTOR, _IMPORTANCES = "a vision or audio projector", "an importance matrix"
 _ADAPTER, _VOCABULARY = "a LoRA adapter", "a vocabulary without weights"
 DRAFT = "a draft model"
 
-#: `general.type` and `general.architecture` of what is no language model.
+#: `general.type` and `general.architecture` of files that are no language models.
 _TYPES: Mapping[str, str] = {
     "mmproj": _PROJECTOR,
     "clip-vision": _PROJECTOR,
@@ -28,9 +28,9 @@ _TYPES: Mapping[str, str] = {
     "vocab": _VOCABULARY,
 }
 _ARCHITECTURES: Mapping[str, str] = {"clip": _PROJECTOR, "eagle": DRAFT, "eagle3": DRAFT, "dflash": DRAFT}
-#: Words in names that say the same wherever they stand.
+#: Words in file names that are always decisive.
 _SURE_WORDS: Mapping[str, str] = {"mmproj": _PROJECTOR, "imatrix": _IMPORTANCES}
-#: Words that models are called by as well: they tell only where other files of the same place lack them.
+#: Words that names of models may contain too: decisive only if other files in the same folder lack them.
 _DOUBTFUL_WORDS: Mapping[str, str] = {
     "lora": _ADAPTER,
     "adapter": _ADAPTER,
@@ -41,19 +41,19 @@ _DOUBTFUL_WORDS: Mapping[str, str] = {
 
 
 def companion_by_header(path: Path, n_tensors: int, metadata: Mapping[str, object]) -> str | None:
-    """What a GGUF file is that is no language model, such as `an importance matrix`; None for a model."""
+    """Return what a GGUF file is, such as `an importance matrix`, if it is no language model; else None."""
     kind, architecture = metadata.get("general.type"), metadata.get("general.architecture")
-    if found := _TYPES.get(str(kind).lower()) or _ARCHITECTURES.get(str(architecture).lower()):
-        return found
+    if companion := _TYPES.get(str(kind).lower()) or _ARCHITECTURES.get(str(architecture).lower()):
+        return companion
     if any(key.startswith("imatrix.") for key in metadata):
         return _IMPORTANCES
     return _VOCABULARY if n_tensors == 0 and architecture and not is_part(path) else None
 
 
 def companion_on_disk(path: Path) -> str | None:
-    """What a file is that is no language model; None for models, folders, and files that cannot be read.
+    """Return what a file is if it is no language model; None for models, folders and unreadable files.
 
-    A file that is called .gguf and is damaged is not a companion: what is wrong with it shows when it is opened.
+    A damaged file named .gguf is no companion; opening it later raises an error.
     """
     if path.is_dir():
         return None
@@ -68,37 +68,39 @@ def companion_on_disk(path: Path) -> str | None:
 
 
 def companions_by_name(names: Iterable[str], pattern: str) -> dict[str, str]:
-    """Name → what it is, of the files whose names say that they are no language models.
+    """Return name → what it is, for files that are no language models according to their names.
 
     Args:
-        names: everything that was found in one place, with its folders where they are the publisher's.
-        pattern: the glob that was asked for; a word that it names is no reason to skip.
+        names: all files of one folder or repository, with the repository's folders.
+        pattern: the user's glob; files are not skipped because of a word in it.
     """
-    found: dict[str, str] = {}
+    companions: dict[str, str] = {}
     words = {name: _words(name) for name in names}
-    asked = set(_words(pattern))
+    requested = set(_words(pattern))
     for name, parts in words.items():
         for word, what in _SURE_WORDS.items():
-            # NAME-imatrix-Q4_K_M.gguf is a model that was quantized with one.
-            behind = parts[0] != word and f"{word}-" in name.lower() and ends_in_quant(name, word)
-            if word in parts and not (word == "imatrix" and behind):
-                found[name] = what
-    models = [set(parts) for name, parts in words.items() if name not in found]
+            # NAME-imatrix-Q4_K_M.gguf is a model that was quantized with an importance matrix.
+            is_suffix = parts[0] != word and f"{word}-" in name.lower() and ends_in_quant(name, word)
+            if word in parts and not (word == "imatrix" and is_suffix):
+                companions[name] = what
+    models = [set(parts) for name, parts in words.items() if name not in companions]
     for word, what in _DOUBTFUL_WORDS.items():
-        if word in asked or all(word in parts for parts in models):
+        if word in requested or all(word in parts for parts in models):
             continue
-        found |= {name: what for name, parts in words.items() if name not in found and word in parts}
-    return found
+        companions |= {
+            name: what for name, parts in words.items() if name not in companions and word in parts
+        }
+    return companions
 
 
 def skipped_line(name: str, what: str, *, by_name: bool) -> str:
-    """One line about a file that is left out; where only its name says so, with the way to use it all the same."""
+    """Return a line about a skipped file; if it was recognized by its name only, add how to use it anyway."""
     way_out = " by its name; to use it, name the file in full" if by_name else ""
     return f"skipped: {PurePosixPath(name).name} is {what}{way_out}"
 
 
 def nothing_left(items: Sequence[tuple[str, str]]) -> str:
-    """Why a glob gives no model, all that it matches being companions: (name, what it is) of each."""
+    """Return the reason why a glob matches no model; `items` are (name, what it is) of its matches."""
     listed = ", ".join(f"{PurePosixPath(name).name} is {what}" for name, what in items[:4])
     more = f" and {len(items) - 4} more" if len(items) > 4 else ""
     return f"matches no language model: {listed}{more}"

@@ -1,8 +1,8 @@
 """Models and texts from the Hugging Face hub: `hf:owner/repo[@revision][/glob]`.
 
-Files lie in the hub's usual cache, so that other programs share them, and broken downloads go on where they
-broke off. What a repository holds is noted in this program's cache: without a network, what was fetched
-before is found again, and what is not complete is said to be so.
+Files are stored in the hub's usual cache, which other programs share, and interrupted downloads are resumed. The
+listing of each repository is stored in this program's cache, so that earlier downloads can be used offline and
+missing files are reported.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ PREFIX = "hf:"
 _FORM = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?(?:/(?P<pattern>.+))?")
 _LOG_IN = "run `hf auth login` or set HF_TOKEN"
 _TOO_MANY_REQUESTS = 429
-#: How often a file is asked for when connections break in the middle of it.
+#: Number of attempts to download a file if the connection breaks.
 _ATTEMPTS = 5
 
-#: Called with one line about what is going on.
+#: Called with a line about the progress.
 Report = Callable[[str], None]
 
 
 def silent(_: str) -> None:
-    """Say nothing."""
+    """Ignore a report."""
 
 
 @dataclass(frozen=True)
 class HubSource:
-    """A repository, one of its revisions, and which of its files."""
+    """A repository, a revision and a glob for its files."""
 
     repo: str
     revision: str
@@ -59,7 +59,7 @@ class HubSource:
         """Read `hf:owner/repo[@revision][/glob]`.
 
         Raises:
-            RequestError: it is not of that form.
+            RequestError: it does not have this form.
         """
         match = _FORM.fullmatch(source)
         if match is None:
@@ -72,7 +72,7 @@ class HubSource:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a revision holds: its commit, and each file's size in bytes (0 where unknown)."""
+    """A revision's commit, and the size of each of its files in bytes (0 if unknown)."""
 
     commit: str
     sizes: Mapping[str, int]
@@ -80,25 +80,25 @@ class Listing:
 
 @dataclass(frozen=True)
 class Hub:
-    """Where the hub and its cache are; by default where its own settings say."""
+    """The hub's address and cache folder; the defaults are those of huggingface_hub."""
 
     endpoint: str | None = None
     cache: Path | None = None
 
     def models(self, source: HubSource, report: Report, skip: Report = silent) -> list[Path]:
-        """Local paths of the models that a source names: GGUF files (of split ones the first part), or a folder.
+        """Return local paths of the models that a source names: GGUF files (first parts of split ones), or a folder.
 
         Args:
-            source: what is wanted.
-            report: told about downloads.
-            skip: told which files are left out, because their names say that they are no language models.
+            source: the requested models.
+            report: called with a line about each download.
+            skip: called with a line about each file that is skipped because its name is no language model's.
 
         Raises:
-            RequestError: nothing fits, the files may not be read, or they cannot be fetched.
+            RequestError: nothing matches, access is denied, or a download fails.
         """
         listing, reached = self.listing(source)
         if not reached:
-            report(f"{source}: the hub cannot be reached; it is taken as it was when last seen")
+            report(f"{source}: the hub cannot be reached; using the last known state of the repository")
         if source.pattern is None and CONFIG in listing.sizes and {SINGLE, INDEX} & listing.sizes.keys():
             return [self._checkpoint(source, listing, report, reached=reached)]
         names = chosen_files(source, listing.sizes, skip)
@@ -106,7 +106,7 @@ class Hub:
         return list(dict.fromkeys(first_part(paths[name]) for name in names))
 
     def _checkpoint(self, source: HubSource, listing: Listing, report: Report, *, reached: bool) -> Path:
-        """Local path of a checkpoint's folder; of two copies of the weights, the one in a single file is fetched."""
+        """Return the local folder of a checkpoint; a single weight file is preferred to several with an index."""
         if SINGLE in listing.sizes:
             weights = [SINGLE]
         else:
@@ -116,27 +116,27 @@ class Hub:
         return self.fetch(source, listing, [*others, *weights], report, reached=reached)[CONFIG].parent
 
     def listing(self, source: HubSource) -> tuple[Listing, bool]:
-        """What a revision holds, and whether the hub was reached: without it, what it held when last seen.
+        """Return a revision's listing and whether the hub was reached; if not, the listing is the last stored one.
 
         Raises:
-            RequestError: there is no such revision, it may not be read, or nothing is known of it.
+            RequestError: there is no such revision, access is denied, or no listing is stored.
         """
         note = _note_path(self.endpoint, source)
         try:
-            found = HfApi(endpoint=self.endpoint).repo_info(
+            info = HfApi(endpoint=self.endpoint).repo_info(
                 source.repo, revision=source.revision, repo_type=source.kind, files_metadata=True
             )
         except Exception as error:
             if not _unreachable(error):
                 raise _explained(source, error) from error
-            return _noted(source, note, error), False
-        # Names become paths: none may lead out of the cache.
+            return _stored_listing(source, note, error), False
+        # Names become paths, which must not lead out of the cache.
         sizes = {
             item.rfilename: item.size or 0
-            for item in found.siblings or []
-            if ".." not in (place := PurePosixPath(item.rfilename)).parts and not place.is_absolute()
+            for item in info.siblings or []
+            if ".." not in (path := PurePosixPath(item.rfilename)).parts and not path.is_absolute()
         }
-        listing = Listing(str(found.sha), sizes)
+        listing = Listing(str(info.sha), sizes)
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps({"commit": listing.commit, "sizes": listing.sizes}), encoding="utf-8")
         return listing, True
@@ -150,12 +150,12 @@ class Hub:
         *,
         reached: bool = True,
     ) -> dict[str, Path]:
-        """Local paths of files, downloaded where they are not in the cache yet.
+        """Return the local paths of files; those that are not in the cache are downloaded.
 
         Raises:
-            RequestError: a file cannot be fetched.
+            RequestError: a file cannot be downloaded.
         """
-        disable_progress_bars()  # they and the progress of the run would write over each other
+        disable_progress_bars()  # they would interfere with the progress display of the run
         wanted, paths, missing = list(names), dict[str, Path](), list[str]()
         for number, name in enumerate(wanted, 1):
             if reached:
@@ -179,7 +179,7 @@ class Hub:
         return paths
 
     def _file(self, source: HubSource, commit: str, name: str, *, reached: bool) -> Path:
-        """Local path of one file; a connection that breaks is made again, and goes on where it was."""
+        """Return the local path of a file; a broken download is resumed."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 path = hf_hub_download(
@@ -199,36 +199,36 @@ class Hub:
 
 
 def chosen_files(source: HubSource, names: Iterable[str], skip: Report = silent) -> list[str]:
-    """The GGUF files that a source names, sorted, of split models all parts.
+    """Return the GGUF files that a source names, sorted, with all parts of split models.
 
     Args:
-        source: what is wanted.
-        names: what there is.
-        skip: told which files are left out, because their names say that they are no language models.
+        source: the requested models.
+        names: files in the repository.
+        skip: called with a line about each file that is skipped because its name is no language model's.
 
     Raises:
-        RequestError: none fits, or no glob says which of several.
+        RequestError: none matches, or there are several and no glob.
     """
     everything = sorted(name for name in names if name.lower().endswith(".gguf"))
     several = source.pattern is None or glob.has_magic(source.pattern)
     companions = companions_by_name(everything, source.pattern or "") if several else {}
-    fitting = everything if source.pattern is None else fnmatch.filter(everything, source.pattern)
-    left_out = {name: what for name, what in companions.items() if name in fitting}
-    models = {first_part(Path(name)) for name in fitting if name not in left_out}
+    matches = everything if source.pattern is None else fnmatch.filter(everything, source.pattern)
+    skipped = {name: what for name, what in companions.items() if name in matches}
+    models = {first_part(Path(name)) for name in matches if name not in skipped}
     if source.pattern is None and len(models) != 1:
-        raise RequestError(f"{source}: {_wanting(source, everything, companions)}")
+        raise RequestError(f"{source}: {_no_single_model(source, everything, companions)}")
     if not models:
-        if left_out:
-            raise RequestError(f"{source}/{source.pattern}: {nothing_left(list(left_out.items()))}")
+        if skipped:
+            raise RequestError(f"{source}/{source.pattern}: {nothing_left(list(skipped.items()))}")
         near = nearest(source.pattern or "", everything)
         raise RequestError(f"{source}/{source.pattern}: no GGUF file matches{near or '; it holds none'}")
-    for name, what in left_out.items():
+    for name, what in skipped.items():
         skip(skipped_line(name, what, by_name=True))
-    return [name for name in everything if name not in left_out and first_part(Path(name)) in models]
+    return [name for name in everything if name not in skipped and first_part(Path(name)) in models]
 
 
-def _wanting(source: HubSource, everything: Iterable[str], companions: Mapping[str, str]) -> str:
-    """Why a repository alone names no model."""
+def _no_single_model(source: HubSource, everything: Iterable[str], companions: Mapping[str, str]) -> str:
+    """Return the reason why a repository without a glob does not name one model."""
     models = [name for name in everything if name not in companions]
     if not models and companions:
         return nothing_left(list(companions.items()))
@@ -239,10 +239,10 @@ def _wanting(source: HubSource, everything: Iterable[str], companions: Mapping[s
 
 
 def _indexed(source: HubSource, index: Path, listing: Listing) -> list[str]:
-    """The weight files that an index names, sorted; a repository may hold the same weights in others, too.
+    """Return the weight files that an index names, sorted; other files may hold a copy of the weights.
 
     Raises:
-        RequestError: the index is damaged, or names what the repository does not hold.
+        RequestError: the index is damaged, or names a file that the repository does not hold.
     """
     try:
         names = sorted(set(read_weight_map(index).values()))
@@ -254,28 +254,28 @@ def _indexed(source: HubSource, index: Path, listing: Listing) -> list[str]:
 
 
 def _note_path(endpoint: str | None, source: HubSource) -> Path:
-    place = [source.kind, source.repo.replace("/", "--"), source.revision, endpoint or ""]
-    return cache_folder() / "hub" / (re.sub(r"[^\w.-]+", "_", "@".join(filter(None, place))) + ".json")
+    parts = [source.kind, source.repo.replace("/", "--"), source.revision, endpoint or ""]
+    return cache_folder() / "hub" / (re.sub(r"[^\w.-]+", "_", "@".join(filter(None, parts))) + ".json")
 
 
-def _noted(source: HubSource, note: Path, error: Exception) -> Listing:
+def _stored_listing(source: HubSource, note: Path, error: Exception) -> Listing:
     try:
-        held: Any = json.loads(note.read_text(encoding="utf-8"))
-        return Listing(str(held["commit"]), dict(held["sizes"]))
+        stored: Any = json.loads(note.read_text(encoding="utf-8"))
+        return Listing(str(stored["commit"]), dict(stored["sizes"]))
     except (OSError, ValueError, KeyError, TypeError):
-        reason = f"{source}: the hub cannot be reached ({type(error).__name__}), and nothing of it was fetched before"
-        raise RequestError(reason) from error
+        reason = f"the hub cannot be reached ({type(error).__name__}), and it was not downloaded before"
+        raise RequestError(f"{source}: {reason}") from error
 
 
 def _unreachable(error: BaseException) -> bool:
-    """Whether the hub did not answer, or answered that it cannot now."""
+    """Return whether the hub did not answer or answered with a server error."""
     if isinstance(error, hub_errors.HfHubHTTPError):
         return error.response is not None and error.response.status_code >= 500
     return isinstance(error, (requests.ConnectionError, requests.Timeout, hub_errors.OfflineModeIsEnabled))
 
 
 def _explained(source: HubSource, error: BaseException) -> Exception:
-    """One line about an error, with the way out; a full disk stays what it is."""
+    """Return the error to raise, one line with the remedy; errors of the disk are returned unchanged."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, hub_errors.GatedRepoError):
         reason = f"is gated: accept its terms at huggingface.co/{source.repo}, then {_LOG_IN}"
@@ -284,15 +284,15 @@ def _explained(source: HubSource, error: BaseException) -> Exception:
     elif isinstance(error, hub_errors.RepositoryNotFoundError) or status in (401, 403):
         reason = f"there is no such {source.kind}, or it is private; check the name, or {_LOG_IN}"
     elif status == _TOO_MANY_REQUESTS:
-        reason = f"the hub refuses more requests for now; wait some minutes, or {_LOG_IN} for a higher limit"
+        reason = f"too many requests to the hub; wait some minutes, or {_LOG_IN} for a higher limit"
     elif status is None and (isinstance(error, requests.RequestException) or _unreachable(error)):
-        reason = f"the download broke off ({type(error).__name__}); the same command goes on from there"
+        reason = f"the download broke off ({type(error).__name__}); run the same command again to resume it"
     elif isinstance(error, hub_errors.HFValidationError):
-        reason = f"is not a name the hub can have: {error}"
+        reason = f"is not a valid name on the hub: {error}"
     elif (
         status is None and isinstance(error, OSError) and not isinstance(error, hub_errors.EntryNotFoundError)
     ):
         return error
     else:
-        reason = f"cannot be fetched: {type(error).__name__} {error}"
+        reason = f"cannot be downloaded: {type(error).__name__} {error}"
     return RequestError(f"{source}: {reason}")

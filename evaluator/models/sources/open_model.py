@@ -1,4 +1,4 @@
-"""Opens whatever a source resolved to, by what lies there."""
+"""Open a model by its path, whatever its format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evaluator.support.errors import SourceError
 
 
 def open_model(path: Path) -> ModelFile:
-    """Open a GGUF file, all parts of a split one (by any part), or a folder with a Hugging Face checkpoint.
+    """Open a GGUF file, a split model by any of its parts, or a folder with a Hugging Face checkpoint.
 
     Raises:
         SourceError: it cannot be read, contradicts itself, or is no language model.

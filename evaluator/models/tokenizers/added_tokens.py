@@ -1,4 +1,4 @@
-"""Tokens that are taken out of a text before anything is split or merged."""
+"""Added tokens, which are cut out of a text before it is split and merged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from evaluator.models.model_file import NO_RULES, TextRules
 
 _WHITE_SPACE = " \t\n\v\f\r"
-#: Tokens that end a turn or a text: plain text in a text, whatever type their file gives them.
+#: Tokens that end a turn or a text: they are not cut out of texts, whatever type their file gives them.
 _ENDS = frozenset(
     {
         "<|eot_id|>",
@@ -34,7 +34,7 @@ _ENDS = frozenset(
         "[e~[",
     }
 )
-#: Marks of code to be filled in: plain text too, unless the file has a key that names them.
+#: Fill-in-the-middle tokens: not cut out either, unless the file has a key for them.
 _FILL_IN: Mapping[str, frozenset[str]] = {
     role: frozenset(tokens.split())
     for role, tokens in {
@@ -46,14 +46,14 @@ _FILL_IN: Mapping[str, frozenset[str]] = {
         "fim_sep": "<|file_sep|>",
     }.items()
 }
-#: What old files call three of these keys.
+#: Names of three of these keys in old files.
 _OLD_ROLES = {"fim_pre": "prefix", "fim_suf": "suffix", "fim_mid": "middle"}
-#: Marks of a message's parts, which are themselves wherever they stand.
+#: Tokens that mark the parts of a message; they are always cut out.
 _ALWAYS = frozenset(("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"))
 
 
 def control_names(tokens: Sequence[str], keys: Container[str]) -> frozenset[str]:
-    """The tokens that are control tokens by their name, whatever type their file gives them, by llama.cpp's rules.
+    """Return the tokens that llama.cpp treats as control tokens because of their names.
 
     Args:
         tokens: the vocabulary.
@@ -68,11 +68,11 @@ def control_names(tokens: Sequence[str], keys: Container[str]) -> frozenset[str]
 
 
 def added_tokens(tokens: Sequence[str], user_defined: Sequence[bool], keys: Container[str]) -> list[str]:
-    """The tokens that are cut out of a vocabulary's texts, by llama.cpp's rules.
+    """Return the tokens that are cut out of texts, by llama.cpp's rules.
 
     Args:
         tokens: the vocabulary.
-        user_defined: whether the file calls a token so; tokens beyond its end are not.
+        user_defined: whether each token has the type user-defined; it may be shorter than the vocabulary.
         keys: the file's metadata keys.
     """
     marked = {token for token, is_so in zip(tokens, user_defined, strict=False) if is_so and token}
@@ -81,17 +81,17 @@ def added_tokens(tokens: Sequence[str], user_defined: Sequence[bool], keys: Cont
 
 
 def _parts_of_messages(tokens: Sequence[str]) -> frozenset[str]:
-    """Marks that are themselves in every text; where others end a turn, `<|end|>` ends a message only."""
+    """Return the tokens that mark parts of messages; `<|end|>` is one if other tokens end turns."""
     ends = set(tokens) & {"<|return|>", "<|flush|>", "<|call|>", "<|calls|>"}
     end_of_message = ends & {"<|call|>", "<|calls|>"} and ends & {"<|return|>", "<|flush|>"}
     return _ALWAYS | {"<|end|>"} if end_of_message else _ALWAYS
 
 
 def fragments(text: str, added: Sequence[str], rules: TextRules = NO_RULES) -> list[tuple[str, bool]]:
-    """The parts of `text` in order, each with whether it is a token; empty parts are left out.
+    """Split `text` at added tokens; return the non-empty parts in order, each with whether it is a token.
 
-    White space goes where `rules` let a token take it. The longest token (in bytes) is cut out first, wherever it
-    stands, as llama.cpp does; a scan from the left would differ where tokens overlap.
+    Tokens strip white space according to `rules`. As in llama.cpp, the longest token (in bytes) is cut out first,
+    wherever it is; a scan from the left would give another result if tokens overlap.
     """
     parts = [(text, False)] if text else []
     for token in sorted(added, key=lambda token: -len(token.encode())):

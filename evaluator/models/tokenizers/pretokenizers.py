@@ -1,8 +1,8 @@
-"""How each `tokenizer.ggml.pre` name splits text before byte-pair merging, as llama.cpp splits it.
+"""How each `tokenizer.ggml.pre` name splits text before byte-pair merging, as in llama.cpp.
 
-One entry per name, because a wrong split gives plausible but different ids: an unknown name is an error, not
-a guess. Where llama.cpp departs from what a family publishes (it knows a letter's case in ASCII only), this
-follows llama.cpp, whose ids people's files are used with; `published` keeps the family's own spelling.
+Every name has an entry, and an unknown name is an error, because a wrong split gives plausible but different ids.
+Where llama.cpp differs from a family's published tokenizer (it distinguishes upper and lower case in ASCII only),
+this module follows llama.cpp; `published` returns the family's own splitter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DEEPSEEK3 = (
     r"'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
     "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
 )
-#: Letters with case, as DeepSeek's tokenizers list them.
+#: Letters with upper and lower case, as listed in DeepSeek's tokenizers.
 _DEEPSEEK_LETTERS = (
     "A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af"
     "\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5"
@@ -48,7 +48,7 @@ _DEEPSEEK_LETTERS = (
     "\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df"
     "\U0001e900-\U0001e943"
 )
-# White space is in none of llama.cpp's classes, though the ranges of these two hold some.
+# llama.cpp's classes never include white space, so it is removed from these two ranges.
 _CJK = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff&&[^\\s]]+"
 _DEEPSEEK_SIGNS = "[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002&&[^\\s]]+"
 _DEEPSEEK_LLM = (
@@ -62,13 +62,13 @@ _DEEPSEEK_LLM = (
 _DEEPSEEK_CODER = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK, r"\p{N}")
 
 
-#: (Capitals, small letters): llama.cpp knows case in ASCII only; the families know all, and combining marks.
+#: (Upper case, lower case): llama.cpp distinguishes them in ASCII only, the families in all of Unicode.
 _ASCII_CASES = (r"(?:(?=\p{L})[^a-z])", r"(?:(?=\p{L})[^A-Z])")
 _CASES = (r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]")
 
 
 def _cased(cases: tuple[str, str], digits: str, ending: str = "") -> str:
-    """Words end before a capital that follows a small letter; `ending` may follow a word."""
+    """Return a pattern whose words end where upper case follows lower case; `ending` is appended to words."""
     (upper, lower), lead = cases, r"[^\r\n\p{L}\p{N}]?"
     words = f"{lead}{upper}*{lower}+{ending}|{lead}{upper}+{lower}*{ending}"
     return rf"{words}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}"
@@ -82,13 +82,13 @@ _BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
 
 @dataclass(frozen=True)
 class PreTokenization:
-    """A way to split.
+    """A way to split texts.
 
     Attributes:
-        patterns: applied one after another to what the one before left, each isolating its matches.
+        patterns: regular expressions, applied in order to the pieces of the one before; each isolates its matches.
         ignore_merges: whether words that are tokens skip the merges.
-        adds_bos: whether such a model adds BOS where its file does not say.
-        spelled: the splitter as the families' own tokenizer files spell it, where that differs.
+        adds_bos: whether a model adds BOS if its file does not state it.
+        spelled: builds the splitter as in the families' own tokenizer files, if it is written differently there.
     """
 
     patterns: tuple[str, ...]
@@ -97,11 +97,11 @@ class PreTokenization:
     spelled: Callable[[], pre_tokenizers.PreTokenizer] | None = field(default=None, compare=False, repr=False)
 
     def build(self) -> pre_tokenizers.PreTokenizer:
-        """The splitter, its words in the byte-level alphabet."""
+        """Return the splitter, whose words are in the byte-level alphabet."""
         return _sequence(*map(_isolated, self.patterns), _byte_level())
 
     def published(self) -> pre_tokenizers.PreTokenizer:
-        """The splitter as the families' own tokenizer files spell it."""
+        """Return the splitter as in the families' own tokenizer files."""
         return self.spelled() if self.spelled else self.build()
 
 

@@ -1,4 +1,4 @@
-"""Which `tokenizer.ggml.pre` name stands for the pre-tokenizer that a tokenizer.json spells out."""
+"""Find the `tokenizer.ggml.pre` name of the pre-tokenizer in a tokenizer.json."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
 
-#: Settings that older files leave out.
+#: Default settings, which older files omit.
 _BYTE_LEVEL = {"add_prefix_space": True, "use_regex": True}
 
 
 def recognize(pre_tokenizer: Any, *, ignore_merges: bool) -> str | None:
-    """The first name whose splitting is spelt the same; None when there is none.
+    """Return the first name with the same pre-tokenizer; None if there is none.
 
     Args:
-        pre_tokenizer: the object of that name in a tokenizer.json.
+        pre_tokenizer: the value of `pre_tokenizer` in a tokenizer.json.
         ignore_merges: whether words that are tokens skip the merges.
     """
-    wanted = _steps(pre_tokenizer)
+    steps = _steps(pre_tokenizer)
     for name, splitting in PRE_TOKENIZERS.items():
-        known = json.loads(splitting.published().__getstate__())
-        if splitting.ignore_merges == ignore_merges and _steps(known) == wanted:
+        published = json.loads(splitting.published().__getstate__())
+        if splitting.ignore_merges == ignore_merges and _steps(published) == steps:
             return name
     return None
 
 
 def _steps(pre_tokenizer: Any) -> list[Any]:
-    """The steps one after another, without what does not change ids."""
+    """Return the steps in order, without settings that do not affect ids."""
     match pre_tokenizer:
         case {"type": "Sequence", "pretokenizers": [*steps]}:
             return [part for step in steps for part in _steps(step)]

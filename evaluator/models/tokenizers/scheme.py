@@ -1,8 +1,8 @@
-"""The name of a file's pre-tokenizer, and where it comes from when the file has none.
+"""The name of a file's pre-tokenizer, and where it is taken from if the file has none.
 
-Files with byte-level BPE that were made before May 2024 lack `tokenizer.ggml.pre`. llama.cpp then assumes `default`,
-which is some other model's way to split: plausible ids, and a perplexity half as high again. Here somebody has to
-say the name: the user, by `--pre`, or the baseline for its variants.
+Files with byte-level BPE from before May 2024 lack `tokenizer.ggml.pre`. llama.cpp then assumes `default`, which for
+most models gives plausible but wrong ids and a perplexity about 50 % higher. This program requires the name instead:
+from the user's `--pre`, or, for variants, from the baseline.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _WAYS = ", ".join(
 
 
 def needs_scheme(file: ModelFile) -> bool:
-    """Whether a file's text is split before it is merged: byte-level BPE is, SentencePiece is not."""
+    """Return whether a file needs a pre-tokenizer: byte-level BPE does, SentencePiece does not."""
     return file.metadata.get(_MODEL) == _BYTE_LEVEL
 
 
 def scheme_name(file: ModelFile) -> str | None:
-    """The pre-tokenizer that a file names; None where it needs none, or names none.
+    """Return the pre-tokenizer that a file names; None if it needs none or names none.
 
     Raises:
         SourceError: the name is an array.
@@ -42,7 +42,7 @@ def scheme_name(file: ModelFile) -> str | None:
 
 
 def splitting_of(file: ModelFile) -> PreTokenization:
-    """How a byte-level file's text is split.
+    """Return how a byte-level file's texts are split.
 
     Raises:
         SourceError: the file does not name its pre-tokenizer, or the name is not known.
@@ -53,7 +53,7 @@ def splitting_of(file: ModelFile) -> PreTokenization:
             file.path,
             f"does not name its pre-tokenizer ({_PRE} is missing, as in files from before May 2024); name it with "
             "--pre NAME: llama.cpp would assume 'default', which gives most models other tokens than they were "
-            f"trained on; ways to split: {_WAYS}",
+            f"trained on; choose one of: {_WAYS}",
         )
     if name not in PRE_TOKENIZERS:
         raise SourceError(file.path, f"pre-tokenizer {name!r} is not supported; known: {_KNOWN}")
@@ -61,10 +61,10 @@ def splitting_of(file: ModelFile) -> PreTokenization:
 
 
 def with_named_scheme(file: ModelFile, name: str | None) -> ModelFile:
-    """`file` with the pre-tokenizer that `--pre` named; unchanged where it named none, or the file's own.
+    """Return `file` with the pre-tokenizer of `--pre`; unchanged if that is absent or equal to the file's own.
 
     Raises:
-        RequestError: the name is not known, the file needs none, or it names one that splits otherwise.
+        RequestError: the name is not known, the file needs none, or the file names one that splits differently.
     """
     if name is None:
         return file
@@ -73,20 +73,20 @@ def with_named_scheme(file: ModelFile, name: str | None) -> ModelFile:
     if not needs_scheme(file):
         kind = file.metadata.get(_MODEL)
         raise RequestError(
-            f"--pre {name}: {file.path} has a {kind!r} tokenizer, which needs no pre-tokenizer; leave it out"
+            f"--pre {name}: {file.path} has a {kind!r} tokenizer, which needs no pre-tokenizer; leave --pre out"
         )
     own = scheme_name(file)
     if own is None:
         return _named(file, name)
     if PRE_TOKENIZERS.get(own) != PRE_TOKENIZERS[name]:
         raise RequestError(
-            f"--pre {name}: {file.path} names {own} itself, which splits otherwise; leave it out"
+            f"--pre {name}: {file.path} names {own} itself, which splits differently; leave --pre out"
         )
     return file
 
 
 def with_scheme_of(file: ModelFile, other: ModelFile) -> ModelFile:
-    """`file`, its pre-tokenizer taken from `other` where it is missing; unchanged where `other` names none either."""
+    """Return `file`, with the pre-tokenizer of `other` if `file` lacks one and `other` names one."""
     name = scheme_name(other)
     lacks = needs_scheme(file) and scheme_name(file) is None
     return _named(file, name) if lacks and name is not None else file

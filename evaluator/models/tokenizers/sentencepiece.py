@@ -1,7 +1,7 @@
-"""SentencePiece's byte-pair merging as llama.cpp does it: the best-scored neighbours first, the leftmost of equals.
+"""SentencePiece's byte-pair merging as in llama.cpp: the pair with the best score first, of equals the leftmost.
 
-A rank table of merges cannot say "the leftmost of equal scores", which some real vocabularies need, so the
-merging is done here instead of in the tokenizers library.
+The tokenizers library uses a rank table, which cannot express "the leftmost of equal scores". Some vocabularies need
+that, so the merging is implemented here.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class SentencePiece:
 
     Attributes:
         ids: token → id.
-        scores: score per id; higher merges first.
-        added: tokens that are taken out of the text before anything is merged.
-        unknown_id: what a character becomes that has neither a token nor byte tokens.
-        space_prefix: whether a text (and what follows a cut-out token) begins with a space.
-        rules: what else is done to texts.
+        scores: score per id; higher scores merge first.
+        added: tokens that are cut out of the text before merging.
+        unknown_id: id of a character that has neither a token nor byte tokens.
+        space_prefix: whether a space is put before texts, and before the text after an added token.
+        rules: other rules of the tokenizer.
     """
 
     ids: Mapping[str, int]
@@ -37,7 +37,7 @@ class SentencePiece:
     rules: TextRules = NO_RULES
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`."""
+        """Return the token ids of `text`."""
         ids: list[int] = []
         for fragment, is_token in fragments(text, self.added, self.rules):
             if is_token:
@@ -48,7 +48,7 @@ class SentencePiece:
         return ids
 
     def _merge(self, text: str) -> list[int]:
-        """Merge the characters of one fragment; `symbols` is a linked list in which merged ones are emptied."""
+        """Merge the characters of a fragment; `symbols` is a linked list in which merged symbols become empty."""
         symbols = list(text)
         following = [*range(1, len(symbols)), -1]
         preceding = list(range(-1, len(symbols) - 1))
@@ -66,7 +66,7 @@ class SentencePiece:
         while queue:
             _, left, right, merged = heapq.heappop(queue)
             if not symbols[left] or not symbols[right] or symbols[left] + symbols[right] != merged:
-                continue  # one of the two was merged with another neighbour since
+                continue  # outdated: one of the two was merged with another neighbour
             symbols[left], symbols[right] = merged, ""
             following[left] = following[right]
             if following[right] >= 0:
@@ -83,7 +83,7 @@ class SentencePiece:
         return ids
 
     def _tokens(self, symbol: str) -> list[int]:
-        """The token of a symbol, or those of its bytes; none where it has neither."""
+        """Return the token of a symbol, else those of its bytes; none if there are neither."""
         if symbol in self.ids:
             return [self.ids[symbol]]
         as_bytes = [self.ids.get(f"<0x{byte:02X}>") for byte in symbol.encode()]

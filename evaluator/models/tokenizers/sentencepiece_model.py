@@ -1,6 +1,6 @@
-"""Reads `tokenizer.model`, SentencePiece's own file: a protocol-buffer message with pieces, scores and types.
+"""Read `tokenizer.model`, SentencePiece's own file: a protocol-buffer message with pieces, scores and types.
 
-Only the fields that decide token ids are declared, in a pool of their own, because other libraries register the
+Only the fields that affect token ids are declared. They are in a separate pool, because other libraries register the
 whole message: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto
 """
 
@@ -22,8 +22,8 @@ _MAX_BYTES = 1 << 27
 _BYTE_PAIRS = 2
 _DAMAGED = "is not a SentencePiece model: truncated or damaged"
 _PACKAGE = "sentencepiece"
-#: Message → number of a field: its name, type and default. Enumerations are read as numbers, texts as
-#: bytes: the library's implementations differ in what they make of those that are not UTF-8.
+#: Message → number of a field: its name, type and default. Enumerations are read as numbers, and strings as bytes,
+#: because implementations of the library treat invalid UTF-8 differently.
 _MESSAGES: dict[str, dict[int, tuple[str, str, str | None]]] = {
     "SentencePiece": {1: ("piece", "bytes", None), 2: ("score", "float", None), 3: ("type", "int32", "1")},
     "TrainerSpec": {
@@ -47,7 +47,7 @@ _MESSAGES: dict[str, dict[int, tuple[str, str, str | None]]] = {
 
 @dataclass(frozen=True)
 class Piece:
-    """A token as SentencePiece keeps it; `kind` numbers are those of `tokenizer.ggml.token_type`."""
+    """A token of SentencePiece; `kind` has the numbers of `tokenizer.ggml.token_type`."""
 
     text: str
     score: float
@@ -56,7 +56,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class SentencePieceModel:
-    """`pieces` by id; `space_prefix` is None where the file does not say, `bos_id` where it has none."""
+    """`pieces` by id; `space_prefix` is None if the file does not state it, `bos_id` if there is none."""
 
     pieces: list[Piece]
     space_prefix: bool | None
@@ -64,11 +64,11 @@ class SentencePieceModel:
 
 
 def read_sentencepiece(path: Path) -> SentencePieceModel:
-    """The pieces, and what is put before a text.
+    """Read a SentencePiece model.
 
     Raises:
-        SourceError: it cannot be read, is damaged, merges by another rule than byte pairs, or changes texts as GGUF's
-            tokenizers do not.
+        SourceError: it cannot be read, is damaged, is not a byte-pair model, or normalizes texts in a way that GGUF
+            cannot express.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -86,30 +86,30 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         raise SourceError(path, _DAMAGED)
     if model.trainer_spec.model_type != _BYTE_PAIRS:
         raise SourceError(path, "is not a byte-pair model; unigram, word and char models are not supported")
-    if change := _change_of_texts(model):
-        raise SourceError(path, f"{change}: GGUF files cannot say that, and llama.cpp does not do it")
+    if change := _unsupported_change(model):
+        raise SourceError(path, f"{change}, which GGUF and llama.cpp do not support")
     bos = model.trainer_spec.bos_id
     prefix = model.normalizer_spec.add_dummy_prefix if model.HasField("normalizer_spec") else None
     return SentencePieceModel(pieces, prefix, bos if 0 <= bos < len(pieces) else None)
 
 
-def _change_of_texts(model: Any) -> str | None:
-    """What is done to texts that GGUF's tokenizers do not; None where nothing is."""
+def _unsupported_change(model: Any) -> str | None:
+    """Return a change of texts that GGUF's tokenizers do not make; None if there is none."""
     if model.trainer_spec.treat_whitespace_as_suffix:
-        return "puts spaces behind words (treat_whitespace_as_suffix)"
+        return "puts spaces after words (treat_whitespace_as_suffix)"
     if not model.HasField("normalizer_spec"):
         return None
     normalizer = model.normalizer_spec
     if normalizer.precompiled_charsmap:
-        return "replaces characters before it merges (precompiled_charsmap)"
+        return "replaces characters before merging (precompiled_charsmap)"
     if normalizer.remove_extra_whitespaces:
-        return "makes one space of several (remove_extra_whitespaces)"
-    return None if normalizer.escape_whitespaces else "keeps spaces as they are (escape_whitespaces)"
+        return "joins several spaces to one (remove_extra_whitespaces)"
+    return None if normalizer.escape_whitespaces else "does not replace spaces (escape_whitespaces)"
 
 
 @cache
 def _model_class() -> Any:
-    """The class of SentencePiece's `ModelProto`."""
+    """Return the class of SentencePiece's `ModelProto`."""
     file = FileDescriptorProto(name=f"{_PACKAGE}.proto", package=_PACKAGE, syntax="proto2")
     for message, fields in _MESSAGES.items():
         described = file.message_type.add(name=message)

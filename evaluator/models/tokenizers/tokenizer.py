@@ -1,4 +1,4 @@
-"""Tokenizers built from a GGUF file's own vocabulary, giving the ids that llama.cpp gives."""
+"""Build tokenizers from a GGUF file's vocabulary that give the same ids as llama.cpp."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from evaluator.support.errors import SourceError
 
 Encode = Callable[[str], Sequence[int]]
 
-#: BOS where a file adds one and does not say which: llama.cpp's choice by tokenizer kind, and who has none.
+#: llama.cpp's default BOS by tokenizer kind if the file names none, and pre-tokenizers without a default.
 _DEFAULT_BOS, _NO_DEFAULT_BOS = {"llama": 1, "gpt2": 11}, ("glm4", "chatglm-bpe")
-#: Models, by name, whose special tokens take the white space after them away, but for some; no key says so.
+#: Models, by name, whose special tokens strip the white space after them, and the exceptions; there is no key for it.
 _STRIPPING, _NOT_STRIPPING = ("phi-3", "phi3"), frozenset(("<unk>", "<s>", "<|endoftext|>"))
 _SPECIAL = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
 _SPACE_PREFIX = "tokenizer.ggml.add_space_prefix"
@@ -32,7 +32,7 @@ _MERGES, _SCORES = "tokenizer.ggml.merges", "tokenizer.ggml.scores"
 
 @dataclass(frozen=True)
 class TextTokenizer:
-    """Turns text into ids, without special tokens. `bos_id` is set when the model wants BOS in each window."""
+    """Converts text to ids, without special tokens. `bos_id` is set if the model adds BOS to each window."""
 
     vocabulary_size: int
     bos_id: int | None
@@ -40,14 +40,14 @@ class TextTokenizer:
     rules: TextRules = NO_RULES
 
     def encode(self, text: str) -> npt.NDArray[np.int32]:
-        """Token ids of the whole text, int32 [n_tokens]; control tokens in it are plain text."""
+        """Return the token ids of the whole text, int32 [n_tokens]; control tokens in it are plain text."""
         return np.asarray(self._encode(text), dtype=np.int32)
 
 
 def vocabulary_digest(file: ModelFile) -> str:
-    """Digest of what decides token ids (tokens, merges, scores, splitting): equal digests, equal ids.
+    """Return a digest of what determines token ids (tokens, merges, scores, splitting): equal digests, equal ids.
 
-    Files that do not name their pre-tokenizer agree only with each other.
+    Files that do not name their pre-tokenizer never have the digest of one that does.
 
     Raises:
         SourceError: the file has no vocabulary, its tables are damaged, or its pre-tokenizer is not known.
@@ -57,7 +57,7 @@ def vocabulary_digest(file: ModelFile) -> str:
     splitting: object = None
     if not needs_scheme(file):
         splitting = file.single(_SPACE_PREFIX, True)
-    elif scheme_name(file) is not None:  # several names stand for one way to split
+    elif scheme_name(file) is not None:  # several names mean the same splitting
         splitting = splitting_of(file)
     digest.update(f"{kind} {splitting}".encode())
     tokens = _strings(file, "tokenizer.ggml.tokens")
@@ -81,7 +81,7 @@ def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
     tokens = _strings(file, "tokenizer.ggml.tokens")
     if twice := [token for token, count in Counter(filter(None, tokens)).items() if count > 1]:
         raise SourceError(
-            file.path, f"token {twice[0][:60]!r} is in its vocabulary twice, so its id is a guess"
+            file.path, f"token {twice[0][:60]!r} is in its vocabulary twice, so its id is not known"
         )
     encode, adds_bos = _KINDS[kind](file, tokens)
     bos_id = _bos_id(file, len(tokens), adds_bos=adds_bos)
@@ -89,13 +89,13 @@ def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
 
 
 def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
-    """Byte-level BPE, and whether such a model adds BOS unless told otherwise."""
+    """Build byte-level BPE; return its encoder and whether it adds BOS by default."""
     splitting = splitting_of(file)
     try:
         merges = [_merge_pair(line) for line in _strings(file, _MERGES)]
         vocabulary = {token: index for index, token in enumerate(tokens)}
         tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=splitting.ignore_merges))
-    except Exception as error:  # the library raises bare Exception for tables that contradict each other
+    except Exception as error:  # the library raises a bare Exception for inconsistent tables
         raise SourceError(file.path, f"damaged tokenizer tables: {error}") from error
     tokenizer.pre_tokenizer = splitting.build()
     added, rules = _added_tokens(file, tokens), _text_rules(file, tokens)
@@ -111,7 +111,7 @@ def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
 
 
 def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
-    """SentencePiece; such a model adds BOS and begins texts with a space unless told otherwise."""
+    """Build SentencePiece; return its encoder and True, since it adds BOS by default."""
     scores = _scores(file, len(tokens))
     unknown = file.metadata.get("tokenizer.ggml.unknown_token_id", 0)
     if not isinstance(unknown, int) or not 0 <= unknown < len(tokens):
@@ -135,26 +135,26 @@ _KINDS: Mapping[str, Callable[[ModelFile, list[str]], tuple[Encode, bool]]] = {
 
 
 def _strings(file: ModelFile, key: str) -> list[str]:
-    """A metadata array of strings.
+    """Return a metadata array of strings.
 
     Raises:
-        SourceError: it is absent or something else.
+        SourceError: it is missing or something else.
     """
     items = file.require(key)
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise SourceError(file.path, f"metadata key {key} is not an array of strings")
     try:
         "".join(items).encode()
-    except UnicodeEncodeError:  # JSON can spell half a character, which no text can hold
+    except UnicodeEncodeError:  # JSON can contain lone surrogates
         raise SourceError(file.path, f"metadata key {key} holds halves of characters") from None
     return items
 
 
 def _scores(file: ModelFile, n_tokens: int) -> npt.NDArray[np.floating[Any]]:
-    """A score per token, [n_tokens].
+    """Return the scores of the tokens, [n_tokens].
 
     Raises:
-        SourceError: they are absent or something else.
+        SourceError: they are missing or something else.
     """
     scores = file.require(_SCORES)
     if not isinstance(scores, np.ndarray) or scores.shape != (n_tokens,) or scores.dtype.kind != "f":
@@ -163,7 +163,7 @@ def _scores(file: ModelFile, n_tokens: int) -> npt.NDArray[np.floating[Any]]:
 
 
 def _merge_pair(line: str) -> tuple[str, str]:
-    # A token may itself begin with a space-free marker, so only the first separator after it counts.
+    # The first character belongs to the left token even if it is a space; the next space is the separator.
     left, _, right = line[1:].partition(" ")
     return line[:1] + left, right
 
@@ -176,12 +176,12 @@ def _types(file: ModelFile) -> Any:
 
 
 def _added_tokens(file: ModelFile, tokens: list[str]) -> list[str]:
-    """Tokens that are cut out of any text before the merges."""
+    """Return the tokens that are cut out of texts before merging."""
     return added_tokens(tokens, [kind == TokenType.USER_DEFINED for kind in _types(file)], file.metadata)
 
 
 def _text_rules(file: ModelFile, tokens: list[str]) -> TextRules:
-    """What is done to texts besides: as the file says; where it cannot say, as llama.cpp does by the model's name."""
+    """Return the file's text rules, with llama.cpp's exceptions for models of certain names."""
     name = str(file.single("general.name", "")).lower()
     if not any(part in name for part in _STRIPPING):
         return file.text_rules
@@ -190,7 +190,7 @@ def _text_rules(file: ModelFile, tokens: list[str]) -> TextRules:
 
 
 def _bos_id(file: ModelFile, vocabulary_size: int, *, adds_bos: bool) -> int | None:
-    """The BOS id when the model adds it; `adds_bos` is the kind's custom where the file does not say."""
+    """Return the BOS id if the model adds it; `adds_bos` is the default if the file does not state it."""
     if not file.single("tokenizer.ggml.add_bos_token", adds_bos):
         return None
     bos = file.single("tokenizer.ggml.bos_token_id")

@@ -1,4 +1,4 @@
-"""The text that single token ids stand for, so that a result can be read without its model."""
+"""Store the text of token ids, so that results can be read without the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORD_MARK = "\u2581"
 
 
 def vocabulary_frame(file: ModelFile, model: str, ids: Iterable[int]) -> pl.DataFrame:
-    """The `vocabulary.parquet` of `ids`: a piece per id; ids outside the vocabulary are left out.
+    """Return the frame of `vocabulary.parquet` for `ids`; ids outside the vocabulary are ignored.
 
     Raises:
         SourceError: the file has no vocabulary.
@@ -33,23 +33,22 @@ def vocabulary_frame(file: ModelFile, model: str, ids: Iterable[int]) -> pl.Data
 
 
 def _sentencepiece_piece(token: str) -> str:
-    found = _BYTE_TOKEN.match(token)
-    if found:
-        return bytes([int(found[1], 16)]).decode("utf-8", "replace")
+    if byte := _BYTE_TOKEN.match(token):
+        return bytes([int(byte[1], 16)]).decode("utf-8", "replace")
     return token.replace(_WORD_MARK, " ")
 
 
 def _byte_level_piece(token: str) -> str:
-    """Undo the byte-level alphabet; a part of a character becomes the replacement character."""
+    """Decode a token from the byte-level alphabet; incomplete characters become the replacement character."""
     alphabet = _alphabet()
     if any(character not in alphabet for character in token):
-        return token  # a control or user-defined token is written as it is
+        return token  # control and user-defined tokens are not encoded
     return bytes(alphabet[character] for character in token).decode("utf-8", "replace")
 
 
 @cache
 def _alphabet() -> dict[str, int]:
-    """GPT-2's characters for bytes: printable Latin-1 stands for itself, the other bytes follow from U+0100."""
+    """Return GPT-2's character → byte: printable Latin-1 is itself, the other bytes are mapped from U+0100 on."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(0x100) if byte not in set(plain)]
     return {chr(byte): byte for byte in plain} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

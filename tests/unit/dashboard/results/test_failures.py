@@ -125,7 +125,7 @@ def test_compare_and_explore_say_failed_where_it_was_measured(broken: Results) -
     rows = {row["variant_id"]: row for row in broken.measured.to_dicts()}
     found = differences(Scope(broken), rows["main-q4_0"], rows["main-q6_k"])
     values = {item.metric: item.values[0] for item in found}
-    tested = ("Perplexity", "Mean KLD", "Same top token", "Mean Δp of the right token")
+    tested = ("Perplexity", "Mean KLD", "Same top token", "Mean Δp of the correct token")
     assert {values[metric] for metric in tested} == {"failed"}
     assert "6.076 × 10³⁷" in str(
         compare.body(Scope(broken, Selection.of(options={"a": "main-q2_k", "b": "main-q6_k"})))

@@ -131,7 +131,7 @@ def test_what_is_read_is_not_written_to(evaluate, tiny_path, text_path, tmp_path
         [*quantize(model, tmp_path, "main", "Q8_0"), "--force"],
     ):
         status, _, error = evaluate(*arguments)
-        assert (status, "is read here and would be overwritten" in error) == (2, True)
+        assert (status, "is an input and would be overwritten" in error) == (2, True)
     assert {path: path.read_bytes() for path in before} == before
 
 

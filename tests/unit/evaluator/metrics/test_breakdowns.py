@@ -1,4 +1,4 @@
-"""Parts of the tokens: which tokens count where, and that each part is measured as the whole is."""
+"""Subsets of the tokens: which tokens they contain, and that they are measured like all tokens."""
 
 from __future__ import annotations
 

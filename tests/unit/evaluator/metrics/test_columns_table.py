@@ -1,4 +1,4 @@
-"""The document of all columns says what the metric families say."""
+"""docs/columns.md is up to date with the metric families."""
 
 from pathlib import Path
 

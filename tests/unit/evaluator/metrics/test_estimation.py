@@ -1,4 +1,4 @@
-"""Means, errors and percentiles against arithmetic done by hand."""
+"""Means, errors and percentiles, against hand-computed values."""
 
 from __future__ import annotations
 

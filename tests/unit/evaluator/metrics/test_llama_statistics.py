@@ -1,4 +1,4 @@
-"""What `llama-perplexity --kl-divergence` prints, from the per-token values of the run that printed it."""
+"""The numbers that `llama-perplexity --kl-divergence` prints, recomputed from the per-token values of that run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def columns_of(name):
 
 
 def printed():
-    """(column, printed text) of every number in the printout."""
+    """Return (column, printed text) of every number in the output."""
     for line in (GOLDEN / "llama_kl_divergence.txt").read_text(encoding="utf-8").splitlines():
         match = LINE.match(line.strip())
         if match is not None:
@@ -83,7 +83,7 @@ def test_statistic_agrees_to_the_printed_digits(measured, tokens, column, text):
 
 
 def single_precision(column, tokens):
-    """llama.cpp takes a percentile's place, up to 1,019, in single precision: that much of the gap around it."""
+    """Return the rounding error of a percentile: llama.cpp computes its position, up to 1,019, in float32."""
     if column != "kld_p999":
         return 0.0
     third, second = tokens["kld"].sort()[-3:-1]
@@ -91,7 +91,7 @@ def single_precision(column, tokens):
 
 
 def test_base_file_is_decoded_to_half_a_step(tmp_path):
-    """A base file written by hand from the description of its layout, against float64."""
+    """Read a base file that was written by hand from the description of its format; compare with float64."""
     generator = np.random.default_rng(5)
     context, vocabulary = 8, 7
     logits, other = generator.normal(0, 3, (2, 3, vocabulary)).astype(np.float32)

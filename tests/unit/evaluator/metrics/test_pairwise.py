@@ -1,4 +1,4 @@
-"""Pairs of variants: against a bootstrap written out slowly, and how often its intervals hold the truth."""
+"""Pairs of variants, against a simple bootstrap, and the coverage of the intervals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PER_WINDOW = 20
 
 
 def frame(nll, windows=None, domains=None, kld=None):
-    """A token frame of `nll`, PER_WINDOW tokens to a window unless `windows` says otherwise."""
+    """Return a token frame of `nll`, with PER_WINDOW tokens per window unless `windows` is given."""
     n = len(nll)
     windows = np.arange(n) // PER_WINDOW if windows is None else windows
     domains = np.full(n, "d") if domains is None else domains
@@ -33,7 +33,7 @@ def frame(nll, windows=None, domains=None, kld=None):
 
 
 def slow_bootstrap(difference, windows, domains, seed, resamples):
-    """Mean of `difference` over windows drawn one by one: n − 1 of n in each domain, weighted n/(n − 1)."""
+    """Return the mean of `difference` over windows drawn one by one, n − 1 of n per domain, weighted n/(n − 1)."""
     generator = np.random.default_rng(seed)
     found = []
     for _ in range(resamples):
@@ -74,7 +74,7 @@ def test_interval_is_that_of_a_bootstrap_written_out_slowly():
 
 @pytest.mark.parametrize("n_windows", [4, 8, 20])
 def test_intervals_hold_the_truth_as_often_as_they_say(n_windows):
-    """150 data sets whose true difference is 0.3 nats, windows differing more than tokens do."""
+    """Simulate 150 data sets with a true difference of 0.3 nats and more variance between windows than tokens."""
     generator, held, trials = np.random.default_rng(3), 0, 150
     windows = np.repeat(np.arange(n_windows), PER_WINDOW)
     for _ in range(trials):
@@ -108,7 +108,7 @@ def test_metrics_read_their_own_columns():
 
 
 def test_domains_are_strata_whose_difference_is_no_error():
-    """Within each domain every window says the same, so nothing is uncertain, however far domains lie apart."""
+    """All windows of a domain are equal, so the difference is certain, however much the domains differ."""
     windows = np.arange(8 * PER_WINDOW) // PER_WINDOW
     domains = np.where(windows < 4, "a", "b")
     nll = np.where(windows < 4, 1.0, 3.0)
@@ -131,7 +131,7 @@ def test_single_window_has_a_difference_but_no_verdict():
 
 @pytest.mark.parametrize("n_windows", [2, 3])
 def test_few_windows_make_nothing_certain(n_windows):
-    """All of them say that a is better, by amounts that differ: so few can do so by chance."""
+    """All windows favour a, by different amounts; with so few windows that can happen by chance."""
     effect = -np.repeat(np.arange(1.0, n_windows + 1), PER_WINDOW)
     found = compare(frame(effect), frame(np.zeros(len(effect))), "ln_ppl")
     assert found.verdict == "tied"

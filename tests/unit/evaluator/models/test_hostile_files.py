@@ -1,4 +1,4 @@
-"""Files that are damaged or made to harm: each is one line or works, within bounds of memory and time."""
+"""Damaged and malicious files: each works or gives a one-line error, within limits of memory and time."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf, vocabular
 from evaluator.support.errors import EvaluatorError
 from evaluator.texts.chat import control_tokens
 
-#: Beyond what the process already has: room for the small files here many times over, none for what they claim.
+#: Memory limit above what the process already uses: far more than the small files need, far less than they claim.
 EXTRA_MEMORY = 512 << 20
-#: Processor time that a file may take, as a multiple of what a sound one takes.
+#: Limit of a file's processor time, as a multiple of a valid file's.
 MOST_TIMES = 200
-#: Seconds after which a child that says nothing hangs.
+#: Seconds without output after which a child counts as hanging.
 HANGS = 300
 SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 ABSURD = (0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 10**9, 65_536, 0)
 
 
 def damage(content, header, number):
-    """One of the ways to damage a file, the same for the same number."""
+    """Return a damaged copy of the content; the same number gives the same damage."""
     generator = np.random.default_rng(number)
     way, size = number % 5, len(content)
     if way == 0:
@@ -59,7 +59,7 @@ def damage(content, header, number):
 
 
 def header_numbers(content):
-    """Start and size of every number in a header: lengths, counts, types, dimensions; of arrays the first item's."""
+    """Return start and size of every number in a header, of arrays only those of the first item."""
     found, place = [(4, 4), (8, 8), (16, 8)], 24
 
     def number(size):
@@ -98,7 +98,7 @@ def header_numbers(content):
 
 
 def use(path):
-    """Everything that happens to a file before its graph is exported, and every tensor read once."""
+    """Do everything that precedes the export of a graph, and read every tensor once."""
     file = open_model(path)
     model_name(file), quant_label(file), file.bits_per_weight, vocabulary_digest(file)
     graph_request(file), architecture_of(file)
@@ -115,7 +115,7 @@ def processor_seconds(path):
 
 
 def use_all(whole, cases, outcomes):
-    """Use every case in a process that may not grow; sends (name, what happened, time as a multiple) for each.
+    """Use every case in a process with limited memory; send (name, outcome, relative time) for each.
 
     Args:
         whole: a sound file, whose time is the measure.
@@ -134,7 +134,7 @@ def use_all(whole, cases, outcomes):
             happened = "works"
         except EvaluatorError as error:
             happened = f"refused: {error}"
-        except BaseException as error:  # whatever else it is, the test shall see it
+        except BaseException as error:  # reported to the test
             happened = f"{type(error).__name__}: {error}"
         outcomes.put((path.name, happened, (time.process_time() - begin) / usual))
 

@@ -1,4 +1,4 @@
-"""Mapped files: pages are given back, and read again as they were."""
+"""Mapped files: pages are released and can be read again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIZE = 64 << 20
 
 
 def resident() -> int:
-    """Bytes of files that this process has resident."""
+    """Return the resident bytes of mapped files in this process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line.split()[1] for line in lines if line.startswith("RssFile")))
 

@@ -1,4 +1,4 @@
-"""Names as publishers write them."""
+"""Quant labels and model names in publishers' file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A results folder that a run holds."""
+"""A results folder that is locked by a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of a results folder as they are read, whatever has become of them."""
+"""Reading the frames of a results folder, intact or damaged."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_damage_names_the_file_and_the_way_out(tmp_path, file, content, way_out)
 def test_values_are_checked_where_that_is_asked_for(tmp_path):
     pl.DataFrame([ROUND | {"seconds": -1.0}]).write_parquet(tmp_path / SPEED.place)
     assert read_frame(tmp_path, SPEED)["seconds"].to_list() == [-1]
-    with pytest.raises(ResultsFileError, match="column seconds: 1 row with a value below the smallest"):
+    with pytest.raises(ResultsFileError, match="column seconds: 1 row with a value below the minimum"):
         read_frame(tmp_path, SPEED, validate=True)
 
 

@@ -1,4 +1,4 @@
-"""Schemas: what is filled in, what is kept, what is refused."""
+"""Schemas: added columns, kept columns, rejected frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a results folder keeps: whole files, finished variants, frames that can be read."""
+"""Writing a results folder: complete files, finished variants, readable frames."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_failing_write_leaves_the_old_file_and_no_partial(store, monkeypatch):
 
 
 def test_full_disk_is_an_operating_system_error(store):
-    """Not one of the frame library, which would pass for a fault of the file that is measured."""
+    """A polars error would be taken for a fault of the measured file."""
     with files_of_at_most(2000), pytest.raises(OSError, match="too large"):
         store.add(row(), tokens(), None)
     assert store.variants().height == 0

@@ -1,4 +1,4 @@
-"""Which folder a run may write into: its own comparison, nothing foreign, one run at a time."""
+"""Folders that a run may write to: only the same comparison, no foreign files, one run at a time."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path, inner):
 
 
 def killed(folder):
-    """A run that ends like by `kill -9` while it writes a frame, its hidden states and an artifact."""
+    """Simulate a run that is killed while it writes a frame, its hidden states and an artifact."""
     with ResultsStore(folder) as store, contextlib.ExitStack() as stack:
         store.prepare(manifest(), force=False)
         (stack.enter_context(store.scratch("artifacts")) / "weights.bin").write_bytes(b"gigabytes")

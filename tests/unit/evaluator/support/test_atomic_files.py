@@ -1,4 +1,4 @@
-"""Files that several processes write at once, in cases that a lock would not catch."""
+"""Files that several processes write at the same time, without a lock."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def in_another_process(work, folder):
 
 @pytest.fixture
 def overtaken(monkeypatch, tmp_path):
-    """Make another process write the same file, start to end, while this one is in the middle of it."""
+    """Write the same file completely in another process while this one is writing it."""
     write_tiny_llama(tmp_path / "s.gguf", layers=1, hidden=32, ffn=32)
     write_the_rest = gguf.GGUFWriter.write_kv_data_to_file
 
@@ -81,7 +81,7 @@ def test_importance_matrix_that_two_processes_write_at_once_is_whole(overtaken, 
     ],
 )
 def test_bytes_are_on_the_disk_before_the_name_is(monkeypatch, tmp_path, name, write):
-    """Else a machine that loses its power keeps a file of the right size that is full of zeros."""
+    """Without it, a power failure could leave a file of the right size that is full of zeros."""
     write_tiny_llama(tmp_path / "s.gguf", layers=1, hidden=32, ffn=32)
     fsync, synced = os.fsync, []
 

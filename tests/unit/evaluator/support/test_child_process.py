@@ -1,4 +1,4 @@
-"""A module in a process of its own: what it says comes back, and how it failed."""
+"""A module in a child process: its output and its failures are returned."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Messages that quote what somebody else wrote."""
+"""Messages that quote untrusted text."""
 
 from __future__ import annotations
 

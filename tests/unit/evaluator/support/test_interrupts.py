@@ -1,4 +1,4 @@
-"""Interruptions at awkward moments: one line, status 130, no traceback, never a death by signal."""
+"""Interrupts at difficult moments: one line, status 130, no traceback, no death by the signal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ended(*arguments, **environment):
     [
         ("strike()", "nothing was changed"),
         ("with interruptible('kept', say): strike()", "kept"),
-        # An extension module makes an error of its own of it.
+        # An extension module raises another error instead.
         (
             """
 with interruptible('kept', say):
@@ -48,7 +48,7 @@ with interruptible('kept', say):
 """,
             "kept",
         ),
-        # What guards against anything goes on as if nothing had been.
+        # Code that suppresses every exception continues.
         (
             """
 with interruptible('kept', say):
@@ -57,7 +57,7 @@ with interruptible('kept', say):
 """,
             "kept",
         ),
-        # Once more, while things are cleared away.
+        # A second interrupt during the cleanup.
         (
             """
 with interruptible('kept', say):
@@ -66,7 +66,7 @@ with interruptible('kept', say):
 """,
             "kept",
         ),
-        # Once more, when all is said.
+        # A second interrupt after the line was printed.
         (
             """
 try:

@@ -1,4 +1,4 @@
-"""Registries find, suggest and refuse."""
+"""Registries discover entries, suggest names and reject duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which names are suggested."""
+"""Suggestions for mistyped names."""
 
 from __future__ import annotations
 

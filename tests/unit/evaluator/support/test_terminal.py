@@ -1,4 +1,4 @@
-"""Names and texts out of files reach a terminal as what they are: no markup, no escape sequences."""
+"""Names and texts from files have no effect on the terminal: neither markup nor escape sequences."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ STRING, ARRAY = gguf.GGUFValueType.STRING, gguf.GGUFValueType.ARRAY
 
 
 def as_shown(text):
-    """What of a hostile text may be seen: brackets as they are, nothing that a terminal obeys."""
+    """Return the part of a hostile text that may be shown: brackets unchanged, no control characters."""
     return " ".join(
         "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text).split()
     )
 
 
 def unwrapped(text):
-    """Without white space: titles are broken at the width of their table."""
+    """Return `text` without white space, because titles wrap at the width of their table."""
     return "".join(text.split())
 
 
 def printed(show):
-    """What `show` writes on a console without colours and cursor moves of its own."""
+    """Return what `show` writes on a console without colours and cursor movements."""
     said = io.StringIO()
     show(Console(file=said, width=500))
     assert "\x1b" not in said.getvalue()

@@ -1,4 +1,4 @@
-"""Conversations through a model's own template; transformers' rendering is the oracle."""
+"""Conversations rendered with a model's template, against transformers."""
 
 from __future__ import annotations
 
@@ -133,7 +133,10 @@ def test_template_stays_in_its_sandbox(tiny, chats, template):
         ),
         ("{{ 9 ** (9 ** 9) }}", "stopped after 3 s"),
         ("{{ 'x' * 10 ** 12 }}", "MemoryError"),
-        ("{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}", "line 1: .* writes far more"),
+        (
+            "{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}",
+            "line 1: .* far longer than the conversation",
+        ),
     ],
     ids=["nested loops", "brackets", "endless loops", "endless sum", "memory", "text"],
 )
@@ -151,7 +154,7 @@ def test_template_may_write_much_around_a_conversation(tiny, chats):
     assert read(chats, talking).content.startswith("system " * 10000)
 
 
-#: As SmolLM3's own template marks what an assistant says; white space is trimmed in other places.
+#: Marks an assistant's message like SmolLM3's template, with white space trimmed in other places.
 GENERATION = """{%- for message in messages -%}
 <|{{ message.role }}|>
 {% if message.role == 'assistant' %}
@@ -160,13 +163,13 @@ GENERATION = """{%- for message in messages -%}
     {%- endgeneration %}
 {%- else %}{%- generation -%} {{ message.content }} {%- endgeneration -%}{%- endif %}
 {% endfor %}"""
-#: Sets a variable within a generation block, which ends with it, and prints JSON in every way.
+#: Sets a variable that is local to a generation block, and prints JSON with all options.
 SCOPES = """{%- set mark = 'outer' %}{% for message in messages %}
 {% generation %}{% set mark = message.role %}{{ mark }}: {{ message.content }}{% endgeneration %}{{ mark }}
 {{ message | tojson }}{{ message | tojson(indent=2) }}{{ message | tojson(True) }}
 {{- message | tojson(separators=(',', ':'), sort_keys=true) }}
 {% endfor %}{% if tools is not none %}{{ tools | tojson }}{% endif %}{{ documents is none }}{{ eos_token }}"""
-#: Takes parts as vision models' templates do.
+#: Accepts parts, like the templates of vision models.
 PARTS = """{% for message in messages %}{{ message.role }}:
 {%- if message.content is string %} [{{ message.content }}]
 {%- else %}{% for part in message.content %}{% if part.type == 'text' %} <{{ part.text | trim }}>{% endif %}
@@ -239,7 +242,7 @@ def test_parts_that_tell_of_parts_are_not_taken_for_printed_ones(tiny, tmp_path)
     [
         (
             {"type": "image_url", "image_url": {"url": "x"}},
-            "line 2: message 1 has a part of type 'image_url', and",
+            "line 2: message 1 has a part of type 'image_url', but",
         ),
         ({"type": "text"}, "line 2: message 1 has a part of type 'text' without a text"),
         ("x", 'line 2: message 1 has a part without a type: "x"'),

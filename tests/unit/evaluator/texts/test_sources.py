@@ -1,4 +1,4 @@
-"""From what the user typed to texts."""
+"""Reading texts by a `--text` argument."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From texts to windows; a stub tokenizer makes every id predictable."""
+"""Cutting texts into windows, with a stub tokenizer whose ids are predictable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every metric family on three tokens, against numbers worked out by hand."""
+"""Every metric family on three tokens, against hand-computed values."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ EXPECTED = {
     "top_prob_mean": 0.7,
     "top_prob_se": 0.1 * SE,
     "inv_ppl_per_mb": math.exp(-MEAN_NLL) / 2,
-    # prose holds the first two tokens, code the third; either counts half
+    # prose has the first two tokens, code the third; both have the same weight
     "ppl_macro": math.exp((1.5 + 1) / 2 * LN2),
     "kld_macro": (0.15 + 0.6) / 2,
     "ln_ppl_ratio_macro": (0.5 - 1) / 2 * LN2,
@@ -111,7 +111,7 @@ def test_single_token_has_no_errors_of_its_own():
 
 
 def test_macro_error_adds_the_domains_own_errors():
-    """Two windows in each domain: the errors of their means are 0.05 and 0.2, half of each counts."""
+    """With two windows per domain the errors of their means are 0.05 and 0.2; each has weight one half."""
     kld = np.array([0.1, 0.2, 0.3, 0.7])
     scores = replace(
         SCORES.subset(np.array([True, True, True])),

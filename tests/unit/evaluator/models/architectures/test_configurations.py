@@ -1,4 +1,4 @@
-"""What a family makes of a file's metadata, and which files it refuses."""
+"""A family's configuration from a file's metadata, and the files that are rejected."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_sizes_given_layer_by_layer_have_to_be_the_same(tmp_path, key):
     [
         ({"expert_count": 8}, "mixture of experts"),
         ({"attention__head_count": 7}, "7 heads do not divide"),
-        ({"attention__value_length": 32}, "another width than keys"),
+        ({"attention__value_length": 32}, "another width than the keys"),
         ({"rope__dimension_count": 32}, "32 of 64 dimensions"),
         ({"biased": ["attn_q"]}, "biases on attn_q"),
         ({"biased": ["ffn_gate", "ffn_up", "ffn_down"], "attention__sliding_window": 9}, "sliding window"),

@@ -1,4 +1,4 @@
-"""Every model family, from its file to the loss of each token, against transformers in torch."""
+"""Every model family from file to loss per token, against transformers in torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ESSENTIAL = [(name, change) for name, family in FAMILIES.items() for change in f
 
 
 def losses_in_torch(name: str, changes: dict) -> np.ndarray:
-    """−ln p of the tokens after position FIRST, in nats."""
+    """Return −ln p of the tokens after position FIRST, in nats."""
     model = torch_model(FAMILIES[name], **changes)
     with torch.no_grad():
         logits = model(torch.from_numpy(IDS)[None].long()).logits[0].double()
@@ -40,12 +40,12 @@ def losses_in_torch(name: str, changes: dict) -> np.ndarray:
 
 @functools.cache
 def usual_losses(name: str) -> np.ndarray:
-    """Those of the family's model as it is."""
+    """Return the losses of the family's model in torch."""
     return losses_in_torch(name, {})
 
 
 def losses_in_decoder(model: Path) -> np.ndarray:
-    """The same from an artifact: a prompt, then token by token."""
+    """Return the losses of an artifact: a prompt, then token by token."""
     decoder = Decoder(model, CPU, len(IDS))
     logits = [decoder.step(IDS[: FIRST + 1]).astype(np.float64)]
     logits += [

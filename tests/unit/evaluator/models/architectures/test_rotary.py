@@ -1,4 +1,4 @@
-"""Rotary frequencies and scales, against the formulas written out."""
+"""Rotary frequencies and scales, against explicit formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints in GGUF's vocabulary, against transformers, the converter's own formulas and published files."""
+"""Checkpoints with GGUF's interface, against transformers, the converter's formulas and published files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from evaluator.texts.windows import Window
 
 gguf = pytest.importorskip("gguf")
 
-#: Real data that may lie beside a checkout.
+#: Real model files, if they lie beside the checkout.
 PUBLISHED = Path(__file__).parents[6] / "shared" / "data" / "tinystories-656k"
 TEXT = "The other day, in the north, 12 of them ran over<|endoftext|> the wall."
 
@@ -59,13 +59,13 @@ def saved(llama, tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path):
-    """A copy to damage."""
+    """Return a copy to damage."""
     return Path(shutil.copytree(saved, tmp_path / "Tiny-Llama"))
 
 
 def test_logits_are_those_of_transformers_in_the_graph_of_the_gguf_model(llama, saved, tiny_graph):
     file = open_model(saved)
-    assert load_graph(file) == tiny_graph  # the same shape needs no graph of its own
+    assert load_graph(file) == tiny_graph  # the same shape, so the same graph
     window = Window(0, "d", np.random.default_rng(1).integers(0, 262, 32).astype(np.int32), 16)
     hidden = Body(file, load_graph(file), choose_device("cpu", 1)).hidden(window)
     with torch.no_grad():
@@ -211,14 +211,17 @@ BROKEN = {
         lambda f: edit_json(f / "config.json", quantization_config={"bits": 4}),
         "original checkpoint",
     ),
-    "layers": (lambda f: edit_json(f / "config.json", num_hidden_layers=1), r"layers\.1.*has no place"),
+    "layers": (
+        lambda f: edit_json(f / "config.json", num_hidden_layers=1),
+        r"layers\.1.* is not in the llama model",
+    ),
     "heads": (lambda f: edit_json(f / "config.json", num_attention_heads="4"), "num_attention_heads is '4'"),
     "scaling": (lambda f: edit_json(f / "config.json", rope_scaling={"rope_type": "spiral"}), "'spiral'"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds neither model.safetensors"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json: cannot be read"),
     "splitting": (
         lambda f: edit_json(f / "tokenizer.json", pre_tokenizer={"type": "Whitespace"}),
-        "pre-tokenizer is none of the known",
+        "its pre-tokenizer is not supported",
     ),
     "tokenizer kind": (lambda f: edit_json(f / "tokenizer.json", model={"type": "Unigram"}), "'Unigram'"),
     "vocabulary": (lambda f: edit_json(f / "tokenizer.json", added_tokens=[7]), "an added token"),

@@ -1,4 +1,4 @@
-"""Every key of every family's config.json: honoured, refused, or shown to decide nothing."""
+"""Every key of every family's config.json is supported, rejected, or shown to have no effect."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, chec
 from evaluator.models.sources.open_model import open_model
 from evaluator.support.errors import SourceError
 
-#: Every `model_type` that some family reads → how.
+#: Every `model_type` that a family supports → its rules.
 RULES = {name: rules for _, family in ARCHITECTURES for name, rules in family.checkpoints.items()}
 LENGTH = 48
 IDS = np.random.default_rng(5).integers(0, 262, LENGTH)
-#: What transformers' code reads of a configuration that no file decides.
+#: Attributes that transformers' code reads from a configuration but no file sets.
 _OF_THE_LIBRARY = {"_attn_implementation", "get_text_config", "use_return_dict", "to_dict"}
-#: Of the vision half of Gemma 3, whose module is the text model's too.
+#: Attributes of the vision part of Gemma 3, which is in the same module as the text model.
 _OF_VISION = {
     "image_token_id",
     "layer_norm_eps",
@@ -60,7 +60,7 @@ _OF_VISION = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread():
-    """Threads cost more than they do for models this small."""
+    """Use one thread, which is faster for models this small."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -69,7 +69,7 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A function from a family's name to its saved model; each is made once."""
+    """Return a function from a family's name to its saved model; each is made once."""
     folders = {}
 
     def save(model_type):
@@ -83,13 +83,13 @@ def saved(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def usual_logits(saved):
-    """A function from a family's name to transformers' logits of its saved model; each is computed once."""
+    """Return a function from a family's name to transformers' logits of its model; each is computed once."""
     return functools.cache(lambda model_type: logits_of_transformers(saved(model_type)))
 
 
 @pytest.fixture
 def changed(saved, tmp_path):
-    """A function from a family and changes to a copy of its model with another config.json."""
+    """Return a function from a family and changes to a copy of its model with a changed config.json."""
 
     def change(model_type, changes):
         folder = shutil.copytree(saved(model_type), tmp_path / "m", dirs_exist_ok=True)
@@ -107,7 +107,7 @@ def logits_of_transformers(folder, length=LENGTH):
 
 
 def logits_of_graph(folder, length=LENGTH):
-    """Logits of the module that the exporter would be given, with the values that the graph would be."""
+    """Return the logits of the module that would be exported, with the graph's values."""
     file = open_model(folder)
     request, architecture = graph_request(file), architecture_of(file)
     ids = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
@@ -200,7 +200,7 @@ def test_sizes_have_to_be_those_of_the_tensors(saved, changed, family):
     "table", [BASES, HONOURED, BOUNDED, REFUSED], ids=["bases", "honoured", "bounded", "refused"]
 )
 def test_every_family_has_cases(table):
-    unbounded = {"phi3"} if table is BOUNDED else set()  # its only scaling, LongRoPE, is in its files
+    unbounded = {"phi3"} if table is BOUNDED else set()  # its only scaling, LongRoPE, is stored in its files
     assert RULES.keys() - table.keys() - unbounded == set()
 
 
@@ -262,6 +262,6 @@ def test_absent_keys_mean_what_transformers_takes_them_for(family):
     assumed = inspect.signature(CONFIG_MAPPING[family].__init__).parameters
     general = inspect.signature(PretrainedConfig.__init__).parameters
     for key, value in RULES[family].defaults.items():
-        if key == "sliding_window_pattern":  # read from what the class does not name
+        if key == "sliding_window_pattern":  # the class does not name it
             continue
         assert value == (assumed[key] if key in assumed else general[key]).default, key

@@ -1,4 +1,4 @@
-"""Opening safetensors files, good and hostile; the reference writer makes the good ones."""
+"""Opening valid and hostile safetensors files; the reference library writes the valid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which matrix a checkpoint's head is, and settings in other words or against each other."""
+"""A checkpoint's head, equivalent spellings of settings, and contradicting settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def untied(tmp_path_factory):
 
 
 def without(folder, *names):
-    """Take tensors out of a checkpoint's one file."""
+    """Remove tensors from a checkpoint with a single weight file."""
     tensors = load_file(folder / "model.safetensors")
     kept = {name: values for name, values in tensors.items() if name not in names}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})

@@ -1,4 +1,4 @@
-"""Settings of tokenizer files: honoured as the tokenizers library and transformers do, or refused."""
+"""Settings of tokenizer files: as in the tokenizers library and transformers, or rejected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folder(saved, tmp_path):
 
 
 def changed(folder, *tokens, **parts):
-    """The tokenizer of `folder` with further tokens and parts, written there; returned as the library reads it."""
+    """Write the tokenizer of `folder` with more tokens and parts; return it as the library reads it."""
     path = str(folder / "tokenizer.json")
     tokenizer = Tokenizer.from_file(path)
     tokenizer.add_tokens(list(tokens))
@@ -239,7 +239,7 @@ def test_tokens_that_only_the_settings_list_are_cut_out(folder):
     assert 263 in ids_of(folder, text)
 
 
-#: Merges in an order in which the leftmost pair and the best one are the same.
+#: Merges ordered so that the leftmost pair is also the best one.
 PIECES = ["<unk>", "a", "b", "▁", "▁a", "ab", "<t>"]
 REPLACE, PREPEND = normalizers.Replace(" ", "▁"), normalizers.Prepend("▁")
 

@@ -1,4 +1,4 @@
-"""Opening GGUF files, good and hostile; the oracle for good ones is gguf's own reader."""
+"""Opening valid and hostile GGUF files; valid ones are compared with gguf's own reader."""
 
 from __future__ import annotations
 
@@ -180,5 +180,5 @@ def test_missing_tensor_and_key_are_named(tiny):
 def test_more_tensors_than_any_model_has_are_refused_at_once(tmp_path):
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, MAX_TENSORS + 1, 0) + bytes(24 * (MAX_TENSORS + 2)))
-    with pytest.raises(SourceError, match="more than the 16,384 that are read"):
+    with pytest.raises(SourceError, match="more than the limit of 16,384"):
         open_gguf(path)

@@ -1,4 +1,4 @@
-"""Split models: parts written as `llama-gguf-split` writes them."""
+"""Split models, with parts as written by `llama-gguf-split`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ U16, I32 = gguf.GGUFValueType.UINT16, gguf.GGUFValueType.INT32
 
 
 def write_split(source, folder, count, *, says=None):
-    """Write `source` as `count` parts, the first without tensors; `says` overrides (no., count) per part."""
+    """Write `source` in `count` parts, the first without tensors; `says` overrides (no., count) per part."""
     names = list(source.tensors)
     shares = [[], *np.array_split(names, count - 1)]
     paths = [folder / f"Tiny-Q8_0-{number + 1:05d}-of-{count:05d}.gguf" for number in range(count)]
@@ -108,5 +108,5 @@ def test_part_under_another_name_is_refused(parts, tmp_path):
 @pytest.mark.parametrize("name", ["m-00003-of-00002.gguf", "m-00000-of-00002.gguf", "m-00001-of-99999.gguf"])
 def test_impossible_names_are_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"GGUF")
-    with pytest.raises(SourceError, match="cannot be"):
+    with pytest.raises(SourceError, match="is not possible"):
         open_model(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Files that carry another file's metadata."""
+"""Files written with another file's metadata."""
 
 from __future__ import annotations
 

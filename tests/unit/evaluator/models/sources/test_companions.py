@@ -1,4 +1,4 @@
-"""Files beside models that are none: left out of globs with a line, a clear error where they are named."""
+"""Files beside models that are no models: a glob skips them with a line; naming one is a clear error."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize(("what", "write"), CASES)
 def test_a_glob_leaves_it_out_with_a_line_and_its_own_name_gets_an_error(folder, what, write):
-    path = write(folder / "beside.gguf")  # the name says nothing: the header does
+    path = write(folder / "beside.gguf")  # recognized by its header, not by its name
     said = []
     models = resolve_source(f"{folder}/*.gguf", skip=said.append)
     assert [model.name for model in models] == ["Tiny-Q4_0.gguf", "Tiny-Q8_0.gguf"]

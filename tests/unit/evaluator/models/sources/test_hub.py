@@ -1,4 +1,4 @@
-"""The hub, against a stand-in server: what is fetched, resumed, found again without a network, and refused."""
+"""The hub, with a local test server: downloads, resumed downloads, offline use, and errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hub(server, tmp_path, monkeypatch):
 
 @pytest.fixture
 def ggufs(server, tiny_path):
-    """A repository as publishers make them; only its contents are small."""
+    """Return a repository like a publisher's, with small files."""
     content = tiny_path.read_bytes()
     names = [
         "Tiny-Q4_K_M.gguf",
@@ -120,7 +120,7 @@ def test_checkpoint_repository_becomes_a_model_named_after_it(hub, server, tmp_p
 
 @pytest.fixture
 def sharded(server, tmp_path):
-    """Files of a repository whose weights are there twice, as Mistral publishes them."""
+    """Return the files of a repository that holds the weights twice, like Mistral's."""
     model = random_model("llama", num_hidden_layers=1)
     folder = save_checkpoint(model, tmp_path / "m", max_shard_size="40KB")
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -200,10 +200,12 @@ def test_without_a_network_the_cache_serves_what_is_complete(tiny_path, tmp_path
         fetched = models(hub, f"hf:{REPO}/*Q8_0.gguf")
     said = []
     assert models(hub, f"hf:{REPO}/*Q8_0.gguf", said) == fetched
-    assert said == [f"hf:{REPO}: the hub cannot be reached; it is taken as it was when last seen"]
+    assert said == [f"hf:{REPO}: the hub cannot be reached; using the last known state of the repository"]
     with pytest.raises(RequestError, match=r"1 of 2 files are not in the cache \(Tiny-Q4_K_M\.gguf\)"):
         models(hub, f"hf:{REPO}/*Q*.gguf")
-    with pytest.raises(RequestError, match=r"cannot be reached \(ConnectionError\), and nothing of it"):
+    with pytest.raises(
+        RequestError, match=r"cannot be reached \(ConnectionError\), and it was not downloaded"
+    ):
         models(hub, "hf:someone/Other/*.gguf")
 
 
@@ -213,8 +215,8 @@ def test_without_a_network_the_cache_serves_what_is_complete(tiny_path, tmp_path
         ((403, "GatedRepo"), r"is gated: accept its terms .* then run `hf auth login` or set HF_TOKEN"),
         ((401, ""), "no such model, or it is private"),
         ((404, "RepoNotFound"), "no such model, or it is private"),
-        ((429, ""), "refuses more requests for now"),
-        ((400, ""), "cannot be fetched"),
+        ((429, ""), "too many requests to the hub"),
+        ((400, ""), "cannot be downloaded"),
     ],
 )
 def test_refusal_is_one_line_with_the_way_out(hub, server, ggufs, refusal, message):
@@ -226,7 +228,7 @@ def test_refusal_is_one_line_with_the_way_out(hub, server, ggufs, refusal, messa
 
 def test_request_that_is_refused_in_the_middle_of_several_files_keeps_the_first(hub, server, ggufs):
     server.refused_files["Tiny-Q8_0.gguf"] = 429
-    with pytest.raises(RequestError, match="refuses more requests for now"):
+    with pytest.raises(RequestError, match="too many requests to the hub"):
         models(hub, f"hf:{REPO}/*Q*.gguf")
     del server.refused_files["Tiny-Q8_0.gguf"]
     assert len(models(hub, f"hf:{REPO}/*Q*.gguf")) == 2

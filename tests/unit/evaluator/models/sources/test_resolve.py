@@ -1,4 +1,4 @@
-"""From what the user typed to files."""
+"""The files that a SRC argument names."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def test_packaged_model_is_found_in_its_package(monkeypatch, tmp_path):
 
 
 def test_digest_is_that_of_the_whole_file(tmp_path):
-    content = bytes(range(256)) * 20000  # more than one piece
+    content = bytes(range(256)) * 20000  # more than one chunk
     (tmp_path / "f").write_bytes(content)
     assert sha256_of(tmp_path / "f") == hashlib.sha256(content).hexdigest()

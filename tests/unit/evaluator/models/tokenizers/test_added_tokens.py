@@ -1,4 +1,4 @@
-"""Which tokens are cut out of texts, and in what order."""
+"""The tokens that are cut out of texts, and their order."""
 
 from __future__ import annotations
 

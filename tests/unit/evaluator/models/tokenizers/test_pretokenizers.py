@@ -1,4 +1,4 @@
-"""Every way to split text, against llama.cpp's own splitting of a text that is hard to split."""
+"""Every way to split texts, against llama.cpp on a difficult text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that do not name their pre-tokenizer: who says it instead, and what is refused."""
+"""Files that do not name their pre-tokenizer: where it is taken from, and what is an error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from evaluator.planning.plan import check_comparable, comparable_traits, make_pl
 from evaluator.results.reader import read_manifest
 from evaluator.support.errors import RequestError, SourceError
 
-#: Splits into other words under each of these names.
+#: A text that these names split differently.
 DIGITS = ("1 2", "12 3", "! 1")
 SMALL = {"hidden": 32, "layers": 1, "ffn": 32}
 TEXT = "!123 it's 12345 the <|endoftext|>"
@@ -52,7 +52,7 @@ def test_baseline_without_a_name_is_refused_with_the_way_out(unnamed, text_path,
     ("pre", "name", "message"),
     [
         (None, "smolm", "--pre smolm: no such pre-tokenizer; did you mean smollm"),
-        ("gpt-2", "smollm", r"--pre smollm: .*m\.gguf names gpt-2 itself, which splits otherwise"),
+        ("gpt-2", "smollm", r"--pre smollm: .*m\.gguf names gpt-2 itself, which splits differently"),
     ],
 )
 def test_name_that_cannot_be_right_is_refused(tmp_path, pre, name, message):

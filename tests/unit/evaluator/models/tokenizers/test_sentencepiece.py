@@ -1,4 +1,4 @@
-"""SentencePiece merging, against hand-worked examples and the rule applied naively."""
+"""SentencePiece merging, against examples by hand and a naive implementation of the rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tokenizer.model files: encoded here by the wire format's rules, read back, and turned into GGUF's tables."""
+"""tokenizer.model files, encoded here by the rules of the wire format, read, and converted to GGUF's tables."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def model_bytes(pieces=PIECES, model_type=2, trainer=b"", after=None):
 
 
 def normalizer(**settings):
-    """A normalizer that changes nothing, but for `settings`: number of a field → what it is."""
+    """Encode a normalizer that changes nothing except by `settings`: number of a field → value."""
     fields = {"f1": b"identity", "f4": 0} | settings
     message = b""
     for name, value in fields.items():
@@ -103,7 +103,7 @@ def test_unigram_model_is_refused(tmp_path):
 
 
 def test_tables_are_the_converters(folder):
-    """Added tokens get the converter's score, what is only user-defined here is normal, gaps are padded."""
+    """Added tokens get the converter's score, tokens user-defined only here are normal, gaps are padded."""
     (folder / "added_tokens.json").write_text(json.dumps({"<tool>": 8}))
     decoder = {"7": {"content": "<h1>", "special": False}, "9": {"content": "<|end|>", "special": False}}
     settings = {
@@ -152,7 +152,7 @@ def test_tables_are_the_converters(folder):
 )
 def test_model_that_changes_texts_in_another_way_is_refused(tmp_path, changes, reason):
     (tmp_path / "m").write_bytes(model_bytes(**changes))
-    with pytest.raises(SourceError, match=f"{reason}\\): GGUF files cannot say that"):
+    with pytest.raises(SourceError, match=f"{reason}\\), which GGUF and llama.cpp do not support"):
         read_sentencepiece(tmp_path / "m")
 
 

@@ -1,4 +1,4 @@
-"""Tokenizers from tiny vocabularies whose ids can be written down by hand."""
+"""Tokenizers from tiny vocabularies, against ids written by hand."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_bos_that_is_not_named_is_llama_cpps(tmp_path, pre, adds):
     assert tokenizer_from_gguf(open_gguf(path)).bos_id == (None if expected == NO_TOKEN else expected)
 
 
-#: Tokens of all types, some of which have a meaning by name only.
+#: Tokens of all types; some have a meaning by their name only.
 MARKS = [
     ("<|user|>", CONTROL),
     ("<|end|>", USER_DEFINED),
@@ -159,7 +159,7 @@ def test_white_space_after_marks_goes_where_llama_cpp_drops_it(tmp_path, name):
     assert tokenizer.encode(MARKED).tolist() == llama_vocabulary(path, [MARKED]).ids[0]
 
 
-#: Of a type that says nothing, or the wrong thing: llama.cpp goes by their names.
+#: Tokens whose type is missing or wrong; llama.cpp recognizes them by their names.
 BY_NAME = [
     "<|im_end|>",
     "<|end|>",

@@ -1,4 +1,4 @@
-"""Pieces read as a person would, whatever alphabet the vocabulary is written in."""
+"""Tokens decoded to readable text, whatever the encoding of the vocabulary."""
 
 from pathlib import Path
 from typing import ClassVar
