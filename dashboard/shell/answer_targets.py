@@ -1,4 +1,4 @@
-"""Where the parts of an answer stand in the shell: the id and the property that each fills."""
+"""Which component and property of the shell each part of an answer fills."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dashboard.shell import filters
 LISTS = tuple(filters.CHECKLISTS)
 _TEXTS = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "status", "chips")
 _OF_FOLDER = ("bits-text", "source", "find-list")
-#: Part of an answer: id and property of the shell.
+#: Part of an answer → component id and property.
 TARGETS: dict[str, tuple[str, str]] = {
     **{name: (name, "children") for name in (*_TEXTS, *_OF_FOLDER)},
     "stage": ("stage", "className"),
@@ -27,7 +27,7 @@ TARGETS: dict[str, tuple[str, str]] = {
 
 
 def fill(shell: Component, answer: Mapping[str, Any]) -> Component:
-    """Put the parts of an answer in their places; the shell itself is changed, and returned."""
+    """Set the parts of an answer on the shell's components, in place, and return the shell."""
     by_id = {getattr(part, "id", None): part for part in shell._traverse()}
     for name, value in answer.items():
         identity, attribute = TARGETS[name]
