@@ -4,7 +4,7 @@
 
   const query = () => new URLSearchParams(window.location.search);
 
-  /* dcc.Location listens for this event and compares the address with its own, so one change is one request. */
+  /* dcc.Location listens to this event, and compares the address with its own: one change is one request. */
   const announce = () => window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
 
   /* The slider's steps during a drag or a held key are one change, which Back undoes at once. */

@@ -27,7 +27,7 @@ TARGETS: dict[str, tuple[str, str]] = {
 
 
 def fill(shell: Component, answer: Mapping[str, Any]) -> Component:
-    """Set the parts of an answer on the shell's components, in place, and return the shell."""
+    """Put the parts of an answer in their places; the shell itself is changed, and returned."""
     by_id = {getattr(part, "id", None): part for part in shell._traverse()}
     for name, value in answer.items():
         identity, attribute = TARGETS[name]
