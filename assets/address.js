@@ -1,4 +1,4 @@
-/* The address is the only state: whatever a person does writes a new one, and the server answers each new address once. */
+/* The address is the only state: every action writes a new one, and the server answers each new address once. */
 (function () {
   "use strict";
 
@@ -7,37 +7,37 @@
   /* dcc.Location listens to Back and Forward, and compares the address with its own: one change is one request. */
   const announce = () => window.dispatchEvent(new PopStateEvent("popstate"));
 
-  /* Steps of one drag, or of a key held down on the slider, are one change: Back undoes them together. */
+  /* The slider's steps during a drag or a held key are one change, which Back undoes at once. */
   const TOGETHER_MS = 1000;
   let latest = { kind: "", at: 0, target: "" };
 
   const here = () => window.location.pathname + window.location.search;
 
-  /* The order of an address's parts means nothing: the server writes them in one of its own. */
-  function spelled(target) {
+  /* The same address with sorted parameters, for comparing: their order has no meaning. */
+  function sorted(target) {
     const url = new URL(target, window.location.href);
     url.searchParams.sort();
     return url.pathname + url.search;
   }
 
-  /* Every change is an entry of the history, so that Back undoes it; changes of one `kind` in quick succession are one. */
+  /* Every change is a history entry, so that Back undoes it; quick changes of the same `kind` share one. */
   function go(target, kind) {
-    if (spelled(target) === spelled(here())) return;
+    if (sorted(target) === sorted(here())) return;
     const now = window.performance.now();
-    const goesOn = kind && kind === latest.kind && here() === latest.target && now - latest.at < TOGETHER_MS;
-    window.history[goesOn ? "replaceState" : "pushState"]({}, "", target);
+    const continues = kind && kind === latest.kind && here() === latest.target && now - latest.at < TOGETHER_MS;
+    window.history[continues ? "replaceState" : "pushState"]({}, "", target);
     latest = { kind: kind || "", at: now, target: target };
     announce();
   }
 
-  /* The server's spelling of the address that is there; the page answers to it already. */
+  /* Replace the current address by the server's equivalent, without a request. */
   function respell(target) {
     if (target === here()) return;
     if (latest.target === here()) latest.target = target;
     window.history.replaceState(window.history.state, "", target);
   }
 
-  /* The table's script is large and only Explore needs it. */
+  /* The table's script is large, and only Explore needs it. */
   let table = null;
 
   function fetchTable() {

@@ -1,5 +1,5 @@
-/* The export menu: figures come laid out from the server, the browser draws them, and pictures leave as files,
-   through the clipboard, or back to this server that binds them into a deck or a ZIP. */
+/* The export menu: the server lays figures out and the browser draws them. Pictures are saved, copied, or sent back to
+   the server, which puts them into a deck or a ZIP. */
 (function () {
   "use strict";
 
@@ -47,7 +47,7 @@
     save(await answer.blob(), name);
   }
 
-  /* The zoom on the screen holds for the picture too. */
+  /* Keep the screen's zoom in the picture. */
   function keepZoom(layout) {
     const shown = plotOnScreen().layout;
     Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key)).forEach((key) => {
@@ -57,7 +57,7 @@
     });
   }
 
-  /* The view's figure with the size to draw it at; scale 1 is 1280 pixels wide on a slide. */
+  /* The view's figure with its size; at scale 1, a slide's is 1280 pixels wide. */
   async function pictureOnScreen() {
     const [picture] = await (await ask("picture/" + slug(), { layout: chosen.layout === "slide" ? "slide" : "body" })).json();
     keepZoom(picture.figure.layout);
@@ -79,8 +79,8 @@
     return new Blob([withPlainLines(decodeURIComponent(text.slice(text.indexOf(",") + 1)))], { type: MIME.svg });
   }
 
-  /* Some programs ignore offsets in em beside a y, and cut titles off or print all lines on the first: give each line
-     its y. An offset of a text that holds lines is overruled by theirs. */
+  /* Some programs ignore a dy in em next to a y, and so cut titles off or print all lines over each other: give each
+     line its own y. The dy of a text that contains lines has no effect, theirs override it. */
   function withPlainLines(text) {
     const svg = new DOMParser().parseFromString(text, MIME.svg);
     svg.querySelectorAll("text[dy$=em][y], tspan.line[dy$=em][y]").forEach((line) => {
@@ -98,9 +98,9 @@
     save(blob, picture.filename + (times > 1 ? "@" + times + "x" : "") + "." + format);
   }
 
-  /* Browsers let a page write pictures only inside the click: the clipboard takes a promise. */
+  /* Browsers allow writing to the clipboard only during the click, so pass it a promise. */
   async function copyPicture() {
-    if (!navigator.clipboard || !window.ClipboardItem) throw new Error("This browser does not let a page copy pictures");
+    if (!navigator.clipboard || !window.ClipboardItem) throw new Error("This browser does not allow copying pictures");
     const blob = pictureOnScreen().then((picture) => toBlob(picture, "png", 2));
     await navigator.clipboard.write([new window.ClipboardItem({ "image/png": blob })]);
     tell("Copied the picture");
@@ -114,11 +114,11 @@
       tell("Drawing " + (index + 1) + " of " + pictures.length);
       body.append(picture.slug, await toBlob(picture, "png", form === "pptx" ? 1.5 : 1), picture.slug + ".png");
     }
-    tell("Binding");
+    tell("Assembling the file");
     await saveAnswer(await ask("comparison." + form, more, { method: "POST", body: body }));
   }
 
-  /* A page of a PDF that is one picture, without loss: RGB rows, each as its difference from the one above. */
+  /* A one-page PDF with a lossless picture: RGB rows, each as its difference from the row above. */
   async function toPdf(picture) {
     const image = new Image();
     image.src = await render(picture, "svg", PDF_SCALE);
@@ -133,17 +133,17 @@
 
   function rowDifferences(rgba, width, height) {
     const row = 1 + 3 * width;
-    const found = new Uint8Array(row * height);
+    const differences = new Uint8Array(row * height);
     for (let y = 0; y < height; y += 1) {
       let to = y * row;
-      found[to++] = 2;
+      differences[to++] = 2;
       for (let from = 4 * y * width; from < 4 * (y + 1) * width; from += 4) {
         for (let channel = from; channel < from + 3; channel += 1) {
-          found[to++] = rgba[channel] - (y ? rgba[channel - 4 * width] : 0);
+          differences[to++] = rgba[channel] - (y ? rgba[channel - 4 * width] : 0);
         }
       }
     }
-    return found;
+    return differences;
   }
 
   async function deflate(bytes) {
@@ -209,10 +209,10 @@
 
   async function act(button) {
     const needsView = button.closest(".needs-view");
-    if (needsView && !plotOnScreen()) return tell("This page is no chart: open one of the views first", true);
+    if (needsView && !plotOnScreen()) return tell("This page has no chart: open one of the views first", true);
     if (running) return undefined;
     running = true;
-    tell("Working");
+    tell("Working…");
     try {
       await ACTIONS[button.dataset.export]();
     } catch (error) {

@@ -7,7 +7,7 @@
   const tabs = () => Array.from(document.querySelectorAll("#tabs [role=tab]"));
   const { go, respell, turnTo, change, put, toggle } = window.address;
 
-  /* A spreadsheet takes a text that begins with a sign for a formula, and runs it. */
+  /* Spreadsheets run texts that begin with these signs as formulas. */
   function asText(value) {
     return typeof value === "string" && /^[=+@\t-]/.test(value) ? "'" + value : value;
   }
@@ -35,7 +35,7 @@
     }
   }
 
-  /* Links keep the selection when they are opened in another browser tab. */
+  /* Keep the selection in links that are opened in another browser tab. */
   function carryQuery() {
     document.querySelectorAll("a[data-nav]").forEach((link) => {
       const url = new URL(link.href, window.location.href);
@@ -69,7 +69,7 @@
     ArrowLeft: () => step(-1),
   };
 
-  /* Controls that use letters or arrows themselves. */
+  /* Whether the element itself uses letters or arrow keys. */
   function busy(element) {
     if (!element || !element.closest) return false;
     if (element.closest("dialog, [role=slider], .ag-root-wrapper, textarea, select, [contenteditable=true]")) return true;
@@ -95,7 +95,7 @@
     action();
   });
 
-  /* What is open closes first; then what was picked or clicked is let go. */
+  /* Close an open menu first, else clear picks and clicked cells. */
   function escape(element) {
     const open = document.querySelector("details.menu[open]");
     if (open) {
@@ -115,13 +115,13 @@
   function find(input) {
     const text = input.value.trim().toLowerCase();
     const all = Array.from(document.querySelectorAll("#find-list option"));
-    const found = all.find((item) => item.value.toLowerCase() === text) ||
+    const match = all.find((item) => item.value.toLowerCase() === text) ||
       all.find((item) => text && item.value.toLowerCase().includes(text));
-    input.closest(".find").classList.toggle("unknown", !found);
-    if (!found) return;
+    input.closest(".find").classList.toggle("unknown", !match);
+    if (!match) return;
     window.dash_clientside.set_props("find", { value: "" });
     input.blur();
-    change((params) => put(params, "pick", [...new Set([...params.getAll("pick"), found.dataset.variant])]));
+    change((params) => put(params, "pick", [...new Set([...params.getAll("pick"), match.dataset.variant])]));
   }
 
   document.addEventListener("click", (event) => {
@@ -159,13 +159,13 @@
     }
   });
 
-  /* A tick changes the address at once: the callback that compares all filters comes two turns later, to the same. */
+  /* A tick changes the address at once; the callback that compares all filters comes later, with the same result. */
   document.addEventListener("change", (event) => {
     const list = event.target.closest("input[type=checkbox]") && event.target.closest("[id^=filter-]");
     if (list) change((params) => toggle(params, list.id.slice("filter-".length), event.target.value));
   }, true);
 
-  /* Inputs whose id is option-KEY hold an option of the address; an empty one is left to its default. */
+  /* Inputs with the id option-KEY set an option of the address; an empty one restores the default. */
   document.addEventListener("change", (event) => {
     const match = /^option-([a-z]+)$/.exec(event.target.id || "");
     if (match) change((params) => put(params, match[1], event.target.value === "" ? [] : [event.target.value]), match[0]);
@@ -203,13 +203,13 @@
     try {
       window.localStorage.setItem("quantization-theme", theme);
     } catch (error) {
-      /* storage may be forbidden: the theme then lasts until the page is left */
+      /* storage may be blocked: the theme then lasts until the page is closed */
     }
   }
 
   window.addEventListener("popstate", () => markTab(window.location.pathname));
 
-  /* The table stays when only picks change; what was picked elsewhere is ticked here. */
+  /* The table is not redrawn when only picks change, so tick the rows picked elsewhere here. */
   function tickRows(picked) {
     if (!byId("grid")) return;
     const ticked = window.dash_ag_grid.getApi("grid").getSelectedRows().map((row) => row.variant_id);
@@ -222,14 +222,14 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     shell: {
-      /* The server answers with the one spelling of the address; the address bar follows without a request. */
+      /* Show the server's form of the address in the address bar, without a request. */
       address: function (data) {
         if (data) {
           respell(window.location.pathname + (data.query ? "?" + data.query : ""));
           document.title = (data.model ? data.model + " · " : "") + "quantization comparison";
           markTab(window.location.pathname);
           tickRows(data.picked || []);
-          /* For the view, or the table, that is likely to follow. */
+          /* Load the scripts that the next page is likely to need. */
           window.setTimeout(() => window.plot.fetch().catch(() => {}), 300);
           window.setTimeout(window.address.fetchTable, 1500);
           carryQuery();

@@ -22,7 +22,7 @@ from dashboard.server.serving import answer_only_as
 
 _DEFAULT = "serve"
 _WRONG_REQUEST, _INTERRUPTED = 2, 130
-#: Base of what the command-line library says of flags; it gives no name of its own to it.
+#: Base class of typer's errors about flags; typer does not export it.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -30,52 +30,52 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 cli = typer.Typer(
     add_completion=False,
-    help="Look at a comparison of quantized models. Without a command, RESULTS is served.",
+    help="Show a comparison of quantized models. Without a command, RESULTS is served.",
     pretty_exceptions_enable=False,
 )
 
 
 @cli.callback()
 def _group() -> None:
-    """Look at a comparison of quantized models; without a command, RESULTS is served."""
+    """Show a comparison of quantized models; without a command, RESULTS is served."""
 
 
-@cli.command(_DEFAULT, epilog="Another command: export RESULTS --out FILE; its flags: export --help")
+@cli.command(_DEFAULT, epilog="To export: export RESULTS --out FILE (see export --help)")
 def serve(
     results: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RESULTS", help="Results folders, the first is shown; default: the sample results."
+            metavar="RESULTS", help="Results folders; the first is shown. Default: the sample results."
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free port.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
 ) -> None:
-    """Serve RESULTS and open the browser. Ctrl-C ends it."""
-    _lighten()
+    """Serve RESULTS and open the browser. Stop with Ctrl-C."""
+    _prepare_plotly()
     try:
         app = create_app(*(results or [sample_results()]))
     except ResultsError as error:
         _refuse(str(error))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     if host in _THIS_MACHINE:
-        # A page elsewhere may let its own name point here: what is asked for under such a name is not answered.
+        # Against DNS rebinding: a foreign page may point its own host name at this machine.
         answer_only_as(app.server, _THIS_MACHINE)
-    if reason := _why_not(host, port):
+    if reason := _listen_problem(host, port):
         _refuse(reason)
     try:
         server = make_server(host, port, app.server, threaded=True)
-    except (OSError, SystemExit) as error:  # somebody else took the port just now
+    except (OSError, SystemExit) as error:  # another program took the port in the meantime
         _refuse(f"cannot listen on {host}, port {port}: {error}")
     url = _url(host, server.server_port)
-    typer.echo(f"Serving at {url}  (Ctrl-C to end)")
+    typer.echo(f"Serving at {url}  (Ctrl-C to stop)")
     if not no_browser:
         threading.Timer(0.3, webbrowser.open, [url]).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        typer.echo("Ended.")
+        typer.echo("Stopped.")
     finally:
         server.server_close()
 
@@ -84,14 +84,16 @@ def serve(
 def export_(
     results: Annotated[Path, typer.Argument(help="Results folder.")],
     out: Annotated[Path, typer.Option(help="File to write: .pptx, .html, .zip or .md.")],
-    select: Annotated[str, typer.Option(help="What a link of the dashboard has after its ?.")] = "",
+    select: Annotated[
+        str, typer.Option(help="Filters and picks: the part of a dashboard link after its ?.")
+    ] = "",
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     editable: Annotated[bool, typer.Option("--editable", help="Add PowerPoint's own charts.")] = False,
 ) -> None:
-    """Write a deck, a page that opens offline, a ZIP or a Markdown report of RESULTS."""
+    """Write a slide deck, an offline page, a ZIP or a Markdown report of RESULTS."""
     from dashboard.export.command import ExportError, export
 
-    _lighten()
+    _prepare_plotly()
     try:
         remarks = export(results, out, select, theme, editable=editable)
     except (ExportError, ResultsError) as error:
@@ -101,23 +103,23 @@ def export_(
     typer.echo(f"Wrote {out}")
 
 
-def _lighten() -> None:
-    """Have a plotly.js of only what is drawn; without it plotly.py's own serves, and first plots come later."""
+def _prepare_plotly() -> None:
+    """Make a plotly.js with only the trace types in use; if that fails, the whole one is served."""
     try:
         make_slim_file()
     except SlimError as error:
-        typer.echo(f"The whole plotly.js serves: {error}.", err=True)
+        typer.echo(f"Using the whole plotly.js, first plots take longer: {error}.", err=True)
 
 
-def _why_not(host: str, port: int) -> str | None:
-    """Why nobody can listen there, None where one can; werkzeug itself would print a page of advice and exit."""
+def _listen_problem(host: str, port: int) -> str | None:
+    """Return why the server cannot listen there, or None; werkzeug itself would print a page of advice and exit."""
     try:
-        # Werkzeug takes whatever has a colon for an address of version 6, and all else for one of version 4.
+        # Like werkzeug: a host with a colon is an IPv6 address, any other IPv4.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
         return f"--host {host}: no such host; name an address of this machine, such as 127.0.0.1"
-    address = found[0][-1]
+    address = addresses[0][-1]
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -126,7 +128,7 @@ def _why_not(host: str, port: int) -> str | None:
         if error.errno == errno.EADDRINUSE:
             return f"port {port} on {host} is already in use; choose another with --port, or leave it out"
         if error.errno == errno.EACCES:
-            return f"port {port} on {host} is not for everybody to use; choose another with --port"
+            return f"port {port} on {host} needs administrator rights; choose another with --port"
         return (
             f"--host {host}: cannot listen there: {error.strerror or error}; "
             "name an address of this machine, such as 127.0.0.1"
@@ -135,9 +137,9 @@ def _why_not(host: str, port: int) -> str | None:
 
 
 def _url(host: str, port: int) -> str:
-    """Where a browser on this machine finds what listens on `host`."""
-    reached = _EVERYWHERE.get(host, host)
-    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}/"
+    """Return the URL at which a browser on this machine reaches a server that listens on `host`."""
+    local = _EVERYWHERE.get(host, host)
+    return f"http://{f'[{local}]' if ':' in local else local}:{port}/"
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -146,14 +148,14 @@ def _refuse(reason: str) -> NoReturn:
 
 
 def with_default_command(arguments: list[str]) -> list[str]:
-    """Put `serve` in front unless another command is asked for; its help is that of all, and names the others."""
+    """Put `serve` in front unless the arguments name a command; so `--help` alone is the help of `serve`."""
     names = {command.name for command in cli.registered_commands}
-    asked = bool(arguments) and arguments[0] in names
-    return arguments if asked else [_DEFAULT, *arguments]
+    named = bool(arguments) and arguments[0] in names
+    return arguments if named else [_DEFAULT, *arguments]
 
 
 def main() -> None:
-    """Run the `quantization-dashboard` script and `python -m dashboard`; a wrong flag is one line."""
+    """Run the `quantization-dashboard` script and `python -m dashboard`; a wrong flag gives a one-line error."""
     arguments = with_default_command(sys.argv[1:])
     try:
         sys.exit(cli(args=arguments, prog_name="python -m dashboard", standalone_mode=False) or 0)

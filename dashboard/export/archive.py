@@ -1,4 +1,4 @@
-"""A ZIP of everything: pictures, the data behind each view, the report, the page."""
+"""A ZIP of pictures, each view's data, the Markdown report and the HTML page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashboard.views import registry
 
 
 def archive(scope: Scope, pictures: Mapping[str, bytes], theme: str = "light") -> bytes:
-    """Pack PNGs by view with the rest; without pictures the report stands without them."""
+    """Return the ZIP; `pictures` are PNGs by view, and may be empty."""
     names = {slug: f"images/{file_stem(scope, slug)}.png" for slug in pictures}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:

@@ -1,4 +1,4 @@
-"""`python -m dashboard export`: the same files as from the screen's menu, without a browser session."""
+"""`python -m dashboard export`: the same files as the export menu, without a browser session."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evaluator.support.suggestions import did_you_mean
 
 FORMATS = (".pptx", ".html", ".zip", ".md")
 _DECK_SCALE = 1.5
-#: How many names a refusal lists, and what keys of a link stand for where their name does not say it.
+#: How many names an error lists; nouns for link keys that are not plain words.
 _MOST_NAMED = 8
 _NOUNS = {
     "quant": "quant type",
@@ -36,16 +36,16 @@ _FOLDER_KEY = "results"
 
 
 class ExportError(Exception):
-    """A request that cannot be met; the message is one line."""
+    """A request that cannot be fulfilled; the message is one line."""
 
 
 def export(
     folder: Path, out: Path, query: str = "", theme: str = "light", *, editable: bool = False
 ) -> list[str]:
-    """Write what `query` selects of a results folder to `out`, by its suffix; return remarks for the user.
+    """Write the part of a results folder selected by `query` to `out`; return remarks for the user.
 
-    Pictures need the extra `slides`. Without it a ZIP holds the data and reports only; a deck is made of
-    PowerPoint's own charts when `editable` asks for them, and refused otherwise.
+    The suffix of `out` gives the format. Pictures need the extra `slides`. Without it, a ZIP has data and
+    reports only, and a deck is refused unless `editable` asks for PowerPoint's own charts.
 
     Raises:
         ExportError: suffix, theme or query is unknown, pictures are missing, or the file cannot be written.
@@ -58,19 +58,19 @@ def export(
     if theme not in SURFACES:
         raise ExportError(f"--theme {theme}: must be one of {', '.join(SURFACES)}")
     if out.is_dir() or not out.absolute().parent.is_dir():
-        raise ExportError(f"{out}: cannot be written: there is no such folder, or it is one itself")
+        raise ExportError(f"{out}: cannot be written: its folder does not exist, or it is a folder itself")
     results = Results.open(folder)
     scope = Scope(results, _selection(query, results))
     remarks: list[str] = []
     if scope.frame.is_empty():
-        remarks.append(f"no variant matches --select {query!r}; the file says so in place of every view")
+        remarks.append(f"no variant matches --select {query!r}; the file says so instead of showing charts")
     if form == ".html":
         body = document(scope, theme).encode()
     elif form == ".md":
         body = report(scope).encode()
     else:
-        drawn = _drawn(scope, theme, form, remarks, required=form == ".pptx" and not editable)
-        body = _bound(scope, drawn, theme, form, editable=editable)
+        pictures = _pictures(scope, theme, form, remarks, required=form == ".pptx" and not editable)
+        body = _pack(scope, pictures, theme, form, editable=editable)
     try:
         out.write_bytes(body)
     except OSError as error:
@@ -79,7 +79,7 @@ def export(
 
 
 def _selection(query: str, results: Results) -> Selection:
-    """Read a query strictly: a page may ignore what it does not know, a file would quietly hold something else."""
+    """Read a query strictly; ignoring unknown parts, as a page does, would silently export the wrong selection."""
     keys = option_keys()
     choices = {option.key: dict(option.choices) for view in registry() for option in view.options}
     for key, value in parse_qsl(query.removeprefix("?"), keep_blank_values=True):
@@ -87,29 +87,29 @@ def _selection(query: str, results: Results) -> Selection:
         if key in choices and value not in choices[key]:
             raise ExportError(f"--select: {key}={value}: must be one of {', '.join(choices[key])}")
         if key != _FOLDER_KEY and Selection.from_query(pair, keys) == EVERYTHING:
-            raise ExportError(f"--select: {key}={value} is no part of a dashboard's link")
+            raise ExportError(f"--select: {key}={value} is not part of any dashboard link")
         if problem := problems(Selection.from_query(pair, keys)).get(key):
             raise ExportError(f"--select: {key}={value}: {problem}")
-        there = values(results, key)
-        if there is not None and value not in there:
-            raise ExportError(f"--select: {key}={value}: {_instead(key, value, there)}")
+        in_folder = values(results, key)
+        if in_folder is not None and value not in in_folder:
+            raise ExportError(f"--select: {key}={value}: {_instead(key, value, in_folder)}")
     return Selection.from_query(query, keys)
 
 
-def _instead(key: str, value: str, there: Collection[str]) -> str:
-    """Say what was probably meant, else what there is."""
+def _instead(key: str, value: str, in_folder: Collection[str]) -> str:
+    """Return the end of an error: the value that was probably meant, else the folder's values."""
     noun = _NOUNS.get(key, key)
-    if not there:
-        return f"this folder holds no {noun}"
-    if near := did_you_mean(value, sorted(there)):
-        return f"this folder holds no such {noun}{near}"
+    if not in_folder:
+        return f"this folder has no {noun}"
+    if near := did_you_mean(value, sorted(in_folder)):
+        return f"this folder has no such {noun}{near}"
     listed = formats.listing(
-        sorted(there, key=lambda name: int(name) if key == "layer" else name), _MOST_NAMED
+        sorted(in_folder, key=lambda name: int(name) if key == "layer" else name), _MOST_NAMED
     )
-    return f"this folder holds no such {noun}; it holds {listed}"
+    return f"this folder has no such {noun}; it has {listed}"
 
 
-def _drawn(scope: Scope, theme: str, form: str, remarks: list[str], *, required: bool) -> dict[str, bytes]:
+def _pictures(scope: Scope, theme: str, form: str, remarks: list[str], *, required: bool) -> dict[str, bytes]:
     layout: Form = "body" if form == ".pptx" else "slide"
     shown = [picture(scope, item, theme, layout) for item in exhibits(scope)]
     try:
@@ -117,22 +117,22 @@ def _drawn(scope: Scope, theme: str, form: str, remarks: list[str], *, required:
     except RenderError as error:
         if required:
             raise ExportError(
-                f"{error}; with --editable a deck of PowerPoint's own charts needs neither"
+                f"{error}; --editable makes a deck of PowerPoint's own charts, which needs neither"
             ) from None
         remarks.append(f"written without pictures: {error}")
         return {}
 
 
-def _bound(
+def _pack(
     scope: Scope,
-    drawn: dict[str, bytes],
+    pictures: dict[str, bytes],
     theme: str,
     form: str,
     *,
     editable: bool,
 ) -> bytes:
     if form == ".zip":
-        return archive(scope, drawn, theme)
+        return archive(scope, pictures, theme)
     from dashboard.export.deck import deck
 
-    return deck(scope, drawn, theme, editable=editable)
+    return deck(scope, pictures, theme, editable=editable)

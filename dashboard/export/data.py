@@ -1,4 +1,4 @@
-"""Frames as files that other programs read."""
+"""Frames as CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _FORMULA = "^[=+@\t-]"
 
 
 def encode(frame: pl.DataFrame, form: DataFormat) -> bytes:
-    """Write a frame as CSV (UTF-8, a header, empty for null) or Parquet.
+    """Return a frame as CSV (UTF-8, with header, empty for null) or Parquet.
 
-    A spreadsheet takes a text in a CSV that begins with a sign for a formula and runs it: an apostrophe before it
-    keeps it a text. Numbers stay as they are.
+    Spreadsheets run a text in a CSV as a formula if it begins with `=`, `+`, `-` or `@`. Such texts get an
+    apostrophe in front; numbers stay as they are.
     """
     if form == "csv":
         texts = pl.col(pl.String, pl.Categorical, pl.Enum).cast(pl.String)

@@ -29,9 +29,9 @@ _BODY_TOP, _BODY_HEIGHT = Inches(1.3), Inches(5.55)
 _TITLE_ONLY = 5
 _BAR = {"light": "#1769aa", "dark": "#6cb4ee"}
 _SHARES = (0.12, 0.19, 0.29, 0.17, 0.12, 0.11)
-#: PowerPoint's "No Style, No Grid": its other styles draw lines in colours of their own.
+#: PowerPoint's "No Style, No Grid"; other styles draw their own coloured lines.
 _NO_STYLE = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"
-#: What pictures are lettered in too, see `slide.FONT`.
+#: The pictures' typeface too, see `slide.FONT`.
 _TYPEFACE = "Arial"
 _LONG_TITLE = 70
 _FEW_LINES, _MOST_LINES = 4, 7
@@ -46,15 +46,15 @@ def deck(
 ) -> bytes:
     """Build the deck from PNGs by view.
 
-    A view without a picture gets its native chart, or its insights as text. `editable` adds a slide with the
-    native chart after every picture that PowerPoint can draw itself.
+    A view without a picture gets its native chart if PowerPoint can draw one, else its insights as text.
+    `editable` adds a slide with the native chart after each picture.
     """
     book = _Book(SURFACES[theme], _BAR[theme], footer(scope))
-    said = findings(scope)
-    book.opening(f"{model_name(scope)}: which quantized version to run", said.answer)
-    book.points("What to run", said.recommendations)
-    if said.table:
-        book.table("Summary per method", said.heads, said.table)
+    words = findings(scope)
+    book.opening(f"{model_name(scope)}: which quantized version to run", words.answer)
+    book.points("What to run", words.recommendations)
+    if words.table:
+        book.table("Summary per method", words.heads, words.table)
     for shown in exhibits(scope):
         book.foot = footer(shown.view.applied(scope))
         _view_slides(book, shown, pictures.get(shown.slug), editable=editable)
@@ -77,23 +77,23 @@ def _view_slides(book: _Book, shown: Exhibit, png: bytes | None, *, editable: bo
 
 
 def notes_of(shown: Exhibit) -> str:
-    """Return what a speaker wants at hand: what is drawn, the insights with their numbers, the claims."""
+    """Return the speaker's notes: the question, the caption, the insights with their numbers, the claims."""
     lines = [shown.question, shown.reason or shown.caption, ""]
     lines += [f"• {item.text}" + (f" ({item.detail})" if item.detail else "") for item in shown.insights]
     if shown.claims:
-        lines += ["", "Claims, put to the test:"]
+        lines += ["", "Claims, tested here:"]
     lines += [f"• {claim.wording}: {claim.text} ({claim.evidence})" for claim in shown.claims]
     return "\n".join(lines).strip()
 
 
 class _Book:
-    """A presentation in one theme; every slide has a title, and at its foot `foot`, where its numbers come from."""
+    """A presentation in one theme; every slide has a title, and `foot`, the source of its numbers, at the bottom."""
 
     def __init__(self, surface: Surface, accent: str, foot: str) -> None:
         self._surface, self._accent, self.foot = surface, accent, foot
         self._file = Presentation()
         self._file.slide_width, self._file.slide_height = _WIDTH, _HEIGHT
-        # python-pptx has no name for the theme's typefaces.
+        # python-pptx has no API for the theme's typefaces.
         look = self._file.slide_master.part.part_related_by(RELATIONSHIP_TYPE.THEME)
         look._blob = look.blob.replace(b'"Calibri"', f'"{_TYPEFACE}"'.encode())
 
@@ -133,7 +133,7 @@ class _Book:
         drawn._element.nvPicPr.cNvPr.set("descr", f"{question}. {title}")
 
     def chart(self, shown: Exhibit, notes: str) -> None:
-        slide = self._titled(shown.title, f"A chart of PowerPoint's own: its data can be edited.\n{notes}")
+        slide = self._titled(shown.title, f"A PowerPoint chart; its data can be edited.\n{notes}")
         add_chart(slide, shown.figure, (_SIDE, _BODY_TOP, _ACROSS, _BODY_HEIGHT), self._surface)
 
     def table(
@@ -167,7 +167,7 @@ class _Book:
         self._run(cell.text_frame.paragraphs[0], text, size, color, bold=strong)
 
     def _underline(self, cell: Any) -> None:
-        """Draw the line under a cell, which python-pptx has no name for; the schema wants it before the fill."""
+        """Draw the line under a cell, which python-pptx has no API for; the schema requires it before the fill."""
         color = self._surface.grid.removeprefix("#")
         line = f'<a:lnB {nsdecls("a")} w="9525"><a:solidFill><a:srgbClr val="{color}"/></a:solidFill></a:lnB>'
         cell._tc.get_or_add_tcPr().insert(0, parse_xml(line))
@@ -196,7 +196,7 @@ class _Book:
         size: int,
         anchor: MSO_ANCHOR = MSO_ANCHOR.MIDDLE,
     ) -> None:
-        """Fill the layout's title, so that outlines and screen readers find it."""
+        """Fill the layout's title placeholder, which outlines and screen readers use."""
         shape = slide.shapes.title
         shape.left, shape.top, shape.width, shape.height = box
         frame = shape.text_frame

@@ -1,4 +1,4 @@
-"""One HTML file that opens anywhere, without a network: every view with hover, zoom and legend, and the words."""
+"""One HTML file that works offline: every view with hover, zoom and legend, and all texts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TEMPLATE = "document.html"
 
 
 def document(scope: Scope, theme: str = "light") -> str:
-    """Write the page; it starts in `theme` and has a switch to the other."""
+    """Return the page; it starts in `theme` and has a button for the other."""
     shown = exhibits(scope)
-    plots = {item.slug: _figure(item) for item in shown if not item.reason}
+    plots = {item.slug: _plot(item) for item in shown if not item.reason}
     return _page().render(
         model=model_name(scope),
-        said=findings(scope),
+        words=findings(scope),
         exhibits=shown,
         rules=RULES,
         facts=facts(scope),
@@ -43,9 +43,9 @@ def document(scope: Scope, theme: str = "light") -> str:
     )
 
 
-def _figure(shown: Exhibit) -> dict[str, object]:
-    drawn: dict[str, object] = shown.figure.to_plotly_json()
-    return {"data": drawn["data"], "layout": {**drawn["layout"], "autosize": True}}  # type: ignore[dict-item]
+def _plot(shown: Exhibit) -> dict[str, object]:
+    figure: dict[str, object] = shown.figure.to_plotly_json()
+    return {"data": figure["data"], "layout": {**figure["layout"], "autosize": True}}  # type: ignore[dict-item]
 
 
 def _plotly() -> str:

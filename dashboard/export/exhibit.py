@@ -1,4 +1,4 @@
-"""A view as it leaves the dashboard: its finding, figure and evidence, or the reason why there is nothing."""
+"""A view for export: its finding, figure and evidence, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ _NO_MATCH = "No variant matches these filters, so there is nothing to draw."
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One view under one selection.
+    """One view for one selection.
 
-    `heading` is the view's title, `title` the finding,
-    `caption` says what is drawn. When `reason` is not empty there is nothing to draw
-    and `figure` only shows that reason.
+    `heading` is the view's title, `title` the finding, and `caption` says what is drawn. If `reason` is not
+    empty, there is nothing to draw and `figure` is empty.
     """
 
     view: View
@@ -49,12 +48,12 @@ class Exhibit:
 
 
 def exhibits(scope: Scope) -> list[Exhibit]:
-    """Every view, by number."""
+    """Return all views' exhibits, by number."""
     return [exhibit(scope, view) for view in registry()]
 
 
 def exhibit(scope: Scope, view: View) -> Exhibit:
-    """Return a view's exhibit; one that says why where the view has nothing to draw."""
+    """Return a view's exhibit; if there is nothing to draw, one with the reason."""
     absent = view.absent(scope.results)
     if absent is not None:
         fault = f" {absent.fault}." if absent.fault else ""
@@ -84,7 +83,7 @@ def _unbroken(title: str) -> str:
 
 
 def _without_gestures(caption: str) -> str:
-    """Leave out sentences about clicking: nothing answers a click outside the dashboard."""
+    """Remove sentences about clicking, which does nothing outside the dashboard."""
     return " ".join(part for part in re.split(r"(?<=[.]) (?=[A-Z])", caption) if "click" not in part.lower())
 
 

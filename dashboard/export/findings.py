@@ -1,4 +1,4 @@
-"""What an export says in words: the answer, the recommendations, the summary per method."""
+"""The texts of an export: the answer, the recommendations, the summary per method."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dashboard.style.columns import EFFICIENCY_SCALE
 
 @dataclass(frozen=True)
 class Findings:
-    """`answer` is the recommendation in a sentence, within the limits in force or for everyday use.
+    """`answer` is the recommendation in a sentence, within the user's limits or for everyday use.
 
     `table` has a row per method under `heads`.
     """
@@ -32,7 +32,7 @@ class Findings:
 
 
 def findings(scope: Scope) -> Findings:
-    """Word the answers for the selected variants; an empty selection gives sentences that say so."""
+    """Return the texts for the selected variants; for an empty selection they say that nothing is selected."""
     passing = scope.rows
     rows = one_place(passing)
     about = elsewhere(passing, rows)

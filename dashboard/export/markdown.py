@@ -19,17 +19,17 @@ from dashboard.style import columns
 from evaluator.metrics import columns_of
 
 _SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: "}
-_PLUS_MINUS = "± is half a 95 % interval, clustered by window where measured so; an empty cell: not measured."
+_PLUS_MINUS = "± is half a 95 % interval, clustered by window if available. Empty cells were not measured."
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
 def report(scope: Scope, pictures: Mapping[str, str] | None = None) -> str:
-    """Write the report; `pictures` are file names by view, shown where they are given."""
-    said = findings(scope)
+    """Return the report; `pictures` are file names by view, for views that have one."""
+    words = findings(scope)
     rows = scope.rows
-    parts = [f"# {_plain(model_name(scope))}: quantized versions compared", _plain(said.answer)]
-    parts += ["## Recommendations", _bullets(said.recommendations)]
-    parts += ["## Summary", _table(said.heads, said.table) if said.table else "Nothing is selected."]
+    parts = [f"# {_plain(model_name(scope))}: quantized versions compared", _plain(words.answer)]
+    parts += ["## Recommendations", _bullets(words.recommendations)]
+    parts += ["## Summary", _table(words.heads, words.table) if words.table else "Nothing is selected."]
     parts += [
         "Rules behind the table:",
         "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in RULES.items()),
@@ -39,7 +39,7 @@ def report(scope: Scope, pictures: Mapping[str, str] | None = None) -> str:
         parts += _section(shown, (pictures or {}).get(shown.slug))
     parts += [
         "## Notes",
-        _bullets(said.notes),
+        _bullets(words.notes),
         "## Provenance",
         _table(("", ""), facts(scope).items()),
     ]
@@ -98,7 +98,7 @@ def _failed(row: Row) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:
-    """Write a table whose last `right` columns are set to the right."""
+    """Return a table whose last `right` columns are right-aligned."""
     marks = ["---"] * (len(heads) - right) + ["---:"] * right
     lines = [heads, marks, *([_plain(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -114,5 +114,5 @@ def _bullet(insight: Insight) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape what Markdown or HTML would read as markup."""
+    """Escape markup of Markdown and HTML."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")

@@ -1,4 +1,4 @@
-"""Figures that PowerPoint can draw itself, as charts with their data: scatter with lines, and bars."""
+"""PowerPoint charts with their data, for figures that PowerPoint can draw: scatter with lines, and bars."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DASHES = {
     "dot": MSO_LINE.ROUND_DOT,
     "dashdot": MSO_LINE.DASH_DOT,
 }
-#: How names of Plotly's symbols end that are drawn as an outline.
+#: Suffix of Plotly's symbols that are drawn as an outline.
 _OPEN = "-open"
 _HEX_DIGITS = 7
 _STEPS = 10
@@ -43,7 +43,7 @@ _FEW_DECADES = 1.5
 
 
 def is_native(figure: go.Figure) -> bool:
-    """Whether PowerPoint can draw the figure: one panel of scatters over numbers, or of bars."""
+    """Return whether PowerPoint can draw the figure: one panel of scatters over numbers, or of bars."""
     shown = _entries(figure)
     panels = {(trace.xaxis or "x") for trace in figure.data if trace.type in {"scatter", "bar"}}
     kinds = {trace.type for trace in figure.data}
@@ -54,7 +54,7 @@ def is_native(figure: go.Figure) -> bool:
 
 
 def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surface) -> Chart:
-    """Draw a figure that `is_native` in `box` (left, top, width, height in EMU), with its error bars."""
+    """Draw a figure for which `is_native` holds, with its error bars, in `box` (left, top, width, height in EMU)."""
     data, kind = _bars(figure) if figure.data[0].type == "bar" else _points(figure)
     chart: Chart = slide.shapes.add_chart(kind, *map(Emu, box), data).chart
     chart.has_title = False
@@ -67,32 +67,32 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
         _style(series, trace)
         for direction in "xy":
             _error_bars(series, trace, direction)
-    lying = figure.data[0].type == "bar" and figure.data[0].orientation == "h"
-    across, up = figure.layout.xaxis, figure.layout.yaxis
-    _axis(chart.category_axis, up if lying else across, surface, _extent(figure, "y" if lying else "x"))
-    _axis(chart.value_axis, across if lying else up, surface, _extent(figure, "x" if lying else "y"))
+    horizontal = figure.data[0].type == "bar" and figure.data[0].orientation == "h"
+    category, value = ("y", "x") if horizontal else ("x", "y")
+    _axis(chart.category_axis, figure.layout[f"{category}axis"], surface, _extent(figure, category))
+    _axis(chart.value_axis, figure.layout[f"{value}axis"], surface, _extent(figure, value))
     return chart
 
 
 def rgb(color: str) -> RGBColor:
-    """`#rrggbb` as PowerPoint's colour."""
+    """Return `#rrggbb` as PowerPoint's colour."""
     return RGBColor.from_string(color.removeprefix("#").upper())
 
 
 def _entries(figure: go.Figure) -> list[Any]:
-    """Traces that carry data: those with a name and points of variants."""
+    """Return the traces with data: those with a name and points of variants."""
     return [trace for trace in figure.data if trace.name and trace.customdata is not None]
 
 
 def _name(trace: Any) -> str:
-    """Name a series in full: a legend on the screen shortens names, and explains models and devices apart."""
-    told = trace.meta.get("series") if isinstance(trace.meta, dict) else None
-    return str(told or out_of_figure(trace.name))
+    """Return a series' full name; the screen's legend shortens names and leaves out models and devices."""
+    full = trace.meta.get("series") if isinstance(trace.meta, dict) else None
+    return str(full or out_of_figure(trace.name))
 
 
 def _numbers(values: Any) -> bool:
-    found = [value for value in (values if values is not None else ()) if value is not None]
-    return bool(found) and all(isinstance(value, int | float) for value in map(_scalar, found))
+    known = [value for value in (values if values is not None else ()) if value is not None]
+    return bool(known) and all(isinstance(value, int | float) for value in map(_scalar, known))
 
 
 def _scalar(value: Any) -> Any:
@@ -100,13 +100,13 @@ def _scalar(value: Any) -> Any:
 
 
 def _drawn(trace: Any) -> list[int]:
-    """Positions of the points that have a place."""
+    """Return the indices of the points with both coordinates."""
     pairs = zip(trace.x, trace.y, strict=True)
     return [index for index, (x, y) in enumerate(pairs) if x is not None and y is not None]
 
 
 def _errors(trace: Any, direction: str) -> tuple[list[float], list[float]]:
-    """Lengths of the error bars above and below the points that are drawn; empty without error bars."""
+    """Return the lengths of the error bars above and below the drawn points; empty without error bars."""
     bars = trace[f"error_{direction}"] if trace.type == "scatter" else None
     if bars is None or bars.array is None:
         return [], []
@@ -116,7 +116,7 @@ def _errors(trace: Any, direction: str) -> tuple[list[float], list[float]]:
 
 
 def _extent(figure: go.Figure, direction: str) -> tuple[float, float] | None:
-    """Lowest and highest end of points and error bars, within what the figure shows; none for bars."""
+    """Return the lowest and highest end of points and error bars; None for bars."""
     ends: list[float] = []
     for trace in _entries(figure):
         if trace.type != "scatter":
@@ -139,30 +139,30 @@ def _points(figure: go.Figure) -> tuple[ChartData, XL_CHART_TYPE]:
 
 
 def _bars(figure: go.Figure) -> tuple[ChartData, XL_CHART_TYPE]:
-    lying = figure.data[0].orientation == "h"
+    horizontal = figure.data[0].orientation == "h"
     data = CategoryChartData()
     axis, first = (
-        (figure.layout.yaxis, figure.data[0].y) if lying else (figure.layout.xaxis, figure.data[0].x)
+        (figure.layout.yaxis, figure.data[0].y) if horizontal else (figure.layout.xaxis, figure.data[0].x)
     )
     order = [str(name) for name in (axis.categoryarray if axis.categoryarray is not None else first)]
     data.categories = list(map(out_of_figure, order))
     for trace in _entries(figure):
-        names, values = (trace.y, trace.x) if lying else (trace.x, trace.y)
+        names, values = (trace.y, trace.x) if horizontal else (trace.x, trace.y)
         value_of = dict(zip(map(str, names), map(float, values), strict=True))
         data.add_series(_name(trace), [value_of.get(name) for name in order])
     stacked = figure.layout.barmode == "stack"
-    if lying:
+    if horizontal:
         return data, XL_CHART_TYPE.BAR_STACKED if stacked else XL_CHART_TYPE.BAR_CLUSTERED
     return data, XL_CHART_TYPE.COLUMN_STACKED if stacked else XL_CHART_TYPE.COLUMN_CLUSTERED
 
 
-def _common(value: Any) -> Any:
-    """Return what the points of a trace have in common; the first where they differ."""
+def _first(value: Any) -> Any:
+    """Return a trace's value, or the first if it has one per point."""
     return value[0] if isinstance(value, list | tuple) and value else value
 
 
 def _style(series: Any, trace: Any) -> None:
-    color = _common(trace.marker.color)
+    color = _first(trace.marker.color)
     if not isinstance(color, str) or not color.startswith("#") or len(color) != _HEX_DIGITS:
         return
     if trace.type == "bar":
@@ -176,7 +176,7 @@ def _style(series: Any, trace: Any) -> None:
         series.smooth = False
     else:
         series.format.line.fill.background()
-    symbol = _common(trace.marker.symbol)
+    symbol = _first(trace.marker.symbol)
     symbol = symbol if isinstance(symbol, str) else "circle"
     series.marker.style = _SYMBOLS.get(symbol.removesuffix(_OPEN), XL_MARKER_STYLE.CIRCLE)
     series.marker.size = 9
@@ -189,7 +189,7 @@ def _style(series: Any, trace: Any) -> None:
 
 
 def _error_bars(series: Any, trace: Any, direction: str) -> None:
-    """Add error bars, which python-pptx has no name for; the schema wants them before the values."""
+    """Add error bars, which python-pptx has no API for; the schema requires them before the values."""
     above, below = _errors(trace, direction)
     if not above:
         return
@@ -209,29 +209,29 @@ def _error_bars(series: Any, trace: Any, direction: str) -> None:
     series._element.find(qn("c:xVal")).addprevious(bars)
 
 
-def _axis(axis: Any, ours: Any, surface: Surface, extent: tuple[float, float] | None) -> None:
+def _axis(axis: Any, plotly_axis: Any, surface: Surface, extent: tuple[float, float] | None) -> None:
     axis.format.line.color.rgb = rgb(surface.axis)
     axis.has_major_gridlines = True
     axis.major_gridlines.format.line.color.rgb = rgb(surface.grid)
     axis.tick_labels.font.size = Pt(12)
     axis.tick_labels.font.color.rgb = rgb(surface.muted)
     axis.tick_label_position = XL_TICK_LABEL_POSITION.LOW
-    if ours.title.text:
+    if plotly_axis.title.text:
         axis.has_title = True
-        axis.axis_title.text_frame.text = ours.title.text
+        axis.axis_title.text_frame.text = plotly_axis.title.text
         run = axis.axis_title.text_frame.paragraphs[0].runs[0]
         run.font.size, run.font.bold, run.font.color.rgb = Pt(13), False, rgb(surface.text)
-    if ours.range and not isinstance(axis, CategoryAxis):
-        low, high = sorted(float(end) for end in ours.range)
-        if ours.type == "log":
+    if plotly_axis.range and not isinstance(axis, CategoryAxis):
+        low, high = sorted(float(end) for end in plotly_axis.range)
+        if plotly_axis.type == "log":
             low, high = 10**low, 10**high
         if extent is not None:
             low, high = max(low, extent[0]), min(high, extent[1])
-        (_log_scale if ours.type == "log" else _linear_scale)(axis, low, high)
+        (_log_scale if plotly_axis.type == "log" else _linear_scale)(axis, low, high)
 
 
 def _linear_scale(axis: Any, low: float, high: float) -> None:
-    """Show `low` to `high`, widened to steps of 1, 2 or 5."""
+    """Make the axis go from `low` to `high`, widened to steps of 1, 2 or 5."""
     rough = (high - low or abs(high) or 1.0) / _STEPS
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
@@ -243,7 +243,7 @@ def _linear_scale(axis: Any, low: float, high: float) -> None:
 
 
 def _log_scale(axis: Any, low: float, high: float) -> None:
-    """Show `low` to `high`, widened to powers of 10; where that is little more than one, to two digits."""
+    """Make the axis go from `low` to `high`, widened to powers of 10, or to two digits if they span little."""
     if math.log10(high / low) < _FEW_DECADES:
         base, digit = 2, 10.0 ** (math.floor(math.log10(low)) - 1)
         ends = math.floor(low / digit) * digit, math.ceil(high / digit) * digit
@@ -253,5 +253,5 @@ def _log_scale(axis: Any, low: float, high: float) -> None:
     axis.minimum_scale, axis.maximum_scale = ends
     axis.major_unit = base
     axis.tick_labels.number_format, axis.tick_labels.number_format_is_linked = "General", False
-    # python-pptx has no name for it; the schema wants it first.
+    # python-pptx has no API for it; the schema requires it first.
     axis._element.scaling.insert(0, parse_xml(f'<c:logBase {nsdecls("c")} val="{base}"/>'))

@@ -1,4 +1,4 @@
-"""Where exported numbers come from, in words."""
+"""Texts that say where exported numbers come from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboard.style import formats
 
 
 def texts_and_tokens(scope: Scope) -> str:
-    """Texts, scored tokens, device and date: the line under a picture."""
+    """Return texts, scored tokens, device and date: the line under a picture."""
     manifest = scope.results.manifest
     domains = sorted(scope.selection.domains & set(scope.results.domains) or set(scope.results.domains))
     parts = [f"text: {formats.listing(domains, 5)}", tokens_in_words(scope)]
@@ -22,12 +22,12 @@ def texts_and_tokens(scope: Scope) -> str:
 
 
 def filters_in_words(scope: Scope) -> str:
-    """Say what was filtered; empty without filters."""
+    """Return the active filters as text; empty without filters."""
     return "; ".join(f"{name} {text}" for name, text, _ in filters.chips(scope.selection, scope.results))
 
 
 def footer(scope: Scope) -> str:
-    """Name results, model, revision, texts, tokens, device, date and filters in one line."""
+    """Return results, model, revision, texts, tokens, device, date and filters in one line."""
     manifest = scope.results.manifest
     parts = [f"results “{scope.results.folder.resolve().name}”", model_name(scope)]
     if manifest.git_revision:
@@ -38,14 +38,14 @@ def footer(scope: Scope) -> str:
 
 
 def facts(scope: Scope) -> Mapping[str, str]:
-    """Return the provenance as named facts, for a table."""
+    """Return the provenance as a table's rows: name and text."""
     manifest = scope.results.manifest
     protocol = manifest.protocol
     base: Mapping[str, Any] = scope.results.baseline
     texts = [f"{text.domain}: {text.name}, sha256 {text.sha256[:12]}" for text in manifest.texts]
     windows = f"windows of {protocol.context}, scored from {protocol.first_scored} on"
     versions = [f"{name} {version}" for name, version in sorted(manifest.packages.items())]
-    found = {
+    rows = {
         "Results": scope.results.folder.resolve().name,
         "Model": model_name(scope),
         "Baseline": f"{base['quant']}, sha256 {str(base['sha256'])[:12]}",
@@ -59,5 +59,5 @@ def facts(scope: Scope) -> Mapping[str, str]:
         "Packages": ", ".join(versions),
     }
     if manifest.baseline_note:
-        found["About the baseline"] = manifest.baseline_note
-    return found
+        rows["About the baseline"] = manifest.baseline_note
+    return rows

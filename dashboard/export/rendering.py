@@ -1,4 +1,4 @@
-"""Pictures without a browser session: Kaleido draws them in a Chrome of its own, nothing leaves the machine."""
+"""Pictures without a browser session: Kaleido draws them in its own Chrome, on this machine."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ MISSING = (
 
 
 class RenderError(Exception):
-    """Pictures cannot be drawn; the message is one line that says what is missing."""
+    """Pictures cannot be drawn; the message names what is missing, in one line."""
 
 
 def render(pictures: Sequence[Picture], scale: float = 1.0) -> dict[str, bytes]:
-    """Draw PNGs by view, `scale` × 1280 pixels wide.
+    """Return PNGs by view, `scale` × 1280 pixels wide.
 
     Raises:
-        RenderError: Kaleido or a Chrome is missing, or drawing failed.
+        RenderError: Kaleido or Chrome is missing, or drawing failed.
 
     """
     if find_spec("kaleido") is None:
         raise RenderError(MISSING)
     try:
-        # In a thread of its own: whoever asks may already run an event loop in this one, as notebooks do.
-        with ThreadPoolExecutor(1) as own:
-            return own.submit(lambda: asyncio.run(_render(pictures, scale))).result()
+        # In its own thread, because the caller's may already run an event loop, as notebooks do.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(_render(pictures, scale))).result()
     except Exception as error:  # Kaleido and its driver share no base class
         raise RenderError(
             f"{MISSING}; drawing failed: {type(error).__name__}: {_first_sentence(error)}"
@@ -40,13 +40,13 @@ def render(pictures: Sequence[Picture], scale: float = 1.0) -> dict[str, bytes]:
 async def _render(pictures: Sequence[Picture], scale: float) -> dict[str, bytes]:
     from kaleido import Kaleido, PageGenerator  # an extra
 
-    found = {}
-    # Without this the page would ask a CDN for MathJax.
+    pngs = {}
+    # Otherwise the page would load MathJax from a CDN.
     async with Kaleido(n=1, page_generator=PageGenerator(mathjax=False)) as kaleido:
         for item in pictures:
             size = {"width": item.width, "height": item.height, "scale": scale * item.scale}
-            found[item.slug] = await kaleido.calc_fig(item.figure, opts={"format": "png", **size})
-    return found
+            pngs[item.slug] = await kaleido.calc_fig(item.figure, opts={"format": "png", **size})
+    return pngs
 
 
 def _first_sentence(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""The addresses that the export menu asks: figures to draw, files to save, and the deck and ZIP of drawn pictures.
+"""The export menu's routes: figures for the browser to draw, files to save, and decks and ZIPs of drawn pictures.
 
-Each carries the screen's query, so what leaves is what is selected.
+Each takes the screen's query, so it exports what is selected.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dashboard.style.theme import SURFACES
 from dashboard.views import View, registry
 
 PREFIX = "/export"
-#: What these addresses add to the screen's query; no view may have an option of such a name.
+#: Query keys that these routes add to the screen's; no view may have an option with such a name.
 OWN_KEYS = _THEME, _LAYOUT, _EDITABLE = ("theme", "layout", "editable")
 _TYPES = {
     "csv": "text/csv",
@@ -44,7 +44,7 @@ _TYPES = {
 
 
 def register_exports(server: Flask, library: Library) -> None:
-    """Add the addresses under `/export/` to the server."""
+    """Add the routes under `/export/` to the server."""
 
     def shown() -> Scope:
         address = Address.parse("/", request.query_string.decode("utf-8", "replace"))
@@ -65,7 +65,7 @@ def register_exports(server: Flask, library: Library) -> None:
             if form == offered:
                 body = encode(_view(slug).data(scope), offered)
                 return _file(body, file_stem(scope, slug), form)
-        raise UploadError(f"data come as csv or parquet, not as {form[:20]!r}", 404)
+        raise UploadError(f"{form[:20]!r} is not a data format; use csv or parquet", 404)
 
     def page() -> Response:
         scope = shown()
@@ -82,10 +82,10 @@ def register_exports(server: Flask, library: Library) -> None:
     def made_of_pictures(make: Callable[..., bytes], form: str) -> Response:
         request.max_content_length = MOST_IN_ALL
         require_same_origin(request)
-        found = pictures(request)
+        pngs = pictures(request)
         scope = shown()
         options = {"editable": True} if form == "pptx" and request.args.get(_EDITABLE) == "1" else {}
-        body = make(scope, found, _theme(), **options)
+        body = make(scope, pngs, _theme(), **options)
         return _file(body, file_stem(scope, "comparison"), form)
 
     gets: dict[str, Callable[..., Response]] = {
@@ -103,7 +103,7 @@ def register_exports(server: Flask, library: Library) -> None:
 
 
 def _guarded(answer: Callable[..., Response]) -> Callable[..., Response]:
-    """Answer a wrong request with one line of text."""
+    """Turn errors into responses with one line of text."""
 
     @wraps(answer)
     def guarded(**parts: str) -> Response:
@@ -119,26 +119,26 @@ def _guarded(answer: Callable[..., Response]) -> Callable[..., Response]:
     return guarded
 
 
-def _deck(scope: Scope, found: dict[str, bytes], theme: str, **options: bool) -> bytes:
+def _deck(scope: Scope, pngs: dict[str, bytes], theme: str, **options: bool) -> bytes:
     from dashboard.export.deck import deck
 
-    return deck(scope, found, theme, **options)
+    return deck(scope, pngs, theme, **options)
 
 
 def _pictures(scope: Scope, shown: list[Exhibit]) -> Response:
     form: Form = "body" if request.args.get(_LAYOUT) == "body" else "slide"
-    drawn = [picture(scope, item, _theme(), form) for item in shown]
+    laid_out = [picture(scope, item, _theme(), form) for item in shown]
     body = [
         {
             "slug": item.slug,
             "filename": item.stem,
-            "title": title.title,
+            "title": exhibited.title,
             "width": item.width,
             "height": item.height,
             "scale": item.scale,
             "figure": item.figure,
         }
-        for item, title in zip(drawn, shown, strict=True)
+        for item, exhibited in zip(laid_out, shown, strict=True)
     ]
     return Response(json.dumps(body, cls=PlotlyJSONEncoder), mimetype="application/json")
 
@@ -151,8 +151,8 @@ def _view(slug: str) -> View:
 
 
 def _theme() -> str:
-    asked = request.args.get(_THEME, "")
-    return asked if asked in SURFACES else next(iter(SURFACES))
+    name = request.args.get(_THEME, "")
+    return name if name in SURFACES else next(iter(SURFACES))
 
 
 def _file(body: bytes | str, stem: str, form: str) -> Response:

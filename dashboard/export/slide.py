@@ -1,4 +1,4 @@
-"""A figure laid out for a slide: 16:9, larger type, the finding as title, what is drawn below it."""
+"""A figure laid out for a slide: 16:9, larger type, the finding as title and the caption below it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dashboard.shell.naming import file_stem, model_name
 from dashboard.style.names import in_figure
 from dashboard.style.theme import SURFACES, Surface, template
 
-#: `slide` is a whole picture with title and caption, `body` only the drawing, for a page that has both as text.
+#: `slide` is a picture with title and caption; `body` is the drawing alone, for a page that has both as text.
 Form = Literal["slide", "body"]
-#: Found, or replaced by one with the same widths, wherever pictures go: they look the same in every program.
+#: These or fonts of the same widths exist everywhere, so pictures look the same in every program.
 FONT = '"Liberation Sans", Arial, Helvetica, sans-serif'
-#: Drawn this wide and scaled to 1280 pixels, so type and lines are 1.45 times as large as on the screen.
+#: Pixels; the picture is drawn at this width and scaled to 1280, so type is 1.45 times as large as on the screen.
 _WIDTH = 880
 _HEIGHTS = {"slide": 495, "body": 396}
 NOMINAL_WIDTH = 1280
 _SIDE = 24
 _TITLE_PX, _CAPTION_PX = 19, 10
-#: Width of a character as a share of the type size, bold and plain: of a wide typeface, so that none is cut off.
+#: Width of a bold and a plain character over the type size, for a wide typeface, so that no line is cut off.
 _BOLD, _PLAIN = 0.6, 0.56
 _LINE = 1.3
 _TOP, _GAP = 14, 10
@@ -32,7 +32,7 @@ _TOP, _GAP = 14, 10
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that says everything about its look, its size in pixels, and the scale that makes it 1280 wide."""
+    """A figure with complete layout and template, and its size in pixels before scaling."""
 
     slug: str
     stem: str
@@ -43,19 +43,19 @@ class Picture:
     @property
     def scale(self) -> float:
         """Scale at which the picture is `NOMINAL_WIDTH` pixels wide."""
-        # A hair more: renderers cut fractions of pixels off, and floats may fall short.
+        # Slightly more, because renderers truncate fractions of pixels and floats may fall short.
         return (NOMINAL_WIDTH + 0.01) / self.width
 
 
 def picture(scope: Scope, shown: Exhibit, theme: str = "light", form: Form = "slide") -> Picture:
-    """Lay an exhibit out in a theme; nothing in it depends on the screen."""
+    """Lay an exhibit out in a theme, independently of the screen."""
     surface = SURFACES[theme]
-    drawn = shown.figure.to_plotly_json()
+    figure = shown.figure.to_plotly_json()
     height = _HEIGHTS[form]
     layout = {
-        **drawn["layout"],
+        **figure["layout"],
         "template": _template(theme),
-        "font": {**drawn["layout"].get("font", {}), "family": FONT},
+        "font": {**figure["layout"].get("font", {}), "family": FONT},
         "paper_bgcolor": surface.background,
         "plot_bgcolor": surface.background,
         "autosize": False,
@@ -67,27 +67,27 @@ def picture(scope: Scope, shown: Exhibit, theme: str = "light", form: Form = "sl
     if form == "slide":
         layout |= _frame(layout, shown.title, _caption(scope, shown), surface)
     stem = file_stem(scope, shown.slug)
-    return Picture(shown.slug, stem, _WIDTH, height, {"data": drawn["data"], "layout": layout})
+    return Picture(shown.slug, stem, _WIDTH, height, {"data": figure["data"], "layout": layout})
 
 
 @cache
 def _template(theme: str) -> dict[str, Any]:
-    found: dict[str, Any] = template(theme).to_plotly_json()
-    return found
+    settings: dict[str, Any] = template(theme).to_plotly_json()
+    return settings
 
 
 def _caption(scope: Scope, shown: Exhibit) -> str:
     applied = shown.view.applied(scope)
     source = texts_and_tokens(applied)
     filtered = filters_in_words(applied)
-    told = f"{model_name(applied)} · {source}" + (f" · filters: {filtered}" if filtered else "")
-    return "\n".join(filter(None, [shown.caption, told]))
+    line = f"{model_name(applied)} · {source}" + (f" · filters: {filtered}" if filtered else "")
+    return "\n".join(filter(None, [shown.caption, line]))
 
 
 def _frame(layout: dict[str, Any], title: str, caption: str, surface: Surface) -> dict[str, Any]:
-    """Return layout settings for title and caption above the figure, in room added to what it already needs.
+    """Return layout settings for title and caption, with the top margin enlarged to hold them.
 
-    Both hang from the picture's edge: margins that grow with tick labels do not move them.
+    Both are positioned from the picture's edge, so margins that grow with tick labels do not move them.
     """
     above = _wrap(title, _TITLE_PX * _BOLD)
     below = [line for part in caption.splitlines() for line in _wrap(part, _CAPTION_PX * _PLAIN)]
@@ -101,7 +101,7 @@ def _frame(layout: dict[str, Any], title: str, caption: str, surface: Surface) -
         "y": 1,
         "yref": "container",
         "yanchor": "top",
-        # The anchor is the last line's: the others need their room above it.
+        # Plotly anchors the last line; the padding makes room for those above it.
         "pad": {"t": _TOP + _LINE * _TITLE_PX * (len(above) - 1)},
         "font": {"size": _TITLE_PX, "color": surface.text},
         "subtitle": {"text": _lines(below), "font": {"size": _CAPTION_PX, "color": surface.muted}},

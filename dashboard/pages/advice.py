@@ -18,38 +18,38 @@ from dashboard.results.selection import Selection
 
 
 def advice_box(scope: Scope, answers: Answers) -> Component:
-    """Return the form and its answer; without limits in force the answer for everyday use stands."""
+    """Return the form and its answer; without limits, that is the answer for everyday use."""
     wrong = problems(scope.selection)
     form = html.Div(
         [_field(scope.selection, key, limit, wrong) for key, limit in LIMITS.items()], className="limits"
     )
     if answers.advice is None:
-        told: list[Component] = [html.P(_without_limits(answers))]
+        lines: list[Component] = [html.P(_without_limits(answers))]
     else:
-        told = _within_limits(scope, answers.advice)
-    return card("With your limits", [form, html.Div(told, className="advice")], "advice-box")
+        lines = _within_limits(scope, answers.advice)
+    return card("With your limits", [form, html.Div(lines, className="advice")], "advice-box")
 
 
 def _without_limits(answers: Answers) -> str:
     row = answers.everyday.row
-    stands = f"the answer for everyday use, {row['label']}, stands" if row is not None else "all files count"
-    return f"No limits are in force: {stands}. Type what you have."
+    answer = f"the answer for everyday use is {row['label']}" if row is not None else "all files count"
+    return f"No limits set: {answer}. Type your limits."
 
 
 def _within_limits(scope: Scope, advice: Advice) -> list[Component]:
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
     if advice.best is None:
         return [html.P(advice.why, className="advice-none"), rule]
-    told = [html.P([_name(scope.results, advice.best), f" {advice.why}"])]
+    lines = [html.P([_name(scope.results, advice.best), f" {advice.why}"])]
     if is_timed(advice.best):
-        told.append(html.P(f"{packing_adds(advice.best, scope.selection)}.", className="answer-gap"))
+        lines.append(html.P(f"{packing_adds(advice.best, scope.selection)}.", className="answer-gap"))
     if advice.runner_up is not None:
-        told.append(html.P(["Runner-up: ", _name(scope.results, advice.runner_up)]))
-    return [*told, *([html.P(advice.next_step)] if advice.next_step else []), rule]
+        lines.append(html.P(["Runner-up: ", _name(scope.results, advice.runner_up)]))
+    return [*lines, *([html.P(advice.next_step)] if advice.next_step else []), rule]
 
 
 def _field(selection: Selection, key: str, limit: Limit, wrong: dict[str, str]) -> Component:
-    """Return an entry as it was typed, with what is wrong with it beside."""
+    """Return an input with its typed text, and the problem with it if any."""
     entry = dbc.Input(
         id=f"option-{key}",
         type="text",

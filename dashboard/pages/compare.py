@@ -28,7 +28,7 @@ _TOO_FEW = "Two variants are needed to compare, and this folder holds fewer"
 
 
 def headline(scope: Scope) -> str:
-    """Tell which of the two is closer to the baseline, and at what size."""
+    """Return which of the two is closer to the baseline, and at what size."""
     pair = chosen(scope)
     if pair is None:
         return _TOO_FEW
@@ -47,13 +47,13 @@ def headline(scope: Scope) -> str:
     return f"{first['label']} and {second['label']} cannot be compared token by token"
 
 
-def _closeness(found: Sequence[Difference]) -> Difference:
-    """Return the metric that decides who is closer to the baseline: its mean KLD over all tokens in scope."""
-    return next(item for item in found if item.column == "kld_mean")
+def _closeness(metrics: Sequence[Difference]) -> Difference:
+    """Return the metric that decides which is closer to the baseline: mean KLD over all tokens in scope."""
+    return next(item for item in metrics if item.column == "kld_mean")
 
 
 def body(scope: Scope) -> Component:
-    """Return the two choices, the metrics, the tensors and the tokens."""
+    """Return the two menus, and the tables of metrics, tensor types and tokens."""
     pair = chosen(scope)
     if pair is None:
         return notice("Nothing to compare", [html.P(f"{_TOO_FEW}.")])
@@ -64,18 +64,18 @@ def body(scope: Scope) -> Component:
     ]
     tensors = tensor_types(scope.results, first, second)
     if tensors:
-        boxes.append(card("Recipes, role by role", [_tensors(tensors)], "table-box"))
+        boxes.append(card("Tensor types by role", [_tensors(tensors)], "table-box"))
     tokens = worst_tokens(scope.results, first, second, scope.selection)
     if tokens:
         fault = scope.results.fault(VOCABULARY.name)
         why = f"{fault}." if fault else _NO_TEXT
-        known = scope.results.pieces(str(first["model"]))
-        hint = [] if known else [html.P(f"Token ids instead of text: {why}", className="hint")]
-        boxes.append(card("The tokens that suffer most", [*hint, _tokens(tokens)], "table-box"))
+        texts = scope.results.pieces(str(first["model"]))
+        hint = [] if texts else [html.P(f"Token ids instead of text: {why}", className="hint")]
+        boxes.append(card("Tokens with the largest KLD", [*hint, _tokens(tokens)], "table-box"))
     return html.Div(boxes, className="page-compare")
 
 
-_NO_TEXT = f"this folder has no {VOCABULARY.name}. The same run again writes it."
+_NO_TEXT = f"this folder has no {VOCABULARY.name}. Run the same command again to write it."
 
 
 def _choices(results: Results, first: Row, second: Row) -> list[Component]:
@@ -102,9 +102,9 @@ def _table(heads: Sequence[str], lines: Sequence[Component]) -> Component:
     return html.Table([head, html.Tbody(lines)], className="table compare-table")
 
 
-def _metrics(found: Sequence[Difference]) -> Component:
+def _metrics(metrics: Sequence[Difference]) -> Component:
     lines = []
-    for item in found:
+    for item in metrics:
         values = [
             html.Td(value, className="leads" if item.leader == place else "")
             for place, value in enumerate(item.values)
@@ -115,17 +115,17 @@ def _metrics(found: Sequence[Difference]) -> Component:
     return _table(("Metric", "A", "B", "A − B", "Verdict"), lines)
 
 
-def _tensors(found: Sequence[TensorTypes]) -> Component:
+def _tensors(roles: Sequence[TensorTypes]) -> Component:
     lines = [
         html.Tr(
             [
                 html.Th(item.role, scope="row"),
                 *(html.Td(_types(types)) for types in item.types),
-                html.Td(f"differ in {item.differing}" if item.differing else "alike"),
+                html.Td(f"{item.differing} differ" if item.differing else "the same"),
             ],
             className="" if item.differing else "quiet",
         )
-        for item in found
+        for item in roles
     ]
     return _table(("Role", "A", "B", "Tensors"), lines)
 
@@ -134,9 +134,9 @@ def _types(types: Any) -> str:
     return ", ".join(f"{name} × {count}" if count > 1 else name for name, count in types.items())
 
 
-def _tokens(found: Sequence[TokenInContext]) -> Component:
+def _tokens(tokens: Sequence[TokenInContext]) -> Component:
     lines = []
-    for item in found:
+    for item in tokens:
         text = [html.Span(_shown(item.before)), html.Mark(_shown(item.piece)), html.Span(_shown(item.after))]
         place = f"{item.domain} · window {item.window}, position {item.position}"
         cells = [formats.percent(value) for value in item.probabilities]
@@ -148,18 +148,18 @@ def _tokens(found: Sequence[TokenInContext]) -> Component:
 
 
 def _shown(text: str) -> str:
-    """Make white space visible that would fold away."""
+    """Show line breaks and tabs as signs; HTML would collapse them."""
     return text.replace("\n", "⏎").replace("\t", "⇥")
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Count the verdicts, and name the largest differences in the recipes."""
+    """Count the verdicts, and name the role whose tensor types differ most."""
     pair = chosen(scope)
     if pair is None:
         return [Insight(f"{_TOO_FEW}.", "unknown")]
     first, second = pair
-    found = differences(scope, first, second)
-    tested = [item for item in found if item.verdict]
+    metrics = differences(scope, first, second)
+    tested = [item for item in metrics if item.verdict]
     wins = [[item.metric for item in tested if item.leader == place] for place in (0, 1)]
     named = Selection.of(only=[str(row["variant_id"]) for row in pair])
     result = [*warnings(replace(scope, selection=named)), *failures(pair)]
@@ -171,20 +171,20 @@ def insights(scope: Scope) -> list[Insight]:
     if tied:
         text = f"{len(tied)} of {len(tested)} tests are tied: the difference is inside its error."
         result.append(Insight(text, "tie", formats.listing(tied, 6)))
-    if _closeness(found).leader is not None:
+    if _closeness(metrics).leader is not None:
         result += _bootstrap(scope.results, first, second)
     packed = gap_insight(pair, scope.selection)
     result += [packed] if packed is not None else []
     differing = [item for item in tensor_types(scope.results, first, second) if item.differing]
     if differing:
         most = max(differing, key=lambda item: item.differing)
-        text = f"Their recipes differ in {len(differing)} roles, most in {most.role}."
+        text = f"Their tensor types differ in {len(differing)} roles, most in {most.role}."
         result.append(Insight(text, "finding", f"A {_types(most.types[0])}; B {_types(most.types[1])}"))
-    return result or [Insight("Nothing about these two was tested.", "unknown")]
+    return result or [Insight("No metric of these two could be tested.", "unknown")]
 
 
 def _bootstrap(results: Results, first: Row, second: Row) -> list[Insight]:
-    """Return what resampling whole windows says of the pair, where the run has written it."""
+    """Return the bootstrap's result for the pair, if the folder has it."""
     pairs = results.pairs()
     if pairs is None:
         return []

@@ -25,18 +25,18 @@ from evaluator.metrics.columns import Column
 from evaluator.results.schema import Variants
 
 _HIDDEN = {*ADDED, "variant_id", "sha256", "is_baseline"} - {"failure"}
-#: Columns of texts, which no metric family measures: their headings, and what they hold.
+#: Text columns, which belong to no metric family: heading and meaning.
 _TEXTS = {
     "model": ("Model", "the model that was quantized"),
-    "method": ("Method", "who made the file, or how"),
-    "quant": ("Type", "the quantization type by its name"),
+    "method": ("Method", "the publisher or method that made the file"),
+    "quant": ("Type", "the name of the quantization type"),
     "source": ("Source", "the file"),
     "device": ("Device", "the kind of device it was measured on"),
-    "provider": ("Provider", "what computed there"),
-    "failure": ("Failure", "what was measured and failed"),
+    "provider": ("Provider", "the onnxruntime provider that ran it"),
+    "failure": ("Failure", "why the measured values are unusable"),
 }
 _MORE = "More"
-#: The table's colours are the page's, so that it follows the theme.
+#: The page's colours, so that the table follows the theme.
 _COLOURS = {
     "backgroundColor": "var(--surface)",
     "foregroundColor": "var(--ink)",
@@ -49,9 +49,9 @@ _COLOURS = {
     "fontFamily": "inherit",
     "fontSize": "0.8rem",
 }
-#: Pixels: a column's least width, and its heading's, character by character, with the filter's sign.
+#: Pixels: minimum width of a column, width of a heading's character, and padding with the filter icon.
 _NARROWEST, _CHARACTER, _AROUND = 110, 8, 58
-#: A bare number: five significant digits, written out between 10⁻⁵ and 10⁷, else with an exponent.
+#: Format of a number without a unit: five significant digits, with an exponent outside 10⁻⁵ to 10⁷.
 _NUMBER = (
     "params.value == null ? '' : d3.format("
     "params.value !== 0 && (Math.abs(params.value) >= 1e7 || Math.abs(params.value) < 1e-5) ? '.4~e' : '.5~r'"
@@ -60,7 +60,7 @@ _NUMBER = (
 
 
 def headline(scope: Scope) -> str:
-    """Count what the table holds."""
+    """Count the table's variants and measured columns."""
     rows = scope.frame
     measured = sum(
         rows[name].is_not_null().any() for name in rows.columns if name not in {*_HIDDEN, "failure"}
@@ -101,39 +101,44 @@ def body(scope: Scope) -> Component:
         type="button",
         className="tool",
         id="grid-csv",
-        title="The rows the table shows, in its order, with all columns",
+        title="The rows shown, in this order, with all columns",
         **{"data-file": f"{scope.results.folder.resolve().name}-variants.csv"},
     )
-    hint = html.Span("Baselines stay on top. Open a group's heading for all its columns.", className="hint")
+    hint = html.Span(
+        "Baselines stay on top. Click a group's heading to show all its columns.", className="hint"
+    )
     return html.Div([html.Div([hint, save], className="grid-tools"), grid], className="page-explore")
 
 
 def _records(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
-    """Rows for the browser, which writes bare numbers itself: seven digits are beyond every error here."""
+    """Return rows for the browser, with numbers to seven digits, finer than any error here.
+
+    Columns with a unit also carry their formatted text in `written`; the browser formats the others.
+    """
     rounded = rows.select(shown).with_columns(cs.float().round_sig_figs(7))
-    others = _written_out(rows, shown)
-    return [row | {"written": [_written(column, row) for column in others]} for row in rounded.to_dicts()]
+    formatted = _written_out(rows, shown)
+    return [row | {"written": [_written(column, row) for column in formatted]} for row in rounded.to_dicts()]
 
 
 def _written_out(rows: pl.DataFrame, shown: list[str]) -> list[Column]:
-    """Columns whose values the browser is sent as they are written, too."""
-    known = [_described(rows, name) for name in shown if rows.schema[name].is_numeric()]
-    return [column for column in known if column.unit in columns.WRITTEN_OUT]
+    """Return the columns that Python formats because of their unit."""
+    numeric = [_described(rows, name) for name in shown if rows.schema[name].is_numeric()]
+    return [column for column in numeric if column.unit in columns.WRITTEN_OUT]
 
 
 def _described(rows: pl.DataFrame, name: str) -> Column:
-    """Return what is known of a column: of a foreign one its name, and that whole numbers count something."""
+    """Return a column's description; for an unknown one its name, with integers taken for counts."""
     whole = rows.schema[name].is_integer()
     return columns_of().get(name) or Column(name, name, "", "count" if whole else "")
 
 
 def _written(column: Column, row: Row) -> str:
-    measured = row[column.name]
-    return "" if measured is None else columns.cell(column, measured, places=2)
+    value = row[column.name]
+    return "" if value is None else columns.cell(column, value, places=2)
 
 
 def _columns(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
-    """Columns in the groups of their metric families; texts stand in the first, foreign columns in the last."""
+    """Return column groups, one per metric family; texts are in the first group, unknown columns in the last."""
     label = {
         "field": "label",
         "headerName": "Variant",
@@ -162,10 +167,10 @@ def _columns(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
 
 
 def _group(name: str, children: list[dict[str, Any]], always: set[str]) -> dict[str, Any]:
-    """Group columns; folded it shows those of `always`, or its first."""
-    folded = [child for child in children if child["field"] in always] or children[:1]
-    opened = [child | {"columnGroupShow": "open"} for child in children if child not in folded]
-    return {"headerName": name, "children": [*folded, *opened]}
+    """Return a column group; while closed it shows the columns in `always`, or its first."""
+    closed = [child for child in children if child["field"] in always] or children[:1]
+    opened = [child | {"columnGroupShow": "open"} for child in children if child not in closed]
+    return {"headerName": name, "children": [*closed, *opened]}
 
 
 def _text(name: str) -> dict[str, Any]:
@@ -175,8 +180,8 @@ def _text(name: str) -> dict[str, Any]:
 
 
 def _number(column: Column, written: list[str]) -> dict[str, Any]:
-    """Define a column of numbers; `written` are those that rows hold as they are written, in their order."""
-    sent = f"params.data.written[{written.index(column.name)}]" if column.name in written else _NUMBER
+    """Return a number column's definition; `written` names the columns that Python formats, in their order."""
+    text = f"params.data.written[{written.index(column.name)}]" if column.name in written else _NUMBER
     return {
         "field": column.name,
         "headerName": column.label,
@@ -184,7 +189,7 @@ def _number(column: Column, written: list[str]) -> dict[str, Any]:
         "headerTooltip": columns.tooltip(column),
         "type": "rightAligned",
         "filter": "agNumberColumnFilter",
-        "valueFormatter": {"function": sent},
+        "valueFormatter": {"function": text},
     }
 
 
@@ -193,23 +198,23 @@ def _is_empty(rows: pl.DataFrame, column: str) -> bool:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Say which files failed, what is not measured, and what only all tokens together tell."""
+    """Name failed files, columns that were not measured, and columns that exist only over all tokens."""
     rows = scope.frame
-    everywhere = scope.results.select(replace(scope.selection, domains=frozenset(), bins=frozenset()))
-    absent = [name for name in Variants.columns() if _is_empty(everywhere, name)]
+    unfiltered = scope.results.select(replace(scope.selection, domains=frozenset(), bins=frozenset()))
+    absent = [name for name in Variants.columns() if _is_empty(unfiltered, name)]
     of_all = [name for name in Variants.columns() if _is_empty(rows, name) and name not in absent]
-    found = [
+    result = [
         *warnings(scope),
         Insight("Tick rows to pick variants: every view highlights them.", "finding"),
         *failures(rows.to_dicts()),
     ]
     if scope.selection.filters_tokens:
-        text = "All statistics are over the chosen texts and bins of confidence only."
-        found.append(Insight(text, "caution", "sizes and speeds do not depend on the text"))
+        text = "Statistics cover only the chosen texts and confidence bins."
+        result.append(Insight(text, "caution", "sizes and speeds do not depend on the text"))
     if absent:
         text = "1 column was" if len(absent) == 1 else f"{len(absent)} columns were"
-        found.append(Insight(f"{text} not measured.", "unknown", ", ".join(absent)))
+        result.append(Insight(f"{text} not measured.", "unknown", ", ".join(absent)))
     if of_all:
         text = "1 column is" if len(of_all) == 1 else f"{len(of_all)} columns are"
-        found.append(Insight(f"{text} known over all tokens only.", "unknown", ", ".join(of_all)))
-    return found
+        result.append(Insight(f"{text} known over all tokens only.", "unknown", ", ".join(of_all)))
+    return result

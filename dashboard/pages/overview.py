@@ -27,45 +27,48 @@ from dashboard.style.theme import BASELINE
 from dashboard.views import registry
 
 _METHODS = {
-    "bartowski": "llama.cpp quants made with an importance matrix: a calibration text shows what matters.",
-    "unsloth": "dynamic quants: the number of bits is chosen tensor by tensor, sensitive ones get more.",
+    "bartowski": "llama.cpp quants with an importance matrix, measured on a calibration text.",
+    "unsloth": "dynamic quants: bits are chosen tensor by tensor, and sensitive tensors get more.",
     "main": "llama.cpp's stock recipes, without an importance matrix.",
 }
 _METRICS = (
     ("Perplexity (PPL)", "How surprised the model is by the next token, on average. Lower is better."),
     (
         "KLD",
-        "How far the whole next-token distribution moved, in nats. Sees what PPL averages away.",
+        "How far the whole next-token distribution moved, in nats. It shows changes that average out in PPL.",
     ),
-    ("Same top token", "How often the most likely token is the one the baseline would choose."),
-    ("Δ log p", "Change in log-probability of the token that actually followed, token by token."),
+    ("Same top token", "How often the most likely token is the baseline's."),
+    ("Δ log p", "Change in log-probability of the token that actually followed."),
     (
         "Size, bits per weight",
-        "The file you download; bits are measured over all tensors, not the type's nominal ones.",
+        "The size of the download; bits are measured over all tensors, not taken from the type's name.",
     ),
-    ("1/PPL/MB", "Quality per megabyte. It favours small files, so read it above a quality floor."),
-    ("Decode time", "Milliseconds per generated token of the packed model on the device named below."),
+    (
+        "1/PPL/MB",
+        "Quality per megabyte. It favours small files, so use it only for files that are good enough.",
+    ),
+    ("Decode time", "Milliseconds per generated token of the packed model, on the device named below."),
 )
 _BENEFITS = (
-    "A smaller download, and less disk",
-    "Less memory while running, so it fits on laptops, phones and small GPUs",
-    "Often faster decoding, because fewer bytes move per token",
+    "A smaller download, and less disk space",
+    "Less memory, so the model fits on laptops, phones and small GPUs",
+    "Often faster decoding, because fewer bytes are read per token",
     "Less energy per answer",
 )
 _GOALS = (
     "Find the smallest file that still behaves like the original",
-    "Say what each method loses, and in which layers and tokens",
-    "Tell real differences from noise: every comparison carries its error",
+    "Show what each method loses, and in which layers and tokens",
+    "Separate real differences from noise: every comparison has an error",
 )
 
 
 def headline(scope: Scope) -> str:
-    """Return the answer in one sentence: within the limits in force, else for everyday use."""
+    """Return the answer in one sentence: within the user's limits, else for everyday use."""
     return Answers.of(scope).headline
 
 
 def body(scope: Scope) -> Component:
-    """Answers first; then methods, metrics, benefits, goals and links to the views."""
+    """Return the answers, then methods, metrics, benefits, goals, claims and links to the views."""
     answers = Answers.of(scope)
     if scope.frame.is_empty():
         return empty_notice()
@@ -86,7 +89,7 @@ def body(scope: Scope) -> Component:
                     card("Key metrics", [_metrics()]),
                     card("Why quantize", [_bullets(_BENEFITS)]),
                     card("What this comparison is for", [_bullets(_GOALS)]),
-                    card("Claims about quantization, put to the test here", [claims], "wide"),
+                    card("Claims about quantization, tested here", [claims], "wide"),
                 ],
                 className="boxes",
             ),
@@ -96,13 +99,13 @@ def body(scope: Scope) -> Component:
 
 
 def _broken(scope: Scope) -> list[Component]:
-    """Say above the answers which selected files look broken."""
-    wrong = [replace(item, detail="") for item in warnings(scope)]
-    return [html.Div(insight_list(wrong), className="box warnings-box")] if wrong else []
+    """Return a box that names the selected files that look broken, if any."""
+    short = [replace(item, detail="") for item in warnings(scope)]
+    return [html.Div(insight_list(short), className="box warnings-box")] if short else []
 
 
 def _provisional(answers: Answers) -> list[Component]:
-    """Say above the answers why they are provisional, where they are."""
+    """Return a note that says why the answers are provisional, if they are."""
     if not answers.doubts:
         return []
     badge = html.Span("Provisional", className="badge-provisional")
@@ -112,7 +115,7 @@ def _provisional(answers: Answers) -> list[Component]:
 
 
 def _limited(scope: Scope, answers: Answers, advice: Advice) -> Component:
-    """Return the answer within the limits in force, the first to read."""
+    """Return the card with the answer within the user's limits."""
     title, why = "Within your limits", answers.why_provisional()
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
     if advice.best is None:
@@ -126,21 +129,21 @@ def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
     if item.row is None:
         return card(item.need, [html.P(item.why), rule], "answer")
     if answers.advice is not None and not item.met and not item.contenders:
-        return card(item.need, [html.P("No file within your limits keeps the rule."), rule], "answer unmet")
+        return card(item.need, [html.P("No file within your limits meets the rule."), rule], "answer unmet")
     rivals = [rival["label"] for rival in runners_up(scope, answers.rows, item.row)]
     notes = [f"Tied by KLD at this size: {formats.listing(rivals)}"] if rivals else []
-    notes += [f"Not decided: {formats.listing(_contenders(item))}"] if item.contenders else []
+    notes += [f"Undecided: {formats.listing(_contenders(item))}"] if item.contenders else []
     notes += [f"Provisional: {item.doubt}"] if item.doubt and not answers.doubts else []
-    told = [html.P(note, className="answer-tied") for note in notes]
+    lines = [html.P(note, className="answer-tied") for note in notes]
     why = answers.why_provisional(item)
     kind = " primary" if item.need == PRIMARY and answers.advice is None else ""
     kind += ("" if item.met else " unmet") + (" provisional" if why else "")
     parts = _file(scope, item.row, item.why)
-    return card(item.need, [*_badge(why), *parts, *told, rule], f"answer{kind}")
+    return card(item.need, [*_badge(why), *parts, *lines, rule], f"answer{kind}")
 
 
 def _file(scope: Scope, row: Row, why: str) -> list[Component]:
-    """Name a file, with its size, what it loses, and what packing for speed adds."""
+    """Return a file's name, its size, what it loses, and what packing for speed adds."""
     facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
     same = f", same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
     return [
@@ -158,20 +161,20 @@ def _badge(why_provisional: str) -> list[Component]:
 
 
 def _contenders(item: Recommendation) -> list[str]:
-    """Name smaller files that a longer text may let keep the rule, with what they lose."""
-    return [f"{row['label']} ({change(log_ratio(row))}) may keep the rule too" for row in item.contenders[:1]]
+    """Name the smallest file that more text may show to meet the rule, with what it loses."""
+    return [f"{row['label']} ({change(log_ratio(row))}) may meet the rule too" for row in item.contenders[:1]]
 
 
 def _methods(results: Results) -> Component:
     items = []
     for method in results.methods:
         count = results.measured.filter(results.measured["method"] == method).height
-        text = _METHODS.get(method.lower(), "the label under which these files were measured.")
+        text = _METHODS.get(method.lower(), "the label given to these files in the run.")
         name = [swatch(results.styles[method]), html.Strong(f" {method}"), f" ({count}) "]
         items.append(html.Li([*name, html.Span(text)]))
     base = results.baseline
     sign = [swatch(BASELINE), html.Strong(f" baseline {base['quant']} ")]
-    items.append(html.Li([*sign, html.Span("the reference every variant is compared with, token by token.")]))
+    items.append(html.Li([*sign, html.Span("the reference for every variant, token by token.")]))
     return html.Ul(items, className="plain")
 
 
@@ -198,21 +201,21 @@ def _links() -> Component:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Takeaways, and what a reader must know about the measurement."""
+    """Return warnings, takeaways, and remarks about the measurement."""
     passing = scope.rows
     rows = one_place(passing)
     why = Answers.of(scope).why_provisional()
-    found = warnings(scope)
-    found += [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
-    found += failures(passing)
-    found += takeaways(scope) if usable(rows) or not rows else []
+    result = warnings(scope)
+    result += [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
+    result += failures(passing)
+    result += takeaways(scope) if usable(rows) or not rows else []
     packed = gap_insight(rows, scope.selection)
-    found += [packed] if packed is not None else []
-    found += elsewhere(passing, rows)
+    result += [packed] if packed is not None else []
+    result += elsewhere(passing, rows)
     note = scope.results.manifest.baseline_note
     if note:
-        found.append(Insight(f"About the baseline: {note}", "caution"))
+        result.append(Insight(f"About the baseline: {note}", "caution"))
     for failure in scope.results.manifest.failures:
-        found.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
-    found += [Insight(f"Skipped: {problem}.", "caution") for problem in scope.results.problems]
-    return found
+        result.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
+    result += [Insight(f"Skipped: {problem}.", "caution") for problem in scope.results.problems]
+    return result

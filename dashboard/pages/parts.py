@@ -21,7 +21,7 @@ _VERDICTS = {"holds": "✓", "fails": "✗", "unknown": "?"}
 
 
 def insight_list(insights: Sequence[Insight]) -> Component:
-    """Insights as a list, each with a sign for its kind."""
+    """Return insights as a list, each with a sign for its kind."""
     return html.Ul([_insight(insight) for insight in insights], className="insights")
 
 
@@ -43,7 +43,7 @@ def swatch(style: MethodStyle) -> Component:
 
 
 def claim_list(claims: Sequence[Claim]) -> list[Component]:
-    """Claims with their verdicts and the evidence, under a heading; nothing without claims."""
+    """Return claims with verdicts and evidence under a heading; empty if there are no claims."""
     if not claims:
         return []
     items = [
@@ -61,12 +61,12 @@ def claim_list(claims: Sequence[Claim]) -> list[Component]:
         )
         for claim in claims
     ]
-    head = html.Div(html.H2("Claims, put to the test"), className="panel-head claims-head")
+    head = html.Div(html.H2("Claims, tested here"), className="panel-head claims-head")
     return [head, html.Ul(items, className="insights")]
 
 
 def claims_table(judged: Sequence[tuple[str, Sequence[Claim]]]) -> Component:
-    """Return all claims in one table, each with its verdict, its evidence and the view it belongs to."""
+    """Return all claims in one table, each with its verdict, its evidence and its view."""
     views = {view.id: view for view in registry()}
     order = {name: index for index, name in enumerate(views)}
     lines = []
@@ -85,12 +85,12 @@ def claims_table(judged: Sequence[tuple[str, Sequence[Claim]]]) -> Component:
 
 
 def notice(title: str, parts: Sequence[Component]) -> Component:
-    """Return a message that stands in for a page's content."""
+    """Return a message shown instead of a page's content."""
     return html.Div([html.H2(title), *parts], className="notice")
 
 
 def absent_notice(absent: Absent) -> Component:
-    """Why a view has nothing to draw, and the command that changes it."""
+    """Return the reason why a view has nothing to draw, and the command that measures it."""
     fault = [html.P(f"{absent.fault}.")] if absent.fault else []
     parts = [
         html.P(["This view needs ", absent.what, "."]),
@@ -102,8 +102,8 @@ def absent_notice(absent: Absent) -> Component:
 
 
 def empty_notice() -> Component:
-    """Return the message for filters that leave nothing, with the way out."""
-    text = "The combination of model, method, quant type and bits leaves nothing to draw."
+    """Return the message for filters that no variant passes, with a reset button."""
+    text = "No variant has this combination of model, method, quant type and bits."
     reset = html.Button(
         "Reset filters", className="btn btn-primary btn-sm", type="button", **{"data-reset": "1"}
     )

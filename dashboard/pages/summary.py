@@ -28,14 +28,14 @@ def headline(scope: Scope) -> str:
     """Return the methods' best bit rates in one sentence."""
     lines = summarize(scope)
     if not lines:
-        return "Nothing that can be compared is selected, so there is nothing to summarize"
+        return "No comparable variant is selected, so there is nothing to summarize"
     parts = [f"{line.method} at {type_name(line.optimal)}" for line in lines]
-    text = f"est bit rates by the stated rules: {formats.listing(parts)}"
-    return f"Provisional: b{text}" if Answers.of(scope).doubts else f"B{text}"
+    rates = f"est bit rates by the rules below: {formats.listing(parts)}"
+    return f"Provisional: b{rates}" if Answers.of(scope).doubts else f"B{rates}"
 
 
 def body(scope: Scope) -> Component:
-    """Table, takeaways, recommendations, rules."""
+    """Return the table per method, the methods at equal size, the recommendations and the rules."""
     lines = summarize(scope)
     if not lines:
         return empty_notice()
@@ -62,21 +62,21 @@ def body(scope: Scope) -> Component:
 
 
 def _at_equal_size(scope: Scope) -> list[Component]:
-    """Return the methods compared size by size: what the verdicts on every page rest on."""
-    found = Case.of(scope).bands
-    if not found:
+    """Return the methods compared size by size, which the verdicts on every page are based on."""
+    bands = Case.of(scope).bands
+    if not bands:
         return []
     heads = (
         "Size",
         "Closest to the baseline",
         "Lead by KLD",
         "Perplexity against the closest",
-        "No such file",
+        "No file of this size",
     )
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in heads]))
-    lines = [_size_line(heads[1:], line) for line in standings(found)]
+    lines = [_size_line(heads[1:], line) for line in standings(bands)]
     table = html.Table([head, html.Tbody(lines)], className="table summary-table")
-    note = html.P(f"Compared {rule(found)}.", className="hint")
+    note = html.P(f"Compared {rule(bands)}.", className="hint")
     return [card("Methods at equal size", [table, note], "table-box")]
 
 
@@ -108,7 +108,6 @@ def _lines(texts: tuple[str, ...]) -> list[Component]:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Return what is wrong with files, the takeaways, and which model or device they are about."""
+    """Return warnings about files, the takeaways, and which model or device they are about."""
     passing = scope.rows
-    found = [*warnings(scope), *takeaways(scope)]
-    return [*found, *elsewhere(passing, one_place(passing))]
+    return [*warnings(scope), *takeaways(scope), *elsewhere(passing, one_place(passing))]

@@ -1,4 +1,4 @@
-"""The address of a screen: its page, the results folder, and the selection. It is the whole state."""
+"""The URL of a screen: page, results folder and selection. It holds the whole state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OVERVIEW, COMPARE, EXPLORE, SUMMARY = "overview", "compare", "explore", "summary
 
 @dataclass(frozen=True)
 class Address:
-    """`slug` names a page, `folder` a results folder on the command line (empty: the first one)."""
+    """`slug` names a page, `folder` one of the results folders being served (empty: the first)."""
 
     slug: str = OVERVIEW
     selection: Selection = EVERYTHING
@@ -21,7 +21,7 @@ class Address:
 
     @classmethod
     def parse(cls, pathname: str | None, search: str | None) -> Address:
-        """Read a URL's path and query; what is unknown or malformed is ignored."""
+        """Read a URL's path and query; unknown and malformed parts are ignored."""
         slug = (pathname or "/").strip("/").lower() or OVERVIEW
         selection = Selection.from_query(search, option_keys())
         return cls(slug, selection, _folder(search))
@@ -33,7 +33,7 @@ class Address:
 
     @property
     def query(self) -> str:
-        """The URL's query without `?`, in one order."""
+        """The URL's query without `?`, in a fixed order."""
         parts = [urlencode({"results": self.folder}, quote_via=quote)] if self.folder else []
         return "&".join([*parts, *filter(None, [self.selection.to_query()])])
 
@@ -47,7 +47,7 @@ class Address:
         return replace(self, selection=selection)
 
     def with_option(self, key: str, value: str | None) -> Address:
-        """Return the same page with one option set, or left to its default."""
+        """Return the same page with one option set, or back at its default if `value` is empty."""
         kept = tuple(pair for pair in self.selection.options if pair[0] != key)
         added = ((key, value),) if value else ()
         return self.with_selection(replace(self.selection, options=tuple(sorted(kept + added))))

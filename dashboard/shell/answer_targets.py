@@ -1,4 +1,4 @@
-"""Where the parts of an answer stand in the shell: the id and the property that each fills."""
+"""Which component and property of the shell each part of an answer fills."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dashboard.shell import filters
 LISTS = tuple(filters.CHECKLISTS)
 _TEXTS = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "status", "chips")
 _OF_FOLDER = ("bits-text", "source", "find-list")
-#: Part of an answer: id and property of the shell.
+#: Part of an answer → component id and property.
 TARGETS: dict[str, tuple[str, str]] = {
     **{name: (name, "children") for name in (*_TEXTS, *_OF_FOLDER)},
     "stage": ("stage", "className"),

@@ -1,4 +1,4 @@
-"""What the toolbar's export menu offers; `assets/export.js` acts on `data-export`."""
+"""The toolbar's export menu; `assets/export.js` handles clicks on `data-export`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PICTURES = (("png-1", "PNG 1×"), ("png-2", "2×"), ("png-4", "4×"), ("svg", "
 _DATA = (("csv", "CSV"), ("parquet", "Parquet"))
 _ALL = (
     ("pptx", "PowerPoint deck", "a slide per view, insights as notes"),
-    ("pptx-editable", "PowerPoint deck with editable charts", "where PowerPoint can draw the chart itself"),
+    ("pptx-editable", "PowerPoint deck with editable charts", "for charts that PowerPoint can draw"),
     ("zip", "ZIP of pictures and data", "PNG, CSV, Parquet, report"),
     ("html", "One HTML file", "opens offline, keeps hover and zoom"),
     ("md", "Markdown report", "for a repository or a model card"),
@@ -21,7 +21,7 @@ _LAYOUTS = (("slide", "slide, 16:9"), ("screen", "as shown"))
 
 
 def export_menu() -> list[Component]:
-    """Return the menu: this view as a picture or as data, and everything that is selected."""
+    """Return the menu: this view as a picture or data, and all views in one file."""
     list_ = [
         html.H3("This view"),
         _choice("layout", "Layout", _LAYOUTS),
@@ -63,7 +63,7 @@ def _button(key: str, text: str) -> Component:
     return html.Button(text, type="button", className="tool", **{"data-export": key})
 
 
-def _line(key: str, text: str, what: str) -> Component:
+def _line(key: str, text: str, hint: str) -> Component:
     return html.Button(
-        [html.Span(text), html.Small(what)], type="button", className="menu-item", **{"data-export": key}
+        [html.Span(text), html.Small(hint)], type="button", className="menu-item", **{"data-export": key}
     )

@@ -1,4 +1,4 @@
-"""The filter panel: its controls, what they offer for a results folder, and what they show for a selection."""
+"""The filter panel: its controls, their choices for a results folder, their values for a selection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from evaluator.metrics.breakdowns import CONFIDENCE_EDGES
 from evaluator.results.files import TOKENS
 
 BITS_STEP = 0.05
-#: Checklists by the URL key of what they filter, in the panel's order.
+#: Checklists by URL key, in the panel's order.
 CHECKLISTS = {
     "model": "Model",
     "device": "Device",
@@ -32,14 +32,14 @@ CHECKLISTS = {
     "bin": "Baseline's confidence",
 }
 _HINTS = {
-    "domain": "Only these texts count: all numbers are computed anew.",
-    "bin": "Only tokens where the baseline's top probability lies here count.",
+    "domain": "Compute all numbers over these texts only.",
+    "bin": "Compute all numbers over tokens with this top probability of the baseline only.",
 }
 Options = list[dict[str, Any]]
 
 
 def panel() -> Component:
-    """Return the panel with nothing to choose from yet: a folder fills it."""
+    """Return the panel with empty lists; `offers` fills them for a folder."""
     lists = [_checklist(key, name) for key, name in CHECKLISTS.items()]
     head = html.Div(
         [
@@ -53,7 +53,7 @@ def panel() -> Component:
         *lists[:4],
         _bits_slider(),
         *lists[4:],
-        html.P("Nothing ticked means all.", className="hint"),
+        html.P("With nothing ticked in a list, all count.", className="hint"),
     ]
     return html.Aside(body, id="filters", className="panel filters", **{"aria-label": "Filters"})
 
@@ -83,7 +83,7 @@ def _bits_slider() -> Component:
 
 
 def bits_bounds(results: Results) -> tuple[float, float]:
-    """Return ends of the bits slider: the measured range, rounded outwards to its step."""
+    """Return the ends of the bits slider: the measured range, rounded outwards to its step."""
     bits = results.measured["bits_per_weight"]
     if bits.is_empty():
         return 0.0, 16.0
@@ -134,7 +134,7 @@ def _bin_label(index: int, low: float, high: float) -> Component:
 
 
 def visible(results: Results) -> dict[str, bool]:
-    """Tell which groups of the panel are shown: a part of the tokens needs token frames."""
+    """Return which groups of the panel are shown; filters of tokens need token frames."""
     has_tokens = (results.folder / TOKENS).is_dir()
     return {
         "model": results.measured["model"].n_unique() > 1,
@@ -147,7 +147,7 @@ def visible(results: Results) -> dict[str, bool]:
 
 
 def values(selection: Selection, results: Results) -> dict[str, Any]:
-    """Return what the controls show for a selection; unknown names cannot be ticked."""
+    """Return the controls' values for a selection, without names that the folder lacks."""
     selection = known(selection, results)
     shown: dict[str, Any] = {key: sorted(map(str, getattr(selection, FIELDS[key]))) for key in CHECKLISTS}
     bounds = bits_bounds(results)
@@ -157,20 +157,20 @@ def values(selection: Selection, results: Results) -> dict[str, Any]:
 
 
 def nothing() -> dict[str, Any]:
-    """Return the parts of an answer that empty the panel: no results, nothing to choose from."""
+    """Return the parts of an answer that empty the panel when there are no results."""
     hidden = {f"hidden-{key}": True for key in CHECKLISTS}
     empty: dict[str, Any] = {f"{part}-{key}": [] for part in ("options", "value") for key in CHECKLISTS}
     return hidden | empty | {"bits-text": ""}
 
 
 def bits_text(bits: tuple[float, float] | list[float]) -> str:
-    """Return the slider's range in words."""
+    """Return the slider's range as text."""
     return f"{bits[0]:.2f}–{bits[1]:.2f}"
 
 
 def chips(selection: Selection, results: Results) -> list[tuple[str, str, Selection]]:
-    """Active filters: the name of each, its values in words, and the selection without it."""
-    found = []
+    """Return the active filters: name, values as text, and the selection without it."""
+    active = []
     for field, name, text in (
         ("models", "model", _names(selection.models)),
         ("devices", "device", _names(set(map(formats.device_name, selection.devices)))),
@@ -185,8 +185,8 @@ def chips(selection: Selection, results: Results) -> list[tuple[str, str, Select
     ):
         empty = getattr(Selection(), field)
         if text:
-            found.append((name, text, replace(selection, **{field: empty})))
-    return found
+            active.append((name, text, replace(selection, **{field: empty})))
+    return active
 
 
 def _names(names: frozenset[str] | set[str]) -> str:

@@ -1,4 +1,4 @@
-"""What exported files are called: after the model and the view."""
+"""Names of exported files: the model and the view."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MOST_MODELS = 3
 
 
 def model_name(scope: Scope) -> str:
-    """Name the models that are selected, else the folder's."""
+    """Return the names of the selected models, else of the folder's."""
     names = sorted(scope.selection.models or set(scope.results.measured["model"])) or [
         scope.results.manifest.model
     ]
     return formats.listing(names, _MOST_MODELS)
 
 
-def file_stem(scope: Scope, what: str) -> str:
-    """Return a file name without extension: the model and `what`, in characters that every system takes."""
+def file_stem(scope: Scope, content: str) -> str:
+    """Return a file name without extension: the model and `content`, in characters that are safe everywhere."""
     model = _UNSAFE.sub("-", model_name(scope)).strip("-.")[:_LONGEST_MODEL]
-    return f"{model or 'quantization'}-{what}"
+    return f"{model or 'quantization'}-{content}"

@@ -1,4 +1,4 @@
-"""From a path and a selection to everything the screen shows: one pure function."""
+"""Turn a path and a selection into a page: a pure function, testable without Dash."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from dashboard.views import Pick, View, command_for, registry
 from evaluator.results.manifest import Manifest
 
 _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
-    OVERVIEW: (overview, "A file qualifies only if even its pessimistic estimate, the 95 % bound, passes."),
+    OVERVIEW: (overview, "A file qualifies only if even its pessimistic estimate (95 % bound) passes."),
     COMPARE: (
         compare,
         "Differences are paired over the same tokens; ± is half a 95 % interval, clustered by window.",
     ),
-    EXPLORE: (explore, "Every measured column. Rows that are ticked are picked in every view."),
-    SUMMARY: (summary, "Every cell follows from the measurements by the rules below the table."),
+    EXPLORE: (explore, "Every measured column. Ticked rows are picked in every view."),
+    SUMMARY: (summary, "Every cell is computed from the measurements by the rules below the table."),
 }
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the screen shows; either `figure`, as plotly.js takes it, or `body` fills the centre.
+    """The content of the screen; the centre shows either `figure` (plotly.js's JSON) or `body`.
 
-    `pick` says what a click in the figure means, `methods` which legend entries are filters of methods,
-    `filename` what a picture of it is called, without extension.
+    `pick` says what a click in the figure selects, `methods` which legend entries filter methods, and
+    `filename` is the name of its picture, without extension.
     """
 
     slug: str
@@ -59,7 +59,7 @@ class Page:
 
 
 def render(results: Results, pathname: str | None, selection: Selection) -> Page:
-    """Return the page at `pathname` for what is picked."""
+    """Return the page at `pathname` for a selection."""
     scope = Scope(results, selection)
     slug = Address.parse(pathname, None).slug
     view = next((view for view in registry() if view.id == slug), None)
@@ -71,44 +71,44 @@ def render(results: Results, pathname: str | None, selection: Selection) -> Page
         return _text_page(scope, slug)
     back = html.P(html.A("Go to the overview", href="/", **{"data-nav": "1"}))
     body = notice("There is no such page", [back])
-    return Page("", "Not found", "This address leads nowhere", "", [], body=body)
+    return Page("", "Not found", "Page not found", "", [], body=body)
 
 
 def not_shown(slug: str, reason: str, manifest: Manifest | None) -> Page:
-    """Return the page of a folder that cannot be shown, or in which a run has finished nothing yet."""
+    """Return the page of a folder that cannot be read, or whose run has no finished variant yet."""
     if manifest is None:
         body = notice("This folder cannot be shown", [html.P(reason)])
         return Page(slug, "Results", "Nothing can be shown", "", [], body=body)
     texts = formats.listing(sorted({text.domain for text in manifest.texts}), 5)
     parts = [
         html.P(f"Started {manifest.started:%Y-%m-%d %H:%M} UTC on {manifest.device}; texts: {texts}."),
-        html.P("The baseline is measured first. Every variant appears here by itself when it is finished."),
+        html.P("The baseline is measured first. Variants appear here as they finish."),
     ]
     body = notice("Nothing is measured yet", parts)
     return Page(slug, "Results", f"A run for {manifest.model} has begun", "", [], body=body)
 
 
 def _baseline_only(results: Results, slug: str) -> Page:
-    """Return the page of a folder without variants: of a run that has just begun, or one where none succeeded."""
+    """Return the page of a folder without variants: its run has just begun, or every variant failed."""
     base = results.baseline
     level = formats.number(base["ppl"], 4)
     parts: list[Component] = [html.P(f"The baseline, {base['label']}, has a perplexity of {level}.")]
     if results.manifest.ended is None:
         title = "The baseline is measured, the variants follow"
-        parts.append(html.P("Each appears here by itself when it is finished."))
+        parts.append(html.P("They appear here as they finish."))
     else:
         title = "This folder holds a baseline and no variant"
         failures = [html.Li(f"{item.source}: {item.reason}") for item in results.manifest.failures]
         reasons = [html.P("These could not be measured:"), html.Ul(failures)] if failures else []
-        parts += [*reasons, html.P("Measure variants into it; the baseline is not measured twice:")]
+        parts += [*reasons, html.P("Add variants to it; the baseline is not measured again:")]
         parts.append(html.Pre(html.Code(command_for(results)), className="command"))
     return Page(slug, "Results", title, "", [], body=notice("There is nothing to compare yet", parts))
 
 
 def failed(slug: str, error: Exception) -> Page:
-    """Return the page that stands in for one whose drawing went wrong."""
+    """Return the page shown if drawing a page raised `error`."""
     parts = [
-        html.P("This is a fault of the dashboard. The other pages, and these results, are not affected."),
+        html.P("This is a bug in the dashboard. Other pages and the results are not affected."),
         html.Pre(html.Code(f"{type(error).__name__}: {error}"), className="command"),
     ]
     return Page(
@@ -118,7 +118,7 @@ def failed(slug: str, error: Exception) -> Page:
 
 def _text_page(scope: Scope, slug: str) -> Page:
     page, caption = _TEXT_PAGES[slug]
-    body = page.body(scope)  # first: what cannot be read while it is made is told beside it
+    body = page.body(scope)  # first, because files that turn out unreadable here are named in the insights
     return Page(
         slug=slug,
         eyebrow=slug.capitalize(),
@@ -133,9 +133,9 @@ def _view_page(scope: Scope, view: View) -> Page:
     eyebrow = f"{view.number} · {view.titled(scope.selection)}"
     absent = view.absent(scope.results)
     if absent is not None:
-        why = "cannot be read" if absent.fault else "was not measured"
-        said = [Insight(f"This {why}, so nothing can be said about it.", "unknown")]
-        return Page(view.id, eyebrow, absent.title, "", said, body=absent_notice(absent))
+        why = "cannot be read" if absent.fault else "were not measured"
+        insights = [Insight(f"The data of this view {why}.", "unknown")]
+        return Page(view.id, eyebrow, absent.title, "", insights, body=absent_notice(absent))
     rows = scope.rows
     if not rows:
         return Page(view.id, eyebrow, "Nothing to draw", "", [NOTHING], body=empty_notice())
@@ -161,14 +161,14 @@ def _view_page(scope: Scope, view: View) -> Page:
 
 
 def _all_failed(view: View, eyebrow: str, names: Sequence[str]) -> Page:
-    """Return the page of a view whose every selected file was measured and failed."""
-    said = [Insight(f"{name}.", "caution") for name in names]
+    """Return the page of a view all of whose selected files failed."""
+    insights = [Insight(f"{name}.", "caution") for name in names]
     body = notice("There is nothing to draw", [html.Ul([html.Li(name) for name in names])])
-    return Page(view.id, eyebrow, "Every selected file failed", "", said, body=body)
+    return Page(view.id, eyebrow, "Every selected file failed", "", insights, body=body)
 
 
 def _add_left_out(figure: dict[str, Any], scope: Scope) -> None:
-    """Keep methods that the filter leaves out in a legend of methods, faint: a click brings them back."""
+    """Add the methods that the filter excludes to a legend of methods, greyed out, so that a click restores them."""
     traces = figure["data"]
     entries = [
         trace for trace in traces if trace["type"] == "scatter" and trace.get("showlegend") is not False
@@ -194,12 +194,12 @@ def _add_left_out(figure: dict[str, Any], scope: Scope) -> None:
 
 
 def _method(trace: Mapping[str, Any]) -> str:
-    """Return the method that a trace's legend entry stands for; empty where it stands for none."""
+    """Return the method of a trace's legend entry, or an empty string."""
     return str((trace.get("meta") or {}).get("method", ""))
 
 
 def provenance(scope: Scope) -> str:
-    """Texts, tokens, device and date of the measurement, for a caption."""
+    """Return texts, tokens, device and date of the measurement, for a caption."""
     manifest = scope.results.manifest
     domains = scope.selection.domains & set(scope.results.domains) or set(scope.results.domains)
     texts = formats.listing(sorted(domains), 5)
@@ -208,18 +208,18 @@ def provenance(scope: Scope) -> str:
 
 
 def measured_on(scope: Scope) -> str:
-    """Name the devices of the selected variants."""
+    """Return the names of the selected variants' devices."""
     names = sorted(set(scope.frame["device"].to_list())) or [""]
     return formats.listing([formats.device(scope.results.manifest, name) for name in names])
 
 
 def scored_tokens(results: Results) -> int:
-    """Tokens scored for the baseline."""
+    """Return the number of tokens scored for the baseline."""
     return int(results.baseline["n_tokens"])
 
 
 def tokens_in_words(scope: Scope) -> str:
-    """Count the scored tokens; of a part, say of how many."""
+    """Return the number of scored tokens as text; under a filter of tokens, with the total."""
     total = f"{formats.count(scored_tokens(scope.results))} tokens"
     if not scope.selection.filters_tokens:
         return total

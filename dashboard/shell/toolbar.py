@@ -1,4 +1,4 @@
-"""What surrounds a page: the folder's name, the view's switches, the chips of active filters."""
+"""The parts around a page: the folder's name, the view's switches, the chips of active filters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashboard.views import registry
 
 
 def source(library: Library, address: Address, results: Results | None) -> list[Component]:
-    """Name the model and the folder; with several folders, offer the others."""
+    """Return the model's and the folder's name, with a menu if several folders are served."""
     name = library.name_of(address.folder)
     model = [html.Strong(results.manifest.model)] if results is not None else []
     if len(library.names) == 1:
@@ -36,7 +36,7 @@ def source(library: Library, address: Address, results: Results | None) -> list[
 
 
 def option_bar(address: Address) -> list[Component]:
-    """Return the switches of the view on screen: each choice is a link."""
+    """Return the current view's switches; each choice is a link."""
     view = next((view for view in registry() if view.id == address.slug), None)
     bar = []
     for option in view.options if view is not None else ():
@@ -64,15 +64,15 @@ def option_bar(address: Address) -> list[Component]:
 
 
 def chip_bar(results: Results, address: Address) -> list[Component]:
-    """Return the active filters and picks: each chip is a link to the screen without it."""
+    """Return a chip for each active filter and for the picks; its link removes it."""
     selection = address.selection
     chips = []
     if selection.picked:
         clear = replace(selection, picked=frozenset())
         keep = replace(clear, only=selection.picked)
         text = f"{len(selection.picked)} picked"
-        chips.append(_chip(text, address.with_selection(clear), "Clear what is picked (Esc)", "picked"))
-        chips.append(_link("Keep only these", address.with_selection(keep), "Filter by what is picked"))
+        chips.append(_chip(text, address.with_selection(clear), "Clear picks (Esc)", "picked"))
+        chips.append(_link("Keep only these", address.with_selection(keep), "Show only picked variants"))
     return chips + [
         _chip(f"{name}: {text}", address.with_selection(without), f"Remove the filter {name}")
         for name, text, without in filters.chips(selection, results)
@@ -89,6 +89,6 @@ def _link(text: str, target: Address, title: str) -> Component:
 
 
 def find_list(results: Results) -> list[Any]:
-    """Return the names to find variants by."""
+    """Return the options of “Find a variant”."""
     rows = results.measured.sort("label").select("variant_id", "label").iter_rows()
     return [html.Option(value=label, **{"data-variant": name}) for name, label in rows]

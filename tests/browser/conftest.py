@@ -1,4 +1,4 @@
-"""A Chromium, and the dashboard served from a thread."""
+"""Fixtures: Chromium, and the dashboard served from a thread."""
 
 from __future__ import annotations
 

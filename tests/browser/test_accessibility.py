@@ -1,4 +1,4 @@
-"""No page has a violation that axe calls serious or critical, in either theme."""
+"""No page has a violation that axe rates serious or critical, in either theme."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check(seen: Watched, path: str, theme: str) -> None:
     seen.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of two
     seen.open(path)
     seen.settle()
-    # A plot's own SVG is thousands of nodes without roles; it is named by the page's title and caption.
+    # A plot's SVG has thousands of nodes without roles; the page's title and caption describe it.
     context = {"exclude": [["#graph"]]}
     found = Axe().run(seen.page, context=context).response["violations"]
     serious = [

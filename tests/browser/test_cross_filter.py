@@ -1,4 +1,4 @@
-"""What a person points at in one view changes all of them: one request each, and all of it in the address."""
+"""Picks and filters made in one view apply to all views, with one request each, and are in the address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODE = "384 of 1,536 tokens"
 
 
 def legend(seen: Watched, name: str) -> str:
-    """Where to click for a legend entry, once the legend is there."""
+    """Return the position of a legend entry, after the legend is drawn."""
     seen.plotted()
     seen.page.wait_for_selector(".legendtext")
     seen.settle()

@@ -1,4 +1,4 @@
-"""Devices stand in the panel of a folder that has several, and a tick is one request like any other."""
+"""The panel lists devices if a folder has several, and a tick is one request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever can be clicked on a page does something sensible: one request at most, no complaint, no fault."""
+"""Every control of a page works: one request at most, no errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dashboard.views import registry
 
 pytestmark = pytest.mark.browser
 
-#: Controls of the shell, and those above a plot, are the same everywhere: they are used on one page.
+#: Controls of the shell, and those above a plot, are the same everywhere, so they are tested on one page.
 SHELL, PAGE = "#shell", "#stage, .insights-panel"
 KINDS = "a[href], button, summary, input, select, .legendtoggle, .ag-header-cell, .ag-row"
 ABOVE_A_PLOT = ", .modebar-btn"
-#: What can be seen and clicked, marked with its number; menus are opened first, so that their entries count.
+#: Mark visible, clickable elements with numbers; menus are opened first, to include their entries.
 FIND = """([roots, kinds]) => {
     document.querySelectorAll('details').forEach(menu => { menu.open = true; });
     const found = [...document.querySelectorAll(roots)]
@@ -32,22 +32,22 @@ FIND = """([roots, kinds]) => {
     return [...unlike.keys()];
 }"""
 NOT_TRIED = ("ag-row", "ag-header-cell")
-#: Rows and headings of the table are many and alike: so many of them are clicked.
+#: How many of the table's rows and headings are clicked; all behave alike.
 MOST_ALIKE = 1
-#: The table is loaded anew after each of its many controls.
+#: The table is reloaded after each of its controls.
 TABLE = pytest.param(EXPLORE, marks=pytest.mark.slow)
-#: Milliseconds in which an action has asked the server what it asks.
+#: Milliseconds within which an action sends its request.
 ANSWERED = 180
 
 
 def controls(seen: Watched, roots: str) -> list[str]:
-    """Names of the controls on the page, which are marked with their numbers."""
+    """Return the names of the page's controls, which get marked with their numbers."""
     names: list[str] = seen.page.evaluate(FIND, [roots, KINDS + ABOVE_A_PLOT * (roots == SHELL)])
     return names
 
 
 def use(control: Locator) -> None:
-    """Click, or choose, or type, as the control wants."""
+    """Click, choose or type, depending on the control."""
     tag = control.evaluate("item => item.tagName + ' ' + (item.type || '')")
     if tag.startswith("SELECT"):
         control.select_option(index=control.evaluate("item => item.options.length - 1"))
@@ -61,7 +61,7 @@ def use(control: Locator) -> None:
 
 
 def wanted(names: list[str]) -> list[int]:
-    """Numbers of the controls to use: all, but only a few of those that come in rows."""
+    """Return the numbers of the controls to use: all, but only a few of those repeated in rows."""
     counts = dict.fromkeys(NOT_TRIED, 0)
     chosen = []
     for index, name in enumerate(names):
@@ -75,7 +75,7 @@ def wanted(names: list[str]) -> list[int]:
 
 
 def open_page(seen: Watched, path: str, *, anew: bool = True) -> None:
-    """Show a page: loaded anew, or from the one that is there."""
+    """Show a page, by loading it or by navigating from the current one."""
     if anew:
         seen.open(path)
     else:
@@ -86,7 +86,7 @@ def open_page(seen: Watched, path: str, *, anew: bool = True) -> None:
 
 
 def try_all(seen: Watched, path: str, roots: str) -> int:
-    """Use every control of a page, each on a page that is as it was; return how many there were."""
+    """Use every control of a page, each from the page's initial state; return how many there were."""
 
     def accept(dialog: Dialog) -> None:
         dialog.accept()

@@ -1,4 +1,4 @@
-"""The export menu in a real browser: every button, and the bytes that arrive."""
+"""The export menu in a real browser: every button, and the downloaded bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 SLUGS = [view.id for view in registry()]
 DARK, LIGHT = (0x17, 0x1C, 0x24), (0xFF, 0xFF, 0xFF)
-#: Draws every view's slide; returns how many there are, and the characters of all that is drawn.
+#: Draw every view's slide; return their number and the total length of the drawings.
 DRAW_ALL = """async () => {
     const text = await (await fetch('/export/pictures?theme=light')).text();
     const pictures = JSON.parse(text);
@@ -57,7 +57,7 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 
 def corner(seen: Watched, png: bytes) -> tuple[int, ...]:
-    """Colour of the first pixel."""
+    """Return the colour of the first pixel."""
     draw = """async bytes => {
         const bitmap = await createImageBitmap(new Blob([new Uint8Array(bytes)]));
         const canvas = new OffscreenCanvas(1, 1);
@@ -159,7 +159,7 @@ def test_copied_picture(full: Watched, take: Take) -> None:
 def test_all_views_are_drawn_from_one_request_of_summaries(
     full: Watched, take: Take, three_methods: Path
 ) -> None:
-    """What makes it quick: one question, no second one by what is drawn, and summaries in place of tokens."""
+    """Exports are fast because one request returns all figures, with summaries instead of tokens."""
     variants = pl.read_parquet(three_methods / "variants.parquet").height
     before = len(full.requests)
     drawn, characters = full.page.evaluate(DRAW_ALL)

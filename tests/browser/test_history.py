@@ -1,4 +1,4 @@
-"""Back undoes the last change of page, filter, pick or switch, and never more; Forward does it again."""
+"""Back undoes exactly the last change of page, filter, pick or switch; Forward redoes it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cell(seen: Watched) -> None:
     seen.page.mouse.click(x, y)
 
 
-#: What a person does, one after the other.
+#: A user's actions, in order.
 ACTIONS: dict[str, Action] = {
     "page": lambda seen: seen.page.click("#tab-ppl-bits"),
     "method": lambda seen: seen.page.get_by_label("main").check(),
@@ -44,13 +44,13 @@ ACTIONS: dict[str, Action] = {
 
 
 def spelled(url: str) -> tuple[str, list[tuple[str, str]]]:
-    """Take an address apart: the server writes the parts of its query in another order than the browser."""
+    """Split an address into parts; the server orders the query differently from the browser."""
     parts = urlsplit(url)
     return parts.path, sorted(parse_qsl(parts.query))
 
 
 def reached(seen: Watched, url: str) -> None:
-    """Wait until the address is there, and stays when the screen that belongs to it has come."""
+    """Wait until the browser is at the address and its screen is shown."""
     for _ in range(10):
         seen.settle()
         if spelled(seen.page.url) == spelled(url):

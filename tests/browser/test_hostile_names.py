@@ -1,4 +1,4 @@
-"""Names that a stranger chose: what looks like a script, markup or a template stays text."""
+"""Untrusted names stay text, even if they look like scripts, markup or templates."""
 
 from __future__ import annotations
 

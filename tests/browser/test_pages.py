@@ -1,4 +1,4 @@
-"""Overview, compare, explore, help, several folders, and a folder that a run is filling."""
+"""Overview, Compare, Explore, help, several folders, and a folder with a run in progress."""
 
 from __future__ import annotations
 

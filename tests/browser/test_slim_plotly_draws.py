@@ -25,7 +25,7 @@ ADDRESSES = [
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Everything measured, so that every view and option has something to draw."""
+    """Serve a folder with all measurements, so that every view and option has data."""
     make_slim_file()
     with served(make_results(tmp_path_factory.mktemp("full"), with_attribution=True)) as address:
         yield address

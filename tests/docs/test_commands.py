@@ -1,4 +1,4 @@
-"""Commands in the documents are taken by the real command lines, and the README lists every flag."""
+"""The real command lines accept the documents' commands, and the README lists every flag."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_commands_in_sentences_exist_with_their_flags(document, used, flags):
 
 
 def test_readme_lists_every_command_with_every_flag():
-    """A row that does not begin with a command goes on with the one above."""
+    """A row that does not begin with a command continues the row above."""
     listed: dict[str, set[str]] = {}
     used = ""
     for cell, *_ in table(README, "command", "what it does"):
@@ -61,7 +61,7 @@ def test_readme_lists_every_command_with_every_flag():
 
 
 def test_flags_in_documents_are_flags_of_some_command():
-    """Those of other programs are named with them, as in `llama-perplexity --kl-divergence`."""
+    """Flags of other programs are written with the program, as in `llama-perplexity --kl-divergence`."""
     known = {
         flag for name, group in PROGRAMS.items() for each in group.commands for flag in options_of(name, each)
     }

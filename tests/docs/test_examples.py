@@ -1,4 +1,4 @@
-"""Examples in the documents work: Python runs, TOML is read by what reads it."""
+"""Examples in the documents work: Python runs, and TOML is read by the project's readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOML = [block for document in DOCUMENTS for block in blocks(document, "toml")]
 
 
 def place_of(block: Block) -> str:
-    """The file that an example is, which its first line names."""
+    """Return the path of an example's file, from its first line."""
     first = block.text.splitlines()[0]
     assert first.startswith("# "), f"{block.document.name}: name the file in the first line of {first!r}"
     return first.removeprefix("# ")
@@ -31,7 +31,7 @@ def place_of(block: Block) -> str:
 
 @pytest.fixture
 def modules(monkeypatch):
-    """The examples as modules, by path; what they register is forgotten afterwards."""
+    """Return the examples as modules, by path; their registrations are undone afterwards."""
     metrics.METRIC_FAMILIES.names()
     monkeypatch.setattr(metrics.METRIC_FAMILIES, "_entries", dict(metrics.METRIC_FAMILIES))
     made = {}

@@ -1,4 +1,4 @@
-"""Where tests lie: they mirror the packages, and what they share is in one place."""
+"""Tests mirror the packages, and shared test code is in one place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_folders_of_unit_tests_are_packages(folder):
 
 
 def test_helpers_lie_among_the_helpers():
-    """Besides tests there are only fixtures in the trees of tests."""
+    """Test folders contain only tests and fixtures."""
     for tree in ("unit", "browser", "integration", "docs"):
         for path in (ROOT / "tests" / tree).rglob("*.py"):
             assert path.name.startswith("test_") or path.name == "conftest.py", name_of(path)
@@ -41,7 +41,7 @@ def test_every_helper_is_used():
 
 
 def test_no_two_tests_of_a_file_share_a_name():
-    """The second would replace the first, which then never runs."""
+    """The second would replace the first, which would never run."""
     for path in (ROOT / "tests").rglob("test_*.py"):
         found = [
             node.name

@@ -1,4 +1,4 @@
-"""What the documents point at is there: links, files, and names of the code."""
+"""Links, files and names in the documents exist."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from documents import DOCUMENTS, ROOT, anchors, links, spans
 
 from evaluator.results.schema import Variants
 
-#: Folders whose files are named by their whole path.
+#: Folders whose files are named by their full path.
 TREES = ("dashboard/", "evaluator/", "tests/", "docs/", "assets/", ".ci/")
-#: What stands for a name of the reader's.
+#: Placeholders for names.
 PLACEHOLDER = re.compile(r"NAME|<\w+>|…")
 NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-#: Names that other programs gave.
+#: Names of other programs.
 FOREIGN = {"CUDA_VISIBLE_DEVICES"}
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 
 def sources() -> list[Path]:
-    """Every file in which a name of the code may stand."""
+    """Return every file that may contain a name of the code."""
     found = [ROOT / "Makefile", ROOT / "pyproject.toml", *(ROOT / "assets").rglob("*.*")]
     for tree in ("dashboard", "evaluator", "tests"):
         found += [path for kind in ("*.py", "*.toml", "*.json") for path in (ROOT / tree).rglob(kind)]
@@ -30,7 +30,7 @@ def sources() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def words() -> set[str]:
-    """Every word of the code, and every column, of which some are put together there."""
+    """Return every word of the code, and every column, because some column names are composed there."""
     text = " ".join(path.read_text(encoding="utf-8", errors="ignore") for path in sources())
     return {*re.findall(r"\w+", text), *Variants.columns()}
 
@@ -61,7 +61,7 @@ def test_paths_exist(document):
 
 @EACH
 def test_names_stand_in_the_code(document, words):
-    """A name that was changed there and not here is found by that it is gone."""
+    """Find names that were renamed in the code but not in the documents."""
     for span in spans(document):
         if NAME.fullmatch(span) and span not in FOREIGN and "/" not in span:
             assert set(span.split(".")) <= words | {"com"}, span

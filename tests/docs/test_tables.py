@@ -1,4 +1,4 @@
-"""What the documents list is what the code has: packages, files, families, tokenizers, packings."""
+"""Lists in the documents match the code: packages, files, families, tokenizers, packings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_packed_types_of_the_documents_are_the_registered_ones():
 
 
 def test_containers_of_the_documents_are_those_of_the_packings():
-    """Bits, weights per scale and weights per offset, by what a packing makes of zeros."""
+    """Bits, weights per scale and weights per offset match the packing of zeros."""
     import gguf
     import numpy as np
 
@@ -81,7 +81,7 @@ def test_containers_of_the_documents_are_those_of_the_packings():
 
 @pytest.mark.parametrize("tree", ["evaluator", "dashboard"])
 def test_tree_of_the_architecture_is_that_of_the_import_contract(tree):
-    """In the same order, each package in the words of its own docstring."""
+    """Packages are in the same order, each with its docstring's first line."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = {item["id"]: item for item in settings["tool"]["importlinter"]["contracts"]}
     layers = [part for layer in contracts[f"{tree}-layers"]["layers"][::-1] for part in layer.split(" : ")]
@@ -90,7 +90,7 @@ def test_tree_of_the_architecture_is_that_of_the_import_contract(tree):
 
 
 def summary(place: Path) -> str:
-    """First line of the docstring of a package or a module."""
+    """Return the first line of a package's or module's docstring."""
     source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").splitlines()[0]
 

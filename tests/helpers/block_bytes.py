@@ -1,11 +1,11 @@
-"""Random bytes of every GGML block type: any bytes are valid, as long as their scales are finite."""
+"""Random bytes of every GGML block type; any bytes are valid if their scales are finite."""
 
 from __future__ import annotations
 
 import gguf
 import numpy as np
 
-#: Where a block keeps its float16 scales and minima.
+#: Positions of a block's float16 scales and minima.
 _HALVES = {
     "Q4_0": (0,),
     "Q4_1": (0, 2),
@@ -31,7 +31,7 @@ _HALVES = {
 
 
 def random_bytes(kind: str, rows: int, columns: int, seed: int = 0) -> np.ndarray:
-    """uint8 [rows, bytes per row]; scales of both signs between 0.001 and 0.01, every other byte anything."""
+    """Return uint8 [rows, bytes per row]; scales have both signs and are 0.001 to 0.01, other bytes are random."""
     ggml_type = gguf.GGMLQuantizationType[kind]
     block, n_bytes = gguf.GGML_QUANT_SIZES[ggml_type]
     rng = np.random.default_rng(seed)
@@ -40,7 +40,7 @@ def random_bytes(kind: str, rows: int, columns: int, seed: int = 0) -> np.ndarra
         raw[..., place : place + 2] = _halves(rng, raw.shape[:2])
     if kind == "MXFP4":
         raw[..., 0] = rng.integers(115, 125, raw.shape[:2])
-    if kind == "IQ1_M":  # the half is spelled by the top nibbles of four words
+    if kind == "IQ1_M":  # the float16 is in the top nibbles of four words
         for place, nibble in enumerate(np.moveaxis(_nibbles(_halves(rng, raw.shape[:2])), -1, 0)):
             high = raw[..., 49 + 2 * place]
             raw[..., 49 + 2 * place] = (high & 15) | (nibble << 4)

@@ -1,4 +1,4 @@
-"""Results folders that hold a broken upload: a file that is not what its name says."""
+"""Results folders with a broken upload: a file whose content does not match its name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LABEL = "unsloth Q4_K_M"
 
 
 def make_same_type(folder: Path, times: float = 40.0, error: float | None = 1.41) -> Path:
-    """Write one Q4_K_M of each of three methods, of one size; unsloth's loses `times` as much as the others do.
+    """Write a Q4_K_M of the same size for each of three methods; unsloth's loses `times` as much as the others.
 
-    Every token's KLD of the others is 0.05 nats, and every weight error 0.005; one matrix of unsloth's has `error`.
+    The others have a KLD of 0.05 nats at every token and weight errors of 0.005; one matrix of unsloth's has `error`.
     """
     make_results(folder, quants=("Q4_K_M",), windows=8)
     variants = pl.read_parquet(folder / "variants.parquet")
@@ -41,7 +41,7 @@ def make_same_type(folder: Path, times: float = 40.0, error: float | None = 1.41
 
 
 def spoil(folder: Path, variant_id: str, kld: float, rise: float) -> None:
-    """Give every token of a variant the same KLD and the same rise of its nll, in the frames of the folder."""
+    """Set the same KLD and the same increase of nll for every token of a variant, in the folder's frames."""
     path = folder / "tokens" / f"{variant_id}.parquet"
     base = pl.read_parquet(folder / "tokens" / "baseline-f16.parquet")
     tokens = pl.read_parquet(path).with_columns(

@@ -1,7 +1,7 @@
-"""What is done with each key of config.json, family by family: the table that tests hold the readers to.
+"""How each key of config.json is treated, by family; tests check the readers against this table.
 
-A key is honoured (transformers' logits follow it and so do the graph's), honoured up to a number of tokens,
-refused, or decides nothing that is computed here.
+A key is honoured (it changes transformers' logits and the graph's alike), honoured up to a number of tokens,
+refused, or has no effect on the values computed here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 WINDOW = 20
-#: Turned dimensions of a head, halved: `tiny_checkpoints.SHAPE` has heads of 64.
+#: Half of a head's rotated dimensions; `tiny_checkpoints.SHAPE` has heads of 64.
 PAIRS = 32
 _SHORT, _LONG = np.linspace(1, 2, PAIRS).tolist(), np.linspace(2, 9, PAIRS).tolist()
 _PHI3_SHORT = np.linspace(1, 2, PAIRS // 2).tolist()
@@ -25,7 +25,7 @@ LLAMA3 = {
 }
 _LONGROPE = {"rope_type": "longrope", "short_factor": _SHORT, "long_factor": _LONG, "factor": 4.0}
 
-#: Settings within `rope_scaling`: each value changes transformers' logits, and the graph's alike.
+#: Settings in `rope_scaling`; each value changes transformers' logits and the graph's alike.
 ROPE_SCALING: dict[str, dict[str, Any]] = {
     "linear": {"rope_type": "linear", "factor": 4.0},
     "type": {"type": "linear", "factor": 4.0},
@@ -46,7 +46,7 @@ ROPE_SCALING: dict[str, dict[str, Any]] = {
     "longrope": _LONGROPE,
     "longrope attention_factor": _LONGROPE | {"attention_factor": 1.25},
 }
-#: What transformers reads within `rope_scaling`; all are among the cases above.
+#: Keys that transformers reads in `rope_scaling`; the cases above have all of them.
 ROPE_SETTINGS = {
     "rope_type",
     "type",
@@ -89,7 +89,7 @@ _LONGROPE_CONTEXT = {
 _WINDOWED, _FULL = "sliding_attention", "full_attention"
 _LAYER_TYPES = [{"layer_types": [_FULL, _WINDOWED, _WINDOWED]}, {"layer_types": [_FULL] * 3}]
 
-#: What the saved model of each family is, before a key is changed.
+#: Settings of each family's saved model, before a key is changed.
 BASES: dict[str, dict[str, Any]] = {
     "llama": {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True},
     "mistral": {"sliding_window": None},
@@ -107,7 +107,7 @@ BASES: dict[str, dict[str, Any]] = {
     },
 }
 
-#: model_type → key → changes of the configuration, each of which changes the logits, in the graph too.
+#: model_type → key → changes of the configuration, each of which changes the logits, also the graph's.
 HONOURED: dict[str, dict[str, list[dict[str, Any]]]] = {
     "llama": {
         **_EVERY,
@@ -149,7 +149,7 @@ HONOURED: dict[str, dict[str, list[dict[str, Any]]]] = {
         "final_logit_softcapping": [{"final_logit_softcapping": 0.5}],
     },
 }
-#: model_type → key → (changes, up to how many tokens they change nothing).
+#: model_type → key → (changes, number of tokens up to which they have no effect).
 BOUNDED: dict[str, dict[str, list[tuple[dict[str, Any], int]]]] = {
     family: {
         "rope_scaling": [
@@ -178,7 +178,7 @@ BOUNDED["smollm3"]["layer_types"] = [({**_USED, "layer_types": [_WINDOWED] + [_F
 _ATTENTION = {"is_causal": [False], "add_cross_attention": [True], "pruned_heads": [{"0": [1]}]}
 _SILU = {**_ATTENTION, "partial_rotary_factor": [0.5], "hidden_act": ["gelu"]}
 _GEMMA = {**_ATTENTION, "partial_rotary_factor": [0.5], "attention_bias": [True]}
-#: model_type → key → values that are refused, by an error that names the key.
+#: model_type → key → values that are refused with an error that names the key.
 REFUSED: dict[str, dict[str, list[Any]]] = {
     "llama": {**_SILU, "attention_bias": [False], "mlp_bias": [False], "quantization_config": [{"bits": 4}]},
     "mistral": {**_SILU, "attention_bias": [True], "tie_word_embeddings": ["yes"]},
@@ -209,7 +209,7 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
         "tie_word_embeddings": ["yes"],
     },
 }
-#: Sizes: another value than the tensors have is refused.
+#: Sizes; a value that does not match the tensors is refused.
 SIZES = {
     "vocab_size",
     "hidden_size",
@@ -219,7 +219,7 @@ SIZES = {
     "num_key_value_heads",
     "head_dim",
 }
-#: Keys that decide nothing of what is computed, with other values than usual.
+#: Keys without effect on the computed values, with unusual values.
 IRRELEVANT: dict[str, Any] = {
     "attention_dropout": 0.5,
     "resid_pdrop": 0.5,
@@ -247,11 +247,11 @@ IRRELEVANT: dict[str, Any] = {
     "prefix": "x",
     "sep_token_id": 3,
     "decoder_start_token_id": 3,
-    # Tokens that a tokenizer adds or generation stops at; the reader of vocabularies decides on them.
+    # Tokens that a tokenizer adds or generation stops at; the vocabulary reader handles them.
     "bos_token_id": 1,
     "eos_token_id": 2,
     "pad_token_id": 2,
     "return_dict": True,
 }
-#: The same for families one of whose keys means something in others.
+#: The same for families, with keys that have an effect in other families.
 IRRELEVANT_IN: dict[str, dict[str, Any]] = {"gemma": {"hidden_activation": "silu"}}

@@ -1,4 +1,4 @@
-"""The README and docs/ as tests read them: blocks of code, code spans, tables and links."""
+"""Read the README and docs/ for tests: code blocks, code spans, tables and links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evaluator.cli import app
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
-#: What `python -m` runs, by the package's name.
+#: Programs that `python -m` runs, by package.
 PROGRAMS = {"dashboard": typer.main.get_command(cli), "evaluator": typer.main.get_command(app)}
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -38,34 +38,34 @@ class Block:
 
 
 def blocks(document: Path, language: str) -> list[Block]:
-    """Fenced blocks in a language; an empty one means blocks that name none."""
+    """Return the fenced blocks in a language; empty for blocks without a language."""
     found = _BLOCK.findall(document.read_text(encoding="utf-8"))
     return [Block(document, named, text) for named, text in found if named == language]
 
 
 def prose(document: Path) -> str:
-    """A document without its fenced blocks."""
+    """Return a document without its fenced blocks."""
     return _BLOCK.sub("", document.read_text(encoding="utf-8"))
 
 
 def spans(document: Path) -> list[str]:
-    """Code spans outside fenced blocks, as they are read: an escaped bar of a table is a bar."""
+    """Return the code spans outside fenced blocks, with a table's escaped bars unescaped."""
     return [span.replace(r"\|", "|") for span in _SPAN.findall(prose(document))]
 
 
 def links(document: Path) -> list[str]:
-    """Targets of links."""
+    """Return the targets of links."""
     return _LINK.findall(prose(document))
 
 
 def anchors(document: Path) -> set[str]:
-    """What a link may name behind `#`, as GitHub derives it from headings."""
+    """Return the anchors of a document, as GitHub derives them from headings."""
     headings = _HEADING.findall(prose(document))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def table(document: Path, *head: str) -> list[list[str]]:
-    """Rows of the table whose columns are called like that, a list of cells each."""
+    """Return the rows, as lists of cells, of the table with these column headings."""
     lines = iter(document.read_text(encoding="utf-8").splitlines())
     for line in lines:
         if _cells(line) == list(head):
@@ -80,13 +80,13 @@ def _cells(line: str) -> list[str]:
 
 
 def command_lines(document: Path) -> list[list[str]]:
-    """Commands in blocks without a language, as a shell would split them."""
+    """Return the commands in blocks without a language, split as by a shell."""
     lines = [line for block in blocks(document, "") for line in block.text.replace("\\\n", " ").splitlines()]
     return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
 
 
 def usages() -> Iterator[tuple[Path, str, set[str]]]:
-    """Code spans that tell how a command is used: document, `evaluator run`, and the flags that are named."""
+    """Yield code spans that show a command: document, command such as `evaluator run`, and its flags."""
     for document in DOCUMENTS:
         for span in spans(document):
             if re.match(r"python -m \w+ ", span):
@@ -94,7 +94,7 @@ def usages() -> Iterator[tuple[Path, str, set[str]]]:
 
 
 def command_of(words: Sequence[str]) -> tuple[str, str]:
-    """Program and command of what stands behind `python -m`."""
+    """Return program and command of the words after `python -m`."""
     program, *rest = words
     if program == "dashboard":
         rest = with_default_command(list(rest))
@@ -102,12 +102,12 @@ def command_of(words: Sequence[str]) -> tuple[str, str]:
 
 
 def options_of(program: str, command: str) -> set[str]:
-    """Every flag that a command takes, but for `--help`."""
+    """Return every flag of a command except `--help`."""
     parameters = PROGRAMS[program].commands[command].params
     flags = {flag for item in parameters for flag in (*item.opts, *item.secondary_opts)}
     return {flag for flag in flags if flag.startswith("--")} - {"--help"}
 
 
 def flags_in(text: str) -> set[str]:
-    """Flags that a text names."""
+    """Return the flags in a text."""
     return set(_OPTION.findall(text))

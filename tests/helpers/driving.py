@@ -1,4 +1,4 @@
-"""Serving the dashboard to a browser, and watching what the page does."""
+"""Serve the dashboard to a browser, and watch its page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from werkzeug.serving import make_server
 
 from dashboard.server.app import create_app
 
-#: Milliseconds after which a page on which nothing happens hangs: no measure, for other programs may be busy.
+#: Milliseconds without any progress after which a page hangs; generous, because the machine may be busy.
 HANGS = 120_000
 PLOT = "document.querySelector('#graph .js-plotly-plot')"
-#: Methods whose traces are drawn; those that a filter leaves out stay in the legend only.
+#: Methods whose traces are drawn; filtered-out methods are in the legend only.
 DRAWN = f"""[...new Set(({PLOT}?._fullData || [])
     .filter(trace => trace.visible === true && ['bartowski', 'main', 'unsloth'].includes(trace.name))
     .map(trace => trace.name))].sort()"""
-#: Where on the page the marker of a variant is, as {x, y}.
+#: Position of a variant's marker on the page, as {x, y}.
 MARKER = """id => {
     const plot = document.querySelector('#graph .js-plotly-plot');
     for (const trace of plot._fullData) {
@@ -39,7 +39,7 @@ PLOTTED = f"""{PLOT}?.dataset.listening
 
 @dataclass
 class Watched:
-    """A page, and what it asked for and complained about."""
+    """A page, with its requests and its errors."""
 
     page: Page
     base: str
@@ -57,11 +57,11 @@ class Watched:
         self.page.wait_for_selector("#title:not(:empty)")
 
     def settle(self) -> None:
-        """Long enough for a second request, were there one."""
+        """Wait long enough for a second request, if there is one."""
         self.page.wait_for_timeout(350)
 
     def drawn(self) -> list[str]:
-        """Methods that the plot shows."""
+        """Return the methods that the plot shows."""
         names: list[str] = self.page.evaluate(DRAWN)
         return names
 
@@ -70,15 +70,15 @@ class Watched:
         self.page.wait_for_function(f"JSON.stringify({DRAWN}) === {wanted}")
 
     def plotted(self) -> None:
-        """Wait until the plot of this page is drawn and answers to the mouse."""
+        """Wait until this page's plot is drawn and reacts to the mouse."""
         self.page.wait_for_function(PLOTTED)
 
     def shown(self) -> None:
-        """Wait until the page is one without a plot, or its plot is drawn."""
+        """Wait until the page is shown, with its plot if it has one."""
         self.page.wait_for_function(f"!document.querySelector('#stage.shows-graph') || ({PLOTTED})")
 
     def marker(self, variant: str) -> dict[str, float]:
-        """Where a variant's marker is on the page, once the plot is drawn."""
+        """Return the position of a variant's marker, after the plot is drawn."""
         self.plotted()
         self.page.wait_for_function(f"(({MARKER})({json.dumps(variant)})) !== null")
         place: dict[str, float] = self.page.evaluate(MARKER, variant)
@@ -88,7 +88,7 @@ class Watched:
         place = self.marker(variant)
         self.page.mouse.move(place["x"] - 3, place["y"] - 2)
         self.page.mouse.move(place["x"], place["y"], steps=3)
-        # Plotly looks what is under the mouse some 50 ms after it moved, and a click before that is on nothing.
+        # Plotly updates the hovered point about 50 ms after the mouse moved; an earlier click hits nothing.
         self.page.wait_for_function(f"{PLOT}._hoverdata?.length > 0")
         self.page.mouse.click(place["x"], place["y"])
 

@@ -1,7 +1,7 @@
-"""Tiny random models of every family: transformers makes them, and llama.cpp's conventions write them down.
+"""Tiny random models of every family, made by transformers and written by llama.cpp's conventions.
 
-Tensor names come from the table that llama.cpp's own converter uses, metadata keys from its writer; rows are
-permuted and norms raised by one here, as that converter does. Nothing comes from the code under test.
+Tensor names come from the table that llama.cpp's converter uses, metadata keys from its writer. Rows are
+permuted and norms increased by one, as by that converter. Nothing comes from the code under test.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tiny_models import MERGES, tiny_tokens
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 WIDTH, HEADS, GROUPS, HEAD_DIM = 256, 4, 2, 64
-#: Shorter than the tests' texts, so that windowed layers forget something.
+#: Shorter than the tests' texts, so that the sliding window has an effect.
 WINDOW = 20
 TOKENS, TYPES = tiny_tokens()
 _BASE = {
@@ -49,16 +49,16 @@ _ORIGINAL, _LONGER = 128, 512
 
 @dataclass(frozen=True)
 class Family:
-    """How transformers is asked for a model, how its file differs from the plain one, and what must matter.
+    """Settings of a family's model, differences of its file, and changes that must affect the result.
 
     Attributes:
         architecture: `general.architecture`.
-        settings: transformers' configuration, on top of what all share.
+        settings: transformers' configuration, added to the common one.
         metadata: writes the keys that only this family has.
         permuted: whether rows of queries and keys are interleaved for the rotary embedding.
-        norm_offset: what the file's norms hold more than transformers' parameters.
+        norm_offset: the file's norms minus transformers' parameters.
         factors: extra tensors of frequency factors.
-        essential: changes of the configuration, each of which has to change the result.
+        essential: changes of the configuration, each of which must change the result.
     """
 
     architecture: str
@@ -71,7 +71,7 @@ class Family:
 
 
 def _llama3_factors() -> list[float]:
-    """Divisors of the frequencies: 1 for short waves, the whole factor for long ones, smooth between."""
+    """Return the divisors of the frequencies: 1 for short waves, the full factor for long ones, smooth between."""
     factors = []
     for i in range(0, HEAD_DIM, 2):
         wave = 2 * math.pi * 10000.0 ** (i / HEAD_DIM)
@@ -140,7 +140,7 @@ FAMILIES: Mapping[str, Family] = {
         {
             "model_type": "qwen3",
             "num_hidden_layers": 2,
-            "head_dim": 96,  # not the width over the heads
+            "head_dim": 96,  # not width / heads
             "rope_scaling": {
                 "rope_type": "yarn",
                 "factor": 4.0,
@@ -218,12 +218,12 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def torch_model(family: Family, **changes: Any) -> PreTrainedModel:
-    """The family's model with the same random weights at every call, in evaluation mode."""
+    """Return the family's model in evaluation mode, with the same random weights at every call."""
     config = AutoConfig.for_model(**(_BASE | family.settings | changes))
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            # Seeds of the name alone: a change that drops a parameter leaves the values of the others.
+            # Seeded by name, so that removing a parameter does not change the others.
             generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
             parameter.normal_(std=0.08, generator=generator)
             if name.endswith("norm.weight"):

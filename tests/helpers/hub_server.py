@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub on this machine: listings, files with ranges, and its ways of refusing."""
+"""A local stand-in for the Hugging Face hub: listings, files with ranges, and its errors."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _FILE = re.compile(r"(?:/datasets)?/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[
 
 @dataclass
 class HubState:
-    """What the hub holds and how it behaves.
+    """The hub's content and behaviour.
 
     Attributes:
         endpoint: its address.
         repos: repository → file name → content.
-        refusals: repository → (status, error code) that every request for it gets.
-        cut: file name → how many bytes it sends before it drops the connection, once.
-        refused_files: file name → status of every request for it.
-        requests: (method, path, range header) of everything that was asked.
+        refusals: repository → (status, error code) of every response for it.
+        cut: file name → number of bytes after which the connection is dropped, once.
+        refused_files: file name → status of every response for it.
+        requests: (method, path, range header) of all requests.
         tokens: authorization headers, in the same order.
     """
 
@@ -38,14 +38,14 @@ class HubState:
     tokens: list[str | None] = field(default_factory=list)
 
     def commit(self, repo: str) -> str:
-        """A revision that changes with the content."""
+        """Return a revision that changes with the content."""
         digest = hashlib.sha1()
         for name, data in sorted(self.repos[repo].items()):
             digest.update(name.encode() + data)
         return digest.hexdigest()
 
     def ranges(self, name: str) -> list[str | None]:
-        """Range headers of the downloads of a file."""
+        """Return the range headers of a file's downloads."""
         return [
             asked for method, path, asked in self.requests if method == "GET" and path.endswith(f"/{name}")
         ]
@@ -143,4 +143,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body[:stop_after])
-        self.close_connection = True  # so that no connection outlives the server
+        self.close_connection = True  # so that all connections end with the server

@@ -1,8 +1,8 @@
-"""llama-perplexity's base files, and what its `--kl-divergence` makes of them, token by token.
+"""llama-perplexity's base files, and the values that its `--kl-divergence` computes from them, token by token.
 
 `tests/golden/llama_kl_divergence.parquet` was made with this from a base file of SmolLM2-135M (F16, 4 windows of 512
-tokens of wikitext-2 test) and the logits of its Q4_0 in the very process that printed `llama_kl_divergence.txt`: they
-were copied out by a preloaded library around `llama_get_logits_ith`.
+tokens of wikitext-2 test) and the logits of its Q4_0. A preloaded library around `llama_get_logits_ith` copied them
+in the same process that printed `llama_kl_divergence.txt`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 _MAGIC = b"_logits_"
-_RECORD_HEAD = 4  # uint16 places that hold the scale and the lowest log-probability, two float32
+_RECORD_HEAD = 4  # uint16 values that hold two float32: the scale and the lowest log-probability
 _LOWEST = np.float32(-16)
 
 Floats = npt.NDArray[np.float32]
@@ -30,7 +30,7 @@ class BaseFile:
     records: npt.NDArray[np.uint16]
 
     def log_probs(self) -> Iterator[Floats]:
-        """Log-probabilities float32 [vocabulary] per scored token: 65,536 steps over the top 16 nats."""
+        """Yield log-probabilities per scored token, float32 [vocabulary]: 65,536 steps over the top 16 nats."""
         for record in self.records:
             scale, lowest = record[:_RECORD_HEAD].view(np.float32)
             codes = record[_RECORD_HEAD : _RECORD_HEAD + self.n_vocabulary]
@@ -38,7 +38,7 @@ class BaseFile:
 
 
 def read_base_file(path: Path) -> BaseFile:
-    """Read what `llama-perplexity --kl-divergence-base` wrote.
+    """Read a file written by `llama-perplexity --kl-divergence-base`.
 
     Layout: magic, int32 context, vocabulary and number of windows, the tokens, then a record per scored token.
     """
@@ -53,7 +53,7 @@ def read_base_file(path: Path) -> BaseFile:
 
 
 def token_values(base: Floats, logits: Floats, target: int) -> dict[str, float | bool]:
-    """What llama-perplexity adds up for one token, in its single precision.
+    """Return the values that llama-perplexity adds up for one token, in its single precision.
 
     Args:
         base: the baseline's log-probabilities, [vocabulary].

@@ -1,6 +1,6 @@
-"""What llama.cpp itself makes of a file's vocabulary, through the library inside the package `xllamacpp`.
+"""Tokenize with a file's vocabulary in llama.cpp, through the library inside the package `xllamacpp`.
 
-The library ends its process on some broken files, so it is asked in a process of its own:
+The library ends its process on some broken files, so it runs in a separate process:
 `python llama_vocabulary.py FILE` reads requests on stdin and prints the answers, both as JSON.
 """
 
@@ -16,22 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: The id of a token that there is not.
+#: The id that stands for no token.
 NO_TOKEN = -1
-#: More than `llama_model_params` holds: structures of this size are passed in memory, whatever is in them.
+#: Larger than `llama_model_params`; structures of this size are passed in memory, whatever their content.
 _PARAMS_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class LlamaVocabulary:
-    """`bos_id` is put before texts, None where nothing is; `ids`, per text, are without special tokens."""
+    """`bos_id` is the token put before texts, or None; `ids`, per text, are without special tokens."""
 
     bos_id: int | None
     ids: list[list[int]]
 
 
 def llama_vocabulary(path: Path, texts: Sequence[str], *, parse_special: bool = False) -> LlamaVocabulary:
-    """Ask llama.cpp; `parse_special` takes control tokens in texts for what they name."""
+    """Tokenize texts with llama.cpp; `parse_special` recognizes control tokens in them."""
     request = json.dumps({"texts": list(texts), "parse_special": parse_special})
     answer = subprocess.run(
         [sys.executable, __file__, str(path)], input=request, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""A synthetic results folder with several models: the folders of `results_factory`, put together."""
+"""A synthetic results folder with several models, merged from folders of `results_factory`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRAMES = ("variants.parquet", "layers.parquet", "speed.parquet")
 
 
 def make_models(folder: Path, models: Sequence[str], **options: Any) -> Path:
-    """Write one folder holding `models`, each measured with `options` of `make_results` and its own seed."""
+    """Write one folder with all `models`, each with `options` of `make_results` and its own seed."""
     (folder / "tokens").mkdir(parents=True, exist_ok=True)
     frames: dict[str, list[pl.DataFrame]] = {name: [] for name in FRAMES}
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,4 +1,4 @@
-"""A Llama in plain float64 numpy, straight from the tensors as a GGUF file stores them."""
+"""A Llama in plain float64 numpy, from the tensors as a GGUF file stores them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _norm(x, gain):
 
 
 def _rotate(x, factors):
-    """GGUF's rotary embedding: neighbouring rows (2i, 2i + 1) of a head turn together. x: [tokens, heads, d]."""
+    """Apply GGUF's rotary embedding: rows 2i and 2i + 1 of a head are rotated as a pair. x: [tokens, heads, d]."""
     tokens, _, d = x.shape
     angles = np.arange(tokens)[:, None] * (ROPE_BASE ** (-np.arange(0, d, 2) / d) / factors)[None]
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
@@ -51,11 +51,10 @@ def final_hidden(
     inputs=None,
     biased=(),
 ) -> np.ndarray:
-    """Hidden states after the last norm, float64 [tokens, hidden]; `tensor` gives the values of a name.
+    """Return the hidden states after the last norm, float64 [tokens, hidden]; `tensor` maps names to values.
 
-    Matrices of the roles in `biased` have a bias.
-
-    What is multiplied by each matrix of the blocks goes into the dictionary `inputs`, where there is one.
+    Matrices of the roles in `biased` have a bias. If there is a dictionary `inputs`, the input of each matrix
+    of the blocks is added to it.
     """
 
     def get(name):
@@ -82,7 +81,7 @@ def final_hidden(
 
 
 def log_softmax(logits) -> np.ndarray:
-    """Natural log-probabilities along the last axis, float64."""
+    """Return natural log-probabilities along the last axis, float64."""
     shifted = np.asarray(logits, np.float64)
     shifted = shifted - shifted.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Synthetic results folders for tests: every column of the variants frame follows from the token frames."""
+"""Synthetic results folders for tests; every column of the variants frame is computed from the token frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evaluator.results.manifest import Machine, Manifest, Protocol, TextRecord
 from evaluator.results.schema import ROLES
 from evaluator.support.units import MEGABYTE
 
-#: Two more types for a crowded picture: `quants=tuple(BITS | MORE_BITS)`.
+#: Two more types, for crowded plots: `quants=tuple(BITS | MORE_BITS)`.
 MORE_BITS = {"IQ3_XXS": 3.25, "IQ4_XS": 4.32}
 BITS = {"Q2_K": 2.63, "Q3_K_M": 3.91, "Q4_0": 4.55, "Q4_K_M": 4.85, "Q5_K_M": 5.69, "Q6_K": 6.56, "Q8_0": 8.5}
 NOISE = {"bartowski": 0.85, "unsloth": 0.95, "main": 1.15}
@@ -120,7 +120,7 @@ def _row(
     ours: pl.DataFrame,
     is_baseline: bool,
 ) -> dict[str, Any]:
-    """A row of the variants frame, every statistic computed from the two token frames."""
+    """Return a row of the variants frame, with every statistic computed from the two token frames."""
     nll, nll_base = (frame["nll"].to_numpy().astype(np.float64) for frame in (ours, base))
     n = nll.size
     difference = nll - nll_base
@@ -187,7 +187,7 @@ def _layer_rows(
     rng: np.random.Generator,
     with_attribution: bool,
 ) -> list[dict[str, Any]]:
-    """Errors of every role; methods other than `main` give their first layers' attn_v a larger type."""
+    """Return errors of every role; methods other than `main` have a larger type for attn_v in the first layers."""
     rows = []
     error = noise * 0.55 * 2.0 ** (-(bits - 2.0))
     spoils = 0.5 * error**2
@@ -270,7 +270,7 @@ def _speed_columns(timings: pl.DataFrame, variant_id: str) -> dict[str, float]:
 
 
 def make_manifest(windows: int, per_window: int) -> Manifest:
-    """Return the manifest of such a folder, of a run that has ended."""
+    """Return such a folder's manifest, with the run ended."""
     texts = [
         TextRecord(
             domain=domain,

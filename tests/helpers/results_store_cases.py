@@ -53,7 +53,7 @@ FLOOR = NoiseFloor(
 
 
 def prepare(folder, force=False, **changes):
-    """A run into `folder` that ends at once."""
+    """Start and end a run into `folder`."""
     with ResultsStore(folder) as store:
         store.prepare(manifest(**changes), force=force)
 

@@ -1,4 +1,4 @@
-"""A synthetic results folder measured on two devices: the CPU's rows again as if a GPU had run them."""
+"""A synthetic results folder with two devices: the CPU's rows are repeated for a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FRAMES = ("variants.parquet", "layers.parquet", "speed.parquet")
 
 
 def make_devices(folder: Path, **options: Any) -> Path:
-    """Write a folder of `make_results` and add each variant on `cuda`, ten times as fast and otherwise the same."""
+    """Write a folder of `make_results` and add each variant on `cuda`, ten times as fast but otherwise the same."""
     make_results(folder, **options)
     again = pl.concat_str("variant_id", pl.lit("-cuda")).alias("variant_id")
     for name in _FRAMES:

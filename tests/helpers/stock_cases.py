@@ -1,7 +1,7 @@
-"""Models whose shapes put every rule of llama.cpp's stock mixtures to work, and llama-quantize's answers for them.
+"""Models whose shapes exercise every rule of llama.cpp's stock mixtures, and the types that llama-quantize chose.
 
-`golden/stock_types.json` holds, for each case and mixture, the types that llama-quantize gave. Where
-`LLAMA_CPP_BIN` names its folder, `test_llama_quantize.py` asks it again; run this file to write the table anew.
+`golden/stock_types.json` has llama-quantize's types for each case and mixture. If
+`LLAMA_CPP_BIN` names its folder, `test_llama_quantize.py` runs it again; run this file to rewrite the table.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ CASES = (
 
 
 class ShapesOnly(ModelFile):
-    """A model without weights: all that planning looks at."""
+    """A model without weights, which is enough for planning."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """None: it is not on disk."""
+        """No files."""
         return ()
 
     def raw(self, name: str) -> Any:
-        """Not there."""
+        """No data."""
         raise NotImplementedError(name)
 
 
 def case_shapes(case: Case) -> dict[str, tuple[int, ...]]:
-    """Tensor name → shape in numpy order."""
+    """Return tensor name → shape in numpy order."""
     shapes = tiny_shapes(
         VOCABULARY,
         hidden=case.hidden,
@@ -109,7 +109,7 @@ def _settings(case: Case) -> dict[str, int]:
 
 
 def case_model(case: Case) -> ModelFile:
-    """The case without weights, matrices F16."""
+    """Return the case's model without weights, with F16 matrices."""
     kinds = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16)
     tensors = {
         name: TensorInfo(name, shape, kinds[len(shape) > 1], 0, 0)
@@ -120,7 +120,7 @@ def case_model(case: Case) -> ModelFile:
 
 
 def case_importances(case: Case) -> dict[str, Any] | None:
-    """Importances of all matrices in the blocks, random but for the seed, [matrices, columns]."""
+    """Return random importances of all matrices in the blocks, [matrices, columns], the same for the same seed."""
     if not case.importance:
         return None
     generator = np.random.default_rng(5)
@@ -132,7 +132,7 @@ def case_importances(case: Case) -> dict[str, Any] | None:
 
 
 def write_case(path: Path, case: Case) -> Path:
-    """The case as a GGUF file that llama-quantize reads, with random F16 matrices."""
+    """Write the case as a GGUF file for llama-quantize, with random F16 matrices."""
     writer = gguf.GGUFWriter(str(path), case.architecture)
     for key, value in _settings(case).items():
         writer.add_uint32(f"{case.architecture}.{key}", value)
@@ -149,9 +149,9 @@ def write_case(path: Path, case: Case) -> Path:
 
 
 def write_case_importances(path: Path, case: Case, part: str = "blk.") -> Path:
-    """The case's importances as llama.cpp reads them; experts need a shape that `write_imatrix` does not make.
+    """Write importances for llama.cpp, of tensors whose names start with `part`.
 
-    Only those of tensors whose names start with `part`.
+    Experts need a shape that `write_imatrix` does not write.
     """
     everything = case_importances(case) or {}
     found = {name: values for name, values in everything.items() if name.startswith(part)}
@@ -174,14 +174,14 @@ def write_case_importances(path: Path, case: Case, part: str = "blk.") -> Path:
 
 
 def llama_quantize() -> Path | None:
-    """The tool, where `LLAMA_CPP_BIN` says it is."""
+    """Return the path of llama-quantize in the folder `LLAMA_CPP_BIN`."""
     folder = os.environ.get("LLAMA_CPP_BIN")
     path = Path(folder, "llama-quantize") if folder else None
     return path if path and path.is_file() else None
 
 
 def llama_types(tool: Path, model: Path, quant: str, imatrix: Path | None) -> dict[str, str]:
-    """The types that llama-quantize would give, without quantizing."""
+    """Return the types that llama-quantize would choose, without quantizing."""
     flags = ["--imatrix", str(imatrix)] if imatrix else []
     command = [str(tool), "--dry-run", *flags, str(model), quant]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -190,7 +190,7 @@ def llama_types(tool: Path, model: Path, quant: str, imatrix: Path | None) -> di
 
 
 def packed(types: dict[str, str]) -> dict[str, str]:
-    """Types of matrices by role: runs over the layers, such as `Q6_K*2 Q4_K*15`."""
+    """Return types of matrices by role, as runs over the layers, such as `Q6_K*2 Q4_K*15`."""
     roles: dict[str, list[str]] = {}
     layer_order = sorted(
         types, key=lambda name: (int(name.split(".")[1]) if name.startswith("blk.") else -1, name)

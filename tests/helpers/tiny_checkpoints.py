@@ -1,4 +1,4 @@
-"""Tiny random Hugging Face checkpoints, saved by transformers itself, with the tokenizer of the tiny GGUF models."""
+"""Tiny random Hugging Face checkpoints, saved by transformers, with the tokenizer of the tiny GGUF models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHAPE = {
 
 
 def random_model(model_type: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
-    """A random model of `SHAPE`; norms too are random, so that their offsets matter."""
+    """Return a random model of `SHAPE`; norms are random too, so that their offsets have an effect."""
     ids = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
     config = AutoConfig.for_model(model_type, **SHAPE | ids | changes)
     model: PreTrainedModel = AutoModelForCausalLM.from_config(config, torch_dtype=torch.float32).eval()
@@ -39,7 +39,7 @@ def random_model(model_type: str, seed: int = 0, **changes: Any) -> PreTrainedMo
 
 
 def save_checkpoint(model: PreTrainedModel, folder: Path, **saving: Any) -> Path:
-    """Save a model and the tiny tokenizer into `folder`; returns it."""
+    """Save a model and the tiny tokenizer into `folder` and return it."""
     model.save_pretrained(folder, **saving)
     write_tokenizer(folder)
     return folder

@@ -1,4 +1,4 @@
-"""A request to compare tiny models, as small as one can be."""
+"""A minimal request to compare tiny models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evaluator.planning.config import Comparison, VariantSource
 
 
 def tiny_comparison(baseline: Path, variants: Path, text: Path, out: Path, chunks: int = 4) -> Comparison:
-    """`variants`, a file or a pattern, against `baseline` on windows of 16 tokens, without speed."""
+    """Return a request for `variants` (a file or pattern) against `baseline`, windows of 16 tokens, without speed."""
     return Comparison(
         baseline=str(baseline),
         variants=(VariantSource(method="m", source=str(variants)),),

@@ -19,7 +19,7 @@ _WEIGHT_SCALE = 0.05
 
 
 def byte_symbols() -> list[str]:
-    """The 256 printable stand-ins for bytes that byte-level BPE uses, in byte order."""
+    """Return byte-level BPE's 256 printable characters for bytes, in byte order."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     symbols, spare = [], 0x100
     for byte in range(256):
@@ -34,7 +34,7 @@ def byte_symbols() -> list[str]:
 def tiny_tokens(
     extra: Sequence[tuple[str, int]] = (), merges: Sequence[str] = MERGES
 ) -> tuple[list[str], list[int]]:
-    """Tokens and their types: bytes 0–255 are ids 0–255, then one token per merge, END_OF_TEXT, `extra`."""
+    """Return tokens and their types: bytes 0–255 are ids 0–255, then one token per merge, END_OF_TEXT, `extra`."""
     tokens = byte_symbols() + [merge.replace(" ", "") for merge in merges]
     types = [gguf.TokenType.NORMAL.value] * len(tokens)
     for name, kind in ((END_OF_TEXT, CONTROL), *extra):
@@ -54,7 +54,7 @@ def tiny_shapes(
     architecture: str,
     biased: Sequence[str] = (),
 ) -> dict[str, tuple[int, ...]]:
-    """Tensor name → shape in numpy order, the head left out."""
+    """Return tensor name → shape in numpy order, without the head."""
     width = hidden // heads * kv_heads
     shapes: dict[str, tuple[int, ...]] = {
         "token_embd.weight": (vocabulary, hidden),
@@ -107,26 +107,26 @@ def write_tiny_llama(
 
     Args:
         path: the new file.
-        hidden: width; 256 is the smallest that k-quants fit.
+        hidden: width; 256 is the smallest for k-quants.
         layers: number of blocks.
         heads: query heads.
         kv_heads: key and value heads.
         ffn: width of the feed-forward part.
-        seed: two files with equal seeds and shapes hold equal weights.
+        seed: files with equal seeds and shapes have equal weights.
         tokens: (token, `tokenizer.ggml.token_type`) appended to the vocabulary.
         merges: merge rules; each also adds its token.
         pre: `tokenizer.ggml.pre`; None leaves it out, as files from before May 2024 do.
         architecture: `general.architecture`; qwen2 gets biases on query, key and value.
         ggml_type: type of the matrices; vectors stay F32.
-        untied: give the model an output matrix of its own.
-        output: write this output matrix.
-        head_rows: rows of that matrix, when they shall not be the vocabulary's.
-        metadata: keys to add or to replace.
+        untied: write a separate output matrix.
+        output: values of the output matrix.
+        head_rows: number of rows of that matrix, if not the vocabulary's.
+        metadata: keys to add or replace.
         drop: tensors to leave out.
         frequency_factors: divisors of the rotary frequencies, stored as Llama 3 files do.
         biased: roles whose matrices get a bias.
-        placed: tensor → (flat index, value), a single weight that is replaced before quantizing.
-        noise: standard deviation of what is added to the matrices, to make a lossy variant.
+        placed: tensor → (flat index, value), a single weight to replace before quantizing.
+        noise: standard deviation of noise added to the matrices, to make a lossy variant.
     """
     names, types = tiny_tokens(tokens, merges)
     writer = gguf.GGUFWriter(str(path), architecture)

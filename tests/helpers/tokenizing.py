@@ -1,4 +1,4 @@
-"""A text that is hard to tokenize, and what llama.cpp makes of it under each pre-tokenizer."""
+"""A text that is hard to tokenize, and llama.cpp's result with each pre-tokenizer."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ SPLITS: dict[str, dict[str, int | str]] = _RECORD["splits"]
 
 
 def digest(numbers: Sequence[int]) -> str:
-    """SHA-256 of the numbers as little-endian 32-bit integers."""
+    """Return the SHA-256 of the numbers as little-endian 32-bit integers."""
     return hashlib.sha256(np.asarray(numbers, "<i4").tobytes()).hexdigest()

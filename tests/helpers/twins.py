@@ -1,4 +1,4 @@
-"""A synthetic results folder in which a method has two files of one type, as a comparison may hold."""
+"""A synthetic results folder in which a method has two files of one type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIRST, SECOND = "main-q4_k_m", "main-q4_k_m-main-q4_k_m-imat"
 
 
 def make_twins(folder: Path, **options: Any) -> Path:
-    """Write a folder of `make_results` and add a second `main` Q4_K_M, whose layers are hit fifty times as hard."""
+    """Write a folder of `make_results` and add a second `main` Q4_K_M, with fifty times the layer errors."""
     make_results(folder, quants=("Q2_K", "Q4_K_M", "Q8_0"), with_attribution=True, **options)
     for name in ("variants.parquet", "layers.parquet", "speed.parquet"):
         frame = pl.read_parquet(folder / name)

@@ -1,4 +1,4 @@
-"""Variants written by hand, for rules and findings that are tested without a results folder."""
+"""Hand-written variants, for testing rules and findings without a results folder."""
 
 import math
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from evaluator.results.manifest import NoiseFloor
 
 
 class NoTokens:
-    """Results without token files and without a noise floor: comparisons fall back on the rows."""
+    """Results without token files and noise floor, so that comparisons fall back on the rows."""
 
     manifest = SimpleNamespace(baseline_id="base", noise_floor=None)
 
@@ -24,7 +24,7 @@ NONE = cast(Results, NoTokens())
 
 
 def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **more: Any) -> dict[str, Any]:
-    """A variant whose perplexity is `rise` (a share) above a baseline of 10."""
+    """Return a variant whose perplexity is `rise` (a share) above a baseline of 10."""
     ratio = math.log1p(rise)
     return {
         "variant_id": f"{method}-{quant}",
@@ -55,11 +55,11 @@ def row(method: str, quant: str, bits: float, rise: float, se: float = 0.001, **
 
 
 def step(quant: str, bits: float, ratio: float, se: float = 0.001) -> dict[str, Any]:
-    """A variant of main whose ln PPL ratio is `ratio` with the error `se`."""
+    """Return a variant of main with the ln PPL ratio `ratio` and the error `se`."""
     return row("main", quant, bits, math.expm1(ratio), se, variant_id=quant)
 
 
-#: A noise floor as it is found on few tokens: without errors.
+#: A noise floor without errors, as measured on few tokens.
 FLOOR = NoiseFloor(
     n_tokens=100,
     n_windows=2,

@@ -47,15 +47,15 @@ def test_command_refuses_a_query_that_it_would_ignore(
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("domain=typo", "no such text domain; it holds code, dialogue, encyclopedic and narrative"),
+        ("domain=typo", "no such text domain; it has code, dialogue, encyclopedic and narrative"),
         ("method=mian", "no such method; did you mean main?"),
         ("quant=q4_0", "no such quant type; did you mean Q4_0?"),
-        ("model=Small", "no such model; it holds Synthetic-135M"),
-        ("device=cuda", "no such device; it holds cpu"),
+        ("model=Small", "no such model; it has Synthetic-135M"),
+        ("device=cuda", "no such device; it has cpu"),
         ("role=attnq", "no such role; did you mean attn_q?"),
-        ("layer=900", "no such layer; it holds -1, 0, 1, 2, 3, 4, 5 and 6 more"),
+        ("layer=900", "no such layer; it has -1, 0, 1, 2, 3, 4, 5 and 6 more"),
         ("pick=main-q40", "no such variant; did you mean main-q4_0?"),
-        ("only=x", "no such variant; it holds bartowski-q2_k"),
+        ("only=x", "no such variant; it has bartowski-q2_k"),
         ("a=typo", "no such variant"),
         ("rise=much", "“much” is not understood: write 3 %"),
         ("gb=1,000 MB", "may mean thousands or decimals"),
@@ -73,7 +73,7 @@ def test_command_refuses_what_the_folder_does_not_hold(
 
 
 def test_command_says_that_layers_were_not_measured(one_method: Path, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="layer=1: this folder holds no layer"):
+    with pytest.raises(ExportError, match="layer=1: this folder has no layer"):
         export(one_method, tmp_path / "a.md", "layer=1")
 
 

@@ -32,7 +32,7 @@ def test_without_limits_the_everyday_answer_stands(whole: Results) -> None:
     name = answers.everyday.row["label"]
     assert answers.headline.startswith(f"Run {name}: ")
     box = str(advice_box(Scope(whole, EVERYTHING), answers))
-    assert f"No limits are in force: the answer for everyday use, {name}, stands." in box
+    assert f"No limits set: the answer for everyday use is {name}." in box
     largest = max(answers.rows, key=lambda row: row["size_bytes"])["label"]
     assert largest not in box
 
