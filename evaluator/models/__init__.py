@@ -1,1 +1,1 @@
-"""Model files: GGUF files and Hugging Face checkpoints with one interface."""
+"""Open model files: GGUF files and Hugging Face checkpoints with one interface."""

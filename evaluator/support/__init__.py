@@ -1,1 +1,1 @@
-"""Helpers that every package may use: errors, caches, child processes, registries, the terminal, units."""
+"""Provide errors, atomic files, caches, child processes, registries, the terminal and units to all packages."""

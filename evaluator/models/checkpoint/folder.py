@@ -192,10 +192,8 @@ def _gguf_names(
             continue
         bare = _text_name(parameter)
         if bare not in known:
-            raise SourceError(
-                folder,
-                f"tensor {parameter[:80]} is not in the {architecture.name} model that {CONFIG} describes",
-            )
+            reason = f"is not in the {architecture.name} model that {CONFIG} describes"
+            raise SourceError(folder, f"tensor {parameter[:80]} {reason}")
         named[known[bare]] = (file, parameter)
     if tied(config) and HEAD in named:
         head = named.pop(HEAD)  # tied: the matrix may be stored under either name or both

@@ -140,7 +140,7 @@ def use_all(whole, cases, outcomes):
 
 
 def assert_harmless(cases, *, refused, works=0):
-    """Cases are (file to write, its content, model to open)."""
+    """Check every case (file to write, its content, model to open) in a child process."""
     whole = write_tiny_llama(cases[0][0].parent.parent / "whole.gguf", layers=1, hidden=64, ffn=96)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
