@@ -1,4 +1,4 @@
-"""View 3: where in the model the damage is, layer by layer and role by role."""
+"""Draw view 3: where in the model the damage is, by layer and role."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Shown:
-    """What is drawn: the measure, the variants, a panel each, and their values by id."""
+    """What is drawn: the measure, the variants (one panel each), and their values by id."""
 
     measure: Measure
     rows: list[Row]
@@ -71,7 +71,7 @@ class Shown:
 
 
 def chosen(scope: Scope) -> Shown | None:
-    """Return the measure asked for with the variants that have it; None when nothing passes."""
+    """Return the selected measure and the variants that have it; None if there are none."""
     layers = scope.results.layers()
     known = measured(layers) if layers is not None else []
     asked = _MEASURE.of(scope.selection)
@@ -87,13 +87,15 @@ def chosen(scope: Scope) -> Shown | None:
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw a heatmap per variant, layers across and roles down; for layer outputs one heatmap, variants down.
+    """Draw a heatmap per variant, layers across and roles down; for output errors one heatmap, variants down.
 
-    The filter of layers and roles hides nothing here: it is framed, so that another click can change it.
+    The filter of layers and roles is framed and hides nothing here, so that another click can change it.
     """
     shown = chosen(scope)
     if shown is None:
-        return charts.message_figure("No selected variant has this measure: choose another, or run with it")
+        return charts.message_figure(
+            "No selected variant has this measure: choose another one, or measure it"
+        )
     marked = (scope.selection.layers, scope.selection.roles)
     if shown.measure is HIDDEN:
         return heatmaps.strips(shown.rows, shown.found, shown.measure, marked)
@@ -102,7 +104,7 @@ def figure(scope: Scope) -> Drawing:
 
 
 def headline(scope: Scope) -> str:
-    """Say how large the framed part's value is, else which role has the largest mean over the shown variants."""
+    """Write the framed part's value, else name the role with the largest mean over the shown variants."""
     shown = chosen(scope)
     if shown is None:
         return "No selected variant has layer measurements"
@@ -118,13 +120,13 @@ def headline(scope: Scope) -> str:
     typical = median(means.values())
     factor = means[worst] / typical if typical > 0 else math.inf
     if factor < _NOTABLE:
-        return f"No role is hit more than 5 % above the median role's {shown.measure.noun}"
+        return f"No role is more than 5 % above the median role's {shown.measure.noun}"
     times = f": {formats.number(factor, 2)} × the median role's {shown.measure.noun}"
     return f"{worst} is hit hardest{times if math.isfinite(factor) else ''}"
 
 
 def _of_frame(shown: Shown, selection: Selection) -> str:
-    """Compare the mean of the framed part with that of everything drawn."""
+    """Compare the mean of the framed part with the overall mean."""
     name = frame_name(selection.layers, selection.roles)
     inside = _framed(shown, selection)
     part = [value for values in inside.values() for value in values.values()]
@@ -140,7 +142,7 @@ def _framed(shown: Shown, selection: Selection) -> dict[str, Values]:
 
 
 def _deepest(shown: Shown) -> str:
-    """Say how the error of the layers' outputs grows from the first to the last layer."""
+    """Say how the output error grows from the first to the last layer."""
     row = shown.rows[0]
     values = depth(shown.found[row["variant_id"]])
     if len(values) < 2 or values[0] <= 0:
@@ -150,7 +152,7 @@ def _deepest(shown: Shown) -> str:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """What is framed; of everything drawn: attention against feed-forward, concentration, depth, raised types."""
+    """Describe the framed part, attention against feed-forward, concentration, depth, and mixed types."""
     shown = chosen(scope)
     if shown is None:
         return [NOTHING]
@@ -167,7 +169,7 @@ def insights(scope: Scope) -> list[Insight]:
 
 
 def _frame(shown: Shown, selection: Selection) -> Insight | None:
-    """Write the framed part's mean of every shown variant, the lowest first."""
+    """Write the framed part's mean for every shown variant, lowest first."""
     means = {name: fmean(part.values()) for name, part in _framed(shown, selection).items() if part}
     if not means or not (selection.layers or selection.roles):
         return None
@@ -178,12 +180,12 @@ def _frame(shown: Shown, selection: Selection) -> Insight | None:
     return Insight(
         text,
         "finding",
-        f"mean {shown.measure.title} in the frame; what follows is about all layers and roles",
+        f"mean {shown.measure.title} in the frame; the insights below are about all layers and roles",
     )
 
 
 def _attention(shown: Shown) -> Insight | None:
-    """Attention against feed-forward: log ratio of mean values, over layers."""
+    """Compare attention with feed-forward by the log ratio of mean values over layers."""
     values = _by_variant(shown, attention_share)
     if not values:
         return None
@@ -194,18 +196,20 @@ def _attention(shown: Shown) -> Insight | None:
     if all(value.high < 0 for value in values.values()):
         return Insight("Feed-forward is hit harder than attention.", "finding", detail)
     if all(not value.differs_from_zero for value in values.values()):
-        return Insight("Attention and feed-forward cannot be told apart.", "tie", detail)
-    return Insight("Attention or feed-forward: it depends on the variant.", "finding", detail)
+        return Insight("Attention and feed-forward are hit equally, within the error.", "tie", detail)
+    return Insight(
+        "Whether attention or feed-forward is hit harder depends on the variant.", "finding", detail
+    )
 
 
 def _by_variant(shown: Shown, of: Callable[[Values], _T | None]) -> dict[str, _T]:
-    """Compute something of every shown variant; those without it are left out."""
+    """Apply `of` to the values of every shown variant, leaving out None."""
     found = {str(row["variant_id"]): of(shown.found[row["variant_id"]]) for row in shown.rows}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _ratios(values: Mapping[str, Estimate]) -> str:
-    """Write the span of ratios over variants with the widest ends of their intervals."""
+    """Write the range of ratios over variants with the widest ends of their intervals."""
     low, high = min(v.value for v in values.values()), max(v.value for v in values.values())
     ends = [formats.number(math.exp(end), 3) for end in (low, high)]
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
@@ -217,7 +221,7 @@ def _concentration(shown: Shown) -> Insight | None:
     known = _by_variant(shown, lambda values: concentration(depth(values)))
     if not known:
         return Insight(
-            "With fewer than six layers measured, nothing is said of how the damage spreads over depth.",
+            "How the damage spreads over the layers is unknown: fewer than six were measured.",
             "unknown",
         )
     most, least = max(known, key=lambda name: known[name]), min(known, key=lambda name: known[name])
@@ -240,21 +244,33 @@ def _parts(shown: Shown) -> list[Insight]:
             continue
         more = all(value.low > 0 for value in values.values())
         less = all(value.high < 0 for value in values.values())
-        how = "is hit harder than" if more else "is hit less than" if less else "cannot be told from"
+        how = (
+            "is hit harder than"
+            if more
+            else "is hit less than"
+            if less
+            else "does not measurably differ from"
+        )
         kind: Kind = "finding" if more or less else "tie"
-        found.append(Insight(f"The {name} {how} the rest.", kind, f"these / the rest: {_ratios(values)}"))
+        found.append(
+            Insight(
+                f"The {name} {how} the rest.",
+                kind,
+                f"{shown.measure.noun} of this part / the rest: {_ratios(values)}",
+            )
+        )
     return found
 
 
 def _raised(results: Results, shown: Shown) -> Insight | None:
-    """Name the parts that recipes keep in another type than their usual one."""
+    """Name the parts whose type differs from their variant's usual one."""
     types_of = kinds(results, shown.rows)
     known = [(str(row["label"]), types) for row in shown.rows if (types := types_of[row["variant_id"]])]
     mixed = [(label, types) for label, types in known if len(set(types.values())) > 1]
     if not known:
         return None
     if not mixed:
-        return Insight("Every shown variant keeps all its tensors in one type.", "finding")
+        return Insight("Every shown variant has all its tensors in one type.", "finding")
     notes = []
     for label, types in mixed[:_MOST_NOTES]:
         usual = heatmaps.usual_type(types)
@@ -278,9 +294,9 @@ VIEW = View(
     tab="Layers",
     title="Impact per layer and role",
     caption="Weight error: relative error of a part's weights. Output error: relative error of a layer's output. "
-    "Attribution: KLD when only this part is quantized. Most telling: attribution where it was run, else weight "
-    "error, else output error. One colour scale for all. Parts: “emb” holds embedding and head, hatched was not "
-    "measured, titles name the usual tensor type, a cell one that differs (or its bits).",
+    "Attribution: KLD when only this part is quantized. Most telling: attribution if it was measured, else "
+    "weight error, else output error. All panels share one colour scale. “emb” is embedding and head; hatched cells "
+    "were not measured; titles name the usual tensor type, cells a different one (or its bits).",
     headline=headline,
     draw=figure,
     insights=insights,
@@ -289,7 +305,7 @@ VIEW = View(
     options=(_MEASURE,),
     pick="layer",
     ignores=frozenset({"domains", "bins"}),
-    unfiltered="Filters of text and confidence do not reach this view: weights have no tokens, and the other errors "
-    "were measured once, on tokens of all texts.",
+    unfiltered="Text and confidence filters do not affect this view: weight errors do not depend on tokens, and the "
+    "other errors were measured once, on all texts.",
     claims=claims_of("layers"),
 )

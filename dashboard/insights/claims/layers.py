@@ -1,4 +1,4 @@
-"""Claims of view 3: where in the model the damage is."""
+"""Judge the claims of view 3: where in the model the damage is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LAST = "The last layers are affected less."
 
 @JUDGES.register("layers")
 def claims(case: Case) -> list[Claim]:
-    """Attention, concentration, early and last layers: on the variants of one type, by the most telling measure."""
+    """Judge attention, concentration, early and last layers on variants of one type, by the most telling measure."""
     layers = case.scope.results.layers()
     known = measured(layers) if layers is not None else []
     rows = one_type(case.rows)
@@ -56,7 +56,7 @@ def _ratio(
     text: str,
     found: Mapping[str, Values],
     shown: Mapping[str, str],
-    what: str,
+    ratio: str,
     of: Callable[[Values], Estimate | None],
     *,
     more: bool,
@@ -64,9 +64,9 @@ def _ratio(
     """Judge that every method's log ratio is above 0 (`more`) or below it."""
     values = {method: value for method, name in shown.items() if (value := of(found[name])) is not None}
     if not values:
-        return unknown(text, f"Not enough layers were measured ({what}).")
+        return unknown(text, f"Not enough layers were measured ({ratio}).")
     ratios = formats.listing([f"{method} {times(value)}" for method, value in values.items()], 6)
-    evidence = f"{ratios}: {what}, 95 % over layers."
+    evidence = f"{ratios}: {ratio}, 95 % over layers."
     above, below = [v.low > 0 for v in values.values()], [v.high < 0 for v in values.values()]
     right, wrong = (above, below) if more else (below, above)
     if all(right):
@@ -88,9 +88,9 @@ def _concentrated(found: Mapping[str, Values], shown: Mapping[str, str], where: 
 
 
 def concentrated(ours: float, theirs: float, evidence: str) -> Claim:
-    """Judge from the Gini coefficients of main (`ours`) and of bartowski; near the bound neither word is sure."""
+    """Judge from the Gini coefficients of main (`ours`) and bartowski; undecided near the bound."""
     if ours <= EVEN - _NOTICEABLE or theirs >= EVEN + _NOTICEABLE:
         return Claim(_CONCENTRATED, "fails", evidence)
     if ours >= EVEN + _NOTICEABLE and theirs <= EVEN - _NOTICEABLE:
         return Claim(_CONCENTRATED, "holds", evidence)
-    return unknown(_CONCENTRATED, f"{evidence} Within {_NOTICEABLE} of that bound nothing is said.")
+    return unknown(_CONCENTRATED, f"{evidence} Values within {_NOTICEABLE} of that bound do not decide.")

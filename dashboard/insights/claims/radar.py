@@ -1,4 +1,4 @@
-"""Claims of view 8: who leads on which metric."""
+"""Judge the claims of view 8: which method leads on which metric."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from dashboard.style import formats
 _QUALITY = "bartowski leads on perplexity and KLD."
 _LIGHT = "unsloth leads on speed and memory."
 _BALANCED = "main leads on no metric."
-_NOBODY = "No method leads on every metric."
-#: Methods that may be the best, per metric: one leads, several are tied.
+_NONE_SWEEPS = "No method leads on every metric."
+#: Methods that may be the best, per metric; several are tied.
 Contenders = Mapping[str, Sequence[str]]
 
 
 @JUDGES.register("radar")
 def claims(case: Case) -> list[Claim]:
-    """Leaders per metric, between the methods' variants of equal bits; a lead inside its error is none."""
+    """Judge leaders per metric between variants of equal bits; a lead within its error does not count."""
     rows = one_type(case.compared)
     if len(rows) < 2:
-        return [unknown(text, "Two methods are needed.") for text in (_QUALITY, _LIGHT, _BALANCED, _NOBODY)]
+        return [
+            unknown(text, "Two methods are needed.") for text in (_QUALITY, _LIGHT, _BALANCED, _NONE_SWEEPS)
+        ]
     found = {
         metric: [str(row["method"]) for row in first]
         for metric, first in contenders(case.scope, rows).items()
@@ -55,7 +57,7 @@ def _first(methods: Sequence[str]) -> str:
 
 
 def no_lead(name: str | None, found: Contenders) -> Claim:
-    """Judge that main (`name`, as it is written here) leads on nothing: it has to be behind on every metric."""
+    """Judge that main (`name` in this folder) leads on no metric: it must be behind on all of them."""
     if name is None:
         return absent(_BALANCED, MAIN)
     if not found:
@@ -72,11 +74,11 @@ def no_lead(name: str | None, found: Contenders) -> Claim:
 def _no_sweep(found: dict[str, str]) -> Claim:
     names = sorted(set(found.values()) - {TIED})
     if not names:
-        return unknown(_NOBODY, "No metric has a leader outside its error.")
+        return unknown(_NONE_SWEEPS, "No method leads on any metric by more than the error.")
     if len(names) == 1 and TIED in found.values():
-        return unknown(_NOBODY, f"{names[0]} is best or tied everywhere.")
+        return unknown(_NONE_SWEEPS, f"{names[0]} is best or tied everywhere.")
     if len(names) == 1:
-        return Claim(_NOBODY, "fails", f"{names[0]} is best by {formats.listing(list(found), 8)}.")
+        return Claim(_NONE_SWEEPS, "fails", f"{names[0]} is best by {formats.listing(list(found), 8)}.")
     won = {name: [metric for metric, leader in found.items() if leader == name] for name in names}
     parts = "; ".join(f"{name}: {formats.listing(metrics, 8)}" for name, metrics in won.items())
-    return Claim(_NOBODY, "holds", f"Best by a lead outside its error: {parts}.")
+    return Claim(_NONE_SWEEPS, "holds", f"Best by more than the error: {parts}.")
