@@ -45,7 +45,7 @@ class Limit:
 LIMITS = {
     "gb": Limit("room for the file", "6 GB or 600 MB", _SIZES),
     "tps": Limit("tokens per second, at least", "20", _SPEEDS),
-    "rise": Limit("more perplexity, at most", "3 %", _SHARES),
+    "rise": Limit("perplexity rise, at most", "3 %", _SHARES),
 }
 
 

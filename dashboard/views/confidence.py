@@ -167,7 +167,7 @@ def headline(scope: Scope) -> str:
     own = shares(scope, row)
     share = own.values[SURE] if own is not None else math.nan
     levels = f"{formats.percent(share)}, the baseline {formats.percent(share - change.value)}"
-    return f"Tokens with a top probability over 0.95: {row['label']} has {levels}"
+    return f"High-confidence tokens (top probability over 0.95): {row['label']} has {levels}"
 
 
 def _drawn(scope: Scope) -> list[Row]:

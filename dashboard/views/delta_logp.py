@@ -277,10 +277,9 @@ def _centre(ridges: Sequence[Ridge]) -> Insight:
     row, summary = min(ridges, key=lambda ridge: ridge[1].percentiles[50].value)
     median = summary.percentiles[50]
     value = formats.with_error(median.value, median.half)
-    meaning = (
-        "the typical token gets less probable" if median.high < -0.01 else "the typical token hardly changes"
-    )
-    return Insight(f"The lowest median is {value} nats ({row['label']}): {meaning}.", "finding")
+    change = "gets less probable" if median.high < -0.01 else "hardly changes"
+    text = f"The lowest median is {value} nats ({row['label']}): the typical token {change}."
+    return Insight(text, "finding")
 
 
 VIEW = View(

@@ -93,9 +93,7 @@ def figure(scope: Scope) -> Drawing:
     """
     shown = chosen(scope)
     if shown is None:
-        return charts.message_figure(
-            "No selected variant has this measure: choose another one, or measure it"
-        )
+        return charts.message_figure("No selected variant has this measure: choose or measure another")
     marked = (scope.selection.layers, scope.selection.roles)
     if shown.measure is HIDDEN:
         return heatmaps.strips(shown.rows, shown.found, shown.measure, marked)
@@ -177,11 +175,8 @@ def _frame(shown: Shown, selection: Selection) -> Insight | None:
     ordered = sorted(means, key=lambda name: (means[name], labels[name]))
     values = formats.listing([f"{labels[name]} {formats.number(means[name])}" for name in ordered], 6)
     text = f"{frame_name(selection.layers, selection.roles)}: {values}."
-    return Insight(
-        text,
-        "finding",
-        f"mean {shown.measure.title} in the frame; the insights below are about all layers and roles",
-    )
+    detail = f"mean {shown.measure.title} in the frame; the insights below are about all layers and roles"
+    return Insight(text, "finding", detail)
 
 
 def _attention(shown: Shown) -> Insight | None:
@@ -197,9 +192,8 @@ def _attention(shown: Shown) -> Insight | None:
         return Insight("Feed-forward is hit harder than attention.", "finding", detail)
     if all(not value.differs_from_zero for value in values.values()):
         return Insight("Attention and feed-forward are hit equally, within the error.", "tie", detail)
-    return Insight(
-        "Whether attention or feed-forward is hit harder depends on the variant.", "finding", detail
-    )
+    text = "Whether attention or feed-forward is hit harder depends on the variant."
+    return Insight(text, "finding", detail)
 
 
 def _by_variant(shown: Shown, of: Callable[[Values], _T | None]) -> dict[str, _T]:
@@ -220,10 +214,8 @@ def _ratios(values: Mapping[str, Estimate]) -> str:
 def _concentration(shown: Shown) -> Insight | None:
     known = _by_variant(shown, lambda values: concentration(depth(values)))
     if not known:
-        return Insight(
-            "How the damage spreads over the layers is unknown: fewer than six were measured.",
-            "unknown",
-        )
+        text = "How the damage spreads over the layers is unknown: fewer than six were measured."
+        return Insight(text, "unknown")
     most, least = max(known, key=lambda name: known[name]), min(known, key=lambda name: known[name])
     label = next(row["label"] for row in shown.rows if row["variant_id"] == most)
     even = "evenly" if known[most] < EVEN else "unevenly"
@@ -244,21 +236,12 @@ def _parts(shown: Shown) -> list[Insight]:
             continue
         more = all(value.low > 0 for value in values.values())
         less = all(value.high < 0 for value in values.values())
-        how = (
-            "is hit harder than"
-            if more
-            else "is hit less than"
-            if less
-            else "does not measurably differ from"
-        )
+        how = "is hit harder than" if more else "is hit less than"
+        if not (more or less):
+            how = "does not measurably differ from"
         kind: Kind = "finding" if more or less else "tie"
-        found.append(
-            Insight(
-                f"The {name} {how} the rest.",
-                kind,
-                f"{shown.measure.noun} of this part / the rest: {_ratios(values)}",
-            )
-        )
+        detail = f"{shown.measure.noun} of this part / the rest: {_ratios(values)}"
+        found.append(Insight(f"The {name} {how} the rest.", kind, detail))
     return found
 
 

@@ -12,7 +12,7 @@ from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Labels
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_ratio
+from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_ratio, tie
 from dashboard.insights.curves import below_baseline, bend, monotone, steadiness, within_noise
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import SAME_BITS
@@ -175,16 +175,13 @@ def _steadiest(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     if found is None:
         return None
     ranking = found.ranking
-    detail = f"rise of perplexity {found.where}, files about the same bits apart: "
+    detail = f"rise of perplexity {found.where}, between files of about the same bits: "
     detail += "; ".join(f"{method} {change(rise)}" for method, rise in ranking.values.items())
     if found.flat:
         text = f"{ranking.best}'s curve is flat, but {ranking.best} is not steady: {found.flat}."
         return Insight(text, "caution", detail)
     if ranking.tied:
-        names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(
-            f"No clear steadiest method {found.where}: {names} are tied.", ranking.undecided, detail
-        )
+        return Insight(f"Steadiness {found.where}: {tie(ranking)}.", ranking.undecided, detail)
     return Insight(f"{ranking.best} is the steadiest {found.where}.", "finding", detail)
 
 
@@ -203,8 +200,8 @@ def _costliest_step(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     saved = formats.bits(_saved(lower, higher)) if in_bits else less
     step = f"{higher['label']} → {type_name(lower)}: {change(cost)} perplexity to save {saved}"
     text = f"The costliest step is {step}."
-    least = f"per bit, of steps of {SAME_BITS} bits or more; paired, 95 %"
-    return Insight(text, "finding", f"{least}; {lower['label']} is at {change(log_ratio(lower))} in all")
+    least = f"per bit, among steps of at least {SAME_BITS} bits; paired, 95 %"
+    return Insight(text, "finding", f"{least}; {lower['label']} is at {change(log_ratio(lower))} in total")
 
 
 def _steps(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
