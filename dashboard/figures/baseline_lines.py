@@ -102,14 +102,14 @@ class BaselineLines:
         `ranges` are those of the axes, of the log axis in decades, and `points` lie in them; `taken` are boxes in
         shares of the plot.
         """
-        found = [base for base in scope.baselines_of(rows) if _has_level(base)]
+        bases = [base for base in scope.baselines_of(rows) if _has_level(base)]
         self._ranges, self._inverse = ranges, inverse
-        self.values = [1 / base["ppl"] if inverse else float(base["ppl"]) for base in found]
+        self.values = [1 / base["ppl"] if inverse else float(base["ppl"]) for base in bases]
         bottom, top = ranges[1]
         heights = [(self._on_axis(value) - bottom) / (top - bottom) for value in self.values]
         texts = [
             f"{name} · {_level_text(base, inverse=inverse)}"
-            for name, base in zip(_names(found), found, strict=True)
+            for name, base in zip(_names(bases), bases, strict=True)
         ]
         self.notes = place_notes(heights, texts, above=inverse, taken=taken, points=shares(points, ranges))
 

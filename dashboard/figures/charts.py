@@ -56,12 +56,12 @@ class Series:
 
 def series(results: Results, rows: Sequence[Row]) -> list[Series]:
     """Return the curves of `by_method`; models and devices differ by dash, methods by colour and symbol."""
-    found: list[Series] = []
+    curves: list[Series] = []
     for name, group in by_method(rows).items():
         method = str(group[0]["method"])
-        nth = sum(1 for earlier in found if earlier.method == method)
-        found.append(Series(name, method, results.styles[method], nth, group))
-    return found
+        nth = sum(1 for earlier in curves if earlier.method == method)
+        curves.append(Series(name, method, results.styles[method], nth, group))
+    return curves
 
 
 def add_places(figure: Drawing, curves: Sequence[Series]) -> None:

@@ -28,7 +28,7 @@ _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra
 
 def panels(
     rows: Sequence[Row],
-    found: Mapping[str, Values],
+    values_of: Mapping[str, Values],
     types: Mapping[str, Mapping[Cell, str]],
     measure: Measure,
     marked: tuple[frozenset[int], frozenset[str]],
@@ -37,20 +37,20 @@ def panels(
 
     Args:
         rows: the variants, at least one.
-        found: their values, by variant; at least one has some.
+        values_of: their values, by variant; at least one has some.
         types: tensor type of every layer and role, by variant.
         measure: the measure of the values, which titles the colour scale.
         marked: layers and roles to outline; an empty set means all if the other is not empty.
     """
     drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
     drawn.add_titles([_title(row, types[row["variant_id"]]) for row in rows], size=11)
-    cells = {cell for values in found.values() for cell in values}
+    cells = {cell for values in values_of.values() for cell in values}
     seen, seen_roles = {layer for layer, _ in cells}, {role for _, role in cells}
     layers = list(range(min(seen), max(seen) + 1))
     roles = [role for role in ROLES if role in seen_roles]
-    scale = Scale.of([value for values in found.values() for value in values.values()])
+    scale = Scale.of([value for values in values_of.values() for value in values.values()])
     for index, row in enumerate(rows):
-        values, kinds = found[row["variant_id"]], types[row["variant_id"]]
+        values, kinds = values_of[row["variant_id"]], types[row["variant_id"]]
         across = len(layers) * drawn.columns
         heatmap = _panel(row, (layers, roles), values, kinds, scale, across)
         cells_in_words = [
@@ -221,17 +221,17 @@ def _x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
 
 def strips(
     rows: Sequence[Row],
-    found: Mapping[str, Values],
+    values_of: Mapping[str, Values],
     measure: Measure,
     marked: tuple[frozenset[int], frozenset[str]],
 ) -> Drawing:
     """Draw whole layers: variants down, fewest bits on top; arguments as for `panels`."""
     rows = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
-    layers = sorted({layer for values in found.values() for layer, _ in values})
-    scale = Scale.of([value for values in found.values() for value in values.values()])
+    layers = sorted({layer for values in values_of.values() for layer, _ in values})
+    scale = Scale.of([value for values in values_of.values() for value in values.values()])
     drawn = Drawing()
     cells = [(layer, WHOLE) for layer in layers]
-    lines = [(row, found[row["variant_id"]]) for row in rows]
+    lines = [(row, values_of[row["variant_id"]]) for row in rows]
     drawn.add_heatmap(
         z=[[scale.place(values[c]) if c in values else None for c in cells] for _, values in lines],
         x=layers,

@@ -51,22 +51,22 @@ def place_labels(
     for own in sorted(range(len(points)), key=lambda index: index not in needed):
         (x, y), text = points[own], texts[own]
         spots = _spots(x, y, _CHARACTER * len(text)) if text else {}
-        found = {side: _box(spots[side], text) for side in sides} if text else {}
+        boxes = {side: _box(spots[side], text) for side in sides} if text else {}
         apart = [
             side
-            for side, box in found.items()
+            for side, box in boxes.items()
             if _inside(box) and not any(overlap(box, other) for other in written)
         ]
         covered = {
-            side: sum(overlap(found[side], mark) for index, mark in enumerate(marks) if index != own)
+            side: sum(overlap(boxes[side], mark) for index, mark in enumerate(marks) if index != own)
             for side in apart
         }
         free = [side for side in apart if not covered[side]]
-        clear = [side for side in free if not _struck(found[side], segments)]
+        clear = [side for side in free if not _struck(boxes[side], segments)]
         if own in needed:
             clear = clear or free or sorted(apart, key=lambda side: covered[side])
         if clear:
-            written.append(found[clear[0]])
+            written.append(boxes[clear[0]])
             placed[own] = (text, clear[0])
     return placed
 

@@ -43,11 +43,11 @@ def axes(scope: Scope) -> list[Axis]:
     rows = scope.results.select(scope.selection.tokens_alone).to_dicts()
     by_name = columns_of()
     scored = [(column, column.score) for column in by_name.values() if column.score is not None]
-    found = [
+    all_axes = [
         _axis(column, by_name[score.shown or column.name], score, rows)
         for column, score in sorted(scored, key=lambda item: item[1].rule == "best")
     ]
-    return [axis for axis in found if axis is not None]
+    return [axis for axis in all_axes if axis is not None]
 
 
 def _axis(column: Column, shown: Column, score: Score, rows: Sequence[Row]) -> Axis | None:

@@ -130,8 +130,8 @@ class _Bundle:
         text = self._text(name)
         if handed := _HANDS_ON.search(text):
             text = self._text(handed[1])
-        found = _IS_TRACE.search(text)
-        return found[1] if found else None
+        match = _IS_TRACE.search(text)
+        return match[1] if match else None
 
     def needed(self) -> set[int]:
         """Return the modules that the bundle's result requires, directly or indirectly."""

@@ -85,15 +85,15 @@ class Answers:
 
     def in_sentences(self) -> list[Insight]:
         """Return all answers as sentences: first within the limits, then everyday use, then the other needs."""
-        found = [self._advice_in_words(self.advice)] if self.advice is not None else []
+        sentences = [self._advice_in_words(self.advice)] if self.advice is not None else []
         for item in sorted(self.recommendations, key=lambda item: item.need != PRIMARY):
             if item.row is None:
                 continue
             why = self.why_provisional(item)
             text = f"{item.need}: {item.row['label']} ({formats.size(item.row['size_bytes'])})."
             detail = f"{item.why}; rule: {item.rule}"
-            found.append(_sentence(text, detail, why, sure=item.met))
-        return found or [Insight(f"No recommendation. {self.everyday.why}", "unknown")]
+            sentences.append(_sentence(text, detail, why, sure=item.met))
+        return sentences or [Insight(f"No recommendation. {self.everyday.why}", "unknown")]
 
     def _advice_in_words(self, advice: Advice) -> Insight:
         limits = f"Within your limits ({self.need.limits})"

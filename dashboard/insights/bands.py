@@ -108,18 +108,18 @@ def bands(scope: Scope, rows: Sequence[Row]) -> list[Band]:
         name: _offered(group, loss) for name, group in by_method(complete(rows, loss, "size_bytes")).items()
     }
     groups = [group for group in _groups(offered, loss) if len(group.files) + len(group.smaller) > 1]
-    found = [_band(scope, group, column, offered, len(groups)) for group in groups]
-    return [band for band in found if band is not None]
+    compared = [_band(scope, group, column, offered, len(groups)) for group in groups]
+    return [band for band in compared if band is not None]
 
 
-def typical(found: Sequence[Band]) -> Band | None:
+def typical(compared: Sequence[Band]) -> Band | None:
     """Return the band with the most methods; of several, the one nearest 4.5 bits."""
-    return min(found, key=lambda band: (-len(band.files), abs(band.bits - TYPICAL_BITS)), default=None)
+    return min(compared, key=lambda band: (-len(band.files), abs(band.bits - TYPICAL_BITS)), default=None)
 
 
-def lowest(found: Sequence[Band], method: str | None = None) -> Band | None:
+def lowest(compared: Sequence[Band], method: str | None = None) -> Band | None:
     """Return the band of the smallest files, among those with a file of `method` if given."""
-    held = [band for band in found if method is None or method in band.files]
+    held = [band for band in compared if method is None or method in band.files]
     return min(held, key=lambda band: band.size, default=None)
 
 
@@ -135,12 +135,12 @@ def beaten_by_smaller(scope: Scope, rows: Sequence[Row], rivals: Sequence[Row]) 
         if best is not None and best["kld_mean"] < row["kld_mean"]:
             pairs.append((row, best))
     floor = least_divergence(scope, rows)
-    found = []
+    beaten = []
     for row, best in pairs:
         behind = gap(scope, row, best, "kld")
         if behind is not None and behind.value - behind.reach(len(pairs)) > floor:
-            found.append((row, best))
-    return found
+            beaten.append((row, best))
+    return beaten
 
 
 def _offered(group: Sequence[Row], loss: str) -> list[Row]:
@@ -172,7 +172,7 @@ def _groups(offered: Groups, loss: str) -> list[_Group]:
         key=lambda item: (item[1]["size_bytes"], item[1]["variant_id"]),
     )
     used: set[str] = set()
-    found = []
+    groups = []
     for name, row in files:
         if row["variant_id"] in used:
             continue
@@ -183,20 +183,20 @@ def _groups(offered: Groups, loss: str) -> list[_Group]:
                 continue
             together[other] = near
         used |= {str(item["variant_id"]) for item in together.values()}
-        found.append(_Group(together, _smaller(together, offered, loss)))
-    return found
+        groups.append(_Group(together, _smaller(together, offered, loss)))
+    return groups
 
 
 def _smaller(together: Mapping[str, Row], offered: Groups, loss: str) -> dict[str, Row]:
     """Return the best smaller file of each method absent from `together`, if it loses less than all of those."""
     size = min(row["size_bytes"] for row in together.values())
     least = min(row[loss] for row in together.values())
-    found = {}
+    smaller = {}
     for name, group in offered.items():
         fitting = [row for row in group if row["size_bytes"] <= size]
         if name not in together and fitting and fitting[-1][loss] < least:
-            found[name] = fitting[-1]
-    return found
+            smaller[name] = fitting[-1]
+    return smaller
 
 
 def _band(scope: Scope, group: _Group, column: str, offered: Groups, among: int) -> Band | None:

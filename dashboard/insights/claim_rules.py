@@ -128,16 +128,16 @@ def leads_everywhere(
         return absent(text, method)
     held = [band for band in case.bands if name in band.files]
     ranked = [(band, case.rank_files(band.files, column, largest=largest, among=len(held))) for band in held]
-    found = [(band, ranking) for band, ranking in ranked if ranking is not None]
-    if not found:
+    compared = [(band, ranking) for band, ranking in ranked if ranking is not None]
+    if not compared:
         return unknown(text, f"No file of {name} can be compared with another method's file of equal size.")
-    ahead = [band for band, ranking in found if ranking.best == name and not ranking.tied]
-    evidence = f"{name} leads at {len(ahead)} of {len(found)} sizes"
-    for band, ranking in found:
+    ahead = [band for band, ranking in compared if ranking.best == name and not ranking.tied]
+    evidence = f"{name} leads at {len(ahead)} of {len(compared)} sizes"
+    for band, ranking in compared:
         if name in ranking.behind:
             gap = f"{wording(ranking.behind[name])} behind {ranking.best}"
             return Claim(text, "fails", f"{evidence}; at {formats.size(band.size)} it is {gap}.")
-    return Claim(text, "holds" if len(ahead) == len(found) else "unknown", f"{evidence}.")
+    return Claim(text, "holds" if len(ahead) == len(compared) else "unknown", f"{evidence}.")
 
 
 def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:

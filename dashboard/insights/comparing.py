@@ -131,30 +131,32 @@ def _divergence(scope: Scope, rows: tuple[Row, Row], column: Column) -> Differen
     A difference within the noise floor is a tie.
     """
     ids = [str(row["variant_id"]) for row in rows]
-    paired, found = _pair(scope, rows, "kld"), _tested(scope, rows, column)
-    if paired is None or found.leader is None:
-        return found
+    paired, difference = _pair(scope, rows, "kld"), _tested(scope, rows, column)
+    if paired is None or difference.leader is None:
+        return difference
     band = next((band for band in Case.of(scope).bands if band.closer(*ids) is not None), None)
     if band is not None and not band.closer(*ids):
         reach = formats.number(paired.reach(band.ranking.among), 2)
         wider = f"{formats.signed(paired.value)} ± {reach} nats, for all {band.ranking.among} sizes together"
-        return replace(found, difference=wider, verdict="tied", leader=None)
+        return replace(difference, difference=wider, verdict="tied", leader=None)
     if abs(paired.value) - paired.half <= least_divergence(scope, rows):
-        return replace(found, verdict="tied", leader=None)
-    return found
+        return replace(difference, verdict="tied", leader=None)
+    return difference
 
 
 def _by_domain(scope: Scope, rows: tuple[Row, Row], kld: Column) -> list[Difference]:
     """Compare mean KLD per text, if there are several and none is selected."""
-    found = []
+    differences_by_domain = []
     for domain in (
         scope.results.domains if len(scope.results.domains) > 1 and not scope.selection.domains else []
     ):
         part = scope.narrowed(domains=frozenset({domain}))
         paired = _pair(part, rows, "kld")
         if paired is not None:
-            found.append(_paired(f"{kld.label} in {domain}", kld, _means(part, rows, "kld", kld), paired))
-    return found
+            differences_by_domain.append(
+                _paired(f"{kld.label} in {domain}", kld, _means(part, rows, "kld", kld), paired)
+            )
+    return differences_by_domain
 
 
 def _sure(scope: Scope, rows: tuple[Row, Row]) -> Difference:
@@ -166,15 +168,15 @@ def _sure(scope: Scope, rows: tuple[Row, Row]) -> Difference:
 def _paired(metric: str, column: Column, values: tuple[str, str], paired: Estimate | None) -> Difference:
     if paired is None:
         return Difference(metric, values, "", "not comparable token by token", column=column.name)
-    told = Difference(
+    difference = Difference(
         metric, values, columns.difference(column, paired.value, paired.half), "tied", column=column.name
     )
     if not paired.differs_from_zero:
-        return told
+        return difference
     if column.better is None:
-        return replace(told, verdict="more in A" if paired.value > 0 else "more in B")
+        return replace(difference, verdict="more in A" if paired.value > 0 else "more in B")
     leader = int((paired.value > 0) == (column.better == "lower"))
-    return replace(told, verdict=f"{'AB'[leader]} better", leader=leader)
+    return replace(difference, verdict=f"{'AB'[leader]} better", leader=leader)
 
 
 def _means(scope: Scope, rows: tuple[Row, Row], quantity: str, column: Column) -> tuple[str, str]:
@@ -206,13 +208,13 @@ def _is_known(rows: tuple[Row, Row], column: Column) -> bool:
 def _untested(rows: tuple[Row, Row], column: Column) -> Difference:
     """Compare a column without a test: by ratio, or by difference if values may be negative."""
     one, other = (row[column.name] for row in rows)
-    told = ""
+    comparison = ""
     if column.low is None or column.low < 0:
-        told = columns.difference(column, one - other) if None not in {one, other} else ""
+        comparison = columns.difference(column, one - other) if None not in {one, other} else ""
     elif one and other:
         times = formats.times(one / other)
-        told = f"A is {times} B" if times else "the same"
-    return Difference(column.label, _texts(rows, column), told, "", column=column.name)
+        comparison = f"A is {times} B" if times else "the same"
+    return Difference(column.label, _texts(rows, column), comparison, "", column=column.name)
 
 
 def _packing(scope: Scope, rows: tuple[Row, Row]) -> Difference:

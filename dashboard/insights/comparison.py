@@ -64,9 +64,9 @@ def combine(
     if column == "nll" and abs(total) > 1e-9 and named:
         base = baseline_id(scope.results, next(iter(named.values())))
         paired[base] = paired.get(base, 0.0) - total
-    found = scope.contrast(paired, column)
-    if found is not None or column not in _stored():
-        return found
+    paired_estimate = scope.contrast(paired, column)
+    if paired_estimate is not None or column not in _stored():
+        return paired_estimate
     value_column = _stored()[column][0]
     if any(named.get(name, {}).get(value_column) is None for name in weights):
         return None
@@ -159,8 +159,8 @@ def rank_mixtures(
     KLD differences within the noise floor do not count.
     """
     sign = -1.0 if largest else 1.0
-    found = {method: combine(scope, rows, mix, column) for method, mix in mixtures.items()}
-    values = {method: value for method, value in found.items() if value is not None}
+    estimates = {method: combine(scope, rows, mix, column) for method, mix in mixtures.items()}
+    values = {method: value for method, value in estimates.items() if value is not None}
     if len(values) < 2:
         return None
     ordered = dict(sorted(values.items(), key=lambda item: (sign * item[1].value, item[0])))

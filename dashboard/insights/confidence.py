@@ -63,13 +63,13 @@ def moved(scope: Scope, rows: list[Row], index: int = SURE) -> list[tuple[Row, E
 
 def _kept_sure(scope: Scope, rows: Sequence[Row]) -> dict[str, float]:
     """Return, by label, the share of the baseline's high-confidence tokens that each variant keeps."""
-    found = {}
+    kept = {}
     for row in rows:
         bins = scope.bins(str(row["variant_id"]))
         for line in bins.to_dicts() if bins is not None else ():
             if line["bin"] == SURE and line["n"]:
-                found[str(row["label"])] = line[f"bin{SURE}"] / line["n"]
-    return found
+                kept[str(row["label"])] = line[f"bin{SURE}"] / line["n"]
+    return kept
 
 
 def of_the_sure(scope: Scope, rows: Sequence[Row]) -> str:

@@ -33,21 +33,21 @@ def inversions(scope: Scope, rows: Sequence[Row]) -> list[Inversion]:
     groups = by_method(complete(rows, "ln_ppl_ratio")).values()
     pairs = [pair for group in groups for pair in pairwise(group)]
     steps = [(low, high) for low, high in pairs if high["bits_per_weight"] > low["bits_per_weight"]]
-    found = []
+    inverted = []
     for smaller, larger in steps:
         by = gap(scope, larger, smaller)
         if by is not None and by.value > by.reach(len(steps)):
-            found.append(Inversion(larger, smaller, by))
-    return sorted(found, key=lambda inversion: -inversion.by.value)
+            inverted.append(Inversion(larger, smaller, by))
+    return sorted(inverted, key=lambda inversion: -inversion.by.value)
 
 
 def trends(rows: Sequence[Row]) -> dict[str, float]:
     """Return the rank correlation of ln PPL ratio with bits for methods with at least three variants."""
-    found = {
+    correlations = {
         method: rank_correlation([r["bits_per_weight"] for r in group], [r["ln_ppl_ratio"] for r in group])
         for method, group in by_method(complete(rows, "ln_ppl_ratio")).items()
     }
-    return {method: rho for method, rho in found.items() if rho is not None}
+    return {method: rho for method, rho in correlations.items() if rho is not None}
 
 
 def monotone(scope: Scope, rows: Sequence[Row]) -> Insight:
@@ -136,23 +136,23 @@ def knee_of(rows: Sequence[Row]) -> Knee | None:
     return knee([row["bits_per_weight"] for row in rows], [row["ln_ppl_ratio"] for row in rows])
 
 
-def knee_text(found: Knee) -> str:
+def knee_text(knee: Knee) -> str:
     """Write a knee with its interval."""
-    interval = f"{formats.number(found.low, 2)}–{formats.number(found.high, 2)}"
-    return f"{formats.number(found.at, 2)} bits ({interval})"
+    interval = f"{formats.number(knee.low, 2)}–{formats.number(knee.high, 2)}"
+    return f"{formats.number(knee.at, 2)} bits ({interval})"
 
 
 def bend(rows: Sequence[Row]) -> Insight | None:
     """Say where each method's curve of ln PPL bends; None if no method has enough variants."""
-    found = knees(rows)
-    places = [f"{method} {knee_text(place)}" for method, place in found.items() if place is not None]
+    bends = knees(rows)
+    places = [f"{method} {knee_text(place)}" for method, place in bends.items() if place is not None]
     if places:
         text = f"The loss grows steeply below: {formats.listing(places)}."
         return Insight(
             text, "finding", "where the two best-fitting straight lines meet; 95 % interval (F test)"
         )
-    if found:
-        text = f"No clear bend in the curve of {formats.listing(list(found))}."
+    if bends:
+        text = f"No clear bend in the curve of {formats.listing(list(bends))}."
         return Insight(text, "tie", "two straight lines fit no better than one")
     return None
 

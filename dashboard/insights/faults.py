@@ -134,13 +134,13 @@ def sound(results: Results, rows: Sequence[Row]) -> list[Row]:
 def warnings(scope: Scope) -> list[Insight]:
     """Say which selected files look broken, and which are the same file under two names."""
     shown = set(scope.frame["variant_id"].to_list())
-    found = [fault for name, fault in faults(scope.results).items() if name in shown]
-    ordered = sorted(found, key=lambda fault: (not fault.broken, str(fault.row["label"])))
-    said = [fault.insight for fault in ordered[:_MOST_NAMED]]
+    flagged = [fault for name, fault in faults(scope.results).items() if name in shown]
+    ordered = sorted(flagged, key=lambda fault: (not fault.broken, str(fault.row["label"])))
+    insights = [fault.insight for fault in ordered[:_MOST_NAMED]]
     if len(ordered) > _MOST_NAMED:
         names = [str(fault.row["label"]) for fault in ordered[_MOST_NAMED:]]
-        said.append(Insight(f"Also flagged: {formats.listing(names, 8)}.", "caution"))
-    return [*said, *map(_same_file, _alike(_selected(scope.results, shown), "sha256"))]
+        insights.append(Insight(f"Also flagged: {formats.listing(names, 8)}.", "caution"))
+    return [*insights, *map(_same_file, _alike(_selected(scope.results, shown), "sha256"))]
 
 
 def same_weights(scope: Scope) -> list[Insight]:
@@ -157,7 +157,7 @@ def same_weights(scope: Scope) -> list[Insight]:
 
 def _find(results: Results) -> dict[str, Fault]:
     matrices = _matrices(results)
-    found = {}
+    faults_by_id = {}
     rows = sorted(results.measured.to_dicts(), key=_place)
     for _, part in groupby(rows, key=_place):
         here = list(part)
@@ -165,8 +165,8 @@ def _find(results: Results) -> dict[str, Fault]:
         for row in here:
             name = str(row["variant_id"])
             if name in matrices or name in excesses:
-                found[name] = Fault(row, matrices.get(name, ()), excesses.get(name))
-    return found
+                faults_by_id[name] = Fault(row, matrices.get(name, ()), excesses.get(name))
+    return faults_by_id
 
 
 def _place(row: Row) -> tuple[str, str]:
@@ -187,10 +187,10 @@ def _matrices(results: Results) -> dict[str, tuple[Matrix, ...]]:
         | (pl.col("weight_error") > pl.max_horizontal(_ODD * pl.col("usual"), pl.lit(_LEAST_ERROR)))
     )
     columns = ("layer", "role", "quant_type", "weight_error", "usual")
-    found: dict[str, list[Matrix]] = {}
+    odd_by_id: dict[str, list[Matrix]] = {}
     for name, *values in odd.select("variant_id", *columns).sort("weight_error", descending=True).rows():
-        found.setdefault(str(name), []).append(Matrix(*values))
-    return {name: tuple(items) for name, items in found.items()}
+        odd_by_id.setdefault(str(name), []).append(Matrix(*values))
+    return {name: tuple(items) for name, items in odd_by_id.items()}
 
 
 def _excesses(results: Results, rows: Sequence[Row]) -> dict[str, Excess]:
@@ -202,7 +202,7 @@ def _excesses(results: Results, rows: Sequence[Row]) -> dict[str, Excess]:
     """
     least = max(least_divergence(Scope(results, EVERYTHING), rows), 1e-6)
     ordered = sorted(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
-    found = {}
+    excesses = {}
     smaller: list[tuple[float, int]] = []
     for index, row in enumerate(ordered):
         like = [
@@ -217,11 +217,11 @@ def _excesses(results: Results, rows: Sequence[Row]) -> dict[str, Excess]:
             against.append(Excess(median, "a smaller file"))
         for excess in against:
             if _out_of_proportion(results, row, excess.against):
-                found[str(row["variant_id"])] = excess
+                excesses[str(row["variant_id"])] = excess
                 break
         if row["kld_mean"] > least:
             insort(smaller, (float(row["kld_mean"]), index))
-    return found
+    return excesses
 
 
 def _likeness(row: Row, other: Row) -> str:

@@ -101,18 +101,18 @@ def kinds(results: Results, rows: Sequence[Row]) -> dict[str, dict[Cell, str]]:
 
 
 def _by_cell(layers: pl.DataFrame | None, rows: Sequence[Row], column: str) -> dict[str, dict[Cell, Any]]:
-    found: dict[str, dict[Cell, Any]] = {row["variant_id"]: {} for row in rows}
+    cells: dict[str, dict[Cell, Any]] = {row["variant_id"]: {} for row in rows}
     if layers is not None:
-        mine = layers.filter(pl.col("variant_id").is_in(list(found)), pl.col(column).is_not_null())
-        for name, layer, role, value in mine.select("variant_id", "layer", "role", column).rows():
-            found[name][layer, role] = value
-    return found
+        known = layers.filter(pl.col("variant_id").is_in(list(cells)), pl.col(column).is_not_null())
+        for name, layer, role, value in known.select("variant_id", "layer", "role", column).rows():
+            cells[name][layer, role] = value
+    return cells
 
 
-def role_means(found: Mapping[str, Values]) -> dict[str, float]:
+def role_means(values_by_variant: Mapping[str, Values]) -> dict[str, float]:
     """Return the mean value per role over variants and layers, in the model's order of roles."""
     by_role: dict[str, list[float]] = {}
-    for values in found.values():
+    for values in values_by_variant.values():
         for (_, role), value in values.items():
             by_role.setdefault(role, []).append(value)
     return {role: fmean(by_role[role]) for role in ROLES if role in by_role and role != WHOLE}

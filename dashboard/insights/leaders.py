@@ -25,15 +25,15 @@ _MOST_RANKED = 48
 
 def leaders(scope: Scope, rows: Sequence[Row]) -> dict[str, Row | None]:
     """Return the leader per metric that all rows have; None if its lead is within the error, or 1 % for sizes."""
-    found = contenders(scope, rows)
-    return {metric: first[0] if len(first) == 1 else None for metric, first in found.items()}
+    contending = contenders(scope, rows)
+    return {metric: first[0] if len(first) == 1 else None for metric, first in contending.items()}
 
 
 def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Return, per metric that all rows have, the rows that may be the best, the best measured one first."""
     if len(rows) < 2:
         return {}
-    found: dict[str, list[Row]] = {}
+    candidates: dict[str, list[Row]] = {}
     of = {str(row["variant_id"]): row for row in rows}
     metrics = _metrics()
     for name, column in metrics.items():
@@ -43,16 +43,16 @@ def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
         mixtures = {str(row["variant_id"]): {str(row["variant_id"]): 1.0} for row in near}
         ranking = rank_mixtures(scope, near, mixtures, column.tokens, largest=largest)
         if ranking is not None and len(ranking.gaps) == len(near) - 1:
-            found[name] = [of[variant] for variant in (ranking.best, *ranking.tied)]
+            candidates[name] = [of[variant] for variant in (ranking.best, *ranking.tied)]
     for name, column in metrics.items():
         if not column.tokens and all(row[column.name] is not None for row in rows):
-            found[name] = _within_one_percent(rows, column)
+            candidates[name] = _within_one_percent(rows, column)
     if all(row["decode_ms_p50"] is not None for row in rows):
         first, *others = sorted(rows, key=lambda row: (row["decode_ms_p50"], row["variant_id"]))
-        found[DECODE] = [first, *(row for row in others if overlap(first, row))]
-    if PERPLEXITY in found and all(row["inv_ppl_per_mb"] is not None for row in rows):
-        found[EFFICIENCY] = _efficient(rows, found)
-    return found
+        candidates[DECODE] = [first, *(row for row in others if overlap(first, row))]
+    if PERPLEXITY in candidates and all(row["inv_ppl_per_mb"] is not None for row in rows):
+        candidates[EFFICIENCY] = _efficient(rows, candidates)
+    return candidates
 
 
 def _metrics() -> dict[str, Column]:
@@ -73,14 +73,14 @@ def _within_one_percent(rows: Sequence[Row], column: Column) -> list[Row]:
     return [row for row in ordered if row[column.name] <= ordered[0][column.name] * (1 + _SAME)]
 
 
-def _efficient(rows: Sequence[Row], found: dict[str, list[Row]]) -> list[Row]:
+def _efficient(rows: Sequence[Row], candidates: dict[str, list[Row]]) -> list[Row]:
     """Return the best by 1/PPL/MB, those within 1 % of it, and those tied with it by perplexity and by size."""
     ordered = sorted(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]), reverse=True)
     best = ordered[0]
 
     def contends(row: Row) -> bool:
         close = bool(best["inv_ppl_per_mb"] <= row["inv_ppl_per_mb"] * (1 + _SAME))
-        return close or all(one in found[name] for name in (PERPLEXITY, SIZE) for one in (best, row))
+        return close or all(one in candidates[name] for name in (PERPLEXITY, SIZE) for one in (best, row))
 
     return [best, *(row for row in ordered[1:] if contends(row))]
 

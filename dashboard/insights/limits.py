@@ -31,13 +31,13 @@ class Limit:
 
     def read(self, text: str) -> tuple[float | None, str]:
         """Return the amount a text means, or None and what is wrong with the text."""
-        found = _AMOUNT.fullmatch(text.strip())
+        match = _AMOUNT.fullmatch(text.strip())
         way_out = f"write {self.example}"
-        if found is None or (unit := self.units.get(found["unit"].strip().lower())) is None:
+        if match is None or (unit := self.units.get(match["unit"].strip().lower())) is None:
             return None, f"“{text}” is not understood: {way_out}"
-        if _EITHER.match(found["number"]):
+        if _EITHER.match(match["number"]):
             return None, f"“{text}” may mean thousands or decimals: write it without a comma"
-        value = float(found["number"].replace(",", ".")) * unit
+        value = float(match["number"].replace(",", ".")) * unit
         return (value, "") if value > 0 else (None, f"must be above 0: {way_out}")
 
 
@@ -52,8 +52,8 @@ LIMITS = {
 def need(selection: Selection) -> Need:
     """Read the limits from an address, ignoring invalid ones; see `problems`."""
     given = {key: LIMITS[key].read(text)[0] for key, text in selection.options if key in LIMITS}
-    room = given.get("gb")
-    return Need(None if room is None else room / 1e9, given.get("tps"), given.get("rise"))
+    size = given.get("gb")
+    return Need(None if size is None else size / 1e9, given.get("tps"), given.get("rise"))
 
 
 def problems(selection: Selection) -> dict[str, str]:

@@ -51,9 +51,9 @@ def at_four(rows: Sequence[Row]) -> Insight:
     best = max(four, key=lambda row: (-row["ln_ppl_ratio"], row["variant_id"]))
     loss = log_ratio(best)
     same = f"; same top token {formats.percent(best['same_top'])}" if best["same_top"] is not None else ""
-    who = "the only variant is" if len(four) == 1 else "the best is"
+    subject = "the only variant is" if len(four) == 1 else "the best is"
     kept, detail = formats.percent(math.exp(-loss.value)), f"variants: {len(four)}{same}"
-    text = f"Between 4 and 5 bits {who} {best['label']}, which keeps {kept}"
+    text = f"Between 4 and 5 bits {subject} {best['label']}, which keeps {kept}"
     if not loss.has_error:
         text = f"{text} of the accuracy, but its error was not measured."
         return Insight(text, "unknown", f"PPL of the baseline / PPL; {detail}")
@@ -103,13 +103,13 @@ def by_domain(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     if len(losses) < 2:
         return None
     ordered = sorted(losses, key=lambda name: (-losses[name].value, name))
-    found = Extremes.of(losses)
+    extremes = Extremes.of(losses)
     detail = f"ln PPL ratio: {'; '.join(f'{name} {nats(losses[name])}' for name in ordered[:4])}"
-    if not found.differ:
+    if not extremes.differ:
         text = f"{row['label']} loses about the same on every text, within the errors."
         return Insight(text, "tie", detail)
-    more = f"{formats.with_error(found.apart.value, found.reach)} nats more"
-    text = f"{row['label']} loses {more} on {found.most} than on {found.least}."
+    more = f"{formats.with_error(extremes.apart.value, extremes.reach)} nats more"
+    text = f"{row['label']} loses {more} on {extremes.most} than on {extremes.least}."
     return Insight(
         text, "finding", f"{detail}; the ± of the difference holds for all pairs of texts together"
     )

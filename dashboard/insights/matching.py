@@ -52,12 +52,12 @@ def _of_type(groups: Mapping[str, Sequence[Row]], quant: str) -> list[Row]:
     """Return each method's variant of type `quant`, or its one nearest in bits to the variants of that type."""
     holders = {m: row for m, group in groups.items() for row in reversed(group) if row["quant"] == quant}
     bits = fmean(row["bits_per_weight"] for row in holders.values())
-    found = []
+    matches = []
     for method, group in groups.items():
         row = holders.get(method) or min(group, key=lambda r: abs(r["bits_per_weight"] - bits))
         if method in holders or abs(row["bits_per_weight"] - bits) <= SAME_BITS:
-            found.append(row)
-    return found
+            matches.append(row)
+    return matches
 
 
 def _preference(match: Sequence[Row]) -> tuple[float, ...]:
@@ -84,8 +84,8 @@ def shared_places(groups: Mapping[str, Sequence[Row]]) -> list[float]:
 
 def together(groups: Mapping[str, Sequence[Row]], places: Sequence[float]) -> dict[str, Row] | None:
     """Return every method's file at the first of `places` (bits) where all have one; see `matched`."""
-    found = (matched(groups, where) for where in places)
-    return next((files for files in found if len(files) == len(groups)), None)
+    matches = (matched(groups, where) for where in places)
+    return next((files for files in matches if len(files) == len(groups)), None)
 
 
 def outermost(groups: Mapping[str, Sequence[Row]]) -> tuple[dict[str, Row], dict[str, Row]] | None:

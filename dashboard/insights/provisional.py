@@ -21,8 +21,8 @@ def doubts(scope: Scope, rows: Sequence[Row]) -> list[str]:
     """
     if not rows:
         return []
-    found = [_unfinished(scope.results), _small(rows), _shorter(scope, rows)]
-    return [reason for reason in found if reason]
+    reasons = [_unfinished(scope.results), _small(rows), _shorter(scope, rows)]
+    return [reason for reason in reasons if reason]
 
 
 def _unfinished(results: Results) -> str:
@@ -50,9 +50,9 @@ def _small(rows: Sequence[Row]) -> str:
 
 def _shorter(scope: Scope, rows: Sequence[Row]) -> str:
     """Name variants scored on fewer tokens than their baseline; failed ones are reported elsewhere."""
-    found = []
+    shorter = []
     for row in rows:
         whole = int(scope.baseline_of(row)["n_tokens"])
         if not row.get("failure") and row["n_tokens"] < whole:
-            found.append(f"{row['label']} on {formats.count(row['n_tokens'])} of {formats.count(whole)}")
-    return f"not all tokens were scored: {formats.listing(found)}" if found else ""
+            shorter.append(f"{row['label']} on {formats.count(row['n_tokens'])} of {formats.count(whole)}")
+    return f"not all tokens were scored: {formats.listing(shorter)}" if shorter else ""

@@ -46,8 +46,8 @@ class Recommendation:
 
 def recommend(rows: Sequence[Row], none: str = NOT_COMPARED) -> list[Recommendation]:
     """Return one recommendation per need from rows without baselines; `none` says why there are no rows."""
-    found = usable(rows)
-    return [_for_need(need, bound, found, none) for need, bound in NEEDS]
+    candidates = usable(rows)
+    return [_for_need(need, bound, candidates, none) for need, bound in NEEDS]
 
 
 def usable(rows: Sequence[Row]) -> list[Row]:
@@ -90,8 +90,8 @@ def _for_need(need: str, bound: float, rows: Sequence[Row], none: str) -> Recomm
 def _contenders(rows: Sequence[Row], bound: float, chosen: Row | None) -> tuple[Row, ...]:
     """Return files smaller than the chosen one whose 95 % interval includes the bound."""
     limit = math.log1p(bound)
-    found = [row for row in rows if log_ratio(row).low < limit <= log_ratio(row).high]
-    smaller = [row for row in found if chosen is None or row["size_bytes"] < chosen["size_bytes"]]
+    open_ones = [row for row in rows if log_ratio(row).low < limit <= log_ratio(row).high]
+    smaller = [row for row in open_ones if chosen is None or row["size_bytes"] < chosen["size_bytes"]]
     return tuple(sorted(smaller, key=lambda row: (log_ratio(row).value, row["variant_id"])))
 
 
@@ -183,15 +183,15 @@ class Advice:
 
 def advise(rows: Sequence[Row], need: Need) -> Advice:
     """Return the best variant that meets `need`, or say which limit none meets."""
-    found = usable(rows)
-    if not found:
+    candidates = usable(rows)
+    if not candidates:
         return Advice(None, None, NOT_COMPARED, "", need.rule)
-    fitting = fitting_rows(found, need)
+    fitting = fitting_rows(candidates, need)
     best = need.best(fitting)
     if best is None:
-        return Advice(None, None, _obstacle(found, need), "", need.rule)
+        return Advice(None, None, _obstacle(candidates, need), "", need.rule)
     others = [row for row in fitting if row["variant_id"] != best["variant_id"]]
-    return Advice(best, need.best(others), _reason(best), _next_step(found, need, best), need.rule)
+    return Advice(best, need.best(others), _reason(best), _next_step(candidates, need, best), need.rule)
 
 
 def tokens_per_second(row: Row) -> float | None:
@@ -202,12 +202,12 @@ def tokens_per_second(row: Row) -> float | None:
 
 def fitting_rows(rows: Sequence[Row], need: Need) -> list[Row]:
     """Return the rows that meet every limit."""
-    found = list(rows)
+    fitting = list(rows)
     if need.budget_gb is not None:
-        found = [row for row in found if row["size_bytes"] <= 1e9 * need.budget_gb]
+        fitting = [row for row in fitting if row["size_bytes"] <= 1e9 * need.budget_gb]
     if need.min_tps is not None:
-        found = [row for row in found if (tokens_per_second(row) or 0.0) >= need.min_tps]
-    return within(found, need.floor) if need.floor is not None else found
+        fitting = [row for row in fitting if (tokens_per_second(row) or 0.0) >= need.min_tps]
+    return within(fitting, need.floor) if need.floor is not None else fitting
 
 
 def _reason(row: Row) -> str:

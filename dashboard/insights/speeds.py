@@ -75,14 +75,16 @@ def of_four_bits(rows: Sequence[Row]) -> list[Row]:
 
 def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     """Say which method is closest to the baseline within a decode time that all methods cover."""
-    found = equal_speed(scope, rows)
-    if found is None:
+    comparison = equal_speed(scope, rows)
+    if comparison is None:
         return None
-    ranking, moved = found.ranking, formats.number(found.spread, 2)
-    place = f"At up to {formats.number(found.limit)} ms per token"
-    offers = "; ".join(f"{found.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items())
+    ranking, moved = comparison.ranking, formats.number(comparison.spread, 2)
+    place = f"At up to {formats.number(comparison.limit)} ms per token"
+    offers = "; ".join(
+        f"{comparison.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items()
+    )
     detail = f"mean KLD of each method's closest variant: {offers}"
-    if not found.steady:
+    if not comparison.steady:
         moving = f"moving the limit by {moved} ms, the spread of the times, changes the result"
         text = f"{place} the methods are tied: {moving}."
         return Insight(text, "tie", detail)

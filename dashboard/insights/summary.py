@@ -77,7 +77,7 @@ def summarize(scope: Scope) -> list[MethodSummary]:
 def table(case: Case) -> list[MethodSummary]:
     """Build the table for a case; see `summarize`."""
     groups = {m: usable for m, group in case.methods.items() if (usable := complete(group, "ppl"))}
-    chosen = {method: found for method, group in groups.items() if (found := optimal(group)) is not None}
+    chosen = {method: best for method, group in groups.items() if (best := optimal(group)) is not None}
     strengths = _strengths(case, {method: row for method, (row, _) in chosen.items()})
     return [
         MethodSummary(
@@ -92,20 +92,20 @@ def table(case: Case) -> list[MethodSummary]:
 
 
 def _strengths(case: Case, chosen: Mapping[str, Row]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    strengths: dict[str, list[str]] = {}
     if len(chosen) < 2:
-        return found
+        return strengths
     for method, where in where_each_leads(case.bands).items():
-        found.setdefault(method, []).append(f"quality {where}")
+        strengths.setdefault(method, []).append(f"quality {where}")
     small = smallest_within(case.compared, HEAVY)
     if small is not None:
-        found.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
+        strengths.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
     timed = complete(list(chosen.values()), "decode_ms_p50")
     if len(timed) > 1:
         fastest, second = sorted(timed, key=lambda row: row["decode_ms_p50"])[:2]
         if not overlap(fastest, second):
-            found.setdefault(_method_of(case, fastest), []).append(f"speed ({fastest['quant']})")
-    return found
+            strengths.setdefault(_method_of(case, fastest), []).append(f"speed ({fastest['quant']})")
+    return strengths
 
 
 def _method_of(case: Case, row: Row) -> str:
@@ -117,18 +117,20 @@ def _no_strength(groups: Mapping[str, Sequence[Row]]) -> str:
 
 
 def _limitations(method: str, group: Sequence[Row], bands: Sequence[Band]) -> list[str]:
-    found = []
+    limitations = []
     held = [band for band in bands if method in band.files]
     behind = [band for band in held if method in band.ranking.behind]
     if behind:
         leaders = formats.listing(list(dict.fromkeys(band.ranking.best for band in behind)))
-        found.append(f"behind {leaders} at {len(behind)} of {len(held)} sizes compared")
+        limitations.append(f"behind {leaders} at {len(behind)} of {len(held)} sizes compared")
     heavy = [type_name(row) for row in group if math.expm1(log_ratio(row).low) > HEAVY]
     if heavy:
-        found.append(f"perplexity up by over {formats.percent(HEAVY, 0)} with {formats.listing(heavy, 5)}")
+        limitations.append(
+            f"perplexity up by over {formats.percent(HEAVY, 0)} with {formats.listing(heavy, 5)}"
+        )
     if not complete(group, "decode_ms_p50"):
-        found.append("speed not measured")
-    return found
+        limitations.append("speed not measured")
+    return limitations
 
 
 def takeaways(scope: Scope) -> list[Insight]:
@@ -138,13 +140,13 @@ def takeaways(scope: Scope) -> list[Insight]:
     if not lines:
         return [NOTHING]
     compared = [verdict(case.bands)] if len(lines) > 1 else []
-    found = [*compared, _one_fits_all(lines), *_sweet_spot(lines)]
+    insights = [*compared, _one_fits_all(lines), *_sweet_spot(lines)]
     eight = [row for row in case.compared if row["bits_per_weight"] >= 7.5]
     if eight:
         rise, known = worst_rise(eight)
         text, detail = f"8 bits: perplexity rises by {rise}.", "95 % bound over variants of 7.5 bits and more"
-        found.append(Insight(text, "finding" if known else "unknown", detail))
-    return [*found, *same_weights(scope)]
+        insights.append(Insight(text, "finding" if known else "unknown", detail))
+    return [*insights, *same_weights(scope)]
 
 
 def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:

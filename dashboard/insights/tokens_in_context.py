@@ -67,8 +67,8 @@ def worst_tokens(
         counted = counted.filter(pl.col("bin").is_in(sorted(selection.bins)))
     pieces = results.pieces(str(first["model"]))
     tokens, windows = truth["token"].to_list(), truth["window"].to_list()
-    found = counted.sort("worst", "place", descending=[True, False]).head(most)
-    return [_in_context(row, tokens, windows, pieces) for row in found.iter_rows(named=True)]
+    worst = counted.sort("worst", "place", descending=[True, False]).head(most)
+    return [_in_context(row, tokens, windows, pieces) for row in worst.iter_rows(named=True)]
 
 
 def _in_context(

@@ -39,12 +39,12 @@ class Run:
         return f"near {low} bits" if low == high else f"from {low} to {high} bits"
 
 
-def runs(found: Sequence[Band]) -> list[Run]:
+def runs(compared: Sequence[Band]) -> list[Run]:
     """Join neighbouring bands with the same leader.
 
     A band in which that leader has no comparable file does not end its run.
     """
-    joined = [Run(leader, tuple(part)) for leader, part in groupby(found, key=lambda band: band.leader)]
+    joined = [Run(leader, tuple(part)) for leader, part in groupby(compared, key=lambda band: band.leader)]
     kept: list[Run] = []
     for index, run in enumerate(joined):
         before, after = kept[-1] if kept else None, joined[index + 1] if index + 1 < len(joined) else None
@@ -61,10 +61,10 @@ def _absent(leader: str | None, run: Run) -> bool:
     return leader is not None and all(leader in band.absent for band in run.bands)
 
 
-def where_each_leads(found: Sequence[Band], along: Along = "bits") -> dict[str, str]:
+def where_each_leads(compared: Sequence[Band], along: Along = "bits") -> dict[str, str]:
     """Return where each leading method leads: `from 5.14 to 6.17 bits`."""
     named: dict[str, list[str]] = {}
-    for run in runs(found):
+    for run in runs(compared):
         if run.leader is not None:
             named.setdefault(run.leader, []).append(run.where(along))
     return {method: formats.listing(where) for method, where in named.items()}
@@ -83,12 +83,12 @@ def equal_size(scope: Scope, rows: Sequence[Row], along: Along = "bits") -> Insi
     return verdict(bands(scope, rows), along)
 
 
-def verdict(found: Sequence[Band], along: Along = "bits") -> Insight:
+def verdict(compared: Sequence[Band], along: Along = "bits") -> Insight:
     """Say which methods lead at which sizes, and which are tied."""
-    if not found:
+    if not compared:
         return Insight(_APART, "unknown", "equal size: at most 2 % apart")
-    led = where_each_leads(found, along)
-    even = [run for run in runs(found) if run.leader is None]
+    led = where_each_leads(compared, along)
+    even = [run for run in runs(compared) if run.leader is None]
     parts = [f"{method} {where}" for method, where in led.items()]
     tied = _tied(even, along)
     if parts:
@@ -96,13 +96,13 @@ def verdict(found: Sequence[Band], along: Along = "bits") -> Insight:
         text = f"At equal size, closest to the baseline: {formats.listing(parts, 6)}{others}."
     else:
         text = f"At equal size no method is clearly closest to the baseline: {tied}."
-    return Insight(text, _kind(found), f"{_leads(found)}{rule(found)}")
+    return Insight(text, _kind(compared), f"{_leads(compared)}{rule(compared)}")
 
 
-def _kind(found: Sequence[Band]) -> Kind:
-    if any(band.leader is not None for band in found):
+def _kind(compared: Sequence[Band]) -> Kind:
+    if any(band.leader is not None for band in compared):
         return "finding"
-    return "unknown" if any(band.ranking.undecided == "unknown" for band in found) else "tie"
+    return "unknown" if any(band.ranking.undecided == "unknown" for band in compared) else "tie"
 
 
 def _tied(even: Sequence[Run], along: Along) -> str:
@@ -110,8 +110,8 @@ def _tied(even: Sequence[Run], along: Along) -> str:
     parts = []
     for run in even:
         first = {tuple(sorted(band.first)) for band in run.bands}
-        who = f"{formats.listing(list(first.pop()))} " if len(first) == 1 else ""
-        parts.append(f"{who}{_how(run)} {run.where(along)}")
+        names = f"{formats.listing(list(first.pop()))} " if len(first) == 1 else ""
+        parts.append(f"{names}{_how(run)} {run.where(along)}")
     return formats.listing(parts) if parts else ""
 
 
@@ -120,11 +120,11 @@ def _how(run: Run) -> str:
     return "undecided (error not measured)" if unknown else "tied"
 
 
-def _leads(found: Sequence[Band]) -> str:
+def _leads(compared: Sequence[Band]) -> str:
     """Write each leader's smallest and largest lead over the next method."""
-    counted = [band for run in runs(found) for band in run.bands]
+    counted = [band for run in runs(compared) for band in run.bands]
     parts = []
-    for method in where_each_leads(found):
+    for method in where_each_leads(compared):
         leads = [min(band.ranking.gaps.values(), key=_value) for band in counted if band.leader == method]
         low, high = (formats.number(end(leads, key=_value).value, 2) for end in (min, max))
         parts.append(f"{method} {low if low == high else f'{low} to {high}'} nats")
@@ -135,17 +135,17 @@ def _value(estimate: Estimate) -> float:
     return estimate.value
 
 
-def rule(found: Sequence[Band]) -> str:
+def rule(compared: Sequence[Band]) -> str:
     """Write the rule by which the bands were compared."""
-    apart = max(band.apart for band in found)
-    floor = max(band.ranking.floor for band in found)
+    apart = max(band.apart for band in compared)
+    floor = max(band.ranking.floor for band in compared)
     rounding = (
         f"; leads within the noise floor of {formats.number(floor, 2)} nats do not count" if floor > 0 else ""
     )
-    among = found[0].ranking.among
+    among = compared[0].ranking.among
     sizes = f" for all {among} sizes together" if among > 1 else ""
     near = f" (at most {formats.percent(apart)} apart)" if apart >= _EXACT else ""
-    return f"by {found[0].measure} of measured files of equal size{near}; paired, 95 %{sizes}{rounding}"
+    return f"by {compared[0].measure} of measured files of equal size{near}; paired, 95 %{sizes}{rounding}"
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,9 @@ class Standing:
     absent: str
 
 
-def standings(found: Sequence[Band]) -> list[Standing]:
+def standings(compared: Sequence[Band]) -> list[Standing]:
     """Describe every band, smallest first."""
-    return [_standing(band) for band in found]
+    return [_standing(band) for band in compared]
 
 
 def _standing(band: Band) -> Standing:

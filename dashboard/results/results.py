@@ -136,8 +136,8 @@ class Results:
         if selection.models:
             rows = rows.filter(pl.col("model").is_in(sorted(selection.models)))
         if selection.devices:
-            there = self.measured.filter(pl.col("device").is_in(sorted(selection.devices)))
-            rows = rows.filter(pl.col("variant_id").is_in(there["baseline_id"].to_list()))
+            variants = self.measured.filter(pl.col("device").is_in(sorted(selection.devices)))
+            rows = rows.filter(pl.col("variant_id").is_in(variants["baseline_id"].to_list()))
         return rows
 
     def baseline_of(self, row: Mapping[str, Any], selection: Selection = EVERYTHING) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def _place(row: Row, name: str) -> str:
 def front_of(rows: Sequence[Row], cost: Sequence[float], loss: Sequence[float]) -> list[int]:
     """Return the indices of the Pareto front among the rows of one model and device (see `one_place`)."""
     kept = {row["variant_id"] for row in one_place(rows)}
-    mine = [index for index, row in enumerate(rows) if row["variant_id"] in kept]
-    return [mine[place] for place in pareto([cost[i] for i in mine], [loss[i] for i in mine])]
+    indices = [index for index, row in enumerate(rows) if row["variant_id"] in kept]
+    return [indices[place] for place in pareto([cost[i] for i in indices], [loss[i] for i in indices])]
 
 
 def ppl_ends(row: Row) -> tuple[float, float]:

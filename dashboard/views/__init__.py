@@ -81,8 +81,8 @@ class View:
     are called only if `absent`, which returns the missing data, is None. In the figure `customdata[i][0]` is a
     point's variant, followed by its bin, or by layer and role; `pick` says what a click on the point does. `ignores`
     names the filters (fields of `Selection`) that do not affect the view's data; with a token filter, `unfiltered`
-    is added to the caption. `data` returns the frame to export, by default all columns of the variants. `told` and
-    `titles` give captions and titles for values of the view's switch.
+    is added to the caption. `data` returns the frame to export, by default all columns of the variants. `captions`
+    and `titles` give captions and titles for values of the view's switch.
     """
 
     id: str
@@ -99,7 +99,7 @@ class View:
     claims: Callable[[Scope], list[Claim]] = lambda _scope: []
     ignores: frozenset[str] = frozenset({"layers", "roles"})
     unfiltered: str = ""
-    told: Mapping[str, str] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
     data: Exported = variants
 
@@ -114,7 +114,7 @@ class View:
 
     def described(self, selection: Selection) -> str:
         """Return the caption for the current switches, with a note on data that the token filter does not affect."""
-        parts = [self.caption, *(self.told.get(option.of(selection), "") for option in self.options)]
+        parts = [self.caption, *(self.captions.get(option.of(selection), "") for option in self.options)]
         return " ".join(filter(None, [*parts, self.unfiltered if selection.filters_tokens else ""]))
 
     def left_out(self, rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
@@ -168,8 +168,8 @@ def missing(results: Results, what: str, files: Iterable[str], hint: str = "") -
 def absent_tokens(results: Results) -> Absent | None:
     """Return what is missing unless the baseline and at least one variant have token frames."""
     ids = [str(results.baseline["variant_id"]), *results.measured["variant_id"].to_list()]
-    found = [results.tokens(variant_id) is not None for variant_id in ids]
-    if found[0] and any(found[1:]):
+    readable = [results.tokens(variant_id) is not None for variant_id in ids]
+    if readable[0] and any(readable[1:]):
         return None
     what = f"per-token data ({TOKENS}/) of the baseline and at least one variant"
     return missing(results, what, (tokens_of(variant_id).name for variant_id in ids))

@@ -37,14 +37,14 @@ def figure(scope: Scope) -> Drawing:
     rows = one_place(complete(scope.rows, "ppl"))
     if _SHARE.of(scope.selection) == "baseline":
         return _by_baseline(scope, rows)
-    found = [item for item in (shares(scope, row) for row in rows) if item is not None]
-    if not found:
+    measured = [item for item in (shares(scope, row) for row in rows) if item is not None]
+    if not measured:
         return charts.message_figure("No selected variant has per-token data")
-    panels = list(by_method([item.row for item in found]).items())[:_MOST_PANELS]
+    panels = list(by_method([item.row for item in measured]).items())[:_MOST_PANELS]
     own = _names_differ([{type_name(row) for row in group} for _, group in panels])
     titles = [name for name, _ in panels]
     drawn = share_bars.grid(titles, shared=not own, titled=len(panels) > 1)
-    of = {item.row["variant_id"]: item for item in found}
+    of = {item.row["variant_id"]: item for item in measured}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
     names = list(dict.fromkeys(type_name(row) for row in reversed(order)))
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
@@ -55,7 +55,7 @@ def figure(scope: Scope) -> Drawing:
         if own:
             mine = [type_name(row) for row in reversed(group)]
             drawn.update_yaxes(cells=[index], **share_bars.lanes(["baseline", *mine]))
-        _stack(drawn, index, bars, scope.selection, [item.row for item in found])
+        _stack(drawn, index, bars, scope.selection, [item.row for item in measured])
         if base is not None:
             _reference(drawn, index, base)
     return share_bars.finish(drawn, "share of scored tokens")
@@ -107,12 +107,12 @@ def _reference(drawn: Panels, index: int, base: Shares) -> None:
 def _by_baseline(scope: Scope, rows: Sequence[Row]) -> Drawing:
     """Draw, per variant, into which bins the tokens of each baseline bin moved."""
     chosen = representatives(rows, scope.selection, _MOST_PANELS)
-    found = [(row, bins) for row in chosen if (bins := scope.bins(str(row["variant_id"]))) is not None]
-    if not found:
+    moved_to = [(row, bins) for row in chosen if (bins := scope.bins(str(row["variant_id"]))) is not None]
+    if not moved_to:
         return charts.message_figure("No selected variant has per-token data")
-    drawn = share_bars.grid([str(row["label"]) for row, _ in found], shared=True, titled=True)
+    drawn = share_bars.grid([str(row["label"]) for row, _ in moved_to], shared=True, titled=True)
     names = bin_names()
-    for index, (row, bins) in enumerate(found):
+    for index, (row, bins) in enumerate(moved_to):
         lines = [line for line in bins.to_dicts() if line["n"]]
         for own, name in enumerate(names):
             values = [100 * line[f"bin{own}"] / line["n"] for line in lines]
@@ -188,7 +188,7 @@ def insights(scope: Scope) -> list[Insight]:
     changes = moved(scope, drawn)
     if not changes:
         return [NOTHING]
-    found = [
+    candidates = [
         _methods(scope, [row for row, _ in moved(scope, rows)]),
         _lost(scope, changes),
         _kept(changes),
@@ -199,8 +199,8 @@ def insights(scope: Scope) -> list[Insight]:
         own = _SHARE.of(scope.selection) == "own"
         which = "variants" if own else "the picked variants, else one per method,"
         rule = f"{which} with per-token data, in at most {_MOST_PANELS} panels"
-        found.append(Insight(f"{len(drawn)} of {len(rows)} variants are drawn.", "caution", rule))
-    return [insight for insight in found if insight is not None]
+        candidates.append(Insight(f"{len(drawn)} of {len(rows)} variants are drawn.", "caution", rule))
+    return [insight for insight in candidates if insight is not None]
 
 
 def _methods(scope: Scope, rows: Sequence[Row]) -> Insight | None:
@@ -287,7 +287,7 @@ VIEW = View(
     insights=insights,
     data=per_variant(Scope.bins),
     absent=absent_tokens,
-    told={
+    captions={
         "own": "Dotted lines mark the edges of the baseline's bins.",
         "baseline": "Each bar holds the tokens of one bin of the baseline; the framed part is in the same bin here.",
     },

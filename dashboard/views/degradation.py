@@ -236,7 +236,7 @@ def insights(scope: Scope) -> list[Insight]:
         of_loss = [divergences.at_eight(rows)]
     else:
         of_loss = [at_four(rows), at_eight(rows), by_domain(scope, rows)]
-    found = [
+    candidates = [
         equal_size(scope, rows),
         *of_loss,
         against_noise(rows, noise_floor(scope, rows)),
@@ -245,7 +245,7 @@ def insights(scope: Scope) -> list[Insight]:
     every = scope.rows
     column = "kld_mean" if _LOSS.of(scope.selection) == "kld" else "ln_ppl_ratio"
     lacking = undrawn(every, complete(every, column), "no loss against the baseline was measured")
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
+    return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 VIEW = View(
@@ -256,7 +256,7 @@ VIEW = View(
     caption="Loss per token against the baseline over the same tokens, with 95 % intervals clustered by window. The "
     "grey band is the noise floor, the effect of rounding the baseline's weights to bf16; it is known for all tokens "
     "of one model only.",
-    told={
+    captions={
         "ppl": "The vertical axis is ln of the perplexity ratio.",
         "kld": "The vertical axis is the mean KL divergence over the whole vocabulary.",
     },

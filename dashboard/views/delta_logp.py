@@ -39,9 +39,9 @@ def _ridges(scope: Scope) -> list[Ridge]:
         one_place(complete(scope.rows)), key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"])
     )
     pairs = [(row, scope.delta(str(row["variant_id"]))) for row in rows]
-    found = [(row, summary) for row, summary in pairs if summary is not None]
-    kept = list(_levels(found))[:_MOST_ROWS]
-    return [(row, summary) for row, summary in found if type_name(row) in kept]
+    ridges = [(row, summary) for row, summary in pairs if summary is not None]
+    kept = list(_levels(ridges))[:_MOST_ROWS]
+    return [(row, summary) for row, summary in ridges if type_name(row) in kept]
 
 
 def _levels(ridges: Sequence[Ridge]) -> dict[str, int]:
@@ -209,15 +209,15 @@ def insights(scope: Scope) -> list[Insight]:
     ridges = _ridges(scope)
     if not ridges:
         return [NOTHING]
-    found = [*_methods(ridges), _near_zero(ridges), _tails(ridges), _centre(ridges)]
+    result = [*_methods(ridges), _near_zero(ridges), _tails(ridges), _centre(ridges)]
     passing = complete(scope.rows)
     kept = one_place(passing)
     if len(ridges) < len(kept):
         text = f"{len(ridges)} of {len(kept)} selected variants are drawn."
-        found.append(
+        result.append(
             Insight(text, "caution", f"variants with per-token data, of at most {_MOST_ROWS} quant types")
         )
-    return [*found, *elsewhere(passing, kept)]
+    return [*result, *elsewhere(passing, kept)]
 
 
 def _methods(ridges: Sequence[Ridge]) -> list[Insight]:

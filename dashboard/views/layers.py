@@ -67,7 +67,7 @@ class Shown:
 
     measure: Measure
     rows: list[Row]
-    found: Mapping[str, Values]
+    values_of: Mapping[str, Values]
 
 
 def chosen(scope: Scope) -> Shown | None:
@@ -96,9 +96,9 @@ def figure(scope: Scope) -> Drawing:
         return charts.message_figure("No selected variant has this measure: choose or measure another")
     marked = (scope.selection.layers, scope.selection.roles)
     if shown.measure is HIDDEN:
-        return heatmaps.strips(shown.rows, shown.found, shown.measure, marked)
+        return heatmaps.strips(shown.rows, shown.values_of, shown.measure, marked)
     types = kinds(scope.results, shown.rows)
-    return heatmaps.panels(shown.rows, shown.found, types, shown.measure, marked)
+    return heatmaps.panels(shown.rows, shown.values_of, types, shown.measure, marked)
 
 
 def headline(scope: Scope) -> str:
@@ -108,7 +108,7 @@ def headline(scope: Scope) -> str:
         return "No selected variant has layer measurements"
     if scope.selection.layers or scope.selection.roles:
         return _of_frame(shown, scope.selection)
-    means = role_means(shown.found)
+    means = role_means(shown.values_of)
     if not means:
         return _deepest(shown)
     if len(means) == 1:
@@ -130,19 +130,21 @@ def _of_frame(shown: Shown, selection: Selection) -> str:
     part = [value for values in inside.values() for value in values.values()]
     if not part:
         return f"{name}: the shown variants have no {shown.measure.name} there"
-    whole = fmean(value for values in shown.found.values() for value in values.values())
+    whole = fmean(value for values in shown.values_of.values() for value in values.values())
     factor = f", {formats.number(fmean(part) / whole, 2)} × the overall mean" if whole > 0 else ""
     return f"{name}: {shown.measure.worded(fmean(part))}{' on average' * (len(part) > 1)}{factor}"
 
 
 def _framed(shown: Shown, selection: Selection) -> dict[str, Values]:
-    return {name: framed(values, selection.layers, selection.roles) for name, values in shown.found.items()}
+    return {
+        name: framed(values, selection.layers, selection.roles) for name, values in shown.values_of.items()
+    }
 
 
 def _deepest(shown: Shown) -> str:
     """Say how the output error grows from the first to the last layer."""
     row = shown.rows[0]
-    values = depth(shown.found[row["variant_id"]])
+    values = depth(shown.values_of[row["variant_id"]])
     if len(values) < 2 or values[0] <= 0:
         return f"Output errors of {len(shown.rows)} variants, layer by layer"
     growth = formats.number(values[-1] / values[0], 2)
@@ -154,7 +156,7 @@ def insights(scope: Scope) -> list[Insight]:
     shown = chosen(scope)
     if shown is None:
         return [NOTHING]
-    found = [
+    candidates = [
         _frame(shown, scope.selection),
         _attention(shown),
         _concentration(shown),
@@ -162,8 +164,8 @@ def insights(scope: Scope) -> list[Insight]:
         _raised(scope.results, shown),
     ]
     passing = scope.rows
-    said = [insight for insight in found if insight is not None]
-    return [*said, *elsewhere(passing, one_place(passing))]
+    shown_insights = [insight for insight in candidates if insight is not None]
+    return [*shown_insights, *elsewhere(passing, one_place(passing))]
 
 
 def _frame(shown: Shown, selection: Selection) -> Insight | None:
@@ -198,8 +200,8 @@ def _attention(shown: Shown) -> Insight | None:
 
 def _by_variant(shown: Shown, of: Callable[[Values], _T | None]) -> dict[str, _T]:
     """Apply `of` to the values of every shown variant, leaving out None."""
-    found = {str(row["variant_id"]): of(shown.found[row["variant_id"]]) for row in shown.rows}
-    return {name: value for name, value in found.items() if value is not None}
+    results_of = {str(row["variant_id"]): of(shown.values_of[row["variant_id"]]) for row in shown.rows}
+    return {name: value for name, value in results_of.items() if value is not None}
 
 
 def _ratios(values: Mapping[str, Estimate]) -> str:
@@ -226,7 +228,7 @@ def _concentration(shown: Shown) -> Insight | None:
 
 
 def _parts(shown: Shown) -> list[Insight]:
-    found = []
+    parts = []
     for name, of in (
         ("first third of the layers", first_third),
         ("last tenth of the layers, with the head,", last_part),
@@ -241,8 +243,8 @@ def _parts(shown: Shown) -> list[Insight]:
             how = "does not measurably differ from"
         kind: Kind = "finding" if more or less else "tie"
         detail = f"{shown.measure.noun} of this part / the rest: {_ratios(values)}"
-        found.append(Insight(f"The {name} {how} the rest.", kind, detail))
-    return found
+        parts.append(Insight(f"The {name} {how} the rest.", kind, detail))
+    return parts
 
 
 def _raised(results: Results, shown: Shown) -> Insight | None:

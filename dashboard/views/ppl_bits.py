@@ -159,7 +159,7 @@ def insights(scope: Scope) -> list[Insight]:
         bend(rows),
         _steadiest(scope, rows),
     ]
-    found = [
+    candidates = [
         equal_size(scope, rows, "bits" if _along(scope.selection) == _BITS else "size"),
         *(over_bits if _along(scope.selection) == _BITS else []),
         _costliest_step(scope, rows),
@@ -167,22 +167,22 @@ def insights(scope: Scope) -> list[Insight]:
         below_baseline(rows),
     ]
     lacking = undrawn(scope.rows, _measured(scope), "no perplexity was measured")
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
+    return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _steadiest(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    found = steadiness(scope, rows)
-    if found is None:
+    steady = steadiness(scope, rows)
+    if steady is None:
         return None
-    ranking = found.ranking
-    detail = f"rise of perplexity {found.where}, between files of about the same bits: "
+    ranking = steady.ranking
+    detail = f"rise of perplexity {steady.where}, between files of about the same bits: "
     detail += "; ".join(f"{method} {change(rise)}" for method, rise in ranking.values.items())
-    if found.flat:
-        text = f"{ranking.best}'s curve is flat, but {ranking.best} is not steady: {found.flat}."
+    if steady.flat:
+        text = f"{ranking.best}'s curve is flat, but {ranking.best} is not steady: {steady.flat}."
         return Insight(text, "caution", detail)
     if ranking.tied:
-        return Insight(f"Steadiness {found.where}: {tie(ranking)}.", ranking.undecided, detail)
-    return Insight(f"{ranking.best} is the steadiest {found.where}.", "finding", detail)
+        return Insight(f"Steadiness {steady.where}: {tie(ranking)}.", ranking.undecided, detail)
+    return Insight(f"{ranking.best} is the steadiest {steady.where}.", "finding", detail)
 
 
 def _costliest_step(scope: Scope, rows: Sequence[Row]) -> Insight | None:
@@ -206,12 +206,12 @@ def _costliest_step(scope: Scope, rows: Sequence[Row]) -> Insight | None:
 
 def _steps(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return steps from every variant to its method's next smaller one at least a quarter bit below."""
-    found = []
+    steps = []
     for group in by_method(rows).values():
         for higher in group:
             lower = [row for row in group if _saved(row, higher) >= SAME_BITS]
-            found += [(lower[-1], higher)] if lower else []
-    return found
+            steps += [(lower[-1], higher)] if lower else []
+    return steps
 
 
 def _saved(lower: Row, higher: Row) -> float:
@@ -231,7 +231,7 @@ VIEW = View(
     caption="Perplexity of the scored tokens (lower is better). Bars: 95 % intervals of the distance from the "
     "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is the error of its "
     "own perplexity: other texts would move all points together.",
-    told={
+    captions={
         "bits": "Bits are measured from the file's tensors, not taken from the type's name.",
         "gb": "File size is that of the download.",
     },

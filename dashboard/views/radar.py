@@ -119,8 +119,8 @@ def headline(scope: Scope) -> str:
 
 def _winners(scope: Scope, rows: Sequence[Row]) -> dict[str, Row | None]:
     """Return the leader per axis; None if the lead is within its error."""
-    found = leaders(scope, sound(scope.results, rows))
-    return {name: row for name, row in found.items() if name != MEMORY}
+    winners = leaders(scope, sound(scope.results, rows))
+    return {name: row for name, row in winners.items() if name != MEMORY}
 
 
 def insights(scope: Scope) -> list[Insight]:
@@ -133,24 +133,24 @@ def insights(scope: Scope) -> list[Insight]:
         leads.setdefault(str(row["label"]) if row is not None else "", []).append(name)
     tied = leads.pop("", [])
     ordered = sorted(leads.items(), key=lambda item: (-len(item[1]), item[0]))
-    found = [
+    result = [
         Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding", _LEAD)
         for label, names in ordered[:3]
     ]
     if tied:
-        found.append(Insight(f"No clear leader on {formats.listing(tied, 6)}.", "tie", _LEAD))
-    found.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
+        result.append(Insight(f"No clear leader on {formats.listing(tied, 6)}.", "tie", _LEAD))
+    result.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
     total = scope.frame.height
     if len(rows) < total and _FORM.of(scope.selection) != "parallel":
         text = f"Shown: {formats.listing([r['label'] for r in rows], 6)}."
         rule = (
             f"the picked variants, else one per method at about equal bits; {total} variants pass the filters"
         )
-        found.append(Insight(text, "caution", rule))
+        result.append(Insight(text, "caution", rule))
     if not any(axis.name == "decode speed" for axis in spokes):
-        found.append(Insight("Speed was not measured, so it has no axis here.", "caution"))
+        result.append(Insight("Speed was not measured, so it has no axis here.", "caution"))
     passing = scope.rows
-    return [*found, *elsewhere(passing, one_place(passing))]
+    return [*result, *elsewhere(passing, one_place(passing))]
 
 
 def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> Insight:
@@ -172,7 +172,7 @@ VIEW = View(
     tab="Radar",
     title="Several metrics at once",
     caption="",
-    told={
+    captions={
         "radar": "Each axis runs from 0 to 100 % of a fixed reference: the baseline for quality, the smallest, most "
         "efficient or fastest measured variant for the others. Variant filters do not change it.",
         "parallel": "Every selected variant, each axis from the worst (bottom) to the best value (top) in this "

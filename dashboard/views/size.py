@@ -168,7 +168,7 @@ def insights(scope: Scope) -> list[Insight]:
     rows = sound(scope.results, kept)
     if not rows:
         return [NOTHING]
-    found = [
+    candidates = [
         equal_size(scope, rows, "size"),
         _above_floor(rows),
         _highest(rows),
@@ -177,7 +177,7 @@ def insights(scope: Scope) -> list[Insight]:
         gap_insight(rows, scope.selection),
     ]
     lacking = undrawn(scope.rows, passing, "no perplexity was measured")
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
+    return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _highest(rows: Sequence[Row]) -> Insight:
@@ -206,12 +206,12 @@ def _above_floor(rows: Sequence[Row]) -> Insight:
 def _wasted(scope: Scope, rows: Sequence[Row]) -> Insight:
     """Name files that a smaller one beats in KLD by more than the error."""
     compared = complete(rows, "kld_mean")
-    found = beaten_by_smaller(scope, compared, compared)
-    if not found:
+    pairs = beaten_by_smaller(scope, compared, compared)
+    if not pairs:
         return Insight(
             "No file is beaten by a smaller one by more than the error.", "finding", "by mean KLD, paired"
         )
-    beaten = [f"{row['label']} (by {best['label']})" for row, best in found]
+    beaten = [f"{row['label']} (by {best['label']})" for row, best in pairs]
     text = f"Beaten by a smaller file: {formats.listing(beaten, 3)}."
     return Insight(
         text,

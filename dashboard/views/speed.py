@@ -217,7 +217,7 @@ def insights(scope: Scope) -> list[Insight]:
     front = [rows[i] for i in pareto(slowness, [row["kld_mean"] for row in rows])]
     names = [row["label"] for row in sorted(front, key=lambda row: _slowness(row, columns))]
     text = f"Worth running for {phase} speed: {formats.listing(names, 5)}."
-    found = [
+    candidates = [
         Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
         tell_equal_speed(scope, rows) if columns == DECODE_TIME else None,
         bits_and_speed(rows, slowness, phase),
@@ -226,7 +226,7 @@ def insights(scope: Scope) -> list[Insight]:
         timing(scope.results, rows, phase),
     ]
     lacking = undrawn(scope.rows, passing, f"no {phase} time or no divergence was measured")
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
+    return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _absent(results: Results) -> Absent | None:

@@ -53,8 +53,8 @@ def _shifts(case: Case) -> Claim:
 def _uniform(case: Case) -> Claim:
     if case.name(MAIN) is None:
         return absent(_UNIFORM, MAIN)
-    found = {row["method"]: shares(case.scope, row) for row in one_type(case.compared)}
-    entropy = {method: item.entropy for method, item in found.items() if item is not None}
+    shares_of = {row["method"]: shares(case.scope, row) for row in one_type(case.compared)}
+    entropy = {method: item.entropy for method, item in shares_of.items() if item is not None}
     if case.name(MAIN) not in entropy or len(entropy) < 2:
         return unknown(_UNIFORM, _NO_TOKENS if not entropy else "Only one method can be compared.")
     best, second, *_ = sorted(entropy, key=lambda method: -entropy[method].value)

@@ -21,10 +21,10 @@ _NEAR = "unsloth is the most concentrated around zero."
 def claims(case: Case) -> list[Claim]:
     """Judge width, tails and centre between variants of one type."""
     rows = one_type(case.compared)
-    found = {
+    summaries = {
         row["method"]: case.scope.results.delta(str(row["variant_id"]), case.scope.selection) for row in rows
     }
-    known = {method: summary for method, summary in found.items() if summary is not None}
+    known = {method: summary for method, summary in summaries.items() if summary is not None}
     types = formats.listing(sorted({row["quant"] for row in rows}))
     return [
         _extreme(

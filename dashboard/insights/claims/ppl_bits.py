@@ -53,14 +53,14 @@ def _order(case: Case) -> Claim:
 
 def _steady(case: Case) -> Claim:
     text = "bartowski is the steadiest across bits."
-    found = steadiness(case.scope, case.compared)
-    if found is None:
+    steady = steadiness(case.scope, case.compared)
+    if steady is None:
         return unknown(text, "The methods need files of about the same bits at two places at least.")
-    claim = leads(text, case, BARTOWSKI, found.ranking, nats, f"in the rise {found.where}")
-    if not found.flat:
+    claim = leads(text, case, BARTOWSKI, steady.ranking, nats, f"in the rise {steady.where}")
+    if not steady.flat:
         return claim
-    best = found.ranking.best
-    return unknown(text, f"{best}'s curve is the flattest, but {best} is not steady: {found.flat}.")
+    best = steady.ranking.best
+    return unknown(text, f"{best}'s curve is the flattest, but {best} is not steady: {steady.flat}.")
 
 
 def _sharp(case: Case) -> Claim:
@@ -124,10 +124,10 @@ def _acceptable(case: Case) -> Claim:
 
 def _turn(case: Case) -> Claim:
     text = "The turning point is around 4 bits per weight."
-    found = knees(case.compared)
-    bent = {method: knee for method, knee in found.items() if knee is not None}
+    bends = knees(case.compared)
+    bent = {method: knee for method, knee in bends.items() if knee is not None}
     if not bent:
-        why = "two straight lines fit no better than one" if found else "no method has six variants"
+        why = "two straight lines fit no better than one" if bends else "no method has six variants"
         return unknown(text, f"No bend can be located: {why}.")
     evidence = f"The curve bends at: {formats.listing([f'{m} {knee_text(k)}' for m, k in bent.items()], 6)}."
     if all(_TURN[0] <= knee.low and knee.high <= _TURN[1] for knee in bent.values()):

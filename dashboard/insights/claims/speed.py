@@ -44,14 +44,15 @@ def claims(case: Case) -> list[Claim]:
 
 
 def _accurate(case: Case, timed: list[Row]) -> Claim:
-    found = equal_speed(case.scope, timed)
-    if found is None:
+    comparison = equal_speed(case.scope, timed)
+    if comparison is None:
         return unknown(_ACCURATE, "The decode times of the methods do not overlap.")
-    where = f"at up to {formats.number(found.limit)} ms per decoded token, by KLD of each method's closest variant,"
-    claim = leads(_ACCURATE, case, BARTOWSKI, found.ranking, nats, where)
-    if found.steady or claim.verdict == "unknown":
+    limit, spread = formats.number(comparison.limit), formats.number(comparison.spread, 2)
+    where = f"at up to {limit} ms per decoded token, by KLD of each method's closest variant,"
+    claim = leads(_ACCURATE, case, BARTOWSKI, comparison.ranking, nats, where)
+    if comparison.steady or claim.verdict == "unknown":
         return claim
-    moved = f"Moving the limit by {formats.number(found.spread, 2)} ms, the spread of the times, changes the result."
+    moved = f"Moving the limit by {spread} ms, the spread of the times, changes the result."
     return unknown(_ACCURATE, f"{claim.evidence} {moved}")
 
 
@@ -74,10 +75,10 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
     ours = next((row for row in rows if row["method"].lower() == MAIN), None)
     if ours is None or len(rows) < 2:
         return unknown(_MIDDLE, "Timed variants of main and of another method are needed.")
-    found = contenders(case.scope, rows)
-    if DECODE not in found or FIDELITY not in found:
+    leaders = contenders(case.scope, rows)
+    if DECODE not in leaders or FIDELITY not in leaders:
         return unknown(_MIDDLE, "The variants of one type cannot be compared token by token.")
-    fastest, closest = found[DECODE], found[FIDELITY]
+    fastest, closest = leaders[DECODE], leaders[FIDELITY]
     evidence = (
         f"Of the same type {_names(fastest)} decode{'s' * (len(fastest) == 1)} fastest, "
         f"{_names(closest)} {'is' if len(closest) == 1 else 'are'} closest to the baseline."
@@ -94,17 +95,17 @@ def _names(rows: Sequence[Row]) -> str:
 
 def _fades(timed: list[Row]) -> Claim:
     """Compare the decode time saved per bit below 4.5 bits with that above, per method."""
-    found: list[tuple[str, Estimate, Estimate]] = []
+    slopes_of: list[tuple[str, Estimate, Estimate]] = []
     for method, group in by_method(timed).items():
         low, high = between(group, 0, _BEND), between(group, _BEND, math.inf)
         slopes = [
             slope([r["bits_per_weight"] for r in part], [r[TIME] for r in part]) for part in (low, high)
         ]
         if slopes[0] is not None and slopes[1] is not None:
-            found.append((method, slopes[0], slopes[1]))
-    if not found:
+            slopes_of.append((method, slopes[0], slopes[1]))
+    if not slopes_of:
         return unknown(_FADES, "No method has three timed variants on each side of 4.5 bits.")
-    method, below, above = max(found, key=lambda item: item[2].value - item[1].value)
+    method, below, above = max(slopes_of, key=lambda item: item[2].value - item[1].value)
     low_gain, high_gain = (formats.number(gain.value, 2) for gain in (below, above))
     numbers = f"{low_gain} ms per decoded token below 4.5 bits, {high_gain} above"
     return sign(_FADES, above.minus(below), f"{method}: a bit saved gains {numbers}.")

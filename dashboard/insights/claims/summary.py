@@ -47,8 +47,8 @@ def _strength(case: Case, lines: dict[str, MethodSummary], method: str, strength
         for item in line.best_for
         if item.startswith(strength)
     ]
-    found = f"By the rules of the table {formats.listing(led)}."
-    return Claim(text, "holds" if winners == [name] else "fails", found)
+    evidence = f"By the rules of the table {formats.listing(led)}."
+    return Claim(text, "holds" if winners == [name] else "fails", evidence)
 
 
 def _rate(case: Case, lines: dict[str, MethodSummary], method: str, bits: int) -> Claim:
