@@ -1,4 +1,4 @@
-"""Ranges and readable ticks of axes."""
+"""Compute ranges and readable ticks of axes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def bits_range(values: Sequence[float]) -> list[float]:
 
 
 def byte_unit(sizes: Sequence[float]) -> tuple[int, str]:
-    """Return the unit an axis of these sizes in bytes is written in: its bytes and its name."""
+    """Return the unit for an axis of sizes in bytes: its bytes and its name."""
     if max(sizes, default=0) >= 1000 * MEGABYTE:
         return 1000 * MEGABYTE, "GB"
     return MEGABYTE, "MB"
 
 
 def decades(low: float, high: float) -> list[float]:
-    """Tick values 1, 2, 5 × 10ⁿ that lie between two positive numbers."""
+    """Return tick values 1, 2, 5 × 10ⁿ between two positive numbers."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     steps = (1.0, 2.0, 5.0) if last - first <= 4 else (1.0,)
     ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
@@ -38,7 +38,7 @@ def decades(low: float, high: float) -> list[float]:
 
 
 def log_axis(values: Sequence[float], margin: float = 0.08) -> dict[str, Any]:
-    """Range and readable ticks of a log axis around positive values."""
+    """Return the range and readable ticks of a log axis around positive values."""
     logs = [math.log10(value) for value in values if value > 0 and math.isfinite(value)] or [0.0]
     pad = max(0.03, margin * (max(logs) - min(logs)))
     low, high = min(logs) - pad, max(logs) + pad
@@ -58,6 +58,6 @@ def nice_step(rough: float) -> float:
 
 
 def size_title(sizes: Sequence[float]) -> str:
-    """Name an axis of file sizes with its unit."""
+    """Return the title of an axis of file sizes with its unit."""
     _, name = byte_unit(sizes)
     return f"file size ({name}, 10{'⁹' if name == 'GB' else '⁶'} bytes)"

@@ -1,4 +1,4 @@
-"""The baselines' levels: a dashed line each, and a note at it that lies on no other note."""
+"""Draw the baselines' levels as dashed lines with notes that do not overlap."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ranges = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True)
 class Note:
-    """A text at a level: left end and bottom in shares of the plot, and how many lines it is off its level."""
+    """A text at a level: left and bottom in shares of the plot, and its distance from the level in text lines."""
 
     text: str
     left: float
@@ -31,17 +31,17 @@ class Note:
 
     @property
     def box(self) -> Box:
-        """Its edges: left, bottom, right, top."""
+        """Edges of the text: left, bottom, right, top."""
         return self.left, self.bottom, self.left + text_width(self.text), self.bottom + _LINE
 
     @property
     def is_at_right(self) -> bool:
-        """Whether it ends at the right edge of the plot."""
+        """Whether the text ends at the right edge of the plot."""
         return self.box[2] >= 1 - 2 * _EDGE and self.left > _EDGE
 
 
 def text_width(text: str) -> float:
-    """Width of a text in shares of the plot."""
+    """Return the width of a text in shares of the plot."""
     return _CHARACTER * len(text)
 
 
@@ -53,10 +53,10 @@ def place_notes(
     taken: Sequence[Box] = (),
     points: Sequence[Point] = (),
 ) -> list[Note]:
-    """Place a note at every height, all in shares of the plot: at the left, on the side asked for, if that is free.
+    """Place a note at every height, in shares of the plot: at the left, above or below the level as asked, if free.
 
-    Else further right, or on the other side; where all that is taken, a line or more away. No note lies on another
-    or on what is `taken`, and on as few `points` and levels as can be.
+    Else further right or on the other side, or if all that is taken, a line or more away. No note overlaps another
+    one or a `taken` box; each covers as few `points` and levels as possible.
     """
     placed: list[Note] = []
     for height, text in zip(heights, texts, strict=True):
@@ -97,19 +97,19 @@ class BaselineLines:
         taken: Sequence[Box] = (),
         inverse: bool = False,
     ) -> None:
-        """Find the levels of the baselines of `rows`, and places for their notes.
+        """Compute the levels of the baselines of `rows`, and places for their notes.
 
         `ranges` are those of the axes, of the log axis in decades, and `points` lie in them; `taken` are boxes in
         shares of the plot.
         """
-        found = [base for base in scope.baselines_of(rows) if _has_level(base)]
+        bases = [base for base in scope.baselines_of(rows) if _has_level(base)]
         self._ranges, self._inverse = ranges, inverse
-        self.values = [1 / base["ppl"] if inverse else float(base["ppl"]) for base in found]
+        self.values = [1 / base["ppl"] if inverse else float(base["ppl"]) for base in bases]
         bottom, top = ranges[1]
         heights = [(self._on_axis(value) - bottom) / (top - bottom) for value in self.values]
         texts = [
-            f"{name} · {_told(base, inverse=inverse)}"
-            for name, base in zip(_names(found), found, strict=True)
+            f"{name} · {_level_text(base, inverse=inverse)}"
+            for name, base in zip(_names(bases), bases, strict=True)
         ]
         self.notes = place_notes(heights, texts, above=inverse, taken=taken, points=shares(points, ranges))
 
@@ -118,7 +118,7 @@ class BaselineLines:
 
     @property
     def lines(self) -> list[list[Point]]:
-        """The levels, and the middle of every note, in the units of the axes: for labels to keep clear of."""
+        """The levels and the middle of every note in axis units, for labels to avoid."""
         (left, right), (bottom, top) = self._ranges
         across = [[(x, self._on_axis(value)) for x in (left, right)] for value in self.values]
         for note in self.notes:
@@ -148,7 +148,7 @@ def _has_level(base: Row) -> bool:
 
 
 def _names(bases: Sequence[Row]) -> list[str]:
-    """Name baselines by what tells them apart."""
+    """Name baselines by the properties in which they differ."""
     apart = places_apart(bases)
     if not apart:
         return [names.short(f"baseline {base['quant']}", names.TITLE) for base in bases]
@@ -159,7 +159,7 @@ def _names(bases: Sequence[Row]) -> list[str]:
     return [names.short(" ".join(part), names.TITLE) for part in parts]
 
 
-def _told(base: Row, *, inverse: bool) -> str:
+def _level_text(base: Row, *, inverse: bool) -> str:
     if inverse:
         return f"1/PPL {formats.number(1 / base['ppl'])}"
     return f"PPL {formats.number(base['ppl'], 4)}{plus_minus(base, 'ppl', 'ppl_se')}"

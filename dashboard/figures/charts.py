@@ -1,4 +1,4 @@
-"""Drawing that several views share: one look per method, hover texts, emphasis, the baseline, the front."""
+"""Draw what several views share: the look of methods, hover texts, emphasis, the baseline, the Pareto front."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DIMMED = 0.2
 
 @dataclass(frozen=True)
 class Series:
-    """One curve: a method's variants of one model on one device, in its look."""
+    """One curve: a method's variants of one model on one device, with the method's look."""
 
     name: str
     method: str
@@ -35,7 +35,7 @@ class Series:
         return _DASHES[self.nth % len(_DASHES)]
 
     def marker(self, size: int = 9) -> dict[str, Any]:
-        """The points' marker, outlined so that overlapping points stay apart; open for further models or devices."""
+        """Return the points' marker, outlined to separate overlapping points; open for further models or devices."""
         edge = "rgba(255,255,255,0.55)" if self.nth == 0 else self.style.color
         symbol = self.style.symbol if self.nth == 0 else f"{self.style.symbol}-open"
         width = 1 if self.nth == 0 else 2
@@ -48,24 +48,24 @@ class Series:
 
     @property
     def legend(self) -> dict[str, Any]:
-        """Settings of the legend entry: one per method, and a click on it means the method; `meta` has full names."""
+        """Settings of the legend entry, one per method so that a click selects it; `meta` has full names."""
         name = names.in_figure(self.method, names.LEGEND)
         entry = {"name": name, "legendgroup": self.method, "showlegend": self.nth == 0}
         return entry | {"meta": {"method": self.method, "series": self.name}}
 
 
 def series(results: Results, rows: Sequence[Row]) -> list[Series]:
-    """Curves of `by_method`; models and devices differ by dash, methods by colour and symbol."""
-    found: list[Series] = []
+    """Return the curves of `by_method`; models and devices differ by dash, methods by colour and symbol."""
+    curves: list[Series] = []
     for name, group in by_method(rows).items():
         method = str(group[0]["method"])
-        nth = sum(1 for earlier in found if earlier.method == method)
-        found.append(Series(name, method, results.styles[method], nth, group))
-    return found
+        nth = sum(1 for earlier in curves if earlier.method == method)
+        curves.append(Series(name, method, results.styles[method], nth, group))
+    return curves
 
 
 def add_places(figure: Drawing, curves: Sequence[Series]) -> None:
-    """Explain dashes and open symbols in the legend where the curves are of several models or devices."""
+    """Explain dashes and open symbols in the legend if the curves are of several models or devices."""
     places: dict[int, str] = {}
     for curve in curves:
         places.setdefault(curve.nth, curve.name.removeprefix(curve.method).removeprefix(" · "))
@@ -85,7 +85,7 @@ def add_places(figure: Drawing, curves: Sequence[Series]) -> None:
 
 
 def emphasis(selection: Selection, shown: Sequence[Row], group: Sequence[Row]) -> dict[str, Any]:
-    """Scatter settings that name the points of a trace and, where a shown variant is picked, dim the others."""
+    """Return scatter settings that identify a trace's points and, if a shown variant is picked, dim the others."""
     settings: dict[str, Any] = {"customdata": [[row["variant_id"]] for row in group]}
     if not is_picking(selection, shown):
         return settings
@@ -98,17 +98,17 @@ def emphasis(selection: Selection, shown: Sequence[Row], group: Sequence[Row]) -
 
 
 def points(curve: Series, selection: Selection, shown: Sequence[Row]) -> dict[str, Any]:
-    """Scatter settings that the points of all curves share: legend, hover, and what is picked."""
+    """Return the scatter settings of all curves' points: legend, hover, and emphasis of picked variants."""
     return {"hoverinfo": "text", "cliponaxis": False} | curve.legend | emphasis(selection, shown, curve.rows)
 
 
 def is_picking(selection: Selection, shown: Sequence[Row]) -> bool:
-    """Whether one of the shown variants is picked, so that the others step back."""
+    """Return whether one of the shown variants is picked, so that the others are dimmed."""
     return any(row["variant_id"] in selection.picked for row in shown)
 
 
 def line(curve: Series, selection: Selection, shown: Sequence[Row]) -> dict[str, Any]:
-    """Return a curve's line, faint where other variants are picked."""
+    """Return a curve's line, faint if only variants of other curves are picked."""
     faint = is_picking(selection, shown) and not is_picking(selection, curve.rows)
     return {
         "color": translucent(curve.style.color, 0.15 if faint else 0.6),
@@ -128,7 +128,7 @@ def error_bars(
 
 
 def quality_lines(row: Row) -> str:
-    """Return the lines of a hover text that every view of quality shows."""
+    """Return the hover text that all views of quality share."""
     known = columns_of()
     lines = [
         f"<b>{names.in_figure(row['label'])}</b>",
@@ -136,7 +136,7 @@ def quality_lines(row: Row) -> str:
     ]
     paired = row["ln_ppl_ratio"] is not None and not row["is_baseline"]
     if row["ppl"] is not None:
-        # How far the level itself is known is no error of a comparison: the texts move all variants together.
+        # The level's own error is left out of a comparison: the texts move all variants together.
         level = "" if paired else plus_minus(row, "ppl", "ppl_se")
         lines.append(f"PPL {columns.value(known['ppl'], row['ppl'], level)}")
     if paired:
@@ -161,21 +161,21 @@ def level_line(height: float) -> dict[str, Any]:
 def add_front(
     figure: Drawing, rows: Sequence[Row], x: Sequence[float], y: Sequence[float], shape: str = "hv"
 ) -> None:
-    """Draw the front of `rows` (see `front_of`) as a step line under the points, named by whose it is."""
+    """Draw the Pareto front of `rows` (see `front_of`) as a step line, named after its model and device."""
     ordered = sorted(zip(x, y, strict=True))
-    whose = names.in_figure(place_in_words(one_place(rows)[0], rows), names.LEGEND)
+    place = names.in_figure(place_in_words(one_place(rows)[0], rows), names.LEGEND)
     figure.add_scatter(
         x=[point[0] for point in ordered],
         y=[point[1] for point in ordered],
         mode="lines",
         line={"color": QUIET, "width": 5, "shape": shape},
-        name=" · ".join(filter(None, ["Pareto front", whose])),
+        name=" · ".join(filter(None, ["Pareto front", place])),
         hoverinfo="skip",
     )
 
 
 def message_figure(text: str) -> Drawing:
-    """Return a figure that only says why there is nothing to draw."""
+    """Return a figure that only shows why there is nothing to draw."""
     figure = Drawing()
     figure.add_annotation(
         text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 14}

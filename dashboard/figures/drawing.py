@@ -1,7 +1,7 @@
-"""A figure as plain data, the form in which plotly.js takes it.
+"""Build figures as the plain data that plotly.js takes.
 
-A figure of plotly.py checks every attribute when it is set, and that takes longer than all else of a page. A drawing
-is put together without; `checked` makes it a figure, for what leaves the dashboard and for the tests.
+plotly.py validates every attribute when it is set, which takes longer than the rest of a page. A drawing skips that;
+`checked` returns a validated plotly.py figure, for exports and tests.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _PACKED = {np.dtype(np.float32): "f4", np.dtype(np.float64): "f8"}
 
 
 class Drawing:
-    """Traces and layout; settings of the layout may be nested or written with underscores, as in plotly.py."""
+    """Traces and layout; layout settings may be nested or written with underscores, as in plotly.py."""
 
     def __init__(self) -> None:
-        """Begin with nothing drawn."""
+        """Start empty."""
         self.data: list[dict[str, Any]] = []
         self.layout: dict[str, Any] = {}
 
     def add_scatter(self, **settings: Any) -> None:
-        """Add a trace of points or lines; `settings` are not changed on the way."""
+        """Add a trace of points or lines."""
         self.data.append({"type": "scatter"} | settings)
 
     def add_scatterpolar(self, **settings: Any) -> None:
-        """Add a trace around a centre."""
+        """Add a trace in polar coordinates."""
         self.data.append({"type": "scatterpolar"} | settings)
 
     def add_heatmap(self, **settings: Any) -> None:
@@ -63,7 +63,7 @@ class Drawing:
         self.update_layout(yaxis=settings)
 
     def update_layout(self, **settings: Any) -> None:
-        """Set attributes of the layout; what is nested leaves its neighbours as they are."""
+        """Set attributes of the layout; nested attributes are merged."""
         _merge(self.layout, settings)
 
     def to_plotly_json(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Drawing:
         return {"data": traces, "layout": self.layout}
 
     def checked(self) -> go.Figure:
-        """Return the same as a figure of plotly.py.
+        """Return the drawing as a validated plotly.py figure.
 
         Raises:
             ValueError: an attribute is unknown or does not take its value.

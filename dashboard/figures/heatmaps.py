@@ -1,4 +1,4 @@
-"""Heatmaps of layers: a panel per variant with roles down, or a strip per variant; one colour scale for all."""
+"""Draw heatmaps of layers: a panel per variant with roles down, or a strip per variant, on one colour scale."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dashboard.style.theme import MARK, QUIET
 from evaluator.results.schema import ROLES
 
 _WIDE_RANGE = 30
-#: Cells side by side up to which a type, or its bits, can be written into one.
+#: Most cells side by side in which a type, or its bits, can be written.
 _ROOM_FOR_TYPES, _ROOM_FOR_BITS = 22, 60
 _COLUMNS = 3
 _ROOM_FOR_NAMES, _LONGEST_TYPE = 16, 12
@@ -28,7 +28,7 @@ _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra
 
 def panels(
     rows: Sequence[Row],
-    found: Mapping[str, Values],
+    values_of: Mapping[str, Values],
     types: Mapping[str, Mapping[Cell, str]],
     measure: Measure,
     marked: tuple[frozenset[int], frozenset[str]],
@@ -37,20 +37,20 @@ def panels(
 
     Args:
         rows: the variants, at least one.
-        found: their values, by variant; one at least has some.
+        values_of: their values, by variant; at least one has some.
         types: tensor type of every layer and role, by variant.
-        measure: what the values are, the name of the colour scale.
-        marked: layers and roles to outline; an empty set of one means all where the other has some.
+        measure: the measure of the values, which titles the colour scale.
+        marked: layers and roles to outline; an empty set means all if the other is not empty.
     """
     drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
     drawn.add_titles([_title(row, types[row["variant_id"]]) for row in rows], size=11)
-    cells = {cell for values in found.values() for cell in values}
+    cells = {cell for values in values_of.values() for cell in values}
     seen, seen_roles = {layer for layer, _ in cells}, {role for _, role in cells}
     layers = list(range(min(seen), max(seen) + 1))
     roles = [role for role in ROLES if role in seen_roles]
-    scale = Scale.of([value for values in found.values() for value in values.values()])
+    scale = Scale.of([value for values in values_of.values() for value in values.values()])
     for index, row in enumerate(rows):
-        values, kinds = found[row["variant_id"]], types[row["variant_id"]]
+        values, kinds = values_of[row["variant_id"]], types[row["variant_id"]]
         across = len(layers) * drawn.columns
         heatmap = _panel(row, (layers, roles), values, kinds, scale, across)
         cells_in_words = [
@@ -62,7 +62,7 @@ def panels(
     _x_axis(drawn, layers, drawn.columns)
     drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
-    # Above the titles of two lines there is room for the tool bar, which would cover the last one.
+    # Leaves room above the two-line titles for Plotly's tool bar.
     drawn.update_layout(coloraxis=scale.axis(measure.title), margin={"t": 62, "l": 82, "b": 44})
     return drawn
 
@@ -77,14 +77,14 @@ def _title(row: Row, types: Mapping[Cell, str]) -> str:
 
 
 def usual_type(types: Mapping[Cell, str]) -> str | None:
-    """Return the type of most tensors; None without types."""
+    """Return the most frequent tensor type; None without types."""
     counts = Counter(types.values())
     return min(counts, key=lambda kind: (-counts[kind], kind)) if counts else None
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One colour scale for all panels: logarithmic where the values span much."""
+    """One colour scale for all panels, logarithmic if the values span a wide range."""
 
     low: float
     high: float
@@ -92,9 +92,9 @@ class Scale:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Scale:
-        """Span the values but the lowest twentieth; a logarithmic scale covers at most four decades.
+        """Span all values but the lowest twentieth; a logarithmic scale covers at most four decades.
 
-        The lowest few, such as an embedding kept at 8 bits, would take the shades away from all the others.
+        A few very low values, such as an embedding kept at 8 bits, would leave few shades for the others.
         """
         positive = sorted(value for value in values if value > 0)
         if not positive:
@@ -105,7 +105,7 @@ class Scale:
         return cls(0.0, high, logarithmic=False)
 
     def place(self, value: float) -> float:
-        """Return where a value lies on the scale."""
+        """Return a value's position on the scale."""
         return round(math.log10(max(value, self.low)), 4) if self.logarithmic else float(f"{value:.5g}")
 
     def axis(self, title: str) -> dict[str, object]:
@@ -128,7 +128,7 @@ def _panel(
     scale: Scale,
     across: int,
 ) -> dict[str, Any]:
-    """Return the heatmap of one variant; `across` cells share the width of the figure."""
+    """Return the heatmap of one variant; the figure is `across` cells wide."""
     layers, roles = grid
     usual = usual_type(types)
     cells = [[(layer, role) for layer in layers] for role in roles]
@@ -147,20 +147,20 @@ def _panel(
 
 
 def _type_text(kind: str, usual: str | None, across: int) -> str:
-    """Write a type that is not the variant's usual one, only its bits or nothing where there is no room."""
+    """Write a type that is not the variant's usual one, or as room allows only its bits or nothing."""
     if kind == usual or across > _ROOM_FOR_BITS or (digits := re.search(r"\d+", kind)) is None:
         return ""
     return names.in_figure(kind, _LONGEST_TYPE) if across <= _ROOM_FOR_TYPES else digits[0]
 
 
 def _cell(row: Row, cell: Cell, values: Values, types: Mapping[Cell, str], measure: Measure) -> list[object]:
-    """Return what a click on a cell names (variant, layer, role), then its value and its type in words."""
+    """Return what a click on a cell selects (variant, layer, role), then its value and type in words."""
     known = measure.worded(values[cell]) if cell in values else f"{measure.name} not measured"
     return [row["variant_id"], *cell, known, names.in_figure(types.get(cell, ""))]
 
 
 def _hatch(grid: tuple[Sequence[int], Sequence[str]], values: Values) -> dict[str, Any]:
-    """Hatch the cells without a value: runs of them as bars over the heatmap."""
+    """Return hatched bars over the runs of cells without a value."""
     layers, roles = grid
     runs: list[tuple[str, int, int]] = []
     for role in roles:
@@ -191,7 +191,7 @@ def _hatch(grid: tuple[Sequence[int], Sequence[str]], values: Values) -> dict[st
 def _outline(
     drawn: Panels, index: int, roles: Sequence[str], marked: tuple[frozenset[int], frozenset[str]]
 ) -> None:
-    """Frame the marked cells of a panel."""
+    """Outline the marked cells of a panel."""
     layers, chosen = marked
     if not layers and not chosen:
         return
@@ -221,17 +221,17 @@ def _x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
 
 def strips(
     rows: Sequence[Row],
-    found: Mapping[str, Values],
+    values_of: Mapping[str, Values],
     measure: Measure,
     marked: tuple[frozenset[int], frozenset[str]],
 ) -> Drawing:
     """Draw whole layers: variants down, fewest bits on top; arguments as for `panels`."""
     rows = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
-    layers = sorted({layer for values in found.values() for layer, _ in values})
-    scale = Scale.of([value for values in found.values() for value in values.values()])
+    layers = sorted({layer for values in values_of.values() for layer, _ in values})
+    scale = Scale.of([value for values in values_of.values() for value in values.values()])
     drawn = Drawing()
     cells = [(layer, WHOLE) for layer in layers]
-    lines = [(row, found[row["variant_id"]]) for row in rows]
+    lines = [(row, values_of[row["variant_id"]]) for row in rows]
     drawn.add_heatmap(
         z=[[scale.place(values[c]) if c in values else None for c in cells] for _, values in lines],
         x=layers,

@@ -1,4 +1,4 @@
-"""Labels at points that do not cover each other: of the points that matter, not of all."""
+"""Place labels at selected points without overlaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashboard.style import names
 
 #: Width of a character and height of a line, in shares of a plot of about 450 × 300 pixels.
 _CHARACTER, _LINE = 0.0145, 0.05
-#: How far a note at the left edge reaches.
+#: Width of a note at the left edge.
 _NOTE = 0.34
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
@@ -37,11 +37,11 @@ def place_labels(
     lines: Sequence[Sequence[Point]] = (),
     needed: Collection[int] = (),
 ) -> list[tuple[str, str]]:
-    """For each point (in 0–1 of the plot) a text and a Plotly `textposition` without collisions.
+    """Return, for each point (in 0–1 of the plot), a text and a Plotly `textposition` without collisions.
 
-    Greedy, those in `needed` first, then in the given order: the first of eight sides whose box is free, beginning
-    with the side `first`, and where none of `lines` strikes the text through; no side free means no text. A text in
-    `needed` is written where only a line is in its way, or else a point.
+    Places greedily, points in `needed` first, then in the given order, on the first of eight sides (beginning with
+    `first`) whose box is free and not crossed by `lines`; without such a side the text is left out. A text in
+    `needed` may cross a line, or else cover a point.
     """
     sides = sorted(_SIDES, key=lambda side: side != first)
     segments = [pair for line in lines for pair in pairwise(line)]
@@ -51,28 +51,28 @@ def place_labels(
     for own in sorted(range(len(points)), key=lambda index: index not in needed):
         (x, y), text = points[own], texts[own]
         spots = _spots(x, y, _CHARACTER * len(text)) if text else {}
-        found = {side: _box(spots[side], text) for side in sides} if text else {}
+        boxes = {side: _box(spots[side], text) for side in sides} if text else {}
         apart = [
             side
-            for side, box in found.items()
+            for side, box in boxes.items()
             if _inside(box) and not any(overlap(box, other) for other in written)
         ]
         covered = {
-            side: sum(overlap(found[side], mark) for index, mark in enumerate(marks) if index != own)
+            side: sum(overlap(boxes[side], mark) for index, mark in enumerate(marks) if index != own)
             for side in apart
         }
         free = [side for side in apart if not covered[side]]
-        clear = [side for side in free if not _struck(found[side], segments)]
+        clear = [side for side in free if not _struck(boxes[side], segments)]
         if own in needed:
             clear = clear or free or sorted(apart, key=lambda side: covered[side])
         if clear:
-            written.append(found[clear[0]])
+            written.append(boxes[clear[0]])
             placed[own] = (text, clear[0])
     return placed
 
 
 def _spots(x: float, y: float, width: float) -> dict[str, tuple[float, float]]:
-    """Left and bottom edge of the label on every side of a point."""
+    """Return the left and bottom edge of the label on every side of a point."""
     return {
         "top right": (x + 0.008, y + 0.016),
         "top left": (x - 0.008 - width, y + 0.016),
@@ -95,7 +95,7 @@ def _inside(box: Box) -> bool:
 
 
 def _struck(box: Box, segments: Sequence[tuple[Point, Point]]) -> bool:
-    """Whether a segment crosses the box (Liang and Barsky's clipping)."""
+    """Return whether a segment crosses the box (Liang and Barsky's clipping)."""
     return any(_crosses(box, *segment) for segment in segments)
 
 
@@ -114,7 +114,7 @@ def _crosses(box: Box, start: Point, end: Point) -> bool:
 
 
 def overlap(a: Box, b: Box) -> bool:
-    """Whether two boxes have more than an edge in common."""
+    """Return whether two boxes share more than an edge."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
@@ -122,13 +122,13 @@ class Labels:
     """Quant names at the points of `wanted` variants, placed once for all traces of a figure.
 
     Args:
-        rows: every point drawn, so that labels keep clear of all of them.
+        rows: all drawn points, which labels avoid.
         points: their x and y, in the units of the ranges.
         ranges: of the x and of the y axis.
-        wanted: ids of the variants to name; of a quant type the first only, which the others lie near.
-        picked: ids named in any case.
-        first: the side to try first, where the curves are not.
-        lines: what is drawn as lines, in the units of the ranges, to be kept clear of where possible.
+        wanted: ids of the variants to label; only the first of each quant type, as the others are near it.
+        picked: ids that are always labelled.
+        first: the side to try first, away from the curves.
+        lines: drawn lines in the units of the ranges, avoided if possible.
     """
 
     def __init__(
@@ -163,13 +163,13 @@ class Labels:
 
 
 def note_line(height: float, ranges: tuple[Sequence[float], Sequence[float]]) -> list[Point]:
-    """Return the line through a note written under a level at the left edge, for labels to keep clear of."""
+    """Return the line through a note under a level at the left edge, for labels to avoid."""
     (left, right), (bottom, top) = ranges
     middle = height - _LINE / 2 * (top - bottom)
     return [(left, middle), (left + _NOTE * (right - left), middle)]
 
 
 def shares(points: Sequence[Point], ranges: tuple[Sequence[float], Sequence[float]]) -> list[Point]:
-    """Return points in 0–1 of the plot."""
+    """Return points as shares (0–1) of the plot."""
     (left, right), (bottom, top) = ranges
     return [((x - left) / (right - left), (y - bottom) / (top - bottom)) for x, y in points]

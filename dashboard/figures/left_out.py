@@ -1,4 +1,4 @@
-"""Which variants a figure does not show because they failed."""
+"""Name failed variants that a figure does not show."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dashboard.results.failures import COLUMN, in_words, is_useless
 
 
 def left_out(rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
-    """Name the variants that a figure does not show because they failed, each with its file and how it failed."""
+    """Name the failed variants that a figure does not show, each with its file and how it failed."""
     shown = {_variant(item) for trace in drawn.data for item in trace.get("customdata") or ()}
     failed = [row for row in rows if row.get(COLUMN) and (row["ppl"] is None or is_useless(row))]
     return [in_words(row) for row in failed if row["variant_id"] not in shown]
 
 
 def _variant(item: Sequence[Any]) -> object:
-    """Return the variant that an entry of a figure's `customdata`, or a row of such entries, stands for."""
+    """Return the variant of an entry of a figure's `customdata`, or of a row of such entries."""
     first = item[0] if item else None
     return _variant(first) if isinstance(first, list | tuple) else first

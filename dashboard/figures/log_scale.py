@@ -1,4 +1,4 @@
-"""A log axis on which values that have no logarithm stand too: at its lower edge, named and marked as such."""
+"""Draw a log axis with the values that have no logarithm marked at its lower edge."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dashboard.figures.labels import Labels
 from dashboard.results.rows import Row
 from dashboard.results.selection import Selection
 
-#: How far under the lowest value the edge lies, and how much is left below it, as shares of the axis.
+#: Distance of the edge below the lowest value, and the margin below the edge, as shares of the axis.
 _UNDER, _MARGIN = 0.1, 0.05
 
 
 @dataclass(frozen=True)
 class LogScale:
-    """A log axis around `values`; `edge`, in decades, is where those without a logarithm stand, None without any.
+    """A log axis around values; `edge`, in decades, is the place of those without a logarithm, None without any.
 
     A copy of the baseline has a divergence of 0, and rounding can make one negative.
     """
@@ -30,7 +30,7 @@ class LogScale:
 
     @classmethod
     def of(cls, values: Sequence[float], margin: float = 0.08) -> LogScale:
-        """Lay the axis around the positive values, with room under them where there are others."""
+        """Fit the axis to the positive values, with room below them if there are others."""
         positive = [value for value in values if value > 0]
         axis = axes.log_axis(positive, margin)
         if len(positive) == len(values):
@@ -46,15 +46,15 @@ class LogScale:
 
     @property
     def range(self) -> list[float]:
-        """The axis' range, in decades."""
+        """The axis range in decades."""
         return list(self.axis["range"])
 
     def height(self, value: float) -> float:
-        """Return where a value stands, in decades."""
+        """Return a value's place in decades."""
         return math.log10(value) if value > 0 or self.edge is None else self.edge
 
     def place(self, value: float) -> float:
-        """Return where a value stands, in the axis' unit."""
+        """Return a value's place in the unit of the axis."""
         return value if value > 0 or self.edge is None else 10**self.edge
 
     def above(self, curve: charts.Series, column: str) -> charts.Series:
@@ -71,18 +71,18 @@ class LogScale:
         labels: Labels,
         selection: Selection,
     ) -> None:
-        """Draw the points of `curves` without a logarithm, open, at the edge; the legend says what they are.
+        """Draw the points of `curves` without a logarithm as open markers at the edge, with a legend entry.
 
-        It also names curves that have no other point.
+        Curves without other points get a legend entry too.
 
         Args:
-            drawn: the figure that the others are in.
+            drawn: the figure with the other points.
             curves: all curves, with all their points.
-            column: what is drawn up.
-            x: place across, by variant.
-            hover: text for pointing at it, by variant.
-            labels: names at points.
-            selection: what is picked.
+            column: the column of the vertical axis.
+            x: horizontal place, by variant.
+            hover: hover text, by variant.
+            labels: labels of the points.
+            selection: the selection with the picked variants.
         """
         shown = [row for curve in curves for row in curve.rows]
         rest = [(curve.style, row) for curve in curves for row in curve.rows if not row[column] > 0]

@@ -1,4 +1,4 @@
-"""What packing for speed adds to each file's loss, drawn beside its speed."""
+"""Draw the loss that packing for speed adds to each file's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.style.theme import BASELINE
 
 
 def packed_loss(row: Row) -> float:
-    """Return a file's loss with what packing adds: their sum, which the artifact's own loss is near to."""
+    """Return a file's loss plus that of packing, which approximates the packed model's own loss."""
     return float(row["kld_mean"] + (row[GAP] or 0.0))
 
 
@@ -26,7 +26,7 @@ def add_packing(
     column: str,
     scale: LogScale,
 ) -> None:
-    """Draw a line up from each file to a hollow marker, its loss with what packing adds; of picked ones alone."""
+    """Draw a line from each file (or only picked ones) up to a hollow marker at its loss after packing."""
     picking = charts.is_picking(selection, rows)
     before = len(drawn.data)
     for curve in curves:

@@ -1,4 +1,4 @@
-"""A drawing of several panels in rows and columns, with titles above and axes in common."""
+"""Draw several panels in rows and columns, with titles and shared axes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from dashboard.figures.drawing import Drawing
 class Panels(Drawing):
     """Panels from left to right and down, numbered from 0; each has a horizontal and a vertical axis.
 
-    Only the lowest axis of a column and, with `share_rows`, the first of a row has tick labels: the others follow
-    it. Where the last row is full, this is what plotly.py's subplots are. Where it is not, those leave the columns
-    above a place without a panel unlabelled.
+    Only the lowest axis of a column and, with `share_rows`, the first of a row has tick labels, and the others
+    follow it. plotly.py's subplots would leave a column without labels if its lowest place has no panel.
     """
 
     def __init__(
@@ -53,11 +52,11 @@ class Panels(Drawing):
         return range(0, self._count, self.columns)
 
     def place(self, index: int) -> dict[str, str]:
-        """Return the settings that put a trace into a panel: names of its axes, `x2` and `y2` in the second."""
+        """Return the settings that put a trace into a panel: its axes, such as `x2` and `y2` for the second."""
         return {"xaxis": _name("x", index), "yaxis": _name("y", index)}
 
     def add_titles(self, titles: Sequence[str], size: int) -> None:
-        """Write a title above each panel, centred; `size` of the letters in pixels."""
+        """Write a centred title above each panel; `size` is the font size in pixels."""
         for index, text in enumerate(titles):
             row, column = divmod(index, self.columns)
             self.add_annotation(
@@ -86,17 +85,17 @@ class Panels(Drawing):
 
 
 def _name(kind: str, index: int) -> str:
-    """Name the axis of a panel as plotly.js does: the first has no number."""
+    """Return plotly.js's name of a panel's axis; the first has no number."""
     return kind if index == 0 else f"{kind}{index + 1}"
 
 
 def _following(kind: str, index: int, first: int) -> dict[str, Any]:
-    """Settings of an axis that follows the one of the panel `first`, which alone has labels."""
+    """Return the settings of an axis that follows that of the panel `first`, the only one with labels."""
     return {} if index == first else {"matches": _name(kind, first), "showticklabels": False}
 
 
 def _spans(count: int, gap: float) -> list[list[float]]:
-    """Start and end of each of `count` equal parts of 0 to 1, `gap` apart."""
+    """Return start and end of `count` equal parts of 0 to 1, `gap` apart."""
     size = (1 - gap * (count - 1)) / count
     starts = [index * (size + gap) for index in range(count)]
     return [[start, min(start + size, 1.0)] for start in starts]

@@ -1,4 +1,4 @@
-"""Parallel coordinates: every variant as a line over axes that run from the worst to the best measured value."""
+"""Draw parallel coordinates: variants as lines over axes from the worst to the best measured value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.style.theme import translucent
 
 
 def figure(scope: Scope, spokes: Sequence[Axis]) -> Drawing:
-    """Every variant as a line over the axes, from the worst to the best of all variants on these tokens."""
+    """Draw every variant as a line over axes from the worst to the best of all variants on these tokens."""
     rows = complete(scope.rows, "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
@@ -70,7 +70,7 @@ End = tuple[float, str]
 
 
 def _ends(axis: Axis, rows: Sequence[Row]) -> tuple[End, End]:
-    """Worst and best score on an axis over the whole folder, with the values behind them."""
+    """Return the worst and best score on an axis over the whole folder, with their values."""
     scored = [(score, axis.raw(row)) for row in rows if (score := axis.score(row)) is not None]
     return (min(scored), max(scored)) if scored else ((0.0, ""), (0.0, ""))
 
@@ -82,7 +82,7 @@ def _highlight(
     ends: dict[str, tuple[End, End]],
     selection: Selection,
 ) -> None:
-    """Draw the picked variants' lines again, strong."""
+    """Draw the picked variants' lines again, bold."""
     for row in curve.rows:
         if row["variant_id"] not in selection.picked:
             continue

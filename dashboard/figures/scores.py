@@ -1,4 +1,4 @@
-"""Qualities of a variant as scores from 0 to 1 against fixed references: the columns with a `Score`."""
+"""Turn columns with a `Score` into scores from 0 to 1 against fixed references."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evaluator.metrics.columns import Column, Score
 
 @dataclass(frozen=True)
 class Axis:
-    """One spoke: `score` gives 0–1 or None where it was not measured, `raw` writes the value behind it."""
+    """One axis: `score` returns 0–1, or None if not measured; `raw` writes the value."""
 
     name: str
     reference: str
@@ -24,7 +24,7 @@ class Axis:
     raw: Callable[[Row], str]
 
     def hover(self, row: Row, score: float) -> str:
-        """Return the hover text of a variant's place on this axis."""
+        """Return the hover text of a variant on this axis."""
         lines = (
             f"<b>{in_figure(row['label'])}</b>",
             f"{self.name} {formats.percent(score)}",
@@ -35,19 +35,19 @@ class Axis:
 
 
 def axes(scope: Scope) -> list[Axis]:
-    """Axes of the scored columns, those against the best of the folder last, without those nobody was measured on.
+    """Return the axes of all measured columns with a score; those relative to the folder's best come last.
 
-    References are of all variants, over the tokens that the selection counts: a filter of variants never rescales
-    them; one of tokens computes values and references anew.
+    References are over all variants and the selected tokens: variant filters never rescale an axis; token filters
+    recompute values and references.
     """
     rows = scope.results.select(scope.selection.tokens_alone).to_dicts()
     by_name = columns_of()
     scored = [(column, column.score) for column in by_name.values() if column.score is not None]
-    found = [
+    all_axes = [
         _axis(column, by_name[score.shown or column.name], score, rows)
         for column, score in sorted(scored, key=lambda item: item[1].rule == "best")
     ]
-    return [axis for axis in found if axis is not None]
+    return [axis for axis in all_axes if axis is not None]
 
 
 def _axis(column: Column, shown: Column, score: Score, rows: Sequence[Row]) -> Axis | None:
@@ -72,7 +72,7 @@ def _axis(column: Column, shown: Column, score: Score, rows: Sequence[Row]) -> A
 
 
 def _score(column: Column, score: Score, value: float, best: float | None) -> float | None:
-    """Return a value as a score; None where it has no ratio to the best one."""
+    """Return a value as a score; None if it has no ratio to the best one."""
     if score.rule == "exp":
         return math.exp(-max(0.0, value))
     if score.rule == "share":

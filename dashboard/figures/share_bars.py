@@ -1,4 +1,4 @@
-"""Stacked bars of confidence bins: panels, axes and legend."""
+"""Lay out stacked bars of confidence bins: panels, axes and legend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLUMNS = 3
 
 
 def grid(titles: Sequence[str], *, shared: bool, titled: bool) -> Panels:
-    """Panels left to right and down, with or without titles; `shared` ones have their rows in common."""
+    """Return panels with or without titles; `shared` panels have common rows."""
     gap = (0.025 if shared else 0.14, 0.14)
     drawn = Panels(len(titles), _COLUMNS, gap=gap, share_rows=shared)
     if titled:
@@ -23,7 +23,7 @@ def grid(titles: Sequence[str], *, shared: bool, titled: bool) -> Panels:
 
 
 def style(bin_index: int, name: str, panel: int) -> dict[str, object]:
-    """Settings of the bars of one bin; the first panel's stand in the legend."""
+    """Return the settings of one bin's bars; only those of the first panel are in the legend."""
     return {
         "name": name,
         "legendgroup": f"bin{bin_index}",
@@ -38,15 +38,15 @@ def style(bin_index: int, name: str, panel: int) -> dict[str, object]:
 
 
 def lanes(names: Sequence[str]) -> dict[str, Any]:
-    """Return the axis of named bars, the first on top; with a range, so that no panel leaves one out."""
+    """Return the axis of named bars, first on top; its range makes every panel show all of them."""
     lanes = [in_figure(name) for name in names]
     order = {"categoryorder": "array", "categoryarray": lanes[::-1], "range": [-0.5, len(names) - 0.5]}
-    # The place of a lane is its whole name, because two may be alike when they are shortened.
+    # Lanes are placed by their full names, as shortened names may be equal.
     return order | {"tickvals": lanes, "ticktext": [in_figure(name, TICK) for name in names]}
 
 
 def finish(drawn: Panels, title: str) -> Drawing:
-    """Set the axes, of which only the middle panel of the last line is titled, and the legend."""
+    """Set the legend and the axes, with a title under the middle panel of the last row only."""
     drawn.update_layout(
         barmode="stack",
         bargap=0.16,

@@ -1,8 +1,8 @@
-"""A plotly.js with only the trace types that the views draw: a quarter of the size, cut out of plotly.py's own file.
+"""Cut plotly.py's plotly.js down to the trace types that the views draw, a quarter of its size.
 
-That file is a bundle of modules, each a function that runs when another module asks for it. One of them registers
-every trace type; with the others left out there, most modules are asked for by nobody, and are left out too. Where
-the file is not built as expected, it serves as it is.
+The file is a bundle of modules, each a function that runs when another module requires it. One of them registers
+all trace types. After removing the unused types there, most modules are no longer required and are removed too. If
+the bundle is not built as expected, the whole file is served.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from evaluator.support.cache import cache_folder
 
-#: Every trace type of the views and of what they export.
+#: All trace types of the views and their exports.
 TRACES = ("bar", "heatmap", "scatter", "scatterpolar")
 _FILE = "plotly.min.js"
 _CHECKSUM = f"{_FILE}.sha256"
-#: What esbuild puts around modules of the two kinds: those with exports, and those whose names are the bundle's own.
+#: esbuild's wrappers of modules with exports, and of those whose names are global in the bundle.
 _WRAPS_EXPORTS = re.compile(r"([\w$]+)=\(\w+,\w+\)=>\(\)=>.{0,90}?\{exports:\{\}\}")
 _WRAPS_NAMES = re.compile(r"([\w$]+)=\(\w+(?:,\w+)*\)=>\(\)=>.{0,90}?\(\w+=0\)")
 _REGISTERS = re.compile(r"[\w$]+\.register\(\[((?:[\w$]+\(\),?)+)\]\)")
@@ -38,7 +38,7 @@ class SlimError(Exception):
 
 
 def slim_file() -> Path | None:
-    """Return the file for the installed plotly.py and `TRACES`, or None where there is none that is whole."""
+    """Return the cached file for the installed plotly.py and `TRACES`; None if it is missing or damaged."""
     folder = _folder()
     try:
         body, checksum = (folder / _FILE).read_bytes(), (folder / _CHECKSUM).read_text("ascii")
@@ -48,7 +48,7 @@ def slim_file() -> Path | None:
 
 
 def make_slim_file() -> Path:
-    """Return the file, made now (a second) where there is none.
+    """Return the file, made now (in a second) if it is not cached.
 
     Raises:
         SlimError: plotly.js is not built as expected, or the cache folder cannot be written.
@@ -65,7 +65,7 @@ def make_slim_file() -> Path:
 
 
 def keep(body: bytes) -> Path:
-    """Put `body` in the cache as the file to serve; the checksum comes last and makes it valid."""
+    """Cache `body` as the file to serve; the checksum, written last, makes it valid."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     parts: Mapping[str, bytes] = {_FILE: body, _CHECKSUM: _sha256(body).encode()}
@@ -77,14 +77,14 @@ def keep(body: bytes) -> Path:
 
 
 def slim_code(code: str, traces: Collection[str]) -> str:
-    """Cut a bundle of plotly.js down to some trace types and what they need.
+    """Cut a bundle of plotly.js down to some trace types and the modules they need.
 
     Raises:
         SlimError: the bundle is not built as expected, or lacks one of the types.
 
     """
     bundle = _Bundle.of(code)
-    listed = _found(_REGISTERS, code, "list of trace types")
+    listed = _search(_REGISTERS, code, "list of trace types")
     entries = _NAME.findall(listed[1])
     wanted = [entry for entry in entries if bundle.trace(entry) in traces]
     place = next((i for i, text in enumerate(bundle.modules) if listed[0] in text), None)
@@ -102,7 +102,7 @@ def slim_code(code: str, traces: Collection[str]) -> str:
 
 @dataclass(frozen=True)
 class _Bundle:
-    """Modules in their order, what stands before and after them, and which module defines a name."""
+    """A bundle's modules in order, the code before and after them, and the index of the module of each name."""
 
     head: str
     modules: list[str]
@@ -111,9 +111,9 @@ class _Bundle:
 
     @classmethod
     def of(cls, code: str) -> _Bundle:
-        """Take a bundle apart: a module reaches to the next; one without exports belongs to the one before it."""
-        exports = re.escape(_found(_WRAPS_EXPORTS, code, "modules")[1])
-        names = re.escape(_found(_WRAPS_NAMES, code, "modules")[1])
+        """Split a bundle into modules; modules without exports are kept with the one before them."""
+        exports = re.escape(_search(_WRAPS_EXPORTS, code, "modules")[1])
+        names = re.escape(_search(_WRAPS_NAMES, code, "modules")[1])
         begins = list(re.finditer(rf"(?<=;)var ([\w$]+)={exports}\((?:[\w$]+|\([\w$,]*\))=>\{{", code))
         ends = list(_END.finditer(code))
         if not begins or not ends:
@@ -126,15 +126,15 @@ class _Bundle:
         return cls(code[: bounds[0]], modules, code[bounds[-1] :], places)
 
     def trace(self, name: str) -> str | None:
-        """Return the trace type of a module, or of the one whose exports it hands on; None for anything else."""
+        """Return the trace type of a module or of the one it re-exports; None for other modules."""
         text = self._text(name)
         if handed := _HANDS_ON.search(text):
             text = self._text(handed[1])
-        found = _IS_TRACE.search(text)
-        return found[1] if found else None
+        match = _IS_TRACE.search(text)
+        return match[1] if match else None
 
     def needed(self) -> set[int]:
-        """Return the modules that the bundle's result needs, directly or through others."""
+        """Return the modules that the bundle's result requires, directly or indirectly."""
         needed: set[int] = set()
         todo = self._named(self.tail[: self.tail.index(")")])
         while todo:
@@ -152,15 +152,15 @@ class _Bundle:
         return {self.places[name] for name in set(_NAME.findall(text)) if name in self.places}
 
 
-def _found(pattern: re.Pattern[str], code: str, what: str) -> re.Match[str]:
+def _search(pattern: re.Pattern[str], code: str, part: str) -> re.Match[str]:
     match = pattern.search(code)
     if match is None:
-        raise SlimError(f"plotly.js is built in another way: its {what} cannot be found")
+        raise SlimError(f"plotly.js is not built as expected: no {part} found")
     return match
 
 
 def _folder() -> Path:
-    """Where the file lies: another version or another list of traces is another file."""
+    """Return the cache folder for this version of plotly.js and list of traces."""
     return cache_folder() / "plotly.js" / "-".join([get_plotlyjs_version(), *TRACES])
 
 

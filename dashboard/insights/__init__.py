@@ -1,4 +1,4 @@
-"""Compute findings: sentences made from the frames, with their uncertainty."""
+"""Compute insights and claims: sentences about the frames, with their uncertainty."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Kind = Literal["finding", "tie", "caution", "unknown"]
 class Insight:
     """One sentence about the data at hand.
 
-    `finding`: the data decide it; `tie`: the difference is inside its error; `caution`: something a reader
-    must know; `unknown`: the data cannot tell. `detail` carries the numbers, the rule or the sample size.
+    `finding`: the data decide it; `tie`: the difference is within its error; `caution`: something the reader
+    should know; `unknown`: the data do not decide it. `detail` has the numbers, the rule or the sample size.
     """
 
     text: str
@@ -22,15 +22,15 @@ class Insight:
 
 
 Verdict = Literal["holds", "fails", "unknown"]
-_WORDING = {"holds": "holds", "fails": "does not hold", "unknown": "cannot be told"}
+_WORDING = {"holds": "holds", "fails": "does not hold", "unknown": "undecided"}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence that somebody said of such data, put to the test on the data at hand.
+    """A published statement about quantized models, tested on the data at hand.
 
-    `unknown` when the data are missing or the difference is inside its error; `evidence` carries the
-    deciding number, and the rule where it is not plain.
+    The verdict is `unknown` if data are missing or the difference is within its error; `evidence` has the deciding
+    number, and the rule if it is not obvious.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Which file to run, as every page tells it: within the limits in force, and how far it can be relied on."""
+"""Decide which file to run, within the user's limits, and whether that is provisional; shared by all pages."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 
-_NONE_FITS = "No file keeps your limits."
+_NONE_FITS = "No file meets your limits."
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers for one selection: `advice` where limits are in force, and one recommendation per need within them.
+    """The answers for one selection: one recommendation per need, and `advice` if the user set limits.
 
-    `rows` are the variants of one model on one device; `doubts` say why all of it is provisional, if it is.
+    `rows` are the variants of one model on one device; `doubts` are the reasons why all answers are provisional.
     """
 
     need: Need
@@ -42,7 +42,7 @@ class Answers:
 
     @classmethod
     def of(cls, scope: Scope) -> Answers:
-        """Answer for the filtered variants: neither a file of another model nor a broken one is an alternative."""
+        """Answer for the filtered variants of one model on one device, without broken files."""
         selected = one_place(scope.rows)
         rows = sound(scope.results, selected)
         wanted = need(scope.selection)
@@ -53,11 +53,11 @@ class Answers:
 
     @property
     def everyday(self) -> Recommendation:
-        """The recommendation for the need that most people have."""
+        """The recommendation for everyday use."""
         return next(item for item in self.recommendations if item.need == PRIMARY)
 
     def why_provisional(self, item: Recommendation | None = None) -> str:
-        """Say why an answer is provisional, the everyday one by default; empty where it is not."""
+        """Say why an answer (by default the everyday one) is provisional; empty if it is not."""
         own = (item or self.everyday).doubt if self.advice is None or item is not None else ""
         return "; ".join(filter(None, [*self.doubts, own]))
 
@@ -72,28 +72,28 @@ class Answers:
     def _everyday_headline(self) -> str:
         answer = self.everyday
         if answer.row is None:
-            return f"Which file to run cannot be said: {answer.why[:1].lower()}{answer.why[1:].rstrip('.')}"
+            return f"No file can be recommended: {answer.why[:1].lower()}{answer.why[1:].rstrip('.')}"
         if answer.met:
             return f"Run {answer.row['label']}: {formats.size(answer.row['size_bytes'])}, {answer.why}"
-        return f"No file is safe for everyday use by the stated rule; {answer.row['label']} comes closest"
+        return f"No file meets the rule for everyday use; {answer.row['label']} comes closest"
 
     def _headline_within(self, advice: Advice) -> str:
         if advice.best is None:
-            return f"No file keeps your limits ({self.need.limits})"
+            return f"No file meets your limits ({self.need.limits})"
         size = formats.size(advice.best["size_bytes"])
         return f"Within your limits ({self.need.limits}) run {advice.best['label']}: {size}, {price(advice.best)}"
 
     def in_sentences(self) -> list[Insight]:
-        """Return all answers as sentences: within the limits first, then by need, the everyday one first."""
-        found = [self._advice_in_words(self.advice)] if self.advice is not None else []
+        """Return all answers as sentences: first within the limits, then everyday use, then the other needs."""
+        sentences = [self._advice_in_words(self.advice)] if self.advice is not None else []
         for item in sorted(self.recommendations, key=lambda item: item.need != PRIMARY):
             if item.row is None:
                 continue
             why = self.why_provisional(item)
             text = f"{item.need}: {item.row['label']} ({formats.size(item.row['size_bytes'])})."
             detail = f"{item.why}; rule: {item.rule}"
-            found.append(_sentence(text, detail, why, sure=item.met))
-        return found or [Insight(f"No recommendation. {self.everyday.why}", "unknown")]
+            sentences.append(_sentence(text, detail, why, sure=item.met))
+        return sentences or [Insight(f"No recommendation. {self.everyday.why}", "unknown")]
 
     def _advice_in_words(self, advice: Advice) -> Insight:
         limits = f"Within your limits ({self.need.limits})"
@@ -108,7 +108,7 @@ def _why_none(selected: list[Row], rows: list[Row]) -> str:
     if failed:
         return f"Measured and failed: {formats.listing(failed)}."
     if len(rows) < len(selected):
-        return "No selected file is both compared and sound."
+        return "Every selected file looks broken or was not compared with the baseline."
     return NOT_COMPARED
 
 

@@ -1,6 +1,6 @@
-"""Methods at equal size: measured files of about one size, ranked by mean KLD, one size after the other.
+"""Compare methods at equal size: rank measured files of about one size by mean KLD, size by size.
 
-Who is ahead of whom is decided here and nowhere else; views, claims, the summary and Compare quote it.
+Views, claims, the summary and Compare all take the order of methods from here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 
-#: Files count as of one size when they differ by no larger share.
+#: Files are of equal size if they differ by at most this share.
 SAME_SIZE = 0.02
-#: Files whose sizes differ by less are equal: headers differ, weights do not.
+#: Smaller differences come from headers, not weights.
 _EQUAL = 0.001
 _LOSS = {"kld": "kld_mean", "nll": "ln_ppl_ratio"}
 Groups = Mapping[str, Sequence[Row]]
@@ -27,11 +27,11 @@ Groups = Mapping[str, Sequence[Row]]
 
 @dataclass(frozen=True)
 class Band:
-    """Files of about one size, one per method, and who of them is closest to the baseline.
+    """Files of about one size, one per method, ranked by closeness to the baseline.
 
-    `ranking` is by mean KLD, or by perplexity where KLD was not measured (`column`: `kld` or `nll`); `perplexity`
-    is ln PPL of each other file minus that of the best. `smaller` names the methods whose file is smaller than
-    the others, and here because it is closer all the same. `absent` have no file that can be compared.
+    `ranking` is by mean KLD, or by perplexity if KLD was not measured (`column`: `kld` or `nll`); `perplexity` is
+    ln PPL of each other file minus that of the best. `smaller` names methods whose file is smaller than the others
+    but still closer. `absent` names methods without a comparable file.
     """
 
     files: Mapping[str, Row]
@@ -43,16 +43,16 @@ class Band:
 
     @property
     def leader(self) -> str | None:
-        """The method that is ahead of all others by more than the error; None where the first are tied."""
+        """The method ahead of all others by more than the error; None for a tie."""
         return None if self.ranking.tied else self.ranking.best
 
     @property
     def first(self) -> list[str]:
-        """The best method and those that cannot be told from it."""
+        """The best method and those tied with it."""
         return [self.ranking.best, *self.ranking.tied]
 
     def closer(self, *variant_ids: str) -> str | None:
-        """Return the id of the closer one of two files; empty where they are tied, None where it is not told here."""
+        """Return the id of the closer of two files; empty for a tie, None if this band does not decide."""
         names = [name for name, row in self.files.items() if row["variant_id"] in variant_ids]
         if len(names) != len(variant_ids) or self.ranking.best not in names:
             return None
@@ -61,12 +61,12 @@ class Band:
 
     @property
     def of_one_size(self) -> list[Row]:
-        """The files that give the band its size."""
+        """The files of equal size, without the smaller ones."""
         return [row for method, row in self.files.items() if method not in self.smaller]
 
     @property
     def measure(self) -> str:
-        """What decides, in words."""
+        """The measure that decides, in words."""
         return "mean KLD" if self.column == "kld" else "perplexity, as KLD was not measured"
 
     @property
@@ -81,14 +81,14 @@ class Band:
 
     @property
     def apart(self) -> float:
-        """By what share the largest file exceeds the smallest."""
+        """Share by which the largest file exceeds the smallest."""
         sizes = [row["size_bytes"] for row in self.of_one_size]
         return float(max(sizes) / min(sizes) - 1)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Files of one size, and of methods without one their best smaller file where its loss is lower."""
+    """Files of one size; for methods without one, their best smaller file if its loss is lower."""
 
     files: dict[str, Row]
     smaller: dict[str, Row]
@@ -97,10 +97,10 @@ class _Group:
 def bands(scope: Scope, rows: Sequence[Row]) -> list[Band]:
     """Compare methods size by size, smallest first; `rows` are of one model and device.
 
-    A file is compared with the one nearest in size of each other method, 2 % apart at most, if it is also that
-    one's nearest. A method without such a file takes part with a smaller one that is surely closer than all of
-    them. A file that is no better than a smaller one of its own method is left out. A lead counts when it is
-    outside the interval that the leads of all bands hold at once with 95 %, and above the noise floor.
+    A file is compared with the nearest file in size of each other method, at most 2 % apart, if each is the
+    other's nearest. A method without such a file takes part with a smaller one that is closer than all of them by
+    more than the error. A file no better than a smaller one of its own method is left out. A lead counts if it
+    exceeds the 95 % interval that holds for the leads of all bands together, and the noise floor.
     """
     column = "kld" if complete(rows, "kld_mean") else "nll"
     loss = _LOSS[column]
@@ -108,25 +108,25 @@ def bands(scope: Scope, rows: Sequence[Row]) -> list[Band]:
         name: _offered(group, loss) for name, group in by_method(complete(rows, loss, "size_bytes")).items()
     }
     groups = [group for group in _groups(offered, loss) if len(group.files) + len(group.smaller) > 1]
-    found = [_band(scope, group, column, offered, len(groups)) for group in groups]
-    return [band for band in found if band is not None]
+    compared = [_band(scope, group, column, offered, len(groups)) for group in groups]
+    return [band for band in compared if band is not None]
 
 
-def typical(found: Sequence[Band]) -> Band | None:
-    """Return the band of the most methods, of those the one nearest 4.5 bits."""
-    return min(found, key=lambda band: (-len(band.files), abs(band.bits - TYPICAL_BITS)), default=None)
+def typical(compared: Sequence[Band]) -> Band | None:
+    """Return the band with the most methods; of several, the one nearest 4.5 bits."""
+    return min(compared, key=lambda band: (-len(band.files), abs(band.bits - TYPICAL_BITS)), default=None)
 
 
-def lowest(found: Sequence[Band], method: str | None = None) -> Band | None:
-    """Return the band of the smallest files; of those that hold `method`, where one is named."""
-    held = [band for band in found if method is None or method in band.files]
+def lowest(compared: Sequence[Band], method: str | None = None) -> Band | None:
+    """Return the band of the smallest files, among those with a file of `method` if given."""
+    held = [band for band in compared if method is None or method in band.files]
     return min(held, key=lambda band: band.size, default=None)
 
 
 def beaten_by_smaller(scope: Scope, rows: Sequence[Row], rivals: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """Return files that a smaller one of `rivals` surely beats in KLD, each with that one.
+    """Return files that a smaller one of `rivals` beats in KLD by more than the error, each with that one.
 
-    Of many files some seem to be beaten by chance: the intervals of all those compared hold at once.
+    The 95 % intervals hold for all compared files together, so that none is named by chance.
     """
     pairs = []
     for row in rows:
@@ -135,16 +135,16 @@ def beaten_by_smaller(scope: Scope, rows: Sequence[Row], rivals: Sequence[Row]) 
         if best is not None and best["kld_mean"] < row["kld_mean"]:
             pairs.append((row, best))
     floor = least_divergence(scope, rows)
-    found = []
+    beaten = []
     for row, best in pairs:
         behind = gap(scope, row, best, "kld")
         if behind is not None and behind.value - behind.reach(len(pairs)) > floor:
-            found.append((row, best))
-    return found
+            beaten.append((row, best))
+    return beaten
 
 
 def _offered(group: Sequence[Row], loss: str) -> list[Row]:
-    """Files of a method that lose less than every smaller one of it, by size."""
+    """Return the files of a method that lose less than all its smaller ones, sorted by size."""
     kept: list[Row] = []
     for row in sorted(group, key=lambda row: (row["size_bytes"], row[loss], row["variant_id"])):
         if not kept or row[loss] < kept[-1][loss]:
@@ -154,7 +154,7 @@ def _offered(group: Sequence[Row], loss: str) -> list[Row]:
 
 
 def _nearest(row: Row, group: Sequence[Row]) -> Row | None:
-    """Return the file of `group`, which is ordered by size, nearest in size; 2 % apart at most."""
+    """Return the file of `group` (sorted by size) nearest in size, at most 2 % apart."""
     size = row["size_bytes"]
     place = bisect_left(group, size, key=lambda other: other["size_bytes"])
     near = [(_apart(size, other["size_bytes"]), other) for other in group[max(0, place - 1) : place + 1]]
@@ -172,7 +172,7 @@ def _groups(offered: Groups, loss: str) -> list[_Group]:
         key=lambda item: (item[1]["size_bytes"], item[1]["variant_id"]),
     )
     used: set[str] = set()
-    found = []
+    groups = []
     for name, row in files:
         if row["variant_id"] in used:
             continue
@@ -183,20 +183,20 @@ def _groups(offered: Groups, loss: str) -> list[_Group]:
                 continue
             together[other] = near
         used |= {str(item["variant_id"]) for item in together.values()}
-        found.append(_Group(together, _smaller(together, offered, loss)))
-    return found
+        groups.append(_Group(together, _smaller(together, offered, loss)))
+    return groups
 
 
 def _smaller(together: Mapping[str, Row], offered: Groups, loss: str) -> dict[str, Row]:
-    """Return the best smaller file of each method that has none in `together`, where it loses less than those."""
+    """Return the best smaller file of each method absent from `together`, if it loses less than all of those."""
     size = min(row["size_bytes"] for row in together.values())
     least = min(row[loss] for row in together.values())
-    found = {}
+    smaller = {}
     for name, group in offered.items():
         fitting = [row for row in group if row["size_bytes"] <= size]
         if name not in together and fitting and fitting[-1][loss] < least:
-            found[name] = fitting[-1]
-    return found
+            smaller[name] = fitting[-1]
+    return smaller
 
 
 def _band(scope: Scope, group: _Group, column: str, offered: Groups, among: int) -> Band | None:

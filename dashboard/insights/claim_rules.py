@@ -1,4 +1,4 @@
-"""What claims are judged with: the rows of one model on one device, and rules that turn estimates into verdicts."""
+"""Judge claims: the rows of one model on one device, and rules that turn estimates into verdicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dashboard.style import formats
 
 BARTOWSKI, UNSLOTH, MAIN = "bartowski", "unsloth", "main"
 TIED = "tied"
-#: Columns of the lower end, the median and the upper end of what was timed.
+#: Columns of the lower end, the median and the upper end of a measured time or rate.
 Spread = tuple[str, str, str]
 DECODE_TIME: Spread = ("decode_ms_p10", "decode_ms_p50", "decode_ms_p90")
 Wording = Callable[[Estimate], str]
@@ -26,9 +26,9 @@ Wording = Callable[[Estimate], str]
 
 @dataclass(frozen=True)
 class Case:
-    """The data that claims are put to: of the picked variants, those of one model on one device.
+    """The data that claims are tested on: the selected variants of one model on one device, without broken files.
 
-    Files that look broken are left out: they say nothing about their method.
+    A broken file says nothing about its method.
     """
 
     scope: Scope
@@ -36,7 +36,7 @@ class Case:
 
     @classmethod
     def of(cls, scope: Scope) -> Case:
-        """Take the model and device that most of the filtered variants belong to."""
+        """Build the case for the model and device of most filtered variants."""
         rows = one_place(scope.rows)
         return cls(scope, sound(scope.results, rows))
 
@@ -47,41 +47,41 @@ class Case:
 
     @cached_property
     def methods(self) -> dict[str, list[Row]]:
-        """`compared`, per method, by bits per weight."""
+        """`compared` by method, sorted by bits per weight."""
         return by_method(self.compared)
 
     @cached_property
     def bands(self) -> list[Band]:
-        """The methods compared at equal size: see `bands.bands`."""
+        """The methods compared at equal size; see `bands.bands`."""
         return bands(self.scope, self.compared)
 
     def name(self, method: str) -> str | None:
-        """Return the method's name as it is written here; None when it has no variants."""
+        """Return the method's name as spelled in this folder; None if it has no variants."""
         return next((name for name in self.methods if name.lower() == method), None)
 
     def combine(self, weights: Mapping[str, float], column: str = "nll") -> Estimate | None:
-        """See `comparison.combine`."""
+        """Combine variants of the case; see `comparison.combine`."""
         return combine(self.scope, self.rows, weights, column)
 
     def rank_mixtures(
         self, mixtures: Mapping[str, Mapping[str, float]], column: str = "nll", *, largest: bool = False
     ) -> Ranking | None:
-        """See `comparison.rank_mixtures`."""
+        """Rank mixtures of the case's variants; see `comparison.rank_mixtures`."""
         return rank_mixtures(self.scope, self.rows, mixtures, column, largest=largest)
 
     def rank_files(
         self, files: Mapping[str, Row], column: str = "nll", *, largest: bool = False, among: int = 1
     ) -> Ranking | None:
-        """See `comparison.rank_files`."""
+        """Rank files of the case; see `comparison.rank_files`."""
         return rank_files(self.scope, files, column, largest=largest, among=among)
 
     def near(self, where: float) -> dict[str, Row]:
-        """Each method's file nearest `where` bits, a quarter bit away at most."""
+        """Return each method's file nearest `where` bits, at most a quarter bit away."""
         return matched(self.methods, where)
 
 
 def slope_between(lower: Row, higher: Row) -> dict[str, float]:
-    """Weights of what a bit costs from `higher` down to `lower`."""
+    """Return the weights that give the loss per bit from `higher` down to `lower`."""
     per_bit = 1 / (higher["bits_per_weight"] - lower["bits_per_weight"])
     return {str(lower["variant_id"]): per_bit, str(higher["variant_id"]): -per_bit}
 
@@ -93,11 +93,11 @@ def unknown(text: str, why: str) -> Claim:
 
 def absent(text: str, method: str) -> Claim:
     """Return a claim about a method that has no variants here."""
-    return unknown(text, f"No selected variant of {method} is sound and was compared with the baseline.")
+    return unknown(text, f"No intact variant of {method} is selected and compared with the baseline.")
 
 
 def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: Wording, where: str) -> Claim:
-    """Judge that `method` is the best of a ranking: alone outside the error, or not."""
+    """Judge that `method` leads a ranking by more than the error."""
     name = case.name(method)
     if name is None:
         return absent(text, method)
@@ -116,28 +116,28 @@ def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: 
         return Claim(
             text, "fails", f"{_capital(where)} {ranking.best} is best; {name} is {wording(behind)} behind."
         )
-    return unknown(text, f"{_capital(where)} {name} and {ranking.best} cannot be told apart.")
+    return unknown(text, f"{_capital(where)} {name} and {ranking.best} do not measurably differ.")
 
 
 def leads_everywhere(
     text: str, case: Case, method: str, wording: Wording, column: str, *, largest: bool = False
 ) -> Claim:
-    """Judge that `method` is the best at every size where it is compared, by `column` of the bands' files."""
+    """Judge that `method` leads by `column` at every size where its file is compared."""
     name = case.name(method)
     if name is None:
         return absent(text, method)
     held = [band for band in case.bands if name in band.files]
     ranked = [(band, case.rank_files(band.files, column, largest=largest, among=len(held))) for band in held]
-    found = [(band, ranking) for band, ranking in ranked if ranking is not None]
-    if not found:
-        return unknown(text, f"No file of {name} can be compared with another method's of its size.")
-    ahead = [band for band, ranking in found if ranking.best == name and not ranking.tied]
-    evidence = f"At {len(ahead)} of {len(found)} sizes {name} is the best alone"
-    for band, ranking in found:
+    compared = [(band, ranking) for band, ranking in ranked if ranking is not None]
+    if not compared:
+        return unknown(text, f"No file of {name} can be compared with another method's file of equal size.")
+    ahead = [band for band, ranking in compared if ranking.best == name and not ranking.tied]
+    evidence = f"{name} leads at {len(ahead)} of {len(compared)} sizes"
+    for band, ranking in compared:
         if name in ranking.behind:
             gap = f"{wording(ranking.behind[name])} behind {ranking.best}"
             return Claim(text, "fails", f"{evidence}; at {formats.size(band.size)} it is {gap}.")
-    return Claim(text, "holds" if len(ahead) == len(found) else "unknown", f"{evidence}.")
+    return Claim(text, "holds" if len(ahead) == len(compared) else "unknown", f"{evidence}.")
 
 
 def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
@@ -150,7 +150,7 @@ def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
 
 
 def below(text: str, values: Mapping[str, Estimate], bound: float, evidence: str) -> Claim:
-    """Judge that every value is under `bound`: holds when all are surely, fails when one surely is not."""
+    """Judge that every value is under `bound`: holds if all 95 % intervals are below it, fails if one is above."""
     if not values:
         return unknown(text, evidence)
     if all(value.high < bound for value in values.values()):
@@ -159,21 +159,21 @@ def below(text: str, values: Mapping[str, Estimate], bound: float, evidence: str
         return Claim(text, "fails", evidence)
     if not all(value.has_error for value in values.values()):
         return Claim(text, "unknown", f"{evidence} Not every error was measured.")
-    return Claim(text, "unknown", f"{evidence} An interval reaches over the bound.")
+    return Claim(text, "unknown", f"{evidence} A 95 % interval includes the bound.")
 
 
 def listed(values: Mapping[str, Estimate], wording: Wording) -> str:
-    """Write each method's value."""
+    """Write every method with its value."""
     return formats.listing([f"{name} {wording(value)}" for name, value in values.items()], 6)
 
 
 def between(rows: Sequence[Row], low: float, high: float) -> list[Row]:
-    """Rows of `low` up to, not including, `high` bits per weight."""
+    """Return the rows with at least `low` and less than `high` bits per weight."""
     return [row for row in rows if low <= row["bits_per_weight"] < high]
 
 
 def overlap(lower: Row, higher: Row, columns: Spread = DECODE_TIME) -> bool:
-    """Whether the p10–p90 ranges of two times or rates, of which `lower` has the lower median, overlap."""
+    """Return whether the p10–p90 ranges of two times or rates overlap; `lower` has the lower median."""
     low, middle, high = columns
     most = lower[high] if lower[high] is not None else lower[middle]
     least = higher[low] if higher[low] is not None else higher[middle]
@@ -181,7 +181,7 @@ def overlap(lower: Row, higher: Row, columns: Spread = DECODE_TIME) -> bool:
 
 
 def _inside(difference: Estimate) -> str:
-    return "the difference is inside its error" if difference.has_error else "its error was not measured"
+    return "the difference is within its error" if difference.has_error else "its error was not measured"
 
 
 def _capital(text: str) -> str:

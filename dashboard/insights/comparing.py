@@ -1,4 +1,4 @@
-"""Two variants side by side: every metric with its paired difference and a verdict, and their tensor types."""
+"""Compare two variants: every metric with its paired difference and verdict, and their tensor types."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ from evaluator.metrics.columns import Column
 from evaluator.results.schema import ROLES, STATISTICS
 
 Row = dict[str, Any]
-#: The share of tokens in the last bin of confidence, which is no column of its own.
+#: The share of tokens in the last bin of confidence, which the frame has no column for.
 _SURE = Column(
-    "top_prob_mean", "Sure tokens (top probability over 0.95)", "share of tokens in that bin", "share"
+    "top_prob_mean",
+    "High-confidence tokens (top probability over 0.95)",
+    "share of tokens in that bin",
+    "share",
 )
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of two variants, in words; `leader` is 0 or 1, None when tied or not tested.
+    """One metric of two variants, in words; `leader` is 0 or 1, or None if tied or not tested.
 
-    `column` is the column of the variants frame that it is about; several may be about parts of one.
+    `column` is the metric's column of the variants frame; several differences may belong to one column.
     """
 
     metric: str
@@ -44,7 +47,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class TensorTypes:
-    """Types that two variants give one role: `{type: number of tensors}` each, and in how many layers they differ."""
+    """Types of one role in two variants, `{type: number of tensors}` each, and the number of layers that differ."""
 
     role: str
     types: tuple[Mapping[str, int], Mapping[str, int]]
@@ -54,7 +57,7 @@ class TensorTypes:
 def chosen(scope: Scope) -> tuple[Row, Row] | None:
     """Return the two variants to compare: named in the address, else picked, else two of about one size.
 
-    None when the folder has fewer than two variants.
+    None if the folder has fewer than two variants.
     """
     rows = {
         str(row["variant_id"]): row
@@ -93,9 +96,9 @@ def _of_one_size(rows: Mapping[str, Row]) -> list[str]:
 
 
 def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
-    """Every metric of two variants: what tokens add up to is paired over the same tokens, others are not tested."""
+    """Compare every metric of two variants: per-token metrics are paired over the same tokens, others not tested."""
     rows = (first, second)
-    tested: dict[str, Column] = {}  # the first column of each quantity: a second one would say the same
+    tested: dict[str, Column] = {}  # one column per quantity
     untested = []
     for column in columns_of().values():
         if column.tokens:
@@ -114,7 +117,7 @@ def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
 
 
 def _tested(scope: Scope, rows: tuple[Row, Row], column: Column) -> Difference:
-    """Compare two variants by a column that their tokens add up to."""
+    """Compare two variants by a per-token column."""
     return _paired(column.label, column, _texts(rows, column), _pair(scope, rows, str(column.tokens)))
 
 
@@ -123,39 +126,41 @@ def _pair(scope: Scope, rows: tuple[Row, Row], quantity: str) -> Estimate | None
 
 
 def _divergence(scope: Scope, rows: tuple[Row, Row], column: Column) -> Difference:
-    """Mean KLD, which decides who is closer: of two files of one size as every other page says it.
+    """Compare mean KLD; for two files of equal size the verdict is that of their band, as on every page.
 
-    A difference that rounding the baseline causes as well is none.
+    A difference within the noise floor is a tie.
     """
     ids = [str(row["variant_id"]) for row in rows]
-    paired, found = _pair(scope, rows, "kld"), _tested(scope, rows, column)
-    if paired is None or found.leader is None:
-        return found
+    paired, difference = _pair(scope, rows, "kld"), _tested(scope, rows, column)
+    if paired is None or difference.leader is None:
+        return difference
     band = next((band for band in Case.of(scope).bands if band.closer(*ids) is not None), None)
     if band is not None and not band.closer(*ids):
         reach = formats.number(paired.reach(band.ranking.among), 2)
-        wider = f"{formats.signed(paired.value)} ± {reach} nats, for {band.ranking.among} sizes at once"
-        return replace(found, difference=wider, verdict="tied", leader=None)
+        wider = f"{formats.signed(paired.value)} ± {reach} nats, for all {band.ranking.among} sizes together"
+        return replace(difference, difference=wider, verdict="tied", leader=None)
     if abs(paired.value) - paired.half <= least_divergence(scope, rows):
-        return replace(found, verdict="tied", leader=None)
-    return found
+        return replace(difference, verdict="tied", leader=None)
+    return difference
 
 
 def _by_domain(scope: Scope, rows: tuple[Row, Row], kld: Column) -> list[Difference]:
-    """Mean KLD in each text, where there are several and none is chosen."""
-    found = []
+    """Compare mean KLD per text, if there are several and none is selected."""
+    differences_by_domain = []
     for domain in (
         scope.results.domains if len(scope.results.domains) > 1 and not scope.selection.domains else []
     ):
         part = scope.narrowed(domains=frozenset({domain}))
         paired = _pair(part, rows, "kld")
         if paired is not None:
-            found.append(_paired(f"{kld.label} in {domain}", kld, _means(part, rows, "kld", kld), paired))
-    return found
+            differences_by_domain.append(
+                _paired(f"{kld.label} in {domain}", kld, _means(part, rows, "kld", kld), paired)
+            )
+    return differences_by_domain
 
 
 def _sure(scope: Scope, rows: tuple[Row, Row]) -> Difference:
-    """Compare the shares of tokens that each variant is sure of, of which neither more nor fewer is better."""
+    """Compare the shares of high-confidence tokens; neither more nor fewer is better."""
     values = _means(scope, rows, "bin4", _SURE)
     return _paired(_SURE.label, _SURE, values, _pair(scope, rows, "bin4"))
 
@@ -163,19 +168,19 @@ def _sure(scope: Scope, rows: tuple[Row, Row]) -> Difference:
 def _paired(metric: str, column: Column, values: tuple[str, str], paired: Estimate | None) -> Difference:
     if paired is None:
         return Difference(metric, values, "", "not comparable token by token", column=column.name)
-    told = Difference(
+    difference = Difference(
         metric, values, columns.difference(column, paired.value, paired.half), "tied", column=column.name
     )
     if not paired.differs_from_zero:
-        return told
+        return difference
     if column.better is None:
-        return replace(told, verdict="more in A" if paired.value > 0 else "more in B")
+        return replace(difference, verdict="more in A" if paired.value > 0 else "more in B")
     leader = int((paired.value > 0) == (column.better == "lower"))
-    return replace(told, verdict=f"{'AB'[leader]} better", leader=leader)
+    return replace(difference, verdict=f"{'AB'[leader]} better", leader=leader)
 
 
 def _means(scope: Scope, rows: tuple[Row, Row], quantity: str, column: Column) -> tuple[str, str]:
-    """Write the means of a quantity over the tokens in scope."""
+    """Write both variants' means of a quantity over the tokens in scope."""
     texts = []
     for row in rows:
         windows = scope.windows(str(row["variant_id"]))
@@ -196,24 +201,24 @@ def _why_not(row: Row, column: str) -> str:
 
 
 def _is_known(rows: tuple[Row, Row], column: Column) -> bool:
-    """Whether there is something to tell of a column that is not tested."""
+    """Return whether an untested column has a value, or a known reason for having none."""
     return any(row[column.name] is not None or (column.name == GAP and is_timed(row)) for row in rows)
 
 
 def _untested(rows: tuple[Row, Row], column: Column) -> Difference:
-    """Tell a fact that is not tested: with its ratio, or its plain difference where values may be below zero."""
+    """Compare a column without a test: by ratio, or by difference if values may be negative."""
     one, other = (row[column.name] for row in rows)
-    told = ""
+    comparison = ""
     if column.low is None or column.low < 0:
-        told = columns.difference(column, one - other) if None not in {one, other} else ""
+        comparison = columns.difference(column, one - other) if None not in {one, other} else ""
     elif one and other:
         times = formats.times(one / other)
-        told = f"A is {times} B" if times else "the same"
-    return Difference(column.label, _texts(rows, column), told, "", column=column.name)
+        comparison = f"A is {times} B" if times else "the same"
+    return Difference(column.label, _texts(rows, column), comparison, "", column=column.name)
 
 
 def _packing(scope: Scope, rows: tuple[Row, Row]) -> Difference:
-    """Tell what the packed artifact, whose speed it is, adds to each file's own loss."""
+    """Compare the loss that packing for speed adds to each file's own."""
     gap = columns_of()[GAP]
     one, other = (row[GAP] for row in rows)
     texts = [
@@ -225,7 +230,7 @@ def _packing(scope: Scope, rows: tuple[Row, Row]) -> Difference:
 
 
 def tensor_types(results: Results, first: Row, second: Row) -> list[TensorTypes]:
-    """Per role, which types the two variants use; empty without layer frames."""
+    """Return which types the two variants use per role; empty without layer frames."""
     layers = results.layers()
     if layers is None:
         return []

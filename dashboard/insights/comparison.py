@@ -1,4 +1,4 @@
-"""Comparisons that views share: combinations of variants over the same tokens, methods at equal bits."""
+"""Combine and rank variants over the same tokens."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 from evaluator.metrics import columns_of
 
-NOTHING = Insight("Nothing that can be compared is selected, so there is nothing to say.", "unknown")
-ONE_METHOD = Insight("One method cannot be compared with itself: select or measure at least two.", "unknown")
+NOTHING = Insight("No selected variant can be compared.", "unknown")
+ONE_METHOD = Insight("Only one method is selected: a comparison needs at least two.", "unknown")
 
 
 @cache
 def _stored() -> dict[str, tuple[str, str]]:
-    """Quantities of a token, and the columns of the variants frame that hold their mean and its error."""
+    """Return, for each per-token quantity, the columns of its mean and of that mean's error."""
     known = columns_of("tokens").values()
     return {c.tokens: (c.name, c.error) for c in known if c.tokens and c.error and not c.exponential}
 
 
 def stored(row: Row, column: str) -> Estimate:
-    """Return a per-token mean with its error as the frame has it; an unknown error counts as infinite."""
+    """Return a per-token mean with its error from the frame; an unknown error is infinite."""
     return with_measured_error(row, *_stored()[column])
 
 
 def log_ratio(row: Row) -> Estimate:
-    """ln(PPL / PPL of the baseline) with its paired error."""
+    """Return ln(PPL / PPL of the baseline) with its paired error."""
     return stored(row, "nll")
 
 
 def divergence(row: Row) -> Estimate:
-    """Mean KLD in nats with its error: clustered by window where that was measured."""
+    """Return the mean KLD in nats with its error, clustered by window if that was measured."""
     return stored(row, "kld")
 
 
 def baseline_id(results: Results, row: Row) -> str:
-    """Return the id of the baseline a row is compared with."""
+    """Return the id of the baseline that a row is compared with."""
     return str(row["baseline_id"] or results.baseline["variant_id"])
 
 
@@ -53,10 +53,10 @@ def combine(
     weights: Mapping[str, float],
     column: str = "nll",
 ) -> Estimate | None:
-    """Σ weight × mean of `column` over variants, paired over the same tokens, its error clustered by window.
+    """Return Σ weight × mean of `column` over variants, paired over the same tokens, its error clustered by window.
 
-    `nll` counts against the baseline, so it is ln PPL ratio. Without token files the variants count as
-    independent, which makes the error of a difference too wide; None when they hold nothing either.
+    `nll` is taken relative to the baseline, so that it is the ln PPL ratio. Without token files the variants count
+    as independent, which makes the error of a difference too wide; None if the frame has no values either.
     """
     named = {row["variant_id"]: row for row in rows if row["variant_id"] in weights}
     total = sum(weights.values())
@@ -64,27 +64,27 @@ def combine(
     if column == "nll" and abs(total) > 1e-9 and named:
         base = baseline_id(scope.results, next(iter(named.values())))
         paired[base] = paired.get(base, 0.0) - total
-    found = scope.contrast(paired, column)
-    if found is not None or column not in _stored():
-        return found
+    paired_estimate = scope.contrast(paired, column)
+    if paired_estimate is not None or column not in _stored():
+        return paired_estimate
     value_column = _stored()[column][0]
     if any(named.get(name, {}).get(value_column) is None for name in weights):
         return None
     parts = [(weight, stored(named[name], column)) for name, weight in weights.items()]
     error = math.sqrt(sum((weight * part.se) ** 2 for weight, part in parts))
     value = sum(weight * part.value for weight, part in parts)
-    # The variants were scored on the same windows: together they know no more of the error than one does.
+    # The variants share their windows, so the combination has no more degrees of freedom than one of them.
     return Estimate(value, error, min((part.freedom for _, part in parts), default=math.inf))
 
 
 def gap(scope: Scope, first: Row, second: Row, column: str = "nll") -> Estimate | None:
-    """Subtract `second` from `first` over the same tokens."""
+    """Return `first` minus `second` over the same tokens."""
     weights = {first["variant_id"]: 1.0, second["variant_id"]: -1.0}
     return combine(scope, [first, second], weights, column)
 
 
 def common_range(groups: Mapping[str, Sequence[Row]], along: str) -> tuple[float, float] | None:
-    """Return the range of `along` (a column) that every method covers; None when they share none."""
+    """Return the range of the column `along` that every method covers; None if they share none."""
     if not groups:
         return None
     low = max(min(row[along] for row in group) for group in groups.values())
@@ -93,18 +93,18 @@ def common_range(groups: Mapping[str, Sequence[Row]], along: str) -> tuple[float
 
 
 def minus(first: Mapping[str, float], second: Mapping[str, float], times: float = 1.0) -> dict[str, float]:
-    """Weights of `first` minus `times` × `second`."""
+    """Return the weights of `first` minus `times` × `second`."""
     names = dict.fromkeys([*first, *second])
     return {name: first.get(name, 0.0) - times * second.get(name, 0.0) for name in names}
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Methods compared: `values` best first, and how far behind the best each other one is.
+    """Ranked methods: `values`, best first, and `gaps`, how far each other method is behind the best.
 
-    `gaps` are positive for worse, paired over the same tokens where token files are there. Units are those
-    of the quantity. What is told of them allows for the best being chosen from the data, and for this being
-    one of as many rankings as `among` says. A gap that is not surely above `floor` is none.
+    Gaps are positive and paired over the same tokens if there are token files, in the units of the quantity.
+    `tied` and `behind` allow for the best being chosen from the data and for this being one of `among` rankings.
+    A gap must exceed `floor` by more than its error.
     """
 
     values: dict[str, Estimate]
@@ -119,17 +119,17 @@ class Ranking:
 
     @property
     def tied(self) -> list[str]:
-        """Those that cannot be told from the best."""
+        """Methods that are tied with the best."""
         worse = self.behind
         return [method for method in self.gaps if method not in worse]
 
     @property
     def behind(self) -> dict[str, Estimate]:
-        """Those that are worse than the best by more than the error.
+        """Methods that are worse than the best by more than the error.
 
-        All, where each is outside its own 95 % interval: a best that leads alone is wrongly named most often of two
-        (Gutmann & Maymin 1987, "Is the Selected Population the Best?"). Else those outside an interval that all
-        pairs of methods hold at once: the farthest of many equals is far behind the best of them by chance.
+        All of them, if each gap exceeds its own 95 % interval: naming a sole best is wrong most often with two
+        methods (Gutmann & Maymin 1987, "Is the Selected Population the Best?"). Else those whose gap exceeds the
+        interval that holds for all pairs together, as the worst of many equal methods seems far behind by chance.
         """
         pairs = math.comb(len(self.values), 2)
         alone = all(self._stands_out(gap, self.among) for gap in self.gaps.values())
@@ -141,7 +141,7 @@ class Ranking:
 
     @property
     def undecided(self) -> Kind:
-        """What it is where nobody is surely behind: a tie, or unknown where an error was not measured."""
+        """`tie` if all errors were measured, else `unknown`."""
         return "tie" if all(gap.has_error for gap in self.gaps.values()) else "unknown"
 
 
@@ -154,13 +154,13 @@ def rank_mixtures(
     largest: bool = False,
     among: int = 1,
 ) -> Ranking | None:
-    """Rank methods by the combination of variants given for each; None for fewer than two that compare.
+    """Rank methods by a combination of variants for each; None for fewer than two comparable methods.
 
-    By KLD a difference that rounding the baseline causes as well is none.
+    KLD differences within the noise floor do not count.
     """
     sign = -1.0 if largest else 1.0
-    found = {method: combine(scope, rows, mix, column) for method, mix in mixtures.items()}
-    values = {method: value for method, value in found.items() if value is not None}
+    estimates = {method: combine(scope, rows, mix, column) for method, mix in mixtures.items()}
+    values = {method: value for method, value in estimates.items() if value is not None}
     if len(values) < 2:
         return None
     ordered = dict(sorted(values.items(), key=lambda item: (sign * item[1].value, item[0])))
@@ -186,18 +186,18 @@ def rank_files(
     largest: bool = False,
     among: int = 1,
 ) -> Ranking | None:
-    """Rank one file per name; None for fewer than two that compare."""
+    """Rank one file per name; None for fewer than two comparable files."""
     mixtures = {name: {str(row["variant_id"]): 1.0} for name, row in files.items()}
     rows = list(files.values())
     return rank_mixtures(scope, rows, mixtures, column, largest=largest, among=among)
 
 
 def tie(ranking: Ranking) -> str:
-    """Name the methods that cannot be told from the best, and say so if that is for want of an error."""
+    """Name the methods tied with the best, or undecided because an error was not measured."""
     tied = formats.listing([ranking.best, *ranking.tied])
     if ranking.undecided == "tie":
         return f"{tied} are tied"
-    return f"{tied} cannot be told apart, because the error was not measured"
+    return f"{tied} are undecided, because the error was not measured"
 
 
 def nats(estimate: Estimate) -> str:
@@ -211,7 +211,7 @@ def change(estimate: Estimate) -> str:
 
 
 def elsewhere(rows: Sequence[Row], kept: Sequence[Row]) -> list[Insight]:
-    """Say which model or device this speaks of, where the filters pass several, and how to see another."""
+    """Say which model or device the insights are about, if the filters pass several, and how to see another."""
     if len(kept) == len(rows) or not kept:
         return []
     keys = " or ".join(places_apart(rows))

@@ -1,4 +1,4 @@
-"""How sure a model is of its next token: shares of tokens per bin of the top token's probability."""
+"""Compute shares of tokens per bin of confidence: the probability of the most likely next token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SURE = BINS - 1
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of scored tokens per bin of a variant, `n` tokens in all."""
+    """A variant's shares of its `n` scored tokens per bin."""
 
     row: Row
     values: tuple[float, ...]
@@ -28,7 +28,7 @@ class Shares:
 
     @property
     def entropy(self) -> Estimate:
-        """Entropy of the shares in nats, ln 5 when all bins hold the same; multinomial error (delta method)."""
+        """Entropy of the shares in nats (ln 5 if all are equal), with the multinomial error (delta method)."""
         held = [share for share in self.values if share > 0]
         entropy = -sum(share * math.log(share) for share in held)
         variance = sum(share * math.log(share) ** 2 for share in held) - entropy**2
@@ -36,12 +36,12 @@ class Shares:
 
 
 def bin_names() -> list[str]:
-    """Name the bins: `0–0.25` and so on."""
+    """Return the names of the bins: `0–0.25` and so on."""
     return [f"{low:g}–{high:g}" for low, high in pairwise(CONFIDENCE_EDGES)]
 
 
 def shares(scope: Scope, row: Row) -> Shares | None:
-    """Compute the shares of one variant, or of a baseline; None without its token file."""
+    """Compute the shares of a variant or a baseline; None without its token file."""
     parts = scope.results.parts(str(row["variant_id"]))
     if parts is None:
         return None
@@ -51,32 +51,32 @@ def shares(scope: Scope, row: Row) -> Shares | None:
 
 
 def shift(scope: Scope, row: Row, index: int = SURE) -> Estimate | None:
-    """Share of a bin in the variant minus in its baseline, paired, with an error clustered by window."""
+    """Return the share of a bin in the variant minus in its baseline, paired, error clustered by window."""
     return scope.paired(str(row["variant_id"]), baseline_id(scope.results, row), f"bin{index}")
 
 
 def moved(scope: Scope, rows: list[Row], index: int = SURE) -> list[tuple[Row, Estimate]]:
-    """`shift` of every row that has token files."""
+    """Return the `shift` of every row that has token files."""
     pairs = [(row, shift(scope, row, index)) for row in rows]
     return [(row, change) for row, change in pairs if change is not None]
 
 
 def _kept_sure(scope: Scope, rows: Sequence[Row]) -> dict[str, float]:
-    """Of the tokens the baseline is sure of, the share that each variant is sure of too, by its label."""
-    found = {}
+    """Return, by label, the share of the baseline's high-confidence tokens that each variant keeps."""
+    kept = {}
     for row in rows:
         bins = scope.bins(str(row["variant_id"]))
         for line in bins.to_dicts() if bins is not None else ():
             if line["bin"] == SURE and line["n"]:
-                found[str(row["label"])] = line[f"bin{SURE}"] / line["n"]
-    return found
+                kept[str(row["label"])] = line[f"bin{SURE}"] / line["n"]
+    return kept
 
 
 def of_the_sure(scope: Scope, rows: Sequence[Row]) -> str:
-    """Say how many of the tokens that the baseline is sure of the drawn variants are sure of too."""
+    """Say which share of the baseline's high-confidence tokens the drawn variants keep."""
     kept = _kept_sure(scope, rows)
     if not kept:
-        return "The baseline is sure (top probability over 0.95) of none of these tokens"
+        return "The baseline has no high-confidence tokens (top probability over 0.95) here"
     most, least = max(kept, key=lambda name: kept[name]), min(kept, key=lambda name: kept[name])
-    other = f", {least} of {formats.percent(kept[least])}" if least != most else ""
-    return f"Of the tokens the baseline is sure of, {most} is sure of {formats.percent(kept[most])}{other}"
+    other = f" and {least} {formats.percent(kept[least])}" if least != most else ""
+    return f"Of the baseline's high-confidence tokens, {most} keeps {formats.percent(kept[most])}{other}"

@@ -1,4 +1,4 @@
-"""What is lost by mean KL divergence at 7.5 bits and up."""
+"""Bound the mean KL divergence at 7.5 bits and up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EIGHT = 7.5
 
 
 def at_eight(rows: Sequence[Row]) -> Insight | None:
-    """Bound the mean KLD at 7.5 bits and up; None where nothing is that large."""
+    """Bound the mean KLD at 7.5 bits and up; None without such a variant."""
     high = [divergence(row) for row in rows if row["bits_per_weight"] >= _EIGHT]
     if not high:
         return None

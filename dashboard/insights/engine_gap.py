@@ -1,4 +1,4 @@
-"""The engine gap: what packing into ONNX, the form that is timed, adds to what a file has lost already."""
+"""Describe the engine gap: the loss that packing into ONNX, the timed form, adds to a file's own."""
 
 from __future__ import annotations
 
@@ -9,53 +9,51 @@ from dashboard.results.rows import Row, complete
 from dashboard.results.selection import Selection
 from dashboard.style import formats
 
-#: Mean KL divergence of the packed artifact from the file's exact weights.
+#: Mean KL divergence of the packed model from the file's exact weights.
 GAP = "deploy_kld_mean"
 _NAMED = 3
 NOT_MEASURED = "not measured"
 OVER_ALL = "known over all tokens only"
 _RULE = (
-    "KL divergence of the packed artifact from the file's exact weights, beside that of those weights from the "
-    "baseline, nats per token; the first over a few windows only; speed is the packed artifact's"
+    "KL divergence of the packed model from the file's exact weights (over a few windows), on top of that of the "
+    "weights from the baseline; nats per token; speed is measured on the packed model"
 )
 
 
 def unknown_gap(selection: Selection) -> str:
-    """Say why a gap is not there."""
+    """Say why a gap is missing."""
     return OVER_ALL if selection.filters_tokens else NOT_MEASURED
 
 
 def is_timed(row: Row) -> bool:
-    """Whether a packed artifact was made of a file and timed."""
+    """Return whether the file was packed and timed."""
     return row["decode_ms_p50"] is not None or row["prefill_tps"] is not None or row[GAP] is not None
 
 
 def share(row: Row) -> float | None:
-    """Return the gap as a multiple of the file's own loss; None where one of them is not known, or the loss is 0."""
+    """Return the gap as a multiple of the file's own loss; None if either is unknown or the loss is 0."""
     if not complete([row], GAP, "kld_mean") or row["kld_mean"] <= 0:
         return None
     return float(row[GAP] / row["kld_mean"])
 
 
 def packing_adds(row: Row, selection: Selection) -> str:
-    """Say what packing adds to a file's own loss, or why that is not known."""
+    """Say how much packing adds to a file's own loss, or why that is unknown."""
     if row[GAP] is None:
-        return f"What packing as ONNX, the form that is timed, adds is {unknown_gap(selection)}"
+        return f"Loss added by packing as ONNX, the form that is timed: {unknown_gap(selection)}"
     ratio = share(row)
     times = f", {formats.number(ratio, 2)} × the file's own loss" if ratio is not None and ratio > 1 else ""
     return f"Packing as ONNX, the form that is timed, adds {formats.number(row[GAP], 2)} nats{times}"
 
 
 def gap_insight(rows: Sequence[Row], selection: Selection) -> Insight | None:
-    """Name the files to which packing adds more than they have lost; None where nothing was timed."""
+    """Name the files to which packing adds more than their own loss; None if no file was timed."""
     timed = complete(rows, "decode_ms_p50", "kld_mean")
     known = [row for row in timed if row[GAP] is not None]
     if not timed:
         return None
     if not known:
-        return Insight(
-            f"What packing for speed adds to the loss is {unknown_gap(selection)}.", "unknown", _RULE
-        )
+        return Insight(f"The loss added by packing for speed is {unknown_gap(selection)}.", "unknown", _RULE)
     over = [row for row in known if row[GAP] > row["kld_mean"]]
     missing = len(timed) - len(known)
     rule = f"{_RULE}; not measured for {missing} of {len(timed)} files" if missing else _RULE
@@ -65,10 +63,10 @@ def gap_insight(rows: Sequence[Row], selection: Selection) -> Insight | None:
         return Insight(text, "finding", rule)
     worst = sorted(over, key=lambda row: (-row[GAP] / max(row["kld_mean"], 1e-300), row["variant_id"]))
     named = formats.listing([_both(row) for row in worst], _NAMED)
-    text = f"Packing for speed adds more than the file itself has lost: {named}."
+    text = f"Packing for speed adds more than the file's own loss: {named}."
     return Insight(text, "caution", rule)
 
 
 def _both(row: Row) -> str:
     gap, own = formats.number(row[GAP], 2), formats.number(row["kld_mean"], 2)
-    return f"{row['label']} ({gap} after {own} nats)"
+    return f"{row['label']} ({gap} on top of {own} nats)"

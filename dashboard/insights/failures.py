@@ -1,4 +1,4 @@
-"""Sentences about files that were measured and failed."""
+"""Describe files that were measured and failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_NAMED = 3
 
 
 def note(names: Sequence[str]) -> str:
-    """Say in a caption which variants are not drawn, in front of what follows there."""
+    """Return the start of a caption that names the variants not drawn; empty if all are."""
     if not names:
         return ""
     more = f"; {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
@@ -20,13 +20,13 @@ def note(names: Sequence[str]) -> str:
 
 
 def failures(rows: Sequence[Mapping[str, Any]]) -> list[Insight]:
-    """Say of each failed variant what failed, and what that means for its other numbers."""
+    """Say how each failed variant failed, and what that means for its other values."""
     return [Insight(f"{in_words(row)}.", "caution", _meaning(row)) for row in rows if row.get(COLUMN)]
 
 
 def _meaning(row: Mapping[str, Any]) -> str:
     if is_useless(row):
-        return "left out of every chart and never recommended; the file is broken, or is another model's"
+        return "left out of every chart and never recommended; the file is broken or belongs to another model"
     if row["ppl"] is None:
         return "nothing could be computed from it; the file is broken"
-    return "its numbers are over the other tokens only, so they flatter it; never recommended"
+    return "its values cover only the other tokens, so they look too good; never recommended"

@@ -1,7 +1,7 @@
-"""Files that look broken: a matrix that is not the baseline's, or a loss far above that of files like it.
+"""Find files that look broken: a matrix that is not the baseline's, or a loss far above that of similar files.
 
-Whatever names a best, a steadiest or a file to run leaves broken files out (`sound`), and every page that shows
-such a file says so first (`warnings`). All tokens count, whatever the filters keep.
+Rankings and recommendations leave broken files out (`sound`), and every page that shows such a file warns first
+(`warnings`). Faults are found over all tokens, whatever the filters.
 """
 
 from __future__ import annotations
@@ -22,22 +22,25 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 from dashboard.style import formats
 
-#: Relative weight error from which a matrix is not the baseline's: zeros have 1, unrelated values 1.41.
+#: From this relative weight error a matrix is not the baseline's: zeros have 1, unrelated values 1.41.
 FOREIGN = 0.9
 _ZEROS = (0.99, 1.01)
-#: A matrix is odd whose error is so many times its type's usual one, and at least `_LEAST_ERROR`.
+#: A matrix is odd if its error is this many times its type's usual one, and at least `_LEAST_ERROR`.
 _ODD, _LEAST_ERROR = 3.0, 0.01
-#: A loss is out of all proportion from so many times that of a file like it on, and so many nats above it.
+#: A loss is excessive if it is this many times that of a similar file, and this many nats above it.
 _EXCESS, _LEAST_NATS = 5.0, 0.01
-#: Files of one type are alike when their bits differ by no larger share; other files when bits and size do.
+#: Files of one type are similar if their bits differ by at most this share; others if bits and size do.
 _SAME_TYPE, _SAME_FILE = 0.05, 0.01
 _MOST_NAMED = 3
-_ADVICE = "Left out of verdicts, claims and answers. Compare its checksum with the publisher's and download it again"
+_ADVICE = (
+    "Excluded from rankings, claims and recommendations. Compare its checksum with the publisher's and download it "
+    "again"
+)
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix that is far off: its place, its relative weight error, and its type's usual one."""
+    """A matrix with an unusual error: its place, its relative weight error, and its type's usual one."""
 
     layer: int
     role: str
@@ -47,24 +50,24 @@ class Matrix:
 
     @property
     def foreign(self) -> bool:
-        """Whether it cannot be the baseline's matrix."""
+        """Whether this cannot be the baseline's matrix."""
         return self.error >= FOREIGN
 
     @property
     def words(self) -> str:
-        """What is wrong with it."""
+        """The problem in words."""
         place = f"{self.role} of layer {self.layer}" if self.layer >= 0 else self.role
-        what = "is far off the baseline's"
+        problem = "is far from the baseline's"
         if self.foreign:
             zeros = _ZEROS[0] <= self.error <= _ZEROS[1]
-            what = "holds nothing but zeros" if zeros else "does not hold the baseline's weights"
+            problem = "holds only zeros" if zeros else "does not hold the baseline's weights"
         usual = f"{self.quant_type} usually {formats.number(self.usual, 2)}"
-        return f"{place} {what} (relative error {formats.number(self.error)}, {usual})"
+        return f"{place} {problem} (relative error {formats.number(self.error)}, {usual})"
 
 
 @dataclass(frozen=True)
 class Excess:
-    """A loss out of all proportion: the file it was held against, and what that one is to it."""
+    """An excessive loss: the file it was compared with, and how that file is similar."""
 
     against: Row
     relation: str
@@ -72,7 +75,7 @@ class Excess:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one file: matrices, the worst first, and its loss."""
+    """What is wrong with one file: its odd matrices, worst first, and its excessive loss."""
 
     row: Row
     matrices: tuple[Matrix, ...] = ()
@@ -80,12 +83,12 @@ class Fault:
 
     @property
     def broken(self) -> bool:
-        """Whether the file should not be run: an odd matrix alone is a note."""
+        """Whether the file should not be run; an odd matrix alone is only noted."""
         return self.excess is not None or any(matrix.foreign for matrix in self.matrices)
 
     @property
     def reason(self) -> str:
-        """What is wrong, in a clause."""
+        """The problems in words."""
         parts = []
         if self.excess is not None:
             mine, theirs = self.row["kld_mean"], self.excess.against["kld_mean"]
@@ -104,21 +107,21 @@ class Fault:
 
     @property
     def insight(self) -> Insight:
-        """The warning about it."""
+        """The warning about the file."""
         look = "looks broken" if self.broken else "has an unusual matrix"
-        rule = f"named are matrices from {_ODD:g} × their type's median error on"
-        rule += f", and losses from {_EXCESS:g} × that of a file like it on" if self.excess else ""
+        rule = f"flagged: matrices from {_ODD:g} × their type's median error"
+        rule += f", and losses from {_EXCESS:g} × that of a similar file" if self.excess else ""
         detail = f"{_ADVICE}; {rule}" if self.broken else rule
         return Insight(f"{self.row['label']} {look}: {self.reason}.", "caution", detail)
 
 
 def faults(results: Results) -> dict[str, Fault]:
-    """Return what is wrong with files of the folder, by variant id; found once per folder."""
+    """Return the faults of files in the folder by variant id (cached)."""
     return results.memoized("faults", lambda: _find(results))
 
 
 def broken_files(results: Results) -> dict[str, Fault]:
-    """Return the faults of the files that should not be run, by variant id."""
+    """Return the faults of files that should not be run, by variant id."""
     return {name: fault for name, fault in faults(results).items() if fault.broken}
 
 
@@ -129,19 +132,19 @@ def sound(results: Results, rows: Sequence[Row]) -> list[Row]:
 
 
 def warnings(scope: Scope) -> list[Insight]:
-    """Say of the selected files which look broken, and which are the same one under two names."""
+    """Say which selected files look broken, and which are the same file under two names."""
     shown = set(scope.frame["variant_id"].to_list())
-    found = [fault for name, fault in faults(scope.results).items() if name in shown]
-    ordered = sorted(found, key=lambda fault: (not fault.broken, str(fault.row["label"])))
-    said = [fault.insight for fault in ordered[:_MOST_NAMED]]
+    flagged = [fault for name, fault in faults(scope.results).items() if name in shown]
+    ordered = sorted(flagged, key=lambda fault: (not fault.broken, str(fault.row["label"])))
+    insights = [fault.insight for fault in ordered[:_MOST_NAMED]]
     if len(ordered) > _MOST_NAMED:
         names = [str(fault.row["label"]) for fault in ordered[_MOST_NAMED:]]
-        said.append(Insight(f"Something is wrong with {formats.listing(names, 8)} too.", "caution"))
-    return [*said, *map(_same_file, _alike(_selected(scope.results, shown), "sha256"))]
+        insights.append(Insight(f"Also flagged: {formats.listing(names, 8)}.", "caution"))
+    return [*insights, *map(_same_file, _alike(_selected(scope.results, shown), "sha256"))]
 
 
 def same_weights(scope: Scope) -> list[Insight]:
-    """Name the selected files that hold the same weights though their bytes differ."""
+    """Name the selected files that hold the same weights although their bytes differ."""
     shown = set(scope.frame["variant_id"].to_list())
     groups = _alike(_selected(scope.results, shown), "bits_per_weight", "ppl", "kld_mean", "kld_max")
     detail = "bits, perplexity, mean and largest KLD are equal to the last digit"
@@ -154,7 +157,7 @@ def same_weights(scope: Scope) -> list[Insight]:
 
 def _find(results: Results) -> dict[str, Fault]:
     matrices = _matrices(results)
-    found = {}
+    faults_by_id = {}
     rows = sorted(results.measured.to_dicts(), key=_place)
     for _, part in groupby(rows, key=_place):
         here = list(part)
@@ -162,8 +165,8 @@ def _find(results: Results) -> dict[str, Fault]:
         for row in here:
             name = str(row["variant_id"])
             if name in matrices or name in excesses:
-                found[name] = Fault(row, matrices.get(name, ()), excesses.get(name))
-    return found
+                faults_by_id[name] = Fault(row, matrices.get(name, ()), excesses.get(name))
+    return faults_by_id
 
 
 def _place(row: Row) -> tuple[str, str]:
@@ -171,7 +174,7 @@ def _place(row: Row) -> tuple[str, str]:
 
 
 def _matrices(results: Results) -> dict[str, tuple[Matrix, ...]]:
-    """Find the matrices whose error is far off that of their type in all files of the model."""
+    """Find the matrices whose error is far above that of their type in all files of the model."""
     layers = results.layers(EVERYTHING)
     if layers is None:
         return {}
@@ -184,22 +187,22 @@ def _matrices(results: Results) -> dict[str, tuple[Matrix, ...]]:
         | (pl.col("weight_error") > pl.max_horizontal(_ODD * pl.col("usual"), pl.lit(_LEAST_ERROR)))
     )
     columns = ("layer", "role", "quant_type", "weight_error", "usual")
-    found: dict[str, list[Matrix]] = {}
+    odd_by_id: dict[str, list[Matrix]] = {}
     for name, *values in odd.select("variant_id", *columns).sort("weight_error", descending=True).rows():
-        found.setdefault(str(name), []).append(Matrix(*values))
-    return {name: tuple(items) for name, items in found.items()}
+        odd_by_id.setdefault(str(name), []).append(Matrix(*values))
+    return {name: tuple(items) for name, items in odd_by_id.items()}
 
 
 def _excesses(results: Results, rows: Sequence[Row]) -> dict[str, Excess]:
-    """Find losses out of all proportion among files of one model on one device.
+    """Find excessive losses among files of one model on one device.
 
-    Files are like one another that are of one type and about the same bits, or of the same bits and size. Of the
-    smaller files the median counts: one may lie on the baseline's own grid. So does every exact copy of the
-    baseline, which is no measure for others.
+    Files are similar if they have the same type and about the same bits, or the same bits and size. A file is also
+    compared with the median of the smaller files, as a single one may lie on the baseline's own grid. Exact copies
+    of the baseline are not compared with.
     """
     least = max(least_divergence(Scope(results, EVERYTHING), rows), 1e-6)
     ordered = sorted(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
-    found = {}
+    excesses = {}
     smaller: list[tuple[float, int]] = []
     for index, row in enumerate(ordered):
         like = [
@@ -214,15 +217,15 @@ def _excesses(results: Results, rows: Sequence[Row]) -> dict[str, Excess]:
             against.append(Excess(median, "a smaller file"))
         for excess in against:
             if _out_of_proportion(results, row, excess.against):
-                found[str(row["variant_id"])] = excess
+                excesses[str(row["variant_id"])] = excess
                 break
         if row["kld_mean"] > least:
             insort(smaller, (float(row["kld_mean"]), index))
-    return found
+    return excesses
 
 
 def _likeness(row: Row, other: Row) -> str:
-    """Say in what two files are alike; empty where they are not."""
+    """Say how two files are similar; empty if they are not."""
     bits = abs(row["bits_per_weight"] / other["bits_per_weight"] - 1)
     if row["quant"] == other["quant"] and bits <= _SAME_TYPE:
         return "of the same type"
@@ -232,7 +235,7 @@ def _likeness(row: Row, other: Row) -> str:
 
 
 def _far_above(row: Row, other: Row) -> bool:
-    """Whether a loss is out of proportion if it has no error."""
+    """Return whether a loss is excessive, ignoring its error."""
     least: float = max(_EXCESS * other["kld_mean"], other["kld_mean"] + _LEAST_NATS)
     return bool(row["kld_mean"] >= least)
 
@@ -246,7 +249,7 @@ def _out_of_proportion(results: Results, row: Row, other: Row) -> bool:
 
 
 def _selected(results: Results, shown: set[str]) -> list[Row]:
-    """Return the rows of `shown`, and the baselines, of which a variant may be a copy."""
+    """Return the rows of `shown` and the baselines, as a variant may be a copy of one."""
     rows = results.variants.to_dicts()
     return [row for row in rows if row["is_baseline"] or str(row["variant_id"]) in shown]
 
@@ -258,7 +261,7 @@ def _same_file(group: Sequence[Row]) -> Insight:
 
 
 def _alike(rows: Sequence[Row], *columns: str) -> list[list[Row]]:
-    """Return the rows of one model and device that agree in the columns, where there are several."""
+    """Return groups of two or more rows of one model and device that agree in the columns."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         key = tuple(row[column] for column in columns)

@@ -1,4 +1,4 @@
-"""Where in a model the damage is: measures of the layer frame, and what they say about roles and depth."""
+"""Locate the damage in a model: measures of the layer frame by role and by depth."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FEED_FORWARD = tuple(role for role in ROLES if role.startswith("ffn_"))
 _INNER = (*ATTENTION, *FEED_FORWARD)
 WHOLE = "layer"
 _LEAST_LAYERS = 6
-#: A Gini coefficient over layers under this counts as even.
+#: A Gini coefficient over layers below this counts as even.
 EVEN = 0.2
-#: A layer, -1 for what belongs to none, and a role in it.
+#: A layer (-1 for embedding and head) and a role in it.
 Cell = tuple[int, str]
-#: What was measured of one variant.
+#: Measured values of one variant.
 Values = Mapping[Cell, float]
 
 
@@ -41,7 +41,7 @@ class Measure:
 
     @property
     def title(self) -> str:
-        """The name with the unit, as an axis has it."""
+        """The name with the unit, for an axis."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
     def worded(self, value: float) -> str:
@@ -56,12 +56,12 @@ MEASURES = (ATTRIBUTION, WEIGHT, HIDDEN)
 
 
 def measured(layers: pl.DataFrame) -> list[Measure]:
-    """Measures that the frame holds, the most telling first."""
+    """Return the measures that the frame has, most telling first."""
     return [measure for measure in MEASURES if layers[measure.column].is_not_null().any()]
 
 
 def having(results: Results, rows: Sequence[Row], measure: Measure) -> list[Row]:
-    """Return those of `rows` that hold the measure in some layer and role."""
+    """Return the rows that have the measure in some layer and role."""
     layers = results.layers()
     if layers is None:
         return []
@@ -70,12 +70,12 @@ def having(results: Results, rows: Sequence[Row], measure: Measure) -> list[Row]
 
 
 def cells(results: Results, rows: Sequence[Row], measure: Measure) -> dict[str, dict[Cell, float]]:
-    """Values of the measure in all layers and roles, by variant; none for one that lacks it."""
+    """Return the measure's values in all layers and roles by variant; empty for a variant without it."""
     return _by_cell(results.layers(), rows, measure.column)
 
 
 def framed(values: Values, layers: Collection[int], roles: Collection[str]) -> dict[Cell, float]:
-    """Values of some layers and roles; all layers, or all roles, where none is named."""
+    """Return the values of some layers and roles; an empty collection means all."""
     named = set(roles) - {WHOLE}
 
     def inside(layer: int, role: str) -> bool:
@@ -85,7 +85,7 @@ def framed(values: Values, layers: Collection[int], roles: Collection[str]) -> d
 
 
 def frame_name(layers: Collection[int], roles: Collection[str]) -> str:
-    """Name what is framed: `attn_v in layer 5`."""
+    """Name the framed part: `attn_v in layer 5`."""
     where = ["embedding and head" if layer < 0 else f"layer {layer}" for layer in sorted(layers)]
     named = sorted(set(roles) - {WHOLE})
     if not named:
@@ -96,30 +96,30 @@ def frame_name(layers: Collection[int], roles: Collection[str]) -> str:
 
 
 def kinds(results: Results, rows: Sequence[Row]) -> dict[str, dict[Cell, str]]:
-    """Tensor type of every layer and role, by variant; none for one that was not looked into."""
+    """Return the tensor type of every layer and role by variant; empty if not recorded."""
     return _by_cell(results.layers(), rows, "quant_type")
 
 
 def _by_cell(layers: pl.DataFrame | None, rows: Sequence[Row], column: str) -> dict[str, dict[Cell, Any]]:
-    found: dict[str, dict[Cell, Any]] = {row["variant_id"]: {} for row in rows}
+    cells: dict[str, dict[Cell, Any]] = {row["variant_id"]: {} for row in rows}
     if layers is not None:
-        mine = layers.filter(pl.col("variant_id").is_in(list(found)), pl.col(column).is_not_null())
-        for name, layer, role, value in mine.select("variant_id", "layer", "role", column).rows():
-            found[name][layer, role] = value
-    return found
+        known = layers.filter(pl.col("variant_id").is_in(list(cells)), pl.col(column).is_not_null())
+        for name, layer, role, value in known.select("variant_id", "layer", "role", column).rows():
+            cells[name][layer, role] = value
+    return cells
 
 
-def role_means(found: Mapping[str, Values]) -> dict[str, float]:
-    """Mean value per role over variants and layers, in the model's order of roles."""
+def role_means(values_by_variant: Mapping[str, Values]) -> dict[str, float]:
+    """Return the mean value per role over variants and layers, in the model's order of roles."""
     by_role: dict[str, list[float]] = {}
-    for values in found.values():
+    for values in values_by_variant.values():
         for (_, role), value in values.items():
             by_role.setdefault(role, []).append(value)
     return {role: fmean(by_role[role]) for role in ROLES if role in by_role and role != WHOLE}
 
 
 def attention_share(values: Values) -> Estimate | None:
-    """ln(attention / feed-forward) of the mean value, a value per layer, with the error over layers.
+    """Return ln(attention / feed-forward) of mean values per layer, averaged, with the error over layers.
 
     Above 0: attention is hit harder. None for fewer than three layers with both.
     """
@@ -132,7 +132,7 @@ def attention_share(values: Values) -> Estimate | None:
 
 
 def depth(values: Values) -> list[float]:
-    """Mean value per layer over its roles (or of the whole layer), first layer first."""
+    """Return the mean value per layer over its roles (or of the whole layer), first layer first."""
     inside = [(layer, role != WHOLE, value) for (layer, role), value in values.items() if layer >= 0]
     has_roles = any(of_role for _, of_role, _ in inside)
     layers: dict[int, list[float]] = {}
@@ -143,19 +143,19 @@ def depth(values: Values) -> list[float]:
 
 
 def concentration(values: Sequence[float]) -> float | None:
-    """Gini coefficient over layers: 0 for an even spread; None for fewer than six layers."""
+    """Return the Gini coefficient over layers: 0 for an even spread; None for fewer than six layers."""
     return gini(values) if len(values) >= _LEAST_LAYERS else None
 
 
 def first_third(values: Values) -> Estimate | None:
-    """See `_against`: the first third of the layers against the rest."""
+    """Compare the first third of the layers with the rest; see `_against`."""
     layers = depth(values)
     third = len(layers) // 3
     return _against(layers[:third], layers[third:])
 
 
 def last_part(values: Values) -> Estimate | None:
-    """See `_against`: the last tenth of the layers and the head against the rest."""
+    """Compare the last tenth of the layers and the head with the rest; see `_against`."""
     layers = depth(values)
     tenth = max(1, len(layers) // 10)
     head = [value for (_, role), value in values.items() if role == "output"]
@@ -163,9 +163,9 @@ def last_part(values: Values) -> Estimate | None:
 
 
 def _against(part: Sequence[float], rest: Sequence[float]) -> Estimate | None:
-    """ln(mean of a part / mean of the rest), geometric means, with the error from the spread of the rest.
+    """Return ln(mean of a part / mean of the rest), geometric means, with the error from the spread of the rest.
 
-    Above 0: the part is hit harder. None for fewer than six layers in all, or when a value is not positive.
+    Above 0: the part is hit harder. None for fewer than six layers in all, or if a value is not positive.
     """
     if len(part) + len(rest) < _LEAST_LAYERS or len(rest) < 2 or not part or min(*part, *rest) <= 0:
         return None

@@ -1,4 +1,4 @@
-"""Who leads on which metric, where a lead inside its error is none."""
+"""Find the leader on each metric; a lead within its error does not count."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from evaluator.metrics.columns import Column
 
 PERPLEXITY, FIDELITY, TOP = "perplexity", "KLD", "same top token"
 SIZE, MEMORY, EFFICIENCY, DECODE = "size", "memory", "efficiency", "decode speed"
-#: Names of metrics that are not called what their axis of the radar is.
+#: Names of metrics that differ from their axis of the radar.
 _NAMES = {"kld_mean": FIDELITY, "size_bytes": SIZE, "peak_rss_bytes": MEMORY}
-#: Metrics that their own rule decides.
+#: Metrics that are compared by their own rules.
 _SPECIAL = ("decode_ms_p50", "inv_ppl_per_mb")
-#: A file or a process that is smaller by no more than this share is of the same size.
+#: Sizes that differ by at most this share are equal.
 _SAME = 0.01
-#: How many rows are compared token by token, which takes a millisecond each: the best by their stored means.
+#: Most rows compared token by token, at a millisecond each: the best by their stored means.
 _MOST_RANKED = 48
 
 
 def leaders(scope: Scope, rows: Sequence[Row]) -> dict[str, Row | None]:
-    """Best row per metric that every row has; None where the lead is inside its error, or under 1 % of size."""
-    found = contenders(scope, rows)
-    return {metric: first[0] if len(first) == 1 else None for metric, first in found.items()}
+    """Return the leader per metric that all rows have; None if its lead is within the error, or 1 % for sizes."""
+    contending = contenders(scope, rows)
+    return {metric: first[0] if len(first) == 1 else None for metric, first in contending.items()}
 
 
 def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the rows that may be the best, the best measured one first, per metric that every row has."""
+    """Return, per metric that all rows have, the rows that may be the best, the best measured one first."""
     if len(rows) < 2:
         return {}
-    found: dict[str, list[Row]] = {}
+    candidates: dict[str, list[Row]] = {}
     of = {str(row["variant_id"]): row for row in rows}
     metrics = _metrics()
     for name, column in metrics.items():
@@ -43,20 +43,20 @@ def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
         mixtures = {str(row["variant_id"]): {str(row["variant_id"]): 1.0} for row in near}
         ranking = rank_mixtures(scope, near, mixtures, column.tokens, largest=largest)
         if ranking is not None and len(ranking.gaps) == len(near) - 1:
-            found[name] = [of[variant] for variant in (ranking.best, *ranking.tied)]
+            candidates[name] = [of[variant] for variant in (ranking.best, *ranking.tied)]
     for name, column in metrics.items():
         if not column.tokens and all(row[column.name] is not None for row in rows):
-            found[name] = _within_one_percent(rows, column)
+            candidates[name] = _within_one_percent(rows, column)
     if all(row["decode_ms_p50"] is not None for row in rows):
         first, *others = sorted(rows, key=lambda row: (row["decode_ms_p50"], row["variant_id"]))
-        found[DECODE] = [first, *(row for row in others if overlap(first, row))]
-    if PERPLEXITY in found and all(row["inv_ppl_per_mb"] is not None for row in rows):
-        found[EFFICIENCY] = _efficient(rows, found)
-    return found
+        candidates[DECODE] = [first, *(row for row in others if overlap(first, row))]
+    if PERPLEXITY in candidates and all(row["inv_ppl_per_mb"] is not None for row in rows):
+        candidates[EFFICIENCY] = _efficient(rows, candidates)
+    return candidates
 
 
 def _metrics() -> dict[str, Column]:
-    """Columns that are an axis of the radar, and the memory, by the name of the metric; without the special ones."""
+    """Return the columns of the radar's axes and of memory by metric name, without the special ones."""
     return {
         _NAMES.get(column.name, column.score.axis if column.score else column.label): column
         for column in columns_of().values()
@@ -65,7 +65,7 @@ def _metrics() -> dict[str, Column]:
 
 
 def _within_one_percent(rows: Sequence[Row], column: Column) -> list[Row]:
-    """Return the best by a quantity without an error, and those that are as good but for 1 %."""
+    """Return the best by a quantity without an error, and those within 1 % of it."""
     if column.better == "higher":
         ordered = sorted(rows, key=lambda row: (-row[column.name], row["variant_id"]))
         return [row for row in ordered if ordered[0][column.name] <= row[column.name] * (1 + _SAME)]
@@ -73,22 +73,22 @@ def _within_one_percent(rows: Sequence[Row], column: Column) -> list[Row]:
     return [row for row in ordered if row[column.name] <= ordered[0][column.name] * (1 + _SAME)]
 
 
-def _efficient(rows: Sequence[Row], found: dict[str, list[Row]]) -> list[Row]:
-    """1/PPL/MB: the best, those within 1 % of it, and those tied with it by perplexity and by size."""
+def _efficient(rows: Sequence[Row], candidates: dict[str, list[Row]]) -> list[Row]:
+    """Return the best by 1/PPL/MB, those within 1 % of it, and those tied with it by perplexity and by size."""
     ordered = sorted(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]), reverse=True)
     best = ordered[0]
 
     def contends(row: Row) -> bool:
         close = bool(best["inv_ppl_per_mb"] <= row["inv_ppl_per_mb"] * (1 + _SAME))
-        return close or all(one in found[name] for name in (PERPLEXITY, SIZE) for one in (best, row))
+        return close or all(one in candidates[name] for name in (PERPLEXITY, SIZE) for one in (best, row))
 
     return [best, *(row for row in ordered[1:] if contends(row))]
 
 
 def _nearest(rows: Sequence[Row], column: Column) -> Sequence[Row]:
-    """Return the rows that may lead, or be tied with who leads: of many the best by their stored means.
+    """Return the rows that may lead or tie: all of few, of many the best by their stored means.
 
-    Of few all; none where one of many was not measured.
+    Empty if there are many and one was not measured.
     """
     if len(rows) <= _MOST_RANKED:
         return rows

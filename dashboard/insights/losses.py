@@ -1,4 +1,4 @@
-"""What is lost at 8 and at 4 bits, on which texts, against rounding alone, and what perplexity does not see."""
+"""Describe losses at 8 and 4 bits, per text, relative to rounding, and those that perplexity does not show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def at_eight(rows: Sequence[Row]) -> Insight:
     """Bound the rise of perplexity at 7.5 bits and up."""
     high = [row for row in rows if row["bits_per_weight"] >= _EIGHT]
     if not high:
-        return Insight("Nothing of 7.5 bits or more is selected: the cost of 8 bits is not told.", "unknown")
+        return Insight("No variant of 7.5 bits or more is selected.", "unknown")
     rise, known = worst_rise(high)
     kld = max(row["kld_mean"] for row in high)
     detail = f"95 % bound, variants: {len(high)}; mean KLD up to {formats.number(kld)} nats"
@@ -33,7 +33,7 @@ def at_eight(rows: Sequence[Row]) -> Insight:
 
 
 def worst_rise(rows: Sequence[Row]) -> tuple[str, bool]:
-    """Bound the rise of perplexity over at least one variant, in words, and say whether every error is known."""
+    """Return the bound on the rise of perplexity over one or more variants, and whether every error is known."""
     unknown = [row for row in rows if not log_ratio(row).has_error]
     if unknown:
         worst = max(unknown, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]))
@@ -44,16 +44,16 @@ def worst_rise(rows: Sequence[Row]) -> tuple[str, bool]:
 
 
 def at_four(rows: Sequence[Row]) -> Insight:
-    """Tell what the best variant of 4 to 5 measured bits keeps."""
+    """Say how much accuracy the best variant of 4 to 5 measured bits keeps."""
     four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
     if not four:
         return Insight("No selected variant measures 4 to 5 bits per weight.", "unknown")
     best = max(four, key=lambda row: (-row["ln_ppl_ratio"], row["variant_id"]))
     loss = log_ratio(best)
     same = f"; same top token {formats.percent(best['same_top'])}" if best["same_top"] is not None else ""
-    who = "there is" if len(four) == 1 else "the best is"
+    subject = "the only variant is" if len(four) == 1 else "the best is"
     kept, detail = formats.percent(math.exp(-loss.value)), f"variants: {len(four)}{same}"
-    text = f"Between 4 and 5 bits {who} {best['label']}, which keeps {kept}"
+    text = f"Between 4 and 5 bits {subject} {best['label']}, which keeps {kept}"
     if not loss.has_error:
         text = f"{text} of the accuracy, but its error was not measured."
         return Insight(text, "unknown", f"PPL of the baseline / PPL; {detail}")
@@ -64,9 +64,9 @@ def at_four(rows: Sequence[Row]) -> Insight:
 
 @dataclass(frozen=True)
 class Extremes:
-    """The largest and the smallest of at least two independent values, how far apart, and the error of that.
+    """The largest and the smallest of two or more independent values, and their difference.
 
-    `reach` is half the width of the interval that all pairs of the values hold at once with 95 %.
+    `reach` is half the width of the difference's 95 % interval, which holds for all pairs together.
     """
 
     most: str
@@ -76,14 +76,14 @@ class Extremes:
 
     @classmethod
     def of(cls, values: Mapping[str, Estimate]) -> Extremes:
-        """Find the extremes; by name where values are equal."""
+        """Find the extremes; equal values are ordered by name."""
         ordered = sorted(values, key=lambda name: (-values[name].value, name))
         apart = values[ordered[0]].minus(values[ordered[-1]])
         return cls(ordered[0], ordered[-1], apart, apart.reach(math.comb(len(values), 2)))
 
     @property
     def differ(self) -> bool:
-        """Whether the two are apart by more than extremes of equal values are by chance."""
+        """Whether the difference exceeds what chance gives the extremes of equal values."""
         return self.apart.value > self.reach
 
 
@@ -103,43 +103,43 @@ def by_domain(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     if len(losses) < 2:
         return None
     ordered = sorted(losses, key=lambda name: (-losses[name].value, name))
-    found = Extremes.of(losses)
+    extremes = Extremes.of(losses)
     detail = f"ln PPL ratio: {'; '.join(f'{name} {nats(losses[name])}' for name in ordered[:4])}"
-    if not found.differ:
-        text = f"{row['label']} loses no more on one text than on another, within the errors."
+    if not extremes.differ:
+        text = f"{row['label']} loses about the same on every text, within the errors."
         return Insight(text, "tie", detail)
-    more = f"{formats.with_error(found.apart.value, found.reach)} nats more"
-    text = f"{row['label']} loses {more} on {found.most} than on {found.least}."
-    return Insight(text, "finding", f"{detail}; the ± of the difference holds for any two texts")
+    more = f"{formats.with_error(extremes.apart.value, extremes.reach)} nats more"
+    text = f"{row['label']} loses {more} on {extremes.most} than on {extremes.least}."
+    return Insight(
+        text, "finding", f"{detail}; the ± of the difference holds for all pairs of texts together"
+    )
 
 
 def against_noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | None:
-    """Name the variants whose divergence is not above what rounding alone causes."""
+    """Name the variants whose divergence is not above that of rounding alone."""
     if floor is None or floor.kld_mean <= 0:
         return None
     known = [row for row in rows if divergence(row).has_error]
     if not known:
-        text = "Who diverges more than rounding to bf16 does cannot be told: the error was not measured."
+        text = "Which variants diverge more than rounding to bf16 is unknown: the error was not measured."
         return Insight(text, "unknown")
     inside = [row["label"] for row in known if divergence(row).low <= floor.kld_mean]
     value = f"{formats.number(floor.kld_mean, 2)} nats"
     if inside:
-        text = f"{formats.listing(inside)} cannot be told from rounding the baseline to bf16."
+        text = f"No worse than rounding the baseline to bf16, within the error: {formats.listing(inside)}."
         return Insight(text, "tie", f"noise floor of the mean KLD: {value}")
     least = min(known, key=lambda row: row["kld_mean"])
     times = formats.number(least["kld_mean"] / floor.kld_mean, 2)
-    text = (
-        f"Every variant diverges more than rounding to bf16 does; the closest, {least['label']}, {times} ×."
-    )
+    text = f"Every variant diverges more than rounding to bf16; the closest, {least['label']}, {times} × as much."
     return Insight(text, "finding", f"noise floor of the mean KLD: {value}")
 
 
 def blind_spot(rows: Sequence[Row]) -> Insight | None:
-    """Variants that perplexity calls equal or better while the distributions moved."""
+    """Name variants with no worse perplexity although their distributions changed."""
     hidden = [r for r in rows if log_ratio(r).has_error and log_ratio(r).low <= 0 and divergence(r).low > 0]
     if not hidden:
         return None
     most = max(hidden, key=lambda row: row["kld_mean"])
-    text = f"Perplexity sees no loss in {formats.listing([r['label'] for r in hidden])}, KLD does."
+    text = f"Perplexity shows no loss in {formats.listing([r['label'] for r in hidden])}, but KLD does."
     worst = f"{formats.number(most['kld_mean'])} nats per token ({most['label']})"
     return Insight(text, "caution", f"up to {worst}: gains and losses cancel in perplexity")

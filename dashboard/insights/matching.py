@@ -1,4 +1,4 @@
-"""Which variants stand for their methods: of one type, or of the same measured bits under different names."""
+"""Choose variants that represent their methods: of one type, or of the same measured bits."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dashboard.results.rows import Row, by_method
 from dashboard.results.selection import Selection
 from dashboard.style import formats
 
-#: Types of different names are compared when their measured bits per weight differ by no more.
+#: Types of different names are compared if their measured bits per weight differ by at most this.
 SAME_BITS = 0.25
 TYPICAL_BITS = 4.5
 
 
 def representatives(rows: Sequence[Row], selection: Selection, most: int) -> list[Row]:
-    """At most `most` variants that stand for all: the picked ones, else one per method (see `one_type`).
+    """Return at most `most` variants to show: the picked ones, else one per method (see `one_type`).
 
-    A single method is shown by a spread of its types.
+    For a single method these are evenly spread types.
     """
     picked = [row for row in rows if row["variant_id"] in selection.picked]
     if picked:
@@ -33,10 +33,10 @@ def representatives(rows: Sequence[Row], selection: Selection, most: int) -> lis
 
 
 def one_type(rows: Sequence[Row]) -> list[Row]:
-    """One variant per method, to be compared: of the type most methods share, nearest 4.5 bits.
+    """Return one variant per method to compare: of the type most methods share, nearest 4.5 bits.
 
-    Methods that name their types otherwise stand in with the variant nearest in bits, a quarter bit away at
-    most; without any such match each method is shown by its variant nearest 4.5 bits.
+    Methods without that type take part with their variant nearest in bits, at most a quarter bit away. Without
+    any match each method gets its variant nearest 4.5 bits.
     """
     groups = by_method(rows)
     if len(groups) < 2:
@@ -49,19 +49,19 @@ def one_type(rows: Sequence[Row]) -> list[Row]:
 
 
 def _of_type(groups: Mapping[str, Sequence[Row]], quant: str) -> list[Row]:
-    """Return each method's variant of type `quant`, or the one nearest in bits to those that have the type."""
+    """Return each method's variant of type `quant`, or its one nearest in bits to the variants of that type."""
     holders = {m: row for m, group in groups.items() for row in reversed(group) if row["quant"] == quant}
     bits = fmean(row["bits_per_weight"] for row in holders.values())
-    found = []
+    matches = []
     for method, group in groups.items():
         row = holders.get(method) or min(group, key=lambda r: abs(r["bits_per_weight"] - bits))
         if method in holders or abs(row["bits_per_weight"] - bits) <= SAME_BITS:
-            found.append(row)
-    return found
+            matches.append(row)
+    return matches
 
 
 def _preference(match: Sequence[Row]) -> tuple[float, ...]:
-    """Many methods first, then one name of type, then bits that are near each other, then near 4.5."""
+    """Return a sort key: most methods, then fewest type names, then closest bits, then nearest 4.5 bits."""
     bits = [row["bits_per_weight"] for row in match]
     names = len({row["quant"] for row in match})
     spread = round(max(bits) - min(bits), 1) if names > 1 else 0.0
@@ -69,13 +69,13 @@ def _preference(match: Sequence[Row]) -> tuple[float, ...]:
 
 
 def matched(groups: Mapping[str, Sequence[Row]], where: float) -> dict[str, Row]:
-    """Return each method's file nearest `where` bits, a quarter bit away at most, where it has one."""
+    """Return each method's file nearest `where` bits, at most a quarter bit away, if it has one."""
     nearest = {name: min(group, key=lambda row: _distance(row, where)) for name, group in groups.items()}
     return {name: row for name, row in nearest.items() if _distance(row, where) <= SAME_BITS}
 
 
 def shared_places(groups: Mapping[str, Sequence[Row]]) -> list[float]:
-    """Return the bits at which any method has a file, in order, as far as all methods reach."""
+    """Return the bits at which any method has a file, sorted, within the range that all methods cover."""
     bits = {name: [row["bits_per_weight"] for row in group] for name, group in groups.items()}
     low = max((min(places) for places in bits.values()), default=0.0)
     high = min((max(places) for places in bits.values()), default=0.0)
@@ -83,15 +83,15 @@ def shared_places(groups: Mapping[str, Sequence[Row]]) -> list[float]:
 
 
 def together(groups: Mapping[str, Sequence[Row]], places: Sequence[float]) -> dict[str, Row] | None:
-    """Return every method's file at the first of `places` where all have one (see `matched`)."""
-    found = (matched(groups, where) for where in places)
-    return next((files for files in found if len(files) == len(groups)), None)
+    """Return every method's file at the first of `places` (bits) where all have one; see `matched`."""
+    matches = (matched(groups, where) for where in places)
+    return next((files for files in matches if len(files) == len(groups)), None)
 
 
 def outermost(groups: Mapping[str, Sequence[Row]]) -> tuple[dict[str, Row], dict[str, Row]] | None:
-    """Return files of all methods at the fewest and at the most bits where each has one (see `matched`).
+    """Return files of all methods at the fewest and at the most bits where each has one; see `matched`.
 
-    None where there are fewer than two methods, or no two such places.
+    None for fewer than two methods or fewer than two such places.
     """
     if len(groups) < 2:
         return None
@@ -103,7 +103,7 @@ def outermost(groups: Mapping[str, Sequence[Row]]) -> tuple[dict[str, Row], dict
 
 
 def place_name(rows: Sequence[Row]) -> str:
-    """Name what variants that stand for their methods have in common: a type, else the bits per weight."""
+    """Name the variants' common type, else their bits per weight."""
     quants = {str(row["quant"]) for row in rows}
     return quants.pop() if len(quants) == 1 else formats.bits(fmean(row["bits_per_weight"] for row in rows))
 

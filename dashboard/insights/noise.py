@@ -1,4 +1,4 @@
-"""What rounding the baseline's own weights changes: differences below it mean nothing to anybody."""
+"""Read the noise floor: the effect of rounding the baseline's own weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from evaluator.results.manifest import NoiseFloor
 
 
 def noise_floor(scope: Scope, rows: Sequence[Row]) -> NoiseFloor | None:
-    """Return what rounding does, where that was measured of these rows: on all tokens, with their baseline.
+    """Return the noise floor if it applies to these rows: over all tokens, with the same baseline.
 
-    Rounding moves the tokens of which the baseline is sure much less than the others, and another model by another
-    amount, so the floor says nothing about a part of the tokens or about variants of another baseline.
+    Rounding changes high-confidence tokens much less than others, and each model differently, so the floor does not
+    apply to a part of the tokens or to variants of another baseline.
     """
     measured = scope.results.manifest.baseline_id
     if scope.selection.filters_tokens or any(row["baseline_id"] != measured for row in rows):
@@ -22,6 +22,6 @@ def noise_floor(scope: Scope, rows: Sequence[Row]) -> NoiseFloor | None:
 
 
 def least_divergence(scope: Scope, rows: Sequence[Row]) -> float:
-    """Return the KLD that rounding the baseline to bf16 causes; 0 where that was not measured."""
+    """Return the KLD of the baseline rounded to bf16; 0 if that was not measured."""
     floor = noise_floor(scope, rows)
     return max(0.0, floor.kld_mean) if floor is not None else 0.0

@@ -1,4 +1,4 @@
-"""When an answer is provisional: the run is not finished, or what was scored is too little to decide."""
+"""Say why answers are provisional: the run is not finished, or too few tokens were scored."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 
-#: Rare tokens carry much of a loss and are missed in a shorter text; with fewer windows the error, which is
-#: clustered by window, is itself known to a third at best.
+#: Much of a loss is in rare tokens, which shorter texts miss; with fewer windows the clustered error itself is
+#: uncertain by a third or more.
 LEAST_TOKENS, LEAST_WINDOWS = 1000, 10
 
 
 def doubts(scope: Scope, rows: Sequence[Row]) -> list[str]:
-    """Say why answers about `rows` are provisional: of the run, the sample, single variants; empty if they are not.
+    """Return the reasons why answers about `rows` are provisional: the run, the sample, single variants.
 
-    That the errors are too wide for a rule is told of each recommendation.
+    Errors too wide for a rule are reported with each recommendation.
     """
     if not rows:
         return []
-    found = [_unfinished(scope.results), _small(rows), _shorter(scope, rows)]
-    return [reason for reason in found if reason]
+    reasons = [_unfinished(scope.results), _small(rows), _shorter(scope, rows)]
+    return [reason for reason in reasons if reason]
 
 
 def _unfinished(results: Results) -> str:
@@ -36,21 +36,23 @@ def _unfinished(results: Results) -> str:
 
 
 def _small(rows: Sequence[Row]) -> str:
-    """Tell of too few tokens or windows, of the variant with the most of them."""
+    """Say if even the variant with the most tokens and windows has too few."""
     tokens = max(row["n_tokens"] for row in rows)
     windows = max(row["n_windows"] or 0 for row in rows)
     if tokens >= LEAST_TOKENS and windows >= LEAST_WINDOWS:
         return ""
     in_windows = f"{windows} window{'' if windows == 1 else 's'}"
     least = f"{formats.count(LEAST_TOKENS)} in {LEAST_WINDOWS}"
-    return f"only {formats.count(tokens)} tokens in {in_windows} count here, where it takes {least}"
+    return (
+        f"only {formats.count(tokens)} tokens in {in_windows} are scored here (at least {least} are needed)"
+    )
 
 
 def _shorter(scope: Scope, rows: Sequence[Row]) -> str:
-    """Name variants that were scored on fewer tokens than their baseline; those that failed are told elsewhere."""
-    found = []
+    """Name variants scored on fewer tokens than their baseline; failed ones are reported elsewhere."""
+    shorter = []
     for row in rows:
         whole = int(scope.baseline_of(row)["n_tokens"])
         if not row.get("failure") and row["n_tokens"] < whole:
-            found.append(f"{row['label']} on {formats.count(row['n_tokens'])} of {formats.count(whole)}")
-    return f"not all tokens were scored: {formats.listing(found)}" if found else ""
+            shorter.append(f"{row['label']} on {formats.count(row['n_tokens'])} of {formats.count(whole)}")
+    return f"not all tokens were scored: {formats.listing(shorter)}" if shorter else ""

@@ -1,4 +1,4 @@
-"""What is said of speed: methods at equal speed, bits against speed, the timing itself."""
+"""Describe speed: methods at equal speed, bits against speed, and how it was timed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ TIME = "decode_ms_p50"
 
 @dataclass(frozen=True)
 class EqualSpeed:
-    """What each method offers within `limit` ms per token, ranked by mean KLD.
+    """Each method's closest variant within `limit` ms per token (`chosen`), ranked by mean KLD.
 
-    `chosen` is each method's closest variant within the limit. `ranking` is of those; `others` are the rankings
-    with the limit a `spread` (half the usual p10–p90 range, ms) lower and higher.
+    `others` are the rankings with the limit lower and higher by `spread` ms, half the usual p10–p90 range.
     """
 
     limit: float
@@ -36,7 +35,7 @@ class EqualSpeed:
 
     @property
     def steady(self) -> bool:
-        """Whether the best method stays the best, alone or not, when the limit moves by the spread."""
+        """Whether the same method stays the best (or tied) if the limit moves by the spread."""
         return len(self.others) == 2 and all(
             other.best == self.ranking.best and bool(other.tied) == bool(self.ranking.tied)
             for other in self.others
@@ -44,7 +43,7 @@ class EqualSpeed:
 
 
 def equal_speed(scope: Scope, rows: Sequence[Row]) -> EqualSpeed | None:
-    """Compare methods in the middle of the decode times that all cover; None without two timed methods."""
+    """Compare methods at the middle of the decode times that all cover; None without two timed methods."""
     groups = by_method(complete(rows, TIME, "kld_mean"))
     shared = common_range(groups, TIME) if len(groups) > 1 else None
     if shared is None:
@@ -64,27 +63,30 @@ def equal_speed(scope: Scope, rows: Sequence[Row]) -> EqualSpeed | None:
 
 
 def _within(groups: dict[str, list[Row]], bound: float) -> dict[str, Row]:
-    """Each method's variant closest to the baseline among those that decode within `bound` ms per token."""
+    """Return each method's variant closest to the baseline among those within `bound` ms per decoded token."""
     fast = {method: [row for row in group if row[TIME] <= bound] for method, group in groups.items()}
     return {m: min(group, key=lambda row: row["kld_mean"]) for m, group in fast.items() if group}
 
 
 def of_four_bits(rows: Sequence[Row]) -> list[Row]:
-    """Rows of 4 to 5 measured bits per weight."""
+    """Return the rows of 4 to 5 measured bits per weight."""
     return [row for row in rows if 4.0 <= row["bits_per_weight"] < 5.0]
 
 
 def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    """Tell whose best variant within a decode time that all methods cover is closest to the baseline."""
-    found = equal_speed(scope, rows)
-    if found is None:
+    """Say which method is closest to the baseline within a decode time that all methods cover."""
+    comparison = equal_speed(scope, rows)
+    if comparison is None:
         return None
-    ranking, moved = found.ranking, formats.number(found.spread, 2)
-    place = f"Within {formats.number(found.limit)} ms per token"
-    offers = "; ".join(f"{found.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items())
-    detail = f"mean KLD of each method's closest: {offers}"
-    if not found.steady:
-        text = f"{place} the methods are tied: ± {moved} ms, the spread of the times, changes the answer."
+    ranking, moved = comparison.ranking, formats.number(comparison.spread, 2)
+    place = f"At up to {formats.number(comparison.limit)} ms per token"
+    offers = "; ".join(
+        f"{comparison.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items()
+    )
+    detail = f"mean KLD of each method's closest variant: {offers}"
+    if not comparison.steady:
+        moving = f"moving the limit by {moved} ms, the spread of the times, changes the result"
+        text = f"{place} the methods are tied: {moving}."
         return Insight(text, "tie", detail)
     if ranking.tied:
         return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
@@ -92,7 +94,7 @@ def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
 
 
 def bits_and_speed(rows: Sequence[Row], slowness: Sequence[float], phase: str) -> Insight:
-    """Tell whether fewer bits are faster."""
+    """Say whether fewer bits are faster."""
     rho = rank_correlation([r["bits_per_weight"] for r in rows], slowness)
     if rho is None:
         return Insight("Too few timed variants to relate bits and speed.", "unknown")
@@ -101,32 +103,34 @@ def bits_and_speed(rows: Sequence[Row], slowness: Sequence[float], phase: str) -
     )
     if rho > 0.5:
         return Insight(f"Fewer bits {phase} faster here.", "finding", detail)
-    text = f"Fewer bits do not mean faster {phase} here: the format's kernel decides."
+    text = f"Fewer bits do not mean faster {phase} here: speed depends on the format's kernel."
     return Insight(text, "caution", detail)
 
 
 def four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
-    """Tell which variants of 4 to 5 bits are on the front."""
+    """Name the variants of 4 to 5 bits on the Pareto front."""
     four = of_four_bits(rows)
     if not four:
         return Insight("No timed variant measures 4 to 5 bits.", "unknown")
     ids = {row["variant_id"] for row in front}
     on_front = [row["label"] for row in four if row["variant_id"] in ids]
     if on_front:
-        text = f"Of {len(four)} variants of 4 to 5 bits, on the front: {formats.listing(on_front)}."
+        text = f"On the Pareto front, of {len(four)} variants of 4 to 5 bits: {formats.listing(on_front)}."
         return Insight(text, "finding")
-    return Insight("No 4-bit configuration lies on the front: others are faster and closer.", "finding")
+    return Insight(
+        "No variant of 4 to 5 bits is on the Pareto front: others are faster and closer.", "finding"
+    )
 
 
 def timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
-    """Tell where and how often the variants were timed."""
+    """Say on what device and how often the variants were timed."""
     speed = results.speed()
     devices = formats.listing(sorted({formats.device_name(row["device"]) for row in rows}))
     device = f"{devices}, {results.manifest.threads} threads"
     if speed is None:
         fault = results.fault(SPEED.name)
         kept = "cannot be read" if fault else "were not kept"
-        return Insight(f"Timed on {device}; single repetitions {kept}.", "caution", fault)
+        return Insight(f"Timed on {device}; individual repetitions {kept}.", "caution", fault)
     ids = [row["variant_id"] for row in rows]
     timed = speed.filter(pl.col("phase").cast(pl.String) == phase, pl.col("variant_id").is_in(ids))
     counts = [int(count) for count in timed.group_by("variant_id").len()["len"]]

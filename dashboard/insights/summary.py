@@ -1,4 +1,4 @@
-"""The summary table: what each method is best for, where it ends, its best bit rate; by stated rules."""
+"""Build the summary table by stated rules: what each method is best for, its limitations, its best bit rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dashboard.insights import Insight
 from dashboard.insights.bands import Band
 from dashboard.insights.claim_rules import Case, overlap
-from dashboard.insights.comparison import log_ratio
+from dashboard.insights.comparison import NOTHING, log_ratio
 from dashboard.insights.curves import knee_of
 from dashboard.insights.faults import same_weights
 from dashboard.insights.losses import worst_rise
@@ -21,29 +21,29 @@ from dashboard.style import formats
 
 OPTIMAL_BOUND = EVERYDAY
 RULES = {
-    "Best for": "quality: the sizes at which its file is closer to the baseline, by mean KLD, than the other "
-    "methods' files of that size, alone outside the paired error; small files: the smallest file under +10 % "
-    "perplexity (95 % bound); speed: lowest decode time of the methods' chosen variants, its p10–p90 range apart "
-    "from the next.",
-    "Limitations": f"types that cost over {formats.percent(HEAVY, 0)} perplexity even at their 95 % lower "
-    "bound; where its files are behind at equal size; what was not measured.",
+    "Best for": "quality: the sizes at which its file has the lowest mean KLD of all methods' files of that size, by "
+    "more than the paired error; small files: the smallest file whose perplexity rises by less than 10 % (95 % upper "
+    "bound); speed: the lowest decode time of the methods' chosen variants, if its p10–p90 range does not overlap "
+    "the next.",
+    "Limitations": f"types whose perplexity rises by over {formats.percent(HEAVY, 0)} even at the 95 % lower "
+    "bound; sizes at which its files are behind; missing measurements.",
     "Optimal bit rate": f"the smallest variant whose perplexity rise has a 95 % upper bound under "
-    f"{formats.percent(OPTIMAL_BOUND, 0)}; where there is none, the first variant past the knee: where "
-    "two straight lines over bits meet that fit ln PPL best, if they fit it better than one (F test, 95 %; six "
+    f"{formats.percent(OPTIMAL_BOUND, 0)}; if there is none, the first variant past the knee, where the "
+    "two straight lines that best fit ln PPL over bits meet, if they fit better than one (F test, 95 %; six "
     "variants or more); without a knee, the variant closest to the baseline.",
-    "PPL, 1/PPL/MB": "of the variant at the optimal bit rate; MB = 10⁶ bytes, written × 10⁻⁵: a value of 3.2 "
-    "is 1/PPL/MB = 0.000032, a perplexity of 12 at 2.6 GB.",
+    "PPL, 1/PPL/MB": "of the variant at the optimal bit rate; MB = 10⁶ bytes, written × 10⁻⁵: 3.2 "
+    "means 0.000032, such as a perplexity of 12 at 2.6 GB.",
 }
 BY_RULE = "by rule"
-PAST_KNEE = "past the knee: none keeps the rule"
-CLOSEST = "closest to the baseline: none keeps the rule"
-_NO_LEAD = "no lead outside the errors"
+PAST_KNEE = "past the knee: no variant meets the rule"
+CLOSEST = "closest to the baseline: no variant meets the rule"
+_NO_LEAD = "no lead beyond the error"
 _RULED = "rules: closest to the baseline at equal size, small files, speed"
 
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """One line of the table; `optimal` is the variant at the best bit rate, `chosen` says why."""
+    """One line of the table; `optimal` is the variant at the best bit rate, `chosen` the rule that chose it."""
 
     method: str
     optimal: Row
@@ -53,12 +53,12 @@ class MethodSummary:
 
     @property
     def by_rule(self) -> bool:
-        """Whether `optimal` keeps the bound on perplexity."""
+        """Whether `optimal` meets the bound on perplexity."""
         return self.chosen == BY_RULE
 
 
 def optimal(rows: Sequence[Row]) -> tuple[Row, str] | None:
-    """Return a method's variant of the best bit rate, and by which of the rules it is that."""
+    """Return a method's variant of the best bit rate, and the rule that chose it."""
     if (within := smallest_within(rows, OPTIMAL_BOUND)) is not None:
         return within, BY_RULE
     bend = knee_of(rows)
@@ -75,9 +75,9 @@ def summarize(scope: Scope) -> list[MethodSummary]:
 
 
 def table(case: Case) -> list[MethodSummary]:
-    """See `summarize`."""
+    """Build the table for a case; see `summarize`."""
     groups = {m: usable for m, group in case.methods.items() if (usable := complete(group, "ppl"))}
-    chosen = {method: found for method, group in groups.items() if (found := optimal(group)) is not None}
+    chosen = {method: best for method, group in groups.items() if (best := optimal(group)) is not None}
     strengths = _strengths(case, {method: row for method, (row, _) in chosen.items()})
     return [
         MethodSummary(
@@ -92,20 +92,20 @@ def table(case: Case) -> list[MethodSummary]:
 
 
 def _strengths(case: Case, chosen: Mapping[str, Row]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    strengths: dict[str, list[str]] = {}
     if len(chosen) < 2:
-        return found
+        return strengths
     for method, where in where_each_leads(case.bands).items():
-        found.setdefault(method, []).append(f"quality {where}")
+        strengths.setdefault(method, []).append(f"quality {where}")
     small = smallest_within(case.compared, HEAVY)
     if small is not None:
-        found.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
+        strengths.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
     timed = complete(list(chosen.values()), "decode_ms_p50")
     if len(timed) > 1:
         fastest, second = sorted(timed, key=lambda row: row["decode_ms_p50"])[:2]
         if not overlap(fastest, second):
-            found.setdefault(_method_of(case, fastest), []).append(f"speed ({fastest['quant']})")
-    return found
+            strengths.setdefault(_method_of(case, fastest), []).append(f"speed ({fastest['quant']})")
+    return strengths
 
 
 def _method_of(case: Case, row: Row) -> str:
@@ -113,44 +113,46 @@ def _method_of(case: Case, row: Row) -> str:
 
 
 def _no_strength(groups: Mapping[str, Sequence[Row]]) -> str:
-    return "cannot be said: only one method" if len(groups) < 2 else _NO_LEAD
+    return "not comparable: only one method" if len(groups) < 2 else _NO_LEAD
 
 
 def _limitations(method: str, group: Sequence[Row], bands: Sequence[Band]) -> list[str]:
-    found = []
+    limitations = []
     held = [band for band in bands if method in band.files]
     behind = [band for band in held if method in band.ranking.behind]
     if behind:
         leaders = formats.listing(list(dict.fromkeys(band.ranking.best for band in behind)))
-        found.append(f"behind {leaders} at {len(behind)} of {len(held)} sizes compared")
+        limitations.append(f"behind {leaders} at {len(behind)} of {len(held)} sizes compared")
     heavy = [type_name(row) for row in group if math.expm1(log_ratio(row).low) > HEAVY]
     if heavy:
-        found.append(f"over {formats.percent(HEAVY, 0)} perplexity lost with {formats.listing(heavy, 5)}")
+        limitations.append(
+            f"perplexity up by over {formats.percent(HEAVY, 0)} with {formats.listing(heavy, 5)}"
+        )
     if not complete(group, "decode_ms_p50"):
-        found.append("speed not measured")
-    return found
+        limitations.append("speed not measured")
+    return limitations
 
 
 def takeaways(scope: Scope) -> list[Insight]:
-    """Return what the table comes down to."""
+    """Return the main insights from the table."""
     case = Case.of(scope)
     lines = table(case)
     if not lines:
-        return [Insight("Nothing that can be compared is selected.", "unknown")]
+        return [NOTHING]
     compared = [verdict(case.bands)] if len(lines) > 1 else []
-    found = [*compared, _one_fits_all(lines), *_sweet_spot(lines)]
+    insights = [*compared, _one_fits_all(lines), *_sweet_spot(lines)]
     eight = [row for row in case.compared if row["bits_per_weight"] >= 7.5]
     if eight:
         rise, known = worst_rise(eight)
         text, detail = f"8 bits: perplexity rises by {rise}.", "95 % bound over variants of 7.5 bits and more"
-        found.append(Insight(text, "finding" if known else "unknown", detail))
-    return [*found, *same_weights(scope)]
+        insights.append(Insight(text, "finding" if known else "unknown", detail))
+    return [*insights, *same_weights(scope)]
 
 
 def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:
     if len(lines) == 1:
-        text = f"Only {lines[0].method} is here: methods cannot be compared with one."
-        return Insight(text, "unknown", "measure a second publisher's files of the same model to compare")
+        text = f"Only {lines[0].method} is selected: there is no other method to compare with."
+        return Insight(text, "unknown", "measure another publisher's files of the same model to compare")
     leaders = [line.method for line in lines if line.best_for[0] != _NO_LEAD]
     if len(leaders) == 1:
         (only,) = (line for line in lines if line.method == leaders[0])
@@ -161,14 +163,14 @@ def _one_fits_all(lines: Sequence[MethodSummary]) -> Insight:
         led = [f"{line.method}: {formats.listing(list(line.best_for))}" for line in lines]
         ahead = [text for text, line in zip(led, lines, strict=True) if line.method in leaders]
         return Insight(text, "finding", f"{'; '.join(ahead)}. {_RULED.capitalize()}")
-    return Insight("By the summary's rules no method leads outside the errors.", "tie", _RULED)
+    return Insight("By the summary's rules no method leads by more than the error.", "tie", _RULED)
 
 
 def _sweet_spot(lines: Sequence[MethodSummary]) -> list[Insight]:
     kept = [line for line in lines if line.by_rule]
     bound = formats.percent(OPTIMAL_BOUND, 0)
     if not kept:
-        text = f"No variant stays under +{bound} perplexity; the table names the next best of each method."
+        text = f"No variant stays under +{bound} perplexity; the table shows the next best of each method."
         return [Insight(text, "caution", "the 95 % upper bound decides")]
     least = min(kept, key=lambda line: line.optimal["bits_per_weight"])
     bits = formats.bits(least.optimal["bits_per_weight"])

@@ -1,4 +1,4 @@
-"""The tokens at which two variants are furthest from the baseline, with the text around them."""
+"""Find the tokens at which two variants differ most from the baseline, with the text around them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PLACE = ("window", "position", "token")
 
 @dataclass(frozen=True)
 class TokenInContext:
-    """One scored token; `before`, `piece` and `after` are text, or ids where the vocabulary is not there.
+    """One scored token; `before`, `piece` and `after` are text, or token ids without a vocabulary.
 
-    Probabilities of the token that followed: of the baseline, of the first and of the second variant; the
-    divergences of the two in nats.
+    `probabilities` of the token are the baseline's, the first and the second variant's; `klds` of the two variants
+    are in nats.
     """
 
     domain: str
@@ -49,7 +49,7 @@ def worst_tokens(
     if base is None or frames[0] is None or frames[1] is None:
         return []
     if any(results.parts(str(row["variant_id"])) is None for row in (first, second)):
-        return []  # damage inside a file is told by whoever reads it whole
+        return []  # reading a file whole reports its damage
     truth = clean_frame(base.select(*_PLACE, pl.col("domain").cast(pl.String), "nll", "top_prob").collect())
     ours = [frame.select(*_PLACE, "nll", "kld").collect() for frame in frames if frame is not None]
     if not all(truth.select(_PLACE).equals(frame.select(_PLACE)) for frame in ours):
@@ -67,8 +67,8 @@ def worst_tokens(
         counted = counted.filter(pl.col("bin").is_in(sorted(selection.bins)))
     pieces = results.pieces(str(first["model"]))
     tokens, windows = truth["token"].to_list(), truth["window"].to_list()
-    found = counted.sort("worst", "place", descending=[True, False]).head(most)
-    return [_in_context(row, tokens, windows, pieces) for row in found.iter_rows(named=True)]
+    worst = counted.sort("worst", "place", descending=[True, False]).head(most)
+    return [_in_context(row, tokens, windows, pieces) for row in worst.iter_rows(named=True)]
 
 
 def _in_context(

@@ -1,4 +1,4 @@
-"""What passes the filters and has no place in a picture: which files, and why."""
+"""Name the selected variants that a view does not draw, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dashboard.style import formats
 
 
 def undrawn(passing: Sequence[Row], drawn: Sequence[Row], why: str) -> list[Insight]:
-    """Name the variants that pass the filters and are not drawn; nothing where all are."""
+    """Name the selected variants that are not drawn; empty if all are."""
     ids = {row["variant_id"] for row in drawn}
     missing = [str(row["label"]) for row in passing if row["variant_id"] not in ids]
     if not missing:

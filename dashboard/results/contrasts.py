@@ -1,4 +1,4 @@
-"""Differences between variants over the same tokens."""
+"""Compute weighted differences between variants over the same tokens."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dashboard.results.token_parts import TokenParts
 
 
 def contrast(terms: Sequence[tuple[TokenParts, float]], column: str, wanted: TokenFilter) -> Estimate | None:
-    """Weighted sum of variants' means of `column` over the tokens that pass `wanted`, clustered by window.
+    """Return the weighted sum of variants' means of `column` over the tokens that pass `wanted`.
 
-    None when the variants were not scored on the same tokens, or one of them does not have the column.
+    The error is clustered by window. None if the variants were scored on different tokens, or one lacks the column.
     """
     if len({item.fingerprint for item, _ in terms}) != 1:
         return None

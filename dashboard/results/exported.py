@@ -1,4 +1,4 @@
-"""Frames behind views, as they are exported: who the variants are, and what a view draws of them."""
+"""Build the frames that views export: the variants' identity and the columns a view draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 from dashboard.results.scope import Scope
 from evaluator.metrics import columns_of
 
-#: What a view exports.
+#: Function from a scope to the frame a view exports.
 Exported = Callable[[Scope], pl.DataFrame]
 _WHO = ("variant_id", "method", "quant")
 _IDENTITY = (
@@ -25,7 +25,7 @@ _IDENTITY = (
 
 
 def variants(scope: Scope) -> pl.DataFrame:
-    """Baselines, then variants, with all columns; without rows where nothing is selected."""
+    """Return baselines, then variants, with all columns; empty if nothing is selected."""
     rows = scope.frame
     ids = rows["baseline_id"].unique().to_list()
     bases = scope.baselines.filter(pl.col("variant_id").is_in(ids))
@@ -33,7 +33,7 @@ def variants(scope: Scope) -> pl.DataFrame:
 
 
 def variants_with(*names: str) -> Exported:
-    """Return what exports the columns `names` of the variants, each with those of its errors."""
+    """Return a function that exports the columns `names` of the variants, each with its error columns."""
 
     def exported(scope: Scope) -> pl.DataFrame:
         known, frame = columns_of(), variants(scope)
@@ -44,14 +44,14 @@ def variants_with(*names: str) -> Exported:
 
 
 def per_variant(of: Callable[[Scope, str], pl.DataFrame | None]) -> Exported:
-    """Return what exports a frame for each variant, by its id, under the variants' names."""
+    """Return a function that exports one frame per variant, joined with the variant's names; `of` takes its id."""
 
     def exported(scope: Scope) -> pl.DataFrame:
         names = scope.frame.select(_WHO)
         frames = [
-            pl.concat([pl.concat([row] * found.height), found], how="horizontal")
+            pl.concat([pl.concat([row] * frame.height), frame], how="horizontal")
             for row in names.iter_slices(1)
-            if (found := of(scope, str(row.item(0, "variant_id")))) is not None and found.height
+            if (frame := of(scope, str(row.item(0, "variant_id")))) is not None and frame.height
         ]
         return pl.concat(frames) if frames else names.clear()
 
@@ -59,7 +59,7 @@ def per_variant(of: Callable[[Scope, str], pl.DataFrame | None]) -> Exported:
 
 
 def layers(scope: Scope) -> pl.DataFrame:
-    """Errors per layer and role of the selected variants, with the variants' names."""
+    """Return errors per layer and role of the selected variants, with the variants' names."""
     names = scope.frame.select(_WHO)
     frame = scope.layers()
     if frame is None:
@@ -71,6 +71,6 @@ def layers(scope: Scope) -> pl.DataFrame:
 
 @per_variant
 def distributions(scope: Scope, variant_id: str) -> pl.DataFrame | None:
-    """Distribution of a variant's Δ log p: see `DeltaSummary.frame`."""
+    """Return the distribution of a variant's Δ log p; see `DeltaSummary.frame`."""
     summary = scope.delta(variant_id)
     return None if summary is None else summary.frame()

@@ -1,4 +1,4 @@
-"""Files that were measured and failed: tokens that are not finite, or a perplexity beyond all use."""
+"""Find files that were measured and failed: non-finite tokens, or a uselessly high perplexity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from dashboard.style import formats
 
-#: From this factor over the baseline's perplexity on a file says no more about the text than guessing does.
+#: A file whose perplexity exceeds the baseline's by this factor predicts no better than guessing.
 USELESS = 1000
 COLUMN = "failure"
 
@@ -18,7 +18,7 @@ COLUMN = "failure"
 def with_failures(variants: pl.DataFrame) -> pl.DataFrame:
     """Add `failure`: how a variant failed over all tokens, in words, else null. Needs the column `baseline_id`.
 
-    Tokens that are not finite in the baseline already are not counted: they say nothing of the variant.
+    Tokens that are not finite in the baseline either are not counted.
     """
     own = dict(variants.select("variant_id", "n_nonfinite").iter_rows())
     names = [_failure(row, own.get(row["baseline_id"], 0)) for row in variants.iter_rows(named=True)]
@@ -37,9 +37,9 @@ def _failure(row: Mapping[str, Any], of_baseline: int) -> str | None:
 
 
 def is_useless(row: Mapping[str, Any]) -> bool:
-    """Whether a variant's perplexity, over the tokens that count, is over `USELESS` times the baseline's.
+    """Return whether a variant's perplexity is over `USELESS` times the baseline's on the same tokens.
 
-    Such a value would flatten every other one on an axis.
+    Such a value would flatten all others on an axis.
     """
     ratio = row.get("ln_ppl_ratio")
     return ratio is not None and ratio > math.log(USELESS)

@@ -1,4 +1,4 @@
-"""Opens a results folder for the screen, or says in one line why it cannot be shown."""
+"""Open a results folder for the dashboard, or say in one line why it cannot be shown."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HOW_TO_MEASURE = "python -m evaluator run --baseline SRC --variant METHOD=SRC --
 
 
 class ResultsError(Exception):
-    """A folder that cannot be shown; the message is one line for the person who named it."""
+    """A folder that cannot be shown; the message is one line for the user."""
 
 
 class EmptyRunError(ResultsError):
-    """A run has begun in this folder and has finished nothing yet."""
+    """A run has started in this folder but has not finished its first measurement."""
 
     def __init__(self, message: str, manifest: Manifest) -> None:
         super().__init__(message)
@@ -32,19 +32,19 @@ class EmptyRunError(ResultsError):
 
 
 def open_manifest(folder: Path) -> Manifest:
-    """Read `manifest.json`; its texts are fit to be shown, see `clean_model`.
+    """Read `manifest.json`, with its texts cleaned by `clean_model`.
 
     Raises:
-        ResultsError: the folder is missing, empty, foreign or of another version.
+        ResultsError: the folder is missing, empty, not a results folder or of another version.
 
     """
     if not folder.exists():
-        raise ResultsError(f"{folder}: there is no such folder")
+        raise ResultsError(f"{folder}: no such folder")
     if not folder.is_dir():
-        raise ResultsError(f"{folder}: is not a folder; name the folder that holds {MANIFEST_NAME}")
+        raise ResultsError(f"{folder}: not a folder; give the folder that holds {MANIFEST_NAME}")
     if not (folder / MANIFEST_NAME).is_file():
         raise ResultsError(
-            f"{folder}: no {MANIFEST_NAME}, so this is no results folder; "
+            f"{folder}: not a results folder, as it has no {MANIFEST_NAME}; "
             f"make one with: {HOW_TO_MEASURE} {folder}"
         )
     try:
@@ -54,9 +54,9 @@ def open_manifest(folder: Path) -> Manifest:
 
 
 def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
-    """Read `variants.parquet`, validated, baselines first, with the columns that `Results.variants` adds.
+    """Read and validate `variants.parquet`, baselines first, with the columns that `Results.variants` adds.
 
-    The windows are those of the manifest's texts; another model's tokenizer cuts about as many.
+    `n_windows` comes from the manifest's texts; another model's tokenizer gives about as many.
 
     Raises:
         EmptyRunError: an unfinished run has not measured its baseline yet.
@@ -72,8 +72,10 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
         raise _unusable(error) from None
     if not frame["is_baseline"].any():
         if manifest.ended is None:
-            raise EmptyRunError(f"{folder}: a run has begun here and has finished nothing yet", manifest)
-        raise ResultsError(f"{path}: holds no baseline, so there is nothing to compare with")
+            raise EmptyRunError(
+                f"{folder}: a run has started here but has not measured its baseline yet", manifest
+            )
+        raise ResultsError(f"{path}: has no baseline to compare with")
     frame = clean_frame(frame)
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
     windows = sum(text.windows for text in manifest.texts)
@@ -88,11 +90,11 @@ def _unusable(error: ResultsFileError) -> ResultsError:
 
 
 def _with_labels(frame: pl.DataFrame) -> pl.DataFrame:
-    """Name each variant `method quant`, with what tells it apart: from its twin, from other models and devices."""
+    """Name each variant `method quant`, plus the words, model or device that make the name unique."""
     ids = frame["variant_id"].to_list()
     twins = [clean(name) for name in twin_names(_labels(frame, [""] * len(ids)), ids)]
     labels = _labels(frame, twins)
-    if len(set(labels)) < len(labels):  # what tells two files apart may be a third one's whole name
+    if len(set(labels)) < len(labels):  # the words added to one name may make it equal to another
         twins = [
             name if labels.count(label) > 1 else twin
             for name, label, twin in zip(ids, labels, twins, strict=True)
@@ -114,15 +116,15 @@ def _labels(frame: pl.DataFrame, twins: Sequence[str]) -> list[str]:
 
 
 def twin_names(names: Sequence[str], ids: Sequence[str]) -> list[str]:
-    """Tell files that are named alike apart, by what differs in their ids; empty for a name of one file.
+    """Return words that distinguish files with equal names, taken from their ids; empty for a unique name.
 
-    Of `main-q4_0` and `main-q4_0-llama-q4_0-v2` the second is `llama v2`: words that both ids begin with are left
-    out of the rest, where that still tells the files apart.
+    For `main-q4_0` and `main-q4_0-llama-q4_0-v2` these are empty and `llama v2`: words of the common beginning are
+    dropped from the rest, if the files still differ then.
     """
     groups: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         groups.setdefault(name, []).append(index)
-    found = [""] * len(ids)
+    names_of = [""] * len(ids)
     for group in (group for group in groups.values() if len(group) > 1):
         words = [re.split("[-.]", ids[index]) for index in group]
         shared = len(list(takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))))
@@ -130,12 +132,12 @@ def twin_names(names: Sequence[str], ids: Sequence[str]) -> list[str]:
         short = [" ".join(word for word in own if word not in known) for own in rest]
         ends = short if len(set(short)) == len(group) else [" ".join(own) for own in rest]
         for index, end in zip(group, ends, strict=True):
-            found[index] = end
-    return found
+            names_of[index] = end
+    return names_of
 
 
 def _baseline_ids(frame: pl.DataFrame, main_baseline: str) -> pl.Series:
-    """Return each row's own baseline: of its model and device, else of its model, else null."""
+    """Return each row's baseline id: of its model and device, else of its model, else null."""
     baselines = frame.filter("is_baseline").sort(pl.col("variant_id") != main_baseline, maintain_order=True)
     own: dict[tuple[str, str | None], str] = {}
     for row in baselines.iter_rows(named=True):

@@ -1,4 +1,4 @@
-"""Reads the frames of a results folder, each once, and notes what cannot be read."""
+"""Read the frames of a results folder, each once, and record which cannot be read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class Frames:
-    """Frames of one folder; `faults` says of each file that cannot be used, by its name, what is wrong with it."""
+    """Frames of one folder; `faults` maps the name of each unusable file to what is wrong with it."""
 
     def __init__(self, folder: Path) -> None:
         self.faults: dict[str, str] = {}
@@ -25,14 +25,14 @@ class Frames:
         self._kept: Memo[object] = Memo()
 
     def look_at_every_file(self, variant_ids: Iterable[str]) -> None:
-        """Find what cannot be read before the first page is drawn; of token frames only the columns are read."""
+        """Find unreadable files before the first page is drawn; only the columns of token frames are checked."""
         for file in (LAYERS, PAIRS, SPEED, VOCABULARY):
             self.read(file)
         for variant_id in variant_ids:
             self.tokens(variant_id)
 
     def read(self, file: FrameFile) -> pl.DataFrame | None:
-        """Read a frame, kept once read; None where it is absent, empty or cannot be read."""
+        """Return a frame, read once; None if it is absent, empty or unreadable."""
 
         def read() -> pl.DataFrame | None:
             frame = self._guarded(lambda: read_frame(self._folder, file, validate=True))
@@ -41,14 +41,14 @@ class Frames:
         return self._memoized(file, read)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
-        """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
-        if Path(variant_id).name != variant_id:  # folders come from strangers
+        """Return a variant's scored tokens as a lazy frame; None if the file is absent or unreadable."""
+        if Path(variant_id).name != variant_id:  # an untrusted folder may name files elsewhere
             return None
         file = tokens_of(variant_id)
         return self._memoized(file, lambda: self._guarded(lambda: scan_frame(self._folder, file)))
 
     def read_tokens(self, variant_id: str, *, keep: bool) -> pl.DataFrame | None:
-        """Read a variant's scored tokens, kept for the next to ask where `keep` says so."""
+        """Read a variant's scored tokens; with `keep`, cache them."""
 
         def read() -> pl.DataFrame | None:
             return self._guarded(lambda: read_frame(self._folder, tokens_of(variant_id)))
@@ -57,12 +57,12 @@ class Frames:
             return None
         return self._memoized(("tokens", variant_id), read) if keep else read()
 
-    def note(self, name: str, what: str) -> None:
-        """Note what is wrong with the file called `name`."""
-        self.faults[name] = clean(f"{name} {what}")
+    def note(self, name: str, problem: str) -> None:
+        """Record what is wrong with the file called `name`."""
+        self.faults[name] = clean(f"{name} {problem}")
 
     def _guarded(self, read: Callable[[], _T]) -> _T | None:
-        """Read something, or note why it cannot be read."""
+        """Call `read`, or record why the file cannot be read."""
         try:
             return read()
         except ResultsFileError as error:

@@ -1,4 +1,4 @@
-"""What a folder knows of an address: values that it does not hold are let go, or pointed out."""
+"""Check the values in an address against a results folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from dashboard.results.results import Results
 from dashboard.results.selection import FIELDS, Selection
 
-#: Keys of an address whose values are names in a column of the variants frame.
+#: Keys of an address, and the column of the variants frame that holds their values.
 _COLUMNS = {
     "model": "model",
     "device": "device",
@@ -18,12 +18,12 @@ _COLUMNS = {
     "a": "variant_id",
     "b": "variant_id",
 }
-#: And of the layer frame.
+#: The same for the layer frame.
 _OF_LAYERS = {"layer": "layer", "role": "role"}
 
 
 def values(results: Results, key: str) -> frozenset[str] | None:
-    """Return what a key of an address can be in a folder, as it is written there; None where no folder decides it."""
+    """Return the values that a key of an address can have in a folder; None if they do not depend on the folder."""
     if key in _COLUMNS:
         return frozenset(results.measured[_COLUMNS[key]].to_list())
     if key == "domain":
@@ -37,16 +37,16 @@ def values(results: Results, key: str) -> frozenset[str] | None:
 
 
 def known(selection: Selection, results: Results) -> Selection:
-    """Let go of all values that a folder does not hold: a link may come from another one."""
+    """Drop the values that a folder does not have: the link may come from another folder."""
     kept: dict[str, object] = {}
     for key, name in FIELDS.items():
         given = getattr(selection, name)
-        there = values(results, key) if given else None
-        if there is not None:
-            kept[name] = frozenset(value for value in given if str(value) in there)
+        allowed = values(results, key) if given else None
+        if allowed is not None:
+            kept[name] = frozenset(value for value in given if str(value) in allowed)
     options = []
     for key, value in selection.options:
-        there = values(results, key)
-        if there is None or value in there:
+        allowed = values(results, key)
+        if allowed is None or value in allowed:
             options.append((key, value))
     return replace(selection, options=tuple(options), **kept)  # type: ignore[arg-type]  # sets of the fields' own types

@@ -1,4 +1,4 @@
-"""The results folders that are served: each opened on first use, and again when a run has added to it."""
+"""Serve results folders: each is opened on first use, and reopened when its files change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WATCHED = (MANIFEST_NAME, *(file.place for file in FRAMES))
 
 
 class Library:
-    """Folders by name; the name is the folder's own, with its parent's where two would be alike."""
+    """Folders by name: the folder's own name, with its parent's if two are equal."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         """Serve `folders`, the first of them by default."""
@@ -24,19 +24,19 @@ class Library:
 
     @property
     def names(self) -> list[str]:
-        """Names of all folders, as on the command line."""
+        """Names of all folders, in the order of the command line."""
         return list(self._folders)
 
     def name_of(self, name: str) -> str:
-        """Return a folder's name; an unknown one means the first."""
+        """Return `name`, or the first folder's name if it is unknown."""
         return name if name in self._folders else self.names[0]
 
     def folder(self, name: str) -> Path:
-        """Return where a folder lies."""
+        """Return a folder's path."""
         return self._folders[self.name_of(name)]
 
     def version(self, name: str) -> str:
-        """Return a stamp that changes when a file of the folder does."""
+        """Return a string that changes when a file of the folder changes."""
         parts = []
         for file in _WATCHED:
             path = self.folder(name) / file
@@ -52,7 +52,7 @@ class Library:
         """Return a folder's results as they are on disk now.
 
         Raises:
-            EmptyRunError: a run has begun there and has finished nothing.
+            EmptyRunError: a run has started there and has measured nothing yet.
             ResultsError: the folder cannot be shown.
 
         """
@@ -64,7 +64,7 @@ class Library:
             return self._open[name][1]
 
     def running(self, name: str) -> bool:
-        """Whether a run may still add to a folder."""
+        """Return whether a run may still be adding to a folder."""
         try:
             return self.at(name).manifest.ended is None
         except EmptyRunError:

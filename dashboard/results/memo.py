@@ -1,4 +1,4 @@
-"""Values that are computed once, however many threads ask for them."""
+"""Cache values that several threads ask for."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _ValueT = TypeVar("_ValueT")
 
 
 class Memo(Generic[_ValueT]):
-    """Values by key: the first to ask computes, who asks meanwhile waits for that, other keys do not.
+    """Values by key, each computed by one thread while others that ask for the same key wait.
 
-    A computation that fails leaves nothing behind: the next to ask tries again.
+    A computation that fails is not cached: the next call tries again.
     """
 
     def __init__(self, most: int | None = None) -> None:
-        """Keep `most` values, those asked for last; all where it is None."""
+        """Keep the `most` recently used values, or all if None."""
         self._most = most
         self._values: OrderedDict[Hashable, _ValueT] = OrderedDict()
         self._computing: dict[Hashable, threading.RLock] = {}
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, compute: Callable[[], _ValueT]) -> _ValueT:
-        """Return the value for `key`, computed now if it is not there."""
+        """Return the value for `key`, computed now if it is not cached."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -48,6 +48,6 @@ class Memo(Generic[_ValueT]):
         return value
 
     def __contains__(self, key: Hashable) -> bool:
-        """Whether the value for `key` is there."""
+        """Return whether the value for `key` is cached."""
         with self._lock:
             return key in self._values

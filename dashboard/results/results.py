@@ -1,4 +1,4 @@
-"""Opens a results folder and answers what the views ask, with summaries small enough to send to a browser."""
+"""Open a results folder and compute what the views need, as summaries small enough to send to a browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 ADDED = ("label", "twin", "baseline_id", "n_windows", "failure")
 ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
 _COUNTS = ("n_tokens", "n_windows")
-#: How many answers are kept; a page asks for the same ones several times, and the next page again.
+#: Sizes of the caches: a page needs the same values several times, and the next page again.
 _MOST_SELECTIONS, _MOST_CONTRASTS, _MOST_DELTAS = 64, 8192, 4096
 
 
@@ -37,11 +37,11 @@ _MOST_SELECTIONS, _MOST_CONTRASTS, _MOST_DELTAS = 64, 8192, 4096
 class Results:
     """One results folder: the manifest, the variants frame and, on demand, everything else.
 
-    `variants` has the schema's columns and those of `ADDED`: `label`, a name in every view that no other variant
-    has, `twin`, the part of it that tells two files of one method and type apart (else null), `baseline_id`,
-    `n_windows`, the windows behind the clustered errors, and `failure`, how a file failed (else null).
-    Files that cannot be read are found when the folder is opened, as far as their columns tell; damage further
-    inside when they are read. `problems` lists them, and the views that need them explain themselves.
+    `variants` has the schema's columns and those of `ADDED`: `label`, the variant's unique name in every view;
+    `twin`, the part of it that distinguishes two files of one method and type (else null); `baseline_id`;
+    `n_windows`, the windows behind the clustered errors; and `failure`, how a file failed (else null).
+    Opening the folder finds files whose columns are wrong; damage further inside is found when they are read.
+    `problems` lists both, and the views that need such a file say why they are empty.
     """
 
     folder: Path
@@ -60,8 +60,8 @@ class Results:
         """Read and validate the manifest and the variants.
 
         Raises:
-            EmptyRunError: a run has begun there and has finished nothing.
-            ResultsError: the folder is missing, empty, foreign, of another version, or damaged.
+            EmptyRunError: a run has started there and has measured nothing yet.
+            ResultsError: the folder is missing, empty, damaged, of another version, or not a results folder.
 
         """
         manifest = open_manifest(folder)
@@ -74,16 +74,16 @@ class Results:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with files of the folder, a sentence without its full stop each."""
+        """What is wrong with files of the folder: one sentence each, without a full stop."""
         return list(self._frames.faults.values())
 
     def fault(self, name: str) -> str:
-        """Tell what is wrong with a file, by its name without folders; empty where nothing is known to be."""
+        """Return what is wrong with a file, named without folders; empty if nothing is."""
         return self._frames.faults.get(name, "")
 
     @cached_property
     def baseline(self) -> dict[str, Any]:
-        """The manifest's baseline's row, over all tokens; the first baseline where the manifest names none."""
+        """Row of the manifest's baseline over all tokens; of the first baseline if the manifest names none."""
         rows = self.variants.filter("is_baseline")
         named = rows.filter(pl.col("variant_id") == self.manifest.baseline_id)
         return (named if named.height else rows).row(0, named=True)
@@ -95,7 +95,7 @@ class Results:
 
     @cached_property
     def styles(self) -> dict[str, MethodStyle]:
-        """Colour and symbol per method: of the whole folder, so that filtering never recolours."""
+        """Colour and symbol per method of the whole folder, so that filters never change them."""
         return method_styles(self.measured["method"].to_list())
 
     @cached_property
@@ -116,8 +116,8 @@ class Results:
     def select(self, selection: Selection) -> pl.DataFrame:
         """Return the variants that pass the filters, without baselines, ordered by method and bits per weight.
 
-        With a token filter every statistic is computed anew over the part, errors included; it is null where
-        the token file is missing. What only exists over all tokens is null then.
+        With a token filter every statistic and its error is recomputed over those tokens; null without the token
+        file. Values that exist over all tokens only are null then.
         """
 
         def compute() -> pl.DataFrame:
@@ -127,25 +127,26 @@ class Results:
         return self._selected.get(selection, compute)
 
     def baselines(self, selection: Selection) -> pl.DataFrame:
-        """Return the baselines (one per model and device) of the models and devices selected, computed alike.
+        """Return the baselines of the selected models and devices, over the same tokens.
 
-        With devices selected, those that variants there are compared with: one of another device may serve.
+        With devices selected, these are the baselines their variants are compared with, which may be from another
+        device.
         """
         rows = self._over(selection).filter("is_baseline")
         if selection.models:
             rows = rows.filter(pl.col("model").is_in(sorted(selection.models)))
         if selection.devices:
-            there = self.measured.filter(pl.col("device").is_in(sorted(selection.devices)))
-            rows = rows.filter(pl.col("variant_id").is_in(there["baseline_id"].to_list()))
+            variants = self.measured.filter(pl.col("device").is_in(sorted(selection.devices)))
+            rows = rows.filter(pl.col("variant_id").is_in(variants["baseline_id"].to_list()))
         return rows
 
     def baseline_of(self, row: Mapping[str, Any], selection: Selection = EVERYTHING) -> dict[str, Any]:
-        """Return a row's own baseline, computed alike; the folder's first where its model has none."""
+        """Return a row's baseline over the same tokens; the folder's first if its model has none."""
         own = row["baseline_id"] or self.baseline["variant_id"]
         return self._over(selection).filter(pl.col("variant_id") == own).row(0, named=True)
 
     def layers(self, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
-        """`layers.parquet` of the selected layers and roles; None when it is absent, empty or unreadable."""
+        """Return `layers.parquet` of the selected layers and roles; None if absent, empty or unreadable."""
         frame = self._frames.read(LAYERS)
         if frame is not None and selection.layers:
             frame = frame.filter(pl.col("layer").is_in(sorted(selection.layers)))
@@ -154,36 +155,36 @@ class Results:
         return frame
 
     def pairs(self) -> pl.DataFrame | None:
-        """`pairs.parquet`: bootstrap comparisons of pairs of variants; None when absent or unreadable."""
+        """Return `pairs.parquet`, bootstrap comparisons of pairs of variants; None if absent or unreadable."""
         return self._frames.read(PAIRS)
 
     def pieces(self, model: str) -> dict[int, str]:
-        """Text of each scored token of a model, by id (`vocabulary.parquet`); empty when it is absent."""
+        """Return the text of each scored token of a model by id (`vocabulary.parquet`); empty if absent."""
         frame = self._frames.read(VOCABULARY)
         if frame is None:
             return {}
         return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
 
     def speed(self) -> pl.DataFrame | None:
-        """`speed.parquet`: timed repetitions; None when it is absent, empty or unreadable."""
+        """Return `speed.parquet`, the timed repetitions; None if absent, empty or unreadable."""
         return self._frames.read(SPEED)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
-        """Return a variant's scored tokens, lazily; None when the file is absent or unreadable."""
+        """Return a variant's scored tokens as a lazy frame; None if absent or unreadable."""
         return self._frames.tokens(variant_id)
 
     def windows(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
-        """Sums of a variant's tokens per window (`TokenParts.windows`); None without its token file."""
+        """Return sums of a variant's tokens per window (`TokenParts.windows`); None without its token file."""
         parts = self.parts(variant_id)
         return None if parts is None else parts.windows(selection.token_filter)
 
     def bins(self, variant_id: str, selection: Selection = EVERYTHING) -> pl.DataFrame | None:
-        """Means per bin of the baseline's confidence (`TokenParts.bins`); None without token files."""
+        """Return means per bin of the baseline's confidence (`TokenParts.bins`); None without token files."""
         parts = self.parts(variant_id)
         return None if parts is None else parts.bins(selection.token_filter)
 
     def delta(self, variant_id: str, selection: Selection = EVERYTHING) -> DeltaSummary | None:
-        """Distribution of Δ log p of a variant against its own baseline, kept once computed."""
+        """Return the distribution of Δ log p of a variant against its baseline (cached)."""
         wanted = selection.token_filter
         parts = self.parts(variant_id)
         if parts is None or parts.scores.baseline_nll is None:
@@ -197,7 +198,7 @@ class Results:
         column: str = "nll",
         selection: Selection = EVERYTHING,
     ) -> Estimate | None:
-        """Mean over tokens of `column` in `first` minus in `second`; see `contrast`."""
+        """Return the mean over tokens of `column` in `first` minus in `second`; see `contrast`."""
         weights = {first: 1.0, second: -1.0} if first != second else {first: 0.0}
         return self.contrast(weights, column, selection)
 
@@ -207,26 +208,26 @@ class Results:
         column: str = "nll",
         selection: Selection = EVERYTHING,
     ) -> Estimate | None:
-        """Weighted sum of variants' means of `column` over the same tokens, with an error clustered by window.
+        """Return the weighted sum of variants' means of `column` over the same tokens, error clustered by window.
 
         `column` is `nll` or `kld` in nats, `same_top`, `delta_p` in percentage points, or `bin0`…`bin4` as
-        shares. None without token files, and when the variants were not scored on the same tokens.
+        shares. None without token files, or if the variants were not scored on the same tokens.
         """
         wanted = selection.token_filter
 
         def compute() -> Estimate | None:
-            found = [(self.parts(variant_id), weight) for variant_id, weight in weights.items()]
-            terms = [(item, weight) for item, weight in found if item is not None]
-            return contrast(terms, column, wanted) if len(terms) == len(found) else None
+            parts = [(self.parts(variant_id), weight) for variant_id, weight in weights.items()]
+            terms = [(item, weight) for item, weight in parts if item is not None]
+            return contrast(terms, column, wanted) if len(terms) == len(parts) else None
 
         return self._contrasts.get((tuple(weights.items()), column, wanted), compute)
 
     def parts(self, variant_id: str) -> TokenParts | None:
-        """A variant's tokens beside its baseline's, kept once read; None without the token files."""
+        """Return a variant's tokens joined with its baseline's (cached); None without the token files."""
         return self._parts.get(variant_id, lambda: self._read_parts(variant_id))
 
     def _over(self, selection: Selection) -> pl.DataFrame:
-        """`variants` with statistics over the selection's part of the tokens, kept once computed."""
+        """Return `variants` with statistics over the selected tokens (cached)."""
         if not selection.filters_tokens:
             return self.variants
         wanted = selection.token_filter
@@ -234,10 +235,10 @@ class Results:
 
     def _computed(self, wanted: TokenFilter) -> pl.DataFrame:
         parts = [self.parts(str(name)) for name in self.variants["variant_id"]]
-        found = [{} if item is None else item.statistics(wanted) for item in parts]
-        replaced = set(STATISTICS).union(columns_of("all tokens"), *found) & set(self.variants.columns)
+        statistics = [{} if item is None else item.statistics(wanted) for item in parts]
+        replaced = set(STATISTICS).union(columns_of("all tokens"), *statistics) & set(self.variants.columns)
         columns = [
-            pl.Series(name, [values.get(name) for values in found], dtype=dtype, strict=False)
+            pl.Series(name, [values.get(name) for values in statistics], dtype=dtype, strict=False)
             for name, dtype in self.variants.schema.items()
             if name in replaced or name in _COUNTS
         ]
@@ -259,5 +260,5 @@ class Results:
             return None
 
     def memoized(self, key: str, compute: Callable[[], _T]) -> _T:
-        """Return what `compute` finds out about the folder, computed once under `key`."""
+        """Return `compute()`, cached for this folder under `key`."""
         return self._memo.get(key, compute)  # type: ignore[return-value]  # the key names the computation

@@ -1,4 +1,4 @@
-"""Rows of the variants frame: grouping, naming, and reading a value with its error."""
+"""Group and name rows of the variants frame, and read values with their errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Row = dict[str, Any]
 
 
 def type_name(row: Row) -> str:
-    """Return a variant's type, with what tells it from another file of its method and type."""
+    """Return a variant's type, with the words that distinguish it from another file of its method and type."""
     return f"{row['quant']} {row.get('twin') or ''}".rstrip()
 
 
 def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
-    """Return the rows in which every named column is measured and finite, without files that are useless."""
+    """Return the rows in which every named column is measured and finite, without useless files."""
     return [
         r
         for r in rows
@@ -29,9 +29,9 @@ def complete(rows: Sequence[Row], *columns: str) -> list[Row]:
 
 
 def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows per method, methods by name, rows by bits per weight.
+    """Group rows by method: methods sorted by name, rows by bits per weight.
 
-    Where the rows are of several models or devices, each has its own entry, named `method · model`.
+    If the rows are of several models or devices, each has its own entry, named `method · model`.
     """
     apart = places_apart(rows)
     groups: dict[str, list[Row]] = {}
@@ -41,7 +41,7 @@ def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def one_place(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of the model and device that most of them belong to: only those compare with each other."""
+    """Return the rows of the most frequent model and device: only rows of one model and device are comparable."""
     places = Counter((row["model"], row["device"]) for row in rows)
     if not places:
         return []
@@ -50,9 +50,9 @@ def one_place(rows: Sequence[Row]) -> list[Row]:
 
 
 def with_measured_error(row: Row, value: str, error: str) -> Estimate:
-    """Return a column with its error column, such as `ppl_se`: clustered by window where that was measured.
+    """Return a column with its error column, such as `ppl_se`: clustered by window if that was measured.
 
-    A clustered error is known with one degree of freedom less than there are windows; an unknown one is infinite.
+    A clustered error has one degree of freedom less than there are windows; an unknown error is infinite.
     """
     clustered = row.get(f"{error}_clustered")
     if clustered is not None:
@@ -63,12 +63,12 @@ def with_measured_error(row: Row, value: str, error: str) -> Estimate:
 
 
 def places_apart(rows: Sequence[Row]) -> list[str]:
-    """Tell which of model and device the rows differ in."""
+    """Return in which of `model` and `device` the rows differ."""
     return [name for name in ("model", "device") if len({row.get(name) for row in rows}) > 1]
 
 
 def place_in_words(row: Row, rows: Sequence[Row]) -> str:
-    """Name a row's model, device or both, as far as `rows` differ in them."""
+    """Name a row's model, device or both, if `rows` differ in them."""
     return " on ".join(_place(row, name) for name in places_apart(rows))
 
 
@@ -77,16 +77,16 @@ def _place(row: Row, name: str) -> str:
 
 
 def front_of(rows: Sequence[Row], cost: Sequence[float], loss: Sequence[float]) -> list[int]:
-    """Find the Pareto front among the rows of one model on one device (see `one_place`): their indices."""
+    """Return the indices of the Pareto front among the rows of one model and device (see `one_place`)."""
     kept = {row["variant_id"] for row in one_place(rows)}
-    mine = [index for index, row in enumerate(rows) if row["variant_id"] in kept]
-    return [mine[place] for place in pareto([cost[i] for i in mine], [loss[i] for i in mine])]
+    indices = [index for index, row in enumerate(rows) if row["variant_id"] in kept]
+    return [indices[place] for place in pareto([cost[i] for i in indices], [loss[i] for i in indices])]
 
 
 def ppl_ends(row: Row) -> tuple[float, float]:
-    """95 % interval of a variant's perplexity where the baseline's is taken as given: its paired error.
+    """Return the 95 % interval of a variant's perplexity, taking the baseline's as exact: its paired error.
 
-    Without a paired error that of the perplexity itself, which the choice of text moves for all variants alike.
+    Without a paired error it is the error of the perplexity itself, most of which all variants share.
     """
     ppl = float(row["ppl"])
     if not row["is_baseline"]:
@@ -99,6 +99,6 @@ def ppl_ends(row: Row) -> tuple[float, float]:
 
 
 def plus_minus(row: Row, value: str, error: str) -> str:
-    """Return ` ± ` and the half-width of a column's 95 % interval; nothing where its error was not measured."""
+    """Write ` ± ` and the half-width of a column's 95 % interval; empty if its error was not measured."""
     half = with_measured_error(row, value, error).half
     return f" ± {formats.number(half, 2)}" if math.isfinite(half) else ""

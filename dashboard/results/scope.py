@@ -1,4 +1,4 @@
-"""A results folder under the filters in force: what every chart, sentence and export is about."""
+"""Combine a results folder with the active filters, for charts, insights and exports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dashboard.results.token_summaries import DeltaSummary
 
 @dataclass(frozen=True)
 class Scope:
-    """A folder and the filters that are set: every question is answered over the chosen variants and tokens."""
+    """A folder and the active filters; all values are over the selected variants and tokens."""
 
     results: Results
     selection: Selection = EVERYTHING
@@ -35,29 +35,29 @@ class Scope:
 
     @property
     def baselines(self) -> pl.DataFrame:
-        """Baselines of the chosen models and devices; see `Results.baselines`."""
+        """Baselines of the selected models and devices; see `Results.baselines`."""
         return self.results.baselines(self.selection)
 
     def baseline_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a row's own baseline, computed over the chosen tokens."""
+        """Return a row's baseline over the selected tokens."""
         return self.results.baseline_of(row, self.selection)
 
     def baselines_of(self, rows: Sequence[Row]) -> list[Row]:
         """Return the baselines that the rows are compared with, one per model and device."""
         pairs = {(row["model"], row["device"]): row for row in rows}
-        found = [self.baseline_of(row) for _, row in sorted(pairs.items())]
-        return list({base["variant_id"]: base for base in found}.values())
+        baselines = [self.baseline_of(row) for _, row in sorted(pairs.items())]
+        return list({base["variant_id"]: base for base in baselines}.values())
 
     def narrowed(self, **changes: Any) -> Scope:
-        """Return the same folder with other values in fields of the selection."""
+        """Return the same folder with some fields of the selection changed."""
         return replace(self, selection=replace(self.selection, **changes))
 
     def layers(self) -> pl.DataFrame | None:
-        """Return `layers.parquet` of the chosen layers and roles; None when it is absent."""
+        """Return `layers.parquet` of the selected layers and roles; None if absent."""
         return self.results.layers(self.selection)
 
     def windows(self, variant_id: str) -> pl.DataFrame | None:
-        """Return sums of a variant's chosen tokens per window; None without its token file."""
+        """Return sums of a variant's selected tokens per window; None without its token file."""
         return self.results.windows(variant_id, self.selection)
 
     def bins(self, variant_id: str) -> pl.DataFrame | None:
@@ -65,13 +65,13 @@ class Scope:
         return self.results.bins(variant_id, self.selection)
 
     def delta(self, variant_id: str) -> DeltaSummary | None:
-        """Return the distribution of a variant's Δ log p over the chosen tokens."""
+        """Return the distribution of a variant's Δ log p over the selected tokens."""
         return self.results.delta(variant_id, self.selection)
 
     def paired(self, first: str, second: str, column: str = "nll") -> Estimate | None:
-        """Return the mean of `column` in `first` minus in `second`, paired over the chosen tokens."""
+        """Return the mean of `column` in `first` minus in `second`, paired over the selected tokens."""
         return self.results.paired(first, second, column, self.selection)
 
     def contrast(self, weights: Mapping[str, float], column: str = "nll") -> Estimate | None:
-        """Return the weighted sum of variants' means of `column`, paired over the chosen tokens."""
+        """Return the weighted sum of variants' means of `column`, paired over the selected tokens."""
         return self.results.contrast(weights, column, self.selection)

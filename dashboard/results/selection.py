@@ -1,4 +1,4 @@
-"""What is picked: a frozen `Selection`, to and from the URL, and to a Polars expression."""
+"""Define the filters as a frozen `Selection`, read from and written to the URL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BITS = re.compile(r"^(\d{1,3}(?:\.\d{1,6})?)-(\d{1,3}(?:\.\d{1,6})?)$")
 _LAYER = re.compile(r"^(-1|\d{1,4})$")
 _BIN = re.compile(r"^[0-4]$")
 _LONGEST_NAME = 200
-#: Key in the URL, and the field of `Selection` it fills.
+#: Keys in the URL, and the field of `Selection` each one sets.
 _NAMES = {
     "model": "models",
     "device": "devices",
@@ -26,7 +26,7 @@ _NAMES = {
     "pick": "picked",
 }
 _NUMBERS = {"bin": ("bins", _BIN), "layer": ("layers", _LAYER)}
-#: Key in the URL of every set, and the field that it fills.
+#: Keys in the URL of all sets, and the field each one sets.
 FIELDS = _NAMES | {key: name for key, (name, _) in _NUMBERS.items()}
 _ORDER = ("model", "device", "method", "quant", "bits", "domain", "bin", "layer", "role", "only", "pick")
 
@@ -35,12 +35,12 @@ TokenFilter = tuple[frozenset[str], frozenset[int]]
 
 @dataclass(frozen=True)
 class Selection:
-    """Filters, and what is highlighted; an empty set means all.
+    """Filters and highlighted variants; an empty set means all.
 
     `bits` is an inclusive range in bits per weight. `domains` and `bins` restrict the tokens behind every
     statistic: texts by name, and bins 0–4 of the *baseline's* confidence. `layers` and `roles` restrict the
     layer frames, `only` the variants by id. `picked` variants are highlighted and filter nothing. `options`
-    are the switches of views, as sorted pairs of key and value.
+    are the views' switches, as sorted pairs of key and value.
     """
 
     models: frozenset[str] = frozenset()
@@ -91,9 +91,9 @@ class Selection:
 
     @classmethod
     def from_query(cls, query: str | None, option_keys: Collection[str] = ()) -> Selection:
-        """Read `?model=…&method=…&bits=3-5&…`; what is unknown or malformed is ignored.
+        """Read `?model=…&method=…&bits=3-5&…`; unknown or malformed parts are ignored.
 
-        `option_keys` are the keys that views declare: of an option given twice the last value counts.
+        `option_keys` are the keys that views declare; the last value of a repeated option counts.
         """
         fields: dict[str, set[str | int]] = {}
         options: dict[str, str] = {}
@@ -112,7 +112,7 @@ class Selection:
         return cls.of(bits=bits, options=options, **fields)  # type: ignore[arg-type]  # names and types from the tables
 
     def to_query(self) -> str:
-        """Write the query string without `?`: in one order, so equal selections give equal links."""
+        """Write the query string without `?`, in a fixed order: equal selections give equal links."""
         values: dict[str, list[str]] = {key: sorted(getattr(self, name)) for key, name in _NAMES.items()}
         for key, (name, _) in _NUMBERS.items():
             values[key] = [str(number) for number in sorted(getattr(self, name))]
@@ -123,12 +123,12 @@ class Selection:
 
     @property
     def filters_tokens(self) -> bool:
-        """Whether statistics are over a part of the tokens."""
+        """Whether only some tokens are selected."""
         return bool(self.domains or self.bins)
 
     @property
     def tokens_alone(self) -> Selection:
-        """Every variant, over the same tokens: what values under this selection may be held against."""
+        """The selection of all variants over the same tokens, to compare values with."""
         return Selection(domains=self.domains, bins=self.bins)
 
     @property
@@ -137,7 +137,7 @@ class Selection:
         return self.domains, self.bins
 
     def expression(self) -> pl.Expr:
-        """Rows of the variants frame that pass the filters; the baseline's row is always kept."""
+        """Return the filter of the variants frame as an expression; baselines always pass."""
         passes = pl.lit(value=True)
         for column, names in (
             ("model", self.models),
@@ -153,7 +153,7 @@ class Selection:
         return passes | pl.col("is_baseline")
 
 
-#: All variants and all tokens, nothing highlighted.
+#: All variants and tokens, nothing highlighted.
 EVERYTHING = Selection()
 
 

@@ -1,4 +1,4 @@
-"""Statistics that several views use: estimates with errors, rank correlation, curves over bits per weight."""
+"""Compute estimates with errors, rank correlations, slopes, knees and Pareto fronts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its standard error, and the degrees of freedom with which that error is known.
+    """A value with its standard error and that error's degrees of freedom.
 
-    `freedom` is the number of windows − 1 for an error clustered by window, and infinite for one over so many
-    independent tokens that it counts as known.
+    `freedom` is the number of windows − 1 for an error clustered by window, and infinite for one over many
+    independent tokens.
     """
 
     value: float
@@ -30,7 +30,7 @@ class Estimate:
 
     @property
     def half(self) -> float:
-        """Half the width of the 95 % interval, by Student's t; infinite where the error was not measured."""
+        """Half the width of the 95 % interval, by Student's t; infinite if the error was not measured."""
         return self.reach()
 
     @property
@@ -54,17 +54,17 @@ class Estimate:
         return math.isfinite(self.half)
 
     def reach(self, comparisons: int = 1) -> float:
-        """Half the width of the interval that, of as many `comparisons`, all hold at once with 95 % (Bonferroni)."""
+        """Return half the width of the 95 % interval that holds for all `comparisons` at once (Bonferroni)."""
         return self.se * student(self.freedom, comparisons) if math.isfinite(self.se) else math.inf
 
     def times(self, factor: float) -> Estimate:
-        """Return the estimate in another unit."""
+        """Return the estimate multiplied by a factor, as for another unit."""
         return Estimate(factor * self.value, abs(factor) * self.se, self.freedom)
 
     def minus(self, other: Estimate) -> Estimate:
-        """Difference of two estimates, taken as independent: too wide an error when they share tokens.
+        """Return the difference of two estimates as if independent; the error is too wide if they share tokens.
 
-        Degrees of freedom by Welch (1947) and Satterthwaite (1946): between the smaller one and the sum.
+        The degrees of freedom (Welch 1947, Satterthwaite 1946) lie between the smaller one and the sum.
         """
         return Estimate(self.value - other.value, math.hypot(self.se, other.se), _welch(self, other))
 
@@ -73,15 +73,15 @@ def _welch(one: Estimate, other: Estimate) -> float:
     total = one.se**2 + other.se**2
     if not (math.isfinite(total) and total > 0):
         return min(one.freedom, other.freedom)
-    # Shares of the variance: the same formula, safe from underflow.
+    # Written in shares of the variance, which cannot underflow.
     spread = sum((part.se**2 / total) ** 2 / part.freedom for part in (one, other) if part.freedom > 0)
     return 1 / spread if spread > 0 else math.inf
 
 
 def clustered_mean(means: Array, weights: Array) -> Estimate | None:
-    """Weighted mean of cluster means with the error of a ratio estimator over clusters.
+    """Return the weighted mean of cluster means with the error of a ratio estimator over clusters.
 
-    None when nothing is finite; the error is infinite for a single cluster, else its freedom is clusters − 1.
+    None if nothing is finite; the error is infinite for a single cluster, else its freedom is clusters − 1.
     """
     usable = np.isfinite(means) & (weights > 0)
     means, weights = means[usable].astype(np.float64), weights[usable].astype(np.float64)
@@ -92,7 +92,7 @@ def clustered_mean(means: Array, weights: Array) -> Estimate | None:
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Spearman's ρ with mid-ranks for ties; None for fewer than three points or a constant."""
+    """Return Spearman's ρ with mid-ranks for ties; None for fewer than three points or a constant."""
     if len(x) < 3:
         return None
     first, second = _ranks(x), _ranks(y)
@@ -110,7 +110,7 @@ def _ranks(values: Sequence[float]) -> Array:
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
-    """Least-squares slope with the error from the residuals, n − 2 degrees of freedom; None under three points."""
+    """Return the least-squares slope, its error from residuals with n − 2 freedom; None under three points."""
     if len(x) < 3:
         return None
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -126,7 +126,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
 
 @dataclass(frozen=True)
 class Knee:
-    """Where a curve bends: the place, and the 95 % interval of places that fit about as well."""
+    """The place where a curve bends, with its 95 % interval."""
 
     at: float
     low: float
@@ -136,8 +136,8 @@ class Knee:
 def knee(x: Sequence[float], y: Sequence[float]) -> Knee | None:
     """Fit two joined straight lines and return where they meet.
 
-    The interval holds every joint whose residual sum of squares the F test at 95 % does not tell from the
-    best one's. None for fewer than six points, or when one straight line fits about as well.
+    The interval holds every joint whose residual sum of squares does not differ from the best one's (F test,
+    95 %). None for fewer than six points, or if one straight line fits about as well.
     """
     order = np.argsort(np.asarray(x, dtype=np.float64), kind="stable")
     xs, ys = np.asarray(x, dtype=np.float64)[order], np.asarray(y, dtype=np.float64)[order]
@@ -156,7 +156,7 @@ def knee(x: Sequence[float], y: Sequence[float]) -> Knee | None:
 
 
 def _misfits(x: Array, y: Array, more: Array) -> tuple[float, Array]:
-    """Residual sums of squares of least squares: over 1 and `x`, and with each column of `more` added in turn."""
+    """Return residual sums of squares of least squares over 1 and `x`, and with each column of `more` added."""
     basis, _ = np.linalg.qr(np.column_stack([np.ones_like(x), x]))
     left, rest = y - basis @ (basis.T @ y), more - basis @ (basis.T @ more)
     squares = np.maximum((rest**2).sum(axis=0), np.finfo(np.float64).tiny)
@@ -165,7 +165,7 @@ def _misfits(x: Array, y: Array, more: Array) -> tuple[float, Array]:
 
 
 def pareto(cost: Sequence[float], loss: Sequence[float]) -> list[int]:
-    """Find the points that no other beats in one coordinate without losing in the other."""
+    """Return the indices of points that no other point beats in one coordinate without losing in the other."""
     return [
         i
         for i, (c, q) in enumerate(zip(cost, loss, strict=True))
@@ -178,7 +178,7 @@ def pareto(cost: Sequence[float], loss: Sequence[float]) -> list[int]:
 
 
 def gini(values: Sequence[float]) -> float | None:
-    """Gini coefficient of non-negative values: 0 when all are equal, towards 1 when one holds everything."""
+    """Return the Gini coefficient of non-negative values: 0 if all are equal, near 1 if one holds everything."""
     array = np.sort(np.asarray([value for value in values if value >= 0], dtype=np.float64))
     if array.size < 2 or array.sum() == 0:
         return None

@@ -1,7 +1,7 @@
-"""One variant's scored tokens beside its baseline's, kept so that any part of them is summed up in milliseconds.
+"""Join a variant's scored tokens with its baseline's, so that any part of them is summed in milliseconds.
 
-About 70 bytes per token stay in memory. Statistics come from the evaluator's own metric families, so a number
-over a part of the tokens is defined exactly as the stored number over all of them.
+About 70 bytes per token stay in memory. Statistics come from the evaluator's metric families, so a value over some
+tokens is defined like the stored value over all of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TokenParts:
     """The tokens of one variant that are finite in it and in its baseline.
 
     `window`, `domain` (index into `domains`) and `baseline_bin` (0–4, by the baseline's top probability) are
-    int64 [n]. `fingerprint` names the texts: two variants are comparable token by token when theirs agree.
+    int64 [n]. Two variants are comparable token by token if their `fingerprint`, a hash of the tokens, is equal.
     """
 
     scores: TokenScores
@@ -43,17 +43,17 @@ class TokenParts:
     fingerprint: str
 
     def kept(self, wanted: TokenFilter) -> NDArray[np.bool_]:
-        """Which tokens a filter keeps, bool [n]; empty sets keep all."""
+        """Return which tokens a filter keeps, bool [n]; empty sets keep all."""
         domains, bins = wanted
         kept: NDArray[np.bool_] = self._allowed(domains)[self.domain] & _kept_bins(bins)[self.baseline_bin]
         return kept
 
     def _allowed(self, domains: frozenset[str]) -> NDArray[np.bool_]:
-        """Which of `self.domains` a filter keeps."""
+        """Return which of `self.domains` a filter keeps."""
         return np.array([not domains or name in domains for name in self.domains], dtype=bool)
 
     def statistics(self, wanted: TokenFilter) -> dict[str, float | int | None]:
-        """Return the metric families' columns over the kept tokens, `n_tokens`, and `n_windows` that hold some."""
+        """Return the metric families' columns over the kept tokens, with `n_tokens` and `n_windows`."""
         kept = self.kept(wanted)
         part = self.scores.subset(kept)
         windows = self.window[kept]  # in order
@@ -61,16 +61,16 @@ class TokenParts:
         return measure(part)[0] | {"n_tokens": len(part.nll), "n_windows": changes}
 
     def delta(self, wanted: TokenFilter) -> Array:
-        """Δ log p in nats of the kept tokens, ascending; nothing for a baseline."""
+        """Return Δ log p in nats of the kept tokens, ascending; empty for a baseline."""
         if self.scores.baseline_nll is None:
             return np.empty(0)
         return np.sort((self.scores.baseline_nll - self.scores.nll)[self.kept(wanted)])
 
     def windows(self, wanted: TokenFilter) -> pl.DataFrame:
-        """One row per window with kept tokens: `window`, `domain`, `n` tokens, and sums over them.
+        """Return a row per window with kept tokens: `window`, `domain`, `n` tokens, and sums over them.
 
-        Summed are the metric families' quantities, such as `nll`, and `bin0`…`bin4`, the tokens in each bin of the
-        variant's own confidence. What compares with a baseline is null for a baseline.
+        The sums are of the metric families' quantities, such as `nll`, and `bin0`…`bin4`, the tokens in each bin of
+        the variant's own confidence. Comparisons with a baseline are null for a baseline.
         """
         rows, sums = self._window_sums(wanted)
         names = [self.domains[index] for index in self._window_domain[rows]]
@@ -78,14 +78,14 @@ class TokenParts:
         return frame.with_columns(self._columns(sums))
 
     def own_bins(self, wanted: TokenFilter) -> Array:
-        """Tokens in each bin of the variant's own confidence, [5]."""
+        """Return the number of tokens in each bin of the variant's own confidence, [5]."""
         counts: Array = self._window_sums(wanted)[1][:, -_BINS:].sum(axis=0)
         return counts
 
     def window_means(self, column: str, wanted: TokenFilter) -> tuple[NDArray[np.int64], Array, Array] | None:
-        """Windows with kept tokens, the mean in each of a column that `windows` sums, and the tokens behind it.
+        """Return the windows with kept tokens, each one's mean of a column of `windows`, and its number of tokens.
 
-        None where the column compares with a baseline and this is one.
+        None if the column compares with a baseline and this is one.
         """
         if not self._known.get(column, True):
             return None
@@ -93,16 +93,16 @@ class TokenParts:
         return self._windows[rows], sums[:, self._summed.index(column)] / sums[:, 0], sums[:, 0]
 
     def _window_sums(self, wanted: TokenFilter) -> tuple[NDArray[np.bool_], Array]:
-        """Which windows have kept tokens, and their sums."""
+        """Return which windows have kept tokens, and their sums."""
         domains, bins = wanted
         sums = self._sums[:, _kept_bins(bins)].sum(axis=1)
         rows = (sums[:, 0] > 0) & self._allowed(domains)[self._window_domain]
         return rows, sums[rows]
 
     def bins(self, wanted: TokenFilter) -> pl.DataFrame:
-        """One row per bin of the baseline's confidence: `bin`, `n`, means, and counts `bin0`…`bin4`.
+        """Return a row per bin of the baseline's confidence: `bin`, `n`, means, and counts `bin0`…`bin4`.
 
-        The metric families' quantities are means over the `n` kept tokens, null where there are none.
+        The metric families' quantities are means over the `n` kept tokens, null without tokens.
         """
         domains, bins = wanted
         sums = self._sums[self._allowed(domains)[self._window_domain]].sum(axis=0)
@@ -112,7 +112,7 @@ class TokenParts:
         return frame.with_columns([pl.col(name) / count for name in self._known])
 
     def _columns(self, sums: Array) -> list[pl.Series]:
-        """Name the last axis of sums; not compared means null."""
+        """Return the last axis of sums as named columns; quantities that a baseline lacks are null."""
         columns = [pl.Series(name, sums[:, index]) for index, name in enumerate(self._summed)]
         nothing = [None] * len(sums)
         return [
@@ -121,7 +121,7 @@ class TokenParts:
 
     @property
     def _known(self) -> dict[str, bool]:
-        """The metric families' quantities, and whether this has them: a baseline compares with none."""
+        """The metric families' quantities, and whether they exist here: a baseline has no comparisons."""
         return self._quantities[0]
 
     @property
@@ -131,7 +131,7 @@ class TokenParts:
 
     @property
     def _sums(self) -> Array:
-        """Sums per window × bin of the baseline's confidence × what `_summed` names."""
+        """Sums per window × bin of the baseline's confidence × quantity in `_summed`."""
         return self._quantities[1]
 
     @cached_property
@@ -140,7 +140,7 @@ class TokenParts:
 
     @cached_property
     def _window_domain(self) -> NDArray[np.int64]:
-        """Each window's domain: windows are cut from one text each."""
+        """Each window's domain: a window lies in one text."""
         return self.domain[np.searchsorted(self.window, self._windows)]
 
     @cached_property
@@ -163,7 +163,7 @@ class TokenParts:
 
 
 def _kept_bins(bins: frozenset[int]) -> NDArray[np.bool_]:
-    """Which bins of the baseline's confidence a filter keeps."""
+    """Return which bins of the baseline's confidence a filter keeps."""
     return np.array([not bins or index in bins for index in range(_BINS)], dtype=bool)
 
 
@@ -171,20 +171,20 @@ def token_parts(tokens: pl.DataFrame, baseline: pl.DataFrame | None, size_bytes:
     """Join a variant's token frame with its baseline's; `baseline` is None for a baseline itself.
 
     Raises:
-        ValueError: the two frames do not hold the same tokens in the same order.
+        ValueError: the two frames differ in their tokens or the order of them.
 
     """
     if baseline is not None:
         if not baseline.select(_PLACE).equals(tokens.select(_PLACE)):
-            raise ValueError("holds other tokens than its baseline")
+            raise ValueError("has other tokens than its baseline")
         baseline = baseline.sort("window", maintain_order=True)
     place = tokens.select(_PLACE).to_numpy().tobytes()
     tokens = tokens.sort("window", maintain_order=True)
     scores, _ = token_scores(tokens, baseline, size_bytes)
-    assert scores.domains is not None  # token frames name them
+    assert scores.domains is not None  # token frames have them
     names, domain = np.unique(scores.domains, return_inverse=True)
     return TokenParts(
-        # What is kept here as indices need not be kept twice.
+        # Already kept as indices below.
         scores=replace(scores, domains=None, baseline_top_prob=None),
         window=scores.windows,
         domain=domain,

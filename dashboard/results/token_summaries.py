@@ -1,4 +1,4 @@
-"""Small summaries of tokens: the distribution of Δ log p as densities and percentiles."""
+"""Summarize the distribution of Δ log p as densities and percentiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dashboard.results.statistics import Estimate
 
 DENSITY_POINTS = 128
-#: Δ log p below this many nats is drawn linearly on the symlog scale, above it logarithmically.
+#: The symlog scale is linear below this many nats and logarithmic above.
 LINEAR_NATS = 0.02
 _CLIP = (0.005, 0.995)
 _WIDE_CLIP = (0.0005, 0.9995)
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """A smoothed density at `DENSITY_POINTS` places."""
+    """A smoothed density at `DENSITY_POINTS` values of x."""
 
     x: Array
     density: Array
@@ -50,16 +50,16 @@ class DeltaSummary:
 
     @property
     def iqr(self) -> Estimate:
-        """Distance of the quartiles; the error counts them as independent, which makes it too wide."""
+        """Interquartile range; its error treats the quartiles as independent and is too wide."""
         return self.percentiles[75].minus(self.percentiles[25])
 
     @property
     def width(self) -> Estimate:
-        """Distance from the 1st to the 99th percentile."""
+        """Range from the 1st to the 99th percentile."""
         return self.percentiles[99].minus(self.percentiles[1])
 
     def frame(self) -> pl.DataFrame:
-        """Percentiles (position in %, value in nats) and the density (position in nats, value per nat)."""
+        """Return percentiles (position in %, value in nats) and the density (position in nats, value per nat)."""
         marks = [("percentile", at, mark.value) for at, mark in sorted(self.percentiles.items())]
         drawn = zip(self.linear.x.tolist(), self.linear.density.tolist(), strict=True)
         rows = [*marks, *(("density", at, height) for at, height in drawn)]
@@ -73,7 +73,7 @@ def to_symlog(nats: Array) -> Array:
 
 
 def delta_summary(values: Array) -> DeltaSummary | None:
-    """Summary of Δ log p in nats, finite and sorted ascending; None for fewer than two values."""
+    """Summarize Δ log p in nats, finite and sorted ascending; None for fewer than two values."""
     if values.size < 2:
         return None
     low, high = (float(edge) for edge in np.quantile(values, _CLIP))
@@ -92,27 +92,27 @@ def delta_summary(values: Array) -> DeltaSummary | None:
 
 
 def _share(count: int, n: int) -> Estimate:
-    """A share with its binomial error."""
+    """Return a share with its binomial error."""
     share = count / n
     return Estimate(share, math.sqrt(share * (1 - share) / max(1, n - 1)))
 
 
 def _percentile(values: Array, share: float) -> Estimate:
-    """A percentile of sorted values, its error from the order statistics one binomial error away (Woodruff)."""
+    """Return a percentile of sorted values, with its error from the order statistics one error away (Woodruff)."""
     reach = math.sqrt(share * (1 - share) / values.size)
     low, middle, high = np.quantile(values, [max(0.0, share - reach), share, min(1.0, share + reach)])
     return Estimate(float(middle), float(high - low) / 2)
 
 
 def _excess_kurtosis(values: Array) -> float:
-    """0 for a normal distribution, and for values that are all alike."""
+    """Return the excess kurtosis: 0 for a normal distribution and for equal values."""
     centred = values - values.mean()
     variance = float((centred**2).mean())
     return float((centred**4).mean()) / variance**2 - 3 if variance > 0 else 0.0
 
 
 def _density(values: Array, low: float, high: float) -> Curve:
-    """Histogram on a fine grid, smoothed with Silverman's bandwidth, sampled at `DENSITY_POINTS` places."""
+    """Return a fine histogram smoothed with Silverman's bandwidth, sampled at `DENSITY_POINTS` values."""
     if high - low < 1e-9:
         return Curve(np.linspace(low - 1e-3, low + 1e-3, DENSITY_POINTS), np.ones(DENSITY_POINTS))
     counts, edges = np.histogram(values, bins=_FINE_BINS, range=(low, high))

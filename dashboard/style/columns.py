@@ -1,4 +1,4 @@
-"""How the values of a column are written: by its unit, so that they read the same wherever they are shown."""
+"""Format the values of a column by its unit, the same way on every page."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import math
 from dashboard.style import formats
 from evaluator.metrics.columns import Column
 
-#: 1/PPL per MB is written × 10⁻⁵: 3.2 stands for 0.000032.
+#: 1/PPL per MB is written × 10⁻⁵: 3.2 means 0.000032.
 EFFICIENCY_SCALE = 1e5
-#: Units whose values below a heading are no bare numbers.
+#: Units whose values carry their unit in table cells too.
 WRITTEN_OUT = ("share", "bytes", "count")
-#: Significant digits of a chart's short texts.
+#: Significant digits at the points of a chart.
 _SHORT = 2
 _DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
 _NAMES = {"ms": "ms per token", "share": "a share of 1", "points": "percentage points", "": "", "count": ""}
 
 
 def value(column: Column, measured: float, spread: str = "") -> str:
-    """Write a value with its unit, as in a sentence; `spread`, such as ` ± 0.1`, stands behind the number."""
+    """Write a value with its unit for a sentence; `spread`, such as ` ± 0.1`, follows the number."""
     if column.unit == "bits":
         return formats.bits(measured)
     if column.unit == "points":
@@ -31,14 +31,14 @@ def value(column: Column, measured: float, spread: str = "") -> str:
 
 
 def short(column: Column, measured: float) -> str:
-    """Write a value where there is little room, as at a point of a chart."""
+    """Write a short form of a value, for the points of a chart."""
     if column.unit == "nats":
         return formats.number(measured, _SHORT)
     return f"{formats.number(measured)} ms" if column.unit == "ms" else value(column, measured)
 
 
 def cell(column: Column, measured: float, places: int = 1) -> str:
-    """Write a value below a heading that tells its unit; a share with `places` decimals of a per cent."""
+    """Write a value for a table cell whose heading names the unit; shares are per cent with `places` decimals."""
     if column.unit == "share":
         return formats.percent(measured, places)
     if column.unit == "bytes":
@@ -49,9 +49,9 @@ def cell(column: Column, measured: float, places: int = 1) -> str:
 
 
 def difference(column: Column, change: float, half: float = math.inf) -> str:
-    """Write the difference of two variants, ± `half` of its 95 % interval where that is known.
+    """Write the difference of two variants, with ± `half` (half its 95 % interval) if that is known.
 
-    Of a column that is exp of a mean, `change` is the difference of the means.
+    For a column that is the exponential of a mean, `change` is the difference of the means.
     """
     if column.exponential:
         return formats.percent_change(change, 2, half)
@@ -62,7 +62,7 @@ def difference(column: Column, change: float, half: float = math.inf) -> str:
 
 
 def tooltip(column: Column) -> str:
-    """Tell the name of a column in the frames, what it is, its unit and which direction is better."""
+    """Describe a column: its name in the frames, its meaning, its unit and which direction is better."""
     better = _DIRECTIONS.get(column.better or "", "")
     meaning = column.meaning.replace("`", "")
     return ", ".join(filter(None, [f"{column.name}: {meaning}", _unit(column), better]))

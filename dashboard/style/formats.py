@@ -1,4 +1,4 @@
-"""How numbers are written: one place, so that the same quantity reads the same in every view."""
+"""Format numbers, the same way in every view."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from evaluator.results.manifest import Manifest
 from evaluator.support.units import MEGABYTE
 
 MINUS = "−"
-#: What stands for a value that is absent, infinite or not a number.
+#: Written for a value that is missing, infinite or not a number.
 NO_VALUE = "n/a"
-#: Units of files' sizes: from how many bytes on, how many bytes they are, their name, decimals.
+#: Units of file sizes: the smallest size written in it, its bytes, its name, and decimals.
 _UNITS = (
     (1_000_000 * MEGABYTE, 1_000_000 * MEGABYTE, "TB", 2),
     (1000 * MEGABYTE, 1000 * MEGABYTE, "GB", 2),
@@ -20,14 +20,14 @@ _UNITS = (
     (0, 1, "bytes", 0),
 )
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-#: Powers of ten between which numbers are written out; others get an exponent.
+#: Powers of ten within which numbers are written without an exponent.
 _LEAST_POWER, _MOST_POWER = -5, 6
-#: exp() of more than this is no longer taken: it ends at 709.
+#: exp() of larger values is not computed: it overflows at 709.
 _MOST_LOG = 700.0
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """`digits` significant digits, a real minus sign, an exponent beyond everyday sizes; n/a where there is none."""
+    """Write a value with `digits` significant digits, and an exponent if very large or small; `n/a` for none."""
     if not _is_number(value):
         return NO_VALUE
     if value == 0:
@@ -39,12 +39,12 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """Like `number`, with a plus sign where it is positive."""
+    """Write a value like `number`, with a plus sign if it is positive."""
     return ("+" if _is_number(value) and value > 0 else "") + number(value, digits)
 
 
 def with_error(value: float | None, error: float | None) -> str:
-    """Write `value ± error`, both to the error's second significant digit; the value alone for no finite error."""
+    """Write `value ± error`, both to the error's second significant digit; the value alone without a finite error."""
     if not _is_number(value) or not _is_number(error) or error <= 0:
         return number(value)
     power = _power(error, 2)
@@ -55,14 +55,14 @@ def with_error(value: float | None, error: float | None) -> str:
 
 
 def percent(fraction: float | None, places: int = 1) -> str:
-    """Return a share of 1 as per cent."""
+    """Write a share of 1 as per cent."""
     return f"{_rounded(100 * fraction, places)} %" if _is_number(fraction) else NO_VALUE
 
 
 def percent_change(log_ratio: float | None, places: int = 2, half: float = math.inf) -> str:
-    """Return a natural log ratio as a signed change in per cent, with ± of its 95 % half-width where that is finite.
+    """Write a natural log ratio as a signed change in per cent, with ± its 95 % half-width if that is finite.
 
-    A change that rounds to nothing has no sign.
+    A change that rounds to zero has no sign.
     """
     if not _is_number(log_ratio):
         return NO_VALUE
@@ -75,25 +75,25 @@ def percent_change(log_ratio: float | None, places: int = 2, half: float = math.
 
 
 def size(n_bytes: float | None) -> str:
-    """Bytes in decimal units: megabytes from 0.1 MB on, gigabytes from 1 GB on."""
+    """Write bytes in decimal units: megabytes from 0.1 MB, gigabytes from 1 GB."""
     if not _is_number(n_bytes):
         return NO_VALUE
-    _, unit, name, places = next(found for found in _UNITS if abs(n_bytes) >= found[0])
+    _, unit, name, places = next(unit for unit in _UNITS if abs(n_bytes) >= unit[0])
     return f"{_rounded(n_bytes / unit, places)} {name}"
 
 
 def bits(value: float | None) -> str:
-    """Bits per weight."""
+    """Write bits per weight."""
     return f"{_rounded(value, 2)} bits" if _is_number(value) else NO_VALUE
 
 
 def count(value: int) -> str:
-    """Return an integer with thousands separators."""
+    """Write an integer with thousands separators."""
     return f"{value:,}"
 
 
 def listing(names: list[str], limit: int = 4) -> str:
-    """Return `a, b and c`; beyond `limit` the rest is counted."""
+    """Write `a, b and c`; names beyond `limit` are only counted."""
     if not names:
         return "none"
     if len(names) > limit:
@@ -104,17 +104,17 @@ def listing(names: list[str], limit: int = 4) -> str:
 
 
 def times(ratio: float | None) -> str:
-    """Return `1.23 ×`; empty where the ratio is 1 to within half a per cent, or there is none."""
+    """Write `1.23 ×`; empty if the ratio is missing or within half a per cent of 1."""
     return f"{number(ratio)} ×" if _is_number(ratio) and abs(ratio - 1) >= 0.005 else ""
 
 
 def device_name(name: str) -> str:
-    """Write a kind of device as people do."""
+    """Write a kind of device the usual way: `CPU`, `CUDA`."""
     return name.upper() if name in {"cpu", "cuda"} else name
 
 
 def device(manifest: Manifest, name: str = "") -> str:
-    """Name a kind of device (the manifest's own), the chip, and the precision where it is not float32."""
+    """Name a kind of device (by default the manifest's), its chip, and the precision if it is not float32."""
     name = name or manifest.device
     chip = ", ".join(dict.fromkeys(manifest.machine.gpus)) if name == "cuda" else manifest.machine.cpu
     text = f"{device_name(name)}{f' ({chip})' if chip else ''}"
@@ -122,23 +122,23 @@ def device(manifest: Manifest, name: str = "") -> str:
 
 
 def _is_number(value: float | None) -> TypeGuard[float]:
-    """Whether there is a finite value."""
+    """Return whether there is a finite value."""
     return value is not None and math.isfinite(value)
 
 
 def _power(value: float, digits: int) -> int:
-    """Return the power of ten of a value other than 0, once it is rounded to `digits` significant digits."""
+    """Return the power of ten of a non-zero value after rounding to `digits` significant digits."""
     return int(f"{value:.{digits - 1}e}".partition("e")[2])
 
 
 def _rounded(value: float, places: int) -> str:
-    """Write a value with `places` decimals, one that is too large for that with an exponent."""
+    """Write a value with `places` decimals, or with an exponent if it is too large for that."""
     fits = value == 0 or _power(value, 3) <= _MOST_POWER
     return _fixed(value, places) if fits else _with_exponent(value, 3)
 
 
 def _fixed(value: float, places: int) -> str:
-    """Write a value with `places` decimals; what rounds to 0 has no sign."""
+    """Write a value with `places` decimals; a value that rounds to 0 has no sign."""
     text = f"{value:.{places}f}"
     return text.replace("-", MINUS if any(digit in text for digit in "123456789") else "")
 

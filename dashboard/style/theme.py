@@ -1,4 +1,4 @@
-"""Colours, symbols, fonts and Plotly templates: one colour and one symbol per method, everywhere."""
+"""Define colours, symbols, fonts and Plotly templates; a method has the same colour and symbol everywhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberat
 
 @dataclass(frozen=True)
 class MethodStyle:
-    """`symbol` is Plotly's marker name, `glyph` the same shape as a character for lists."""
+    """A method's look: `symbol` is Plotly's marker name, `glyph` the same shape as a character for lists."""
 
     color: str
     symbol: str
@@ -34,7 +34,7 @@ class Surface:
 
 
 def contrast(first: str, second: str) -> float:
-    """Contrast of two `#rrggbb` as WCAG defines it, from 1 to 21; small text needs 4.5."""
+    """Return the WCAG contrast of two `#rrggbb`, from 1 to 21; small text needs 4.5."""
     darker, brighter = sorted(map(_luminance, (first, second)))
     return (brighter + 0.05) / (darker + 0.05)
 
@@ -46,11 +46,11 @@ def _luminance(color: str) -> float:
 
 
 def text_on(color: str) -> str:
-    """Return the text colour, nearly black or white, that reads better on a colour."""
+    """Return the text colour, near-black or white, with the higher contrast on a colour."""
     return max(("#0b0f14", "#ffffff"), key=lambda text: contrast(color, text))
 
 
-#: Mid-tones of the Okabe–Ito kind: apart for colour-blind eyes, visible on white and on near-black.
+#: Okabe–Ito mid-tones: distinct for colour-blind readers, visible on white and on near-black.
 _KNOWN = {
     "bartowski": MethodStyle("#0072b2", "circle", "●"),
     "unsloth": MethodStyle("#009570", "triangle-up", "▲"),
@@ -66,12 +66,12 @@ _OTHERS = (
     MethodStyle("#c2476d", "x", "✖"),
 )
 BASELINE = MethodStyle("#7b8490", "line-ew", "╌")
-#: From unsure to sure: bins of the most probable token's probability.
+#: Bins of the most probable token's probability, lowest first.
 CONFIDENCE = ("#c4a24a", "#7fa06b", "#3f9189", "#2f74a3", "#4f5bb5")
-#: Frames around what a filter keeps.
+#: Outline of the cells that a filter keeps.
 MARK = "#b5629b"
 HIGHLIGHT = "rgba(128, 140, 160, 0.14)"
-#: Lines that lead the eye without being data: fronts, equal efficiency, hatching.
+#: Guide lines that are not data: fronts, equal efficiency, hatching.
 QUIET = "rgba(128, 140, 160, 0.32)"
 
 LIGHT = Surface(
@@ -96,7 +96,7 @@ SURFACES = {"light": LIGHT, "dark": DARK}
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
-    """Assign a style to every method name: three are fixed, the others follow the order of their names."""
+    """Assign a style to every method: three are fixed, the others are assigned in the order of their names."""
     names = sorted(set(methods))
     unknown = [name for name in names if name.lower() not in _KNOWN]
     styles = {name: _KNOWN[name.lower()] for name in names if name.lower() in _KNOWN}
@@ -105,18 +105,18 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
 
 
 def translucent(color: str, alpha: float) -> str:
-    """`#rrggbb` with an opacity."""
+    """Return `#rrggbb` with an opacity as `rgba(…)`."""
     red, green, blue = (int(color[index : index + 2], 16) for index in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {alpha})"
 
 
 def templates() -> dict[str, Any]:
-    """Return the template of every surface as plain data, by name."""
+    """Return the Plotly template of every theme as plain data, by name."""
     return {name: template(name).to_plotly_json() for name in SURFACES}
 
 
 def template(name: str) -> go.layout.Template:
-    """Build the Plotly template of a theme, `light` or `dark`; backgrounds are left to the page."""
+    """Build the Plotly template of a theme, `light` or `dark`; the page draws the background."""
     surface = SURFACES[name]
     axis: dict[str, Any] = {
         "gridcolor": surface.grid,
@@ -161,7 +161,7 @@ def template(name: str) -> go.layout.Template:
                 "font": {"size": 12},
                 "bgcolor": "rgba(0,0,0,0)",
             },
-            # Room for a legend of one line and for the usual ticks: a margin that has to grow draws a plot twice.
+            # Fits a one-line legend and the usual ticks: Plotly draws a plot twice if a margin has to grow.
             "margin": {"l": 70, "r": 20, "t": 45, "b": 51},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": surface.axis, "activecolor": surface.text},
             "annotationdefaults": {"font": {"color": surface.muted, "size": 11}},

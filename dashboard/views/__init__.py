@@ -1,4 +1,4 @@
-"""Define the views, one file each: a module here with a `VIEW` is found and shown."""
+"""Define the views, one module each; every module here with a `VIEW` is shown."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from evaluator.results.files import TOKENS, tokens_of
 
-#: What a click in a view means: pick a variant, or filter by a bin of confidence or by a layer's role.
+#: What a click in a view does: pick a variant, or filter by a confidence bin or by a layer and role.
 Pick = Literal["variant", "bin", "layer"]
-#: Keys in the URL that belong to no view: the recommender's needs, and the two variants of the comparison.
+#: Keys in the URL that belong to no view: the user's limits, and the two variants to compare.
 PAGE_OPTIONS = ("gb", "tps", "rise", "a", "b")
 
 
 @dataclass(frozen=True)
 class Absent:
-    """Data that a view needs and the folder does not hold: what, and the command that measures it.
+    """Data that a view needs but the folder lacks, and the command that measures them.
 
-    `fault` tells why a file that is there cannot be read; it is empty where there is none.
+    `fault` says why an existing file cannot be read; empty if the file is missing.
     """
 
     what: str
@@ -40,20 +40,20 @@ class Absent:
 
     @property
     def title(self) -> str:
-        """The state of things in a few words."""
+        """The problem in a few words."""
         return "Cannot be read" if self.fault else "Not measured yet"
 
     @property
     def heading(self) -> str:
-        """The same in a line of its own, away from the view."""
+        """The problem in one line, for use outside the view."""
         return "A file of this folder cannot be read" if self.fault else "Not measured in this results folder"
 
     @property
     def advice(self) -> str:
-        """What to do, before the command."""
+        """What to do; the command follows."""
         if self.fault:
             return "Measure again into a new folder:"
-        return "Run the comparison again with it; what is finished is kept and not measured twice:"
+        return "Run the comparison again to measure it; finished work is kept:"
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,14 @@ class Option:
 
 @dataclass(frozen=True)
 class View:
-    """A question and its picture.
+    """One view: a chart with its title, caption, insights and claims.
 
-    `draw`, `headline`, `insights` and `claims` are pure: the same results and selection give the same
-    output. `absent` tells what is not measured; the others are called only when it returns None. In the
-    figure `customdata[i][0]` is the variant a point stands for; `pick` says what a click on it means, and
-    `customdata[i]` goes on with the bin, or with layer and role. `ignores` names the filters (fields of
-    `Selection`) that its data do not depend on; under a filter of tokens `unfiltered` says what is over all of them.
-    `data` is what is exported of the view, a frame: all columns of the variants unless it says otherwise.
-    `told` is what the caption says of a choice of the view's switch alone, by its value, and `titles` the title then.
+    `draw`, `headline`, `insights` and `claims` are pure: the same results and selection give the same output. They
+    are called only if `absent`, which returns the missing data, is None. In the figure `customdata[i][0]` is a
+    point's variant, followed by its bin, or by layer and role; `pick` says what a click on the point does. `ignores`
+    names the filters (fields of `Selection`) that do not affect the view's data; with a token filter, `unfiltered`
+    is added to the caption. `data` returns the frame to export, by default all columns of the variants. `captions`
+    and `titles` give captions and titles for values of the view's switch.
     """
 
     id: str
@@ -100,43 +99,43 @@ class View:
     claims: Callable[[Scope], list[Claim]] = lambda _scope: []
     ignores: frozenset[str] = frozenset({"layers", "roles"})
     unfiltered: str = ""
-    told: Mapping[str, str] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
     data: Exported = variants
 
     def applied(self, scope: Scope) -> Scope:
-        """Return `scope` with the filters alone that this view's data follow: what may be said beside them."""
+        """Return `scope` with only the filters that affect this view's data."""
         return scope.narrowed(**{name: frozenset() for name in self.ignores})
 
     def titled(self, selection: Selection) -> str:
-        """Return the title, of the switch as it is set."""
+        """Return the title for the current switch."""
         chosen = (self.titles.get(option.of(selection)) for option in self.options)
         return next(filter(None, chosen), self.title)
 
     def described(self, selection: Selection) -> str:
-        """Return the caption, with what holds for the switches as they are, and what a filter does not reach."""
-        parts = [self.caption, *(self.told.get(option.of(selection), "") for option in self.options)]
+        """Return the caption for the current switches, with a note on data that the token filter does not affect."""
+        parts = [self.caption, *(self.captions.get(option.of(selection), "") for option in self.options)]
         return " ".join(filter(None, [*parts, self.unfiltered if selection.filters_tokens else ""]))
 
     def left_out(self, rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
-        """Name the rows that `drawn` does not show because they failed; errors of weights are there in any case."""
+        """Name failed rows that `drawn` does not show; the layer view shows them too."""
         return [] if self.pick == "layer" else left_out(rows, drawn)
 
     def figure(self, scope: Scope) -> go.Figure:
-        """Return what `draw` draws as a figure whose every attribute is checked."""
+        """Return the drawing as a Plotly figure with all attributes validated."""
         return self.draw(scope).checked()
 
 
 @cache
 def registry() -> tuple[View, ...]:
-    """Every view, by number.
+    """Return all views, sorted by number.
 
     Raises:
         ValueError: two views share an id, a number or an option's key.
 
     """
     modules = (
-        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+        importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
     )
     views = sorted((module.VIEW for module in modules), key=lambda view: view.number)
     if len({view.id for view in views}) < len(views) or len({view.number for view in views}) < len(views):
@@ -149,17 +148,17 @@ def registry() -> tuple[View, ...]:
 
 @cache
 def option_keys() -> frozenset[str]:
-    """Return every key that may follow the filters in a URL."""
+    """Return all keys that may follow the filters in a URL."""
     return frozenset(PAGE_OPTIONS) | {option.key for view in registry() for option in view.options}
 
 
 def command_for(results: Results, extra: str = "") -> str:
-    """Word the command that measures what is missing, into the same folder, where finished work is kept."""
+    """Return the command that measures missing data into the same folder."""
     return f"{HOW_TO_MEASURE} {results.folder}{extra}"
 
 
 def missing(results: Results, what: str, files: Iterable[str], hint: str = "") -> Absent:
-    """Word what a view lacks: one of its `files` that cannot be read, else a measurement, with a `hint` for it."""
+    """Describe missing data: an unreadable one of `files`, else a measurement, with a `hint` how to make it."""
     fault = next(filter(None, map(results.fault, files)), "")
     if fault:
         return Absent(what, f"{HOW_TO_MEASURE} NEW_FOLDER", fault)
@@ -167,10 +166,10 @@ def missing(results: Results, what: str, files: Iterable[str], hint: str = "") -
 
 
 def absent_tokens(results: Results) -> Absent | None:
-    """Tell what is missing when no variant has token frames beside the baseline's."""
+    """Return what is missing unless the baseline and at least one variant have token frames."""
     ids = [str(results.baseline["variant_id"]), *results.measured["variant_id"].to_list()]
-    found = [results.tokens(variant_id) is not None for variant_id in ids]
-    if found[0] and any(found[1:]):
+    readable = [results.tokens(variant_id) is not None for variant_id in ids]
+    if readable[0] and any(readable[1:]):
         return None
-    what = f"the per-token frames ({TOKENS}/) of the baseline and of at least one variant"
+    what = f"per-token data ({TOKENS}/) of the baseline and at least one variant"
     return missing(results, what, (tokens_of(variant_id).name for variant_id in ids))

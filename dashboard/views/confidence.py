@@ -1,4 +1,4 @@
-"""View 6: how sure the model is of its next token."""
+"""Draw view 6: confidence of the next token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.insights.bands import bands, typical
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
 from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, rank_files, tie
-from dashboard.insights.confidence import BINS, SURE, Shares, bin_names, moved, of_the_sure, shares
+from dashboard.insights.confidence import SURE, Shares, bin_names, moved, of_the_sure, shares
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type, representatives
 from dashboard.results.exported import per_variant
@@ -33,18 +33,18 @@ _DIMMED = 0.3
 
 
 def figure(scope: Scope) -> Drawing:
-    """Stacked bars of the bins: a bar per variant in a panel per method, or a bar per bin of the baseline."""
+    """Draw stacked bars of the bins: per variant with a panel per method, or per bin of the baseline."""
     rows = one_place(complete(scope.rows, "ppl"))
     if _SHARE.of(scope.selection) == "baseline":
         return _by_baseline(scope, rows)
-    found = [item for item in (shares(scope, row) for row in rows) if item is not None]
-    if not found:
-        return charts.message_figure("No selected variant has token frames")
-    panels = list(by_method([item.row for item in found]).items())[:_MOST_PANELS]
+    measured = [item for item in (shares(scope, row) for row in rows) if item is not None]
+    if not measured:
+        return charts.message_figure("No selected variant has per-token data")
+    panels = list(by_method([item.row for item in measured]).items())[:_MOST_PANELS]
     own = _names_differ([{type_name(row) for row in group} for _, group in panels])
     titles = [name for name, _ in panels]
     drawn = share_bars.grid(titles, shared=not own, titled=len(panels) > 1)
-    of = {item.row["variant_id"]: item for item in found}
+    of = {item.row["variant_id"]: item for item in measured}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
     names = list(dict.fromkeys(type_name(row) for row in reversed(order)))
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
@@ -55,21 +55,21 @@ def figure(scope: Scope) -> Drawing:
         if own:
             mine = [type_name(row) for row in reversed(group)]
             drawn.update_yaxes(cells=[index], **share_bars.lanes(["baseline", *mine]))
-        _stack(drawn, index, bars, scope.selection, [item.row for item in found])
+        _stack(drawn, index, bars, scope.selection, [item.row for item in measured])
         if base is not None:
             _reference(drawn, index, base)
     return share_bars.finish(drawn, "share of scored tokens")
 
 
 def _names_differ(panels: Sequence[set[str]]) -> bool:
-    """Whether panels share so few names that common rows would stand mostly empty."""
+    """Return whether panels share so few names that common rows would be mostly empty."""
     return len(set().union(*panels)) > 1.5 * max(map(len, panels))
 
 
 def _stack(
     drawn: Panels, index: int, bars: Sequence[tuple[str, Shares]], selection: Selection, shown: Sequence[Row]
 ) -> None:
-    """Add one panel: its bars by name, and the shares they are made of."""
+    """Add the named bars of one panel."""
     picking = charts.is_picking(selection, shown)
     for bin_index, name in enumerate(bin_names()):
         values = [100 * item.values[bin_index] for _, item in bars]
@@ -96,7 +96,7 @@ def _stays(row: Row, selection: Selection) -> bool:
 
 
 def _reference(drawn: Panels, index: int, base: Shares) -> None:
-    """Carry the baseline's bin edges down a panel as lines."""
+    """Draw the baseline's bin edges down a panel as lines."""
     x, y = drawn.place(index)["xaxis"], drawn.place(index)["yaxis"]
     line = {"color": "rgba(255,255,255,0.7)", "width": 1.3, "dash": "dot"}
     for edge in list(accumulate(base.values))[:-1]:
@@ -105,14 +105,14 @@ def _reference(drawn: Panels, index: int, base: Shares) -> None:
 
 
 def _by_baseline(scope: Scope, rows: Sequence[Row]) -> Drawing:
-    """Per variant, where the tokens of each of the baseline's bins went."""
+    """Draw, per variant, into which bins the tokens of each baseline bin moved."""
     chosen = representatives(rows, scope.selection, _MOST_PANELS)
-    found = [(row, bins) for row in chosen if (bins := scope.bins(str(row["variant_id"]))) is not None]
-    if not found:
-        return charts.message_figure("No selected variant has token frames")
-    drawn = share_bars.grid([str(row["label"]) for row, _ in found], shared=True, titled=True)
+    moved_to = [(row, bins) for row in chosen if (bins := scope.bins(str(row["variant_id"]))) is not None]
+    if not moved_to:
+        return charts.message_figure("No selected variant has per-token data")
+    drawn = share_bars.grid([str(row["label"]) for row, _ in moved_to], shared=True, titled=True)
     names = bin_names()
-    for index, (row, bins) in enumerate(found):
+    for index, (row, bins) in enumerate(moved_to):
         lines = [line for line in bins.to_dicts() if line["n"]]
         for own, name in enumerate(names):
             values = [100 * line[f"bin{own}"] / line["n"] for line in lines]
@@ -154,24 +154,24 @@ def _moved_hover(row: Row, line: dict[str, float], name: str, names: Sequence[st
 
 
 def headline(scope: Scope) -> str:
-    """Name the variant whose share of sure tokens moved most, if that stands out of its error."""
+    """Name the variant whose share of high-confidence tokens changed most, if by more than the error."""
     drawn = _drawn(scope)
     if _SHARE.of(scope.selection) == "baseline":
         return of_the_sure(scope, drawn)
     changes = moved(scope, drawn)
     if not changes:
-        return "No selected variant has token frames"
+        return "No selected variant has per-token data"
     row, change = max(changes, key=lambda item: abs(item[1].value))
     if not abs(change.value) > change.reach(len(changes)):
-        return "No variant shown moves the share of sure tokens by more than its error"
+        return "No shown variant changes the share of high-confidence tokens by more than the error"
     own = shares(scope, row)
     share = own.values[SURE] if own is not None else math.nan
-    levels = f"{formats.percent(share)} of tokens, the baseline of {formats.percent(share - change.value)}"
-    return f"{row['label']} is sure (top probability over 0.95) of {levels}"
+    levels = f"{formats.percent(share)}, the baseline {formats.percent(share - change.value)}"
+    return f"High-confidence tokens (top probability over 0.95): {row['label']} has {levels}"
 
 
 def _drawn(scope: Scope) -> list[Row]:
-    """Return the variants that the bars are of: the title, and what is said of single variants, is of no other."""
+    """Return the drawn variants, which the title and insights about single variants are limited to."""
     rows = one_place(complete(scope.rows, "ppl"))
     if _SHARE.of(scope.selection) == "baseline":
         return representatives(rows, scope.selection, _MOST_PANELS)
@@ -181,14 +181,14 @@ def _drawn(scope: Scope) -> list[Row]:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Who keeps the sure tokens at equal size, who loses most and to where, who keeps them, where KLD sits."""
+    """Compare high-confidence tokens at equal size, name the largest loss and who keeps them, and locate the KLD."""
     passing = complete(scope.rows, "ppl")
     rows = one_place(passing)
     drawn = _drawn(scope)
     changes = moved(scope, drawn)
     if not changes:
         return [NOTHING]
-    found = [
+    candidates = [
         _methods(scope, [row for row, _ in moved(scope, rows)]),
         _lost(scope, changes),
         _kept(changes),
@@ -196,16 +196,15 @@ def insights(scope: Scope) -> list[Insight]:
         *elsewhere(passing, rows),
     ]
     if len(drawn) < len(rows):
-        which = (
-            "those" if _SHARE.of(scope.selection) == "own" else "of the picked, else one per method, those"
-        )
-        rule = f"{which} with token frames, in {_MOST_PANELS} panels at most"
-        found.append(Insight(f"Drawn are {len(drawn)} of {len(rows)} variants.", "caution", rule))
-    return [insight for insight in found if insight is not None]
+        own = _SHARE.of(scope.selection) == "own"
+        which = "variants" if own else "the picked variants, else one per method,"
+        rule = f"{which} with per-token data, in at most {_MOST_PANELS} panels"
+        candidates.append(Insight(f"{len(drawn)} of {len(rows)} variants are drawn.", "caution", rule))
+    return [insight for insight in candidates if insight is not None]
 
 
 def _methods(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    """At a typical size that most methods have: who keeps the most sure tokens."""
+    """Say who keeps the most high-confidence tokens at a typical size that most methods have."""
     if len(by_method(rows)) < 2:
         return ONE_METHOD
     band = typical(bands(scope, sound(scope.results, rows)))
@@ -220,12 +219,12 @@ def _methods(scope: Scope, rows: Sequence[Row]) -> Insight | None:
         f"{ranking.best} {points(gap)} ahead of {method}" for method, gap in ranking.gaps.items()
     )
     if ranking.tied:
-        return Insight(f"{place}, by sure tokens, {tie(ranking)}.", ranking.undecided, detail)
-    return Insight(f"{place}, {ranking.best} keeps the most sure tokens.", "finding", detail)
+        return Insight(f"{place}, by high-confidence tokens, {tie(ranking)}.", ranking.undecided, detail)
+    return Insight(f"{place}, {ranking.best} keeps the most high-confidence tokens.", "finding", detail)
 
 
 def _lost(scope: Scope, changes: Sequence[tuple[Row, Estimate]]) -> Insight | None:
-    """Name the largest loss, if it is one by an interval that all variants hold at once, and the bins that grow."""
+    """Name the largest loss, if any with 95 % for all variants together, and the bins that grow."""
     row, change = min(changes, key=lambda item: item[1].value)
     if not -change.value > change.reach(len(changes)):
         return None
@@ -235,25 +234,29 @@ def _lost(scope: Scope, changes: Sequence[tuple[Row, Estimate]]) -> Insight | No
             if other.low > 0:
                 gained.append((other.value, f"{name} ({formats.signed(100 * other.value, 2)})"))
     names = [name for _, name in sorted(gained, reverse=True)]
-    into = f"bins that grow, in points: {formats.listing(names)}" if names else "no other bin surely grows"
-    return Insight(f"The largest loss of sure tokens is {row['label']}'s: {points(change)}.", "finding", into)
+    into = (
+        f"bins that grow, in points: {formats.listing(names)}"
+        if names
+        else "no other bin grows by more than its error"
+    )
+    text = f"{row['label']} loses the most high-confidence tokens: {points(change)}."
+    return Insight(text, "finding", into)
 
 
 def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
     if not any(change.has_error for _, change in changes):
-        text = "Whether the share of sure tokens moves cannot be told: the error was not measured."
-        return Insight(text, "unknown", "a single window tells nothing of how windows differ")
+        text = "Whether the share of high-confidence tokens changes is unknown: the error was not measured."
+        return Insight(text, "unknown", "an error needs at least two windows")
     same = [row["label"] for row, change in changes if not change.differs_from_zero]
     detail = f"share of tokens over 0.95 against the baseline, paired, 95 %; {len(changes)} variants"
     if not same:
-        return Insight("Every variant shown moves the share of sure tokens.", "finding", detail)
-    return Insight(
-        f"As often sure as the baseline, within the error: {formats.listing(same)}.", "tie", detail
-    )
+        return Insight("Every shown variant changes the share of high-confidence tokens.", "finding", detail)
+    text = f"As many high-confidence tokens as the baseline, within the error: {formats.listing(same)}."
+    return Insight(text, "tie", detail)
 
 
 def _where_it_hurts(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    """Compare the mean KLD where the baseline was sure with where it was not."""
+    """Compare the mean KLD between the baseline's bins of confidence."""
     for row in one_type(rows)[:1]:
         bins = scope.bins(str(row["variant_id"]))
         if bins is None:
@@ -265,7 +268,7 @@ def _where_it_hurts(scope: Scope, rows: Sequence[Row]) -> Insight | None:
         if worst["kld"] <= max(0.0, least["kld"]):
             continue
         names = bin_names()
-        text = f"{row['label']} diverges most where the baseline gives its top token {names[worst['bin']]}."
+        text = f"{row['label']} diverges most where the baseline's top probability is {names[worst['bin']]}."
         numbers = [f"{names[line['bin']]}: {formats.number(line['kld'], 2)}" for line in (worst, least)]
         return Insight(text, "finding", f"mean KLD in nats at {'; at '.join(numbers)}")
     return None
@@ -278,15 +281,15 @@ VIEW = View(
     title="Confidence of the next token",
     caption="Share of scored tokens by the probability a model gives its own most likely token. Differences are "
     "paired over the same tokens and clustered by window. "
-    f"A click on a bar keeps the tokens of that bin of the baseline, one of {BINS}, in every view.",
+    "Click a bar to filter all views to the tokens in that bin of the baseline.",
     headline=headline,
     draw=figure,
     insights=insights,
     data=per_variant(Scope.bins),
     absent=absent_tokens,
-    told={
-        "own": "Dotted lines carry the baseline's edges down.",
-        "baseline": "A bar holds the tokens of one of the baseline's bins, framed where its own is the same.",
+    captions={
+        "own": "Dotted lines mark the edges of the baseline's bins.",
+        "baseline": "Each bar holds the tokens of one bin of the baseline; the framed part is in the same bin here.",
     },
     options=(_SHARE,),
     pick="bin",

@@ -1,4 +1,4 @@
-"""View 2: what is lost against the baseline, paired over the same tokens."""
+"""Draw view 2: loss against the baseline, paired over the same tokens."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from evaluator.results.manifest import NoiseFloor
 _LOSS = Option("loss", "Loss", (("ppl", "perplexity"), ("kld", "KL divergence")))
 _SHARES = (99.9, 99.5, 99, 98, 97, 95, 90, 80, 70, 60, 50, 40, 30, 20, 10, 5, 2, 1)
 _MOST_SHARES = 7
-#: What rounding the baseline's own weights to bf16 changes.
+#: Look of the noise floor: the effect of rounding the baseline's weights to bf16.
 _BAND = {"fillcolor": BASELINE.color, "opacity": 0.14, "line": {"width": 0}, "layer": "below"}
 
 
 def figure(scope: Scope) -> Drawing:
-    """One curve per method over bits: ln PPL ratio with the share of accuracy kept, or mean KLD on a log axis."""
+    """Draw a curve per method over bits: ln PPL ratio with the accuracy kept, or mean KLD on a log axis."""
     if _LOSS.of(scope.selection) == "kld":
         return _divergences(scope)
     return _ratios(scope)
@@ -78,7 +78,7 @@ def _ratios(scope: Scope) -> Drawing:
 
 
 def _shares(y_range: Sequence[float]) -> list[float]:
-    """Shares of accuracy for the right axis, far enough apart to be read."""
+    """Return shares of accuracy for the right axis, far enough apart to read."""
     apart = (y_range[1] - y_range[0]) / (2 * _MOST_SHARES)
     chosen: list[float] = [100]
     for share in _SHARES:
@@ -106,7 +106,7 @@ def _divergences(scope: Scope) -> Drawing:
 
 
 def _floor_ratio(floor: NoiseFloor) -> float:
-    """Upper end of what rounding alone does to ln PPL."""
+    """Return the upper end of the 95 % interval of the effect of rounding on ln PPL."""
     error = floor.ln_ppl_ratio_se
     return abs(floor.ln_ppl_ratio) + (error * student(floor.n_windows - 1) if error is not None else 0.0)
 
@@ -124,7 +124,7 @@ def _curves(
     y_range: Sequence[float],
     scale: LogScale | None = None,
 ) -> None:
-    """Draw a line per method with error bars; `scale` is that of the mean KLD, where the axis is logarithmic."""
+    """Draw a line per method with error bars; `scale` is the log axis of the mean KLD, if that is drawn."""
     of = {row["variant_id"]: loss for row, loss in zip(rows, losses, strict=True)}
     x_range = axes.bits_range([row["bits_per_weight"] for row in rows])
     bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
@@ -172,7 +172,7 @@ def _curves(
 
 
 def headline(scope: Scope) -> str:
-    """Tell what is kept at the smallest size that two methods have; of KLD, its factor per bit saved."""
+    """Write the accuracy kept at the smallest size that two methods have, or the factor of KLD per bit saved."""
     if _LOSS.of(scope.selection) == "ppl":
         rows = one_place(complete(scope.rows, "ln_ppl_ratio"))
         band = lowest(bands(scope, sound(scope.results, rows)))
@@ -182,13 +182,13 @@ def headline(scope: Scope) -> str:
 
 
 def _kept_at(band: Band) -> str:
-    """Word what the methods keep whose files are of one size; the closest by KLD first."""
+    """Write the accuracy kept by methods with files of equal size, closest by KLD first."""
     kept = {m: formats.percent(math.exp(-row["ln_ppl_ratio"]), 0) for m, row in band.files.items()}
     where = f"At {formats.size(band.size)} ({formats.bits(band.bits)})"
     others = [f"{method} {share}" for method, share in kept.items() if method != band.leader]
     if band.leader is None:
         listed = formats.listing([f"{method} {share}" for method, share in kept.items()])
-        return f"{where} {formats.listing(band.first)} are tied; of the accuracy is kept: {listed}"
+        return f"{where} {formats.listing(band.first)} are tied; accuracy kept: {listed}"
     best = f"{band.leader} is closest: it keeps {kept[band.leader]} of the accuracy"
     return f"{where} {best}, {formats.listing(others)}"
 
@@ -201,8 +201,8 @@ def _cost_of_a_bit(scope: Scope) -> str:
     factors = _factors([row for row in rows if row["kld_mean"] > 0])
     values = [formats.number(value, 2) for value in sorted(math.exp(-f.value) for f in factors.values())]
     if factors and values[0] == values[-1]:
-        whose = f" ({next(iter(factors))})" if len(factors) == 1 else ", with every method"
-        return f"Every bit saved multiplies the divergence by about {values[0]}{whose}"
+        method = f" ({next(iter(factors))})" if len(factors) == 1 else ", with every method"
+        return f"Every bit saved multiplies the divergence by about {values[0]}{method}"
     if factors:
         span = f"{values[0]} to {values[-1]}"
         return f"Every bit saved multiplies the divergence by {span}, depending on the method"
@@ -213,7 +213,7 @@ def _cost_of_a_bit(scope: Scope) -> str:
 
 
 def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
-    """Slope of ln KLD per bit, for methods with at least three variants and a falling curve."""
+    """Return the slope of ln KLD per bit for methods with at least three variants and a falling curve."""
     slopes = {}
     for method, group in by_method(rows).items():
         trend = slope([r["bits_per_weight"] for r in group], [math.log(r["kld_mean"]) for r in group])
@@ -223,9 +223,9 @@ def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Who is closest at equal size; by the loss that is shown, the cost at 8 and 4 bits, and domains.
+    """Describe methods at equal size, the noise floor, and losses that perplexity does not show.
 
-    Of either: the noise floor, and what perplexity does not see.
+    For perplexity also the cost at 8 and 4 bits and per text; for KLD the bound at 8 bits.
     """
     passing = complete(scope.rows, "ln_ppl_ratio", "kld_mean")
     kept = one_place(passing)
@@ -236,7 +236,7 @@ def insights(scope: Scope) -> list[Insight]:
         of_loss = [divergences.at_eight(rows)]
     else:
         of_loss = [at_four(rows), at_eight(rows), by_domain(scope, rows)]
-    found = [
+    candidates = [
         equal_size(scope, rows),
         *of_loss,
         against_noise(rows, noise_floor(scope, rows)),
@@ -245,7 +245,7 @@ def insights(scope: Scope) -> list[Insight]:
     every = scope.rows
     column = "kld_mean" if _LOSS.of(scope.selection) == "kld" else "ln_ppl_ratio"
     lacking = undrawn(every, complete(every, column), "no loss against the baseline was measured")
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
+    return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 VIEW = View(
@@ -254,11 +254,11 @@ VIEW = View(
     tab="Degradation",
     title="Degradation against the baseline",
     caption="Loss per token against the baseline over the same tokens, with 95 % intervals clustered by window. The "
-    "grey band is what rounding the baseline's own weights to bf16 does, where that was measured: on all tokens of "
-    "one model.",
-    told={
-        "ppl": "Drawn is ln of the perplexity ratio.",
-        "kld": "Drawn is the mean KL divergence over the whole vocabulary.",
+    "grey band is the noise floor, the effect of rounding the baseline's weights to bf16; it is known for all tokens "
+    "of one model only.",
+    captions={
+        "ppl": "The vertical axis is ln of the perplexity ratio.",
+        "kld": "The vertical axis is the mean KL divergence over the whole vocabulary.",
     },
     headline=headline,
     draw=figure,

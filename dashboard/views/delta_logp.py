@@ -1,4 +1,4 @@
-"""View 7: how far the probability of the right token moves, token by token."""
+"""Draw view 7: how the probability of the correct token changes, token by token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dashboard.views import Option, View, absent_tokens
 _SCALE = Option("scale", "Scale", (("linear", "linear"), ("symlog", "symmetric log")))
 _HEIGHT, _UNDER = 0.72, 0.075
 _MOST_ROWS = 20
-#: The median first: the legend shows the first point's symbol.
+#: The median first, as the legend shows the first point's symbol.
 _MARKS = {"median": 50.0, "p1": 1.0, "p99": 99.0}
 _SYMLOG_TICKS = (-10, -5, -2, -0.5, -0.1, 0, 0.1, 0.5, 2, 5, 10)
 
@@ -34,27 +34,27 @@ Ridge = tuple[Row, DeltaSummary]
 
 
 def _ridges(scope: Scope) -> list[Ridge]:
-    """Distributions, fewest bits first; of at most `_MOST_ROWS` quant types."""
+    """Return the distributions, fewest bits first, of at most `_MOST_ROWS` quant types."""
     rows = sorted(
         one_place(complete(scope.rows)), key=lambda r: (r["bits_per_weight"], r["method"], r["variant_id"])
     )
     pairs = [(row, scope.delta(str(row["variant_id"]))) for row in rows]
-    found = [(row, summary) for row, summary in pairs if summary is not None]
-    kept = list(_levels(found))[:_MOST_ROWS]
-    return [(row, summary) for row, summary in found if type_name(row) in kept]
+    ridges = [(row, summary) for row, summary in pairs if summary is not None]
+    kept = list(_levels(ridges))[:_MOST_ROWS]
+    return [(row, summary) for row, summary in ridges if type_name(row) in kept]
 
 
 def _levels(ridges: Sequence[Ridge]) -> dict[str, int]:
-    """Height of every quant type's lane, where methods lie over each other; the fewest bits on top."""
+    """Return the height of every quant type's lane, fewest bits on top."""
     lanes = dict.fromkeys(type_name(row) for row, _ in ridges)
     return {lane: len(lanes) - 1 - index for index, lane in enumerate(lanes)}
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw a lane per quant type, the methods' densities over each other, with p1, median and p99 below."""
+    """Draw a lane per quant type with the methods' densities overlaid and p1, median and p99 below."""
     ridges = _ridges(scope)
     if not ridges:
-        return charts.message_figure("No selected variant has token frames")
+        return charts.message_figure("No selected variant has per-token data")
     symlog = _SCALE.of(scope.selection) == "symlog"
     rows = [row for row, _ in ridges]
     levels = _levels(ridges)
@@ -82,7 +82,7 @@ def figure(scope: Scope) -> Drawing:
 
 
 def _by_variant(ridges: Sequence[Ridge]) -> dict[str, DeltaSummary]:
-    """Summaries by variant."""
+    """Return the summaries by variant."""
     return {row["variant_id"]: summary for row, summary in ridges}
 
 
@@ -91,7 +91,7 @@ def _curve(summary: DeltaSummary, *, symlog: bool) -> Curve:
 
 
 def _density(curve: Curve, color: str, shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a filled ridge; single precision and even steps are plenty for a picture, and small."""
+    """Return a filled density; single precision and even steps keep it small."""
     y = shape["level"] + shape["height"] * np.concatenate([[0.0], curve.density, [0.0]])
     step = float(curve.x[1] - curve.x[0])
     return {
@@ -117,7 +117,7 @@ def _marks(
     *,
     symlog: bool,
 ) -> dict[str, Any]:
-    """Return p1, median and p99 of a method's variants, joined by a line under each ridge."""
+    """Return p1, median and p99 of a method's variants, joined by a line under each density."""
     places, heights, texts, rows = [], [], [], []
     for row in curve.rows:
         summary = of[row["variant_id"]]
@@ -186,18 +186,18 @@ def _hover(row: Row, summary: DeltaSummary, mark: str) -> str:
 
 
 def headline(scope: Scope) -> str:
-    """Name the narrowest distributions, and where the middle 98 % of the narrowest one's tokens lie."""
+    """Name the narrowest distributions, and the range of the middle 98 % of the narrowest one's tokens."""
     ridges = _ridges(scope)
-    return narrowest(ridges) if ridges else "No selected variant has token frames"
+    return narrowest(ridges) if ridges else "No selected variant has per-token data"
 
 
 def narrowest(ridges: Sequence[Ridge]) -> str:
-    """Word which of at least one distribution is the narrowest, or which cannot be told from it."""
+    """Name the narrowest of one or more distributions and those tied with it."""
     row, summary = min(ridges, key=lambda ridge: (ridge[1].width.value, ridge[0]["variant_id"]))
     ends = [formats.signed(summary.percentiles[mark].value, 2) for mark in (1.0, 99.0)]
     tied = [other["label"] for other, its in ridges if not its.width.minus(summary.width).low > 0]
-    whose = f" of {row['label']}" if len(tied) > 1 else ""
-    middle = f"98 % of tokens{whose} between {ends[0]} and {ends[1]} nats"
+    owner = f" of {row['label']}" if len(tied) > 1 else ""
+    middle = f"98 % of tokens{owner} between {ends[0]} and {ends[1]} nats"
     if len(tied) > 1:
         names = formats.listing([row["label"], *(label for label in tied if label != row["label"])])
         return f"{names} are tied for closest to the baseline, token by token: {middle}"
@@ -205,25 +205,27 @@ def narrowest(ridges: Sequence[Ridge]) -> str:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Width of the methods at one type, share near zero, tails, centre, and what is not drawn."""
+    """Compare widths at one type, the share near zero, tails and centres; name what is not drawn."""
     ridges = _ridges(scope)
     if not ridges:
         return [NOTHING]
-    found = [*_methods(ridges), _near_zero(ridges), _tails(ridges), _centre(ridges)]
+    result = [*_methods(ridges), _near_zero(ridges), _tails(ridges), _centre(ridges)]
     passing = complete(scope.rows)
     kept = one_place(passing)
     if len(ridges) < len(kept):
         text = f"{len(ridges)} of {len(kept)} selected variants are drawn."
-        found.append(Insight(text, "caution", f"those with token frames, at most {_MOST_ROWS} quant types"))
-    return [*found, *elsewhere(passing, kept)]
+        result.append(
+            Insight(text, "caution", f"variants with per-token data, of at most {_MOST_ROWS} quant types")
+        )
+    return [*result, *elsewhere(passing, kept)]
 
 
 def _methods(ridges: Sequence[Ridge]) -> list[Insight]:
-    """Widths at the quant type most methods share, apart by more than their errors or tied."""
+    """Compare widths at the quant type most methods share."""
     of = _by_variant(ridges)
     rows = one_type([row for row, _ in ridges])
     if len(rows) < 2:
-        return [Insight("One method alone: widths cannot be compared between methods.", "unknown")]
+        return [Insight("Only one method is shown: there are no widths to compare.", "unknown")]
     ordered = sorted(rows, key=lambda row: of[row["variant_id"]].width.value)
     widths = [of[row["variant_id"]].width for row in ordered]
     numbers = [
@@ -253,28 +255,31 @@ def _near_zero(ridges: Sequence[Ridge]) -> Insight:
 
 
 def _tails(ridges: Sequence[Ridge]) -> Insight:
-    """Tail weight: p1–p99 width over the quartiles' distance; 3.45 for a normal distribution."""
+    """Compare tails by p1–p99 width over interquartile range; 3.45 for a normal distribution."""
     ratios = [
         (row["label"], summary.width.value / summary.iqr.value)
         for row, summary in ridges
         if summary.iqr.value > 0
     ]
     if not ratios:
-        return Insight("The quartiles coincide, so tails cannot be compared.", "unknown")
+        return Insight("The quartiles are equal, so tails cannot be compared.", "unknown")
     label, ratio = max(ratios, key=lambda item: item[1])
     times = formats.number(ratio, 2)
-    text = f"{label} has the heaviest tails: p1–p99 is {times} × the quartile distance."
-    return Insight(text, "finding", "3.45 × for a normal distribution: a few tokens move far more than most")
+    text = f"{label} has the heaviest tails: p1–p99 is {times} × the interquartile range."
+    return Insight(
+        text,
+        "finding",
+        "3.45 × for a normal distribution; more means that a few tokens change far more than most",
+    )
 
 
 def _centre(ridges: Sequence[Ridge]) -> Insight:
     row, summary = min(ridges, key=lambda ridge: ridge[1].percentiles[50].value)
     median = summary.percentiles[50]
     value = formats.with_error(median.value, median.half)
-    meaning = (
-        "the typical token gets less probable" if median.high < -0.01 else "the typical token hardly moves"
-    )
-    return Insight(f"The lowest median is {value} nats ({row['label']}): {meaning}.", "finding")
+    change = "gets less probable" if median.high < -0.01 else "hardly changes"
+    text = f"The lowest median is {value} nats ({row['label']}): the typical token {change}."
+    return Insight(text, "finding")
 
 
 VIEW = View(
@@ -282,9 +287,9 @@ VIEW = View(
     number=7,
     tab="Δ log p",
     title="Δ log p of the correct token",
-    caption="Distribution over tokens of log p(variant) − log p(baseline) of the token that followed, methods "
-    "over each other for each quant type, lanes scaled to equal height. Below each: p1, median and p99. The "
-    "middle 99 % of each is drawn; the symmetric log scale is linear within ±0.02 nats and shows 99.9 %.",
+    caption="Distribution over tokens of log p(variant) − log p(baseline) of the correct token. One lane per "
+    "quant type with the methods overlaid, scaled to equal height. Marks below: p1, median and p99. The linear scale "
+    "shows the middle 99 % of tokens; the symmetric log scale, linear within ±0.02 nats, the middle 99.9 %.",
     headline=headline,
     draw=figure,
     insights=insights,

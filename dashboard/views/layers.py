@@ -1,4 +1,4 @@
-"""View 3: where in the model the damage is, layer by layer and role by role."""
+"""Draw view 3: where in the model the damage is, by layer and role."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Shown:
-    """What is drawn: the measure, the variants, a panel each, and their values by id."""
+    """What is drawn: the measure, the variants (one panel each), and their values by id."""
 
     measure: Measure
     rows: list[Row]
-    found: Mapping[str, Values]
+    values_of: Mapping[str, Values]
 
 
 def chosen(scope: Scope) -> Shown | None:
-    """Return the measure asked for with the variants that have it; None when nothing passes."""
+    """Return the selected measure and the variants that have it; None if there are none."""
     layers = scope.results.layers()
     known = measured(layers) if layers is not None else []
     asked = _MEASURE.of(scope.selection)
@@ -87,28 +87,28 @@ def chosen(scope: Scope) -> Shown | None:
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw a heatmap per variant, layers across and roles down; for layer outputs one heatmap, variants down.
+    """Draw a heatmap per variant, layers across and roles down; for output errors one heatmap, variants down.
 
-    The filter of layers and roles hides nothing here: it is framed, so that another click can change it.
+    The filter of layers and roles is framed and hides nothing here, so that another click can change it.
     """
     shown = chosen(scope)
     if shown is None:
-        return charts.message_figure("No selected variant has this measure: choose another, or run with it")
+        return charts.message_figure("No selected variant has this measure: choose or measure another")
     marked = (scope.selection.layers, scope.selection.roles)
     if shown.measure is HIDDEN:
-        return heatmaps.strips(shown.rows, shown.found, shown.measure, marked)
+        return heatmaps.strips(shown.rows, shown.values_of, shown.measure, marked)
     types = kinds(scope.results, shown.rows)
-    return heatmaps.panels(shown.rows, shown.found, types, shown.measure, marked)
+    return heatmaps.panels(shown.rows, shown.values_of, types, shown.measure, marked)
 
 
 def headline(scope: Scope) -> str:
-    """Say how large the framed part's value is, else which role has the largest mean over the shown variants."""
+    """Write the framed part's value, else name the role with the largest mean over the shown variants."""
     shown = chosen(scope)
     if shown is None:
         return "No selected variant has layer measurements"
     if scope.selection.layers or scope.selection.roles:
         return _of_frame(shown, scope.selection)
-    means = role_means(shown.found)
+    means = role_means(shown.values_of)
     if not means:
         return _deepest(shown)
     if len(means) == 1:
@@ -118,31 +118,33 @@ def headline(scope: Scope) -> str:
     typical = median(means.values())
     factor = means[worst] / typical if typical > 0 else math.inf
     if factor < _NOTABLE:
-        return f"No role is hit more than 5 % above the median role's {shown.measure.noun}"
+        return f"No role is more than 5 % above the median role's {shown.measure.noun}"
     times = f": {formats.number(factor, 2)} × the median role's {shown.measure.noun}"
     return f"{worst} is hit hardest{times if math.isfinite(factor) else ''}"
 
 
 def _of_frame(shown: Shown, selection: Selection) -> str:
-    """Compare the mean of the framed part with that of everything drawn."""
+    """Compare the mean of the framed part with the overall mean."""
     name = frame_name(selection.layers, selection.roles)
     inside = _framed(shown, selection)
     part = [value for values in inside.values() for value in values.values()]
     if not part:
         return f"{name}: the shown variants have no {shown.measure.name} there"
-    whole = fmean(value for values in shown.found.values() for value in values.values())
+    whole = fmean(value for values in shown.values_of.values() for value in values.values())
     factor = f", {formats.number(fmean(part) / whole, 2)} × the overall mean" if whole > 0 else ""
     return f"{name}: {shown.measure.worded(fmean(part))}{' on average' * (len(part) > 1)}{factor}"
 
 
 def _framed(shown: Shown, selection: Selection) -> dict[str, Values]:
-    return {name: framed(values, selection.layers, selection.roles) for name, values in shown.found.items()}
+    return {
+        name: framed(values, selection.layers, selection.roles) for name, values in shown.values_of.items()
+    }
 
 
 def _deepest(shown: Shown) -> str:
-    """Say how the error of the layers' outputs grows from the first to the last layer."""
+    """Say how the output error grows from the first to the last layer."""
     row = shown.rows[0]
-    values = depth(shown.found[row["variant_id"]])
+    values = depth(shown.values_of[row["variant_id"]])
     if len(values) < 2 or values[0] <= 0:
         return f"Output errors of {len(shown.rows)} variants, layer by layer"
     growth = formats.number(values[-1] / values[0], 2)
@@ -150,11 +152,11 @@ def _deepest(shown: Shown) -> str:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """What is framed; of everything drawn: attention against feed-forward, concentration, depth, raised types."""
+    """Describe the framed part, attention against feed-forward, concentration, depth, and mixed types."""
     shown = chosen(scope)
     if shown is None:
         return [NOTHING]
-    found = [
+    candidates = [
         _frame(shown, scope.selection),
         _attention(shown),
         _concentration(shown),
@@ -162,12 +164,12 @@ def insights(scope: Scope) -> list[Insight]:
         _raised(scope.results, shown),
     ]
     passing = scope.rows
-    said = [insight for insight in found if insight is not None]
-    return [*said, *elsewhere(passing, one_place(passing))]
+    shown_insights = [insight for insight in candidates if insight is not None]
+    return [*shown_insights, *elsewhere(passing, one_place(passing))]
 
 
 def _frame(shown: Shown, selection: Selection) -> Insight | None:
-    """Write the framed part's mean of every shown variant, the lowest first."""
+    """Write the framed part's mean for every shown variant, lowest first."""
     means = {name: fmean(part.values()) for name, part in _framed(shown, selection).items() if part}
     if not means or not (selection.layers or selection.roles):
         return None
@@ -175,15 +177,12 @@ def _frame(shown: Shown, selection: Selection) -> Insight | None:
     ordered = sorted(means, key=lambda name: (means[name], labels[name]))
     values = formats.listing([f"{labels[name]} {formats.number(means[name])}" for name in ordered], 6)
     text = f"{frame_name(selection.layers, selection.roles)}: {values}."
-    return Insight(
-        text,
-        "finding",
-        f"mean {shown.measure.title} in the frame; what follows is about all layers and roles",
-    )
+    detail = f"mean {shown.measure.title} in the frame; the insights below are about all layers and roles"
+    return Insight(text, "finding", detail)
 
 
 def _attention(shown: Shown) -> Insight | None:
-    """Attention against feed-forward: log ratio of mean values, over layers."""
+    """Compare attention with feed-forward by the log ratio of mean values over layers."""
     values = _by_variant(shown, attention_share)
     if not values:
         return None
@@ -194,18 +193,19 @@ def _attention(shown: Shown) -> Insight | None:
     if all(value.high < 0 for value in values.values()):
         return Insight("Feed-forward is hit harder than attention.", "finding", detail)
     if all(not value.differs_from_zero for value in values.values()):
-        return Insight("Attention and feed-forward cannot be told apart.", "tie", detail)
-    return Insight("Attention or feed-forward: it depends on the variant.", "finding", detail)
+        return Insight("Attention and feed-forward are hit equally, within the error.", "tie", detail)
+    text = "Whether attention or feed-forward is hit harder depends on the variant."
+    return Insight(text, "finding", detail)
 
 
 def _by_variant(shown: Shown, of: Callable[[Values], _T | None]) -> dict[str, _T]:
-    """Compute something of every shown variant; those without it are left out."""
-    found = {str(row["variant_id"]): of(shown.found[row["variant_id"]]) for row in shown.rows}
-    return {name: value for name, value in found.items() if value is not None}
+    """Apply `of` to the values of every shown variant, leaving out None."""
+    results_of = {str(row["variant_id"]): of(shown.values_of[row["variant_id"]]) for row in shown.rows}
+    return {name: value for name, value in results_of.items() if value is not None}
 
 
 def _ratios(values: Mapping[str, Estimate]) -> str:
-    """Write the span of ratios over variants with the widest ends of their intervals."""
+    """Write the range of ratios over variants with the widest ends of their intervals."""
     low, high = min(v.value for v in values.values()), max(v.value for v in values.values())
     ends = [formats.number(math.exp(end), 3) for end in (low, high)]
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
@@ -216,10 +216,8 @@ def _ratios(values: Mapping[str, Estimate]) -> str:
 def _concentration(shown: Shown) -> Insight | None:
     known = _by_variant(shown, lambda values: concentration(depth(values)))
     if not known:
-        return Insight(
-            "With fewer than six layers measured, nothing is said of how the damage spreads over depth.",
-            "unknown",
-        )
+        text = "How the damage spreads over the layers is unknown: fewer than six were measured."
+        return Insight(text, "unknown")
     most, least = max(known, key=lambda name: known[name]), min(known, key=lambda name: known[name])
     label = next(row["label"] for row in shown.rows if row["variant_id"] == most)
     even = "evenly" if known[most] < EVEN else "unevenly"
@@ -230,7 +228,7 @@ def _concentration(shown: Shown) -> Insight | None:
 
 
 def _parts(shown: Shown) -> list[Insight]:
-    found = []
+    parts = []
     for name, of in (
         ("first third of the layers", first_third),
         ("last tenth of the layers, with the head,", last_part),
@@ -240,21 +238,24 @@ def _parts(shown: Shown) -> list[Insight]:
             continue
         more = all(value.low > 0 for value in values.values())
         less = all(value.high < 0 for value in values.values())
-        how = "is hit harder than" if more else "is hit less than" if less else "cannot be told from"
+        how = "is hit harder than" if more else "is hit less than"
+        if not (more or less):
+            how = "does not measurably differ from"
         kind: Kind = "finding" if more or less else "tie"
-        found.append(Insight(f"The {name} {how} the rest.", kind, f"these / the rest: {_ratios(values)}"))
-    return found
+        detail = f"{shown.measure.noun} of this part / the rest: {_ratios(values)}"
+        parts.append(Insight(f"The {name} {how} the rest.", kind, detail))
+    return parts
 
 
 def _raised(results: Results, shown: Shown) -> Insight | None:
-    """Name the parts that recipes keep in another type than their usual one."""
+    """Name the parts whose type differs from their variant's usual one."""
     types_of = kinds(results, shown.rows)
     known = [(str(row["label"]), types) for row in shown.rows if (types := types_of[row["variant_id"]])]
     mixed = [(label, types) for label, types in known if len(set(types.values())) > 1]
     if not known:
         return None
     if not mixed:
-        return Insight("Every shown variant keeps all its tensors in one type.", "finding")
+        return Insight("Every shown variant has all its tensors in one type.", "finding")
     notes = []
     for label, types in mixed[:_MOST_NOTES]:
         usual = heatmaps.usual_type(types)
@@ -278,9 +279,9 @@ VIEW = View(
     tab="Layers",
     title="Impact per layer and role",
     caption="Weight error: relative error of a part's weights. Output error: relative error of a layer's output. "
-    "Attribution: KLD when only this part is quantized. Most telling: attribution where it was run, else weight "
-    "error, else output error. One colour scale for all. Parts: “emb” holds embedding and head, hatched was not "
-    "measured, titles name the usual tensor type, a cell one that differs (or its bits).",
+    "Attribution: KLD when only this part is quantized. Most telling: attribution if it was measured, else "
+    "weight error, else output error. All panels share one colour scale. “emb” is embedding and head; hatched cells "
+    "were not measured; titles name the usual tensor type, cells a different one (or its bits).",
     headline=headline,
     draw=figure,
     insights=insights,
@@ -289,7 +290,7 @@ VIEW = View(
     options=(_MEASURE,),
     pick="layer",
     ignores=frozenset({"domains", "bins"}),
-    unfiltered="Filters of text and confidence do not reach this view: weights have no tokens, and the other errors "
-    "were measured once, on tokens of all texts.",
+    unfiltered="Text and confidence filters do not affect this view: weight errors do not depend on tokens, and the "
+    "other errors were measured once, on all texts.",
     claims=claims_of("layers"),
 )

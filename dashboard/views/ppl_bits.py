@@ -1,4 +1,4 @@
-"""View 1: perplexity against bits per weight, or against the size of the file."""
+"""Draw view 1: perplexity against bits per weight, or against file size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Labels
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_ratio
+from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_ratio, tie
 from dashboard.insights.curves import below_baseline, bend, monotone, steadiness, within_noise
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import SAME_BITS
@@ -41,7 +41,7 @@ _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
 
 
 def figure(scope: Scope) -> Drawing:
-    """PPL on a log axis with paired 95 % intervals, a line per method, the best per size, the baseline."""
+    """Draw PPL on a log axis with paired 95 % intervals: a line per method, the Pareto front, the baseline."""
     rows = _measured(scope)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
@@ -94,12 +94,12 @@ def _bars(curve: charts.Series) -> dict[str, Any]:
 
 
 def _measured(scope: Scope) -> list[Row]:
-    """Return the variants that have a place on a log axis of perplexity."""
+    """Return the variants with a positive perplexity, as the log axis needs."""
     return [row for row in complete(scope.rows, "ppl") if row["ppl"] > 0]
 
 
 def _along(selection: Selection) -> str:
-    """Name the column that is drawn across."""
+    """Return the column of the horizontal axis."""
     return _BITS if _X.of(selection) == "bits" else _SIZE
 
 
@@ -117,7 +117,7 @@ def _title(rows: Sequence[Row], selection: Selection) -> str:
 
 
 def headline(scope: Scope) -> str:
-    """Name the smallest variant that surely stays within 1 % of the baseline's perplexity."""
+    """Name the smallest variant within 1 % of the baseline's perplexity at the 95 % bound."""
     subject = _subject(scope)
     if subject is None:
         broken = complete(scope.rows, "ln_ppl_ratio")
@@ -125,14 +125,16 @@ def headline(scope: Scope) -> str:
     row, safe = subject
     if safe:
         along = _along(scope.selection)
-        much = formats.bits(row[along]) if along == _BITS else formats.size(row[along])
-        return f"{row['label']} is the smallest within 1 % of the baseline's perplexity ({much})"
+        size = formats.bits(row[along]) if along == _BITS else formats.size(row[along])
+        return f"{row['label']} is the smallest within 1 % of the baseline's perplexity ({size})"
     rise = formats.percent_change(row["ln_ppl_ratio"], 1)
-    return f"None is sure to stay within 1 % of the baseline's perplexity; nearest: {row['label']}, {rise}"
+    return (
+        f"No file stays within 1 % of the baseline's perplexity (95 % bound); nearest: {row['label']}, {rise}"
+    )
 
 
 def _subject(scope: Scope) -> tuple[Row, bool] | None:
-    """Return the variant that the title names, and whether it is within 1 %; None without any."""
+    """Return the variant that the title names, and whether it is within 1 %; None without variants."""
     compared = complete(scope.rows, "ln_ppl_ratio")
     rows = sound(scope.results, one_place(compared))
     safe, along = within(rows, _SAFE), _along(scope.selection)
@@ -143,9 +145,9 @@ def _subject(scope: Scope) -> tuple[Row, bool] | None:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Who is closest at equal size, the order over bits, the bend, steadiness, the dearest step, the noise.
+    """Describe methods at equal size, the order over bits, the bend, steadiness, the costliest step, and noise.
 
-    What is about bits is told beside an axis of bits only.
+    Insights about bits are shown only with an axis of bits.
     """
     passing = complete(scope.rows, "ln_ppl_ratio")
     kept = one_place(passing)
@@ -157,37 +159,36 @@ def insights(scope: Scope) -> list[Insight]:
         bend(rows),
         _steadiest(scope, rows),
     ]
-    found = [
+    candidates = [
         equal_size(scope, rows, "bits" if _along(scope.selection) == _BITS else "size"),
         *(over_bits if _along(scope.selection) == _BITS else []),
-        _dearest_step(scope, rows),
+        _costliest_step(scope, rows),
         within_noise(rows),
         below_baseline(rows),
     ]
     lacking = undrawn(scope.rows, _measured(scope), "no perplexity was measured")
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
+    return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _steadiest(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    found = steadiness(scope, rows)
-    if found is None:
+    steady = steadiness(scope, rows)
+    if steady is None:
         return None
-    ranking = found.ranking
-    detail = f"rise of perplexity {found.where}, files about the same bits apart: "
+    ranking = steady.ranking
+    detail = f"rise of perplexity {steady.where}, between files of about the same bits: "
     detail += "; ".join(f"{method} {change(rise)}" for method, rise in ranking.values.items())
-    if found.flat:
-        text = f"{ranking.best}'s curve is flat, but not for being steady: {found.flat}."
+    if steady.flat:
+        text = f"{ranking.best}'s curve is flat, but {ranking.best} is not steady: {steady.flat}."
         return Insight(text, "caution", detail)
     if ranking.tied:
-        names = formats.listing([ranking.best, *ranking.tied])
-        return Insight(f"Steadiness {found.where} cannot be told apart: {names}.", ranking.undecided, detail)
-    return Insight(f"{ranking.best} is the steadiest {found.where}.", "finding", detail)
+        return Insight(f"Steadiness {steady.where}: {tie(ranking)}.", ranking.undecided, detail)
+    return Insight(f"{ranking.best} is the steadiest {steady.where}.", "finding", detail)
 
 
-def _dearest_step(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    """Find the step down a method's curve that costs most per bit saved; None where none surely costs."""
+def _costliest_step(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    """Name the step down a method's curve that costs most per bit saved; None if none costs more than its error."""
     steps = _steps(rows)
-    # What is gained going up, the other way round: those contrasts are kept since the order was looked at.
+    # Computed as the gain going up, whose contrasts `inversions` has already cached.
     gains = [(low, high, gap(scope, high, low)) for low, high in steps]
     costs = [(low, high, gain.times(-1)) for low, high, gain in gains if gain is not None]
     sure = [step for step in costs if step[2].value > step[2].reach(len(steps))]
@@ -197,20 +198,20 @@ def _dearest_step(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     in_bits = _along(scope.selection) == _BITS
     less = formats.size(higher[_SIZE] - lower[_SIZE])
     saved = formats.bits(_saved(lower, higher)) if in_bits else less
-    step = f"{higher['label']} → {type_name(lower)}: {change(cost)} perplexity for {saved}"
-    text = f"The dearest step is {step}."
-    least = f"per bit, of steps of {SAME_BITS} bits or more; paired, 95 %"
-    return Insight(text, "finding", f"{least}; {lower['label']} is at {change(log_ratio(lower))} in all")
+    step = f"{higher['label']} → {type_name(lower)}: {change(cost)} perplexity to save {saved}"
+    text = f"The costliest step is {step}."
+    least = f"per bit, among steps of at least {SAME_BITS} bits; paired, 95 %"
+    return Insight(text, "finding", f"{least}; {lower['label']} is at {change(log_ratio(lower))} in total")
 
 
 def _steps(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """From every variant down to its method's next one that saves enough bits for a price per bit to be one."""
-    found = []
+    """Return steps from every variant to its method's next smaller one at least a quarter bit below."""
+    steps = []
     for group in by_method(rows).values():
         for higher in group:
             lower = [row for row in group if _saved(row, higher) >= SAME_BITS]
-            found += [(lower[-1], higher)] if lower else []
-    return found
+            steps += [(lower[-1], higher)] if lower else []
+    return steps
 
 
 def _saved(lower: Row, higher: Row) -> float:
@@ -228,11 +229,11 @@ VIEW = View(
     tab="PPL · bits",
     title="Perplexity against bits per weight",
     caption="Perplexity of the scored tokens (lower is better). Bars: 95 % intervals of the distance from the "
-    "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is that of the level: "
-    "other texts would move all points together.",
-    told={
-        "bits": "Bits are the file's tensor bytes, not the nominal type.",
-        "gb": "Size is that of the file users download.",
+    "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is the error of its "
+    "own perplexity: other texts would move all points together.",
+    captions={
+        "bits": "Bits are measured from the file's tensors, not taken from the type's name.",
+        "gb": "File size is that of the download.",
     },
     headline=headline,
     draw=figure,

@@ -1,4 +1,4 @@
-"""View 8: several qualities at once, each against a fixed reference."""
+"""Draw view 8: several metrics at once, each against a fixed reference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dashboard.views import Option, View
 
 _FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coordinates")))
 _MOST_TRACES = 6
-_ALONE = Insight("One variant alone has nothing to lead: show or pick another.", "unknown")
+_ALONE = Insight("Only one variant is shown: select another to compare it with.", "unknown")
 _LEAD = "by more than the paired error, the p10–p90 range of speed, or 1 % of size"
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
@@ -35,7 +35,7 @@ def _passing(scope: Scope) -> list[Row]:
 
 
 def traces(scope: Scope) -> list[Row]:
-    """Return the picked variants, else all when there are at most six, else one per method."""
+    """Return the picked variants, else all if there are at most six, else one per method."""
     rows = _passing(scope)
     if len(rows) <= _MOST_TRACES and not charts.is_picking(scope.selection, rows):
         return rows
@@ -43,14 +43,14 @@ def traces(scope: Scope) -> list[Row]:
 
 
 def _compared(scope: Scope) -> list[Row]:
-    """Return what the form shows: the radar's few, or all variants on the parallel axes."""
+    """Return the variants shown: a few on the radar, all on parallel coordinates."""
     if _FORM.of(scope.selection) == "parallel":
         return _passing(scope)
     return traces(scope)
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw a closed line per variant over the spokes, 0–100 %; or all variants over parallel axes."""
+    """Draw a closed line per variant over the axes, 0–100 %; or all variants over parallel axes."""
     if _FORM.of(scope.selection) == "parallel":
         return parallel.figure(scope, axes(scope))
     rows, spokes = traces(scope), axes(scope)
@@ -101,12 +101,12 @@ def figure(scope: Scope) -> Drawing:
 
 
 def headline(scope: Scope) -> str:
-    """Whether one variant leads every spoke by more than the error."""
+    """Say how many axes the most frequent leader leads by more than the error."""
     rows = _compared(scope)
     if not rows:
         return "No selected variant was compared with the baseline"
     if len(rows) == 1:
-        return f"{rows[0]['label']} alone is selected: nothing to compare with"
+        return f"Only {rows[0]['label']} is selected: there is nothing to compare it with"
     winners = _winners(scope, rows)
     names = [row["label"] for row in winners.values() if row is not None]
     if not names:
@@ -118,13 +118,13 @@ def headline(scope: Scope) -> str:
 
 
 def _winners(scope: Scope, rows: Sequence[Row]) -> dict[str, Row | None]:
-    """Leader per spoke, None where the lead is inside its error."""
-    found = leaders(scope, sound(scope.results, rows))
-    return {name: row for name, row in found.items() if name != MEMORY}
+    """Return the leader per axis; None if the lead is within its error."""
+    winners = leaders(scope, sound(scope.results, rows))
+    return {name: row for name, row in winners.items() if name != MEMORY}
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Leaders per axis, ties, dominated variants, and how the variants were chosen."""
+    """Describe leaders per axis, ties, dominated variants, and how the variants were chosen."""
     rows, spokes = _compared(scope), axes(scope)
     if not rows:
         return [NOTHING]
@@ -133,24 +133,24 @@ def insights(scope: Scope) -> list[Insight]:
         leads.setdefault(str(row["label"]) if row is not None else "", []).append(name)
     tied = leads.pop("", [])
     ordered = sorted(leads.items(), key=lambda item: (-len(item[1]), item[0]))
-    found = [
+    result = [
         Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding", _LEAD)
         for label, names in ordered[:3]
     ]
     if tied:
-        found.append(Insight(f"Nobody leads on {formats.listing(tied, 6)}.", "tie", _LEAD))
-    found.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
+        result.append(Insight(f"No clear leader on {formats.listing(tied, 6)}.", "tie", _LEAD))
+    result.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
     total = scope.frame.height
     if len(rows) < total and _FORM.of(scope.selection) != "parallel":
         text = f"Shown: {formats.listing([r['label'] for r in rows], 6)}."
         rule = (
             f"the picked variants, else one per method at about equal bits; {total} variants pass the filters"
         )
-        found.append(Insight(text, "caution", rule))
+        result.append(Insight(text, "caution", rule))
     if not any(axis.name == "decode speed" for axis in spokes):
-        found.append(Insight("Speed was not measured, so it is no axis here.", "caution"))
+        result.append(Insight("Speed was not measured, so it has no axis here.", "caution"))
     passing = scope.rows
-    return [*found, *elsewhere(passing, one_place(passing))]
+    return [*result, *elsewhere(passing, one_place(passing))]
 
 
 def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> Insight:
@@ -172,13 +172,14 @@ VIEW = View(
     tab="Radar",
     title="Several metrics at once",
     caption="",
-    told={
+    captions={
         "radar": "Each axis runs from 0 to 100 % of a fixed reference: the baseline for quality, the smallest, most "
-        "efficient or fastest measured variant for the others. Filters of variants do not move it.",
+        "efficient or fastest measured variant for the others. Variant filters do not change it.",
         "parallel": "Every selected variant, each axis from the worst (bottom) to the best value (top) in this "
-        "folder. Filters of variants do not move the ends.",
+        "folder. Variant filters do not change the ends.",
     },
-    unfiltered="References and values are over the filtered tokens, except size and speed, which have none.",
+    unfiltered="References and values are over the filtered tokens, except size and speed, which do not depend on "
+    "tokens.",
     headline=headline,
     draw=figure,
     insights=insights,

@@ -1,4 +1,4 @@
-"""View 5: file size against 1/PPL, and quality per megabyte."""
+"""Draw view 5: file size against 1/PPL, and quality per megabyte."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dashboard.style.theme import QUIET
 from dashboard.views import View
 from evaluator.support.units import MEGABYTE
 
-#: From this factor on a file is so many times smaller, below it so many per cent.
+#: From this factor a file is written as so many times smaller, below it as so many per cent.
 _FACTOR = 1.1
 _LABEL_HEIGHT = 0.046
 _WHOLE_PERCENT = 0.01
@@ -40,7 +40,7 @@ def _rows(scope: Scope) -> list[Row]:
 
 
 def figure(scope: Scope) -> Drawing:
-    """Size against 1/PPL with errors, the front, and lines of equal 1/PPL/MB."""
+    """Draw size against 1/PPL with errors, the Pareto front, and lines of equal 1/PPL/MB."""
     rows = _rows(scope)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity and a size")
@@ -98,7 +98,7 @@ def efficiency(row: Row) -> str:
 def _iso_lines(
     drawn: Drawing, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
 ) -> list[Box]:
-    """Draw lines of equal 1/PPL/MB, labelled where they leave the plot; return the labels in shares of the plot."""
+    """Draw lines of equal 1/PPL/MB with labels at their ends; return the labels' boxes in shares of the plot."""
     boxes: list[Box] = []
     values = [row["inv_ppl_per_mb"] for row in rows]
     low, high = min(values), max(values)
@@ -115,7 +115,7 @@ def _iso_lines(
             hoverinfo="skip",
             showlegend=False,
         )
-        # The lowest line has free space under it, the others where they leave the plot, one after the other.
+        # The lowest line is labelled in the free space under it, the others at staggered places near their ends.
         at = start + {low: 0.62, high: 1.0}.get(level, 0.9) * (end - start)
         beside = level == low or end < 0.85 * x_range[1]
         text = f"{formats.number(EFFICIENCY_SCALE * level)} × 10⁻⁵ / MB"
@@ -139,20 +139,20 @@ def _label_box(x: float, y: float, width: float, *, beside: bool) -> Box:
 
 
 def headline(scope: Scope) -> str:
-    """Name the smallest file above the quality floor, and how much smaller than the baseline it is."""
+    """Name the smallest file above the quality floor, and say how much smaller than the baseline it is."""
     rows = sound(scope.results, one_place(_rows(scope)))
     if not rows:
         return "No selected variant has a perplexity and a size"
     floor, best = formats.percent(EVERYDAY, 0), _subject(rows)
     if best is None:
-        return f"No file is sure to stay within {floor} of the baseline's perplexity"
+        return f"No file stays within {floor} of the baseline's perplexity (95 % bound)"
     saved = 1 - best["size_bytes"] / _baseline_size(scope, best)
     times = f", {formats.percent(saved, 0)} smaller than the baseline" if saved > 0 else ""
     return f"{best['label']} is the smallest within {floor} of the baseline's perplexity{times}"
 
 
 def _subject(rows: Sequence[Row]) -> Row | None:
-    """Return the file that the title names; None where none is above the quality floor."""
+    """Return the file that the title names; None if no file is above the quality floor."""
     good = within(complete(one_place(rows), "ln_ppl_ratio"), EVERYDAY)
     return min(good, key=lambda row: (row["size_bytes"], row["variant_id"]), default=None)
 
@@ -162,13 +162,13 @@ def _baseline_size(scope: Scope, row: Row) -> int:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Methods at equal size, efficiency with and without a quality floor, wasted files, compression."""
+    """Compare methods at equal size, efficiency with and without a quality floor, and compression."""
     passing = _rows(scope)
     kept = one_place(passing)
     rows = sound(scope.results, kept)
     if not rows:
         return [NOTHING]
-    found = [
+    candidates = [
         equal_size(scope, rows, "size"),
         _above_floor(rows),
         _highest(rows),
@@ -177,7 +177,7 @@ def insights(scope: Scope) -> list[Insight]:
         gap_insight(rows, scope.selection),
     ]
     lacking = undrawn(scope.rows, passing, "no perplexity was measured")
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
+    return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _highest(rows: Sequence[Row]) -> Insight:
@@ -186,16 +186,18 @@ def _highest(rows: Sequence[Row]) -> Insight:
     text = f"{best['label']} has the highest {efficiency(best)}."
     if best is smallest:
         return Insight(
-            text, "caution", "it is the smallest file: without a quality floor this ratio nearly always is"
+            text,
+            "caution",
+            "it is the smallest file, which this ratio nearly always favours without a quality floor",
         )
-    return Insight(text, "finding", "MB = 10⁶ bytes; a value of 3.2 × 10⁻⁵ is a perplexity of 12 at 2.6 GB")
+    return Insight(text, "finding", "MB = 10⁶ bytes; 3.2 × 10⁻⁵ is a perplexity of 12 at 2.6 GB")
 
 
 def _above_floor(rows: Sequence[Row]) -> Insight:
     good = within(complete(rows, "ln_ppl_ratio"), EVERYDAY)
-    floor = f"floor: perplexity surely within {formats.percent(EVERYDAY, 0)} of the baseline (95 % bound)"
+    floor = f"quality floor: perplexity within {formats.percent(EVERYDAY, 0)} of the baseline (95 % bound)"
     if not good:
-        return Insight("No file is both efficient and close to the baseline.", "caution", floor)
+        return Insight("No file is above the quality floor.", "caution", floor)
     best = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
     text = f"Above the quality floor {best['label']} is the most efficient: {efficiency(best)}."
     return Insight(text, "finding", floor)
@@ -204,15 +206,17 @@ def _above_floor(rows: Sequence[Row]) -> Insight:
 def _wasted(scope: Scope, rows: Sequence[Row]) -> Insight:
     """Name files that a smaller one beats in KLD by more than the error."""
     compared = complete(rows, "kld_mean")
-    found = beaten_by_smaller(scope, compared, compared)
-    if not found:
+    pairs = beaten_by_smaller(scope, compared, compared)
+    if not pairs:
         return Insight(
-            "No file is beaten by a smaller one outside the error.", "finding", "by mean KLD, paired"
+            "No file is beaten by a smaller one by more than the error.", "finding", "by mean KLD, paired"
         )
-    beaten = [f"{row['label']} (by {best['label']})" for row, best in found]
-    text = f"A smaller file is closer to the baseline than {formats.listing(beaten, 3)}."
+    beaten = [f"{row['label']} (by {best['label']})" for row, best in pairs]
+    text = f"Beaten by a smaller file: {formats.listing(beaten, 3)}."
     return Insight(
-        text, "caution", f"{len(beaten)} of {len(compared)} files; by mean KLD, paired, 95 % for all"
+        text,
+        "caution",
+        f"{len(beaten)} of {len(compared)} files; by mean KLD, paired, 95 % for all files together",
     )
 
 
@@ -225,7 +229,7 @@ def _compression(scope: Scope, rows: Sequence[Row]) -> Insight:
 
 
 def _smaller(base: float, size: float) -> str:
-    """Say how much smaller `size` is: as a factor, or in per cent where the factor would round to about 1."""
+    """Write how much smaller `size` is: as a factor, or in per cent if the factor is near 1."""
     if size >= base:
         return "no smaller"
     if base / size >= _FACTOR:
@@ -242,7 +246,7 @@ VIEW = View(
     caption="Size of the file a user downloads against 1/PPL (higher is better). Bars: 95 % intervals of the "
     "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
     "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
-    unfiltered="1/PPL and efficiency are over the filtered tokens; sizes are of whole files.",
+    unfiltered="1/PPL and efficiency are over the filtered tokens; sizes are those of whole files.",
     headline=headline,
     draw=figure,
     insights=insights,

@@ -1,4 +1,4 @@
-"""View 4: what a token costs in time, and what it is worth."""
+"""Draw view 4: speed against closeness to the baseline."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _PREFILL: Spread = ("prefill_p10", "prefill_tps", "prefill_p90")
 
 
 def _columns(selection: Selection) -> Spread:
-    """Name the columns of the lower end, the median and the upper end of what is timed."""
+    """Return the columns of the p10, median and p90 of the selected phase."""
     return DECODE_TIME if _PHASE.of(selection) == "decode" else _PREFILL
 
 
 def _slowness(row: Row, columns: Spread) -> float:
-    """Return what orders variants from fast to slow: time per token, or the rate with its sign turned."""
+    """Return a value that grows from fast to slow: the time per token, or the negative rate."""
     value = float(row[columns[1]])
     return value if columns == DECODE_TIME else -value
 
 
 def _rows(scope: Scope) -> list[Row]:
-    """Timed and compared variants; for prefill with its p10 and p90 over repetitions."""
+    """Return timed and compared variants; for prefill with p10 and p90 over repetitions."""
     frame = scope.frame
     if _PHASE.of(scope.selection) == "prefill":
         frame = frame.join(_prefill_ends(scope.results), on="variant_id", how="left")
@@ -68,7 +68,7 @@ def _prefill_ends(results: Results) -> pl.DataFrame:
 
 
 def figure(scope: Scope) -> Drawing:
-    """Time or rate (median, p10–p90) against mean KLD; 4-bit configurations ringed; the Pareto front drawn."""
+    """Draw time or rate (median, p10–p90) against mean KLD, with rings at 4 to 5 bits and the Pareto front."""
     rows = _rows(scope)
     if not rows:
         return charts.message_figure(f"No selected variant has a {_PHASE.of(scope.selection)} time")
@@ -145,7 +145,7 @@ def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str, scale: LogScale
 
 
 def _bars(curve: charts.Series, columns: Spread) -> dict[str, Any]:
-    """Error bars: p10–p90 across, the 95 % interval of the mean KLD up and down."""
+    """Return error bars: p10–p90 across, the 95 % interval of the mean KLD up and down."""
     low, middle, high = columns
     ahead = [max(0.0, (row[high] or row[middle]) - row[middle]) for row in curve.rows]
     behind = [max(0.0, row[middle] - (row[low] or row[middle])) for row in curve.rows]
@@ -176,17 +176,17 @@ def _speed_lines(row: Row, selection: Selection) -> str:
     if row[GAP] is not None:
         lines.append(f"packing adds {formats.number(row[GAP], 2)} nats to the file's own loss")
     else:
-        lines.append(f"what packing adds to the loss: {unknown_gap(selection)}")
+        lines.append(f"loss added by packing: {unknown_gap(selection)}")
     return "<br>".join([*lines, in_figure(formats.device_name(row["device"]))])
 
 
 def _by_speed(rows: Sequence[Row], columns: Spread) -> list[Row]:
-    """Return the rows of one model on one device, the fastest first: the one that the title names."""
+    """Return the rows of one model on one device, fastest first; the title names the first."""
     return sorted(one_place(rows), key=lambda row: (_slowness(row, columns), str(row["variant_id"])))
 
 
 def headline(scope: Scope) -> str:
-    """Name the fastest variant, and whether that lead stands out of its spread."""
+    """Name the fastest variant, and count the others within its spread."""
     columns = _columns(scope.selection)
     rows = _by_speed(sound(scope.results, _rows(scope)), columns)
     if not rows:
@@ -195,18 +195,18 @@ def headline(scope: Scope) -> str:
     pairs = [(fastest, row) if columns == DECODE_TIME else (row, fastest) for row in rows[1:]]
     tied = sum(overlap(lower, higher, columns) for lower, higher in pairs)
     value = formats.number(fastest[columns[1]])
-    how = f"decodes fastest, {value} ms per token"
+    rate = f"decodes fastest, {value} ms per token"
     if columns == _PREFILL:
-        how = f"prefills fastest, {value} tokens per second"
-    speed = f"{fastest['label']} {how}"
+        rate = f"prefills fastest, {value} tokens per second"
+    speed = f"{fastest['label']} {rate}"
     more = "one more is" if tied == 1 else f"{tied} more are"
     return f"{speed}; {more} within its spread" if tied else speed
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Who is on the front, accuracy at equal speed, whether fewer bits are faster, what 4 bits give, the timing.
+    """Describe the front, accuracy at equal speed, bits against speed, 4 bits, and the timing.
 
-    All of the phase shown; equal speed is told of decoding alone.
+    All are about the shown phase; equal speed is compared for decoding only.
     """
     passing, columns, phase = _rows(scope), _columns(scope.selection), _PHASE.of(scope.selection)
     kept = one_place(passing)
@@ -217,7 +217,7 @@ def insights(scope: Scope) -> list[Insight]:
     front = [rows[i] for i in pareto(slowness, [row["kld_mean"] for row in rows])]
     names = [row["label"] for row in sorted(front, key=lambda row: _slowness(row, columns))]
     text = f"Worth running for {phase} speed: {formats.listing(names, 5)}."
-    found = [
+    candidates = [
         Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
         tell_equal_speed(scope, rows) if columns == DECODE_TIME else None,
         bits_and_speed(rows, slowness, phase),
@@ -226,7 +226,7 @@ def insights(scope: Scope) -> list[Insight]:
         timing(scope.results, rows, phase),
     ]
     lacking = undrawn(scope.rows, passing, f"no {phase} time or no divergence was measured")
-    return [*(insight for insight in found if insight is not None), *elsewhere(passing, kept), *lacking]
+    return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
 def _absent(results: Results) -> Absent | None:
@@ -234,7 +234,7 @@ def _absent(results: Results) -> Absent | None:
     if any(timed.row(0)):
         return None
     return Absent(
-        f"decode, prefill and load times of packed weights ({SPEED.name}); run without --no-speed",
+        f"decode, prefill and load times of the packed models ({SPEED.name}); run without --no-speed",
         command_for(results),
     )
 
@@ -245,11 +245,11 @@ VIEW = View(
     number=4,
     tab="Speed",
     title="Speed against accuracy",
-    caption="Median speed of the packed artifact with its p10 to p90 range over repetitions, against the mean "
-    "KL divergence of the file's weights from the baseline (95 % intervals, clustered by window). A line up to a "
-    "hollow marker adds the packed artifact's divergence from those weights: what runs at this speed is about that "
-    "far from the baseline. Variants of 4 to 5 measured bits are ringed.",
-    unfiltered="The divergence is over the filtered tokens; times have no tokens and stay as they are.",
+    caption="Median speed of the model packed as ONNX with its p10–p90 range over repetitions, against the mean KL "
+    "divergence of the file's weights from the baseline (95 % intervals, clustered by window). A line up to a hollow "
+    "marker adds the loss from packing: the model that runs at this speed is about that far from the baseline. "
+    "Rings mark variants of 4 to 5 measured bits.",
+    unfiltered="The divergence is over the filtered tokens; the filter does not affect times.",
     headline=headline,
     draw=figure,
     insights=insights,

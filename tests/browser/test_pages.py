@@ -32,7 +32,7 @@ def test_the_overview_answers_with_limits(full: Watched) -> None:
     assert full.updates() == 1
     full.page.fill("#option-gb", "0.001")
     full.page.keyboard.press("Enter")
-    expect(full.page.locator(".advice")).to_contain_text("None is that small")
+    expect(full.page.locator(".advice")).to_contain_text("No file is that small")
     full.page.fill("#option-gb", "1,000 MB")
     full.page.keyboard.press("Enter")
     expect(full.page.locator(".limit-problem")).to_contain_text("may mean thousands or decimals")

@@ -1,6 +1,6 @@
-"""Put claims about quantized models to the test on the data at hand, one file per view.
+"""Test published claims about quantized models on the data at hand, one module per view.
 
-A module here registers a function from a `Case` to its verdicts under the view's id, or under `summary`.
+Each module registers a function from a `Case` to its claims under the view's id, or under `summary`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,6 @@ def claims_of(name: str) -> Callable[[Scope], list[Claim]]:
 
 
 def every(scope: Scope) -> list[tuple[str, list[Claim]]]:
-    """Judge all claims: the name they are registered under (a view's id, or `summary`), and the verdicts."""
+    """Judge all claims; return each view's id (or `summary`) with its claims."""
     case = Case.of(scope)
     return [(name, judge(case)) for name, judge in JUDGES]

@@ -1,4 +1,4 @@
-"""Claims of view 6: how sure the model is of its next token."""
+"""Judge the claims of view 6: confidence of the next token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEEPS = "bartowski keeps the most high-confidence tokens."
 _SHIFTS = "Low bits shift confidence to the medium and low ranges."
 _UNIFORM = "main's confidence is the most evenly spread."
 _TWO = "2 bits is significantly worse."
-_NO_TOKENS = "Per-token frames are missing."
+_NO_TOKENS = "Per-token data are missing."
 
 
 def points(estimate: Estimate) -> str:
@@ -25,7 +25,7 @@ def points(estimate: Estimate) -> str:
 
 @JUDGES.register("confidence")
 def claims(case: Case) -> list[Claim]:
-    """Sure tokens kept, where they go at low bits, evenness, and 2 bits."""
+    """Judge the kept high-confidence tokens, the shift at low bits, evenness, and 2 bits."""
     return [_keeps(case), _shifts(case), _uniform(case), _two_bits(case)]
 
 
@@ -43,8 +43,8 @@ def _shifts(case: Case) -> Claim:
     lost = [row for row, change in sure if change.high < 0]
     kept = [row for row, change in sure if change.low > 0]
     row, change = min(sure, key=lambda pair: pair[1].value)
-    share = f"{len(lost)} of {len(sure)} variants under 4 bits lose sure tokens"
-    evidence = f"{share}; most: {row['label']}, {points(change)}."
+    share = f"{len(lost)} of {len(sure)} variants under 4 bits lose high-confidence tokens"
+    evidence = f"{share}; the most: {row['label']}, {points(change)}."
     if len(lost) == len(sure):
         return Claim(_SHIFTS, "holds", evidence)
     return Claim(_SHIFTS, "fails" if kept else "unknown", evidence)
@@ -53,8 +53,8 @@ def _shifts(case: Case) -> Claim:
 def _uniform(case: Case) -> Claim:
     if case.name(MAIN) is None:
         return absent(_UNIFORM, MAIN)
-    found = {row["method"]: shares(case.scope, row) for row in one_type(case.compared)}
-    entropy = {method: item.entropy for method, item in found.items() if item is not None}
+    shares_of = {row["method"]: shares(case.scope, row) for row in one_type(case.compared)}
+    entropy = {method: item.entropy for method, item in shares_of.items() if item is not None}
     if case.name(MAIN) not in entropy or len(entropy) < 2:
         return unknown(_UNIFORM, _NO_TOKENS if not entropy else "Only one method can be compared.")
     best, second, *_ = sorted(entropy, key=lambda method: -entropy[method].value)
@@ -73,7 +73,7 @@ def _two_bits(case: Case) -> Claim:
     if not sure:
         return unknown(_TWO, _NO_TOKENS)
     numbers = [f"{row['label']} {points(change)}" for row, change in sure]
-    evidence = f"Share of tokens over 0.95 against the baseline: {formats.listing(numbers, 4)}."
+    evidence = f"Change of the share of tokens over 0.95 from the baseline: {formats.listing(numbers, 4)}."
     if all(change.high < 0 for _, change in sure):
         return Claim(_TWO, "holds", evidence)
     return Claim(_TWO, "fails" if any(change.low > 0 for _, change in sure) else "unknown", evidence)

@@ -1,4 +1,4 @@
-"""Claims of view 2: what is lost against the baseline."""
+"""Judge the claims of view 2: loss against the baseline."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FOUR = 4.0
 
 @JUDGES.register("degradation")
 def claims(case: Case) -> list[Claim]:
-    """Low bits, 8 bits, steepness below 4 bits, 4 bits as the balance."""
+    """Judge low bits, 8 bits, the steepness below 4 bits, and 4 bits as the balance."""
     return [_low_bits(case), _eight(case), *_steepness(case), _balance(case)]
 
 
@@ -49,7 +49,7 @@ def _low_bits(case: Case) -> Claim:
         return absent(text, BARTOWSKI)
     band = lowest(case.bands, name)
     if band is None:
-        return unknown(text, f"No file of {name} can be compared with another method's of its size.")
+        return unknown(text, f"No file of {name} can be compared with another method's file of equal size.")
     where = f"at {formats.size(band.size)} ({formats.bits(band.bits)}), by {band.measure},"
     claim = leads(text, case, BARTOWSKI, band.ranking, nats, where)
     kept = [f"{m} {formats.percent(math.exp(-row['ln_ppl_ratio']))}" for m, row in band.files.items()]
@@ -88,7 +88,7 @@ def _steepness(case: Case) -> list[Claim]:
     fewest = together(case.methods, shared_places(case.methods))
     most = together(case.methods, [bits for bits in shared_places(case.methods) if bits >= _FOUR])
     if len(case.methods) < 2 or fewest is None or most is None or _bits(fewest) >= _FOUR:
-        why = "Not every one of two methods has files below and above 4 bits, at about the same bits."
+        why = "Two methods need files of about the same bits both below and above 4 bits."
         return [unknown(steep, why), unknown(gradual, why)]
     weights = {name: slope_between(row, most[name]) for name, row in fewest.items() if row is not most[name]}
     ranking = case.rank_mixtures(weights, largest=True)

@@ -1,4 +1,4 @@
-"""Claims of view 7: the distribution of Δ log p."""
+"""Judge the claims of view 7: the distribution of Δ log p."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ _NEAR = "unsloth is the most concentrated around zero."
 
 @JUDGES.register("delta-logp")
 def claims(case: Case) -> list[Claim]:
-    """Width, tails and centre, compared between variants of one type."""
+    """Judge width, tails and centre between variants of one type."""
     rows = one_type(case.compared)
-    found = {
+    summaries = {
         row["method"]: case.scope.results.delta(str(row["variant_id"]), case.scope.selection) for row in rows
     }
-    known = {method: summary for method, summary in found.items() if summary is not None}
-    what = formats.listing(sorted({row["quant"] for row in rows}))
+    known = {method: summary for method, summary in summaries.items() if summary is not None}
+    types = formats.listing(sorted({row["quant"] for row in rows}))
     return [
-        _extreme(_NARROW, case, BARTOWSKI, known, lambda s: s.iqr, f"quartile distance in nats, {what}", -1),
-        _extreme(_TAILS, case, MAIN, known, lambda s: s.width, f"p1 to p99 in nats, {what}", 1),
-        _extreme(_NEAR, case, UNSLOTH, known, lambda s: s.near_zero, f"share within ±0.05 nats, {what}", 1),
+        _extreme(
+            _NARROW, case, BARTOWSKI, known, lambda s: s.iqr, f"interquartile range in nats, {types}", -1
+        ),
+        _extreme(_TAILS, case, MAIN, known, lambda s: s.width, f"p1 to p99 in nats, {types}", 1),
+        _extreme(_NEAR, case, UNSLOTH, known, lambda s: s.near_zero, f"share within ±0.05 nats, {types}", 1),
     ]
 
 
@@ -39,19 +41,19 @@ def _extreme(
     method: str,
     known: dict[str, DeltaSummary],
     of: Callable[[DeltaSummary], Estimate],
-    what: str,
+    measure: str,
     direction: int,
 ) -> Claim:
-    """Judge that `method` has the largest (`direction` 1) or the smallest (−1) value, alone outside the error."""
+    """Judge that `method` has the largest (`direction` 1) or smallest (−1) value by more than the error."""
     name = case.name(method)
     if name is None:
         return absent(text, method)
     values = {m: of(summary) for m, summary in known.items()}
     if name not in values or len(values) < 2:
-        return unknown(text, "Per-token frames of two methods at equal bits are needed.")
+        return unknown(text, "Per-token data of two methods at equal bits are needed.")
     first, second, *_ = sorted(values, key=lambda m: -direction * values[m].value)
     numbers = [f"{m} {formats.with_error(value.value, value.half)}" for m, value in values.items()]
-    evidence = f"{formats.listing(numbers, 6)}: {what}."
+    evidence = f"{formats.listing(numbers, 6)}: {measure}."
     if not values[first].minus(values[second]).differs_from_zero:
         return unknown(text, f"{evidence} {first} and {second} are tied.")
     return Claim(text, "holds" if first == name else "fails", evidence)

@@ -1,4 +1,4 @@
-"""Claims of view 3: where in the model the damage is."""
+"""Judge the claims of view 3: where in the model the damage is."""
 
 from __future__ import annotations
 
@@ -32,41 +32,41 @@ _LAST = "The last layers are affected less."
 
 @JUDGES.register("layers")
 def claims(case: Case) -> list[Claim]:
-    """Attention, concentration, early and last layers: on the variants of one type, by the most telling measure."""
+    """Judge attention, concentration, early and last layers on variants of one type, by the most telling measure."""
     layers = case.scope.results.layers()
     known = measured(layers) if layers is not None else []
     rows = one_type(case.rows)
     if not known or not rows:
         why = "Errors per layer were not measured: run without --no-layers."
         return [unknown(text, why) for text in (_ATTENTION, _CONCENTRATED, _EARLY, _LAST)]
-    found = cells(case.scope.results, rows, known[0])
+    values = cells(case.scope.results, rows, known[0])
     shown = {row["method"]: str(row["variant_id"]) for row in rows}
     where = f"by {known[0].noun}, {formats.listing(sorted({row['quant'] for row in rows}))}"
     unsloth = {method: name for method, name in shown.items() if method.lower() == UNSLOTH}
-    early = _ratio(_EARLY, found, unsloth, f"first third / rest {where}", first_third, more=True)
+    early = _ratio(_EARLY, values, unsloth, f"first third / rest {where}", first_third, more=True)
     return [
-        _ratio(_ATTENTION, found, shown, f"attention / feed-forward {where}", attention_share, more=True),
-        _concentrated(found, shown, where),
+        _ratio(_ATTENTION, values, shown, f"attention / feed-forward {where}", attention_share, more=True),
+        _concentrated(values, shown, where),
         early if unsloth else absent(_EARLY, UNSLOTH),
-        _ratio(_LAST, found, shown, f"last tenth and head / rest {where}", last_part, more=False),
+        _ratio(_LAST, values, shown, f"last tenth and head / rest {where}", last_part, more=False),
     ]
 
 
 def _ratio(
     text: str,
-    found: Mapping[str, Values],
+    values_of: Mapping[str, Values],
     shown: Mapping[str, str],
-    what: str,
+    ratio: str,
     of: Callable[[Values], Estimate | None],
     *,
     more: bool,
 ) -> Claim:
     """Judge that every method's log ratio is above 0 (`more`) or below it."""
-    values = {method: value for method, name in shown.items() if (value := of(found[name])) is not None}
+    values = {method: value for method, name in shown.items() if (value := of(values_of[name])) is not None}
     if not values:
-        return unknown(text, f"Not enough layers were measured ({what}).")
+        return unknown(text, f"Not enough layers were measured ({ratio}).")
     ratios = formats.listing([f"{method} {times(value)}" for method, value in values.items()], 6)
-    evidence = f"{ratios}: {what}, 95 % over layers."
+    evidence = f"{ratios}: {ratio}, 95 % over layers."
     above, below = [v.low > 0 for v in values.values()], [v.high < 0 for v in values.values()]
     right, wrong = (above, below) if more else (below, above)
     if all(right):
@@ -74,11 +74,11 @@ def _ratio(
     return Claim(text, "fails" if any(wrong) else "unknown", evidence)
 
 
-def _concentrated(found: Mapping[str, Values], shown: Mapping[str, str], where: str) -> Claim:
+def _concentrated(values: Mapping[str, Values], shown: Mapping[str, str], where: str) -> Claim:
     names = {method.lower(): name for method, name in shown.items()}
     if MAIN not in names or BARTOWSKI not in names:
         return unknown(_CONCENTRATED, "Variants of main and of bartowski are needed.")
-    ours, theirs = (concentration(depth(found[names[method]])) for method in (MAIN, BARTOWSKI))
+    ours, theirs = (concentration(depth(values[names[method]])) for method in (MAIN, BARTOWSKI))
     if ours is None or theirs is None:
         return unknown(_CONCENTRATED, "Not enough layers were measured.")
     numbers = f"main {formats.number(ours, 2)}, bartowski {formats.number(theirs, 2)}"
@@ -88,9 +88,9 @@ def _concentrated(found: Mapping[str, Values], shown: Mapping[str, str], where: 
 
 
 def concentrated(ours: float, theirs: float, evidence: str) -> Claim:
-    """Judge from the Gini coefficients of main (`ours`) and of bartowski; near the bound neither word is sure."""
+    """Judge from the Gini coefficients of main (`ours`) and bartowski; undecided near the bound."""
     if ours <= EVEN - _NOTICEABLE or theirs >= EVEN + _NOTICEABLE:
         return Claim(_CONCENTRATED, "fails", evidence)
     if ours >= EVEN + _NOTICEABLE and theirs <= EVEN - _NOTICEABLE:
         return Claim(_CONCENTRATED, "holds", evidence)
-    return unknown(_CONCENTRATED, f"{evidence} Within {_NOTICEABLE} of that bound nothing is said.")
+    return unknown(_CONCENTRATED, f"{evidence} Values within {_NOTICEABLE} of that bound do not decide.")

@@ -1,4 +1,4 @@
-"""Claims of view 1: perplexity over bits per weight."""
+"""Judge the claims of view 1: perplexity over bits per weight."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TURN = (3.5, 4.5)
 
 @JUDGES.register("ppl-bits")
 def claims(case: Case) -> list[Claim]:
-    """Order, steadiness, low bits, and where the curve turns."""
+    """Judge order, steadiness, low bits, and where the curve turns."""
     return [_order(case), _steady(case), _sharp(case), _acceptable(case), _turn(case)]
 
 
@@ -40,7 +40,7 @@ def _order(case: Case) -> Claim:
     text = "Perplexity falls as bits rise, for every method."
     known = trends(case.compared)
     if not known:
-        return unknown(text, "No method has three variants to show a trend.")
+        return unknown(text, "A trend needs at least three variants of a method.")
     wrong = inversions(case.scope, case.compared)
     if wrong:
         step = f"{wrong[0].larger['label']} is worse than the smaller {wrong[0].smaller['quant']}"
@@ -53,14 +53,14 @@ def _order(case: Case) -> Claim:
 
 def _steady(case: Case) -> Claim:
     text = "bartowski is the steadiest across bits."
-    found = steadiness(case.scope, case.compared)
-    if found is None:
-        return unknown(text, "The methods have no files at two places of about the same bits.")
-    claim = leads(text, case, BARTOWSKI, found.ranking, nats, f"in the rise {found.where}")
-    if not found.flat:
+    steady = steadiness(case.scope, case.compared)
+    if steady is None:
+        return unknown(text, "The methods need files of about the same bits at two places at least.")
+    claim = leads(text, case, BARTOWSKI, steady.ranking, nats, f"in the rise {steady.where}")
+    if not steady.flat:
         return claim
-    best = found.ranking.best
-    return unknown(text, f"{best}'s curve is the flattest, but {found.flat}: that is not steady.")
+    best = steady.ranking.best
+    return unknown(text, f"{best}'s curve is the flattest, but {best} is not steady: {steady.flat}.")
 
 
 def _sharp(case: Case) -> Claim:
@@ -96,7 +96,7 @@ def _span(higher: Row, lower: Row) -> str:
 
 
 def _beside(case: Case, name: str, least: Row, turn: Row) -> str:
-    """Say what a bit costs there with the other methods that have files at both places."""
+    """Write the loss per bit of the other methods with files at both places."""
     low, high = case.near(least["bits_per_weight"]), case.near(turn["bits_per_weight"])
     others = [
         f"{method} {nats(slope)}"
@@ -106,7 +106,7 @@ def _beside(case: Case, name: str, least: Row, turn: Row) -> str:
         and high[method] is not row
         and (slope := case.combine(slope_between(row, high[method]))) is not None
     ]
-    return f" (there {formats.listing(others)})" if others else ""
+    return f" (other methods: {formats.listing(others)})" if others else ""
 
 
 def _acceptable(case: Case) -> Claim:
@@ -124,14 +124,14 @@ def _acceptable(case: Case) -> Claim:
 
 def _turn(case: Case) -> Claim:
     text = "The turning point is around 4 bits per weight."
-    found = knees(case.compared)
-    bent = {method: knee for method, knee in found.items() if knee is not None}
+    bends = knees(case.compared)
+    bent = {method: knee for method, knee in bends.items() if knee is not None}
     if not bent:
-        why = "two straight lines fit no better than one" if found else "no method has six variants"
+        why = "two straight lines fit no better than one" if bends else "no method has six variants"
         return unknown(text, f"No bend can be located: {why}.")
     evidence = f"The curve bends at: {formats.listing([f'{m} {knee_text(k)}' for m, k in bent.items()], 6)}."
     if all(_TURN[0] <= knee.low and knee.high <= _TURN[1] for knee in bent.values()):
         return Claim(text, "holds", evidence)
     if any(knee.high < _TURN[0] or knee.low > _TURN[1] for knee in bent.values()):
         return Claim(text, "fails", f"{evidence} Around 4: 3.5 to 4.5.")
-    return Claim(text, "unknown", f"{evidence} The intervals reach beyond 3.5 to 4.5.")
+    return Claim(text, "unknown", f"{evidence} The intervals extend beyond 3.5 to 4.5.")

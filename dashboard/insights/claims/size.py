@@ -1,4 +1,4 @@
-"""Claims of view 5: quality for the size of the file."""
+"""Judge the claims of view 5: quality for the size of the file."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _FOUR = "4 bits is the most efficient."
 
 @JUDGES.register("size")
 def claims(case: Case) -> list[Claim]:
-    """Efficiency at equal size, size at equal quality, and the bits of the best ratio."""
+    """Judge efficiency at equal size, size at equal quality, and the bits of the best ratio."""
     return [_efficient(case), _larger(case), _four_bits(case)]
 
 
 def _efficient(case: Case) -> Claim:
-    """At equal size the ratio is ordered by perplexity, which is compared token by token."""
+    """Judge by perplexity, compared token by token, which orders 1/PPL/MB at equal size."""
     claim = leads_everywhere(_EFFICIENT, case, BARTOWSKI, nats, "nll")
     return Claim(claim.text, claim.verdict, f"{claim.evidence} At equal size the lower PPL decides.")
 
 
 def _larger(case: Case) -> Claim:
-    """Count the files of main that a smaller one of another method beats, and the other way round."""
+    """Count the files of main beaten by a smaller file of another method, and vice versa."""
     name = case.name(MAIN)
     if name is None:
         return absent(_LARGER, MAIN)
@@ -40,11 +40,13 @@ def _larger(case: Case) -> Claim:
         return unknown(_LARGER, "Two methods with a KLD are needed.")
     beaten = beaten_by_smaller(case.scope, ours, others)
     beating = beaten_by_smaller(case.scope, others, ours)
-    evidence = f"A smaller file of another method is closer than {len(beaten)} of {name}'s {len(ours)} files"
+    evidence = f"Beaten by a smaller file of another method: {len(beaten)} of {name}'s {len(ours)} files"
     if beaten:
         row, rival = beaten[0]
-        evidence += f", such as {rival['label']} than {row['label']}"
-    evidence += f"; {name}'s are than {len(beating)} of the others' {len(others)}. By mean KLD, paired."
+        evidence += f", such as {row['label']} by {rival['label']}"
+    evidence += (
+        f"; by a smaller file of {name}: {len(beating)} of the others' {len(others)}. By mean KLD, paired."
+    )
     if beaten and not beating:
         return Claim(_LARGER, "holds" if 2 * len(beaten) >= len(ours) else "unknown", evidence)
     return Claim(_LARGER, "fails" if beating and not beaten else "unknown", evidence)
@@ -59,9 +61,9 @@ def _four_bits(case: Case) -> Claim:
     alone = f"1/PPL/MB alone prefers {best['label']} ({formats.bits(best['bits_per_weight'])})"
     good = within(rows, EVERYDAY)
     if not good:
-        return unknown(_FOUR, f"No file keeps the floor of {floor}; {alone}.")
+        return unknown(_FOUR, f"No file stays under {floor}; {alone}.")
     top = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
     evidence = (
-        f"Above a floor of {floor} {top['label']} leads ({formats.bits(top['bits_per_weight'])}); {alone}."
+        f"Among files under {floor} {top['label']} leads ({formats.bits(top['bits_per_weight'])}); {alone}."
     )
     return Claim(_FOUR, "holds" if 4 <= top["bits_per_weight"] < 5 else "fails", evidence)

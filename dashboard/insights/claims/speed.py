@@ -1,4 +1,4 @@
-"""Claims of view 4: speed against accuracy."""
+"""Judge the claims of view 4: speed against accuracy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BEND = 4.5
 
 @JUDGES.register("speed")
 def claims(case: Case) -> list[Claim]:
-    """Accuracy at equal speed, the fastest, the middle, and what fewer bits still gain: all by decode time."""
+    """Judge accuracy at equal speed, the fastest, the middle, and the gain from fewer bits, all by decode time."""
     timed = complete(case.compared, TIME, "kld_mean")
     if not timed:
         why = "Speed was not measured: run without --no-speed."
@@ -44,23 +44,20 @@ def claims(case: Case) -> list[Claim]:
 
 
 def _accurate(case: Case, timed: list[Row]) -> Claim:
-    found = equal_speed(case.scope, timed)
-    if found is None:
-        return unknown(_ACCURATE, "No two methods share a range of decode times.")
-    where = (
-        f"within {formats.number(found.limit)} ms per decoded token, by KLD of each method's closest variant,"
-    )
-    claim = leads(_ACCURATE, case, BARTOWSKI, found.ranking, nats, where)
-    if found.steady or claim.verdict == "unknown":
+    comparison = equal_speed(case.scope, timed)
+    if comparison is None:
+        return unknown(_ACCURATE, "The decode times of the methods do not overlap.")
+    limit, spread = formats.number(comparison.limit), formats.number(comparison.spread, 2)
+    where = f"at up to {limit} ms per decoded token, by KLD of each method's closest variant,"
+    claim = leads(_ACCURATE, case, BARTOWSKI, comparison.ranking, nats, where)
+    if comparison.steady or claim.verdict == "unknown":
         return claim
-    moved = (
-        f"Moving the limit by {formats.number(found.spread, 2)} ms, the spread of the times, changes that."
-    )
+    moved = f"Moving the limit by {spread} ms, the spread of the times, changes the result."
     return unknown(_ACCURATE, f"{claim.evidence} {moved}")
 
 
 def _fastest(timed: list[Row]) -> Claim:
-    """Compare the variants of one type: apart when the p10–p90 ranges do not overlap."""
+    """Compare the variants of one type; they differ if their p10–p90 ranges do not overlap."""
     rows = one_type(timed)
     methods = {row["method"].lower() for row in rows}
     if UNSLOTH not in methods or len(methods) < 2:
@@ -70,7 +67,7 @@ def _fastest(timed: list[Row]) -> Claim:
     if overlap(first, second):
         return unknown(_FASTEST, f"{times} per decoded token: the p10–p90 ranges of the first two overlap.")
     verdict = "holds" if first["method"].lower() == UNSLOTH else "fails"
-    return Claim(_FASTEST, verdict, f"{times} per decoded token (medians; p10–p90 ranges apart).")  # type: ignore[arg-type]  # one of the words
+    return Claim(_FASTEST, verdict, f"{times} per decoded token (medians; p10–p90 ranges do not overlap).")  # type: ignore[arg-type]  # one of the words
 
 
 def _middle(case: Case, timed: list[Row]) -> Claim:
@@ -78,10 +75,10 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
     ours = next((row for row in rows if row["method"].lower() == MAIN), None)
     if ours is None or len(rows) < 2:
         return unknown(_MIDDLE, "Timed variants of main and of another method are needed.")
-    found = contenders(case.scope, rows)
-    if DECODE not in found or FIDELITY not in found:
+    leaders = contenders(case.scope, rows)
+    if DECODE not in leaders or FIDELITY not in leaders:
         return unknown(_MIDDLE, "The variants of one type cannot be compared token by token.")
-    fastest, closest = found[DECODE], found[FIDELITY]
+    fastest, closest = leaders[DECODE], leaders[FIDELITY]
     evidence = (
         f"Of the same type {_names(fastest)} decode{'s' * (len(fastest) == 1)} fastest, "
         f"{_names(closest)} {'is' if len(closest) == 1 else 'are'} closest to the baseline."
@@ -97,18 +94,18 @@ def _names(rows: Sequence[Row]) -> str:
 
 
 def _fades(timed: list[Row]) -> Claim:
-    """Compare the decode time a bit saves below 4.5 bits with what it saves above, per method."""
-    found: list[tuple[str, Estimate, Estimate]] = []
+    """Compare the decode time saved per bit below 4.5 bits with that above, per method."""
+    slopes_of: list[tuple[str, Estimate, Estimate]] = []
     for method, group in by_method(timed).items():
         low, high = between(group, 0, _BEND), between(group, _BEND, math.inf)
         slopes = [
             slope([r["bits_per_weight"] for r in part], [r[TIME] for r in part]) for part in (low, high)
         ]
         if slopes[0] is not None and slopes[1] is not None:
-            found.append((method, slopes[0], slopes[1]))
-    if not found:
+            slopes_of.append((method, slopes[0], slopes[1]))
+    if not slopes_of:
         return unknown(_FADES, "No method has three timed variants on each side of 4.5 bits.")
-    method, below, above = max(found, key=lambda item: item[2].value - item[1].value)
+    method, below, above = max(slopes_of, key=lambda item: item[2].value - item[1].value)
     low_gain, high_gain = (formats.number(gain.value, 2) for gain in (below, above))
     numbers = f"{low_gain} ms per decoded token below 4.5 bits, {high_gain} above"
     return sign(_FADES, above.minus(below), f"{method}: a bit saved gains {numbers}.")

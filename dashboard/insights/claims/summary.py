@@ -1,4 +1,4 @@
-"""Claims of the summary: what each method is best for, and its optimal bit rate."""
+"""Judge the claims of the summary: what each method is best for, and its optimal bit rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STRENGTHS = (
 
 @JUDGES.register("summary")
 def claims(case: Case) -> list[Claim]:
-    """The table's optimal bit rates and strengths, by the rules of this summary."""
+    """Judge strengths and optimal bit rates by the rules of the summary table."""
     lines = {line.method: line for line in table(case)}
     return [
         *(_strength(case, lines, *claim) for claim in _STRENGTHS),
@@ -26,22 +26,29 @@ def claims(case: Case) -> list[Claim]:
     ]
 
 
-def _strength(case: Case, lines: dict[str, MethodSummary], method: str, what: str, text: str) -> Claim:
+def _strength(case: Case, lines: dict[str, MethodSummary], method: str, strength: str, text: str) -> Claim:
     name = case.name(method)
     if name is None or name not in lines:
         return absent(text, method)
     if len(lines) < 2:
         return unknown(text, "Only one method can be compared.")
-    winners = [m for m, line in lines.items() if any(item.startswith(what) for item in line.best_for)]
+    winners = [m for m, line in lines.items() if any(item.startswith(strength) for item in line.best_for)]
     if not winners:
-        measured = what != "speed" or any(row["decode_ms_p50"] is not None for row in case.rows)
-        why = f"No method leads on {what} outside the errors." if measured else "Speed was not measured."
+        measured = strength != "speed" or any(row["decode_ms_p50"] is not None for row in case.rows)
+        why = (
+            f"No method leads on {strength} by more than the error."
+            if measured
+            else "Speed was not measured."
+        )
         return unknown(text, why)
     led = [
-        f"{m} leads on {item}" for m, line in lines.items() for item in line.best_for if item.startswith(what)
+        f"{m} leads on {item}"
+        for m, line in lines.items()
+        for item in line.best_for
+        if item.startswith(strength)
     ]
-    found = f"By the rules of the table {formats.listing(led)}."
-    return Claim(text, "holds" if winners == [name] else "fails", found)
+    evidence = f"By the rules of the table {formats.listing(led)}."
+    return Claim(text, "holds" if winners == [name] else "fails", evidence)
 
 
 def _rate(case: Case, lines: dict[str, MethodSummary], method: str, bits: int) -> Claim:
@@ -53,7 +60,7 @@ def _rate(case: Case, lines: dict[str, MethodSummary], method: str, bits: int) -
     row = line.optimal
     evidence = f"{row['quant']}, {formats.bits(row['bits_per_weight'])}, {change(log_ratio(row))} perplexity"
     if not line.by_rule:
-        return unknown(text, f"No variant keeps the rule; {line.chosen.partition(':')[0]}: {evidence}.")
+        return unknown(text, f"No variant meets the rule; {line.chosen.partition(':')[0]}: {evidence}.")
     return Claim(
         text, "holds" if bits <= row["bits_per_weight"] < bits + 1 else "fails", f"By rule: {evidence}."
     )

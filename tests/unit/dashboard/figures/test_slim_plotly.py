@@ -145,8 +145,8 @@ def test_what_is_needed_stays_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("var Plotly = {};", "modules cannot be found"),
-        (BUNDLE.replace("register", "list"), "list of trace types cannot be found"),
+        ("var Plotly = {};", "no modules found"),
+        (BUNDLE.replace("register", "list"), "no list of trace types found"),
         (BUNDLE.replace("return rR()", "return 1"), "bundled in an unknown way"),
         (BUNDLE.replace('name:"bar"', 'name:"column"'), "lists its trace types in an unknown way"),
         (BUNDLE.replace('name:"scatter"', 'name:"dots"'), "no trace type scatter"),

@@ -72,9 +72,9 @@ def test_a_limit_of_quality_alone_is_the_rule_of_the_cards(whole: Results) -> No
 
 def test_no_file_within_the_limits(whole: Results) -> None:
     selection = limited(gb="1 MB")
-    assert overview.headline(Scope(whole, selection)) == "No file keeps your limits (at most 1.0 MB)"
+    assert overview.headline(Scope(whole, selection)) == "No file meets your limits (at most 1.0 MB)"
     page = str(overview.body(Scope(whole, selection)))
-    assert "None is that small: the smallest, " in page
+    assert "No file is that small: the smallest, " in page
 
 
 def test_enough_tokens_of_a_finished_run_are_not_provisional(whole: Results) -> None:
@@ -86,7 +86,7 @@ def test_few_tokens_are_provisional_everywhere(tmp_path: Path) -> None:
     # 4 windows of 84 tokens.
     results = Results.open(make_results(tmp_path, windows=4, tokens_per_window=84))
     assert Answers.of(Scope(results, EVERYTHING)).doubts == [
-        "only 336 tokens in 4 windows count here, where it takes 1,000 in 10"
+        "only 336 tokens in 4 windows are scored here (at least 1,000 in 10 are needed)"
     ]
     _is_provisional(results, EVERYTHING, "only 336 tokens in 4 windows")
 
@@ -125,7 +125,7 @@ def test_an_error_too_wide_for_the_rule_is_provisional(tmp_path: Path) -> None:
     assert answers.doubts == []
     assert (
         answers.everyday.doubt
-        == "the perplexity of main Q8_0 is known only to ± 2.0 %, the rule asks for 3 %"
+        == "the perplexity of main Q8_0 is known only to ± 2.0 %, too wide for a limit of 3 %"
     )
     assert answers.headline.startswith("Provisional: run main Q8_0: ")
     by_need = {item.need: bool(item.doubt) for item in answers.recommendations}

@@ -128,7 +128,7 @@ def test_ties_and_unknown_errors_are_told_apart() -> None:
     even = [file("a", 50, 0.1), file("b", 50, 0.1)]
     assert (
         verdict(compared(*even)).text
-        == "At equal size nobody is surely closest to the baseline: a and b tied near 5.00 bits."
+        == "At equal size no method is clearly closest to the baseline: a and b tied near 5.00 bits."
     )
     assert verdict(compared(*even)).kind == "tie"
     bare = [item | {"kld_se": None} for item in even]

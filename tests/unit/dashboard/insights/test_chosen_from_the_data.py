@@ -94,7 +94,7 @@ def test_one_of_many_steps_is_out_of_order_by_chance() -> None:
     assert len(inversions(Scope(NONE, EVERYTHING), [few[0], wide("Q3", 3, 0.4), *more])) == 1
 
 
-def test_a_claim_names_a_rival_that_is_inside_its_error() -> None:
+def test_a_claim_names_a_rival_that_is_within_its_error() -> None:
     methods = ("bartowski", "main", "unsloth")
     case = Case(
         Scope(NONE, EVERYTHING),
@@ -104,5 +104,5 @@ def test_a_claim_names_a_rival_that_is_inside_its_error() -> None:
     found = Ranking({name: Estimate(0, 0.1) for name in methods}, gaps)
     claim = leads("c", case, "bartowski", found, lambda gap: str(gap.value), "here")
     assert claim.verdict == "unknown"
-    assert "ahead of unsloth: the difference is inside its error" in claim.evidence
+    assert "ahead of unsloth: the difference is within its error" in claim.evidence
     assert leads("c", case, "main", found, str, "here").verdict == "unknown"

@@ -24,15 +24,15 @@ UNKNOWN = row("b", "Q8", 8, 0.001, decode_ms_p50=9.0)
 def test_a_gap_in_words() -> None:
     assert "adds 0.0023 nats, 2.3 × the file's own loss" in packing_adds(FINE, EVERYTHING)
     assert packing_adds(COARSE, EVERYTHING).endswith("adds 0.010 nats")
-    assert packing_adds(UNKNOWN, EVERYTHING).endswith("is not measured")
-    assert packing_adds(UNKNOWN, Selection.of(bins=[0])).endswith("is known over all tokens only")
+    assert packing_adds(UNKNOWN, EVERYTHING).endswith(": not measured")
+    assert packing_adds(UNKNOWN, Selection.of(bins=[0])).endswith(": known over all tokens only")
 
 
 def test_a_gap_larger_than_the_loss_is_a_caution() -> None:
     found = gap_insight([FINE, COARSE, UNKNOWN], EVERYTHING)
     assert found is not None
     assert found.kind == "caution"
-    assert found.text.endswith("than the file itself has lost: a Q8 (0.0023 after 0.0010 nats).")
+    assert found.text.endswith("than the file's own loss: a Q8 (0.0023 on top of 0.0010 nats).")
     assert found.detail.endswith("not measured for 1 of 3 files")
 
 
@@ -40,10 +40,10 @@ def test_smaller_unknown_and_absent_gaps() -> None:
     smaller = gap_insight([COARSE], EVERYTHING)
     assert smaller is not None
     assert smaller.kind == "finding"
-    assert "at most a Q2 (0.010 after 0.50 nats)" in smaller.text
+    assert "at most a Q2 (0.010 on top of 0.50 nats)" in smaller.text
     unknown = gap_insight([UNKNOWN], EVERYTHING)
     assert unknown is not None
-    assert unknown.text == "What packing for speed adds to the loss is not measured."
+    assert unknown.text == "The loss added by packing for speed is not measured."
     assert gap_insight([UNKNOWN | {"decode_ms_p50": None}], EVERYTHING) is None
 
 
@@ -78,7 +78,7 @@ def test_the_speed_view_draws_the_loss_after_packing(gaps: Results, phase: str) 
     assert all(10**low <= end <= 10**high for _, *ends in expected for end in ends)
     hover = " ".join(text for trace in drawn.data for text in trace.hovertext or ())
     assert "packing adds 0.0040 nats to the file's own loss" in hover
-    assert "what packing adds to the loss: not measured" in hover
+    assert "loss added by packing: not measured" in hover
 
 
 def test_only_picked_variants_keep_their_line(gaps: Results) -> None:

@@ -118,7 +118,7 @@ def test_a_perplexity_below_the_baselines_is_no_tie() -> None:
     rows = [row("a", "Q8", 8, 0.0), row("b", "Q8", 8, -0.01), row("c", "Q8", 8, -0.02)]
     tie, lower = within_noise(rows), below_baseline(rows)
     assert tie is not None
-    assert tie.text == "Perplexity cannot tell a Q8 from the baseline."
+    assert tie.text == "Same perplexity as the baseline, within the error: a Q8."
     assert lower is not None
     assert lower.text == "Perplexity is lower than the baseline's for b Q8 and c Q8."
     assert lower.detail.startswith("c Q8: −2.0 ± 0.2 %;")  # 1.96 × 0.001 × 0.98 = 0.19 %
@@ -159,8 +159,8 @@ def test_summary_of_two_methods() -> None:
     first, second = table(case([*GOOD, *BAD]))
     assert (first.method, first.optimal["quant"], first.by_rule) == ("a", "Q4", True)
     assert first.best_for == ("quality from 3.00 to 5.00 bits", "small files (Q4)")
-    assert "over 10 % perplexity lost with Q2" in first.limitations
-    assert second.best_for == ("no lead outside the errors",)
+    assert "perplexity up by over 10 % with Q2" in first.limitations
+    assert second.best_for == ("no lead beyond the error",)
     assert second.optimal["quant"] == "Q8"
     assert "behind a at 2 of 3 sizes compared" in second.limitations
 
@@ -175,7 +175,7 @@ def test_a_single_leader_leads_by_the_rules_of_the_table() -> None:
     tied = [variant | {"method": "b", "variant_id": f"b{variant['variant_id']}"} for variant in GOOD]
     nobody = _one_fits_all([line for line in table(case([*GOOD, *tied])) if line.method == "b"] * 2)
     assert nobody.kind == "tie"
-    assert nobody.text == "By the summary's rules no method leads outside the errors."
+    assert nobody.text == "By the summary's rules no method leads by more than the error."
 
 
 def test_summary_of_speed() -> None:
@@ -187,7 +187,7 @@ def test_summary_of_speed() -> None:
 
 def test_summary_of_one_method_says_so() -> None:
     (line,) = table(case(GOOD))
-    assert line.best_for == ("cannot be said: only one method",)
+    assert line.best_for == ("not comparable: only one method",)
 
 
 @pytest.mark.parametrize("rows", [[], [row("a", "Q4", 5, 0.1) | {"ln_ppl_ratio": None}]])

@@ -50,7 +50,7 @@ def test_no_claim_is_decided_by_errors_that_nobody_measured(bare: Results) -> No
     eight = found["8 bits costs almost nothing, with any method."]
     assert eight.verdict == "unknown"
     assert "its error was not measured" in eight.evidence
-    assert "inside its error" not in found["bartowski is the steadiest across bits."].evidence
+    assert "within its error" not in found["bartowski is the steadiest across bits."].evidence
 
 
 @pytest.mark.parametrize("address", ["/", "/summary"])
@@ -104,7 +104,7 @@ def test_a_single_window_ties_nobody() -> None:
     values = {"a": Estimate(0, UNKNOWN, 0), "b": Estimate(1, UNKNOWN, 0)}
     unmeasured = Ranking(values, {"b": Estimate(1, UNKNOWN, 0)})
     assert unmeasured.undecided == "unknown"
-    assert tie(unmeasured) == "a and b cannot be told apart, because the error was not measured"
+    assert tie(unmeasured) == "a and b are undecided, because the error was not measured"
     assert Ranking(values, {"b": Estimate(1, 1)}).undecided == "tie"
     assert "its error was not measured" in sign("c", Estimate(1, UNKNOWN), "e").evidence.lower()
     assert "Not every error was measured" in below("c", {"a": Estimate(1, UNKNOWN)}, 2, "e").evidence

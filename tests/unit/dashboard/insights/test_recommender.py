@@ -85,19 +85,19 @@ def test_advice_prices_the_next_step() -> None:
     found = advise(SHELF, Need(budget_gb=0.0045))
     assert found.best is SHELF[0]
     # A quarter of the budget more, 1.125 MB, reaches a Q4 (5 MB) and b Q4 (5.2 MB); a Q4 is closer.
-    assert "1.1 MB more would buy a Q4" in found.next_step
+    assert "With up to 1.1 MB more: a Q4" in found.next_step
     assert advise(SHELF, Need(budget_gb=1)).next_step == "", "there is no larger file"
     # A quarter of a Q4's 5 MB reaches b Q4 (5.2 MB), which is farther from the baseline.
-    assert advise(SHELF, Need(budget_gb=0.005)).next_step == "No file of up to 1.2 MB more is closer."
+    assert advise(SHELF, Need(budget_gb=0.005)).next_step == "With up to 1.2 MB more, no file is closer."
 
 
 @pytest.mark.parametrize(
     ("need", "words"),
     [
-        (Need(budget_gb=0.001), "None is that small: the smallest, a Q2, takes 3.0 MB"),
-        (Need(min_tps=1000), "None is that fast: the fastest, a Q2, decodes 100 tokens/s"),
+        (Need(budget_gb=0.001), "No file is that small: the smallest, a Q2, takes 3.0 MB"),
+        (Need(min_tps=1000), "No file is that fast: the fastest, a Q2, decodes 100 tokens/s"),
         (Need(floor=0.0001), "the nearest is a Q8"),
-        (Need(budget_gb=0.004, floor=0.01), "none meets them all"),
+        (Need(budget_gb=0.004, floor=0.01), "no file meets them all"),
     ],
 )
 def test_advice_names_the_obstacle(need: Need, words: str) -> None:

@@ -151,15 +151,15 @@ def test_by_the_baselines_bins_the_title_counts_those_bars(three_methods: Path) 
     sure = base["top_prob"] > 0.95
     share = 100 * (ours["top_prob"].filter(sure) > 0.95).mean()  # type: ignore[operator]  # a mean of booleans
     title = VIEWS["confidence"].headline(Scope(results, selection))
-    assert title == f"Of the tokens the baseline is sure of, main Q2_K is sure of {share:.1f} %"
+    assert title == f"Of the baseline's high-confidence tokens, main Q2_K keeps {share:.1f} %"
 
 
 def test_the_axis_of_sizes_has_words_about_sizes(three_methods: Path) -> None:
     results, by_size = Results.open(three_methods), Selection.of(options={"x": "gb"})
     page, bits = render(results, "/ppl-bits", by_size), render(results, "/ppl-bits", EVERYTHING)
-    assert page.title.endswith(" MB)") or "None is sure" in page.title
+    assert page.title.endswith(" MB)") or "No file stays within" in page.title
     assert page.eyebrow == "1 · Perplexity against file size"
-    assert "Size is that of the file" in page.caption
+    assert "File size is that of the download" in page.caption
     assert "Bits are" not in page.caption
     assert not [item for item in page.insights if " bits" in item.text]
     assert bits.eyebrow == "1 · Perplexity against bits per weight"

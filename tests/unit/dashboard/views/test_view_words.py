@@ -24,7 +24,7 @@ from dashboard.views import View, degradation, registry
 from dashboard.views.confidence import _lost
 from dashboard.views.degradation import _kept_at
 from dashboard.views.delta_logp import narrowest
-from dashboard.views.ppl_bits import _dearest_step
+from dashboard.views.ppl_bits import _costliest_step
 
 VIEWS = {view.id: view for view in registry()}
 
@@ -111,35 +111,40 @@ def test_a_variant_equal_to_the_baseline_diverges_nowhere(tmp_path: Path) -> Non
     assert "diverges" not in words(VIEWS["confidence"], Results.open(tmp_path), EVERYTHING)
 
 
-def dearest(*rows: Row) -> str | None:
-    found = _dearest_step(Scope(NONE, EVERYTHING), rows)
+def costliest(*rows: Row) -> str | None:
+    found = _costliest_step(Scope(NONE, EVERYTHING), rows)
     return None if found is None else found.text
 
 
-def test_the_dearest_step_is_priced_with_its_error() -> None:
+def test_the_costliest_step_is_priced_with_its_error() -> None:
     rows = (step("Q8", 8, 0.0), step("Q6", 6, 0.01), step("Q4", 4, 0.1))
     # exp(0.09) − 1 = 9.4 %; 1.96 × √2 × 0.001 × exp(0.09) = 0.3 %.
-    assert dearest(*rows) == "The dearest step is main Q6 → Q4: +9.4 ± 0.3 % perplexity for 2.00 bits."
+    assert (
+        costliest(*rows) == "The costliest step is main Q6 → Q4: +9.4 ± 0.3 % perplexity to save 2.00 bits."
+    )
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 0.0, 0.002])
 def test_a_step_that_surely_costs_nothing_is_not_dear(ratio: float) -> None:
-    assert dearest(step("Q8", 8, 0.0), step("Q4", 4, ratio)) is None  # ± 0.0028
+    assert costliest(step("Q8", 8, 0.0), step("Q4", 4, ratio)) is None  # ± 0.0028
 
 
 def test_a_step_is_at_least_a_quarter_bit() -> None:
     near = (step("Q8", 8, 0.0), step("IQ6", 5.99, 0.014), step("Q6", 6, 0.004))
-    assert dearest(*near[:2]) == "The dearest step is main Q8 → IQ6: +1.4 ± 0.3 % perplexity for 2.01 bits."
+    assert (
+        costliest(*near[:2])
+        == "The costliest step is main Q8 → IQ6: +1.4 ± 0.3 % perplexity to save 2.01 bits."
+    )
     # 0.01 nats for 0.01 bits would be a nat per bit.
-    assert dearest(*near[1:]) is None
-    assert "Q8 → Q6: +0.4" in (dearest(*near) or "")
+    assert costliest(*near[1:]) is None
+    assert "Q8 → Q6: +0.4" in (costliest(*near) or "")
 
 
 def test_a_step_in_several_is_dear_outside_the_bound_of_all() -> None:
     # 0.0030 is outside 1.96 × √2 × 0.001 = 0.0028, inside 2.394 × √2 × 0.001 = 0.0034 of three steps.
     flat = [step(f"Q{bits}", bits, 0.003) for bits in (6, 5, 4)]
-    assert dearest(step("Q8", 8, 0.0), flat[0]) is not None
-    assert dearest(step("Q8", 8, 0.0), *flat) is None
+    assert costliest(step("Q8", 8, 0.0), flat[0]) is not None
+    assert costliest(step("Q8", 8, 0.0), *flat) is None
 
 
 def test_factors_are_sorted_as_numbers(monkeypatch: pytest.MonkeyPatch, three: Results) -> None:
@@ -173,14 +178,14 @@ def test_sure_tokens_lost_are_the_largest_loss_of_all_variants() -> None:
     same = [(step(f"Q{index}", 5, 0.1), Estimate(0.0, 0.008)) for index in range(20)]
     alone = _lost(Scope(NONE, EVERYTHING), [lost])
     assert alone is not None
-    assert alone.text == "The largest loss of sure tokens is main Q4's: −2.0 ± 1.6 points."
+    assert alone.text == "main Q4 loses the most high-confidence tokens: −2.0 ± 1.6 points."
     # 2.5 errors: the bound of 21 variants is 3.04.
     assert _lost(Scope(NONE, EVERYTHING), [lost, *same]) is None
 
 
 def test_bins_that_grow_do_not_say_where_tokens_went(three: Results) -> None:
     said = words(VIEWS["confidence"], three, EVERYTHING)
-    assert "The largest loss of sure tokens is " in said
+    assert " loses the most high-confidence tokens: " in said
     assert "bins that grow, in points: " in said
     assert "go to" not in said
 
@@ -207,7 +212,7 @@ def test_a_file_hardly_smaller_is_so_in_per_cent(tmp_path: Path, share: float, h
         (0.001, "unsloth is closest: it keeps 77 % of the accuracy, bartowski 75 % and main 60 %"),
         (
             1.0,
-            "unsloth and bartowski are tied; of the accuracy is kept: unsloth 77 %, bartowski 75 % and main 60 %",
+            "unsloth and bartowski are tied; accuracy kept: unsloth 77 %, bartowski 75 % and main 60 %",
         ),
     ],
 )

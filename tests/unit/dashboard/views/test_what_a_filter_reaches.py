@@ -78,9 +78,9 @@ def test_layers_say_that_no_filter_of_tokens_reaches_them(results: Results) -> N
     scored = f"{results.baseline['n_tokens']:,} tokens"
     page, plain = render(results, "/layers", UNSURE), render(results, "/layers", EVERYTHING)
     assert page.figure == plain.figure, "errors of layers are the same under any filter of tokens"
-    assert "Filters of text and confidence do not reach this view" in page.caption
+    assert "Text and confidence filters do not affect this view" in page.caption
     assert f"scored: {scored};" in page.caption
-    assert "do not reach" not in plain.caption
+    assert "do not affect this view" not in plain.caption
     domains = render(results, "/layers", DIALOGUE).caption
     assert "Text: code, dialogue, encyclopedic and narrative;" in domains
 
@@ -94,7 +94,7 @@ def test_pictures_of_layers_leave_such_a_filter_out(results: Results) -> None:
         shown = picture(scope, exhibit(scope, VIEWS[slug]))
         told[slug] = shown.figure["layout"]["title"]["subtitle"]["text"].replace("<br>", " ")
     assert "filters: layer 3; role attn_v" in told["layers"]
-    assert "do not reach" in told["layers"]
+    assert "do not affect this view" in told["layers"]
     assert "filters: confidence 0–0.25" in told["ppl-bits"]
     assert "attn_v" not in told["ppl-bits"]
     slides = list(Presentation(io.BytesIO(deck(Scope(results, clicked), {}))).slides)
@@ -105,7 +105,7 @@ def test_pictures_of_layers_leave_such_a_filter_out(results: Results) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slug", "words"), [("speed", "times have no tokens"), ("size", "sizes are of whole")]
+    ("slug", "words"), [("speed", "does not affect times"), ("size", "sizes are those of whole")]
 )
 def test_captions_say_what_stays_under_a_filter_of_tokens(results: Results, slug: str, words: str) -> None:
     assert words in render(results, f"/{slug}", UNSURE).caption
