@@ -70,7 +70,7 @@ def quantize_model(
 
     Raises:
         RequestError: the request is wrong. Nothing has been written then, with one exception: whether an existing
-            file of a dynamic size has other types than now measured shows only after the rescaled baseline is written.
+            file of a dynamic size has other types than now measured shows after the rescaled baseline is written.
         SourceError: the model cannot be read or quantized.
     """
     selected = select(recipe, quants)

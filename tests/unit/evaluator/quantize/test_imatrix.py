@@ -94,7 +94,7 @@ def test_older_format(tmp_path, tail, chunks, datasets):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not an importance matrix, or truncated"),
+        (b"", "is not an importance matrix, or is truncated"),
         (dat([ENTRY])[:-1], "or truncated"),
         (dat([]), "no entries"),
         (struct.pack("<ii", 1, 1 << 30), "or truncated"),

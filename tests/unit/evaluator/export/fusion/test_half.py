@@ -114,7 +114,7 @@ def test_weights_beyond_halves_are_refused(tiny_graph, tmp_path):
 
 def test_plain_graph_has_no_half_precision(tiny, tiny_graph):
     plain = Graph(tiny_graph.path, tiny_graph.slots, None, "unknown attention")
-    with pytest.raises(ExportError, match="takes a fused graph: unknown attention"):
+    with pytest.raises(ExportError, match="needs a fused graph: unknown attention"):
         Body(tiny, plain, CPU, half=True)
 
 
