@@ -132,7 +132,7 @@ def test_long_windows_are_tried_at_their_beginning(monkeypatch):
 
 def test_weights_beyond_halves_and_plain_graphs_are_said_in_one_line(tiny, tiny_graph, tmp_path, monkeypatch):
     large = open_gguf(write_tiny_llama(tmp_path / "m.gguf", noise=1e5))
-    with pytest.raises(Exception, match="beyond float16"):
+    with pytest.raises(Exception, match="too large for float16"):
         sample_here(large, WINDOW, GPU, "float16", None)
     plain = replace(tiny_graph, fused=None, plain_reason="unknown attention")
     monkeypatch.setattr(device_check, "load_graph", lambda _: plain)
@@ -142,7 +142,7 @@ def test_weights_beyond_halves_and_plain_graphs_are_said_in_one_line(tiny, tiny_
 
 def test_a_process_of_its_own_says_the_same(tiny_graph, tmp_path):
     large = open_gguf(write_tiny_llama(tmp_path / "m.gguf", noise=1e5))
-    assert "beyond float16" in judge(GPU, sampler_apart(large, WINDOW)).float16
+    assert "too large for float16" in judge(GPU, sampler_apart(large, WINDOW)).float16
 
 
 def test_a_process_that_crashes_is_trouble(tiny, monkeypatch, tmp_path):

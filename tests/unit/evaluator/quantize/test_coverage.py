@@ -108,9 +108,15 @@ def renamed(sums, old):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda sums: renamed(sums, "attn_"), "was measured on another model: 8 of its 14 entries name no tensor of"),
-        (lambda sums: renamed(sums, "blk."), "was measured on another model: 14 of its 14 entries name no tensor of"),
-        (lambda sums: sums | {ZERO: np.ones(255)}, f"it has 255 values for {ZERO}, which takes 256 in"),
+        (
+            lambda sums: renamed(sums, "attn_"),
+            "was measured on another model: 8 of its 14 entries name no tensor of",
+        ),
+        (
+            lambda sums: renamed(sums, "blk."),
+            "was measured on another model: 14 of its 14 entries name no tensor of",
+        ),
+        (lambda sums: sums | {ZERO: np.ones(255)}, f"it has 255 values for {ZERO}, which needs 256 in"),
         (
             lambda sums: dict.fromkeys(sums, np.zeros(256)),
             "none of its 14 entries can be used: they hold only zeros",

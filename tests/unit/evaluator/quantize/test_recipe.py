@@ -69,7 +69,10 @@ def test_last_rule_that_fits_decides(tmp_path):
             "quants.A.type: unknown tensor type 'Q9'",
         ),
         ("description = 'd'\nquants.A = {type = 'Q8_0', file_type = 'Q8'}", "unknown file type 'Q8'"),
-        ("description = 'd'\nbase = 'main'\nquants.A = {like = 'B'}", "quants.A: there is no mixture B (known: "),
+        (
+            "description = 'd'\nbase = 'main'\nquants.A = {like = 'B'}",
+            "quants.A: there is no mixture B (known: ",
+        ),
         ("description = 'd'\nbase = 'mine'", "--recipe mine: no such file or recipe"),
         ("description = 'd'\nbases = 'main'", "bases: Extra inputs are not permitted"),
         ("description = 'd'\nrules = [{type = 'Q8_0', role = 'wing'}]", "rules.0.role: Input should be"),
