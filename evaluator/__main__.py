@@ -1,11 +1,11 @@
-"""`python -m evaluator`."""
+"""Start `python -m evaluator`."""
 
 from evaluator.support.interrupts import end_at_once, stay_to_the_end
 
 
 def main() -> None:
-    """Run the command line, whose imports take long enough to be interrupted."""
-    stay_to_the_end()  # first of all, for what is registered first is called last
+    """Run the command line; Ctrl-C is handled before its imports, which take a while."""
+    stay_to_the_end()  # exit handlers run in reverse: the first registered runs last
     end_at_once()
     from evaluator.cli import main as run
 

@@ -1,4 +1,4 @@
-"""`python -m evaluator`: commands, flags and exit statuses, nothing else."""
+"""`python -m evaluator`: commands, flags and exit statuses."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from evaluator.support.terminal import say
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
 
-_GOES_ON = "what was finished is kept, the same command goes on from there"
+_RESUMABLE = "what was finished is kept: run the same command again to resume"
 _SOME_FAILED, _WRONG_REQUEST = 1, 2
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-#: Base of what the command-line library says of flags; it gives no name of its own to it.
+#: Base class of the command-line library's errors about flags, which it does not export.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 
 _Threads = Annotated[int | None, typer.Option(help="Default: the cores this process may use.", min=1)]
 _Pre = Annotated[
     str | None,
-    typer.Option(help="Pre-tokenizer of a baseline whose file does not name one, such as llama-bpe."),
+    typer.Option(help="Pre-tokenizer, such as llama-bpe, of a baseline whose file does not name one."),
 ]
 _Chunks = Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)]
 
@@ -42,13 +42,15 @@ def _root() -> None:
 def run(
     comparison: Annotated[
         str | None,
-        typer.Argument(help="A comparison in TOML, or a ready-made one by name; flags override it."),
+        typer.Argument(help="A TOML file, or the name of a ready-made comparison; flags override it."),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="SRC of the reference model.")] = None,
-    variant: Annotated[list[str] | None, typer.Option(help="METHOD=SRC; a glob gives several.")] = None,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="METHOD=SRC; a glob gives several variants.")
+    ] = None,
     text: Annotated[
         list[str] | None,
-        typer.Option(help="[DOMAIN=]FILE to evaluate on, chat:FILE.jsonl, wikitext-2 or builtin."),
+        typer.Option(help="Text to evaluate on: [DOMAIN=]FILE, chat:FILE.jsonl, wikitext-2 or builtin."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
     context: Annotated[
@@ -60,11 +62,11 @@ def run(
     pre: _Pre = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
     attribution: Annotated[
-        bool, typer.Option("--attribution", help="Measure the KLD that each tensor causes alone.")
+        bool, typer.Option("--attribution", help="Measure the KLD that each matrix causes on its own.")
     ] = False,
     no_speed: Annotated[bool, typer.Option("--no-speed", help="Skip speed.parquet.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary on stdout.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary on stdout as JSON.")] = False,
 ) -> None:
     """Measure variants against a baseline on the same windows of the same texts."""
     from evaluator.commands.run import run_comparison
@@ -97,13 +99,15 @@ def run(
 def export(
     source: Annotated[str, typer.Argument(help="SRC of the model.")],
     out: Annotated[Path, typer.Option(help="Folder for the ONNX model.")],
-    weights: Annotated[str, typer.Option(help="exact, or packed as one would deploy it.")] = "exact",
-    baseline: Annotated[str | None, typer.Option(help="SRC that the receipt compares with, too.")] = None,
+    weights: Annotated[str, typer.Option(help="exact, or packed for deployment.")] = "exact",
+    baseline: Annotated[
+        str | None, typer.Option(help="SRC of the model to compare with in the receipt of packed weights.")
+    ] = None,
 ) -> None:
-    """Write a model as ONNX that plain onnxruntime runs; packed: with a cache, token by token."""
+    """Write a model as ONNX that plain onnxruntime runs; packed weights come with a KV cache."""
     from evaluator.commands.run import export_model
 
-    with _interruptible("nothing was exported, the same command begins anew"):
+    with _interruptible("nothing was exported: run the same command again"):
         export_model(source, out, weights, baseline, _console)
 
 
@@ -111,9 +115,9 @@ def export(
 def demo(
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("demo_results"),
     threads: _Threads = None,
-    force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
 ) -> None:
-    """Evaluate a real small model end to end, then say how to open the result."""
+    """Evaluate a real small model end to end and print the command that opens the result."""
     from evaluator.commands.demo import run_demo
 
     with _interruptible():
@@ -126,17 +130,17 @@ def demo(
 @app.command()
 def sample(
     calibration: Annotated[
-        str, typer.Option(help="Text for the importance matrix; not evaluated on.")
+        str, typer.Option(help="Text for the importance matrix; must not be an evaluation text.")
     ] = "wikitext-2-valid",
     text: Annotated[
-        str, typer.Option(help="[DOMAIN=]FILE or name, besides the built-in texts.")
+        str, typer.Option(help="Text to evaluate on besides the built-in ones: [DOMAIN=]FILE or a name.")
     ] = "wikitext-2",
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("sample_results"),
     chunks: Annotated[int, typer.Option(help="At most this many windows per text.", min=1)] = 20,
     threads: _Threads = None,
-    force: Annotated[bool, typer.Option("--force", help="Measure anew what is already there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
 ) -> None:
-    """Make a small model in the sizes of main, bartowski and unsloth, and measure them: sample_results/."""
+    """Quantize a small model by the recipes main, bartowski and unsloth, and measure it: sample_results/."""
     from evaluator.commands.sample import run_sample
 
     with _interruptible():
@@ -148,23 +152,28 @@ def sample(
 @app.command()
 def quantize(
     baseline: Annotated[str, typer.Option(help="SRC of the model to quantize.")],
-    recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, or a FILE.")],
+    recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, or a recipe FILE.")],
     types: Annotated[str, typer.Option(help="Sizes to make, such as Q2_K,Q4_K_M.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
     imatrix: Annotated[Path | None, typer.Option(help="Importance matrix, GGUF or .dat.")] = None,
-    results: Annotated[Path | None, typer.Option(help="Results with an attribution, for guided.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Results folder with an attribution, for recipe guided.")
+    ] = None,
     rescale: Annotated[
-        bool, typer.Option("--rescale", help="Take a baseline off its format's grid.")
+        bool,
+        typer.Option("--rescale", help="Move an already quantized baseline off its format's grid first."),
     ] = False,
     threads: _Threads = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that were made otherwise.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace existing files that were made in another way.")
+    ] = False,
 ) -> None:
     """Make quantized variants of a model with ggml's quantizers, as llama-quantize does."""
     from evaluator.commands.quantize import quantize_model
 
     quants = [name.strip() for name in types.split(",") if name.strip()]
     if not quants:
-        raise RequestError(f"--types {types!r}: names no size; expected sizes such as Q2_K,Q4_K_M")
+        raise RequestError(f"--types {types!r}: names no size; list some, such as Q2_K,Q4_K_M")
     with _interruptible():
         quantize_model(
             baseline,
@@ -183,8 +192,8 @@ def quantize(
 @app.command()
 def imatrix(
     baseline: Annotated[str, typer.Option(help="SRC of the model.")],
-    text: Annotated[list[str], typer.Option(help="FILE to measure on; not one to evaluate on.")],
-    out: Annotated[Path, typer.Option(help="The new FILE.gguf.")],
+    text: Annotated[list[str], typer.Option(help="FILE to measure on; do not evaluate on it later.")],
+    out: Annotated[Path, typer.Option(help="FILE.gguf to write.")],
     context: Annotated[int, typer.Option(help="Tokens per window.", min=8)] = 512,
     chunks: _Chunks = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -213,11 +222,11 @@ def inspect(
     source: Annotated[str, typer.Argument(help="SRC of a model, or a results folder.")],
     other: Annotated[str | None, typer.Argument(help="SRC of a model to compare the recipe with.")] = None,
     tensor_types: Annotated[
-        Path | None, typer.Option(help="Write the recipe for llama-quantize --tensor-type-file.")
+        Path | None, typer.Option(help="FILE to write the recipe to, for llama-quantize --tensor-type-file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the facts on stdout as JSON.")] = False,
 ) -> None:
-    """Say what a model file or a results folder holds, or how the recipes of two files differ."""
+    """Show what a model file or a results folder holds, or how the recipes of two files differ."""
     from evaluator.commands.inspect_recipe import compare_recipes, write_tensor_types
     from evaluator.commands.run import inspect_source
 
@@ -231,8 +240,8 @@ def inspect(
         Console().print(table)
 
 
-def _interruptible(outcome: str = _GOES_ON) -> contextlib.AbstractContextManager[None]:
-    """End an interrupted command here, before the command-line library ends it with a status of its own."""
+def _interruptible(outcome: str = _RESUMABLE) -> contextlib.AbstractContextManager[None]:
+    """Exit with status 130 on Ctrl-C, before the command-line library exits with its own status."""
     return interruptible(outcome, _say_error)
 
 
@@ -244,7 +253,7 @@ def main() -> None:
     except _FlagError as error:
         _fail(error.format_message(), _WRONG_REQUEST)  # type: ignore[attr-defined]
     except (RequestError, SourceError) as error:
-        # A variant's fault is noted and the others go on: what arrives here is the one file that was asked for.
+        # A faulty variant of a comparison is recorded, not raised: this is the command's only file or its baseline.
         _fail(str(error), _WRONG_REQUEST)
     except EvaluatorError as error:
         _fail(str(error), _SOME_FAILED)
@@ -253,7 +262,7 @@ def main() -> None:
             f"{error.name} is not installed: pip install 'quantization-comparison[evaluator]'", _WRONG_REQUEST
         )
     except OSError as error:
-        way_out = "; make room, or choose another place to write to" if error.errno in _FULL else ""
+        way_out = "; free some space, or write to another disk" if error.errno in _FULL else ""
         _fail(f"{error.filename or 'disk'}: {error.strerror or error}{way_out}", _SOME_FAILED)
 
 

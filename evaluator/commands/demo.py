@@ -1,4 +1,4 @@
-"""The demo: a real small model, five variants made here, four texts of our own, measured end to end."""
+"""Run the demo: a real small model, five variants of it and the built-in texts, measured end to end."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _NOTE = (
 
 
 def demo_baseline(console: Console) -> Path:
-    """The rescaled model, made on first use and kept in the cache folder.
+    """Return the rescaled model's file, made on first use and kept in the cache folder.
 
     Raises:
-        RequestError: the package that carries the model is not installed.
+        RequestError: the package that contains the model is not installed.
     """
     source = open_gguf(resolve_one(DEMO_SOURCE))
     folder = cache_folder() / "demo" / sha256_of(source.path)[:12]
@@ -46,10 +46,10 @@ def demo_baseline(console: Console) -> Path:
 
 
 def demo_files(console: Console) -> tuple[Path, list[Path]]:
-    """Baseline and variants, made on first use and kept in the cache folder.
+    """Return the files of the baseline and the variants, made on first use and kept in the cache folder.
 
     Raises:
-        RequestError: the package that carries the model is not installed.
+        RequestError: the package that contains the model is not installed.
     """
     baseline = demo_baseline(console)
     reference = open_gguf(baseline)
@@ -66,7 +66,7 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
 
 
 def run_demo(out: Path, threads: int | None, console: Console, *, force: bool = False) -> dict[str, Any]:
-    """Measure the demo's variants into `out`; returns the summary of the run.
+    """Measure the demo's variants into `out` and return the summary of the run.
 
     Raises:
         RequestError: the model's package is missing, or `out` holds something else.

@@ -1,4 +1,4 @@
-"""What a file's recipe is: the type of every matrix, by role and layer; and how two files differ in it."""
+"""Show a file's recipe, the type of every matrix by role and layer, and compare the recipes of two files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PROVENANCE = (
 
 
 def recipe_facts(file: ModelFile) -> dict[str, Any]:
-    """A file's recipe as data: where it says it comes from, and every matrix with its type."""
+    """Return a file's recipe as data: the provenance it states, and every matrix with its type."""
     return {
         "provenance": {key: _plain(file.metadata[key]) for key in _PROVENANCE if key in file.metadata},
         "matrices": [
@@ -51,7 +51,7 @@ def recipe_facts(file: ModelFile) -> dict[str, Any]:
 
 
 def recipe_table(file: ModelFile) -> Table:
-    """A row per role: its types with their layers, bits per weight and size."""
+    """Return a table with a row per role: its types with their layers, bits per weight and size."""
     provenance = recipe_facts(file)["provenance"]
     title = ", ".join(f"{key.removeprefix('quantize.')}: {value}" for key, value in provenance.items())
     rows: list[tuple[Cell, ...]] = []
@@ -65,7 +65,7 @@ def recipe_table(file: ModelFile) -> Table:
 
 
 def compare_recipes(first: str, second: str) -> tuple[dict[str, Any], Table]:
-    """How the recipes of two files differ, as data and as a table.
+    """Return how the recipes of two files differ, as data and as a table.
 
     Raises:
         RequestError: a source names no or several files, or one cannot be read.
@@ -111,11 +111,14 @@ def _difference_table(files: list[ModelFile], changed: list[dict[str, Any]], tot
 
 
 def write_tensor_types(source: str, target: Path) -> int:
-    """Write a file's recipe for `--tensor-type-file` of llama-quantize, or for `--recipe`; returns the lines.
+    """Write a file's recipe for llama-quantize's `--tensor-type-file` or for `--recipe`.
+
+    Returns:
+        The number of lines written.
 
     Raises:
         RequestError: the source names no or several files, cannot be read, or is `target`.
-        SourceError: a tensor has a name that cannot stand in such a file.
+        SourceError: a tensor's name cannot be written in such a file.
         OSError: `target` cannot be written.
     """
     file = _open(source)
@@ -127,13 +130,13 @@ def write_tensor_types(source: str, target: Path) -> int:
 
 
 def matrix_role(name: str) -> str:
-    """What a matrix is called inside its block, such as attn_q; or the name of one outside, such as output."""
+    """Return a matrix's name within its block, such as attn_q, or outside the blocks, such as output."""
     bare = name.removesuffix(".weight")
     return bare.split(".", 2)[2] if layer_of(name) >= 0 else bare
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Numbers in order, runs drawn together: `0–3, 5`."""
+    """Format numbers in order, runs shortened: `0–3, 5`."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][-1] + 1:
@@ -167,7 +170,7 @@ def _with_layers(layers: Mapping[str, list[int]]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A metadata value as JSON can hold it: GGUF allows arrays, and arrays of them, under any key."""
+    """Convert a metadata value to JSON types; GGUF allows arrays, and arrays of arrays, under any key."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,4 +1,4 @@
-"""What `quantize` and `imatrix` do, once their flags are read."""
+"""Carry out `quantize` and `imatrix`."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from evaluator.texts.sources import read_texts, text_file
 from evaluator.texts.windows import Window
 
 
-def fit_importance(found: ImportanceMatrix, source: ModelFile, console: Console) -> ImportanceMatrix:
-    """The entries that fit `source`; the terminal is told of the others.
+def fit_importance(matrix: ImportanceMatrix, source: ModelFile, console: Console) -> ImportanceMatrix:
+    """Return the entries that fit `source` and warn about the others.
 
     Raises:
-        RequestError: it is of another model.
+        RequestError: the importance matrix was measured on another model.
     """
-    fitting, faults = fit_to_model(found, source)
+    fitting, faults = fit_to_model(matrix, source)
     for fault in faults:
         say(console, f"warning: {fault}", "yellow")
     return fitting
@@ -64,18 +64,20 @@ def quantize_model(
     threads: int | None = None,
     replace: bool = False,
 ) -> list[Path]:
-    """Make the variants that are not there yet; returns the files of all that were asked for.
+    """Make the variants that do not exist yet and return the files of all requested ones.
 
-    What can be refused is refused first; then the rescaled baseline is written, and dynamic sizes are measured on it.
+    The request is checked first; then the rescaled baseline is written, and dynamic sizes are measured on it.
 
     Raises:
-        RequestError: something about the request is wrong; no variant was written then, nor the rescaled baseline,
-            unless it is that the file of a dynamic size has other types than were measured for it now.
+        RequestError: the request is wrong. Nothing has been written then, with one exception: whether an existing
+            file of a dynamic size has other types than now measured shows after the rescaled baseline is written.
         SourceError: the model cannot be read or quantized.
     """
     selected = select(recipe, quants)
     if results and not any(choice.sensitivity == "attribution" for choice in selected):
-        raise RequestError(f"--results {results}: recipe {recipe} does not go by attribution; guided does")
+        raise RequestError(
+            f"--results {results}: recipe {recipe} does not use attribution; leave it out or use --recipe guided"
+        )
     attribution = read_attribution(results) if results else None
     given = read_imatrix(imatrix) if imatrix else None
     source = _open(baseline)
@@ -102,25 +104,25 @@ def quantize_model(
         progress.update(task, visible=False)
         made = make_all(source, jobs, pool, progress, replace=replace)
     for job in jobs:
-        state = "made" if job.target in made else "is there already"
+        state = "made" if job.target in made else "already exists"
         say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
     return [job.target for job in jobs]
 
 
 def _fallen(fallen: Mapping[tuple[GGMLType, GGMLType], int]) -> str:
     listed = ", ".join(f"{got.name} for {wanted.name} ×{count}" for (wanted, got), count in fallen.items())
-    return f"rows that do not divide into the blocks of a type get another, as in llama.cpp: {listed}"
+    return f"rows that do not divide into a type's blocks get another type, as in llama.cpp: {listed}"
 
 
 def _rescaled(
     source: ModelFile, out: Path, fingerprint: str, console: Console, *, replace: bool
 ) -> ModelFile:
-    """The function-preserving rescaling of `source` as an F16 file in `out`, made unless it is there."""
+    """Write the function-preserving rescaling of `source` to `out` as F16, unless it exists, and open it."""
     target = rescaled_path(source, out)
     if not is_made(target, fingerprint, replace=replace):
         write_rescaled_f16(source, target, fingerprint=fingerprint)
     note = f"rescaled without changing what it computes (log-normal factors, σ = {SIGMA}), stored as F16"
-    say(console, f"{target}: the baseline of these variants: {source.name}, {note}")
+    say(console, f"{target}: the baseline of these variants: {source.name} {note}")
     return open_model(target)
 
 
@@ -140,7 +142,7 @@ def measure_imatrix(
 
     Raises:
         RequestError: a text or the baseline cannot be used, or `out` cannot be written or is one of them.
-        SourceError: the baseline's graph is not right for windows of `context` tokens.
+        SourceError: the baseline's graph does not hold for windows of `context` tokens.
         ExportError: the baseline's graph cannot be exported.
     """
     if device not in get_args(DeviceChoice):
@@ -148,17 +150,17 @@ def measure_imatrix(
     source = with_named_scheme(_open(baseline), pre)
     check_context(source, context)
     if out.is_dir():
-        raise RequestError(f"--out {out}: is a folder; name the new file")
+        raise RequestError(f"--out {out}: is a folder; name a file in it, such as {out / 'imatrix.gguf'}")
     refuse_overwriting([out], [*source.files, *filter(None, map(text_file, texts))])
     prepare_output_folder(out.parent)
     with making_progress(console) as progress:
         task = progress.add_task("reading texts and the graph", total=None)
-        found = [
+        contents = [
             text
             for item in texts
             for text in read_texts(item, source, lambda note: progress.update(task, description=note))
         ]
-        windows = imatrix_windows(found, _tokenizer(source), context, chunks)
+        windows = imatrix_windows(contents, _tokenizer(source), context, chunks)
         graph = load_graph(source)
         chosen = choose_device(cast(DeviceChoice, device), threads)
         if chosen.notice:
@@ -176,7 +178,7 @@ def measure_imatrix(
             windows,
             lambda tokens: progress.advance(task, tokens),
         )
-    write_imatrix(out, sums, len(windows) * context, context, [text.name for text in found])
+    write_imatrix(out, sums, len(windows) * context, context, [text.name for text in contents])
     say(console, f"{out}: {len(sums)} matrices, {len(windows)} windows of {context} tokens")
 
 

@@ -1,4 +1,4 @@
-"""What `inspect` says of a results folder: its variants from large to small, each against the next smaller one."""
+"""Show a results folder: its variants from large to small, each compared with the next smaller one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from evaluator.support.units import MEGABYTE
 
 Row = dict[str, Any]
 _LN_PPL, _KLD = PAIR_METRICS
-#: Of a file that was measured, and gave no value for any token.
+#: Shown in place of PPL where every token of a variant is non-finite.
 _UNUSABLE = "no usable token"
 
 
 def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
-    """A results folder as data and as a table.
+    """Return a results folder's content as data and as a table.
 
     Raises:
-        ResultsFileError: its manifest or one of its frames cannot be read, or is another version's.
+        ResultsFileError: its manifest or one of its frames cannot be read, or has another schema version.
     """
     manifest = read_manifest(folder)
     variants = read_frame(folder, VARIANTS).sort("size_bytes", "variant_id", descending=True)
@@ -40,7 +40,7 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
 
 
 def neighbours(rows: list[Row], pairs: pl.DataFrame) -> list[Row]:
-    """Each variant compared with the next smaller one, by every metric; `rows` from large to small."""
+    """Compare each variant with the next smaller one by every metric; `rows` go from large to small."""
     measured = [row["variant_id"] for row in rows if not row["is_baseline"]]
     steps = (between(pairs, a, b, metric) for a, b in pairwise(measured) for metric in PAIR_METRICS)
     return [step for step in steps if step is not None]
@@ -49,7 +49,7 @@ def neighbours(rows: list[Row], pairs: pl.DataFrame) -> list[Row]:
 def _variants(manifest: Manifest, rows: list[Row]) -> Table:
     floor, caption = manifest.noise_floor, ""
     if floor is not None:
-        caption = f"moving the baseline's weights as bf16 would costs a KLD of {floor.kld_mean:.5f}"
+        caption = f"noise floor: rounding the baseline's weights to bf16 costs a KLD of {floor.kld_mean:.5f}"
     kinds = [
         name.removeprefix(f"{row['method']} ") for row, name in zip(rows, _told_apart(rows), strict=True)
     ]
@@ -70,7 +70,7 @@ def _variants(manifest: Manifest, rows: list[Row]) -> Table:
 
 
 def _told_apart(rows: list[Row]) -> list[str]:
-    """Method and type of each row; the file, too, where several rows share both."""
+    """Return method and quant type of each row, with the file's name where several rows share both."""
     labels = [f"{row['method']} {row['quant']}" for row in rows]
     names = ([row[column] for row in rows] for column in ("source", "variant_id"))
     return told_apart(labels, *names)
@@ -81,14 +81,14 @@ def _number(value: float | None, template: str) -> str:
 
 
 def _steps(rows: list[Row], steps: list[Row]) -> Table:
-    """Per variant and next smaller one: who is better, by how much, 95 % interval."""
+    """Return the table of neighbours: which is better, by how much, and the 95 % interval."""
     labels = dict(zip((row["variant_id"] for row in rows), _told_apart(rows), strict=True))
     compared = {(step["a"], step["b"], step["metric"]): step for step in steps}
     cells = (
         (labels[a], labels[b], *(_verdict(compared.get((a, b, metric))) for metric in (_KLD, _LN_PPL)))
         for a, b in dict.fromkeys((step["a"], step["b"]) for step in steps)
     )
-    caption = "nats saved, paired over the same tokens, 95 % by bootstrap over windows"
+    caption = "nats saved, paired by token; 95 % intervals by bootstrap over windows"
     return table_of(("variant", "next smaller", "by KLD", "by ln PPL"), cells, caption=caption)
 
 
@@ -97,5 +97,5 @@ def _verdict(step: Row | None) -> str:
         return ""
     saved = -step["difference"]
     if step["verdict"] is None:
-        return f"{saved:.4f}, from one window"
+        return f"{saved:.4f} (one window, no interval)"
     return f"{step['verdict']}: {saved:.4f} ({-step['ci_high']:.4f} to {-step['ci_low']:.4f})"

@@ -1,4 +1,4 @@
-"""What the commands do, once their flags are read: the edge between the terminal and the pipeline."""
+"""Carry out `run`, `export` and `inspect`."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _WEIGHTS = ("exact", "packed")
 
 
 def run_comparison(comparison: Comparison, console: Console, *, force: bool = False) -> dict[str, Any]:
-    """Plan and carry out a comparison; returns the summary that `--json` prints.
+    """Plan and carry out a comparison, and return the summary that `--json` prints.
 
     Raises:
-        RequestError: nothing could be measured because of the request.
+        RequestError: the request is wrong, and nothing was measured.
         EvaluatorError: the graph or the baseline failed, or the disk is full.
     """
     try:
@@ -46,7 +46,7 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
     except OSError as error:
         place = error.filename or comparison.out
         raise EvaluatorError(
-            f"{place}: {error.strerror or error}; what was finished is kept, the same command goes on from there"
+            f"{place}: {error.strerror or error}; what was finished is kept: run the same command again to resume"
         ) from error
 
 
@@ -95,17 +95,17 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
 
 
 def _spare_inputs(comparison: Comparison, plan: Plan) -> None:
-    """Check that nothing that is read lies where results are written or, by --force, removed.
+    """Check that no input lies where results are written or, with --force, deleted.
 
     Raises:
-        RequestError: something does.
+        RequestError: an input does.
     """
     texts = [path for path in map(text_file, comparison.texts) if path]
     models = [path for item in (plan.baseline, *plan.variants) for path in item.file.files]
     for path in (*texts, *models):
         if is_written(comparison.out, path):
             raise RequestError(
-                f"{path}: is read here and lies where results are written; move it or choose another --out"
+                f"{path}: is an input, and lies where results are written; move it or choose another --out"
             )
 
 
@@ -114,14 +114,14 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
 
     Raises:
         RequestError: a source names no or several files, the kind of weights is unknown, `out` is not writable or
-            holds what is read, or exact weights, which have no receipt, are to be compared with a baseline.
-        EvaluatorError: the file cannot be exported, or does not compare with the baseline.
+            holds an input, or a baseline is given for exact weights, which have no receipt.
+        EvaluatorError: the file cannot be exported, or is not comparable with the baseline.
     """
     if weights not in _WEIGHTS:
         raise RequestError(f"--weights {weights}: known kinds: {', '.join(_WEIGHTS)}")
     if baseline and weights != "packed":
         raise RequestError(
-            "--baseline is what a receipt compares with: leave it out, or add --weights packed"
+            "--baseline is used only in the receipt of packed weights: leave it out, or add --weights packed"
         )
     file = open_model(resolve_one(source))
     reference = _comparable_baseline(file, baseline) if baseline else None
@@ -131,18 +131,18 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
     if weights == "packed":
         receipt = export_packed(file, load_graph(file), out, reference)
         console.print(receipt.table())
-        say(console, f"{out}: runs in onnxruntime; every tensor is in {RECEIPT_FILE}")
+        say(console, f"{out}: runs in onnxruntime; {RECEIPT_FILE} lists every tensor")
         return
     n_bytes = write_exact(file, load_graph(file), out)
-    say(console, f"{out / MODEL_FILE}: {n_bytes / MEGABYTE:,.0f} MB in the folder")
+    say(console, f"{out / MODEL_FILE}: written, {n_bytes / MEGABYTE:,.0f} MB with its weights")
 
 
 def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
-    """The baseline, opened, whose tensors are those of `file` but for their types.
+    """Open the baseline and check that `file` is comparable with it.
 
     Raises:
-        RequestError: it cannot be read.
-        SourceError: `file` is of another shape, family or vocabulary.
+        RequestError: the baseline cannot be read.
+        SourceError: `file` has another shape, family or vocabulary.
     """
     try:
         reference = with_scheme_of(open_model(resolve_one(baseline)), file)
@@ -154,10 +154,10 @@ def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
 
 
 def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
-    """Facts about a model file or a results folder, as data and as a table.
+    """Return facts about a model file or a results folder, as data and as a table.
 
     Raises:
-        RequestError: nothing readable is there.
+        RequestError: `source` names neither, or cannot be read.
     """
     folder = Path(source)
     if (folder / MANIFEST_NAME).is_file():

@@ -1,4 +1,4 @@
-"""The sample results: one real small model in the sizes of three publishers' recipes, made and measured here."""
+"""Make and measure the sample results: one real small model, quantized by three publishers' recipes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SAMPLE_QUANTS: Mapping[str, Sequence[str]] = {
     ),
 }
 
-#: Exchanging every matrix takes minutes per variant: one small size of each method, and a middle one to compare with.
+#: Attribution takes minutes per variant, so only one small size of each method is attributed, plus one middle size.
 ATTRIBUTED: Mapping[str, Sequence[str]] = {
     "main": ("Q2_K", "Q4_K_M"),
     "bartowski": ("Q2_K",),
@@ -47,7 +47,7 @@ _NOTE = (
     f"(log-normal factors, σ = {SIGMA}) so that no format is favoured, and stored as F16: that is the baseline. "
     "No publisher made these variants: they were made here, from that baseline, by recipes that follow the "
     "publishers': main without an importance matrix, bartowski and unsloth with one measured on {calibration} "
-    "({windows} windows of 512 tokens), which is not among the texts that are evaluated on."
+    "({windows} windows of 512 tokens), which is not one of the evaluation texts."
 )
 
 
@@ -61,28 +61,30 @@ def run_sample(
     threads: int | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Make and measure the sample's variants into `out`; returns the summary of the run.
+    """Make the sample's variants, measure them into `out`, and return the summary of the run.
 
     Args:
-        text: what to evaluate on besides the built-in texts: `[DOMAIN=]FILE` or a known name.
-        calibration: what to measure the importance matrix on.
+        text: text to evaluate on besides the built-in ones: `[DOMAIN=]FILE` or a known name.
+        calibration: text to measure the importance matrix on.
         out: results folder.
-        console: where progress goes.
+        console: where progress is printed.
         chunks: at most this many windows per text.
         threads: default: the cores this process may use.
-        force: measure anew what is there.
+        force: measure again what is already measured.
 
     Raises:
-        RequestError: a text cannot be used, or is used for both.
+        RequestError: a text cannot be used, or is given for both calibration and evaluation.
         EvaluatorError: the graph could not be exported.
     """
     baseline = demo_baseline(console)
     source = open_gguf(baseline)
-    learned, evaluated = (read_texts(item, source, partial(say, console))[0] for item in (calibration, text))
-    if learned.sha256 == evaluated.sha256:
-        raise RequestError(f"{learned.name}: the calibration text may not be one that is evaluated on")
+    calibrated, evaluated = (
+        read_texts(item, source, partial(say, console))[0] for item in (calibration, text)
+    )
+    if calibrated.sha256 == evaluated.sha256:
+        raise RequestError(f"{calibrated.name}: the calibration text must not be an evaluation text too")
     folder = baseline.parent / "sample"
-    imatrix = folder / f"imatrix-{learned.sha256[:12]}.gguf"
+    imatrix = folder / f"imatrix-{calibrated.sha256[:12]}.gguf"
     if not imatrix.is_file():
         measure_imatrix(
             str(baseline), [calibration], imatrix, console, chunks=CALIBRATION_WINDOWS, threads=threads
@@ -96,14 +98,14 @@ def run_sample(
         out=out,
         chunks=chunks,
         threads=threads,
-        baseline_note=_NOTE.format(calibration=learned.name, windows=importance.chunks),
+        baseline_note=_NOTE.format(calibration=calibrated.name, windows=importance.chunks),
     )
     run_comparison(_attributed(comparison), console, force=force)
     return run_comparison(comparison, console)
 
 
 def _attributed(comparison: Comparison) -> Comparison:
-    """The same comparison of the variants whose layers are attributed, and what that needs."""
+    """Return `comparison` cut down to the attributed variants, with attribution on and speed off."""
     ends = {method: tuple(f"-{quant}.gguf" for quant in quants) for method, quants in ATTRIBUTED.items()}
     chosen = tuple(item for item in comparison.variants if item.source.endswith(ends[item.method]))
     return comparison.model_copy(update={"variants": chosen, "attribution": True, "speed": False})
@@ -112,7 +114,7 @@ def _attributed(comparison: Comparison) -> Comparison:
 def _make(
     baseline: Path, folder: Path, evidence: Evidence, console: Console, threads: int | None
 ) -> list[tuple[str, Path]]:
-    """(method, file) of every variant, made on first use and kept in the cache folder."""
+    """Make the variants that the cache folder does not hold yet; return (method, file) of all."""
     source = open_gguf(baseline)
     made: list[tuple[str, Path]] = []
     pool = ThreadPoolExecutor(threads or usable_cores())

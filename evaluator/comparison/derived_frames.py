@@ -1,4 +1,4 @@
-"""Frames that follow from the token frames of all variants together; written at the end of a run."""
+"""Write the frames derived from the token frames of all variants, at the end of a run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from evaluator.results.store import ResultsStore
 
 
 def is_derived(store: ResultsStore) -> bool:
-    """Whether all that `derive` writes is there, younger than the last token frame, and knows every variant."""
+    """Return whether all files of `derive` exist, are newer than every token frame and cover every variant."""
     if not store.derived_after_tokens():
         return False
     try:
         frames = store.derived()
-    except ResultsFileError:  # damaged, but what it follows from is not
+    except ResultsFileError:  # damaged: derive it again
         return False
-    # A variant without a finite token has no row. Pairs, which take whole windows, may lack others, too, and are
-    # always written together with the rest.
+    # A variant without a finite token has no row. Pairs need whole windows, so they may lack more variants; they are
+    # not checked, because they are always written together with the rest.
     finite = set(_with_tokens(store).filter(pl.col("n_nonfinite") < pl.col("n_tokens"))["variant_id"])
     return all(set(frame["variant_id"]) == finite for frame in frames if "variant_id" in frame.columns)
 
@@ -32,7 +32,7 @@ def is_derived(store: ResultsStore) -> bool:
 def derive(store: ResultsStore) -> None:
     """Write `domains.parquet`, `confidence.parquet` and `pairs.parquet` for every variant measured so far.
 
-    Variants whose tokens, or whose baseline's, are lost are left out.
+    Variants whose tokens or whose baseline's tokens are lost are excluded.
     """
     rows = _with_tokens(store).sort("size_bytes", "variant_id")
     measured = list(rows.iter_rows(named=True))
@@ -55,7 +55,7 @@ def derive(store: ResultsStore) -> None:
 
 
 def _with_tokens(store: ResultsStore) -> pl.DataFrame:
-    """Rows of the variants whose tokens can be read, and their baseline's too."""
+    """Return the rows of variants whose tokens and whose baseline's tokens can be read."""
     rows = store.variants().filter(~pl.col("variant_id").is_in(list(store.without_tokens())))
     return rows.join(rows.filter("is_baseline"), on=("model", "device"), how="semi")
 

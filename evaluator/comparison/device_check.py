@@ -1,6 +1,6 @@
-"""Proof by running: what a GPU computes, against the same in float32 on the CPU.
+"""Check a GPU by running one window on it and comparing with float32 on the CPU.
 
-`python -m evaluator.comparison.device_check` reads a request on stdin and writes what a device makes of one window.
+`python -m evaluator.comparison.device_check` reads a request on stdin and writes a device's results for one window.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from evaluator.support.errors import EvaluatorError, ExportError, RequestError, 
 from evaluator.texts.windows import Window
 
 _MODULE = "evaluator.comparison.device_check"
-#: Largest accepted distance of final hidden states, relative: of all together, and of each position's. Rounding the
-#: weights to bf16 moves SmolLM2's by 0.0035, half precision by 0.0006; a kernel that computes something else, by 1.
+#: Largest accepted relative error of final hidden states: of all together, and of any one position. For SmolLM2,
+#: rounding weights to bf16 causes 0.0035, half precision 0.0006, and a wrong kernel about 1.
 TOLERANCE, ROW_TOLERANCE = 0.005, 0.02
-#: Largest accepted difference of the nll, in nats, that a device and the CPU get from the same hidden states.
+#: Largest accepted difference in nats between a device's nll and the CPU's from the same hidden states.
 NLL_TOLERANCE = 0.001
-#: More positions show nothing more, and take memory by their square in float32 on a GPU.
+#: More positions show nothing new, and the memory they take in float32 on a GPU grows with their square.
 _MOST_POSITIONS = 1024
 
 Values = npt.NDArray[np.float32]
@@ -41,12 +41,12 @@ Values = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sample:
-    """What a device makes of a window's scored tokens.
+    """A device's results for a window's scored tokens.
 
     Attributes:
         hidden: final hidden states, float32 [rows, hidden].
-        nll: from these in nats, float32 [rows].
-        reference_nll: the same from the states that were handed over, if some were.
+        nll: nll in nats from `hidden`, float32 [rows].
+        reference_nll: nll from the reference's hidden states, if they were given.
     """
 
     hidden: Values
@@ -54,19 +54,19 @@ class Sample:
     reference_nll: Values | None = None
 
 
-#: From a precision, and states whose nll is wanted too, to what a device makes of the window.
+#: Run a window on a device in a precision; if hidden states are given, compute their nll too.
 Sampler = Callable[[Device, Precision, Values | None], Sample]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why a device cannot be trusted with a precision; None where it was shown to compute the same as the CPU.
+    """Why a device cannot be trusted in a precision; None where it agrees with the CPU.
 
     Attributes:
-        float32: what is wrong with float32; also where it does not run.
-        float16: what is wrong with half precision.
-        float32_is_off: it runs, and computes something else.
-        unverified: why there was nothing on the CPU to compare with.
+        float32: what is wrong with float32, including that it does not run.
+        float16: what is wrong with half precision, including that it does not run.
+        float32_is_off: float32 runs, but gives other values than the CPU.
+        unverified: why the CPU gave nothing to compare with.
     """
 
     float32: str | None
@@ -76,16 +76,16 @@ class Verdict:
 
 
 def beginning(window: Window) -> Window:
-    """The part of a window that is run."""
+    """Return the part of a window that is run in the check."""
     ids = window.ids[:_MOST_POSITIONS]
     return replace(window, ids=ids, first_scored=min(window.first_scored, len(ids) // 2))
 
 
 def judge(device: Device, sample: Sampler, *, half: bool = True) -> Verdict:
-    """Run a device in float32, and where `half` in half precision too, and compare with float32 on the CPU.
+    """Run a device in float32, and in half precision too if `half`, and compare with float32 on the CPU.
 
-    Where the CPU cannot run the model, for want of memory, the two are compared with each other: they come from
-    different graphs and kernels. Alone, neither is trusted then.
+    If the CPU cannot run the model, for lack of memory, the two precisions are compared with each other: they use
+    different graphs and kernels. If only one of them runs, it is not trusted then.
     """
     cpu = Device("cpu", "CPUExecutionProvider", device.threads)
     reference, unverified = _attempt(lambda: sample(cpu, "float32", None))
@@ -104,7 +104,7 @@ def judge(device: Device, sample: Sampler, *, half: bool = True) -> Verdict:
 
 
 def _attempt(run: Callable[[], Sample]) -> tuple[Sample | None, str | None]:
-    """What ran, or why it did not: a missing kernel, too little memory, weights out of range, a crash."""
+    """Return the sample, or why there is none: a missing kernel, too little memory, weights out of range, a crash."""
     try:
         return run(), None
     except EvaluatorError as error:
@@ -112,23 +112,23 @@ def _attempt(run: Callable[[], Sample]) -> tuple[Sample | None, str | None]:
 
 
 def must_compute_right(verdict: Verdict, device: Device) -> None:
-    """Refuse a device whose float32 is not the CPU's, whatever else it does.
+    """Reject a device whose float32 differs from the CPU's, even if its half precision agrees.
 
     Raises:
-        RequestError: it computes something else.
+        RequestError: it gives other values than the CPU.
     """
     if verdict.float32_is_off:
         raise RequestError(
-            f"{device.name} computes something else than the CPU: in float32 {verdict.float32}; "
+            f"{device.name} computes other values than the CPU: in float32 {verdict.float32}; "
             "use --device cpu, or another version of onnxruntime-gpu or of the driver"
         )
 
 
 def check_float32(file: ModelFile, device: Device, window: Window) -> None:
-    """Refuse a device that was not shown to compute the same as the CPU in float32.
+    """Check that a device gives the same values as the CPU in float32.
 
     Raises:
-        RequestError: it computes something else, or cannot run the model.
+        RequestError: it gives other values, or cannot run the model.
     """
     verdict = judge(device, sampler_apart(file, beginning(window)), half=False)
     must_compute_right(verdict, device)
@@ -136,44 +136,44 @@ def check_float32(file: ModelFile, device: Device, window: Window) -> None:
         raise RequestError(f"{file.path}: the GPU cannot be used: {verdict.float32}; use --device cpu")
 
 
-def disagreement(found: Sample, expected: Sample) -> str | None:
-    """How a sample differs from what it should be; None if it hardly does.
+def disagreement(actual: Sample, expected: Sample) -> str | None:
+    """Return how a sample differs from the expected one; None if it is within the tolerances.
 
-    Positions whose expected states are not finite say nothing.
+    Positions whose expected states are not finite are ignored.
     """
-    known = np.asarray(np.isfinite(expected.hidden).all(axis=1), np.bool_)
-    hidden, right = (np.asarray(item.hidden[known], np.float64) for item in (found, expected))
+    finite = np.asarray(np.isfinite(expected.hidden).all(axis=1), np.bool_)
+    hidden, reference = (np.asarray(item.hidden[finite], np.float64) for item in (actual, expected))
     if not np.isfinite(hidden).all():
         return "it gives values that are not finite"
-    errors, sizes = (np.linalg.norm(rows, axis=1) for rows in (hidden - right, right))
+    errors, sizes = (np.linalg.norm(rows, axis=1) for rows in (hidden - reference, reference))
     whole = _ratio(float(np.linalg.norm(errors)), float(np.linalg.norm(sizes)))
     worst = max((_ratio(error, size) for error, size in zip(errors, sizes, strict=True)), default=0.0)
     if not (whole <= TOLERANCE and worst <= ROW_TOLERANCE):
         return f"it is off by {whole:.2%}, at the worst position by {worst:.2%}"
-    return _head_disagreement(found, expected, known)
+    return _head_disagreement(actual, expected, finite)
 
 
 def _ratio(error: float, size: float) -> float:
-    """`error` relative to `size`; where that is 0, any error is infinitely large."""
+    """Return `error` relative to `size`: infinite for any error where `size` is 0."""
     if size:
         return error / size
     return float("inf") if error else 0.0
 
 
-def _head_disagreement(found: Sample, expected: Sample, known: npt.NDArray[np.bool_]) -> str | None:
-    """How the nll differs that the device gets from the expected states."""
-    if found.reference_nll is None:
+def _head_disagreement(actual: Sample, expected: Sample, finite: npt.NDArray[np.bool_]) -> str | None:
+    """Return how the device's nll from the expected states differs from the expected nll."""
+    if actual.reference_nll is None:
         return None
-    right = np.isfinite(expected.nll) & known
-    errors = np.abs(found.reference_nll[right] - expected.nll[right])
-    limits = NLL_TOLERANCE * np.maximum(1, np.abs(expected.nll[right]))
+    compared = np.isfinite(expected.nll) & finite
+    errors = np.abs(actual.reference_nll[compared] - expected.nll[compared])
+    limits = NLL_TOLERANCE * np.maximum(1, np.abs(expected.nll[compared]))
     if (errors <= limits).all():
         return None
     return f"its head is off by {float(errors.max()):.3g} nats"
 
 
 def sampler_apart(file: ModelFile, window: Window) -> Sampler:
-    """Runs a window in processes of their own: a kernel that crashes takes down that one only."""
+    """Return a sampler that runs a window in a process of its own, so that a crash of a kernel stays there."""
 
     def sample(device: Device, precision: Precision, states: Values | None) -> Sample:
         with tempfile.TemporaryDirectory(prefix="device-check-") as folder:
@@ -205,7 +205,7 @@ def sample_here(
     """Run a window on a device.
 
     Raises:
-        EvaluatorError: the device cannot; in one line.
+        EvaluatorError: the device cannot run it.
     """
     try:
         graph = load_graph(file)

@@ -1,4 +1,4 @@
-"""What deploying adds to quantizing: the packed artifact against the exact weights of the same file."""
+"""Measure the engine gap: the divergence of the packed artifact from the exact weights of the same file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
 
-#: So many windows, spread over all texts: the gap is a property of the kernels, not of the text.
+#: Few windows, spread over all texts, are enough: the gap depends on the kernels, not on the text.
 _MOST_WINDOWS = 2
 _ROWS = 32
 
@@ -33,17 +33,17 @@ _ROWS = 32
 def engine_gap(
     file: ModelFile, graph: Graph, artifact: Path, windows: Sequence[Window], device: Device
 ) -> float:
-    """Mean KL(exact ‖ artifact) in nats over the scored tokens of a few of `windows`.
+    """Measure the mean KL(exact ‖ artifact) in nats over the scored tokens of a few of `windows`.
 
     Args:
-        file: whose weights are in the artifact.
-        graph: of its shape.
+        file: the model whose weights are in the artifact.
+        graph: the model's graph.
         artifact: the artifact's model file.
-        windows: what may be scored.
+        windows: the windows to choose from.
         device: where both run.
 
     Raises:
-        EvaluatorError: it is not finite for all of them, or so large that it is a rounding error.
+        EvaluatorError: some token's divergence is not finite, or too large for float32.
     """
     places = np.linspace(0, len(windows) - 1, _MOST_WINDOWS).round().astype(int)
     chosen = [windows[place] for place in sorted(set(places.tolist()))]
@@ -52,28 +52,28 @@ def engine_gap(
     del body
     head, cap = head_weights(file), logit_softcap(file)
     deployed = _DeployedLogits(artifact, device)
-    found = []
+    divergences = []
     for window, states in zip(chosen, hidden, strict=True):
         logits = deployed.of(window)
         for start in range(0, len(states), _ROWS):
             rows = slice(start, start + _ROWS)
             exact = _product(states[rows], head, cap)
-            found.append(divergence(exact, logits[rows]))
-    klds = np.concatenate(found)
+            divergences.append(divergence(exact, logits[rows]))
+    klds = np.concatenate(divergences)
     if lost := int(np.count_nonzero(~(np.abs(klds) <= LARGEST_TOLD_APART))):
         raise EvaluatorError(f"{lost} of {len(klds)} tokens have logits that are not finite, or too large")
     return float(klds.mean())
 
 
 def _product(states: Values, head: Values, softcap: float | None) -> Values:
-    """Logits [rows, vocabulary]; states may not be finite."""
+    """Compute logits [rows, vocabulary]; states may be non-finite."""
     with np.errstate(all="ignore"):
         logits: Values = states @ head.T
         return softcap * np.tanh(logits / softcap) if softcap else logits
 
 
 def divergence(reference: Values, other: Values) -> npt.NDArray[np.float64]:
-    """KL(reference ‖ other) in nats of two sets of logits [rows, vocabulary], per row; logits may not be finite."""
+    """Compute KL(reference ‖ other) in nats per row of logits [rows, vocabulary]; they may be non-finite."""
     with np.errstate(all="ignore"):
         logp, logq = _log_softmax(reference), _log_softmax(other)
         kld: npt.NDArray[np.float64] = (np.exp(logp) * (logp - logq)).sum(axis=1, dtype=np.float64)
@@ -89,7 +89,7 @@ def _log_softmax(logits: Values) -> Values:
 
 
 class _DeployedLogits:
-    """An artifact that says the logits of all scored positions, where it was written to say those of the last."""
+    """An artifact changed to output the logits of all scored positions instead of the last one's only."""
 
     def __init__(self, artifact: Path, device: Device) -> None:
         model = onnx.load(str(artifact), load_external_data=False)
@@ -102,7 +102,7 @@ class _DeployedLogits:
         self._session = Session(model, device, folder=artifact.parent)
 
     def of(self, window: Window) -> Values:
-        """Logits of one window, float32 [scored tokens, vocabulary]."""
+        """Return the logits of one window, float32 [scored tokens, vocabulary]."""
         length = len(window.ids)
         inputs: dict[str, Array] = {
             "input_ids": window.ids.astype(np.int64)[None],

@@ -1,4 +1,4 @@
-"""What a run computes in: halves on a GPU that was shown to do so rightly; the same for all rows of a folder."""
+"""Choose a run's precision: float16 on a GPU that passes the device check; one for all rows of a folder."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from evaluator.support.errors import RequestError
 
 
 def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str], None]) -> Precision:
-    """What a run on a GPU computes in: what its folder's rows were measured in, or what works.
+    """Return the precision of a run on a GPU: that of the folder's rows, or else float16 if it works.
 
     Args:
-        plan: the run; its baseline is what the GPU is tried on.
-        store: its folder, prepared.
-        say: told, with a style, why a GPU does not compute in half precision.
+        plan: the run; the GPU is checked on its baseline.
+        store: the prepared results folder.
+        say: called with a notice and its style.
 
     Raises:
-        RequestError: the GPU computes something else than the CPU, or not in the precision that the folder's rows
-            were measured in.
+        RequestError: the GPU computes other values than the CPU, or cannot compute in the precision that the folder's
+            rows were measured in.
     """
     device, baseline = plan.device, plan.baseline
     recorded = store.manifest.precisions.get(device.name)
     if recorded is None and store.finished(baseline.variant_id, baseline.sha256):
-        recorded = "float32"  # by a version that knew nothing else
+        recorded = "float32"  # the only precision of versions that did not record it
     sample = sampler_apart(baseline.file, beginning(plan.windows[0]))
     verdict = judge(device, sample, half=recorded != "float32")
     must_compute_right(verdict, device)
     if verdict.unverified:
-        say(f"the GPU is compared with itself only: {verdict.unverified}", "yellow")
+        say(f"the GPU is checked only against itself: {verdict.unverified}", "yellow")
     settled: Precision = recorded or ("float32" if verdict.float16 else "float16")
     if settled == "float16" and verdict.float16:
         raise RequestError(
@@ -46,7 +46,7 @@ def settled_precision(plan: Plan, store: ResultsStore, say: Callable[[str, str],
         )
     store.update_manifest(precisions={**store.manifest.precisions, device.name: settled})
     if recorded == "float32":
-        say(f"{store.folder} was measured in float32, so this run computes in it too", "")
+        say(f"{store.folder} was measured in float32, so this run uses float32 too", "")
     elif verdict.float16:
         say(f"computing in float32, which is slower: in half precision, {verdict.float16}", "yellow")
     return settled

@@ -1,4 +1,4 @@
-"""What is said of tokens that hold no value: logits that are not finite, too large, or all the same."""
+"""Report tokens without a usable value: logits that are not finite, too large, or all the same."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from evaluator.results.manifest import Failure
 from evaluator.runtime.score_graph import is_flat
 from evaluator.support.errors import SourceError
 
-_WAY_OUT = "compare its checksum with its publisher's, or make it anew"
+_WAY_OUT = "compare its checksum with its publisher's, or make it again"
 
 
 def check_varying(file: ModelFile, tokens: pl.DataFrame, device: str) -> None:
-    """Refuse a model that never prefers any token to another: no model does that, something is broken.
+    """Reject a model that gives every token the same probability everywhere: its file or the device is broken.
 
     Args:
         file: the model.
         tokens: its token frame.
-        device: where it was run.
+        device: where it ran.
 
     Raises:
-        SourceError: the logits are the same for the whole vocabulary wherever they were looked at.
+        SourceError: at every scored position the logits are the same for the whole vocabulary.
     """
     vocabulary = file.tensor(head_tensor(file)).shape[0]
     without = tokens.filter(pl.col("nll").is_null())
@@ -39,7 +39,7 @@ def check_varying(file: ModelFile, tokens: pl.DataFrame, device: str) -> None:
 
 
 def without_values(n_tokens: int) -> str:
-    """Why a model that gave no value for any of `n_tokens` tokens failed."""
+    """Return why a model without a usable value for any of `n_tokens` tokens failed."""
     return (
         f"none of its {n_tokens:,} tokens has a usable value: its logits are not finite, or too large for float32; "
         f"the file is damaged: {_WAY_OUT}"
@@ -47,11 +47,11 @@ def without_values(n_tokens: int) -> str:
 
 
 def valueless(rows: pl.DataFrame, files: Mapping[str, Path]) -> list[tuple[str, Failure]]:
-    """Variants that gave no value for any token, as failures.
+    """Return the variants without a usable value for any token, as failures.
 
     Args:
-        rows: of the variants frame.
-        files: variant → its file, of those that are of interest.
+        rows: rows of the variants frame.
+        files: variant id → file; other variants are ignored.
     """
     lost = rows.filter(
         pl.col("n_nonfinite") == pl.col("n_tokens"), pl.col("variant_id").is_in(list(files))
@@ -63,8 +63,8 @@ def valueless(rows: pl.DataFrame, files: Mapping[str, Path]) -> list[tuple[str, 
 
 
 def left_out(name: str, row: Mapping[str, object]) -> str:
-    """What to say of a file, called `name`, of which some tokens are left out."""
+    """Return the notice that some tokens of the file called `name` are excluded."""
     return (
-        f"{name}: {row['n_nonfinite']:,} of {row['n_tokens']:,} tokens are left out: their logits are not finite, "
+        f"{name}: {row['n_nonfinite']:,} of {row['n_tokens']:,} tokens are excluded: their logits are not finite, "
         "too large for float32, or all the same"
     )

@@ -1,4 +1,4 @@
-"""The row of one measured variant: what it is, and what the metric families say of its tokens."""
+"""Build the row of a measured variant: its identity and the metrics of its tokens."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from evaluator.planning.plan import Candidate, Plan
 
 Row = dict[str, object]
 
-#: Larger numbers are shown by their power of ten.
+#: Larger numbers are printed in scientific notation.
 _READABLE = 1e6
 
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """A row of the variants frame, how many tokens it leaves out, and what could not be computed."""
+    """A row of the variants frame, the number of excluded tokens, and warnings about metrics that failed."""
 
     values: Row
     n_nonfinite: int
@@ -26,14 +26,14 @@ class MeasuredRow:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """As a frame of one row."""
+        """The row as a frame."""
         return pl.DataFrame([self.values], infer_schema_length=None)
 
 
 def measured_row(
     item: Candidate, plan: Plan, provider: str, tokens: pl.DataFrame, baseline: pl.DataFrame | None
 ) -> MeasuredRow:
-    """The row of `item` from its token frame and the baseline's, which is None for the baseline itself."""
+    """Compute the row of `item` from its token frame and the baseline's (None for the baseline itself)."""
     size = item.file.size_bytes
     scores, n_nonfinite = token_scores(tokens, baseline, size)
     columns, warnings = measure(scores)
@@ -42,7 +42,7 @@ def measured_row(
 
 
 def in_one_line(item: Candidate, row: Row) -> str:
-    """What a person wants to see of a row while a run goes on."""
+    """Return a one-line summary of a row for the terminal."""
     parts = [f"{item.label}: {item.file.bits_per_weight:.2f} bits per weight"]
     for name, label, form in (
         ("ppl", "PPL", ".4f"),

@@ -1,4 +1,4 @@
-"""One comparison from start to end: baseline first, then each variant against it, each kept when finished."""
+"""Run a comparison: score the baseline, then each variant against it, and store each as it finishes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from evaluator.support.progress import RunProgress
 
 @dataclass
 class Outcome:
-    """What a run achieved."""
+    """What a run measured, reused and could not measure."""
 
     measured: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Outcome:
 
 
 class ComparisonRun:
-    """Carries one comparison out against a results folder that it holds."""
+    """Carries out one comparison into a results folder that is locked for it."""
 
     def __init__(
         self, plan: Plan, comparison: Comparison, store: ResultsStore, progress: RunProgress
@@ -75,9 +75,9 @@ class ComparisonRun:
         """Measure what is not measured yet.
 
         Raises:
-            RequestError: the results folder belongs to something else.
+            RequestError: the results folder belongs to another comparison.
             ExportError: the graph could not be exported.
-            SourceError: the baseline turned out to be unusable.
+            SourceError: the baseline is unusable.
         """
         manifest = manifest_of(self.plan, self.comparison, () if force else self.store.measured())
         self.store.prepare(manifest, force=force)
@@ -89,7 +89,7 @@ class ComparisonRun:
         return self.outcome
 
     def _carry_out(self, means: Mapping[str, object]) -> None:
-        """Measure what is missing; `means` go into the manifest once there is something to measure."""
+        """Measure what is missing; the manifest gets `means` only if something is measured."""
         pending = self._pending()
         if pending or self.store.manifest.noise_floor is None or not self._finished(self.plan.baseline):
             self.store.update_manifest(**means)
@@ -103,24 +103,24 @@ class ComparisonRun:
         if self.comparison.speed and self._ids & self.store.untimed():
             self.store.update_manifest(**means)
             SpeedRun(self.plan, self.store, self._graph, self.progress).run()
-        self._note_those_without_values()
+        self._record_valueless()
 
     def _pending(self) -> list[Candidate]:
-        """Variants that are to be scored, having said why where they were scored before."""
+        """Return the variants to score, and print why where they were scored before."""
         pending: list[Candidate] = []
         lacking = self.store.without_layers() if self.comparison.layers else set()
         for variant_id in sorted(self.store.without_tokens()):
             next_step = (
-                "measured anew" if variant_id in self._ids else "not compared until a run names its file"
+                "measuring it again"
+                if variant_id in self._ids
+                else "left out of comparisons until a run names its file"
             )
-            self.progress.say(f"{variant_id}: its tokens are damaged or gone; {next_step}", "yellow")
+            self.progress.say(f"{variant_id}: its tokens are damaged or missing; {next_step}", "yellow")
         for item in self.plan.variants:
             if not self._finished(item):
                 pending.append(item)
             elif item.variant_id in lacking:
-                self.progress.say(
-                    f"{item.variant_id}: scored again, because its layers were left out", "yellow"
-                )
+                self.progress.say(f"{item.variant_id}: scoring it again to measure its layers", "yellow")
                 pending.append(item)
             else:
                 self.outcome.reused.append(item.variant_id)
@@ -158,13 +158,13 @@ class ComparisonRun:
                 self.store.update_manifest(noise_floor=self._measure_floor())
 
     def _settle_precision(self) -> None:
-        """Find out what a GPU computes in, with a graph that was exported here, where that is said."""
-        _ = self._graph
+        """Determine the precision that the GPU computes in."""
+        _ = self._graph  # exported before the next step is shown, so that its own step is shown
         self.progress.step("comparing the GPU with the CPU")
         self._precision = settled_precision(self.plan, self.store, self.progress.say)
 
     def _attempt(self, item: Candidate, device: Device) -> None:
-        """Measure a variant, or note why it could not be."""
+        """Measure a variant, or record why it failed."""
 
         def failed(error: Exception) -> None:
             failure = Failure(source=str(item.file.path), reason=reason_of(error, item.file.path))
@@ -184,7 +184,7 @@ class ComparisonRun:
         return Body(file, self._graph, device, half=self._precision == "float16")
 
     def _measure(self, item: Candidate, device: Device) -> None:
-        """Score one file, compute its row and keep both."""
+        """Score one file, compute its row and store both."""
         self.progress.step(f"{item.label}: loading")
         drift = None if item.is_baseline or not self.comparison.layers else Drift(self._stream.seen)
         body = self._body(item.file, device)
@@ -199,8 +199,8 @@ class ComparisonRun:
         give_pages_back()
 
     def _prepare_baseline(self) -> None:
-        """Have at hand what all variants are compared with, before several of them ask for it at a time."""
-        if self.comparison.layers and not self._stream.is_complete:  # it was scored in an earlier run
+        """Load what all variants are compared with, before several devices need it at the same time."""
+        if self.comparison.layers and not self._stream.is_complete:  # scored in an earlier run
             self._stream.complete(self._body(self.plan.baseline.file, self.plan.device))
         _ = self._baseline_head
 
@@ -209,7 +209,7 @@ class ComparisonRun:
         return head_weights(self.plan.baseline.file)
 
     def _head(self, file: ModelFile, device: Device) -> Head:
-        """The head of `file`, and the baseline's beside it unless `file` is the baseline."""
+        """Return the head of `file`, with the baseline's beside it unless `file` is the baseline."""
         softcap = logit_softcap(file)
         if file is self.plan.baseline.file:
             return Head(self._baseline_head, None, device, softcap)
@@ -280,12 +280,12 @@ class ComparisonRun:
             return
         if row.n_nonfinite:
             half = " (in half precision)" if self._precision == "float16" else ""
-            said = left_out(f"{item.variant_id}, {item.file.name}", row.values)
-            self.progress.say(said + half, "yellow")
+            notice = left_out(f"{item.variant_id}, {item.file.name}", row.values)
+            self.progress.say(notice + half, "yellow")
         self.progress.say(in_one_line(item, row.values))
 
-    def _note_those_without_values(self) -> None:
-        """Count variants as failed that were measured, now or earlier, and gave no value for any token."""
+    def _record_valueless(self) -> None:
+        """Record as failed the variants, measured now or earlier, that have no usable value for any token."""
         files = {item.variant_id: item.file.path for item in self.plan.variants}
         for variant_id, failure in valueless(self.store.variants(), files):
             self.outcome.failures.append(failure)

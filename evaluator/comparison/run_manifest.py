@@ -1,4 +1,4 @@
-"""The manifest of a run: what is to be measured, from what, on which machine."""
+"""Write down what a run measures, from which files and on which machine: its manifest."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from evaluator.runtime.machine import describe_machine, git_revision, package_ve
 from evaluator.runtime.window_memory import beyond_training
 
 
-def manifest_of(plan: Plan, comparison: Comparison, there: Iterable[str]) -> Manifest:
-    """The manifest of a run that begins now.
+def manifest_of(plan: Plan, comparison: Comparison, measured: Iterable[str]) -> Manifest:
+    """Return the manifest of a run that starts now.
 
     Args:
         plan: the run.
-        comparison: what was asked for.
-        there: variants that its folder holds already.
+        comparison: the request.
+        measured: variants that the results folder already holds.
     """
     baseline = plan.baseline
-    planned = {item.variant_id for item in plan.variants}.union(there).difference({baseline.variant_id})
+    planned = {item.variant_id for item in plan.variants}.union(measured).difference({baseline.variant_id})
     return Manifest(
         model=plan.model,
         baseline_id=baseline.variant_id,

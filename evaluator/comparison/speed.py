@@ -1,4 +1,4 @@
-"""Times every variant's packed artifact, round by round, so that a noisy machine cannot favour one of them."""
+"""Time every variant's packed artifact, round by round, so that noise on the machine affects all alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from evaluator.runtime.peak_memory import peak_memory
 from evaluator.runtime.timing import Exercise, Timing, time_artifact
 from evaluator.support.progress import RunProgress
 
-#: Each gives one load, one prefill and up to 32 decoded tokens per variant.
+#: A round is one load, one prefill and up to 32 decoded tokens per variant.
 ROUNDS = 3
 _SHARE_OF_DISK = 0.8
 
@@ -36,7 +36,7 @@ class _Artifact:
 
 
 class SpeedRun:
-    """Times what a results folder holds and has not timed yet."""
+    """Times the variants of a results folder that are not timed yet."""
 
     def __init__(self, plan: Plan, store: ResultsStore, graph: Graph, progress: RunProgress) -> None:
         self._plan = plan
@@ -47,7 +47,7 @@ class SpeedRun:
         self._on_gpu = plan.device.name == "cuda"
 
     def run(self) -> None:
-        """Time all; what fails is said and stays null.
+        """Time all waiting variants; failures are reported, and their columns stay null.
 
         Raises:
             OSError: the disk is full.
@@ -60,7 +60,7 @@ class SpeedRun:
             return
         if waiting and self._on_gpu:
             self._progress.say(
-                "artifacts are of half precision; a GPU's peak memory is not measured", "yellow"
+                "artifacts are in half precision; a GPU's peak memory is not measured", "yellow"
             )
         free = _SHARE_OF_DISK * shutil.disk_usage(self._store.folder).free
         for group in groups_within(waiting, _most_bytes, free):
@@ -98,13 +98,13 @@ class SpeedRun:
         return _Artifact(item, target / MODEL_FILE, n_bytes)
 
     def _time(self, artifact: _Artifact, number: int) -> None:
-        """Round `number` of one artifact, unless an interrupted run has kept it."""
+        """Time round `number` of one artifact, unless an interrupted run has stored it."""
         if rounds_in(self._store.timings(artifact.item.variant_id)) < number:
             timings = time_artifact(artifact.model, self._plan.device, self._exercise)
             self._store.add_timings(artifact.item.variant_id, timing_frame(timings))
 
     def _finish(self, artifact: _Artifact) -> None:
-        """The columns of one artifact's row, once all of its rounds are there."""
+        """Write the speed columns of one artifact's row once all of its rounds are timed."""
         item, device = artifact.item, self._plan.device
         timings = self._store.timings(item.variant_id)
         if rounds_in(timings) < ROUNDS:
@@ -114,16 +114,18 @@ class SpeedRun:
             columns["peak_rss_bytes"] = peak_memory(
                 artifact.model, device.threads, len(self._exercise.prompt)
             )
-        if not item.is_baseline:  # the baseline's artifact has its exact weights, or those rounded to halves
+        if (
+            not item.is_baseline
+        ):  # the baseline's artifact holds its exact weights, at most rounded to float16
             columns |= self._engine_gap(artifact)
         self._store.set_columns(item.variant_id, columns)
         self._progress.say(f"{item.label}: {columns['decode_ms_p50']:.1f} ms per token")
 
     def _engine_gap(self, artifact: _Artifact) -> dict[str, float]:
-        """What deploying adds; nothing where it cannot be run, which takes nothing away from the timings.
+        """Return the engine gap's column, or none if it cannot be measured; the timings are kept either way.
 
-        A GPU may not hold the float32 weights that it is measured against, and windows may be longer than the
-        context that the artifact was made for.
+        It fails where a GPU cannot hold the float32 weights to compare with, or where windows are longer than the
+        artifact's context.
         """
         plan, item = self._plan, artifact.item
         columns: dict[str, float] = {}
@@ -134,17 +136,17 @@ class SpeedRun:
 
 
 def timing_frame(timings: Sequence[Timing]) -> pl.DataFrame:
-    """Timings of one round as rows of the speed frame; repetitions are numbered when they are kept."""
+    """Return one round's timings as rows of the speed frame; the store numbers the repetitions."""
     return pl.DataFrame([asdict(timing) for timing in timings])
 
 
 def rounds_in(timings: pl.DataFrame) -> int:
-    """How many rounds a variant's rows of the speed frame hold."""
+    """Return how many rounds a variant's rows of the speed frame hold."""
     return timings.filter(pl.col("phase") == "load").height
 
 
 def speed_columns(timings: pl.DataFrame) -> dict[str, float | int]:
-    """Medians over rounds of loading and prefill, percentiles over all decoded tokens."""
+    """Return the medians over rounds of load and prefill, and percentiles over all decoded tokens."""
 
     def of(phase: str) -> pl.DataFrame:
         return timings.filter(pl.col("phase") == phase)
@@ -163,7 +165,7 @@ def speed_columns(timings: pl.DataFrame) -> dict[str, float | int]:
 def groups_within(
     items: Sequence[Candidate], most_bytes: Callable[[Candidate], float], free: float
 ) -> Iterator[list[Candidate]]:
-    """Items in their order, as many at a time as fit into `free` bytes; one that never fits stands alone."""
+    """Yield items in order, as many at a time as fit into `free` bytes; one that never fits comes alone."""
     group: list[Candidate] = []
     used = 0.0
     for item in items:

@@ -1,4 +1,4 @@
-"""Stages of a run: what fails in one is reported, and the run goes on."""
+"""Stages of a run: a failure in one is reported, and the run continues."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from evaluator.support.progress import RunProgress
 
 @contextmanager
 def stage(failed: Callable[[Exception], None]) -> Iterator[None]:
-    """Hand what goes wrong in a stage to `failed`, and go on behind it.
+    """Pass an error of the enclosed stage to `failed` and continue after it.
 
     Raises:
-        OSError: the disk is full or gone, which would fail every other stage too.
+        OSError: the disk is full or gone, so every other stage would fail too.
     """
     try:
         yield
     except OSError:
         raise
-    except Exception as error:  # whatever is wrong with one file, the others go on
+    except Exception as error:  # an error of any kind in one file must not stop the others
         failed(error)
 
 
-def reporting(progress: RunProgress, what: str) -> Callable[[Exception], None]:
-    """For `stage`: print "`what`: the reason"."""
-    return lambda error: progress.say(f"{what}: {words_of(error)}", "yellow")
+def reporting(progress: RunProgress, subject: str) -> Callable[[Exception], None]:
+    """Return a handler for `stage` that prints `subject` and the error's reason."""
+    return lambda error: progress.say(f"{subject}: {words_of(error)}", "yellow")

@@ -1,4 +1,4 @@
-"""From the scorer's arrays to the token frame of a variant."""
+"""Build the token frame of a variant from the scorer's arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evaluator.texts.windows import Window
 
 
 def token_frame(windows: Sequence[Window], scores: Sequence[WindowScores]) -> pl.DataFrame:
-    """The token frame of one variant, a row per scored token in window order; non-finite values are null."""
+    """Build a variant's token frame: a row per scored token, in window order; non-finite values are null."""
     counts = [len(window.targets) for window in windows]
     columns: dict[str, pl.Series] = {
         "window": pl.Series(np.repeat([window.index for window in windows], counts), dtype=pl.UInt32),
@@ -28,7 +28,7 @@ def token_frame(windows: Sequence[Window], scores: Sequence[WindowScores]) -> pl
     tops = [score.same_top for score in scores if score.same_top is not None]
     if klds and tops:
         columns["kld"] = _finite_or_null(klds)
-        # Comparing with what is not a number gives False, which would pass for measured.
+        # NaN logits give False here, which would look measured: make it null.
         same_top = pl.Series(np.concatenate(tops), dtype=pl.Boolean)
         columns["same_top"] = same_top.zip_with(
             columns["kld"].is_not_null(), pl.Series([None], dtype=pl.Boolean)

@@ -1,4 +1,4 @@
-"""The folder of an exported model, which goes from one model to another in one step as far as its readers can see."""
+"""Replace the model in an export folder so that readers see either the old or the new one whole."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ from pathlib import Path
 from evaluator.export.skeleton import WEIGHTS_FILE
 from evaluator.support.atomic_files import scratch_beside, sync
 
-RECEIPT_FILE = "receipt.json"
-
-
-GENAI_FILE = "genai_config.json"
-
-
+RECEIPT_FILE, GENAI_FILE = "receipt.json", "genai_config.json"
 MODEL_FILE, EXPORT_FILE = "model.onnx", "export.json"
-#: What tells of the model; each way to export writes some of these.
+#: Files that describe the model; each kind of export writes some of these.
 _DESCRIPTIONS = (EXPORT_FILE, RECEIPT_FILE, GENAI_FILE)
-#: All that an export writes or removes.
+#: All files that an export writes or removes.
 ARTIFACT_FILES = (MODEL_FILE, WEIGHTS_FILE, *_DESCRIPTIONS)
 
 
 @contextlib.contextmanager
 def whole_artifact(folder: Path) -> Iterator[Path]:
-    """Give a folder to write the files of a model to; they move to `folder` when the block ends without an error.
+    """Yield a folder to write a model's files to; they move to `folder` if the block ends without an error.
 
-    The model file goes first and comes last: as long as weights and descriptions may be another model's, there
-    is no model to be loaded with them.
+    The old model file is removed first and the new one is moved last, so that no model file exists beside weights or
+    descriptions of another model.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_beside(folder / MODEL_FILE) as written:

@@ -1,8 +1,8 @@
-"""Turns an exported decoder into a weight-free body: ids in, final hidden states of the scored positions out.
+"""Turn an exported decoder into a body without weights: ids in, final hidden states of scored positions out.
 
-The head is cut off because a vocabulary of logits is the largest array of a pass, and scoring needs neither
-all positions nor the logits themselves (`runtime.score_graph` multiplies by the head where it is needed).
-Parameters become references to external data, so that one graph serves every variant.
+The head is cut off because logits over the vocabulary are the largest array of a pass, and scoring needs neither all
+positions nor the logits themselves (`runtime.score_graph` multiplies by the head instead). Parameters become
+references to external data, so that one graph serves every variant.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ HEAD_PARAMETER = "lm_head.weight"
 SCORED_POSITIONS = "scored_positions"
 FINAL_HIDDEN = "final_hidden"
 WEIGHTS_FILE = "weights.bin"
-#: Pages are mapped, so tensors start on page borders.
+#: Weights are mapped into memory, so tensors start at page boundaries.
 _ALIGNMENT = 4096
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in the graph for one parameter; `shape` is the initializer's own, after transposing."""
+    """A parameter's place in the graph; `shape` is the initializer's, after transposing."""
 
     initializer: str
     parameter: str
@@ -52,31 +52,31 @@ def make_skeleton(
     """Cut, prune and empty an exported model in place.
 
     Args:
-        model: exported with the values `parameters`, possibly transposed, in its initializers.
+        model: the exported model; its initializers hold the values `parameters`, possibly transposed.
         parameters: all parameters and rotary frequencies of the exported module, as the graph uses them;
             values must differ from one another.
-        true_shapes: the shapes the parameters have in the real model.
+        true_shapes: shapes of the parameters in the real model.
 
     Raises:
-        ExportError: a parameter does not occur in the graph as it is, so that it could not be replaced.
+        ExportError: a parameter is not in the graph unchanged, so that it cannot be replaced.
     """
     weights = {name: values for name, values in parameters.items() if name not in ROTARY_BUFFERS}
-    found = _match_parameters(model.graph, weights)
+    matches = _match_parameters(model.graph, weights)
     shapes = dict(true_shapes)
     for buffer in ROTARY_BUFFERS:
         for name, shape in _lift_frequencies(model.graph, parameters.get(buffer)).items():
-            found[name] = (buffer, False)
+            matches[name] = (buffer, False)
             shapes[buffer] = shape
-    _cut_head(model.graph, found)
+    _cut_head(model.graph, matches)
     prune(model.graph)
-    slots = _externalize(model.graph, found, shapes)
+    slots = _externalize(model.graph, matches, shapes)
     lost = set(weights) - {slot.parameter for slot in slots} - {HEAD_PARAMETER}
     if lost:
-        raise ExportError(f"parameters that the exported graph does not hold as they are: {sorted(lost)[:3]}")
+        raise ExportError(f"the exported graph does not hold these parameters unchanged: {sorted(lost)[:3]}")
     angles = sum(node.op_type == "Cos" for node in model.graph.node)
     if angles > sum(slot.parameter in ROTARY_BUFFERS for slot in slots):
-        raise ExportError("the exported graph does not hold its rotary frequencies as they are")
-    del model.graph.value_info[:]  # shapes of the shrunken export would contradict the real ones
+        raise ExportError("the exported graph does not hold its rotary frequencies unchanged")
+    del model.graph.value_info[:]  # shapes of the small export would contradict the real ones
     return model, slots
 
 
@@ -87,7 +87,7 @@ def _digest(values: npt.NDArray[np.float32]) -> bytes:
 def _match_parameters(
     graph: onnx.GraphProto, parameters: Mapping[str, npt.NDArray[np.float32]]
 ) -> dict[str, tuple[str, bool]]:
-    """Initializer → (parameter, transposed), by content: names do not survive the export, values do."""
+    """Match initializers with (parameter, transposed) by value, because the export changes names."""
     by_content: dict[bytes, tuple[str, bool]] = {}
     for name, values in parameters.items():
         if values.ndim == 2:
@@ -104,7 +104,7 @@ def _match_parameters(
 def _lift_frequencies(
     graph: onnx.GraphProto, frequencies: npt.NDArray[np.float32] | None
 ) -> dict[str, tuple[int, ...]]:
-    """Turn the constants that hold the rotary frequencies into initializers: {name: shape}."""
+    """Turn the constants that hold rotary frequencies into initializers; return name → shape."""
     lifted: dict[str, tuple[int, ...]] = {}
     if frequencies is None:
         return lifted
@@ -117,11 +117,11 @@ def _lift_frequencies(
     return lifted
 
 
-def _cut_head(graph: onnx.GraphProto, found: Mapping[str, tuple[str, bool]]) -> None:
-    heads = [name for name, (parameter, _) in found.items() if parameter == HEAD_PARAMETER]
+def _cut_head(graph: onnx.GraphProto, matches: Mapping[str, tuple[str, bool]]) -> None:
+    heads = [name for name, (parameter, _) in matches.items() if parameter == HEAD_PARAMETER]
     node = next((node for node in graph.node if set(heads) & set(node.input)), None)
     if node is None:
-        raise ExportError("the exported graph has no output matrix to cut off")
+        raise ExportError("the exported graph has no output matrix")
     hidden = next(name for name in node.input if name not in heads)
     graph.node.append(helper.make_node("Gather", [hidden, SCORED_POSITIONS], [FINAL_HIDDEN], axis=1))
     graph.input.append(helper.make_tensor_value_info(SCORED_POSITIONS, onnx.TensorProto.INT64, ["scored"]))
@@ -155,15 +155,15 @@ def _keep(field: Any, items: Sequence[object]) -> None:
 
 def _externalize(
     graph: onnx.GraphProto,
-    found: Mapping[str, tuple[str, bool]],
+    matches: Mapping[str, tuple[str, bool]],
     true_shapes: Mapping[str, tuple[int, ...]],
 ) -> list[Slot]:
     slots: list[Slot] = []
     offset = 0
     for initializer in graph.initializer:
-        if initializer.name not in found:
+        if initializer.name not in matches:
             continue
-        parameter, transposed = found[initializer.name]
+        parameter, transposed = matches[initializer.name]
         shape = true_shapes[parameter][::-1] if transposed else true_shapes[parameter]
         slot = Slot(initializer.name, parameter, transposed, tuple(shape), offset)
         refer_to_external(initializer, slot)
@@ -173,7 +173,7 @@ def _externalize(
 
 
 def refer_to_external(initializer: onnx.TensorProto, slot: Slot) -> None:
-    """Make `initializer` the float32 reference into `WEIGHTS_FILE` that `slot` describes, without values."""
+    """Turn `initializer` into the float32 reference into `WEIGHTS_FILE` that `slot` describes."""
     initializer.Clear()
     initializer.name = slot.initializer
     initializer.data_type = onnx.TensorProto.FLOAT

@@ -1,4 +1,4 @@
-"""The bound that some families put on their logits, as nodes of a graph."""
+"""Build the nodes for the soft cap that some families put on their logits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from onnx import helper
 
 
 def softcap_nodes(logits: str, capped: str, cap: float) -> list[onnx.NodeProto]:
-    """Nodes that compute `capped` = cap · tanh(`logits` / cap)."""
+    """Return nodes that compute `capped` = cap · tanh(`logits` / cap)."""
     constant, ratio, tanh = (f"{capped}_{part}" for part in ("cap", "ratio", "tanh"))
     return [
         helper.make_node("Constant", [], [constant], value_float=cap),

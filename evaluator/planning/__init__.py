@@ -1,1 +1,1 @@
-"""Check what was asked for and plan the run, before anything is measured."""
+"""Check the request and plan the run, before anything is measured."""

@@ -1,4 +1,4 @@
-"""One comparison: a baseline, its variants, the texts and the protocol; from flags or from a TOML file."""
+"""Read a comparison from flags or a TOML file: a baseline, its variants, the texts and the protocol."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from evaluator.support.errors import RequestError
 from evaluator.support.suggestions import nearest
 
 BASELINE_METHOD = "baseline"
-#: Positions in a window are stored in 16 bits.
+#: Positions in a window are stored as u16.
 MAX_CONTEXT = 1 << 16
-#: Settings without a default → their flags.
+#: Required settings → their flags.
 _REQUIRED = {"baseline": "--baseline", "variants": "--variant", "texts": "--text", "out": "--out"}
 
 
@@ -33,14 +33,14 @@ class VariantSource(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _spelt_as_flag(cls, value: object) -> object:
-        """A comparison file may write METHOD=SRC, too."""
+        """Accept METHOD=SRC in a comparison file, too."""
         return cls.parse(value).model_dump() if isinstance(value, str) else value
 
     @field_validator("method")
     @classmethod
     def _not_reserved(cls, value: str) -> str:
         if value.lower() == BASELINE_METHOD:
-            raise ValueError(f"{value} is what the baseline is called; give the variant another METHOD")
+            raise ValueError(f"{value} is reserved for the baseline; give the variant another METHOD")
         return value
 
     @classmethod
@@ -48,13 +48,11 @@ class VariantSource(BaseModel):
         """Read `METHOD=SRC`.
 
         Raises:
-            RequestError: it is not of that form.
+            RequestError: `argument` does not have that form.
         """
         method, separator, source = argument.partition("=")
         if not separator or not method.strip() or not source.strip():
-            raise RequestError(
-                f"--variant {argument}: expected METHOD=SRC, for instance main=model-Q4_0.gguf"
-            )
+            raise RequestError(f"--variant {argument}: expected METHOD=SRC, such as main=model-Q4_0.gguf")
         try:
             return cls(method=method.strip(), source=source.strip())
         except ValidationError as error:
@@ -62,7 +60,7 @@ class VariantSource(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Everything that `python -m evaluator run` needs to know."""
+    """The settings of `python -m evaluator run`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,7 +68,7 @@ class Comparison(BaseModel):
     variants: tuple[VariantSource, ...] = Field(min_length=1)
     texts: tuple[str, ...] = Field(min_length=1, description="[DOMAIN=]FILE, chat:FILE, or a known name")
     out: Path
-    # Strict: in a file, true is no number and "512" is no number either.
+    # Strict: in a file, neither true nor "512" is a number.
     context: int = Field(default=512, ge=8, le=MAX_CONTEXT, strict=True)
     chunks: int | None = Field(default=None, ge=1, strict=True)
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -78,7 +76,9 @@ class Comparison(BaseModel):
     layers: bool = Field(default=True, strict=True)
     attribution: bool = Field(default=False, strict=True)
     speed: bool = Field(default=True, strict=True)
-    pre: str | None = Field(default=None, min_length=1, description="where the baseline names none")
+    pre: str | None = Field(
+        default=None, min_length=1, description="pre-tokenizer of a baseline that names none"
+    )
     baseline_note: str | None = None
 
     @field_validator("context")
@@ -90,32 +90,32 @@ class Comparison(BaseModel):
 
     @property
     def protocol(self) -> Protocol:
-        """How texts become scored tokens: logits of the second half of each window."""
+        """How texts become scored tokens: the second half of each window is scored."""
         return Protocol(context=self.context, first_scored=self.context // 2, chunks=self.chunks)
 
 
 def requested(named: str | None, flags: Mapping[str, object]) -> Comparison:
-    """The comparison that a file or a ready-made name describes, if one is given, and flags override.
+    """Return the comparison that flags describe, on top of a file or a ready-made one if `named` is given.
 
     Args:
-        named: a TOML file, or the name of one that travels with the package.
+        named: a TOML file, or the name of one included in the package.
         flags: settings by name; None where a flag was not given.
 
     Raises:
-        RequestError: something is missing or wrong, in one line.
+        RequestError: a setting is missing or wrong.
     """
     given = {name: value for name, value in flags.items() if value is not None and value != []}
     if named is None:
         missing = [flag for name, flag in _REQUIRED.items() if name not in given]
         if missing:
-            raise RequestError(f"missing {', '.join(missing)} (or name a comparison.toml)")
+            raise RequestError(f"missing {', '.join(missing)}; add it, or give a comparison.toml")
         return comparison_from(given)
     path = _comparison_file(named)
     return comparison_from({"out": f"results-{path.stem}"} | _settings(path) | given, str(path))
 
 
 def ready_made() -> dict[str, Path]:
-    """Name → file of the comparisons that travel with the package."""
+    """Return name → file of the comparisons included in the package."""
     folder = Path(str(importlib.resources.files("evaluator.planning") / "comparisons"))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
@@ -133,24 +133,24 @@ def comparison_from(settings: Mapping[str, object], named: str | None = None) ->
     """Validate settings.
 
     Args:
-        settings: by name.
-        named: the file that they come from, for the message.
+        settings: values by name.
+        named: the file they come from, for the message.
 
     Raises:
-        RequestError: the first thing that is wrong, in one line.
+        RequestError: a setting is wrong; the message names the first.
     """
     try:
         return Comparison.model_validate(settings)
     except ValidationError as error:
-        # A misspelt setting explains a missing one.
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        # Report a misspelt setting first: it may be why another is missing.
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         place = ".".join(str(part) for part in first["loc"]) or "comparison"
         where = f"{named}: " if named else ""
         raise RequestError(f"{where}{place}: {_reason(first)}") from error
 
 
 def _reason(error: ErrorDetails) -> str:
-    """What is wrong with one setting, in the words of a person who writes it."""
+    """Return what is wrong with a setting, in a user's terms instead of pydantic's."""
     match error["type"]:
         case "extra_forbidden":
             key = str(error["loc"][-1])
@@ -159,19 +159,19 @@ def _reason(error: ErrorDetails) -> str:
         case "missing":
             return "is missing"
         case "model_type":
-            return "has to be METHOD=SRC, or a table with method and source"
+            return "must be METHOD=SRC, or a table with method and source"
         case "tuple_type":
-            return "has to be a list"
-    return error["msg"].removeprefix("Value error, ").replace("Input should be", "has to be")
+            return "must be a list"
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def _settings(path: Path) -> dict[str, object]:
-    """What a comparison file says; paths in it are relative to the working folder, as on the command line."""
+    """Read a comparison file; its paths are relative to the working folder, as on the command line."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: not UTF-8 text (byte {error.start})") from error
+        raise RequestError(f"{path}: is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
-        raise RequestError(f"{path}: not TOML: {error}") from error
+        raise RequestError(f"{path}: is not valid TOML: {error}") from error

@@ -1,4 +1,4 @@
-"""From a request to a plan: what is measured, what is not comparable, and why. Nothing heavy happens here."""
+"""Turn a request into a plan: which files are measured, and which are not comparable and why."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Candidate:
     file: ModelFile
     is_baseline: bool
     label: str
-    """What the terminal calls it: method and type, and the file where another variant shares both."""
+    """Its name on the terminal: method and type, plus the file where another variant shares both."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run needs: files opened and checked, texts cut, devices chosen.
+    """Everything a run needs: files opened and checked, texts cut into windows, devices chosen.
 
-    The baseline is measured on `device`, and so is all but the scores of variants. `notices` say what was settled
-    that files do not say; `pre_named`, whether `--pre` named the baseline's pre-tokenizer; `skipped`, which files
-    globs match that are no language models.
+    Everything is measured on `device`, except that variants may be scored on `further_devices` too. `notices` are
+    assumptions made where files say nothing; `pre_named` is whether `--pre` named the baseline's pre-tokenizer;
+    `skipped` are files that globs match but that are not language models.
     """
 
     model: str
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """All that variants may be measured on, each of them equal to `device`."""
+        """All devices that variants may be scored on; all are of one kind."""
         return (self.device, *self.further_devices)
 
     @property
@@ -74,7 +74,7 @@ class Plan:
         return {str(item.file.path) for item in self.variants} | {item.source for item in self.failures}
 
 
-#: Variant → file name and SHA-256 of what was measured under that name.
+#: Variant id → name and SHA-256 of the file measured under it.
 Measured = Mapping[str, tuple[str, str]]
 
 
@@ -85,12 +85,12 @@ def make_plan(
 
     Args:
         comparison: the request.
-        report: told what is being fetched.
-        measured: what the results folder holds; other files do not take its names.
+        report: called with what is being fetched.
+        measured: what the results folder holds; its ids are not given to other files.
 
     Raises:
-        RequestError: the request, the baseline or a text is unusable. An unusable variant is a failure in the
-            plan instead: the others go on.
+        RequestError: the request, the baseline or a text is unusable. An unusable variant is recorded as a failure
+            in the plan instead.
     """
     device, *further = choose_devices(comparison.device, comparison.threads)
     baseline_path = resolve_one(comparison.baseline, report)
@@ -111,7 +111,7 @@ def make_plan(
         baseline = _candidate(file, model, BASELINE_METHOD, device, set(), {})
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
-    # Globs may overlap: what is named twice is measured once.
+    # Globs may overlap: measure each file once.
     sources = list(dict.fromkeys(named))
     variants, failures, notices = _open_variants(
         sources, baseline, reference, model, device, measured, comparison.context
@@ -125,19 +125,19 @@ def make_plan(
         tuple(windows),
         tuple(records),
         tuple(further),
-        (*_lost_order(file), *notices),
+        (*_unordered_merges(file), *notices),
         file is not stored,
         tuple(dict.fromkeys(skipped)),
     )
 
 
-def _lost_order(file: ModelFile) -> list[str]:
-    """What to say of a baseline whose texts become other tokens than the model was trained on."""
+def _unordered_merges(file: ModelFile) -> list[str]:
+    """Return a notice if the baseline's texts are tokenized otherwise than in the model's training."""
     if file.text_rules.merges_in_order:
         return []
     return [
-        f"{file.path}: texts become the tokens that its GGUF files give in llama.cpp, which knows no order "
-        "of merges as in tokenizer.json: not the model's own, unless tokenizer.model lies beside it"
+        f"{file.path}: texts are tokenized as llama.cpp does with its GGUF files, without the order of merges in "
+        "tokenizer.json; for the model's own tokens, put its tokenizer.model into the folder"
     ]
 
 
@@ -146,9 +146,9 @@ def _candidate(
 ) -> Candidate:
     quant, digest = quant_label(file), sha256_of_all(file.files)
     base = identifier(model, method, quant, device.name)
-    name = _name_it_has(base, digest, taken, measured)
+    name = _measured_name(base, digest, taken, measured)
     if name is None:
-        # A file that changed takes its own place again; another file, named in another run, does not.
+        # A changed file keeps its id; a different file does not get the id of one from an earlier run.
         others = {
             key for key, (source, sha256) in measured.items() if source != file.name and sha256 != digest
         }
@@ -156,8 +156,8 @@ def _candidate(
     return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD, f"{method} {quant}")
 
 
-def _name_it_has(base: str, digest: str, taken: set[str], measured: Measured) -> str | None:
-    """Under which name these very bytes were measured: `base`, or a sibling of it when a file stood there then."""
+def _measured_name(base: str, digest: str, taken: set[str], measured: Measured) -> str | None:
+    """Return the id under which a file with this digest was measured: `base`, or a sibling of it, or None."""
     same = [name for name, (_, sha256) in measured.items() if sha256 == digest and name not in taken]
     siblings = [name for name in same if name == base or name.startswith(f"{base}-")]
     return min(siblings, key=len, default=None)
@@ -183,15 +183,15 @@ def _open_variants(
             check_comparable(file, reference)
             check_context(file, context)
             candidate = _candidate(file, model, method, device, taken, measured)
-        except Exception as error:  # files are only read here, so whatever is wrong is wrong with this one
+        except Exception as error:  # files are only read here, so the fault is this file's
             failures.append(Failure(source=str(path), reason=reason_of(error, path)))
             continue
         taken.add(candidate.variant_id)
         variants.append(candidate)
         if file is not stored:
             notices.append(
-                f"{path}: does not name its pre-tokenizer; taken to be the baseline's, {scheme_name(file)}, "
-                "for the rest of its vocabulary is the same"
+                f"{path}: does not name its pre-tokenizer; assumed to be the baseline's, {scheme_name(file)}, "
+                "because the rest of its vocabulary is the same"
             )
     labels = told_apart(
         [item.label for item in variants],
@@ -204,7 +204,7 @@ def _open_variants(
 
 @dataclass(frozen=True)
 class Traits:
-    """What two files must share for their distributions to be compared; a baseline's are read once."""
+    """The properties that two files must share for their token distributions to be comparable."""
 
     architecture: str
     graph: dict[str, Any]
@@ -215,10 +215,10 @@ class Traits:
 
 
 def comparable_traits(file: ModelFile) -> Traits:
-    """The traits of a file.
+    """Read the traits of a file.
 
     Raises:
-        SourceError: its family is not known, or what decides it is missing.
+        SourceError: its family is not known, or metadata that decides a trait is missing.
     """
     head = file.tensor(head_tensor(file)).shape
     request = graph_request(file)
@@ -235,7 +235,7 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
     """Check that a variant has the baseline's family, graph and vocabulary.
 
     Raises:
-        SourceError: it has not; the message names the first difference.
+        SourceError: one differs; the message names the first difference.
     """
     if variant.architecture != reference.architecture:
         raise SourceError(
@@ -253,7 +253,7 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
     if reference.own_head and HEAD not in variant.tensors:
         raise SourceError(
             variant.path,
-            f"holds no output matrix ({HEAD}), and the baseline's is not its embedding: a part of the model "
+            f"has no output matrix ({HEAD}), and the baseline's is not its embedding: part of the model "
             "is missing; download or convert it again",
         )
     if mine.vocabulary != reference.vocabulary:
@@ -262,12 +262,12 @@ def check_comparable(variant: ModelFile, reference: Traits) -> None:
 
 def _other_vocabulary(mine: Traits, reference: Traits) -> str:
     if mine.pre and reference.pre and PRE_TOKENIZERS[mine.pre] != PRE_TOKENIZERS[reference.pre]:
-        return f"its pre-tokenizer is {mine.pre}, the baseline's is {reference.pre}, so texts become other tokens"
-    return "its vocabulary is not the baseline's, so token ids mean other things"
+        return f"its pre-tokenizer is {mine.pre}, the baseline's {reference.pre}: the same text gives other tokens"
+    return "its vocabulary is not the baseline's: the same token ids stand for other tokens"
 
 
 def _same(own: Any, other: Any) -> bool:
-    """Whether two settings are equal; numbers may differ by the rounding of the files that hold them."""
+    """Return whether two settings are equal, floats up to the rounding in files."""
     if isinstance(own, float) and isinstance(other, float):
         return math.isclose(own, other, rel_tol=1e-6)
     return bool(own == other)

@@ -1,8 +1,7 @@
-"""Measures an importance matrix: mean squared activations in front of every matrix, as llama-imatrix does.
+"""Measure an importance matrix as llama-imatrix does: mean squared activations that enter every matrix.
 
-The text is cut into windows as there: tokenized whole, with BOS in front if the model adds it; every window's
-first token replaced by BOS then; and all positions of a window count. Chats get no BOS in front: where there is
-one, the model's template has written it.
+The text is tokenized whole, with BOS in front if the model adds it, and cut into windows; BOS then replaces each
+window's first token. All positions of a window count. Chats get no BOS in front: the model's template writes it.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _PRODUCTS = ("MatMul", "Gemm")
 def imatrix_windows(
     texts: Sequence[Text], tokenizer: TextTokenizer, context: int, chunks: int | None
 ) -> list[npt.NDArray[np.int64]]:
-    """Token ids of every window of every text, int64 [context] each; at most `chunks` per text.
+    """Return the token ids of every window of every text, int64 [context] each; at most `chunks` per text.
 
     Raises:
         RequestError: a text is shorter than one window.
@@ -67,17 +66,17 @@ def squared_activations(
     windows: Sequence[npt.NDArray[np.int64]],
     advance: Callable[[int], None] = lambda _: None,
 ) -> Sums:
-    """Sums over all tokens of the squared inputs of each matrix in the blocks: tensor → float64 [channels].
+    """Sum the squared inputs of each matrix in the blocks over all tokens: tensor → float64 [channels].
 
     Args:
         file: the model.
         graph: its plain graph.
         device: where it runs.
         windows: token ids, each int64 [context].
-        advance: called with the number of tokens after each window.
+        advance: called after each window with its number of tokens.
 
     Raises:
-        ExportError: the graph holds no matrix that could be measured.
+        ExportError: the graph contains no matrix product that can be measured.
         RequestError: activations are not finite.
     """
     model = onnx.load(graph.path, load_external_data=False)
@@ -97,31 +96,31 @@ def squared_activations(
         advance(len(ids))
     bad = [tensor for tensor, values in sums.items() if not np.isfinite(values).all()]
     if bad:
-        raise RequestError(f"{file.path}: activations in front of {bad[0]} are not finite")
+        raise RequestError(f"{file.path}: activations that enter {bad[0]} are not finite")
     return sums
 
 
 def _matrix_inputs(file: ModelFile, graph: Graph, body: onnx.GraphProto) -> dict[str, str]:
-    """Tensor → the value in the graph that is multiplied by it, for matrices inside the blocks."""
+    """Return tensor → value in the graph that is multiplied by it, for matrices in the blocks."""
     tensors = parameter_tensors(file)
     slots = {slot.initializer: tensors[slot.parameter] for slot in graph.slots if slot.parameter in tensors}
-    found = {
+    products = {
         slots[node.input[1]]: node.input[0]
         for node in body.node
         if node.op_type in _PRODUCTS and len(node.input) > 1 and node.input[1] in slots
     }
-    inside = {tensor: source for tensor, source in found.items() if layer_of(tensor) >= 0}
+    inside = {tensor: source for tensor, source in products.items() if layer_of(tensor) >= 0}
     if not inside:
-        raise ExportError(f"{file.path}: the exported graph holds no matrix products that could be measured")
+        raise ExportError(f"{file.path}: the exported graph contains no matrix products that can be measured")
     return inside
 
 
 def _open(model: onnx.ModelProto, file: ModelFile, graph: Graph, device: Device) -> Session:
-    """Open the graph from a temporary file: its external data are looked for beside it."""
+    """Open the graph from a temporary file, beside which onnxruntime looks for its external data."""
     weights = ((slot.initializer, values) for slot, values in exact_weights(file, graph))
     with scratch_beside(graph.path) as folder:
         path = folder / graph.path.name
-        # onnxruntime wants the file of the weights to exist beside the model, though nobody reads it.
+        # onnxruntime requires the weights' file to exist beside the model, but does not read it.
         (path.parent / WEIGHTS_FILE).touch()
         os.truncate(path.parent / WEIGHTS_FILE, graph.weights_bytes)
         onnx.save(model, path)

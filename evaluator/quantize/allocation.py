@@ -1,4 +1,4 @@
-"""Spends a number of bytes on matrices so that the sum of their losses is small."""
+"""Allocate a byte budget to matrices so that the sum of their losses is small."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gguf import GGMLQuantizationType as GGMLType
 
 @dataclass(frozen=True)
 class Option:
-    """One type for one matrix: what it costs and what it loses."""
+    """One type for one matrix: its bytes and its loss."""
 
     kind: GGMLType
     n_bytes: int
@@ -19,14 +19,14 @@ class Option:
 
 
 def allocate(options: Mapping[str, Sequence[Option]], budget: int) -> dict[str, GGMLType]:
-    """A type for every matrix: all begin with their cheapest; then, time and again, the step that saves most
-    loss per byte is taken, as long as the budget allows it.
+    """Choose a type for every matrix.
 
-    Equal gains are taken in order of names, so the same measurements give the same types.
+    All start with their cheapest type; the step that saves most loss per byte is then taken repeatedly while the
+    budget lasts. Equal gains are taken in order of names, so the same measurements give the same types.
 
     Args:
         options: matrix → its possible types, in any order, at least one each.
-        budget: bytes for all matrices together. If the cheapest types need more, they are the answer.
+        budget: bytes for all matrices together; if the cheapest types need more, they are returned anyway.
     """
     ladders = {name: _frontier(offers) for name, offers in options.items()}
     place = dict.fromkeys(ladders, 0)
@@ -36,7 +36,7 @@ def allocate(options: Mapping[str, Sequence[Option]], budget: int) -> dict[str, 
     while steps:
         _, name, cost = heapq.heappop(steps)
         if cost > left:
-            continue  # this matrix is done; cheaper steps of others may still fit
+            continue  # this matrix keeps its type; cheaper steps of others may still fit
         left -= cost
         place[name] += 1
         for step in _step(name, ladders[name], place[name]):
@@ -45,7 +45,7 @@ def allocate(options: Mapping[str, Sequence[Option]], budget: int) -> dict[str, 
 
 
 def _step(name: str, ladder: Sequence[Option], place: int) -> list[tuple[float, str, int]]:
-    """(−gain per byte, matrix, bytes) of the next step up, if there is one."""
+    """Return (−gain per byte, matrix, bytes) of the next step up, if there is one."""
     if place + 1 == len(ladder):
         return []
     gain, cost = _between(ladder[place], ladder[place + 1])
@@ -57,7 +57,7 @@ def _between(lower: Option, upper: Option) -> tuple[float, int]:
 
 
 def _frontier(offers: Sequence[Option]) -> list[Option]:
-    """The options worth taking, cheapest first: each saves loss, at a falling rate per byte."""
+    """Return the lower convex hull of loss over bytes, cheapest first: each step saves less loss per byte."""
     ladder: list[Option] = []
     for offer in sorted(offers, key=lambda option: (option.n_bytes, option.loss)):
         if ladder and (offer.loss >= ladder[-1].loss or offer.n_bytes == ladder[-1].n_bytes):

@@ -1,4 +1,4 @@
-"""Several variants of one model: what can be refused is refused before a weight is measured or written."""
+"""Make several variants of a model; requests are checked before weights are measured or written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemaining
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name
 from evaluator.models.sources.resolve import sha256_of
-from evaluator.quantize.dynamic import Attribution, ErrorBook, most_bytes, see_to_attribution, share_out
+from evaluator.quantize.dynamic import Attribution, ErrorBook, most_bytes, require_attribution, share_out
 from evaluator.quantize.imatrix import ImportanceMatrix
 from evaluator.quantize.recipe import Choice, choices, recipe_names
 from evaluator.quantize.rescale import (
@@ -36,12 +36,12 @@ from evaluator.support.units import MEGABYTE
 
 
 def source_digest(source: ModelFile) -> str:
-    """SHA-256 over the SHA-256 of all files of a model."""
+    """Return the SHA-256 over the SHA-256 of all files of a model."""
     return hashlib.sha256("".join(sha256_of(path) for path in source.files).encode()).hexdigest()
 
 
 def select(recipe: str, quants: Sequence[str]) -> list[Choice]:
-    """The mixtures that were asked for.
+    """Return the requested mixtures.
 
     Raises:
         RequestError: the recipe or one of its mixtures is not known.
@@ -49,19 +49,19 @@ def select(recipe: str, quants: Sequence[str]) -> list[Choice]:
     path = Path(recipe).expanduser()
     own_format = recipe in recipe_names() or path.suffix == ".toml" or not path.is_file()
     known = choices(recipe) if own_format else choices_with(path)
-    found = []
+    selected = []
     for quant in quants:
         label = next((name for name in known if name.lower() == quant.lower()), None)
         if label is None:
             hint = did_you_mean(quant, known)
             raise RequestError(f"recipe {recipe} has no {quant}{hint} (it has: {', '.join(known)})")
-        found.append(known[label])
-    return found
+        selected.append(known[label])
+    return selected
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a model besides its weights. `attribution` is needed by recipes that go by it."""
+    """Measurements of a model that recipes may use; `attribution` is needed only by recipes based on it."""
 
     importance: ImportanceMatrix | None = None
     attribution: Attribution | None = None
@@ -77,7 +77,7 @@ def plan_jobs(
     name: str | None = None,
     replace: bool = False,
 ) -> list[Job]:
-    """A job per mixture, checked as by `draft_jobs`, dynamic ones measured as by `measure_dynamic`."""
+    """Return a job per mixture, checked by `draft_jobs`, dynamic ones measured by `measure_dynamic`."""
     drafts = draft_jobs(source, selected, out, evidence, name=name, replace=replace)
     return measure_dynamic(source, drafts, evidence, pool)
 
@@ -92,28 +92,29 @@ def draft_jobs(
     rescale: bool = False,
     replace: bool = False,
 ) -> list[Job]:
-    """A job per mixture, with all checked that can be before weights are measured; a dynamic one has the plan of
-    the stock mixture that it is like.
+    """Return a job per mixture, checked as far as possible without measuring weights.
+
+    A dynamic mixture's job has the plan of the stock mixture that it is like.
 
     Args:
         source: the model, before it is rescaled.
         selected: the mixtures.
-        out: folder of the files.
-        evidence: what is known of the model.
-        name: files are called NAME-LABEL.gguf; by default the model's name, and that it is rescaled.
-        rescale: whether they are to be made from the rescaled model, which then is written to `out` as well.
+        out: folder for the files.
+        evidence: measurements of the model.
+        name: files are named NAME-LABEL.gguf; default: the model's name, with `-rescaled` if it is.
+        rescale: make them from the rescaled model, which is then written to `out` too.
         replace: whether other files of these names may be replaced.
 
     Raises:
-        RequestError: a recipe does not fit the model or needs evidence that is not there; or `out` cannot be
-            written, has no room, or holds other files of these names, or files that are read.
-        SourceError: the model's metadata are incomplete, or it cannot be rescaled.
+        RequestError: a recipe does not fit the model or lacks a measurement; or `out` cannot be written, is too
+            small, or holds inputs or other files of these names.
+        SourceError: the model's metadata is incomplete, or it cannot be rescaled.
     """
     means = evidence.importance.means if evidence.importance else None
     planned = rescaled_outline(source) if rescale else source
     stock = [make_plan(planned, choice, means) for choice in selected]
     for choice, plan in zip(selected, stock, strict=True):
-        see_to_attribution(choice, plan, evidence.attribution)
+        require_attribution(choice, plan, evidence.attribution)
     prepare_output_folder(out)
     digest, stem, n_bytes = source_digest(source), name or model_name(source), 0
     if rescale:
@@ -124,9 +125,9 @@ def draft_jobs(
         Job(digest, choice, plan, evidence.importance, out / f"{stem}-{choice.label}.gguf")
         for choice, plan in zip(selected, stock, strict=True)
     ]
-    read = (*source.files, *([evidence.importance.path] if evidence.importance else ()))
+    inputs = (*source.files, *([evidence.importance.path] if evidence.importance else ()))
     refuse_overwriting(
-        [*(job.target for job in drafts), *([rescaled_path(source, out)] if rescale else ())], read
+        [*(job.target for job in drafts), *([rescaled_path(source, out)] if rescale else ())], inputs
     )
     missing = [job for job in drafts if not _may_be_made(job, replace=replace)]
     n_bytes += sum(most_bytes(job.choice, job.plan, source) + _header_bytes(source) for job in missing)
@@ -135,9 +136,9 @@ def draft_jobs(
 
 
 def _may_be_made(job: Job, *, replace: bool) -> bool:
-    """Whether a job's file is there already, as far as can be told.
+    """Return whether a job's file exists, assuming for dynamic mixtures that its types are right.
 
-    Which types a dynamic mixture takes is not known yet: a file of the same source and importances may be the one.
+    A dynamic mixture's types are not known yet, so any file made from the same source and importances counts.
     """
     if job.choice.candidates:
         job = dataclasses.replace(job, plan=types_in(job.target))
@@ -151,7 +152,7 @@ def measure_dynamic(
     pool: ThreadPoolExecutor,
     advance: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
-    """The jobs with their final plans; `advance` gets the name of each matrix that was measured for them.
+    """Return the jobs with their final plans; `advance` is called with the name of each measured matrix.
 
     Raises:
         SourceError: a matrix cannot be read or quantized.
@@ -174,10 +175,10 @@ def make_all(
     *,
     replace: bool = False,
 ) -> list[Path]:
-    """Make the files that are not there yet; returns those that were made.
+    """Make the files that do not exist yet and return them.
 
     Raises:
-        RequestError: another file is in the place of one, and is not to be replaced; or they do not fit on the disk.
+        RequestError: another file of the same name exists and may not be replaced, or the disk is too small.
         SourceError: a tensor cannot be read or quantized.
     """
     missing = [job for job in jobs if not is_made(job.target, job.fingerprint, replace=replace)]
@@ -193,11 +194,11 @@ def make_all(
 
 
 def _header_bytes(source: ModelFile) -> int:
-    """Bytes of a file besides its tensors."""
+    """Return the bytes of a file besides its tensors."""
     return max(0, source.size_bytes - source.tensor_bytes)
 
 
 def making_progress(console: Console) -> Progress:
-    """A bar per file, gone when all are done; nothing where `console` is no terminal."""
+    """Return a progress display with a bar per file, removed at the end; silent if `console` is not a terminal."""
     columns = (Description(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

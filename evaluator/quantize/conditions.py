@@ -1,4 +1,4 @@
-"""The conditions of recipes: a few names, whole numbers and comparisons; no calls, no attributes."""
+"""Check and evaluate the conditions of recipes: names, integers and comparisons; no calls, no attributes."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _ALLOWED = (
 
 
 def check_condition(text: str, names: frozenset[str]) -> None:
-    """See that a condition uses only arithmetic, comparisons and the given names.
+    """Check that a condition uses only arithmetic, comparisons and the given names.
 
     Raises:
-        ValueError: it does not; the message says what is wrong.
+        ValueError: it uses something else; the message says what.
     """
     try:
         tree = ast.parse(text, mode="eval")
@@ -58,14 +58,14 @@ def check_condition(text: str, names: frozenset[str]) -> None:
                 f"condition {text!r}: unknown name {node.id!r} (known: {', '.join(sorted(names))})"
             )
         if isinstance(node, ast.Constant) and not isinstance(node.value, (int, str)):
-            raise ValueError(f"condition {text!r}: {node.value!r} is no whole number or text")  # noqa: TRY004
+            raise ValueError(f"condition {text!r}: {node.value!r} is not an integer or a string")  # noqa: TRY004
 
 
 def holds(text: str, facts: Facts) -> bool:
-    """Whether a condition that `check_condition` passed holds for these facts.
+    """Return whether a condition checked by `check_condition` holds for these facts.
 
     Raises:
-        ValueError: it cannot be computed, for instance because it divides by zero or compares text with numbers.
+        ValueError: it cannot be evaluated, for example because it divides by zero or compares text with numbers.
     """
     try:
         return bool(eval(_code(text), {"__builtins__": {}}, dict(facts)))  # noqa: S307 (only checked nodes get here)

@@ -1,4 +1,4 @@
-"""What an importance matrix says about the matrices of one model, and what it leaves out."""
+"""Match the entries of an importance matrix with the matrices of a model."""
 
 from __future__ import annotations
 
@@ -15,63 +15,63 @@ from evaluator.quantize.imatrix import ImportanceMatrix, Values
 from evaluator.quantize.variants import Job
 from evaluator.support.errors import RequestError
 
-#: Longer lists are cut, and say how many names they leave out.
+#: Longer lists are cut; the number of names left out is stated.
 _MOST_NAMES = 16
 
 
-def fit_to_model(found: ImportanceMatrix, file: ModelFile) -> tuple[ImportanceMatrix, list[str]]:
-    """Keep the entries that can be used for `file`, and say what is wrong with the others.
+def fit_to_model(matrix: ImportanceMatrix, file: ModelFile) -> tuple[ImportanceMatrix, list[str]]:
+    """Keep the entries that can be used for `file`, and report what is wrong with the others.
 
-    An entry that is all zeros would quantize its matrix to zeros: it counts as absent. Of several experts, one
-    whose importances are all zero gets ones, as llama.cpp gives experts that no token came by.
+    An entry of zeros would quantize its matrix to zeros, so it counts as absent. An expert whose importances are all
+    zero gets ones, as in llama.cpp for experts that no token was routed to.
 
     Returns:
         The importance matrix, every entry float32 [matrices, columns] of its tensor; and one line per fault.
 
     Raises:
-        RequestError: it is of another model (sizes differ, or most of its entries name no tensor of `file`), or no
-            entry is left.
+        RequestError: it was measured on another model (sizes differ, or most of its entries name no tensor of
+            `file`), or no entry is usable.
     """
-    strangers = sorted(found.means.keys() - file.tensors.keys())
-    if 2 * len(strangers) > len(found.means):
+    unknown = sorted(matrix.means.keys() - file.tensors.keys())
+    if 2 * len(unknown) > len(matrix.means):
         raise RequestError(
-            f"{found.path}: is of another model: {_count(strangers, found)} no tensor of {file.path} "
-            f"({_names(strangers)})"
+            f"{matrix.path}: was measured on another model: {_count(unknown, matrix)} no tensor of {file.path} "
+            f"({_names(unknown)})"
         )
     means: dict[str, Values] = {}
     zeros, resized, idle = list[str](), list[str](), list[str]()
-    for name, values in found.means.items():
-        if name in strangers:
+    for name, values in matrix.means.items():
+        if name in unknown:
             continue
         if not values.any():
             zeros.append(name)
         elif (shaped := _shaped(values, file.tensors[name])) is not None:
-            dead = ~shaped.any(axis=1, keepdims=True)
-            means[name] = np.where(dead, np.float32(1), shaped)
-            idle += [name] if dead.any() else []
+            unused = ~shaped.any(axis=1, keepdims=True)
+            means[name] = np.where(unused, np.float32(1), shaped)
+            idle += [name] if unused.any() else []
         elif name == EMBEDDING:
-            resized.append(name)  # llama-quantize, too, goes on without: nothing is multiplied with its rows
+            resized.append(name)  # llama-quantize ignores it too: the embedding's rows are not multiplied
         else:
-            raise RequestError(_misfit(found, name, values, file))
+            raise RequestError(_misfit(matrix, name, values, file))
     if not means:
         raise RequestError(
-            f"{found.path}: none of its {len(found.means)} entries can be used: they hold only zeros"
+            f"{matrix.path}: none of its {len(matrix.means)} entries can be used: they hold only zeros"
         )
     notes = [
-        (strangers, f"{_count(strangers, found)} no tensor of {file.name}"),
-        (zeros, "holds only zeros, and counts as absent"),
-        (resized, "is not of the tensor's size, and is not used"),
-        (idle, "holds only zeros for some experts, whose columns count alike"),
+        (unknown, f"{_count(unknown, matrix)} no tensor of {file.name}"),
+        (zeros, "holds only zeros and is ignored"),
+        (resized, "does not have the tensor's size and is ignored"),
+        (idle, "holds only zeros for some experts, whose columns are weighted equally"),
     ]
-    lines = [f"{found.path}: {reason}: {_names(names)}" for names, reason in notes if names]
-    return replace(found, means=means), lines
+    lines = [f"{matrix.path}: {reason}: {_names(names)}" for names, reason in notes if names]
+    return replace(matrix, means=means), lines
 
 
 def uncovered(jobs: Iterable[Job], file: ModelFile) -> list[str]:
-    """The matrices that are quantized although the importance matrix says nothing about them.
+    """Return the matrices that are quantized but have no entry in the importance matrix.
 
-    The embedding and the head are left out: nothing is multiplied with the rows of the one, and llama-imatrix
-    leaves the other out unless it is told not to.
+    The embedding and the head are not listed: the embedding's rows are not multiplied, and llama-imatrix excludes the
+    head by default.
     """
     return sorted(
         {
@@ -87,29 +87,29 @@ def uncovered(jobs: Iterable[Job], file: ModelFile) -> list[str]:
     )
 
 
-def uncovered_line(names: Sequence[str], found: ImportanceMatrix) -> str:
-    """One line about the matrices that an importance matrix leaves out."""
+def uncovered_line(names: Sequence[str], matrix: ImportanceMatrix) -> str:
+    """Return a line about the matrices that an importance matrix does not cover."""
     many = f"{len(names)} matrices, which are" if len(names) > 1 else "1 matrix, which is"
-    return f"{found.path}: did not find importances for {many} quantized without: {_names(names)}"
+    return f"{matrix.path}: has no importances for {many} quantized without: {_names(names)}"
 
 
 def _shaped(values: Values, info: TensorInfo) -> Values | None:
-    """An entry as [matrices, columns]; None if it is of another size. Older files hold all experts in one row."""
+    """Return an entry as [matrices, columns], None if its size differs; older files hold all experts in one row."""
     matrices, columns = math.prod(info.shape[:-2]), info.shape[-1]
     return values.reshape(matrices, columns) if values.size == matrices * columns else None
 
 
-def _misfit(found: ImportanceMatrix, name: str, values: Values, file: ModelFile) -> str:
+def _misfit(matrix: ImportanceMatrix, name: str, values: Values, file: ModelFile) -> str:
     matrices, columns = math.prod(file.tensors[name].shape[:-2]), file.tensors[name].shape[-1]
     wanted = f"{matrices} × {columns}" if matrices > 1 else f"{columns}"
     return (
-        f"{found.path}: is of another model: it has {values.size} values for {name}, "
-        f"which takes {wanted} in {file.path}"
+        f"{matrix.path}: was measured on another model: it has {values.size} values for {name}, "
+        f"which needs {wanted} in {file.path}"
     )
 
 
-def _count(strangers: Sequence[str], found: ImportanceMatrix) -> str:
-    return f"{len(strangers)} of its {len(found.means)} entries name"
+def _count(unknown: Sequence[str], matrix: ImportanceMatrix) -> str:
+    return f"{len(unknown)} of its {len(matrix.means)} entries name"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
-"""Dynamic mixtures: the bytes of a stock mixture, shared out anew where the model is sensitive.
+"""Plan dynamic mixtures: spend the bytes of a stock mixture where the model is most sensitive.
 
-The loss of a matrix at a type is its measured error (`sensitivity`) times a factor: the one that the recipe gives
-its role, or, for recipes that go by attribution, the divergence that this very matrix was measured to cause per unit
-of error. Losses are taken as adding up over matrices, and `allocation` makes their sum small.
+The loss of a matrix at a type is its measured error (`sensitivity`) times a factor: the recipe's factor for its role,
+or, in recipes based on attribution, the divergence that the matrix was measured to cause per unit of error. Losses
+are assumed to add up over matrices, and `allocation` minimizes their sum greedily.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Attribution = Mapping[tuple[int, str], float]
 
 @dataclass
 class ErrorBook:
-    """Errors measured so far, so that several sizes measure each matrix and type once."""
+    """Measured errors, kept so that several sizes measure each matrix and type once."""
 
     file: ModelFile
     importance: Means
@@ -44,7 +44,7 @@ class ErrorBook:
     _errors: dict[str, dict[GGMLType, Errors]] = field(default_factory=dict)
 
     def errors(self, name: str, kinds: set[GGMLType]) -> Mapping[GGMLType, Errors]:
-        """Relative squared errors of a matrix for each of `kinds`."""
+        """Return the relative squared errors of a matrix for each of `kinds`."""
         known = self._errors.setdefault(name, {})
         missing = sorted(kinds - known.keys())
         if missing:
@@ -54,19 +54,19 @@ class ErrorBook:
 
 
 def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Attribution | None) -> TypePlan:
-    """The plan of a dynamic mixture.
+    """Return the plan of a dynamic mixture.
 
     Args:
         choice: a mixture with candidates.
         stock: the plan of the mixture it is like, whose bytes it may spend.
         book: errors of this model.
-        attribution: needed by recipes that go by attribution.
+        attribution: needed by recipes based on it.
 
     Raises:
         RequestError: the attribution is missing, or does not cover a matrix.
         SourceError: a matrix cannot be read or quantized.
     """
-    see_to_attribution(choice, stock, attribution)
+    require_attribution(choice, stock, attribution)
     tensors, shared = book.file.tensors, _shared(stock)
     options: dict[str, list[Option]] = {}
     for name in shared:
@@ -89,7 +89,7 @@ def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Att
 def _loss(choice: Choice, name: str, errors: Errors, attribution: Attribution | None) -> float:
     if attribution is None:
         return choice.factors.get(role_of(name, tied=False), 1.0) * errors.mixed
-    return attribution[_place(name)] * errors.plain  # the measured factor, too, is per unit of plain error
+    return attribution[_place(name)] * errors.plain  # attribution is per unit of plain error
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -97,30 +97,30 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _shared(stock: TypePlan) -> list[str]:
-    """The matrices whose bytes are shared out."""
+    """Return the matrices whose bytes are reallocated."""
     return [name for name, kind in stock.items() if layer_of(name) >= 0 and ggml.block_size(kind) > 1]
 
 
-def see_to_attribution(choice: Choice, stock: TypePlan, attribution: Attribution | None) -> None:
-    """Check, before anything is measured, that a recipe that goes by attribution has it for all of its matrices.
+def require_attribution(choice: Choice, stock: TypePlan, attribution: Attribution | None) -> None:
+    """Check that a recipe based on attribution has it for all of its matrices.
 
     Raises:
-        RequestError: it does not.
+        RequestError: the attribution is missing, or does not cover a matrix.
     """
     if choice.sensitivity != "attribution":
         return
     if attribution is None:
         raise RequestError(f"recipe {choice.recipe} needs a measured attribution: --results DIR")
     if absent := next((name for name in _shared(stock) if _place(name) not in attribution), None):
-        raise RequestError(f"the attribution does not cover {absent}: it is of another model")
+        raise RequestError(f"the attribution does not cover {absent}: it was measured on another model")
 
 
 def most_bytes(choice: Choice, stock: TypePlan, file: ModelFile) -> int:
-    """Bytes that the tensors of a mixture may take, known before a dynamic one is measured.
+    """Return the most bytes that a mixture's tensors may take, without measuring dynamic ones.
 
     Args:
         choice: any mixture.
-        stock: its plan, of a dynamic one that of the mixture it is like.
+        stock: its plan; for a dynamic one, the plan of the mixture it is like.
         file: the model.
     """
     shared = planned_bytes(file, {name: stock[name] for name in _shared(stock)})
@@ -128,10 +128,10 @@ def most_bytes(choice: Choice, stock: TypePlan, file: ModelFile) -> int:
 
 
 def read_attribution(folder: Path) -> Attribution:
-    """What each matrix cost in the variants of a results folder, per unit of squared weight error.
+    """Read from a results folder the divergence each matrix caused per unit of squared weight error.
 
     Raises:
-        RequestError: the folder holds no attribution, is damaged, or another version's.
+        RequestError: the folder holds no attribution, is damaged, or has another schema version.
     """
     path = folder / LAYERS.place
     if (folder / MANIFEST_NAME).is_file():

@@ -1,8 +1,8 @@
-"""ggml's own quantizers, called in the shared library that a wheel carries: the code that llama-quantize runs.
+"""Call ggml's own quantizers, the code that llama-quantize runs, in a shared library.
 
-The library is looked for when it is first needed: `GGML_LIBRARY` names one (for instance `ggml-base.dll` of a
-llama.cpp release), else the extension module inside the package `xllamacpp` is taken. That module exports
-ggml's C functions on Linux and macOS; on Windows it does not, so there the variable is needed.
+The library is loaded when first needed: the one that `GGML_LIBRARY` names (such as `ggml-base.dll` of a llama.cpp
+release), else the extension module of the package `xllamacpp`. That module exports ggml's C functions on Linux and
+macOS but not on Windows, where the variable is required.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _FUNCTIONS = ("ggml_quantize_chunk", "ggml_quantize_requires_imatrix", "ggml_val
 _WAY_OUT = (
     f"pip install {_PACKAGE}, or set {LIBRARY_VARIABLE} to the ggml-base library of a llama.cpp release"
 )
-#: The least that a type codes together; and the share of the mean that columns get which count for nothing.
+#: Columns in the smallest group that a type encodes; share of the mean given to groups of all-zero importance.
 _GROUP, _LEAST_SHARE = 8, 1e-3
-#: Half precision rounds what is smaller to zero.
+#: Half precision rounds values of this size or less to zero.
 _SMALLEST_HALF = 2.0**-25
 #: Weights per call: long enough to hide Python behind the quantizer, short enough to keep all threads busy.
 _CHUNK_WEIGHTS = 1 << 16
 
-#: Every type that can be made here and read back by the `gguf` package.
+#: Types that ggml can make and the `gguf` package can read back.
 QUANTIZABLE = (
     *(GGMLType.F32, GGMLType.F16, GGMLType.BF16, GGMLType.Q8_0, GGMLType.Q6_K),
     *(GGMLType.Q5_K, GGMLType.Q5_1, GGMLType.Q5_0, GGMLType.Q4_K, GGMLType.Q4_1, GGMLType.Q4_0),
@@ -53,10 +53,10 @@ QUANTIZABLE = (
 
 
 def ggml_type(name: str) -> GGMLType:
-    """The type called `name`, in any case.
+    """Return the type called `name`, ignoring case.
 
     Raises:
-        ValueError: there is none, or it cannot be made here.
+        ValueError: there is none, or it cannot be made.
     """
     known = {item.name: item for item in QUANTIZABLE}
     if name.upper() not in known:
@@ -65,13 +65,13 @@ def ggml_type(name: str) -> GGMLType:
 
 
 def row_bytes(kind: GGMLType, columns: int) -> int:
-    """Bytes of a row of `columns` weights, which have to fill whole blocks."""
+    """Return the bytes of a row of `columns` weights, which must fill whole blocks."""
     block, size = gguf.GGML_QUANT_SIZES[kind]
     return int(columns // block * size)
 
 
 def block_size(kind: GGMLType) -> int:
-    """Weights per block; rows have to be multiples of it."""
+    """Return the weights per block, of which a row must be a multiple."""
     return int(gguf.GGML_QUANT_SIZES[kind][0])
 
 
@@ -83,7 +83,7 @@ def _library() -> ctypes.CDLL:
         for name in _FUNCTIONS:
             getattr(library, name)
     except (OSError, AttributeError) as error:
-        raise RequestError(f"{path}: does not serve as ggml's library ({error}): {_WAY_OUT}") from error
+        raise RequestError(f"{path}: cannot be used as ggml's library ({error}): {_WAY_OUT}") from error
     library.ggml_quantize_chunk.restype = ctypes.c_size_t
     library.ggml_quantize_chunk.argtypes = [
         ctypes.c_int,
@@ -104,7 +104,7 @@ def _library_path() -> Path:
     named = os.environ.get(LIBRARY_VARIABLE)
     if named:
         return Path(named)
-    # Found without importing it: the import starts an inference engine, and only the C functions are wanted.
+    # Do not import the package: that starts an inference engine, and only the C functions are needed.
     spec = importlib.util.find_spec(_PACKAGE)
     for location in list(spec.submodule_search_locations or []) if spec else []:
         for pattern in _PATTERNS:
@@ -114,12 +114,12 @@ def _library_path() -> Path:
 
 
 def needs_importance(kind: GGMLType) -> bool:
-    """Whether ggml refuses to make this type without an importance matrix."""
+    """Return whether ggml needs an importance matrix to make this type."""
     return bool(_library().ggml_quantize_requires_imatrix(int(kind)))
 
 
 def quantize(values: Values, kind: GGMLType, importance: Values | None, pool: ThreadPoolExecutor) -> Bytes:
-    """Quantize a tensor that is in memory: `quantize_rows` of float32 [..., rows, columns]."""
+    """Quantize a tensor in memory, float32 [..., rows, columns], as `quantize_rows` does."""
     flat = np.ascontiguousarray(values, np.float32).reshape(-1, values.shape[-1])
     return quantize_rows(values.shape, lambda start, stop: flat[start:stop], kind, importance, pool)
 
@@ -131,15 +131,15 @@ def quantize_rows(
     importance: Values | None,
     pool: ThreadPoolExecutor,
 ) -> Bytes:
-    """Quantize a tensor on all threads of `pool`, a few rows at a time: the threads read them, too.
+    """Quantize a tensor on all threads of `pool`, which read and quantize a few rows at a time.
 
     Args:
         shape: [..., rows, columns].
-        read: (first row, row behind the last), counted over all matrices → their values, float32 [rows, columns].
+        read: (first row, row after the last), counted over all matrices → their values, float32 [rows, columns].
         kind: one of `QUANTIZABLE`; `columns` is a multiple of its block.
-        importance: float32 [n, columns], n being 1 or the number of matrices; None treats all columns alike. ggml
-            writes zeros for columns side by side whose importances are all zero: they count for a little instead.
-        pool: its threads run at the same time, because the library is called without the interpreter's lock.
+        importance: float32 [n, columns], n being 1 or the number of matrices; None weights all columns equally. ggml
+            writes zeros for adjacent columns whose importances are all zero, so they get a small importance instead.
+        pool: its threads run in parallel, because calls of the library release the interpreter's lock.
 
     Returns:
         Bytes as uint8 [..., rows, bytes per row].
@@ -156,7 +156,7 @@ def quantize_rows(
         raise ValueError(f"{kind.name} cannot be made without an importance matrix")
     if importance is not None:
         importance = np.ascontiguousarray(
-            np.broadcast_to(_living(importance), (matrices, columns)), np.float32
+            np.broadcast_to(_without_zero_groups(importance), (matrices, columns)), np.float32
         )
     target = np.empty((matrices * rows, row_bytes(kind, columns)), np.uint8)
     library = _library()
@@ -179,13 +179,13 @@ def quantize_rows(
         raise ValueError(f"values that are not finite, or too large for {kind.name}")
     if "lost" in outcomes and "kept" not in outcomes:
         raise ValueError(
-            f"{kind.name} makes zeros of all its weights: they or their importances are too small"
+            f"{kind.name} would turn all its weights into zeros: they or their importances are too small"
         )
     return target.reshape(*shape[:-1], -1)
 
 
-def _living(importance: Values) -> Values:
-    """Importances in which no columns side by side are all zero: ggml would write zeros for them."""
+def _without_zero_groups(importance: Values) -> Values:
+    """Raise groups of adjacent columns with all-zero importances, for which ggml would write zeros."""
     groups = importance.astype(np.float32).reshape(
         len(importance), -1, math.gcd(_GROUP, importance.shape[-1])
     )
@@ -195,7 +195,7 @@ def _living(importance: Values) -> Values:
 
 
 def _outcome(values: Values, encoded: Bytes, kind: GGMLType) -> _Outcome:
-    """What became of the row with the largest weight; `empty` if even half precision would hold zeros."""
+    """Check the row with the largest weight after quantizing; `empty` if even half precision would give zeros."""
     largest = np.abs(values).max(axis=1)
     row = int(largest.argmax())
     if largest[row] <= _SMALLEST_HALF:
@@ -204,7 +204,7 @@ def _outcome(values: Values, encoded: Bytes, kind: GGMLType) -> _Outcome:
 
 
 def _parts(matrices: int, rows: int, columns: int) -> Iterator[tuple[int, int, int]]:
-    """(matrix, first row, row behind the last) of every call; none spans two matrices."""
+    """Yield (matrix, first row, row after the last) of every call; none spans two matrices."""
     step = max(1, _CHUNK_WEIGHTS // columns)
     for matrix in range(matrices):
         for start in range(matrix * rows, (matrix + 1) * rows, step):

@@ -1,7 +1,7 @@
-"""Importance matrices: how much each input channel of each matrix matters. llama.cpp's files, read and written.
+"""Read and write llama.cpp's importance matrices: how much each input channel of each matrix matters.
 
-An entry holds, per channel, the mean of the squared activations that enter the matrix. GGUF files hold sums
-and counts (`NAME.in_sum2`, `NAME.counts`); the older `.dat` files hold means times a number of calls.
+An entry is, per channel, the mean of the squared activations that enter the matrix. GGUF files store sums and counts
+(`NAME.in_sum2`, `NAME.counts`); the older `.dat` files store means times a number of calls.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ _MAX_NAME = 512
 
 @dataclass(frozen=True)
 class ImportanceMatrix:
-    """`means`: tensor name → mean squared activations, float32 [matrices, channels].
+    """Importances of a model's matrices.
 
-    `chunks` is the number of windows of `chunk_size` tokens they were measured on, in `datasets`; 0 where the
-    file does not say.
+    Attributes:
+        path: the file.
+        means: tensor name → mean squared activations, float32 [matrices, channels].
+        datasets: names of the texts they were measured on.
+        chunks: number of windows they were measured on; 0 if not stated.
+        chunk_size: tokens per window; 0 if not stated.
     """
 
     path: Path
@@ -45,28 +49,28 @@ def read_imatrix(path: Path) -> ImportanceMatrix:
     """Read an importance matrix in llama.cpp's GGUF or older format.
 
     Raises:
-        RequestError: it cannot be read or is not one.
+        RequestError: the file cannot be read or is not an importance matrix.
     """
     try:
         with path.open("rb") as file:
             start = file.read(len(MAGIC))
-        found = _from_gguf(open_gguf(path)) if start == MAGIC else _from_dat(path)
+        matrix = _from_gguf(open_gguf(path)) if start == MAGIC else _from_dat(path)
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SourceError as error:
         raise RequestError(str(error)) from error
     bad = [
-        name for name, values in found.means.items() if not np.isfinite(values).all() or (values < 0).any()
+        name for name, values in matrix.means.items() if not np.isfinite(values).all() or (values < 0).any()
     ]
     if bad:
         raise RequestError(f"{path}: importances of {bad[0]} are negative or not finite")
-    return found
+    return matrix
 
 
 def _from_gguf(file: GGUFFile) -> ImportanceMatrix:
     names = [name.removesuffix(_SUMS) for name in file.tensors if name.endswith(_SUMS)]
     if not names:
-        raise SourceError(file.path, "not an importance matrix: it holds no squared activations")
+        raise SourceError(file.path, "is not an importance matrix: it holds no squared activations")
     means: dict[str, Values] = {}
     for name in names:
         sums, counts = file.dequantize(name + _SUMS), file.dequantize(name + _COUNTS).reshape(-1, 1)
@@ -75,9 +79,9 @@ def _from_gguf(file: GGUFFile) -> ImportanceMatrix:
             raise SourceError(file.path, f"{len(counts)} counts do not fit the sums of {name}")
         if not np.isfinite(counts).all() or (counts < 0).any():
             raise SourceError(file.path, f"counts of {name} are negative or not finite")
-        # llama.cpp takes 1 for experts that no token came by; where that is all of them, nothing was measured.
-        unseen = 1 if counts.any() else 0
-        means[name] = np.where(counts > 0, sums / np.where(counts > 0, counts, 1), unseen).astype(np.float32)
+        # llama.cpp uses 1 for experts that no token was routed to; if that is all of them, nothing was measured.
+        default = 1 if counts.any() else 0
+        means[name] = np.where(counts > 0, sums / np.where(counts > 0, counts, 1), default).astype(np.float32)
     return ImportanceMatrix(
         file.path,
         means,
@@ -88,14 +92,14 @@ def _from_gguf(file: GGUFFile) -> ImportanceMatrix:
 
 
 class _Dat:
-    """A read position in a `.dat` file that refuses to pass its end."""
+    """Reads the fields of a `.dat` file in order and raises at its end."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.data, self.position = path, path.read_bytes(), 0
 
     def take(self, n_bytes: int) -> bytes:
         if not 0 <= n_bytes <= len(self.data) - self.position:
-            raise SourceError(self.path, "not an importance matrix, or truncated")
+            raise SourceError(self.path, "is not an importance matrix, or is truncated")
         start, self.position = self.position, self.position + n_bytes
         return self.data[start : self.position]
 
@@ -119,7 +123,7 @@ def _from_dat(path: Path) -> ImportanceMatrix:
         values = np.frombuffer(file.take(4 * size), "<f4")
         means[name] = (values / max(calls, 1)).astype(np.float32)[None]
     if not means:
-        raise SourceError(path, "not an importance matrix: it has no entries")
+        raise SourceError(path, "is not an importance matrix: it has no entries")
     chunks = 0 if file.ended else file.count()
     datasets = () if file.ended else (file.text(),)
     return ImportanceMatrix(path, means, datasets, chunks, 0)
@@ -132,7 +136,7 @@ def write_imatrix(
     chunk_size: int,
     datasets: Sequence[str],
 ) -> None:
-    """Write a GGUF importance matrix that llama.cpp reads; the file appears whole or not at all.
+    """Write a GGUF importance matrix that llama.cpp can read, atomically.
 
     Args:
         target: the new file.
@@ -143,7 +147,7 @@ def write_imatrix(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as partial, closing(gguf.GGUFWriter(str(partial), "")) as writer:
-        # It names no architecture, for it is no model.
+        # No architecture: it is not a model.
         writer.add_type("imatrix")
         writer.add_array(gguf.Keys.IMatrix.DATASETS, list(datasets))
         writer.add_uint32(gguf.Keys.IMatrix.CHUNK_COUNT, tokens // chunk_size)

@@ -1,8 +1,8 @@
-"""Recipes: which tensor gets which type. Data in TOML (`recipes/`, or the user's own file), checked when read.
+"""Read and check recipes, which say which tensor gets which type: TOML in `recipes/`, or the user's own file.
 
-A recipe names mixtures (`quants`). A mixture has a default type and rules; every rule that fits a tensor sets
-its type, so the last one decides. A mixture may start `like` another one and add rules, and a recipe may
-start from the mixtures of a `base` recipe. The format is described in docs/quantizing.md.
+A recipe names mixtures (`quants`). A mixture has a default type and rules; every rule that matches a tensor sets its
+type, so the last match decides. A mixture may start `like` another one and add rules, and a recipe may start from the
+mixtures of a `base` recipe. docs/quantizing.md describes the format.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Role = Literal[
     "ffn_down",
     "other",
 ]
-#: What the conditions of rules may ask for; `plan` computes it.
+#: Names that the conditions of rules may use; `type_plan` computes their values.
 CONDITION_NAMES = frozenset(
     {"layer", "layers", "blocks", "more_bits", "gqa", "experts", "matrices", "rows", "columns", "block"}
     | {"quant", "default", "low_bit", "architecture", "importance"}
@@ -64,7 +64,7 @@ class _Strict(BaseModel):
 
 
 class Rule(_Strict):
-    """Gives `type` to the tensors of a role, or whose name holds a pattern, where the condition holds."""
+    """Gives `type` to tensors of a role, or whose name matches a pattern, where the condition holds."""
 
     type: TensorType
     role: Role | None = None
@@ -90,7 +90,7 @@ class Rule(_Strict):
 
 
 class Mixture(_Strict):
-    """One size of a recipe, as the file has it: `like` another one, or with a type of its own."""
+    """One size of a recipe as written in the file: `like` another one, or with its own type."""
 
     like: str | None = None
     type: TensorType | None = None
@@ -104,7 +104,7 @@ class Mixture(_Strict):
 
 
 class Recipe(_Strict):
-    """All mixtures of a recipe."""
+    """A recipe as written in its file."""
 
     description: str
     base: str | None = None
@@ -117,7 +117,7 @@ class Recipe(_Strict):
 
 
 class Choice(_Strict):
-    """A mixture with all that it inherits: what planning needs."""
+    """A mixture with everything it inherits, ready for planning."""
 
     label: str
     recipe: str
@@ -138,24 +138,24 @@ class Choice(_Strict):
 
     @property
     def patterns(self) -> list[str]:
-        """Regular expressions that have to match something."""
+        """Regular expressions that must match at least one tensor."""
         return [rule.tensor for rule in self.rules if rule.tensor] + [
             pattern for pattern, _ in self.overrides
         ]
 
 
 def recipe_names() -> list[str]:
-    """The recipes that travel with the package."""
+    """Return the names of the recipes included in the package."""
     return sorted(
         item.name.removesuffix(".toml") for item in _RECIPES.iterdir() if item.name.endswith(".toml")
     )
 
 
 def read_recipe(name: str) -> Recipe:
-    """A recipe by its name or its TOML file.
+    """Read a recipe by its name or from its TOML file.
 
     Raises:
-        RequestError: there is none, or it is not one; the message names the place.
+        RequestError: there is no such recipe, or the file is wrong; the message names the setting.
     """
     path = Path(name).expanduser()
     if name in recipe_names():
@@ -175,24 +175,24 @@ def read_recipe(name: str) -> Recipe:
 
 
 def read_file(path: Path) -> str:
-    """Text of a recipe file.
+    """Read the text of a recipe file.
 
     Raises:
-        RequestError: it cannot be read.
+        RequestError: the file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: not UTF-8 text (byte {error.start})") from error
+        raise RequestError(f"{path}: is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def choices(name: str) -> Mapping[str, Choice]:
-    """Every mixture of a recipe, those of its base included, by label.
+    """Return every mixture of a recipe, including its base's, by label.
 
     Raises:
-        RequestError: a file is wrong, or names a base or mixture that does not exist or leads in a circle.
+        RequestError: a file is wrong, or refers to a base or mixture that does not exist, or to itself.
     """
     return _choices(name, ())
 
@@ -203,10 +203,10 @@ def _choices(name: str, above: tuple[str, ...]) -> dict[str, Choice]:
     recipe = read_recipe(name)
     label = name if name in recipe_names() else Path(name).stem
     inherited = _choices(recipe.base, (*above, name)) if recipe.base else {}
-    # What the file does not say stays as the base has it.
-    said = recipe.model_fields_set & {"importance", "sensitivity", "factors"}
-    changes = {"recipe": label} | {setting: getattr(recipe, setting) for setting in said}
-    found = {
+    # Settings that the file does not give are inherited from the base.
+    given = recipe.model_fields_set & {"importance", "sensitivity", "factors"}
+    changes = {"recipe": label} | {setting: getattr(recipe, setting) for setting in given}
+    mixtures = {
         quant: choice.model_copy(
             update=changes
             | {
@@ -217,46 +217,48 @@ def _choices(name: str, above: tuple[str, ...]) -> dict[str, Choice]:
         for quant, choice in inherited.items()
     }
     for quant, mixture in recipe.quants.items():
-        found[quant] = (
-            _like(name, quant, mixture, found) if mixture.like else _new(name, quant, mixture, recipe)
+        mixtures[quant] = (
+            _like(name, quant, mixture, mixtures) if mixture.like else _new(name, quant, mixture, recipe)
         )
-    _see_to_use(name, recipe, found)
-    return found
+    _check_effects(name, recipe, mixtures)
+    return mixtures
 
 
-def _see_to_use(name: str, recipe: Recipe, found: Mapping[str, Choice]) -> None:
-    """Check that nothing in a recipe is without effect.
+def _check_effects(name: str, recipe: Recipe, mixtures: Mapping[str, Choice]) -> None:
+    """Check that every setting of a recipe has an effect.
 
     Raises:
-        RequestError: a setting is; the message names it.
+        RequestError: one has none; the message names it.
     """
-    dynamic = any(choice.candidates for choice in found.values())
+    dynamic = any(choice.candidates for choice in mixtures.values())
     for setting in ("sensitivity", "factors"):
         if getattr(recipe, setting) and not dynamic:
-            raise RequestError(f"{name}: {setting}: has no effect, for no mixture has `candidates`")
+            raise RequestError(f"{name}: {setting}: has no effect, because no mixture has `candidates`")
     if recipe.factors and recipe.sensitivity == "attribution":
         raise RequestError(f"{name}: factors: have no effect beside sensitivity = 'attribution'")
     for quant, mixture in recipe.quants.items():
         given = mixture.model_fields_set
         for setting in sorted(given & {"bare", "low_bit"}) if mixture.like else ():
             raise RequestError(
-                f"{name}: quants.{quant}: {setting}: has no effect beside `like`, which brings its own"
+                f"{name}: quants.{quant}: {setting}: has no effect beside `like`, which sets its own"
             )
         if "budget" in given and not mixture.candidates:
             raise RequestError(f"{name}: quants.{quant}: budget: has no effect without `candidates`")
 
 
-def _like(name: str, quant: str, mixture: Mixture, found: Mapping[str, Choice]) -> Choice:
-    if mixture.like is None or mixture.like not in found:
-        raise RequestError(f"{name}: quants.{quant}: there is no {mixture.like} to be like")
-    model = found[mixture.like]
-    return model.model_copy(
+def _like(name: str, quant: str, mixture: Mixture, known: Mapping[str, Choice]) -> Choice:
+    if mixture.like is None or mixture.like not in known:
+        raise RequestError(
+            f"{name}: quants.{quant}: there is no mixture {mixture.like} (known: {', '.join(known)})"
+        )
+    parent = known[mixture.like]
+    return parent.model_copy(
         update={
             "label": quant,
-            "type": model.type if mixture.type is None else mixture.type,
-            "file_type": model.file_type if mixture.file_type is None else mixture.file_type,
-            "rules": (*model.rules, *mixture.rules),
-            "needs_importance": (*model.needs_importance, *mixture.needs_importance),
+            "type": parent.type if mixture.type is None else mixture.type,
+            "file_type": parent.file_type if mixture.file_type is None else mixture.file_type,
+            "rules": (*parent.rules, *mixture.rules),
+            "needs_importance": (*parent.needs_importance, *mixture.needs_importance),
             "candidates": mixture.candidates,
             "budget": mixture.budget,
         }
@@ -267,7 +269,7 @@ def _new(name: str, quant: str, mixture: Mixture, recipe: Recipe) -> Choice:
     if mixture.type is None or mixture.file_type is None:
         raise RequestError(f"{name}: quants.{quant}: needs `like`, or `type` and `file_type`")
     if mixture.candidates:
-        raise RequestError(f"{name}: quants.{quant}: `candidates` need `like`, whose bytes they share out")
+        raise RequestError(f"{name}: quants.{quant}: `candidates` need `like`, whose bytes they reallocate")
     return Choice(
         label=quant,
         recipe=name if name in recipe_names() else Path(name).stem,

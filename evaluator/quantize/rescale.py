@@ -1,16 +1,15 @@
-"""Takes a baseline off the grid of the quantized file it was read from, without changing what it computes.
+"""Move a baseline off the grid of the quantized file it was read from, without changing what it computes.
 
-Values that were once quantized lie on their format's grid, so quantizing them again to that format costs
-next to nothing: the comparison would favour it. In exact arithmetic these two changes cancel, and they move
-every weight off the grid:
+Values that were once quantized lie on their format's grid, so quantizing them to that format again costs almost
+nothing, and a comparison would favour it. The following two changes cancel in exact arithmetic and move every weight
+off the grid:
 
-- column k of query, key and value (gate and up) × s_k, the norm's gain in front of them ÷ s_k;
+- column k of query, key and value (gate and up) × s_k, the gain of the norm before them ÷ s_k;
 - row j of value (up) and its bias × t_j, column j of the attention output (ffn_down) ÷ t_j; with grouped heads,
   all query heads of a group share their value head's t.
 
-Other biases stay: s cancels in the product that they are added to, and those of the attention output and of
-ffn_down are added where t has cancelled. s and t are log-normal. The embedding cannot be rescaled this way and
-keeps its values.
+Other biases stay: s has cancelled in the products they are added to, and t where the biases of the attention output
+and of ffn_down are added. s and t are log-normal. The embedding cannot be rescaled this way and keeps its values.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ from evaluator.support.errors import SourceError
 Values = npt.NDArray[np.float32]
 
 SIGMA = 0.3
-#: Metadata of a rescaled file: that it is one, and how it was made.
+#: Metadata key of a rescaled file; its value says how the file was made.
 RESCALED_KEY = "quantize.rescaled"
 _RESCALABLE = ("llama", "qwen2")
-#: Raise it when the same model is rescaled otherwise: files made before are other files then.
+#: Increase it when rescaling changes, so that files made before are not taken for new ones.
 _VERSION = 2
 _F16_BYTES = 2
 
 
 def rescaled_tensors(file: ModelFile, layer: int, seed: int = 0) -> Mapping[str, Values]:
-    """The changed tensors of one layer, float32.
+    """Compute the changed tensors of one layer, float32.
 
     Raises:
         SourceError: a tensor is missing.
@@ -81,29 +80,29 @@ def rescaled_tensors(file: ModelFile, layer: int, seed: int = 0) -> Mapping[str,
 
 
 def rescaled_name(file: ModelFile) -> str:
-    """What the rescaled model is called."""
+    """Return the rescaled model's name."""
     return f"{model_name(file)}-rescaled"
 
 
 def rescaled_path(file: ModelFile, folder: Path) -> Path:
-    """Where in `folder` the rescaled model goes."""
+    """Return the rescaled model's path in `folder`."""
     return folder / f"{rescaled_name(file)}-F16.gguf"
 
 
 def rescaled_digest(digest: str) -> str:
-    """What tells the rescaled model of the model that `digest` tells, written or not; also its fingerprint."""
+    """Return the identity of the rescaled model, from its original's; it is also the file's fingerprint."""
     return f"rescaled-{_VERSION}-{digest}"
 
 
 def rescaled_bytes(file: ModelFile) -> int:
-    """Bytes that the rescaled file takes, about."""
+    """Return roughly the bytes that the rescaled file takes."""
     return _F16_BYTES * file.n_params
 
 
 def rescaled_outline(file: ModelFile) -> ModelFile:
-    """`file` with the types that its tensors have when rescaled: to plan variants on before it is written.
+    """Return `file` with the tensor types of the rescaled file, to plan variants before that is written.
 
-    Where tensors lie, and how large they are, is as in `file`.
+    Offsets and sizes of tensors stay those of `file`.
 
     Raises:
         SourceError: the family's norms do not allow rescaling.
@@ -114,7 +113,7 @@ def rescaled_outline(file: ModelFile) -> ModelFile:
 
 
 def _types(file: ModelFile) -> dict[str, gguf.GGMLQuantizationType]:
-    """Type of every tensor of the rescaled file."""
+    """Return the type of every tensor of the rescaled file."""
     if file.architecture not in _RESCALABLE:
         raise SourceError(file.path, f"cannot rescale a {file.architecture}; known: {', '.join(_RESCALABLE)}")
     return {
@@ -124,7 +123,7 @@ def _types(file: ModelFile) -> dict[str, gguf.GGMLQuantizationType]:
 
 
 def write_rescaled_f16(file: ModelFile, target: Path, seed: int = 0, fingerprint: str = "") -> None:
-    """Write the rescaled model as an F16 file (vectors F32), marked with `fingerprint` if one is given.
+    """Write the rescaled model as an F16 file (vectors F32), with `fingerprint` in its metadata if given.
 
     Raises:
         SourceError: the family's norms do not allow this, or a tensor is missing.

@@ -1,13 +1,12 @@
-"""How much each matrix suffers from each type: the quantization error, measured on the model at hand.
+"""Measure the quantization error of each matrix for each type.
 
 For weights W, quantized weights V and importances h (mean squared activations per column):
 
     weighted(matrix, type) = Σ h_j (W_ij − V_ij)² / Σ h_j W_ij²
 
-That is the mean squared error of the matrix's output relative to the output itself, if channels are taken as
-uncorrelated. Where a few channels carry nearly all of h, it says what happens to those and nothing about the rest;
-with h = 1 (`plain`) it is the other way round. Their geometric mean (`mixed`) follows the measured divergence best:
-see docs/quantizing.md.
+This is the mean squared error of the matrix's output relative to the output itself, if channels are uncorrelated.
+Where a few channels have nearly all of h, it depends on those and ignores the rest; with h = 1 (`plain`) it is the
+other way round. Their geometric mean (`mixed`) predicts the measured divergence best: see docs/quantizing.md.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ from evaluator.support.errors import SourceError
 
 Values = npt.NDArray[np.float32]
 
-#: Errors are measured on this many weights per matrix, in rows spread evenly over it: a sample of half the size
-#: changes them by about a percent, and types differ by far more.
+#: Weights per matrix that errors are measured on, in evenly spread rows. Half as many change the errors by about a
+#: percent, and types differ by far more.
 SAMPLE_WEIGHTS = 1 << 17
 _TINY = float(np.finfo(np.float32).tiny)
 
 
 class Errors(NamedTuple):
-    """Relative squared errors of one matrix at one type. `weighted` equals `plain` where there are no importances."""
+    """Relative squared errors of a matrix at one type; `weighted` equals `plain` without importances."""
 
     weighted: float
     plain: float
 
     @property
     def mixed(self) -> float:
-        """The geometric mean of both."""
+        """Their geometric mean."""
         return math.sqrt(self.weighted * self.plain)
 
 
@@ -53,13 +52,13 @@ def measure_errors(
     importance: Values | None,
     pool: ThreadPoolExecutor,
 ) -> Mapping[GGMLType, Errors]:
-    """Relative squared errors of one matrix for each type.
+    """Measure the relative squared errors of one matrix for each type.
 
     Args:
         file: the model.
         name: one of its matrices.
         kinds: types whose blocks its rows fill.
-        importance: float32 [matrices, columns]; None weights all columns alike.
+        importance: float32 [matrices, columns]; None weights all columns equally.
         pool: threads to quantize on.
 
     Raises:
@@ -92,6 +91,6 @@ def _sampled_rows(matrices: int, rows: int, columns: int) -> npt.NDArray[np.intp
 
 
 def _weighted(values: Values, weights: Values) -> float:
-    """Σ weights × values², summed in double precision; weights float32 [matrices or 1, columns or 1]."""
+    """Compute Σ weights × values² in double precision; weights are float32 [matrices or 1, columns or 1]."""
     squares = np.einsum("mrc,mrc->mc", values, values, dtype=np.float64)
     return float((squares * weights).sum())

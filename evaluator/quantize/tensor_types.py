@@ -1,4 +1,4 @@
-"""`llama-quantize --tensor-type-file`: PATTERN=TYPE, apart by white space, the first pattern that matches decides."""
+"""Read and write llama-quantize's tensor type files: PATTERN=TYPE, split by white space; the first match decides."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from evaluator.quantize.ggml import ggml_type
 from evaluator.quantize.recipe import Choice, choices, read_file
 from evaluator.support.errors import RequestError, SourceError
 
-#: The mixtures that the patterns of a file are laid over.
+#: The recipe whose mixtures the patterns of a file override.
 _BASE = "main"
 
 
 def choices_with(path: Path) -> Mapping[str, Choice]:
-    """The stock mixtures with the tensor types of a file on top, by label.
+    """Return the stock mixtures, overridden by the tensor types of a file, by label.
 
     Raises:
         RequestError: the file cannot be read or an entry is wrong; the message names it.
     """
     entries = tuple(_entry(path, item) for item in read_file(path).split())
     if not entries:
-        raise RequestError(f"{path}: holds no PATTERN=TYPE")
+        raise RequestError(f"{path}: contains no PATTERN=TYPE")
     changes = {"recipe": path.stem, "overrides": entries}
     return {label: choice.model_copy(update=changes) for label, choice in choices(_BASE).items()}
 
@@ -33,26 +33,26 @@ def choices_with(path: Path) -> Mapping[str, Choice]:
 def _entry(path: Path, item: str) -> tuple[str, GGMLType]:
     pattern, separator, name = item.partition("=")
     if not pattern or not separator:
-        raise RequestError(f"{path}: {item!r} is not of the form PATTERN=TYPE")
+        raise RequestError(f"{path}: {item!r} does not have the form PATTERN=TYPE")
     try:
         re.compile(pattern)
-        return pattern.lower(), ggml_type(name)  # llama-quantize, too, reads patterns in lower case
+        return pattern.lower(), ggml_type(name)  # llama-quantize lowers patterns too
     except (ValueError, re.error) as error:
         raise RequestError(f"{path}: {item}: {error}") from None
 
 
 def tensor_type_lines(file: ModelFile) -> list[str]:
-    """A line per matrix of `file` with its type, for `--tensor-type-file` of llama-quantize or for `--recipe`.
+    """Return a line per matrix of `file` with its type, for llama-quantize's `--tensor-type-file` or `--recipe`.
 
-    Vectors are left out: no tool quantizes them.
+    Vectors are left out because no tool quantizes them.
 
     Raises:
-        SourceError: a name cannot be told in such a file.
+        SourceError: a tensor's name cannot be written in such a file.
     """
     matrices = [info for info in file.tensors.values() if len(info.shape) > 1]
     for info in matrices:
         if "=" in info.name or " " in info.name or not info.name.isprintable():
             raise SourceError(
-                file.path, f"tensor {info.name[:80]!r}: its name cannot stand in a file of tensor types"
+                file.path, f"tensor {info.name[:80]!r}: its name cannot be written in a file of tensor types"
             )
     return [f"^{re.escape(info.name)}$={info.ggml_type.name.lower()}" for info in matrices]

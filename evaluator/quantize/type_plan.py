@@ -1,7 +1,7 @@
-"""From a recipe and a model to the type of every tensor, before any work is done.
+"""Plan the type of every tensor from a recipe and a model.
 
-The order of decisions is llama-quantize's: tensors that stay as they are; the user's tensor types; the rules of
-the mixture; and then, where a row does not divide into blocks, the nearest type whose blocks it fits.
+Decisions are made in llama-quantize's order: tensors that stay as they are; the user's tensor types; the mixture's
+rules; and last, where a row does not divide into blocks, a fallback type whose blocks it fits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ROLE_PARTS: Mapping[Role, str] = {
     "ffn_down": "ffn_down",
 }
 _FLOATS = (GGMLType.F32, GGMLType.F16, GGMLType.BF16)
-#: What llama.cpp takes where a row is no multiple of the 256 that these types need: all of these take 32.
+#: llama.cpp's fallbacks for rows that are not a multiple of 256, to types with blocks of 32.
 FALLBACKS: Mapping[GGMLType, GGMLType] = {
     GGMLType.Q2_K: GGMLType.Q4_0,
     GGMLType.Q3_K: GGMLType.Q4_0,
@@ -47,20 +47,20 @@ FALLBACKS: Mapping[GGMLType, GGMLType] = {
         if kind.name.startswith("IQ") and kind != GGMLType.IQ4_NL
     },
 }
-#: Where llama.cpp refuses to work without an importance matrix: the result would be garbage.
+#: Types that llama.cpp does not make without an importance matrix, because the result would be unusable.
 _NEED_IMPORTANCE = frozenset(
     GGMLType[name] for name in ("IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S")
 )
 
 
 def layer_of(name: str) -> int:
-    """The block a tensor belongs to, −1 outside the blocks."""
+    """Return the block a tensor belongs to, −1 outside the blocks."""
     match = _BLOCK.match(name)
     return int(match[1]) if match else -1
 
 
 def role_of(name: str, *, tied: bool) -> Role:
-    """What a tensor does, in llama-quantize's categories; fused query-key-value matrices count as values."""
+    """Return a tensor's role in llama-quantize's categories; fused query-key-value matrices count as values."""
     if name == HEAD or (tied and name == EMBEDDING):
         return "head"
     if name in (EMBEDDING, "per_layer_token_embd.weight"):
@@ -71,7 +71,7 @@ def role_of(name: str, *, tied: bool) -> Role:
 
 
 def fitting(kind: GGMLType, columns: int) -> GGMLType:
-    """`kind`, or the type that llama.cpp falls back to for rows of `columns`."""
+    """Return `kind`, or the type that llama.cpp falls back to for rows of `columns`."""
     if columns % block_size(kind) == 0:
         return kind
     other = FALLBACKS.get(kind, kind)
@@ -79,34 +79,34 @@ def fitting(kind: GGMLType, columns: int) -> GGMLType:
 
 
 def stays(choice: Choice, info: TensorInfo) -> bool:
-    """Whether llama-quantize leaves a tensor as it is."""
+    """Return whether llama-quantize leaves a tensor as it is."""
     name = info.name
     one_row = info.n_elements == info.shape[-1]  # a vector to llama.cpp, whatever its dimensions
     return one_row or not name.endswith("weight") or any(part in name for part in choice.keep)
 
 
 def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | None) -> TypePlan:
-    """The type of every tensor of `file`, in llama.cpp's order of tensors.
+    """Return the type of every tensor of `file`, in llama.cpp's order of tensors.
 
     Args:
-        file: the model to be quantized.
+        file: the model to quantize.
         choice: the mixture.
-        importance: tensor name → importances, None without an importance matrix.
+        importance: tensor name → importances; None without an importance matrix.
 
     Raises:
-        RequestError: the recipe does not fit the model, or needs importances that are not there.
-        SourceError: the model's metadata are incomplete.
+        RequestError: the recipe does not fit the model, or needs importances that are missing.
+        SourceError: the model's metadata is incomplete.
     """
     wanted = _wanted(file, choice, importance is not None)
     plan = {name: fitting(kind, file.tensors[name].shape[-1]) for name, kind in wanted.items()}
-    _see_to_importance(file, choice, plan, importance)
+    _check_importance(file, choice, plan, importance)
     return plan
 
 
 def fallbacks(
     file: ModelFile, choice: Choice, *, importance: bool
 ) -> Mapping[tuple[GGMLType, GGMLType], int]:
-    """(type that the mixture wants, type that the rows fit) → how many matrices get the other one."""
+    """Count the matrices that get a fallback: (the mixture's type, the fallback) → number of matrices."""
     pairs = (
         (kind, fitting(kind, file.tensors[name].shape[-1]))
         for name, kind in _wanted(file, choice, importance).items()
@@ -115,7 +115,7 @@ def fallbacks(
 
 
 def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
-    """The type that a mixture wants for every tensor, whether its rows fit it or not."""
+    """Return the mixture's type for every tensor, before fallbacks."""
     names = sorted(file.tensors, key=lambda name: (layer_of(name), name))
     for pattern in choice.patterns:
         if not any(re.search(pattern, name) for name in names):
@@ -142,27 +142,27 @@ def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
             plan[name] = override[1]
             continue
         role = role_of(name, tied=tied)
-        # llama.cpp counts blocks for feed-forward tensors, and tensors for values.
+        # As in llama.cpp: the number of tensors for values, of blocks for everything else.
         layers = totals[role] if role == "attn_v" else int(model["blocks"])
-        # It counts the tensors it came by; only where experts share a block does it read the block's number.
+        # Also as there: a counter per role, but the block's number for feed-forward tensors of models with experts.
         layer = layer_of(name) if role.startswith("ffn") and int(model["experts"]) > 1 else seen[role]
         seen[role] += 1
         facts = model | _tensor_facts(info, layer, layers)
         plan[name] = _decide(choice, role, name, facts)
-    _see_to_overrides(choice, plan, decisive)
+    _check_overrides(choice, plan, decisive)
     return plan
 
 
-def _see_to_overrides(choice: Choice, plan: TypePlan, decisive: Collection[tuple[str, GGMLType]]) -> None:
-    """Refuse tensor types that decide nothing, but for those of tensors that stay as they are, and are so.
+def _check_overrides(choice: Choice, plan: TypePlan, decisive: Collection[tuple[str, GGMLType]]) -> None:
+    """Check that every given tensor type has an effect, or states the type of a tensor that stays as it is.
 
     Raises:
-        RequestError: one does not; the message names it.
+        RequestError: one does neither; the message names it.
     """
     for pattern, kind in choice.overrides:
         matched = [name for name in plan if re.search(pattern, name)]
-        stay_so = any(plan[name] == kind or {plan[name], kind} <= set(_FLOATS) for name in matched)
-        if (pattern, kind) not in decisive and not stay_so:
+        agrees = any(plan[name] == kind or {plan[name], kind} <= set(_FLOATS) for name in matched)
+        if (pattern, kind) not in decisive and not agrees:
             name = matched[0]
             reason = f"{name} is {plan[name].name}: an earlier pattern decides, or it is never quantized"
             raise RequestError(f"recipe {choice.recipe}: {pattern}={kind.name} has no effect: {reason}")
@@ -202,7 +202,7 @@ def _model_facts(file: ModelFile, choice: Choice, importance: bool) -> dict[str,
 
 
 def _first(value: Any) -> int:
-    """A count that some models give per layer: the first layer's."""
+    """Return a count, or the first layer's if the model gives one per layer."""
     return int(value) if isinstance(value, (int, float)) else int(value[0])
 
 
@@ -218,13 +218,13 @@ def _tensor_facts(info: TensorInfo, layer: int, layers: int) -> dict[str, Any]:
     }
 
 
-def _see_to_importance(
+def _check_importance(
     file: ModelFile, choice: Choice, plan: TypePlan, importance: Mapping[str, Any] | None
 ) -> None:
-    """Refuse types that are garbage without importances, before any work.
+    """Check that the types that need importances have them.
 
     Raises:
-        RequestError: they are missing altogether or for one tensor.
+        RequestError: importances are missing, altogether or for one tensor.
     """
     if importance is None and choice.importance == "required":
         raise RequestError(f"recipe {choice.recipe} needs an importance matrix: --imatrix FILE")

@@ -1,4 +1,4 @@
-"""Makes the quantized variants of a model, one file per mixture of a recipe."""
+"""Make the quantized variants of a model, one file per mixture of a recipe."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from evaluator.support.errors import RequestError, SourceError
 Bytes = npt.NDArray[np.uint8]
 Advance = Callable[[int], None]
 
-#: Metadata of files made here: the recipe's name.
+#: Metadata key of the recipe's name.
 RECIPE_KEY = "quantize.recipe"
-#: llama.cpp cuts its own provenance texts at this length.
+#: llama.cpp truncates provenance texts to this length.
 _MAX_TEXT = 127
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to be made from the model that `digest` tells. `importance` is None where none is used."""
+    """One file to make from the model that `digest` identifies; `importance` is None if none is used."""
 
     digest: str
     choice: Choice
@@ -44,7 +44,7 @@ class Job:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of all that the file's bytes depend on."""
+        """A digest of everything the file's bytes depend on."""
         parts = {
             "source": self.digest,
             "types": {name: kind.name for name, kind in self.plan.items()},
@@ -62,25 +62,25 @@ def _importance_digest(importance: ImportanceMatrix) -> str:
 
 
 def is_made(target: Path, fingerprint: str, *, replace: bool = False) -> bool:
-    """Whether `target` is there already, made from the same source in the same way.
+    """Return whether `target` exists, made from the same source in the same way.
 
     Raises:
-        RequestError: another file is in its place, and is not to be replaced.
+        RequestError: another file has this name and may not be replaced.
     """
     if not target.exists():
         return False
     try:
-        found = open_gguf(target).metadata.get(FINGERPRINT_KEY)
+        existing = open_gguf(target).metadata.get(FINGERPRINT_KEY)
     except SourceError:
-        found = None
-    if found != fingerprint and not replace:
+        existing = None
+    if existing != fingerprint and not replace:
         reason = "was made from another source or recipe: choose another --out, or replace it with --force"
         raise RequestError(f"{target}: {reason}")
-    return bool(found == fingerprint)
+    return bool(existing == fingerprint)
 
 
 def types_in(target: Path) -> TypePlan:
-    """The type of every tensor of a file; none where it is not there or cannot be read."""
+    """Return the type of every tensor of a file; none if it does not exist or cannot be read."""
     try:
         return {name: info.ggml_type for name, info in open_gguf(target).tensors.items()}
     except SourceError:
@@ -90,13 +90,13 @@ def types_in(target: Path) -> TypePlan:
 def make_variant(
     source: ModelFile, job: Job, pool: ThreadPoolExecutor, advance: Advance = lambda _: None
 ) -> None:
-    """Quantize `source` into the job's file, which appears whole or not at all.
+    """Quantize `source` into the job's file, atomically.
 
     Args:
         source: the model.
-        job: what to make.
+        job: the file to make.
         pool: threads to quantize on.
-        advance: called with the number of weights done after each tensor.
+        advance: called after each tensor with its number of weights.
 
     Raises:
         SourceError: a tensor cannot be read, or holds values that cannot be quantized.
@@ -118,14 +118,14 @@ def encode(
     importance: npt.NDArray[np.float32] | None,
     pool: ThreadPoolExecutor,
 ) -> Bytes:
-    """A tensor of `source` as bytes of type `kind`.
+    """Encode a tensor of `source` as bytes of type `kind`.
 
     Raises:
         SourceError: it cannot be read, or holds values that cannot be quantized.
     """
     info = source.tensor(name)
     if kind == info.ggml_type and kind not in (GGMLType.F32, GGMLType.F16, GGMLType.BF16):
-        return source.raw(name)  # as llama-quantize does: quantizing again could only lose
+        return source.raw(name)  # as llama-quantize does: quantizing again can only lose
     if len(info.shape) < 2:
         return source.dequantize(name).view(np.uint8)
     try:
@@ -135,7 +135,7 @@ def encode(
 
 
 def _provenance(job: Job) -> Mapping[str, str | int]:
-    """Metadata about how the file was made; those of the importance matrix as llama.cpp writes them."""
+    """Return the metadata about how the file was made; keys of the importance matrix are llama.cpp's."""
     added: dict[str, str | int] = {RECIPE_KEY: job.choice.recipe, FINGERPRINT_KEY: job.fingerprint}
     if job.importance is not None:
         added["quantize.imatrix.file"] = str(job.importance.path)[:_MAX_TEXT]
@@ -148,7 +148,7 @@ def _provenance(job: Job) -> Mapping[str, str | int]:
 
 
 def planned_bytes(source: ModelFile, plan: TypePlan) -> int:
-    """Bytes that the tensors of a plan take."""
+    """Return the bytes that the tensors of a plan take."""
     sizes = (source.tensors[name] for name in plan)
     return sum(
         info.n_elements // info.shape[-1] * ggml.row_bytes(plan[info.name], info.shape[-1]) for info in sizes

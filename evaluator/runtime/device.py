@@ -1,4 +1,4 @@
-"""Which execution provider runs, and how many threads."""
+"""Choose the execution provider and the number of threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CPU = "CPUExecutionProvider"
 
 @dataclass(frozen=True)
 class Device:
-    """A provider that was seen to work, and what to say about how it was chosen; `index` counts equal ones."""
+    """A working provider; `notice` says why it was chosen, `index` numbers devices of the same kind."""
 
     name: Literal["cpu", "cuda"]
     provider: str
@@ -27,42 +27,42 @@ class Device:
 
     @property
     def providers(self) -> list[Any]:
-        """Onnxruntime's provider list; CPU stays behind CUDA for shape arithmetic."""
+        """The list of providers for onnxruntime; the CPU follows CUDA for shape arithmetic."""
         if self.provider == _CPU:
             return [self.provider]
         return [(self.provider, self.options | {"device_id": str(self.index)}), _CPU]
 
     @property
     def memory(self) -> str:
-        """Where onnxruntime keeps this device's arrays, in its own words."""
+        """The name of this device's memory in onnxruntime."""
         return "cuda" if self.provider == CUDA_PROVIDER else "cpu"
 
 
 def usable_cores() -> int:
-    """Cores this process may run on (not those of the whole machine, which a container does not have)."""
+    """Return the number of cores this process may use, which in a container may be fewer than the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def choose_device(choice: DeviceChoice, threads: int | None = None) -> Device:
-    """The first of `choose_devices`."""
+    """Return the first of `choose_devices`."""
     return choose_devices(choice, threads)[0]
 
 
 def choose_devices(choice: DeviceChoice, threads: int | None = None) -> list[Device]:
-    """Every GPU that works, or the CPU.
+    """Return every working GPU, or the CPU.
 
-    Of several kinds of GPU only the first is taken: they choose other kernels, which round otherwise, and then a
-    copy of the baseline would seem to differ from it. Where a GPU was asked for, or is there, and cannot be used,
-    the CPU's `notice` says why.
+    If the GPUs are of several kinds, only the first is used: different kinds choose kernels that round differently,
+    so a copy of the baseline would seem to differ from it. If a GPU was requested or exists but cannot be used, the
+    CPU's `notice` says why.
     """
     count = threads or usable_cores()
     names = visible_gpus() if choice != "cpu" else []
     reason = obstacle(len(names)) if choice != "cpu" else None
     if choice == "cpu" or reason:
         return [Device("cpu", _CPU, count, _notice(choice, names, reason))]
-    # TF32 would round the inputs of every product to 10 bits: not the model that is being measured.
+    # TF32 would round the inputs of every product to 10 bits and so change the model being measured.
     first = Device("cuda", CUDA_PROVIDER, count, options={"use_tf32": "0"})
     if len(set(names)) > 1:
         return [first]
@@ -71,9 +71,9 @@ def choose_devices(choice: DeviceChoice, threads: int | None = None) -> list[Dev
 
 
 def _notice(choice: DeviceChoice, names: Sequence[str], reason: str | None) -> str | None:
-    """What to say about running on the CPU."""
+    """Return why the CPU is used instead of a GPU; None if no GPU was requested and none exists."""
     if choice == "cuda":
-        return f"CUDA was asked for, but no GPU works here ({reason}): running on the CPU"
+        return f"CUDA was requested, but no GPU works here ({reason}): running on the CPU"
     if names:
-        return f"{names[0] or 'a GPU'} is there, but not used ({reason}): running on the CPU"
+        return f"{names[0] or 'a GPU'} was found, but cannot be used ({reason}): running on the CPU"
     return None

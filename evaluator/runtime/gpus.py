@@ -1,4 +1,4 @@
-"""Which GPUs there are and which of them onnxruntime can use, found out without a word on the terminal."""
+"""Find the GPUs and which of them onnxruntime can use, without output on the terminal."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 _PROVIDER_LIBRARY = "libonnxruntime_providers_cuda.so"
 _NOT_FOUND = "cannot open shared object file"
 _NAME_BYTES = 256
-#: onnxruntime says through its default logger that it found no plug-in for CUDA each time it uses the CUDA that is
-#: built in. Errors are still shown, except while a GPU is being tried.
+#: onnxruntime's default logger warns about a missing CUDA plug-in each time its built-in CUDA is used. Errors are
+#: still shown, except while a GPU is probed.
 _ERRORS_AND_WORSE, _SILENT = 3, 4
 
 ort.set_default_logger_severity(_ERRORS_AND_WORSE)
 
 
 def visible_gpus() -> list[str]:
-    """Names of the GPUs that the driver shows to this process, in its order; none without a driver."""
+    """Return the names of the GPUs that the driver shows to this process, in its order; none without a driver."""
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError:
@@ -46,7 +46,7 @@ def _name_of(driver: ctypes.CDLL, index: int) -> str:
 
 
 def obstacle(n_gpus: int) -> str | None:
-    """Why onnxruntime cannot use the first of `n_gpus` visible GPUs; None if it can."""
+    """Return why onnxruntime cannot use the first of `n_gpus` visible GPUs; None if it can."""
     if not n_gpus:
         return "the NVIDIA driver shows none"
     if CUDA_PROVIDER not in ort.get_available_providers():
@@ -55,18 +55,18 @@ def obstacle(n_gpus: int) -> str | None:
     if gpu_works(0):
         return None
     if missing := _missing_library():
-        return f"{missing} is missing; install the CUDA libraries, for instance with a torch for CUDA"
+        return f"{missing} is missing; install the CUDA libraries, for example with PyTorch for CUDA"
     return "onnxruntime's CUDA provider does not run on it"
 
 
 def load_libraries() -> None:
-    """Load the CUDA libraries that pip installed, where onnxruntime would not find them by itself."""
+    """Load CUDA libraries that were installed by pip, which onnxruntime does not find by itself."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
         ort.preload_dlls()
 
 
 def gpu_works(index: int) -> bool:
-    """Whether a tiny graph runs on a GPU: a library that lists CUDA may still not be able to use it."""
+    """Return whether a tiny graph runs on a GPU; onnxruntime may list CUDA and still fail to use it."""
     info = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "probe", [info], [out])
@@ -76,19 +76,19 @@ def gpu_works(index: int) -> bool:
     providers = [(CUDA_PROVIDER, {"device_id": str(index)})]
     with _silence():
         try:
-            # With its fallback, onnxruntime would print a banner and run on the CPU.
+            # onnxruntime's fallback would print a banner and run on the CPU.
             session = ort.InferenceSession(
                 model.SerializeToString(), options, providers=providers, enable_fallback=0
             )
             session.run(None, {"x": np.zeros(1, np.float32)})
-        except Exception:  # any failure here means the same: this GPU cannot be used
+        except Exception:  # any failure means that this GPU cannot be used
             return False
     return CUDA_PROVIDER in session.get_providers()
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keep the errors of a GPU that does not work from the terminal."""
+    """Hide errors of a GPU that does not work."""
     ort.set_default_logger_severity(_SILENT)
     try:
         yield
@@ -97,7 +97,7 @@ def _silence() -> Iterator[None]:
 
 
 def _missing_library() -> str | None:
-    """The library that onnxruntime's CUDA provider wants and the system does not find, where Linux says so."""
+    """Return the library that onnxruntime's CUDA provider misses, if the loader names one (Linux only)."""
     library = Path(ort.__file__).parent / "capi" / _PROVIDER_LIBRARY
     try:
         ctypes.CDLL(str(library))

@@ -1,4 +1,4 @@
-"""What a result was measured on: packages, processor, memory, GPU, revision."""
+"""Describe what a result is measured on: packages, processor, memory, GPUs, revision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 from evaluator.results.manifest import Machine
 from evaluator.runtime.device import usable_cores
 
-#: Bytes that a container on Linux may take, or "max".
+#: Holds a Linux container's memory limit in bytes, or "max".
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _RECORDED_PACKAGES = (
     "gguf",
@@ -32,7 +32,7 @@ _RECORDED_PACKAGES = (
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that a number may depend on; absent ones are left out."""
+    """Return the versions of the installed packages that results may depend on."""
     versions: dict[str, str] = {}
     for name in _RECORDED_PACKAGES:
         try:
@@ -43,7 +43,7 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_machine() -> Machine:
-    """The machine as a reader of the results needs to know it."""
+    """Describe the machine for the manifest."""
     return Machine(
         platform=platform.platform(),
         cpu=_cpu_name(),
@@ -55,7 +55,7 @@ def describe_machine() -> Machine:
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has available, or its container allows."""
+    """Return the bytes this process may still use: available on the machine and within its container's limit."""
     free = int(psutil.virtual_memory().available)
     try:
         limit = _CONTAINER_LIMIT.read_text().strip()
@@ -77,7 +77,7 @@ def _cpu_name() -> str:
 
 
 def _power() -> str | None:
-    """Where the current comes from: processors are slower on batteries."""
+    """Return "mains" or "battery", on which processors are slower; None if unknown."""
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     if battery is None or battery.power_plugged is None:
         return None
@@ -85,7 +85,7 @@ def _power() -> str | None:
 
 
 def _output(command: list[str], folder: Path | None = None) -> str | None:
-    """First output of a command, None where it is absent or fails."""
+    """Return a command's output; None if it is not installed or fails."""
     if shutil.which(command[0]) is None:
         return None
     result = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
@@ -93,13 +93,13 @@ def _output(command: list[str], folder: Path | None = None) -> str | None:
 
 
 def gpu_names() -> list[str]:
-    """Names of all GPUs of the machine, as far as the driver's tool tells them."""
+    """Return the names of the machine's GPUs according to nvidia-smi; none without it."""
     listing = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
     return listing.splitlines() if listing else []
 
 
 def git_revision() -> str | None:
-    """Revision of the checkout this package runs from, `-dirty` when it has changes; None when installed."""
+    """Return the revision of the checkout this runs from, `-dirty` if it has changes; None if installed."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

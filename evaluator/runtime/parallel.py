@@ -1,4 +1,4 @@
-"""Work shared out between devices: each takes the next piece when it has done the last."""
+"""Distribute work over devices: each takes the next item when it has finished its last."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ItemT = TypeVar("ItemT")
 def on_devices(
     devices: Sequence[Device], items: Sequence[ItemT], work: Callable[[ItemT, Device], None]
 ) -> None:
-    """Call `work` for every item, with a device that nothing else is working on.
+    """Call `work` for every item with a device that no other item is using.
 
-    One device is worked on in the caller's thread and in order. With several, `work` is called from one thread for
-    each, and when it raises, no further items are begun and the exception is raised here once the others are done.
+    With one device, items are processed in order in the caller's thread. With several, each device has a thread; if
+    `work` raises, no further items are started, and the exception is raised here when the running ones are done.
     """
     if len(devices) == 1:
         for item in items:

@@ -1,4 +1,4 @@
-"""The most memory that running an artifact takes, seen from a process that does nothing else.
+"""Measure the peak memory of running an artifact, in a process that does nothing else.
 
 `python -m evaluator.runtime.peak_memory MODEL.onnx THREADS TOKENS` prints bytes.
 """
@@ -19,9 +19,9 @@ _MODULE = "evaluator.runtime.peak_memory"
 
 
 def peak_memory(model: Path, threads: int, tokens: int) -> int:
-    """Bytes that a process of its own had resident at most: loading, a prompt of `tokens`, one token more.
+    """Measure the peak resident bytes of loading, a prompt of `tokens` tokens and one more, in a new process.
 
-    Interpreter and runtime are in it, and the pages of the mapped weights that were read.
+    This includes the interpreter, the runtime and the pages read of the mapped weights.
 
     Raises:
         EvaluatorError: the process failed.
@@ -33,9 +33,9 @@ def peak_memory(model: Path, threads: int, tokens: int) -> int:
 
 
 def _own_peak() -> int:
-    """Bytes that this process had resident at most."""
+    """Return this process's peak resident bytes."""
     status = Path("/proc/self/status")
-    if status.is_file():  # Linux's getrusage keeps the peak of the process that started this one
+    if status.is_file():  # Linux's getrusage includes the peak of the parent process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * _KIBIBYTE
     memory = psutil.Process().memory_info()

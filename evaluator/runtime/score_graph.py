@@ -1,10 +1,9 @@
-"""The graph that turns final hidden states and a slice of the vocabulary into a handful of numbers per token.
+"""Build the graph that reduces final hidden states and a slice of the head to a few numbers per token.
 
-A vocabulary-sized array never exists: logits are made for one slice of the vocabulary at a time, small enough
-to stay in the processor's cache until all that is wanted of them has been computed, and they never leave
-onnxruntime. What is left of a slice are sums relative to its largest logit; `merge` puts slices together. The
-baseline's whole distribution is its final hidden state times its head, so 4 × hidden bytes per token carry it to
-every variant exactly.
+A vocabulary-sized array never exists: logits are computed for one slice of the vocabulary at a time, which fits into
+the processor's cache, and never leave onnxruntime. A slice is reduced to sums relative to its largest logit; `merge`
+combines slices. The baseline's whole distribution is its final hidden state times its head, so storing 4 × hidden
+bytes per token keeps it exactly for all variants.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from evaluator.metrics.estimation import LARGEST_TOLD_APART
 
 BASELINE_HEAD, VARIANT_HEAD = "baseline_head", "variant_head"
 BASELINE_HIDDEN, VARIANT_HIDDEN = "baseline_hidden", "variant_hidden"
-#: Place of each row's target in the slice; rows whose target lies elsewhere hold any place.
+#: Index of each row's target in the slice; any index if the target is in another slice.
 TARGETS = "targets"
 TARGET_LOGIT = "target_logit"
 CROSS, VARIANT_AT_TOP = "cross", "variant_at_top"
 
-#: A model's logits spread over some nats; those that are less apart than this are equal but for rounding.
+#: A model's logits spread over several nats; a spread below this is rounding.
 _FLATNESS = 1e-5
 _OPSET = 18
 _IR_VERSION = 8
@@ -35,7 +34,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 def _side(side: str, softcap: float | None) -> list[onnx.NodeProto]:
-    """Logits [rows, slice], their maximum, and Σ exp(logit − maximum)."""
+    """Return nodes for logits [rows, slice], their maximum, and Σ exp(logit − maximum)."""
     raw = f"{side}_raw_logits" if softcap else f"{side}_logits"
     return [
         helper.make_node("Gemm", [f"{side}_hidden", f"{side}_head"], [raw], transB=1),
@@ -48,7 +47,7 @@ def _side(side: str, softcap: float | None) -> list[onnx.NodeProto]:
 
 
 def _divergence() -> list[onnx.NodeProto]:
-    """Σ exp(b − max b) (b − v) over logits b and v; and v where b is largest."""
+    """Return nodes for Σ exp(b − max b) (b − v) over logits b and v, and for v where b is largest."""
     return [
         helper.make_node("Sub", ["baseline_logits", "variant_logits"], ["difference"]),
         helper.make_node("Mul", ["baseline_exp", "difference"], ["terms"]),
@@ -69,7 +68,7 @@ def score_graph(*, against_baseline: bool, softcap: float | None = None) -> onnx
     sides = ["variant", "baseline"] if against_baseline else ["variant"]
     nodes = [node for side in sides for node in _side(side, softcap)]
     nodes.append(helper.make_node("GatherElements", ["variant_logits", TARGETS], [TARGET_LOGIT], axis=1))
-    names = [*(f"{side}_{what}" for side in sides for what in ("max", "sum")), TARGET_LOGIT]
+    names = [*(f"{side}_{reduction}" for side in sides for reduction in ("max", "sum")), TARGET_LOGIT]
     if against_baseline:
         nodes += _divergence()
         names += [CROSS, VARIANT_AT_TOP]
@@ -96,29 +95,29 @@ class RowScores:
 def merge(
     slices: Sequence[Mapping[str, npt.NDArray[np.generic]]], owners: npt.NDArray[np.integer], vocabulary: int
 ) -> RowScores:
-    """Put the outputs of all slices of the vocabulary together.
+    """Combine the outputs of all slices of the vocabulary.
 
     KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same. nll and
-    KLD are both not a number where either says nothing: where logits are not finite, do not vary over the vocabulary,
-    or are so large that their differences are rounding errors.
+    KLD are both NaN where logits are not finite, are the same over the vocabulary, or are so large that their
+    differences are rounding errors.
 
     Args:
         slices: the scoring model's outputs, in the order of the vocabulary.
         owners: index of the slice that holds each row's target, [rows].
-        vocabulary: how many logits there are.
+        vocabulary: number of tokens in the vocabulary.
     """
     with np.errstate(all="ignore"):
         scores = _merged(slices, owners)
-        silent = is_flat(scores.top_prob, vocabulary) | ~(np.abs(scores.nll) <= LARGEST_TOLD_APART)
+        unusable = is_flat(scores.top_prob, vocabulary) | ~(np.abs(scores.nll) <= LARGEST_TOLD_APART)
         if scores.kld is None:
-            return replace(scores, nll=np.where(silent, np.nan, scores.nll))
-        silent |= ~(np.abs(scores.kld) <= LARGEST_TOLD_APART)
-        nll, kld = (np.where(silent, np.nan, nats) for nats in (scores.nll, scores.kld))
+            return replace(scores, nll=np.where(unusable, np.nan, scores.nll))
+        unusable |= ~(np.abs(scores.kld) <= LARGEST_TOLD_APART)
+        nll, kld = (np.where(unusable, np.nan, nats) for nats in (scores.nll, scores.kld))
         return replace(scores, nll=nll, kld=kld)
 
 
 def is_flat(top_prob: npt.NDArray[np.floating], vocabulary: int) -> npt.NDArray[np.bool_]:
-    """Whether the most probable token is no more probable than any other, which no model says of any text."""
+    """Return whether all tokens have the same probability, which no working model gives."""
     flat: npt.NDArray[np.bool_] = top_prob * vocabulary <= 1 + _FLATNESS
     return flat
 
@@ -140,7 +139,7 @@ def _merged(
 
 
 def _log_sum(maxima: Doubles, sums: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """Largest logit [rows], Σ exp(logit − largest) [rows], and what each slice's sums count for [slices, rows]."""
+    """Return the largest logit [rows], Σ exp(logit − largest) [rows], and the slices' weights [slices, rows]."""
     top = maxima.max(axis=0)
     shares = np.exp(maxima - top)
     return top, (sums * shares).sum(axis=0), shares

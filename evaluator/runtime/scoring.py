@@ -1,4 +1,4 @@
-"""Scores windows: a pass of the body over a few windows, then the score graph over their second halves."""
+"""Score windows: run the body over a few windows, then the score graph over their second halves."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
 
-#: Windows that go through the body together: attention heads of two share out evenly between threads, and a slice of
-#: the head is rearranged for the processor once for both. A GPU wants more to do at a time than that.
+#: Windows run at a time on a CPU: the attention heads of two divide evenly between threads, and a slice of the head
+#: is rearranged for the processor once for both. A GPU needs more positions at a time.
 _TOGETHER, _LONGEST_TOGETHER, _POSITIONS_ON_GPU = 2, 2048, 4096
-#: Logits exist for so many tokens of the vocabulary and so many rows at a time: 4 MiB, which a processor's caches
-#: hold. On a GPU 64 MiB, and with all that is computed of them at most half a GiB: products that keep it busy.
+#: Vocabulary tokens and rows that logits are computed for at a time: 4 MiB, which fits into a processor's caches; on
+#: a GPU 64 MiB (at most half a GiB with all intermediate arrays), large enough to keep it busy.
 _SLICE_TOKENS, _BLOCK_ROWS = 2048, 512
 _SLICE_ON_GPU, _BLOCK_ON_GPU = 16_384, 1024
 
 
 def windows_together(length: int) -> int:
-    """How many windows of `length` tokens a CPU runs at a time; long ones, which take memory, one by one."""
+    """Return how many windows of `length` tokens a CPU runs at a time; long ones go alone to save memory."""
     return _TOGETHER if length <= _LONGEST_TOGETHER else 1
 
 
@@ -59,12 +59,12 @@ class WindowScores:
 
 @dataclass(frozen=True)
 class Watch:
-    """Whose residual streams are wanted, and by whom.
+    """Which residual streams to pass on while windows are scored.
 
     Attributes:
         windows: indices of the windows.
-        rows: which of their scored tokens.
-        take: called with the index and the stream, float32 [layers + 1, rows, hidden].
+        rows: indices among each window's scored tokens.
+        take: called with a window's index and its stream, float32 [layers + 1, rows, hidden].
     """
 
     windows: frozenset[int]
@@ -81,21 +81,21 @@ class Body:
     def __init__(
         self, file: ModelFile, graph: Graph, device: Device, *, fused: bool = True, half: bool = False
     ) -> None:
-        """Open the fused graph where there is one and `device` runs it, else the plain one.
+        """Open the fused graph if there is one and `device` can run it, else the plain one.
 
         Args:
-            file: the weights.
-            graph: its graph.
+            file: the model's weights.
+            graph: the model's graph.
             device: where it runs.
             fused: whether the fused graph may be used.
-            half: compute in half precision, which takes a fused graph.
+            half: compute in half precision, which needs a fused graph.
 
         Raises:
-            ExportError: half precision is asked for, and the graph is not fused.
-            SourceError: the weights do not fit the graph, or are beyond half precision.
+            ExportError: half precision is requested, and the graph is not fused.
+            SourceError: the weights do not fit the graph, or exceed half precision's range.
         """
         if half and graph.fused is None:
-            raise ExportError(f"half precision takes a fused graph: {graph.plain_reason}")
+            raise ExportError(f"half precision needs a fused graph: {graph.plain_reason}")
         # The fused operator has no float32 kernel for CUDA.
         self._fused = graph.fused if half or (fused and device.name == "cpu") else None
         model = load_fused(self._fused) if self._fused else load_plain(graph.path)
@@ -110,26 +110,26 @@ class Body:
         self.provider = self._session.provider
 
     def together(self, length: int) -> int:
-        """How many windows of `length` tokens are best run at a time."""
+        """Return how many windows of `length` tokens to run at a time."""
         if self._on_gpu:
             return max(_TOGETHER, _POSITIONS_ON_GPU // length)
         return windows_together(length)
 
     def hidden(self, window: Window) -> Values:
-        """Final hidden states of one window, float32 [scored tokens, hidden]."""
+        """Return the final hidden states of one window, float32 [scored tokens, hidden]."""
         states: Values = self.observe([window], _NO_ROWS)[0][0]
         return states
 
     def observe(self, windows: Sequence[Window], rows: npt.NDArray[np.int64]) -> tuple[Values, Values]:
-        """Final hidden states, and the residual stream at some of the scored tokens.
+        """Return final hidden states, and the residual stream at some of the scored tokens.
 
         Args:
-            windows: what to run, of one length.
-            rows: which of each window's scored tokens.
+            windows: windows of one length.
+            rows: indices among each window's scored tokens.
 
         Returns:
-            float32 [windows, scored tokens, hidden] and [windows, layers + 1, rows, hidden], before the first layer
-            and after each; the latter is empty for graphs whose residual stream is not known.
+            Hidden states, float32 [windows, scored tokens, hidden], and the stream before the first layer and after
+            each, float32 [windows, layers + 1, rows, hidden]; empty for graphs whose residual stream is not known.
         """
         ids = np.stack([window.ids for window in windows]).astype(np.int64)
         count, length = ids.shape
@@ -148,7 +148,7 @@ class Body:
 
 
 def _weights(file: ModelFile, graph: Graph, model: onnx.ModelProto) -> Iterator[tuple[str, Array]]:
-    """Values of the initializers that `model` refers to, in the precision that it wants, one at a time."""
+    """Yield the values of the initializers that `model` refers to, in the precision it declares."""
     types = {item.name: item.data_type for item in model.graph.initializer}
     for slot, values in exact_weights(file, graph):
         wanted = types.get(slot.initializer)
@@ -162,12 +162,12 @@ def _weights(file: ModelFile, graph: Graph, model: onnx.ModelProto) -> Iterator[
 
 
 class Head:
-    """A model's head, and the baseline's beside it when divergences are wanted."""
+    """A model's head, with the baseline's beside it to compute divergences."""
 
     def __init__(
         self, weights: Values, baseline: Values | None, device: Device, softcap: float | None = None
     ) -> None:
-        """Both heads are float32 [vocabulary, hidden]; `softcap` bounds the logits of families that have one."""
+        """Put heads, float32 [vocabulary, hidden], on a device; `softcap` bounds logits in families that do so."""
         self._session = Session(
             names.score_graph(against_baseline=baseline is not None, softcap=softcap), device
         )
@@ -186,7 +186,7 @@ class Head:
         ]
 
     def score(self, hidden: Values, targets: npt.NDArray[np.int32], baseline: Values | None) -> WindowScores:
-        """Score hidden states, float32 [rows, hidden], a block of rows at a time."""
+        """Score hidden states, float32 [rows, hidden], in blocks of rows."""
         size = self._rows
         blocks = [
             self._block(
@@ -235,11 +235,11 @@ def score_windows(
     Args:
         body: the model's body.
         head: its head, made with the baseline's head if and only if `baseline_hidden` holds arrays.
-        windows: what to score.
-        baseline_hidden: the baseline's final hidden states per window, None where there is no baseline.
-        keep_hidden: called with (index of the window, its hidden states), to keep a baseline's.
+        windows: the windows to score.
+        baseline_hidden: the baseline's final hidden states per window; None for the baseline itself.
+        keep_hidden: called with (window index, hidden states), to store a baseline's.
         advance: called with the number of tokens just scored.
-        watch: who wants to see the residual stream of some windows.
+        watch: which residual streams to pass on, and where.
     """
     scores: list[WindowScores] = []
     pairs = enumerate(zip(windows, baseline_hidden, strict=True))
@@ -257,7 +257,7 @@ def score_windows(
                 keep_hidden(index, states)
         targets = [window.targets for window in group]
         reference = np.concatenate(references) if references else None
-        found = head.score(np.concatenate(hidden), np.concatenate(targets), reference)
-        scores += found.split(np.cumsum([len(part) for part in targets])[:-1])
+        scored = head.score(np.concatenate(hidden), np.concatenate(targets), reference)
+        scores += scored.split(np.cumsum([len(part) for part in targets])[:-1])
         advance(sum(len(part) for part in targets))
     return scores

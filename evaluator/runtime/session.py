@@ -1,4 +1,4 @@
-"""onnxruntime sessions whose weights are handed over in memory, without a copy on disk."""
+"""Open onnxruntime sessions with weights in memory, without a copy on disk."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 @contextlib.contextmanager
-def _told_apart() -> Iterator[None]:
-    """Tell onnxruntime's failures from all others: its exceptions have no common base.
+def _onnxruntime_errors() -> Iterator[None]:
+    """Turn onnxruntime's exceptions, which have no common base, into `ComputeError`.
 
     Raises:
-        ComputeError: in place of one of them.
+        ComputeError: onnxruntime failed.
     """
     try:
         yield
@@ -51,7 +51,7 @@ class Session:
             model: a file, or a model in memory.
             device: where it runs.
             weights: values of initializers.
-            folder: where the external data of a model in memory lie.
+            folder: where the external data of a model in memory is.
 
         Raises:
             ComputeError: onnxruntime does not open it, or does not run on the device.
@@ -61,34 +61,34 @@ class Session:
         options.intra_op_num_threads = device.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_AND_WORSE
-        # onnxruntime may read these buffers in place (no second copy): they must live as long as the session.
+        # onnxruntime may read these buffers in place: they must live as long as the session.
         self._buffers = {
             name: ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for name, v in weights
         }
-        self._hand_over(options)
+        self._add_weights(options)
         if folder:
             options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder))
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
-        with _told_apart():
-            # Its fallback would print a banner on stdout and run on the CPU, whatever was to be measured.
+        with _onnxruntime_errors():
+            # The fallback would print a banner on stdout and run on the CPU instead of the requested device.
             self._session = ort.InferenceSession(
                 source, options, providers=device.providers, enable_fallback=0
             )
         self.provider = str(self._session.get_providers()[0])
         if self.provider != device.provider:
             raise ComputeError(
-                f"onnxruntime runs on {self.provider} where {device.provider} was asked for; "
+                f"onnxruntime runs on {self.provider} instead of {device.provider}; "
                 "use --device cpu, or repair its CUDA libraries"
             )
         self.input_names = [item.name for item in self._session.get_inputs()]
         self.output_names = [item.name for item in self._session.get_outputs()]
 
-    def _hand_over(self, options: ort.SessionOptions) -> None:
-        """Give onnxruntime the weights.
+    def _add_weights(self, options: ort.SessionOptions) -> None:
+        """Pass the weights to onnxruntime.
 
-        What is added as initializers is read in place, but reaches neither a GPU nor a rewriting of the graph that
-        converts weights: both take what lies in the external data. External initializers are put in before either
-        happens. That copies what is not rearranged for products anyway, so float32 on the CPU does without.
+        Plain initializers are read in place, but neither a GPU nor graph rewritings that convert weights see them:
+        both use the external data. External initializers are replaced before either, but copied where they are not
+        rearranged for products, so float32 on the CPU uses plain ones.
         """
         in_place = all(buffer.data_type() == _FLOAT32 for buffer in self._buffers.values())
         if self._device.name == "cpu" and in_place:
@@ -98,12 +98,12 @@ class Session:
             options.add_external_initializers(list(self._buffers), list(self._buffers.values()))
 
     def resident(self, values: Array) -> ort.OrtValue:
-        """`values` placed on the session's device once, to be passed to many runs."""
+        """Place `values` on the session's device, to be passed to many runs."""
         device = self._device
         return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), device.memory, device.index)
 
     def run(self, inputs: Mapping[str, Array | ort.OrtValue]) -> list[Array]:
-        """All outputs, in the graph's order, on the host.
+        """Run the graph and return all outputs in its order, on the host.
 
         Raises:
             ComputeError: onnxruntime fails.
@@ -112,15 +112,15 @@ class Session:
             name: value if isinstance(value, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(value)
             for name, value in inputs.items()
         }
-        with _told_apart():
+        with _onnxruntime_errors():
             return [output.numpy() for output in self._session.run_with_ort_values(self.output_names, feed)]
 
     def dimension(self, name: str, axis: int) -> int:
-        """A dimension of an input or output that does not vary."""
+        """Return a fixed dimension of an input or output."""
         return int(self._declared(name).shape[axis])
 
     def dtype(self, name: str) -> np.dtype[np.generic]:
-        """The type of an input or output of floats."""
+        """Return the type of a floating-point input or output."""
         return np.dtype(_FLOATS[self._declared(name).type])
 
     def _declared(self, name: str) -> Any:
@@ -128,11 +128,11 @@ class Session:
         return next(item for item in items if item.name == name)
 
     def binding(self) -> ort.IOBinding:
-        """An empty set of inputs and outputs that can stay in place from run to run."""
+        """Return an empty binding, whose inputs and outputs stay in place between runs."""
         return self._session.io_binding()
 
     def run_bound(self, binding: ort.IOBinding) -> None:
-        """Compute from and into what `binding` holds; all of it is there on return, on whatever device."""
-        with _told_apart():
+        """Run with the inputs and outputs of `binding`, and wait until the outputs are computed."""
+        with _onnxruntime_errors():
             self._session.run_with_iobinding(binding)
             binding.synchronize_outputs()

@@ -1,4 +1,4 @@
-"""Times a decoding artifact: how long it takes to load, to read a prompt, and per token after it."""
+"""Time a decoding artifact: its load, its prefill of a prompt, and each decoded token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WARM_UP = 8
 
 @dataclass(frozen=True)
 class Timing:
-    """One timed repetition: `tokens` tokens in `seconds`, with `context` tokens in the cache before."""
+    """One timed repetition: `tokens` tokens in `seconds`, after `context` tokens already in the cache."""
 
     phase: str
     tokens: int
@@ -31,24 +31,24 @@ class Timing:
 
 @dataclass(frozen=True)
 class Exercise:
-    """What is timed: a prompt, and the tokens that follow it one by one."""
+    """The tokens that are timed: a prompt, and those that follow it one by one."""
 
     prompt: Tokens
     following: Tokens
 
     @classmethod
     def of(cls, ids: Tokens) -> Exercise:
-        """The first 256 tokens of a text and the 32 behind them, or all of a shorter text, half and half."""
+        """Take the first 256 tokens of a text and the next 32; of a shorter text, one half each."""
         n_prompt = min(_PROMPT, len(ids) // 2)
         return cls(ids[:n_prompt], ids[n_prompt : n_prompt + _DECODED])
 
 
 def time_artifact(model: Path, device: Device, exercise: Exercise) -> list[Timing]:
-    """Load an artifact, warm it up, then time the prompt once and every following token by itself."""
+    """Load an artifact, warm it up, then time the prompt once and each following token on its own."""
     start = time.perf_counter()
     decoder = Decoder(model, device, len(exercise.prompt) + len(exercise.following))
     timings = [Timing("load", 0, time.perf_counter() - start, 0)]
-    # First runs allocate and touch pages, on a GPU those of each new length choose kernels: they are nobody's speed.
+    # Warm-up, not timed: first runs allocate memory and, on a GPU, choose kernels for each new length.
     first = exercise.prompt if device.name == "cuda" else exercise.prompt[:_WARM_UP]
     for warm in (first, exercise.prompt[:1]):
         decoder.advance(warm)

@@ -1,4 +1,4 @@
-"""How much memory windows take, and how long they may be: asked before anything is measured."""
+"""Check, before anything is measured, that windows fit into memory and into the model's context."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from evaluator.support.errors import RequestError
 _FLOAT_BYTES = 4
 _GIGABYTE = 1e9
 _SHORTEST = 8
-#: Arrays of scores, heads × positions², that exist at a time: in the exported graph (scores, mask, their sum and the
-#: softmax), and in the fused one with a soft cap, which onnxruntime's kernel applies to all of them.
+#: Arrays of heads × positions² that exist at a time: in the exported graph (scores, mask, their sum, softmax), and in
+#: the fused one if it has a soft cap, because onnxruntime's kernel applies it to all scores.
 _SQUARES_PLAIN, _SQUARES_CAPPED = 4, 1
-#: Arrays that exist at a time, as wide as the residual stream and as the feed-forward part; somewhat more than was
+#: Arrays as wide as the residual stream, and as the feed-forward part, that exist at a time; somewhat more than
 #: measured, see docs/scaling.md.
 _STREAMS, _WIDE = 32, 16
 
 
 def window_bytes(file: ModelFile, graph: Graph, together: int | None = None) -> Callable[[int], int]:
-    """From tokens in a window to about how many bytes the windows take that a CPU runs at a time, beside the weights.
+    """Return a function from window length to the bytes that windows on a CPU take beside the weights, roughly.
 
     Args:
         file: the model.
         graph: its graph.
-        together: how many windows are run at a time, where that is not the scorer's choice.
+        together: how many windows run at a time; default: the scorer's choice.
     """
     settings = graph_request(file)["settings"]
     if graph.fused is None:
@@ -46,24 +46,24 @@ def window_bytes(file: ModelFile, graph: Graph, together: int | None = None) -> 
 def check_memory(
     file: ModelFile, graph: Graph, context: int, free: int, *, together: int | None = None
 ) -> None:
-    """Refuse windows for which there is not enough memory beside the model's weights.
+    """Check that windows fit into memory beside the model's weights.
 
     Args:
         file: the model.
         graph: its graph.
         context: tokens in a window.
-        free: bytes that may still be taken.
-        together: as `window_bytes` takes it.
+        free: bytes that may still be used.
+        together: see `window_bytes`.
 
     Raises:
-        RequestError: there is not; the message says which windows there is enough for.
+        RequestError: they do not fit; the message names the longest context that does.
     """
     weights = _FLOAT_BYTES * file.n_params
     needed, left = window_bytes(file, graph, together), free - weights
     if needed(context) <= left:
         return
     fitting = [length for length in range(_SHORTEST, context, 2) if needed(length) <= left]
-    if not fitting:  # the weights fill the memory, which is not the windows' fault
+    if not fitting:  # the weights alone fill the memory: shorter windows would not help
         return
     raise RequestError(
         f"--context {context}: windows take about {needed(context) / _GIGABYTE:,.1f} GB beside "
@@ -73,7 +73,7 @@ def check_memory(
 
 
 def beyond_training(file: ModelFile, context: int) -> str | None:
-    """What to say of windows that are longer than the model was made for."""
+    """Return a notice if windows are longer than the model was made for."""
     longest = made_for(file)
     if longest is None or context <= longest:
         return None

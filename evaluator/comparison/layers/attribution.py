@@ -1,7 +1,7 @@
-"""The divergence that each tensor of a variant causes alone, all others being the baseline's.
+"""Measure the divergence that each matrix of a variant causes on its own, all others being the baseline's.
 
-What lies below a tensor is not run again: the baseline's residual stream is kept at every layer, the exchanged
-tensor's layer starts from there, and the baseline's layers above carry the change up to the head.
+The layers below a matrix are not run again: the baseline's residual stream is kept at every layer, the layer with the
+variant's matrix starts from there, and the baseline's layers above follow up to the head.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from evaluator.runtime.device import Device
 from evaluator.runtime.scoring import Head
 from evaluator.texts.windows import Window
 
-#: One window in four, the first half of it, and half of the layers on average: a sixteenth of a full pass.
+#: One window in four, its first half, and on average half of the layers: a sixteenth of a full pass per matrix.
 _ONE_IN, _MOST_WINDOWS = 4, 4
 _MOST_ROWS = 64
 
@@ -33,11 +33,11 @@ Values = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Attribution:
-    """Mean KLD in nats on the attribution's tokens.
+    """Mean KLDs in nats on the attribution's tokens.
 
     Attributes:
-        causes: (layer, role) → what that tensor causes alone.
-        whole: what the whole variant causes on the same tokens.
+        causes: (layer, role) → KLD with only that matrix from the variant.
+        whole: KLD of the whole variant on the same tokens.
     """
 
     causes: dict[tuple[int, str], float]
@@ -45,12 +45,12 @@ class Attribution:
 
     @property
     def additivity(self) -> float | None:
-        """Sum of all causes over the whole: 1 where tensors do not interact."""
+        """Sum of all causes over the whole: 1 if matrices do not interact."""
         return sum(self.causes.values()) / self.whole if self.whole > 0 else None
 
 
 def attribution_windows(windows: Sequence[Window]) -> list[Window]:
-    """What tensors are exchanged on: the first halves of windows that are spread over all texts."""
+    """Return what matrices are attributed on: the first halves of windows spread over all texts."""
     count = min(_MOST_WINDOWS, max(1, len(windows) // _ONE_IN))
     chosen = (windows[index] for index in spread(len(windows), count))
     return [
@@ -60,16 +60,16 @@ def attribution_windows(windows: Sequence[Window]) -> list[Window]:
 
 
 class Attributor:
-    """A baseline, run once, and everything needed to exchange its tensors."""
+    """A baseline, run once and kept, whose matrices are replaced one at a time by a variant's."""
 
     def __init__(self, baseline: ModelFile, graph: Graph, device: Device, windows: Sequence[Window]) -> None:
         """Run the baseline.
 
         Args:
-            baseline: its file.
-            graph: its graph.
+            baseline: the baseline's file.
+            graph: the baseline's graph.
             device: where it runs.
-            windows: all of one length; see `attribution_windows`.
+            windows: windows of one length; see `attribution_windows`.
 
         Raises:
             ExportError: the graph is not fused.
@@ -82,7 +82,7 @@ class Attributor:
         self._common = self._stack.common_inputs(baseline, ids, windows[0].first_scored + rows)
         self._targets = np.concatenate([window.targets[rows] for window in windows])
         self._weights = [piece.weights(baseline) for piece in self._stack.pieces]
-        #: What goes into each piece, and last what comes out of all: the baseline's final hidden states.
+        #: The baseline's input of each piece, and last its final hidden states.
         self._streams: list[npt.NDArray[np.generic]] = [ids]
         for index, weights in enumerate(self._weights):
             self._streams.append(self._stack.run(index, self._streams[-1], weights, self._common))
@@ -90,11 +90,11 @@ class Attributor:
         self._head = self._paired_head(self._head_values)
 
     def attribute(self, variant: ModelFile, say: Callable[[str], None] = lambda _: None) -> Attribution:
-        """Exchange each of the variant's matrices in turn, then all of its tensors.
+        """Measure the variant's matrices in turn, each alone in the baseline, and the whole variant.
 
         Args:
             variant: a file of the baseline's shape.
-            say: told what is being exchanged.
+            say: called with the part being measured.
 
         Raises:
             SourceError: a tensor cannot be read.
@@ -123,7 +123,7 @@ class Attributor:
         return Attribution(causes, self._divergence(head, whole))
 
     def _from(self, index: int, weights: dict[str, Values]) -> npt.NDArray[np.generic]:
-        """Final hidden states when piece `index` has other weights."""
+        """Return the final hidden states with other weights in piece `index`."""
         stream: npt.NDArray[np.generic] = self._stack.run(index, self._streams[index], weights, self._common)
         for above in range(index + 1, len(self._weights)):
             stream = self._stack.run(above, stream, self._weights[above], self._common)

@@ -1,4 +1,4 @@
-"""Attributes what a results folder holds and has not attributed yet."""
+"""Attribute the variants of a results folder that have no attribution yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evaluator.support.progress import RunProgress
 
 
 class AttributionRun:
-    """Exchanges every tensor of every variant for the baseline's, one at a time."""
+    """Measures the divergence that each matrix causes, for every variant that lacks it."""
 
     def __init__(self, plan: Plan, store: ResultsStore, graph: Graph, progress: RunProgress) -> None:
         self._plan = plan
@@ -28,7 +28,7 @@ class AttributionRun:
         self._progress = progress
 
     def run(self) -> None:
-        """Attribute all; what fails is said and stays null.
+        """Attribute all waiting variants; failures are reported, and their columns stay null.
 
         Raises:
             OSError: the disk is full.
@@ -69,9 +69,9 @@ class AttributionRun:
 
 
 def with_attribution(rows: pl.DataFrame, variant_id: str, attribution: Attribution) -> pl.DataFrame:
-    """A variant's rows of `layers.parquet` with `attribution_kld`; tensors without a row get one.
+    """Add `attribution_kld` to a variant's rows of `layers.parquet`; matrices without a row get one.
 
-    What is not finite is null.
+    Non-finite values become null.
     """
     types = Layers.create_empty().schema
     causes = pl.DataFrame(

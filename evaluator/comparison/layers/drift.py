@@ -1,7 +1,7 @@
-"""How far each layer's output is from the baseline's, seen while a variant is scored.
+"""Measure how far each layer's output is from the baseline's while a variant is scored.
 
-The residual stream is looked at after every layer, at some of the scored tokens of some of the windows: enough for
-a mean, and small enough to keep the baseline's in memory.
+The residual stream is taken after every layer at a sample of the scored tokens: enough for a mean, and few enough to
+keep the baseline's in memory.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Sums = npt.NDArray[np.float64]
 
 
 def spread(n: int, most: int) -> npt.NDArray[np.int64]:
-    """At most `most` of the indices below `n`, as even as can be."""
+    """Return at most `most` of the indices below `n`, spread as evenly as possible."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
 def _places(windows: Sequence[Window]) -> tuple[frozenset[int], npt.NDArray[np.int64]]:
-    """Which windows are watched, and at which of their scored tokens."""
+    """Return which windows are watched, and at which of their scored tokens."""
     chosen = frozenset(spread(len(windows), _MOST_WINDOWS).tolist())
     return chosen, spread(len(windows[0].targets), _MOST_ROWS)
 
@@ -43,18 +43,18 @@ class BaselineStream:
     seen: dict[int, Values] = field(default_factory=dict)
 
     def watch(self) -> Watch:
-        """Fills this while the baseline is scored."""
+        """Return the watch that fills this while the baseline is scored."""
         return Watch(*_places(self.windows), self.seen.__setitem__)
 
     def complete(self, body: Body) -> None:
-        """Run the baseline on the windows that are missing, all of them if it was scored in another run."""
+        """Run the baseline on the missing windows: all of them if an earlier run scored it."""
         watch = self.watch()
         for index in watch.windows.difference(self.seen):
             watch.take(index, body.observe([self.windows[index]], watch.rows)[1][0])
 
     @property
     def is_complete(self) -> bool:
-        """Whether all watched windows are there."""
+        """Whether all watched windows are in."""
         return self.watch().windows <= set(self.seen)
 
 
@@ -69,7 +69,7 @@ class Drift:
     _n_tokens: int = 0
 
     def watch(self, windows: Sequence[Window]) -> Watch:
-        """Fills this while the variant is scored on the same windows."""
+        """Return the watch that fills this while the variant is scored on the same windows."""
         return Watch(*_places(windows), self.take)
 
     def take(self, index: int, stream: Values) -> None:
@@ -84,9 +84,9 @@ class Drift:
         self._n_tokens += stream.shape[1]
 
     def rows(self, variant_id: str) -> pl.DataFrame:
-        """Rows of `layers.parquet`, role `layer`: relative L2 error of each layer's output, and mean cosine.
+        """Return rows of `layers.parquet`, role `layer`: relative L2 error and mean cosine of each layer's output.
 
-        None where values were not finite or say nothing; no rows if nothing was seen.
+        Values that are not finite or too large are null; without watched tokens there are no rows.
         """
         if not self._n_tokens or not np.size(self._error):
             return Layers.create_empty()
@@ -106,5 +106,5 @@ class Drift:
 
 
 def _finite(values: Sums) -> pl.Series:
-    """Null where a value is not finite, or beyond what float32 tells apart."""
+    """Replace values that are not finite, or too large to be meaningful in float32, by null."""
     return pl.Series(np.where(np.abs(values) <= LARGEST_TOLD_APART, values, np.nan)).fill_nan(None)

@@ -1,7 +1,7 @@
-"""The fused graph cut at the residual stream: pieces that run one by one, with weights as inputs.
+"""Cut the fused graph at the residual stream into pieces that run one by one, with weights as inputs.
 
-A piece whose weights are inputs is opened once, for all layers that look alike and for whatever weights are put
-into it. So one tensor can be exchanged without opening anything, and what lies below it is not run again.
+Because weights are inputs, one session serves all layers of the same structure and any weights: a matrix can be
+replaced without opening a session or running the layers below it again.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ class Piece:
     """A part of the graph between two points of the residual stream.
 
     Attributes:
-        session: shared by all pieces that look alike.
-        slots: name of the weight's input → the parameter's place in the graph.
+        session: shared by all pieces of the same structure.
+        slots: name of a weight's input → the parameter's slot in the graph.
     """
 
     session: Session
     slots: Mapping[str, Slot]
 
     def weights(self, file: ModelFile) -> dict[str, Values]:
-        """The piece's weights of a file, by the names of their inputs."""
+        """Read the piece's weights from a file: input name → values."""
         names = {slot: name for name, slot in self.slots.items()}
         return {names[slot]: values for slot, values in exact_weights(file, Graph(Path(), tuple(names)))}
 
 
 class LayerStack:
-    """Embedding, layers and final norm of a graph, each to be run on its own."""
+    """Embedding, layers and final norm of a graph, each runnable on its own."""
 
     def __init__(self, graph: Graph, device: Device) -> None:
         """Cut the graph.
@@ -75,12 +75,12 @@ class LayerStack:
         ]
 
     def common_inputs(self, file: ModelFile, ids: npt.NDArray[np.int64], rows: Array) -> dict[str, Array]:
-        """What pieces read besides the residual stream and their weights.
+        """Return the inputs of pieces other than the residual stream and weights.
 
         Args:
-            file: whose rotary embedding.
+            file: the model that gives the rotary embedding.
             ids: int64 [windows, length].
-            rows: positions that the last piece puts out.
+            rows: positions that the last piece outputs.
         """
         n_windows, length = ids.shape
         return {
@@ -93,7 +93,7 @@ class LayerStack:
     def run(
         self, index: int, stream: Array, weights: Mapping[str, Array], common: Mapping[str, Array]
     ) -> Values:
-        """What piece `index` makes of the residual stream; of ids where it is the first."""
+        """Run piece `index` on the residual stream, or on token ids if it is the first."""
         session = self.pieces[index].session
         available = {_INPUT: stream, **weights, **common}
         outputs = session.run({name: available[name] for name in session.input_names})
@@ -136,19 +136,19 @@ class LayerStack:
 
 
 def _between(flow: Dataflow, stops: Iterable[str], end: str) -> list[onnx.NodeProto]:
-    """The nodes that lead to `end` from `stops`, weights and constants, each behind those it reads from."""
+    """Return the nodes that compute `end` from `stops`, weights and constants, in topological order."""
     stopping = set(stops)
-    found: dict[str, onnx.NodeProto] = {}
+    nodes: dict[str, onnx.NodeProto] = {}
     stack = [end]
     while stack:
         name = stack.pop()
         node = flow.producers.get(name)
-        if name in stopping or node is None or node.output[0] in found:
+        if name in stopping or node is None or node.output[0] in nodes:
             continue
-        found[node.output[0]] = node
+        nodes[node.output[0]] = node
         stack.extend(filter(None, node.input))
     scratch = onnx.GraphProto()
-    scratch.node.extend(found.values())
+    scratch.node.extend(nodes.values())
     sort_nodes(scratch)
     return list(scratch.node)
 
@@ -156,7 +156,7 @@ def _between(flow: Dataflow, stops: Iterable[str], end: str) -> list[onnx.NodePr
 def _renamed(
     nodes: Sequence[onnx.NodeProto], names: Mapping[str, str], keep: Iterable[str]
 ) -> list[onnx.NodeProto]:
-    """Copies whose values are numbered, so that layers that look alike become equal."""
+    """Return copies with numbered value names, so that layers of the same structure become equal."""
     known = dict(names) | {name: name for name in keep if name not in names} | {"": ""}
     copies = []
     for node in nodes:

@@ -1,4 +1,4 @@
-"""How far each tensor of a variant is from the baseline's."""
+"""Measure how far each matrix of a variant is from the baseline's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OUTSIDE_LAYERS = -1
 
 
 def place_of(tensor: str) -> tuple[int, str] | None:
-    """(layer, role) of a weight matrix, −1 for embedding and head; None for norms, biases and the unknown."""
+    """Return a weight matrix's (layer, role), −1 for embedding and head; None for any other tensor."""
     if tensor == EMBEDDING:
         return _OUTSIDE_LAYERS, "token_embd"
     if tensor == HEAD:
@@ -31,9 +31,9 @@ def place_of(tensor: str) -> tuple[int, str] | None:
 
 
 def relative_error(variant: npt.NDArray[np.float32], baseline: npt.NDArray[np.float32]) -> float | None:
-    """‖variant − baseline‖ / ‖baseline‖ (Frobenius).
+    """Compute ‖variant − baseline‖ / ‖baseline‖ (Frobenius).
 
-    None when the baseline is all zeros, a value is not finite, or the error is beyond what float32 tells apart.
+    None if the baseline is all zeros, a value is not finite, or the error is too large to be meaningful in float32.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         reference, error = _norm(baseline), _norm(variant - baseline)
@@ -42,13 +42,13 @@ def relative_error(variant: npt.NDArray[np.float32], baseline: npt.NDArray[np.fl
 
 
 def _norm(values: npt.NDArray[np.float32]) -> float:
-    """Frobenius norm, also of values whose squares float32 does not hold."""
+    """Compute the Frobenius norm, also of values whose squares overflow float32."""
     norm = float(np.linalg.norm(values))
     return norm if math.isfinite(norm) else float(np.linalg.norm(values.astype(np.float64)))
 
 
 def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> pl.DataFrame:
-    """Rows of `layers.parquet` for one variant: type, bits per weight and relative weight error per matrix.
+    """Return a variant's rows of `layers.parquet`: type, bits per weight and relative weight error per matrix.
 
     Raises:
         SourceError: a tensor that the variant has is missing from the baseline.

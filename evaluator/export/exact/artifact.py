@@ -1,4 +1,4 @@
-"""A folder that runs by itself in plain onnxruntime: ids in, logits out, weights beside the model file."""
+"""Write a folder that plain onnxruntime runs with exact weights: ids in, logits out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
 
 
 def _write_weights(file: ModelFile, graph: Graph, path: Path) -> Slot:
-    """Write the parameters where the graph looks for them, and the output matrix behind; returns its place."""
+    """Write the parameters at the graph's offsets and the output matrix after them; return its slot."""
     with path.open("wb") as output:
         for slot, values in exact_weights(file, graph):
             output.seek(slot.offset)

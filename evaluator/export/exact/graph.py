@@ -1,4 +1,4 @@
-"""The exported graph of a model's shape, from the cache or from optimum."""
+"""Load the exported graph for a model's shape, from the cache or from optimum."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evaluator.support.cache import cache_folder
 from evaluator.support.child_process import ChildError, run_module
 from evaluator.support.errors import ExportError, SourceError
 
-#: Part of the cache key: raise it when the skeleton changes for the same inputs.
+#: Part of the cache key: increase it when the skeleton changes for the same inputs.
 SKELETON_VERSION = 3
 _KEY_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 _EXPORT_MODULE = "evaluator.export.exporters.optimum_export"
@@ -29,15 +29,15 @@ _EXPORT_MODULE = "evaluator.export.exporters.optimum_export"
 
 @dataclass(frozen=True)
 class Graph:
-    """A weight-free body.
+    """A model's body without weights.
 
     Attributes:
-        path: the model file as exported: the reference.
-        slots: which parameter goes where.
-        fused: the same with fused attention, where every layer was shown to compute the same.
+        path: the plain graph as exported, which is the reference.
+        slots: the places of the parameters.
+        fused: the graph with fused attention, if every layer was checked to compute the same.
         plain_reason: why there is no `fused`.
-        residuals: names of the residual stream before the first layer and after each, in both graphs; empty
-            where they could not be told.
+        residuals: names of the residual stream before the first layer and after each, in both graphs; empty if
+            they are not known.
     """
 
     path: Path
@@ -53,10 +53,10 @@ class Graph:
 
 
 def graph_request(file: ModelFile) -> dict[str, Any]:
-    """Everything the exported graph depends on; two files with equal requests share a graph.
+    """Return everything the exported graph depends on; files with equal requests share a graph.
 
     Raises:
-        SourceError: the family is not known, or metadata or tensors are not those of a model of it.
+        SourceError: the family is not known, or the metadata or tensors do not fit it.
     """
     architecture = architecture_of(file)
     settings = {"model_type": architecture.model_type} | architecture.config(file)
@@ -66,7 +66,7 @@ def graph_request(file: ModelFile) -> dict[str, Any]:
     placed = tensor_names(architecture, settings["num_hidden_layers"]).values()
     unplaced = set(file.tensors).difference(placed, (EMBEDDING, HEAD), FACTOR_TENSORS)
     if unplaced:
-        raise SourceError(file.path, f"a {file.architecture} graph has no place for tensor {min(unplaced)}")
+        raise SourceError(file.path, f"tensor {min(unplaced)} is not part of the {file.architecture} family")
     if missing := missing_tensors(architecture, file, settings["num_hidden_layers"]):
         raise SourceError(file.path, f"tensor {missing[0]} is missing")
     return {
@@ -79,10 +79,10 @@ def graph_request(file: ModelFile) -> dict[str, Any]:
 
 
 def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
-    """Check that the tensors are as many and as large as the metadata say: the exporter believes the metadata.
+    """Check that the number and the shapes of tensors are those in the metadata, which the exporter relies on.
 
     Raises:
-        SourceError: they are not.
+        SourceError: a tensor is missing or has another shape.
     """
     layers, hidden, inner, heads, kv_heads, head_dim = (
         settings[key]
@@ -104,17 +104,17 @@ def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
         "blk.0.ffn_down.weight": (hidden, inner),
     }
     for name, shape in expected.items():
-        found = file.tensors[name].shape if name in file.tensors else None
-        if found != shape and (found or name in (EMBEDDING, f"blk.{layers - 1}.attn_norm.weight")):
-            raise SourceError(file.path, f"tensor {name} is {found or 'missing'}, the metadata say {shape}")
+        actual = file.tensors[name].shape if name in file.tensors else None
+        if actual != shape and (actual or name in (EMBEDDING, f"blk.{layers - 1}.attn_norm.weight")):
+            raise SourceError(file.path, f"tensor {name} is {actual or 'missing'}, the metadata say {shape}")
     _check_rows(file, hidden)
 
 
 def _check_rows(file: ModelFile, hidden: int) -> None:
-    """Check that every token has a row of the embedding and one of the head; there may be more.
+    """Check that embedding and head have at least a row per token, of width `hidden`.
 
     Raises:
-        SourceError: one has not, or a row of the head is not `hidden` wide.
+        SourceError: one has fewer rows, or rows of another width.
     """
     tokens = file.metadata.get("tokenizer.ggml.tokens", ())
     n_tokens = len(tokens) if isinstance(tokens, Sized) else 0
@@ -135,7 +135,7 @@ def _cache_key(request: dict[str, Any]) -> str:
 
 
 def is_cached(file: ModelFile) -> bool:
-    """Whether `load_graph` would return at once."""
+    """Return whether the graph for a file's shape is exported already."""
     return (_graph_folder(graph_request(file)) / "slots.json").is_file()
 
 
@@ -144,10 +144,10 @@ def _graph_folder(request: dict[str, Any]) -> Path:
 
 
 def load_graph(file: ModelFile) -> Graph:
-    """The graph for a file's shape, exported on first use.
+    """Load the graph for a file's shape, exporting it on first use.
 
     Raises:
-        SourceError: the file is not of a known shape.
+        SourceError: the family is not known, or the metadata or tensors do not fit it.
         ExportError: the exporter failed, or its packages are not installed.
     """
     request = graph_request(file)
@@ -163,7 +163,7 @@ def load_graph(file: ModelFile) -> Graph:
 
 
 def _export_into(folder: Path, request: dict[str, Any]) -> None:
-    """Run the exporter in a process of its own and put its result in place in one step."""
+    """Run the exporter in its own process and move its result into place atomically."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_beside(folder) as scratch:
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
@@ -174,12 +174,12 @@ def _export_into(folder: Path, request: dict[str, Any]) -> None:
         try:
             scratch.rename(folder)
         except OSError:
-            if not (folder / "slots.json").is_file():  # else another process was first, with the same graph
+            if not (folder / "slots.json").is_file():  # else another process has exported the same graph
                 raise
 
 
 def _place_hole(path: Path, n_bytes: int) -> None:
-    """A sparse file where the skeleton says its weights are: onnxruntime wants it to exist, nobody reads it."""
+    """Create a sparse file at the weights' path: onnxruntime requires it to exist, but does not read it."""
     if path.is_file() and path.stat().st_size == n_bytes:
         return
     with path.open("ab") as file:

@@ -1,4 +1,4 @@
-"""Exact weights: every tensor as the values its format defines, in the order the graph wants them."""
+"""Read exact weights: every tensor as the values its format defines, in the graph's order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Values = npt.NDArray[np.float32]
 
 
 def parameter_tensors(file: ModelFile) -> dict[str, str]:
-    """Graph parameter → GGUF tensor, for all parameters of the body.
+    """Return graph parameter → GGUF tensor for all parameters of the body.
 
     Raises:
         SourceError: the family is not known.
@@ -35,7 +35,7 @@ def parameter_tensors(file: ModelFile) -> dict[str, str]:
 
 
 def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]]:
-    """Each slot of the graph with its values, float32 and contiguous in the slot's shape, one at a time.
+    """Yield each slot of the graph with its values, float32 and contiguous in the slot's shape.
 
     Raises:
         SourceError: a tensor is missing, has another shape, or cannot be dequantized.
@@ -52,13 +52,13 @@ def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]
             values = values.T
         if values.shape != slot.shape:
             raise SourceError(
-                file.path, f"tensor {tensor} has shape {values.shape}, the graph wants {slot.shape}"
+                file.path, f"tensor {tensor} has shape {values.shape}, the graph needs {slot.shape}"
             )
         yield slot, np.ascontiguousarray(values)
 
 
 def head_weights(file: ModelFile) -> Values:
-    """The output matrix, float32 [vocabulary, hidden].
+    """Return the output matrix, float32 [vocabulary, hidden].
 
     Raises:
         SourceError: neither a head nor an embedding can be read.
@@ -67,10 +67,12 @@ def head_weights(file: ModelFile) -> Values:
 
 
 def rotary_inputs(file: ModelFile, fused: Fused | None, positions: int) -> dict[str, Values]:
-    """The tables that a fused graph takes as inputs, float32 [positions, frequencies] each; none for a plain one.
+    """Return the rotary tables that a fused graph has as inputs, float32 [positions, frequencies] each.
+
+    A plain graph has none.
 
     Raises:
-        SourceError: the file asks for a rotary embedding that is not known.
+        SourceError: the file's kind of rotary embedding is not known.
     """
     inputs: dict[str, Values] = {}
     for index, rotary in enumerate(fused.rotary if fused else ()):

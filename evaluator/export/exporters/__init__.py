@@ -1,1 +1,1 @@
-"""Export graphs, each exporter in a process of its own."""
+"""Export graphs; each exporter runs in its own process."""

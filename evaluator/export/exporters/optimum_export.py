@@ -1,4 +1,4 @@
-"""The one module that imports torch and optimum: run as a process of its own, so that their memory goes with it.
+"""Export a graph with optimum. Only this module imports torch; it runs in its own process to free their memory.
 
 `python -m evaluator.export.exporters.optimum_export REQUEST.json FOLDER` writes `skeleton.onnx` and `slots.json`.
 """
@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 from evaluator.export.skeleton import make_skeleton
 from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, ROTARY_FREQUENCIES
 
-#: Small, but no two of a model's dimensions may fall together.
+#: Small sizes, but different from each other and from a model's other dimensions.
 _TINY_VOCABULARY, _TINY_WIDTH = 48, 80
 _ROTARY_MODULES = {
     "model.rotary_emb": ROTARY_FREQUENCIES,
@@ -34,7 +34,7 @@ def _configuration(model_type: str, settings: dict[str, Any]) -> PretrainedConfi
     return AutoConfig.for_model(
         model_type,
         **settings,
-        # Embedding and head are separate slots: a variant may store them apart even if the baseline does not.
+        # Embedding and head get separate slots: a variant may have a head of its own even if the baseline does not.
         tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=None,
@@ -49,7 +49,7 @@ def _true_shapes(config: PretrainedConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _random_module(config: PretrainedConfig, rotary_scale: float) -> torch.nn.Module:
-    """A module whose values, rotary frequencies included, all differ, so that they are found in the graph."""
+    """Return a module whose values, with rotary frequencies, all differ, so that the graph shows where each goes."""
     module: torch.nn.Module = AutoModelForCausalLM.from_config(config, torch_dtype=torch.float32).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -67,7 +67,7 @@ def _rotary_modules(module: torch.nn.Module) -> list[tuple[str, Any]]:
 
 
 def _values_in_graph(module: torch.nn.Module, norm_offset: float) -> dict[str, npt.NDArray[np.float32]]:
-    """Parameters and rotary frequencies as constant folding leaves them in the graph."""
+    """Return parameters and rotary frequencies as they are in the graph after constant folding."""
     values = {}
     for name, parameter in module.named_parameters():
         shifted = parameter + norm_offset if norm_offset and name.endswith("norm.weight") else parameter
@@ -76,7 +76,7 @@ def _values_in_graph(module: torch.nn.Module, norm_offset: float) -> dict[str, n
 
 
 def export(request: dict[str, Any], folder: Path) -> None:
-    """Export a shrunken module of the family and write its skeleton with the true shapes into `folder`."""
+    """Export a small model of the family and write its skeleton with the real shapes into `folder`."""
     model_type, settings = request["model_type"], request["settings"]
     tiny = settings | {"vocab_size": _TINY_VOCABULARY} | dict.fromkeys(request["width_free"], _TINY_WIDTH)
     module = _random_module(_configuration(model_type, tiny), request["rotary_scale"])

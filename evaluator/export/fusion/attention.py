@@ -1,7 +1,7 @@
-"""Attention, found in an exported graph by its projections and replaced by one node per layer.
+"""Find attention in an exported graph by its projections and replace it by one node per layer.
 
-What lies between the projections and the output projection (rotary embedding, mask, repeated heads, softmax)
-is not taken apart: it is cut out whole, and `check` proves by running both that the one node computes the same.
+The nodes between the projections and the output projection (rotary embedding, mask, repeated heads, softmax) are not
+analysed: they are cut out whole, and `check` runs both to show that the one node computes the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEQLENS, TOTAL_LENGTH = "seqlens_k", "total_sequence_length"
 _OUTPUT_PROJECTION = re.compile(r"(model\.layers\.(\d+)\.self_attn\.)o_proj\.weight")
 _PACKED = "qkv"
 
-#: How a projection lies after the rearrangements that exporters put behind it.
+#: Rearrangement that exporters add after a projection → the layout it gives.
 _LAYOUT_AFTER = {"Reshape": "heads_last", "Transpose": "heads_first"}
 #: [batch, sequence, heads · width], [batch, sequence, heads, width] or [batch, heads, sequence, width].
 Layout = Literal["flat", "heads_last", "heads_first"]
@@ -33,7 +33,7 @@ Layout = Literal["flat", "heads_last", "heads_first"]
 
 @dataclass(frozen=True)
 class Cut:
-    """A projection as it is before the rotary embedding; `heads` counts all heads in it."""
+    """A projection's value before the rotary embedding; `heads` counts all heads in it."""
 
     name: str
     layout: Layout
@@ -45,17 +45,17 @@ class Attention:
     """One layer's attention.
 
     Attributes:
-        layer: its number.
-        cuts: query, key and value; or a single one that holds all three.
-        output: what the output projection reads, [batch, sequence, heads · width].
-        heads: query heads.
-        kv_heads: key and value heads.
+        layer: the layer's number.
+        cuts: query, key and value, or a single projection with all three.
+        output: the output projection's input, [batch, sequence, heads · width].
+        heads: number of query heads.
+        kv_heads: number of key and value heads.
         width: dimensions of a head.
         scale: factor of the scores.
-        window: how many positions a query sees, itself included; None for all before it.
-        softcap: bound of the scores, 0 for none.
-        rotary: number of the frequencies that turn its queries and keys; None where nothing is turned.
-        rotary_factor: what cosines and sines are multiplied by.
+        window: positions that a query attends to, including itself; None for all up to itself.
+        softcap: bound of the scores; 0 for none.
+        rotary: index of the frequencies that rotate queries and keys; None without rotation.
+        rotary_factor: factor of cosines and sines.
     """
 
     layer: int
@@ -73,11 +73,11 @@ class Attention:
 
 @dataclass(frozen=True)
 class Core:
-    """What lies between the cuts of all layers and their outputs.
+    """The nodes between cuts and outputs.
 
     Attributes:
         nodes: in the order of the graph.
-        frontier: values that are needed for their shapes only; [batch, sequence, hidden].
+        frontier: values needed only for their shapes, [batch, sequence, hidden].
     """
 
     nodes: tuple[onnx.NodeProto, ...]
@@ -87,13 +87,13 @@ class Core:
 def find_attention(
     flow: Dataflow, slots: Sequence[Slot], frequencies: Sequence[str], settings: Mapping[str, Any]
 ) -> list[Attention]:
-    """The attention of every layer.
+    """Find the attention of every layer.
 
     Args:
         flow: the graph, its norms already fused.
         slots: its parameters.
         frequencies: initializers that hold rotary frequencies.
-        settings: the family's configuration, in transformers' words.
+        settings: the family's configuration, with transformers' names.
 
     Raises:
         ExportError: a layer has no attention of the known form.
@@ -102,7 +102,7 @@ def find_attention(
         (int(match[2]), match[1]) for slot in slots if (match := _OUTPUT_PROJECTION.fullmatch(slot.parameter))
     )
     if not layers:
-        raise ExportError("no output projection was found")
+        raise ExportError("the graph has no output projection")
     return [_one_layer(flow, layer, prefix, frequencies, settings) for layer, prefix in layers]
 
 
@@ -114,7 +114,7 @@ def _one_layer(
     )
     out = flow.readers_of(f"{prefix}o_proj.weight")
     if len(out) != 1 or out[0].op_type != "MatMul":
-        raise ExportError(f"layer {layer}: the output projection is not one product")
+        raise ExportError(f"layer {layer}: the output projection is not a single product")
     output = out[0].input[0]
     packed = bool(flow.readers_of(f"{prefix}{_PACKED}_"))
     counts = {_PACKED: heads + 2 * kv_heads} if packed else {"q": heads, "k": kv_heads, "v": kv_heads}
@@ -140,7 +140,7 @@ def _one_layer(
 
 
 def _rotary_factor(flow: Dataflow, core: Core) -> float:
-    """The constant behind the cosines, which long-context scalings put there."""
+    """Return the constant that the cosines are multiplied by, as in long-context scalings."""
     cosine = next((node for node in core.nodes if node.op_type == "Cos"), None)
     product = flow.only_consumer(cosine.output[0], "Mul") if cosine else None
     factors = [value for name in product.input if (value := flow.scalar(name)) is not None] if product else []
@@ -155,10 +155,10 @@ def _window(settings: Mapping[str, Any], layer: int) -> int | None:
 
 
 def _cut(flow: Dataflow, prefix: str, letter: str, heads: int) -> Cut:
-    """The last value that only the projection's own parameters (weight, bias, norm) have touched."""
+    """Return the last value that is computed with only the projection's own parameters (weight, bias, norm)."""
     products = flow.readers_of(f"{prefix}{letter}_proj.weight")
     if len(products) != 1 or products[0].op_type != "MatMul":
-        raise ExportError(f"{prefix}{letter}_proj is not one product")
+        raise ExportError(f"{prefix}{letter}_proj is not a single product")
     made = {output for node in flow.readers_of(f"{prefix}{letter}_") for output in node.output}
     name, layout = products[0].output[0], "flat"
     while path := _towards(flow, flow.consumers[name], made):
@@ -169,7 +169,7 @@ def _cut(flow: Dataflow, prefix: str, letter: str, heads: int) -> Cut:
 
 
 def _towards(flow: Dataflow, nodes: Iterable[onnx.NodeProto], made: set[str]) -> tuple[str, list[str]] | None:
-    """The next value in `made` behind nothing but reshapes and transpositions, and what was on the way."""
+    """Return the next value in `made` after only reshapes and transpositions, and those operators."""
     for node in nodes:
         if made & set(node.output):
             return node.output[0], []
@@ -181,7 +181,7 @@ def _towards(flow: Dataflow, nodes: Iterable[onnx.NodeProto], made: set[str]) ->
 
 
 def attention_core(flow: Dataflow, cuts: Sequence[str], outputs: Sequence[str]) -> Core:
-    """The nodes between `cuts` and `outputs`; values made with parameters become the frontier."""
+    """Return the nodes between `cuts` and `outputs`; values computed with parameters become the frontier."""
     stops = set(cuts)
     frontier: dict[str, None] = {}
     nodes: dict[str, onnx.NodeProto] = {}
@@ -200,16 +200,16 @@ def attention_core(flow: Dataflow, cuts: Sequence[str], outputs: Sequence[str]) 
 
 
 def _of_frequencies(flow: Dataflow, node: onnx.NodeProto) -> bool:
-    """Whether the parameters a node reads are rotary frequencies."""
-    made_of = [item for name in node.input for item in flow.parameters.get(name, ())]
-    return all(item in ROTARY_BUFFERS for item in made_of)
+    """Return whether the parameters a node reads are rotary frequencies."""
+    parameters = [item for name in node.input for item in flow.parameters.get(name, ())]
+    return all(item in ROTARY_BUFFERS for item in parameters)
 
 
 def attention_nodes(attention: Attention) -> list[onnx.NodeProto]:
-    """The one node, with what brings its inputs into [batch, sequence, heads · width].
+    """Return the attention node, preceded by nodes that bring its inputs to [batch, sequence, heads · width].
 
-    It puts out present keys and values too, though nobody may read them: with these, onnxruntime's CPU kernel takes
-    the scores a block at a time (but for a soft cap), and without them heads × positions² at once.
+    It outputs present keys and values even if they are not used: with them, onnxruntime's CPU kernel computes scores
+    block by block (unless there is a soft cap); without them, heads × positions² at once.
     """
     nodes: list[onnx.NodeProto] = []
     inputs: list[str] = []
@@ -244,10 +244,10 @@ def attention_nodes(attention: Attention) -> list[onnx.NodeProto]:
     return nodes
 
 
-#: Initializer [0, 0, −1]: heads side by side.
+#: Initializer [0, 0, −1]: the shape that concatenates heads.
 FLAT_SHAPE = "flat_shape"
 
 
 def rotary_names(index: int) -> list[str]:
-    """Names of the inputs with the cosines and sines of one set of frequencies."""
+    """Return the names of the inputs for the cosines and sines of one set of frequencies."""
     return [f"cos_cache_{index}", f"sin_cache_{index}"]

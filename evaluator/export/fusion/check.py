@@ -1,4 +1,4 @@
-"""Proof by running: the attention nodes and the nodes they replace, on the same random queries, keys and values."""
+"""Check fused attention by running it and the nodes it replaces on the same random queries, keys and values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from evaluator.support.errors import ExportError
 TOLERANCE = 1e-4
 _SPREAD = 2.0
 _LENGTH, _BEYOND_WINDOW = 24, 8
-#: Scores are length² per head: a window longer than this is not checked, so it is not fused either.
+#: Scores take length² per head, so longer sliding windows are not checked and therefore not fused.
 _LONGEST = 2304
 
 Values = npt.NDArray[np.float32]
@@ -38,42 +38,42 @@ Values = npt.NDArray[np.float32]
 def check_attention(
     model: onnx.ModelProto,
     flow: Dataflow,
-    found: Sequence[Attention],
+    attentions: Sequence[Attention],
     frequencies: Sequence[Slot],
     hidden: int,
 ) -> None:
-    """Run all layers' attention both ways.
+    """Run all layers' attention both ways and compare the outputs.
 
     Args:
-        model: the graph that `flow` reads.
+        model: the graph of `flow`.
         flow: its dataflow.
-        found: what is to be proven.
+        attentions: the attention of each layer.
         frequencies: slots of the rotary frequencies.
         hidden: width of the residual stream.
 
     Raises:
         ExportError: a layer differs, or cannot be run on its own.
     """
-    length = max([_LENGTH, *(item.window + _BEYOND_WINDOW for item in found if item.window)])
+    length = max([_LENGTH, *(item.window + _BEYOND_WINDOW for item in attentions if item.window)])
     if length > _LONGEST:
         raise ExportError(
             f"a sliding window of {length - _BEYOND_WINDOW} positions is too long to be checked"
         )
     generator = np.random.default_rng(0)
-    turns = {slot.initializer: _some_frequencies(slot, index) for index, slot in enumerate(frequencies)}
-    for item in found:
+    rotary = {slot.initializer: _some_frequencies(slot, index) for index, slot in enumerate(frequencies)}
+    for item in attentions:
         cuts = {
             cut.name: _SPREAD * generator.standard_normal(_shape(cut.layout, length, cut.heads, item.width))
             for cut in item.cuts
         }
         values = {name: array.astype(np.float32) for name, array in cuts.items()}
         try:
-            plain = _run_plain(model, flow, item, values | turns, length, hidden)
-            fused = _run_fused(model, item, values, list(turns.values()), length)
+            plain = _run_plain(model, flow, item, values | rotary, length, hidden)
+            fused = _run_fused(model, item, values, list(rotary.values()), length)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise ExportError(f"layer {item.layer}: attention cannot be checked: {error}") from error
         if not np.abs(plain).max() > 0:
-            raise ExportError(f"layer {item.layer}: the exported attention puts out nothing to compare with")
+            raise ExportError(f"layer {item.layer}: the exported attention outputs only zeros")
         difference = float(np.abs(plain - fused).max()) if plain.shape == fused.shape else float("inf")
         if not difference <= TOLERANCE:
             raise ExportError(f"layer {item.layer}: fused attention differs by {difference:.2g}")
@@ -89,7 +89,7 @@ def _shape(layout: str, length: int, heads: int, width: int) -> tuple[int, ...]:
 
 
 def _some_frequencies(slot: Slot, index: int) -> Values:
-    """Frequencies of the usual kind, different for each slot."""
+    """Return frequencies of the usual form, different for each slot."""
     n = int(np.prod(slot.shape))
     return (10.0 ** (-(4 + index) * np.arange(n) / n)).astype(np.float32).reshape(slot.shape)
 
@@ -116,7 +116,7 @@ def _run_plain(
 
 
 def _run_fused(
-    model: onnx.ModelProto, item: Attention, values: dict[str, Values], turns: Sequence[Values], length: int
+    model: onnx.ModelProto, item: Attention, values: dict[str, Values], rotary: Sequence[Values], length: int
 ) -> Values:
     inputs: dict[str, npt.NDArray[np.generic]] = {
         **values,
@@ -124,7 +124,7 @@ def _run_fused(
         TOTAL_LENGTH: np.array(length, np.int32),
     }
     if item.rotary is not None:
-        tables = rotary_tables(turns[item.rotary], length, item.rotary_factor)
+        tables = rotary_tables(rotary[item.rotary], length, item.rotary_factor)
         inputs |= dict(zip(rotary_names(item.rotary), tables, strict=True))
     flat = helper.make_tensor(FLAT_SHAPE, TensorProto.INT64, [3], [0, 0, -1])
     return _run(model, attention_nodes(item), [flat], inputs, item.output)

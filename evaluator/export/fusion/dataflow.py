@@ -1,4 +1,4 @@
-"""Who makes and who reads each value of a graph, and which values come from weights alone."""
+"""Index the producer and consumers of each value in a graph, and the values computed from weights alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evaluator.export.skeleton import Slot
 
 
 class Dataflow:
-    """A reading of a graph, good until the graph is changed."""
+    """An index of a graph, valid until the graph changes."""
 
     def __init__(self, graph: onnx.GraphProto, slots: Sequence[Slot]) -> None:
         self.producers = {output: node for node in graph.node for output in node.output}
@@ -23,59 +23,59 @@ class Dataflow:
             for name in filter(None, node.input):
                 self.consumers[name].append(node)
         self.constants = _constants(graph)
-        #: Value → the parameters it is made of, for all values made of nothing else.
+        #: Value → the parameters it is computed from, for values computed from parameters only.
         self.parameters = self._parameters(graph, slots)
 
     def _parameters(self, graph: onnx.GraphProto, slots: Sequence[Slot]) -> dict[str, frozenset[str]]:
-        found = {slot.initializer: frozenset([slot.parameter]) for slot in slots}
+        parameters = {slot.initializer: frozenset([slot.parameter]) for slot in slots}
         for node in graph.node:
             inputs = [name for name in node.input if name and name not in self.constants]
-            if inputs and all(name in found for name in inputs):
-                made_of = frozenset[str]().union(*(found[name] for name in inputs))
-                found |= dict.fromkeys(node.output, made_of)
-        return found
+            if inputs and all(name in parameters for name in inputs):
+                sources = frozenset[str]().union(*(parameters[name] for name in inputs))
+                parameters |= dict.fromkeys(node.output, sources)
+        return parameters
 
     def scalar(self, name: str) -> float | None:
-        """The number that a constant of one element holds."""
+        """Return the number in a constant of one element, else None."""
         values = self.constants.get(name)
         return float(values.reshape(-1)[0]) if values is not None and values.size == 1 else None
 
     def only_consumer(self, name: str, op_type: str) -> onnx.NodeProto | None:
-        """The node that reads `name`, if it is the only one and of that type."""
+        """Return the node that reads `name` if it is the only one and has that type."""
         nodes = self.consumers[name]
         return nodes[0] if len(nodes) == 1 and nodes[0].op_type == op_type else None
 
     def readers_of(self, prefix: str) -> list[onnx.NodeProto]:
-        """Nodes that put data together with parameters whose names begin with `prefix`."""
+        """Return the nodes that combine data with parameters whose names begin with `prefix`."""
         names = [
             name
-            for name, made_of in self.parameters.items()
-            if all(item.startswith(prefix) for item in made_of)
+            for name, sources in self.parameters.items()
+            if all(item.startswith(prefix) for item in sources)
         ]
         nodes = [node for name in names for node in self.consumers[name]]
         return [node for node in nodes if node.output[0] not in self.parameters]
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[Any]]:
-    found = {
+    constants = {
         node.output[0]: numpy_helper.to_array(node.attribute[0].t)
         for node in graph.node
         if node.op_type == "Constant" and node.attribute[0].name == "value"
     }
     for item in graph.initializer:
         if item.data_location != onnx.TensorProto.EXTERNAL:
-            found[item.name] = numpy_helper.to_array(item)
-    return found
+            constants[item.name] = numpy_helper.to_array(item)
+    return constants
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    """Value of a node's attribute."""
-    found = next((item for item in node.attribute if item.name == name), None)
-    return default if found is None else onnx.helper.get_attribute_value(found)
+    """Return the value of a node's attribute."""
+    match = next((item for item in node.attribute if item.name == name), None)
+    return default if match is None else onnx.helper.get_attribute_value(match)
 
 
 def drop_casts(model: onnx.ModelProto) -> None:
-    """Remove casts to the type that a value already has: exporters leave them around every norm."""
+    """Remove casts to the type a value already has, which exporters leave around every norm."""
     graph = model.graph
     typed = onnx.shape_inference.infer_shapes(model)
     types = {item.name: item.type.tensor_type.elem_type for item in typed.graph.value_info}
@@ -96,15 +96,15 @@ def drop_casts(model: onnx.ModelProto) -> None:
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
-    """Make `nodes` the graph's nodes."""
+    """Replace the graph's nodes by `nodes`."""
     kept = list(nodes)
     del graph.node[:]
     graph.node.extend(kept)
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put every node behind those it reads from."""
-    waiting = {output: node for node in graph.node for output in node.output if output}
+    """Sort the nodes topologically, in place."""
+    producers = {output: node for node in graph.node for output in node.output if output}
     done: set[int] = set()
     order: list[onnx.NodeProto] = []
     for last in list(graph.node):
@@ -118,6 +118,6 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
                 order.append(node)
                 continue
             stack.append((node, True))
-            sources = [waiting[name] for name in node.input if name in waiting]
+            sources = [producers[name] for name in node.input if name in producers]
             stack.extend((source, False) for source in sources if id(source) not in done)
     replace_nodes(graph, order)

@@ -1,4 +1,4 @@
-"""The fused graph of an exported one: how it is made, stored and read back."""
+"""Fuse attention and norms of an exported graph."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _INPUT_NORM = "model.layers.{}.input_layernorm.weight"
 
 @dataclass(frozen=True)
 class Rotary:
-    """Where the tables `cos_cache_i` and `sin_cache_i` come from: a slot of the plain graph, and a factor."""
+    """The source of the tables `cos_cache_i` and `sin_cache_i`: a slot of the plain graph, and a factor."""
 
     slot: Slot
     factor: float
@@ -41,7 +41,7 @@ class Rotary:
 
 @dataclass(frozen=True)
 class Heads:
-    """What a layer's keys and values need room for; `window` is None where all positions are seen."""
+    """The sizes of a layer's keys and values; `window` is None without a sliding window."""
 
     kv_heads: int
     width: int
@@ -56,10 +56,10 @@ class Fused:
     frequencies `cos_cache_i`, `sin_cache_i` float32 [positions, frequencies]. Output: `final_hidden`.
 
     Attributes:
-        path: the model file; its weights lie where the plain graph has them.
-        slots: the plain graph's, without the rotary frequencies.
-        rotary: sources of the tables, in the order of their numbers.
-        heads: per layer.
+        path: the model file; its weights are at the plain graph's offsets.
+        slots: the plain graph's slots, without the rotary frequencies.
+        rotary: sources of the tables, in the order of i.
+        heads: sizes of keys and values per layer.
     """
 
     path: Path
@@ -69,16 +69,16 @@ class Fused:
 
 
 def simplify(model: onnx.ModelProto, slots: Sequence[Slot]) -> None:
-    """In place: one node per norm, and no casts that cast nothing. Values keep their names."""
+    """Turn each norm into one node and drop casts without effect, in place; values keep their names."""
     drop_casts(model)
     fuse_norms(model.graph, Dataflow(model.graph, slots))
 
 
 def residual_stream(model: onnx.ModelProto, slots: Sequence[Slot]) -> tuple[str, ...]:
-    """Names of the residual stream before the first layer of a simplified graph, then after each.
+    """Return the names of the residual stream before the first layer of a simplified graph and after each.
 
     Raises:
-        ExportError: some norm is not of the known form.
+        ExportError: a norm does not have the known form.
     """
     flow = Dataflow(model.graph, slots)
     parameters = {slot.parameter for slot in slots}
@@ -87,7 +87,7 @@ def residual_stream(model: onnx.ModelProto, slots: Sequence[Slot]) -> tuple[str,
     for parameter in (*layers, _FINAL_NORM):
         readers = [node for node in flow.readers_of(parameter) if node.op_type == NORM]
         if len(readers) != 1:
-            raise ExportError(f"{parameter} does not belong to one norm of the known form")
+            raise ExportError(f"{parameter} is not the gain of exactly one norm of the known form")
         names.append(readers[0].input[0])
     return tuple(names)
 
@@ -98,37 +98,37 @@ def fuse(model: onnx.ModelProto, slots: Sequence[Slot], settings: Mapping[str, A
     Args:
         model: the simplified graph, without weights.
         slots: its parameters.
-        settings: the family's configuration, in transformers' words.
+        settings: the family's configuration, with transformers' names.
 
     Raises:
-        ExportError: some layer is not of the known form, or does not compute the same when fused.
+        ExportError: a layer does not have the known form, or computes something else when fused.
     """
     flow = Dataflow(model.graph, slots)
-    turning = [slot for slot in slots if slot.parameter in ROTARY_BUFFERS]
-    found = find_attention(flow, slots, [slot.initializer for slot in turning], settings)
-    check_attention(model, flow, found, turning, int(settings["hidden_size"]))
-    _replace_attention(model, flow, found)
-    rotary = tuple(Rotary(slot, _factor(found, index)) for index, slot in enumerate(turning))
+    frequencies = [slot for slot in slots if slot.parameter in ROTARY_BUFFERS]
+    attentions = find_attention(flow, slots, [slot.initializer for slot in frequencies], settings)
+    check_attention(model, flow, attentions, frequencies, int(settings["hidden_size"]))
+    _replace_attention(model, flow, attentions)
+    rotary = tuple(Rotary(slot, _factor(attentions, index)) for index, slot in enumerate(frequencies))
     _set_inputs(model.graph, len(rotary))
     prune(model.graph)
     fuse_residuals(model.graph, Dataflow(model.graph, slots))
     sort_nodes(model.graph)
     model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
-    heads = tuple(Heads(item.kv_heads, item.width, item.window) for item in found)
-    kept = tuple(slot for slot in slots if slot not in turning)
+    heads = tuple(Heads(item.kv_heads, item.width, item.window) for item in attentions)
+    kept = tuple(slot for slot in slots if slot not in frequencies)
     return Fused(Path(), kept, rotary, heads)
 
 
-def _factor(found: Sequence[Attention], index: int) -> float:
-    factors = {item.rotary_factor for item in found if item.rotary == index}
+def _factor(attentions: Sequence[Attention], index: int) -> float:
+    factors = {item.rotary_factor for item in attentions if item.rotary == index}
     if len(factors) > 1:
         raise ExportError("layers share rotary frequencies but not their factor")
     return factors.pop() if factors else 1.0
 
 
-def _replace_attention(model: onnx.ModelProto, flow: Dataflow, found: Sequence[Attention]) -> None:
+def _replace_attention(model: onnx.ModelProto, flow: Dataflow, attentions: Sequence[Attention]) -> None:
     graph = model.graph
-    for item in found:
+    for item in attentions:
         graph.node.remove(flow.producers[item.output])
         graph.node.extend(attention_nodes(item))
     graph.initializer.append(helper.make_tensor(FLAT_SHAPE, TensorProto.INT64, [3], [0, 0, -1]))

@@ -1,8 +1,8 @@
-"""Half precision: products with weights and attention in float16, all that lies between them in float32.
+"""Convert a fused graph to half precision: matrix products and attention in float16, the rest in float32.
 
-For devices whose kernels want it: CUDA has grouped-query attention for halves only. Sums over layers grow beyond
-what halves hold in some families, and norms divide by them, so the residual stream, norms, biases, activations and
-everything that leaves the graph keep their float32; products add up in float32 inside their kernels.
+CUDA has grouped-query attention only in float16. In some families the residual stream exceeds float16's range, and
+norms divide by it, so the residual stream, norms, biases, activations and all outputs stay float32; products
+accumulate in float32 inside their kernels.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from onnx import TensorProto, helper
 from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import attribute, replace_nodes, sort_nodes
 
-#: Inputs that become halves; of attention: query, key, value, past ones, cosines and sines.
+#: Inputs that become float16; of attention: query, key, value, past key and value, cosines and sines.
 _HALVED_INPUTS = {"MatMul": (0, 1), "MatMulNBits": (0, 2), ATTENTION: (0, 1, 2, 3, 4, 7, 8)}
-#: Operators that move values without computing: they pass halves on.
+#: Operators that move values without computing: they keep float16.
 _MOVING = {"Reshape", "Transpose", "Split", "Gather"}
 
 
-def halve(model: onnx.ModelProto, handed: Collection[str] = ()) -> onnx.ModelProto:
-    """In place: make a fused graph, for scoring or for decoding, compute in half precision.
+def halve(model: onnx.ModelProto, references: Collection[str] = ()) -> onnx.ModelProto:
+    """Convert a fused graph, for scoring or decoding, to half precision in place.
 
-    Past and present keys and values become float16 inputs and outputs; all other inputs and outputs stay as they are.
+    Past and present keys and values become float16 inputs and outputs; all others keep their types.
 
     Args:
         model: the graph.
-        handed: references to float32 matrices whose values are yet to be handed over. Those that only products read
-            become float16 references of the same names.
+        references: initializers that are references to float32 matrices without values yet. Those that only products
+            read become float16 references.
     """
     graph = model.graph
     sort_nodes(graph)
     stored = {item.name for item in graph.initializer if item.data_type == TensorProto.FLOAT16}
-    writer = _Writer(stored | _retyped_matrices(graph, handed) | _retyped_cache(graph))
+    writer = _Writer(stored | _retyped_matrices(graph, references) | _retyped_cache(graph))
     constants = _constants(graph)
     for node in graph.node:
         if node.op_type in _HALVED_INPUTS and (node.op_type != "MatMul" or node.input[1] in constants):
@@ -51,36 +51,37 @@ def halve(model: onnx.ModelProto, handed: Collection[str] = ()) -> onnx.ModelPro
 
 
 def as_half(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """`values` rounded to float16.
+    """Round `values` to float16.
 
     Raises:
-        ValueError: some are finite, but too large for it.
+        ValueError: a finite value is too large for float16.
     """
     with np.errstate(over="ignore"):
         rounded = values.astype(np.float16)
     beyond = int(np.isfinite(values).sum()) - int(np.isfinite(rounded).sum())
     if beyond:
-        raise ValueError(f"{beyond} values are beyond float16, which ends at 65,504")
+        raise ValueError(f"{beyond} values are too large for float16, whose largest is 65,504")
     return rounded
 
 
 def _constants(graph: onnx.GraphProto) -> set[str]:
-    """Initializers, and what is only another form of one."""
-    found = {item.name for item in graph.initializer}
+    """Return the names of initializers and of values that only cast or transpose one."""
+    constants = {item.name for item in graph.initializer}
     for node in graph.node:
-        if node.op_type in ("Cast", "Transpose") and node.input[0] in found:
-            found.update(node.output)
-    return found
+        if node.op_type in ("Cast", "Transpose") and node.input[0] in constants:
+            constants.update(node.output)
+    return constants
 
 
-def _retyped_matrices(graph: onnx.GraphProto, handed: Collection[str]) -> set[str]:
+def _retyped_matrices(graph: onnx.GraphProto, references: Collection[str]) -> set[str]:
+    """Make the references that only products read float16, and return their names."""
     readers: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for node in graph.node:
         for place, name in enumerate(node.input):
             readers[name].add((node.op_type, place))
     retyped = set()
     for item in graph.initializer:
-        if item.name in handed and len(item.dims) == 2 and readers[item.name] == {("MatMul", 1)}:
+        if item.name in references and len(item.dims) == 2 and readers[item.name] == {("MatMul", 1)}:
             item.data_type = TensorProto.FLOAT16
             length = next(entry for entry in item.external_data if entry.key == "length")
             length.value = str(int(length.value) // 2)
@@ -89,7 +90,7 @@ def _retyped_matrices(graph: onnx.GraphProto, handed: Collection[str]) -> set[st
 
 
 def _retyped_cache(graph: onnx.GraphProto) -> set[str]:
-    """Past and present keys and values."""
+    """Make past and present keys and values float16, and return their names."""
     cached: set[str] = set()
     for node in graph.node:
         if node.op_type == ATTENTION:
@@ -101,15 +102,15 @@ def _retyped_cache(graph: onnx.GraphProto) -> set[str]:
 
 
 class _Writer:
-    """Collects nodes, and casts where a value is wanted in the precision that it does not have yet."""
+    """Collects nodes and adds casts where a value is needed in the other precision."""
 
     def __init__(self, halves: set[str]) -> None:
-        """`halves` are the names of initializers, inputs and outputs that are float16 themselves."""
+        """Start with the names of the initializers, inputs and outputs that are float16."""
         self.nodes: list[onnx.NodeProto] = []
         self._own = halves
         #: Float32 value → its float16 twin.
         self._twins: dict[str, str] = {}
-        #: Values of which only the twin exists so far.
+        #: Float32 values that do not exist yet, only their twins.
         self._unwritten: set[str] = set()
 
     def product(self, node: onnx.NodeProto) -> None:
@@ -120,7 +121,7 @@ class _Writer:
         self._append_halved(node)
 
     def other(self, node: onnx.NodeProto) -> None:
-        """Append a node that computes in float32, or that only moves what there is."""
+        """Append a node that computes in float32, or only moves values."""
         if (
             node.op_type == "Cast"
             and node.input[0] in self._own
@@ -132,7 +133,7 @@ class _Writer:
             node.input[0] = self._twins[node.input[0]]
             self._append_halved(node)
         elif node.op_type == "Add" and all(name in self._unwritten for name in node.input):
-            # Two products, of codes and of offsets: their sum is one product, and its precision theirs.
+            # The products with codes and with offsets: their sum is one product too, so it keeps their precision.
             node.input[:] = [self._twins[name] for name in node.input]
             self._append_halved(node)
         else:
@@ -141,7 +142,7 @@ class _Writer:
             self.nodes.append(node)
 
     def single(self, name: str) -> None:
-        """Make sure that `name` exists in its own precision."""
+        """Ensure that `name` exists in its own precision."""
         if name in self._unwritten:
             self._unwritten.remove(name)
             self.nodes.append(helper.make_node("Cast", [self._twins[name]], [name], to=TensorProto.FLOAT))

@@ -1,4 +1,4 @@
-"""RMS norms: seven nodes become one, and the residual addition before them joins it."""
+"""Fuse RMS norms: seven nodes become one, which also takes over the residual addition before it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Norm:
 
 
 def fuse_norms(graph: onnx.GraphProto, flow: Dataflow) -> None:
-    """Replace every x · gain / √(mean(x²) + ε) over the last axis; what looks otherwise stays as it is."""
+    """Replace every x · gain / √(mean(x²) + ε) over the last axis; norms of other forms stay as they are."""
     nodes: list[onnx.NodeProto] = []
     fused = {norm.output: norm for node in graph.node if (norm := _norm_around(node, flow))}
     for node in graph.node:
@@ -39,7 +39,7 @@ def fuse_norms(graph: onnx.GraphProto, flow: Dataflow) -> None:
 
 
 def _norm_around(mean: onnx.NodeProto, flow: Dataflow) -> _Norm | None:
-    """The norm that a mean of squares belongs to."""
+    """Return the norm that a mean of squares belongs to, None if it has another form."""
     if mean.op_type != "ReduceMean" or not _over_last_axis(mean, flow):
         return None
     square = flow.producers.get(mean.input[0])
@@ -66,7 +66,7 @@ def _over_last_axis(mean: onnx.NodeProto, flow: Dataflow) -> bool:
 
 
 def fuse_residuals(graph: onnx.GraphProto, flow: Dataflow) -> None:
-    """Let a norm add up its two inputs itself; the sum keeps its name."""
+    """Merge each norm with the addition before it; the sum keeps its name."""
     joined: dict[str, onnx.NodeProto] = {}
     for node in graph.node:
         add = flow.producers.get(node.input[0]) if node.op_type == NORM else None
@@ -90,7 +90,7 @@ def fuse_residuals(graph: onnx.GraphProto, flow: Dataflow) -> None:
 
 
 def split_residuals(model: onnx.ModelProto) -> onnx.ModelProto:
-    """In place: undo `fuse_residuals`, so that the graph can be cut at the residual stream."""
+    """Undo `fuse_residuals` in place, so that the graph can be cut at the residual stream."""
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         if node.op_type != SKIP_NORM:

@@ -1,4 +1,4 @@
-"""The fused graph beside the exported one in the cache: made on first use, or the reason why there is none."""
+"""Keep the fused graph, or the reason why there is none, beside the exported graph in the cache."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from evaluator.export.skeleton import Slot
 from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import ExportError
 
-#: Raise the number when the same skeleton gives another fused graph. What onnxruntime computed decides too.
+#: Increase the number when fusing changes. onnxruntime is included because its results decide what is fused.
 FUSION_VERSION = f"3, onnxruntime {ort.__version__}"
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """What became of fusing a graph.
+    """The result of fusing a graph.
 
     Attributes:
-        version: what made this record.
-        residuals: names of the residual stream before the first layer and after each, in the plain graph and in
-            the fused one; empty where they could not be told.
+        version: the version that made this record.
+        residuals: names of the residual stream before the first layer and after each, in the plain and the fused
+            graph; empty if they are not known.
         fused: the fused graph.
         reason: why there is none.
     """
@@ -42,12 +42,12 @@ _FUSION = TypeAdapter(Fusion)
 
 
 def load_fusion(skeleton: Path, slots: Sequence[Slot], settings: Mapping[str, Any]) -> Fusion:
-    """The fusion of the graph in `skeleton`, from beside it or made now.
+    """Read the fusion stored beside `skeleton`, or make and store it.
 
     Args:
         skeleton: the plain graph, without weights.
         slots: its parameters.
-        settings: the family's configuration, in transformers' words.
+        settings: the family's configuration, with transformers' names.
     """
     path, record = skeleton.with_name("fused.onnx"), skeleton.with_name("fusion.json")
     fusion = _read(record)

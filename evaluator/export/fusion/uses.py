@@ -1,4 +1,4 @@
-"""What the fused graph is used for: scoring whole windows, decoding token by token, looking between layers."""
+"""Adapt the fused graph to its uses: scoring windows, decoding token by token, reading the residual stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, prune
 
 ATTENTION_MASK = "attention_mask"
 RESIDUAL_ROWS, _RESIDUAL_POSITIONS = "residual_rows", "residual_positions"
-#: Operators that treat each position by itself (matrix products do where one side is a weight).
+#: Operators that treat each position separately (matrix products do if one side is a weight).
 _POSITIONWISE = {
     "MatMul",
     "Add",
@@ -34,38 +34,38 @@ _POSITIONWISE = {
 
 
 def load_fused(fused: Fused) -> onnx.ModelProto:
-    """The model as it is stored; weights stay references."""
+    """Load the fused graph; weights stay references."""
     return load_plain(fused.path)
 
 
 def load_plain(path: Path) -> onnx.ModelProto:
-    """An exported graph; weights stay references."""
+    """Load an exported graph; weights stay references."""
     return onnx.load(str(path), load_external_data=False)
 
 
 def score_late(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
-    """In place: behind the last layer's attention, compute only the scored positions.
+    """Compute only the scored positions after the last layer's attention, in place.
 
-    A graph with anything there that may mix positions stays as it is.
+    A graph stays as it is if an operator there may mix positions.
     """
     graph = model.graph
     flow = Dataflow(graph, fused.slots)
     last = [node for node in graph.node if node.op_type == ATTENTION][-1].output[0]
     final = flow.producers[FINAL_HIDDEN]
-    behind: list[onnx.NodeProto] = []
+    following: list[onnx.NodeProto] = []
     late = {last}
     for node in graph.node:
         if node is not final and late & set(node.input):
-            behind.append(node)
+            following.append(node)
             late |= set(filter(None, node.output))
-    if not all(_positionwise(node, flow) for node in behind):
+    if not all(_positionwise(node, flow) for node in following):
         return model
-    for node in behind:
+    for node in following:
         if node.op_type == "Gather":
             node.input[1] = RESIDUAL_ROWS
-    made = {name for node in behind for name in node.output} | {RESIDUAL_ROWS}
+    made = {name for node in following for name in node.output} | {RESIDUAL_ROWS}
     gathered: dict[str, str] = {}
-    for node in behind:
+    for node in following:
         for index, name in enumerate(node.input):
             if name and name not in made | set(flow.parameters) | set(flow.constants):
                 gathered[name] = f"{name}/scored"
@@ -88,10 +88,10 @@ def _positionwise(node: onnx.NodeProto, flow: Dataflow) -> bool:
 
 
 def with_residuals(model: onnx.ModelProto, residuals: Sequence[str]) -> onnx.ModelProto:
-    """In place: put the residual stream out too, before the first layer and after each; of either graph.
+    """Output the residual stream too, before the first layer and after each, in place; for either graph.
 
-    New input: `residual_rows` int64 [rows], which of the scored positions are wanted. New outputs behind
-    `final_hidden`: `residual_0` … `residual_<layers>`, float32 [batch, rows, hidden].
+    New input: `residual_rows` int64 [rows], indices among the scored positions. New outputs after `final_hidden`:
+    `residual_0` … `residual_<layers>`, float32 [batch, rows, hidden].
     """
     graph = model.graph
     graph.input.append(helper.make_tensor_value_info(RESIDUAL_ROWS, TensorProto.INT64, ["rows"]))
@@ -107,12 +107,12 @@ def with_residuals(model: onnx.ModelProto, residuals: Sequence[str]) -> onnx.Mod
 
 
 def with_cache(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
-    """In place: give every layer its past keys and values, for decoding.
+    """Give every layer its past keys and values for decoding, in place.
 
-    New inputs: `attention_mask` int64 [batch, past + sequence], whose sums say how long each sequence is, and
-    `past_key_values.N.key` and `.value` float32 [batch, kv heads, past, width]. New outputs behind
-    `final_hidden`: `present.N.key` and `.value`. A past buffer longer than what is in it may be bound to the
-    present output too; it is then filled in place.
+    New inputs: `attention_mask` int64 [batch, past + sequence], whose sums are the lengths of the sequences, and
+    `past_key_values.N.key` and `.value` float32 [batch, kv heads, past, width]. New outputs after `final_hidden`:
+    `present.N.key` and `.value`. A past buffer with free space may be bound to the present output too; it is then
+    filled in place.
     """
     graph = model.graph
     for node in [node for node in graph.node if {SEQLENS, TOTAL_LENGTH} & set(node.output)]:

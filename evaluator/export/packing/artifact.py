@@ -1,4 +1,4 @@
-"""A folder that runs by itself in plain onnxruntime, token by token, with a cache of keys and values."""
+"""Write the artifact: a folder that plain onnxruntime runs token by token, with a KV cache."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from evaluator.export.skeleton import WEIGHTS_FILE
 from evaluator.models.architectures import HEAD, architecture_of, head_tensor, restored
 from evaluator.models.model_file import ModelFile
 
-#: Per float32; rotary embeddings in one model, each with a sine and a cosine for half of a head's dimensions.
+#: Bytes per float32; most rotary embeddings per model, each with a sine and a cosine for half of a head's dimensions.
 _EXACT_BYTES, _MOST_ROTARIES = 4, 2
-#: Room for the graph itself, some hundred kilobytes for published models.
+#: Upper bound for the graph itself, which takes a few hundred kilobytes for published models.
 _GRAPH_BYTES = 4_000_000
 
 Values = npt.NDArray[np.float32]
@@ -40,22 +40,22 @@ def write_decoder(
     half: bool = False,
     record: Callable[[str, Matrix], None] = lambda _tensor, _matrix: None,
 ) -> int:
-    """Write `model.onnx` and `weights.bin` into a folder that nobody reads yet.
+    """Write `model.onnx` and `weights.bin` into a folder that is not in use yet.
 
     Args:
-        file: the weights.
-        graph: the graph of its shape.
-        folder: made where it is not there.
+        file: the model's weights.
+        graph: the model's graph.
+        folder: created if missing.
         exact: dequantize all matrices to float32.
-        accuracy_level: of packed products, see `nodes`.
-        half: compute in half precision, with a cache of halves: what CUDA's kernels want.
-        record: hears what became of each tensor.
+        accuracy_level: accuracy level of packed products, see `nodes`.
+        half: compute in half precision with a float16 cache, as CUDA's kernels require.
+        record: called with each tensor and its form in the artifact.
 
     Returns:
         Bytes of the two files together.
 
     Raises:
-        ExportError: there is no decoding graph for this model, or its weights are beyond half precision.
+        ExportError: there is no decoding graph for this model, or its weights exceed half precision's range.
         SourceError: the weights do not fit the graph.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,25 +74,25 @@ def write_decoder(
 
 
 def most_bytes(file: ModelFile, *, exact: bool = False) -> int:
-    """Bytes that `write_decoder` does not exceed, with halves or without."""
+    """Return an upper bound of the bytes that `write_decoder` writes, in either precision."""
     weights = sum(
         info.n_elements * (_EXACT_BYTES if exact else bytes_per_weight(info.ggml_type))
         for info in file.tensors.values()
     )
     positions: object = file.metadata.get(f"{file.architecture}.context_length")
     head_dim: int = architecture_of(file).config(file)["head_dim"]
-    turned = head_dim * (positions if isinstance(positions, int) else 0)
-    return int(weights) + _MOST_ROTARIES * _EXACT_BYTES * turned + _GRAPH_BYTES
+    table = head_dim * (positions if isinstance(positions, int) else 0)
+    return int(weights) + _MOST_ROTARIES * _EXACT_BYTES * table + _GRAPH_BYTES
 
 
 def export_packed(file: ModelFile, graph: Graph, folder: Path, baseline: ModelFile | None = None) -> Receipt:
-    """Write the artifact that somebody would deploy, with its receipt and a configuration for onnxruntime-genai.
+    """Write the artifact for deployment, with its receipt and a configuration for onnxruntime-genai.
 
     Args:
-        file: the weights.
-        graph: the graph of its shape.
-        folder: made where it is not there; another artifact in it is replaced by the whole of this one.
-        baseline: what the receipt measures quantization against.
+        file: the model's weights.
+        graph: the model's graph.
+        folder: created if missing; another artifact in it is replaced at once.
+        baseline: the model that the receipt compares with.
 
     Raises:
         ExportError: there is no decoding graph for this model.
@@ -101,7 +101,7 @@ def export_packed(file: ModelFile, graph: Graph, folder: Path, baseline: ModelFi
     entries: dict[str, Entry] = {}
 
     def record(tensor: str, matrix: Matrix) -> None:
-        if tensor not in entries:  # a tied head comes by a second time
+        if tensor not in entries:  # a tied head is recorded twice
             entries[tensor] = entry_of(file, tensor, matrix, _in_baseline(baseline, tensor))
 
     with whole_artifact(folder) as written:
@@ -119,7 +119,7 @@ def export_packed(file: ModelFile, graph: Graph, folder: Path, baseline: ModelFi
 
 
 def _in_baseline(baseline: ModelFile | None, tensor: str) -> Values | None:
-    """The baseline's values of a tensor; its head may be its embedding."""
+    """Return the baseline's values of a tensor; its head may be its embedding."""
     if baseline is None:
         return None
     name = head_tensor(baseline) if tensor == HEAD else tensor

@@ -1,4 +1,4 @@
-"""`genai_config.json`: what onnxruntime-genai needs to know to generate with an artifact."""
+"""Write `genai_config.json`, with which onnxruntime-genai generates from an artifact."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from evaluator.models.model_file import ModelFile
 
 PAST, PRESENT = "past_key_values.", "present."
 
-
 _BOS, _EOS, _PAD = (f"tokenizer.ggml.{name}_token_id" for name in ("bos", "eos", "padding"))
 
 
 def write_genai_config(file: ModelFile, folder: Path, model: str) -> None:
-    """Write the configuration beside the model file called `model`."""
+    """Write the configuration for the model file called `model`."""
     config = {"model": _model(file, model), "search": _search(file)}
     (folder / GENAI_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 

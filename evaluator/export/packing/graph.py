@@ -1,4 +1,4 @@
-"""The decoding graph of a model with its weights in it."""
+"""Build the decoding graph of a model with its weights."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from evaluator.support.errors import ExportError
 LOGITS = "logits"
 _LAST_POSITION = -1
 
-#: A tensor's name to what becomes of it.
+#: Return a tensor's form in the artifact, by its name.
 Deploy = Callable[[str], Matrix]
 
 
 def decoding_model(
     file: ModelFile, graph: Graph, weights: WeightsFile, accuracy_level: int, deploy: Deploy
 ) -> onnx.ModelProto:
-    """A model that goes on from a cache: ids and past keys and values in, logits of the last position out.
+    """Build a model that continues from a cache: ids, past keys and values in, logits of the last position out.
 
     Args:
-        file: the weights.
-        graph: the graph of its shape.
-        weights: where they are put.
-        accuracy_level: of packed products, see `nodes`.
-        deploy: makes the matrix of a tensor.
+        file: the model's weights.
+        graph: the model's graph.
+        weights: the file to write them to.
+        accuracy_level: accuracy level of packed products, see `nodes`.
+        deploy: returns a tensor's form in the artifact.
 
     Raises:
-        ExportError: the graph has no fused attention, which the cache needs.
+        ExportError: the graph has no fused attention, which the cache requires.
         SourceError: the weights do not fit the graph.
     """
     if graph.fused is None:
-        raise ExportError(f"{file.path}: there is no decoding graph for it: {graph.plain_reason}")
+        raise ExportError(f"{file.path}: has no decoding graph: {graph.plain_reason}")
     model = with_cache(score_late(load_fused(graph.fused), graph.fused), graph.fused)
     matrices, vectors = _by_use(model.graph, graph.fused.slots)
     writer = NodeWriter(weights, accuracy_level)
@@ -76,7 +76,7 @@ def decoding_model(
 
 
 def _by_use(graph: onnx.GraphProto, slots: Sequence[Slot]) -> tuple[dict[str, Slot], tuple[Slot, ...]]:
-    """Slots whose every reader multiplies by them or looks rows up in them, by initializer; and the others."""
+    """Split slots into matrices that are only multiplied by or looked up in, by initializer, and the others."""
     readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
     for node in graph.node:
         for name in node.input:
@@ -102,7 +102,7 @@ def _write_nodes(
     writer: NodeWriter,
     deploy: Deploy,
 ) -> None:
-    """All nodes in their order; what reads a matrix in the form that the matrix asks for."""
+    """Write all nodes in order; those that read a matrix take its form in the artifact."""
     together = _products_of_same_data(graph, matrices)
     for node in graph.node:
         slot = next((matrices[name] for name in node.input if name in matrices), None)
@@ -120,7 +120,7 @@ def _write_nodes(
 def _products_of_same_data(
     graph: onnx.GraphProto, matrices: dict[str, Slot]
 ) -> dict[str, list[onnx.NodeProto]]:
-    """Products with matrices, by what they multiply: query, key and value; gate and up."""
+    """Group products with matrices by their input: query, key and value; gate and up."""
     together: dict[str, list[onnx.NodeProto]] = defaultdict(list)
     for node in graph.node:
         if node.op_type == "MatMul" and node.input[1] in matrices:
@@ -129,7 +129,7 @@ def _products_of_same_data(
 
 
 def _write_products(writer: NodeWriter, data: str, factors: Sequence[tuple[str, Matrix, str]]) -> None:
-    """Multiply `data` by (tensor, matrix, output) each; packed ones of one form in one go."""
+    """Multiply `data` by each matrix of (tensor, matrix, output); packed ones of one form become one product."""
     forms: dict[object, list[tuple[str, Packed, str]]] = defaultdict(list)
     for tensor, matrix, output in factors:
         if isinstance(matrix, Packed):
@@ -148,21 +148,21 @@ def _write_products(writer: NodeWriter, data: str, factors: Sequence[tuple[str, 
 
 
 def _attending_to_joined(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Attention that takes query, key and value in one piece where they were split only for it."""
+    """Feed query, key and value to attention in one piece where they were split only for it."""
     splits = {tuple(node.output): node for node in nodes if node.op_type == "Split"}
-    needless = []
+    dropped = []
     for node in nodes:
         split = splits.get(tuple(node.input[:3])) if node.op_type == ATTENTION else None
         if split:
             node.input[0], node.input[1], node.input[2] = split.input[0], "", ""
-            needless.append(split)
-    return [node for node in nodes if node not in needless]
+            dropped.append(split)
+    return [node for node in nodes if node not in dropped]
 
 
 def _set_initializers(
     graph: onnx.GraphProto, replaced: set[str], initializers: Sequence[onnx.TensorProto]
 ) -> None:
-    """Put `initializers` in the place of those called `replaced`, and of inputs of the same names."""
+    """Replace the initializers named in `replaced`, and inputs of the new ones' names, by `initializers`."""
     kept = [item for item in graph.initializer if item.name not in replaced]
     del graph.initializer[:]
     graph.initializer.extend([*kept, *initializers])
@@ -173,7 +173,7 @@ def _set_initializers(
 
 
 def _drop_unread(graph: onnx.GraphProto) -> None:
-    """Drop initializers that no node reads, such as the sizes of splits that went: onnxruntime warns of each."""
+    """Drop unused initializers, such as the sizes of dropped splits: onnxruntime warns about each."""
     read = {name for node in graph.node for name in node.input}
     kept = [item for item in graph.initializer if item.name in read]
     del graph.initializer[:]
@@ -181,7 +181,7 @@ def _drop_unread(graph: onnx.GraphProto) -> None:
 
 
 def _set_output(graph: onnx.GraphProto, vocabulary: int) -> None:
-    """Logits instead of hidden states."""
+    """Replace hidden states by logits in the outputs."""
     outputs = [item for item in graph.output if item.name != FINAL_HIDDEN]
     shape = ["batch_size", 1, vocabulary]
     logits = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, shape)

@@ -1,4 +1,4 @@
-"""How one tensor of a file goes into the artifact: packed where its type has a packing, else as floats."""
+"""Convert a tensor to its form in the artifact: packed if its type has a packing, else floats."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from evaluator.support.errors import ExportError
 
 Values = npt.NDArray[np.float32]
 
-#: Types that are floats already: stored in their own width, multiplied as float32. (numpy has no bfloat16.)
+#: Floating-point types, stored as they are and multiplied as float32. (numpy has no bfloat16.)
 _FLOATS: Mapping[GGMLType, tuple[str, int]] = {
     GGMLType.F16: ("<f2", TensorProto.FLOAT16),
     GGMLType.BF16: ("<u2", TensorProto.BFLOAT16),
 }
-#: Weights in a row that is whole blocks of every type.
+#: Length of a row that divides into blocks of every type.
 _SAMPLE = 1024
 
 
@@ -38,11 +38,11 @@ class Floating:
     onnx_type: int = TensorProto.FLOAT
 
     def rows(self, chosen: slice) -> Floating:
-        """Some of the rows."""
+        """Return some of the rows."""
         return Floating(self.data[chosen], self.onnx_type)
 
     def values(self) -> Values:
-        """The weights, float32 [rows, columns]."""
+        """Return the weights, float32 [rows, columns]."""
         if self.onnx_type == TensorProto.BFLOAT16:
             return (self.data.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return self.data.astype(np.float32)
@@ -52,7 +52,7 @@ Matrix = Packed | Floating
 
 
 def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Matrix:
-    """A weight matrix as the artifact holds it, its rows in the order of the graph.
+    """Return a matrix in its form in the artifact, with rows in the order of the graph.
 
     Args:
         file: the model.
@@ -60,7 +60,7 @@ def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Mat
         exact: dequantize to float32, whatever the type.
 
     Raises:
-        SourceError: there is no such tensor, or its type is neither packed nor dequantized.
+        SourceError: there is no such tensor, or its type can be neither packed nor dequantized.
     """
     architecture = architecture_of(file)
     ggml_type = file.tensor(tensor).ggml_type
@@ -74,23 +74,23 @@ def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Mat
 
 @cache
 def bytes_per_weight(ggml_type: GGMLType) -> float:
-    """How many bytes `deployed_matrix` and what reads it keep per weight of a type, if it is not to be exact."""
+    """Return the most bytes per weight that a type takes in the artifact if it is not dequantized."""
     if ggml_type in _FLOATS:
         return 2
     if ggml_type.name not in PACKINGS.names():
         return 4
     block, block_bytes = GGML_QUANT_SIZES[ggml_type]
     matrix = PACKINGS.get(ggml_type.name)(np.zeros((1, _SAMPLE // block * block_bytes), np.uint8))
-    # A lookup has zeros beside the scales, and a head that is the embedding has the offsets a second time.
+    # A lookup adds zero points to the scales, and a head that is the embedding stores the offsets a second time.
     numbers = (matrix.codes.size + matrix.scales.size) * matrix.bits / 8 + matrix.scales.nbytes
     return (numbers + (0 if matrix.offsets is None else 2 * matrix.offsets.nbytes)) / matrix.codes.size
 
 
 def halved(matrix: Matrix, name: str) -> Matrix:
-    """The same with float16 numbers in it: floats, or scales. Offsets, of which there are few, stay float32.
+    """Convert a matrix's floats or scales to float16; offsets, of which there are few, stay float32.
 
     Raises:
-        ExportError: some of them are beyond float16.
+        ExportError: some of them are too large for float16.
     """
     try:
         if isinstance(matrix, Packed):
@@ -101,7 +101,7 @@ def halved(matrix: Matrix, name: str) -> Matrix:
 
 
 def _moved_rows(file: ModelFile, tensor: str) -> npt.NDArray[np.uint8]:
-    """Bytes of a matrix, uint8 [rows, bytes per row], in the order of the graph."""
+    """Return a matrix's bytes, uint8 [rows, bytes per row], with rows in the order of the graph."""
     raw = file.raw(tensor)
     order = row_order(architecture_of(file), file, tensor)
     in_place = (order == np.arange(len(order))).all()

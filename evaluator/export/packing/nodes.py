@@ -1,4 +1,4 @@
-"""Nodes that multiply with, and look up rows of, the matrices of an artifact."""
+"""Write the nodes that multiply by, and look up rows of, an artifact's matrices."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from evaluator.export.packing.matrices import Floating, Matrix
 from evaluator.export.packing.weights_file import WeightsFile, again
 
 CONTRIB = "com.microsoft"
-#: 0 multiplies in float32; 4 rounds activations to 8 bits, block by block, and has the fast kernels.
+#: Accuracy levels of `MatMulNBits`: 0 multiplies in float32; 4 rounds activations to 8 bits per block and is fast.
 EXACT_PRODUCTS, FAST_PRODUCTS = 0, 4
 
 
 class NodeWriter:
-    """Collects nodes and initializers, and puts the weights of each into the file.
+    """Collects nodes and initializers, and writes their weights into the file.
 
-    Scales that the file keeps as halves, and float16 and bfloat16 matrices, are cast to float32 by nodes that
-    onnxruntime folds away when it loads the model: the file stays small, the products stay float32.
+    float16 scales, and float16 and bfloat16 matrices, are cast to float32 by nodes that onnxruntime folds when it
+    loads the model, so that the file stays small and products stay float32.
     """
 
     def __init__(self, weights: WeightsFile, accuracy_level: int) -> None:
@@ -37,13 +37,13 @@ class NodeWriter:
         self.nodes.append(helper.make_node(op_type, list(inputs), list(outputs), **attributes))
 
     def constant(self, name: str, values: object) -> str:
-        """A small int64 initializer inside the model file, added once."""
+        """Add a small int64 initializer inside the model file, once, and return its name."""
         if self._first(name):
             self.initializers.append(numpy_helper.from_array(np.asarray(values, np.int64), name))
         return name
 
     def product(self, name: str, data: str, matrix: Matrix, output: str) -> None:
-        """Make output [..., rows] = data [..., columns] · matrixᵀ; weights are placed under `name`."""
+        """Add output [..., rows] = data [..., columns] · matrixᵀ; weights are stored as `name`."""
         if isinstance(matrix, Floating):
             self.add("MatMul", [data, self._float_operand(name, matrix)], [output])
             return
@@ -61,13 +61,13 @@ class NodeWriter:
             accuracy_level=self._accuracy_level,
         )
         if matrix.offsets is not None:
-            # Blocks are powers of two: dividing sums by them and multiplying offsets loses nothing.
+            # Block sizes are powers of two, so dividing sums by them and multiplying offsets is exact.
             offsets = self._place(f"{name}/offsets", matrix.offsets.T * np.float32(matrix.offset_block))
             self.add("MatMul", [self._means(data, matrix.offset_block), offsets], [f"{output}/offsets"])
             self.add("Add", [raw, f"{output}/offsets"], [output])
 
     def lookup(self, name: str, ids: str, matrix: Matrix, output: str) -> None:
-        """Make output [batch, sequence, columns] = rows of the matrix at ids [batch, sequence]."""
+        """Add output [batch, sequence, columns] = rows of the matrix at ids [batch, sequence]."""
         if isinstance(matrix, Floating):
             looked_up = output if matrix.onnx_type == TensorProto.FLOAT else f"{output}/stored"
             self.add("Gather", [self._place(name, matrix.data, matrix.onnx_type), ids], [looked_up], axis=0)
@@ -105,7 +105,7 @@ class NodeWriter:
         self.add("Reshape", [f"{output}/blocks", whole], [output])
 
     def _means(self, data: str, block: int) -> str:
-        """Mean of each block of `data` [batch, sequence, columns]: one node, made once for all who want it."""
+        """Add the mean of each block of `data` [batch, sequence, columns], once, and return its name."""
         means = f"{data}/means_{block}"
         if self._first(means):
             self.add("AveragePool", [data], [means], kernel_shape=[block], strides=[block])
@@ -125,14 +125,14 @@ class NodeWriter:
         return self._as_float(self._place(f"{name}/scales", matrix.scales))
 
     def _zero_points(self, name: str, matrix: Packed) -> str:
-        """Written out because the default is not the same on every device; one byte holds several."""
+        """Store zero points, several to a byte; they are explicit because the default differs between devices."""
         per_byte = 8 // matrix.bits
         byte = sum(matrix.zero << (place * matrix.bits) for place in range(per_byte))
         rows, n_blocks = matrix.scales.shape
         return self._place(f"{name}/zeros", np.full((rows, -(-n_blocks // per_byte)), byte, np.uint8))
 
     def _float_operand(self, name: str, matrix: Floating) -> str:
-        """The second factor, float32 [columns, rows]; where rows were placed for a lookup, the same bytes."""
+        """Return the second factor, float32 [columns, rows]; it shares the bytes of rows stored for a lookup."""
         if name in self._placed:
             operand, stored = f"{name}/operand", self._as_float(name)
             self.add("Transpose", [stored], [operand], perm=[1, 0])
@@ -148,7 +148,7 @@ class NodeWriter:
         return single
 
     def _first(self, name: str) -> bool:
-        """Whether this value is asked for the first time."""
+        """Return whether this value is requested for the first time."""
         first = name not in self._made
         self._made.add(name)
         return first

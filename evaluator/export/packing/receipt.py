@@ -1,4 +1,4 @@
-"""The fidelity receipt: tensor by tensor, what the artifact holds, how far that is from the file's, and why."""
+"""Write the fidelity receipt: each tensor's form in the artifact, its distance from the file's, and the reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evaluator.models.model_file import ModelFile
 from evaluator.support.terminal import table_of
 from evaluator.support.units import MEGABYTE
 
-#: Bit for bit the file's values; equal but for the last bits of float32; further off.
+#: Bit for bit the file's values; equal up to the last bits of float32; neither.
 Fidelity = Literal["exact", "rounded", "different"]
 _ROUNDING = 1e-6
 _ROWS = 4096
@@ -38,13 +38,13 @@ class Entry(BaseModel):
     Attributes:
         tensor: its name in the file.
         quant_type: its GGML type.
-        form: what it is in the artifact.
+        form: its representation in the artifact.
         fidelity: how its values compare with those that the type defines.
         max_error: largest difference of a weight.
         relative_error: ‖artifact − file‖ / ‖file‖ (Frobenius).
-        baseline_error: ‖artifact − baseline‖ / ‖baseline‖, where a baseline was named.
-        file_bytes: in the file.
-        artifact_bytes: in the artifact: codes, scales, offsets.
+        baseline_error: ‖artifact − baseline‖ / ‖baseline‖, if a baseline was given.
+        file_bytes: bytes in the file.
+        artifact_bytes: bytes in the artifact: codes, scales, offsets.
         why: the reason for the form.
     """
 
@@ -61,7 +61,7 @@ class Entry(BaseModel):
 
 
 class Receipt(BaseModel):
-    """All matrices of an artifact; everything else in it (norms, biases, rotary tables) is exact float32."""
+    """All matrices of an artifact; the rest of it (norms, biases, rotary tables) is exact float32."""
 
     source: str
     accuracy_level: int
@@ -74,7 +74,7 @@ class Receipt(BaseModel):
         (folder / RECEIPT_FILE).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def table(self) -> Table:
-        """Matrices of one type and form in a row."""
+        """Return a table with a row per type, form and fidelity."""
         size = (
             f"{self.artifact_bytes / MEGABYTE:,.1f} MB for a file of {self.source_bytes / MEGABYTE:,.1f} MB"
         )
@@ -91,12 +91,12 @@ class Receipt(BaseModel):
 
 
 def entry_of(file: ModelFile, tensor: str, matrix: Matrix, baseline: Values | None = None) -> Entry:
-    """Compare what a tensor became with what it is.
+    """Compare a tensor's form in the artifact with the file's values.
 
     Args:
-        file: where the tensor is.
-        tensor: its name.
-        matrix: what it became.
+        file: the model.
+        tensor: the tensor's name.
+        matrix: its form in the artifact.
         baseline: the same matrix of the baseline, in the same order.
     """
     info = file.tensor(tensor)
@@ -133,7 +133,7 @@ def _form(matrix: Matrix, bits_in_file: float) -> tuple[str, str]:
 
 
 def _distance(matrix: Matrix, reference: Values) -> tuple[float, float]:
-    """Largest and relative (Frobenius) distance, a few rows at a time; NaN is infinitely far."""
+    """Return the largest and the relative (Frobenius) distance, a few rows at a time; NaN counts as infinite."""
     largest, squares, norm = 0.0, 0.0, 0.0
     for start in range(0, len(reference), _ROWS):
         rows = slice(start, start + _ROWS)

@@ -1,4 +1,4 @@
-"""The file that all initializers of an artifact refer to: written once, front to back, mapped when it is read."""
+"""Write the file that an artifact's initializers refer to, from front to back; readers map it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-#: Of a cache line: kernels load whole vectors.
+#: A cache line, because kernels load whole vectors.
 _ALIGNMENT = 64
 
 
 class WeightsFile:
-    """Writes `path`, which is removed again if not all of it could be written."""
+    """Writes `path`, and removes it if that fails."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -27,9 +27,9 @@ class WeightsFile:
         """Append `values` and return the initializer `name` that refers to them.
 
         Args:
-            name: of the initializer.
-            values: of a type that both numpy and ONNX have, or bits of `onnx_type`.
-            onnx_type: ONNX's type where numpy has none.
+            name: the initializer's name.
+            values: values of a type that numpy and ONNX share, or the bits of `onnx_type`.
+            onnx_type: ONNX type that numpy lacks.
         """
         data = np.ascontiguousarray(values)
         self._output.write(b"\0" * (-self._position % _ALIGNMENT))
@@ -59,7 +59,7 @@ class WeightsFile:
 
 
 def again(initializer: onnx.TensorProto, name: str, dims: tuple[int, ...]) -> onnx.TensorProto:
-    """An initializer of another name and shape over the same bytes of the file."""
+    """Return an initializer with another name and shape for the same bytes of the file."""
     other = TensorProto()
     other.CopyFrom(initializer)
     other.name = name

@@ -1,1 +1,1 @@
-"""Hold the ready-made comparisons, a TOML file each: `python -m evaluator run NAME`."""
+"""Ready-made comparisons, one TOML file each: `python -m evaluator run NAME`."""

@@ -1,9 +1,9 @@
 """Pack a GGUF tensor type as the integers and scales that onnxruntime's kernels multiply with.
 
-One file per family of types, each type found by its GGML name. A packing says what the type's bytes say, in
-another arrangement: weight = scale × (code − zero), where zero is the middle of the code range (the one that
-`MatMulNBits` implies, so none is stored), plus an offset per block for types that have minima. Which container
-a type goes to is the fastest one that holds it exactly; docs/packed.md has the timings.
+There is one module per family of types; types are registered by their GGML names. A packing holds the same values in
+another arrangement: weight = scale × (code − zero), where zero is the middle of the code range (the default of
+`MatMulNBits`, so it is not stored), plus an offset per block for types that have minima. Each type uses the fastest
+container that holds it exactly; docs/packed.md has the timings.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from evaluator.support.registry import Registry
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-#: float16 where the file holds halves, so that the artifact is no larger than it has to be; else float32.
+#: float16 where the file's scales are float16, to keep the artifact small; else float32.
 Scales = npt.NDArray[np.float16] | Floats
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A matrix in the form that `MatMulNBits` takes, its codes not yet laid several to a byte.
+    """A matrix in the form that `MatMulNBits` uses, but with one code per byte.
 
     Attributes:
         bits: width of the container: 2, 4 or 8.
@@ -33,7 +33,7 @@ class Packed:
         codes: uint8 [rows, columns], below 2**bits.
         scales: float16 or float32 [rows, columns / block].
         offset_block: weights per offset.
-        offsets: float32 [rows, columns / offset_block], added to every weight of a block; None: no offsets.
+        offsets: float32 [rows, columns / offset_block], added to every weight of a block; None without offsets.
     """
 
     bits: int
@@ -50,26 +50,26 @@ class Packed:
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What two matrices need to have in common to be one."""
+        """The properties that matrices must share to be stacked."""
         return self.bits, self.block, self.scales.dtype, self.offset_block, self.codes.shape[1]
 
     def layout(self) -> Bytes:
-        """Codes as `MatMulNBits` wants them: uint8 [rows, blocks, block × bits / 8], the first code lowest."""
+        """Return codes as `MatMulNBits` stores them: uint8 [rows, blocks, block × bits / 8], first code lowest."""
         rows, columns = self.codes.shape
         per_byte = 8 // self.bits
-        shares = self.codes.reshape(rows, columns // per_byte, per_byte)
-        laid = shares[..., 0].copy() if per_byte > 1 else shares[..., 0]
+        groups = self.codes.reshape(rows, columns // per_byte, per_byte)
+        packed = groups[..., 0].copy() if per_byte > 1 else groups[..., 0]
         for place in range(1, per_byte):
-            laid |= shares[..., place] << np.uint8(place * self.bits)
-        return laid.reshape(rows, columns // self.block, -1)
+            packed |= groups[..., place] << np.uint8(place * self.bits)
+        return packed.reshape(rows, columns // self.block, -1)
 
     def rows(self, chosen: slice) -> Packed:
-        """Some of the rows."""
+        """Return some of the rows."""
         offsets = None if self.offsets is None else self.offsets[chosen]
         return replace(self, codes=self.codes[chosen], scales=self.scales[chosen], offsets=offsets)
 
     def values(self) -> Floats:
-        """The weights that the container holds, float32 [rows, columns]."""
+        """Return the weights, float32 [rows, columns]."""
         rows, columns = self.codes.shape
         steps = self.codes.astype(np.float32) - np.float32(self.zero)
         values = steps.reshape(rows, -1, self.block) * self.scales.astype(np.float32)[..., None]
@@ -79,7 +79,7 @@ class Packed:
 
 
 def stacked(parts: Sequence[Packed]) -> Packed:
-    """Matrices of one form as one, the rows of the first above those of the next."""
+    """Stack the rows of matrices of one form."""
     first = parts[0]
     offsets = [part.offsets for part in parts if part.offsets is not None]
     return Packed(
@@ -92,43 +92,43 @@ def stacked(parts: Sequence[Packed]) -> Packed:
     )
 
 
-#: Bytes of whole rows, uint8 [rows, bytes per row], to the packed rows.
+#: Pack whole rows from their bytes, uint8 [rows, bytes per row].
 Pack = Callable[[Bytes], Packed]
 
 PACKINGS: Registry[Pack] = Registry("packing", __name__)
 
 
 def blocks_of(raw: Bytes, ggml_type: gguf.GGMLQuantizationType) -> Bytes:
-    """Rows of bytes as blocks of the type: uint8 [rows, blocks, bytes per block]."""
+    """Split rows of bytes into blocks of the type: uint8 [rows, blocks, bytes per block]."""
     return raw.reshape(raw.shape[0], -1, gguf.GGML_QUANT_SIZES[ggml_type][1])
 
 
 def halves(columns: Bytes) -> npt.NDArray[np.float16]:
-    """Bytes [..., 2 n] as the float16 [..., n] they hold."""
+    """Read bytes [..., 2 n] as float16 [..., n]."""
     return np.ascontiguousarray(columns).view("<f2")
 
 
 def centred(steps: npt.NDArray[np.int8] | Bytes, bits: int) -> Bytes:
-    """Whole numbers in −2**(bits−1) … 2**(bits−1) − 1 as codes: zero becomes the middle of the range."""
+    """Turn integers in −2**(bits−1) … 2**(bits−1) − 1 into codes: zero becomes the middle of the range."""
     return steps.view(np.uint8) + np.uint8(1 << (bits - 1))
 
 
 def nibbles(columns: Bytes, run: int) -> Bytes:
-    """4-bit numbers, `run` bytes at a time: their low halves, then their high halves; uint8 [..., 2 n]."""
+    """Unpack 4-bit numbers, `run` bytes at a time: the low halves, then the high ones; uint8 [..., 2 n]."""
     runs = columns.reshape(*columns.shape[:-1], -1, 1, run)
     both = np.concatenate([runs & np.uint8(15), runs >> np.uint8(4)], axis=-2)
     return both.reshape(*columns.shape[:-1], -1)
 
 
 def bit_pairs(columns: Bytes, run: int) -> Bytes:
-    """2-bit numbers, `run` bytes at a time: four runs of `run` numbers from low to high; uint8 [..., 4 n]."""
+    """Unpack 2-bit numbers, `run` bytes at a time, in four runs from low to high bits; uint8 [..., 4 n]."""
     runs = columns.reshape(*columns.shape[:-1], -1, 1, run)
     shifts = np.arange(0, 8, 2, dtype=np.uint8)[:, None]
     return ((runs >> shifts) & np.uint8(3)).reshape(*columns.shape[:-1], -1)
 
 
 def single_bits(columns: Bytes, run: int) -> Bytes:
-    """Bits, `run` bytes at a time: eight runs of `run` bits from low to high; uint8 [..., 8 n]."""
+    """Unpack bits, `run` bytes at a time, in eight runs from low to high; uint8 [..., 8 n]."""
     runs = columns.reshape(*columns.shape[:-1], -1, 1, run)
     shifts = np.arange(8, dtype=np.uint8)[:, None]
     return ((runs >> shifts) & np.uint8(1)).reshape(*columns.shape[:-1], -1)

@@ -1,7 +1,7 @@
-"""IQ1, IQ2 and IQ3, TQ1_0, TQ2_0, NVFP4: numbers from large tables, all of them small integers times a scale.
+"""Pack IQ1, IQ2 and IQ3, TQ1_0, TQ2_0, NVFP4: numbers from large tables, all small integers times a scale.
 
-Only the scales are read from the bytes here. The integers are the dequantized weights divided by them: both are
-products that float32 holds exactly, so rounding the quotient gives back the very integer.
+Only the scales are read from the bytes. The integers are the dequantized weights divided by the scales: float32 holds
+both exactly, so rounding the quotient gives the integer exactly.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from evaluator.export.packing.formats import (
     nibbles,
 )
 
-#: Blocks of 256 two-bit codes have no fast kernel, so a scale of 256 weights is written twice.
+#: Blocks of 256 two-bit codes have no fast kernel, so a scale of 256 weights is stored twice.
 _TERNARY_BLOCK = 128
 
 
 def _divided(raw: Bytes, ggml_type: GGMLType, scales: Scales, bits: int) -> Packed:
-    """Packed rows from their scales [rows, blocks]; a scale of zero makes the code of zero."""
+    """Pack rows, given their scales [rows, blocks]; where a scale is zero, the code is zero's."""
     rows, n_blocks = scales.shape
     values = gguf.dequantize(raw, ggml_type).reshape(rows, n_blocks, -1)
     divisors = np.where(scales == 0, np.inf, scales.astype(np.float32))[..., None]
@@ -41,7 +41,7 @@ def _words(columns: Bytes, dtype: str) -> npt.NDArray[np.uint32 | np.uint16]:
 
 
 def _scaled(raw: Bytes, ggml_type: GGMLType, small: npt.NDArray[np.generic], unit: float) -> Packed:
-    """8 bits; scale = leading half × (2 × small number + 1) × unit, with small [rows, blocks, n]."""
+    """Pack into 8 bits with scale = leading float16 × (2 × small number + 1) × unit; small [rows, blocks, n]."""
     blocks = blocks_of(raw, ggml_type)
     factors = (2 * small.astype(np.float32) + 1) * np.float32(unit)
     scales = halves(blocks[..., :2]).astype(np.float32) * factors
@@ -50,46 +50,46 @@ def _scaled(raw: Bytes, ggml_type: GGMLType, small: npt.NDArray[np.generic], uni
 
 @PACKINGS.register("IQ2_XXS")
 def pack_iq2_xxs(raw: Bytes) -> Packed:
-    """Entries 8, 25, 43; the scale of 32 is the top of every second word."""
+    """Pack entries 8, 25, 43; the top bits of every second word scale 32 weights."""
     words = _words(blocks_of(raw, GGMLType.IQ2_XXS)[..., 2:], "<u4")
     return _scaled(raw, GGMLType.IQ2_XXS, words[..., 1::2] >> np.uint32(28), 0.125)
 
 
 @PACKINGS.register("IQ2_XS")
 def pack_iq2_xs(raw: Bytes) -> Packed:
-    """Entries 8, 25, 43; nibbles scale 16 each."""
+    """Pack entries 8, 25, 43; each nibble scales 16 weights."""
     return _scaled(raw, GGMLType.IQ2_XS, nibbles(blocks_of(raw, GGMLType.IQ2_XS)[..., 66:], 1), 0.125)
 
 
 @PACKINGS.register("IQ2_S")
 def pack_iq2_s(raw: Bytes) -> Packed:
-    """Entries 8, 25, 43; nibbles scale 16 each."""
+    """Pack entries 8, 25, 43; each nibble scales 16 weights."""
     return _scaled(raw, GGMLType.IQ2_S, nibbles(blocks_of(raw, GGMLType.IQ2_S)[..., 74:], 1), 0.125)
 
 
 @PACKINGS.register("IQ3_XXS")
 def pack_iq3_xxs(raw: Bytes) -> Packed:
-    """Entries 4, 12, … 62; the scale of 32 is the top of a word."""
+    """Pack entries 4, 12, … 62; the top bits of a word scale 32 weights."""
     words = _words(blocks_of(raw, GGMLType.IQ3_XXS)[..., 66:], "<u4")
     return _scaled(raw, GGMLType.IQ3_XXS, words >> np.uint32(28), 0.25)
 
 
 @PACKINGS.register("IQ3_S")
 def pack_iq3_s(raw: Bytes) -> Packed:
-    """Odd entries up to 15; nibbles scale 32 each."""
+    """Pack odd entries up to 15; each nibble scales 32 weights."""
     return _scaled(raw, GGMLType.IQ3_S, nibbles(blocks_of(raw, GGMLType.IQ3_S)[..., 106:], 1), 1)
 
 
 @PACKINGS.register("IQ1_S")
 def pack_iq1_s(raw: Bytes) -> Packed:
-    """Eighths: −1, 0, 1, all moved by one eighth up or down; three bits of a word scale 32."""
+    """Pack −1, 0, 1, shifted by one eighth up or down, in eighths; three bits of a word scale 32 weights."""
     words = _words(blocks_of(raw, GGMLType.IQ1_S)[..., 34:], "<u2")
     return _scaled(raw, GGMLType.IQ1_S, (words >> np.uint16(12)) & np.uint16(7), 0.125)
 
 
 @PACKINGS.register("IQ1_M")
 def pack_iq1_m(raw: Bytes) -> Packed:
-    """Eighths as in IQ1_S; four words hold four 3-bit scales of 16 each, and together, in their tops, the half."""
+    """Pack eighths as in IQ1_S; four words have four 3-bit scales of 16 weights each, and a float16 in their tops."""
     words = _words(blocks_of(raw, GGMLType.IQ1_M)[..., 48:], "<u2")
     tops = (words >> np.uint16(12)) << np.arange(0, 16, 4, dtype=np.uint16)
     half = np.bitwise_or.reduce(tops, axis=-1).view("<f2").astype(np.float32)
@@ -101,7 +101,7 @@ def pack_iq1_m(raw: Bytes) -> Packed:
 
 @PACKINGS.register("NVFP4")
 def pack_nvfp4(raw: Bytes) -> Packed:
-    """8 bits; a byte without sign (4 exponent bits, 3 of mantissa) scales 16, halved for doubled entries."""
+    """Pack doubled entries into 8 bits; an unsigned 8-bit float (4 exponent, 3 mantissa bits), halved, scales 16."""
     small = blocks_of(raw, GGMLType.NVFP4)[..., :4]
     exponent, mantissa = (
         (small >> np.uint8(3)).astype(np.int32) & 15,
@@ -114,18 +114,18 @@ def pack_nvfp4(raw: Bytes) -> Packed:
 
 
 def _ternary(raw: Bytes, ggml_type: GGMLType) -> Packed:
-    """2 bits: −1, 0, 1 (or 2, which no quantizer writes) times a half at the block's end, both negated."""
+    """Pack −1, 0, 1 (or 2, which no quantizer writes) into 2 bits, negated like the float16 at the block's end."""
     scales = -halves(blocks_of(raw, ggml_type)[..., -2:])[..., 0]
     return _divided(raw, ggml_type, np.repeat(scales, 256 // _TERNARY_BLOCK, axis=1), 2)
 
 
 @PACKINGS.register("TQ1_0")
 def pack_tq1_0(raw: Bytes) -> Packed:
-    """Five numbers to a byte in the file."""
+    """Pack a type that stores five numbers per byte."""
     return _ternary(raw, GGMLType.TQ1_0)
 
 
 @PACKINGS.register("TQ2_0")
 def pack_tq2_0(raw: Bytes) -> Packed:
-    """Four numbers to a byte in the file."""
+    """Pack a type that stores four numbers per byte."""
     return _ternary(raw, GGMLType.TQ2_0)

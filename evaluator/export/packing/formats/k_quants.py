@@ -1,4 +1,4 @@
-"""Q2_K to Q6_K: 256 weights under one or two halves, in sub-blocks of 16 or 32 with small scales of their own."""
+"""Pack Q2_K to Q6_K: 256 weights with one or two float16 scales, in sub-blocks of 16 or 32 with small scales."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def _flat(codes: Bytes) -> Bytes:
 
 
 def _products(super_scales: npt.NDArray[np.float16], small: npt.NDArray[np.uint8 | np.int8]) -> Floats:
-    """Half [rows, blocks, 1] × small numbers [rows, blocks, n], exact in float32: [rows, blocks × n]."""
+    """Multiply float16 [rows, blocks, 1] by small numbers [rows, blocks, n], exactly: float32 [rows, blocks × n]."""
     products: Floats = super_scales.astype(np.float32) * small.astype(np.float32)
     return products.reshape(products.shape[0], -1)
 
 
 def _scales_and_minima(packed: Bytes) -> tuple[Bytes, Bytes]:
-    """Eight 6-bit scales and eight 6-bit minima from 12 bytes: uint8 [..., 8] each.
+    """Unpack eight 6-bit scales and eight 6-bit minima from 12 bytes: uint8 [..., 8] each.
 
-    The first four of each lie in the low six bits of bytes 0–3 and 4–7. The last four have their low four bits
-    in bytes 8–11 (scales low, minima high) and their top two in the top bits of the bytes of the first four.
+    The first four of each are the low six bits of bytes 0–3 and 4–7. The last four have their low four bits in bytes
+    8–11 (scales low, minima high) and their top two in the top bits of the first four's bytes.
     """
     first, second, third = packed[..., 0:4], packed[..., 4:8], packed[..., 8:12]
     top = np.uint8(0x30)
@@ -46,7 +46,7 @@ def _scales_and_minima(packed: Bytes) -> tuple[Bytes, Bytes]:
 
 
 def _signed_six_bits(packed: Bytes) -> npt.NDArray[np.int8]:
-    """Q3_K's sixteen scales in −32 … 31 from 12 bytes: four low bits in bytes 0–7, two high bits in 8–11."""
+    """Unpack Q3_K's sixteen scales in −32 … 31 from 12 bytes: four low bits in bytes 0–7, two high bits in 8–11."""
     low = nibbles(packed[..., :8], 8)
     high = bit_pairs(packed[..., 8:], 4)
     return (low | (high << np.uint8(4))).view(np.int8) - np.int8(32)
@@ -54,7 +54,7 @@ def _signed_six_bits(packed: Bytes) -> npt.NDArray[np.int8]:
 
 @PACKINGS.register("Q2_K")
 def pack_q2_k(raw: Bytes) -> Packed:
-    """8 bits: 2-bit number × 4-bit scale is a whole number up to 45, so one half scales 256 of them."""
+    """Pack into 8 bits: 2-bit number × 4-bit scale is an integer up to 45, so one float16 scales 256 of them."""
     blocks = blocks_of(raw, GGMLType.Q2_K)
     small, minima = blocks[..., :16] & np.uint8(15), blocks[..., :16] >> np.uint8(4)
     steps = bit_pairs(blocks[..., 16:80], 32).reshape(*small.shape, 16) * small[..., None]
@@ -65,9 +65,9 @@ def pack_q2_k(raw: Bytes) -> Packed:
 
 @PACKINGS.register("Q3_K")
 def pack_q3_k(raw: Bytes) -> Packed:
-    """8 bits: 3-bit number × 6-bit scale lies in −124 … 128, so one half, negated, scales 256 of them."""
+    """Pack into 8 bits: 3-bit number × 6-bit scale is in −124 … 128, so one float16, negated, scales 256 of them."""
     blocks = blocks_of(raw, GGMLType.Q3_K)
-    # A set bit of the mask says that 4 is not taken off.
+    # Where the mask's bit is set, 4 is not subtracted.
     steps = bit_pairs(blocks[..., 32:96], 32) | (single_bits(blocks[..., :32], 32) << np.uint8(2))
     small = -_signed_six_bits(blocks[..., 96:108])
     signed = (steps.view(np.int8) - np.int8(4)).reshape(*small.shape, 16) * small[..., None]
@@ -76,7 +76,7 @@ def pack_q3_k(raw: Bytes) -> Packed:
 
 @PACKINGS.register("Q4_K")
 def pack_q4_k(raw: Bytes) -> Packed:
-    """4 bits with offsets."""
+    """Pack into 4 bits with offsets."""
     blocks = blocks_of(raw, GGMLType.Q4_K)
     small, minima = _scales_and_minima(blocks[..., 4:16])
     scales = _products(halves(blocks[..., :2]), small)
@@ -86,7 +86,7 @@ def pack_q4_k(raw: Bytes) -> Packed:
 
 @PACKINGS.register("Q5_K")
 def pack_q5_k(raw: Bytes) -> Packed:
-    """8 bits with offsets."""
+    """Pack into 8 bits with offsets."""
     blocks = blocks_of(raw, GGMLType.Q5_K)
     small, minima = _scales_and_minima(blocks[..., 4:16])
     steps = nibbles(blocks[..., 48:], 32) | (single_bits(blocks[..., 16:48], 32) << np.uint8(4))
@@ -97,7 +97,7 @@ def pack_q5_k(raw: Bytes) -> Packed:
 
 @PACKINGS.register("Q6_K")
 def pack_q6_k(raw: Bytes) -> Packed:
-    """8 bits: numbers counted from 32."""
+    """Pack into 8 bits; the file's numbers are counted from 32."""
     blocks = blocks_of(raw, GGMLType.Q6_K)
     steps = nibbles(blocks[..., :128], 64) | (bit_pairs(blocks[..., 128:192], 32) << np.uint8(4))
     scales = _products(halves(blocks[..., 208:210]), blocks[..., 192:208].view(np.int8))

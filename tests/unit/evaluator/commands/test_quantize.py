@@ -28,7 +28,7 @@ def test_imatrix_quantize_inspect(evaluate, tiny_path, tiny_graph, text_path, tm
     assert status == 0
     assert "Tiny-Q4_K_L.gguf: made" in error
     assert (
-        "Tiny-Q4_K_M.gguf: is there already"
+        "Tiny-Q4_K_M.gguf: already exists"
         in evaluate(*quantize(tiny_path, tmp_path / "q", "bartowski", "Q4_K_M", *more))[2]
     )
     status, out, _ = evaluate(
@@ -81,7 +81,7 @@ def test_rescale_writes_the_baseline_beside_the_variants(evaluate, tmp_path):
     note = open_gguf(tmp_path / "q" / "Tiny-rescaled-F16.gguf").metadata["quantize.rescaled"]
     assert note == "log-normal factors, sigma 0.3, seed 0"
     again = evaluate(*quantize(source, tmp_path / "q", "main", "Q8_0", "--rescale"))
-    assert "Tiny-rescaled-Q8_0.gguf: is there already" in again[2]
+    assert "Tiny-rescaled-Q8_0.gguf: already exists" in again[2]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_rescaled_variants_are_told_by_the_source_before_anything_is_written(eva
     assert (status, "Tiny-rescaled-Q4_0.gguf: was made from another source" in error) == (2, True)
     assert not rescaled.exists()
     status, _, error = evaluate(*quantize(source, out, "main", "Q4_0", "--rescale"))
-    assert (status, "Tiny-rescaled-Q4_0.gguf: is there already" in error) == (0, True)
+    assert (status, "Tiny-rescaled-Q4_0.gguf: already exists" in error) == (0, True)
 
 
 @pytest.mark.parametrize("more", [(), ("--rescale",)])

@@ -26,7 +26,7 @@ def test_a_size_of_each_method_is_attributed():
 def test_calibrating_on_the_evaluated_text_is_refused(tiny_path, text_path, tmp_path, monkeypatch):
     monkeypatch.setattr(sample, "demo_baseline", lambda _: tiny_path)
     with pytest.raises(
-        RequestError, match=r"prose.txt: the calibration text may not be one that is evaluated on"
+        RequestError, match=r"prose.txt: the calibration text must not be an evaluation text too"
     ):
         sample.run_sample(f"wiki={text_path}", str(text_path), tmp_path / "out", Console(quiet=True))
     assert not (tmp_path / "out").exists()

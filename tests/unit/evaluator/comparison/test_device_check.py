@@ -65,7 +65,7 @@ def test_a_gpu_that_gives_zeros_is_found_out_though_both_precisions_agree_with_e
     verdict = judge(GPU, simulated(cpu=RIGHT, float32=ZEROS, float16=ZEROS))
     assert verdict.float32_is_off
     assert verdict.float32 == verdict.float16 == "it is off by 100.00%, at the worst position by 100.00%"
-    with pytest.raises(RequestError, match=r"cuda computes something else than the CPU: .* use --device cpu"):
+    with pytest.raises(RequestError, match=r"cuda computes other values than the CPU: .* use --device cpu"):
         must_compute_right(verdict, GPU)
 
 
@@ -132,17 +132,17 @@ def test_long_windows_are_tried_at_their_beginning(monkeypatch):
 
 def test_weights_beyond_halves_and_plain_graphs_are_said_in_one_line(tiny, tiny_graph, tmp_path, monkeypatch):
     large = open_gguf(write_tiny_llama(tmp_path / "m.gguf", noise=1e5))
-    with pytest.raises(Exception, match="beyond float16"):
+    with pytest.raises(Exception, match="too large for float16"):
         sample_here(large, WINDOW, GPU, "float16", None)
     plain = replace(tiny_graph, fused=None, plain_reason="unknown attention")
     monkeypatch.setattr(device_check, "load_graph", lambda _: plain)
-    with pytest.raises(ExportError, match="takes a fused graph: unknown attention"):
+    with pytest.raises(ExportError, match="needs a fused graph: unknown attention"):
         sample_here(tiny, WINDOW, GPU, "float16", None)
 
 
 def test_a_process_of_its_own_says_the_same(tiny_graph, tmp_path):
     large = open_gguf(write_tiny_llama(tmp_path / "m.gguf", noise=1e5))
-    assert "beyond float16" in judge(GPU, sampler_apart(large, WINDOW)).float16
+    assert "too large for float16" in judge(GPU, sampler_apart(large, WINDOW)).float16
 
 
 def test_a_process_that_crashes_is_trouble(tiny, monkeypatch, tmp_path):
@@ -160,5 +160,5 @@ def test_an_importance_matrix_is_not_measured_on_a_gpu_that_is_off(tiny, monkeyp
     monkeypatch.setattr(
         device_check, "sampler_apart", lambda *_: simulated(cpu=RIGHT, float32=ZEROS, float16=ZEROS)
     )
-    with pytest.raises(RequestError, match="computes something else than the CPU"):
+    with pytest.raises(RequestError, match="computes other values than the CPU"):
         check_float32(tiny, GPU, WINDOW)

@@ -90,7 +90,7 @@ def test_a_gpu_on_which_halves_are_off_computes_in_float32_from_then_on(comparis
         assert "computing in float32, which is slower: in half precision, it is off by 10%" in run(first)
     assert read_manifest(comparison.out).precisions == {"cuda": "float32"}
     monkeypatch.setattr(precision, "judge", judged(SOUND))
-    assert "measured in float32, so this run computes in it too" in run(comparison)
+    assert "measured in float32, so this run uses float32 too" in run(comparison)
     assert divergences(comparison)["F32"] == 0
     assert read_manifest(comparison.out).precisions == {"cuda": "float32"}
 
@@ -100,7 +100,7 @@ def test_a_gpu_on_which_halves_are_off_computes_in_float32_from_then_on(comparis
     [
         (
             SINGLE_OFF,
-            r"cuda computes something else than the CPU: in float32 it is off by 100%; use --device cpu",
+            r"cuda computes other values than the CPU: in float32 it is off by 100%; use --device cpu",
         ),
         (
             TOO_SMALL,
@@ -121,14 +121,14 @@ def test_a_folder_in_float32_is_checked_again_too(comparison, monkeypatch):
         patch.setattr(precision, "judge", judged(HALF_OFF))
         run(first)
     monkeypatch.setattr(precision, "judge", judged(SINGLE_OFF))
-    with pytest.raises(RequestError, match="computes something else"):
+    with pytest.raises(RequestError, match="computes other values"):
         run(comparison)
     assert divergences(comparison) == {"F32": 0}
 
 
 def test_a_gpu_that_is_compared_with_itself_only_says_so(comparison, monkeypatch):
     monkeypatch.setattr(precision, "judge", judged(Verdict(None, None, unverified="too little memory")))
-    assert "the GPU is compared with itself only: too little memory" in run(comparison)
+    assert "the GPU is checked only against itself: too little memory" in run(comparison)
 
 
 def test_folder_of_an_earlier_version_goes_on_in_float32(comparison, monkeypatch):

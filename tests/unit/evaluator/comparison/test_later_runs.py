@@ -104,7 +104,7 @@ def test_a_variant_with_damaged_tokens_is_measured_anew(comparison, quant):
     said = io.StringIO()
     summary = run_comparison(comparison, Console(file=said, width=200))
     assert variant in summary["measured"]
-    assert f"{variant}: its tokens are damaged or gone; measured anew" in said.getvalue()
+    assert f"{variant}: its tokens are damaged or missing; measuring it again" in said.getvalue()
     assert pl.read_parquet(path).equals(before)
     assert frame(comparison, "domains").equals(domains)
 

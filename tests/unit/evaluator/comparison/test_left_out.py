@@ -121,7 +121,7 @@ def test_a_device_that_puts_out_zeros_measures_nothing(baseline, tmp_path, measu
     )
     monkeypatch.setattr("evaluator.comparison.run.settled_precision", lambda *_: "float32")
     variant = write_tiny_llama(tmp_path / "Tiny-Q4_0.gguf", untied=True, noise=0.01)
-    way_out = "or use --device cpu" if device == "cuda" else "or make it anew"
+    way_out = "or use --device cpu" if device == "cuda" else "or make it again"
     with pytest.raises(SourceError, match=rf"Tiny-F32.gguf: its logits do not vary.*{way_out}"):
         measured(baseline, variant)
     assert not (tmp_path / "out" / "variants.parquet").exists()
@@ -147,7 +147,7 @@ def test_tokens_without_a_value_are_counted_and_left_out(baseline, measured, tmp
     targets = np.concatenate([window.targets for window in plan.windows])[kept]
     nll = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(logits)), targets]
     assert rows[True]["ppl"] == pytest.approx(math.exp(nll.mean()), rel=1e-5)
-    assert f"Tiny-bad-F16.gguf: {N_TOKENS - kept.sum()} of {N_TOKENS} tokens are left out" in said
+    assert f"Tiny-bad-F16.gguf: {N_TOKENS - kept.sum()} of {N_TOKENS} tokens are excluded" in said
     assert "noise floor" not in said
     assert outcome.failures == []
     assert largest_number(folder) < 1e6

@@ -70,13 +70,13 @@ def test_wrong_setting_is_named(change, place):
     ("line", "says"),
     [
         ("contxt = 64", "contxt: unknown setting; did you mean context?"),
-        ('context = "64"', "context: has to be a valid integer"),
-        ("chunks = true", "chunks: has to be a valid integer"),
-        ("threads = 1.5", "threads: has to be a valid integer"),
-        ('speed = "no"', "speed: has to be a valid boolean"),
+        ('context = "64"', "context: must be a valid integer"),
+        ("chunks = true", "chunks: must be a valid integer"),
+        ("threads = 1.5", "threads: must be a valid integer"),
+        ('speed = "no"', "speed: must be a valid boolean"),
         ("context = 63", "context: the context must be even"),
-        ("variants = [3]", "variants.0: has to be METHOD=SRC, or a table"),
-        ("variants = 3", "variants: has to be a list"),
+        ("variants = [3]", "variants.0: must be METHOD=SRC, or a table"),
+        ("variants = 3", "variants: must be a list"),
         (
             'variants = [{method = "m", sorce = "x"}]',
             "variants.0.sorce: unknown setting; did you mean source?",
@@ -103,9 +103,9 @@ def test_file_may_write_variants_like_flags(tmp_path, encoding):
 
 @pytest.mark.parametrize("method", ["baseline", "Baseline"])
 def test_a_variant_cannot_be_called_baseline(method):
-    with pytest.raises(RequestError, match="what the baseline is called"):
+    with pytest.raises(RequestError, match="is reserved for the baseline"):
         VariantSource.parse(f"{method}=v.gguf")
-    with pytest.raises(RequestError, match="what the baseline is called"):
+    with pytest.raises(RequestError, match="is reserved for the baseline"):
         comparison_from(GOOD | {"variants": [{"method": method, "source": "v.gguf"}]})
 
 

@@ -37,7 +37,7 @@ def test_copy_and_requantized_file_are_comparable(tiny, tmp_path):
         ({"layers": 1}, "num_hidden_layers is 1, the baseline's is 2"),
         ({"ffn": 256}, "intermediate_size is 256, the baseline's is 512"),
         ({"tokens": [("new", 1)]}, "vocab_size is 264, the baseline's is 263"),
-        ({"pre": "smollm"}, "pre-tokenizer is smollm, the baseline's is gpt-2"),
+        ({"pre": "smollm"}, "pre-tokenizer is smollm, the baseline's gpt-2"),
         ({"untied": True, "head_rows": 100}, r"output\.weight"),
         ({"architecture": "gemma9"}, "architecture gemma9 is not"),
         ({"biased": ("attn_q", "attn_k", "attn_v")}, "graph's family is qwen2, the baseline's is llama"),
@@ -57,7 +57,7 @@ def untied_path(tmp_path):
 
 def test_variant_whose_head_is_missing_is_refused(untied_path, tmp_path):
     headless = write_tiny_llama(tmp_path / "v.gguf", untied=True, drop=["output.weight"])
-    with pytest.raises(SourceError, match=r"holds no output matrix \(output\.weight\)"):
+    with pytest.raises(SourceError, match=r"has no output matrix \(output\.weight\)"):
         check_comparable(open_gguf(headless), comparable_traits(open_gguf(untied_path)))
 
 
@@ -96,7 +96,7 @@ def comparison(tiny_path, text_path, **changes):
     return Comparison(**settings | changes)
 
 
-def test_baseline_whose_merges_lost_their_order_is_told_of(text_path, tmp_path):
+def test_baseline_without_the_order_of_its_merges_gives_a_notice(text_path, tmp_path):
     pieces = {
         piece: index for index, piece in enumerate(["<unk>", *"abcdefghijklmnopqrstuvwxyz\n.,'", "▁", "th"])
     }
@@ -107,7 +107,7 @@ def test_baseline_whose_merges_lost_their_order_is_told_of(text_path, tmp_path):
     plan = make_plan(comparison(folder, text_path))
     assert plan.failures == ()
     (notice,) = plan.notices
-    assert notice.startswith(f"{folder}: texts become the tokens that its GGUF files give in llama.cpp")
+    assert notice.startswith(f"{folder}: texts are tokenized as llama.cpp does with its GGUF files")
 
 
 def test_unusable_variants_are_failures_and_the_good_one_stays(tiny_path, text_path, tmp_path):

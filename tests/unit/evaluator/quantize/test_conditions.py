@@ -34,7 +34,7 @@ def test_value(text, expected):
         ("open('x')", "Call is not allowed"),
         ("layer.bit_length", "Attribute is not allowed"),
         ("layer ** 9", "Pow is not allowed"),
-        ("layer < 0.5", "no whole number"),
+        ("layer < 0.5", "not an integer or a string"),
         ("[layer for layer in quant]", "ListComp is not allowed"),
     ],
 )

@@ -68,7 +68,7 @@ def plain_bytes(source, made, name):
 def test_an_entry_of_zeros_is_absent_and_said(source, sums, write, run, kind):
     status, error, path = run(write(sums | {ZERO: np.zeros(256)}), kind)
     assert status == 0
-    assert f"holds only zeros, and counts as absent: {ZERO}" in error
+    assert f"holds only zeros and is ignored: {ZERO}" in error
     made = open_gguf(path)
     np.testing.assert_array_equal(made.raw(ZERO), plain_bytes(source, made, ZERO))
     assert made.dequantize(ZERO).any()
@@ -80,7 +80,7 @@ def test_a_matrix_that_is_left_out_is_named_and_quantized_as_without(source, sum
     status, error, path = run(write(partial), kind)
     assert status == 0
     [line] = [line for line in error.splitlines() if line.startswith("warning: ")]
-    assert "did not find importances for 7 matrices, which are quantized without: " in line
+    assert "has no importances for 7 matrices, which are quantized without: " in line
     assert {part for part in line.replace(",", "").split() if part.startswith("blk.")} == set(sums) - set(
         partial
     )
@@ -108,9 +108,15 @@ def renamed(sums, old):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda sums: renamed(sums, "attn_"), "is of another model: 8 of its 14 entries name no tensor of"),
-        (lambda sums: renamed(sums, "blk."), "is of another model: 14 of its 14 entries name no tensor of"),
-        (lambda sums: sums | {ZERO: np.ones(255)}, f"it has 255 values for {ZERO}, which takes 256 in"),
+        (
+            lambda sums: renamed(sums, "attn_"),
+            "was measured on another model: 8 of its 14 entries name no tensor of",
+        ),
+        (
+            lambda sums: renamed(sums, "blk."),
+            "was measured on another model: 14 of its 14 entries name no tensor of",
+        ),
+        (lambda sums: sums | {ZERO: np.ones(255)}, f"it has 255 values for {ZERO}, which needs 256 in"),
         (
             lambda sums: dict.fromkeys(sums, np.zeros(256)),
             "none of its 14 entries can be used: they hold only zeros",
@@ -132,7 +138,7 @@ def test_a_few_entries_that_fit_nothing_are_named(sums, write, run):
 def test_an_entry_of_the_embedding_that_does_not_fit_is_not_used(sums, write, run):
     status, error, _ = run(write(sums | {"token_embd.weight": np.ones(7)}))
     assert status == 0
-    assert "is not of the tensor's size, and is not used: token_embd.weight" in error
+    assert "does not have the tensor's size and is ignored: token_embd.weight" in error
 
 
 def test_experts_share_one_row_in_older_files_and_an_idle_one_counts_alike(sums, write):
@@ -143,7 +149,7 @@ def test_experts_share_one_row_in_older_files_and_an_idle_one_counts_alike(sums,
     found = replace(read_imatrix(write(sums)), means={name: rows.reshape(1, -1)})
     fitting, [line] = fit_to_model(found, model)
     np.testing.assert_array_equal(fitting.means[name], np.where(np.arange(len(rows))[:, None] == 1, 1, rows))
-    assert f"holds only zeros for some experts, whose columns count alike: {name}" in line
+    assert f"holds only zeros for some experts, whose columns are weighted equally: {name}" in line
 
 
 @pytest.fixture
@@ -184,7 +190,7 @@ def test_single_columns_without_importance_change_no_byte(pool):
 @pytest.mark.parametrize("name", ["Q8_0", "Q4_K", "IQ4_NL"])
 def test_a_matrix_that_would_become_zeros_is_refused(pool, name):
     kind, tiny = gguf.GGMLQuantizationType[name], np.full((4, 256), 3e-8, np.float32)
-    with pytest.raises(ValueError, match=f"{name} makes zeros of all its weights"):
+    with pytest.raises(ValueError, match=f"{name} would turn all its weights into zeros"):
         quantize(tiny, kind, None, pool)
     tiny[2] = 1
     assert quantize(tiny, kind, None, pool).any()

@@ -160,5 +160,7 @@ def test_guided_says_what_it_needs(source, importance, pool, tmp_path, unmeasure
     with pytest.raises(RequestError, match="holds no attribution; measure with"):
         read_attribution(layers(tmp_path, [("a", 0, "attn_q", 0.1, None), ("a", 0, "attn_k", 0.1, None)]))
     evidence = Evidence(importance, {(0, "attn_output"): 1.0})
-    with pytest.raises(RequestError, match=r"does not cover blk.0.attn_k.weight: it is of another model"):
+    with pytest.raises(
+        RequestError, match=r"does not cover blk.0.attn_k.weight: it was measured on another model"
+    ):
         planned(source, "guided", "UD-Q4_K_XL", evidence, pool, tmp_path)

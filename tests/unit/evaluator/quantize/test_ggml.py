@@ -134,7 +134,7 @@ def test_named_library_that_is_none(other_library, tmp_path):
     (tmp_path / "ggml.so").write_text("no library")
     other_library(tmp_path / "ggml.so")
     with pytest.raises(
-        RequestError, match=r"ggml.so: does not serve as ggml's library .*: pip install xllamacpp"
+        RequestError, match=r"ggml.so: cannot be used as ggml's library .*: pip install xllamacpp"
     ):
         needs_importance(ggml_type("Q4_0"))
 

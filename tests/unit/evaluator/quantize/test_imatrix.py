@@ -94,11 +94,11 @@ def test_older_format(tmp_path, tail, chunks, datasets):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not an importance matrix, or truncated"),
-        (dat([ENTRY])[:-1], "or truncated"),
+        (b"", "is not an importance matrix, or is truncated"),
+        (dat([ENTRY])[:-1], "or is truncated"),
         (dat([]), "no entries"),
-        (struct.pack("<ii", 1, 1 << 30), "or truncated"),
-        (struct.pack("<ii", 1, -5), "or truncated"),
+        (struct.pack("<ii", 1, 1 << 30), "or is truncated"),
+        (struct.pack("<ii", 1, -5), "or is truncated"),
         (dat([(b"x", 1, [1.0])])[:-4] + np.array([np.nan], "<f4").tobytes(), "negative or not finite"),
         (dat([(b"x", 1, [-1.0])]), "importances of x are negative"),
         (b"GGUF\x03\x00\x00\x00", "truncated"),

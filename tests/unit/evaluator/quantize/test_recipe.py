@@ -69,7 +69,10 @@ def test_last_rule_that_fits_decides(tmp_path):
             "quants.A.type: unknown tensor type 'Q9'",
         ),
         ("description = 'd'\nquants.A = {type = 'Q8_0', file_type = 'Q8'}", "unknown file type 'Q8'"),
-        ("description = 'd'\nbase = 'main'\nquants.A = {like = 'B'}", "quants.A: there is no B to be like"),
+        (
+            "description = 'd'\nbase = 'main'\nquants.A = {like = 'B'}",
+            "quants.A: there is no mixture B (known: ",
+        ),
         ("description = 'd'\nbase = 'mine'", "--recipe mine: no such file or recipe"),
         ("description = 'd'\nbases = 'main'", "bases: Extra inputs are not permitted"),
         ("description = 'd'\nrules = [{type = 'Q8_0', role = 'wing'}]", "rules.0.role: Input should be"),
@@ -95,8 +98,8 @@ DYNAMIC = "description = 'd'\nbase = 'main'\n"
         ("quants.A = {like = 'Q4_0', low_bit = true}", "quants.A: low_bit: has no effect beside `like`"),
         ("quants.A = {like = 'Q4_0', bare = true}", "quants.A: bare: has no effect beside `like`"),
         ("quants.A = {like = 'Q4_0', budget = 0.9}", "quants.A: budget: has no effect without `candidates`"),
-        ("factors = {attn_q = 2.0}", "factors: has no effect, for no mixture has `candidates`"),
-        ("sensitivity = 'weights'", "sensitivity: has no effect, for no mixture has `candidates`"),
+        ("factors = {attn_q = 2.0}", "factors: has no effect, because no mixture has `candidates`"),
+        ("sensitivity = 'weights'", "sensitivity: has no effect, because no mixture has `candidates`"),
         (
             "factors = {attn_q = 2.0}\nsensitivity = 'attribution'\n"
             "quants.A = {like = 'Q4_0', candidates = ['Q4_0', 'Q5_0']}",

@@ -55,15 +55,15 @@ def test_what_is_written_reads_back(tmp_path):
 def test_name_that_the_format_cannot_hold_is_refused(name):
     model = case_model(CASE)
     info = replace(model.tensor("blk.0.attn_q.weight"), name=name)
-    with pytest.raises(SourceError, match="cannot stand in a file of tensor types"):
+    with pytest.raises(SourceError, match="cannot be written in a file of tensor types"):
         tensor_type_lines(replace(model, tensors={name: info}))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no PATTERN=TYPE"),
-        ("attn_q", "'attn_q' is not of the form PATTERN=TYPE"),
+        ("", "contains no PATTERN=TYPE"),
+        ("attn_q", "'attn_q' does not have the form PATTERN=TYPE"),
         ("attn_q=", "attn_q=: unknown tensor type ''"),
         ("attn_q=Q9", "unknown tensor type 'Q9'"),
         ("(=Q8_0", r"\(=Q8_0: missing \)"),

@@ -109,8 +109,8 @@ def test_without_a_usable_gpu_it_runs_on_the_cpu_and_says_why_when_asked(
 def test_auto_says_that_a_gpu_is_left_unused_and_nothing_where_there_is_none(machine):
     machine(["Model X"], 0)
     assert choose_device("auto").notice == (
-        "Model X is there, but not used (libcublasLt.so.13 is missing; install the CUDA libraries, for instance "
-        "with a torch for CUDA): running on the CPU"
+        "Model X was found, but cannot be used (libcublasLt.so.13 is missing; install the CUDA "
+        "libraries, for example with PyTorch for CUDA): running on the CPU"
     )
     machine([])
     assert choose_device("auto").notice is None

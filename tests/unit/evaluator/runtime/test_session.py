@@ -80,7 +80,7 @@ def test_a_session_that_runs_elsewhere_is_refused_and_nothing_is_printed(model, 
 
     monkeypatch.setattr(ort, "InferenceSession", on_the_cpu)
     device = Device("cuda", "CUDAExecutionProvider", 1)
-    with pytest.raises(ComputeError, match=r"runs on CPUExecutionProvider where CUDAExecutionProvider was"):
+    with pytest.raises(ComputeError, match=r"runs on CPUExecutionProvider instead of CUDAExecutionProvider"):
         Session(model(), device, [("w", WEIGHTS)], tmp_path)
     assert capfd.readouterr() == ("", "")
 

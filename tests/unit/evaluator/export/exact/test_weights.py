@@ -70,7 +70,7 @@ def test_slots_get_contiguous_values_in_their_orientation(tiny):
 
 def test_other_shape_is_a_source_error(tiny):
     with pytest.raises(
-        SourceError, match=r"blk\.0\.attn_q\.weight has shape \(256, 256\), the graph wants \(9, 9\)"
+        SourceError, match=r"blk\.0\.attn_q\.weight has shape \(256, 256\), the graph needs \(9, 9\)"
     ):
         list(exact_weights(tiny, Graph(Path(), (Slot("q", Q_PROJ, False, (9, 9), 0),))))
 

@@ -164,7 +164,7 @@ def test_unknown_form_stays_plain_with_a_reason_and_is_scored(tiny, tiny_graph, 
     fusion = load_fusion(skeleton, slots, SETTINGS)
     assert fusion.fused is None
     assert fusion.residuals == tiny_graph.residuals
-    assert fusion.reason == "no output projection was found"
+    assert fusion.reason == "the graph has no output projection"
     assert (
         load_fusion(skeleton, tiny_graph.slots, SETTINGS) == fusion
     )  # from beside the graph, not made again
@@ -188,5 +188,5 @@ def test_attention_that_puts_out_nothing_proves_nothing(tiny_graph, monkeypatch)
     zeros = np.zeros((1, 24, 256), np.float32)
     monkeypatch.setattr(check, "_run_plain", lambda *_: zeros)
     monkeypatch.setattr(check, "_run_fused", lambda *_: zeros)
-    with pytest.raises(ExportError, match="layer 0: the exported attention puts out nothing to compare with"):
+    with pytest.raises(ExportError, match="layer 0: the exported attention outputs only zeros"):
         fuse(model, tiny_graph.slots, SETTINGS)

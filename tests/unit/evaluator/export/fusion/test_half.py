@@ -99,22 +99,22 @@ def test_biases_of_query_key_and_value_are_added(tmp_path):
 def test_rounding_to_halves_knows_their_range():
     values = np.array([1 + 2**-11, 65504, -np.inf, np.nan], np.float32)
     np.testing.assert_array_equal(as_half(values), np.array([1, 65504, -np.inf, np.nan], np.float16))
-    with pytest.raises(ValueError, match=r"^1 values are beyond float16"):
+    with pytest.raises(ValueError, match=r"^1 values are too large for float16"):
         as_half(np.array([1e5, np.inf], np.float32))
 
 
 def test_weights_beyond_halves_are_refused(tiny_graph, tmp_path):
     file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", noise=1e5))
-    with pytest.raises(SourceError, match=r"proj.weight: \d+ values are beyond float16"):
+    with pytest.raises(SourceError, match=r"proj.weight: \d+ values are too large for float16"):
         Body(file, tiny_graph, CPU, half=True)
-    with pytest.raises(ExportError, match=r"weight: \d+ values are beyond float16"):
+    with pytest.raises(ExportError, match=r"weight: \d+ values are too large for float16"):
         write_decoder(file, tiny_graph, tmp_path / "out", half=True)
     assert not (tmp_path / "out" / "weights.bin").exists()
 
 
 def test_plain_graph_has_no_half_precision(tiny, tiny_graph):
     plain = Graph(tiny_graph.path, tiny_graph.slots, None, "unknown attention")
-    with pytest.raises(ExportError, match="takes a fused graph: unknown attention"):
+    with pytest.raises(ExportError, match="needs a fused graph: unknown attention"):
         Body(tiny, plain, CPU, half=True)
 
 

@@ -80,7 +80,7 @@ def test_variant_takes_the_baselines_name_and_that_is_said(tiny_path, text_path,
     plan = make_plan(tiny_comparison(tiny_path, old, text_path, tmp_path / "out"))
     assert (plan.failures, plan.pre_named) == ((), False)
     (notice,) = plan.notices
-    assert f"{old}: does not name its pre-tokenizer; taken to be the baseline's, gpt-2" in notice
+    assert f"{old}: does not name its pre-tokenizer; assumed to be the baseline's, gpt-2" in notice
     assert scheme_name(plan.variants[0].file) == "gpt-2"
 
 
