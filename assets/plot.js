@@ -176,6 +176,7 @@
       if (typeof text === "string") place(name).textContent = text;
     });
     place("stage").classList.replace("shows-body", "shows-graph");
+    place("graph-place").append(holder);
     if (drawing.key !== standing.key || !window.Plotly) return paint(drawing, theme());
     standing.serial = drawing.serial;
     return undefined;
@@ -189,6 +190,7 @@
       standing = NOTHING;
       window.console.error(error);
     }
+    document.getElementById("first-page")?.remove();
   }
 
   /* Dash may come with an answer that another one, drawn at once, has followed. */
@@ -197,7 +199,7 @@
     return drawing.key === standing.key && theme === standing.theme;
   }
 
-  /* The first plot does not wait for Dash: it asks for itself, and moves when Dash's page is there. */
+  /* The first plot does not wait for Dash: it asks for itself, and moves with Dash's first answer. */
   async function first() {
     const { pathname, search } = window.location;
     const inputs = Object.entries({ pathname, search }).map(([property, value]) => ({ property, value }));
@@ -205,16 +207,6 @@
     if (!answers) await drawAtOnce({ inputs: inputs }, response);
   }
 
-  function takeOver() {
-    new MutationObserver((_changes, watch) => {
-      if (!document.getElementById("graph-place")) return;
-      watch.disconnect();
-      place("graph-place").append(holder);
-      document.getElementById("first-page").remove();
-    }).observe(document.body, { childList: true, subtree: true });
-  }
-
-  takeOver();
   window.plot = { answered: answered, fetch: plotly, first: first };
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     plot: {

@@ -32,7 +32,7 @@ def test_every_tab_draws_from_this_machine_alone(full: Watched) -> None:
         expect(full.page.locator("#insights .insight").first).to_be_visible()
         assert full.page.url == f"{full.base}/{view.id}"
     full.page.click("#tab-summary")
-    expect(full.page.locator(".summary-table tbody tr")).to_have_count(3)
+    expect(full.page.locator(".summary-table").first.locator("tbody tr")).to_have_count(3)
     full.settle()
     assert full.complaints == []
     assert full.foreign() == []

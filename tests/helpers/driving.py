@@ -45,9 +45,11 @@ class Watched:
     base: str
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    opening: int = 0
 
     def updates(self) -> int:
-        return sum("_dash-update-component" in url for url in self.requests)
+        """Count the requests for a screen, without those that opened the page."""
+        return sum("_dash-update-component" in url for url in self.requests) - self.opening
 
     def foreign(self) -> list[str]:
         return [url for url in self.requests if not url.startswith((self.base, "data:", "blob:"))]
@@ -55,6 +57,7 @@ class Watched:
     def open(self, path: str) -> None:
         self.page.goto(self.base + path)
         self.page.wait_for_selector("#title:not(:empty)")
+        self.opening += self.updates()
 
     def settle(self) -> None:
         """Wait long enough for a second request, if there is one."""
