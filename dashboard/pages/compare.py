@@ -169,7 +169,7 @@ def insights(scope: Scope) -> list[Insight]:
             result.append(Insight(text, "finding", formats.listing(wins[place], 6)))
     tied = [item.metric for item in tested if item.verdict == "tied"]
     if tied:
-        text = f"{len(tied)} of {len(tested)} tests are tied: the difference is inside its error."
+        text = f"{len(tied)} of {len(tested)} tests are tied: the difference is within its error."
         result.append(Insight(text, "tie", formats.listing(tied, 6)))
     if _closeness(metrics).leader is not None:
         result += _bootstrap(scope.results, first, second)

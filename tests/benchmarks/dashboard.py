@@ -25,14 +25,13 @@ from pathlib import Path
 import plotly.graph_objects as go
 from playwright.sync_api import BrowserType, Page, ViewportSize, sync_playwright
 
-from dashboard.results.scope import Scope
-
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+sys.path[:0] = [str(TESTS / "helpers"), str(TESTS.parent)]
 
 from many_models import make_models  # noqa: E402
 
 from dashboard.results.results import Results  # noqa: E402
+from dashboard.results.scope import Scope  # noqa: E402
 from dashboard.results.selection import Selection  # noqa: E402
 from dashboard.views import registry  # noqa: E402
 

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.browser
 RENDERER = "**/dash-renderer/**"
 PLOTLY = "**/plotly.min.js"
 FIRST = "**/first-drawing/**"
-BOX = "(({x, y, width, height}) => [x, y, width, height].map(Math.round))(document.querySelector('#graph').getBoundingClientRect())"
+BOX = """(({x, y, width, height}) => [x, y, width, height].map(Math.round))(
+    document.querySelector('#graph').getBoundingClientRect()
+)"""
 
 
 def abort(route: Route) -> None:

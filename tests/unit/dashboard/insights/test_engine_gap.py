@@ -99,7 +99,7 @@ def test_pages_where_people_choose_tell_the_gap(gaps: Results) -> None:
         item.text.startswith("Packing for speed adds more") for item in size.insights(Scope(gaps, EVERYTHING))
     )
     grid = str(explore.body(Scope(gaps, EVERYTHING)))
-    assert "what packing into ONNX, the form that is timed, adds" in grid
+    assert "loss that packing into ONNX, the form that is timed, adds" in grid
     pair = Selection.of(options={"a": "bartowski-q8_0", "b": "main-q8_0"})
     assert any(item.text.startswith("Packing for speed adds") for item in compare.insights(Scope(gaps, pair)))
 
