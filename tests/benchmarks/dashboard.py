@@ -3,8 +3,7 @@
 Actions are timed on the sample and on a folder with 105 variants of 3 models and 1.1 million scored tokens. Each
 line is the median of the repetitions, with the slowest behind it. First plots are those of a browser just started: of
 the dashboard with the slim plotly.js, with the stock one, of the same figure in
-plotly's own HTML file, and in Streamlit where `STREAMLIT` names its program. Answers are kept: the last action alone
-asks for something new each time. Half a second without a drawing lies between two actions, as a person would leave.
+plotly's own HTML file, and in Streamlit where `STREAMLIT` names its program. Half a second without a drawing lies between two actions, as a person would leave.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from playwright.sync_api import BrowserType, Page, ViewportSize, sync_playwright
 from dashboard.results.scope import Scope
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+sys.path[:0] = [str(TESTS / "helpers"), str(TESTS.parent)]
 
 from many_models import make_models  # noqa: E402
 
