@@ -202,6 +202,8 @@
   /* The first plot does not wait for Dash: it asks for itself, and moves with Dash's first answer. */
   async function first() {
     const { pathname, search } = window.location;
+    if (!settings.views.includes(pathname.replace(/^\/+|\/+$/g, "").toLowerCase())) return;
+    plotly().catch(() => {});
     const inputs = Object.entries({ pathname, search }).map(([property, value]) => ({ property, value }));
     const response = await (await window.fetch("/first-drawing" + pathname + search)).json();
     if (!answers) await drawAtOnce({ inputs: inputs }, response);

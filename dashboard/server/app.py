@@ -20,6 +20,7 @@ from dashboard.shell.callbacks import register_callbacks, screen
 from dashboard.shell.layout import GRAPH_CONFIG, shell
 from dashboard.shell.script_data import script_data
 from dashboard.style.theme import templates
+from dashboard.views import registry
 
 #: An answer is drawn before Dash has carried it to the components.
 _RENDERER = "var renderer = new DashRenderer({ request_post: window.plot.answered });"
@@ -31,7 +32,6 @@ _INDEX = Template("""<!DOCTYPE html>
     <title>Quantization comparison</title>
     <link rel="icon" href="data:image/svg+xml,$icon">
     <script src="/assets/boot.js"></script>
-    <link rel="preload" as="script" href="$plotly">
     {%css%}
   </head>
   <body>
@@ -107,14 +107,13 @@ def create_app(*folders: Path) -> Dash:
 def _serve_first_drawing(server: Flask, library: Library) -> None:
     """Serve what a page draws to its script, which does not wait for Dash to ask, in the form of Dash's answers."""
 
-    def first_drawing(path: str = "") -> Response:
+    def first_drawing(path: str) -> Response:
         answer = screen(library, f"/{path}", f"?{request.query_string.decode('latin-1')}", {})
         parts = ("eyebrow", "title", "caption", "drawing") if "drawing" in answer else ()
         shown = {name: {TARGETS[name][1]: answer[name]} for name in parts}
         return Response(script_data(shown), mimetype="application/json")
 
-    for rule in ("/first-drawing/", "/first-drawing/<path:path>"):
-        server.add_url_rule(rule, view_func=first_drawing)
+    server.add_url_rule("/first-drawing/<path:path>", view_func=first_drawing)
 
 
 def _index() -> str:
@@ -122,4 +121,5 @@ def _index() -> str:
     # Inside the page: browsers fetch an icon anew at every change of the address.
     icon = quote((assets_folder() / "icon.svg").read_text("utf-8"))
     settings = {"templates": templates(), "config": GRAPH_CONFIG, "plotly": PLOTLY}
-    return _INDEX.substitute(icon=icon, plotly=PLOTLY, settings=script_data(settings))
+    settings["views"] = [view.id for view in registry()]
+    return _INDEX.substitute(icon=icon, settings=script_data(settings))

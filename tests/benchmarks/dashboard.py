@@ -2,9 +2,9 @@
 
 Actions are timed on the sample and on a folder with 105 variants of 3 models and 1.1 million scored tokens. Each
 line is the median of the repetitions, with the slowest behind it. First plots are those of a browser just started: of
-the dashboard with the slim plotly.js, with the stock one, of the same figure in
-plotly's own HTML file, and in Streamlit where `STREAMLIT` names its program. Answers are kept: the last action alone
-asks for something new each time. Half a second without a drawing lies between two actions, as a person would leave.
+the dashboard with the slim plotly.js, with the stock one, of the same figure in plotly's own HTML file, and in
+Streamlit where `STREAMLIT` names its program. Half a second without a drawing lies between two actions, as a person
+would leave.
 """
 
 from __future__ import annotations

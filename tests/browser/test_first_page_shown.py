@@ -13,9 +13,10 @@ pytestmark = pytest.mark.browser
 RENDERER = "**/dash-renderer/**"
 PLOTLY = "**/plotly.min.js"
 FIRST = "**/first-drawing/**"
-BOX = """(({x, y, width, height}) => [x, y, width, height].map(Math.round))(
-    document.querySelector('#graph').getBoundingClientRect()
-)"""
+BOX = """() => {
+    const box = document.querySelector('#graph').getBoundingClientRect();
+    return [box.x, box.y, box.width, box.height].map(Math.round);
+}"""
 
 
 def abort(route: Route) -> None:

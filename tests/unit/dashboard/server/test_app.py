@@ -32,7 +32,7 @@ def test_the_first_drawing_has_the_form_of_dashs_answer(client: FlaskClient, one
     }
 
 
-@pytest.mark.parametrize("path", ["/", "/summary", "/explore", "/compare", "/nothing/of/this"])
+@pytest.mark.parametrize("path", ["/summary", "/explore", "/compare", "/nothing/of/this"])
 def test_a_page_of_text_has_no_first_drawing(client: FlaskClient, path: str) -> None:
     assert client.get(f"/first-drawing{path}").json == {}
 
@@ -53,7 +53,8 @@ def test_plots_are_told_where_plotly_is(client: FlaskClient) -> None:
     settings = json.loads(re.findall('id="plot-settings">(.*?)</script>', text)[0])
     assert settings["plotly"] == PLOTLY
     assert set(settings["templates"]) == {"light", "dark"}
-    assert f'<link rel="preload" as="script" href="{PLOTLY}">' in text
+    assert "layers" in settings["views"]
+    assert "summary" not in settings["views"], "a page of text does not wait for plotly.js"
 
 
 def test_the_icon_asks_for_nothing(client: FlaskClient) -> None:
