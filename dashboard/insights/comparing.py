@@ -102,7 +102,9 @@ def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
     untested = []
     for column in columns_of().values():
         if column.tokens:
-            tested.setdefault(column.tokens, column)
+            # A folder measured before a metric existed has no value of it.
+            if column.tokens == "kld" or any(row[column.name] is not None or row["failure"] for row in rows):
+                tested.setdefault(column.tokens, column)
         elif column.main and _is_known(rows, column):
             untested.append(column)
     return [

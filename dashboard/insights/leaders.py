@@ -37,7 +37,7 @@ def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
     of = {str(row["variant_id"]): row for row in rows}
     metrics = _metrics()
     for name, column in metrics.items():
-        if not column.tokens:
+        if not column.tokens or all(row.get(column.name) is None for row in rows):
             continue
         near, largest = _nearest(rows, column), column.better == "higher"
         mixtures = {str(row["variant_id"]): {str(row["variant_id"]): 1.0} for row in near}

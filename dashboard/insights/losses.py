@@ -104,7 +104,7 @@ def by_domain(scope: Scope, rows: Sequence[Row]) -> Insight | None:
         return None
     ordered = sorted(losses, key=lambda name: (-losses[name].value, name))
     extremes = Extremes.of(losses)
-    detail = f"ln PPL ratio: {'; '.join(f'{name} {nats(losses[name])}' for name in ordered[:4])}"
+    detail = f"ln PPL ratio: {'; '.join(f'{name} {nats(losses[name])}' for name in ordered)}"
     if not extremes.differ:
         text = f"{row['label']} loses about the same on every text, within the errors."
         return Insight(text, "tie", detail)

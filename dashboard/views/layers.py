@@ -71,15 +71,18 @@ class Shown:
 
 
 def chosen(scope: Scope) -> Shown | None:
-    """Return the selected measure and the variants that have it; None if there are none."""
+    """Return the measure and the variants that have it; None if there are none.
+
+    The measure is the selected one, by default the most telling one that a chosen variant has.
+    """
     layers = scope.results.layers()
     known = measured(layers) if layers is not None else []
     asked = _MEASURE.of(scope.selection)
-    measure = next((m for m in MEASURES if m.key == asked), known[0] if known else None)
+    candidates = [measure for measure in MEASURES if measure.key == asked] or known
+    selected = one_place(scope.rows)
+    pairs = ((measure, having(scope.results, selected, measure)) for measure in candidates)
+    measure, rows = next(((measure, rows) for measure, rows in pairs if rows), (None, []))
     if measure is None:
-        return None
-    rows = having(scope.results, one_place(scope.rows), measure)
-    if not rows:
         return None
     if measure is not HIDDEN or len(rows) > _MOST_STRIPS:
         rows = representatives(rows, scope.selection, _MOST_PANELS)

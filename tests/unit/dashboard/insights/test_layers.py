@@ -112,3 +112,15 @@ def test_a_model_of_one_measured_role_says_so(tmp_path: Path) -> None:
         Scope(Results.open(tmp_path), Selection.of())
     )
     assert title.startswith("attn_v, the only role measured: ")
+
+
+def test_the_most_telling_measure_is_one_that_a_chosen_variant_has(tmp_path: Path) -> None:
+    """Attribution of one type alone: the others are shown by what they have."""
+    path = make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0")) / "layers.parquet"
+    alone = pl.when(pl.col("variant_id") == "main-q4_0").then(pl.col("weight_error")).otherwise(None)
+    pl.read_parquet(path).with_columns(attribution_kld=alone).write_parquet(path)
+    results, view = Results.open(tmp_path), next(view for view in registry() if view.id == "layers")
+    for quant in ("Q4_0", "Q8_0"):
+        scope = Scope(results, Selection.of(quants=[quant]))
+        assert "No selected variant" not in view.headline(scope)
+        assert [trace for trace in view.figure(scope).data if trace.type == "heatmap"]
