@@ -194,6 +194,11 @@ class ModelFile(ABC):
         values = self.row_reader(name)(0, info.n_elements // info.shape[-1])
         return values.reshape(info.shape)
 
+    def gathered_rows(self, name: str, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """Return some rows of a tensor, float32 [indices, columns]."""
+        read = self.row_reader(name)
+        return np.concatenate([read(int(index), int(index) + 1) for index in indices])
+
     def row_reader(self, name: str) -> Callable[[int, int], npt.NDArray[np.float32]]:
         """Return a function from (start, stop) to the values of these rows, float32 [rows, columns].
 

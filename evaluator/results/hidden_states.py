@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,7 +28,7 @@ class HiddenStates:
 
     def complete(self, shape: tuple[int, int]) -> bool:
         """Return whether the file exists with all windows; `shape` is (windows, scored)."""
-        return self.path.is_file() and self._array().shape[:2] == shape
+        return self.path.is_file() and self.values().shape[:2] == shape
 
     def put(self, index: int, n_windows: int, values: Values) -> None:
         """Write the hidden states of one window.
@@ -51,10 +50,8 @@ class HiddenStates:
             sync(self._partial)
             self._partial.replace(self.path)
 
-    def __iter__(self) -> Iterator[Values]:
-        yield from self._array()
-
-    def _array(self) -> Values:
+    def values(self) -> Values:
+        """Return the complete array, mapped."""
         array: Values = np.load(self.path, mmap_mode="r")
         return array
 

@@ -1,15 +1,15 @@
 """Build the graph that reduces final hidden states and a slice of the head to a few numbers per token.
 
 A vocabulary-sized array never exists: logits are computed for one slice of the vocabulary at a time, which fits into
-the processor's cache, and never leave onnxruntime. A slice is reduced to sums relative to its largest logit; `merge`
-combines slices. The baseline's whole distribution is its final hidden state times its head, so storing 4 × hidden
+the processor's cache, and never leave onnxruntime. A slice is reduced to sums relative to its largest logit; `Slices`
+combines them. The baseline's whole distribution is its final hidden state times its head, so storing 4 × hidden
 bytes per token keeps it exactly for all variants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -92,54 +92,76 @@ class RowScores:
     same_top: npt.NDArray[np.bool_] | None = None
 
 
-def merge(
-    slices: Sequence[Mapping[str, npt.NDArray[np.generic]]], owners: npt.NDArray[np.integer], vocabulary: int
-) -> RowScores:
-    """Combine the outputs of all slices of the vocabulary.
+class Slices:
+    """Combines slices of the vocabulary, given in order, into scores per row.
 
-    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same. nll and
-    KLD are both NaN where logits are not finite, are the same over the vocabulary, or are so large that their
-    differences are rounding errors.
-
-    Args:
-        slices: the scoring model's outputs, in the order of the vocabulary.
-        owners: index of the slice that holds each row's target, [rows].
-        vocabulary: number of tokens in the vocabulary.
+    KL(baseline ‖ variant) = Σ p_b (b − v) + ln Σ exp v − ln Σ exp b: exactly 0 where all logits are the same.
     """
-    with np.errstate(all="ignore"):
-        scores = _merged(slices, owners)
-        unusable = is_flat(scores.top_prob, vocabulary) | ~(np.abs(scores.nll) <= LARGEST_TOLD_APART)
-        if scores.kld is None:
-            return replace(scores, nll=np.where(unusable, np.nan, scores.nll))
-        unusable |= ~(np.abs(scores.kld) <= LARGEST_TOLD_APART)
-        nll, kld = (np.where(unusable, np.nan, nats) for nats in (scores.nll, scores.kld))
-        return replace(scores, nll=nll, kld=kld)
+
+    def __init__(self, n_rows: int, *, against_baseline: bool) -> None:
+        self._variant = _LogSum.empty(n_rows)
+        self._target = np.full(n_rows, np.nan)
+        self._baseline = _LogSum.empty(n_rows) if against_baseline else None
+        self._cross, self._at_top = np.zeros(n_rows), np.full(n_rows, np.nan)
+
+    def add(
+        self, rows: slice, outputs: Mapping[str, npt.NDArray[np.generic]], here: npt.NDArray[np.bool_]
+    ) -> None:
+        """Add the scoring model's outputs for one slice and some rows; `here` is whether the slice has their targets."""
+        part = {name: values[:, 0].astype(np.float64) for name, values in outputs.items()}
+        with np.errstate(all="ignore"):
+            self._variant.add(rows, part["variant_max"], part["variant_sum"])
+            self._target[rows] = np.where(here, part[TARGET_LOGIT], self._target[rows])
+            if self._baseline is None:
+                return
+            higher = part["baseline_max"] > self._baseline.top[rows]
+            self._at_top[rows] = np.where(higher, part[VARIANT_AT_TOP], self._at_top[rows])
+            kept, added = self._baseline.add(rows, part["baseline_max"], part["baseline_sum"])
+            self._cross[rows] = self._cross[rows] * kept + part[CROSS] * added
+
+    def scores(self, vocabulary: int) -> RowScores:
+        """Return the scores.
+
+        nll and KLD are both NaN where logits are not finite, are the same over the vocabulary, or are so large that
+        their differences are rounding errors.
+
+        Args:
+            vocabulary: number of tokens in the vocabulary.
+        """
+        variant, baseline = self._variant, self._baseline
+        with np.errstate(all="ignore"):
+            nll, top_prob = variant.top - self._target + np.log(variant.total), 1 / variant.total
+            unusable = is_flat(top_prob, vocabulary) | ~(np.abs(nll) <= LARGEST_TOLD_APART)
+            if baseline is None:
+                return RowScores(np.where(unusable, np.nan, nll), top_prob)
+            kld = self._cross / baseline.total + (variant.top - baseline.top)
+            kld += np.log(variant.total) - np.log(baseline.total)
+            unusable |= ~(np.abs(kld) <= LARGEST_TOLD_APART)
+            nll, kld = (np.where(unusable, np.nan, nats) for nats in (nll, kld))
+            return RowScores(nll, top_prob, kld, self._at_top >= variant.top)
+
+
+@dataclass
+class _LogSum:
+    """Per row, float64 [rows]: the largest logit so far, and Σ exp(logit − largest)."""
+
+    top: Doubles
+    total: Doubles
+
+    @classmethod
+    def empty(cls, n_rows: int) -> _LogSum:
+        return cls(np.full(n_rows, -np.inf), np.zeros(n_rows))
+
+    def add(self, rows: slice, top: Doubles, total: Doubles) -> tuple[Doubles, Doubles]:
+        """Add a slice's largest logit and sum; return the factors that earlier and added sums got."""
+        highest = np.maximum(self.top[rows], top)
+        kept, added = np.exp(self.top[rows] - highest), np.exp(top - highest)
+        self.total[rows] = self.total[rows] * kept + total * added
+        self.top[rows] = highest
+        return kept, added
 
 
 def is_flat(top_prob: npt.NDArray[np.floating], vocabulary: int) -> npt.NDArray[np.bool_]:
     """Return whether all tokens have the same probability, which no working model gives."""
     flat: npt.NDArray[np.bool_] = top_prob * vocabulary <= 1 + _FLATNESS
     return flat
-
-
-def _merged(
-    slices: Sequence[Mapping[str, npt.NDArray[np.generic]]], owners: npt.NDArray[np.integer]
-) -> RowScores:
-    stacked = {name: np.stack([part[name][:, 0] for part in slices]).astype(np.float64) for name in slices[0]}
-    rows = np.arange(len(owners))
-    top, total, _ = _log_sum(stacked["variant_max"], stacked["variant_sum"])
-    nll = top - stacked[TARGET_LOGIT][owners, rows] + np.log(total)
-    if CROSS not in stacked:
-        return RowScores(nll, 1 / total)
-    baseline_top, baseline_total, shares = _log_sum(stacked["baseline_max"], stacked["baseline_sum"])
-    cross = (stacked[CROSS] * shares).sum(axis=0) / baseline_total
-    kld = cross + (top - baseline_top) + (np.log(total) - np.log(baseline_total))
-    at_top = stacked[VARIANT_AT_TOP][stacked["baseline_max"].argmax(axis=0), rows]
-    return RowScores(nll, 1 / total, kld, at_top >= top)
-
-
-def _log_sum(maxima: Doubles, sums: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """Return the largest logit [rows], Σ exp(logit − largest) [rows], and the slices' weights [slices, rows]."""
-    top = maxima.max(axis=0)
-    shares = np.exp(maxima - top)
-    return top, (sums * shares).sum(axis=0), shares

@@ -1,9 +1,9 @@
-"""Open onnxruntime sessions with weights in memory, without a copy on disk."""
+"""Open onnxruntime sessions and run them, with inputs and outputs in the device's memory."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,16 @@ def _onnxruntime_errors() -> Iterator[None]:
 
 
 class Session:
-    """An onnxruntime session together with the buffers that it reads its weights from."""
+    """An onnxruntime session on a device."""
 
     def __init__(
-        self,
-        model: Path | onnx.ModelProto,
-        device: Device,
-        weights: Iterable[tuple[str, Array]] = (),
-        folder: Path | None = None,
+        self, model: Path | onnx.ModelProto | bytes, device: Device, folder: Path | None = None
     ) -> None:
-        """Open `model` with `weights` (initializer, values) in place of its external data.
+        """Open `model`.
 
         Args:
             model: a file, or a model in memory.
             device: where it runs.
-            weights: values of initializers.
             folder: where the external data of a model in memory is.
 
         Raises:
@@ -61,14 +56,11 @@ class Session:
         options.intra_op_num_threads = device.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_AND_WORSE
-        # onnxruntime may read these buffers in place: they must live as long as the session.
-        self._buffers = {
-            name: ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for name, v in weights
-        }
-        self._add_weights(options)
         if folder:
             options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder))
-        source = str(model) if isinstance(model, Path) else model.SerializeToString()
+        source = str(model) if isinstance(model, Path) else model
+        if isinstance(source, onnx.ModelProto):
+            source = source.SerializeToString()
         with _onnxruntime_errors():
             # The fallback would print a banner on stdout and run on the CPU instead of the requested device.
             self._session = ort.InferenceSession(
@@ -82,20 +74,6 @@ class Session:
             )
         self.input_names = [item.name for item in self._session.get_inputs()]
         self.output_names = [item.name for item in self._session.get_outputs()]
-
-    def _add_weights(self, options: ort.SessionOptions) -> None:
-        """Pass the weights to onnxruntime.
-
-        Plain initializers are read in place, but neither a GPU nor graph rewritings that convert weights see them:
-        both use the external data. External initializers are replaced before either, but copied where they are not
-        rearranged for products, so float32 on the CPU uses plain ones.
-        """
-        in_place = all(buffer.data_type() == _FLOAT32 for buffer in self._buffers.values())
-        if self._device.name == "cpu" and in_place:
-            for name, buffer in self._buffers.items():
-                options.add_initializer(name, buffer)
-        elif self._buffers:
-            options.add_external_initializers(list(self._buffers), list(self._buffers.values()))
 
     def resident(self, values: Array) -> ort.OrtValue:
         """Place `values` on the session's device, to be passed to many runs."""
@@ -114,6 +92,35 @@ class Session:
         }
         with _onnxruntime_errors():
             return [output.numpy() for output in self._session.run_with_ort_values(self.output_names, feed)]
+
+    def empty(self, shape: Sequence[int], dtype: type[np.generic] = np.float32) -> ort.OrtValue:
+        """Allocate an array on the session's device, to be written by `run_into`."""
+        device = self._device
+        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, device.memory, device.index)
+
+    def run_into(
+        self, inputs: Mapping[str, Array | ort.OrtValue], outputs: Mapping[str, ort.OrtValue | None]
+    ) -> dict[str, ort.OrtValue]:
+        """Run the graph and write outputs in place.
+
+        Args:
+            inputs: all inputs.
+            outputs: the outputs wanted, each with the array to write, or None to allocate one on the device.
+
+        Raises:
+            ComputeError: onnxruntime fails.
+        """
+        binding = self._session.io_binding()
+        for name, value in inputs.items():
+            held = value if isinstance(value, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(value)
+            binding.bind_ortvalue_input(name, held)
+        for name, target in outputs.items():
+            if target is None:
+                binding.bind_output(name, self._device.memory, self._device.index)
+            else:
+                binding.bind_ortvalue_output(name, target)
+        self.run_bound(binding)
+        return dict(zip(outputs, binding.get_outputs(), strict=True))
 
     def dimension(self, name: str, axis: int) -> int:
         """Return a fixed dimension of an input or output."""

@@ -3,3 +3,4 @@
 from __future__ import annotations
 
 MEGABYTE = 1_000_000
+GIGABYTE = 1_000_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,21 +40,36 @@ def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]
     Raises:
         SourceError: a tensor is missing, has another shape, or cannot be dequantized.
     """
-    architecture = architecture_of(file)
     tensors = parameter_tensors(file)
     for slot in graph.slots:
-        if slot.parameter in ROTARY_BUFFERS:
-            yield slot, rotary_frequencies(file, slot.parameter).reshape(slot.shape)
-            continue
-        tensor = tensors[slot.parameter]
-        values = restored(architecture, file, tensor)
-        if slot.transposed:
-            values = values.T
-        if values.shape != slot.shape:
-            raise SourceError(
-                file.path, f"tensor {tensor} has shape {values.shape}, the graph needs {slot.shape}"
-            )
-        yield slot, np.ascontiguousarray(values)
+        yield slot, slot_values(file, slot, tensors)
+
+
+def slot_values(
+    file: ModelFile, slot: Slot, tensors: Mapping[str, str], *, as_stored: bool = False
+) -> Values:
+    """Return the values of a slot, float32 and contiguous in the slot's shape.
+
+    Args:
+        file: the model.
+        slot: the slot.
+        tensors: graph parameter → GGUF tensor, see `parameter_tensors`.
+        as_stored: leave a transposed slot's values in the file's shape.
+
+    Raises:
+        SourceError: the tensor is missing, has another shape, or cannot be dequantized.
+    """
+    if slot.parameter in ROTARY_BUFFERS:
+        return rotary_frequencies(file, slot.parameter).reshape(slot.shape)
+    tensor = tensors[slot.parameter]
+    values = restored(architecture_of(file), file, tensor)
+    if slot.transposed:
+        values = values.T
+    if values.shape != slot.shape:
+        raise SourceError(
+            file.path, f"tensor {tensor} has shape {values.shape}, the graph needs {slot.shape}"
+        )
+    return np.ascontiguousarray(values.T if slot.transposed and as_stored else values)
 
 
 def head_weights(file: ModelFile) -> Values:

@@ -1,8 +1,7 @@
-"""Adapt the fused graph to its uses: scoring windows, decoding token by token, reading the residual stream."""
+"""Load the fused graph, and adapt it to decoding token by token."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -15,7 +14,6 @@ from evaluator.export.fusion.norms import NORM, SKIP_NORM
 from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, prune
 
 ATTENTION_MASK = "attention_mask"
-RESIDUAL_ROWS, _RESIDUAL_POSITIONS = "residual_rows", "residual_positions"
 #: Operators that treat each position separately (matrix products do if one side is a weight).
 _POSITIONWISE = {
     "MatMul",
@@ -60,10 +58,7 @@ def score_late(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
             late |= set(filter(None, node.output))
     if not all(_positionwise(node, flow) for node in following):
         return model
-    for node in following:
-        if node.op_type == "Gather":
-            node.input[1] = RESIDUAL_ROWS
-    made = {name for node in following for name in node.output} | {RESIDUAL_ROWS}
+    made = {name for node in following for name in node.output}
     gathered: dict[str, str] = {}
     for node in following:
         for index, name in enumerate(node.input):
@@ -80,30 +75,9 @@ def score_late(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
 
 
 def _positionwise(node: onnx.NodeProto, flow: Dataflow) -> bool:
-    if node.op_type == "Gather":
-        return bool(node.input[1] == _RESIDUAL_POSITIONS)
     if node.op_type == "MatMul":
         return bool(set(node.input) & set(flow.parameters))
     return node.op_type in _POSITIONWISE
-
-
-def with_residuals(model: onnx.ModelProto, residuals: Sequence[str]) -> onnx.ModelProto:
-    """Output the residual stream too, before the first layer and after each, in place; for either graph.
-
-    New input: `residual_rows` int64 [rows], indices among the scored positions. New outputs after `final_hidden`:
-    `residual_0` … `residual_<layers>`, float32 [batch, rows, hidden].
-    """
-    graph = model.graph
-    graph.input.append(helper.make_tensor_value_info(RESIDUAL_ROWS, TensorProto.INT64, ["rows"]))
-    graph.node.append(
-        helper.make_node("Gather", [SCORED_POSITIONS, RESIDUAL_ROWS], [_RESIDUAL_POSITIONS], axis=0)
-    )
-    for index, name in enumerate(residuals):
-        output = f"residual_{index}"
-        graph.node.append(helper.make_node("Gather", [name, _RESIDUAL_POSITIONS], [output], axis=1))
-        shape = ["batch_size", "rows", "hidden"]
-        graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
-    return model
 
 
 def with_cache(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:

@@ -1,0 +1,122 @@
+"""Build the model of a piece: its nodes under names that do not depend on the layer, and its weights as inputs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+import onnx
+from onnx import TensorProto, helper
+
+from evaluator.export.fusion.attention import ATTENTION
+from evaluator.export.fusion.dataflow import replace_nodes
+from evaluator.export.fusion.norms import CONTRIB, NORM
+
+#: Keys and values of the positions before a chunk, and of all positions up to its end.
+PAST, PRESENT = ("past_key", "past_value"), ("present_key", "present_value")
+#: Prefix of outputs that hold the sums of squares of what enters a matrix; the name of the weight's input follows.
+SQUARES = "squares_"
+#: Operators that treat each position separately; matrix products do if one side is a weight.
+_POSITIONWISE = {"Add", "Mul", "Sigmoid", "Tanh", "Erf", "Sub", "Div", "Pow", "Gelu", "Cast", "Constant", NORM}
+_PRODUCT, _PRODUCT_AS_STORED = "MatMul", "FusedMatMul"
+
+
+def is_positionwise(nodes: Iterable[onnx.NodeProto], weights: Collection[str]) -> bool:
+    """Return whether no node mixes positions."""
+    return all(
+        node.op_type in _POSITIONWISE or (node.op_type == _PRODUCT and node.input[1] in weights)
+        for node in nodes
+    )
+
+
+def renamed(nodes: Iterable[onnx.NodeProto], names: Mapping[str, str]) -> list[onnx.NodeProto]:
+    """Return copies in which values without an entry in `names` are numbered in order."""
+    known = dict(names) | {"": ""}
+    copies = []
+    for node in nodes:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.name = ""
+        for field in (copy.input, copy.output):
+            for index, name in enumerate(field):
+                field[index] = known.setdefault(name, f"value_{len(known)}")
+        copies.append(copy)
+    return copies
+
+
+def named(item: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    """Return a copy of an initializer with another name."""
+    copy = onnx.TensorProto()
+    copy.CopyFrom(item)
+    copy.name = name
+    return copy
+
+
+def add_squares(graph: onnx.GraphProto, weights: Collection[str]) -> None:
+    """Output Σ x² over all positions, float32 [channels], of the x that enters each matrix, in place."""
+    axes = helper.make_tensor("square_axes", TensorProto.INT64, [2], [0, 1])
+    products = [node for node in graph.node if node.op_type == _PRODUCT and node.input[1] in weights]
+    if products:
+        graph.initializer.append(axes)
+    for node in products:
+        output = SQUARES + node.input[1]
+        graph.node.append(
+            helper.make_node("ReduceSumSquare", [node.input[0], axes.name], [output], keepdims=0)
+        )
+        graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
+
+
+def multiply_as_stored(model: onnx.ModelProto, transposed: Collection[str]) -> set[str]:
+    """Let products read `transposed` weights in the order in which files store them, in place; return those weights.
+
+    Exported graphs multiply by [inputs, outputs]; files hold [outputs, inputs]. The product can transpose while it
+    reads, which is as fast, and spares a copy of every matrix.
+    """
+    readers: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            readers[name].add((node.op_type, place))
+    stored = {name for name in transposed if readers[name] == {(_PRODUCT, 1)}}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == _PRODUCT and node.input[1] in stored:
+            product = helper.make_node(_PRODUCT_AS_STORED, node.input, node.output, domain=CONTRIB, transB=1)
+            nodes.append(product)
+        else:
+            nodes.append(node)
+    replace_nodes(model.graph, nodes)
+    if stored and all(item.domain != CONTRIB for item in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
+    return stored
+
+
+def weights_as_inputs(graph: onnx.GraphProto, weights: Collection[str]) -> set[str]:
+    """Turn the initializers `weights` into inputs, in place; return those that are float16."""
+    halves = set()
+    kept = []
+    for item in graph.initializer:
+        if item.name not in weights:
+            kept.append(item)
+            continue
+        graph.input.append(helper.make_tensor_value_info(item.name, item.data_type, None))
+        if item.data_type == TensorProto.FLOAT16:
+            halves.add(item.name)
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return halves
+
+
+def with_past(model: bytes) -> bytes:
+    """Return an attention piece that continues a window.
+
+    New inputs: keys and values of the earlier positions, `PAST`, float32 [1, heads, positions, width]. New outputs:
+    those of all positions so far, `PRESENT`.
+    """
+    piece = onnx.load_from_string(model)
+    (node,) = (node for node in piece.graph.node if node.op_type == ATTENTION)
+    node.input[3], node.input[4] = PAST
+    node.output[1], node.output[2] = PRESENT
+    for names, field in ((PAST, piece.graph.input), (PRESENT, piece.graph.output)):
+        field.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    content: bytes = piece.SerializeToString(deterministic=True)
+    return content

@@ -1,0 +1,194 @@
+"""Run windows through a model layer by layer: all windows through one piece, then the next piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from evaluator.export.pieces import Piece
+from evaluator.models.model_file import ModelFile
+from evaluator.runtime.layered_model import Inputs, LayeredModel
+from evaluator.runtime.memory_plan import MemoryPlan, Shape
+from evaluator.runtime.pass_checkpoint import PassCheckpoint, Resumed
+from evaluator.runtime.piece_weights import WeightReader, read_ahead
+from evaluator.runtime.streams import Streams, StreamsInMemory, StreamsOnDisk
+from evaluator.support.errors import ComputeError
+from evaluator.support.stage_clock import current_clock
+from evaluator.texts.windows import Window
+
+Values = npt.NDArray[np.float32]
+
+
+class Observer(Protocol):
+    """Takes samples of the residual stream while windows run.
+
+    Attributes:
+        windows: indices, in the pass, of the windows to sample.
+        rows: indices among each window's scored tokens.
+    """
+
+    windows: frozenset[int]
+    rows: npt.NDArray[np.int64]
+
+    def take(self, point: int, index: int, stream: Values) -> None:
+        """Take a window's sample after `point` layers, float32 [rows, hidden]."""
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return what was gathered so far."""
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Continue from a state."""
+
+
+def _nothing(done: int, total: int) -> None:
+    """Ignore progress."""
+
+
+@dataclass
+class ForwardPass:
+    """One pass of windows of one length through a file.
+
+    Attributes:
+        model: the pieces.
+        file: the weights.
+        windows: the windows.
+        plan: what is kept in memory; streams on disk need a checkpoint.
+        observer: takes samples of the residual stream.
+        squares: called with a piece and the sums of squares of its inputs, if the model computes them.
+        checkpoint: where the state is kept.
+        advance: called with the number of finished groups and of all, over all pieces.
+    """
+
+    model: LayeredModel
+    file: ModelFile
+    windows: Sequence[Window]
+    plan: MemoryPlan
+    observer: Observer | None = None
+    squares: Callable[[Piece, dict[str, Values]], None] = lambda _, __: None
+    checkpoint: PassCheckpoint | None = None
+    advance: Callable[[int, int], None] = _nothing
+    _tables: dict[int, Inputs] = field(default_factory=dict)
+
+    def final_hidden(self) -> Iterator[tuple[int, Values]]:
+        """Run all windows and yield each one's index and final hidden states, float32 [scored tokens, hidden].
+
+        Raises:
+            SourceError: the weights cannot be read, or do not fit the graph.
+            ComputeError: onnxruntime failed.
+            OSError: the disk is full.
+        """
+        reader = WeightReader(self.file)
+        streams = self._streams()
+        try:
+            done = self._begin(streams, reader)
+            self._run_layers(streams, reader, done)
+            yield from self._end(streams, reader)
+        finally:
+            streams.close()
+
+    @property
+    def groups(self) -> list[range]:
+        """The windows that run at a time."""
+        size = self.model.together(self._length)
+        count = len(self.windows)
+        return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+    @property
+    def _length(self) -> int:
+        return len(self.windows[0].ids)
+
+    def _shapes(self) -> list[tuple[int, int, int]]:
+        return [(len(group), self._length, self.model.hidden) for group in self.groups]
+
+    def _streams(self) -> Streams:
+        if self.plan.place == "disk":
+            if self.checkpoint is None:
+                raise ComputeError("residual streams on disk need a folder")
+            return StreamsOnDisk(self.checkpoint.stream_files, self._shapes())
+        return StreamsInMemory(self.model.empty if self.plan.place == "device" else _on_host)
+
+    def _begin(self, streams: Streams, reader: WeightReader) -> int:
+        """Fill the streams from a checkpoint, or embed; return the number of finished pieces."""
+        resumed = self.checkpoint.load() if self.checkpoint else None
+        if resumed:
+            self._resume(streams, resumed)
+            return resumed.done
+        for number, group in enumerate(self.groups):
+            ids = np.stack([self.windows[index].ids for index in group])
+            streams.put(number, self.model.embed(reader, ids))
+        streams.end_piece()
+        self._observe(streams, 0)
+        return 1
+
+    def _resume(self, streams: Streams, resumed: Resumed) -> None:
+        streams.restore(resumed.streams, self._shapes())
+        if self.observer:
+            self.observer.restore(resumed.observed)
+
+    def _run_layers(self, streams: Streams, reader: WeightReader, done: int) -> None:
+        clock, groups, pieces = current_clock(), self.groups, self.model.pieces[1:-1]
+        total = len(groups) * len(pieces)
+
+        def read(piece: Piece) -> Inputs:
+            return self.model.on_device(reader.read(piece))
+
+        waiting = read_ahead(pieces[done - 1 :], read, ahead=self.plan.ahead)
+        for number, (piece, weights) in enumerate(waiting, done):
+            for index in range(len(groups)):
+                with clock.stage("computing"):
+                    streams.step(index, partial(self._step, piece, weights))
+                self.advance((number - 1) * len(groups) + index + 1, total)
+            streams.end_piece()
+            if piece.part != "attention":
+                self._observe(streams, piece.layer + 1)
+            if self.checkpoint:
+                self.checkpoint.save(number + 1, streams, self.observer.state() if self.observer else {})
+
+    def _step(self, piece: Piece, weights: Inputs, stream: ort.OrtValue, target: ort.OrtValue) -> None:
+        common = self._common(stream.shape()[0])
+        squares = self.model.run(piece, stream, weights, common, target)
+        if squares:
+            self.squares(piece, squares)
+
+    def _common(self, count: int) -> Inputs:
+        if count not in self._tables:
+            self._tables[count] = self.model.window_inputs(self.file, count, self._length)
+        return self._tables[count]
+
+    def _observe(self, streams: Streams, point: int) -> None:
+        """Pass samples of the streams after `point` layers to the observer."""
+        if self.observer is None:
+            return
+        for number, group in enumerate(self.groups):
+            if not self.observer.windows.intersection(group):
+                continue
+            stream = streams.get(number)
+            rows = self.windows[group[0]].first_scored + self.observer.rows
+            samples = self.model.rows(stream, rows).numpy()
+            for index, sample in zip(group, samples, strict=True):
+                if index in self.observer.windows:
+                    self.observer.take(point, index, sample)
+
+    def _end(self, streams: Streams, reader: WeightReader) -> Iterator[tuple[int, Values]]:
+        """Run the final norm on the scored positions."""
+        weights = self.model.on_device(reader.read(self.model.pieces[-1]))
+        scored = np.arange(self.windows[0].first_scored, self._length - 1)
+        for number, group in enumerate(self.groups):
+            states = self.model.norm(self.model.rows(streams.get(number), scored), weights)
+            streams.drop(number)
+            yield from zip(group, states, strict=True)
+
+
+def _on_host(shape: Sequence[int]) -> ort.OrtValue:
+    return ort.OrtValue.ortvalue_from_numpy(np.empty(shape, np.float32))
+
+
+def shape_of(model: LayeredModel, windows: Sequence[Window]) -> Shape:
+    """Return the size of a pass."""
+    return Shape(len(windows), len(windows[0].ids), model.hidden)

@@ -1,0 +1,232 @@
+"""A model's pieces, open on a device: any file of the model's shape runs through them, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper
+
+from evaluator.export.exact.graph import Graph
+from evaluator.export.exact.weights import rotary_inputs
+from evaluator.export.fusion.attention import SEQLENS, TOTAL_LENGTH
+from evaluator.export.fusion.fuse import Heads
+from evaluator.export.piece_model import PAST, PRESENT, SQUARES, with_past
+from evaluator.export.pieces import OUTPUT, STREAM, Piece, cut
+from evaluator.models.model_file import ModelFile
+from evaluator.runtime.device import Device
+from evaluator.runtime.piece_weights import WeightReader
+from evaluator.runtime.session import Array, Session
+
+Values = npt.NDArray[np.float32]
+Inputs = Mapping[str, Array | ort.OrtValue]
+
+#: Windows that run at a time on a CPU: the attention heads of two divide evenly between threads. A GPU needs more
+#: positions at a time.
+_TOGETHER, _POSITIONS_ON_GPU = 2, 4096
+#: Positions that run at a time in a long window on a CPU: memory for what a layer computes grows with them. With a
+#: soft cap, onnxruntime's kernel holds all scores of a chunk, so this many bytes of them are allowed.
+CHUNK, _CHUNK_SCORES = 2048, 1 << 28
+_ROWS = "rows"
+
+
+class LayeredModel:
+    """The sessions of a graph's pieces on one device; weights are given to every run."""
+
+    def __init__(
+        self, graph: Graph, device: Device, *, fused: bool = True, half: bool = False, squares: bool = False
+    ) -> None:
+        """Cut the graph and open its pieces.
+
+        Args:
+            graph: the model's graph.
+            device: where it runs.
+            fused: whether the fused graph may be used; a GPU uses it in half precision only.
+            half: compute in half precision, which needs a fused graph.
+            squares: also compute the sums of squares of what enters each matrix.
+
+        Raises:
+            ExportError: half precision is requested, and the graph is not fused; or it cannot be cut.
+            ComputeError: onnxruntime does not run a piece on the device.
+        """
+        self.device = device
+        # The fused operator has no float32 kernel for CUDA.
+        self._fused = graph.fused if half or (fused and device.name == "cpu") else None
+        self.pieces = cut(graph, fused=self._fused is not None, half=half, squares=squares)
+        self._sessions: dict[bytes, Session] = {}
+        self._with_past: dict[bytes, Session] = {}
+        for piece in self.pieces:
+            self._session(piece.model)
+        self._rows = Session(_row_graph(), device)
+        self.provider = self._rows.provider
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        return max(piece.layer for piece in self.pieces) + 1
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights in the layers."""
+        slots = (weight.slot for piece in self.pieces[1:] for weight in piece.weights.values())
+        return sum(int(np.prod(slot.shape)) for slot in slots)
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether attention is one operator, whose memory grows linearly with the window's length."""
+        return self._fused is not None
+
+    @property
+    def hidden(self) -> int:
+        """Width of the residual stream."""
+        ((_, embedding),) = self.pieces[0].weights.items()
+        return embedding.slot.shape[-1]
+
+    def together(self, length: int) -> int:
+        """Return how many windows of `length` tokens to run at a time."""
+        if self.device.name == "cuda":
+            return max(_TOGETHER, _POSITIONS_ON_GPU // length)
+        return _TOGETHER if length <= CHUNK else 1
+
+    def on_device(self, weights: Mapping[str, Array]) -> dict[str, ort.OrtValue]:
+        """Place a piece's weights on the device."""
+        return {name: self._rows.resident(values) for name, values in weights.items()}
+
+    def empty(self, shape: Sequence[int]) -> ort.OrtValue:
+        """Allocate a float32 array on the device."""
+        return self._rows.empty(shape)
+
+    def window_inputs(self, file: ModelFile, count: int, length: int) -> dict[str, Array]:
+        """Return the inputs of pieces besides stream and weights, for `count` windows of `length` tokens.
+
+        Raises:
+            SourceError: the file's kind of rotary embedding is not known.
+        """
+        return {
+            SEQLENS: np.full(count, length - 1, np.int32),
+            TOTAL_LENGTH: np.array([length], np.int32),
+            "input_ids": np.zeros((count, length), np.int64),
+            "attention_mask": np.ones((count, length), np.int64),
+            "position_ids": np.tile(np.arange(length, dtype=np.int64), (count, 1)),
+            **rotary_inputs(file, self._fused, length),
+        }
+
+    def embed(self, reader: WeightReader, ids: npt.NDArray[np.integer]) -> ort.OrtValue:
+        """Return the residual stream before the first layer, float32 [windows, length, hidden], of token ids."""
+        piece = self.pieces[0]
+        table, places = reader.embedding(piece, ids)
+        ran = self._session(piece.model).run_into({STREAM: places, **table}, {OUTPUT: None})
+        return ran[OUTPUT]
+
+    def run(
+        self, piece: Piece, stream: ort.OrtValue, weights: Inputs, common: Inputs, target: ort.OrtValue
+    ) -> dict[str, Values]:
+        """Run a piece on the residual stream, float32 [windows, length, hidden].
+
+        Args:
+            piece: one of `pieces`.
+            stream: its input.
+            weights: its weights by input.
+            common: the inputs that `window_inputs` returns.
+            target: where the output goes; of the stream's shape, and not the stream.
+
+        Returns:
+            Sums of squares by weight input, float32 [channels], if the model computes them.
+        """
+        length = stream.shape()[1]
+        if self.device.name == "cpu" and length > CHUNK and stream.shape()[0] == 1:
+            if piece.positionwise:
+                return self._in_blocks(piece, stream.numpy(), weights, target.numpy())
+            if piece.heads:
+                return self._in_chunks(piece, piece.heads, stream.numpy(), weights, common, target.numpy())
+        session = self._session(piece.model)
+        inputs = {STREAM: stream, **weights, **{name: common[name] for name in piece.inputs}}
+        return _squares(session.run_into(inputs, _outputs(session, target)))
+
+    def norm(self, rows: ort.OrtValue, weights: Inputs) -> Values:
+        """Run the final norm on rows of the stream, float32 [windows, rows, hidden]; return them on the host."""
+        ran = self._session(self.pieces[-1].model).run({STREAM: rows, **weights})
+        return np.asarray(ran[0], np.float32)
+
+    def rows(self, stream: ort.OrtValue, rows: npt.NDArray[np.integer]) -> ort.OrtValue:
+        """Return some positions of a stream, float32 [windows, rows, hidden], on the device."""
+        return self._rows.run_into({STREAM: stream, _ROWS: np.asarray(rows, np.int64)}, {OUTPUT: None})[OUTPUT]
+
+    def _session(self, model: bytes) -> Session:
+        if model not in self._sessions:
+            self._sessions[model] = Session(model, self.device)
+        return self._sessions[model]
+
+    def _continuing(self, model: bytes) -> Session:
+        """Return the session of an attention piece that continues a window."""
+        if model not in self._with_past:
+            self._with_past[model] = Session(with_past(model), self.device)
+        return self._with_past[model]
+
+    def _in_blocks(self, piece: Piece, stream: Values, weights: Inputs, target: Values) -> dict[str, Values]:
+        """Run a piece on blocks of positions that do not affect one another."""
+        session, total = self._session(piece.model), dict[str, Values]()
+        for start in range(0, stream.shape[1], CHUNK):
+            block = slice(start, start + CHUNK)
+            inputs = {STREAM: stream[:, block], **weights}
+            _add(total, _squares(session.run_into(inputs, _outputs(session, target[:, block]))))
+        return total
+
+    def _in_chunks(
+        self, piece: Piece, heads: Heads, stream: Values, weights: Inputs, common: Inputs, target: Values
+    ) -> dict[str, Values]:
+        """Run attention on chunks of one window, each with the keys and values of the chunks before."""
+        session, total = self._continuing(piece.model), dict[str, Values]()
+        nothing = np.zeros((1, heads.kv_heads, 0, heads.width), np.float32)
+        past: dict[str, Array | ort.OrtValue] = dict.fromkeys(PAST, nothing)
+        length, size = stream.shape[1], _chunk_size(piece, stream.shape[1])
+        for start in range(0, length, size):
+            end = min(start + size, length)
+            lengths = {SEQLENS: np.array([end - 1], np.int32), TOTAL_LENGTH: np.array([end], np.int32)}
+            others = {name: lengths.get(name, common[name]) for name in piece.inputs}
+            inputs = {STREAM: stream[:, start:end], **weights, **others, **past}
+            ran = session.run_into(inputs, _outputs(session, target[:, start:end]))
+            past = dict(zip(PAST, (ran[name] for name in PRESENT), strict=True))
+            _add(total, _squares(ran))
+        return total
+
+
+def _chunk_size(piece: Piece, length: int) -> int:
+    """Return how many positions of a window of `length` run at a time."""
+    if not piece.heads_held:
+        return CHUNK
+    return max(1, min(CHUNK, _CHUNK_SCORES // (4 * piece.heads_held * length)))
+
+
+def _outputs(session: Session, target: Values | ort.OrtValue) -> dict[str, ort.OrtValue | None]:
+    """Return all outputs of a piece, the stream to be written to `target`."""
+    held = target if isinstance(target, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(target)
+    return {name: held if name == OUTPUT else None for name in session.output_names}
+
+
+def _squares(ran: Mapping[str, ort.OrtValue]) -> dict[str, Values]:
+    return {
+        name.removeprefix(SQUARES): value.numpy() for name, value in ran.items() if name.startswith(SQUARES)
+    }
+
+
+def _add(total: dict[str, Values], part: Mapping[str, Values]) -> None:
+    for name, values in part.items():
+        total[name] = total[name] + values if name in total else values
+
+
+def _row_graph() -> onnx.ModelProto:
+    """Build the graph that gathers rows: `stream` float32 [windows, length, hidden], `rows` int64 [n]."""
+    graph = helper.make_graph(
+        [helper.make_node("Gather", [STREAM, _ROWS], [OUTPUT], axis=1)],
+        "rows",
+        [
+            helper.make_tensor_value_info(STREAM, TensorProto.FLOAT, None),
+            helper.make_tensor_value_info(_ROWS, TensorProto.INT64, None),
+        ],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

@@ -1,0 +1,146 @@
+"""Decide what a pass keeps in memory, before anything is measured."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from evaluator.export.exact.graph import graph_request
+from evaluator.models.model_file import ModelFile
+from evaluator.runtime.layered_model import CHUNK, LayeredModel
+from evaluator.support.errors import RequestError
+from evaluator.support.units import GIGABYTE
+
+_FLOAT_BYTES = 4
+#: Arrays as wide as the residual stream, and as a piece's widest matrix, that exist while a piece runs; somewhat more
+#: than measured, see docs/scaling.md.
+_STREAMS, _WIDE = 8, 4
+#: Arrays of heads × positions² that exist at a time where attention is not fused: scores, mask, their sum, softmax.
+_SQUARES_PLAIN = 4
+#: What a run takes in any case: the interpreter, onnxruntime, frames of tokens, slices of the heads.
+_BASE = 700_000_000
+#: Share of the free memory that is used unless it is requested otherwise: other programs need some too.
+_SHARE = 0.8
+#: Free disk that is left to others.
+_DISK_RESERVE = 1_000_000_000
+_WORDS = {"device": "in memory", "host": "in the computer's memory", "disk": "on disk"}
+
+Place = Literal["device", "host", "disk"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes that a run may use; model files are mapped and not counted.
+
+    Attributes:
+        host: bytes of the computer's memory.
+        device: bytes of the GPU's memory; the same as `host` on a CPU.
+        requested: whether the user named them; else they are a share of what is free.
+    """
+
+    host: int
+    device: int
+    requested: bool = False
+
+    @classmethod
+    def of(cls, gigabytes: float | None, free: int, free_on_gpu: int | None = None) -> Budget:
+        """Return the budget for `gigabytes` of the computer's memory, or a share of what is free."""
+        host = int(_SHARE * free) if gigabytes is None else int(gigabytes * GIGABYTE)
+        return cls(host, host if free_on_gpu is None else int(_SHARE * free_on_gpu), gigabytes is not None)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a pass: windows, tokens in each, and width of the residual stream."""
+
+    windows: int
+    length: int
+    hidden: int
+
+    @property
+    def stream_bytes(self) -> int:
+        """Bytes of the residual streams of all windows."""
+        return _FLOAT_BYTES * self.windows * self.length * self.hidden
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What one pass keeps where.
+
+    Attributes:
+        place: where the residual streams are between pieces.
+        ahead: whether the next piece's weights are read while one computes.
+        stream_bytes: bytes of the residual streams of all windows.
+        piece_bytes: bytes of the largest piece's weights.
+    """
+
+    place: Place
+    ahead: bool
+    stream_bytes: int
+    piece_bytes: int
+
+    def describe(self, budget: Budget) -> str:
+        """Return the plan in one line."""
+        pieces = "two parts of a layer" if self.ahead else "one part of a layer"
+        return (
+            f"memory: up to {budget.host / GIGABYTE:,.1f} GB; weights are read layer by layer, {pieces} at a time "
+            f"(at most {self.piece_bytes / GIGABYTE:,.2f} GB each); the residual stream "
+            f"({self.stream_bytes / GIGABYTE:,.2f} GB) is {_WORDS[self.place]}"
+        )
+
+
+def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budget) -> MemoryPlan:
+    """Decide what a pass keeps in memory.
+
+    Args:
+        model: the pieces.
+        file: the model.
+        shape: the size of the pass.
+        budget: what may be used.
+
+    Raises:
+        RequestError: even one part of a layer does not fit; the message says how much would do.
+    """
+    largest = max(piece.n_bytes for piece in model.pieces[1:])
+    work, streams = working_bytes(model, file, shape), shape.stream_bytes
+    on_gpu = model.device.name == "cuda"
+    places: tuple[Place, ...] = ("device", "host", "disk") if on_gpu else ("device", "disk")
+    for place in places:
+        for ahead in (True, False):
+            on_device = work + largest * (1 + ahead) + streams * (place == "device")
+            on_host = _BASE + streams * (place == "host") + largest * (1 + ahead) if on_gpu else 0
+            if on_device + _BASE * (not on_gpu) <= budget.device and on_host <= budget.host:
+                return MemoryPlan(place, ahead, streams, largest)
+    needed = (work + largest + _BASE) / GIGABYTE
+    raise RequestError(
+        f"--context {shape.length}: a window and one part of a layer take about {needed:,.1f} GB, and "
+        f"{min(budget.host, budget.device) / GIGABYTE:,.1f} GB may be used; "
+        + ("use a larger --memory" if budget.requested else "close other programs, or use a smaller --context")
+    )
+
+
+def working_bytes(model: LayeredModel, file: ModelFile, shape: Shape) -> int:
+    """Estimate the bytes that a group of windows takes while it runs through a piece, weights not counted."""
+    group = model.together(shape.length) * shape.length
+    at_once = min(group, CHUNK) if model.device.name == "cpu" and shape.length > CHUNK else group
+    widest = max(max(w.slot.shape) for piece in model.pieces[1:] for w in piece.weights.values())
+    rows = _FLOAT_BYTES * at_once * (_STREAMS * shape.hidden + _WIDE * widest)
+    heads = 0 if model.is_fused else int(graph_request(file)["settings"]["num_attention_heads"])
+    squares = _SQUARES_PLAIN * _FLOAT_BYTES * heads * group * shape.length
+    return rows + 2 * _FLOAT_BYTES * group * shape.hidden + squares
+
+
+def check_disk(folder: Path, n_bytes: int, what: str) -> None:
+    """Check that `n_bytes` fit on the disk of `folder`.
+
+    Raises:
+        RequestError: they do not; the message names a way out.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes + _DISK_RESERVE:
+        raise RequestError(
+            f"{folder}: {what} take {n_bytes / GIGABYTE:,.1f} GB, and {free / GIGABYTE:,.1f} GB are free on this disk; "
+            "use fewer windows (--chunks), a larger --memory, or an --out on another disk"
+        )

@@ -1,0 +1,109 @@
+"""Keep the state of an unfinished pass on disk, so that a killed run continues at the last finished layer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ValidationError
+
+from evaluator.runtime.streams import Streams
+from evaluator.support.atomic_files import whole_file
+
+Observed = Mapping[str, npt.NDArray[np.generic]]
+#: Seconds of work that a kill may cost: writing the streams takes seconds.
+_WORTH_SAVING = 60.0
+
+
+class _Record(BaseModel):
+    """What a checkpoint's file says: what was run, how many pieces are done, and the files that hold the state."""
+
+    identity: str
+    done: int
+    streams: str
+    observed: str
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A pass's state: number of finished pieces, file of the streams, and what an observer had gathered."""
+
+    done: int
+    streams: Path
+    observed: Observed
+
+
+class PassCheckpoint:
+    """The checkpoint of one pass, in files `NAME.*` of a folder.
+
+    The record is replaced last, so it always names complete files.
+    """
+
+    def __init__(self, folder: Path, name: str, identity: str, interval: float = _WORTH_SAVING) -> None:
+        """Start the clock.
+
+        Args:
+            folder: where the files are.
+            name: prefix of the files.
+            identity: everything the pass depends on; a checkpoint with another identity is ignored.
+            interval: seconds between checkpoints of streams that have to be written for it.
+        """
+        self._folder, self._name, self._identity, self._interval = folder, name, identity, interval
+        self._record = folder / f"{name}.pass.json"
+        self._saved = time.monotonic()
+
+    @property
+    def stream_files(self) -> tuple[Path, Path]:
+        """The files of streams on disk."""
+        return (self._folder / f"{self._name}.streams-0", self._folder / f"{self._name}.streams-1")
+
+    def load(self) -> Resumed | None:
+        """Return the state of an earlier run of the same pass, None if there is none."""
+        try:
+            record = _Record.model_validate_json(self._record.read_bytes())
+            if record.identity != self._identity:
+                return None
+            with np.load(self._folder / record.observed, allow_pickle=False) as arrays:
+                observed = dict(arrays)
+        except (OSError, ValidationError, ValueError):
+            return None
+        streams = self._folder / Path(record.streams).name
+        return Resumed(record.done, streams, observed) if streams.is_file() else None
+
+    def save(self, done: int, streams: Streams, observed: Observed) -> None:
+        """Save the state after `done` pieces, unless the last checkpoint is recent and saving takes time.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        if not streams.saves_itself and time.monotonic() - self._saved < self._interval:
+            return
+        held = streams.save(self._folder / f"{self._name}.{done}.streams")
+        gathered = self._folder / f"{self._name}.{done}.npz"
+        with whole_file(gathered) as partial, partial.open("wb") as file:
+            np.savez(file, **dict(observed))
+        record = _Record(identity=self._identity, done=done, streams=held.name, observed=gathered.name)
+        with whole_file(self._record) as partial:
+            partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")
+        self._remove(keep={self._record, held, gathered, *self.stream_files})
+        self._saved = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove all files of the pass."""
+        self._remove(keep=set())
+
+    def _remove(self, keep: set[Path]) -> None:
+        for path in self._folder.glob(f"{self._name}.*"):
+            if path not in keep and _is_own(path, self._name):
+                path.unlink(missing_ok=True)
+
+
+def _is_own(path: Path, name: str) -> bool:
+    """Return whether a file is one of this pass, not of a variant whose name begins with the same words."""
+    rest = path.name.removeprefix(f"{name}.")
+    return rest in ("pass.json", "streams-0", "streams-1") or rest.partition(".")[0].isdigit()
