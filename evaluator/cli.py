@@ -30,6 +30,10 @@ _Pre = Annotated[
     str | None,
     typer.Option(help="Pre-tokenizer, such as llama-bpe, of a baseline whose file does not name one."),
 ]
+_Memory = Annotated[
+    float | None,
+    typer.Option(help="Gigabytes of memory that may be used; default: a share of what is free.", min=0.1),
+]
 _Chunks = Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)]
 
 
@@ -59,6 +63,7 @@ def run(
     chunks: _Chunks = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
     threads: _Threads = None,
+    memory: _Memory = None,
     pre: _Pre = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
     attribution: Annotated[
@@ -81,6 +86,7 @@ def run(
         "chunks": chunks,
         "device": device,
         "threads": threads,
+        "memory": memory,
         "pre": pre,
         "layers": False if no_layers else None,
         "attribution": True if attribution else None,

@@ -23,7 +23,7 @@ from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan, check_comparable, comparable_traits, make_plan
 from evaluator.results.files import MANIFEST_NAME, is_written
 from evaluator.results.store import ResultsStore
-from evaluator.runtime.window_memory import beyond_training
+from evaluator.models.architectures.rotary import beyond_training
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.progress import RunProgress

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.export.exact.graph import load_graph
-from evaluator.export.exact.weights import head_weights
-from evaluator.models.architectures import logit_softcap
 from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.open_model import open_model
 from evaluator.results.manifest import Precision
 from evaluator.runtime.device import Device
-from evaluator.runtime.scoring import Body, Head
+from evaluator.runtime.head import Head
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.scoring import window_states
 from evaluator.support.child_process import ChildError, run_module
 from evaluator.support.errors import EvaluatorError, ExportError, RequestError, one_line
 from evaluator.texts.windows import Window
@@ -208,11 +208,9 @@ def sample_here(
         EvaluatorError: the device cannot run it.
     """
     try:
-        graph = load_graph(file)
-        body = Body(file, graph, device, half=precision == "float16")
-        hidden = body.hidden(window)
-        del body
-        head = Head(head_weights(file), None, device, logit_softcap(file))
+        model = LayeredModel(load_graph(file), device, half=precision == "float16")
+        hidden = window_states(model, file, [window])[0]
+        head = Head.of(file, None, device)
         nll = head.score(hidden, window.targets, None).nll
         again = None if states is None else head.score(states, window.targets, None).nll
     except EvaluatorError:

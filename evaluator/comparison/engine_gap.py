@@ -11,14 +11,15 @@ import onnx
 from onnx import TensorProto, helper
 
 from evaluator.export.exact.graph import Graph
-from evaluator.export.exact.weights import head_weights
 from evaluator.export.packing.genai import PAST
 from evaluator.export.skeleton import SCORED_POSITIONS
 from evaluator.metrics.estimation import LARGEST_TOLD_APART
 from evaluator.models.architectures import logit_softcap
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import Device
-from evaluator.runtime.scoring import Body
+from evaluator.runtime.head import HeadRows
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.scoring import window_states
 from evaluator.runtime.session import Array, Session
 from evaluator.support.errors import EvaluatorError
 from evaluator.texts.windows import Window
@@ -27,7 +28,7 @@ Values = npt.NDArray[np.float32]
 
 #: Few windows, spread over all texts, are enough: the gap depends on the kernels, not on the text.
 _MOST_WINDOWS = 2
-_ROWS = 32
+_ROWS, _SLICE = 64, 8192
 
 
 def engine_gap(
@@ -47,10 +48,8 @@ def engine_gap(
     """
     places = np.linspace(0, len(windows) - 1, _MOST_WINDOWS).round().astype(int)
     chosen = [windows[place] for place in sorted(set(places.tolist()))]
-    body = Body(file, graph, device)
-    hidden = [body.hidden(window) for window in chosen]
-    del body
-    head, cap = head_weights(file), logit_softcap(file)
+    hidden = window_states(LayeredModel(graph, device), file, chosen)
+    head, cap = HeadRows.of(file), logit_softcap(file)
     deployed = _DeployedLogits(artifact, device)
     divergences = []
     for window, states in zip(chosen, hidden, strict=True):
@@ -65,10 +64,12 @@ def engine_gap(
     return float(klds.mean())
 
 
-def _product(states: Values, head: Values, softcap: float | None) -> Values:
-    """Compute logits [rows, vocabulary]; states may be non-finite."""
+def _product(states: Values, head: HeadRows, softcap: float | None) -> Values:
+    """Compute logits [rows, vocabulary], a slice of the vocabulary at a time; states may be non-finite."""
     with np.errstate(all="ignore"):
-        logits: Values = states @ head.T
+        starts = range(0, head.vocabulary, _SLICE)
+        slices = [states @ head.read(start, min(start + _SLICE, head.vocabulary)).T for start in starts]
+        logits: Values = np.concatenate(slices, axis=1)
         return softcap * np.tanh(logits / softcap) if softcap else logits
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,26 +9,23 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from evaluator.comparison.derived_frames import derive, is_derived
+from evaluator.comparison.file_scorer import FileScorer, Scored, Subject
 from evaluator.comparison.half_precision import settled_precision
 from evaluator.comparison.layers.attribution_run import AttributionRun
-from evaluator.comparison.layers.drift import BaselineStream, Drift
+from evaluator.comparison.layers.drift import BaselineStream, Drift, Sample
 from evaluator.comparison.layers.weight_error import weight_errors
 from evaluator.comparison.left_out import check_varying, left_out, valueless, without_values
 from evaluator.comparison.measured_row import MeasuredRow, in_one_line, measured_row
 from evaluator.comparison.noise_floor import Bf16Noise, floor_windows, noise_floor
-from evaluator.comparison.run_manifest import manifest_of
+from evaluator.comparison.run_manifest import in_words, manifest_of
 from evaluator.comparison.speed import SpeedRun
 from evaluator.comparison.stages import reporting, stage
 from evaluator.comparison.token_frames import token_frame
 from evaluator.export.exact.graph import Graph, is_cached, load_graph
-from evaluator.export.exact.weights import head_weights
-from evaluator.models.architectures import logit_softcap
 from evaluator.models.mapped import give_pages_back
-from evaluator.models.model_file import ModelFile
 from evaluator.models.tokenizers.vocabulary import vocabulary_frame
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Candidate, Plan
@@ -37,10 +33,7 @@ from evaluator.results.files import VOCABULARY
 from evaluator.results.manifest import Failure, NoiseFloor, Precision, measured_with
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device
-from evaluator.runtime.machine import free_memory
 from evaluator.runtime.parallel import on_devices
-from evaluator.runtime.scoring import Body, Head, WindowScores, score_windows
-from evaluator.runtime.window_memory import check_memory
 from evaluator.support.errors import SourceError, reason_of
 from evaluator.support.progress import RunProgress
 
@@ -67,7 +60,6 @@ class ComparisonRun:
         self.progress = progress
         self.outcome = Outcome(failures=list(plan.failures))
         self._hidden = self.store.hidden_states(plan.baseline.variant_id)
-        self._stream = BaselineStream(plan.windows)
         self._keeping = threading.Lock()
         self._precision: Precision = "float32"
 
@@ -138,20 +130,23 @@ class ComparisonRun:
         return self.store.finished(item.variant_id, item.sha256)
 
     def _measure_all(self, pending: list[Candidate]) -> None:
-        if self.plan.device.name == "cpu":
-            check_memory(self.plan.baseline.file, self._graph, self.comparison.context, free_memory())
-        scored = sum(len(window.targets) for window in self.plan.windows)
-        shape = (len(self.plan.windows), len(self.plan.windows[0].targets))
-        needs_baseline = not (self._finished(self.plan.baseline) and self._hidden.complete(shape))
-        lacks_floor = self.store.manifest.noise_floor is None
-        floor = sum(len(self.plan.windows[i].targets) for i in self._floor_windows) if lacks_floor else 0
-        self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
+        baseline, windows = self.plan.baseline, self.plan.windows
         if self.plan.device.name != "cpu":
             self._settle_precision()
+        memory = self._scorer.check_memory(windows, self.plan.device)
+        self.store.update_manifest(memory=memory)
+        self.progress.say(in_words(memory))
+        scored = sum(len(window.targets) for window in windows)
+        shape = (len(windows), len(windows[0].targets))
+        needs_baseline = not (self._finished(baseline) and self._hidden.complete(shape))
+        if self.comparison.layers and not self._stream.is_complete:
+            needs_baseline = True
+        lacks_floor = self.store.manifest.noise_floor is None
+        floor = sum(len(windows[i].targets) for i in self._floor_windows) if lacks_floor else 0
+        self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
         if needs_baseline:
-            self._measure(self.plan.baseline, self.plan.device)
+            self._measure(baseline, self.plan.device)
         if pending:
-            self._prepare_baseline()
             on_devices(self.plan.devices, pending, self._attempt)
         if lacks_floor:
             with stage(reporting(self.progress, "noise floor")):
@@ -180,85 +175,65 @@ class ComparisonRun:
             self.progress.step("exporting the graph with optimum")
         return load_graph(self.plan.baseline.file)
 
-    def _body(self, file: ModelFile, device: Device) -> Body:
-        return Body(file, self._graph, device, half=self._precision == "float16")
+    @cached_property
+    def _scorer(self) -> FileScorer:
+        return FileScorer(
+            self.plan.baseline.file,
+            self._graph,
+            self.store.work,
+            half=self._precision == "float16",
+            memory=self.comparison.memory,
+        )
+
+    @cached_property
+    def _stream(self) -> BaselineStream:
+        model = self._scorer.model(self.plan.device)
+        sample = Sample.of(self.plan.windows, model.n_layers, model.hidden)
+        return BaselineStream(self.store.work / f"{self.plan.baseline.variant_id}.residuals.npy", sample)
 
     def _measure(self, item: Candidate, device: Device) -> None:
         """Score one file, compute its row and store both."""
-        self.progress.step(f"{item.label}: loading")
-        drift = None if item.is_baseline or not self.comparison.layers else Drift(self._stream.seen)
-        body = self._body(item.file, device)
-        head = self._head(item.file, device)
         self.progress.step(item.label)
-        scores = (
-            self._score_baseline(body, head) if item.is_baseline else self._score_variant(body, head, drift)
+        observer: Drift | BaselineStream | None = None
+        if self.comparison.layers:
+            observer = self._stream if item.is_baseline else Drift(self._stream)
+        scored = self._scorer.score(
+            Subject(item.variant_id, item.file, item.sha256),
+            self.plan.windows,
+            device,
+            None if item.is_baseline else self._hidden.values(),
+            observer=observer,
+            stored=self._hidden if item.is_baseline else None,
+            advance=self.progress.task(item.label, sum(len(window.targets) for window in self.plan.windows)),
         )
-        provider = body.provider
-        del body, head
-        self._keep(item, scores, provider, drift)
+        if isinstance(observer, BaselineStream):
+            observer.seal()
+        self._keep(item, scored, observer if isinstance(observer, Drift) else None)
         give_pages_back()
-
-    def _prepare_baseline(self) -> None:
-        """Load what all variants are compared with, before several devices need it at the same time."""
-        if self.comparison.layers and not self._stream.is_complete:  # scored in an earlier run
-            self._stream.complete(self._body(self.plan.baseline.file, self.plan.device))
-        _ = self._baseline_head
-
-    @cached_property
-    def _baseline_head(self) -> npt.NDArray[np.float32]:
-        return head_weights(self.plan.baseline.file)
-
-    def _head(self, file: ModelFile, device: Device) -> Head:
-        """Return the head of `file`, with the baseline's beside it unless `file` is the baseline."""
-        softcap = logit_softcap(file)
-        if file is self.plan.baseline.file:
-            return Head(self._baseline_head, None, device, softcap)
-        return Head(head_weights(file), self._baseline_head, device, softcap)
-
-    def _score_baseline(self, body: Body, head: Head) -> list[WindowScores]:
-        n_windows = len(self.plan.windows)
-        scores = score_windows(
-            body,
-            head,
-            self.plan.windows,
-            itertools.repeat(None, n_windows),
-            keep_hidden=lambda index, hidden: self._hidden.put(index, n_windows, hidden),
-            advance=self.progress.advance,
-            watch=self._stream.watch() if self.comparison.layers else None,
-        )
-        self._hidden.seal()
-        return scores
-
-    def _score_variant(self, body: Body, head: Head, drift: Drift | None) -> list[WindowScores]:
-        return score_windows(
-            body,
-            head,
-            self.plan.windows,
-            self._hidden,
-            advance=self.progress.advance,
-            watch=drift.watch(self.plan.windows) if drift else None,
-        )
 
     def _measure_floor(self) -> NoiseFloor | None:
         """Measure the noise floor: the baseline with noise on its weights, on some of the windows."""
-        self.progress.step("noise floor")
-        file, chosen = Bf16Noise.of(self.plan.baseline.file), self._floor_windows
-        body, head = self._body(file, self.plan.device), self._head(file, self.plan.device)
+        baseline, chosen = self.plan.baseline, list(self._floor_windows)
         windows = [self.plan.windows[index] for index in chosen]
-        hidden = (states for index, states in enumerate(self._hidden) if index in chosen)
-        scores = score_windows(body, head, windows, hidden, advance=self.progress.advance)
-        reference = self.store.tokens(self.plan.baseline.variant_id)
-        return noise_floor(token_frame(windows, scores), reference)
+        scored = self._scorer.score(
+            Subject("noise-floor", Bf16Noise.of(baseline.file), f"noise on {baseline.sha256}"),
+            windows,
+            self.plan.device,
+            self._hidden.values()[chosen],
+            advance=self.progress.task("noise floor", sum(len(window.targets) for window in windows)),
+        )
+        reference = self.store.tokens(baseline.variant_id)
+        return noise_floor(token_frame(windows, scored.scores), reference)
 
     @property
     def _floor_windows(self) -> Sequence[int]:
         return floor_windows(len(self.plan.windows))
 
-    def _keep(self, item: Candidate, scores: list[WindowScores], provider: str, drift: Drift | None) -> None:
-        tokens = token_frame(self.plan.windows, scores)
+    def _keep(self, item: Candidate, scored: Scored, drift: Drift | None) -> None:
+        tokens = token_frame(self.plan.windows, scored.scores)
         reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
         check_varying(item.file, tokens, self.plan.device.name)
-        row = measured_row(item, self.plan, provider, tokens, reference)
+        row = measured_row(item, self.plan, scored.provider, tokens, reference)
         if item.is_baseline and row.n_nonfinite == tokens.height:
             raise SourceError(item.file.path, without_values(tokens.height))
         layers = None
@@ -271,6 +246,9 @@ class ComparisonRun:
             if row.n_nonfinite:
                 self.outcome.nonfinite[item.variant_id] = row.n_nonfinite
             self.store.add(row.frame, tokens, layers)
+            seconds = {name: round(value, 3) for name, value in scored.seconds.items()}
+            spent = self.store.manifest.stage_seconds | {item.variant_id: seconds}
+            self.store.update_manifest(stage_seconds=spent)
             self.outcome.measured.append(item.variant_id)
             self._say_measured(item, row)
 

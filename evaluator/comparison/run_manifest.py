@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from evaluator.models.tokenizers.scheme import scheme_name
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan
-from evaluator.results.manifest import Manifest
+from evaluator.results.manifest import Manifest, MemoryUse
 from evaluator.runtime.machine import describe_machine, git_revision, package_versions
-from evaluator.runtime.window_memory import beyond_training
+from evaluator.models.architectures.rotary import beyond_training
+from evaluator.support.units import GIGABYTE
+
+_PLACES = {"device": "in memory", "host": "in the computer's memory", "disk": "on disk"}
 
 
 def manifest_of(plan: Plan, comparison: Comparison, measured: Iterable[str]) -> Manifest:
@@ -42,4 +45,14 @@ def manifest_of(plan: Plan, comparison: Comparison, measured: Iterable[str]) -> 
         n_planned=len(planned),
         notices=list(filter(None, [beyond_training(baseline.file, comparison.context)])),
         gpu_indices=[device.index for device in plan.devices if device.name == "cuda"],
+    )
+
+
+def in_words(memory: MemoryUse) -> str:
+    """Return in one line how much memory a run may use, and for what."""
+    pieces = "two parts of a layer" if memory.ahead else "one part of a layer"
+    return (
+        f"memory: up to {memory.budget_bytes / GIGABYTE:,.1f} GB; weights are read layer by layer, {pieces} at a time "
+        f"({memory.piece_bytes / GIGABYTE:,.2f} GB or less each); the windows between layers "
+        f"({memory.stream_bytes / GIGABYTE:,.2f} GB) are kept {_PLACES[memory.streams]}"
     )

@@ -73,6 +73,7 @@ class Comparison(BaseModel):
     chunks: int | None = Field(default=None, ge=1, strict=True)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1, strict=True)
+    memory: float | None = Field(default=None, gt=0, description="gigabytes that may be used")
     layers: bool = Field(default=True, strict=True)
     attribution: bool = Field(default=False, strict=True)
     speed: bool = Field(default=True, strict=True)

@@ -72,6 +72,22 @@ class NoiseFloor(BaseModel):
     same_top_se: float | None
 
 
+class MemoryUse(BaseModel):
+    """The memory of a run: how much it might use, and where it kept the residual streams between layers.
+
+    `streams` is device (the computer's memory, on a GPU the GPU's), host (the computer's, for a GPU) or disk.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    budget_bytes: int
+    requested: bool = Field(description="whether --memory named the budget; else it is a share of what was free")
+    streams: Literal["device", "host", "disk"]
+    stream_bytes: int = Field(description="residual streams of all windows")
+    piece_bytes: int = Field(description="float32 weights of the largest part of a layer")
+    ahead: bool = Field(description="whether the next part's weights were read while one computed")
+
+
 #: Fields that describe the machine and the programs of the measurement.
 _MEASURED_WITH = ("device", "provider", "threads", "packages", "machine", "git_revision", "gpu_indices")
 
@@ -100,6 +116,12 @@ class Manifest(BaseModel):
     n_planned: int | None = Field(None, ge=0, description="variants in the folder when the run is complete")
     noise_floor: NoiseFloor | None = None
     precisions: dict[str, Precision] = Field(default={}, description="by device, if there was a choice")
+    memory: MemoryUse | None = Field(None, description="of the last run that measured something")
+    stage_seconds: dict[str, dict[str, float]] = Field(
+        default={},
+        description="by variant: seconds of reading, dequantizing, computing layers, and scoring; reading and "
+        "dequantizing happen while others compute",
+    )
     notices: list[str] = Field(default=[], description="what a reader must know about the measurement")
     gpu_indices: list[int] = Field(
         default=[], description="which GPUs were used; artifacts were timed on the first"
@@ -116,6 +138,8 @@ def going_on(manifest: Manifest, earlier: Manifest) -> Manifest:
         "failures": earlier.failures,
         "precisions": earlier.precisions,
         "noise_floor": earlier.noise_floor,
+        "memory": earlier.memory,
+        "stage_seconds": earlier.stage_seconds,
         "baseline_note": manifest.baseline_note or earlier.baseline_note,
         "notices": list(dict.fromkeys([*earlier.notices, *manifest.notices])),
     }

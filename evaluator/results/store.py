@@ -274,6 +274,11 @@ class ResultsStore:
         """Return the frames that are derived from the token frames."""
         return [self._read(file) for file in DERIVED]
 
+    @property
+    def work(self) -> Path:
+        """The folder of files that are needed only until the run ends."""
+        return self.folder / WORK
+
     def hidden_states(self, variant_id: str) -> HiddenStates:
         """Return the storage of a baseline's final hidden states."""
         return HiddenStates(self.folder / WORK / f"{variant_id}.hidden.npy")

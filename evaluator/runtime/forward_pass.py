@@ -46,7 +46,11 @@ class Observer(Protocol):
         """Continue from a state."""
 
 
-def _nothing(done: int, total: int) -> None:
+#: Called with the share of the work that is done, from 0 to 1, and where it stands in words.
+Advance = Callable[[float, str], None]
+
+
+def _nothing(share: float, where: str) -> None:
     """Ignore progress."""
 
 
@@ -62,7 +66,7 @@ class ForwardPass:
         observer: takes samples of the residual stream.
         squares: called with a piece and the sums of squares of its inputs, if the model computes them.
         checkpoint: where the state is kept.
-        advance: called with the number of finished groups and of all, over all pieces.
+        advance: called after each group of windows.
     """
 
     model: LayeredModel
@@ -72,7 +76,7 @@ class ForwardPass:
     observer: Observer | None = None
     squares: Callable[[Piece, dict[str, Values]], None] = lambda _, __: None
     checkpoint: PassCheckpoint | None = None
-    advance: Callable[[int, int], None] = _nothing
+    advance: Advance = _nothing
     _tables: dict[int, Inputs] = field(default_factory=dict)
 
     def final_hidden(self) -> Iterator[tuple[int, Values]]:
@@ -143,7 +147,8 @@ class ForwardPass:
             for index in range(len(groups)):
                 with clock.stage("computing"):
                     streams.step(index, partial(self._step, piece, weights))
-                self.advance((number - 1) * len(groups) + index + 1, total)
+                share = ((number - 1) * len(groups) + index + 1) / total
+                self.advance(share, f"layer {piece.layer + 1} of {self.model.n_layers}")
             streams.end_piece()
             if piece.part != "attention":
                 self._observe(streams, piece.layer + 1)

@@ -19,6 +19,7 @@ _DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 _PROVIDER_LIBRARY = "libonnxruntime_providers_cuda.so"
 _NOT_FOUND = "cannot open shared object file"
 _NAME_BYTES = 256
+_SMALL_GPU = 4_000_000_000
 #: onnxruntime's default logger warns about a missing CUDA plug-in each time its built-in CUDA is used. Errors are
 #: still shown, except while a GPU is probed.
 _ERRORS_AND_WORSE, _SILENT = 3, 4
@@ -43,6 +44,23 @@ def _name_of(driver: ctypes.CDLL, index: int) -> str:
     if driver.cuDeviceGet(ctypes.byref(device), index) or driver.cuDeviceGetName(name, _NAME_BYTES, device):
         return ""
     return name.value.decode(errors="replace")
+
+
+def free_gpu_memory(index: int) -> int:
+    """Return the free bytes of a GPU's memory; a small GPU's if the driver does not say."""
+    free, total, context = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_void_p()
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+        if driver.cuInit(0) or driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), index):
+            return _SMALL_GPU
+        failed = driver.cuCtxPushCurrent_v2(context) or driver.cuMemGetInfo_v2(
+            ctypes.byref(free), ctypes.byref(total)
+        )
+        driver.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+        driver.cuDevicePrimaryCtxRelease_v2(index)
+    except (OSError, AttributeError):  # no driver, or an older one
+        return _SMALL_GPU
+    return _SMALL_GPU if failed else free.value
 
 
 def obstacle(n_gpus: int) -> str | None:

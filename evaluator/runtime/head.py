@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime as ort
 
 from evaluator.models.architectures import head_tensor, logit_softcap
 from evaluator.models.model_file import ModelFile
@@ -104,7 +104,7 @@ class Head:
         hidden: Values,
         targets: npt.NDArray[np.int32],
         baseline: Values | None,
-        advance: Callable[[int, int], None] = lambda done, total: None,
+        advance: Callable[[float], None] = lambda _: None,
     ) -> WindowScores:
         """Score hidden states, float32 [rows, hidden], with the baseline's for the same tokens.
 
@@ -112,7 +112,7 @@ class Head:
             hidden: final hidden states; may be mapped from a file.
             targets: the token that each row predicts.
             baseline: the baseline's hidden states, if and only if its head was given.
-            advance: called with the number of finished slices and of all.
+            advance: called with the share that is done, from 0 to 1.
 
         Raises:
             SourceError: a head cannot be read.
@@ -130,13 +130,13 @@ class Head:
                     inputs[names.BASELINE_HIDDEN] = np.asarray(baseline[rows])
                 outputs = self._session.run(inputs | heads)
                 slices.add(rows, dict(zip(self._session.output_names, outputs, strict=True)), owned[rows])
-            advance(number, len(starts))
+            advance(number / len(starts))
         scores = slices.scores(self._vocabulary)
         nll, top_prob = scores.nll.astype(np.float32), scores.top_prob.astype(np.float32)
         kld = None if scores.kld is None else scores.kld.astype(np.float32)
         return WindowScores(nll, top_prob, kld, scores.same_top)
 
-    def _read(self, start: int) -> dict[str, object]:
+    def _read(self, start: int) -> dict[str, ort.OrtValue]:
         """Place the slice that begins with token `start` on the device."""
         stop = min(start + self._tokens, self._vocabulary)
         return {name: self._session.resident(head.read(start, stop)) for name, head in self._heads.items()}

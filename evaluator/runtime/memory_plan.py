@@ -25,7 +25,6 @@ _BASE = 700_000_000
 _SHARE = 0.8
 #: Free disk that is left to others.
 _DISK_RESERVE = 1_000_000_000
-_WORDS = {"device": "in memory", "host": "in the computer's memory", "disk": "on disk"}
 
 Place = Literal["device", "host", "disk"]
 
@@ -80,15 +79,6 @@ class MemoryPlan:
     ahead: bool
     stream_bytes: int
     piece_bytes: int
-
-    def describe(self, budget: Budget) -> str:
-        """Return the plan in one line."""
-        pieces = "two parts of a layer" if self.ahead else "one part of a layer"
-        return (
-            f"memory: up to {budget.host / GIGABYTE:,.1f} GB; weights are read layer by layer, {pieces} at a time "
-            f"(at most {self.piece_bytes / GIGABYTE:,.2f} GB each); the residual stream "
-            f"({self.stream_bytes / GIGABYTE:,.2f} GB) is {_WORDS[self.place]}"
-        )
 
 
 def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budget) -> MemoryPlan:

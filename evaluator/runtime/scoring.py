@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.models.model_file import ModelFile
 from evaluator.results.hidden_states import HiddenStates
-from evaluator.runtime.forward_pass import ForwardPass
+from evaluator.runtime.forward_pass import Advance, ForwardPass, shape_of
 from evaluator.runtime.head import Head, WindowScores
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.memory_plan import MemoryPlan
 from evaluator.support.stage_clock import current_clock
+from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
-#: Called with the share of the work that is done, from 0 to 1.
-Advance = Callable[[float], None]
 
 
 def final_states(passing: ForwardPass, stored: HiddenStates | None = None) -> Values:
@@ -42,12 +44,23 @@ def final_states(passing: ForwardPass, stored: HiddenStates | None = None) -> Va
     return np.empty((0, 0, 0), np.float32) if held is None else held
 
 
+def window_states(model: LayeredModel, file: ModelFile, windows: Sequence[Window]) -> Values:
+    """Return the final hidden states of a few windows, float32 [windows, scored tokens, hidden].
+
+    Raises:
+        EvaluatorError: the file cannot be read, or onnxruntime failed.
+    """
+    shape = shape_of(model, windows)
+    plan = MemoryPlan("device", False, shape.stream_bytes, 0)
+    return final_states(ForwardPass(model, file, windows, plan))
+
+
 def score(
     passing: ForwardPass,
     head: Head,
     baseline: Values | None,
     stored: HiddenStates | None = None,
-    advance: Advance = lambda _: None,
+    advance: Advance = lambda share, where: None,
 ) -> list[WindowScores]:
     """Score all windows of a pass, in order.
 
@@ -56,14 +69,14 @@ def score(
         head: the head, made with the baseline's if and only if `baseline` is given.
         baseline: the baseline's final hidden states, float32 [windows, scored tokens, hidden].
         stored: where to put the final hidden states on disk; without it they are in memory.
-        advance: called with the share that is done.
+        advance: called with the share that is done, and where it stands.
 
     Raises:
         EvaluatorError: the model cannot be read, or onnxruntime failed.
         OSError: the disk is full.
     """
     share = passing.model.n_weights / (passing.model.n_weights + head.n_weights)
-    passing.advance = lambda done, total: advance(share * done / total)
+    passing.advance = lambda done, where: advance(share * done, where)
     hidden = final_states(passing, stored)
     n_windows, n_scored, width = hidden.shape
     targets = np.concatenate([window.targets for window in passing.windows])
@@ -73,6 +86,6 @@ def score(
             hidden.reshape(-1, width),
             targets,
             reference,
-            lambda done, total: advance(share + (1 - share) * done / total),
+            lambda done: advance(share + (1 - share) * done, "output matrix"),
         )
     return scores.split(n_scored * np.arange(1, n_windows))

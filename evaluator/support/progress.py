@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -10,6 +12,17 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
 from evaluator.support.terminal import Description, say
+
+
+#: Seconds between lines on a log.
+_TELL_EVERY = 30
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 class _TokenRate(ProgressColumn):
@@ -56,9 +69,25 @@ class RunProgress:
         """Set the description of the current step."""
         self._progress.update(self._task, description=description)
 
-    def advance(self, tokens: int) -> None:
-        """Add `tokens` to the number scored."""
-        self._progress.advance(self._task, tokens)
+    def task(self, name: str, tokens: int) -> Callable[[float, str], None]:
+        """Return a function that takes the finished share of scoring `tokens` tokens, from 0 to 1, and where it stands.
+
+        Where no bar is shown, a line tells every half minute how far it is.
+        """
+        done, began, told = 0.0, time.monotonic(), time.monotonic()
+
+        def advance(share: float, where: str) -> None:
+            nonlocal done, told
+            self.step(f"{name}: {where}")
+            self._progress.advance(self._task, tokens * (share - done))
+            done = share
+            now = time.monotonic()
+            if not self.console.is_terminal and now - told >= _TELL_EVERY and 0 < share < 1:
+                told = now
+                left = (now - began) * (1 - share) / share
+                self.say(f"{name}: {where}, about {duration(left)} left")
+
+        return advance
 
     def say(self, message: str, style: str = "") -> None:
         """Print a line that stays on the screen."""

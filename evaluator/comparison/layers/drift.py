@@ -1,13 +1,14 @@
 """Measure how far each layer's output is from the baseline's while a variant is scored.
 
-The residual stream is taken after every layer at a sample of the scored tokens: enough for a mean, and few enough to
-keep the baseline's in memory.
+The residual stream is taken after every layer at a sample of the scored tokens: enough for a mean, and few enough for
+a small file of the baseline's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,12 @@ import polars as pl
 
 from evaluator.metrics.estimation import LARGEST_TOLD_APART
 from evaluator.results.schema import Layers, with_schema
-from evaluator.runtime.scoring import Body, Watch
+from evaluator.support.atomic_files import whole_file
 from evaluator.texts.windows import Window
 
-_MOST_WINDOWS, _MOST_ROWS = 8, 64
+_MOST_WINDOWS, _MOST_ROWS, _FEWEST_ROWS = 8, 64, 8
+#: Memory for the baseline's sample.
+_SAMPLE_BYTES = 128_000_000
 
 Values = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
@@ -29,70 +32,116 @@ def spread(n: int, most: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
-def _places(windows: Sequence[Window]) -> tuple[frozenset[int], npt.NDArray[np.int64]]:
-    """Return which windows are watched, and at which of their scored tokens."""
-    chosen = frozenset(spread(len(windows), _MOST_WINDOWS).tolist())
-    return chosen, spread(len(windows[0].targets), _MOST_ROWS)
+@dataclass(frozen=True)
+class Sample:
+    """Which of the scored tokens are sampled: indices of windows, and indices among each one's scored tokens."""
+
+    windows: frozenset[int]
+    rows: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, windows: Sequence[Window], n_layers: int, hidden: int) -> Sample:
+        """Return a sample spread evenly over windows and tokens, smaller for large models."""
+        chosen = frozenset(spread(len(windows), _MOST_WINDOWS).tolist())
+        row_bytes = 4 * len(chosen) * (n_layers + 1) * hidden
+        most = min(_MOST_ROWS, max(_FEWEST_ROWS, _SAMPLE_BYTES // row_bytes))
+        return cls(chosen, spread(len(windows[0].targets), most))
 
 
-@dataclass
 class BaselineStream:
-    """The baseline's residual stream: index of the window → float32 [layers + 1, rows, hidden]."""
+    """The baseline's residual stream at the sample, before the first layer and after each, in a file.
 
-    windows: Sequence[Window]
-    seen: dict[int, Values] = field(default_factory=dict)
+    Observes the baseline's pass. A file that exists is complete.
+    """
 
-    def watch(self) -> Watch:
-        """Return the watch that fills this while the baseline is scored."""
-        return Watch(*_places(self.windows), self.seen.__setitem__)
+    def __init__(self, path: Path, sample: Sample) -> None:
+        self.path = path
+        self.windows, self.rows = sample.windows, sample.rows
+        self._places = {index: place for place, index in enumerate(sorted(sample.windows))}
+        self._seen: dict[int, Values] = {}
 
-    def complete(self, body: Body) -> None:
-        """Run the baseline on the missing windows: all of them if an earlier run scored it."""
-        watch = self.watch()
-        for index in watch.windows.difference(self.seen):
-            watch.take(index, body.observe([self.windows[index]], watch.rows)[1][0])
+    def take(self, point: int, index: int, stream: Values) -> None:
+        """Keep a window's sample after `point` layers, float32 [rows, hidden]."""
+        if point not in self._seen:
+            self._seen[point] = np.zeros((len(self._places), *stream.shape), np.float32)
+        self._seen[point][self._places[index]] = stream
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return what was kept so far."""
+        return {str(point): values for point, values in self._seen.items()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Continue from a state."""
+        self._seen = {int(point): values.astype(np.float32) for point, values in state.items()}
+
+    def seal(self) -> None:
+        """Write the file.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        with whole_file(self.path) as partial, partial.open("wb") as file:
+            np.save(file, np.stack([self._seen[point] for point in sorted(self._seen)]))
+        self._seen.clear()
 
     @property
     def is_complete(self) -> bool:
-        """Whether all watched windows are in."""
-        return self.watch().windows <= set(self.seen)
+        """Whether the file exists, for the same sample."""
+        return self.path.is_file() and self._values().shape[1:3] == (len(self._places), len(self.rows))
+
+    def of(self, point: int, index: int) -> Values:
+        """Return a window's sample after `point` layers, float32 [rows, hidden]."""
+        sample: Values = self._values()[point, self._places[index]]
+        return sample
+
+    def _values(self) -> Values:
+        values: Values = np.load(self.path, mmap_mode="r")
+        return values
 
 
-@dataclass
 class Drift:
-    """A variant's distance from the baseline's stream; sums over tokens, [layers + 1] each."""
+    """A variant's distance from the baseline's stream; observes the variant's pass.
 
-    baseline: Mapping[int, Values]
-    _error: Sums | float = 0.0
-    _size: Sums | float = 0.0
-    _cosine: Sums | float = 0.0
-    _n_tokens: int = 0
+    Sums over the sampled tokens are kept per point: squared error, squared size of the baseline, cosine, tokens.
+    """
 
-    def watch(self, windows: Sequence[Window]) -> Watch:
-        """Return the watch that fills this while the variant is scored on the same windows."""
-        return Watch(*_places(windows), self.take)
+    def __init__(self, baseline: BaselineStream) -> None:
+        self._baseline = baseline
+        self.windows, self.rows = baseline.windows, baseline.rows
+        self._sums: dict[int, Sums] = {}
 
-    def take(self, index: int, stream: Values) -> None:
-        """Compare one window's stream, float32 [layers + 1, rows, hidden]."""
-        variant, baseline = stream.astype(np.float64), self.baseline[index].astype(np.float64)
-        sizes = np.square(baseline).sum(axis=2)
+    def take(self, point: int, index: int, stream: Values) -> None:
+        """Compare a window's sample after `point` layers, float32 [rows, hidden]."""
+        variant = stream.astype(np.float64)
+        baseline = self._baseline.of(point, index).astype(np.float64)
+        sizes = np.square(baseline).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            norms = np.sqrt(np.square(variant).sum(axis=2) * sizes)
-            cosine = ((variant * baseline).sum(axis=2) / norms).sum(axis=1)
-            self._error = self._error + np.square(variant - baseline).sum(axis=(1, 2))
-        self._size, self._cosine = self._size + sizes.sum(axis=1), self._cosine + cosine
-        self._n_tokens += stream.shape[1]
+            norms = np.sqrt(np.square(variant).sum(axis=1) * sizes)
+            cosine = ((variant * baseline).sum(axis=1) / norms).sum()
+            error = np.square(variant - baseline).sum()
+        added = np.array([error, sizes.sum(), cosine, len(stream)])
+        self._sums[point] = self._sums[point] + added if point in self._sums else added
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return the sums so far."""
+        return {str(point): sums for point, sums in self._sums.items()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Continue from a state."""
+        self._sums = {int(point): sums.astype(np.float64) for point, sums in state.items()}
 
     def rows(self, variant_id: str) -> pl.DataFrame:
         """Return rows of `layers.parquet`, role `layer`: relative L2 error and mean cosine of each layer's output.
 
         Values that are not finite or too large are null; without watched tokens there are no rows.
         """
-        if not self._n_tokens or not np.size(self._error):
+        layers = [self._sums[point] for point in sorted(self._sums) if point > 0]
+        if not layers:
             return Layers.create_empty()
+        squared, sizes, cosine, n_tokens = np.stack(layers, axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            errors = np.sqrt(np.asarray(self._error) / self._size)[1:]
-        cosines = np.asarray(self._cosine)[1:] / self._n_tokens
+            errors = np.sqrt(squared / sizes)
+        cosines = cosine / n_tokens
         frame = pl.DataFrame(
             {
                 "variant_id": variant_id,

@@ -16,6 +16,8 @@ from evaluator.results.schema import ROLES, Layers, with_schema
 
 _BLOCK_WEIGHT = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
 _OUTSIDE_LAYERS = -1
+#: Weights that are in float32 at a time: 64 MB.
+_WEIGHTS_AT_ONCE = 1 << 24
 
 
 def place_of(tensor: str) -> tuple[int, str] | None:
@@ -30,21 +32,39 @@ def place_of(tensor: str) -> tuple[int, str] | None:
     return None
 
 
-def relative_error(variant: npt.NDArray[np.float32], baseline: npt.NDArray[np.float32]) -> float | None:
-    """Compute ‖variant − baseline‖ / ‖baseline‖ (Frobenius).
+def relative_error(variant: ModelFile, name: str, baseline: ModelFile, reference: str) -> float | None:
+    """Compute ‖variant − baseline‖ / ‖baseline‖ (Frobenius) of one matrix, a block of rows at a time.
 
     None if the baseline is all zeros, a value is not finite, or the error is too large to be meaningful in float32.
+
+    Args:
+        variant: a model.
+        name: its tensor.
+        baseline: the model to compare with.
+        reference: its tensor, of the same shape.
+
+    Raises:
+        SourceError: a tensor cannot be read.
     """
+    info = variant.tensor(name)
+    columns = info.shape[-1]
+    rows, step = info.n_elements // columns, max(1, _WEIGHTS_AT_ONCE // columns)
+    read, read_baseline = variant.row_reader(name), baseline.row_reader(reference)
+    error = size = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        reference, error = _norm(baseline), _norm(variant - baseline)
-        ratio = error / reference if reference else math.inf
+        for start in range(0, rows, step):
+            values, expected = (item(start, min(start + step, rows)) for item in (read, read_baseline))
+            error += _squared(values - expected)
+            size += _squared(expected)
+        ratio = math.sqrt(error / size) if size and math.isfinite(error / size) else math.inf
     return ratio if ratio <= LARGEST_TOLD_APART else None
 
 
-def _norm(values: npt.NDArray[np.float32]) -> float:
-    """Compute the Frobenius norm, also of values whose squares overflow float32."""
-    norm = float(np.linalg.norm(values))
-    return norm if math.isfinite(norm) else float(np.linalg.norm(values.astype(np.float64)))
+def _squared(values: npt.NDArray[np.float32]) -> float:
+    """Compute the sum of squares, also of values whose squares overflow float32."""
+    flat = values.reshape(-1)
+    total = float(np.dot(flat, flat))
+    return total if math.isfinite(total) else float(np.square(flat, dtype=np.float64).sum())
 
 
 def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> pl.DataFrame:
@@ -66,7 +86,7 @@ def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> p
                 "role": place[1],
                 "quant_type": info.ggml_type.name,
                 "bits_per_weight": info.bits_per_weight,
-                "weight_error": relative_error(variant.dequantize(name), baseline.dequantize(reference)),
+                "weight_error": relative_error(variant, name, baseline, reference),
             }
         )
     columns = ["variant_id", "layer", "role", "quant_type", "bits_per_weight", "weight_error"]

@@ -191,3 +191,14 @@ def _kept_by_yarn(file: ModelFile, width: int, base: float) -> npt.NDArray[np.fl
     prefix = f"{file.architecture}.rope.scaling"
     fast, slow = number(file, f"{prefix}.yarn_beta_fast", 32.0), number(file, f"{prefix}.yarn_beta_slow", 1.0)
     return yarn_kept(width, base, _original_context(file), (fast, slow))
+
+
+def beyond_training(file: ModelFile, context: int) -> str | None:
+    """Return a notice if windows are longer than the model was made for."""
+    longest = made_for(file)
+    if longest is None or context <= longest:
+        return None
+    return (
+        f"--context {context} is beyond the {longest:,} tokens that {file.name} was made for: "
+        "numbers say little about its use"
+    )

@@ -18,7 +18,7 @@ from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.config import Comparison, VariantSource
 from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
-from evaluator.runtime.window_memory import beyond_training
+from evaluator.models.architectures.rotary import beyond_training
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 
 
