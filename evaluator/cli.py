@@ -204,6 +204,7 @@ def imatrix(
     chunks: _Chunks = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: _Threads = None,
+    memory: _Memory = None,
     pre: _Pre = None,
 ) -> None:
     """Measure an importance matrix, as llama-imatrix does."""
@@ -219,6 +220,7 @@ def imatrix(
             chunks=chunks,
             device=device,
             threads=threads,
+            memory=memory,
             pre=pre,
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -29,8 +28,6 @@ from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
 from evaluator.quantize.type_plan import fallbacks
 from evaluator.quantize.variants import is_made
 from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
-from evaluator.runtime.machine import free_memory
-from evaluator.runtime.window_memory import check_memory
 from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.terminal import say
@@ -136,6 +133,7 @@ def measure_imatrix(
     chunks: int | None = None,
     device: str = "auto",
     threads: int | None = None,
+    memory: float | None = None,
     pre: str | None = None,
 ) -> None:
     """Measure an importance matrix on all windows of all texts and write it to `out`.
@@ -165,18 +163,20 @@ def measure_imatrix(
         chosen = choose_device(cast(DeviceChoice, device), threads)
         if chosen.notice:
             say(console, chosen.notice, "yellow")
-        if chosen.name == "cpu":
-            check_memory(source, replace(graph, fused=None), context, free_memory(), together=1)
-        else:
+        if chosen.name != "cpu":
             progress.update(task, description="comparing the GPU with the CPU")
             check_float32(source, chosen, Window(0, "", windows[0].astype(np.int32), context // 2))
-        progress.update(task, description="measuring activations", total=len(windows) * context)
+        n_tokens = len(windows) * context
+        progress.update(task, description="measuring activations", total=n_tokens)
         sums = squared_activations(
             source,
             graph,
             chosen,
             windows,
-            lambda tokens: progress.advance(task, tokens),
+            lambda share, where: progress.update(
+                task, description=f"measuring activations, {where}", completed=n_tokens * share
+            ),
+            memory,
         )
     write_imatrix(out, sums, len(windows) * context, context, [text.name for text in contents])
     say(console, f"{out}: {len(sums)} matrices, {len(windows)} windows of {context} tokens")

@@ -14,6 +14,7 @@ from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.folder import ARTIFACT_FILES, MODEL_FILE, RECEIPT_FILE
 from evaluator.export.packing.artifact import export_packed
+from evaluator.models.architectures.rotary import beyond_training
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name, quant_label
 from evaluator.models.sources.open_model import open_model
@@ -23,7 +24,6 @@ from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan, check_comparable, comparable_traits, make_plan
 from evaluator.results.files import MANIFEST_NAME, is_written
 from evaluator.results.store import ResultsStore
-from evaluator.models.architectures.rotary import beyond_training
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.progress import RunProgress

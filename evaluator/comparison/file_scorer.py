@@ -104,10 +104,13 @@ class FileScorer:
             ahead=plan.ahead,
         )
 
-    def _plan(self, windows: Sequence[Window], device: Device) -> tuple[Budget, MemoryPlan]:
+    def budget(self, device: Device) -> Budget:
+        """Return the bytes that may be used now."""
         on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
-        budget = Budget.of(self._memory, free_memory(), on_gpu)
-        model = self.model(device)
+        return Budget.of(self._memory, free_memory(), on_gpu)
+
+    def _plan(self, windows: Sequence[Window], device: Device) -> tuple[Budget, MemoryPlan]:
+        budget, model = self.budget(device), self.model(device)
         return budget, plan_memory(model, self._baseline, shape_of(model, windows), budget)
 
     def score(
@@ -151,7 +154,7 @@ class FileScorer:
         checkpoint.remove()
         if kept is not None and stored is None:
             kept.path.unlink()
-        return Scored(scores, model.provider, dict(clock.seconds))
+        return Scored(scores, model.provider, {str(name): value for name, value in clock.seconds.items()})
 
     def _identity(self, subject: Subject, windows: Sequence[Window], device: Device) -> str:
         """Return a digest of everything that the streams of a pass depend on."""

@@ -91,7 +91,7 @@ class ComparisonRun:
             derive(self.store)
         if self.comparison.attribution and self._ids & self.store.unattributed():
             self.store.update_manifest(**means)
-            AttributionRun(self.plan, self.store, self._graph, self.progress).run()
+            AttributionRun(self.plan, self.store, self._scorer, self.progress).run()
         if self.comparison.speed and self._ids & self.store.untimed():
             self.store.update_manifest(**means)
             SpeedRun(self.plan, self.store, self._graph, self.progress).run()
@@ -239,7 +239,7 @@ class ComparisonRun:
         layers = None
         if drift:
             errors = weight_errors(item.variant_id, item.file, self.plan.baseline.file)
-            layers = pl.concat([errors, drift.rows(item.variant_id)])
+            layers = pl.concat([errors, drift.layer_rows(item.variant_id)])
         with self._keeping:
             for warning in row.warnings:
                 self.progress.say(f"{item.variant_id}: {warning}", "yellow")

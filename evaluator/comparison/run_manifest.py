@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from evaluator.models.architectures.rotary import beyond_training
 from evaluator.models.tokenizers.scheme import scheme_name
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan
 from evaluator.results.manifest import Manifest, MemoryUse
 from evaluator.runtime.machine import describe_machine, git_revision, package_versions
-from evaluator.models.architectures.rotary import beyond_training
 from evaluator.support.units import GIGABYTE
 
 _PLACES = {"device": "in memory", "host": "in the computer's memory", "disk": "on disk"}
@@ -52,7 +52,7 @@ def in_words(memory: MemoryUse) -> str:
     """Return in one line how much memory a run may use, and for what."""
     pieces = "two parts of a layer" if memory.ahead else "one part of a layer"
     return (
-        f"memory: up to {memory.budget_bytes / GIGABYTE:,.1f} GB; weights are read layer by layer, {pieces} at a time "
-        f"({memory.piece_bytes / GIGABYTE:,.2f} GB or less each); the windows between layers "
+        f"memory: up to {memory.budget_bytes / GIGABYTE:,.1f} GB; weights are read layer by layer, {pieces} at a "
+        f"time ({memory.piece_bytes / GIGABYTE:,.2f} GB or less each); the windows between layers "
         f"({memory.stream_bytes / GIGABYTE:,.2f} GB) are kept {_PLACES[memory.streams]}"
     )

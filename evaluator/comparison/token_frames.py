@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from evaluator.results.schema import Tokens, with_schema
-from evaluator.runtime.scoring import WindowScores
+from evaluator.runtime.head import WindowScores
 from evaluator.texts.windows import Window
 
 

@@ -17,7 +17,20 @@ PAST, PRESENT = ("past_key", "past_value"), ("present_key", "present_value")
 #: Prefix of outputs that hold the sums of squares of what enters a matrix; the name of the weight's input follows.
 SQUARES = "squares_"
 #: Operators that treat each position separately; matrix products do if one side is a weight.
-_POSITIONWISE = {"Add", "Mul", "Sigmoid", "Tanh", "Erf", "Sub", "Div", "Pow", "Gelu", "Cast", "Constant", NORM}
+_POSITIONWISE = {
+    "Add",
+    "Mul",
+    "Sigmoid",
+    "Tanh",
+    "Erf",
+    "Sub",
+    "Div",
+    "Pow",
+    "Gelu",
+    "Cast",
+    "Constant",
+    NORM,
+}
 _PRODUCT, _PRODUCT_AS_STORED = "MatMul", "FusedMatMul"
 
 

@@ -54,7 +54,7 @@ _INPUT_TYPES = {
 
 @dataclass(frozen=True)
 class Weight:
-    """A weight's input: its slot, whether it is passed as stored in the file or transposed, and whether as float16."""
+    """A weight's input: its slot, whether it is passed as stored in the file or transposed, and if as float16."""
 
     slot: Slot
     as_stored: bool
@@ -79,7 +79,7 @@ class Piece:
         inputs: names of the other inputs: rotary tables, lengths, mask.
         positionwise: whether positions do not affect one another, so that they may be run in any groups.
         heads: sizes of keys and values if the piece can be run chunk by chunk, see `with_past`.
-        heads_held: for how many heads onnxruntime's kernel on the CPU holds all scores at a time: 0 without a soft cap.
+        heads_held: number of heads of which onnxruntime's kernel for the CPU holds all scores; 0 without a soft cap.
     """
 
     part: Part
@@ -150,7 +150,9 @@ class _Cutter:
         self._initializers = {item.name: item for item in model.graph.initializer}
         self._inputs = {item.name for item in model.graph.input} | {SEQLENS, TOTAL_LENGTH}
         parameters = {slot.initializer for slot in slots}
-        looked_up = [n.output[0] for n in model.graph.node if n.op_type == "Gather" and n.input[0] in parameters]
+        looked_up = [
+            n.output[0] for n in model.graph.node if n.op_type == "Gather" and n.input[0] in parameters
+        ]
         #: Values of the stream's shape, of which later pieces may read the shape.
         self._streams = {*residuals, *looked_up}
 
@@ -173,7 +175,7 @@ class _Cutter:
             readers = self._flow.readers_of(pattern.format(layer))
             if len(readers) != 1 or readers[0].op_type != NORM:
                 continue
-            middle = readers[0].input[0]
+            middle = str(readers[0].input[0])
             above = self._nodes({middle}, end)
             if is_positionwise(above, weights) and all(start not in node.input for node in above):
                 return middle

@@ -6,32 +6,30 @@ window's first token. All positions of a window count. Chats get no BOS in front
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper
 
 from evaluator.export.exact.graph import Graph
-from evaluator.export.exact.weights import exact_weights, parameter_tensors
-from evaluator.export.skeleton import SCORED_POSITIONS, WEIGHTS_FILE
+from evaluator.export.exact.weights import parameter_tensors
+from evaluator.export.pieces import Piece
 from evaluator.models.model_file import ModelFile
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
-from evaluator.quantize.type_plan import layer_of
 from evaluator.runtime.device import Device
-from evaluator.runtime.session import Array, Session
-from evaluator.support.atomic_files import scratch_beside
-from evaluator.support.errors import ExportError, RequestError
+from evaluator.runtime.forward_pass import Advance, ForwardPass, shape_of
+from evaluator.runtime.gpus import free_gpu_memory
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.machine import free_memory
+from evaluator.runtime.memory_plan import Budget, check_disk, plan_memory
+from evaluator.runtime.pass_checkpoint import PassCheckpoint
+from evaluator.support.errors import RequestError
 from evaluator.texts.sources import Text
-from evaluator.texts.windows import token_ids
+from evaluator.texts.windows import Window, token_ids
 
 Sums = dict[str, npt.NDArray[np.float64]]
-
-_SQUARES = "squares_of_"
-#: Nodes that multiply their first input by a matrix.
-_PRODUCTS = ("MatMul", "Gemm")
 
 
 def imatrix_windows(
@@ -64,75 +62,42 @@ def squared_activations(
     graph: Graph,
     device: Device,
     windows: Sequence[npt.NDArray[np.int64]],
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = lambda share, where: None,
+    memory: float | None = None,
 ) -> Sums:
     """Sum the squared inputs of each matrix in the blocks over all tokens: tensor → float64 [channels].
 
     Args:
         file: the model.
-        graph: its plain graph.
+        graph: its graph.
         device: where it runs.
         windows: token ids, each int64 [context].
-        advance: called after each window with its number of tokens.
+        advance: called with the share that is done, and where it stands.
+        memory: gigabytes that may be used; None for a share of what is free.
 
     Raises:
-        ExportError: the graph contains no matrix product that can be measured.
-        RequestError: activations are not finite.
+        ExportError: the graph cannot be cut into layers.
+        RequestError: activations are not finite, or the memory does not suffice.
     """
-    model = onnx.load(graph.path, load_external_data=False)
-    inputs = _matrix_inputs(file, graph, model.graph)
-    for source in dict.fromkeys(inputs.values()):
-        name = _SQUARES + source
-        axes = helper.make_tensor(f"{name}_axes", TensorProto.INT64, [2], [0, 1])
-        model.graph.initializer.append(axes)
-        model.graph.node.append(helper.make_node("ReduceSumSquare", [source, axes.name], [name], keepdims=0))
-        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    session = _open(model, file, graph, device)
-    sums: Sums = {}
-    for ids in windows:
-        outputs = dict(zip(session.output_names, session.run(_feed(session, ids)), strict=True))
-        for tensor, source in inputs.items():
-            sums[tensor] = sums.get(tensor, 0) + outputs[_SQUARES + source].astype(np.float64)
-        advance(len(ids))
+    model = LayeredModel(graph, device, squares=True)
+    tensors, sums = parameter_tensors(file), Sums()
+
+    def add(piece: Piece, squares: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        for name, values in squares.items():
+            tensor = tensors[piece.weights[name].slot.parameter]
+            sums[tensor] = sums.get(tensor, 0) + values.astype(np.float64)
+
+    rows = [Window(index, "", ids.astype(np.int32), len(ids) - 2) for index, ids in enumerate(windows)]
+    on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
+    budget = Budget.of(memory, free_memory(), on_gpu)
+    with tempfile.TemporaryDirectory(prefix="imatrix-") as folder:
+        plan = plan_memory(model, file, shape_of(model, rows), budget)
+        check_disk(Path(folder), 2 * plan.stream_bytes if plan.place == "disk" else 0, "intermediate values")
+        checkpoint = PassCheckpoint(Path(folder), "imatrix", "")
+        passing = ForwardPass(model, file, rows, plan, None, add, checkpoint, advance)
+        for _ in passing.final_hidden():
+            pass
     bad = [tensor for tensor, values in sums.items() if not np.isfinite(values).all()]
     if bad:
         raise RequestError(f"{file.path}: activations that enter {bad[0]} are not finite")
     return sums
-
-
-def _matrix_inputs(file: ModelFile, graph: Graph, body: onnx.GraphProto) -> dict[str, str]:
-    """Return tensor → value in the graph that is multiplied by it, for matrices in the blocks."""
-    tensors = parameter_tensors(file)
-    slots = {slot.initializer: tensors[slot.parameter] for slot in graph.slots if slot.parameter in tensors}
-    products = {
-        slots[node.input[1]]: node.input[0]
-        for node in body.node
-        if node.op_type in _PRODUCTS and len(node.input) > 1 and node.input[1] in slots
-    }
-    inside = {tensor: source for tensor, source in products.items() if layer_of(tensor) >= 0}
-    if not inside:
-        raise ExportError(f"{file.path}: the exported graph contains no matrix products that can be measured")
-    return inside
-
-
-def _open(model: onnx.ModelProto, file: ModelFile, graph: Graph, device: Device) -> Session:
-    """Open the graph from a temporary file, beside which onnxruntime looks for its external data."""
-    weights = ((slot.initializer, values) for slot, values in exact_weights(file, graph))
-    with scratch_beside(graph.path) as folder:
-        path = folder / graph.path.name
-        # onnxruntime requires the weights' file to exist beside the model, but does not read it.
-        (path.parent / WEIGHTS_FILE).touch()
-        os.truncate(path.parent / WEIGHTS_FILE, graph.weights_bytes)
-        onnx.save(model, path)
-        return Session(path, device, weights)
-
-
-def _feed(session: Session, ids: npt.NDArray[np.int64]) -> Mapping[str, Array]:
-    length = len(ids)
-    available: dict[str, Array] = {
-        "input_ids": ids[None],
-        "attention_mask": np.ones((1, length), np.int64),
-        "position_ids": np.arange(length, dtype=np.int64)[None],
-        SCORED_POSITIONS: np.array([length - 1]),
-    }
-    return {name: available[name] for name in session.input_names}

@@ -81,7 +81,9 @@ class MemoryUse(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     budget_bytes: int
-    requested: bool = Field(description="whether --memory named the budget; else it is a share of what was free")
+    requested: bool = Field(
+        description="whether --memory named the budget; else it is a share of what was free"
+    )
     streams: Literal["device", "host", "disk"]
     stream_bytes: int = Field(description="residual streams of all windows")
     piece_bytes: int = Field(description="float32 weights of the largest part of a layer")
@@ -116,7 +118,7 @@ class Manifest(BaseModel):
     n_planned: int | None = Field(None, ge=0, description="variants in the folder when the run is complete")
     noise_floor: NoiseFloor | None = None
     precisions: dict[str, Precision] = Field(default={}, description="by device, if there was a choice")
-    memory: MemoryUse | None = Field(None, description="of the last run that measured something")
+    memory: MemoryUse | None = Field(default=None, description="of the last run that measured something")
     stage_seconds: dict[str, dict[str, float]] = Field(
         default={},
         description="by variant: seconds of reading, dequantizing, computing layers, and scoring; reading and "

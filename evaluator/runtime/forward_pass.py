@@ -26,15 +26,15 @@ Values = npt.NDArray[np.float32]
 
 
 class Observer(Protocol):
-    """Takes samples of the residual stream while windows run.
+    """Takes samples of the residual stream while windows run."""
 
-    Attributes:
-        windows: indices, in the pass, of the windows to sample.
-        rows: indices among each window's scored tokens.
-    """
+    @property
+    def windows(self) -> frozenset[int]:
+        """Indices, in the pass, of the windows to sample."""
 
-    windows: frozenset[int]
-    rows: npt.NDArray[np.int64]
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Indices among each window's scored tokens."""
 
     def take(self, point: int, index: int, stream: Values) -> None:
         """Take a window's sample after `point` layers, float32 [rows, hidden]."""

@@ -153,7 +153,9 @@ class LayeredModel:
 
     def rows(self, stream: ort.OrtValue, rows: npt.NDArray[np.integer]) -> ort.OrtValue:
         """Return some positions of a stream, float32 [windows, rows, hidden], on the device."""
-        return self._rows.run_into({STREAM: stream, _ROWS: np.asarray(rows, np.int64)}, {OUTPUT: None})[OUTPUT]
+        return self._rows.run_into({STREAM: stream, _ROWS: np.asarray(rows, np.int64)}, {OUTPUT: None})[
+            OUTPUT
+        ]
 
     def _session(self, model: bytes) -> Session:
         if model not in self._sessions:

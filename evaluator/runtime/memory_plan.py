@@ -107,7 +107,11 @@ def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budg
     raise RequestError(
         f"--context {shape.length}: a window and one part of a layer take about {needed:,.1f} GB, and "
         f"{min(budget.host, budget.device) / GIGABYTE:,.1f} GB may be used; "
-        + ("use a larger --memory" if budget.requested else "close other programs, or use a smaller --context")
+        + (
+            "use a larger --memory"
+            if budget.requested
+            else "close other programs, or use a smaller --context"
+        )
     )
 
 
@@ -131,6 +135,6 @@ def check_disk(folder: Path, n_bytes: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes + _DISK_RESERVE:
         raise RequestError(
-            f"{folder}: {what} take {n_bytes / GIGABYTE:,.1f} GB, and {free / GIGABYTE:,.1f} GB are free on this disk; "
-            "use fewer windows (--chunks), a larger --memory, or an --out on another disk"
+            f"{folder}: {what} take {n_bytes / GIGABYTE:,.1f} GB, and {free / GIGABYTE:,.1f} GB are free on this "
+            "disk; use fewer windows (--chunks), a larger --memory, or an --out on another disk"
         )

@@ -7,15 +7,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from evaluator.runtime.streams import Streams
 from evaluator.support.atomic_files import whole_file
 
-Observed = Mapping[str, npt.NDArray[np.generic]]
+Observed = Mapping[str, Any]
 #: Seconds of work that a kill may cost: writing the streams takes seconds.
 _WORTH_SAVING = 60.0
 
@@ -86,7 +86,7 @@ class PassCheckpoint:
         held = streams.save(self._folder / f"{self._name}.{done}.streams")
         gathered = self._folder / f"{self._name}.{done}.npz"
         with whole_file(gathered) as partial, partial.open("wb") as file:
-            np.savez(file, **dict(observed))
+            np.savez(file, **observed)
         record = _Record(identity=self._identity, done=done, streams=held.name, observed=gathered.name)
         with whole_file(self._record) as partial:
             partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")

@@ -107,7 +107,13 @@ class Slices:
     def add(
         self, rows: slice, outputs: Mapping[str, npt.NDArray[np.generic]], here: npt.NDArray[np.bool_]
     ) -> None:
-        """Add the scoring model's outputs for one slice and some rows; `here` is whether the slice has their targets."""
+        """Add the scoring model's outputs for one slice and some rows.
+
+        Args:
+            rows: the rows.
+            outputs: output → values, float32 [rows, 1].
+            here: whether the row's target is in this slice, [rows].
+        """
         part = {name: values[:, 0].astype(np.float64) for name, values in outputs.items()}
         with np.errstate(all="ignore"):
             self._variant.add(rows, part["variant_max"], part["variant_sum"])

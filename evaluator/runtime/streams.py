@@ -40,9 +40,11 @@ class Streams(ABC):
     def step(self, group: int, run: Step) -> None:
         """Replace a group's stream by what `run` makes of it."""
 
+    @abstractmethod
     def end_piece(self) -> None:
         """Note that all groups took a step."""
 
+    @abstractmethod
     def drop(self, group: int) -> None:
         """Free a group's stream."""
 
@@ -62,8 +64,9 @@ class Streams(ABC):
             OSError: it cannot be read.
         """
 
+    @abstractmethod
     def close(self) -> None:
-        """Free everything."""
+        """Free everything but files, which a later run may continue from."""
 
 
 class StreamsInMemory(Streams):
@@ -90,6 +93,13 @@ class StreamsInMemory(Streams):
         run(old, target)
         self._held[group], self._spare[shape] = target, old
 
+    def end_piece(self) -> None:
+        """Do nothing: every step was in place."""
+
+    def close(self) -> None:
+        """Free all arrays."""
+        self._held.clear()
+        self._spare.clear()
 
     def drop(self, group: int) -> None:
         """Free the array, and the spare ones."""
@@ -160,6 +170,9 @@ class StreamsOnDisk(Streams):
         self._files.reverse()
         self._paths.reverse()
 
+    def drop(self, group: int) -> None:
+        """Do nothing: the files are removed together."""
+
     def save(self, path: Path) -> Path:
         """Return the file that holds all streams."""
         return self._paths[0]
@@ -177,7 +190,7 @@ class StreamsOnDisk(Streams):
     def _write(self, group: int, values: Values) -> None:
         file = self._files[1]
         file.seek(self._places[group])
-        left = memoryview(np.ascontiguousarray(values)).cast("B")
+        left = np.ascontiguousarray(values).data.cast("B")
         while left:
             left = left[file.write(left) :]
 
@@ -189,7 +202,7 @@ def _read(file: BinaryIO, shape: Sequence[int]) -> Values:
         OSError: the file ends before.
     """
     values = np.empty(shape, np.float32)
-    left = memoryview(values).cast("B")
+    left = values.data.cast("B")
     while left:
         count = file.readinto(left)  # type: ignore[attr-defined]
         if not count:

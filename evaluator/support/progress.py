@@ -13,7 +13,6 @@ from rich.text import Text
 
 from evaluator.support.terminal import Description, say
 
-
 #: Seconds between lines on a log.
 _TELL_EVERY = 30
 
@@ -70,7 +69,7 @@ class RunProgress:
         self._progress.update(self._task, description=description)
 
     def task(self, name: str, tokens: int) -> Callable[[float, str], None]:
-        """Return a function that takes the finished share of scoring `tokens` tokens, from 0 to 1, and where it stands.
+        """Return a function that takes the finished share of scoring `tokens` tokens and where it stands.
 
         Where no bar is shown, a line tells every half minute how far it is.
         """

@@ -1,34 +1,42 @@
 """Measure the divergence that each matrix of a variant causes on its own, all others being the baseline's.
 
-The layers below a matrix are not run again: the baseline's residual stream is kept at every layer, the layer with the
-variant's matrix starts from there, and the baseline's layers above follow up to the head.
+One walk over the layers measures all matrices. A matrix starts a branch: its layer runs once with the variant's
+matrix on the baseline's residual stream, and then the baseline's layers above run on the branch. So the weights of
+both files are read once, a piece at a time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime as ort
 
+from evaluator.comparison.layers.branches import Branches
 from evaluator.comparison.layers.drift import spread
-from evaluator.comparison.layers.stack import LayerStack
 from evaluator.comparison.layers.weight_error import place_of
-from evaluator.export.exact.graph import Graph
-from evaluator.export.exact.weights import head_weights, parameter_tensors
-from evaluator.models.architectures import EMBEDDING, HEAD, head_tensor, logit_softcap
+from evaluator.export.pieces import Piece
+from evaluator.models.architectures import EMBEDDING, HEAD, head_tensor
 from evaluator.models.model_file import ModelFile
-from evaluator.runtime.device import Device
-from evaluator.runtime.scoring import Head
+from evaluator.runtime.head import Head
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.texts.windows import Window
 
 #: One window in four, its first half, and on average half of the layers: a sixteenth of a full pass per matrix.
 _ONE_IN, _MOST_WINDOWS = 4, 4
 _MOST_ROWS = 64
+#: Branches without an exchanged matrix: the baseline, and the variant with all of its matrices.
+_BASELINE, _WHOLE = "baseline", "whole"
 
 Values = npt.NDArray[np.float32]
+Place = tuple[int, str]
+#: A piece's weights on the device, by input.
+Held = dict[str, ort.OrtValue]
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Attribution:
         whole: KLD of the whole variant on the same tokens.
     """
 
-    causes: dict[tuple[int, str], float]
+    causes: dict[Place, float]
     whole: float
 
     @property
@@ -59,38 +67,26 @@ def attribution_windows(windows: Sequence[Window]) -> list[Window]:
     ]
 
 
+@dataclass(frozen=True)
 class Attributor:
-    """A baseline, run once and kept, whose matrices are replaced one at a time by a variant's."""
+    """Exchanges a baseline's matrices one at a time by a variant's.
 
-    def __init__(self, baseline: ModelFile, graph: Graph, device: Device, windows: Sequence[Window]) -> None:
-        """Run the baseline.
+    Attributes:
+        baseline: the baseline's file.
+        model: the pieces of its graph.
+        windows: windows of one length; see `attribution_windows`.
+        folder: where branches are kept if they are more than `most_bytes`.
+        most_bytes: bytes of branches that may be in memory.
+    """
 
-        Args:
-            baseline: the baseline's file.
-            graph: the baseline's graph.
-            device: where it runs.
-            windows: windows of one length; see `attribution_windows`.
-
-        Raises:
-            ExportError: the graph is not fused.
-        """
-        self._stack = LayerStack(graph, device)
-        self._device = device
-        self._softcap = logit_softcap(baseline)
-        ids = np.stack([window.ids for window in windows]).astype(np.int64)
-        rows = spread(len(windows[0].targets), _MOST_ROWS)
-        self._common = self._stack.common_inputs(baseline, ids, windows[0].first_scored + rows)
-        self._targets = np.concatenate([window.targets[rows] for window in windows])
-        self._weights = [piece.weights(baseline) for piece in self._stack.pieces]
-        #: The baseline's input of each piece, and last its final hidden states.
-        self._streams: list[npt.NDArray[np.generic]] = [ids]
-        for index, weights in enumerate(self._weights):
-            self._streams.append(self._stack.run(index, self._streams[-1], weights, self._common))
-        self._head_values = head_weights(baseline)
-        self._head = self._paired_head(self._head_values)
+    baseline: ModelFile
+    model: LayeredModel
+    windows: Sequence[Window]
+    folder: Path
+    most_bytes: int
 
     def attribute(self, variant: ModelFile, say: Callable[[str], None] = lambda _: None) -> Attribution:
-        """Measure the variant's matrices in turn, each alone in the baseline, and the whole variant.
+        """Measure the variant's matrices, each alone in the baseline, and the whole variant.
 
         Args:
             variant: a file of the baseline's shape.
@@ -98,44 +94,85 @@ class Attributor:
 
         Raises:
             SourceError: a tensor cannot be read.
+            OSError: the disk is full.
         """
-        tensors = parameter_tensors(variant)
-        head = self._paired_head(head_weights(variant))
-        causes: dict[tuple[int, str], float] = {}
-        whole = self._streams[0]
-        for index, piece in enumerate(self._stack.pieces):
-            say(f"part {index + 1} of {len(self._stack.pieces)}")
-            weights = piece.weights(variant)
-            whole = self._stack.run(index, whole, weights, self._common)
-            exchanged: dict[str, dict[str, Values]] = defaultdict(dict)
-            for name, values in weights.items():
-                exchanged[tensors[piece.slots[name].parameter]][name] = values
-            for tensor, replaced in exchanged.items():
-                place = place_of(tensor)
-                if place is None:
-                    continue
-                tied = tensor == EMBEDDING and head_tensor(variant) == EMBEDDING
-                final = self._from(index, self._weights[index] | replaced)
-                causes[place] = self._divergence(head if tied else self._head, final)
-        place = place_of(HEAD)
-        if place and head_tensor(variant) == HEAD:
-            causes[place] = self._divergence(head, self._streams[-1])
-        return Attribution(causes, self._divergence(head, whole))
+        with Branches(self.model, self.folder, self.most_bytes) as branches:
+            places = self._walk(variant, branches, say)
+            say("output matrix")
+            return self._attribution(variant, places, branches)
 
-    def _from(self, index: int, weights: dict[str, Values]) -> npt.NDArray[np.generic]:
-        """Return the final hidden states with other weights in piece `index`."""
-        stream: npt.NDArray[np.generic] = self._stack.run(index, self._streams[index], weights, self._common)
-        for above in range(index + 1, len(self._weights)):
-            stream = self._stack.run(above, stream, self._weights[above], self._common)
-        return stream
+    def _walk(self, variant: ModelFile, branches: Branches, say: Callable[[str], None]) -> list[Place]:
+        """Run all branches through all layers; return the places of the exchanged matrices."""
+        readers = WeightReader(self.baseline), WeightReader(variant)
+        ids = np.stack([window.ids for window in self.windows])
+        embedded = [self.model.embed(reader, ids) for reader in readers]
+        branches.add(_BASELINE, embedded[0])
+        branches.add(_WHOLE, embedded[1])
+        places = [place for place in [place_of(EMBEDDING)] if place]
+        for place in places:
+            branches.add(place, embedded[1])
+        common = self.model.window_inputs(self.baseline, *ids.shape)
+        for piece, (own, other) in _weights_of_both(self.model, readers):
+            say(f"layer {piece.layer + 1} of {self.model.n_layers}")
+            exchanged = _exchanged(piece, readers[1], other)
+            started = branches.run(_BASELINE, piece, common, [own | change for change in exchanged.values()])
+            branches.step(piece, common, own, but={_WHOLE: own | other})
+            for place, stream in zip(exchanged, started, strict=True):
+                branches.add(place, stream)
+            places += exchanged
+        return places
 
-    def _divergence(self, head: Head, final: npt.NDArray[np.generic]) -> float:
-        hidden, reference = (
-            np.asarray(states, np.float32).reshape(len(self._targets), -1)
-            for states in (final, self._streams[-1])
-        )
-        kld = head.score(hidden, self._targets, reference).kld
-        return float(np.mean(kld, dtype=np.float64)) if kld is not None else float("nan")
+    def _attribution(self, variant: ModelFile, places: Sequence[Place], branches: Branches) -> Attribution:
+        rows = spread(len(self.windows[0].targets), _MOST_ROWS)
+        targets = np.concatenate([window.targets[rows] for window in self.windows])
+        positions = self.windows[0].first_scored + rows
+        readers = WeightReader(self.baseline), WeightReader(variant)
+        norms = [self.model.on_device(reader.read(self.model.pieces[-1])) for reader in readers]
+        reference = branches.final(_BASELINE, positions, norms[0])
+        tied = head_tensor(variant) == EMBEDDING
+        embedding, head = place_of(EMBEDDING), place_of(HEAD)
+        mine = [place for place in places if not (tied and place == embedding)]
+        states = [branches.final(place, positions, norms[0]) for place in mine]
+        causes = dict(zip(mine, self._divergences(self.baseline, states, reference, targets), strict=True))
+        states = [branches.final(_WHOLE, positions, norms[1])]
+        with_head: list[Place] = []
+        if tied and embedding:
+            with_head, states = [embedding], [*states, branches.final(embedding, positions, norms[0])]
+        elif head and head_tensor(variant) == HEAD:
+            with_head, states = [head], [*states, reference]
+        whole, *others = self._divergences(variant, states, reference, targets)
+        return Attribution(causes | dict(zip(with_head, others, strict=True)), whole)
 
-    def _paired_head(self, values: Values) -> Head:
-        return Head(values, self._head_values, self._device, self._softcap)
+    def _divergences(
+        self, owner: ModelFile, states: Sequence[Values], reference: Values, targets: npt.NDArray[np.int32]
+    ) -> list[float]:
+        """Return the mean KLD of each branch's final states, float32 [tokens, hidden], with the head of `owner`."""
+        if not states:
+            return []
+        count = len(states)
+        head = Head.of(owner, self.baseline, self.model.device)
+        scores = head.score(np.concatenate(states), np.tile(targets, count), np.tile(reference, (count, 1)))
+        klds = np.asarray(scores.kld, np.float64).reshape(count, -1)
+        return [float(value) for value in klds.mean(axis=1)]
+
+
+def _weights_of_both(
+    model: LayeredModel, readers: tuple[WeightReader, WeightReader]
+) -> Iterator[tuple[Piece, tuple[Held, Held]]]:
+    """Yield the pieces between embedding and final norm with the weights of both files."""
+
+    def read(piece: Piece) -> tuple[Held, Held]:
+        own, other = (model.on_device(reader.read(piece)) for reader in readers)
+        return own, other
+
+    return read_ahead(model.pieces[1:-1], read)
+
+
+def _exchanged(piece: Piece, reader: WeightReader, weights: Held) -> dict[Place, Held]:
+    """Return the matrices of a piece, each with the inputs that hold it."""
+    found: dict[Place, Held] = defaultdict(dict)
+    for name, values in weights.items():
+        place = place_of(reader.tensors.get(piece.weights[name].slot.parameter, ""))
+        if place is not None:
+            found[place][name] = values
+    return dict(found)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import polars as pl
 
+from evaluator.comparison.file_scorer import FileScorer
 from evaluator.comparison.layers.attribution import Attribution, Attributor, attribution_windows
 from evaluator.comparison.stages import reporting, stage
-from evaluator.export.exact.graph import Graph
 from evaluator.models.mapped import give_pages_back
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.files import LAYERS
@@ -16,15 +17,19 @@ from evaluator.results.schema import Layers, with_schema
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import ExportError
 from evaluator.support.progress import RunProgress
+from evaluator.texts.windows import Window
+
+#: Share of the memory for branches; weights and what a layer computes need the rest.
+_BRANCHES = 0.4
 
 
 class AttributionRun:
     """Measures the divergence that each matrix causes, for every variant that lacks it."""
 
-    def __init__(self, plan: Plan, store: ResultsStore, graph: Graph, progress: RunProgress) -> None:
+    def __init__(self, plan: Plan, store: ResultsStore, scorer: FileScorer, progress: RunProgress) -> None:
         self._plan = plan
         self._store = store
-        self._graph = graph
+        self._scorer = scorer
         self._progress = progress
 
     def run(self) -> None:
@@ -37,16 +42,21 @@ class AttributionRun:
         waiting = [item for item in self._plan.variants if item.variant_id in missing]
         if not waiting:
             return
-        self._progress.step("attribution: baseline")
         windows = attribution_windows(self._plan.windows)
         try:
-            attributor = Attributor(self._plan.baseline.file, self._graph, self._plan.device, windows)
+            attributor = self._attributor(windows)
         except ExportError as error:
             self._progress.say(f"no attribution: {error}", "yellow")
             return
         for item in waiting:
             self._attribute(attributor, item)
             give_pages_back()
+
+    def _attributor(self, windows: Sequence[Window]) -> Attributor:
+        device = self._plan.device
+        branches = int(_BRANCHES * self._scorer.budget(device).device)
+        model = self._scorer.model(device)
+        return Attributor(self._plan.baseline.file, model, windows, self._store.work, branches)
 
     def _attribute(self, attributor: Attributor, item: Candidate) -> None:
         name = item.label

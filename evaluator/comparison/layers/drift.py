@@ -130,7 +130,7 @@ class Drift:
         """Continue from a state."""
         self._sums = {int(point): sums.astype(np.float64) for point, sums in state.items()}
 
-    def rows(self, variant_id: str) -> pl.DataFrame:
+    def layer_rows(self, variant_id: str) -> pl.DataFrame:
         """Return rows of `layers.parquet`, role `layer`: relative L2 error and mean cosine of each layer's output.
 
         Values that are not finite or too large are null; without watched tokens there are no rows.
