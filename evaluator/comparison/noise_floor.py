@@ -69,6 +69,10 @@ class Bf16Noise(ModelFile):
         values = self.original.dequantize(name)
         return values if values.ndim < 2 else with_bf16_noise(values, zlib.crc32(name.encode()))
 
+    def matrix(self, name: str, index: int) -> Values:
+        """Return the original's matrix with noise."""
+        return with_bf16_noise(self.original.matrix(name, index), zlib.crc32(f"{name} {index}".encode()))
+
 
 def with_bf16_noise(values: Values, seed: int) -> Values:
     """Add to each value a uniform error of at most half the distance between the bf16 numbers around it."""

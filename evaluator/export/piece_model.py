@@ -12,6 +12,8 @@ from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import replace_nodes
 from evaluator.export.fusion.norms import CONTRIB, NORM
 
+#: Names of every piece's first input and first output.
+STREAM, OUTPUT = "stream", "output"
 #: Keys and values of the positions before a chunk, and of all positions up to its end.
 PAST, PRESENT = ("past_key", "past_value"), ("present_key", "present_value")
 #: Prefix of outputs that hold the sums of squares of what enters a matrix; the name of the weight's input follows.

@@ -39,9 +39,14 @@ class Slot:
     offset: int
 
     @property
+    def n_values(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of the float32 values."""
-        return 4 * int(np.prod(self.shape, dtype=np.int64))
+        return 4 * self.n_values
 
 
 def make_skeleton(

@@ -194,6 +194,15 @@ class ModelFile(ABC):
         values = self.row_reader(name)(0, info.n_elements // info.shape[-1])
         return values.reshape(info.shape)
 
+    def matrix(self, name: str, index: int) -> npt.NDArray[np.float32]:
+        """Return one matrix of a tensor that stacks several, float32 [rows, columns]; 0 is the only one of others.
+
+        Raises:
+            SourceError: there is no such tensor, or its type has no dequantizer.
+        """
+        rows = self.tensor(name).shape[-2]
+        return self.row_reader(name)(index * rows, (index + 1) * rows)
+
     def gathered_rows(self, name: str, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """Return some rows of a tensor, float32 [indices, columns]."""
         read = self.row_reader(name)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from evaluator.export.exact.graph import graph_request
-from evaluator.models.architectures import HEAD, has_own_head, head_tensor
+from evaluator.models.architectures import HEAD, architecture_of, has_own_head, head_tensor
 from evaluator.models.architectures.rotary import check_context
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
@@ -226,6 +226,7 @@ def comparable_traits(file: ModelFile) -> Traits:
         "graph's family": request["model_type"],
         "rotary embedding's scale": request["rotary_scale"],
         **request["settings"],
+        **(mixture.traits() if (mixture := architecture_of(file).mixture(file)) else {}),
     }
     digest = vocabulary_digest(file)
     return Traits(file.architecture, graph, head, has_own_head(file), scheme_name(file), digest)

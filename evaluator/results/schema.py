@@ -28,6 +28,14 @@ ROLES = (
     "ffn_gate",
     "ffn_up",
     "ffn_down",
+    "ffn_gate_inp",  # the router of a mixture, its experts together, and the expert that every token passes through
+    "ffn_gate_exps",
+    "ffn_up_exps",
+    "ffn_down_exps",
+    "ffn_gate_inp_shexp",
+    "ffn_gate_shexp",
+    "ffn_up_shexp",
+    "ffn_down_shexp",
     "output",
     "layer",
 )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from evaluator.runtime.gpus import CUDA_PROVIDER, gpu_works, obstacle, visible_gpus
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
-_CPU = "CPUExecutionProvider"
+CPU_PROVIDER = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Device:
     @property
     def providers(self) -> list[Any]:
         """The list of providers for onnxruntime; the CPU follows CUDA for shape arithmetic."""
-        if self.provider == _CPU:
+        if self.provider == CPU_PROVIDER:
             return [self.provider]
-        return [(self.provider, self.options | {"device_id": str(self.index)}), _CPU]
+        return [(self.provider, self.options | {"device_id": str(self.index)}), CPU_PROVIDER]
 
     @property
     def memory(self) -> str:
@@ -61,7 +61,7 @@ def choose_devices(choice: DeviceChoice, threads: int | None = None) -> list[Dev
     names = visible_gpus() if choice != "cpu" else []
     reason = obstacle(len(names)) if choice != "cpu" else None
     if choice == "cpu" or reason:
-        return [Device("cpu", _CPU, count, _notice(choice, names, reason))]
+        return [Device("cpu", CPU_PROVIDER, count, _notice(choice, names, reason))]
     # TF32 would round the inputs of every product to 10 bits and so change the model being measured.
     first = Device("cuda", CUDA_PROVIDER, count, options={"use_tf32": "0"})
     if len(set(names)) > 1:

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from evaluator.export.pieces import Piece
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.layered_model import Inputs, LayeredModel
+from evaluator.runtime.mixture_layer import ExpertSquares, MixtureLayer
 from evaluator.runtime.memory_plan import MemoryPlan, Shape
 from evaluator.runtime.pass_checkpoint import PassCheckpoint, Resumed
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
@@ -65,6 +66,7 @@ class ForwardPass:
         plan: what is kept in memory; streams on disk need a checkpoint.
         observer: takes samples of the residual stream.
         squares: called with a piece and the sums of squares of its inputs, if the model computes them.
+        expert_squares: the same for every expert of a mixture.
         checkpoint: where the state is kept.
         advance: called after each group of windows.
     """
@@ -75,6 +77,7 @@ class ForwardPass:
     plan: MemoryPlan
     observer: Observer | None = None
     squares: Callable[[Piece, dict[str, Values]], None] = lambda _, __: None
+    expert_squares: ExpertSquares = lambda _, __, ___, ____: None
     checkpoint: PassCheckpoint | None = None
     advance: Advance = _nothing
     _tables: dict[int, Inputs] = field(default_factory=dict)
@@ -137,23 +140,31 @@ class ForwardPass:
 
     def _run_layers(self, streams: Streams, reader: WeightReader, done: int) -> None:
         clock, groups, pieces = current_clock(), self.groups, self.model.pieces[1:-1]
-        total = len(groups) * len(pieces)
 
         def read(piece: Piece) -> Inputs:
             return self.model.on_device(reader.read(piece))
 
         waiting = read_ahead(pieces[done - 1 :], read, ahead=self.plan.ahead)
         for number, (piece, weights) in enumerate(waiting, done):
-            for index in range(len(groups)):
+            where = f"layer {piece.layer + 1} of {self.model.n_layers}"
+            if piece.experts and self.model.mixture:
+                layer = MixtureLayer(
+                    self.model, self.model.mixture, piece, piece.experts, reader, self.plan.ahead, self.expert_squares
+                )
+                layer.run(streams, self._shapes(), weights, partial(self._advance, number, where))
+            for index in range(0 if piece.experts else len(groups)):
                 with clock.stage("computing"):
                     streams.step(index, partial(self._step, piece, weights))
-                share = ((number - 1) * len(groups) + index + 1) / total
-                self.advance(share, f"layer {piece.layer + 1} of {self.model.n_layers}")
+                self._advance(number, where, (index + 1) / len(groups))
             streams.end_piece()
             if piece.part != "attention":
                 self._observe(streams, piece.layer + 1)
             if self.checkpoint:
                 self.checkpoint.save(number + 1, streams, self.observer.state() if self.observer else {})
+
+    def _advance(self, number: int, where: str, share: float) -> None:
+        """Report that a share of the piece with this number is done."""
+        self.advance((number - 1 + share) / (len(self.model.pieces) - 2), where)
 
     def _step(self, piece: Piece, weights: Inputs, stream: ort.OrtValue, target: ort.OrtValue) -> None:
         common = self._common(stream.shape()[0])

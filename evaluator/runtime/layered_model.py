@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,10 @@ from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import rotary_inputs
 from evaluator.export.fusion.attention import SEQLENS, TOTAL_LENGTH
 from evaluator.export.fusion.fuse import Heads
-from evaluator.export.piece_model import PAST, PRESENT, SQUARES, with_past
-from evaluator.export.pieces import OUTPUT, STREAM, Piece, cut
+from evaluator.export.piece_model import OUTPUT, PAST, PRESENT, SQUARES, STREAM, with_past
+from evaluator.export.pieces import Experts, Piece, cut
 from evaluator.models.model_file import ModelFile
-from evaluator.runtime.device import Device
+from evaluator.runtime.device import CPU_PROVIDER, Device
 from evaluator.runtime.piece_weights import WeightReader
 from evaluator.runtime.session import Array, Session
 
@@ -30,7 +31,7 @@ _TOGETHER, _POSITIONS_ON_GPU = 2, 4096
 #: Positions that run at a time in a long window on a CPU: memory for what a layer computes grows with them. With a
 #: soft cap, onnxruntime's kernel holds all scores of a chunk, so this many bytes of them are allowed.
 CHUNK, _CHUNK_SCORES = 2048, 1 << 28
-_ROWS = "rows"
+_ROWS, _MATRIX = "rows", "matrix"
 
 
 class LayeredModel:
@@ -60,6 +61,11 @@ class LayeredModel:
         self._with_past: dict[bytes, Session] = {}
         for piece in self.pieces:
             self._session(piece.model)
+            if piece.experts:
+                self._session(piece.experts.model)
+        self.mixture = graph.mixture
+        # Experts are chosen on the CPU on all devices.
+        self._products = Session(_product_graph(), replace(device, name="cpu", provider=CPU_PROVIDER))
         self._rows = Session(_row_graph(), device)
         self.provider = self._rows.provider
 
@@ -70,9 +76,12 @@ class LayeredModel:
 
     @property
     def n_weights(self) -> int:
-        """Number of weights in the layers."""
-        slots = (weight.slot for piece in self.pieces[1:] for weight in piece.weights.values())
-        return sum(int(np.prod(slot.shape)) for slot in slots)
+        """Number of weights in the layers that a token passes through."""
+        counts = [piece.n_weights for piece in self.pieces[1:]]
+        if self.mixture:
+            used = self.mixture.router.used + self.mixture.shared_width / self.mixture.width
+            counts += [int(used * piece.experts.n_weights) for piece in self.pieces if piece.experts]
+        return sum(counts)
 
     @property
     def is_fused(self) -> bool:
@@ -145,6 +154,25 @@ class LayeredModel:
         session = self._session(piece.model)
         inputs = {STREAM: stream, **weights, **{name: common[name] for name in piece.inputs}}
         return _squares(session.run_into(inputs, _outputs(session, target)))
+
+    def run_expert(self, experts: Experts, rows: Values, weights: Inputs) -> tuple[Values, dict[str, Values]]:
+        """Run an expert on the normalized stream of its tokens, float32 [tokens, hidden].
+
+        Args:
+            experts: the experts of one of `pieces`.
+            rows: its input.
+            weights: the expert's weights by input.
+
+        Returns:
+            Its output, float32 [tokens, hidden], and sums of squares as `run` returns them.
+        """
+        session = self._session(experts.model)
+        ran = session.run_into({STREAM: rows[None], **weights}, dict.fromkeys(session.output_names))
+        return np.asarray(ran[OUTPUT].numpy()[0]), _squares(ran)
+
+    def products(self, rows: Values, matrix: Values) -> Values:
+        """Return the products of `rows`, float32 [n, columns], with the rows of a matrix, float32 [n, rows]."""
+        return np.asarray(self._products.run({_ROWS: rows, _MATRIX: matrix})[0], np.float32)
 
     def norm(self, rows: ort.OrtValue, weights: Inputs) -> Values:
         """Run the final norm on rows of the stream, float32 [windows, rows, hidden]; return them on the host."""
@@ -229,6 +257,17 @@ def _row_graph() -> onnx.ModelProto:
             helper.make_tensor_value_info(STREAM, TensorProto.FLOAT, None),
             helper.make_tensor_value_info(_ROWS, TensorProto.INT64, None),
         ],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def _product_graph() -> onnx.ModelProto:
+    """Build the graph that multiplies `rows`, float32 [n, columns], by `matrix`, float32 [m, columns]."""
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", [_ROWS, _MATRIX], [OUTPUT], transB=1)],
+        "products",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (_ROWS, _MATRIX)],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

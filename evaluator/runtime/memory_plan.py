@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from evaluator.export.exact.graph import graph_request
+from evaluator.export.pieces import Weight
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.layered_model import CHUNK, LayeredModel
+from evaluator.runtime.mixture_layer import BLOCK_BYTES
 from evaluator.support.errors import RequestError
 from evaluator.support.units import GIGABYTE
 
@@ -19,6 +22,8 @@ _FLOAT_BYTES = 4
 _STREAMS, _WIDE = 8, 4
 #: Arrays of heads × positions² that exist at a time where attention is not fused: scores, mask, their sum, softmax.
 _SQUARES_PLAIN = 4
+#: Arrays of float64 [tokens, experts] that exist while experts are chosen.
+_SCORES, _SCORE_BYTES = 5, 8
 #: What a run takes in any case: the interpreter, onnxruntime, frames of tokens, slices of the heads.
 _BASE = 700_000_000
 #: Share of the free memory that is used unless it is requested otherwise: other programs need some too.
@@ -72,7 +77,7 @@ class MemoryPlan:
         place: where the residual streams are between pieces.
         ahead: whether the next piece's weights are read while one computes.
         stream_bytes: bytes of the residual streams of all windows.
-        piece_bytes: bytes of the largest piece's weights.
+        piece_bytes: bytes of the largest piece's weights, and of an expert's beside it.
     """
 
     place: Place
@@ -93,7 +98,7 @@ def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budg
     Raises:
         RequestError: even one part of a layer does not fit; the message says how much would do.
     """
-    largest = max(piece.n_bytes for piece in model.pieces[1:])
+    largest = max(piece.n_bytes for piece in model.pieces[1:]) + expert_bytes(model)
     work, streams = working_bytes(model, file, shape), shape.stream_bytes
     on_gpu = model.device.name == "cuda"
     places: tuple[Place, ...] = ("device", "host", "disk") if on_gpu else ("device", "disk")
@@ -119,11 +124,40 @@ def working_bytes(model: LayeredModel, file: ModelFile, shape: Shape) -> int:
     """Estimate the bytes that a group of windows takes while it runs through a piece, weights not counted."""
     group = model.together(shape.length) * shape.length
     at_once = min(group, CHUNK) if model.device.name == "cpu" and shape.length > CHUNK else group
-    widest = max(max(w.slot.shape) for piece in model.pieces[1:] for w in piece.weights.values())
+    widest = max(max(weight.slot.shape) for weight in _weights(model))
+    if model.mixture:
+        widest = max(widest, model.mixture.shared_width)
     rows = _FLOAT_BYTES * at_once * (_STREAMS * shape.hidden + _WIDE * widest)
     heads = 0 if model.is_fused else int(graph_request(file)["settings"]["num_attention_heads"])
     squares = _SQUARES_PLAIN * _FLOAT_BYTES * heads * group * shape.length
-    return rows + 2 * _FLOAT_BYTES * group * shape.hidden + squares
+    mixture = block_bytes(model, shape) if model.mixture else 0
+    return rows + 2 * _FLOAT_BYTES * group * shape.hidden + squares + mixture
+
+
+def block_bytes(model: LayeredModel, shape: Shape) -> int:
+    """Estimate the bytes of what enters and leaves a mixture's experts at a time, and of the router's scores.
+
+    They are on the host, whatever the device.
+    """
+    group = _FLOAT_BYTES * model.together(shape.length) * shape.length * shape.hidden
+    block = min(shape.stream_bytes, max(group, BLOCK_BYTES))
+    scores = block // (_FLOAT_BYTES * shape.hidden) * (model.mixture.experts if model.mixture else 0)
+    return 2 * block + _SCORES * _SCORE_BYTES * scores
+
+
+def expert_bytes(model: LayeredModel) -> int:
+    """Return the bytes of the largest expert's weights; 0 without a mixture."""
+    if model.mixture is None:
+        return 0
+    largest = max(piece.experts.n_bytes for piece in model.pieces if piece.experts)
+    return largest * max(model.mixture.width, model.mixture.shared_width) // model.mixture.width
+
+
+def _weights(model: LayeredModel) -> Iterator[Weight]:
+    """Yield the weights of all layers and of the final norm."""
+    for piece in model.pieces[1:]:
+        yield from piece.weights.values()
+        yield from piece.experts.weights.values() if piece.experts else ()
 
 
 def check_disk(folder: Path, n_bytes: int, what: str) -> None:

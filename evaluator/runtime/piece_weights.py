@@ -10,9 +10,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.export.exact.weights import parameter_tensors, slot_values
+from evaluator.export.exact.weights import expert_values, parameter_tensors, slot_values
 from evaluator.export.fusion.half import as_half
-from evaluator.export.pieces import Piece, Weight
+from evaluator.export.pieces import Experts, Piece, Weight
+from evaluator.models.architectures.mixture import shared_tensor
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.session import Array
 from evaluator.support.errors import SourceError
@@ -43,6 +44,28 @@ class WeightReader:
             SourceError: see `read`.
         """
         values = slot_values(self.file, weight.slot, self.tensors, as_stored=weight.as_stored)
+        return self._as_passed(weight, values)
+
+    def expert(self, experts: Experts, number: int | None) -> dict[str, Array]:
+        """Return all weights of one expert by the names of their inputs; of the shared expert for None.
+
+        Raises:
+            SourceError: see `read`.
+        """
+        arrays: dict[str, Array] = {}
+        for name, weight in experts.weights.items():
+            tensor = self.tensors[weight.slot.parameter]
+            values = expert_values(
+                self.file,
+                weight.slot,
+                shared_tensor(tensor) if number is None else tensor,
+                number or 0,
+                as_stored=weight.as_stored,
+            )
+            arrays[name] = self._as_passed(weight, values)
+        return arrays
+
+    def _as_passed(self, weight: Weight, values: npt.NDArray[np.float32]) -> Array:
         if not weight.half:
             return values
         try:

@@ -14,6 +14,7 @@ from evaluator.export.fusion.fuse import Fused
 from evaluator.export.fusion.stored import load_fusion
 from evaluator.export.skeleton import WEIGHTS_FILE, Slot
 from evaluator.models.architectures import EMBEDDING, HEAD, architecture_of, missing_tensors, tensor_names
+from evaluator.models.architectures.mixture import Mixture
 from evaluator.models.architectures.rotary import FACTOR_TENSORS, rotary_scale
 from evaluator.models.model_file import ModelFile
 from evaluator.support.atomic_files import scratch_beside
@@ -38,6 +39,7 @@ class Graph:
         plain_reason: why there is no `fused`.
         residuals: names of the residual stream before the first layer and after each, in both graphs; empty if
             they are not known.
+        mixture: the model's experts; the graph is then that of the dense model with one expert per layer.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Graph:
     fused: Fused | None = None
     plain_reason: str | None = None
     residuals: tuple[str, ...] = ()
+    mixture: Mixture | None = None
 
     @property
     def weights_bytes(self) -> int:
@@ -62,12 +65,16 @@ def graph_request(file: ModelFile) -> dict[str, Any]:
     settings = {"model_type": architecture.model_type} | architecture.config(file)
     if EMBEDDING not in file.tensors:
         raise SourceError(file.path, f"tensor {EMBEDDING} is missing")
-    _check_extent(file, settings)
-    placed = tensor_names(architecture, settings["num_hidden_layers"]).values()
-    unplaced = set(file.tensors).difference(placed, (EMBEDDING, HEAD), FACTOR_TENSORS)
+    mixture = architecture.mixture(file)
+    _check_extent(file, settings, mixture)
+    layers = settings["num_hidden_layers"]
+    placed = {*tensor_names(architecture, layers, mixture).values(), EMBEDDING, HEAD, *FACTOR_TENSORS}
+    if mixture:
+        placed |= set(mixture.shapes(settings["hidden_size"]))
+    unplaced = set(file.tensors) - placed
     if unplaced:
         raise SourceError(file.path, f"tensor {min(unplaced)} is not part of the {file.architecture} family")
-    if missing := missing_tensors(architecture, file, settings["num_hidden_layers"]):
+    if missing := missing_tensors(architecture, file, layers, mixture):
         raise SourceError(file.path, f"tensor {missing[0]} is missing")
     return {
         "model_type": settings.pop("model_type"),
@@ -78,7 +85,7 @@ def graph_request(file: ModelFile) -> dict[str, Any]:
     }
 
 
-def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
+def _check_extent(file: ModelFile, settings: dict[str, Any], mixture: Mixture | None) -> None:
     """Check that the number and the shapes of tensors are those in the metadata, which the exporter relies on.
 
     Raises:
@@ -103,9 +110,14 @@ def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
         "blk.0.attn_qkv.weight": ((heads + 2 * kv_heads) * head_dim, hidden),
         "blk.0.ffn_down.weight": (hidden, inner),
     }
+    needed = {EMBEDDING, f"blk.{layers - 1}.attn_norm.weight"}
+    if mixture:
+        experts = mixture.shapes(hidden)
+        expected |= experts
+        needed |= set(experts)
     for name, shape in expected.items():
         actual = file.tensors[name].shape if name in file.tensors else None
-        if actual != shape and (actual or name in (EMBEDDING, f"blk.{layers - 1}.attn_norm.weight")):
+        if actual != shape and (actual or name in needed):
             raise SourceError(file.path, f"tensor {name} is {actual or 'missing'}, the metadata say {shape}")
     _check_rows(file, hidden)
 
@@ -157,7 +169,8 @@ def load_graph(file: ModelFile) -> Graph:
     entries = json.loads((folder / "slots.json").read_text(encoding="utf-8"))
     slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
     fusion = load_fusion(folder / "skeleton.onnx", slots, request["settings"])
-    graph = Graph(folder / "skeleton.onnx", slots, fusion.fused, fusion.reason, fusion.residuals)
+    mixture = architecture_of(file).mixture(file)
+    graph = Graph(folder / "skeleton.onnx", slots, fusion.fused, fusion.reason, fusion.residuals, mixture)
     _place_hole(folder / WEIGHTS_FILE, graph.weights_bytes)
     return graph
 

@@ -31,7 +31,8 @@ def parameter_tensors(file: ModelFile) -> dict[str, str]:
     """
     architecture = architecture_of(file)
     n_layers = int(architecture.config(file)["num_hidden_layers"])
-    return tensor_names(architecture, n_layers) | {_EMBEDDING_PARAMETER: EMBEDDING}
+    names = tensor_names(architecture, n_layers, architecture.mixture(file))
+    return names | {_EMBEDDING_PARAMETER: EMBEDDING}
 
 
 def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]]:
@@ -70,6 +71,23 @@ def slot_values(
             file.path, f"tensor {tensor} has shape {values.shape}, the graph needs {slot.shape}"
         )
     return np.ascontiguousarray(values.T if slot.transposed and as_stored else values)
+
+
+def expert_values(file: ModelFile, slot: Slot, tensor: str, expert: int, *, as_stored: bool = False) -> Values:
+    """Return one expert's values for a slot of the dense graph, float32 and contiguous.
+
+    Args:
+        file: the model.
+        slot: the slot; its shape may be another expert's.
+        tensor: the tensor, of all experts or of a single one.
+        expert: the number of the expert among those of the tensor.
+        as_stored: leave a transposed slot's values in the file's shape.
+
+    Raises:
+        SourceError: the tensor is missing or cannot be dequantized.
+    """
+    values = file.matrix(tensor, expert)
+    return np.ascontiguousarray(values.T if slot.transposed and not as_stored else values)
 
 
 def head_weights(file: ModelFile) -> Values:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.models.architectures.mixture import Mixture
 from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
@@ -64,6 +65,8 @@ class Architecture:
         norm_offset: number that transformers adds to the weights of norms before it multiplies by them. The
             exporter folds the sum into the graph, and GGUF files hold the sum too.
         optional: GGUF tensor patterns that a file has in all of its layers or in none.
+        mixture: a file's experts, None if it has none. The exported graph of a mixture is that of the dense model
+            with one feed-forward part per layer, and `tensors` has that model's names.
         width_free: configuration keys that, like the vocabulary, only change weight shapes; they are made small
             for the export, so that its memory does not grow with the model.
     """
@@ -76,6 +79,7 @@ class Architecture:
     restore: Mapping[str, Restore] = field(default_factory=dict)
     norm_offset: float = 0.0
     optional: frozenset[str] = frozenset()
+    mixture: Callable[[ModelFile], Mixture | None] = lambda _: None
     width_free: tuple[str, ...] = ("intermediate_size",)
 
 
@@ -99,23 +103,30 @@ def architecture_of(file: ModelFile) -> Architecture:
         raise SourceError(file.path, str(error)) from None
 
 
-def tensor_names(architecture: Architecture, n_layers: int) -> dict[str, str]:
-    """Return graph parameter → GGUF tensor for all layers, without embedding and head."""
+def tensor_names(
+    architecture: Architecture, n_layers: int, mixture: Mixture | None = None
+) -> dict[str, str]:
+    """Return graph parameter → GGUF tensor for all layers, without embedding and head.
+
+    In the layers of a mixture, a feed-forward part's matrices map to the tensors of all experts.
+    """
     names: dict[str, str] = {}
     for parameter, tensor in architecture.tensors.items():
         if "{}" in parameter:
             names |= {parameter.format(layer): tensor.format(layer) for layer in range(n_layers)}
         else:
             names[parameter] = tensor
-    return names
+    return mixture.renamed(names) if mixture else names
 
 
-def missing_tensors(architecture: Architecture, file: ModelFile, n_layers: int) -> list[str]:
+def missing_tensors(
+    architecture: Architecture, file: ModelFile, n_layers: int, mixture: Mixture | None = None
+) -> list[str]:
     """Return the GGUF tensors that the graph needs and the file lacks, embedding and head aside."""
     absent = {name for name in architecture.optional if name.format(0) not in file.tensors}
     return [
         name
-        for name in tensor_names(architecture, n_layers).values()
+        for name in tensor_names(architecture, n_layers, mixture).values()
         if name not in file.tensors and name_pattern(name) not in absent
     ]
 

@@ -1,4 +1,4 @@
-"""Llama and models with its graph: SmolLM2, TinyLlama, Llama 2 and 3, Mistral, and relatives with biases."""
+"""Llama and models with its graph: SmolLM2, TinyLlama, Llama 2 and 3, Mistral, Mixtral, relatives with biases."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures import Architecture, CheckpointRules, architecture_of, register
 from evaluator.models.architectures.config_json import COMMON, NO_BIASES, WHOLE_HEADS, full_rotary_key
-from evaluator.models.architectures.decoder import NORMS, PROJECTIONS, biases, decoder_config, sliding_window
+from evaluator.models.architectures.decoder import (
+    NORMS,
+    PROJECTIONS,
+    biases,
+    decoder_config,
+    same_in_all_layers,
+    sliding_window,
+)
+from evaluator.models.architectures.mixture import Mixture, read_mixture
 from evaluator.models.json_file import JsonFile
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
@@ -28,11 +36,11 @@ def _unpermute(values: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.fl
 
 
 def _restore_query(file: ModelFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return _unpermute(values, decoder_config(file)["num_attention_heads"])
+    return _unpermute(values, architecture_of(file).config(file)["num_attention_heads"])
 
 
 def _restore_key(file: ModelFile, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return _unpermute(values, decoder_config(file)["num_key_value_heads"])
+    return _unpermute(values, architecture_of(file).config(file)["num_key_value_heads"])
 
 
 #: The llama converter rearranges the rows of queries and keys, and of their biases.
@@ -54,6 +62,13 @@ _BIASED_GRAPHS: Mapping[frozenset[str], dict[str, Any]] = {
 }
 
 
+def _mixtral(file: ModelFile) -> Mixture | None:
+    if not file.single(f"{file.architecture}.expert_count"):
+        return None
+    width = same_in_all_layers(file, f"{file.architecture}.feed_forward_length")
+    return read_mixture(file, gating="softmax", renormalized=True, width=width)
+
+
 def _llama_config(file: ModelFile) -> dict[str, Any]:
     biased = frozenset(role for role in _ATTENTION + _FEED_FORWARD if f"blk.0.{role}.bias" in file.tensors)
     window = sliding_window(file)
@@ -61,7 +76,9 @@ def _llama_config(file: ModelFile) -> dict[str, Any]:
         where = ", ".join(sorted(biased)) + (" and a sliding window" if window else "")
         raise SourceError(file.path, f"a llama graph with biases on {where} is not supported")
     windowed = {"model_type": "mistral", "sliding_window": window} if window else {}
-    return decoder_config(file) | _BIASED_GRAPHS[biased] | windowed
+    mixture = _mixtral(file)
+    settings = decoder_config(file, inner=mixture.width if mixture else None)
+    return settings | _BIASED_GRAPHS[biased] | windowed
 
 
 def _mistral_window(config: JsonFile) -> int | None:
@@ -94,5 +111,6 @@ register(
         },
         restore=RESTORE_QUERY_KEY,
         optional=frozenset(_BIASES.values()),
+        mixture=_mixtral,
     )
 )

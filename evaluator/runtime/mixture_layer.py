@@ -1,0 +1,156 @@
+"""Run the feed-forward part of a mixture: the tokens of all windows through one expert, then the next expert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from evaluator.export.pieces import Experts, Piece
+from evaluator.models.architectures.mixture import (
+    ROUTER,
+    ROUTER_BIAS,
+    SELECTION_BIAS,
+    SHARED_GATE,
+    Mixture,
+)
+from evaluator.runtime.layered_model import CHUNK, Inputs, LayeredModel
+from evaluator.runtime.piece_weights import WeightReader, read_ahead
+from evaluator.runtime.router import Share, choose, shared_share, shares
+from evaluator.runtime.streams import Streams
+from evaluator.support.stage_clock import current_clock
+
+Values = npt.NDArray[np.float32]
+Shape = tuple[int, int, int]
+
+#: Bytes of the values that enter the experts at a time. It does not depend on the free memory, because products of
+#: other sizes may round differently.
+BLOCK_BYTES = 1 << 28
+#: Share of the time that norm and router take, for progress.
+_NORM_SHARE = 0.05
+#: Called with a piece, the number of an expert (None for the shared one), the number of its tokens, and the sums of
+#: squares of what enters its matrices.
+ExpertSquares = Callable[[Piece, int | None, int, dict[str, Values]], None]
+
+
+def blocks(shapes: Sequence[Shape]) -> list[range]:
+    """Return groups of windows whose values enter the experts together; `shapes` are the groups' shapes."""
+    found: list[range] = []
+    start, used = 0, 0
+    for group, shape in enumerate(shapes):
+        n_bytes = 4 * int(np.prod(shape))
+        if group > start and used + n_bytes > BLOCK_BYTES:
+            found.append(range(start, group))
+            start, used = group, 0
+        used += n_bytes
+    return [*found, range(start, len(shapes))]
+
+
+@dataclass(frozen=True)
+class MixtureLayer:
+    """A layer's mixture with the weights of one file.
+
+    Attributes:
+        model: the pieces.
+        mixture: how experts are chosen.
+        piece: the layer's norm.
+        experts: the layer's experts.
+        reader: reads the file's weights.
+        ahead: whether the next expert's weights are read while one computes.
+        squares: called for each expert if the model computes sums of squares.
+    """
+
+    model: LayeredModel
+    mixture: Mixture
+    piece: Piece
+    experts: Experts
+    reader: WeightReader
+    ahead: bool
+    squares: ExpertSquares
+
+    def run(
+        self, streams: Streams, shapes: Sequence[Shape], norm: Inputs, advance: Callable[[float], None]
+    ) -> None:
+        """Add the mixture's output to the streams of all groups of windows.
+
+        Args:
+            streams: the residual streams.
+            shapes: shape of each group's stream.
+            norm: the norm's weights.
+            advance: called with the share of the layer that is done.
+
+        Raises:
+            SourceError: a weight cannot be read.
+            ComputeError: onnxruntime failed.
+            OSError: the disk is full.
+        """
+        found = blocks(shapes)
+        for number, block in enumerate(found):
+            ends = np.cumsum([shapes[group][0] * shapes[group][1] for group in block])
+            entering = np.empty((int(ends[-1]), shapes[0][2]), np.float32)
+            parts = np.split(entering, ends[:-1])
+            for group, part in zip(block, parts, strict=True):
+                self._normalize(streams.get(group), norm, part)
+            advance((number + _NORM_SHARE) / len(found))
+            outputs = np.split(self._outputs(entering, partial(_advance, advance, number, len(found))), ends[:-1])
+            for group, output in zip(block, outputs, strict=True):
+                streams.step(group, partial(_add, output))
+
+    def _normalize(self, stream: ort.OrtValue, norm: Inputs, part: Values) -> None:
+        """Write what enters router and experts to `part`, float32 [tokens, hidden]."""
+        with current_clock().stage("computing"):
+            target = self.model.empty(stream.shape())
+            self.model.run(self.piece, stream, norm, {}, target)
+            part[:] = target.numpy().reshape(part.shape)
+
+    def _outputs(self, entering: Values, advance: Callable[[float], None]) -> Values:
+        """Return the weighted sum of the experts' outputs, float32 [tokens, hidden]."""
+        total = np.zeros_like(entering)
+        waiting = self._shares(entering)
+        n_rows, done = sum(len(share.tokens) for share in waiting), 0
+        for share, weights in read_ahead(waiting, self._read, ahead=self.ahead):
+            with current_clock().stage("computing"):
+                for start in range(0, len(share.tokens), CHUNK):
+                    tokens = share.tokens[start : start + CHUNK]
+                    output, squares = self.model.run_expert(self.experts, entering[tokens], weights)
+                    total[tokens] += output * share.weights[start : start + CHUNK, None]
+                    if squares:
+                        self.squares(self.piece, share.expert, len(tokens), squares)
+            done += len(share.tokens)
+            advance(done / n_rows)
+        return total
+
+    def _shares(self, entering: Values) -> list[Share]:
+        """Return the tokens of each expert that any token chose, and of the shared expert."""
+        file, layer, mixture = self.reader.file, self.piece.layer, self.mixture
+        matrix = file.dequantize(ROUTER.format(layer))
+        if mixture.shared_gated:
+            matrix = np.concatenate([matrix, file.dequantize(SHARED_GATE.format(layer))[None]])
+        with current_clock().stage("computing"):
+            products = self.model.products(entering, matrix)
+        logits = products[:, : mixture.experts]
+        if mixture.router_bias:
+            logits = logits + file.dequantize(ROUTER_BIAS.format(layer))
+        selection = file.dequantize(SELECTION_BIAS.format(layer)) if mixture.selection_bias else None
+        found = shares(*choose(logits, mixture.router, selection))
+        if not mixture.shared_width:
+            return list(found)
+        gates = products[:, mixture.experts] if mixture.shared_gated else None
+        return [*found, shared_share(len(entering), gates)]
+
+    def _read(self, share: Share) -> Inputs:
+        return self.model.on_device(self.reader.expert(self.experts, share.expert))
+
+
+def _add(output: Values, old: ort.OrtValue, new: ort.OrtValue) -> None:
+    """Write the stream plus the mixture's output, float32 [tokens, hidden]."""
+    new.update_inplace(old.numpy() + output.reshape(old.shape()))
+
+
+def _advance(advance: Callable[[float], None], number: int, count: int, share: float) -> None:
+    """Report that a share of block `number` of `count` is done."""
+    advance((number + _NORM_SHARE + (1 - _NORM_SHARE) * share) / count)
