@@ -14,11 +14,11 @@ from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
 from evaluator.commands.run import export_model, inspect_source, run_comparison
+from evaluator.models.architectures.rotary import beyond_training
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.config import Comparison, VariantSource
 from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
-from evaluator.models.architectures.rotary import beyond_training
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 
 
