@@ -38,7 +38,7 @@ def shifted(file: SafetensorsFile, info: TensorInfo, offset: float) -> TensorByt
     """Return the values plus `offset`, as float32 because a 16-bit type would round the sum."""
 
     def read() -> Bytes:
-        values = gguf.dequantize(file.raw(info), info.ggml_type).astype(np.float32)
+        values: Values = gguf.dequantize(file.raw(info), info.ggml_type).astype(np.float32)
         return (values + np.float32(offset)).view(np.uint8)
 
     return TensorBytes(read, lambda: file.raw(info))

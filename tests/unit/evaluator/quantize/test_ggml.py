@@ -137,7 +137,9 @@ def no_library_yet(monkeypatch):
 def test_library_of_something_else(no_library_yet, monkeypatch):
     other = importlib.util.find_spec("numpy._core._multiarray_umath").origin
     monkeypatch.setenv(ggml_library.LIBRARY_VARIABLE, other)
-    with pytest.raises(RequestError, match=r"umath.*lacks the function ggml_quantize_chunk: pip install xlla"):
+    with pytest.raises(
+        RequestError, match=r"umath.*lacks the function ggml_quantize_chunk: pip install xlla"
+    ):
         needs_importance(ggml_type("Q4_0"))
 
 

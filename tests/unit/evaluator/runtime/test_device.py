@@ -9,7 +9,7 @@ import types
 import onnxruntime as ort
 import pytest
 
-from evaluator.runtime import gpus
+from evaluator.runtime import device, gpus
 from evaluator.runtime.device import choose_device, choose_devices
 
 MISSING = "libcublasLt.so.13: cannot open shared object file: No such file or directory"
