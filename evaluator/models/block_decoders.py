@@ -45,6 +45,15 @@ _CHECKED_BLOCKS = 4096
 _WEIGHTS = 1 << 16
 #: Numbers that the C function for halves converts in one step; it takes the rest from a table that may be empty.
 _HALVES = 8
+#: Instructions that ggml may be compiled for → their name in the description of the processor.
+_INSTRUCTIONS = {
+    "avx": "avx",
+    "avx2": "avx2",
+    "bmi2": "bmi2",
+    "f16c": "f16c",
+    "fma": "fma",
+    "avx512": "avx512f",
+}
 _PROCESSOR = Path("/proc/cpuinfo")
 
 
@@ -92,7 +101,7 @@ def _half_table() -> Decode:
 def _half_function() -> Decode | None:
     """Return ggml's conversion of halves, if this processor has the instructions it was compiled for."""
     function = _function("ggml_cpu_fp16_to_fp32")
-    if function is None or not _converts_halves():
+    if function is None or not _processor_suits():
         return None
     convert, rest = _called(function), _half_table()
 
@@ -104,13 +113,16 @@ def _half_function() -> Decode | None:
     return decode
 
 
-def _converts_halves() -> bool:
+def _processor_suits() -> bool:
+    """Return whether this processor surely has the instructions that ggml's part for processors was compiled for."""
     if platform.machine() == "arm64":
         return True
     try:
-        return " f16c " in _PROCESSOR.read_text(encoding="utf-8", errors="replace")
+        present = set(_PROCESSOR.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
         return False
+    uses = {name: _function(f"ggml_cpu_has_{name}") for name in _INSTRUCTIONS}
+    return all(has and (not has() or _INSTRUCTIONS[name] in present) for name, has in uses.items())
 
 
 def _block_function(kind: GGMLType) -> Decode | None:

@@ -161,8 +161,11 @@ def test_a_library_with_other_blocks_is_not_called(wrong_library):
 
 
 def test_halves_without_the_processors_instructions(monkeypatch, tmp_path):
-    (tmp_path / "cpuinfo").write_text("flags : sse2 avx\n")
+    monkeypatch.setattr(block_decoders.platform, "machine", lambda: "x86_64")
+    (tmp_path / "cpuinfo").write_text("flags : sse2 avx avx2 bmi2 fma f16c avx512f\n")
     monkeypatch.setattr(block_decoders, "_PROCESSOR", tmp_path / "cpuinfo")
+    assert block_decoders._half_function() is not None
+    (tmp_path / "cpuinfo").write_text("flags : sse2 avx avx2 bmi2 fma avx512f\n")
     assert block_decoders._half_function() is None
     monkeypatch.setattr(block_decoders, "_PROCESSOR", tmp_path / "absent")
     assert block_decoders._half_function() is None
