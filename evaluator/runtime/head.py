@@ -53,7 +53,7 @@ class HeadRows:
 
     vocabulary: int
     width: int
-    read: Callable[[int, int], Values]
+    read: RowReader
 
     @classmethod
     def of(cls, file: ModelFile) -> HeadRows:

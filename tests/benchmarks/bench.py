@@ -1,4 +1,4 @@
-"""`make bench`: scoring, decoding and kernels in one run; `--write FILE` keeps the tables as Markdown."""
+"""`make bench`: reading, scoring, decoding and kernels in one run; `--write FILE` keeps the tables as Markdown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from decoding import decoding_table
 from kernels import kernels_table
+from reading import reading_table
 from rich.console import Console
 from rich.table import Table
 from scoring import scoring_table
@@ -28,7 +29,9 @@ def markdown(table: Table) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("scoring", "decoding", "kernels"), help="one of the three")
+    parser.add_argument(
+        "--only", choices=("reading", "scoring", "decoding", "kernels"), help="one of the four"
+    )
     parser.add_argument("--write", type=Path, help="replace the measured part of this file")
     arguments = parser.parse_args()
     console = Console(width=160)
@@ -36,6 +39,7 @@ def main() -> None:
         "decoding": lambda: decoding_table(console),
         "scoring": scoring_table,
         "kernels": kernels_table,
+        "reading": reading_table,
     }
     tables = []
     for name, measure in benchmarks.items():
