@@ -57,14 +57,16 @@ def test_text_shorter_than_a_window():
 def test_sums_are_those_of_an_independent_model(tiny, tiny_graph):
     windows = [np.arange(20, 44), np.arange(60, 84)]
     seen = []
-    sums = squared_activations(tiny, tiny_graph, choose_device("cpu", 1), windows, seen.append)
+    sums = squared_activations(
+        tiny, tiny_graph, choose_device("cpu", 1), windows, lambda share, _: seen.append(share)
+    )
     expected = dict.fromkeys(sums, 0)
     for ids in windows:
         inputs = {}
         final_hidden(tiny.dequantize, ids, inputs=inputs)
         for name, values in inputs.items():
             expected[name] = expected[name] + (values.astype(np.float64) ** 2).sum(0)
-    assert seen == [24, 24]
+    assert seen == [0.25, 0.5, 0.75, 1.0]  # two layers of two parts
     assert len(sums) == 2 * 7
     for name, values in sums.items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-4)

@@ -98,9 +98,7 @@ def test_a_gpu_leaves_streams_to_the_computer_before_the_disk(tiny, on_gpu):
 
 def test_what_does_not_fit_is_refused_with_what_it_takes(tiny, model):
     shape = Shape(1, 65_536, 256)
-    with pytest.raises(
-        RequestError, match=r"about 0\.9 GB, and 0\.5 GB may be used; use a larger --memory"
-    ):
+    with pytest.raises(RequestError, match=r"about 0\.9 GB, and 0\.5 GB may be used; use a larger --memory"):
         plan_memory(model, tiny, shape, Budget.of(0.5, 0))
     with pytest.raises(RequestError, match="close other programs, or use a smaller --context"):
         plan_memory(model, tiny, shape, Budget.of(None, GB // 2))
