@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy_llama import final_hidden
 
+from evaluator.models.tokenizers.first_tokens import FirstTokens
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.results.manifest import Protocol
@@ -47,6 +48,22 @@ def test_windows_of_a_chat_hold_the_control_tokens_that_a_run_sees(bos_id):
 
 def test_chunks_limit_each_text():
     assert len(imatrix_windows([TEXT, TEXT], tokenizer(None), 4, 1)) == 2
+
+
+def test_no_more_of_a_text_is_tokenized_than_the_chunks_need():
+    sizes = []
+
+    def encode(text):
+        sizes.append(len(text))
+        return [ord(letter) for letter in text]
+
+    first = FirstTokens(lambda text: range(1, len(text)))
+    text = Text("x", "x.txt", TEXT.content * 100)
+    some = imatrix_windows([text], TextTokenizer(300, 0, encode, _first=first), 4, 2)
+    assert [ids.tolist() for ids in some] == [
+        ids.tolist() for ids in imatrix_windows([text], tokenizer(0), 4, None)[:2]
+    ]
+    assert sum(sizes) <= 40
 
 
 def test_text_shorter_than_a_window():
