@@ -116,6 +116,8 @@ def _types(file: ModelFile) -> dict[str, gguf.GGMLQuantizationType]:
     """Return the type of every tensor of the rescaled file."""
     if file.architecture not in _RESCALABLE:
         raise SourceError(file.path, f"cannot rescale a {file.architecture}; known: {', '.join(_RESCALABLE)}")
+    if architecture_of(file).mixture(file):
+        raise SourceError(file.path, "cannot rescale a mixture of experts")
     return {
         name: gguf.GGMLQuantizationType.F32 if len(info.shape) < 2 else gguf.GGMLQuantizationType.F16
         for name, info in file.tensors.items()

@@ -20,7 +20,7 @@ from evaluator.runtime.pass_checkpoint import PassCheckpoint, Resumed
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.runtime.streams import Streams, StreamsInMemory, StreamsOnDisk
 from evaluator.support.errors import ComputeError
-from evaluator.support.stage_clock import current_clock
+from evaluator.support.stage_clock import in_stage
 from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
@@ -139,7 +139,7 @@ class ForwardPass:
             self.observer.restore(resumed.observed)
 
     def _run_layers(self, streams: Streams, reader: WeightReader, done: int) -> None:
-        clock, groups, pieces = current_clock(), self.groups, self.model.pieces[1:-1]
+        groups, pieces = self.groups, self.model.pieces[1:-1]
 
         def read(piece: Piece) -> Inputs:
             return self.model.on_device(reader.read(piece))
@@ -149,11 +149,17 @@ class ForwardPass:
             where = f"layer {piece.layer + 1} of {self.model.n_layers}"
             if piece.experts and self.model.mixture:
                 layer = MixtureLayer(
-                    self.model, self.model.mixture, piece, piece.experts, reader, self.plan.ahead, self.expert_squares
+                    self.model,
+                    self.model.mixture,
+                    piece,
+                    piece.experts,
+                    reader,
+                    self.plan.ahead,
+                    self.expert_squares,
                 )
                 layer.run(streams, self._shapes(), weights, partial(self._advance, number, where))
             for index in range(0 if piece.experts else len(groups)):
-                with clock.stage("computing"):
+                with in_stage("computing"):
                     streams.step(index, partial(self._step, piece, weights))
                 self._advance(number, where, (index + 1) / len(groups))
             streams.end_piece()

@@ -22,7 +22,7 @@ from evaluator.runtime.layered_model import CHUNK, Inputs, LayeredModel
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.runtime.router import Share, choose, shared_share, shares
 from evaluator.runtime.streams import Streams
-from evaluator.support.stage_clock import current_clock
+from evaluator.support.stage_clock import in_stage
 
 Values = npt.NDArray[np.float32]
 Shape = tuple[int, int, int]
@@ -99,10 +99,11 @@ class MixtureLayer:
             outputs = np.split(self._outputs(entering, partial(_advance, advance, number, len(found))), ends[:-1])
             for group, output in zip(block, outputs, strict=True):
                 streams.step(group, partial(_add, output))
+        self.reader.release(self.experts)
 
     def _normalize(self, stream: ort.OrtValue, norm: Inputs, part: Values) -> None:
         """Write what enters router and experts to `part`, float32 [tokens, hidden]."""
-        with current_clock().stage("computing"):
+        with in_stage("computing"):
             target = self.model.empty(stream.shape())
             self.model.run(self.piece, stream, norm, {}, target)
             part[:] = target.numpy().reshape(part.shape)
@@ -113,7 +114,7 @@ class MixtureLayer:
         waiting = self._shares(entering)
         n_rows, done = sum(len(share.tokens) for share in waiting), 0
         for share, weights in read_ahead(waiting, self._read, ahead=self.ahead):
-            with current_clock().stage("computing"):
+            with in_stage("computing"):
                 for start in range(0, len(share.tokens), CHUNK):
                     tokens = share.tokens[start : start + CHUNK]
                     output, squares = self.model.run_expert(self.experts, entering[tokens], weights)
@@ -130,7 +131,7 @@ class MixtureLayer:
         matrix = file.dequantize(ROUTER.format(layer))
         if mixture.shared_gated:
             matrix = np.concatenate([matrix, file.dequantize(SHARED_GATE.format(layer))[None]])
-        with current_clock().stage("computing"):
+        with in_stage("computing"):
             products = self.model.products(entering, matrix)
         logits = products[:, : mixture.experts]
         if mixture.router_bias:

@@ -35,7 +35,11 @@ class WeightReader:
         Raises:
             SourceError: a tensor cannot be read, does not fit the graph, or exceeds half precision's range.
         """
-        return {name: self.weight(weight) for name, weight in piece.weights.items()}
+        weights = {name: self.weight(weight) for name, weight in piece.weights.items()}
+        for weight in piece.weights.values():
+            if tensor := self.tensors.get(weight.slot.parameter):
+                self.file.release_pages(tensor)
+        return weights
 
     def weight(self, weight: Weight) -> Array:
         """Return one weight.
@@ -64,6 +68,14 @@ class WeightReader:
             )
             arrays[name] = self._as_passed(weight, values)
         return arrays
+
+    def release(self, experts: Experts) -> None:
+        """Give the memory of the experts' mapped bytes back to the system."""
+        for weight in experts.weights.values():
+            tensor = self.tensors[weight.slot.parameter]
+            for name in (tensor, shared_tensor(tensor)):
+                if name in self.file.tensors:
+                    self.file.release_pages(name)
 
     def _as_passed(self, weight: Weight, values: npt.NDArray[np.float32]) -> Array:
         if not weight.half:

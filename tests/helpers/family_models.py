@@ -109,6 +109,20 @@ def _long_rope(writer: gguf.GGUFWriter) -> None:
     writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(4) / math.log(_LONGER)))
 
 
+def _experts(
+    count: int, used: int, width: int | None = None, shared: int | None = None
+) -> Callable[[gguf.GGUFWriter], None]:
+    def write(writer: gguf.GGUFWriter) -> None:
+        writer.add_expert_count(count)
+        writer.add_expert_used_count(used)
+        if width:
+            writer.add_expert_feed_forward_length(width)
+        if shared:
+            writer.add_expert_shared_feed_forward_length(shared)
+
+    return write
+
+
 FAMILIES: Mapping[str, Family] = {
     "llama": Family(
         "llama",
@@ -149,6 +163,46 @@ FAMILIES: Mapping[str, Family] = {
         },
         metadata=_yarn,
         essential=({"rope_scaling": None},),
+    ),
+    "qwen3 with experts": Family(
+        "qwen3moe",
+        {
+            "model_type": "qwen3_moe",
+            "num_hidden_layers": 2,
+            "num_experts": 8,
+            "num_experts_per_tok": 3,
+            "moe_intermediate_size": 96,
+            "norm_topk_prob": True,
+        },
+        metadata=_experts(8, 3, width=96),
+        essential=({"num_experts_per_tok": 2}, {"norm_topk_prob": False}),
+    ),
+    "qwen2 with experts": Family(
+        "qwen2moe",
+        {
+            "model_type": "qwen2_moe",
+            "num_hidden_layers": 2,
+            "num_experts": 6,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 96,
+            "shared_expert_intermediate_size": 160,
+            "norm_topk_prob": False,
+        },
+        metadata=_experts(6, 2, width=96, shared=160),
+        essential=({"num_experts_per_tok": 3}, {"norm_topk_prob": True}),
+    ),
+    "mixtral": Family(
+        "llama",
+        {
+            "model_type": "mixtral",
+            "num_hidden_layers": 2,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "sliding_window": None,
+        },
+        metadata=_experts(4, 2),
+        permuted=True,
+        essential=({"num_experts_per_tok": 1},),
     ),
     "smollm3": Family(
         "smollm3",
@@ -254,7 +308,7 @@ def write_family(family: Family, path: Path) -> Path:
     writer.add_token_merges(list(MERGES))
     architecture = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == family.architecture)
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-    for parameter, tensor in model.state_dict().items():
+    for parameter, tensor in _stacked(model.state_dict()).items():
         if parameter == "lm_head.weight" and config.tie_word_embeddings:
             continue
         name = names.get_name(parameter, try_suffixes=(".weight", ".bias"))
@@ -266,6 +320,22 @@ def write_family(family: Family, path: Path) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def _stacked(parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Put the matrices of a layer's experts, `….experts.N.…`, into one tensor, as the converter does."""
+    found: dict[str, torch.Tensor] = {}
+    for name in parameters:
+        parts = name.split(".experts.")
+        if len(parts) == 1:
+            # A product with one row is a vector in the file.
+            found[name] = parameters[name].reshape(-1) if "shared_expert_gate" in name else parameters[name]
+        else:
+            matrix = parts[1].split(".", 1)[1]
+            count = sum(other.startswith(f"{parts[0]}.experts.") and other.endswith(matrix) for other in parameters)
+            rows = [parameters[f"{parts[0]}.experts.{number}.{matrix}"] for number in range(count)]
+            found[f"{parts[0]}.experts.{matrix}"] = torch.stack(rows)
+    return found
 
 
 def _as_converted(family: Family, config: Any, parameter: str, values: np.ndarray) -> np.ndarray:

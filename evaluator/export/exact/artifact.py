@@ -23,6 +23,7 @@ from evaluator.export.skeleton import (
 from evaluator.export.softcap import softcap_nodes
 from evaluator.models.architectures import logit_softcap
 from evaluator.models.model_file import ModelFile
+from evaluator.support.errors import ExportError
 
 
 def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
@@ -33,7 +34,10 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
 
     Raises:
         SourceError: the weights do not fit the graph.
+        ExportError: the model is a mixture of experts.
     """
+    if graph.mixture:
+        raise ExportError(f"{file.path}: mixtures of experts have no graph of their own yet, only their parts")
     with whole_artifact(folder) as written:
         head_slot = _write_weights(file, graph, written / WEIGHTS_FILE)
         skeleton = onnx.load(str(graph.path), load_external_data=False)

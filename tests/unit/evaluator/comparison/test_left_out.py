@@ -8,6 +8,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from passes import hidden_of
 from rich.console import Console
 from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
@@ -23,7 +24,7 @@ from evaluator.planning.plan import make_plan
 from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device
-from evaluator.runtime.scoring import Body
+from evaluator.runtime.layered_model import LayeredModel
 from evaluator.support.errors import SourceError
 from evaluator.support.progress import RunProgress
 
@@ -111,11 +112,10 @@ def test_a_file_whose_logits_do_not_vary_fails_and_has_no_row(baseline, measured
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_device_that_puts_out_zeros_measures_nothing(baseline, tmp_path, measured, monkeypatch, device):
-    def zeros(self, windows, rows):
-        hidden = np.zeros((len(windows), len(windows[0].targets), 256), np.float32)
-        return hidden, np.empty((len(windows), 0, len(rows), 256), np.float32)
+    def zeros(self, rows, weights):
+        return np.zeros(rows.shape(), np.float32)
 
-    monkeypatch.setattr(Body, "observe", zeros)
+    monkeypatch.setattr(LayeredModel, "norm", zeros)
     monkeypatch.setattr(
         "evaluator.planning.plan.choose_devices", lambda *_: [Device(device, "CPUExecutionProvider", 1)]
     )
@@ -136,7 +136,7 @@ def test_tokens_without_a_value_are_counted_and_left_out(baseline, measured, tmp
     outcome, said, folder = measured(bad, baseline)
     plan = make_plan(tiny_comparison(bad, baseline, tmp_path / "prose.txt", folder))
     clean = open_gguf(baseline)
-    hidden = np.concatenate([Body(clean, tiny_graph, CPU).hidden(window) for window in plan.windows])
+    hidden = np.concatenate([hidden_of(clean, tiny_graph, CPU, window) for window in plan.windows])
     kept = hidden[:, 44] < 0
     assert 0 < kept.sum() < N_TOKENS
     rows = {row["is_baseline"]: row for row in pl.read_parquet(folder / "variants.parquet").to_dicts()}
@@ -158,11 +158,11 @@ def test_error_of_weights_whose_squares_float32_does_not_hold():
     rest = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
     huge = rest.copy()
     huge[3] = HUGE
-    assert relative_error(rest, huge) == pytest.approx(1.0)
-    assert relative_error(huge, huge * np.float32(0.5)) == pytest.approx(1.0)
-    assert relative_error(huge, rest) is None  # 3e36 times as large: nothing but that it is broken
-    assert relative_error(rest * np.float32(math.nan), rest) is None
-    assert relative_error(rest, np.zeros_like(rest)) is None
+    assert relative_error([(rest, huge)]) == pytest.approx(1.0)
+    assert relative_error([(huge, huge * np.float32(0.5))]) == pytest.approx(1.0)
+    assert relative_error([(huge, rest)]) is None  # 3e36 times as large: nothing but that it is broken
+    assert relative_error([(rest * np.float32(math.nan), rest)]) is None
+    assert relative_error([(rest, np.zeros_like(rest))]) is None
 
 
 def test_a_perplexity_beyond_every_number_is_null_and_the_rest_is_there():

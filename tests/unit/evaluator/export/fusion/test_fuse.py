@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from family_models import FAMILIES, write_family
 from numpy_llama import final_hidden
+from onnx import numpy_helper
+from passes import hidden_of
 from tiny_models import write_tiny_llama
 
 from evaluator.export.exact.graph import load_graph
@@ -20,7 +22,6 @@ from evaluator.export.fusion.stored import load_fusion
 from evaluator.export.fusion.uses import load_fused, load_plain, score_late, with_cache
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body
 from evaluator.runtime.session import Session
 from evaluator.support.errors import ExportError
 from evaluator.texts.windows import Window
@@ -44,9 +45,11 @@ def file(request):
 
 
 def session(file, graph, model):
-    held = {item.name for item in model.graph.initializer}
-    weights = [(slot.initializer, values) for slot, values in exact_weights(file, graph)]
-    return Session(model, CPU, [pair for pair in weights if pair[0] in held], graph.path.parent)
+    weights = {slot.initializer: values for slot, values in exact_weights(file, graph)}
+    for item in model.graph.initializer:
+        if item.name in weights:
+            item.CopyFrom(numpy_helper.from_array(weights[item.name], item.name))
+    return Session(model, CPU)
 
 
 def test_every_layer_is_fused_and_little_else_is_left(file):
@@ -62,8 +65,8 @@ def test_every_layer_is_fused_and_little_else_is_left(file):
 
 def test_fused_body_equals_the_plain_one(file):
     graph = load_graph(file)
-    fused = Body(file, graph, CPU).hidden(WINDOW)
-    plain = Body(file, graph, CPU, fused=False).hidden(WINDOW)
+    fused = hidden_of(file, graph, CPU, WINDOW)
+    plain = hidden_of(file, graph, CPU, WINDOW, fused=False)
     assert fused.shape == (11, 256)
     np.testing.assert_allclose(fused, plain, atol=1e-5)
 
@@ -71,7 +74,7 @@ def test_fused_body_equals_the_plain_one(file):
 def test_frequency_factors_reach_the_tables(tiny_graph, tmp_path):
     factors = np.linspace(1, 8, 32)
     file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", frequency_factors=factors.tolist()))
-    found = Body(file, tiny_graph, CPU).hidden(WINDOW)
+    found = hidden_of(file, tiny_graph, CPU, WINDOW)
     expected = final_hidden(file.dequantize, IDS, factors=factors)[12:23]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
@@ -85,17 +88,6 @@ def test_scoring_late_changes_nothing(file):
     late = session(file, graph, late_model).run(inputs)[0]
     assert "Gather" not in late_model.graph.node[-1].op_type
     np.testing.assert_allclose(late, whole, atol=1e-6)
-
-
-@pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
-def test_residuals_are_those_of_the_model(tiny, tiny_graph, fused):
-    rows = np.array([0, 4, 10])
-    (final,), (residuals,) = Body(tiny, tiny_graph, CPU, fused=fused).observe([WINDOW], rows)
-    assert residuals.shape == (3, 3, 256)
-    np.testing.assert_array_equal(residuals[0], tiny.dequantize("token_embd.weight")[IDS[12 + rows]])
-    norm = residuals[2] / np.sqrt((residuals[2] ** 2).mean(axis=1, keepdims=True) + 1e-5)
-    np.testing.assert_allclose(final[rows], norm * tiny.dequantize("output_norm.weight"), rtol=1e-4)
-    assert np.abs(residuals[1] - residuals[0]).max() > 0.01
 
 
 def decode(run, heads, chunks):
@@ -134,7 +126,7 @@ def test_decoding_with_a_cache_equals_one_pass(name, request, tmp_path):
     run = session(file, graph, with_cache(load_fused(graph.fused), graph.fused)).run
     chunks = [ids[:30], *ids[30:].reshape(-1, 1)]
     stepped = decode(lambda inputs: run(inputs | tables), graph.fused.heads, chunks)
-    plain = Body(file, graph, CPU, fused=False).hidden(Window(0, "d", ids, 24))
+    plain = hidden_of(file, graph, CPU, Window(0, "d", ids, 24), fused=False)
     np.testing.assert_allclose(stepped[24:47], plain, atol=1e-4)
 
 
@@ -170,7 +162,7 @@ def test_unknown_form_stays_plain_with_a_reason_and_is_scored(tiny, tiny_graph, 
     )  # from beside the graph, not made again
     plain = replace(tiny_graph, fused=None, plain_reason=fusion.reason)
     expected = final_hidden(tiny.dequantize, IDS)[12:23]
-    np.testing.assert_allclose(Body(tiny, plain, CPU).hidden(WINDOW), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(hidden_of(tiny, plain, CPU, WINDOW), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_damaged_record_is_made_again(tiny_graph, tmp_path):
