@@ -171,7 +171,7 @@ def measure_imatrix(
             check_float32(source, chosen, Window(0, "", windows[0].astype(np.int32), context // 2))
         n_tokens = len(windows) * context
         progress.update(task, description="measuring activations", total=n_tokens)
-        sums = squared_activations(
+        found = squared_activations(
             source,
             graph,
             chosen,
@@ -181,8 +181,9 @@ def measure_imatrix(
             ),
             memory,
         )
-    write_imatrix(out, sums, len(windows) * context, context, [text.name for text in contents])
-    say(console, f"{out}: {len(sums)} matrices, {len(windows)} windows of {context} tokens")
+    names = [text.name for text in contents]
+    write_imatrix(out, found.sums, len(windows) * context, context, names, found.counts)
+    say(console, f"{out}: {len(found.sums)} matrices, {len(windows)} windows of {context} tokens")
 
 
 def _open(baseline: str) -> ModelFile:

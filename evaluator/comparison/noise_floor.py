@@ -100,6 +100,7 @@ class Bf16Noise(ModelFile):
         """Release the original's pages."""
         self.original.release_pages(name)
 
+
 def _seed(name: str) -> int:
     return zlib.crc32(name.encode())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import numpy.typing as npt
 
 from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import parameter_tensors
-from evaluator.export.pieces import Piece
+from evaluator.export.pieces import Experts, Piece
+from evaluator.models.architectures.mixture import shared_tensor
 from evaluator.models.model_file import ModelFile
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.runtime.device import Device
@@ -29,7 +31,33 @@ from evaluator.support.errors import RequestError
 from evaluator.texts.sources import Text
 from evaluator.texts.windows import Window, token_ids
 
-Sums = dict[str, npt.NDArray[np.float64]]
+Values = npt.NDArray[np.float32]
+
+
+@dataclass
+class Activations:
+    """Squared inputs of a model's matrices.
+
+    Attributes:
+        sums: tensor → sum over all tokens, float64 [channels]; of a mixture's experts float64 [experts, channels],
+            over the tokens of each.
+        counts: tensor with experts → number of tokens of each, int64 [experts].
+    """
+
+    sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    counts: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+
+    def add(self, tensor: str, squares: Values) -> None:
+        """Add squares of what entered a matrix, float32 [channels]."""
+        self.sums[tensor] = self.sums.get(tensor, 0) + squares.astype(np.float64)
+
+    def add_expert(self, tensor: str, expert: int, n_experts: int, n_tokens: int, squares: Values) -> None:
+        """Add squares of what entered an expert's matrix for some of its tokens, float32 [channels]."""
+        if tensor not in self.sums:
+            self.sums[tensor] = np.zeros((n_experts, len(squares)))
+            self.counts[tensor] = np.zeros(n_experts, np.int64)
+        self.sums[tensor][expert] += squares
+        self.counts[tensor][expert] += n_tokens
 
 
 def imatrix_windows(
@@ -65,8 +93,8 @@ def squared_activations(
     windows: Sequence[npt.NDArray[np.int64]],
     advance: Advance = lambda share, where: None,
     memory: float | None = None,
-) -> Sums:
-    """Sum the squared inputs of each matrix in the blocks over all tokens: tensor → float64 [channels].
+) -> Activations:
+    """Sum the squared inputs of each matrix in the blocks over all tokens.
 
     Args:
         file: the model.
@@ -81,12 +109,21 @@ def squared_activations(
         RequestError: activations are not finite, or the memory does not suffice.
     """
     model = LayeredModel(graph, device, squares=True)
-    tensors, sums = parameter_tensors(file), Sums()
+    tensors, found = parameter_tensors(file), Activations()
 
-    def add(piece: Piece, squares: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    def add(piece: Piece, squares: Mapping[str, Values]) -> None:
         for name, values in squares.items():
-            tensor = tensors[piece.weights[name].slot.parameter]
-            sums[tensor] = sums.get(tensor, 0) + values.astype(np.float64)
+            found.add(tensors[piece.weights[name].slot.parameter], values)
+
+    def add_expert(
+        experts: Experts, expert: int | None, n_tokens: int, squares: Mapping[str, Values]
+    ) -> None:
+        for name, values in squares.items():
+            tensor = tensors[experts.weights[name].slot.parameter]
+            if expert is None:
+                found.add(shared_tensor(tensor), values)
+            else:
+                found.add_expert(tensor, expert, file.tensor(tensor).shape[0], n_tokens, values)
 
     rows = [Window(index, "", ids.astype(np.int32), len(ids) - 2) for index, ids in enumerate(windows)]
     on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
@@ -95,10 +132,10 @@ def squared_activations(
         plan = plan_memory(model, file, shape_of(model, rows), budget)
         check_disk(Path(folder), 2 * plan.stream_bytes if plan.place == "disk" else 0, "intermediate values")
         checkpoint = PassCheckpoint(Path(folder), "imatrix", "")
-        passing = ForwardPass(model, file, rows, plan, None, add, checkpoint, advance)
+        passing = ForwardPass(model, file, rows, plan, None, add, add_expert, checkpoint, advance)
         for _ in passing.final_hidden():
             pass
-    bad = [tensor for tensor, values in sums.items() if not np.isfinite(values).all()]
+    bad = [tensor for tensor, values in found.sums.items() if not np.isfinite(values).all()]
     if bad:
         raise RequestError(f"{file.path}: activations that enter {bad[0]} are not finite")
-    return sums
+    return found

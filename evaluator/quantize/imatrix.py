@@ -135,15 +135,17 @@ def write_imatrix(
     tokens: int,
     chunk_size: int,
     datasets: Sequence[str],
+    counts: Mapping[str, npt.NDArray[np.integer]] | None = None,
 ) -> None:
     """Write a GGUF importance matrix that llama.cpp can read, atomically.
 
     Args:
         target: the new file.
-        sums: tensor name → sum of squared activations over all tokens, [channels].
+        sums: tensor name → sum of squared activations over all tokens, [channels], or [experts, channels].
         tokens: number of tokens.
         chunk_size: tokens per window.
         datasets: names of the texts.
+        counts: tensor name → tokens of each expert, [experts], for tensors with experts.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as partial, closing(gguf.GGUFWriter(str(partial), "")) as writer:
@@ -153,8 +155,9 @@ def write_imatrix(
         writer.add_uint32(gguf.Keys.IMatrix.CHUNK_COUNT, tokens // chunk_size)
         writer.add_uint32(gguf.Keys.IMatrix.CHUNK_SIZE, chunk_size)
         for name in sorted(sums):
-            writer.add_tensor(name + _SUMS, sums[name].astype(np.float32)[None])
-            writer.add_tensor(name + _COUNTS, np.full((1, 1), tokens, np.float32))
+            writer.add_tensor(name + _SUMS, np.atleast_2d(sums[name].astype(np.float32)))
+            counted = (counts or {}).get(name, np.array([tokens]))
+            writer.add_tensor(name + _COUNTS, counted.astype(np.float32)[:, None])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

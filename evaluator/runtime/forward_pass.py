@@ -14,8 +14,8 @@ import onnxruntime as ort
 from evaluator.export.pieces import Piece
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.layered_model import Inputs, LayeredModel
-from evaluator.runtime.mixture_layer import ExpertSquares, MixtureLayer
 from evaluator.runtime.memory_plan import MemoryPlan, Shape
+from evaluator.runtime.mixture_layer import ExpertSquares, MixtureLayer
 from evaluator.runtime.pass_checkpoint import PassCheckpoint, Resumed
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.runtime.streams import Streams, StreamsInMemory, StreamsOnDisk
@@ -147,15 +147,9 @@ class ForwardPass:
         waiting = read_ahead(pieces[done - 1 :], read, ahead=self.plan.ahead)
         for number, (piece, weights) in enumerate(waiting, done):
             where = f"layer {piece.layer + 1} of {self.model.n_layers}"
-            if piece.experts and self.model.mixture:
-                layer = MixtureLayer(
-                    self.model,
-                    self.model.mixture,
-                    piece,
-                    piece.experts,
-                    reader,
-                    self.plan.ahead,
-                    self.expert_squares,
+            if piece.experts:
+                layer = MixtureLayer.of(
+                    self.model, piece, reader, ahead=self.plan.ahead, squares=self.expert_squares
                 )
                 layer.run(streams, self._shapes(), weights, partial(self._advance, number, where))
             for index in range(0 if piece.experts else len(groups)):

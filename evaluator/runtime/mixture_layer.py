@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +23,26 @@ from evaluator.models.architectures.mixture import (
 from evaluator.runtime.layered_model import CHUNK, Inputs, LayeredModel
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.runtime.router import Share, choose, shared_share, shares
-from evaluator.runtime.streams import Streams
+from evaluator.runtime.streams import Step
+from evaluator.support.errors import ComputeError
 from evaluator.support.stage_clock import in_stage
 
 Values = npt.NDArray[np.float32]
 Shape = tuple[int, int, int]
+Ends = npt.NDArray[np.int64]
 
 #: Bytes of the values that enter the experts at a time. It does not depend on the free memory, because products of
 #: other sizes may round differently.
 BLOCK_BYTES = 1 << 28
 #: Share of the time that norm and router take, for progress.
 _NORM_SHARE = 0.05
-#: Called with a piece, the number of an expert (None for the shared one), the number of its tokens, and the sums of
-#: squares of what enters its matrices.
-ExpertSquares = Callable[[Piece, int | None, int, dict[str, Values]], None]
+#: Called with a layer's experts, the number of one (None for the shared one), the number of its tokens, and the sums
+#: of squares of what enters its matrices.
+ExpertSquares = Callable[[Experts, int | None, int, Mapping[str, Values]], None]
+
+
+def _ignore(experts: Experts, expert: int | None, n_tokens: int, squares: Mapping[str, Values]) -> None:
+    """Ignore sums of squares."""
 
 
 def blocks(shapes: Sequence[Shape]) -> list[range]:
@@ -50,6 +58,16 @@ def blocks(shapes: Sequence[Shape]) -> list[range]:
     return [*found, range(start, len(shapes))]
 
 
+class Steps(Protocol):
+    """Groups of windows with a residual stream each, float32 [windows, length, hidden]."""
+
+    def get(self, group: int) -> ort.OrtValue:
+        """Return a group's stream."""
+
+    def step(self, group: int, run: Step) -> None:
+        """Replace a group's stream by what `run` makes of it."""
+
+
 @dataclass(frozen=True)
 class MixtureLayer:
     """A layer's mixture with the weights of one file.
@@ -62,6 +80,7 @@ class MixtureLayer:
         reader: reads the file's weights.
         ahead: whether the next expert's weights are read while one computes.
         squares: called for each expert if the model computes sums of squares.
+        apart: multiply the tokens of each group on their own, so that rounding does not depend on other groups.
     """
 
     model: LayeredModel
@@ -71,9 +90,34 @@ class MixtureLayer:
     reader: WeightReader
     ahead: bool
     squares: ExpertSquares
+    apart: bool
+
+    @classmethod
+    def of(
+        cls,
+        model: LayeredModel,
+        piece: Piece,
+        reader: WeightReader,
+        *,
+        ahead: bool = True,
+        squares: ExpertSquares = _ignore,
+        apart: bool = False,
+    ) -> MixtureLayer:
+        """Return the mixture of one of a model's pieces; see the attributes.
+
+        Raises:
+            ComputeError: the piece is not a mixture's.
+        """
+        if model.mixture is None or piece.experts is None:
+            raise ComputeError(f"{piece.name} has no experts")
+        return cls(model, model.mixture, piece, piece.experts, reader, ahead, squares, apart)
 
     def run(
-        self, streams: Streams, shapes: Sequence[Shape], norm: Inputs, advance: Callable[[float], None]
+        self,
+        streams: Steps,
+        shapes: Sequence[Shape],
+        norm: Inputs,
+        advance: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Add the mixture's output to the streams of all groups of windows.
 
@@ -96,7 +140,8 @@ class MixtureLayer:
             for group, part in zip(block, parts, strict=True):
                 self._normalize(streams.get(group), norm, part)
             advance((number + _NORM_SHARE) / len(found))
-            outputs = np.split(self._outputs(entering, partial(_advance, advance, number, len(found))), ends[:-1])
+            total = self._outputs(entering, ends, partial(_advance, advance, number, len(found)))
+            outputs = np.split(total, ends[:-1])
             for group, output in zip(block, outputs, strict=True):
                 streams.step(group, partial(_add, output))
         self.reader.release(self.experts)
@@ -108,31 +153,39 @@ class MixtureLayer:
             self.model.run(self.piece, stream, norm, {}, target)
             part[:] = target.numpy().reshape(part.shape)
 
-    def _outputs(self, entering: Values, advance: Callable[[float], None]) -> Values:
-        """Return the weighted sum of the experts' outputs, float32 [tokens, hidden]."""
+    def _outputs(self, entering: Values, ends: Ends, advance: Callable[[float], None]) -> Values:
+        """Return the weighted sum of the experts' outputs, float32 [tokens, hidden]; groups end before `ends`."""
         total = np.zeros_like(entering)
-        waiting = self._shares(entering)
+        waiting = self._shares(entering, ends)
         n_rows, done = sum(len(share.tokens) for share in waiting), 0
         for share, weights in read_ahead(waiting, self._read, ahead=self.ahead):
             with in_stage("computing"):
-                for start in range(0, len(share.tokens), CHUNK):
-                    tokens = share.tokens[start : start + CHUNK]
+                for part in self._parts(share, ends):
+                    tokens = share.tokens[part]
                     output, squares = self.model.run_expert(self.experts, entering[tokens], weights)
-                    total[tokens] += output * share.weights[start : start + CHUNK, None]
+                    total[tokens] += output * share.weights[part, None]
                     if squares:
-                        self.squares(self.piece, share.expert, len(tokens), squares)
+                        self.squares(self.experts, share.expert, len(tokens), squares)
             done += len(share.tokens)
             advance(done / n_rows)
         return total
 
-    def _shares(self, entering: Values) -> list[Share]:
+    def _parts(self, share: Share, ends: Ends) -> Iterator[slice]:
+        """Yield which of an expert's tokens run at a time."""
+        places = np.searchsorted(share.tokens, ends).tolist() if self.apart else [len(share.tokens)]
+        for start, end in itertools.pairwise([0, *places]):
+            for first in range(start, end, CHUNK):
+                yield slice(first, min(first + CHUNK, end))
+
+    def _shares(self, entering: Values, ends: Ends) -> list[Share]:
         """Return the tokens of each expert that any token chose, and of the shared expert."""
         file, layer, mixture = self.reader.file, self.piece.layer, self.mixture
         matrix = file.dequantize(ROUTER.format(layer))
         if mixture.shared_gated:
             matrix = np.concatenate([matrix, file.dequantize(SHARED_GATE.format(layer))[None]])
         with in_stage("computing"):
-            products = self.model.products(entering, matrix)
+            parts = np.split(entering, ends[:-1]) if self.apart else [entering]
+            products = np.concatenate([self.model.products(part, matrix) for part in parts])
         logits = products[:, : mixture.experts]
         if mixture.router_bias:
             logits = logits + file.dequantize(ROUTER_BIAS.format(layer))

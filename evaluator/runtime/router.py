@@ -32,9 +32,7 @@ class Share:
     weights: Values
 
 
-def choose(
-    logits: Values, router: Router, selection_bias: Values | None = None
-) -> tuple[Numbers, Values]:
+def choose(logits: Values, router: Router, selection_bias: Values | None = None) -> tuple[Numbers, Values]:
     """Choose experts, best first; of experts with equal scores, the one with the lower number.
 
     Args:
@@ -47,7 +45,11 @@ def choose(
     """
     values = logits.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        scores = {"softmax": _softmax, "sigmoid": _sigmoid, "softmax of chosen": lambda x: x}[router.gating](values)
+        scores = values
+        if router.gating == "softmax":
+            scores = _softmax(values)
+        elif router.gating == "sigmoid":
+            scores = _sigmoid(values)
         # Logits have the same order as their softmax, but no ties by rounding.
         ranking = values if router.gating == "softmax" and selection_bias is None else scores
         if selection_bias is not None:

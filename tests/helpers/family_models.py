@@ -332,7 +332,9 @@ def _stacked(parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             found[name] = parameters[name].reshape(-1) if "shared_expert_gate" in name else parameters[name]
         else:
             matrix = parts[1].split(".", 1)[1]
-            count = sum(other.startswith(f"{parts[0]}.experts.") and other.endswith(matrix) for other in parameters)
+            count = sum(
+                other.startswith(f"{parts[0]}.experts.") and other.endswith(matrix) for other in parameters
+            )
             rows = [parameters[f"{parts[0]}.experts.{number}.{matrix}"] for number in range(count)]
             found[f"{parts[0]}.experts.{matrix}"] = torch.stack(rows)
     return found

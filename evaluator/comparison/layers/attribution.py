@@ -18,6 +18,7 @@ import onnxruntime as ort
 
 from evaluator.comparison.layers.branches import Branches
 from evaluator.comparison.layers.drift import spread
+from evaluator.comparison.layers.mixture_branches import MixtureBranches, Place
 from evaluator.comparison.layers.weight_error import place_of
 from evaluator.export.pieces import Piece
 from evaluator.models.architectures import EMBEDDING, HEAD, head_tensor
@@ -34,7 +35,6 @@ _MOST_ROWS = 64
 _BASELINE, _WHOLE = "baseline", "whole"
 
 Values = npt.NDArray[np.float32]
-Place = tuple[int, str]
 #: A piece's weights on the device, by input.
 Held = dict[str, ort.OrtValue]
 
@@ -114,6 +114,10 @@ class Attributor:
         common = self.model.window_inputs(self.baseline, *ids.shape)
         for piece, (own, other) in _weights_of_both(self.model, readers):
             say(f"layer {piece.layer + 1} of {self.model.n_layers}")
+            if piece.experts:
+                mixture = MixtureBranches(self.model, self.baseline, variant, branches)
+                places += mixture.step(piece, (own, other), _BASELINE, _WHOLE)
+                continue
             exchanged = _exchanged(piece, readers[1], other)
             started = branches.run(_BASELINE, piece, common, [own | change for change in exchanged.values()])
             branches.step(piece, common, own, but={_WHOLE: own | other})

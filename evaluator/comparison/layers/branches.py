@@ -64,7 +64,7 @@ class Branches:
         self, name: Hashable, piece: Piece, common: Inputs, weights: Sequence[Inputs]
     ) -> list[ort.OrtValue]:
         """Run a piece on a branch once for each of `weights`, and return the outputs; the branch stays as it is."""
-        stream = self._stream(name)
+        stream = self.get(name)
         outputs = []
         for values in weights:
             outputs.append(self._model.empty(stream.shape()))
@@ -73,19 +73,33 @@ class Branches:
 
     def step(self, piece: Piece, common: Inputs, weights: Inputs, but: Mapping[Hashable, Inputs]) -> None:
         """Run a piece on all branches, with `weights` or those that `but` has for a branch."""
-        for name in (*self._held, *self._places):
+        for name in self.names:
             (output,) = self.run(name, piece, common, [but.get(name, weights)])
-            if name in self._held:
-                self._held[name] = output
-            else:
-                self._write(name, output)
+            self.replace(name, output)
+
+    @property
+    def names(self) -> list[Hashable]:
+        """Names of all branches."""
+        return [*self._held, *self._places]
+
+    def replace(self, name: Hashable, stream: ort.OrtValue) -> None:
+        """Replace a branch's stream by another of the same shape.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        if name in self._held:
+            self._held[name] = stream
+        else:
+            self._write(name, stream)
 
     def final(self, name: Hashable, positions: npt.NDArray[np.integer], norm: Inputs) -> Values:
         """Return a branch's final hidden states at some positions, float32 [windows · positions, hidden]."""
-        states = self._model.norm(self._model.rows(self._stream(name), positions), norm)
+        states = self._model.norm(self._model.rows(self.get(name), positions), norm)
         return states.reshape(-1, states.shape[-1])
 
-    def _stream(self, name: Hashable) -> ort.OrtValue:
+    def get(self, name: Hashable) -> ort.OrtValue:
+        """Return a branch's stream."""
         if name in self._held:
             return self._held[name]
         assert self._file is not None

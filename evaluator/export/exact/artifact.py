@@ -37,7 +37,9 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
         ExportError: the model is a mixture of experts.
     """
     if graph.mixture:
-        raise ExportError(f"{file.path}: mixtures of experts have no graph of their own yet, only their parts")
+        raise ExportError(
+            f"{file.path}: mixtures of experts have no graph of their own yet, only their parts"
+        )
     with whole_artifact(folder) as written:
         head_slot = _write_weights(file, graph, written / WEIGHTS_FILE)
         skeleton = onnx.load(str(graph.path), load_external_data=False)

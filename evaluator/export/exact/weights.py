@@ -73,7 +73,9 @@ def slot_values(
     return np.ascontiguousarray(values.T if slot.transposed and as_stored else values)
 
 
-def expert_values(file: ModelFile, slot: Slot, tensor: str, expert: int, *, as_stored: bool = False) -> Values:
+def expert_values(
+    file: ModelFile, slot: Slot, tensor: str, expert: int, *, as_stored: bool = False
+) -> Values:
     """Return one expert's values for a slot of the dense graph, float32 and contiguous.
 
     Args:

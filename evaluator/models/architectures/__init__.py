@@ -103,9 +103,7 @@ def architecture_of(file: ModelFile) -> Architecture:
         raise SourceError(file.path, str(error)) from None
 
 
-def tensor_names(
-    architecture: Architecture, n_layers: int, mixture: Mixture | None = None
-) -> dict[str, str]:
+def tensor_names(architecture: Architecture, n_layers: int, mixture: Mixture | None = None) -> dict[str, str]:
     """Return graph parameter → GGUF tensor for all layers, without embedding and head.
 
     In the layers of a mixture, a feed-forward part's matrices map to the tensors of all experts.

@@ -70,8 +70,8 @@ def decoder_config(
         inner: the width of the feed-forward part of a model with experts; without it experts are rejected.
 
     Raises:
-        SourceError: a key is missing, or the model has experts that its family does not have, unequal heads, another rotary width, or a
-            setting that the family's graph does not compute.
+        SourceError: a key is missing, or the model has experts that its family does not have, unequal heads,
+            another rotary width, or a setting that the family's graph does not compute.
     """
     prefix = file.architecture
     if inner is None and file.single(f"{prefix}.expert_count"):

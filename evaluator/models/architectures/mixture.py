@@ -112,17 +112,12 @@ class Mixture:
 
     def traits(self) -> dict[str, Any]:
         """Return name → value of everything that two comparable files have in common, in words for messages."""
-        names = {
-            "layers": "the set of layers with experts",
-            "experts": "number of experts",
-            "width": "width of experts",
-            "shared_width": "width of the shared expert",
-        }
         values = asdict(self)
         router = values.pop("router")
-        values["layers"] = sorted(values["layers"])
-        own = {names.get(key, f"mixture's {key}"): value for key, value in values.items()}
-        return own | {f"router's {key}": value for key, value in router.items()}
+        values |= {name: value for name, value in router.items() if name != "used"}
+        values["experts_per_token"] = router["used"]
+        values["layers"] = sorted(self.layers)
+        return {f"mixture's {name.replace('_', ' ')}": value for name, value in values.items()}
 
 
 def shared_tensor(tensor: str) -> str:
@@ -191,7 +186,8 @@ def read_mixture(
         value = file.single(key)
         if value not in neutral.get(name, ()):
             raise SourceError(
-                file.path, f"metadata key {key} is {value!r}, which mixtures of the {prefix} family do not have"
+                file.path,
+                f"metadata key {key} is {value!r}, which mixtures of the {prefix} family do not have",
             )
     return Mixture(
         frozenset(range(count(file, f"{prefix}.block_count"))),

@@ -1,0 +1,110 @@
+"""Run the branches of an attribution through the mixture of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import onnxruntime as ort
+
+from evaluator.comparison.layers.branches import Branches
+from evaluator.comparison.layers.weight_error import place_of
+from evaluator.export.pieces import Piece
+from evaluator.models.exchanged import Exchanged
+from evaluator.models.model_file import ModelFile
+from evaluator.runtime.layered_model import Inputs, LayeredModel
+from evaluator.runtime.mixture_layer import MixtureLayer, Steps
+from evaluator.runtime.piece_weights import WeightReader
+from evaluator.runtime.streams import Step
+
+Place = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class MixtureBranches:
+    """Exchanges the tensors of a mixture: router, experts and shared expert, all experts of a layer together.
+
+    Attributes:
+        model: the pieces.
+        baseline: the file with the weights of all branches but one.
+        variant: the file whose tensors are exchanged.
+        branches: the branches.
+    """
+
+    model: LayeredModel
+    baseline: ModelFile
+    variant: ModelFile
+    branches: Branches
+
+    def step(
+        self, piece: Piece, norms: tuple[Inputs, Inputs], start: Hashable, whole: Hashable
+    ) -> list[Place]:
+        """Run all branches through a layer's mixture, and start one per tensor of it, named by its place.
+
+        Args:
+            piece: the layer's feed-forward part.
+            norms: weights of the layer's norm in both files.
+            start: the branch that new ones start from.
+            whole: the branch with all weights from the variant.
+
+        Returns:
+            The places of the tensors.
+
+        Raises:
+            SourceError: a tensor cannot be read.
+            OSError: the disk is full.
+        """
+        started: dict[Place, ort.OrtValue] = {}
+        for name in self._tensors(piece.layer):
+            if place := place_of(name):
+                copy = _Copy(self.branches.get(start), self.model)
+                self._run(piece, Exchanged.of(self.baseline, self.variant, [name]), copy, 1, norms[0])
+                started[place] = copy.stream
+        others = [name for name in self.branches.names if name != whole]
+        self._run(piece, self.baseline, _Named(self.branches, others, self.model), len(others), norms[0])
+        self._run(piece, self.variant, _Named(self.branches, [whole], self.model), 1, norms[1])
+        for place, stream in started.items():
+            self.branches.add(place, stream)
+        return list(started)
+
+    def _tensors(self, layer: int) -> list[str]:
+        mixture = self.model.mixture
+        names = mixture.shapes(self.model.hidden) if mixture else {}
+        return [name for name in names if name.startswith(f"blk.{layer}.")]
+
+    def _run(self, piece: Piece, file: ModelFile, steps: Steps, count: int, norm: Inputs) -> None:
+        """Run `count` streams through the mixture of a file."""
+        layer = MixtureLayer.of(self.model, piece, WeightReader(file), apart=True)
+        windows, length, hidden = steps.get(0).shape()
+        layer.run(steps, [(windows, length, hidden)] * count, norm)
+
+
+class _Copy:
+    """A stream that steps without changing the original."""
+
+    def __init__(self, stream: ort.OrtValue, model: LayeredModel) -> None:
+        self.stream, self._model = stream, model
+
+    def get(self, group: int) -> ort.OrtValue:
+        return self.stream
+
+    def step(self, group: int, run: Step) -> None:
+        target = self._model.empty(self.stream.shape())
+        run(self.stream, target)
+        self.stream = target
+
+
+class _Named:
+    """Branches by number."""
+
+    def __init__(self, branches: Branches, names: Sequence[Hashable], model: LayeredModel) -> None:
+        self._branches, self._names, self._model = branches, names, model
+
+    def get(self, group: int) -> ort.OrtValue:
+        return self._branches.get(self._names[group])
+
+    def step(self, group: int, run: Step) -> None:
+        stream = self.get(group)
+        target = self._model.empty(stream.shape())
+        run(stream, target)
+        self._branches.replace(self._names[group], target)

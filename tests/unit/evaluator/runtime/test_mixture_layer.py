@@ -1,0 +1,148 @@
+"""Experts run one by one: in blocks of windows, from memory or disk, interrupted or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import gguf
+import numpy as np
+import pytest
+from passes import head_of, hidden_of
+from tiny_mixtures import EXPERTS, HIDDEN, write_tiny_mixture
+
+from evaluator.export.exact.artifact import write_exact
+from evaluator.export.exact.graph import load_graph
+from evaluator.export.exact.weights import head_weights
+from evaluator.export.packing.artifact import export_packed
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.runtime import mixture_layer
+from evaluator.runtime.device import choose_device
+from evaluator.runtime.forward_pass import ForwardPass, shape_of
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.memory_plan import Budget, MemoryPlan, block_bytes, expert_bytes, plan_memory
+from evaluator.runtime.mixture_layer import MixtureLayer, blocks
+from evaluator.runtime.pass_checkpoint import PassCheckpoint
+from evaluator.runtime.piece_weights import WeightReader
+from evaluator.runtime.scoring import final_states
+from evaluator.support.errors import ComputeError, ExportError
+from evaluator.texts.windows import Window
+
+pytestmark = pytest.mark.usefixtures("exporting_here")
+
+CPU = choose_device("cpu", 1)
+WINDOWS = [
+    Window(index, "d", ids, 8)
+    for index, ids in enumerate(np.random.default_rng(3).integers(0, 256, (5, 24)).astype(np.int32))
+]
+IN_MEMORY, ON_DISK = MemoryPlan("device", True, 0, 0), MemoryPlan("disk", False, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return open_gguf(write_tiny_mixture(tmp_path_factory.mktemp("mixture") / "m.gguf"))
+
+
+@pytest.fixture(scope="module")
+def model(file):
+    return LayeredModel(load_graph(file), CPU)
+
+
+@pytest.fixture(scope="module")
+def expected(model, file):
+    return final_states(ForwardPass(model, file, WINDOWS, IN_MEMORY))
+
+
+def test_groups_enter_the_experts_together_as_far_as_they_fit(monkeypatch):
+    monkeypatch.setattr(mixture_layer, "BLOCK_BYTES", 4 * 100)
+    assert blocks([(1, 5, 10)] * 5) == [range(2), range(2, 4), range(4, 5)]
+    assert blocks([(1, 50, 10), (1, 5, 10)]) == [range(1), range(1, 2)]
+
+
+@pytest.mark.parametrize("plan", [IN_MEMORY, ON_DISK], ids=["memory", "disk"])
+@pytest.mark.parametrize("block", [1, 1 << 30])
+def test_blocks_and_disk_give_the_same(model, file, expected, plan, block, tmp_path, monkeypatch):
+    monkeypatch.setattr(mixture_layer, "BLOCK_BYTES", block)
+    checkpoint = PassCheckpoint(tmp_path, "p", "")
+    found = final_states(ForwardPass(model, file, WINDOWS, plan, checkpoint=checkpoint))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_a_window_alone_gives_the_same(model, file, expected):
+    found = hidden_of(file, load_graph(file), CPU, WINDOWS[3])
+    np.testing.assert_allclose(found, expected[3], rtol=0, atol=1e-5)
+
+
+def test_plain_graph_gives_the_same(file, expected):
+    plain = LayeredModel(load_graph(file), CPU, fused=False)
+    assert not plain.is_fused
+    found = final_states(ForwardPass(plain, file, WINDOWS, IN_MEMORY))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_pass_continues_behind_the_last_finished_mixture(model, file, tmp_path):
+    whole = final_states(
+        ForwardPass(model, file, WINDOWS, ON_DISK, checkpoint=PassCheckpoint(tmp_path, "whole", "x"))
+    )
+    shown = []
+
+    def stop(share, where):
+        shown.append(share)
+        if share > 0.8:  # in the last of four pieces, layer 1's mixture
+            raise KeyboardInterrupt
+
+    checkpoint = PassCheckpoint(tmp_path, "p", "x")
+    with pytest.raises(KeyboardInterrupt):
+        final_states(ForwardPass(model, file, WINDOWS, ON_DISK, checkpoint=checkpoint, advance=stop))
+    assert shown == sorted(shown)
+    assert checkpoint.load().done == 4  # embedding, layer 0, layer 1's attention
+    again = ForwardPass(model, file, WINDOWS, ON_DISK, checkpoint=checkpoint)
+    np.testing.assert_array_equal(final_states(again), whole)
+
+
+def test_only_experts_that_a_token_chose_are_read(model, file, monkeypatch):
+    read = []
+    original = WeightReader.expert
+    monkeypatch.setattr(
+        WeightReader, "expert", lambda self, experts, number: read.append(number) or original(self, experts, number)
+    )
+    one = replace(WINDOWS[0], ids=WINDOWS[0].ids[:2], first_scored=0)
+    final_states(ForwardPass(model, file, [one], IN_MEMORY))
+    chosen = [number for number in read if number is not None]
+    assert read.count(None) == 2  # the shared expert of both layers
+    assert 2 * 2 <= len(chosen) <= 2 * 2 * 2 < 2 * EXPERTS
+
+
+def test_quantized_copy_of_experts_is_near_and_every_expert_counts(model, file, expected, tmp_path):
+    quantized = open_gguf(
+        write_tiny_mixture(tmp_path / "q.gguf", ggml_type=gguf.GGMLQuantizationType.Q8_0)
+    )
+    found = final_states(ForwardPass(model, quantized, WINDOWS, IN_MEMORY))
+    error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    assert 1e-4 < error < 0.1
+    head = head_of(head_weights(file), head_weights(file), CPU)
+    targets = np.concatenate([window.targets for window in WINDOWS])
+    rows = expected.reshape(-1, HIDDEN)
+    assert not head.score(rows, targets, rows).kld.any()
+
+
+def test_memory_holds_an_expert_and_the_blocks(model, file):
+    shape = shape_of(model, WINDOWS)
+    expert = 4 * 3 * 64 * 96  # the shared expert, which is the wider one
+    assert expert_bytes(model) == expert
+    tokens = 5 * 24
+    assert block_bytes(model, shape) == 2 * 4 * tokens * HIDDEN + 5 * 8 * tokens * EXPERTS
+    plan = plan_memory(model, file, shape, Budget(10**10, 10**10))
+    assert plan.piece_bytes == expert + max(piece.n_bytes for piece in model.pieces[1:])
+
+
+def test_a_dense_piece_is_not_a_mixture(model, file):
+    with pytest.raises(ComputeError, match="layer 0, attention has no experts"):
+        MixtureLayer.of(model, model.pieces[1], WeightReader(file))
+
+
+def test_artifacts_of_mixtures_are_refused_with_the_reason(file, tmp_path):
+    graph = load_graph(file)
+    with pytest.raises(ExportError, match="no packed graph for mixtures of experts yet"):
+        export_packed(file, graph, tmp_path / "packed")
+    with pytest.raises(ExportError, match="mixtures of experts have no graph of their own yet"):
+        write_exact(file, graph, tmp_path / "exact")
