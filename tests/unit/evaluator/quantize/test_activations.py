@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from family_models import FAMILIES, torch_model, write_family
 from numpy_llama import final_hidden
 
 from evaluator.models.tokenizers.first_tokens import FirstTokens
+from evaluator.export.exact.graph import load_graph
+from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.quantize.activations import imatrix_windows, squared_activations
+from evaluator.quantize.coverage import fit_to_model
+from evaluator.quantize.imatrix import read_imatrix, write_imatrix
 from evaluator.results.manifest import Protocol
 from evaluator.runtime.device import choose_device
 from evaluator.support.errors import RequestError
@@ -87,3 +93,45 @@ def test_sums_are_those_of_an_independent_model(tiny, tiny_graph):
     assert len(sums) == 2 * 7
     for name, values in sums.items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-4)
+
+
+@pytest.mark.usefixtures("exporting_here")
+def test_every_expert_has_sums_over_its_own_tokens(tmp_path):
+    """What torch's own experts take is the oracle."""
+    family = FAMILIES["qwen2 with experts"]
+    file = open_gguf(write_family(family, tmp_path / "m.gguf"))
+    windows = [np.arange(20, 44), np.arange(60, 84)]
+    found = squared_activations(file, load_graph(file), choose_device("cpu", 1), windows)
+    model = torch_model(family)
+    taken = {}
+
+    def take(name, inputs):
+        rows = inputs[0].reshape(-1, inputs[0].shape[-1]).double()
+        sums, count = taken.get(name, (0, 0))
+        taken[name] = sums + rows.square().sum(0).numpy(), count + len(rows)
+
+    projections = ((name, module) for name, module in model.named_modules() if name.endswith("_proj"))
+    for name, module in projections:
+        module.register_forward_hook(lambda _, inputs, __, name=name: take(name, inputs))
+    with torch.no_grad():
+        for ids in windows:
+            model(torch.from_numpy(ids)[None])
+    for role, projection in (("gate", "gate_proj"), ("up", "up_proj"), ("down", "down_proj")):
+        sums, counts = (part[f"blk.1.ffn_{role}_exps.weight"] for part in (found.sums, found.counts))
+        assert counts.sum() == 2 * 48
+        for expert, (values, count) in enumerate(zip(sums, counts, strict=True)):
+            expected = taken.get(f"model.layers.1.mlp.experts.{expert}.{projection}", (0, 0))
+            assert count == expected[1]
+            np.testing.assert_allclose(values, expected[0], rtol=1e-4)
+        shared = found.sums[f"blk.1.ffn_{role}_shexp.weight"]
+        expected = taken[f"model.layers.1.mlp.shared_expert.{projection}"]
+        np.testing.assert_allclose(shared, expected[0], rtol=1e-4)
+    path = tmp_path / "i.gguf"
+    write_imatrix(path, found.sums, 48, 24, ["t"], found.counts)
+    tensor = "blk.1.ffn_up_exps.weight"
+    means = read_imatrix(path).means[tensor]
+    used = found.counts[tensor] > 0
+    expected = found.sums[tensor][used] / found.counts[tensor][used, None]
+    np.testing.assert_allclose(means[used], expected, rtol=1e-5)
+    fitting, _ = fit_to_model(read_imatrix(path), file)
+    assert fitting.means[tensor].shape == (6, 256)

@@ -7,12 +7,11 @@ from dataclasses import replace
 import gguf
 import numpy as np
 import pytest
-from passes import head_of, hidden_of
+from passes import hidden_of
 from tiny_mixtures import EXPERTS, HIDDEN, write_tiny_mixture
 
 from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import load_graph
-from evaluator.export.exact.weights import head_weights
 from evaluator.export.packing.artifact import export_packed
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime import mixture_layer
@@ -103,7 +102,9 @@ def test_only_experts_that_a_token_chose_are_read(model, file, monkeypatch):
     read = []
     original = WeightReader.expert
     monkeypatch.setattr(
-        WeightReader, "expert", lambda self, experts, number: read.append(number) or original(self, experts, number)
+        WeightReader,
+        "expert",
+        lambda self, experts, number: read.append(number) or original(self, experts, number),
     )
     one = replace(WINDOWS[0], ids=WINDOWS[0].ids[:2], first_scored=0)
     final_states(ForwardPass(model, file, [one], IN_MEMORY))
@@ -112,17 +113,11 @@ def test_only_experts_that_a_token_chose_are_read(model, file, monkeypatch):
     assert 2 * 2 <= len(chosen) <= 2 * 2 * 2 < 2 * EXPERTS
 
 
-def test_quantized_copy_of_experts_is_near_and_every_expert_counts(model, file, expected, tmp_path):
-    quantized = open_gguf(
-        write_tiny_mixture(tmp_path / "q.gguf", ggml_type=gguf.GGMLQuantizationType.Q8_0)
-    )
+def test_quantized_experts_are_near(model, file, expected, tmp_path):
+    quantized = open_gguf(write_tiny_mixture(tmp_path / "q.gguf", ggml_type=gguf.GGMLQuantizationType.Q8_0))
     found = final_states(ForwardPass(model, quantized, WINDOWS, IN_MEMORY))
     error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
     assert 1e-4 < error < 0.1
-    head = head_of(head_weights(file), head_weights(file), CPU)
-    targets = np.concatenate([window.targets for window in WINDOWS])
-    rows = expected.reshape(-1, HIDDEN)
-    assert not head.score(rows, targets, rows).kld.any()
 
 
 def test_memory_holds_an_expert_and_the_blocks(model, file):

@@ -72,7 +72,9 @@ def test_groups_are_ranked_by_their_two_best_experts():
 
 
 def test_ties_go_to_the_lower_number_even_where_softmax_rounds_to_zero():
-    assert choose(np.zeros((1, 5), np.float32), Router("softmax", 3, renormalized=True))[0].tolist() == [[0, 1, 2]]
+    assert choose(np.zeros((1, 5), np.float32), Router("softmax", 3, renormalized=True))[0].tolist() == [
+        [0, 1, 2]
+    ]
     far = np.array([[0, -2000, -1000]], np.float32)  # the last two scores are both 0
     assert choose(far, Router("softmax", 2, renormalized=True))[0].tolist() == [[0, 2]]
 
@@ -85,7 +87,9 @@ def test_logits_that_are_not_finite_stay_visible():
 def test_shares_are_in_order_of_experts_and_tokens():
     chosen = np.array([[3, 1], [1, 0], [3, 0]])
     weights = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], np.float32)
-    found = [(share.expert, share.tokens.tolist(), share.weights.tolist()) for share in shares(chosen, weights)]
+    found = [
+        (share.expert, share.tokens.tolist(), share.weights.tolist()) for share in shares(chosen, weights)
+    ]
     expected = [(0, [1, 2], [0.4, 0.6]), (1, [0, 1], [0.2, 0.3]), (3, [0, 2], [0.1, 0.5])]
     assert [(expert, tokens) for expert, tokens, _ in found] == [(e, t) for e, t, _ in expected]
     np.testing.assert_allclose([w for _, _, w in found], [w for _, _, w in expected], rtol=1e-6)

@@ -75,9 +75,9 @@ def test_nothing_is_cast_there_and_back(halved):
     assert not any(node.input[0] in casts for node in casts.values())
 
 
-@pytest.mark.parametrize("name", ["smollm3", "phi3", "gemma3"])
+@pytest.mark.parametrize("name", ["smollm3", "phi3", "gemma3", "qwen2 with experts"])
 def test_families_stay_close(name, tmp_path):
-    """Layers without rotary; packed query, key and value; norms of queries and behind layers."""
+    """Layers without rotary; packed query, key and value; norms of queries and behind layers; experts."""
     file = open_gguf(write_family(FAMILIES[name], tmp_path / "f.gguf"))
     graph = load_graph(file)
     ids = np.random.default_rng(9).integers(0, 256, 64).astype(np.int32)

@@ -45,7 +45,9 @@ def test_experts_are_read_and_their_graph_is_the_dense_sibling_s(file):
 def test_width_of_experts_follows_from_the_dense_width_if_it_is_not_given(file):
     file.metadata["qwen2moe.expert_feed_forward_length"] = 0
     assert expert_width(file) == 112 // 2
-    with pytest.raises(SourceError, match=r"ffn_gate_exps\.weight is \(6, 32, 64\), the metadata say \(6, 56, 64\)"):
+    with pytest.raises(
+        SourceError, match=r"ffn_gate_exps\.weight is \(6, 32, 64\), the metadata say \(6, 56, 64\)"
+    ):
         graph_request(file)
 
 
@@ -85,7 +87,8 @@ def test_number_of_experts_per_token_is_plausible(file, value):
 
 
 @pytest.mark.parametrize(
-    "name", ["ffn_gate_inp.weight", "ffn_up_exps.weight", "ffn_down_shexp.weight", "ffn_gate_inp_shexp.weight"]
+    "name",
+    ["ffn_gate_inp.weight", "ffn_up_exps.weight", "ffn_down_shexp.weight", "ffn_gate_inp_shexp.weight"],
 )
 def test_missing_tensor_is_named(file, name):
     del file.tensors[f"blk.1.{name}"]
@@ -95,7 +98,14 @@ def test_missing_tensor_is_named(file, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["ffn_up.weight", "ffn_up_exps.bias", "ffn_up_exps.scale", "ffn_gate_inp.bias", "exp_probs_b.bias", "ffn_gate.0.weight"],
+    [
+        "ffn_up.weight",
+        "ffn_up_exps.bias",
+        "ffn_up_exps.scale",
+        "ffn_gate_inp.bias",
+        "exp_probs_b.bias",
+        "ffn_gate.0.weight",
+    ],
 )
 def test_tensor_that_would_be_left_out_is_refused(file, name):
     file.tensors[f"blk.0.{name}"] = file.tensors["output_norm.weight"]
@@ -120,8 +130,6 @@ def test_llama_without_experts_is_dense_and_with_them_a_mixtral(tmp_path):
 
 
 def test_other_number_of_experts_per_token_is_not_comparable(file, tmp_path):
-    other = open_gguf(
-        write_tiny_mixture(tmp_path / "o.gguf", metadata={"expert_used_count": (3, U32)})
-    )
+    other = open_gguf(write_tiny_mixture(tmp_path / "o.gguf", metadata={"expert_used_count": (3, U32)}))
     with pytest.raises(SourceError, match="mixture's experts per token is 3, the baseline's is 2"):
         check_comparable(other, comparable_traits(file))
