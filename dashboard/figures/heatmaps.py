@@ -22,6 +22,7 @@ _WIDE_RANGE = 30
 #: Most cells side by side in which a type, or its bits, can be written.
 _ROOM_FOR_TYPES, _ROOM_FOR_BITS = 22, 60
 _COLUMNS = 3
+_MARGIN, _NAME_WIDTH = 82, 7
 _ROOM_FOR_NAMES, _LONGEST_TYPE = 16, 12
 _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
 
@@ -63,8 +64,13 @@ def panels(
     drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
     # Leaves room above the two-line titles for Plotly's tool bar.
-    drawn.update_layout(coloraxis=scale.axis(measure.title), margin={"t": 62, "l": 82, "b": 44})
+    drawn.update_layout(coloraxis=scale.axis(measure.title), margin={"t": 62, "l": _margin(roles), "b": 44})
     return drawn
+
+
+def _margin(roles: Sequence[str]) -> int:
+    """Return the room for the names of roles, in pixels."""
+    return max(_MARGIN, _NAME_WIDTH * max(map(len, roles)))
 
 
 def _title(row: Row, types: Mapping[Cell, str]) -> str:

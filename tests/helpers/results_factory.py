@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ NOISE = {"bartowski": 0.85, "unsloth": 0.95, "main": 1.15}
 DOMAINS = ("encyclopedic", "dialogue", "code", "narrative")
 N_PARAMS = 135_000_000
 N_LAYERS = 12
+#: Roles that only mixtures of experts have.
+_OF_MIXTURES = re.compile("gate_inp|exps|shexp")
 BASELINE_ID = "baseline-f16"
 
 
@@ -195,7 +198,7 @@ def _layer_rows(
         roles = (
             ("token_embd", "output")
             if layer < 0
-            else tuple(r for r in ROLES if r not in ("token_embd", "output"))
+            else tuple(r for r in ROLES if r not in ("token_embd", "output") and not _OF_MIXTURES.search(r))
         )
         for role in roles:
             whole = role == "layer"

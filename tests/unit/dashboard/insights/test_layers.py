@@ -35,6 +35,13 @@ def test_attention_is_compared_with_feed_forward_layer_by_layer() -> None:
     assert attention_share({}) is None
 
 
+def test_experts_belong_to_the_feed_forward_part_and_routers_stored_exactly_do_not_count() -> None:
+    roles = (("attn_q", 0.2), ("ffn_up_exps", 0.1), ("ffn_down_shexp", 0.1), ("ffn_gate_inp", 0.0))
+    share = attention_share({(layer, role): value for layer in range(3) for role, value in roles})
+    assert share is not None
+    assert share.value == pytest.approx(log(2))
+
+
 def test_depth_is_the_mean_of_the_roles_or_the_whole_layer() -> None:
     assert depth(VALUES) == pytest.approx([0.5 / 3] * 5 + [2 / 3])
     assert depth({**VALUES, (-1, "token_embd"): 7.0}) == depth(VALUES), "the embedding is in no layer"

@@ -8,9 +8,9 @@ import torch
 from family_models import FAMILIES, torch_model, write_family
 from numpy_llama import final_hidden
 
-from evaluator.models.tokenizers.first_tokens import FirstTokens
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.tokenizers.first_tokens import FirstTokens
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.coverage import fit_to_model
