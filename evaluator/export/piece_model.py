@@ -45,13 +45,20 @@ def is_positionwise(nodes: Iterable[onnx.NodeProto], weights: Collection[str]) -
 
 
 def renamed(nodes: Iterable[onnx.NodeProto], names: Mapping[str, str]) -> list[onnx.NodeProto]:
-    """Return copies in which values without an entry in `names` are numbered in order."""
+    """Return copies in which values without an entry in `names` are numbered in order.
+
+    Nothing else that names the layer is kept, so that layers of the same structure have the same model.
+    """
     known = dict(names) | {"": ""}
     copies = []
     for node in nodes:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        copy.name = ""
+        copy.name = copy.doc_string = ""
+        del copy.metadata_props[:]
+        for item in copy.attribute:
+            if item.HasField("t"):
+                item.t.name = ""
         for field in (copy.input, copy.output):
             for index, name in enumerate(field):
                 field[index] = known.setdefault(name, f"value_{len(known)}")
