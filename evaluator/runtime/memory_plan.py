@@ -100,15 +100,17 @@ def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budg
     """
     largest = max(piece.n_bytes for piece in model.pieces[1:]) + expert_bytes(model)
     work, streams = working_bytes(model, file, shape), shape.stream_bytes
+    blocks = block_bytes(model, shape)
     on_gpu = model.device.name == "cuda"
     places: tuple[Place, ...] = ("device", "host", "disk") if on_gpu else ("device", "disk")
     for place in places:
         for ahead in (True, False):
-            on_device = work + largest * (1 + ahead) + streams * (place == "device")
-            on_host = _BASE + streams * (place == "host") + largest * (1 + ahead) if on_gpu else 0
-            if on_device + _BASE * (not on_gpu) <= budget.device and on_host <= budget.host:
+            weights = largest * (1 + ahead)
+            on_device = work + weights + streams * (place == "device")
+            on_host = _BASE + blocks + (streams * (place == "host") + weights if on_gpu else on_device)
+            if on_device <= budget.device and on_host <= budget.host:
                 return MemoryPlan(place, ahead, streams, largest)
-    needed = (work + largest + _BASE) / GIGABYTE
+    needed = (work + blocks + largest + _BASE) / GIGABYTE
     raise RequestError(
         f"--context {shape.length}: a window and one part of a layer take about {needed:,.1f} GB, and "
         f"{min(budget.host, budget.device) / GIGABYTE:,.1f} GB may be used; "
@@ -127,21 +129,23 @@ def working_bytes(model: LayeredModel, file: ModelFile, shape: Shape) -> int:
     widest = max(max(weight.slot.shape) for weight in _weights(model))
     if model.mixture:
         widest = max(widest, model.mixture.shared_width)
+        at_once = max(at_once, min(CHUNK, shape.windows * shape.length))
     rows = _FLOAT_BYTES * at_once * (_STREAMS * shape.hidden + _WIDE * widest)
     heads = 0 if model.is_fused else int(graph_request(file)["settings"]["num_attention_heads"])
     squares = _SQUARES_PLAIN * _FLOAT_BYTES * heads * group * shape.length
-    mixture = block_bytes(model, shape) if model.mixture else 0
-    return rows + 2 * _FLOAT_BYTES * group * shape.hidden + squares + mixture
+    return rows + 2 * _FLOAT_BYTES * group * shape.hidden + squares
 
 
 def block_bytes(model: LayeredModel, shape: Shape) -> int:
     """Estimate the bytes of what enters and leaves a mixture's experts at a time, and of the router's scores.
 
-    They are on the host, whatever the device.
+    They are on the host, whatever the device. 0 without a mixture.
     """
+    if model.mixture is None:
+        return 0
     group = _FLOAT_BYTES * model.together(shape.length) * shape.length * shape.hidden
     block = min(shape.stream_bytes, max(group, BLOCK_BYTES))
-    scores = block // (_FLOAT_BYTES * shape.hidden) * (model.mixture.experts if model.mixture else 0)
+    scores = block // (_FLOAT_BYTES * shape.hidden) * model.mixture.experts
     return 2 * block + _SCORES * _SCORE_BYTES * scores
 
 

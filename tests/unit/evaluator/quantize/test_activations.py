@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from family_models import FAMILIES, torch_model, write_family
+from family_files import write_family
+from family_models import FAMILIES, torch_model
 from numpy_llama import final_hidden
 
 from evaluator.export.exact.graph import load_graph

@@ -23,6 +23,7 @@ from evaluator.runtime.mixture_layer import MixtureLayer, blocks
 from evaluator.runtime.pass_checkpoint import PassCheckpoint
 from evaluator.runtime.piece_weights import WeightReader
 from evaluator.runtime.scoring import final_states
+from evaluator.runtime.streams import StreamsInMemory
 from evaluator.support.errors import ComputeError, ExportError
 from evaluator.texts.windows import Window
 
@@ -118,6 +119,36 @@ def test_quantized_experts_are_near(model, file, expected, tmp_path):
     found = final_states(ForwardPass(model, quantized, WINDOWS, IN_MEMORY))
     error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
     assert 1e-4 < error < 0.1
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_groups_can_be_multiplied_apart(model, file, monkeypatch, apart):
+    """Products of other sizes may round differently."""
+    rows = {"products": [], "run_expert": []}
+    products, run_expert = LayeredModel.products, LayeredModel.run_expert
+    monkeypatch.setattr(
+        LayeredModel,
+        "products",
+        lambda self, x, matrix: rows["products"].append(len(x)) or products(self, x, matrix),
+    )
+    monkeypatch.setattr(
+        LayeredModel,
+        "run_expert",
+        lambda self, experts, x, w: rows["run_expert"].append(len(x)) or run_expert(self, experts, x, w),
+    )
+    piece = next(piece for piece in model.pieces if piece.experts)
+    reader = WeightReader(file)
+    streams = StreamsInMemory(model.empty)
+    for group in range(3):
+        streams.put(group, model.embed(reader, WINDOWS[0].ids[None]))
+    norm = model.on_device(reader.read(piece))
+    MixtureLayer.of(model, piece, reader, apart=apart).run(streams, [(1, 24, HIDDEN)] * 3, norm)
+    assert rows["products"] == ([24] * 3 if apart else [72])
+    shared = rows["run_expert"][-3:] if apart else rows["run_expert"][-1:]
+    assert shared == ([24] * 3 if apart else [72])
+    first = streams.get(0).numpy()
+    for group in (1, 2):
+        np.testing.assert_array_equal(streams.get(group).numpy(), first)
 
 
 def test_memory_holds_an_expert_and_the_blocks(model, file):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from family_models import FAMILIES, write_family
+from family_files import write_family
+from family_models import FAMILIES
 from numpy_llama import final_hidden
 from onnx import numpy_helper
 from passes import hidden_of

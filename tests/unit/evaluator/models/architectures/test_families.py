@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from family_models import FAMILIES, TOKENS, torch_model, write_family
+from family_files import write_family
+from family_models import FAMILIES, TOKENS, torch_model
 from passes import head_of, hidden_of
 
 from evaluator.export.exact.graph import load_graph
