@@ -8,19 +8,24 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
+import optimum.exporters.onnx.model_configs  # noqa: F401  (registers the families)
 import torch
-from optimum.exporters.onnx import onnx_export_from_model
+from optimum.exporters.tasks import TasksManager
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+from transformers.modeling_utils import no_init_weights
 
-from evaluator.export.skeleton import make_skeleton
+from evaluator.export.depth import layer_kinds, one_of_each, repeat_layers
+from evaluator.export.skeleton import Slot, make_skeleton
 from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, ROTARY_FREQUENCIES
+from evaluator.support.errors import ExportError
 
 #: Small sizes, but different from each other and from a model's other dimensions.
 _TINY_VOCABULARY, _TINY_WIDTH = 48, 80
@@ -48,17 +53,21 @@ def _true_shapes(config: PretrainedConfig) -> dict[str, tuple[int, ...]]:
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
 
 
-def _random_module(config: PretrainedConfig, rotary_scale: float) -> torch.nn.Module:
-    """Return a module whose values, with rotary frequencies, all differ, so that the graph shows where each goes."""
-    module: torch.nn.Module = AutoModelForCausalLM.from_config(config, torch_dtype=torch.float32).eval()
+def _module(config: PretrainedConfig, rotary_scale: float) -> torch.nn.Module:
+    """Return a module without values: each parameter is one number that stands for all, which takes no memory.
+
+    The rotary frequencies are random, so that the graph shows where they go.
+    """
+    with no_init_weights():
+        module: torch.nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+        parameter.data = torch.ones(()).expand(parameter.shape)
     generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.normal_(generator=generator)
-        for buffer, rotary in _rotary_modules(module):
-            rotary.inv_freq.normal_(generator=generator)
-            if buffer == ROTARY_FREQUENCIES:
-                rotary.attention_scaling = rotary_scale
+    for buffer, rotary in _rotary_modules(module):
+        rotary.inv_freq.normal_(generator=generator)
+        if buffer == ROTARY_FREQUENCIES:
+            rotary.attention_scaling = rotary_scale
     return module
 
 
@@ -66,27 +75,71 @@ def _rotary_modules(module: torch.nn.Module) -> list[tuple[str, Any]]:
     return [(buffer, part) for name, part in module.named_modules() if (buffer := _ROTARY_MODULES.get(name))]
 
 
-def _values_in_graph(module: torch.nn.Module, norm_offset: float) -> dict[str, npt.NDArray[np.float32]]:
-    """Return parameters and rotary frequencies as they are in the graph after constant folding."""
-    values = {}
-    for name, parameter in module.named_parameters():
-        shifted = parameter + norm_offset if norm_offset and name.endswith("norm.weight") else parameter
-        values[name] = shifted.detach().numpy()
-    return values | {buffer: part.inv_freq.numpy() for buffer, part in _rotary_modules(module)}
+@torch.no_grad()
+def _trace(module: Any, path: Path) -> onnx.ModelProto:
+    """Export `module` with optimum's inputs and patches; parameters are inputs of the graph, without values."""
+    TasksManager.standardize_model_attributes(module)
+    constructor = TasksManager.get_exporter_config_constructor(
+        "onnx", module, task="text-generation", library_name="transformers"
+    )
+    described = constructor(module.config, int_dtype="int64", float_dtype="fp32")
+    module.config.return_dict = True
+    given = described.rename_ambiguous_inputs(described.generate_dummy_inputs(framework="pt"))
+    with described.patch_model_for_export(module, model_kwargs={"logits_to_keep": 0}), _quiet():
+        inputs = described.ordered_inputs(module)
+        torch.onnx.export(
+            module,
+            (given,),
+            str(path),
+            input_names=list(inputs),
+            output_names=list(described.outputs),
+            dynamic_axes={**inputs, **described.outputs},
+            opset_version=described.DEFAULT_ONNX_OPSET,
+            export_params=False,
+            keep_initializers_as_inputs=True,
+            do_constant_folding=False,  # it would replace parameters by nameless copies
+            dynamo=False,
+        )
+    return onnx.load(str(path))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what tracing warns of: Python values that it treats as constants, and its age."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _skeleton(
+    request: dict[str, Any], settings: dict[str, Any], scratch: Path
+) -> tuple[onnx.ModelProto, list[Slot]]:
+    model_type = request["model_type"]
+    tiny = settings | {"vocab_size": _TINY_VOCABULARY} | dict.fromkeys(request["width_free"], _TINY_WIDTH)
+    module = _module(_configuration(model_type, tiny), request["rotary_scale"])
+    frequencies = {buffer: part.inv_freq.numpy() for buffer, part in _rotary_modules(module)}
+    model = _trace(module, scratch / "model.onnx")
+    shapes = _true_shapes(_configuration(model_type, settings))
+    return make_skeleton(model, shapes, frequencies, request["norm_offset"])
+
+
+def _in_full_depth(request: dict[str, Any], scratch: Path) -> tuple[onnx.ModelProto, list[Slot]]:
+    """Export one layer of each kind and repeat them, or all layers if the graph does not show where they begin."""
+    settings = request["settings"]
+    complete = _configuration(request["model_type"], settings).to_dict()
+    try:
+        kinds = layer_kinds(complete)
+        few = settings | one_of_each(complete, kinds)
+        model, slots = _skeleton(request, few, scratch)
+        return repeat_layers(model, slots, kinds)
+    except ExportError:
+        return _skeleton(request, settings, scratch)
 
 
 def export(request: dict[str, Any], folder: Path) -> None:
     """Export a small model of the family and write its skeleton with the real shapes into `folder`."""
-    model_type, settings = request["model_type"], request["settings"]
-    tiny = settings | {"vocab_size": _TINY_VOCABULARY} | dict.fromkeys(request["width_free"], _TINY_WIDTH)
-    module = _random_module(_configuration(model_type, tiny), request["rotary_scale"])
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        onnx_export_from_model(
-            module, scratch, task="text-generation", do_validation=False, no_post_process=True
-        )
-        model = onnx.load(str(Path(scratch) / "model.onnx"))
-    true_shapes = _true_shapes(_configuration(model_type, settings))
-    skeleton, slots = make_skeleton(model, _values_in_graph(module, request["norm_offset"]), true_shapes)
+        skeleton, slots = _in_full_depth(request, Path(scratch))
     onnx.save(skeleton, str(folder / "skeleton.onnx"))
     (folder / "slots.json").write_text(json.dumps([asdict(slot) for slot in slots]), encoding="utf-8")
 
