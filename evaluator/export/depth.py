@@ -50,7 +50,9 @@ def one_of_each(settings: Mapping[str, Any], kinds: Sequence[int]) -> dict[str, 
     """Return the settings for a model that has only the first layer of each kind."""
     first = [kinds.index(kind) for kind in range(max(kinds) + 1)]
     lists = {name: settings[name] for name in PER_LAYER if settings.get(name) is not None}
-    return {_LAYERS: len(first)} | {name: [values[layer] for layer in first] for name, values in lists.items()}
+    return {_LAYERS: len(first)} | {
+        name: [values[layer] for layer in first] for name, values in lists.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,7 @@ class _Layer:
     end: str
     slots: Mapping[str, Slot]
 
-    def repeated(
-        self, number: int, start: str
-    ) -> tuple[list[onnx.NodeProto], str, list[Slot]]:
+    def repeated(self, number: int, start: str) -> tuple[list[onnx.NodeProto], str, list[Slot]]:
         """Return the nodes, the end of the stream and the slots of this layer as layer `number`."""
         slots = {name: _renumbered(slot, number) for name, slot in self.slots.items()}
         names = {name: slot.initializer for name, slot in slots.items()} | {self.start: start}
@@ -74,7 +74,7 @@ class _Layer:
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
             names |= {name: self._own_name(name, number) for name in node.output if name}
-            copy.name = self._own_name(node.name, number)
+            copy.name = node.name and self._own_name(node.name, number)
             copy.input[:] = [names.get(name, name) for name in node.input]
             copy.output[:] = [names.get(name, name) for name in node.output]
             nodes.append(copy)
@@ -118,15 +118,7 @@ def repeat_layers(
         node.input[:] = [end if name == stream[-1] else name for name in node.input]
     replace_nodes(graph, [*nodes, *after])
     kept = [slot for slot in slots if not _LAYER_PARAMETER.fullmatch(slot.parameter)]
-    return model, _replace_slots(graph, slots, [*kept, *layer_slots])
-
-
-def _replace_slots(graph: onnx.GraphProto, old: Sequence[Slot], new: Sequence[Slot]) -> list[Slot]:
-    names = {slot.initializer for slot in old}
-    others = [item for item in graph.initializer if item.name not in names]
-    del graph.initializer[:]
-    graph.initializer.extend(others)
-    return place_slots(graph, new)
+    return model, place_slots(graph, [*kept, *layer_slots])
 
 
 def _renumbered(slot: Slot, number: int) -> Slot:

@@ -126,7 +126,9 @@ def _read_in_place(
 
 def _adds(node: onnx.NodeProto, number: float, constants: Mapping[str, onnx.NodeProto]) -> bool:
     """Return whether `node` adds the constant `number` to its other input."""
-    added = [numpy_helper.to_array(constants[name].attribute[0].t) for name in node.input if name in constants]
+    added = [
+        numpy_helper.to_array(constants[name].attribute[0].t) for name in node.input if name in constants
+    ]
     return len(added) == 1 and added[0].size == 1 and float(added[0].reshape(())) == number
 
 

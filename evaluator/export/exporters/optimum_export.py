@@ -24,6 +24,7 @@ from transformers.modeling_utils import no_init_weights
 
 from evaluator.export.depth import layer_kinds, one_of_each, repeat_layers
 from evaluator.export.skeleton import Slot, make_skeleton
+from evaluator.export.window import SHORT_WINDOW, mark_window
 from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, ROTARY_FREQUENCIES
 from evaluator.support.errors import ExportError
 
@@ -111,9 +112,19 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _skeleton(
+def export_layers(
     request: dict[str, Any], settings: dict[str, Any], scratch: Path
 ) -> tuple[onnx.ModelProto, list[Slot]]:
+    """Export all layers of a model, and return the graph without weights and its parameters.
+
+    Args:
+        request: what the graph depends on, from `graph_request`.
+        settings: the settings of the model, instead of the request's.
+        scratch: a folder for the exporter's file.
+
+    Raises:
+        ExportError: a parameter is not in the graph, or used otherwise, so that it cannot be filled in.
+    """
     model_type = request["model_type"]
     tiny = settings | {"vocab_size": _TINY_VOCABULARY} | dict.fromkeys(request["width_free"], _TINY_WIDTH)
     module = _module(_configuration(model_type, tiny), request["rotary_scale"])
@@ -123,6 +134,18 @@ def _skeleton(
     return make_skeleton(model, shapes, frequencies, request["norm_offset"])
 
 
+def _with_marked_window(
+    request: dict[str, Any], settings: dict[str, Any], scratch: Path
+) -> tuple[onnx.ModelProto, list[Slot]]:
+    """Export all layers, and note which constant holds the sliding window."""
+    model, slots = export_layers(request, settings, scratch)
+    window = settings.get("sliding_window")
+    if window and window > SHORT_WINDOW:
+        shorter, _ = export_layers(request, settings | {"sliding_window": SHORT_WINDOW}, scratch)
+        mark_window(model, shorter, window)
+    return model, slots
+
+
 def _in_full_depth(request: dict[str, Any], scratch: Path) -> tuple[onnx.ModelProto, list[Slot]]:
     """Export one layer of each kind and repeat them, or all layers if the graph does not show where they begin."""
     settings = request["settings"]
@@ -130,14 +153,21 @@ def _in_full_depth(request: dict[str, Any], scratch: Path) -> tuple[onnx.ModelPr
     try:
         kinds = layer_kinds(complete)
         few = settings | one_of_each(complete, kinds)
-        model, slots = _skeleton(request, few, scratch)
-        return repeat_layers(model, slots, kinds)
+        return repeat_layers(*_with_marked_window(request, few, scratch), kinds)
     except ExportError:
-        return _skeleton(request, settings, scratch)
+        return _with_marked_window(request, settings, scratch)
 
 
 def export(request: dict[str, Any], folder: Path) -> None:
-    """Export a small model of the family and write its skeleton with the real shapes into `folder`."""
+    """Export a model's graph and write its skeleton and its slots into `folder`.
+
+    Args:
+        request: what the graph depends on, from `graph_request`.
+        folder: the folder, which exists.
+
+    Raises:
+        ExportError: a parameter is not in the graph, or used otherwise, so that it cannot be filled in.
+    """
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         skeleton, slots = _in_full_depth(request, Path(scratch))
     onnx.save(skeleton, str(folder / "skeleton.onnx"))
