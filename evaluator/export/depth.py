@@ -81,7 +81,7 @@ class _Layer:
         return nodes, names[self.end], list(slots.values())
 
     def _own_name(self, name: str, number: int) -> str:
-        return f"/layers.{number}/{name.removeprefix(f'/model/layers.{self.number}/')}"
+        return f"/layers.{number}/{name.rpartition(f'/layers.{self.number}/')[2]}"
 
 
 def repeat_layers(

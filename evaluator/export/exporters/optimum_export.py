@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -54,16 +54,43 @@ def _true_shapes(config: PretrainedConfig) -> dict[str, tuple[int, ...]]:
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
 
 
-def _module(config: PretrainedConfig, rotary_scale: float) -> torch.nn.Module:
-    """Return a module without values: each parameter is one number that stands for all, which takes no memory.
+class _Given(torch.nn.Module):
+    """A module whose parameters are inputs, after its own: then the exporter has no values of them to copy.
 
-    The rotary frequencies are random, so that the graph shows where they go.
+    Attributes:
+        values: the parameters, each one number that stands for all, which takes no memory.
+    """
+
+    def __init__(self, module: torch.nn.Module, inputs: Sequence[str]) -> None:
+        super().__init__()
+        self.module, self._inputs = module, inputs
+        shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+        self.values = {name: torch.ones(()).expand(shape) for name, shape in shapes.items()}
+        self._places = [_place(module, name) for name in shapes]
+        for owner, attribute in self._places:
+            delattr(owner, attribute)
+
+    def forward(self, *given: torch.Tensor) -> Any:
+        """Run the module on its inputs and parameters."""
+        inputs, parameters = given[: len(self._inputs)], given[len(self._inputs) :]
+        for (owner, attribute), value in zip(self._places, parameters, strict=True):
+            setattr(owner, attribute, value)
+        return self.module(**dict(zip(self._inputs, inputs, strict=True)))
+
+
+def _place(module: torch.nn.Module, parameter: str) -> tuple[torch.nn.Module, str]:
+    """Return the part of `module` that a parameter belongs to, and the parameter's name there."""
+    owner, _, attribute = parameter.rpartition(".")
+    return module.get_submodule(owner), attribute
+
+
+def _module(config: PretrainedConfig, rotary_scale: float) -> torch.nn.Module:
+    """Return a module with random rotary frequencies, so that the graph shows where they go.
+
+    Its parameters are reserved but not written, so they take no memory.
     """
     with no_init_weights():
         module: torch.nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-        parameter.data = torch.ones(()).expand(parameter.shape)
     generator = torch.Generator().manual_seed(0)
     for buffer, rotary in _rotary_modules(module):
         rotary.inv_freq.normal_(generator=generator)
@@ -78,7 +105,7 @@ def _rotary_modules(module: torch.nn.Module) -> list[tuple[str, Any]]:
 
 @torch.no_grad()
 def _trace(module: Any, path: Path) -> onnx.ModelProto:
-    """Export `module` with optimum's inputs and patches; parameters are inputs of the graph, without values."""
+    """Export `module` with optimum's inputs and patches; its parameters become inputs of the graph."""
     TasksManager.standardize_model_attributes(module)
     constructor = TasksManager.get_exporter_config_constructor(
         "onnx", module, task="text-generation", library_name="transformers"
@@ -88,17 +115,16 @@ def _trace(module: Any, path: Path) -> onnx.ModelProto:
     given = described.rename_ambiguous_inputs(described.generate_dummy_inputs(framework="pt"))
     with described.patch_model_for_export(module, model_kwargs={"logits_to_keep": 0}), _quiet():
         inputs = described.ordered_inputs(module)
+        whole = _Given(module, list(inputs)).eval()
         torch.onnx.export(
-            module,
-            (given,),
+            whole,
+            (*(given[name] for name in inputs), *whole.values.values()),
             str(path),
-            input_names=list(inputs),
+            input_names=[*inputs, *whole.values],
             output_names=list(described.outputs),
             dynamic_axes={**inputs, **described.outputs},
             opset_version=described.DEFAULT_ONNX_OPSET,
-            export_params=False,
-            keep_initializers_as_inputs=True,
-            do_constant_folding=False,  # it would replace parameters by nameless copies
+            do_constant_folding=False,
             dynamo=False,
         )
     return onnx.load(str(path))

@@ -106,7 +106,7 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux")
 def test_memory_does_not_grow_with_the_model(tiny, tmp_path):
-    """Layers of this width take 0.17 GB each in float32, besides their feed-forward part; importing takes 0.4."""
+    """Layers of this width take 0.17 GB each in float32, besides their feed-forward part; importing takes 0.35."""
     settings = {
         "hidden_size": 4096,
         "intermediate_size": 14336,
@@ -121,7 +121,7 @@ def test_memory_does_not_grow_with_the_model(tiny, tmp_path):
     (tmp_path / "request.json").write_text(json.dumps(request), encoding="utf-8")
     arguments = [sys.executable, "-c", _PEAK, str(tmp_path / "request.json"), str(tmp_path)]
     result = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    assert int(result.stdout.split()[-1]) < 1e6  # kB
+    assert int(result.stdout.split()[-1]) < 8e5  # kB
     assert (
         sum(
             slot["parameter"].endswith("o_proj.weight")
