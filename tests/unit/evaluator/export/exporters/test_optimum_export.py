@@ -77,6 +77,7 @@ def test_repeated_layers_equal_the_export_of_all_layers(name, tmp_path):
     whole, whole_slots = export_layers(request, request["settings"], tmp_path)
     model, slots = exported(request, tmp_path)
     assert any(node.name.startswith(f"/layers.{LAYERS - 1}/") for node in model.graph.node)
+    assert len(model.graph.node) < len(whole.graph.node)  # constants are shared
     assert described(slots) == described(whole_slots)
     found = hidden_states(file, model, slots, tmp_path)
     np.testing.assert_array_equal(found, hidden_states(file, whole, whole_slots, tmp_path))
@@ -106,12 +107,12 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux")
 def test_memory_does_not_grow_with_the_model(tiny, tmp_path):
-    """Layers of this width take 0.17 GB each in float32, besides their feed-forward part; importing takes 0.35."""
+    """Attention of this size takes 0.6 GB per layer in float32, and importing torch and transformers 0.35."""
     settings = {
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
+        "hidden_size": 8192,
+        "intermediate_size": 28672,
+        "num_hidden_layers": 80,
+        "num_attention_heads": 64,
         "num_key_value_heads": 8,
         "head_dim": 128,
         "vocab_size": 128256,
@@ -121,11 +122,11 @@ def test_memory_does_not_grow_with_the_model(tiny, tmp_path):
     (tmp_path / "request.json").write_text(json.dumps(request), encoding="utf-8")
     arguments = [sys.executable, "-c", _PEAK, str(tmp_path / "request.json"), str(tmp_path)]
     result = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    assert int(result.stdout.split()[-1]) < 8e5  # kB
+    assert int(result.stdout.split()[-1]) < 9e5  # kB
     assert (
         sum(
             slot["parameter"].endswith("o_proj.weight")
             for slot in json.loads((tmp_path / "slots.json").read_text())
         )
-        == 32
+        == 80
     )

@@ -16,6 +16,7 @@ from tiny_models import write_tiny_llama
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import exact_weights, rotary_inputs
 from evaluator.export.fusion import check
+from evaluator.export.fusion.dataflow import replace_nodes
 from evaluator.export.fusion.fuse import fuse, simplify
 from evaluator.export.fusion.stored import load_fusion
 from evaluator.export.fusion.uses import load_fused, load_plain, score_late, with_cache
@@ -165,16 +166,31 @@ def test_layers_of_equal_nodes_are_checked_once(name, expected, tmp_path):
     assert graph.fused.checked == expected
 
 
-def test_layer_that_differs_in_one_number_is_checked_on_its_own(tiny_graph):
+def halve_scores(softmax):
+    softmax.input[0] = "halved"
+
+
+def take_logarithm(softmax):
+    softmax.op_type = "LogSoftmax"
+
+
+def sum_over_queries(softmax):
+    softmax.attribute[0].i = 2
+
+
+@pytest.mark.parametrize("change", [halve_scores, take_logarithm, sum_over_queries])
+def test_layer_that_differs_in_one_node_is_checked_on_its_own(tiny_graph, change):
     model = load_plain(tiny_graph.path)
     simplify(model, tiny_graph.slots)
-    softmax = [node for node in model.graph.node if node.op_type == "Softmax"][1]
+    nodes = list(model.graph.node)
+    softmax = [node for node in nodes if node.op_type == "Softmax"][1]
     halved = helper.make_node("Mul", [softmax.input[0], "half"], ["halved"])
     model.graph.initializer.append(helper.make_tensor("half", TensorProto.FLOAT, [], [0.5]))
-    model.graph.node.insert(list(model.graph.node).index(softmax), halved)
-    softmax = [node for node in model.graph.node if node.op_type == "Softmax"][1]
-    softmax.input[0] = "halved"
-    with pytest.raises(ExportError, match="layer 1: fused attention differs by"):
+    change(softmax)
+    replace_nodes(
+        model.graph, [item for node in nodes for item in ([halved, node] if node is softmax else [node])]
+    )
+    with pytest.raises(ExportError, match="layer 1: "):
         fuse(model, tiny_graph.slots, SETTINGS)
 
 
