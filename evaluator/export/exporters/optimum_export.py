@@ -28,7 +28,7 @@ from evaluator.export.window import SHORT_WINDOW, mark_window
 from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, ROTARY_FREQUENCIES
 from evaluator.support.errors import ExportError
 
-#: Small sizes, but different from each other and from a model's other dimensions.
+#: Sizes during the export; only shapes of weights depend on them.
 _TINY_VOCABULARY, _TINY_WIDTH = 48, 80
 _ROTARY_MODULES = {
     "model.rotary_emb": ROTARY_FREQUENCIES,
