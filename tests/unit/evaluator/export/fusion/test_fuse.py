@@ -204,8 +204,8 @@ def test_long_window_is_checked_with_a_short_one_and_fused(long_windowed):
     assert graph.plain_reason is None
     ids = np.random.default_rng(9).integers(0, 256, LONG_WINDOW + 100).astype(np.int32)
     window = Window(0, "d", ids, LONG_WINDOW)
-    fused = Body(long_windowed, graph, CPU).hidden(window)
-    plain = Body(long_windowed, graph, CPU, fused=False).hidden(window)
+    fused = hidden_of(long_windowed, graph, CPU, window)
+    plain = hidden_of(long_windowed, graph, CPU, window, fused=False)
     np.testing.assert_allclose(fused, plain, atol=1e-4)
 
 
