@@ -184,5 +184,5 @@ def test_a_nearly_uniform_distribution_is_no_working_model(baseline, factor, var
     if varies:
         check_varying(file, tokens, "cuda")
         return
-    with pytest.raises(SourceError, match="its logits do not vary: each of 263 tokens.* use --device cpu"):
+    with pytest.raises(SourceError, match=r"its logits do not vary: each of 263 tokens.* use --device cpu"):
         check_varying(file, tokens, "cuda")
