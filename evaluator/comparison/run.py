@@ -94,7 +94,8 @@ class ComparisonRun:
             AttributionRun(self.plan, self.store, self._scorer, self.progress).run()
         if self.comparison.speed and self._ids & self.store.untimed():
             self.store.update_manifest(**means)
-            SpeedRun(self.plan, self.store, self._graph, self.progress).run()
+            budget = self._scorer.budget(self.plan.device)
+            SpeedRun(self.plan, self.store, self._graph, self.progress, budget.device).run()
         self._record_valueless()
 
     def _pending(self) -> list[Candidate]:

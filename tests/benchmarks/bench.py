@@ -1,4 +1,4 @@
-"""`make bench`: reading, tokenizing, scoring, decoding and kernels in one run; `--write FILE` keeps the tables as Markdown."""
+"""`make bench`: reading, tokenizing, scoring, decoding, kernels; `--write FILE` keeps the tables as Markdown."""
 
 from __future__ import annotations
 

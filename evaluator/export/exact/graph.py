@@ -23,7 +23,7 @@ from evaluator.support.child_process import ChildError, run_module
 from evaluator.support.errors import ExportError, SourceError
 
 #: Part of the cache key: increase it when the skeleton changes for the same inputs.
-SKELETON_VERSION = 3
+SKELETON_VERSION = 4
 _KEY_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 _EXPORT_MODULE = "evaluator.export.exporters.optimum_export"
 

@@ -15,6 +15,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.commands.run import inspect_source
 from evaluator.comparison.layers.weight_error import relative_error
+from evaluator.comparison.left_out import check_varying
 from evaluator.comparison.run import ComparisonRun
 from evaluator.export.exact.weights import head_weights
 from evaluator.metrics import TokenScores, measure
@@ -174,3 +175,14 @@ def test_a_perplexity_beyond_every_number_is_null_and_the_rest_is_there():
     assert (columns["ln_ppl_ratio"], columns["ppl_ratio"], columns["kld_mean"]) == (0, 1, 3)
     assert columns["inv_ppl_per_mb"] == pytest.approx(0)
     assert LARGEST_TOLD_APART == np.float32(2**24) == np.float32(2**24 + 1)
+
+
+@pytest.mark.parametrize(("factor", "varies"), [(1.04, False), (1.06, True)])
+def test_a_nearly_uniform_distribution_is_no_working_model(baseline, factor, varies):
+    file = open_gguf(baseline)
+    tokens = pl.DataFrame({"nll": [5.57, 5.58], "top_prob": [factor / 263] * 2})
+    if varies:
+        check_varying(file, tokens, "cuda")
+        return
+    with pytest.raises(SourceError, match=r"its logits do not vary: each of 263 tokens.* use --device cpu"):
+        check_varying(file, tokens, "cuda")

@@ -11,13 +11,14 @@ import pytest
 from family_files import write_family
 from family_models import FAMILIES
 from numpy_llama import final_hidden
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from passes import hidden_of
 from tiny_models import write_tiny_llama
 
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import exact_weights, rotary_inputs
 from evaluator.export.fusion import check
+from evaluator.export.fusion.dataflow import replace_nodes
 from evaluator.export.fusion.fuse import fuse, simplify
 from evaluator.export.fusion.stored import load_fusion
 from evaluator.export.fusion.uses import load_fused, load_plain, score_late, with_cache
@@ -149,6 +150,82 @@ def test_attention_that_computes_something_else_is_refused(tiny_graph, change):
     simplify(model, tiny_graph.slots)
     with pytest.raises(ExportError, match=r"layer 0: .*(differs by|cannot be checked)"):
         fuse(model, tiny_graph.slots, SETTINGS | change)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("gemma3", (0, 5)), ("smollm3", (0, 3)), ("qwen3", (0,))])
+def test_layers_of_equal_nodes_are_checked_once(name, expected, tmp_path):
+    graph = load_graph(open_gguf(write_family(FAMILIES[name], tmp_path / "f.gguf")))
+    assert graph.fused.checked == expected
+
+
+def halve_scores(softmax):
+    softmax.input[0] = "halved"
+
+
+def take_logarithm(softmax):
+    softmax.op_type = "LogSoftmax"
+
+
+def sum_over_queries(softmax):
+    softmax.attribute[0].i = 2
+
+
+@pytest.mark.parametrize("change", [halve_scores, take_logarithm, sum_over_queries])
+def test_layer_that_differs_in_one_node_is_checked_on_its_own(tiny_graph, change):
+    model = load_plain(tiny_graph.path)
+    simplify(model, tiny_graph.slots)
+    nodes = list(model.graph.node)
+    softmax = [node for node in nodes if node.op_type == "Softmax"][1]
+    halved = helper.make_node("Mul", [softmax.input[0], "half"], ["halved"])
+    model.graph.initializer.append(helper.make_tensor("half", TensorProto.FLOAT, [], [0.5]))
+    change(softmax)
+    replace_nodes(
+        model.graph, [item for node in nodes for item in ([halved, node] if node is softmax else [node])]
+    )
+    with pytest.raises(ExportError, match="layer 1: "):
+        fuse(model, tiny_graph.slots, SETTINGS)
+
+
+LONG_WINDOW = 2500
+
+
+@pytest.fixture(scope="module")
+def long_windowed(tmp_path_factory):
+    """A Mistral whose sliding window is longer than the check can afford."""
+    family = FAMILIES["mistral"]
+    settings = family.settings | {"sliding_window": LONG_WINDOW}
+    changed = replace(
+        family, settings=settings, metadata=lambda writer: writer.add_sliding_window(LONG_WINDOW)
+    )
+    return open_gguf(write_family(changed, tmp_path_factory.mktemp("long") / "m.gguf"))
+
+
+def test_long_window_is_checked_with_a_short_one_and_fused(long_windowed):
+    graph = load_graph(long_windowed)
+    assert graph.plain_reason is None
+    ids = np.random.default_rng(9).integers(0, 256, LONG_WINDOW + 100).astype(np.int32)
+    window = Window(0, "d", ids, LONG_WINDOW)
+    fused = hidden_of(long_windowed, graph, CPU, window)
+    plain = hidden_of(long_windowed, graph, CPU, window, fused=False)
+    np.testing.assert_allclose(fused, plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("window", [None, 30, 5000])
+def test_window_other_than_the_graph_s_is_refused(long_windowed, window):
+    graph = load_graph(long_windowed)
+    model = load_plain(graph.path)
+    simplify(model, graph.slots)
+    with pytest.raises(ExportError, match=r"differs by|too long to be checked"):
+        fuse(model, graph.slots, SETTINGS | {"sliding_window": window})
+
+
+def test_long_window_that_the_graph_does_not_show_is_not_fused(long_windowed):
+    graph = load_graph(long_windowed)
+    model = load_plain(graph.path)
+    del model.metadata_props[:]
+    simplify(model, graph.slots)
+    with pytest.raises(ExportError, match=f"{LONG_WINDOW} positions is too long to be checked"):
+        fuse(model, graph.slots, SETTINGS | {"sliding_window": LONG_WINDOW})
 
 
 def test_unknown_form_stays_plain_with_a_reason_and_is_scored(tiny, tiny_graph, tmp_path):
