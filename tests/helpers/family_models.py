@@ -264,6 +264,8 @@ FAMILIES: Mapping[str, Family] = {
         ),
     ),
 }
+#: Families without experts; the graph of a mixture is that of one of them.
+DENSE = tuple(name for name, family in FAMILIES.items() if "num_experts_per_tok" not in family.settings)
 
 
 def torch_model(family: Family, **changes: Any) -> PreTrainedModel:

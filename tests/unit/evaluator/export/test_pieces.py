@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from family_models import FAMILIES, write_family
+from family_files import write_family
+from family_models import FAMILIES
 from numpy_llama import final_hidden
 from passes import hidden_of
 from tiny_models import write_tiny_llama

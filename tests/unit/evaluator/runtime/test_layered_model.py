@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from family_models import FAMILIES, write_family
+from family_files import write_family
+from family_models import FAMILIES
 from numpy_llama import final_hidden
 from passes import hidden_of
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from family_models import FAMILIES, WINDOW, write_family
+from family_files import write_family
+from family_models import DENSE, FAMILIES, WINDOW
 
 from evaluator.export.exact.graph import Graph, graph_request
 from evaluator.export.exact.weights import exact_weights
@@ -70,7 +71,7 @@ def described(slots):
     return sorted((slot.parameter, slot.transposed, slot.shape) for slot in slots)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", DENSE)
 def test_repeated_layers_equal_the_export_of_all_layers(name, tmp_path):
     file = family_file(name, tmp_path)
     request = graph_request(file)
