@@ -41,6 +41,10 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
         RequestError: the request is wrong, and nothing was measured.
         EvaluatorError: the graph or the baseline failed, or the disk is full.
     """
+    if comparison.cluster:
+        from evaluator.comparison.cluster.ray_cluster import check_installed
+
+        check_installed()
     try:
         return _run(comparison, console, force=force)
     except OSError as error:

@@ -73,12 +73,14 @@ class MemoryPlan:
         ahead: whether the next piece's weights are read while one computes.
         stream_bytes: bytes of the residual streams of all windows.
         piece_bytes: bytes of the largest piece's weights.
+        host_bytes: bytes of the computer's memory that the process takes at most.
     """
 
     place: Place
     ahead: bool
     stream_bytes: int
     piece_bytes: int
+    host_bytes: int = 0
 
 
 def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budget) -> MemoryPlan:
@@ -102,7 +104,8 @@ def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budg
             on_device = work + largest * (1 + ahead) + streams * (place == "device")
             on_host = _BASE + streams * (place == "host") + largest * (1 + ahead) if on_gpu else 0
             if on_device + _BASE * (not on_gpu) <= budget.device and on_host <= budget.host:
-                return MemoryPlan(place, ahead, streams, largest)
+                host_bytes = on_host if on_gpu else on_device + _BASE
+                return MemoryPlan(place, ahead, streams, largest, host_bytes)
     needed = (work + largest + _BASE) / GIGABYTE
     raise RequestError(
         f"--context {shape.length}: a window and one part of a layer take about {needed:,.1f} GB, and "
