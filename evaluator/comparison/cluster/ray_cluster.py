@@ -6,10 +6,16 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
+import sys
+import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -27,12 +33,12 @@ from evaluator.support.errors import EvaluatorError, RequestError, one_line
 from evaluator.support.progress import RunProgress
 from evaluator.support.units import GIGABYTE
 
-LOCAL = "local"
+LOCAL, CLIENT = "local", "ray://"
 #: Times that a task is started again after its process or node was lost.
 _RETRIES = 3
 #: Seconds between looks at the nodes while nothing finishes, and until waiting for a node that fits is given up.
 _LOOK, _PATIENCE = 5.0, 120.0
-_CLEANING = 10.0
+_CLEANING, _CONNECTING = 10.0, 10.0
 #: Set before Ray is imported: no statistics are sent, and a GPU that a task did not ask for stays visible.
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 #: Makes a local Ray listen on 127.0.0.1 only, on every system.
@@ -69,6 +75,7 @@ class RayCluster:
         self._key: str | None = None
         self._resources: dict[str, float] = {}
         self._pending: dict[Any, Candidate] = {}
+        self._quiet = ExitStack()
 
     def __enter__(self) -> RayCluster:
         """Connect, or start Ray on this machine.
@@ -77,7 +84,13 @@ class RayCluster:
             RequestError: there is no cluster at the address, or it has other versions.
         """
         self._progress.step("connecting to the cluster")
-        self._ray = _connected(self._address, self._threads)
+        # Ray prints about lost workers to stdout, which is for results.
+        self._quiet.enter_context(redirect_stdout(sys.stderr))
+        try:
+            self._ray = _connected(self._address, self._threads)
+        except BaseException:
+            self._quiet.close()
+            raise
         nodes = self._nodes()
         cores = sum(node.get("CPU", 0) for node in nodes)
         gpus = sum(node.get("GPU", 0) for node in nodes)
@@ -97,6 +110,7 @@ class RayCluster:
                 self._clean()
         finally:
             ray.shutdown()
+            self._quiet.close()
             if self._key and self._address == LOCAL:
                 remove_run(self._key)
 
@@ -223,13 +237,15 @@ class RayCluster:
     def _clean(self) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        task = self._ray.remote(remove_run).options(num_cpus=0, max_retries=0)
-        cleaning = [
-            task.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(self._key)
+        task = self._ray.remote(remove_run)
+        places = [
+            NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             for node in self._ray.nodes()
             if node["Alive"]
+        ]
+        cleaning = [
+            task.options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(self._key)
+            for place in places
         ]
         self._ray.wait(cleaning, num_returns=len(cleaning), timeout=_CLEANING)
 
@@ -289,6 +305,7 @@ def _connected(address: str, threads: int) -> Any:
         RequestError: that failed.
     """
     check_installed()
+    _check_reachable(address)
     os.environ.update(_SETTINGS)
     options: dict[str, Any] = {"address": address}
     if address == LOCAL:
@@ -302,7 +319,8 @@ def _connected(address: str, threads: int) -> Any:
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
+        with warnings.catch_warnings(action="ignore"):
+            ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # of many kinds: no such address, other versions, a port that is taken
         raise RequestError(f"--cluster {address}: cannot connect: {one_line(str(error))}") from error
     finally:
@@ -310,3 +328,31 @@ def _connected(address: str, threads: int) -> Any:
             for number, handler in handlers.items():
                 signal.signal(number, handler)  # Ray installs its own
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Check that a server listens at the address, because Ray waits minutes for one that does not.
+
+    Raises:
+        RequestError: none does.
+    """
+    place = None if address == LOCAL else _running_cluster() if address == "auto" else address
+    if place is None:
+        return
+    host, _, port = place.removeprefix(CLIENT).rstrip("/").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECTING).close()
+    except (OSError, ValueError) as error:
+        raise RequestError(
+            f"--cluster {address}: nothing answers at {place} ({error}); start one there with ray start --head, or "
+            "correct the address"
+        ) from error
+
+
+def _running_cluster() -> str | None:
+    """Return the address of the cluster that `auto` means; None if only Ray can tell."""
+    if named := os.environ.get("RAY_ADDRESS"):
+        return named if ":" in named else None
+    folder = os.environ.get("RAY_TMPDIR") or ("/tmp" if os.name == "posix" else tempfile.gettempdir())  # noqa: S108
+    note = Path(folder) / "ray" / "ray_current_cluster"
+    return note.read_text(encoding="utf-8").strip() if note.is_file() else None
