@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from evaluator.comparison.attribution_run import AttributionRun
 from evaluator.comparison.cluster.job import Job, job_of
 from evaluator.comparison.cluster.ray_cluster import RayCluster
 from evaluator.comparison.derived_frames import derive, is_derived
 from evaluator.comparison.executor import Executor, OnDevices, subject_of
 from evaluator.comparison.file_scorer import FileScorer, Subject
 from evaluator.comparison.half_precision import settled_precision
-from evaluator.comparison.layers.attribution_run import AttributionRun
 from evaluator.comparison.layers.drift import BaselineStream, Sample
 from evaluator.comparison.left_out import check_varying, left_out, valueless, without_values
 from evaluator.comparison.measured_row import MeasuredRow, in_one_line, measured_row

@@ -113,7 +113,9 @@ def test_cluster_that_loses_a_worker_gives_the_frames_of_one_process(comparison,
 
 def test_task_that_fits_on_no_node_is_refused(comparison, two_nodes):
     too_wide = comparison.model_copy(update={"cluster": "auto", "threads": 2, "attribution": False})
-    with pytest.raises(RequestError, match=r"no node of the cluster has 2 CPUs and 0\.\d GB of memory, which"):
+    with pytest.raises(
+        RequestError, match=r"no node of the cluster has 2 CPUs and 0\.\d GB of memory, which"
+    ):
         run(too_wide)
 
 
