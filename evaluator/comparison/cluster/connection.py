@@ -33,7 +33,8 @@ def check_installed() -> None:
     Raises:
         RequestError: it is not.
     """
-    if importlib.util.find_spec("ray") is None:
+    spec = importlib.util.find_spec("ray")
+    if spec is None or spec.origin is None:  # without an origin it is just a folder of that name
         raise RequestError("--cluster needs Ray: pip install 'quantization-comparison[cluster]'")
 
 
