@@ -14,9 +14,9 @@ from evaluator.models.sources.resolve import resolve_one, sha256_of
 from evaluator.planning.config import Comparison, VariantSource
 from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
 from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
-from evaluator.runtime.device import usable_cores
 from evaluator.support.cache import cache_folder
 from evaluator.support.terminal import say
+from evaluator.support.threads import usable_cores
 from evaluator.texts.sources import BUILT_IN
 
 DEMO_SOURCE = "smollm2-135m"

@@ -27,10 +27,11 @@ from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix, write_ima
 from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
 from evaluator.quantize.type_plan import fallbacks
 from evaluator.quantize.variants import is_made
-from evaluator.runtime.device import DeviceChoice, choose_device, usable_cores
+from evaluator.runtime.device import DeviceChoice, choose_device
 from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.terminal import say
+from evaluator.support.threads import usable_cores, use_threads
 from evaluator.support.units import MEGABYTE
 from evaluator.texts.sources import read_texts, text_file
 from evaluator.texts.windows import Window
@@ -70,6 +71,7 @@ def quantize_model(
             file of a dynamic size has other types than now measured shows after the rescaled baseline is written.
         SourceError: the model cannot be read or quantized.
     """
+    use_threads(threads)
     selected = select(recipe, quants)
     if results and not any(choice.sensitivity == "attribution" for choice in selected):
         raise RequestError(
@@ -145,6 +147,7 @@ def measure_imatrix(
     """
     if device not in get_args(DeviceChoice):
         raise RequestError(f"--device {device}: known: {', '.join(get_args(DeviceChoice))}")
+    use_threads(threads)
     source = with_named_scheme(_open(baseline), pre)
     check_context(source, context)
     if out.is_dir():

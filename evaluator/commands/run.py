@@ -29,6 +29,7 @@ from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.progress import RunProgress
 from evaluator.support.terminal import say, table_of
+from evaluator.support.threads import use_threads
 from evaluator.support.units import MEGABYTE
 from evaluator.texts.sources import text_file
 
@@ -54,6 +55,7 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
 
 
 def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, Any]:
+    use_threads(comparison.threads)
     with ResultsStore(comparison.out) as store, RunProgress(console) as progress:
         progress.step("reading files and texts")
         plan = make_plan(comparison, progress.step, {} if force else store.measured())

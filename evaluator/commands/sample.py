@@ -18,9 +18,9 @@ from evaluator.planning.config import Comparison, VariantSource
 from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
 from evaluator.quantize.imatrix import read_imatrix
 from evaluator.quantize.rescale import SIGMA
-from evaluator.runtime.device import usable_cores
 from evaluator.support.errors import RequestError
 from evaluator.support.terminal import say
+from evaluator.support.threads import usable_cores, use_threads
 from evaluator.texts.sources import BUILT_IN, read_texts
 
 #: Windows of the calibration text.
@@ -76,6 +76,7 @@ def run_sample(
         RequestError: a text cannot be used, or is given for both calibration and evaluation.
         EvaluatorError: the graph could not be exported.
     """
+    use_threads(threads)
     baseline = demo_baseline(console)
     source = open_gguf(baseline)
     calibrated, evaluated = (

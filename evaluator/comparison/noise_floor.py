@@ -17,14 +17,21 @@ import polars as pl
 
 from evaluator.metrics import measure
 from evaluator.metrics.token_scores import token_scores
-from evaluator.models.model_file import ModelFile
+from evaluator.models.dequantize import Indices, Values
+from evaluator.models.model_file import ModelFile, RowReader
 from evaluator.results.manifest import NoiseFloor
+from evaluator.support.stage_clock import current_clock, in_stage
+from evaluator.support.threads import in_blocks
 
 #: Enough windows, spread over all texts, for a floor.
 _MOST_WINDOWS = 16
 _EXPONENT = np.uint32(0x7F800000)
 #: Distance between adjacent bf16 numbers, relative to the power of two below them.
 _BF16_STEP = np.float32(2**-7)
+#: Float32 numbers that numpy makes of 64 random bits, by which its generator can jump ahead.
+_FLOATS_PER_DRAW = 2
+#: Weights that get their noise at a time: few enough for the processor's cache.
+_WEIGHTS_AT_ONCE = 1 << 16
 
 #: Field of the floor → metric column it is taken from.
 _COLUMNS = {
@@ -37,15 +44,14 @@ _COLUMNS = {
     "same_top_se": "same_top_se_clustered",
 }
 
-Values = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Bf16Noise(ModelFile):
     """A model with random noise on its matrices, at most half a bf16 step per weight.
 
     Rounding would not change a model already stored in bf16, so the rounding error is drawn at random instead:
-    uniform over one step, seeded by the tensor's name so that every run draws the same.
+    uniform over one step. Every run draws the same: the tensor's name seeds its numbers, and each row has its own
+    part of them, so rows that are read alone are those of the whole tensor.
     """
 
     original: ModelFile
@@ -64,21 +70,63 @@ class Bf16Noise(ModelFile):
         """Return the original's bytes, without noise."""
         return self.original.raw(name)
 
-    def dequantize(self, name: str) -> Values:
-        """Return the original's values, with noise if they are a matrix."""
-        values = self.original.dequantize(name)
-        return values if values.ndim < 2 else with_bf16_noise(values, zlib.crc32(name.encode()))
+    def row_reader(self, name: str) -> RowReader:
+        """Return a reader of the original's rows, with noise if they are a matrix's."""
+        info, read, clock = self.tensor(name), self.original.row_reader(name), current_clock()
+        if len(info.shape) < 2:
+            return read
+
+        def read_noisy(start: int, stop: int, out: Values | None = None) -> Values:
+            start, stop, _ = slice(start, stop).indices(info.n_rows)
+            values = np.empty((stop - start, info.shape[-1]), np.float32) if out is None else out
+            read(start, stop, values)
+            with in_stage("dequantizing", clock):
+                add_bf16_noise(values, _seed(name), start)
+            return values
+
+        return read_noisy
+
+    def gathered_rows(self, name: str, indices: Indices) -> Values:
+        """Return chosen rows of the original, with their noise if they are a matrix's."""
+        values = self.original.gathered_rows(name, indices)
+        if len(self.tensor(name).shape) < 2:
+            return values
+        with in_stage("dequantizing"):
+            for position, row in enumerate(indices.tolist()):
+                add_bf16_noise(values[position : position + 1], _seed(name), row)
+        return values
+
+    def release_pages(self, name: str) -> None:
+        """Release the original's pages."""
+        self.original.release_pages(name)
 
 
-def with_bf16_noise(values: Values, seed: int) -> Values:
-    """Add to each value a uniform error of at most half the distance between the bf16 numbers around it."""
-    magnitude = (values.view(np.uint32) & _EXPONENT).view(np.float32)
-    unit = np.random.default_rng(seed).random(values.shape, np.float32) - np.float32(0.5)
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # weights may be non-finite or near the largest float32
-        noisy: Values = values + unit * (magnitude * _BF16_STEP)
-    return noisy
+def _seed(name: str) -> int:
+    return zlib.crc32(name.encode())
+
+
+def add_bf16_noise(values: Values, seed: int, first_row: int = 0) -> None:
+    """Add to each value a uniform error of at most half the distance between the bf16 numbers around it, in place.
+
+    Args:
+        values: contiguous float32 [rows, columns], of a tensor whose rows are all as long.
+        seed: of the tensor.
+        first_row: number of the first of these rows in the tensor.
+    """
+    columns = values.shape[1]
+    draws = -(-columns // _FLOATS_PER_DRAW)
+
+    def add(start: int, stop: int) -> None:
+        bits = np.random.PCG64(seed)
+        bits.advance((first_row + start) * draws)
+        drawn = np.random.Generator(bits).random((stop - start, draws * _FLOATS_PER_DRAW), np.float32)
+        unit = drawn[:, :columns] - np.float32(0.5)
+        part = values[start:stop]
+        magnitude = (part.view(np.uint32) & _EXPONENT).view(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # weights may be non-finite or the largest float32
+            part += unit * (magnitude * _BF16_STEP)
+
+    in_blocks(len(values), max(1, _WEIGHTS_AT_ONCE // columns), add)
 
 
 def floor_windows(n_windows: int) -> Sequence[int]:

@@ -101,7 +101,8 @@ class ComparisonRun:
                 self.progress.say(
                     "speed is timed on this machine: times of different machines do not compare"
                 )
-            SpeedRun(self.plan, self.store, self._graph, self.progress).run()
+            budget = self._scorer.budget(self.plan.device)
+            SpeedRun(self.plan, self.store, self._graph, self.progress, budget.device).run()
         self._record_valueless()
 
     def _pending(self) -> list[Candidate]:

@@ -21,7 +21,9 @@ from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.peak_memory import peak_memory
 from evaluator.runtime.timing import Exercise, Timing, time_artifact
+from evaluator.support.errors import EvaluatorError
 from evaluator.support.progress import RunProgress
+from evaluator.support.units import GIGABYTE
 
 #: A round is one load, one prefill and up to 32 decoded tokens per variant.
 ROUNDS = 3
@@ -38,8 +40,12 @@ class _Artifact:
 class SpeedRun:
     """Times the variants of a results folder that are not timed yet."""
 
-    def __init__(self, plan: Plan, store: ResultsStore, graph: Graph, progress: RunProgress) -> None:
+    def __init__(
+        self, plan: Plan, store: ResultsStore, graph: Graph, progress: RunProgress, memory: int
+    ) -> None:
+        """Take what the run gives; artifacts of more than `memory` bytes are not timed."""
         self._plan = plan
+        self._memory = memory
         self._store = store
         self._graph = graph
         self._progress = progress
@@ -91,6 +97,12 @@ class SpeedRun:
         return stage(reporting(self._progress, f"{item.variant_id}: not timed"))
 
     def _build(self, item: Candidate, folder: Path) -> _Artifact:
+        size = _most_bytes(item)
+        if size > self._memory:
+            raise EvaluatorError(
+                f"its artifact takes up to {size / GIGABYTE:,.1f} GB, and "
+                f"{self._memory / GIGABYTE:,.1f} GB may be used"
+            )
         self._progress.step(f"{item.label}: packing")
         target = folder / item.variant_id
         n_bytes = write_decoder(item.file, self._graph, target, exact=item.is_baseline, half=self._on_gpu)

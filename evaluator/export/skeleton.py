@@ -7,9 +7,9 @@ references to external data, so that one graph serves every variant.
 
 from __future__ import annotations
 
-import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,68 +46,97 @@ class Slot:
 
 def make_skeleton(
     model: onnx.ModelProto,
-    parameters: Mapping[str, npt.NDArray[np.float32]],
-    true_shapes: Mapping[str, tuple[int, ...]],
+    shapes: Mapping[str, tuple[int, ...]],
+    frequencies: Mapping[str, npt.NDArray[np.float32]],
+    norm_offset: float = 0.0,
 ) -> tuple[onnx.ModelProto, list[Slot]]:
     """Cut, prune and empty an exported model in place.
 
     Args:
-        model: the exported model; its initializers hold the values `parameters`, possibly transposed.
-        parameters: all parameters and rotary frequencies of the exported module, as the graph uses them;
-            values must differ from one another.
-        true_shapes: shapes of the parameters in the real model.
+        model: the model, exported without values: its parameters are inputs with the names of `shapes`.
+        shapes: shapes of the parameters in the real model.
+        frequencies: rotary buffer → the values of the constants that hold it; they must differ from all other
+            constants.
+        norm_offset: number that the graph adds to the weights of norms; the slots hold the sums.
 
     Raises:
-        ExportError: a parameter is not in the graph unchanged, so that it cannot be replaced.
+        ExportError: a parameter is not in the graph, or used otherwise, so that it cannot be filled in.
     """
-    weights = {name: values for name, values in parameters.items() if name not in ROTARY_BUFFERS}
-    matches = _match_parameters(model.graph, weights)
-    shapes = dict(true_shapes)
-    for buffer in ROTARY_BUFFERS:
-        for name, shape in _lift_frequencies(model.graph, parameters.get(buffer)).items():
-            matches[name] = (buffer, False)
-            shapes[buffer] = shape
-    _cut_head(model.graph, matches)
-    prune(model.graph)
-    slots = _externalize(model.graph, matches, shapes)
-    lost = set(weights) - {slot.parameter for slot in slots} - {HEAD_PARAMETER}
+    graph = model.graph
+    views = _read_in_place(graph, shapes, norm_offset)
+    contents = {name: (name, transposed) for name, transposed in views.items()}
+    all_shapes = dict(shapes)
+    for buffer, values in frequencies.items():
+        for name, shape in _lift_frequencies(graph, values).items():
+            contents[name] = (buffer, False)
+            all_shapes[buffer] = shape
+    _cut_head(graph)
+    prune(graph)
+    slots = _externalize(graph, contents, all_shapes)
+    lost = set(shapes) - {slot.parameter for slot in slots} - {HEAD_PARAMETER}
     if lost:
-        raise ExportError(f"the exported graph does not hold these parameters unchanged: {sorted(lost)[:3]}")
-    angles = sum(node.op_type == "Cos" for node in model.graph.node)
+        raise ExportError(f"the exported graph does not hold these parameters: {sorted(lost)[:3]}")
+    angles = sum(node.op_type == "Cos" for node in graph.node)
     if angles > sum(slot.parameter in ROTARY_BUFFERS for slot in slots):
         raise ExportError("the exported graph does not hold its rotary frequencies unchanged")
-    del model.graph.value_info[:]  # shapes of the small export would contradict the real ones
+    del graph.value_info[:]  # shapes of the small export would contradict the real ones
     return model, slots
 
 
-def _digest(values: npt.NDArray[np.float32]) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes() + str(values.shape).encode()).digest()
+def _read_in_place(
+    graph: onnx.GraphProto, shapes: Mapping[str, tuple[int, ...]], norm_offset: float
+) -> dict[str, bool]:
+    """Turn parameters from inputs into initializers that nodes read directly; return name → transposed.
+
+    A transposition or offset between a parameter and its reader becomes part of the initializer.
+    """
+    present = {item.name for item in graph.input} & set(shapes)
+    _keep(graph.input, [item for item in graph.input if item.name not in present])
+    consumers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            consumers[name].append(node)
+    constants = {node.output[0]: node for node in graph.node if node.op_type == "Constant"}
+    views: dict[str, bool] = {}
+    absorbed: set[str] = set()
+    for name in (name for name in shapes if name in present):
+        offset = norm_offset if name.endswith("norm.weight") else 0.0
+        view, transposed = name, False
+        while len(consumers[view]) == 1:
+            (node,) = consumers[view]
+            if node.op_type == "Transpose" and list(node.attribute[0].ints) == [1, 0]:
+                transposed = not transposed
+            elif node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.FLOAT:
+                pass
+            elif offset and node.op_type == "Add" and _adds(node, offset, constants):
+                offset = 0.0
+            else:
+                break
+            view = node.output[0]
+            absorbed.add(view)
+        if offset:
+            raise ExportError(f"the exported graph does not add {offset:g} to {name}")
+        for node in consumers[view]:
+            node.input[:] = [name if item == view else item for item in node.input]
+        graph.initializer.add(name=name)
+        views[name] = transposed
+    _keep(graph.node, [node for node in graph.node if node.output[0] not in absorbed])
+    return views
 
 
-def _match_parameters(
-    graph: onnx.GraphProto, parameters: Mapping[str, npt.NDArray[np.float32]]
-) -> dict[str, tuple[str, bool]]:
-    """Match initializers with (parameter, transposed) by value, because the export changes names."""
-    by_content: dict[bytes, tuple[str, bool]] = {}
-    for name, values in parameters.items():
-        if values.ndim == 2:
-            by_content[_digest(values.T)] = (name, True)
-        by_content[_digest(values)] = (name, False)
-    matches: dict[str, tuple[str, bool]] = {}
-    for initializer in graph.initializer:
-        match = by_content.get(_digest(numpy_helper.to_array(initializer)))
-        if match:
-            matches[initializer.name] = match
-    return matches
+def _adds(node: onnx.NodeProto, number: float, constants: Mapping[str, onnx.NodeProto]) -> bool:
+    """Return whether `node` adds the constant `number` to its other input."""
+    added = [
+        numpy_helper.to_array(constants[name].attribute[0].t) for name in node.input if name in constants
+    ]
+    return len(added) == 1 and added[0].size == 1 and float(added[0].reshape(())) == number
 
 
 def _lift_frequencies(
-    graph: onnx.GraphProto, frequencies: npt.NDArray[np.float32] | None
+    graph: onnx.GraphProto, frequencies: npt.NDArray[np.float32]
 ) -> dict[str, tuple[int, ...]]:
     """Turn the constants that hold rotary frequencies into initializers; return name → shape."""
     lifted: dict[str, tuple[int, ...]] = {}
-    if frequencies is None:
-        return lifted
     for node in [node for node in graph.node if node.op_type == "Constant"]:
         values = numpy_helper.to_array(node.attribute[0].t)
         if values.dtype == np.float32 and np.array_equal(values.ravel(), frequencies):
@@ -117,12 +146,11 @@ def _lift_frequencies(
     return lifted
 
 
-def _cut_head(graph: onnx.GraphProto, matches: Mapping[str, tuple[str, bool]]) -> None:
-    heads = [name for name, (parameter, _) in matches.items() if parameter == HEAD_PARAMETER]
-    node = next((node for node in graph.node if set(heads) & set(node.input)), None)
+def _cut_head(graph: onnx.GraphProto) -> None:
+    node = next((node for node in graph.node if HEAD_PARAMETER in node.input), None)
     if node is None:
         raise ExportError("the exported graph has no output matrix")
-    hidden = next(name for name in node.input if name not in heads)
+    hidden = next(name for name in node.input if name != HEAD_PARAMETER)
     graph.node.append(helper.make_node("Gather", [hidden, SCORED_POSITIONS], [FINAL_HIDDEN], axis=1))
     graph.input.append(helper.make_tensor_value_info(SCORED_POSITIONS, onnx.TensorProto.INT64, ["scored"]))
     del graph.output[:]
@@ -155,21 +183,30 @@ def _keep(field: Any, items: Sequence[object]) -> None:
 
 def _externalize(
     graph: onnx.GraphProto,
-    matches: Mapping[str, tuple[str, bool]],
-    true_shapes: Mapping[str, tuple[int, ...]],
+    contents: Mapping[str, tuple[str, bool]],
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> list[Slot]:
-    slots: list[Slot] = []
-    offset = 0
+    slots = []
     for initializer in graph.initializer:
-        if initializer.name not in matches:
-            continue
-        parameter, transposed = matches[initializer.name]
-        shape = true_shapes[parameter][::-1] if transposed else true_shapes[parameter]
-        slot = Slot(initializer.name, parameter, transposed, tuple(shape), offset)
-        refer_to_external(initializer, slot)
-        slots.append(slot)
+        if initializer.name in contents:
+            parameter, transposed = contents[initializer.name]
+            shape = shapes[parameter][::-1] if transposed else shapes[parameter]
+            slots.append(Slot(initializer.name, parameter, transposed, tuple(shape), 0))
+    return place_slots(graph, slots)
+
+
+def place_slots(graph: onnx.GraphProto, slots: Sequence[Slot]) -> list[Slot]:
+    """Give the slots offsets one behind the other, and replace the graph's initializers of these names."""
+    placed: list[Slot] = []
+    offset = 0
+    for slot in slots:
+        placed.append(replace(slot, offset=offset))
         offset += -(-slot.n_bytes // _ALIGNMENT) * _ALIGNMENT
-    return slots
+    names = {slot.initializer for slot in placed}
+    _keep(graph.initializer, [item for item in graph.initializer if item.name not in names])
+    for slot in placed:
+        refer_to_external(graph.initializer.add(), slot)
+    return placed
 
 
 def refer_to_external(initializer: onnx.TensorProto, slot: Slot) -> None:

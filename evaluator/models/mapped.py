@@ -6,6 +6,10 @@ import mmap
 import weakref
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.array_utils import byte_bounds
+
 _MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
@@ -20,6 +24,21 @@ def map_file(path: Path) -> memoryview:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     _MAPPED.add(mapped)
     return memoryview(mapped)
+
+
+def release_pages(array: npt.NDArray[np.uint8]) -> None:
+    """Release the pages that hold the bytes of `array`, a view of a mapped file; nothing happens if it is a copy.
+
+    Other threads may read the file meanwhile: their pages come back when they are next used.
+    """
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    begin, end = byte_bounds(array)
+    for mapped in tuple(_MAPPED):
+        start = begin - np.frombuffer(mapped, np.uint8).ctypes.data
+        if 0 <= start < len(mapped):
+            page = start // mmap.PAGESIZE * mmap.PAGESIZE
+            mapped.madvise(mmap.MADV_DONTNEED, page, start + end - begin - page)
 
 
 def give_pages_back() -> None:

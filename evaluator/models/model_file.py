@@ -7,16 +7,20 @@ model family is enough, and a variant can be compared with a baseline in another
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gguf
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.models.dequantize import Indices, Values, dequantize_rows, gathered_rows
+from evaluator.models.mapped import release_pages
 from evaluator.support.errors import SourceError
+from evaluator.support.stage_clock import current_clock, in_stage
 
 #: GGUF's limit; the weights of language models have one or two dimensions.
 MAX_DIMENSIONS = 4
@@ -36,6 +40,11 @@ class TensorInfo:
     def n_elements(self) -> int:
         """Number of weights."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows over all matrices of the tensor; a vector is one row."""
+        return self.n_elements // self.shape[-1]
 
     @property
     def bits_per_weight(self) -> float:
@@ -80,6 +89,13 @@ class ContextBound:
 
     tokens: int
     setting: str
+
+
+class RowReader(Protocol):
+    """Reads rows of a tensor, counted over all its matrices; a vector is one row."""
+
+    def __call__(self, start: int, stop: int, out: Values | None = None) -> Values:
+        """Return the values of rows `start` to `stop`, float32 [rows, columns], in `out` if it is given."""
 
 
 @dataclass(frozen=True)
@@ -184,40 +200,69 @@ class ModelFile(ABC):
             raise SourceError(self.path, f"tensor {name} is missing")
         return self.tensors[name]
 
-    def dequantize(self, name: str) -> npt.NDArray[np.float32]:
+    def dequantize(self, name: str, out: Values | None = None) -> Values:
         """Return the values of a tensor as its format defines them, float32 in `shape`.
+
+        `out` is a contiguous float32 array in `shape` for them; without it, F32 tensors may be views of the file.
 
         Raises:
             SourceError: there is no such tensor, or its type has no dequantizer.
+            ValueError: `out` does not fit.
         """
         info = self.tensor(name)
-        values = self.row_reader(name)(0, info.n_elements // info.shape[-1])
-        return values.reshape(info.shape)
+        if out is not None and out.shape != info.shape:
+            raise ValueError(f"tensor {name} has shape {info.shape}, its values cannot go into {out.shape}")
+        target = None if out is None else out.reshape(info.n_rows, -1)
+        return self.row_reader(name)(0, info.n_rows, target).reshape(info.shape)
 
-    def gathered_rows(self, name: str, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-        """Return some rows of a tensor, float32 [indices, columns]."""
-        read = self.row_reader(name)
-        return np.concatenate([read(int(index), int(index) + 1) for index in indices])
+    def row_reader(self, name: str) -> RowReader:
+        """Return a function that reads the values of consecutive rows.
 
-    def row_reader(self, name: str) -> Callable[[int, int], npt.NDArray[np.float32]]:
-        """Return a function from (start, stop) to the values of these rows, float32 [rows, columns].
-
-        Rows are counted over all matrices of the tensor; a vector is one row. The function is thread-safe.
+        It is thread-safe. Its time counts for the clock that is current here, also when other threads call it.
 
         Raises:
             SourceError: there is no such tensor, or, when the function is called, its type has no dequantizer.
         """
-        info = self.tensor(name)
-        rows = self.raw(name).reshape(info.n_elements // info.shape[-1], -1)
+        info, rows, clock = self.tensor(name), self._rows(name), current_clock()
 
-        def read(start: int, stop: int) -> npt.NDArray[np.float32]:
-            try:
-                values = gguf.dequantize(rows[start:stop], info.ggml_type)
-            except NotImplementedError as error:
-                raise SourceError(
-                    self.path, f"tensor {name}: cannot dequantize {info.ggml_type.name}"
-                ) from error
-            result: npt.NDArray[np.float32] = values.astype(np.float32, copy=False)
-            return result
+        def read(start: int, stop: int, out: Values | None = None) -> Values:
+            with self._decoding(info):
+                return dequantize_rows(rows[start:stop], info.ggml_type, out, clock)
 
         return read
+
+    def gathered_rows(self, name: str, indices: Indices) -> Values:
+        """Return the values of chosen rows, float32 [number of indices, columns]; the others are not read.
+
+        Args:
+            name: the tensor, whose rows are counted over all its matrices.
+            indices: integers, one-dimensional, in any order; they may repeat.
+
+        Raises:
+            IndexError: there is no such row.
+            SourceError: there is no such tensor, or its type has no dequantizer.
+        """
+        info = self.tensor(name)
+        with self._decoding(info):
+            return gathered_rows(self._rows(name), info.ggml_type, indices)
+
+    def release_pages(self, name: str) -> None:
+        """Give the memory of a tensor's mapped bytes back to the system; they can be read again.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+        release_pages(self.raw(name))
+
+    def _rows(self, name: str) -> npt.NDArray[np.uint8]:
+        with in_stage("reading"):  # some formats rearrange the bytes
+            return self.raw(name).reshape(self.tensor(name).n_rows, -1)
+
+    @contextmanager
+    def _decoding(self, info: TensorInfo) -> Iterator[None]:
+        try:
+            yield
+        except NotImplementedError as error:
+            raise SourceError(
+                self.path, f"tensor {info.name}: cannot dequantize {info.ggml_type.name}"
+            ) from error

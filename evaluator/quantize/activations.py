@@ -1,7 +1,7 @@
 """Measure an importance matrix as llama-imatrix does: mean squared activations that enter every matrix.
 
-The text is tokenized whole, with BOS in front if the model adds it, and cut into windows; BOS then replaces each
-window's first token. All positions of a window count. Chats get no BOS in front: the model's template writes it.
+The text's tokens, with BOS in front if the model adds it, are cut into windows; BOS then replaces each window's
+first token. All positions of a window count. Chats get no BOS in front: the model's template writes it.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ def imatrix_windows(
         RequestError: a text is shorter than one window.
     """
     windows: list[npt.NDArray[np.int64]] = []
+    limit = chunks * context if chunks else None
     for text in texts:
-        ids = token_ids(text, tokenizer).astype(np.int64)
+        ids = token_ids(text, tokenizer, limit).astype(np.int64)
         if tokenizer.bos_id is not None and not text.control:
             ids = np.concatenate([[tokenizer.bos_id], ids])
         count = min(len(ids) // context, chunks or len(ids))

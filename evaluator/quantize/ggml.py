@@ -1,20 +1,12 @@
-"""Call ggml's own quantizers, the code that llama-quantize runs, in a shared library.
-
-The library is loaded when first needed: the one that `GGML_LIBRARY` names (such as `ggml-base.dll` of a llama.cpp
-release), else the extension module of the package `xllamacpp`. That module exports ggml's C functions on Linux and
-macOS but not on Windows, where the variable is required.
-"""
+"""Call ggml's own quantizers, the code that llama-quantize runs, in its shared library."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.util
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Literal
 
 import gguf
@@ -22,19 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
+from evaluator.models.dequantize import dequantize_rows
+from evaluator.models.ggml_library import WAY_OUT, ggml_library
 from evaluator.support.errors import RequestError
 
 Values = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 _Outcome = Literal["kept", "lost", "empty", "invalid"]
 
-LIBRARY_VARIABLE = "GGML_LIBRARY"
-_PACKAGE = "xllamacpp"
-_PATTERNS = ("*.abi3.so", "*.so", "*.pyd")
 _FUNCTIONS = ("ggml_quantize_chunk", "ggml_quantize_requires_imatrix", "ggml_validate_row_data")
-_WAY_OUT = (
-    f"pip install {_PACKAGE}, or set {LIBRARY_VARIABLE} to the ggml-base library of a llama.cpp release"
-)
 #: Columns in the smallest group that a type encodes; share of the mean given to groups of all-zero importance.
 _GROUP, _LEAST_SHARE = 8, 1e-3
 #: Half precision rounds values of this size or less to zero.
@@ -77,13 +65,12 @@ def block_size(kind: GGMLType) -> int:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    path = _library_path()
-    try:
-        library = ctypes.CDLL(str(path))
-        for name in _FUNCTIONS:
-            getattr(library, name)
-    except (OSError, AttributeError) as error:
-        raise RequestError(f"{path}: cannot be used as ggml's library ({error}): {_WAY_OUT}") from error
+    library = ggml_library()
+    if library is None:
+        raise RequestError(f"quantizing needs ggml's library: {WAY_OUT}")
+    for name in _FUNCTIONS:
+        if not hasattr(library, name):
+            raise RequestError(f"{library._name}: ggml's library lacks the function {name}: {WAY_OUT}")
     library.ggml_quantize_chunk.restype = ctypes.c_size_t
     library.ggml_quantize_chunk.argtypes = [
         ctypes.c_int,
@@ -98,19 +85,6 @@ def _library() -> ctypes.CDLL:
     library.ggml_validate_row_data.restype = ctypes.c_bool
     library.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
     return library
-
-
-def _library_path() -> Path:
-    named = os.environ.get(LIBRARY_VARIABLE)
-    if named:
-        return Path(named)
-    # Do not import the package: that starts an inference engine, and only the C functions are needed.
-    spec = importlib.util.find_spec(_PACKAGE)
-    for location in list(spec.submodule_search_locations or []) if spec else []:
-        for pattern in _PATTERNS:
-            for path in sorted(Path(location).glob(pattern)):
-                return path
-    raise RequestError(f"quantizing needs ggml's library: {_WAY_OUT}")
 
 
 def needs_importance(kind: GGMLType) -> bool:
@@ -200,7 +174,7 @@ def _outcome(values: Values, encoded: Bytes, kind: GGMLType) -> _Outcome:
     row = int(largest.argmax())
     if largest[row] <= _SMALLEST_HALF:
         return "empty"
-    return "kept" if gguf.dequantize(encoded[row : row + 1], kind).any() else "lost"
+    return "kept" if dequantize_rows(encoded[row : row + 1], kind).any() else "lost"
 
 
 def _parts(matrices: int, rows: int, columns: int) -> Iterator[tuple[int, int, int]]:

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import gguf
 import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
+from evaluator.models.dequantize import dequantize_rows
 from evaluator.models.model_file import ModelFile
 from evaluator.quantize import ggml
 from evaluator.support.errors import SourceError
@@ -75,7 +75,8 @@ def measure_errors(
             encoded = ggml.quantize(sample, kind, importance, pool)
         except ValueError as error:
             raise SourceError(file.path, f"tensor {name}: {error}") from None
-        difference = gguf.dequantize(encoded, kind).reshape(sample.shape) - sample
+        encoded_rows = encoded.reshape(-1, encoded.shape[-1])
+        difference = dequantize_rows(encoded_rows, kind).reshape(sample.shape) - sample
         errors[kind] = Errors(
             *(
                 _weighted(difference, weights) / max(_weighted(sample, weights), _TINY)

@@ -24,13 +24,16 @@ class Protocol(BaseModel):
 
 
 class TextRecord(BaseModel):
-    """One evaluation text: `windows` full windows of `n_tokens` tokens were scored."""
+    """One evaluation text, of which `windows` full windows were scored.
+
+    `n_tokens` counts the tokens of the whole text; null if no more of it was tokenized than the windows needed.
+    """
 
     domain: str
     name: str
     sha256: str
     n_bytes: int
-    n_tokens: int
+    n_tokens: int | None
     windows: int
 
 

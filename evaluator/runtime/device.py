@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evaluator.runtime.gpus import CUDA_PROVIDER, gpu_works, obstacle, visible_gpus
+from evaluator.support.threads import usable_cores
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 _CPU = "CPUExecutionProvider"
@@ -36,13 +36,6 @@ class Device:
     def memory(self) -> str:
         """The name of this device's memory in onnxruntime."""
         return "cuda" if self.provider == CUDA_PROVIDER else "cpu"
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may use, which in a container may be fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def choose_device(choice: DeviceChoice, threads: int | None = None) -> Device:

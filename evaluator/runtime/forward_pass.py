@@ -19,7 +19,7 @@ from evaluator.runtime.pass_checkpoint import PassCheckpoint, Resumed
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.runtime.streams import Streams, StreamsInMemory, StreamsOnDisk
 from evaluator.support.errors import ComputeError
-from evaluator.support.stage_clock import current_clock
+from evaluator.support.stage_clock import in_stage
 from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
@@ -136,7 +136,7 @@ class ForwardPass:
             self.observer.restore(resumed.observed)
 
     def _run_layers(self, streams: Streams, reader: WeightReader, done: int) -> None:
-        clock, groups, pieces = current_clock(), self.groups, self.model.pieces[1:-1]
+        groups, pieces = self.groups, self.model.pieces[1:-1]
         total = len(groups) * len(pieces)
 
         def read(piece: Piece) -> Inputs:
@@ -145,7 +145,7 @@ class ForwardPass:
         waiting = read_ahead(pieces[done - 1 :], read, ahead=self.plan.ahead)
         for number, (piece, weights) in enumerate(waiting, done):
             for index in range(len(groups)):
-                with clock.stage("computing"):
+                with in_stage("computing"):
                     streams.step(index, partial(self._step, piece, weights))
                 share = ((number - 1) * len(groups) + index + 1) / total
                 self.advance(share, f"layer {piece.layer + 1} of {self.model.n_layers}")

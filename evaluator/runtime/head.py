@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from evaluator.models.architectures import head_tensor, logit_softcap
-from evaluator.models.model_file import ModelFile
+from evaluator.models.model_file import ModelFile, RowReader
 from evaluator.runtime import score_graph as names
 from evaluator.runtime.device import Device
 from evaluator.runtime.piece_weights import read_ahead
@@ -53,7 +53,7 @@ class HeadRows:
 
     vocabulary: int
     width: int
-    read: Callable[[int, int], Values]
+    read: RowReader
 
     @classmethod
     def of(cls, file: ModelFile) -> HeadRows:
@@ -125,9 +125,12 @@ class Head:
             owned = owners == start // self._tokens
             here = np.where(owned, places, 0)[:, None]
             for rows in self._blocks(len(targets)):
-                inputs = {names.VARIANT_HIDDEN: np.asarray(hidden[rows]), names.TARGETS: here[rows]}
-                if baseline is not None:
-                    inputs[names.BASELINE_HIDDEN] = np.asarray(baseline[rows])
+                values = {names.VARIANT_HIDDEN: hidden, names.BASELINE_HIDDEN: baseline, names.TARGETS: here}
+                inputs = {
+                    name: self._session.resident(np.asarray(item[rows]))
+                    for name, item in values.items()
+                    if item is not None
+                }
                 outputs = self._session.run(inputs | heads)
                 slices.add(rows, dict(zip(self._session.output_names, outputs, strict=True)), owned[rows])
             advance(number / len(starts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import rotary_inputs
 from evaluator.export.fusion.attention import SEQLENS, TOTAL_LENGTH
 from evaluator.export.fusion.fuse import Heads
-from evaluator.export.piece_model import PAST, PRESENT, SQUARES, with_past
+from evaluator.export.piece_model import PAST, PRESENT, SQUARES, with_past, with_whole_scores
 from evaluator.export.pieces import OUTPUT, STREAM, Piece, cut
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import Device
@@ -30,6 +30,8 @@ _TOGETHER, _POSITIONS_ON_GPU = 2, 4096
 #: Positions that run at a time in a long window on a CPU: memory for what a layer computes grows with them. With a
 #: soft cap, onnxruntime's kernel holds all scores of a chunk, so this many bytes of them are allowed.
 CHUNK, _CHUNK_SCORES = 2048, 1 << 28
+#: Up to this length, all scores of a window at a time are faster than blocks of them: 1.0 to 1.6 times.
+_SHORT = 512
 _ROWS = "rows"
 
 
@@ -57,7 +59,7 @@ class LayeredModel:
         self._fused = graph.fused if half or (fused and device.name == "cpu") else None
         self.pieces = cut(graph, fused=self._fused is not None, half=half, squares=squares)
         self._sessions: dict[bytes, Session] = {}
-        self._with_past: dict[bytes, Session] = {}
+        self._changes: dict[tuple[bytes, str], Session] = {}
         for piece in self.pieces:
             self._session(piece.model)
         self._rows = Session(_row_graph(), device)
@@ -142,7 +144,7 @@ class LayeredModel:
                 return self._in_blocks(piece, stream.numpy(), weights, target.numpy())
             if piece.heads:
                 return self._in_chunks(piece, piece.heads, stream.numpy(), weights, common, target.numpy())
-        session = self._session(piece.model)
+        session = self._session_for(piece, length)
         inputs = {STREAM: stream, **weights, **{name: common[name] for name in piece.inputs}}
         return _squares(session.run_into(inputs, _outputs(session, target)))
 
@@ -162,11 +164,18 @@ class LayeredModel:
             self._sessions[model] = Session(model, self.device)
         return self._sessions[model]
 
-    def _continuing(self, model: bytes) -> Session:
-        """Return the session of an attention piece that continues a window."""
-        if model not in self._with_past:
-            self._with_past[model] = Session(with_past(model), self.device)
-        return self._with_past[model]
+    def _session_for(self, piece: Piece, length: int) -> Session:
+        """Return the session that runs whole windows of `length` tokens through a piece."""
+        if piece.heads is None or self.device.name != "cpu" or length > _SHORT:
+            return self._session(piece.model)
+        return self._changed(piece.model, with_whole_scores)
+
+    def _changed(self, model: bytes, change: Callable[[bytes], bytes]) -> Session:
+        """Return the session of a changed piece."""
+        key = (model, change.__name__)
+        if key not in self._changes:
+            self._changes[key] = Session(change(model), self.device)
+        return self._changes[key]
 
     def _in_blocks(self, piece: Piece, stream: Values, weights: Inputs, target: Values) -> dict[str, Values]:
         """Run a piece on blocks of positions that do not affect one another."""
@@ -181,7 +190,7 @@ class LayeredModel:
         self, piece: Piece, heads: Heads, stream: Values, weights: Inputs, common: Inputs, target: Values
     ) -> dict[str, Values]:
         """Run attention on chunks of one window, each with the keys and values of the chunks before."""
-        session, total = self._continuing(piece.model), dict[str, Values]()
+        session, total = self._changed(piece.model, with_past), dict[str, Values]()
         nothing = np.zeros((1, heads.kv_heads, 0, heads.width), np.float32)
         past: dict[str, Array | ort.OrtValue] = dict.fromkeys(PAST, nothing)
         length, size = stream.shape[1], _chunk_size(piece, stream.shape[1])

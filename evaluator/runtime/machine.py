@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from evaluator.results.manifest import Machine
-from evaluator.runtime.device import usable_cores
+from evaluator.support.threads import usable_cores
 
 #: Holds a Linux container's memory limit in bytes, or "max".
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -21,11 +22,15 @@ _WORTH_SAVING = 60.0
 
 
 class _Record(BaseModel):
-    """What a checkpoint's file says: what was run, how many pieces are done, and the files that hold the state."""
+    """What a checkpoint's file says: what was run, how many pieces are done, and the files that hold the state.
+
+    `n_bytes` is the size of the file of streams.
+    """
 
     identity: str
     done: int
     streams: str
+    n_bytes: int
     observed: str
 
 
@@ -70,10 +75,11 @@ class PassCheckpoint:
                 return None
             with np.load(self._folder / record.observed, allow_pickle=False) as arrays:
                 observed = dict(arrays)
-        except (OSError, ValidationError, ValueError):
+            streams = self._folder / Path(record.streams).name
+            intact = streams.stat().st_size == record.n_bytes
+        except (OSError, ValidationError, ValueError, BadZipFile):
             return None
-        streams = self._folder / Path(record.streams).name
-        return Resumed(record.done, streams, observed) if streams.is_file() else None
+        return Resumed(record.done, streams, observed) if intact else None
 
     def save(self, done: int, streams: Streams, observed: Observed) -> None:
         """Save the state after `done` pieces, unless the last checkpoint is recent and saving takes time.
@@ -87,7 +93,13 @@ class PassCheckpoint:
         gathered = self._folder / f"{self._name}.{done}.npz"
         with whole_file(gathered) as partial, partial.open("wb") as file:
             np.savez(file, **observed)
-        record = _Record(identity=self._identity, done=done, streams=held.name, observed=gathered.name)
+        record = _Record(
+            identity=self._identity,
+            done=done,
+            streams=held.name,
+            n_bytes=held.stat().st_size,
+            observed=gathered.name,
+        )
         with whole_file(self._record) as partial:
             partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")
         self._remove(keep={self._record, held, gathered, *self.stream_files})

@@ -34,7 +34,11 @@ class WeightReader:
         Raises:
             SourceError: a tensor cannot be read, does not fit the graph, or exceeds half precision's range.
         """
-        return {name: self.weight(weight) for name, weight in piece.weights.items()}
+        weights = {name: self.weight(weight) for name, weight in piece.weights.items()}
+        for weight in piece.weights.values():
+            if tensor := self.tensors.get(weight.slot.parameter):
+                self.file.release_pages(tensor)
+        return weights
 
     def weight(self, weight: Weight) -> Array:
         """Return one weight.

@@ -13,7 +13,7 @@ from evaluator.runtime.forward_pass import Advance, ForwardPass, shape_of
 from evaluator.runtime.head import Head, WindowScores
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.memory_plan import MemoryPlan
-from evaluator.support.stage_clock import current_clock
+from evaluator.support.stage_clock import in_stage
 from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
@@ -81,7 +81,7 @@ def score(
     n_windows, n_scored, width = hidden.shape
     targets = np.concatenate([window.targets for window in passing.windows])
     reference = None if baseline is None else baseline.reshape(-1, width)
-    with current_clock().stage("scoring"):
+    with in_stage("scoring"):
         scores = head.score(
             hidden.reshape(-1, width),
             targets,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Literal
 
@@ -73,6 +73,12 @@ class StageClock:
 _CURRENT: ContextVar[StageClock | None] = ContextVar("stage_clock", default=None)
 
 
-def current_clock() -> StageClock:
-    """Return the clock of the code that calls, or one that nobody reads."""
-    return _CURRENT.get() or StageClock()
+def current_clock() -> StageClock | None:
+    """Return the clock of the code that calls, None if it has none."""
+    return _CURRENT.get()
+
+
+def in_stage(stage: Stage, clock: StageClock | None = None) -> AbstractContextManager[None]:
+    """Count the time of the enclosed code for `clock`, by default the current one, if there is any."""
+    clock = clock or current_clock()
+    return nullcontext() if clock is None else clock.stage(stage)

@@ -23,7 +23,7 @@ _TEMPLATE = "tokenizer.chat_template"
 _SPECIAL_TOKENS = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
 #: Keys of a line that are passed to the template.
 _TEMPLATE_KEYS = ("messages", "tools", "documents")
-_CONTROL = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
+_CONTROL = (int(TokenType.CONTROL), int(TokenType.USER_DEFINED), int(TokenType.UNKNOWN))
 
 
 def render_chats(path: Path, content: str, model: ModelFile) -> str:
@@ -73,21 +73,33 @@ def control_tokens(model: ModelFile) -> dict[str, int]:
 
 
 def encode_with_control(
-    tokenizer: TextTokenizer, content: str, control: Mapping[str, int]
+    tokenizer: TextTokenizer, content: str, control: Mapping[str, int], limit: int | None = None
 ) -> npt.NDArray[np.int32]:
-    """Return token ids, int32 [n]; the text between control tokens is encoded piece by piece."""
-    parts = [
-        np.asarray([control[part]], np.int32) if is_token else tokenizer.encode(part)
-        for part, is_token in fragments(content, list(control), tokenizer.rules)
-    ]
-    return np.concatenate(parts) if parts else np.empty(0, np.int32)
+    """Return token ids, int32 [n]; the text between control tokens is encoded piece by piece.
+
+    Args:
+        tokenizer: the tokenizer of the text between control tokens.
+        content: the text.
+        control: control token → id.
+        limit: return only this many ids at most, the first of the whole text's.
+    """
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = []
+        for part, is_token in fragments(text, list(control), tokenizer.rules):
+            ids.extend([control[part]] if is_token else tokenizer.encode(part).tolist())
+        return ids
+
+    if not control:
+        return tokenizer.encode(content, limit)
+    return tokenizer.encode_with(encode, content, limit, control)
 
 
-def _table(model: ModelFile, name: str) -> list[Any] | npt.NDArray[Any]:
+def _table(model: ModelFile, name: str) -> list[Any]:
     values = model.require(f"tokenizer.ggml.{name}")
     if not isinstance(values, (list, np.ndarray)):
         raise SourceError(model.path, f"metadata key tokenizer.ggml.{name} is not an array")
-    return values
+    return values if isinstance(values, list) else values.tolist()
 
 
 def _chat(path: Path, number: int, line: str) -> str:

@@ -35,9 +35,12 @@ class Window:
         return np.arange(self.first_scored + 1, len(self.ids), dtype=np.uint16)
 
 
-def token_ids(text: Text, tokenizer: TextTokenizer) -> npt.NDArray[np.int32]:
-    """Return the token ids of a whole text without BOS, int32 [n]; control tokens in chats get their own ids."""
-    return encode_with_control(tokenizer, text.content, text.control)
+def token_ids(text: Text, tokenizer: TextTokenizer, limit: int | None) -> npt.NDArray[np.int32]:
+    """Return a text's token ids without BOS, int32 [n]: all, or the first `limit` of them.
+
+    Control tokens in chats get their own ids.
+    """
+    return encode_with_control(tokenizer, text.content, text.control, limit)
 
 
 def cut_windows(
@@ -45,19 +48,21 @@ def cut_windows(
 ) -> tuple[list[Window], list[TextRecord]]:
     """Return the windows of all texts in order, and a record of each text.
 
-    A text is tokenized as a whole. Windows do not overlap, and an incomplete one at the end is dropped. If the model
-    adds BOS, it replaces the first token of each window, as in llama-perplexity.
+    Windows get the ids that the text as a whole has; with a number of chunks, no more of it is tokenized than they
+    need. They do not overlap, and an incomplete one at the end is dropped. If the model adds BOS, it replaces the
+    first token of each window, as in llama-perplexity.
 
     Raises:
         RequestError: a text is shorter than one window, or given twice.
     """
     windows: list[Window] = []
     records: list[TextRecord] = []
+    limit = protocol.chunks * protocol.context if protocol.chunks else None
     for text in texts:
         if twin := next((other.name for other in records if other.sha256 == text.sha256), None):
             raise RequestError(f"{text.name}: the same text as {twin}; its tokens would count twice")
-        ids = token_ids(text, tokenizer)
-        count = min(len(ids) // protocol.context, protocol.chunks or len(ids))
+        ids = token_ids(text, tokenizer, limit)
+        count = len(ids) // protocol.context
         if count == 0:
             needed = f"one window needs {protocol.context}"
             raise RequestError(
@@ -68,14 +73,13 @@ def cut_windows(
             if tokenizer.bos_id is not None:
                 chunk[0] = tokenizer.bos_id
             windows.append(Window(len(windows), text.domain, chunk, protocol.first_scored))
-        size = len(text.content.encode())
         records.append(
             TextRecord(
                 domain=text.domain,
                 name=text.name,
                 sha256=text.sha256,
-                n_bytes=size,
-                n_tokens=len(ids),
+                n_bytes=len(text.content.encode()),
+                n_tokens=None if len(ids) == limit else len(ids),
                 windows=count,
             )
         )

@@ -1,4 +1,4 @@
-"""`make bench`: scoring, decoding and kernels in one run; `--write FILE` keeps the tables as Markdown."""
+"""`make bench`: reading, tokenizing, scoring, decoding, kernels; `--write FILE` keeps the tables as Markdown."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 from decoding import decoding_table
 from kernels import kernels_table
+from reading import reading_table
 from rich.console import Console
 from rich.table import Table
 from scoring import scoring_table
+from tokenization import tokenization_table
 
 from evaluator.runtime.machine import describe_machine
 
@@ -27,16 +29,18 @@ def markdown(table: Table) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("scoring", "decoding", "kernels"), help="one of the three")
-    parser.add_argument("--write", type=Path, help="replace the measured part of this file")
-    arguments = parser.parse_args()
     console = Console(width=160)
     benchmarks = {
         "decoding": lambda: decoding_table(console),
         "scoring": scoring_table,
         "kernels": kernels_table,
+        "reading": reading_table,
+        "tokenizing": tokenization_table,
     }
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=tuple(benchmarks), help="one of them")
+    parser.add_argument("--write", type=Path, help="replace the measured part of this file")
+    arguments = parser.parse_args()
     tables = []
     for name, measure in benchmarks.items():
         if arguments.only in (None, name):

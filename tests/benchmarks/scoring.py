@@ -13,23 +13,32 @@ from pathlib import Path
 
 import llama_cpp
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 from rich.table import Table
 
 from evaluator.commands.demo import DEMO_SOURCE
 from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import load_graph
-from evaluator.export.exact.weights import head_weights
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.sources.resolve import resolve_source
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 from evaluator.results.manifest import Protocol
-from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body, Head, score_windows
+from evaluator.runtime.device import Device, choose_device
+from evaluator.runtime.forward_pass import ForwardPass, shape_of
+from evaluator.runtime.head import Head, HeadRows
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.machine import free_memory
+from evaluator.runtime.memory_plan import Budget, plan_memory
+from evaluator.runtime.scoring import final_states, score
 from evaluator.runtime.session import Session
+from evaluator.support.stage_clock import StageClock
 from evaluator.texts.sources import built_in_texts
 from evaluator.texts.windows import cut_windows
 
 ROUNDS = 3
+BASELINE, VARIANT = "baseline: likelihood", "variant: likelihood and divergence"
+PRODUCTS = "a baseline's matrix products alone"
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -57,16 +66,49 @@ def run(command: Sequence[object]) -> None:
     subprocess.run([str(item) for item in command], check=True, capture_output=True)
 
 
+def products_alone(model: LayeredModel, head: HeadRows, device: Device, positions: int) -> Callable[[], None]:
+    """Return a function that computes only the matrix products of `positions` positions, and half as many logits."""
+    generator = np.random.default_rng(0)
+    slots = [w.slot for piece in model.pieces[1:-1] for w in piece.weights.values() if len(w.slot.shape) == 2]
+    shapes = [(positions, *slot.shape) for slot in slots]
+    shapes += [(positions // 2, head.width, 2048)] * (head.vocabulary // 2048)
+    operands = {
+        shape: (
+            generator.standard_normal(shape[:2], np.float32),
+            generator.standard_normal(shape[1:], np.float32),
+        )
+        for shape in set(shapes)
+    }
+    session = Session(_product_graph(), device)
+
+    def run_all() -> None:
+        for shape in shapes:
+            x, w = operands[shape]
+            session.run({"x": x, "w": w})
+
+    return run_all
+
+
+def _product_graph() -> onnx.ModelProto:
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "w", "y")]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", infos[:2], infos[2:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
 def scoring_table() -> Table:
     """Seconds per window, best of interleaved rounds."""
     file = open_gguf(resolve_source(DEMO_SOURCE)[0])
     graph, device = load_graph(file), choose_device("cpu")
     protocol = Protocol(context=512, first_scored=256, chunks=2)
     windows, _ = cut_windows(built_in_texts(), tokenizer_from_gguf(file), protocol)
-    head_values = head_weights(file)
-    body = Body(file, graph, device)
-    head, paired = Head(head_values, None, device), Head(head_values, head_values, device)
-    hidden = [body.hidden(window) for window in windows]
+    model, rows = LayeredModel(graph, device), HeadRows.of(file)
+    plan = plan_memory(model, file, shape_of(model, windows), Budget.of(None, free_memory()))
+    clock = StageClock()
+
+    def passing() -> ForwardPass:
+        return ForwardPass(model, file, windows, plan)
+
+    hidden = final_states(passing())
     with tempfile.TemporaryDirectory() as folder:
         write_exact(file, graph, Path(folder))
         plain = Session(Path(folder) / "model.onnx", device)
@@ -77,10 +119,16 @@ def scoring_table() -> Table:
             for row in ids:
                 plain.run({"input_ids": row, "attention_mask": mask, "position_ids": places})
 
+        def baseline() -> None:
+            with clock.running():
+                score(passing(), Head.of(file, None, device), None)
+
+        products = products_alone(model, rows, device, 1024)
         actions = {
             "plain graph, all logits to the host": plain_graph,
-            "baseline: likelihood": lambda: score_windows(body, head, windows, [None] * len(windows)),
-            "variant: likelihood and divergence": lambda: score_windows(body, paired, windows, hidden),
+            BASELINE: baseline,
+            VARIANT: lambda: score(passing(), Head.of(file, file, device), hidden),
+            PRODUCTS: lambda: [products() for _ in range(len(windows) // 2)],
         }
         best = dict.fromkeys(actions, float("inf"))
         for _ in range(ROUNDS):  # interleaved, so that a noisy machine cannot favour one
@@ -90,9 +138,20 @@ def scoring_table() -> Table:
         best["llama-perplexity --kl-divergence"] = llama_cpp_seconds(
             tool, file.path, device.threads, len(windows)
         )
-    reference = best["variant: likelihood and divergence"]
+    return _table(best, clock, f"{file.path.name}, {device.threads} threads")
+
+
+def _table(best: dict[str, float], clock: StageClock, title: str) -> Table:
+    reference = best[VARIANT]
+    spent = clock.seconds
+    reading = (spent.get("reading", 0) + spent.get("dequantizing", 0)) / sum(spent.values())
+    neither = 1 - best[PRODUCTS] / best[BASELINE] - reading
     table = Table(
-        "what", "s per window", "× variant scoring", title=f"{file.path.name}, {device.threads} threads"
+        "what",
+        "s per window",
+        "× variant scoring",
+        title=title,
+        caption=f"a baseline's pass: {reading:.1%} reading and dequantizing, {neither:.0%} neither that nor products",
     )
     for name, value in best.items():
         table.add_row(name, f"{value:.3f}", f"{value / reference:.2f}")

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,20 @@ from typing import Any
 NO_TOKEN = -1
 #: Larger than `llama_model_params`; structures of this size are passed in memory, whatever their content.
 _PARAMS_BYTES = 1024
+#: Positions in it: of `vocab_only`, and of the first flag that is set by default, `use_extra_bufts`.
+_VOCAB_ONLY, _FIRST_SET = 72, 74
 
 
 @dataclass(frozen=True)
 class LlamaVocabulary:
-    """`bos_id` is the token put before texts, or None; `ids`, per text, are without special tokens."""
+    """`bos_id` is the token put before texts, or None; `ids`, per text, are without special tokens.
+
+    `seconds` is how long each text took.
+    """
 
     bos_id: int | None
     ids: list[list[int]]
+    seconds: list[float]
 
 
 def llama_vocabulary(path: Path, texts: Sequence[str], *, parse_special: bool = False) -> LlamaVocabulary:
@@ -71,20 +78,27 @@ def _library() -> Any:
 
 def _answer(path: str, texts: list[str], *, parse_special: bool) -> dict[str, Any]:
     library = _library()
-    model = library.llama_model_load_from_file(path.encode(), library.llama_model_default_params())
+    params = library.llama_model_default_params()
+    assert bytes(params.content[_VOCAB_ONLY : _FIRST_SET + 1]) == b"\0\0\1", (
+        "another release: look up the positions"
+    )
+    params.content[_VOCAB_ONLY] = True
+    model = library.llama_model_load_from_file(path.encode(), params)
     if not model:
         sys.exit(f"{path}: llama.cpp does not load it")
     vocabulary = library.llama_model_get_vocab(model)
-    ids = []
+    ids, seconds = [], []
     for text in texts:
         content = text.encode()
         buffer = (ctypes.c_int32 * (len(content) + 8))()
+        start = time.perf_counter()
         count = library.llama_tokenize(
             vocabulary, content, len(content), buffer, len(buffer), False, parse_special
         )
+        seconds.append(time.perf_counter() - start)
         ids.append(list(buffer[:count]))
     bos = library.llama_vocab_bos(vocabulary) if library.llama_vocab_get_add_bos(vocabulary) else None
-    return {"bos_id": bos, "ids": ids}
+    return {"bos_id": bos, "ids": ids, "seconds": seconds}
 
 
 if __name__ == "__main__":

@@ -49,12 +49,13 @@ def final_hidden(
     kv_heads=2,
     factors=1.0,
     inputs=None,
+    stream=None,
     biased=(),
 ) -> np.ndarray:
     """Return the hidden states after the last norm, float64 [tokens, hidden]; `tensor` maps names to values.
 
     Matrices of the roles in `biased` have a bias. If there is a dictionary `inputs`, the input of each matrix
-    of the blocks is added to it.
+    of the blocks is added to it; to a list `stream`, the residual stream before the first block and after each.
     """
 
     def get(name):
@@ -68,6 +69,8 @@ def final_hidden(
         return product + get(name.replace(".weight", ".bias")) if has_bias else product
 
     x = get("token_embd.weight")[np.asarray(ids)]
+    stream = [] if stream is None else stream
+    stream.append(x)
     for layer in range(layers):
         block = f"blk.{layer}."
         y = _norm(x, get(block + "attn_norm.weight"))
@@ -77,6 +80,7 @@ def final_hidden(
         gate = times(y, block + "ffn_gate.weight")
         y = gate / (1 + np.exp(-gate)) * times(y, block + "ffn_up.weight")
         x = x + times(y, block + "ffn_down.weight")
+        stream.append(x)
     return _norm(x, get("output_norm.weight"))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from passes import head_of, hidden_of
 
 from evaluator.comparison.device_check import Sample, disagreement
 from evaluator.comparison.engine_gap import engine_gap
@@ -19,7 +20,6 @@ from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 from evaluator.results.manifest import Protocol
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body, Head
 from evaluator.support.errors import RequestError
 from evaluator.texts.windows import Text, cut_windows
 
@@ -61,8 +61,8 @@ def test_half_precision_moves_the_real_model_less_than_anything_that_is_measured
     protocol = Protocol(context=128, first_scored=64, chunks=2)
     windows, _ = cut_windows([Text("prose", "prose", PROSE)], tokenizer_from_gguf(model), protocol)
     graph, weights = load_graph(model), head_weights(model)
-    half, single = (Body(model, graph, CPU, half=half).hidden(windows[0]) for half in (True, False))
-    scores = Head(weights, weights, CPU).score(half, windows[0].targets, single)
+    half, single = (hidden_of(model, graph, CPU, windows[0], half=half) for half in (True, False))
+    scores = head_of(weights, weights, CPU).score(half, windows[0].targets, single)
     assert 0 < scores.kld.mean() < 1e-5
     assert disagreement(Sample(half, scores.nll), Sample(single, scores.nll)) is None
     write_decoder(model, graph, tmp_path, accuracy_level=EXACT_PRODUCTS, half=True)

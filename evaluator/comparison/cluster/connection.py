@@ -13,9 +13,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from evaluator.runtime.device import usable_cores
 from evaluator.runtime.machine import free_memory
 from evaluator.support.errors import RequestError, one_line
+from evaluator.support.threads import usable_cores
 
 LOCAL, CLIENT = "local", "ray://"
 #: Seconds to wait for a server to answer.

@@ -33,6 +33,7 @@ from evaluator.runtime.machine import cpu_name
 from evaluator.support.atomic_files import whole_file
 from evaluator.support.cache import cache_folder
 from evaluator.support.errors import SourceError, words_of
+from evaluator.support.threads import use_threads
 from evaluator.support.units import GIGABYTE
 
 #: Added to a task's memory, so that rounding does not make it too small.
@@ -74,6 +75,7 @@ class NodeWorker:
         """
         check_program(job.program)
         _remove_abandoned()
+        use_threads(job.threads)
         device = device_here(job.device, job.threads)
         folder = node_folder(job.key, node_id)
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from evaluator.metrics.estimation import LARGEST_TOLD_APART
 from evaluator.models.architectures import EMBEDDING, HEAD, head_tensor
 from evaluator.models.model_file import ModelFile
 from evaluator.results.schema import ROLES, Layers, with_schema
+
+Values = npt.NDArray[np.float32]
 
 _BLOCK_WEIGHT = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
 _OUTSIDE_LAYERS = -1
@@ -32,16 +35,27 @@ def place_of(tensor: str) -> tuple[int, str] | None:
     return None
 
 
-def relative_error(variant: ModelFile, name: str, baseline: ModelFile, reference: str) -> float | None:
-    """Compute ‖variant − baseline‖ / ‖baseline‖ (Frobenius) of one matrix, a block of rows at a time.
+def relative_error(blocks: Iterable[tuple[Values, Values]]) -> float | None:
+    """Compute ‖variant − baseline‖ / ‖baseline‖ (Frobenius) of a matrix.
 
     None if the baseline is all zeros, a value is not finite, or the error is too large to be meaningful in float32.
 
     Args:
-        variant: a model.
-        name: its tensor.
-        baseline: the model to compare with.
-        reference: its tensor, of the same shape.
+        blocks: parts of the variant's and the baseline's matrix.
+    """
+    error = size = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for values, expected in blocks:
+            error += _squared(values - expected)
+            size += _squared(expected)
+    ratio = math.sqrt(error / size) if size and math.isfinite(error) and math.isfinite(size) else math.inf
+    return ratio if ratio <= LARGEST_TOLD_APART else None
+
+
+def _blocks(
+    variant: ModelFile, name: str, baseline: ModelFile, reference: str
+) -> Iterator[tuple[Values, Values]]:
+    """Yield a tensor of a variant and one of the baseline, some rows at a time.
 
     Raises:
         SourceError: a tensor cannot be read.
@@ -50,17 +64,12 @@ def relative_error(variant: ModelFile, name: str, baseline: ModelFile, reference
     columns = info.shape[-1]
     rows, step = info.n_elements // columns, max(1, _WEIGHTS_AT_ONCE // columns)
     read, read_baseline = variant.row_reader(name), baseline.row_reader(reference)
-    error = size = 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, rows, step):
-            values, expected = (item(start, min(start + step, rows)) for item in (read, read_baseline))
-            error += _squared(values - expected)
-            size += _squared(expected)
-        ratio = math.sqrt(error / size) if size and math.isfinite(error / size) else math.inf
-    return ratio if ratio <= LARGEST_TOLD_APART else None
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        yield read(start, stop), read_baseline(start, stop)
 
 
-def _squared(values: npt.NDArray[np.float32]) -> float:
+def _squared(values: Values) -> float:
     """Compute the sum of squares, also of values whose squares overflow float32."""
     flat = values.reshape(-1)
     total = float(np.dot(flat, flat))
@@ -86,7 +95,7 @@ def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> p
                 "role": place[1],
                 "quant_type": info.ggml_type.name,
                 "bits_per_weight": info.bits_per_weight,
-                "weight_error": relative_error(variant, name, baseline, reference),
+                "weight_error": relative_error(_blocks(variant, name, baseline, reference)),
             }
         )
     columns = ["variant_id", "layer", "role", "quant_type", "bits_per_weight", "weight_error"]

@@ -22,7 +22,7 @@ from evaluator.support.child_process import ChildError, run_module
 from evaluator.support.errors import ExportError, SourceError
 
 #: Part of the cache key: increase it when the skeleton changes for the same inputs.
-SKELETON_VERSION = 3
+SKELETON_VERSION = 4
 #: Written by the exporter: the graph without weights, and the places of its parameters.
 SKELETON_FILE, SLOTS_FILE = "skeleton.onnx", "slots.json"
 _KEY_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,21 +16,24 @@ from evaluator.export.fusion.attention import (
     SEQLENS,
     TOTAL_LENGTH,
     Attention,
+    Core,
     attention_core,
     attention_nodes,
     rotary_names,
 )
 from evaluator.export.fusion.dataflow import Dataflow, sort_nodes
 from evaluator.export.fusion.norms import CONTRIB
+from evaluator.export.fusion.structure import structure_of
 from evaluator.export.fusion.tables import rotary_tables
 from evaluator.export.skeleton import Slot
+from evaluator.export.window import SHORT_WINDOW, window_constant, with_short_window
 from evaluator.support.errors import ExportError
 
 #: Largest accepted difference of an output; queries and keys are drawn so that the scores spread over about ±10.
 TOLERANCE = 1e-4
 _SPREAD = 2.0
 _LENGTH, _BEYOND_WINDOW = 24, 8
-#: Scores take length² per head, so longer sliding windows are not checked and therefore not fused.
+#: Scores take length² per head. Longer sliding windows are checked only if they can be exchanged for a short one.
 _LONGEST = 2304
 
 Values = npt.NDArray[np.float32]
@@ -41,8 +45,10 @@ def check_attention(
     attentions: Sequence[Attention],
     frequencies: Sequence[Slot],
     hidden: int,
-) -> None:
-    """Run all layers' attention both ways and compare the outputs.
+) -> tuple[int, ...]:
+    """Run attention both ways and compare the outputs, once for layers whose attention is the same nodes.
+
+    If the constant that holds the sliding window is known, both ways run with a short one.
 
     Args:
         model: the graph of `flow`.
@@ -51,32 +57,68 @@ def check_attention(
         frequencies: slots of the rotary frequencies.
         hidden: width of the residual stream.
 
+    Returns:
+        The layers that were run. Each of the others has the same nodes as one of these.
+
     Raises:
         ExportError: a layer differs, or cannot be run on its own.
     """
-    length = max([_LENGTH, *(item.window + _BEYOND_WINDOW for item in attentions if item.window)])
+    distinct: dict[str, tuple[Attention, Core]] = {}
+    for item in attentions:
+        core = attention_core(flow, [cut.name for cut in item.cuts], [item.output])
+        distinct.setdefault(structure_of(flow, core, item), (item, core))
+    constant = window_constant(model)
+    checked = [
+        _with_short_window(item, core, flow, constant) if constant else (item, core)
+        for item, core in distinct.values()
+    ]
+    length = max([_LENGTH, *(item.window + _BEYOND_WINDOW for item, _ in checked if item.window)])
     if length > _LONGEST:
         raise ExportError(
             f"a sliding window of {length - _BEYOND_WINDOW} positions is too long to be checked"
         )
     generator = np.random.default_rng(0)
     rotary = {slot.initializer: _some_frequencies(slot, index) for index, slot in enumerate(frequencies)}
-    for item in attentions:
-        cuts = {
-            cut.name: _SPREAD * generator.standard_normal(_shape(cut.layout, length, cut.heads, item.width))
-            for cut in item.cuts
-        }
-        values = {name: array.astype(np.float32) for name, array in cuts.items()}
-        try:
-            plain = _run_plain(model, flow, item, values | rotary, length, hidden)
-            fused = _run_fused(model, item, values, list(rotary.values()), length)
-        except Exception as error:  # onnxruntime's exceptions have no common base
-            raise ExportError(f"layer {item.layer}: attention cannot be checked: {error}") from error
-        if not np.abs(plain).max() > 0:
-            raise ExportError(f"layer {item.layer}: the exported attention outputs only zeros")
-        difference = float(np.abs(plain - fused).max()) if plain.shape == fused.shape else float("inf")
-        if not difference <= TOLERANCE:
-            raise ExportError(f"layer {item.layer}: fused attention differs by {difference:.2g}")
+    for item, core in checked:
+        _check_one(model, item, core, rotary, length, hidden, generator)
+    return tuple(item.layer for item, _ in checked)
+
+
+def _with_short_window(item: Attention, core: Core, flow: Dataflow, constant: str) -> tuple[Attention, Core]:
+    """Exchange the window on both sides, if they agree on what it is.
+
+    A side without a window stays without, so that a window on only one side shows.
+    """
+    if item.window not in (None, flow.scalar(constant)):
+        return item, core
+    nodes = tuple(with_short_window(node) if constant in node.output else node for node in core.nodes)
+    return replace(item, window=SHORT_WINDOW if item.window else None), replace(core, nodes=nodes)
+
+
+def _check_one(
+    model: onnx.ModelProto,
+    item: Attention,
+    core: Core,
+    rotary: dict[str, Values],
+    length: int,
+    hidden: int,
+    generator: np.random.Generator,
+) -> None:
+    cuts = {
+        cut.name: _SPREAD * generator.standard_normal(_shape(cut.layout, length, cut.heads, item.width))
+        for cut in item.cuts
+    }
+    values = {name: array.astype(np.float32) for name, array in cuts.items()}
+    try:
+        plain = _run_plain(model, core, item, values | rotary, length, hidden)
+        fused = _run_fused(model, item, values, list(rotary.values()), length)
+    except Exception as error:  # onnxruntime's exceptions have no common base
+        raise ExportError(f"layer {item.layer}: attention cannot be checked: {error}") from error
+    if not np.abs(plain).max() > 0:
+        raise ExportError(f"layer {item.layer}: the exported attention outputs only zeros")
+    difference = float(np.abs(plain - fused).max()) if plain.shape == fused.shape else float("inf")
+    if not difference <= TOLERANCE:
+        raise ExportError(f"layer {item.layer}: fused attention differs by {difference:.2g}")
 
 
 def _shape(layout: str, length: int, heads: int, width: int) -> tuple[int, ...]:
@@ -96,13 +138,12 @@ def _some_frequencies(slot: Slot, index: int) -> Values:
 
 def _run_plain(
     model: onnx.ModelProto,
-    flow: Dataflow,
+    core: Core,
     item: Attention,
     values: dict[str, Values],
     length: int,
     hidden: int,
 ) -> Values:
-    core = attention_core(flow, [cut.name for cut in item.cuts], [item.output])
     read = {name for node in core.nodes for name in node.input}
     inputs: dict[str, npt.NDArray[np.generic]] = {
         "input_ids": np.zeros((1, length), np.int64),

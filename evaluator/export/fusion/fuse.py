@@ -60,12 +60,14 @@ class Fused:
         slots: the plain graph's slots, without the rotary frequencies.
         rotary: sources of the tables, in the order of i.
         heads: sizes of keys and values per layer.
+        checked: layers whose attention was run both ways; each of the others is the same nodes as one of these.
     """
 
     path: Path
     slots: tuple[Slot, ...]
     rotary: tuple[Rotary, ...]
     heads: tuple[Heads, ...]
+    checked: tuple[int, ...] = ()
 
 
 def simplify(model: onnx.ModelProto, slots: Sequence[Slot]) -> None:
@@ -106,7 +108,7 @@ def fuse(model: onnx.ModelProto, slots: Sequence[Slot], settings: Mapping[str, A
     flow = Dataflow(model.graph, slots)
     frequencies = [slot for slot in slots if slot.parameter in ROTARY_BUFFERS]
     attentions = find_attention(flow, slots, [slot.initializer for slot in frequencies], settings)
-    check_attention(model, flow, attentions, frequencies, int(settings["hidden_size"]))
+    checked = check_attention(model, flow, attentions, frequencies, int(settings["hidden_size"]))
     _replace_attention(model, flow, attentions)
     rotary = tuple(Rotary(slot, _factor(attentions, index)) for index, slot in enumerate(frequencies))
     _set_inputs(model.graph, len(rotary))
@@ -116,7 +118,7 @@ def fuse(model: onnx.ModelProto, slots: Sequence[Slot], settings: Mapping[str, A
     model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
     heads = tuple(Heads(item.kv_heads, item.width, item.window) for item in attentions)
     kept = tuple(slot for slot in slots if slot not in frequencies)
-    return Fused(Path(), kept, rotary, heads)
+    return Fused(Path(), kept, rotary, heads, checked)
 
 
 def _factor(attentions: Sequence[Attention], index: int) -> float:

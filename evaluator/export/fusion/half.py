@@ -17,9 +17,12 @@ from onnx import TensorProto, helper
 
 from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import attribute, replace_nodes, sort_nodes
+from evaluator.support.threads import in_blocks
 
 #: Inputs that become float16; of attention: query, key, value, past key and value, cosines and sines.
 _HALVED_INPUTS = {"MatMul": (0, 1), "MatMulNBits": (0, 2), ATTENTION: (0, 1, 2, 3, 4, 7, 8)}
+#: Values that a thread rounds at a time.
+_AT_ONCE = 1 << 20
 #: Operators that move values without computing: they keep float16.
 _MOVING = {"Reshape", "Transpose", "Split", "Gather"}
 
@@ -56,11 +59,20 @@ def as_half(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
     Raises:
         ValueError: a finite value is too large for float16.
     """
-    with np.errstate(over="ignore"):
-        rounded = values.astype(np.float16)
-    beyond = int(np.isfinite(values).sum()) - int(np.isfinite(rounded).sum())
-    if beyond:
-        raise ValueError(f"{beyond} values are too large for float16, whose largest is 65,504")
+    rounded = np.empty(values.shape, np.float16)
+    given, taken, beyond = values.reshape(-1), rounded.reshape(-1), list[int]()
+
+    def work(start: int, stop: int) -> None:
+        part = given[start:stop]
+        with np.errstate(over="ignore"):
+            taken[start:stop] = part
+        lost = np.isinf(taken[start:stop])
+        beyond.append(int(np.count_nonzero(lost & np.isfinite(part))) if lost.any() else 0)
+
+    if given.size:
+        in_blocks(given.size, _AT_ONCE, work)
+    if sum(beyond):
+        raise ValueError(f"{sum(beyond)} values are too large for float16, whose largest is 65,504")
     return rounded
 
 

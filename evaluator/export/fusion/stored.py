@@ -17,7 +17,7 @@ from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import ExportError
 
 #: Increase the number when fusing changes. onnxruntime is included because its results decide what is fused.
-FUSION_VERSION = f"3, onnxruntime {ort.__version__}"
+FUSION_VERSION = f"4, onnxruntime {ort.__version__}"
 #: The fused graph, and the record of what was fused.
 FUSED_FILE, FUSION_FILE = "fused.onnx", "fusion.json"
 

@@ -8,7 +8,7 @@ on disk: tensors stay mapped, and the few with another row order are rearranged 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,17 @@ from evaluator.models.architectures.config_json import inexpressible
 from evaluator.models.checkpoint.config import context_bound, family_of, metadata, tied
 from evaluator.models.checkpoint.rotary import frequency_factors
 from evaluator.models.checkpoint.safetensors_file import SafetensorsFile, open_safetensors
+from evaluator.models.checkpoint.tensor_bytes import (
+    Bytes,
+    TensorBytes,
+    as_stored,
+    computed,
+    rearranged,
+    shifted,
+)
 from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES, vocabulary
 from evaluator.models.json_file import JsonFile, read_json
+from evaluator.models.mapped import release_pages
 from evaluator.models.metadata_values import string, u32, values_and_types
 from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, TensorInfo, TextRules
 from evaluator.support.errors import SourceError
@@ -39,8 +48,6 @@ CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.i
 
 #: Longest file name that file systems allow, in bytes.
 _LONGEST_NAME = 255
-
-Bytes = npt.NDArray[np.uint8]
 
 _F32 = gguf.GGMLQuantizationType.F32
 _FILE_TYPES = {
@@ -75,7 +82,7 @@ class Checkpoint(ModelFile):
     """An opened checkpoint folder."""
 
     files_in_order: tuple[Path, ...]
-    _bytes: Mapping[str, Callable[[], Bytes]] = field(repr=False)
+    _bytes: Mapping[str, TensorBytes] = field(repr=False)
     _text_rules: TextRules = NO_RULES
     _bound: ContextBound | None = None
 
@@ -109,7 +116,17 @@ class Checkpoint(ModelFile):
             SourceError: there is no such tensor.
         """
         self.tensor(name)
-        return self._bytes[name]()
+        return self._bytes[name].read()
+
+    def release_pages(self, name: str) -> None:
+        """Release the pages of the bytes that a tensor is made of.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+        self.tensor(name)
+        if stored := self._bytes[name].stored:
+            release_pages(stored())
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -226,55 +243,24 @@ def _with_tensors(
     bare: Checkpoint,
     architecture: Architecture,
     named: Mapping[str, tuple[SafetensorsFile, str]],
-    computed: Mapping[str, npt.NDArray[np.float32]],
+    factors: Mapping[str, npt.NDArray[np.float32]],
 ) -> Checkpoint:
     """Add the tensors: as stored, with a norm's offset, with rows in GGUF's order, or computed."""
     tensors: dict[str, TensorInfo] = {}
-    sources: dict[str, Callable[[], Bytes]] = {}
+    sources: dict[str, TensorBytes] = {}
     for name, (file, parameter) in named.items():
         info = replace(file.tensor(parameter), name=name)
-        tensors[name], sources[name] = info, _mapped(file, info)
+        tensors[name], sources[name] = info, as_stored(file, info)
         pattern = name_pattern(name)
         if architecture.norm_offset and name.endswith("norm.weight"):
             tensors[name] = replace(info, ggml_type=_F32, n_bytes=4 * info.n_elements)
-            sources[name] = _shifted(file, info, architecture.norm_offset)
+            sources[name] = shifted(file, info, architecture.norm_offset)
         elif pattern in architecture.restore:
-            sources[name] = _rearranged(file, info, partial(architecture.restore[pattern], bare))
-    for name, values in computed.items():
+            sources[name] = rearranged(file, info, partial(architecture.restore[pattern], bare))
+    for name, values in factors.items():
         tensors[name] = TensorInfo(name, values.shape, _F32, 0, values.nbytes)
-        sources[name] = _constant(values)
+        sources[name] = computed(values)
     return replace(bare, tensors=tensors, _bytes=sources)
-
-
-def _mapped(file: SafetensorsFile, info: TensorInfo) -> Callable[[], Bytes]:
-    return lambda: file.raw(info)
-
-
-def _shifted(file: SafetensorsFile, info: TensorInfo, offset: float) -> Callable[[], Bytes]:
-    """Return the values plus `offset`, as float32 because a 16-bit type would round the sum."""
-    return lambda: (
-        gguf.dequantize(file.raw(info), info.ggml_type).astype(np.float32) + np.float32(offset)
-    ).view(np.uint8)
-
-
-def _rearranged(
-    file: SafetensorsFile,
-    info: TensorInfo,
-    restore: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
-) -> Callable[[], Bytes]:
-    """Return the rows in the order that `restore` undoes; it is found by restoring the row numbers."""
-
-    def read() -> Bytes:
-        numbers = np.arange(info.shape[0], dtype=np.float32)[:, None]
-        order = np.argsort(restore(numbers)[:, 0])
-        raw = file.raw(info)
-        return raw.reshape(info.shape[0], -1)[order].reshape(raw.shape)
-
-    return read
-
-
-def _constant(values: npt.NDArray[np.float32]) -> Callable[[], Bytes]:
-    return lambda: values.view(np.uint8)
 
 
 def _check_expressible(checkpoint: Checkpoint, architecture: Architecture, config: JsonFile) -> None:

@@ -46,6 +46,7 @@ _SCALARS: Mapping[int, tuple[str, int]] = {
     12: ("d", 8),
 }
 _STRING, _ARRAY = 8, 9
+_U64 = struct.Struct("<Q")
 _MIN_STRING_BYTES, _MIN_ARRAY_BYTES = 8, 12
 _MIN_KEY_BYTES = _MIN_STRING_BYTES + 4
 _MIN_TENSOR_BYTES = _MIN_STRING_BYTES + 4 + 4 + 8
@@ -110,6 +111,20 @@ class _Cursor:
         length = self.count(f"length of {what}", 1)
         return bytes(self.take(length, what)).decode("utf-8", errors="replace")
 
+    def strings(self, length: int, what: str) -> list[str]:
+        """Read strings without a call for each part of each; vocabularies have several 100,000."""
+        data, end, position, items = self.data, len(self.data), self.position, []
+        for _ in range(length):
+            start = position + _MIN_STRING_BYTES
+            stop = start + _U64.unpack_from(data, position)[0] if start <= end else end + 1
+            if stop > end:
+                self.position = position
+                self.string(what)  # raises
+            items.append(str(data[start:stop], "utf-8", "replace"))
+            position = stop
+        self.position = position
+        return items
+
     def value(self, value_type: int, what: str, depth: int = 0) -> Any:
         if value_type in _SCALARS:
             return self.scalar(value_type, what)
@@ -127,6 +142,8 @@ class _Cursor:
             return np.frombuffer(self.take(length * size, what), np.dtype(code).newbyteorder("<"))
         min_bytes = _MIN_STRING_BYTES if item_type == _STRING else _MIN_ARRAY_BYTES
         length = self.count(what, min_bytes)
+        if item_type == _STRING:
+            return self.strings(length, what)
         return [self.value(item_type, what, depth + 1) for _ in range(length)]
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from operator import add
 
 from evaluator.models.model_file import NO_RULES, TextRules
 
-_WHITE_SPACE = " \t\n\v\f\r"
+#: White space that tokens strip.
+WHITE_SPACE = " \t\n\v\f\r"
+#: Number of tokens from which looking for each of them takes longer than listing the text's pairs of characters.
+_MANY = 64
 #: Tokens that end a turn or a text: they are not cut out of texts, whatever type their file gives them.
 _ENDS = frozenset(
     {
@@ -94,9 +98,7 @@ def fragments(text: str, added: Sequence[str], rules: TextRules = NO_RULES) -> l
     wherever it is; a scan from the left would give another result if tokens overlap.
     """
     parts = [(text, False)] if text else []
-    for token in sorted(added, key=lambda token: -len(token.encode())):
-        if token not in text:
-            continue
+    for token in sorted(_contained(text, added), key=lambda token: -len(token.encode())):
         parts = [
             part
             for piece, is_token in parts
@@ -106,11 +108,21 @@ def fragments(text: str, added: Sequence[str], rules: TextRules = NO_RULES) -> l
     return parts
 
 
+def _contained(text: str, added: Sequence[str]) -> list[str]:
+    """Return the tokens that `text` contains."""
+    if (
+        len(added) > _MANY
+    ):  # tokens that begin with two characters that are nowhere together are quickly ruled out
+        pairs = set(map(add, text, text[1:]))
+        added = [token for token in added if len(token) == 1 or token[:2] in pairs]
+    return [token for token in added if token in text]
+
+
 def _cut(text: str, token: str, rules: TextRules) -> list[tuple[str, bool]]:
     pieces = text.split(token)
     if token in rules.strips_before:
-        pieces[:-1] = [piece.rstrip(_WHITE_SPACE) for piece in pieces[:-1]]
+        pieces[:-1] = [piece.rstrip(WHITE_SPACE) for piece in pieces[:-1]]
     if token in rules.strips_after:
-        pieces[1:] = [piece.lstrip(_WHITE_SPACE) for piece in pieces[1:]]
+        pieces[1:] = [piece.lstrip(WHITE_SPACE) for piece in pieces[1:]]
     first, *others = pieces
     return [(first, False), *(part for other in others for part in ((token, True), (other, False)))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,17 +15,17 @@ from tokenizers import Tokenizer, models, normalizers
 
 from evaluator.models.model_file import NO_RULES, ModelFile, TextRules
 from evaluator.models.tokenizers.added_tokens import added_tokens, fragments
+from evaluator.models.tokenizers.first_tokens import WHOLE_TEXTS, Encode, FirstTokens, cuts_after_words
 from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, splitting_of
 from evaluator.models.tokenizers.sentencepiece import SentencePiece
 from evaluator.support.errors import SourceError
-
-Encode = Callable[[str], Sequence[int]]
 
 #: llama.cpp's default BOS by tokenizer kind if the file names none, and pre-tokenizers without a default.
 _DEFAULT_BOS, _NO_DEFAULT_BOS = {"llama": 1, "gpt2": 11}, ("glm4", "chatglm-bpe")
 #: Models, by name, whose special tokens strip the white space after them, and the exceptions; there is no key for it.
 _STRIPPING, _NOT_STRIPPING = ("phi-3", "phi3"), frozenset(("<unk>", "<s>", "<|endoftext|>"))
-_SPECIAL = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
+_USER_DEFINED = int(TokenType.USER_DEFINED)
+_SPECIAL = (int(TokenType.CONTROL), _USER_DEFINED, int(TokenType.UNKNOWN))
 _SPACE_PREFIX = "tokenizer.ggml.add_space_prefix"
 _MERGES, _SCORES = "tokenizer.ggml.merges", "tokenizer.ggml.scores"
 
@@ -38,10 +38,31 @@ class TextTokenizer:
     bos_id: int | None
     _encode: Encode = field(repr=False)
     rules: TextRules = NO_RULES
+    _first: FirstTokens = field(default=WHOLE_TEXTS, repr=False)
 
-    def encode(self, text: str) -> npt.NDArray[np.int32]:
-        """Return the token ids of the whole text, int32 [n_tokens]; control tokens in it are plain text."""
-        return np.asarray(self._encode(text), dtype=np.int32)
+    def encode(self, text: str, limit: int | None = None) -> npt.NDArray[np.int32]:
+        """Return the token ids of a text, int32 [n_tokens]; control tokens in it are plain text.
+
+        Args:
+            text: the text.
+            limit: return only this many ids at most, the first of the whole text's; the rest of the text is not
+                encoded, except for a part near them.
+        """
+        return self.encode_with(self._encode, text, limit)
+
+    def encode_with(
+        self, encode: Encode, text: str, limit: int | None = None, control: Iterable[str] = ()
+    ) -> npt.NDArray[np.int32]:
+        """Return the ids, int32 [n_tokens], that `encode` gives the text; `limit` as for this class's `encode`.
+
+        Args:
+            encode: cuts `control` out of a text and encodes the parts between them with this tokenizer.
+            text: the text.
+            limit: the number of ids.
+            control: the tokens.
+        """
+        ids = encode(text) if limit is None else self._first.ids(text, limit, encode, control)
+        return np.asarray(ids, dtype=np.int32)
 
 
 def vocabulary_digest(file: ModelFile) -> str:
@@ -79,17 +100,22 @@ def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
     if kind not in _KINDS:
         raise SourceError(file.path, f"tokenizer kind {kind!r} is not supported; known: {', '.join(_KINDS)}")
     tokens = _strings(file, "tokenizer.ggml.tokens")
-    if twice := [token for token, count in Counter(filter(None, tokens)).items() if count > 1]:
+    if len(set(tokens)) < len(tokens) and (twice := _first_twice(tokens)):
         raise SourceError(
-            file.path, f"token {twice[0][:60]!r} is in its vocabulary twice, so its id is not known"
+            file.path, f"token {twice[:60]!r} is in its vocabulary twice, so its id is not known"
         )
-    encode, adds_bos = _KINDS[kind](file, tokens)
+    encode, first, adds_bos = _KINDS[kind](file, tokens)
     bos_id = _bos_id(file, len(tokens), adds_bos=adds_bos)
-    return TextTokenizer(len(tokens), bos_id, encode, _text_rules(file, tokens))
+    return TextTokenizer(len(tokens), bos_id, encode, _text_rules(file, tokens), first)
 
 
-def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
-    """Build byte-level BPE; return its encoder and whether it adds BOS by default."""
+def _first_twice(tokens: list[str]) -> str | None:
+    """Return the first token that is there twice; several may be empty."""
+    return next((token for token, count in Counter(tokens).items() if count > 1 and token), None)
+
+
+def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, FirstTokens, bool]:
+    """Build byte-level BPE; return its encoder, how texts are cut, and whether it adds BOS by default."""
     splitting = splitting_of(file)
     try:
         merges = [_merge_pair(line) for line in _strings(file, _MERGES)]
@@ -107,11 +133,11 @@ def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
             ids.extend([vocabulary[fragment]] if is_token else tokenizer.encode(fragment).ids)
         return ids
 
-    return encode, splitting.adds_bos
+    return encode, FirstTokens(cuts_after_words, added, rules.composed), splitting.adds_bos
 
 
-def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
-    """Build SentencePiece; return its encoder and True, since it adds BOS by default."""
+def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, FirstTokens, bool]:
+    """Build SentencePiece; return its encoder, how texts are cut, and True, since it adds BOS by default."""
     scores = _scores(file, len(tokens))
     unknown = file.metadata.get("tokenizer.ggml.unknown_token_id", 0)
     if not isinstance(unknown, int) or not 0 <= unknown < len(tokens):
@@ -124,11 +150,11 @@ def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, bool]:
         space_prefix=bool(file.single(_SPACE_PREFIX, True)),
         rules=_text_rules(file, tokens),
     )
-    return model.encode, True
+    return model.encode, FirstTokens(model.safe_cuts, model.added), True
 
 
 #: `tokenizer.ggml.model` → how its tokenizer is built.
-_KINDS: Mapping[str, Callable[[ModelFile, list[str]], tuple[Encode, bool]]] = {
+_KINDS: Mapping[str, Callable[[ModelFile, list[str]], tuple[Encode, FirstTokens, bool]]] = {
     "gpt2": _byte_level,
     "llama": _sentencepiece,
 }
@@ -141,7 +167,7 @@ def _strings(file: ModelFile, key: str) -> list[str]:
         SourceError: it is missing or something else.
     """
     items = file.require(key)
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+    if not isinstance(items, list) or not set(map(type, items)) <= {str}:
         raise SourceError(file.path, f"metadata key {key} is not an array of strings")
     try:
         "".join(items).encode()
@@ -168,16 +194,16 @@ def _merge_pair(line: str) -> tuple[str, str]:
     return line[:1] + left, right
 
 
-def _types(file: ModelFile) -> Any:
+def _types(file: ModelFile) -> list[Any]:
     types = file.metadata.get("tokenizer.ggml.token_type", [])
     if not isinstance(types, (list, np.ndarray)):
         raise SourceError(file.path, "metadata key tokenizer.ggml.token_type is not an array")
-    return types
+    return types if isinstance(types, list) else types.tolist()
 
 
 def _added_tokens(file: ModelFile, tokens: list[str]) -> list[str]:
     """Return the tokens that are cut out of texts before merging."""
-    return added_tokens(tokens, [kind == TokenType.USER_DEFINED for kind in _types(file)], file.metadata)
+    return added_tokens(tokens, [kind == _USER_DEFINED for kind in _types(file)], file.metadata)
 
 
 def _text_rules(file: ModelFile, tokens: list[str]) -> TextRules:

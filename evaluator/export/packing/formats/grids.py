@@ -6,7 +6,6 @@ both exactly, so rounding the quotient gives the integer exactly.
 
 from __future__ import annotations
 
-import gguf
 import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
@@ -22,6 +21,7 @@ from evaluator.export.packing.formats import (
     halves,
     nibbles,
 )
+from evaluator.models.dequantize import dequantize_rows
 
 #: Blocks of 256 two-bit codes have no fast kernel, so a scale of 256 weights is stored twice.
 _TERNARY_BLOCK = 128
@@ -30,7 +30,7 @@ _TERNARY_BLOCK = 128
 def _divided(raw: Bytes, ggml_type: GGMLType, scales: Scales, bits: int) -> Packed:
     """Pack rows, given their scales [rows, blocks]; where a scale is zero, the code is zero's."""
     rows, n_blocks = scales.shape
-    values = gguf.dequantize(raw, ggml_type).reshape(rows, n_blocks, -1)
+    values = dequantize_rows(raw, ggml_type).reshape(rows, n_blocks, -1)
     divisors = np.where(scales == 0, np.inf, scales.astype(np.float32))[..., None]
     steps = np.rint(values / divisors).astype(np.int8)
     return Packed(bits, values.shape[-1], centred(steps, bits).reshape(rows, -1), scales)

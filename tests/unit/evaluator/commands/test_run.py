@@ -14,11 +14,11 @@ from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
 from evaluator.commands.run import export_model, inspect_source, run_comparison
+from evaluator.models.architectures.rotary import beyond_training
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.config import Comparison, VariantSource
 from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
-from evaluator.models.architectures.rotary import beyond_training
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 
 
@@ -125,13 +125,13 @@ def test_what_is_remarked_on_stays_in_the_manifest(tiny_path, text_path, tmp_pat
 
 
 def test_windows_that_do_not_fit_into_memory_are_refused_before_anything_runs(
-    tiny_path, tiny_graph, text_path, tmp_path, monkeypatch
+    tiny_path, tiny_graph, text_path, tmp_path
 ):
-    monkeypatch.setattr("evaluator.comparison.run.free_memory", lambda: 6_500_000)
     variant = write_tiny_llama(tmp_path / "Tiny-Q4_0.gguf", noise=0.01)
     comparison = tiny_comparison(tiny_path, variant, text_path, tmp_path / "out")
-    with pytest.raises(RequestError, match=r"--context 96: windows take about .* use --context \d+ or less"):
-        run_comparison(comparison.model_copy(update={"context": 96}), Console(file=io.StringIO()))
+    changes = {"context": 96, "memory": 0.5}
+    with pytest.raises(RequestError, match=r"--context 96: .* 0\.5 GB may be used; use a larger --memory"):
+        run_comparison(comparison.model_copy(update=changes), Console(file=io.StringIO()))
     assert not (tmp_path / "out" / "variants.parquet").exists()
 
 

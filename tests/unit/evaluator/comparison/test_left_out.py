@@ -8,12 +8,14 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from passes import hidden_of
 from rich.console import Console
 from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
 from evaluator.commands.run import inspect_source
 from evaluator.comparison.layers.weight_error import relative_error
+from evaluator.comparison.left_out import check_varying
 from evaluator.comparison.run import ComparisonRun
 from evaluator.export.exact.weights import head_weights
 from evaluator.metrics import TokenScores, measure
@@ -23,7 +25,7 @@ from evaluator.planning.plan import make_plan
 from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device
-from evaluator.runtime.scoring import Body
+from evaluator.runtime.layered_model import LayeredModel
 from evaluator.support.errors import SourceError
 from evaluator.support.progress import RunProgress
 
@@ -111,11 +113,10 @@ def test_a_file_whose_logits_do_not_vary_fails_and_has_no_row(baseline, measured
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_device_that_puts_out_zeros_measures_nothing(baseline, tmp_path, measured, monkeypatch, device):
-    def zeros(self, windows, rows):
-        hidden = np.zeros((len(windows), len(windows[0].targets), 256), np.float32)
-        return hidden, np.empty((len(windows), 0, len(rows), 256), np.float32)
+    def zeros(self, rows, weights):
+        return np.zeros(rows.shape(), np.float32)
 
-    monkeypatch.setattr(Body, "observe", zeros)
+    monkeypatch.setattr(LayeredModel, "norm", zeros)
     monkeypatch.setattr(
         "evaluator.planning.plan.choose_devices", lambda *_: [Device(device, "CPUExecutionProvider", 1)]
     )
@@ -136,7 +137,7 @@ def test_tokens_without_a_value_are_counted_and_left_out(baseline, measured, tmp
     outcome, said, folder = measured(bad, baseline)
     plan = make_plan(tiny_comparison(bad, baseline, tmp_path / "prose.txt", folder))
     clean = open_gguf(baseline)
-    hidden = np.concatenate([Body(clean, tiny_graph, CPU).hidden(window) for window in plan.windows])
+    hidden = np.concatenate([hidden_of(clean, tiny_graph, CPU, window) for window in plan.windows])
     kept = hidden[:, 44] < 0
     assert 0 < kept.sum() < N_TOKENS
     rows = {row["is_baseline"]: row for row in pl.read_parquet(folder / "variants.parquet").to_dicts()}
@@ -158,11 +159,11 @@ def test_error_of_weights_whose_squares_float32_does_not_hold():
     rest = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
     huge = rest.copy()
     huge[3] = HUGE
-    assert relative_error(rest, huge) == pytest.approx(1.0)
-    assert relative_error(huge, huge * np.float32(0.5)) == pytest.approx(1.0)
-    assert relative_error(huge, rest) is None  # 3e36 times as large: nothing but that it is broken
-    assert relative_error(rest * np.float32(math.nan), rest) is None
-    assert relative_error(rest, np.zeros_like(rest)) is None
+    assert relative_error([(rest, huge)]) == pytest.approx(1.0)
+    assert relative_error([(huge, huge * np.float32(0.5))]) == pytest.approx(1.0)
+    assert relative_error([(huge, rest)]) is None  # 3e36 times as large: nothing but that it is broken
+    assert relative_error([(rest * np.float32(math.nan), rest)]) is None
+    assert relative_error([(rest, np.zeros_like(rest))]) is None
 
 
 def test_a_perplexity_beyond_every_number_is_null_and_the_rest_is_there():
@@ -174,3 +175,14 @@ def test_a_perplexity_beyond_every_number_is_null_and_the_rest_is_there():
     assert (columns["ln_ppl_ratio"], columns["ppl_ratio"], columns["kld_mean"]) == (0, 1, 3)
     assert columns["inv_ppl_per_mb"] == pytest.approx(0)
     assert LARGEST_TOLD_APART == np.float32(2**24) == np.float32(2**24 + 1)
+
+
+@pytest.mark.parametrize(("factor", "varies"), [(1.04, False), (1.06, True)])
+def test_a_nearly_uniform_distribution_is_no_working_model(baseline, factor, varies):
+    file = open_gguf(baseline)
+    tokens = pl.DataFrame({"nll": [5.57, 5.58], "top_prob": [factor / 263] * 2})
+    if varies:
+        check_varying(file, tokens, "cuda")
+        return
+    with pytest.raises(SourceError, match=r"its logits do not vary: each of 263 tokens.* use --device cpu"):
+        check_varying(file, tokens, "cuda")

@@ -7,12 +7,18 @@ import polars as pl
 import pytest
 import torch
 
-from evaluator.comparison.noise_floor import Bf16Noise, floor_windows, noise_floor, with_bf16_noise
+from evaluator.comparison.noise_floor import Bf16Noise, add_bf16_noise, floor_windows, noise_floor
 
 
 @pytest.fixture(scope="module")
 def weights():
     return (0.05 * np.random.default_rng(0).standard_normal((500, 400))).astype(np.float32)
+
+
+def with_bf16_noise(values, seed):
+    noisy = values.copy()
+    add_bf16_noise(noisy, seed)
+    return noisy
 
 
 def test_noise_is_as_large_as_the_error_of_rounding_to_bf16(weights):
@@ -51,6 +57,37 @@ def test_matrices_get_noise_of_their_own_and_vectors_none(tiny):
     ]
     assert not np.array_equal(*change)
     assert (noisy.architecture, noisy.n_params, noisy.files) == (tiny.architecture, tiny.n_params, tiny.files)
+
+
+@pytest.mark.parametrize("columns", [400, 33])
+def test_noise_of_rows_is_that_of_the_whole_tensor(columns):
+    values = np.random.default_rng(2).standard_normal((4000, columns)).astype(np.float32)
+    whole = with_bf16_noise(values, 7)
+    for start, stop in ((0, 1), (1, 64), (333, 1009), (3999, 4000)):
+        part = values[start:stop].copy()
+        add_bf16_noise(part, 7, start)
+        np.testing.assert_array_equal(part, whole[start:stop])
+    changes = whole / values
+    assert len(np.unique(changes[:, :8], axis=0)) == len(values)
+
+
+def test_numbers_of_a_tensor_are_one_stream():
+    values = np.ones((4000, 400), np.float32)
+    drawn = np.random.default_rng(7).random(values.shape, np.float32) - np.float32(0.5)
+    np.testing.assert_array_equal(with_bf16_noise(values, 7), values + drawn * np.float32(2**-7))
+
+
+@pytest.mark.parametrize("name", ["token_embd.weight", "blk.1.ffn_up.weight", "output_norm.weight"])
+def test_rows_read_alone_have_the_noise_of_the_whole(tiny, name):
+    noisy = Bf16Noise.of(tiny)
+    whole = noisy.dequantize(name).reshape(noisy.tensor(name).n_rows, -1)
+    rows = np.array([len(whole) - 1, 0, 0, len(whole) // 2])
+    np.testing.assert_array_equal(noisy.gathered_rows(name, rows), whole[rows])
+    read = noisy.row_reader(name)
+    out = np.empty_like(whole[:3])
+    assert read(0, len(out), out) is out
+    np.testing.assert_array_equal(out, whole[:3])
+    np.testing.assert_array_equal(read(len(whole) // 3, len(whole)), whole[len(whole) // 3 :])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from evaluator.comparison.engine_gap import divergence, engine_gap
 from evaluator.comparison.run import ComparisonRun
 from evaluator.comparison.speed import ROUNDS, SpeedRun, groups_within, speed_columns, timing_frame
 from evaluator.export.exact.graph import Graph
-from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
+from evaluator.export.packing.artifact import MODEL_FILE, most_bytes, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.plan import make_plan
@@ -51,15 +51,23 @@ def comparison(tiny_path, variant, text_path, tmp_path):
     return tiny_comparison(tiny_path, variant.path, text_path, tmp_path / "out", chunks=3)
 
 
-def timed(comparison, graph=None, make=make_plan):
+def timed(comparison, graph=None, make=make_plan, memory=1 << 34):
     """Run the comparison, then time it; returns what was said and the store."""
     said = io.StringIO()
     with ResultsStore(comparison.out) as store, RunProgress(Console(file=said, width=200)) as progress:
         plan = make(comparison)
         run = ComparisonRun(plan, comparison, store, progress)
         run.run()
-        SpeedRun(plan, store, graph or run._graph, progress).run()
+        SpeedRun(plan, store, graph or run._graph, progress, memory).run()
     return said.getvalue(), store
+
+
+def test_an_artifact_that_does_not_fit_into_memory_is_not_timed(comparison, variant):
+    said, store = timed(comparison, memory=int(most_bytes(variant, exact=False)) + 1)
+    assert "not timed: its artifact takes up to 0.0 GB, and 0.0 GB may be used" in said
+    rows = {row["is_baseline"]: row["decode_ms_p50"] for row in store.variants().to_dicts()}
+    assert rows[True] is None
+    assert rows[False] is not None
 
 
 def test_windows_longer_than_the_context_cost_the_gap_and_not_the_times(comparison, tiny_graph, tmp_path):

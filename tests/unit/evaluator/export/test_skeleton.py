@@ -8,58 +8,76 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from evaluator.export.skeleton import WEIGHTS_FILE, make_skeleton
+from evaluator.models.architectures.rotary import ROTARY_FREQUENCIES
 from evaluator.runtime.device import choose_device
 from evaluator.runtime.session import Session
 from evaluator.support.errors import ExportError
 
-EMBED, DENSE, HEAD = "model.embed_tokens.weight", "model.dense.weight", "lm_head.weight"
-TINY = {EMBED: (5, 3), DENSE: (3, 3), HEAD: (5, 3)}
-TRUE = {EMBED: (1100, 3), DENSE: (3, 3), HEAD: (1100, 3)}
+EMBED, DENSE, NORM, HEAD = (
+    "model.embed_tokens.weight",
+    "model.dense.weight",
+    "model.norm.weight",
+    "lm_head.weight",
+)
+SHAPES = {EMBED: (1100, 3), DENSE: (4, 3), NORM: (4,), HEAD: (1100, 4)}
+FREQUENCIES = {ROTARY_FREQUENCIES: np.array([0.5, 0.25], np.float32)}
 
 
-def parameters():
-    generator = np.random.default_rng(1)
-    return {name: generator.standard_normal(shape).astype(np.float32) for name, shape in TINY.items()}
+def constant(name, values):
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.asarray(values)))
 
 
-def exported(values, *, head=True):
-    """ids → embedding → dense (stored transposed) → head (transposed); and a branch that nothing needs."""
-    arrays = {
-        "e": values[EMBED],
-        "onnx::d": values[DENSE].T,
-        "onnx::h": values[HEAD].T,
-        "dead": np.ones(3, np.float32),
-    }
+def transposed(name):
+    return helper.make_node("Transpose", [name], [f"{name}/t"], perm=[1, 0])
+
+
+def exported(*, head=True, offset=None, dense=DENSE):
+    """ids → embedding → dense → · norm (+ offset) → head; a cosine of frequencies; a branch that nothing needs."""
+    gain = [constant("offset", np.float32(offset)), helper.make_node("Add", ["offset", NORM], ["gain"])]
     nodes = [
-        helper.make_node("Gather", ["e", "input_ids"], ["x"]),
-        helper.make_node("MatMul", ["x", "onnx::d"], ["y"]),
-        helper.make_node("MatMul", ["y", "onnx::h"] if head else ["y", "onnx::d"], ["logits"]),
-        helper.make_node("Add", ["unused", "dead"], ["present"]),
+        helper.make_node("Gather", [EMBED, "input_ids"], ["x"]),
+        transposed(dense),
+        helper.make_node("MatMul", ["x", f"{dense}/t"], ["y"]),
+        *(gain if offset else []),
+        helper.make_node("Mul", ["gain" if offset else NORM, "y"], ["z"]),
+        constant("f", FREQUENCIES[ROTARY_FREQUENCIES]),
+        helper.make_node("Cos", ["f"], ["c"]),
+        helper.make_node("ReduceMax", ["c"], ["m"], keepdims=0),
+        helper.make_node("Mul", ["z", "m"], ["h"]),
+        transposed(HEAD),
+        helper.make_node("MatMul", ["h", f"{HEAD}/t"] if head else ["h", "h"], ["logits"]),
+        helper.make_node("Identity", ["unused"], ["present"]),
     ]
+    if not head:
+        nodes = [node for node in nodes if HEAD not in node.input]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (*SHAPES, "unused")]
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "s"])
-    unused = helper.make_tensor_value_info("unused", TensorProto.FLOAT, [3])
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("logits", "present")]
-    weights = [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()]
-    graph = helper.make_graph(nodes, "g", [ids, unused], outputs, weights)
+    graph = helper.make_graph(nodes, "g", [ids, *infos], outputs)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
 def test_skeleton_keeps_only_what_the_hidden_states_need():
-    values = parameters()
-    model, slots = make_skeleton(exported(values), values, TRUE)
+    model, slots = make_skeleton(exported(), SHAPES, FREQUENCIES)
     assert [item.name for item in model.graph.input] == ["input_ids", "scored_positions"]
     assert [item.name for item in model.graph.output] == ["final_hidden"]
-    assert [item.name for item in model.graph.initializer] == ["e", "onnx::d"]
+    assert "Transpose" not in [node.op_type for node in model.graph.node]
     assert [(slot.initializer, slot.parameter, slot.transposed, slot.shape) for slot in slots] == [
-        ("e", EMBED, False, (1100, 3)),
-        ("onnx::d", DENSE, True, (3, 3)),
+        (EMBED, EMBED, False, (1100, 3)),
+        (DENSE, DENSE, True, (3, 4)),
+        (NORM, NORM, False, (4,)),
+        ("f", ROTARY_FREQUENCIES, False, (2,)),
     ]
 
 
 def test_slots_start_on_page_borders_and_hold_no_values():
-    values = parameters()
-    model, slots = make_skeleton(exported(values), values, TRUE)
-    assert [(slot.offset, slot.n_bytes) for slot in slots] == [(0, 1100 * 3 * 4), (4 * 4096, 36)]
+    model, slots = make_skeleton(exported(), SHAPES, FREQUENCIES)
+    assert [(slot.offset, slot.n_bytes) for slot in slots] == [
+        (0, 1100 * 3 * 4),
+        (4 * 4096, 48),
+        (5 * 4096, 16),
+        (6 * 4096, 8),
+    ]
     for slot, item in zip(slots, model.graph.initializer, strict=True):
         assert {entry.key: entry.value for entry in item.external_data} == {
             "location": WEIGHTS_FILE,
@@ -70,11 +88,13 @@ def test_slots_start_on_page_borders_and_hold_no_values():
         assert tuple(item.dims) == slot.shape
 
 
-def test_filled_skeleton_computes_hidden_states_of_the_scored_positions(tmp_path):
-    values = parameters()
-    model, slots = make_skeleton(exported(values), values, TRUE)
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_filled_skeleton_computes_hidden_states_of_the_scored_positions(tmp_path, offset):
+    """With an offset, slots hold the sum of it and the parameter, as GGUF files do."""
+    model, slots = make_skeleton(exported(offset=offset), SHAPES, FREQUENCIES, offset)
     generator = np.random.default_rng(2)
-    real = {name: generator.standard_normal(shape).astype(np.float32) for name, shape in TRUE.items()}
+    real = {name: generator.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}
+    real[ROTARY_FREQUENCIES] = np.array([0.0, 0.5], np.float32)
     onnx.save(model, str(tmp_path / "skeleton.onnx"))
     with (tmp_path / WEIGHTS_FILE).open("wb") as hole:
         hole.truncate(slots[-1].offset + slots[-1].n_bytes)
@@ -85,17 +105,26 @@ def test_filled_skeleton_computes_hidden_states_of_the_scored_positions(tmp_path
     session = Session(tmp_path / "skeleton.onnx", choose_device("cpu", 1), weights)
     ids, scored = np.array([[1000, 3, 1099]]), np.array([0, 2])
     (found,) = session.run({"input_ids": ids, "scored_positions": scored})
-    np.testing.assert_allclose(found[0], real[EMBED][[1000, 1099]] @ real[DENSE].T, rtol=1e-5)
+    expected = real[EMBED][[1000, 1099]] @ real[DENSE].T * real[NORM]  # the larger cosine is 1
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
 
 
-def test_parameter_that_the_export_changed_is_an_error():
-    values = parameters()
-    model = exported(values)
+def test_parameter_that_the_graph_does_not_have_is_an_error():
     with pytest.raises(ExportError, match=r"model\.dense\.weight"):
-        make_skeleton(model, values | {DENSE: values[DENSE] * 2}, TRUE)
+        make_skeleton(exported(dense="another"), SHAPES, FREQUENCIES)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5])
+def test_norm_without_the_expected_offset_is_an_error(offset):
+    with pytest.raises(ExportError, match=r"does not add 1 to model\.norm\.weight"):
+        make_skeleton(exported(offset=offset), SHAPES, FREQUENCIES, 1.0)
+
+
+def test_frequencies_that_the_graph_does_not_have_are_an_error():
+    with pytest.raises(ExportError, match="rotary frequencies"):
+        make_skeleton(exported(), SHAPES, {ROTARY_FREQUENCIES: np.ones(2, np.float32)})
 
 
 def test_graph_without_a_head_is_an_error():
-    values = parameters()
     with pytest.raises(ExportError, match="no output matrix"):
-        make_skeleton(exported(values, head=False), values, TRUE)
+        make_skeleton(exported(head=False), SHAPES, FREQUENCIES)

@@ -6,9 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from evaluator.models.mapped import give_pages_back, map_file
+from evaluator.models.mapped import give_pages_back, map_file, release_pages
 
 _SIZE = 64 << 20
 
@@ -38,3 +39,26 @@ def test_a_file_that_is_no_longer_used_is_forgotten(tmp_path):
     assert bytes(data) == b"abc"
     del data
     give_pages_back()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_pages_of_a_part_are_released(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).write_bytes(os.urandom(1 << 20) * (_SIZE >> 20))
+    first, second = (np.frombuffer(map_file(tmp_path / name), np.uint8) for name in ("first", "second"))
+    before = resident()
+    total = int(first.sum()) + int(second.sum())
+    read = resident() - before
+    assert read > 1.9 * _SIZE
+    part = second[_SIZE // 4 + 5 : 3 * _SIZE // 4 - 5]
+    release_pages(part)
+    assert read - (resident() - before) == pytest.approx(_SIZE / 2, rel=0.01)
+    assert int(first.sum()) + int(second.sum()) == total
+
+
+def test_arrays_that_are_not_mapped_are_left_alone():
+    values = np.arange(1 << 16, dtype=np.uint16).view(np.uint8)
+    expected = values.copy()
+    release_pages(values)
+    release_pages(values[:0])
+    np.testing.assert_array_equal(values, expected)

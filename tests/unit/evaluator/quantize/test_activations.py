@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy_llama import final_hidden
 
+from evaluator.models.tokenizers.first_tokens import FirstTokens
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.results.manifest import Protocol
@@ -49,6 +50,22 @@ def test_chunks_limit_each_text():
     assert len(imatrix_windows([TEXT, TEXT], tokenizer(None), 4, 1)) == 2
 
 
+def test_no_more_of_a_text_is_tokenized_than_the_chunks_need():
+    sizes = []
+
+    def encode(text):
+        sizes.append(len(text))
+        return [ord(letter) for letter in text]
+
+    first = FirstTokens(lambda text: range(1, len(text)))
+    text = Text("x", "x.txt", TEXT.content * 100)
+    some = imatrix_windows([text], TextTokenizer(300, 0, encode, _first=first), 4, 2)
+    assert [ids.tolist() for ids in some] == [
+        ids.tolist() for ids in imatrix_windows([text], tokenizer(0), 4, None)[:2]
+    ]
+    assert sum(sizes) <= 40
+
+
 def test_text_shorter_than_a_window():
     with pytest.raises(RequestError, match=r"x.txt: 10 tokens, one window needs 16"):
         imatrix_windows([TEXT], tokenizer(None), 16, None)
@@ -57,14 +74,16 @@ def test_text_shorter_than_a_window():
 def test_sums_are_those_of_an_independent_model(tiny, tiny_graph):
     windows = [np.arange(20, 44), np.arange(60, 84)]
     seen = []
-    sums = squared_activations(tiny, tiny_graph, choose_device("cpu", 1), windows, seen.append)
+    sums = squared_activations(
+        tiny, tiny_graph, choose_device("cpu", 1), windows, lambda share, _: seen.append(share)
+    )
     expected = dict.fromkeys(sums, 0)
     for ids in windows:
         inputs = {}
         final_hidden(tiny.dequantize, ids, inputs=inputs)
         for name, values in inputs.items():
             expected[name] = expected[name] + (values.astype(np.float64) ** 2).sum(0)
-    assert seen == [24, 24]
+    assert seen == [0.25, 0.5, 0.75, 1.0]  # two layers of two parts
     assert len(sums) == 2 * 7
     for name, values in sums.items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-4)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 
 import gguf
 import numpy as np
 import pytest
 
+from evaluator.models import ggml_library
 from evaluator.quantize import ggml
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, ggml_type, needs_importance, quantize
 from evaluator.support.errors import RequestError
@@ -123,23 +125,25 @@ def test_unknown_type_names_the_known():
 
 
 @pytest.fixture
-def other_library(monkeypatch):
-    ggml._library.cache_clear()
-    yield lambda path: monkeypatch.setenv(ggml.LIBRARY_VARIABLE, str(path))
+def no_library_yet(monkeypatch):
+    for function in (ggml._library, ggml_library.ggml_library):
+        function.cache_clear()
+    yield
     monkeypatch.undo()
-    ggml._library.cache_clear()
+    for function in (ggml._library, ggml_library.ggml_library):
+        function.cache_clear()
 
 
-def test_named_library_that_is_none(other_library, tmp_path):
-    (tmp_path / "ggml.so").write_text("no library")
-    other_library(tmp_path / "ggml.so")
+def test_library_of_something_else(no_library_yet, monkeypatch):
+    other = importlib.util.find_spec("numpy._core._multiarray_umath").origin
+    monkeypatch.setenv(ggml_library.LIBRARY_VARIABLE, other)
     with pytest.raises(
-        RequestError, match=r"ggml.so: cannot be used as ggml's library .*: pip install xllamacpp"
+        RequestError, match=r"umath.*lacks the function ggml_quantize_chunk: pip install xlla"
     ):
         needs_importance(ggml_type("Q4_0"))
 
 
-def test_without_the_package(other_library, monkeypatch):
-    monkeypatch.setattr(ggml, "_PACKAGE", "absent_package_of_this_name")
+def test_without_the_package(no_library_yet, monkeypatch):
+    monkeypatch.setattr(ggml_library, "_PACKAGE", "absent_package_of_this_name")
     with pytest.raises(RequestError, match="quantizing needs ggml's library: pip install"):
         needs_importance(ggml_type("Q4_0"))

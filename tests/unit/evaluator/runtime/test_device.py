@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 
@@ -9,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from evaluator.runtime import device, gpus
-from evaluator.runtime.device import choose_device, choose_devices, usable_cores
+from evaluator.runtime.device import choose_device, choose_devices
 
 MISSING = "libcublasLt.so.13: cannot open shared object file: No such file or directory"
 
@@ -155,5 +156,5 @@ def test_a_session_that_fails_does_not_fall_back_to_the_cpu(monkeypatch):
 
 
 def test_default_threads_are_the_usable_cores(monkeypatch):
-    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: {0, 5, 9}, raising=False)
-    assert usable_cores() == choose_device("cpu").threads == 3
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 9}, raising=False)
+    assert choose_device("cpu").threads == 3

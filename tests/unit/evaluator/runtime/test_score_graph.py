@@ -6,11 +6,12 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from numpy_llama import log_softmax
+from passes import head_of, hidden_of, scores_of
 
 from evaluator.export.exact.weights import head_weights
-from evaluator.runtime import scoring
+from evaluator.runtime import head, layered_model
 from evaluator.runtime.device import Device, choose_device
-from evaluator.runtime.scoring import Body, Head, score_windows
+from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.session import Session
 from evaluator.texts.windows import Window
 
@@ -43,7 +44,7 @@ def distributions(data):
 
 def test_likelihood_equals_float64(data):
     heads, hidden, targets = data
-    found = Head(heads[0], None, CPU).score(hidden[0], targets, None)
+    found = head_of(heads[0], None, CPU).score(hidden[0], targets, None)
     logp = distributions(data)[0]
     np.testing.assert_allclose(found.nll, -logp[np.arange(ROWS), targets], rtol=1e-5)
     np.testing.assert_allclose(found.top_prob, np.exp(logp.max(axis=1)), rtol=1e-5)
@@ -53,7 +54,7 @@ def test_likelihood_equals_float64(data):
 
 def test_divergence_equals_float64(data):
     heads, hidden, targets = data
-    found = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    found = head_of(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
     variant, baseline = distributions(data)
     np.testing.assert_allclose(found.kld, (np.exp(baseline) * (baseline - variant)).sum(axis=1), rtol=1e-4)
     np.testing.assert_array_equal(found.same_top, variant.argmax(axis=1) == baseline.argmax(axis=1))
@@ -63,8 +64,8 @@ def test_divergence_equals_float64(data):
 @pytest.mark.parametrize("tokens", [1, 13, 4096])
 def test_identical_models_diverge_by_exactly_nothing(data, monkeypatch, tokens):
     heads, hidden, targets = data
-    monkeypatch.setattr(scoring, "_SLICE_TOKENS", tokens)
-    found = Head(heads[0], heads[0].copy(), CPU).score(hidden[0], targets, hidden[0].copy())
+    monkeypatch.setattr(head, "_SLICE_TOKENS", tokens)
+    found = head_of(heads[0], heads[0].copy(), CPU).score(hidden[0], targets, hidden[0].copy())
     assert found.kld.tolist() == [0.0] * ROWS
     assert found.same_top.all()
 
@@ -72,10 +73,10 @@ def test_identical_models_diverge_by_exactly_nothing(data, monkeypatch, tokens):
 @pytest.mark.parametrize(("rows", "tokens"), [(1, 200), (3, 50), (6, 7), (200, 1)])
 def test_slices_and_blocks_give_the_same_as_one_pass(data, monkeypatch, rows, tokens):
     heads, hidden, targets = data
-    whole = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
-    monkeypatch.setattr(scoring, "_BLOCK_ROWS", rows)
-    monkeypatch.setattr(scoring, "_SLICE_TOKENS", tokens)
-    parts = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    whole = head_of(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    monkeypatch.setattr(head, "_BLOCK_ROWS", rows)
+    monkeypatch.setattr(head, "_SLICE_TOKENS", tokens)
+    parts = head_of(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
     for name in ("nll", "top_prob", "kld"):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
         assert getattr(parts, name).shape == (ROWS,)
@@ -92,13 +93,13 @@ def test_a_gpu_takes_more_at_a_time_and_only_columns_come_back(data, monkeypatch
             taken.append((len(inputs["variant_head"].numpy()), {output.shape for output in outputs}))
             return outputs
 
-    monkeypatch.setattr(scoring, "Session", Watched)
-    monkeypatch.setattr(scoring, "_SLICE_ON_GPU", 60)
-    monkeypatch.setattr(scoring, "_BLOCK_ON_GPU", 4)
+    monkeypatch.setattr(head, "Session", Watched)
+    monkeypatch.setattr(head, "_SLICE_ON_GPU", 60)
+    monkeypatch.setattr(head, "_BLOCK_ON_GPU", 4)
     gpu = Device("cuda", "CPUExecutionProvider", 1)
-    found = Head(heads[0], heads[1], gpu).score(hidden[0], targets, hidden[1])
-    assert taken == [(60, {(4, 1)}), (41, {(4, 1)}), (60, {(3, 1)}), (41, {(3, 1)})]
-    expected = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    found = head_of(heads[0], heads[1], gpu).score(hidden[0], targets, hidden[1])
+    assert taken == [(60, {(4, 1)}), (60, {(3, 1)}), (41, {(4, 1)}), (41, {(3, 1)})]
+    expected = head_of(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
     np.testing.assert_allclose(found.kld, expected.kld, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.nll, expected.nll, rtol=1e-5)
 
@@ -115,19 +116,19 @@ def test_heads_and_hidden_states_are_put_where_the_device_computes(data, monkeyp
     monkeypatch.setattr(ort.InferenceSession, "get_providers", lambda _: ["CUDAExecutionProvider"])
     heads, hidden, targets = data
     on_second = Device("cuda", "CUDAExecutionProvider", 1, index=1)
-    Head(heads[0], heads[1], on_second)._block(hidden[0], targets.astype(np.int64), hidden[1])
+    head_of(heads[0], heads[1], on_second).score(hidden[0], targets, hidden[1])
     assert placed == [("cuda", 1)] * 5  # two heads, two hidden states, places of the targets
 
 
 @pytest.mark.parametrize(("length", "cpu", "gpu"), [(16, 2, 256), (512, 2, 8), (2048, 2, 2), (8192, 1, 2)])
 def test_windows_go_through_a_gpu_in_larger_numbers(tiny, tiny_graph, length, cpu, gpu):
-    assert Body(tiny, tiny_graph, CPU).together(length) == cpu
-    assert Body(tiny, tiny_graph, Device("cuda", "CPUExecutionProvider", 1)).together(length) == gpu
+    assert LayeredModel(tiny_graph, CPU).together(length) == cpu
+    assert LayeredModel(tiny_graph, Device("cuda", "CPUExecutionProvider", 1)).together(length) == gpu
 
 
 def test_huge_logits_stay_finite(data):
     heads, hidden, targets = data
-    found = Head(heads[0], heads[1], CPU).score(1000 * hidden[0], targets, 1000 * hidden[1])
+    found = head_of(heads[0], heads[1], CPU).score(1000 * hidden[0], targets, 1000 * hidden[1])
     assert np.isfinite(found.nll).all()
     assert np.isfinite(found.kld).all()
 
@@ -138,8 +139,8 @@ def test_what_is_not_finite_spoils_its_own_row_and_warns_nobody(data, value):
     heads, hidden, targets = data
     spoilt = hidden[0].copy()
     spoilt[2] = value
-    found = Head(heads[0], heads[1], CPU).score(spoilt, targets, hidden[1])
-    sound = Head(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
+    found = head_of(heads[0], heads[1], CPU).score(spoilt, targets, hidden[1])
+    sound = head_of(heads[0], heads[1], CPU).score(hidden[0], targets, hidden[1])
     assert not np.isfinite(found.kld[2])
     others = np.arange(ROWS) != 2
     np.testing.assert_array_equal(found.kld[others], sound.kld[others])
@@ -148,18 +149,16 @@ def test_what_is_not_finite_spoils_its_own_row_and_warns_nobody(data, value):
 
 @pytest.mark.parametrize("together", [1, 2, 3])
 def test_windows_run_together_score_as_they_do_alone(tiny, tiny_graph, monkeypatch, together):
-    monkeypatch.setattr(scoring, "_TOGETHER", together)
+    monkeypatch.setattr(layered_model, "_TOGETHER", together)
     generator = np.random.default_rng(4)
     ids = generator.integers(0, 200, (5, 24)).astype(np.int32)
     windows = [Window(index, "d", row, 12) for index, row in enumerate(ids)]
-    body, values = Body(tiny, tiny_graph, CPU), head_weights(tiny)
-    paired = Head(values, generator.permuted(values, axis=1), CPU)
-    hidden = [body.hidden(window) for window in windows]
-    kept = {}
-    found = score_windows(body, paired, windows, hidden, keep_hidden=kept.__setitem__)
+    values = head_weights(tiny)
+    paired = head_of(values, generator.permuted(values, axis=1), CPU)
+    hidden = np.stack([hidden_of(tiny, tiny_graph, CPU, window) for window in windows])
+    found = scores_of(tiny, tiny_graph, CPU, windows, paired, hidden)
     for index, (window, scores) in enumerate(zip(windows, found, strict=True)):
         alone = paired.score(hidden[index], window.targets, hidden[index])
-        np.testing.assert_allclose(kept[index], hidden[index], rtol=1e-5, atol=1e-6)
         for name in ("nll", "top_prob", "kld"):
             np.testing.assert_allclose(getattr(scores, name), getattr(alone, name), rtol=1e-4, atol=1e-6)
         np.testing.assert_array_equal(scores.same_top, alone.same_top)
@@ -167,17 +166,8 @@ def test_windows_run_together_score_as_they_do_alone(tiny, tiny_graph, monkeypat
 
 def test_a_baselines_windows_have_no_divergence(tiny, tiny_graph):
     windows = [Window(index, "d", np.arange(24, dtype=np.int32) + index, 12) for index in range(3)]
-    head = Head(head_weights(tiny), None, CPU)
-    found = score_windows(Body(tiny, tiny_graph, CPU), head, windows, [None] * 3)
+    found = scores_of(tiny, tiny_graph, CPU, windows, head_of(head_weights(tiny), None, CPU))
     assert [(len(item.nll), item.kld, item.same_top) for item in found] == [(11, None, None)] * 3
-
-
-@pytest.mark.parametrize("count", [2, 4])
-def test_every_window_has_its_baseline(tiny, tiny_graph, count):
-    windows = [Window(index, "d", np.arange(24, dtype=np.int32) + index, 12) for index in range(3)]
-    head = Head(head_weights(tiny), None, CPU)
-    with pytest.raises(ValueError, match="zip"):
-        score_windows(Body(tiny, tiny_graph, CPU), head, windows, [None] * count)
 
 
 def test_logits_that_do_not_vary_and_those_that_float32_cannot_tell_apart_say_nothing(data):
@@ -190,7 +180,7 @@ def test_logits_that_do_not_vary_and_those_that_float32_cannot_tell_apart_say_no
     head[7] = (0, 1e-4, 1e30, -1e30)
     states = np.eye(4, dtype=np.float32)
     targets = np.full(4, 3, np.int32)
-    found = Head(head, heads[0][:, :4].copy(), CPU).score(states, targets, hidden[0][:4, :4].copy())
+    found = head_of(head, heads[0][:, :4].copy(), CPU).score(states, targets, hidden[0][:4, :4].copy())
     assert np.isnan(found.nll).tolist() == np.isnan(found.kld).tolist() == [True, False, True, True]
     assert found.nll[1] == pytest.approx(np.log(VOCABULARY), rel=1e-6)
     tops = [1 / VOCABULARY, 1.0001 / VOCABULARY, 1, 1 / (VOCABULARY - 1)]

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from evaluator.models.model_file import NO_RULES
-from evaluator.results.manifest import Protocol
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
+from evaluator.results.manifest import Protocol, TextRecord
 from evaluator.support.errors import RequestError
-from evaluator.texts.sources import Text
+from evaluator.texts.sources import Text, built_in_texts
 from evaluator.texts.windows import cut_windows
 
 
 class Bytes:
-    """One token per byte."""
+    """One token per byte; `limits` are those that it was asked for."""
 
     rules = NO_RULES
 
     def __init__(self, bos_id=None):
         self.bos_id = bos_id
+        self.limits = []
 
-    def encode(self, text):
-        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+    def encode(self, text, limit=None):
+        self.limits.append(limit)
+        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)[:limit]
 
 
 TEN = Protocol(context=10, first_scored=5)
@@ -40,11 +44,50 @@ def test_text_that_is_there_twice_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("length", "chunks", "count"), [(10, None, 1), (19, None, 1), (20, None, 2), (35, 2, 2), (35, 9, 3)]
+    ("length", "chunks", "count", "counted"),
+    [
+        (10, None, 1, 10),
+        (19, None, 1, 19),
+        (20, None, 2, 20),
+        (35, 2, 2, None),  # the rest is not tokenized, so its tokens are not known
+        (20, 2, 2, None),
+        (19, 2, 1, 19),
+        (35, 9, 3, 35),
+    ],
 )
-def test_full_windows_are_cut_and_the_rest_dropped(length, chunks, count):
+def test_full_windows_are_cut_and_the_rest_dropped(length, chunks, count, counted):
     windows, records = cut("x" * length, protocol=Protocol(context=10, first_scored=5, chunks=chunks))
-    assert (len(windows), records[0].windows, records[0].n_tokens) == (count, count, length)
+    assert (len(windows), records[0].windows, records[0].n_tokens) == (count, count, counted)
+
+
+@pytest.mark.parametrize(("chunks", "limit"), [(None, None), (3, 30)])
+def test_only_the_tokens_of_the_windows_are_asked_for(chunks, limit):
+    tokenizer = Bytes(bos_id=1)
+    protocol = Protocol(context=10, first_scored=5, chunks=chunks)
+    cut_windows([Text("d", "d.txt", "x" * 100)], tokenizer, protocol)
+    assert tokenizer.limits == [limit]
+
+
+def test_windows_of_a_long_text_are_those_of_the_whole_text(tiny):
+    texts = [Text(text.domain, text.name, text.content * 20) for text in built_in_texts()]
+    tokenizer = tokenizer_from_gguf(tiny)
+    encoded = []
+    noting = replace(
+        tokenizer, _encode=lambda text: encoded.append(len(text)) or tokenizer.encode(text).tolist()
+    )
+    some, _ = cut_windows(texts, noting, Protocol(context=64, first_scored=32, chunks=3))
+    everything, _ = cut_windows(texts, tokenizer, Protocol(context=64, first_scored=32))
+    for text in texts:
+        whole = [window.ids.tolist() for window in everything if window.domain == text.domain]
+        assert [window.ids.tolist() for window in some if window.domain == text.domain] == whole[:3]
+    assert sum(encoded) < sum(len(text.content) for text in texts) / 20
+
+
+def test_records_with_and_without_a_count_are_read():
+    record = cut("x" * 35)[1][0]
+    assert TextRecord.model_validate_json(record.model_dump_json()).n_tokens == 35
+    without = record.model_copy(update={"n_tokens": None})
+    assert TextRecord.model_validate_json(without.model_dump_json()) == without
 
 
 def test_windows_follow_each_other_without_overlap():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from passes import head_of, hidden_of
 from tiny_models import write_tiny_llama
 
 from evaluator.comparison.layers.attribution import Attributor, attribution_windows
@@ -15,7 +16,7 @@ from evaluator.export.exact.weights import head_weights
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body, Head
+from evaluator.runtime.layered_model import LayeredModel
 from evaluator.support.errors import ExportError
 from evaluator.texts.windows import Window
 
@@ -63,16 +64,18 @@ def windows():
 
 
 @pytest.fixture(scope="module")
-def attributor(tiny, tiny_graph, windows):
-    return Attributor(tiny, tiny_graph, CPU, windows)
+def attributor(tiny, tiny_graph, windows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("branches")
+    return Attributor(tiny, LayeredModel(tiny_graph, CPU), windows, folder, 1 << 30)
 
 
 def mean_kld(file, baseline, graph, windows):
-    body, reference = Body(file, graph, CPU, fused=False), Body(baseline, graph, CPU, fused=False)
-    head = Head(head_weights(file), head_weights(baseline), CPU)
-    return np.mean(
-        [head.score(body.hidden(w), w.targets, reference.hidden(w)).kld for w in windows], dtype=np.float64
-    )
+    head = head_of(head_weights(file), head_weights(baseline), CPU)
+    klds = []
+    for window in windows:
+        states, reference = (hidden_of(f, graph, CPU, window, fused=False) for f in (file, baseline))
+        klds.append(head.score(states, window.targets, reference).kld)
+    return np.mean(klds, dtype=np.float64)
 
 
 def test_windows_are_first_halves_of_a_quarter_of_all(windows):
@@ -116,7 +119,20 @@ def test_head_of_its_own_counts_apart_from_the_embedding(tiny, tiny_graph, attri
     assert causes[-1, "token_embd"] == 0.0
 
 
-def test_plain_graph_is_refused_with_its_reason(tiny, tiny_graph, windows):
-    plain = replace(tiny_graph, fused=None, plain_reason="layer 3 is odd")
-    with pytest.raises(ExportError, match="layer 3 is odd"):
-        Attributor(tiny, plain, CPU, windows)
+def test_branches_in_a_file_give_the_same(attributor, variant):
+    in_file = replace(attributor, most_bytes=0)
+    assert in_file.attribute(variant) == attributor.attribute(variant)
+    assert not any(attributor.folder.iterdir())
+
+
+def test_the_plain_graph_gives_the_same(attributor, variant, tiny_graph):
+    plain = replace(attributor, model=LayeredModel(tiny_graph, CPU, fused=False))
+    expected = attributor.attribute(variant).causes
+    for place, kld in plain.attribute(variant).causes.items():
+        assert kld == pytest.approx(expected[place], rel=1e-2)
+
+
+def test_a_graph_without_a_known_stream_is_refused_with_its_reason(tiny_graph):
+    unknown = replace(tiny_graph, fused=None, residuals=(), plain_reason="layer 3 is odd")
+    with pytest.raises(ExportError, match="cannot be run layer by layer: layer 3 is odd"):
+        LayeredModel(unknown, CPU)

@@ -38,11 +38,14 @@ def test_places_of_tensors(tensor, place):
         ([1, 1], [0, 0], None),
         ([np.inf, 0], [3, 4], None),
         ([np.inf, 0], [np.inf, 4], None),
+        ([6e25, 0], [3e25, 4e25], pytest.approx(1.0)),
     ],
 )
 @pytest.mark.filterwarnings("error")
 def test_relative_error_by_hand(variant, baseline, expected):
-    assert relative_error(np.array(variant, np.float32), np.array(baseline, np.float32)) == expected
+    values, reference = np.array(variant, np.float32), np.array(baseline, np.float32)
+    assert relative_error([(values, reference)]) == expected
+    assert relative_error(zip(values[:, None], reference[:, None], strict=True)) == expected
 
 
 def test_rows_hold_type_bits_and_error_per_matrix(tiny, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from numpy_llama import final_hidden
+from passes import hidden_of
 from tiny_models import write_tiny_llama
 
 from evaluator.export.exact import graph as graph_module
@@ -17,7 +18,6 @@ from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import graph_request, is_cached, load_graph
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body
 from evaluator.support.errors import ExportError, SourceError
 from evaluator.texts.windows import Window
 
@@ -25,7 +25,7 @@ IDS = np.random.default_rng(5).integers(0, 256, 24).astype(np.int32)
 
 
 def test_body_computes_what_numpy_computes_from_the_same_file(tiny, tiny_graph):
-    found = Body(tiny, tiny_graph, choose_device("cpu", 2)).hidden(Window(0, "d", IDS, 12))
+    found = hidden_of(tiny, tiny_graph, choose_device("cpu", 2), Window(0, "d", IDS, 12))
     expected = final_hidden(tiny.dequantize, IDS)[12:23]
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
@@ -34,7 +34,7 @@ def test_body_computes_what_numpy_computes_from_the_same_file(tiny, tiny_graph):
 def test_frequency_factors_of_a_file_divide_the_rotary_frequencies(tiny_graph, tmp_path):
     factors = np.linspace(1, 8, 32)
     file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", frequency_factors=factors.tolist()))
-    found = Body(file, tiny_graph, choose_device("cpu", 2)).hidden(Window(0, "d", IDS, 12))
+    found = hidden_of(file, tiny_graph, choose_device("cpu", 2), Window(0, "d", IDS, 12))
     expected = final_hidden(file.dequantize, IDS, factors=factors)[12:23]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     assert np.abs(expected - final_hidden(file.dequantize, IDS)[12:23]).max() > 0.01

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from family_models import FAMILIES, write_family
 from numpy_llama import final_hidden
+from onnx import TensorProto, helper, numpy_helper
+from passes import hidden_of
 from tiny_models import write_tiny_llama
 
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import exact_weights, rotary_inputs
 from evaluator.export.fusion import check
+from evaluator.export.fusion.dataflow import replace_nodes
 from evaluator.export.fusion.fuse import fuse, simplify
 from evaluator.export.fusion.stored import load_fusion
 from evaluator.export.fusion.uses import load_fused, load_plain, score_late, with_cache
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body
 from evaluator.runtime.session import Session
 from evaluator.support.errors import ExportError
 from evaluator.texts.windows import Window
@@ -44,9 +46,11 @@ def file(request):
 
 
 def session(file, graph, model):
-    held = {item.name for item in model.graph.initializer}
-    weights = [(slot.initializer, values) for slot, values in exact_weights(file, graph)]
-    return Session(model, CPU, [pair for pair in weights if pair[0] in held], graph.path.parent)
+    weights = {slot.initializer: values for slot, values in exact_weights(file, graph)}
+    for item in model.graph.initializer:
+        if item.name in weights:
+            item.CopyFrom(numpy_helper.from_array(weights[item.name], item.name))
+    return Session(model, CPU)
 
 
 def test_every_layer_is_fused_and_little_else_is_left(file):
@@ -62,8 +66,8 @@ def test_every_layer_is_fused_and_little_else_is_left(file):
 
 def test_fused_body_equals_the_plain_one(file):
     graph = load_graph(file)
-    fused = Body(file, graph, CPU).hidden(WINDOW)
-    plain = Body(file, graph, CPU, fused=False).hidden(WINDOW)
+    fused = hidden_of(file, graph, CPU, WINDOW)
+    plain = hidden_of(file, graph, CPU, WINDOW, fused=False)
     assert fused.shape == (11, 256)
     np.testing.assert_allclose(fused, plain, atol=1e-5)
 
@@ -71,7 +75,7 @@ def test_fused_body_equals_the_plain_one(file):
 def test_frequency_factors_reach_the_tables(tiny_graph, tmp_path):
     factors = np.linspace(1, 8, 32)
     file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", frequency_factors=factors.tolist()))
-    found = Body(file, tiny_graph, CPU).hidden(WINDOW)
+    found = hidden_of(file, tiny_graph, CPU, WINDOW)
     expected = final_hidden(file.dequantize, IDS, factors=factors)[12:23]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
@@ -85,17 +89,6 @@ def test_scoring_late_changes_nothing(file):
     late = session(file, graph, late_model).run(inputs)[0]
     assert "Gather" not in late_model.graph.node[-1].op_type
     np.testing.assert_allclose(late, whole, atol=1e-6)
-
-
-@pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
-def test_residuals_are_those_of_the_model(tiny, tiny_graph, fused):
-    rows = np.array([0, 4, 10])
-    (final,), (residuals,) = Body(tiny, tiny_graph, CPU, fused=fused).observe([WINDOW], rows)
-    assert residuals.shape == (3, 3, 256)
-    np.testing.assert_array_equal(residuals[0], tiny.dequantize("token_embd.weight")[IDS[12 + rows]])
-    norm = residuals[2] / np.sqrt((residuals[2] ** 2).mean(axis=1, keepdims=True) + 1e-5)
-    np.testing.assert_allclose(final[rows], norm * tiny.dequantize("output_norm.weight"), rtol=1e-4)
-    assert np.abs(residuals[1] - residuals[0]).max() > 0.01
 
 
 def decode(run, heads, chunks):
@@ -134,7 +127,7 @@ def test_decoding_with_a_cache_equals_one_pass(name, request, tmp_path):
     run = session(file, graph, with_cache(load_fused(graph.fused), graph.fused)).run
     chunks = [ids[:30], *ids[30:].reshape(-1, 1)]
     stepped = decode(lambda inputs: run(inputs | tables), graph.fused.heads, chunks)
-    plain = Body(file, graph, CPU, fused=False).hidden(Window(0, "d", ids, 24))
+    plain = hidden_of(file, graph, CPU, Window(0, "d", ids, 24), fused=False)
     np.testing.assert_allclose(stepped[24:47], plain, atol=1e-4)
 
 
@@ -158,6 +151,82 @@ def test_attention_that_computes_something_else_is_refused(tiny_graph, change):
         fuse(model, tiny_graph.slots, SETTINGS | change)
 
 
+@pytest.mark.parametrize(("name", "expected"), [("gemma3", (0, 5)), ("smollm3", (0, 3)), ("qwen3", (0,))])
+def test_layers_of_equal_nodes_are_checked_once(name, expected, tmp_path):
+    graph = load_graph(open_gguf(write_family(FAMILIES[name], tmp_path / "f.gguf")))
+    assert graph.fused.checked == expected
+
+
+def halve_scores(softmax):
+    softmax.input[0] = "halved"
+
+
+def take_logarithm(softmax):
+    softmax.op_type = "LogSoftmax"
+
+
+def sum_over_queries(softmax):
+    softmax.attribute[0].i = 2
+
+
+@pytest.mark.parametrize("change", [halve_scores, take_logarithm, sum_over_queries])
+def test_layer_that_differs_in_one_node_is_checked_on_its_own(tiny_graph, change):
+    model = load_plain(tiny_graph.path)
+    simplify(model, tiny_graph.slots)
+    nodes = list(model.graph.node)
+    softmax = [node for node in nodes if node.op_type == "Softmax"][1]
+    halved = helper.make_node("Mul", [softmax.input[0], "half"], ["halved"])
+    model.graph.initializer.append(helper.make_tensor("half", TensorProto.FLOAT, [], [0.5]))
+    change(softmax)
+    replace_nodes(
+        model.graph, [item for node in nodes for item in ([halved, node] if node is softmax else [node])]
+    )
+    with pytest.raises(ExportError, match="layer 1: "):
+        fuse(model, tiny_graph.slots, SETTINGS)
+
+
+LONG_WINDOW = 2500
+
+
+@pytest.fixture(scope="module")
+def long_windowed(tmp_path_factory):
+    """A Mistral whose sliding window is longer than the check can afford."""
+    family = FAMILIES["mistral"]
+    settings = family.settings | {"sliding_window": LONG_WINDOW}
+    changed = replace(
+        family, settings=settings, metadata=lambda writer: writer.add_sliding_window(LONG_WINDOW)
+    )
+    return open_gguf(write_family(changed, tmp_path_factory.mktemp("long") / "m.gguf"))
+
+
+def test_long_window_is_checked_with_a_short_one_and_fused(long_windowed):
+    graph = load_graph(long_windowed)
+    assert graph.plain_reason is None
+    ids = np.random.default_rng(9).integers(0, 256, LONG_WINDOW + 100).astype(np.int32)
+    window = Window(0, "d", ids, LONG_WINDOW)
+    fused = hidden_of(long_windowed, graph, CPU, window)
+    plain = hidden_of(long_windowed, graph, CPU, window, fused=False)
+    np.testing.assert_allclose(fused, plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("window", [None, 30, 5000])
+def test_window_other_than_the_graph_s_is_refused(long_windowed, window):
+    graph = load_graph(long_windowed)
+    model = load_plain(graph.path)
+    simplify(model, graph.slots)
+    with pytest.raises(ExportError, match=r"differs by|too long to be checked"):
+        fuse(model, graph.slots, SETTINGS | {"sliding_window": window})
+
+
+def test_long_window_that_the_graph_does_not_show_is_not_fused(long_windowed):
+    graph = load_graph(long_windowed)
+    model = load_plain(graph.path)
+    del model.metadata_props[:]
+    simplify(model, graph.slots)
+    with pytest.raises(ExportError, match=f"{LONG_WINDOW} positions is too long to be checked"):
+        fuse(model, graph.slots, SETTINGS | {"sliding_window": LONG_WINDOW})
+
+
 def test_unknown_form_stays_plain_with_a_reason_and_is_scored(tiny, tiny_graph, tmp_path):
     slots = [slot for slot in tiny_graph.slots if not slot.parameter.endswith("o_proj.weight")]
     skeleton = Path(shutil.copy(tiny_graph.path, tmp_path))
@@ -170,7 +239,7 @@ def test_unknown_form_stays_plain_with_a_reason_and_is_scored(tiny, tiny_graph, 
     )  # from beside the graph, not made again
     plain = replace(tiny_graph, fused=None, plain_reason=fusion.reason)
     expected = final_hidden(tiny.dequantize, IDS)[12:23]
-    np.testing.assert_allclose(Body(tiny, plain, CPU).hidden(WINDOW), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(hidden_of(tiny, plain, CPU, WINDOW), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_damaged_record_is_made_again(tiny_graph, tmp_path):

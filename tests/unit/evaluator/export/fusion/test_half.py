@@ -11,17 +11,17 @@ import pytest
 from family_models import FAMILIES, write_family
 from numpy_llama import final_hidden
 from onnx import TensorProto
+from passes import hidden_of
 from tiny_models import write_tiny_llama
 
 from evaluator.export.exact.graph import Graph, load_graph
 from evaluator.export.fusion.half import as_half, halve
-from evaluator.export.fusion.uses import load_fused, score_late, with_residuals
+from evaluator.export.fusion.uses import load_fused, score_late
 from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body
 from evaluator.support.errors import ExportError, SourceError
 from evaluator.texts.windows import Window
 
@@ -38,19 +38,16 @@ def distance(found, expected):
 
 @pytest.fixture(scope="module")
 def halved(tiny_graph):
-    """The scoring graph of the tiny model in half precision."""
-    model = with_residuals(load_fused(tiny_graph.fused), tiny_graph.residuals)
-    score_late(model, tiny_graph.fused)
+    """The graph of the tiny model in half precision."""
+    model = score_late(load_fused(tiny_graph.fused), tiny_graph.fused)
     return halve(model, {slot.initializer for slot in tiny_graph.slots}).graph
 
 
 def test_hidden_states_are_those_of_float64_but_for_rounding_to_halves(tiny, tiny_graph):
-    rows = np.array([0, 4, 10])
-    (final,), (residuals,) = Body(tiny, tiny_graph, CPU, half=True).observe([WINDOW], rows)
+    final = hidden_of(tiny, tiny_graph, CPU, WINDOW, half=True)
     expected = final_hidden(tiny.dequantize, IDS)[12:23]
     assert 1e-5 < distance(final, expected) < 2e-3
-    assert (final.dtype, residuals.shape) == (np.float32, (3, 3, 256))
-    np.testing.assert_array_equal(residuals[0], tiny.dequantize("token_embd.weight")[IDS[12 + rows]])
+    assert final.dtype == np.float32
 
 
 def test_matrices_are_halves_and_the_residual_stream_is_not(tiny_graph, halved):
@@ -85,15 +82,15 @@ def test_families_stay_close(name, tmp_path):
     graph = load_graph(file)
     ids = np.random.default_rng(9).integers(0, 256, 64).astype(np.int32)
     window = Window(0, "d", ids, 32)
-    found = Body(file, graph, CPU, half=True).hidden(window)
-    assert 1e-5 < distance(found, Body(file, graph, CPU, fused=False).hidden(window)) < 4e-3
+    found = hidden_of(file, graph, CPU, window, half=True)
+    assert 1e-5 < distance(found, hidden_of(file, graph, CPU, window, fused=False)) < 4e-3
 
 
 def test_biases_of_query_key_and_value_are_added(tmp_path):
     file = open_gguf(write_tiny_llama(tmp_path / "q.gguf", architecture="qwen2"))
     graph = load_graph(file)
-    found = Body(file, graph, CPU, half=True).hidden(WINDOW)
-    assert distance(found, Body(file, graph, CPU, fused=False).hidden(WINDOW)) < 2e-3
+    found = hidden_of(file, graph, CPU, WINDOW, half=True)
+    assert distance(found, hidden_of(file, graph, CPU, WINDOW, fused=False)) < 2e-3
 
 
 def test_rounding_to_halves_knows_their_range():
@@ -106,7 +103,7 @@ def test_rounding_to_halves_knows_their_range():
 def test_weights_beyond_halves_are_refused(tiny_graph, tmp_path):
     file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", noise=1e5))
     with pytest.raises(SourceError, match=r"proj.weight: \d+ values are too large for float16"):
-        Body(file, tiny_graph, CPU, half=True)
+        hidden_of(file, tiny_graph, CPU, WINDOW, half=True)
     with pytest.raises(ExportError, match=r"weight: \d+ values are too large for float16"):
         write_decoder(file, tiny_graph, tmp_path / "out", half=True)
     assert not (tmp_path / "out" / "weights.bin").exists()
@@ -115,7 +112,7 @@ def test_weights_beyond_halves_are_refused(tiny_graph, tmp_path):
 def test_plain_graph_has_no_half_precision(tiny, tiny_graph):
     plain = Graph(tiny_graph.path, tiny_graph.slots, None, "unknown attention")
     with pytest.raises(ExportError, match="needs a fused graph: unknown attention"):
-        Body(tiny, plain, CPU, half=True)
+        hidden_of(tiny, plain, CPU, WINDOW, half=True)
 
 
 def decoded(folder):

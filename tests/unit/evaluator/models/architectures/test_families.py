@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from family_models import FAMILIES, TOKENS, torch_model, write_family
+from passes import head_of, hidden_of
 
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import head_weights
@@ -17,7 +18,6 @@ from evaluator.models.architectures import ARCHITECTURES, logit_softcap
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.decoding import Decoder
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body, Head
 from evaluator.texts.windows import Window
 
 pytestmark = pytest.mark.usefixtures("exporting_here")
@@ -63,10 +63,10 @@ def test_every_family_has_a_case():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_loss_of_every_token_is_that_of_torch(tmp_path, name):
     file = open_gguf(write_family(FAMILIES[name], tmp_path / "model.gguf"))
-    graph, head = load_graph(file), Head(head_weights(file), None, CPU, logit_softcap(file))
+    graph, head = load_graph(file), head_of(head_weights(file), None, CPU, logit_softcap(file))
     expected = usual_losses(name)
     for fused in (False, True):
-        hidden = Body(file, graph, CPU, fused=fused).hidden(TEXT)
+        hidden = hidden_of(file, graph, CPU, TEXT, fused=fused)
         found = head.score(hidden, TEXT.targets, None).nll
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4, err_msg=f"fused: {fused}")
     if graph.fused:

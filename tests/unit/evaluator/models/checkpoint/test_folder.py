@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from passes import hidden_of
 from tiny_checkpoints import edit_json, random_model, save_checkpoint
 
 from evaluator.export.exact.graph import graph_request, load_graph
@@ -23,7 +24,6 @@ from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_source, sha256_of_all
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf, vocabulary_digest
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.scoring import Body
 from evaluator.support.errors import SourceError
 from evaluator.texts.windows import Window
 
@@ -67,7 +67,7 @@ def test_logits_are_those_of_transformers_in_the_graph_of_the_gguf_model(llama, 
     file = open_model(saved)
     assert load_graph(file) == tiny_graph  # the same shape, so the same graph
     window = Window(0, "d", np.random.default_rng(1).integers(0, 262, 32).astype(np.int32), 16)
-    hidden = Body(file, load_graph(file), choose_device("cpu", 1)).hidden(window)
+    hidden = hidden_of(file, load_graph(file), choose_device("cpu", 1), window)
     with torch.no_grad():
         expected = llama(torch.from_numpy(window.ids.astype(np.int64))[None]).logits[0, 16:31].numpy()
     np.testing.assert_allclose(hidden @ head_weights(file).T, expected, atol=2e-4)

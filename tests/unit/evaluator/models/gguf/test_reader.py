@@ -109,6 +109,18 @@ def test_truncation_at_the_very_end_is_refused(tiny_path, opened, short):
         opened(tiny_path.read_bytes()[: last.offset + last.n_bytes - short])
 
 
+@pytest.mark.parametrize("length", [2, 9, 1 << 63, (1 << 64) - 1])
+@pytest.mark.parametrize("end", [0, 7, 8, 9])
+def test_array_of_strings_that_reaches_beyond_the_file_is_refused(opened, length, end):
+    # The second of two strings, or its length, ends beyond the file.
+    second = (struct.pack("<Q", length) + b"\xff")[:end]
+    strings = struct.pack("<IQ", 8, 2) + text("first") + second
+    content = gguf_bytes(keys=[key("k", 9, strings)])
+    content = content[: content.index(b"first") + len(b"first") + end]
+    with pytest.raises(SourceError, match=r"truncated|more than the file holds"):
+        opened(content)
+
+
 def test_flipped_header_bytes_open_or_raise_source_error(tmp_path):
     path = write_tiny_llama(tmp_path / "m.gguf", layers=1, hidden=64, ffn=96)
     header = min(info.offset for info in open_gguf(path).tensors.values())

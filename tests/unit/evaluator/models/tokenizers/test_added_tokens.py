@@ -41,3 +41,12 @@ def test_longest_token_is_cut_first(text, tokens, expected):
 )
 def test_type_decides_but_for_what_llama_cpp_knows_by_name(token, user_defined, keys, cut):
     assert added_tokens(["other", token], [False, user_defined], keys) == ([token] if cut else [])
+
+
+def test_many_tokens_are_cut_out_like_few():
+    few = ["a", "ab", "bcd", "é", "<x>"]
+    many = [*(f"<unused{number}>" for number in range(100)), *few]
+    for text in ("xabcdé<x>a", "", "x", "<unused7>ab<unused", "éé", "<"):
+        expected = fragments(text, [token for token in many if token in text])
+        assert fragments(text, many) == expected
+        assert "<unused7>" not in text or ("<unused7>", True) in expected

@@ -5,8 +5,15 @@ from __future__ import annotations
 import random
 
 import pytest
+from llama_vocabulary import llama_vocabulary
+from sentencepiece_vocabularies import USER_DEFINED, trained_pieces, write_vocabulary
+from tokenizing import TEXT, mixed_text
 
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.model_file import TextRules
+from evaluator.models.tokenizers import sentencepiece
 from evaluator.models.tokenizers.sentencepiece import SentencePiece
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 
 TOKENS = ["<unk>", "▁", "a", "b", "c", "ab", "bc", "▁a", "abc", "<0xC3>", "<0xA9>", "<tool>"]
 
@@ -60,7 +67,10 @@ def test_a_space_is_put_before_the_text_and_after_what_is_cut_out():
     assert spelled(model(space_prefix=True).encode("a<tool>a")) == ["▁a", "<tool>", "▁a"]
 
 
-def naive(text: str, ids: dict[str, int], scores: list[float]) -> list[int]:
+UNKNOWN = 0
+
+
+def naive(text: str, ids: dict[str, int], scores: list[float], *, fuses: bool = False) -> list[int]:
     symbols = list(text)
     while True:
         pairs = [
@@ -69,19 +79,47 @@ def naive(text: str, ids: dict[str, int], scores: list[float]) -> list[int]:
             if symbols[i] + symbols[i + 1] in ids
         ]
         if not pairs:
-            return [ids[symbol] for symbol in symbols]
+            found = [ids.get(symbol, UNKNOWN) for symbol in symbols]
+            return [i for n, i in enumerate(found) if not (fuses and n and i == found[n - 1] == UNKNOWN)]
         _, place = min(pairs)
         symbols[place : place + 2] = [symbols[place] + symbols[place + 1]]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_long_texts_merge_as_the_rule_says(seed):
+@pytest.fixture(params=[{}, {"_BLOCK": 7, "_KEPT_SEGMENTS": 3, "_KEPT_CHARACTERS": 4}], ids=["", "small"])
+def _limits(request, monkeypatch):
+    for name, value in request.param.items():
+        monkeypatch.setattr(sentencepiece, name, value)
+
+
+@pytest.mark.usefixtures("_limits")
+@pytest.mark.parametrize("letters", ["abcd", "abcdefghijkl"], ids=["one segment", "many segments"])
+@pytest.mark.parametrize("fuses", [False, True])
+@pytest.mark.parametrize("seed", range(10))
+def test_long_texts_merge_as_the_rule_says(seed, letters, fuses):
     generator = random.Random(seed)
-    letters = "abcd"
     pieces = {"".join(generator.choices(letters, k=generator.randint(2, 4))) for _ in range(40)}
-    tokens = [*letters, *sorted(pieces)]
+    tokens = ["<unk>", *letters, *sorted(pieces)]
     ids = {token: index for index, token in enumerate(tokens)}
     scores = [float(generator.randint(-5, 0)) for _ in tokens]
-    text = "".join(generator.choices(letters, k=200))
-    found = model(scores, ids=ids, added=[]).encode(text)
-    assert found == naive(text, ids, scores)
+    text = "".join(generator.choices(letters + "?!", k=300))
+    merging = model(scores, ids=ids, added=[], rules=TextRules(fuses_unknown=fuses))
+    expected = naive(text, ids, scores, fuses=fuses)
+    assert merging.encode(text) == expected
+    assert merging.encode(text) == expected  # now from the kept segments
+    assert len(merging._kept) <= sentencepiece._KEPT_SEGMENTS
+
+
+@pytest.mark.parametrize("space_prefix", [True, False])
+def test_ids_are_those_of_llama_cpp(tmp_path, space_prefix):
+    pieces = [*trained_pieces(2000), ("<tool>", -1000.0, USER_DEFINED), ("a\n", -1000.0, USER_DEFINED)]
+    path = write_vocabulary(tmp_path / "v.gguf", pieces, space_prefix=space_prefix)
+    generator = random.Random(0)
+    texts = [TEXT, *(mixed_text(generator, 300, ["<tool>", "a\n", "<s>", "<0x41>"]) for _ in range(20))]
+    tokenizer = tokenizer_from_gguf(open_gguf(path))
+    assert [tokenizer.encode(text).tolist() for text in texts] == llama_vocabulary(path, texts).ids
+
+
+def test_texts_are_cut_between_words_and_not_inside_tokens():
+    assert model().safe_cuts("ab abc.a") == [2, 6, 7]  # "ab", "bc" and "▁a" are in tokens
+    assert model().safe_cuts("b b") == [1]  # what precedes a token may lose its white space
+    assert model().safe_cuts("") == model().safe_cuts("a") == []

@@ -1,0 +1,120 @@
+"""What a pass keeps in memory: the decision, and that long windows take no square of themselves."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from tiny_models import write_tiny_llama
+
+from evaluator.export.fusion.attention import ATTENTION
+from evaluator.export.fusion.uses import load_fused
+from evaluator.runtime import memory_plan
+from evaluator.runtime.device import Device, choose_device
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.memory_plan import Budget, Shape, check_disk, plan_memory, working_bytes
+from evaluator.support.errors import RequestError
+
+CPU = choose_device("cpu", 1)
+GPU = Device("cuda", "CPUExecutionProvider", 1)
+_SQUARE = 16 * 4096**2 * 4
+_SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+from evaluator.export.exact.graph import load_graph
+from evaluator.runtime.device import Device
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.peak_memory import _own_peak
+from evaluator.runtime.scoring import window_states
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.texts.windows import Window
+file = open_gguf(Path(sys.argv[1]))
+model = LayeredModel(load_graph(file), Device("cpu", "CPUExecutionProvider", 1))
+before = _own_peak()
+window_states(model, file, [Window(0, "d", np.arange(4096, dtype=np.int32) % 256, 2048)])
+sys.stdout.write(str(_own_peak() - before))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
+def test_attention_takes_no_square_of_a_long_window(tmp_path):
+    """Sixteen heads and 4,096 positions: a square of scores would be 1.07 GB."""
+    model = write_tiny_llama(tmp_path / "m.gguf", heads=16, kv_heads=4, layers=1)
+    command = [sys.executable, "-c", _SCRIPT, str(model)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < _SQUARE / 4
+
+
+def test_every_layer_puts_out_the_keys_that_make_the_kernel_take_blocks(tiny_graph):
+    nodes = [node for node in load_fused(tiny_graph.fused).graph.node if node.op_type == ATTENTION]
+    assert [len(node.output) for node in nodes] == [3, 3]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_graph):
+    return LayeredModel(tiny_graph, CPU)
+
+
+@pytest.fixture(scope="module")
+def on_gpu(tiny_graph):
+    return LayeredModel(tiny_graph, GPU, half=True)
+
+
+def test_estimate_is_linear_with_chunks_and_a_square_without(tiny, tiny_graph, model):
+    plain = LayeredModel(tiny_graph, CPU, fused=False)
+    stream, row = 256 * 4, (8 * 256 + 4 * 512) * 4  # tiny: 256 wide, 512 in the feed-forward part, 4 heads
+    assert working_bytes(model, tiny, Shape(3, 512, 256)) == 1024 * (row + 2 * stream)
+    assert working_bytes(model, tiny, Shape(3, 16_384, 256)) == 2048 * row + 2 * 16_384 * stream
+    squares = 4 * 4 * 16_384**2 * 4
+    assert working_bytes(plain, tiny, Shape(1, 16_384, 256)) == 2048 * row + 2 * 16_384 * stream + squares
+
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "place", "ahead"), [(8, "device", True), (2, "disk", True), (0.7045, "disk", False)]
+)
+def test_streams_leave_memory_before_the_next_piece_does(tiny, model, monkeypatch, gigabytes, place, ahead):
+    """4,000 windows of 512 tokens are 2.1 GB; the largest piece has 1.6 MB."""
+    monkeypatch.setattr(memory_plan, "_STREAMS", 0)
+    monkeypatch.setattr(memory_plan, "_WIDE", 0)
+    plan = plan_memory(model, tiny, Shape(4000, 512, 256), Budget.of(gigabytes, 0))
+    assert (plan.place, plan.ahead, plan.stream_bytes) == (place, ahead, 4000 * 512 * 256 * 4)
+    assert plan.piece_bytes == (3 * 256 * 512 + 256) * 4
+
+
+def test_a_gpu_leaves_streams_to_the_computer_before_the_disk(tiny, on_gpu):
+    shape = Shape(4000, 512, 256)
+    places = [
+        plan_memory(on_gpu, tiny, shape, Budget(host, device)).place
+        for host, device in ((8 * GB, 8 * GB), (8 * GB, GB), (2 * GB, GB))
+    ]
+    assert places == ["device", "host", "disk"]
+
+
+def test_what_does_not_fit_is_refused_with_what_it_takes(tiny, model):
+    shape = Shape(1, 65_536, 256)
+    with pytest.raises(RequestError, match=r"about 0\.9 GB, and 0\.5 GB may be used; use a larger --memory"):
+        plan_memory(model, tiny, shape, Budget.of(0.5, 0))
+    with pytest.raises(RequestError, match="close other programs, or use a smaller --context"):
+        plan_memory(model, tiny, shape, Budget.of(None, GB // 2))
+
+
+def test_without_a_request_a_part_of_the_free_memory_is_used():
+    assert Budget.of(None, 10 * GB) == Budget(8 * GB, 8 * GB)
+    assert Budget.of(None, 10 * GB, 5 * GB) == Budget(8 * GB, 4 * GB)
+    assert Budget.of(2, 10 * GB, 5 * GB) == Budget(2 * GB, 4 * GB, requested=True)
+
+
+def test_a_disk_without_room_is_refused(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 * GB))
+    check_disk(tmp_path, 2 * GB, "intermediate values")
+    with pytest.raises(
+        RequestError, match=r"take 2\.1 GB, and 3\.0 GB are free on this disk; use fewer windows"
+    ):
+        check_disk(tmp_path, 2 * GB + GB // 10, "intermediate values")
