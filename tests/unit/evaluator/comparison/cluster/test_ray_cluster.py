@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import platform
+import subprocess
+import sys
 import threading
 import time
 
@@ -126,3 +129,40 @@ def test_cluster_that_is_not_there_is_refused_before_anything_is_scored(comparis
     with pytest.raises(RequestError, match=f"--cluster {address}: nothing answers at .*127.0.0.1:1"):
         run(nowhere)
     assert not (comparison.out / "variants.parquet").exists()
+
+
+#: Runs the command line, and notes on stderr where the local Ray listens.
+COMMAND = """
+import sys
+from evaluator import cli
+from evaluator.comparison.cluster import connection, ray_cluster
+
+def connected(*arguments):
+    ray = connection.connected(*arguments)
+    print([node["NodeManagerAddress"] for node in ray.nodes()], file=sys.stderr)
+    return ray
+
+ray_cluster.connected = connected
+cli.main()
+"""
+
+
+def test_local_cluster_listens_to_this_machine_only_and_keeps_stdout_for_results(comparison, tmp_path):
+    flags = [
+        *(
+            "--baseline",
+            comparison.baseline,
+            "--variant",
+            f"m={tmp_path}/Tiny-*.gguf",
+            "--text",
+            comparison.texts[0],
+        ),
+        *("--out", comparison.out, "--context", 16, "--device", "cpu", "--threads", 1, "--no-speed"),
+        *("--cluster", "local", "--json"),
+    ]
+    command = [sys.executable, "-c", COMMAND, "run", *map(str, flags)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "['127.0.0.1']" in ran.stderr
+    assert len(json.loads(ran.stdout)["measured"]) == 4
+    assert len(read_manifest(comparison.out).nodes) == 3
