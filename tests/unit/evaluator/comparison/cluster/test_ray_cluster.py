@@ -19,12 +19,13 @@ from rich.console import Console
 from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
+from evaluator.comparison.cluster import ray_cluster
 from evaluator.comparison.run import ComparisonRun
 from evaluator.planning.plan import make_plan
 from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
 from evaluator.support.cache import cache_folder
-from evaluator.support.errors import RequestError
+from evaluator.support.errors import EvaluatorError, RequestError
 from evaluator.support.progress import RunProgress
 
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed")
@@ -69,8 +70,8 @@ def run(comparison, meanwhile=lambda: None):
 
 
 @contextlib.contextmanager
-def first_worker_killed(killed):
-    """Kill the first process below this one that works on a task, and append its id to `killed`."""
+def when_a_task_runs(act):
+    """Call `act` with the first process below this one that works on a task."""
     ended = threading.Event()
 
     def watch():
@@ -78,8 +79,7 @@ def first_worker_killed(killed):
             for process in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     if process.cmdline()[:1] == ["ray::run_task"]:
-                        process.kill()
-                        killed.append(process.pid)
+                        act(process)
                         return
             time.sleep(0.002)
 
@@ -96,7 +96,12 @@ def test_cluster_that_loses_a_worker_gives_the_frames_of_one_process(comparison,
     changed = write_tiny_llama(tmp_path / "Tiny-changed-Q8_0.gguf", noise=0.03)
     shared = comparison.model_copy(update={"out": tmp_path / "shared", "cluster": "auto"})
     killed = []
-    with first_worker_killed(killed):
+
+    def kill(process):
+        process.kill()
+        killed.append(process.pid)
+
+    with when_a_task_runs(kill):
         outcome, frames, said = run(shared, lambda: write_tiny_llama(changed, noise=0.04))
     assert len(killed) == 1
     assert frames.keys() == expected.keys()
@@ -120,6 +125,21 @@ def test_task_that_fits_on_no_node_is_refused(comparison, two_nodes):
         RequestError, match=r"no node of the cluster has 2 CPUs and 0\.\d GB of memory, which"
     ):
         run(too_wide)
+
+
+def test_run_ends_when_the_only_node_that_fits_is_lost(comparison, two_nodes, monkeypatch):
+    large = two_nodes.add_node(num_cpus=3)
+    monkeypatch.setattr(ray_cluster, "_LOOK", 0.2)
+    monkeypatch.setattr(ray_cluster, "_PATIENCE", 1.0)
+    wide = comparison.model_copy(update={"cluster": "auto", "threads": 3, "attribution": False})
+    with (
+        pytest.raises(
+            EvaluatorError, match=r"no node of the cluster is left with 3 CPUs and .*; what was finished"
+        ),
+        when_a_task_runs(lambda _: two_nodes.remove_node(large, allow_graceful=False)),
+    ):
+        run(wide)
+    assert read_manifest(comparison.out).ended is None
 
 
 @pytest.mark.parametrize("address", ["auto", "ray://127.0.0.1:1"])
