@@ -74,7 +74,7 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
             f"{plan.device.provider}{several} with {plan.device.threads} threads"
         )
         outcome = ComparisonRun(plan, comparison, store, progress).run(force=force)
-    rows = store.variants()
+    rows, manifest = store.variants(), store.manifest
     columns = [
         "variant_id",
         "method",
@@ -95,6 +95,10 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
         "reused": outcome.reused,
         "nonfinite": outcome.nonfinite,
         "failures": [failure.model_dump() for failure in outcome.failures],
+        "memory": manifest.memory.model_dump() if manifest.memory else None,
+        "stage_seconds": {
+            item: seconds for item, seconds in manifest.stage_seconds.items() if item in outcome.measured
+        },
         "variants": rows.select(columns).to_dicts(),
     }
 

@@ -125,7 +125,10 @@ class ForwardPass:
             return resumed.done
         for number, group in enumerate(self.groups):
             ids = np.stack([self.windows[index].ids for index in group])
-            streams.put(number, self.model.embed(reader, ids))
+            embedded = self.model.embed(reader, ids)
+            if self.plan.place == "host":
+                embedded = ort.OrtValue.ortvalue_from_numpy(embedded.numpy())
+            streams.put(number, embedded)
         streams.end_piece()
         self._observe(streams, 0)
         return 1

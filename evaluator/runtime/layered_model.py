@@ -26,7 +26,7 @@ Inputs = Mapping[str, Array | ort.OrtValue]
 
 #: Windows that run at a time on a CPU: the attention heads of two divide evenly between threads. A GPU needs more
 #: positions at a time.
-_TOGETHER, _POSITIONS_ON_GPU = 2, 4096
+_TOGETHER, _POSITIONS_ON_GPU = 2, 8192
 #: Positions that run at a time in a long window on a CPU: memory for what a layer computes grows with them. With a
 #: soft cap, onnxruntime's kernel holds all scores of a chunk, so this many bytes of them are allowed.
 CHUNK, _CHUNK_SCORES = 2048, 1 << 28

@@ -67,6 +67,8 @@ def _blocks(
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         yield read(start, stop), read_baseline(start, stop)
+    variant.release_pages(name)
+    baseline.release_pages(reference)
 
 
 def _squared(values: Values) -> float:

@@ -58,8 +58,14 @@ def test_copy_diverges_by_nothing_and_a_second_run_reuses_all(tiny_path, text_pa
     assert rows["Q4_1"]["kld_mean"] > 0
     assert rows["F32"]["kld_mean"] is None
     assert (len(first["measured"]), first["failures"], first["n_tokens"]) == (3, [], 3 * 7)
+    assert set(first["stage_seconds"]) == set(first["measured"])
+    for seconds in first["stage_seconds"].values():
+        assert set(seconds) == {"reading", "dequantizing", "computing", "scoring"}
+    assert first["memory"]["streams"] == "device"
+    assert first["memory"]["stream_bytes"] == 3 * 16 * 256 * 4
     second = run(tiny_path, text_path, out, sources)
-    assert second["measured"] == []
+    assert (second["measured"], second["stage_seconds"]) == ([], {})
+    assert read_manifest(out).stage_seconds == first["stage_seconds"]
     assert len(second["reused"]) == 2
     assert second["variants"] == first["variants"]
     assert len(run(tiny_path, text_path, out, sources, force=True)["measured"]) == 3

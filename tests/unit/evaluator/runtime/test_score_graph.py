@@ -120,7 +120,7 @@ def test_heads_and_hidden_states_are_put_where_the_device_computes(data, monkeyp
     assert placed == [("cuda", 1)] * 5  # two heads, two hidden states, places of the targets
 
 
-@pytest.mark.parametrize(("length", "cpu", "gpu"), [(16, 2, 256), (512, 2, 8), (2048, 2, 2), (8192, 1, 2)])
+@pytest.mark.parametrize(("length", "cpu", "gpu"), [(16, 2, 512), (512, 2, 16), (2048, 2, 4), (8192, 1, 2)])
 def test_windows_go_through_a_gpu_in_larger_numbers(tiny, tiny_graph, length, cpu, gpu):
     assert LayeredModel(tiny_graph, CPU).together(length) == cpu
     assert LayeredModel(tiny_graph, Device("cuda", "CPUExecutionProvider", 1)).together(length) == gpu
