@@ -64,6 +64,13 @@ def run(
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
     threads: _Threads = None,
     memory: _Memory = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure variants on many machines with Ray: local, auto or ray://HOST:PORT.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
     pre: _Pre = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
     attribution: Annotated[
@@ -87,6 +94,7 @@ def run(
         "device": device,
         "threads": threads,
         "memory": memory,
+        "cluster": cluster,
         "pre": pre,
         "layers": False if no_layers else None,
         "attribution": True if attribution else None,

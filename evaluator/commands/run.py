@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 
 from evaluator.commands.inspect_recipe import recipe_facts, recipe_table
 from evaluator.commands.results_table import inspect_results
+from evaluator.comparison.cluster.connection import check_installed
 from evaluator.comparison.run import ComparisonRun
 from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import load_graph
@@ -42,6 +43,8 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
         RequestError: the request is wrong, and nothing was measured.
         EvaluatorError: the graph or the baseline failed, or the disk is full.
     """
+    if comparison.cluster:
+        check_installed()
     try:
         return _run(comparison, console, force=force)
     except OSError as error:

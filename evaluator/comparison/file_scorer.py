@@ -104,6 +104,14 @@ class FileScorer:
             ahead=plan.ahead,
         )
 
+    def host_bytes(self, windows: Sequence[Window], device: Device) -> int:
+        """Return the bytes of the computer's memory that a pass of `windows` takes at most.
+
+        Raises:
+            RequestError: it does not fit; the message names a way out.
+        """
+        return self._plan(windows, device)[1].host_bytes
+
     def budget(self, device: Device) -> Budget:
         """Return the bytes that may be used now."""
         on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,29 +12,30 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from evaluator.comparison.attribution_run import AttributionRun
+from evaluator.comparison.cluster.job import Job, job_of
+from evaluator.comparison.cluster.ray_cluster import RayCluster
 from evaluator.comparison.derived_frames import derive, is_derived
-from evaluator.comparison.file_scorer import FileScorer, Scored, Subject
+from evaluator.comparison.executor import Executor, OnDevices, subject_of
+from evaluator.comparison.file_scorer import FileScorer, Subject
 from evaluator.comparison.half_precision import settled_precision
-from evaluator.comparison.layers.attribution_run import AttributionRun
-from evaluator.comparison.layers.drift import BaselineStream, Drift, Sample
-from evaluator.comparison.layers.weight_error import weight_errors
+from evaluator.comparison.layers.drift import BaselineStream, Sample
 from evaluator.comparison.left_out import check_varying, left_out, valueless, without_values
 from evaluator.comparison.measured_row import MeasuredRow, in_one_line, measured_row
 from evaluator.comparison.noise_floor import Bf16Noise, floor_windows, noise_floor
-from evaluator.comparison.run_manifest import in_words, manifest_of
+from evaluator.comparison.run_manifest import changes_for, in_words, manifest_of
 from evaluator.comparison.speed import SpeedRun
 from evaluator.comparison.stages import reporting, stage
 from evaluator.comparison.token_frames import token_frame
+from evaluator.comparison.variant_stages import ScoredVariant, VariantStages
 from evaluator.export.exact.graph import Graph, is_cached, load_graph
 from evaluator.models.mapped import give_pages_back
 from evaluator.models.tokenizers.vocabulary import vocabulary_frame
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.files import VOCABULARY
-from evaluator.results.manifest import Failure, NoiseFloor, Precision, measured_with
+from evaluator.results.manifest import Failure, Node, NoiseFloor, Precision, measured_with
 from evaluator.results.store import ResultsStore
-from evaluator.runtime.device import Device
-from evaluator.runtime.parallel import on_devices
 from evaluator.support.errors import SourceError, reason_of
 from evaluator.support.progress import RunProgress
 
@@ -76,7 +78,8 @@ class ComparisonRun:
         self.store.write({VOCABULARY: self._vocabulary()})
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
-        self._carry_out(measured_with(manifest))
+        with ExitStack() as self._open:
+            self._carry_out(measured_with(manifest))
         self.store.finish(datetime.now(UTC), self.outcome.failures, self.plan.sources)
         return self.outcome
 
@@ -91,9 +94,13 @@ class ComparisonRun:
             derive(self.store)
         if self.comparison.attribution and self._ids & self.store.unattributed():
             self.store.update_manifest(**means)
-            AttributionRun(self.plan, self.store, self._scorer, self.progress).run()
+            AttributionRun(self.plan, self.store, self.progress).run(self._executor)
         if self.comparison.speed and self._ids & self.store.untimed():
             self.store.update_manifest(**means)
+            if self.comparison.cluster:
+                self.progress.say(
+                    "speed is timed on this machine: times of different machines do not compare"
+                )
             budget = self._scorer.budget(self.plan.device)
             SpeedRun(self.plan, self.store, self._graph, self.progress, budget.device).run()
         self._record_valueless()
@@ -145,10 +152,13 @@ class ComparisonRun:
         lacks_floor = self.store.manifest.noise_floor is None
         floor = sum(len(windows[i].targets) for i in self._floor_windows) if lacks_floor else 0
         self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
+        executor = (
+            self._executor if pending else None
+        )  # a cluster that cannot be reached fails before all work
         if needs_baseline:
-            self._measure(baseline, self.plan.device)
-        if pending:
-            on_devices(self.plan.devices, pending, self._attempt)
+            self._measure_baseline()
+        if executor:
+            executor.score(pending, self._keep, self._failed)
         if lacks_floor:
             with stage(reporting(self.progress, "noise floor")):
                 self.store.update_manifest(noise_floor=self._measure_floor())
@@ -159,16 +169,11 @@ class ComparisonRun:
         self.progress.step("comparing the GPU with the CPU")
         self._precision = settled_precision(self.plan, self.store, self.progress.say)
 
-    def _attempt(self, item: Candidate, device: Device) -> None:
-        """Measure a variant, or record why it failed."""
-
-        def failed(error: Exception) -> None:
-            failure = Failure(source=str(item.file.path), reason=reason_of(error, item.file.path))
-            self.outcome.failures.append(failure)
-            self._say_failed(failure)
-
-        with stage(failed):
-            self._measure(item, device)
+    def _failed(self, item: Candidate, error: Exception) -> None:
+        """Record why a variant failed."""
+        failure = Failure(source=str(item.file.path), reason=reason_of(error, item.file.path))
+        self.outcome.failures.append(failure)
+        self._say_failed(failure)
 
     @cached_property
     def _graph(self) -> Graph:
@@ -192,24 +197,47 @@ class ComparisonRun:
         sample = Sample.of(self.plan.windows, model.n_layers, model.hidden)
         return BaselineStream(self.store.work / f"{self.plan.baseline.variant_id}.residuals.npy", sample)
 
-    def _measure(self, item: Candidate, device: Device) -> None:
-        """Score one file, compute its row and store both."""
-        self.progress.step(item.label)
-        observer: Drift | BaselineStream | None = None
-        if self.comparison.layers:
-            observer = self._stream if item.is_baseline else Drift(self._stream)
-        scored = self._scorer.score(
-            Subject(item.variant_id, item.file, item.sha256),
+    @cached_property
+    def _stages(self) -> VariantStages:
+        kept, stream = self._hidden, self._stream if self.comparison.layers else None
+        return VariantStages(
+            self.plan.baseline.file,
+            self._scorer,
             self.plan.windows,
-            device,
-            None if item.is_baseline else self._hidden.values(),
-            observer=observer,
-            stored=self._hidden if item.is_baseline else None,
-            advance=self.progress.task(item.label, sum(len(window.targets) for window in self.plan.windows)),
+            lambda: kept.values() if kept.path.is_file() else None,
+            stream,
+            self.store.work,
         )
-        if isinstance(observer, BaselineStream):
-            observer.seal()
-        self._keep(item, scored, observer if isinstance(observer, Drift) else None)
+
+    @cached_property
+    def _executor(self) -> Executor:
+        """What runs the stages of variants: this process, or a cluster."""
+        if self.comparison.cluster is None:
+            return OnDevices(self._stages, self.plan.devices, self.progress)
+        address, threads = self.comparison.cluster, self.plan.device.threads
+        return self._open.enter_context(RayCluster(address, threads, self._job, self.progress))
+
+    def _job(self) -> Job:
+        tokens = self.store.tokens(self.plan.baseline.variant_id)
+        return job_of(self.plan, self._stages, self._graph, tokens, half=self._precision == "float16")
+
+    def _measure_baseline(self) -> None:
+        """Score the baseline and store what variants are compared with."""
+        item, windows = self.plan.baseline, self.plan.windows
+        self.progress.step(item.label)
+        stream = self._stream if self.comparison.layers else None
+        scored = self._scorer.score(
+            subject_of(item),
+            windows,
+            self.plan.device,
+            None,
+            observer=stream,
+            stored=self._hidden,
+            advance=self.progress.task(item.label, sum(len(window.targets) for window in windows)),
+        )
+        if stream:
+            stream.seal()
+        self._keep(item, ScoredVariant(scored))
         give_pages_back()
 
     def _measure_floor(self) -> NoiseFloor | None:
@@ -230,26 +258,23 @@ class ComparisonRun:
     def _floor_windows(self) -> Sequence[int]:
         return floor_windows(len(self.plan.windows))
 
-    def _keep(self, item: Candidate, scored: Scored, drift: Drift | None) -> None:
+    def _keep(self, item: Candidate, variant: ScoredVariant, node: Node | None = None) -> None:
+        """Compute the row of a scored file, and store it with what was measured."""
+        scored = variant.scored
         tokens = token_frame(self.plan.windows, scored.scores)
         reference = None if item.is_baseline else self.store.tokens(self.plan.baseline.variant_id)
         check_varying(item.file, tokens, self.plan.device.name)
         row = measured_row(item, self.plan, scored.provider, tokens, reference)
         if item.is_baseline and row.n_nonfinite == tokens.height:
             raise SourceError(item.file.path, without_values(tokens.height))
-        layers = None
-        if drift:
-            errors = weight_errors(item.variant_id, item.file, self.plan.baseline.file)
-            layers = pl.concat([errors, drift.layer_rows(item.variant_id)])
         with self._keeping:
             for warning in row.warnings:
                 self.progress.say(f"{item.variant_id}: {warning}", "yellow")
             if row.n_nonfinite:
                 self.outcome.nonfinite[item.variant_id] = row.n_nonfinite
-            self.store.add(row.frame, tokens, layers)
-            seconds = {name: round(value, 3) for name, value in scored.seconds.items()}
-            spent = self.store.manifest.stage_seconds | {item.variant_id: seconds}
-            self.store.update_manifest(stage_seconds=spent)
+            self.store.add(row.frame, tokens, variant.layers)
+            spent = changes_for(self.store.manifest, item.variant_id, scored.seconds, node)
+            self.store.update_manifest(**spent)
             self.outcome.measured.append(item.variant_id)
             self._say_measured(item, row)
 

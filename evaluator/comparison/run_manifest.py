@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from evaluator.models.architectures.rotary import beyond_training
 from evaluator.models.tokenizers.scheme import scheme_name
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan
-from evaluator.results.manifest import Manifest, MemoryUse
+from evaluator.results.manifest import Manifest, MemoryUse, Node
 from evaluator.runtime.machine import describe_machine, git_revision, package_versions
 from evaluator.support.units import GIGABYTE
 
@@ -46,6 +46,25 @@ def manifest_of(plan: Plan, comparison: Comparison, measured: Iterable[str]) -> 
         notices=list(filter(None, [beyond_training(baseline.file, comparison.context)])),
         gpu_indices=[device.index for device in plan.devices if device.name == "cuda"],
     )
+
+
+def changes_for(
+    manifest: Manifest, variant_id: str, seconds: Mapping[str, float], node: Node | None
+) -> dict[str, object]:
+    """Return the manifest's fields that change when a variant is scored.
+
+    Args:
+        manifest: the manifest so far.
+        variant_id: the variant.
+        seconds: seconds of each stage.
+        node: the machine of a cluster that scored it; None for this machine.
+    """
+    rounded = {name: round(value, 3) for name, value in seconds.items()}
+    others = {name: other for name, other in manifest.nodes.items() if name != variant_id}
+    return {
+        "stage_seconds": manifest.stage_seconds | {variant_id: rounded},
+        "nodes": others | ({variant_id: node} if node else {}),
+    }
 
 
 def in_words(memory: MemoryUse) -> str:

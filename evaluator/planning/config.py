@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from evaluator.support.suggestions import nearest
 BASELINE_METHOD = "baseline"
 #: Positions in a window are stored as u16.
 MAX_CONTEXT = 1 << 16
+_RAY_CLIENT = re.compile(r"ray://[^/\s]+:\d+")
 #: Required settings → their flags.
 _REQUIRED = {"baseline": "--baseline", "variants": "--variant", "texts": "--text", "out": "--out"}
 
@@ -74,6 +76,7 @@ class Comparison(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1, strict=True)
     memory: float | None = Field(default=None, gt=0, description="gigabytes that may be used")
+    cluster: str | None = Field(default=None, description="local, auto or ray://HOST:PORT")
     layers: bool = Field(default=True, strict=True)
     attribution: bool = Field(default=False, strict=True)
     speed: bool = Field(default=True, strict=True)
@@ -88,6 +91,13 @@ class Comparison(BaseModel):
         if value % 2:
             raise ValueError("the context must be even: its second half is scored")
         return value
+
+    @field_validator("cluster")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None or value in ("local", "auto") or _RAY_CLIENT.fullmatch(value):
+            return value
+        raise ValueError(f"{value} is not an address; use local, auto or ray://HOST:PORT")
 
     @property
     def protocol(self) -> Protocol:

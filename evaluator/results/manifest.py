@@ -48,6 +48,16 @@ class Machine(BaseModel):
     power: str | None = None
 
 
+class Node(BaseModel):
+    """A machine of a cluster; `gpu` is the name of the GPU that was used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    cpu: str
+    gpu: str | None = None
+
+
 class Failure(BaseModel):
     """A variant that could not be measured, and why."""
 
@@ -127,6 +137,10 @@ class Manifest(BaseModel):
         description="by variant: seconds of reading, dequantizing, computing layers, and scoring; reading and "
         "dequantizing happen while others compute",
     )
+    nodes: dict[str, Node] = Field(
+        default={},
+        description="by variant, if a cluster scored it; `machine` scored the others and timed all",
+    )
     notices: list[str] = Field(default=[], description="what a reader must know about the measurement")
     gpu_indices: list[int] = Field(
         default=[], description="which GPUs were used; artifacts were timed on the first"
@@ -145,6 +159,7 @@ def going_on(manifest: Manifest, earlier: Manifest) -> Manifest:
         "noise_floor": earlier.noise_floor,
         "memory": earlier.memory,
         "stage_seconds": earlier.stage_seconds,
+        "nodes": earlier.nodes,
         "baseline_note": manifest.baseline_note or earlier.baseline_note,
         "notices": list(dict.fromkeys([*earlier.notices, *manifest.notices])),
     }

@@ -46,7 +46,7 @@ def describe_machine() -> Machine:
     """Describe the machine for the manifest."""
     return Machine(
         platform=platform.platform(),
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         logical_cores=usable_cores(),
         memory_bytes=psutil.virtual_memory().total,
         gpus=gpu_names(),
@@ -66,7 +66,8 @@ def free_memory() -> int:
     return min(free, max(0, int(limit) - int(psutil.Process().memory_info().rss)))
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the processor's name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

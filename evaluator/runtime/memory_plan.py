@@ -78,12 +78,14 @@ class MemoryPlan:
         ahead: whether the next piece's weights are read while one computes.
         stream_bytes: bytes of the residual streams of all windows.
         piece_bytes: bytes of the largest piece's weights, and of an expert's beside it.
+        host_bytes: bytes of the computer's memory that the process takes at most.
     """
 
     place: Place
     ahead: bool
     stream_bytes: int
     piece_bytes: int
+    host_bytes: int = 0
 
 
 def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budget) -> MemoryPlan:
@@ -109,7 +111,7 @@ def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budg
             on_device = work + weights + streams * (place == "device")
             on_host = _BASE + blocks + (streams * (place == "host") + weights if on_gpu else on_device)
             if on_device <= budget.device and on_host <= budget.host:
-                return MemoryPlan(place, ahead, streams, largest)
+                return MemoryPlan(place, ahead, streams, largest, on_host)
     needed = (work + blocks + largest + _BASE) / GIGABYTE
     raise RequestError(
         f"--context {shape.length}: a window and one part of a layer take about {needed:,.1f} GB, and "

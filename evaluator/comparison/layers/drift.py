@@ -87,14 +87,15 @@ class BaselineStream:
     @property
     def is_complete(self) -> bool:
         """Whether the file exists, for the same sample."""
-        return self.path.is_file() and self._values().shape[1:3] == (len(self._places), len(self.rows))
+        return self.path.is_file() and self.values().shape[1:3] == (len(self._places), len(self.rows))
 
     def of(self, point: int, index: int) -> Values:
         """Return a window's sample after `point` layers, float32 [rows, hidden]."""
-        sample: Values = self._values()[point, self._places[index]]
+        sample: Values = self.values()[point, self._places[index]]
         return sample
 
-    def _values(self) -> Values:
+    def values(self) -> Values:
+        """Return all samples, mapped, float32 [points, windows, rows, hidden]."""
         values: Values = np.load(self.path, mmap_mode="r")
         return values
 

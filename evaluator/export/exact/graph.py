@@ -24,6 +24,8 @@ from evaluator.support.errors import ExportError, SourceError
 
 #: Part of the cache key: increase it when the skeleton changes for the same inputs.
 SKELETON_VERSION = 4
+#: Written by the exporter: the graph without weights, and the places of its parameters.
+SKELETON_FILE, SLOTS_FILE = "skeleton.onnx", "slots.json"
 _KEY_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 _EXPORT_MODULE = "evaluator.export.exporters.optimum_export"
 
@@ -148,7 +150,7 @@ def _cache_key(request: dict[str, Any]) -> str:
 
 def is_cached(file: ModelFile) -> bool:
     """Return whether the graph for a file's shape is exported already."""
-    return (_graph_folder(graph_request(file)) / "slots.json").is_file()
+    return (_graph_folder(graph_request(file)) / SLOTS_FILE).is_file()
 
 
 def _graph_folder(request: dict[str, Any]) -> Path:
@@ -164,13 +166,26 @@ def load_graph(file: ModelFile) -> Graph:
     """
     request = graph_request(file)
     folder = _graph_folder(request)
-    if not (folder / "slots.json").is_file():
+    if not (folder / SLOTS_FILE).is_file():
         _export_into(folder, request)
-    entries = json.loads((folder / "slots.json").read_text(encoding="utf-8"))
+    return read_graph(folder, file)
+
+
+def read_graph(folder: Path, file: ModelFile) -> Graph:
+    """Read an exported graph.
+
+    Args:
+        folder: where it was exported to.
+        file: a model of the graph's shape.
+
+    Raises:
+        SourceError: the file's family is not known.
+    """
+    entries = json.loads((folder / SLOTS_FILE).read_text(encoding="utf-8"))
     slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
-    fusion = load_fusion(folder / "skeleton.onnx", slots, request["settings"])
+    fusion = load_fusion(folder / SKELETON_FILE, slots, graph_request(file)["settings"])
     mixture = architecture_of(file).mixture(file)
-    graph = Graph(folder / "skeleton.onnx", slots, fusion.fused, fusion.reason, fusion.residuals, mixture)
+    graph = Graph(folder / SKELETON_FILE, slots, fusion.fused, fusion.reason, fusion.residuals, mixture)
     _place_hole(folder / WEIGHTS_FILE, graph.weights_bytes)
     return graph
 
@@ -187,7 +202,7 @@ def _export_into(folder: Path, request: dict[str, Any]) -> None:
         try:
             scratch.rename(folder)
         except OSError:
-            if not (folder / "slots.json").is_file():  # else another process has exported the same graph
+            if not (folder / SLOTS_FILE).is_file():  # else another process has exported the same graph
                 raise
 
 

@@ -18,6 +18,8 @@ from evaluator.support.errors import ExportError
 
 #: Increase the number when fusing changes. onnxruntime is included because its results decide what is fused.
 FUSION_VERSION = f"4, onnxruntime {ort.__version__}"
+#: The fused graph, and the record of what was fused.
+FUSED_FILE, FUSION_FILE = "fused.onnx", "fusion.json"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def load_fusion(skeleton: Path, slots: Sequence[Slot], settings: Mapping[str, An
         slots: its parameters.
         settings: the family's configuration, with transformers' names.
     """
-    path, record = skeleton.with_name("fused.onnx"), skeleton.with_name("fusion.json")
+    path, record = skeleton.with_name(FUSED_FILE), skeleton.with_name(FUSION_FILE)
     fusion = _read(record)
     if fusion is None or fusion.version != FUSION_VERSION:
         fusion = _make(skeleton, slots, settings, path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -142,9 +142,14 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def sha256_of_all(paths: Sequence[Path]) -> str:
-    """Return the SHA-256 of a model's file, or of the output of `sha256sum` for its files if there are several."""
+def sha256_of_all(paths: Sequence[Path], digest_of: Callable[[Path], str] = sha256_of) -> str:
+    """Return the SHA-256 of a model's file, or of the output of `sha256sum` for its files if there are several.
+
+    Args:
+        paths: the files.
+        digest_of: returns the SHA-256 of one file.
+    """
     if len(paths) == 1:
-        return sha256_of(paths[0])
-    lines = "".join(f"{sha256_of(path)}  {path.name}\n" for path in paths)
+        return digest_of(paths[0])
+    lines = "".join(f"{digest_of(path)}  {path.name}\n" for path in paths)
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -54,6 +54,9 @@ def test_bad_toml_is_one_line(tmp_path, content):
         ({"chunks": 0}, "chunks"),
         ({"threads": 0}, "threads"),
         ({"device": "tpu"}, "device"),
+        ({"cluster": "remote"}, "cluster: remote is not an address; use local, auto or ray://HOST:PORT"),
+        ({"cluster": "ray://head"}, "cluster: ray://head is not an address"),
+        ({"cluster": "http://head:1"}, "cluster: http://head:1 is not an address"),
         ({"variants": []}, "variants"),
         ({"texts": []}, "texts"),
         ({"baseline": ""}, "baseline"),
@@ -107,6 +110,11 @@ def test_a_variant_cannot_be_called_baseline(method):
         VariantSource.parse(f"{method}=v.gguf")
     with pytest.raises(RequestError, match="is reserved for the baseline"):
         comparison_from(GOOD | {"variants": [{"method": method, "source": "v.gguf"}]})
+
+
+@pytest.mark.parametrize("address", ["local", "auto", "ray://head:10001", "ray://[::1]:10001"])
+def test_cluster_is_an_address(address):
+    assert comparison_from(GOOD | {"cluster": address}).cluster == address
 
 
 def test_second_half_of_the_context_is_scored():

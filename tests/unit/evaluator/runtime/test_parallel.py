@@ -15,6 +15,7 @@ from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
 from evaluator.comparison.run import ComparisonRun
+from evaluator.comparison.variant_stages import VariantStages
 from evaluator.planning.plan import make_plan
 from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
@@ -90,18 +91,17 @@ def test_two_devices_give_the_frames_of_one(comparison, monkeypatch):
     _, alone = run(comparison)
     shared = comparison.model_copy(update={"out": comparison.out.with_name("two")})
     both, used = threading.Barrier(2, timeout=60), []
-    measure = ComparisonRun._measure
+    score = VariantStages.score
 
-    def watched(self, item, device):
-        used.append((item.is_baseline, device.index))
-        if item.quant in ("Q6_K", "Q5_0"):
+    def watched(self, subject, device, advance):
+        used.append(device.index)
+        if "q6_k" in subject.name or "q5_0" in subject.name:
             both.wait()
-        measure(self, item, device)
+        return score(self, subject, device, advance)
 
-    monkeypatch.setattr(ComparisonRun, "_measure", watched)
+    monkeypatch.setattr(VariantStages, "score", watched)
     outcome, together = run(shared, lambda plan: replace(plan, further_devices=(DEVICES[1],)))
-    assert used[0] == (True, 0)
-    assert {index for _, index in used[1:]} == {0, 1}
+    assert set(used) == {0, 1}
     assert len(outcome.measured) == 4
     assert together.keys() == alone.keys()
     for name, frame in alone.items():
@@ -110,14 +110,14 @@ def test_two_devices_give_the_frames_of_one(comparison, monkeypatch):
 
 
 def test_a_variant_that_fails_on_one_device_stops_no_other(comparison, monkeypatch):
-    measure = ComparisonRun._measure
+    score = VariantStages.score
 
-    def failing(self, item, device):
-        if item.quant == "Q5_0":
+    def failing(self, subject, device, advance):
+        if "q5_0" in subject.name:
             raise RuntimeError("no luck")
-        measure(self, item, device)
+        return score(self, subject, device, advance)
 
-    monkeypatch.setattr(ComparisonRun, "_measure", failing)
+    monkeypatch.setattr(VariantStages, "score", failing)
     outcome, frames = run(comparison, lambda plan: replace(plan, further_devices=(DEVICES[1],)))
     assert [failure.reason for failure in outcome.failures] == ["RuntimeError no luck"]
     assert set(frames["variants.parquet"]["quant"]) == {"F32", "Q6_K", "Q4_0"}

@@ -9,8 +9,8 @@ import pytest
 from tiny_models import write_tiny_llama
 
 from evaluator import cli
+from evaluator.comparison.attribution_run import with_attribution
 from evaluator.comparison.layers.attribution import Attribution
-from evaluator.comparison.layers.attribution_run import with_attribution
 from evaluator.results.schema import Layers
 
 

@@ -3,68 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import polars as pl
 
-from evaluator.comparison.file_scorer import FileScorer
-from evaluator.comparison.layers.attribution import Attribution, Attributor, attribution_windows
-from evaluator.comparison.stages import reporting, stage
-from evaluator.models.mapped import give_pages_back
+from evaluator.comparison.executor import Executor
+from evaluator.comparison.layers.attribution import Attribution
+from evaluator.comparison.stages import reporting
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.files import LAYERS
 from evaluator.results.schema import Layers, with_schema
 from evaluator.results.store import ResultsStore
-from evaluator.support.errors import ExportError
 from evaluator.support.progress import RunProgress
-from evaluator.texts.windows import Window
-
-#: Share of the memory for branches; weights and what a layer computes need the rest.
-_BRANCHES = 0.4
 
 
 class AttributionRun:
     """Measures the divergence that each matrix causes, for every variant that lacks it."""
 
-    def __init__(self, plan: Plan, store: ResultsStore, scorer: FileScorer, progress: RunProgress) -> None:
+    def __init__(self, plan: Plan, store: ResultsStore, progress: RunProgress) -> None:
         self._plan = plan
         self._store = store
-        self._scorer = scorer
         self._progress = progress
 
-    def run(self) -> None:
+    def run(self, executor: Executor) -> None:
         """Attribute all waiting variants; failures are reported, and their columns stay null.
 
         Raises:
+            EvaluatorError: no variant can be attributed.
             OSError: the disk is full.
         """
         missing = self._store.unattributed()
         waiting = [item for item in self._plan.variants if item.variant_id in missing]
-        if not waiting:
-            return
-        windows = attribution_windows(self._plan.windows)
-        try:
-            attributor = self._attributor(windows)
-        except ExportError as error:
-            self._progress.say(f"no attribution: {error}", "yellow")
-            return
-        for item in waiting:
-            self._attribute(attributor, item)
-            give_pages_back()
+        executor.attribute(waiting, self._keep, self._failed)
 
-    def _attributor(self, windows: Sequence[Window]) -> Attributor:
-        device = self._plan.device
-        branches = int(_BRANCHES * self._scorer.budget(device).device)
-        model = self._scorer.model(device)
-        return Attributor(self._plan.baseline.file, model, windows, self._store.work, branches)
-
-    def _attribute(self, attributor: Attributor, item: Candidate) -> None:
-        name = item.label
-        with stage(reporting(self._progress, f"{name}: no attribution")):
-            attribution = attributor.attribute(
-                item.file, lambda part: self._progress.step(f"{name}: attribution, {part}")
-            )
-            self._keep(item, attribution)
+    def _failed(self, item: Candidate, error: Exception) -> None:
+        reporting(self._progress, f"{item.label}: no attribution")(error)
 
     def _keep(self, item: Candidate, attribution: Attribution) -> None:
         if lost := sum(not math.isfinite(kld) for kld in attribution.causes.values()):

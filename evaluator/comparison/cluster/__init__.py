@@ -1,0 +1,1 @@
+"""Run the stages of variants on the machines of a Ray cluster."""

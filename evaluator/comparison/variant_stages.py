@@ -1,0 +1,99 @@
+"""Measure one variant on one device, in any process that holds what the baseline left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from evaluator.comparison.file_scorer import FileScorer, Scored, Subject
+from evaluator.comparison.layers.attribution import Attribution, Attributor, attribution_windows
+from evaluator.comparison.layers.drift import BaselineStream, Drift
+from evaluator.comparison.layers.weight_error import weight_errors
+from evaluator.models.model_file import ModelFile
+from evaluator.runtime.device import Device
+from evaluator.runtime.forward_pass import Advance
+from evaluator.support.errors import ComputeError
+from evaluator.texts.windows import Window
+
+#: Share of the memory for an attribution's branches; weights and what a layer computes need the rest.
+_BRANCHES = 0.4
+
+Values = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScoredVariant:
+    """A variant's scores, and its rows of `layers.parquet`; None if layers were not requested."""
+
+    scored: Scored
+    layers: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class VariantStages:
+    """The stages of a variant: scoring, and attributing its divergence to matrices.
+
+    Attributes:
+        baseline: the baseline's file.
+        scorer: scores files of its shape.
+        windows: the windows.
+        hidden: returns the baseline's final hidden states, float32 [windows, scored tokens, hidden]; None if they
+            are not kept, and variants cannot be scored.
+        stream: the baseline's residual stream; None if layers were not requested.
+        folder: for intermediate values.
+    """
+
+    baseline: ModelFile
+    scorer: FileScorer
+    windows: Sequence[Window]
+    hidden: Callable[[], Values | None]
+    stream: BaselineStream | None
+    folder: Path
+
+    def score(
+        self, subject: Subject, device: Device, advance: Advance = lambda share, where: None
+    ) -> ScoredVariant:
+        """Score a variant against the baseline, and measure its layers.
+
+        Args:
+            subject: the variant.
+            device: where to compute.
+            advance: called with the share that is done, and where it stands.
+
+        Raises:
+            EvaluatorError: the file cannot be read, onnxruntime failed, or the memory does not suffice.
+            OSError: the disk is full.
+        """
+        hidden = self.hidden()
+        if hidden is None:
+            raise ComputeError("the baseline was not scored, so variants cannot be compared with it")
+        drift = None if self.stream is None else Drift(self.stream)
+        scored = self.scorer.score(subject, self.windows, device, hidden, observer=drift, advance=advance)
+        if drift is None:
+            return ScoredVariant(scored)
+        errors = weight_errors(subject.name, subject.file, self.baseline)
+        return ScoredVariant(scored, pl.concat([errors, drift.layer_rows(subject.name)]))
+
+    def attribute(
+        self, file: ModelFile, device: Device, say: Callable[[str], None] = lambda _: None
+    ) -> Attribution:
+        """Measure the divergence that each of a variant's matrices causes.
+
+        Args:
+            file: the variant.
+            device: where to compute.
+            say: called with the part being measured.
+
+        Raises:
+            EvaluatorError: the file cannot be read, or onnxruntime failed.
+            OSError: the disk is full.
+        """
+        branches = int(_BRANCHES * self.scorer.budget(device).device)
+        windows = attribution_windows(self.windows)
+        attributor = Attributor(self.baseline, self.scorer.model(device), windows, self.folder, branches)
+        return attributor.attribute(file, say)
