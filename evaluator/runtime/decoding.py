@@ -23,7 +23,7 @@ class Decoder:
     def __init__(self, model: Path, device: Device, capacity: int) -> None:
         self.capacity = capacity
         self.length = 0
-        self._session = Session(model, device)
+        self._session = Session(model, device, alone=True)
         self._binding = self._session.binding()
         self._cache = [self._bind_cache(name) for name in self._session.input_names if name.startswith(PAST)]
         vocabulary = self._session.dimension("logits", -1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
+from filled_graphs import filled
 from onnx import TensorProto, helper, numpy_helper
 
 from evaluator.export.skeleton import WEIGHTS_FILE, make_skeleton
 from evaluator.models.architectures.rotary import ROTARY_FREQUENCIES
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.session import Session
 from evaluator.support.errors import ExportError
 
 EMBED, DENSE, NORM, HEAD = (
@@ -89,20 +88,17 @@ def test_slots_start_on_page_borders_and_hold_no_values():
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.0])
-def test_filled_skeleton_computes_hidden_states_of_the_scored_positions(tmp_path, offset):
+def test_filled_skeleton_computes_hidden_states_of_the_scored_positions(offset):
     """With an offset, slots hold the sum of it and the parameter, as GGUF files do."""
     model, slots = make_skeleton(exported(offset=offset), SHAPES, FREQUENCIES, offset)
     generator = np.random.default_rng(2)
     real = {name: generator.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}
     real[ROTARY_FREQUENCIES] = np.array([0.0, 0.5], np.float32)
-    onnx.save(model, str(tmp_path / "skeleton.onnx"))
-    with (tmp_path / WEIGHTS_FILE).open("wb") as hole:
-        hole.truncate(slots[-1].offset + slots[-1].n_bytes)
-    weights = [
-        (slot.initializer, real[slot.parameter].T if slot.transposed else real[slot.parameter])
+    weights = {
+        slot.initializer: real[slot.parameter].T if slot.transposed else real[slot.parameter]
         for slot in slots
-    ]
-    session = Session(tmp_path / "skeleton.onnx", choose_device("cpu", 1), weights)
+    }
+    session = filled(model, choose_device("cpu", 1), weights)
     ids, scored = np.array([[1000, 3, 1099]]), np.array([0, 2])
     (found,) = session.run({"input_ids": ids, "scored_positions": scored})
     expected = real[EMBED][[1000, 1099]] @ real[DENSE].T * real[NORM]  # the larger cosine is 1

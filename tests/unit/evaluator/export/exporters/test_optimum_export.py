@@ -13,6 +13,7 @@ import onnx
 import pytest
 from family_files import write_family
 from family_models import DENSE, FAMILIES, WINDOW
+from filled_graphs import filled
 
 from evaluator.export.exact.graph import Graph, graph_request
 from evaluator.export.exact.weights import exact_weights
@@ -21,7 +22,6 @@ from evaluator.export.skeleton import Slot
 from evaluator.export.window import window_constant
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.session import Session
 
 IDS = np.random.default_rng(3).integers(0, 256, (2, 3 * WINDOW))
 LAYERS = 7
@@ -52,11 +52,9 @@ def exported(request, folder):
 
 
 def hidden_states(file, model, slots, folder):
-    with (folder / "weights.bin").open("wb") as hole:
-        hole.truncate(max(slot.offset + slot.n_bytes for slot in slots))
     graph = Graph(folder / "skeleton.onnx", tuple(slots))
-    weights = [(slot.initializer, values) for slot, values in exact_weights(file, graph)]
-    session = Session(model, choose_device("cpu", 2), weights, folder)
+    weights = {slot.initializer: values for slot, values in exact_weights(file, graph)}
+    session = filled(model, choose_device("cpu", 2), weights)
     positions = np.arange(IDS.shape[1])
     inputs = {
         "input_ids": IDS,

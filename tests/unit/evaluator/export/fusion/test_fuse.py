@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from family_files import write_family
 from family_models import FAMILIES
+from filled_graphs import filled
 from numpy_llama import final_hidden
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from passes import hidden_of
 from tiny_models import write_tiny_llama
 
@@ -24,7 +25,6 @@ from evaluator.export.fusion.stored import load_fusion
 from evaluator.export.fusion.uses import load_fused, load_plain, score_late, with_cache
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.device import choose_device
-from evaluator.runtime.session import Session
 from evaluator.support.errors import ExportError
 from evaluator.texts.windows import Window
 
@@ -47,11 +47,7 @@ def file(request):
 
 
 def session(file, graph, model):
-    weights = {slot.initializer: values for slot, values in exact_weights(file, graph)}
-    for item in model.graph.initializer:
-        if item.name in weights:
-            item.CopyFrom(numpy_helper.from_array(weights[item.name], item.name))
-    return Session(model, CPU)
+    return filled(model, CPU, {slot.initializer: values for slot, values in exact_weights(file, graph)})
 
 
 def test_every_layer_is_fused_and_little_else_is_left(file):
