@@ -53,8 +53,8 @@ class Session:
             model: a file, or a model in memory.
             device: where it runs.
             folder: where the external data of a model in memory is.
-            alone: whether no other session runs meanwhile. Threads that wait for work then keep their core busy, which
-                makes many short runs faster; with several sessions they would take the cores from each other.
+            alone: whether no other session runs meanwhile. Threads that wait for work then keep their core busy,
+                which makes many short runs faster; several sessions would take the cores from each other.
 
         Raises:
             ComputeError: onnxruntime does not open it, or does not run on the device.

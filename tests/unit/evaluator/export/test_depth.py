@@ -100,7 +100,7 @@ def graph_of(kinds, *, leak=False):
     return model, place_slots(model.graph, [Slot(name, name, False, (WIDTH,), 0) for name in parameters])
 
 
-def run(model, slots, folder):
+def run(model, slots):
     generator = np.random.default_rng(0)
     values = {
         name: generator.standard_normal(WIDTH).astype(np.float32)
@@ -119,7 +119,9 @@ def test_repeated_layers_compute_what_all_layers_do(tmp_path):
     ends = [(slot.offset, slot.offset + slot.n_bytes) for slot in slots]
     assert all(start % 4096 == 0 and start >= before[1] for before, (start, _) in itertools.pairwise(ends))
     assert [node.op_type for node in model.graph.node].count("Cast") == 1
-    np.testing.assert_array_equal(run(model, slots, tmp_path), run(whole, whole_slots, tmp_path))
+    np.testing.assert_array_equal(run(model, slots), run(whole, whole_slots))
+    with (tmp_path / "weights.bin").open("wb") as hole:
+        hole.truncate(slots[-1].offset + slots[-1].n_bytes)
     onnx.save(model, str(tmp_path / "model.onnx"))
     onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
 

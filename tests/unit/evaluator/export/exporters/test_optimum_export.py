@@ -51,8 +51,8 @@ def exported(request, folder):
     return onnx.load(str(folder / "skeleton.onnx"), load_external_data=False), slots
 
 
-def hidden_states(file, model, slots, folder):
-    graph = Graph(folder / "skeleton.onnx", tuple(slots))
+def hidden_states(file, model, slots):
+    graph = Graph(Path(), tuple(slots))
     weights = {slot.initializer: values for slot, values in exact_weights(file, graph)}
     session = filled(model, choose_device("cpu", 2), weights)
     positions = np.arange(IDS.shape[1])
@@ -78,8 +78,8 @@ def test_repeated_layers_equal_the_export_of_all_layers(name, tmp_path):
     assert any(node.name.startswith(f"/layers.{LAYERS - 1}/") for node in model.graph.node)
     assert len(model.graph.node) < len(whole.graph.node)  # constants are shared
     assert described(slots) == described(whole_slots)
-    found = hidden_states(file, model, slots, tmp_path)
-    np.testing.assert_array_equal(found, hidden_states(file, whole, whole_slots, tmp_path))
+    found = hidden_states(file, model, slots)
+    np.testing.assert_array_equal(found, hidden_states(file, whole, whole_slots))
     windowed = request["settings"].get("sliding_window") is not None
     assert (window_constant(model) is not None) == windowed
 
