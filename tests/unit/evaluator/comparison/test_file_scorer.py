@@ -55,7 +55,8 @@ def test_a_pass_without_samples_is_not_continued_with_them(score, tmp_path):
     expected.seal()
     with pytest.raises(StoppedError):
         score(None, STOP_AT)
-    assert score(found := stream(tmp_path, "found.npy")) == all_steps
+    found = stream(tmp_path, "found.npy")
+    assert score(found) == all_steps
     found.seal()
     np.testing.assert_array_equal(found.values(), expected.values())
 
@@ -65,6 +66,7 @@ def test_a_pass_with_the_same_samples_is_continued(score, tmp_path):
     expected.seal()
     with pytest.raises(StoppedError):
         score(stream(tmp_path, "found.npy"), STOP_AT)
-    assert score(found := stream(tmp_path, "found.npy")) < all_steps
+    found = stream(tmp_path, "found.npy")
+    assert score(found) < all_steps
     found.seal()
     np.testing.assert_array_equal(found.values(), expected.values())
