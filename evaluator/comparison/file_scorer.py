@@ -172,7 +172,7 @@ class FileScorer:
         """Return a digest of everything that a pass's state depends on: streams, and what is gathered of them."""
         digest = hashlib.sha256()
         pieces = self.model(device).pieces
-        kind = (subject.sha256, device.name, self._half, len(pieces), ort.__version__)
+        kind = (subject.sha256, device.name, device.threads, self._half, len(pieces), ort.__version__)
         sampled = (sorted(observer.windows), observer.rows.tolist()) if observer else None
         digest.update(repr((kind, sampled)).encode())
         # Another version of this program may cut the graph otherwise.
