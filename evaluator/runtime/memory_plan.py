@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budg
             on_host = _BASE + blocks + (streams * (place == "host") + weights if on_gpu else on_device)
             if on_device <= budget.device and on_host <= budget.host:
                 return MemoryPlan(place, ahead, streams, largest, on_host)
-    needed = (work + blocks + largest + _BASE) / GIGABYTE
+    needed = math.ceil(10 * (work + blocks + largest + _BASE) / GIGABYTE) / 10
     raise RequestError(
         f"--context {shape.length}: a window and one part of a layer take about {needed:,.1f} GB, and "
         f"{min(budget.host, budget.device) / GIGABYTE:,.1f} GB may be used; "

@@ -104,6 +104,13 @@ def test_what_does_not_fit_is_refused_with_what_it_takes(tiny, model):
         plan_memory(model, tiny, shape, Budget.of(None, GB // 2))
 
 
+def test_as_much_as_a_refusal_names_is_enough(tiny, model):
+    shape = Shape(1, 64, 256)
+    with pytest.raises(RequestError, match=r"take about 0\.8 GB"):
+        plan_memory(model, tiny, shape, Budget.of(0.7, 0))
+    assert plan_memory(model, tiny, shape, Budget.of(0.8, 0)).host_bytes <= 0.8 * GB
+
+
 def test_without_a_request_a_part_of_the_free_memory_is_used():
     assert Budget.of(None, 10 * GB) == Budget(8 * GB, 8 * GB)
     assert Budget.of(None, 10 * GB, 5 * GB) == Budget(8 * GB, 4 * GB)
