@@ -1,7 +1,8 @@
-"""An unfinished pass of a file is continued only if it gathered the same."""
+"""Files are scored: an unfinished pass is continued only if it gathered the same."""
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ from evaluator.comparison.file_scorer import FileScorer, Subject
 from evaluator.comparison.layers.drift import BaselineStream, Sample
 from evaluator.runtime.device import choose_device
 from evaluator.runtime.pass_checkpoint import PassCheckpoint
+from evaluator.support.errors import RequestError
 from evaluator.texts.windows import Window
 
 CPU = choose_device("cpu", 1)
@@ -44,6 +46,18 @@ def score(tiny, tiny_graph, tmp_path, monkeypatch):
         return len(steps)
 
     return run
+
+
+def test_what_a_stopped_run_left_on_the_disk_is_not_asked_for_again(tiny, tiny_graph, tmp_path, monkeypatch):
+    scorer = FileScorer(tiny, tiny_graph, tmp_path / "work", half=False, memory=None)
+    states, reserve = 4 * 3 * 11 * 256, 10**9
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=reserve))
+    with pytest.raises(RequestError, match="intermediate values"):
+        scorer.check_memory(WINDOWS, CPU)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "tiny.hidden.npy").write_bytes(bytes(states))
+    assert scorer.check_memory(WINDOWS, CPU).streams == "device"
 
 
 def stream(folder, name, n_layers=2):
