@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -96,11 +97,19 @@ class PassCheckpoint:
     def save(self, done: int, streams: Streams, observed: Observed) -> None:
         """Save the state after `done` pieces, unless the last checkpoint is recent and saving takes time.
 
+        A full disk stops only passes whose streams are on it: others do without the checkpoint, or keep the last one.
+
         Raises:
             OSError: the disk is full.
         """
-        if not streams.saves_itself and time.monotonic() - self._saved < self._interval:
-            return
+        if streams.saves_itself:
+            self._save(done, streams, observed)
+        elif time.monotonic() - self._saved >= self._interval:
+            with contextlib.suppress(OSError):
+                self._save(done, streams, observed)
+            self._saved = time.monotonic()
+
+    def _save(self, done: int, streams: Streams, observed: Observed) -> None:
         held = streams.save(self._folder / f"{self._name}.{done}.streams")
         gathered = self._folder / f"{self._name}.{done}.npz"
         with whole_file(gathered) as partial, partial.open("wb") as file:
@@ -116,7 +125,6 @@ class PassCheckpoint:
             partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")
         written = self.stream_files if streams.saves_itself else ()
         self._remove(keep={self._record, held, gathered, *written})
-        self._saved = time.monotonic()
 
     def remove(self) -> None:
         """Remove all files of the pass."""

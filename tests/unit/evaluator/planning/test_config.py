@@ -79,7 +79,7 @@ def test_wrong_setting_is_named(change, place):
         ("memory = true", "memory: must be a valid number"),
         ('memory = "8"', "memory: must be a valid number"),
         ("memory = 0", "memory: must be greater than 0"),
-        ("memory = nan", "memory: must be greater than 0"),
+        ("memory = nan", "memory: must be less than or equal to 1000000"),
         ("memory = inf", "memory: must be less than or equal to 1000000"),
         ('speed = "no"', "speed: must be a valid boolean"),
         ("context = 63", "context: the context must be even"),

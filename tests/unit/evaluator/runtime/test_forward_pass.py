@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
 from numpy_llama import final_hidden
@@ -147,6 +149,26 @@ def test_a_damaged_checkpoint_is_ignored(model, tiny, expected, tmp_path, damage
     path.write_bytes(path.read_bytes()[:kept])
     again = ForwardPass(model, tiny, WINDOWS, plan, Sampler(), checkpoint=checkpoint)
     np.testing.assert_array_equal(states_of(again), expected[0])
+
+
+@pytest.fixture
+def small_disk():
+    """Limit the size of files to less than the streams have."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_stops_only_passes_whose_streams_are_on_it(model, tiny, expected, tmp_path, small_disk):
+    def passing(place):
+        checkpoint = PassCheckpoint(tmp_path, "p", "same", interval=0)
+        return ForwardPass(model, tiny, WINDOWS, MemoryPlan(place, True, 0, 0), checkpoint=checkpoint)
+
+    np.testing.assert_array_equal(states_of(passing("device")), expected[0])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match="File too large"):
+        states_of(passing("disk"))
 
 
 def test_recent_streams_in_memory_are_not_written_again(model, tiny, tmp_path):
