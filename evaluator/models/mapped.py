@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.array_utils import byte_bounds
 
+from evaluator.support.errors import SourceError
+
 _MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
@@ -24,6 +26,21 @@ def map_file(path: Path) -> memoryview:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     _MAPPED.add(mapped)
     return memoryview(mapped)
+
+
+def check_length(path: Path, data: memoryview) -> None:
+    """Check that a file is as long as it was when `map_file` mapped it: reading beyond its end kills the process.
+
+    A file that was replaced or deleted stays whole for those who mapped it.
+
+    Raises:
+        SourceError: it is shorter.
+    """
+    if isinstance(data.obj, mmap.mmap) and data.obj.size() < len(data):
+        raise SourceError(
+            path,
+            "became shorter while it was in use: wait until the program that writes it ends, then run again",
+        )
 
 
 def release_pages(array: npt.NDArray[np.uint8]) -> None:

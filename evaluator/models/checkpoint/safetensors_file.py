@@ -16,7 +16,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.mapped import map_file
+from evaluator.models.mapped import check_length, map_file
 from evaluator.models.model_file import MAX_DIMENSIONS, TensorInfo
 from evaluator.support.errors import SourceError
 
@@ -62,7 +62,12 @@ class SafetensorsFile:
         return TensorInfo(name, shape, _TYPES[kind], self._origin + begin, n_bytes)
 
     def raw(self, info: TensorInfo) -> npt.NDArray[np.uint8]:
-        """Return the bytes of a tensor as uint8 [..., bytes per row], mapped, not copied."""
+        """Return the bytes of a tensor as uint8 [..., bytes per row], mapped, not copied.
+
+        Raises:
+            SourceError: the file was cut off after it was opened.
+        """
+        check_length(self.path, self._data)
         flat = np.frombuffer(self._data, np.uint8, count=info.n_bytes, offset=info.offset)
         return flat.reshape(*info.shape[:-1], -1)
 

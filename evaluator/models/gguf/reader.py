@@ -17,7 +17,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.mapped import map_file
+from evaluator.models.mapped import check_length, map_file
 from evaluator.models.model_file import MAX_DIMENSIONS, ModelFile, TensorInfo, ValueType
 from evaluator.support.errors import SourceError
 
@@ -67,9 +67,10 @@ class GGUFFile(ModelFile):
         """Return the bytes of a tensor as uint8 [..., bytes per row], mapped, not copied.
 
         Raises:
-            SourceError: there is no such tensor.
+            SourceError: there is no such tensor, or the file was cut off after it was opened.
         """
         info = self.tensor(name)
+        check_length(self.path, self._data)
         flat = np.frombuffer(self._data, np.uint8, count=info.n_bytes, offset=info.offset)
         return flat.reshape(*info.shape[:-1], -1)
 

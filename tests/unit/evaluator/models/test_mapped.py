@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_models import write_tiny_llama
 
 from evaluator.models.mapped import give_pages_back, map_file, release_pages
+from evaluator.models.sources.open_model import open_model
+from evaluator.support.errors import SourceError
 
 _SIZE = 64 << 20
 
@@ -30,6 +33,24 @@ def test_pages_are_given_back_and_come_again(tmp_path):
     give_pages_back()
     assert resident() - before < _SIZE // 4
     assert bytes(data) == first
+
+
+@pytest.mark.parametrize("how", ["cut off", "replaced", "deleted"])
+def test_a_file_that_is_cut_off_while_in_use_is_an_error(tmp_path, how):
+    path = write_tiny_llama(tmp_path / "Tiny-F32.gguf")
+    file, content = open_model(path), path.read_bytes()
+    expected = file.dequantize("blk.1.ffn_up.weight").copy()
+    if how == "cut off":
+        os.truncate(path, len(content) // 4)
+        with pytest.raises(SourceError, match=r"Tiny-F32.gguf: became shorter while it was in use"):
+            file.dequantize("blk.1.ffn_up.weight")
+        return
+    if how == "replaced":
+        (tmp_path / "new").write_bytes(content[:1000])
+        (tmp_path / "new").replace(path)
+    else:
+        path.unlink()
+    np.testing.assert_array_equal(file.dequantize("blk.1.ffn_up.weight"), expected)
 
 
 def test_a_file_that_is_no_longer_used_is_forgotten(tmp_path):
