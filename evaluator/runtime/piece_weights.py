@@ -79,7 +79,8 @@ class WeightReader:
 
     def _as_passed(self, weight: Weight, values: npt.NDArray[np.float32]) -> Array:
         if not weight.half:
-            return values
+            # Vectors are often views of the file: without them, a quantized file may be cut off while pieces compute.
+            return values.copy() if values.ndim == 1 else values
         try:
             return as_half(values)
         except ValueError as error:

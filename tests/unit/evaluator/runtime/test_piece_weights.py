@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import gguf
 import numpy as np
 import pytest
+from tiny_models import write_tiny_llama
 
+from evaluator.export.exact.graph import load_graph
 from evaluator.export.pieces import cut
+from evaluator.models.sources.open_model import open_model
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.support.stage_clock import StageClock, in_stage
 
@@ -19,6 +23,17 @@ def test_weights_are_passed_as_they_are_in_the_file(tiny, tiny_graph):
     for name, weight in feed_forward.weights.items():
         tensor = reader.tensors[weight.slot.parameter]
         np.testing.assert_array_equal(weights[name], tiny.dequantize(tensor))
+
+
+def test_pieces_of_a_quantized_file_do_without_the_file_once_read(tmp_path):
+    """Norms are stored in float32: views of them would end the process if the file were cut off."""
+    path = write_tiny_llama(tmp_path / "Tiny-Q8_0.gguf", ggml_type=gguf.GGMLQuantizationType.Q8_0)
+    file = open_model(path)
+    attention = cut(load_graph(file))[1]
+    mapped = np.frombuffer(file._data, np.uint8)
+    weights = WeightReader(file).read(attention)
+    assert {values.ndim for values in weights.values()} == {1, 2}
+    assert not any(np.may_share_memory(values, mapped) for values in weights.values())
 
 
 def test_embedding_holds_the_used_rows_only(tiny, tiny_graph):
