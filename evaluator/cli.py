@@ -223,7 +223,7 @@ def imatrix(
     """Measure an importance matrix, as llama-imatrix does."""
     from evaluator.commands.quantize import measure_imatrix
 
-    with _interruptible():
+    with _interruptible("nothing was written: run the same command again"):
         measure_imatrix(
             baseline,
             text,

@@ -180,6 +180,7 @@ def measure_imatrix(
                 task, description=f"measuring activations, {where}", completed=n_tokens * share
             ),
             memory,
+            out,
         )
     names = [text.name for text in contents]
     write_imatrix(out, found.sums, len(windows) * context, context, names, found.counts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.machine import free_memory
 from evaluator.runtime.memory_plan import Budget, check_disk, plan_memory
 from evaluator.runtime.pass_checkpoint import PassCheckpoint
+from evaluator.support.atomic_files import scratch_beside
 from evaluator.support.errors import RequestError
 from evaluator.texts.sources import Text
 from evaluator.texts.windows import Window, token_ids
@@ -93,6 +95,7 @@ def squared_activations(
     windows: Sequence[npt.NDArray[np.int64]],
     advance: Advance = lambda share, where: None,
     memory: float | None = None,
+    beside: Path | None = None,
 ) -> Activations:
     """Sum the squared inputs of each matrix in the blocks over all tokens.
 
@@ -103,8 +106,10 @@ def squared_activations(
         windows: token ids, each int64 [context].
         advance: called with the share that is done, and where it stands.
         memory: gigabytes that may be used; None for a share of what is free.
+        beside: path beside which streams are kept that do not fit; None for the system's temporary folder.
 
     Raises:
+        OSError: the disk is full.
         ExportError: the graph cannot be cut into layers.
         RequestError: activations are not finite, or the memory does not suffice.
     """
@@ -128,10 +133,14 @@ def squared_activations(
     rows = [Window(index, "", ids.astype(np.int32), len(ids) - 2) for index, ids in enumerate(windows)]
     on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
     budget = Budget.of(memory, free_memory(), on_gpu)
-    with tempfile.TemporaryDirectory(prefix="imatrix-") as folder:
-        plan = plan_memory(model, file, shape_of(model, rows), budget)
-        check_disk(Path(folder), 2 * plan.stream_bytes if plan.place == "disk" else 0, "intermediate values")
-        checkpoint = PassCheckpoint(Path(folder), "imatrix", "")
+    plan = plan_memory(model, file, shape_of(model, rows), budget)
+    with ExitStack() as stack:
+        checkpoint = None
+        if plan.place == "disk":
+            scratch = beside or Path(tempfile.gettempdir()) / "imatrix"
+            folder = stack.enter_context(scratch_beside(scratch))
+            check_disk(folder, 2 * plan.stream_bytes, "intermediate values")
+            checkpoint = PassCheckpoint(folder, "imatrix", "")
         passing = ForwardPass(model, file, rows, plan, None, add, add_expert, checkpoint, advance)
         for _ in passing.final_hidden():
             pass

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +17,7 @@ from evaluator.export.exact.graph import load_graph
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.tokenizers.first_tokens import FirstTokens
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
+from evaluator.quantize import activations
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.coverage import fit_to_model
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
@@ -136,3 +141,22 @@ def test_every_expert_has_sums_over_its_own_tokens(tmp_path):
     np.testing.assert_allclose(means[used], expected, rtol=1e-5)
     fitting, _ = fit_to_model(read_imatrix(path), file)
     assert fitting.means[tensor].shape == (6, 256)
+
+
+def test_streams_on_disk_are_beside_the_new_file_and_nothing_stays(tiny, tiny_graph, tmp_path, monkeypatch):
+    windows = [np.arange(20, 44), np.arange(60, 84), np.arange(30, 54)]
+    cpu, out = choose_device("cpu", 1), tmp_path / "new.gguf"
+    expected = squared_activations(tiny, tiny_graph, cpu, windows).sums
+    planned = activations.plan_memory
+    monkeypatch.setattr(activations, "plan_memory", lambda *args: replace(planned(*args), place="disk"))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / f".new.gguf.{ended.pid}-killed.partial").mkdir()
+    seen = set()
+    found = squared_activations(
+        tiny, tiny_graph, cpu, windows, lambda *_: seen.update(tmp_path.rglob("*.streams-*")), None, out
+    )
+    assert {path.name for path in seen} == {"imatrix.streams-0", "imatrix.streams-1"}
+    assert not list(tmp_path.iterdir())
+    for tensor, values in found.sums.items():
+        np.testing.assert_array_equal(values, expected[tensor])
