@@ -63,6 +63,11 @@ class GGUFFile(ModelFile):
         """The file itself."""
         return (self.path,)
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file when it was opened; it may have been replaced or deleted since."""
+        return len(self._data)
+
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
         """Return the bytes of a tensor as uint8 [..., bytes per row], mapped, not copied.
 

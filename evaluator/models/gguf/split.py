@@ -36,6 +36,11 @@ class SplitGGUF(ModelFile):
         """The parts in order."""
         return tuple(part.path for part in self._parts)
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all parts when they were opened."""
+        return sum(part.size_bytes for part in self._parts)
+
     def raw(self, name: str) -> npt.NDArray[np.uint8]:
         """Return the bytes of a tensor as uint8 [..., bytes per row], mapped from the part that holds it.
 

@@ -51,6 +51,7 @@ def test_a_file_that_is_cut_off_while_in_use_is_an_error(tmp_path, how):
     else:
         path.unlink()
     np.testing.assert_array_equal(file.dequantize("blk.1.ffn_up.weight"), expected)
+    assert file.size_bytes == len(content)
 
 
 def test_a_file_that_is_no_longer_used_is_forgotten(tmp_path):
