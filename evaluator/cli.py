@@ -32,7 +32,7 @@ _Pre = Annotated[
 ]
 _Memory = Annotated[
     float | None,
-    typer.Option(help="Gigabytes of memory that may be used; default: a share of what is free.", min=0.1),
+    typer.Option(help="Gigabytes of memory that may be used; default: 80 % of what is free.", min=0.1),
 ]
 _Chunks = Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)]
 

@@ -15,10 +15,10 @@ from evaluator.export.exact.graph import Graph
 from evaluator.export.fusion.fuse import Heads, simplify
 from evaluator.export.fusion.half import halve
 from evaluator.export.fusion.norms import split_residuals
+from evaluator.export.fusion.positionwise import is_positionwise
 from evaluator.export.fusion.uses import load_fused, load_plain
 from evaluator.export.piece_model import (
     add_squares,
-    is_positionwise,
     multiply_as_stored,
     weights_as_inputs,
 )

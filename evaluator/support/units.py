@@ -1,6 +1,8 @@
-"""Units of sizes."""
+"""Units of sizes, and the size of a value."""
 
 from __future__ import annotations
 
 MEGABYTE = 1_000_000
 GIGABYTE = 1_000_000_000
+#: Bytes of a float32 value.
+FLOAT_BYTES = 4
