@@ -105,13 +105,13 @@ def test_what_does_not_fit_is_refused_with_what_it_takes(tiny, model):
         plan_memory(model, tiny, shape, Budget.of(None, GB // 2))
 
 
-@pytest.mark.parametrize("length", [65_536, 60_000, 50_000, 40_000])
+@pytest.mark.parametrize("length", [65_536, 50_000])
 def test_a_refusal_names_a_budget_that_is_enough(tiny, model, length):
     shape = Shape(1, length, 256)
     with pytest.raises(RequestError) as refused:
         plan_memory(model, tiny, shape, Budget.of(0.5, 0))
     needed = float(re.search(r"--memory (\S+) or more", str(refused.value))[1])
-    assert plan_memory(model, tiny, shape, Budget.of(needed, 0)).place == "disk"
+    assert plan_memory(model, tiny, shape, Budget.of(needed, 0)).host_bytes <= needed * GB
 
 
 def test_a_refusal_says_that_the_gpu_is_too_small(tiny, on_gpu):
