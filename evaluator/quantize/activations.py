@@ -6,6 +6,7 @@ first token. All positions of a window count. Chats get no BOS in front: the mod
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,7 +129,8 @@ def squared_activations(
         plan = plan_memory(model, file, shape_of(model, rows), Budget.on(device, memory))
         on_disk = 2 * plan.stream_bytes if plan.place == "disk" else 0
         check_disk(Path(folder), on_disk, "a TMPDIR on another disk")
-        checkpoint = PassCheckpoint(Path(folder), "imatrix", "")
+        # Only for the streams on disk: nothing continues from a folder that is removed at the end.
+        checkpoint = PassCheckpoint(Path(folder), "imatrix", "", interval=math.inf)
         passing = ForwardPass(model, file, rows, plan, None, add, add_expert, checkpoint, advance)
         for _ in passing.final_hidden():
             pass
