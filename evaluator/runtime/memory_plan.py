@@ -129,7 +129,7 @@ def _refusal(on_device: int, on_host: int, budget: Budget, *, on_gpu: bool) -> s
     """Return why these bytes do not fit, and a way out."""
     short_on_gpu = on_gpu and on_device > budget.device
     needed, limit = (on_device, budget.device) if short_on_gpu else (on_host, budget.host)
-    gigabytes = f"{math.ceil(10 * needed / GIGABYTE) / 10:,.1f}"
+    gigabytes = f"{math.ceil(10 * needed / GIGABYTE) / 10:.1f}"
     where, way_out = "", "close other programs, or use a smaller --context"
     if short_on_gpu:
         where, way_out = " of the GPU's memory", "use a smaller --context, or --device cpu"
