@@ -92,7 +92,9 @@ class FileScorer:
         budget, plan = self._plan(windows, device)
         states = FLOAT_BYTES * sum(len(window.targets) for window in windows) * self.model(device).hidden
         streams = 2 * plan.stream_bytes + states if plan.place == "disk" else 0
-        check_disk(self._folder.parent, states + streams, "an --out on another disk")
+        # A stopped run left some of these values.
+        held = sum(path.stat().st_size for path in self._folder.glob("*") if path.is_file())
+        check_disk(self._folder.parent, max(0, states + streams - held), "an --out on another disk")
         return MemoryUse(
             budget_bytes=budget.host,
             requested=budget.requested,
@@ -147,7 +149,9 @@ class FileScorer:
         """
         model, (_, plan) = self.model(device), self._plan(windows, device)
         self._folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = PassCheckpoint(self._folder, subject.name, self._identity(subject, windows, device))
+        checkpoint = PassCheckpoint(
+            self._folder, subject.name, self._identity(subject, windows, device, observer)
+        )
         passing = ForwardPass(model, subject.file, windows, plan, observer, checkpoint=checkpoint)
         kept = stored
         if stored is None and plan.place == "disk":
@@ -161,12 +165,19 @@ class FileScorer:
             kept.path.unlink()
         return Scored(scores, model.provider, {str(name): value for name, value in clock.seconds.items()})
 
-    def _identity(self, subject: Subject, windows: Sequence[Window], device: Device) -> str:
-        """Return a digest of everything that the streams of a pass depend on."""
+    def _identity(
+        self, subject: Subject, windows: Sequence[Window], device: Device, observer: Observer | None
+    ) -> str:
+        """Return a digest of everything that a pass's state depends on: streams, and what is gathered of them."""
         digest = hashlib.sha256()
-        model = self.model(device)
-        kind = (subject.sha256, device.name, self._half, len(model.pieces), ort.__version__)
-        digest.update(repr(kind).encode())
+        pieces = self.model(device).pieces
+        kind = (subject.sha256, device.name, device.threads, self._half, len(pieces), ort.__version__)
+        sampled = (sorted(observer.windows), observer.rows.tolist()) if observer else None
+        digest.update(repr((kind, sampled)).encode())
+        # Another version of this program may cut the graph otherwise.
+        parts = [part for piece in pieces for part in (piece, piece.experts) if part]
+        for model in dict.fromkeys(part.model for part in parts):
+            digest.update(model)
         for window in windows:
             digest.update(window.ids.tobytes())
         return digest.hexdigest()

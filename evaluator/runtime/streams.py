@@ -178,8 +178,12 @@ class StreamsOnDisk(Streams):
         return self._paths[0]
 
     def restore(self, path: Path, shapes: Sequence[Sequence[int]]) -> None:
-        """Read from `path`, one of the two files."""
-        if self._paths[0] != path:
+        """Read from `path`: one of the two files, or one that streams in memory wrote, which is copied."""
+        if path not in self._paths:
+            with path.open("rb") as file:
+                for group, shape in enumerate(shapes):
+                    self._write(group, _read(file, shape))
+        if path != self._paths[0]:
             self.end_piece()
 
     def close(self) -> None:
