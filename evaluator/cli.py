@@ -15,6 +15,7 @@ from rich.console import Console
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.interrupts import interruptible
 from evaluator.support.terminal import say
+from evaluator.support.units import MOST_MEMORY
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
@@ -32,7 +33,11 @@ _Pre = Annotated[
 ]
 _Memory = Annotated[
     float | None,
-    typer.Option(help="Gigabytes of memory that may be used; default: a share of what is free.", min=0.1),
+    typer.Option(
+        help="Gigabytes of memory that may be used; default: 80 % of what is free.",
+        min=0.1,
+        max=MOST_MEMORY,
+    ),
 ]
 _Chunks = Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)]
 

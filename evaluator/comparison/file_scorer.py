@@ -18,18 +18,16 @@ from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.manifest import MemoryUse
 from evaluator.runtime.device import Device
 from evaluator.runtime.forward_pass import Advance, ForwardPass, Observer, shape_of
-from evaluator.runtime.gpus import free_gpu_memory
 from evaluator.runtime.head import Head, WindowScores
 from evaluator.runtime.layered_model import LayeredModel
-from evaluator.runtime.machine import free_memory
 from evaluator.runtime.memory_plan import Budget, MemoryPlan, check_disk, plan_memory
 from evaluator.runtime.pass_checkpoint import PassCheckpoint
 from evaluator.runtime.scoring import score
 from evaluator.support.stage_clock import StageClock
+from evaluator.support.units import FLOAT_BYTES
 from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
-_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class FileScorer:
         Args:
             baseline: the baseline.
             graph: the graph of all files.
-            folder: for intermediate values; an unfinished pass continues from what an earlier run left there.
+            folder: for hidden states and checkpoints; an unfinished pass continues from those of an earlier run.
             half: whether to compute in half precision.
             memory: gigabytes that may be used; None for a share of what is free.
         """
@@ -92,9 +90,11 @@ class FileScorer:
             RequestError: they do not fit; the message names a way out.
         """
         budget, plan = self._plan(windows, device)
-        states = _FLOAT_BYTES * sum(len(window.targets) for window in windows) * self.model(device).hidden
+        states = FLOAT_BYTES * sum(len(window.targets) for window in windows) * self.model(device).hidden
         streams = 2 * plan.stream_bytes + states if plan.place == "disk" else 0
-        check_disk(self._folder.parent, states + streams, "intermediate values")
+        # A stopped run left some of these values.
+        held = sum(path.stat().st_size for path in self._folder.glob("*") if path.is_file())
+        check_disk(self._folder.parent, max(0, states + streams - held), "an --out on another disk")
         return MemoryUse(
             budget_bytes=budget.host,
             requested=budget.requested,
@@ -114,8 +114,7 @@ class FileScorer:
 
     def budget(self, device: Device) -> Budget:
         """Return the bytes that may be used now."""
-        on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
-        return Budget.of(self._memory, free_memory(), on_gpu)
+        return Budget.on(device, self._memory)
 
     def _plan(self, windows: Sequence[Window], device: Device) -> tuple[Budget, MemoryPlan]:
         budget, model = self.budget(device), self.model(device)
@@ -150,7 +149,9 @@ class FileScorer:
         """
         model, (_, plan) = self.model(device), self._plan(windows, device)
         self._folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = PassCheckpoint(self._folder, subject.name, self._identity(subject, windows, device))
+        checkpoint = PassCheckpoint(
+            self._folder, subject.name, self._identity(subject, windows, device, observer)
+        )
         passing = ForwardPass(model, subject.file, windows, plan, observer, checkpoint=checkpoint)
         kept = stored
         if stored is None and plan.place == "disk":
@@ -164,12 +165,19 @@ class FileScorer:
             kept.path.unlink()
         return Scored(scores, model.provider, {str(name): value for name, value in clock.seconds.items()})
 
-    def _identity(self, subject: Subject, windows: Sequence[Window], device: Device) -> str:
-        """Return a digest of everything that the streams of a pass depend on."""
+    def _identity(
+        self, subject: Subject, windows: Sequence[Window], device: Device, observer: Observer | None
+    ) -> str:
+        """Return a digest of everything that a pass's state depends on: streams, and what is gathered of them."""
         digest = hashlib.sha256()
-        model = self.model(device)
-        kind = (subject.sha256, device.name, self._half, len(model.pieces), ort.__version__)
-        digest.update(repr(kind).encode())
+        pieces = self.model(device).pieces
+        kind = (subject.sha256, device.name, device.threads, self._half, len(pieces), ort.__version__)
+        sampled = (sorted(observer.windows), observer.rows.tolist()) if observer else None
+        digest.update(repr((kind, sampled)).encode())
+        # Another version of this program may cut the graph otherwise.
+        parts = [part for piece in pieces for part in (piece, piece.experts) if part]
+        for model in dict.fromkeys(part.model for part in parts):
+            digest.update(model)
         for window in windows:
             digest.update(window.ids.tobytes())
         return digest.hexdigest()

@@ -45,7 +45,7 @@ class VariantStages:
         hidden: returns the baseline's final hidden states, float32 [windows, scored tokens, hidden]; None if they
             are not kept, and variants cannot be scored.
         stream: the baseline's residual stream; None if layers were not requested.
-        folder: for intermediate values.
+        folder: for branches of an attribution that do not fit into memory.
     """
 
     baseline: ModelFile

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from evaluator.results.manifest import Protocol
 from evaluator.support.errors import RequestError
 from evaluator.support.suggestions import nearest
+from evaluator.support.units import MOST_MEMORY
 
 BASELINE_METHOD = "baseline"
 #: Positions in a window are stored as u16.
@@ -75,7 +76,9 @@ class Comparison(BaseModel):
     chunks: int | None = Field(default=None, ge=1, strict=True)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1, strict=True)
-    memory: float | None = Field(default=None, gt=0, description="gigabytes that may be used")
+    memory: float | None = Field(
+        default=None, gt=0, le=MOST_MEMORY, strict=True, description="gigabytes that may be used"
+    )
     cluster: str | None = Field(default=None, description="local, auto or ray://HOST:PORT")
     layers: bool = Field(default=True, strict=True)
     attribution: bool = Field(default=False, strict=True)

@@ -6,6 +6,7 @@ first token. All positions of a window count. Chats get no BOS in front: the mod
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +23,7 @@ from evaluator.models.model_file import ModelFile
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.runtime.device import Device
 from evaluator.runtime.forward_pass import Advance, ForwardPass, shape_of
-from evaluator.runtime.gpus import free_gpu_memory
 from evaluator.runtime.layered_model import LayeredModel
-from evaluator.runtime.machine import free_memory
 from evaluator.runtime.memory_plan import Budget, check_disk, plan_memory
 from evaluator.runtime.pass_checkpoint import PassCheckpoint
 from evaluator.support.errors import RequestError
@@ -126,12 +125,12 @@ def squared_activations(
                 found.add_expert(tensor, expert, file.tensor(tensor).shape[0], n_tokens, values)
 
     rows = [Window(index, "", ids.astype(np.int32), len(ids) - 2) for index, ids in enumerate(windows)]
-    on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
-    budget = Budget.of(memory, free_memory(), on_gpu)
     with tempfile.TemporaryDirectory(prefix="imatrix-") as folder:
-        plan = plan_memory(model, file, shape_of(model, rows), budget)
-        check_disk(Path(folder), 2 * plan.stream_bytes if plan.place == "disk" else 0, "intermediate values")
-        checkpoint = PassCheckpoint(Path(folder), "imatrix", "")
+        plan = plan_memory(model, file, shape_of(model, rows), Budget.on(device, memory))
+        on_disk = 2 * plan.stream_bytes if plan.place == "disk" else 0
+        check_disk(Path(folder), on_disk, "a TMPDIR on another disk")
+        # Only for the streams on disk: nothing continues from a folder that is removed at the end.
+        checkpoint = PassCheckpoint(Path(folder), "imatrix", "", interval=math.inf)
         passing = ForwardPass(model, file, rows, plan, None, add, add_expert, checkpoint, advance)
         for _ in passing.final_hidden():
             pass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from evaluator.support.atomic_files import whole_file
 Observed = Mapping[str, Any]
 #: Seconds of work that a kill may cost: writing the streams takes seconds.
 _WORTH_SAVING = 60.0
+#: What follows the name of a pass in its files.
+_OWN = re.compile(r"pass\.json|streams-[01]|\d+\.(streams|npz)")
 
 
 class _Record(BaseModel):
@@ -68,27 +72,44 @@ class PassCheckpoint:
         return (self._folder / f"{self._name}.streams-0", self._folder / f"{self._name}.streams-1")
 
     def load(self) -> Resumed | None:
-        """Return the state of an earlier run of the same pass, None if there is none."""
+        """Return the state of an earlier run of the same pass, None if there is none.
+
+        Any other state is removed: a new pass writes to the files that its record names.
+        """
+        resumed = self._load()
+        if resumed is None:
+            self._remove(keep=set(self.stream_files))
+        return resumed
+
+    def _load(self) -> Resumed | None:
         try:
             record = _Record.model_validate_json(self._record.read_bytes())
             if record.identity != self._identity:
                 return None
-            with np.load(self._folder / record.observed, allow_pickle=False) as arrays:
+            with np.load(self._folder / Path(record.observed).name, allow_pickle=False) as arrays:
                 observed = dict(arrays)
             streams = self._folder / Path(record.streams).name
             intact = streams.stat().st_size == record.n_bytes
-        except (OSError, ValidationError, ValueError, BadZipFile):
+        except (OSError, EOFError, ValidationError, ValueError, BadZipFile):
             return None
         return Resumed(record.done, streams, observed) if intact else None
 
     def save(self, done: int, streams: Streams, observed: Observed) -> None:
         """Save the state after `done` pieces, unless the last checkpoint is recent and saving takes time.
 
+        A full disk stops only passes whose streams are on it: others do without the checkpoint, or keep the last one.
+
         Raises:
             OSError: the disk is full.
         """
-        if not streams.saves_itself and time.monotonic() - self._saved < self._interval:
-            return
+        if streams.saves_itself:
+            self._save(done, streams, observed)
+        elif time.monotonic() - self._saved >= self._interval:
+            with contextlib.suppress(OSError):
+                self._save(done, streams, observed)
+            self._saved = time.monotonic()
+
+    def _save(self, done: int, streams: Streams, observed: Observed) -> None:
         held = streams.save(self._folder / f"{self._name}.{done}.streams")
         gathered = self._folder / f"{self._name}.{done}.npz"
         with whole_file(gathered) as partial, partial.open("wb") as file:
@@ -102,20 +123,15 @@ class PassCheckpoint:
         )
         with whole_file(self._record) as partial:
             partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")
-        self._remove(keep={self._record, held, gathered, *self.stream_files})
-        self._saved = time.monotonic()
+        written = self.stream_files if streams.saves_itself else ()
+        self._remove(keep={self._record, held, gathered, *written})
 
     def remove(self) -> None:
         """Remove all files of the pass."""
         self._remove(keep=set())
 
     def _remove(self, keep: set[Path]) -> None:
+        """Remove the files of the pass, not those of a variant whose name begins with the same words."""
         for path in self._folder.glob(f"{self._name}.*"):
-            if path not in keep and _is_own(path, self._name):
+            if path not in keep and _OWN.fullmatch(path.name.removeprefix(f"{self._name}.")):
                 path.unlink(missing_ok=True)
-
-
-def _is_own(path: Path, name: str) -> bool:
-    """Return whether a file is one of this pass, not of a variant whose name begins with the same words."""
-    rest = path.name.removeprefix(f"{name}.")
-    return rest in ("pass.json", "streams-0", "streams-1") or rest.partition(".")[0].isdigit()

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from evaluator.comparison.layers.branches import Branches
-from evaluator.comparison.layers.drift import spread
 from evaluator.comparison.layers.mixture_branches import MixtureBranches, Place
 from evaluator.comparison.layers.weight_error import place_of
 from evaluator.export.pieces import Piece
@@ -26,7 +25,7 @@ from evaluator.models.model_file import ModelFile
 from evaluator.runtime.head import Head
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
-from evaluator.texts.windows import Window
+from evaluator.texts.windows import Window, spread
 
 #: One window in four, its first half, and on average half of the layers: a sixteenth of a full pass per matrix.
 _ONE_IN, _MOST_WINDOWS = 4, 4

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
 from numpy_llama import final_hidden
+from tiny_models import write_tiny_llama
 
 from evaluator.models.model_file import ModelFile
+from evaluator.models.sources.open_model import open_model
 from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.forward_pass import ForwardPass
 from evaluator.runtime.layered_model import LayeredModel
@@ -134,19 +138,91 @@ def test_a_pass_of_something_else_starts_anew(model, tiny, expected, tmp_path):
     assert PassCheckpoint(tmp_path, "p", "another").load() is None
 
 
+@pytest.mark.parametrize("kept", [0, 20])
 @pytest.mark.parametrize("damage", ["record", "streams", "observed"])
-def test_a_damaged_checkpoint_is_ignored(model, tiny, expected, tmp_path, damage):
+def test_a_damaged_checkpoint_is_ignored(model, tiny, expected, tmp_path, damage, kept):
     plan = MemoryPlan("device", True, 0, 0)
     checkpoint = PassCheckpoint(tmp_path, "p", "one", interval=0)
     states_of(ForwardPass(model, tiny, WINDOWS, plan, Sampler(), checkpoint=checkpoint))
     pattern = {"record": "*.json", "streams": "*.streams", "observed": "*.npz"}[damage]
     (path,) = tmp_path.glob(pattern)
-    path.write_bytes(path.read_bytes()[:20])
+    path.write_bytes(path.read_bytes()[:kept])
     again = ForwardPass(model, tiny, WINDOWS, plan, Sampler(), checkpoint=checkpoint)
     np.testing.assert_array_equal(states_of(again), expected[0])
+
+
+@pytest.fixture
+def small_disk():
+    """Limit the size of files to less than the streams have."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_stops_only_passes_whose_streams_are_on_it(model, tiny, expected, tmp_path, small_disk):
+    def passing(place):
+        checkpoint = PassCheckpoint(tmp_path, "p", "same", interval=0)
+        return ForwardPass(model, tiny, WINDOWS, MemoryPlan(place, True, 0, 0), checkpoint=checkpoint)
+
+    np.testing.assert_array_equal(states_of(passing("device")), expected[0])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match="File too large"):
+        states_of(passing("disk"))
 
 
 def test_recent_streams_in_memory_are_not_written_again(model, tiny, tmp_path):
     checkpoint = PassCheckpoint(tmp_path, "p", "one", interval=3600)
     states_of(ForwardPass(model, tiny, WINDOWS, MemoryPlan("device", True, 0, 0), checkpoint=checkpoint))
     assert not list(tmp_path.iterdir())
+
+
+def stopped(passing, after):
+    """Run a pass and stop it after some groups of windows."""
+    steps = []
+
+    def stop(share, where):
+        steps.append(share)
+        if len(steps) == after:
+            raise StoppedError
+
+    passing.advance = stop
+    with pytest.raises(StoppedError):
+        states_of(passing)
+
+
+@pytest.mark.parametrize(("first", "then"), [("device", "disk"), ("disk", "device")])
+def test_a_stopped_pass_continues_with_streams_elsewhere(model, tiny, expected, tmp_path, first, then):
+    """Less memory may be free when a run continues, or more."""
+
+    def passing(place):
+        checkpoint = PassCheckpoint(tmp_path, "p", "same", interval=0)
+        return ForwardPass(model, tiny, WINDOWS, MemoryPlan(place, True, 0, 0), checkpoint=checkpoint)
+
+    stopped(passing(first), 5)
+    again, steps = passing(then), []
+    again.advance = lambda share, where: steps.append(share)
+    np.testing.assert_array_equal(states_of(again), expected[0])
+    assert len(steps) == 9
+    assert len([path for path in tmp_path.iterdir() if "streams" in path.name]) == 1 + (then == "disk")
+
+
+def test_a_pass_of_something_else_leaves_no_record_of_streams_that_it_replaced(
+    model, tiny, expected, tmp_path
+):
+    other = open_model(write_tiny_llama(tmp_path / "Other-F32.gguf", seed=5))
+
+    def passing(file, identity):
+        checkpoint = PassCheckpoint(tmp_path, "p", identity)
+        return ForwardPass(model, file, WINDOWS, MemoryPlan("disk", True, 0, 0), checkpoint=checkpoint)
+
+    stopped(passing(tiny, "one"), 7)
+    stopped(passing(other, "another"), 1)
+    np.testing.assert_array_equal(states_of(passing(tiny, "one")), expected[0])
+
+
+def test_a_pass_leaves_alone_another_whose_name_begins_with_its_own(model, tiny, tmp_path):
+    for name in ("tiny-v1.5", "tiny-v1"):
+        checkpoint = PassCheckpoint(tmp_path, name, "same")
+        stopped(ForwardPass(model, tiny, WINDOWS, MemoryPlan("disk", True, 0, 0), checkpoint=checkpoint), 7)
+    assert PassCheckpoint(tmp_path, "tiny-v1.5", "same").load().done == 3

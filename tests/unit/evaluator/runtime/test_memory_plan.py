@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -98,10 +99,24 @@ def test_a_gpu_leaves_streams_to_the_computer_before_the_disk(tiny, on_gpu):
 
 def test_what_does_not_fit_is_refused_with_what_it_takes(tiny, model):
     shape = Shape(1, 65_536, 256)
-    with pytest.raises(RequestError, match=r"about 0\.9 GB, and 0\.5 GB may be used; use a larger --memory"):
+    with pytest.raises(RequestError, match=r"0\.9 GB, and 0\.5 GB may be used; use --memory 0\.9 or more"):
         plan_memory(model, tiny, shape, Budget.of(0.5, 0))
     with pytest.raises(RequestError, match="close other programs, or use a smaller --context"):
         plan_memory(model, tiny, shape, Budget.of(None, GB // 2))
+
+
+@pytest.mark.parametrize("length", [65_536, 50_000])
+def test_a_refusal_names_a_budget_that_is_enough(tiny, model, length):
+    shape = Shape(1, length, 256)
+    with pytest.raises(RequestError) as refused:
+        plan_memory(model, tiny, shape, Budget.of(0.5, 0))
+    needed = float(re.search(r"--memory (\S+) or more", str(refused.value))[1])
+    assert plan_memory(model, tiny, shape, Budget.of(needed, 0)).host_bytes <= needed * GB
+
+
+def test_a_refusal_says_that_the_gpu_is_too_small(tiny, on_gpu):
+    with pytest.raises(RequestError, match=r"of the GPU's memory, and 0\.0 GB may be used; .* --device cpu"):
+        plan_memory(on_gpu, tiny, Shape(1, 512, 256), Budget(8 * GB, 1000, requested=True))
 
 
 def test_without_a_request_a_part_of_the_free_memory_is_used():
@@ -113,8 +128,9 @@ def test_without_a_request_a_part_of_the_free_memory_is_used():
 def test_a_disk_without_room_is_refused(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 * GB))
-    check_disk(tmp_path, 2 * GB, "intermediate values")
+    check_disk(tmp_path, 2 * GB, "another --out")
     with pytest.raises(
-        RequestError, match=r"take 2\.1 GB, and 3\.0 GB are free on this disk; use fewer windows"
+        RequestError,
+        match=r"take 2\.1 GB, .* 3\.0 GB free, 1 GB of it for other programs; .* or another --out",
     ):
-        check_disk(tmp_path, 2 * GB + GB // 10, "intermediate values")
+        check_disk(tmp_path, 2 * GB + GB // 10, "another --out")
