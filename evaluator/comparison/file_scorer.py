@@ -55,7 +55,14 @@ class FileScorer:
     """
 
     def __init__(
-        self, baseline: ModelFile, graph: Graph, folder: Path, *, half: bool, memory: float | None
+        self,
+        baseline: ModelFile,
+        graph: Graph,
+        folder: Path,
+        *,
+        half: bool,
+        memory: float | None,
+        passes: int = 1,
     ) -> None:
         """Take what all files share.
 
@@ -65,7 +72,9 @@ class FileScorer:
             folder: for hidden states and checkpoints; an unfinished pass continues from those of an earlier run.
             half: whether to compute in half precision.
             memory: gigabytes that may be used; None for a share of what is free.
+            passes: how many files are scored at a time.
         """
+        self._passes = passes
         self._baseline, self._graph, self._folder = baseline, graph, folder
         self._half, self._memory = half, memory
         self._models: dict[int, LayeredModel] = {}
@@ -91,7 +100,7 @@ class FileScorer:
         """
         budget, plan = self._plan(windows, device)
         states = FLOAT_BYTES * sum(len(window.targets) for window in windows) * self.model(device).hidden
-        streams = 2 * plan.stream_bytes + states if plan.place == "disk" else 0
+        streams = self._passes * (2 * plan.stream_bytes + states) if plan.place == "disk" else 0
         # A stopped run left some of these values.
         held = sum(path.stat().st_size for path in self._folder.glob("*") if path.is_file())
         check_disk(self._folder.parent, max(0, states + streams - held), "an --out on another disk")
@@ -113,8 +122,8 @@ class FileScorer:
         return self._plan(windows, device)[1].host_bytes
 
     def budget(self, device: Device) -> Budget:
-        """Return the bytes that may be used now."""
-        return Budget.on(device, self._memory)
+        """Return the bytes that one pass may use now."""
+        return Budget.on(device, self._memory, self._passes)
 
     def _plan(self, windows: Sequence[Window], device: Device) -> tuple[Budget, MemoryPlan]:
         budget, model = self.budget(device), self.model(device)

@@ -58,10 +58,12 @@ class Budget:
         return cls(host, host if free_on_gpu is None else int(SHARE * free_on_gpu), gigabytes is not None)
 
     @classmethod
-    def on(cls, device: Device, gigabytes: float | None) -> Budget:
-        """Return the budget on a device with the memory that is free now; see `of`."""
+    def on(cls, device: Device, gigabytes: float | None, passes: int = 1) -> Budget:
+        """Return the budget of one of `passes` at a time, with the memory that is free now; see `of`."""
         on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
-        return cls.of(gigabytes, free_memory(), on_gpu)
+        whole = cls.of(gigabytes, free_memory(), on_gpu)
+        host = whole.host // passes
+        return cls(host, host if on_gpu is None else whole.device, whole.requested)
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,26 @@ def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budg
                 return MemoryPlan(place, ahead, streams, largest, on_host)
     on_device, on_host = work + largest, _BASE + blocks + largest + (0 if on_gpu else work)
     raise RequestError(f"--context {shape.length}: {_refusal(on_device, on_host, budget, on_gpu=on_gpu)}")
+
+
+def plan_branches(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budget) -> tuple[bool, int]:
+    """Decide how an attribution uses memory, in which the weights of two files are held.
+
+    Args:
+        model: the pieces.
+        file: the model.
+        shape: the size of one branch.
+        budget: what may be used.
+
+    Returns:
+        Whether the next piece's weights are read ahead, and the bytes that branches may take.
+    """
+    largest = max(piece.n_bytes for piece in model.pieces[1:]) + expert_bytes(model)
+    rest = budget.device - working_bytes(model, file, shape)
+    if model.device.name == "cpu":
+        rest -= _BASE + block_bytes(model, shape)
+    ahead = rest - 4 * largest >= shape.stream_bytes
+    return ahead, max(0, rest - (4 if ahead else 2) * largest)
 
 
 def _refusal(on_device: int, on_host: int, budget: Budget, *, on_gpu: bool) -> str:

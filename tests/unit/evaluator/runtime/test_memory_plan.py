@@ -15,7 +15,7 @@ from evaluator.export.fusion.uses import load_fused
 from evaluator.runtime import memory_plan
 from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.layered_model import LayeredModel
-from evaluator.runtime.memory_plan import Budget, Shape, check_disk, plan_memory, working_bytes
+from evaluator.runtime.memory_plan import Budget, Shape, check_disk, plan_branches, plan_memory, working_bytes
 from evaluator.support.errors import RequestError
 
 CPU = choose_device("cpu", 1)
@@ -134,3 +134,18 @@ def test_a_disk_without_room_is_refused(tmp_path, monkeypatch):
         match=r"take 2\.1 GB, .* 3\.0 GB free, 1 GB of it for other programs; .* or another --out",
     ):
         check_disk(tmp_path, 2 * GB + GB // 10, "another --out")
+
+
+def test_branches_get_what_the_weights_of_two_files_leave(tiny, model):
+    """The largest piece has 1.6 MB; four of them are held if the next is read ahead, else two."""
+    shape = Shape(2, 24, 256)
+    piece = (3 * 256 * 512 + 256) * 4
+    fixed = 700_000_000 + working_bytes(model, tiny, shape)
+    assert plan_branches(model, tiny, shape, Budget(GB, GB)) == (True, GB - fixed - 4 * piece)
+    tight = fixed + 3 * piece
+    assert plan_branches(model, tiny, shape, Budget(tight, tight)) == (False, piece)
+    assert plan_branches(model, tiny, shape, Budget(fixed, fixed)) == (False, 0)
+
+
+def test_passes_at_a_time_share_the_computers_memory():
+    assert Budget.on(CPU, 8, passes=4) == Budget(2 * GB, 2 * GB, requested=True)
