@@ -1,4 +1,4 @@
-"""Units of sizes, and the size of a value."""
+"""Units of sizes, the size of a value, and numbers with a noun."""
 
 from __future__ import annotations
 
@@ -8,3 +8,9 @@ GIGABYTE = 1_000_000_000
 FLOAT_BYTES = 4
 #: Gigabytes that a request may name: more than any machine has, and a finite number.
 MOST_MEMORY = 1e6
+
+
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun, such as `1 window` and `2,000 windows`."""
+    shown = f"{int(number):,}" if number == int(number) else f"{number:,.1f}"
+    return f"{shown} {noun}" if number == 1 else f"{shown} {noun}s"
