@@ -34,7 +34,7 @@ _Pre = Annotated[
 _Memory = Annotated[
     float | None,
     typer.Option(
-        help="Gigabytes of memory that may be used; default: a share of what is free.",
+        help="Gigabytes of memory that may be used; default: 80 % of what is free.",
         min=0.1,
         max=MOST_MEMORY,
     ),

@@ -32,7 +32,7 @@ from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.terminal import say
 from evaluator.support.threads import usable_cores, use_threads
-from evaluator.support.units import MEGABYTE
+from evaluator.support.units import MEGABYTE, counted
 from evaluator.texts.sources import read_texts, text_file
 from evaluator.texts.windows import Window
 
@@ -184,7 +184,7 @@ def measure_imatrix(
         )
     names = [text.name for text in contents]
     write_imatrix(out, found.sums, len(windows) * context, context, names, found.counts)
-    say(console, f"{out}: {len(found.sums)} matrices, {len(windows)} windows of {context} tokens")
+    say(console, f"{out}: {len(found.sums)} matrices, {counted(len(windows), 'window')} of {context} tokens")
 
 
 def _open(baseline: str) -> ModelFile:

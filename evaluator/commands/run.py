@@ -30,7 +30,7 @@ from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.progress import RunProgress
 from evaluator.support.terminal import say, table_of
 from evaluator.support.threads import use_threads
-from evaluator.support.units import MEGABYTE
+from evaluator.support.units import MEGABYTE, counted
 from evaluator.texts.sources import text_file
 
 _WEIGHTS = ("exact", "packed")
@@ -70,8 +70,9 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
         tokens = sum(len(window.targets) for window in plan.windows)
         several = f" on {len(plan.devices)} GPUs" if len(plan.devices) > 1 else ""
         progress.say(
-            f"{plan.model}: {len(plan.variants)} variants, {tokens:,} tokens in {len(plan.windows)} windows, "
-            f"{plan.device.provider}{several} with {plan.device.threads} threads"
+            f"{plan.model}: {counted(len(plan.variants), 'variant')}, {tokens:,} tokens in "
+            f"{counted(len(plan.windows), 'window')}, {plan.device.provider}{several} with "
+            f"{counted(plan.device.threads, 'thread')}"
         )
         outcome = ComparisonRun(plan, comparison, store, progress).run(force=force)
     rows, manifest = store.variants(), store.manifest

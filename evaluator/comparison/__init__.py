@@ -1,1 +1,1 @@
-"""Measure the baseline, then each variant against it: tokens, layers, noise floor, speed."""
+"""Measure the baseline, then each variant against it, here or on a cluster: tokens, layers, noise floor, speed."""

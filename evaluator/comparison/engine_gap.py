@@ -22,7 +22,7 @@ from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.scoring import window_states
 from evaluator.runtime.session import Array, Session
 from evaluator.support.errors import EvaluatorError
-from evaluator.texts.windows import Window
+from evaluator.texts.windows import Window, spread
 
 Values = npt.NDArray[np.float32]
 
@@ -46,8 +46,7 @@ def engine_gap(
     Raises:
         EvaluatorError: some token's divergence is not finite, or too large for float32.
     """
-    places = np.linspace(0, len(windows) - 1, _MOST_WINDOWS).round().astype(int)
-    chosen = [windows[place] for place in sorted(set(places.tolist()))]
+    chosen = [windows[place] for place in spread(len(windows), _MOST_WINDOWS)]
     hidden = window_states(LayeredModel(graph, device), file, chosen)
     head, cap = HeadRows.of(file), logit_softcap(file)
     deployed = _DeployedLogits(artifact, device)

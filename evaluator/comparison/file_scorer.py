@@ -18,18 +18,16 @@ from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.manifest import MemoryUse
 from evaluator.runtime.device import Device
 from evaluator.runtime.forward_pass import Advance, ForwardPass, Observer, shape_of
-from evaluator.runtime.gpus import free_gpu_memory
 from evaluator.runtime.head import Head, WindowScores
 from evaluator.runtime.layered_model import LayeredModel
-from evaluator.runtime.machine import free_memory
 from evaluator.runtime.memory_plan import Budget, MemoryPlan, check_disk, plan_memory
 from evaluator.runtime.pass_checkpoint import PassCheckpoint
 from evaluator.runtime.scoring import score
 from evaluator.support.stage_clock import StageClock
+from evaluator.support.units import FLOAT_BYTES
 from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
-_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -57,17 +55,26 @@ class FileScorer:
     """
 
     def __init__(
-        self, baseline: ModelFile, graph: Graph, folder: Path, *, half: bool, memory: float | None
+        self,
+        baseline: ModelFile,
+        graph: Graph,
+        folder: Path,
+        *,
+        half: bool,
+        memory: float | None,
+        passes: int = 1,
     ) -> None:
         """Take what all files share.
 
         Args:
             baseline: the baseline.
             graph: the graph of all files.
-            folder: for intermediate values; an unfinished pass continues from what an earlier run left there.
+            folder: for hidden states and checkpoints; an unfinished pass continues from those of an earlier run.
             half: whether to compute in half precision.
             memory: gigabytes that may be used; None for a share of what is free.
+            passes: how many files are scored at a time.
         """
+        self._passes = passes
         self._baseline, self._graph, self._folder = baseline, graph, folder
         self._half, self._memory = half, memory
         self._models: dict[int, LayeredModel] = {}
@@ -92,11 +99,11 @@ class FileScorer:
             RequestError: they do not fit; the message names a way out.
         """
         budget, plan = self._plan(windows, device)
-        states = _FLOAT_BYTES * sum(len(window.targets) for window in windows) * self.model(device).hidden
-        streams = 2 * plan.stream_bytes + states if plan.place == "disk" else 0
+        states = FLOAT_BYTES * sum(len(window.targets) for window in windows) * self.model(device).hidden
+        streams = self._passes * (2 * plan.stream_bytes + states) if plan.place == "disk" else 0
         # A stopped run left some of these values.
         held = sum(path.stat().st_size for path in self._folder.glob("*") if path.is_file())
-        check_disk(self._folder.parent, max(0, states + streams - held), "intermediate values")
+        check_disk(self._folder.parent, max(0, states + streams - held), "an --out on another disk")
         return MemoryUse(
             budget_bytes=budget.host,
             requested=budget.requested,
@@ -115,9 +122,8 @@ class FileScorer:
         return self._plan(windows, device)[1].host_bytes
 
     def budget(self, device: Device) -> Budget:
-        """Return the bytes that may be used now."""
-        on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
-        return Budget.of(self._memory, free_memory(), on_gpu)
+        """Return the bytes that one pass may use now."""
+        return Budget.on(device, self._memory, self._passes)
 
     def _plan(self, windows: Sequence[Window], device: Device) -> tuple[Budget, MemoryPlan]:
         budget, model = self.budget(device), self.model(device)

@@ -22,6 +22,7 @@ from evaluator.models.model_file import ModelFile, RowReader
 from evaluator.results.manifest import NoiseFloor
 from evaluator.support.stage_clock import current_clock, in_stage
 from evaluator.support.threads import in_blocks
+from evaluator.texts.windows import spread
 
 #: Enough windows, spread over all texts, for a floor.
 _MOST_WINDOWS = 16
@@ -131,7 +132,7 @@ def add_bf16_noise(values: Values, seed: int, first_row: int = 0) -> None:
 
 def floor_windows(n_windows: int) -> Sequence[int]:
     """Return the indices of the windows that the floor is measured on, spread evenly."""
-    return sorted(set(np.linspace(0, n_windows - 1, _MOST_WINDOWS).round().astype(int).tolist()))
+    return list(map(int, spread(n_windows, _MOST_WINDOWS)))
 
 
 def noise_floor(tokens: pl.DataFrame, baseline: pl.DataFrame) -> NoiseFloor | None:

@@ -183,13 +183,9 @@ class ComparisonRun:
 
     @cached_property
     def _scorer(self) -> FileScorer:
-        return FileScorer(
-            self.plan.baseline.file,
-            self._graph,
-            self.store.work,
-            half=self._precision == "float16",
-            memory=self.comparison.memory,
-        )
+        file, half = self.plan.baseline.file, self._precision == "float16"
+        memory, passes = self.comparison.memory, len(self.plan.devices)
+        return FileScorer(file, self._graph, self.store.work, half=half, memory=memory, passes=passes)
 
     @cached_property
     def _stream(self) -> BaselineStream:

@@ -11,6 +11,7 @@ from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan
 from evaluator.results.manifest import Manifest, MemoryUse, Node
 from evaluator.runtime.machine import describe_machine, git_revision, package_versions
+from evaluator.runtime.memory_plan import SHARE
 from evaluator.support.units import GIGABYTE
 
 _PLACES = {"device": "in memory", "host": "in the computer's memory", "disk": "on disk"}
@@ -69,9 +70,10 @@ def changes_for(
 
 def in_words(memory: MemoryUse) -> str:
     """Return in one line how much memory a run may use, and for what."""
-    pieces = "two parts of a layer" if memory.ahead else "one part of a layer"
+    source = "--memory" if memory.requested else f"{SHARE:.0%} of what is free; --memory changes it"
+    pieces = "two parts of a layer at a time" if memory.ahead else "one part of a layer at a time"
     return (
-        f"memory: up to {memory.budget_bytes / GIGABYTE:,.1f} GB; weights are read layer by layer, {pieces} at a "
-        f"time ({memory.piece_bytes / GIGABYTE:,.2f} GB or less each); the windows between layers "
-        f"({memory.stream_bytes / GIGABYTE:,.2f} GB) are kept {_PLACES[memory.streams]}"
+        f"memory: at most {memory.budget_bytes / GIGABYTE:,.1f} GB ({source}); weights: {pieces}, up to "
+        f"{memory.piece_bytes / GIGABYTE:,.2f} GB each; hidden states of all windows: "
+        f"{memory.stream_bytes / GIGABYTE:,.2f} GB, {_PLACES[memory.streams]}"
     )

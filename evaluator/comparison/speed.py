@@ -104,7 +104,7 @@ class SpeedRun:
         if size > self._memory:
             raise EvaluatorError(
                 f"its artifact takes up to {size / GIGABYTE:,.1f} GB, and "
-                f"{self._memory / GIGABYTE:,.1f} GB may be used"
+                f"{self._memory / GIGABYTE:,.1f} GB may be used; see --memory"
             )
         self._progress.step(f"{item.label}: packing")
         target = folder / item.variant_id

@@ -16,12 +16,10 @@ from evaluator.comparison.layers.drift import BaselineStream, Drift
 from evaluator.comparison.layers.weight_error import weight_errors
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import Device
-from evaluator.runtime.forward_pass import Advance
+from evaluator.runtime.forward_pass import Advance, shape_of
+from evaluator.runtime.memory_plan import plan_branches
 from evaluator.support.errors import ComputeError
 from evaluator.texts.windows import Window
-
-#: Share of the memory for an attribution's branches; weights and what a layer computes need the rest.
-_BRANCHES = 0.4
 
 Values = npt.NDArray[np.float32]
 
@@ -45,7 +43,7 @@ class VariantStages:
         hidden: returns the baseline's final hidden states, float32 [windows, scored tokens, hidden]; None if they
             are not kept, and variants cannot be scored.
         stream: the baseline's residual stream; None if layers were not requested.
-        folder: for intermediate values.
+        folder: for branches of an attribution that do not fit into memory.
     """
 
     baseline: ModelFile
@@ -93,7 +91,8 @@ class VariantStages:
             EvaluatorError: the file cannot be read, or onnxruntime failed.
             OSError: the disk is full.
         """
-        branches = int(_BRANCHES * self.scorer.budget(device).device)
-        windows = attribution_windows(self.windows)
-        attributor = Attributor(self.baseline, self.scorer.model(device), windows, self.folder, branches)
+        windows, model = attribution_windows(self.windows), self.scorer.model(device)
+        budget = self.scorer.budget(device)
+        ahead, most_bytes = plan_branches(model, self.baseline, shape_of(model, windows), budget)
+        attributor = Attributor(self.baseline, model, windows, self.folder, most_bytes, ahead=ahead)
         return attributor.attribute(file, say)

@@ -14,7 +14,8 @@ from evaluator.export.fusion.attention import ATTENTION, SEQLENS, TOTAL_LENGTH
 from evaluator.export.fusion.dataflow import Dataflow, attribute, sort_nodes
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.norms import NORM
-from evaluator.export.piece_model import OUTPUT, STREAM, is_positionwise, named, renamed
+from evaluator.export.fusion.positionwise import is_positionwise
+from evaluator.export.piece_model import OUTPUT, STREAM, named, renamed
 from evaluator.export.skeleton import FINAL_HIDDEN, Slot
 from evaluator.models.architectures.mixture import Mixture
 from evaluator.support.errors import ExportError

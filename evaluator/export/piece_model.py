@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import replace_nodes
-from evaluator.export.fusion.norms import CONTRIB, NORM
+from evaluator.export.fusion.norms import CONTRIB
 
 #: Names of every piece's first input and first output.
 STREAM, OUTPUT = "stream", "output"
@@ -18,30 +18,7 @@ STREAM, OUTPUT = "stream", "output"
 PAST, PRESENT = ("past_key", "past_value"), ("present_key", "present_value")
 #: Prefix of outputs that hold the sums of squares of what enters a matrix; the name of the weight's input follows.
 SQUARES = "squares_"
-#: Operators that treat each position separately; matrix products do if one side is a weight.
-_POSITIONWISE = {
-    "Add",
-    "Mul",
-    "Sigmoid",
-    "Tanh",
-    "Erf",
-    "Sub",
-    "Div",
-    "Pow",
-    "Gelu",
-    "Cast",
-    "Constant",
-    NORM,
-}
 _PRODUCT, _PRODUCT_AS_STORED = "MatMul", "FusedMatMul"
-
-
-def is_positionwise(nodes: Iterable[onnx.NodeProto], weights: Collection[str]) -> bool:
-    """Return whether no node mixes positions."""
-    return all(
-        node.op_type in _POSITIONWISE or (node.op_type == _PRODUCT and node.input[1] in weights)
-        for node in nodes
-    )
 
 
 def renamed(nodes: Iterable[onnx.NodeProto], names: Mapping[str, str]) -> list[onnx.NodeProto]:

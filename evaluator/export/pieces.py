@@ -15,10 +15,10 @@ from evaluator.export.exact.graph import Graph
 from evaluator.export.fusion.fuse import Heads, simplify
 from evaluator.export.fusion.half import halve
 from evaluator.export.fusion.norms import split_residuals
+from evaluator.export.fusion.positionwise import is_positionwise
 from evaluator.export.fusion.uses import load_fused, load_plain
 from evaluator.export.piece_model import (
     add_squares,
-    is_positionwise,
     multiply_as_stored,
     weights_as_inputs,
 )
@@ -42,8 +42,24 @@ class Weight:
         return self.slot.n_bytes // 2 if self.half else self.slot.n_bytes
 
 
+class _Weighted:
+    """The size of the weights of a piece or of one expert."""
+
+    weights: Mapping[str, Weight]
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of its weights as they are passed."""
+        return sum(weight.n_bytes for weight in self.weights.values())
+
+    @property
+    def n_weights(self) -> int:
+        """Number of its weights; a piece's experts are not counted."""
+        return sum(weight.slot.n_values for weight in self.weights.values())
+
+
 @dataclass(frozen=True)
-class Experts:
+class Experts(_Weighted):
     """What one expert of a layer computes; a shared expert computes the same with weights of another width.
 
     Attributes:
@@ -54,19 +70,9 @@ class Experts:
     model: bytes = field(repr=False)
     weights: Mapping[str, Weight]
 
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of one expert's weights as they are passed."""
-        return sum(weight.n_bytes for weight in self.weights.values())
-
-    @property
-    def n_weights(self) -> int:
-        """Number of one expert's weights."""
-        return sum(weight.slot.n_values for weight in self.weights.values())
-
 
 @dataclass(frozen=True)
-class Piece:
+class Piece(_Weighted):
     """A part of a model between two points of the residual stream.
 
     Attributes:
@@ -92,16 +98,6 @@ class Piece:
     heads: Heads | None = None
     heads_held: int = 0
     experts: Experts | None = None
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of its weights as they are passed."""
-        return sum(weight.n_bytes for weight in self.weights.values())
-
-    @property
-    def n_weights(self) -> int:
-        """Number of its weights, those of experts not counted."""
-        return sum(weight.slot.n_values for weight in self.weights.values())
 
     @property
     def name(self) -> str:

@@ -19,11 +19,14 @@ from onnx import helper, numpy_helper
 
 from evaluator.models.architectures.rotary import ROTARY_BUFFERS
 from evaluator.support.errors import ExportError
+from evaluator.support.units import FLOAT_BYTES
 
 HEAD_PARAMETER = "lm_head.weight"
 SCORED_POSITIONS = "scored_positions"
 FINAL_HIDDEN = "final_hidden"
 WEIGHTS_FILE = "weights.bin"
+#: Written by the exporter: the graph without weights, and the places of its parameters.
+SKELETON_FILE, SLOTS_FILE = "skeleton.onnx", "slots.json"
 #: Weights are mapped into memory, so tensors start at page boundaries.
 _ALIGNMENT = 4096
 
@@ -46,7 +49,7 @@ class Slot:
     @property
     def n_bytes(self) -> int:
         """Bytes of the float32 values."""
-        return 4 * self.n_values
+        return FLOAT_BYTES * self.n_values
 
 
 def make_skeleton(

@@ -23,9 +23,7 @@ from evaluator.models.model_file import ModelFile
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.runtime.device import Device
 from evaluator.runtime.forward_pass import Advance, ForwardPass, shape_of
-from evaluator.runtime.gpus import free_gpu_memory
 from evaluator.runtime.layered_model import LayeredModel
-from evaluator.runtime.machine import free_memory
 from evaluator.runtime.memory_plan import Budget, check_disk, plan_memory
 from evaluator.runtime.pass_checkpoint import PassCheckpoint
 from evaluator.support.atomic_files import scratch_beside
@@ -131,15 +129,14 @@ def squared_activations(
                 found.add_expert(tensor, expert, file.tensor(tensor).shape[0], n_tokens, values)
 
     rows = [Window(index, "", ids.astype(np.int32), len(ids) - 2) for index, ids in enumerate(windows)]
-    on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
-    budget = Budget.of(memory, free_memory(), on_gpu)
-    plan = plan_memory(model, file, shape_of(model, rows), budget)
+    plan = plan_memory(model, file, shape_of(model, rows), Budget.on(device, memory))
     with ExitStack() as stack:
         checkpoint = None
         if plan.place == "disk":
             scratch = beside or Path(tempfile.gettempdir()) / "imatrix"
+            elsewhere = "an --out on another disk" if beside else "a TMPDIR on another disk"
+            check_disk(scratch.absolute().parent, 2 * plan.stream_bytes, elsewhere)
             folder = stack.enter_context(scratch_beside(scratch))
-            check_disk(folder, 2 * plan.stream_bytes, "intermediate values")
             checkpoint = PassCheckpoint(folder, "imatrix", "")
         passing = ForwardPass(model, file, rows, plan, None, add, add_expert, checkpoint, advance)
         for _ in passing.final_hidden():

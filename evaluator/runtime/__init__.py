@@ -1,1 +1,1 @@
-"""Run graphs in onnxruntime: devices, sessions, scoring, decoding, timing."""
+"""Run graphs in onnxruntime: devices, sessions, passes layer by layer, scoring, decoding, timing."""

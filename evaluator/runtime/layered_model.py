@@ -29,6 +29,7 @@ from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import CPU_PROVIDER, Device
 from evaluator.runtime.piece_weights import WeightReader
 from evaluator.runtime.session import Array, Session
+from evaluator.support.units import FLOAT_BYTES
 
 Values = npt.NDArray[np.float32]
 Inputs = Mapping[str, Array | ort.OrtValue]
@@ -245,7 +246,7 @@ def _chunk_size(piece: Piece, length: int) -> int:
     """Return how many positions of a window of `length` run at a time."""
     if not piece.heads_held:
         return CHUNK
-    return max(1, min(CHUNK, _CHUNK_SCORES // (4 * piece.heads_held * length)))
+    return max(1, min(CHUNK, _CHUNK_SCORES // (FLOAT_BYTES * piece.heads_held * length)))
 
 
 def _outputs(session: Session, target: Values | ort.OrtValue) -> dict[str, ort.OrtValue | None]:

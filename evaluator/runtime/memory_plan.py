@@ -12,12 +12,14 @@ from typing import Literal
 from evaluator.export.exact.graph import graph_request
 from evaluator.export.pieces import Weight
 from evaluator.models.model_file import ModelFile
+from evaluator.runtime.device import Device
+from evaluator.runtime.gpus import free_gpu_memory
 from evaluator.runtime.layered_model import CHUNK, LayeredModel
+from evaluator.runtime.machine import free_memory
 from evaluator.runtime.mixture_layer import BLOCK_BYTES
 from evaluator.support.errors import RequestError
-from evaluator.support.units import GIGABYTE
+from evaluator.support.units import FLOAT_BYTES, GIGABYTE
 
-_FLOAT_BYTES = 4
 #: Arrays as wide as the residual stream, and as a piece's widest matrix, that exist while a piece runs; somewhat more
 #: than measured, see docs/scaling.md.
 _STREAMS, _WIDE = 8, 4
@@ -28,7 +30,7 @@ _SCORES, _SCORE_BYTES = 5, 8
 #: What a run takes in any case: the interpreter, onnxruntime, frames of tokens, slices of the heads.
 _BASE = 700_000_000
 #: Share of the free memory that is used unless it is requested otherwise: other programs need some too.
-_SHARE = 0.8
+SHARE = 0.8
 #: Free disk that is left to others.
 _DISK_RESERVE = 1_000_000_000
 
@@ -52,8 +54,16 @@ class Budget:
     @classmethod
     def of(cls, gigabytes: float | None, free: int, free_on_gpu: int | None = None) -> Budget:
         """Return the budget for `gigabytes` of the computer's memory, or a share of what is free."""
-        host = int(_SHARE * free) if gigabytes is None else int(gigabytes * GIGABYTE)
-        return cls(host, host if free_on_gpu is None else int(_SHARE * free_on_gpu), gigabytes is not None)
+        host = int(SHARE * free) if gigabytes is None else int(gigabytes * GIGABYTE)
+        return cls(host, host if free_on_gpu is None else int(SHARE * free_on_gpu), gigabytes is not None)
+
+    @classmethod
+    def on(cls, device: Device, gigabytes: float | None, passes: int = 1) -> Budget:
+        """Return the budget of one of `passes` at a time, with the memory that is free now; see `of`."""
+        on_gpu = free_gpu_memory(device.index) if device.name == "cuda" else None
+        whole = cls.of(gigabytes, free_memory(), on_gpu)
+        host = whole.host // passes
+        return cls(host, host if on_gpu is None else whole.device, whole.requested)
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Shape:
     @property
     def stream_bytes(self) -> int:
         """Bytes of the residual streams of all windows."""
-        return _FLOAT_BYTES * self.windows * self.length * self.hidden
+        return FLOAT_BYTES * self.windows * self.length * self.hidden
 
 
 @dataclass(frozen=True)
@@ -113,15 +123,43 @@ def plan_memory(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budg
             on_host = _BASE + blocks + (streams * (place == "host") + weights if on_gpu else on_device)
             if on_device <= budget.device and on_host <= budget.host:
                 return MemoryPlan(place, ahead, streams, largest, on_host)
-    needed = math.ceil(10 * (work + blocks + largest + _BASE) / GIGABYTE) / 10
-    raise RequestError(
-        f"--context {shape.length}: a window and one part of a layer take about {needed:,.1f} GB, and "
-        f"{min(budget.host, budget.device) / GIGABYTE:,.1f} GB may be used; "
-        + (
-            "use a larger --memory"
-            if budget.requested
-            else "close other programs, or use a smaller --context"
-        )
+    on_device, on_host = work + largest, _BASE + blocks + largest + (0 if on_gpu else work)
+    raise RequestError(f"--context {shape.length}: {_refusal(on_device, on_host, budget, on_gpu=on_gpu)}")
+
+
+def plan_branches(model: LayeredModel, file: ModelFile, shape: Shape, budget: Budget) -> tuple[bool, int]:
+    """Decide how an attribution uses memory, in which the weights of two files are held.
+
+    Args:
+        model: the pieces.
+        file: the model.
+        shape: the size of one branch.
+        budget: what may be used.
+
+    Returns:
+        Whether the next piece's weights are read ahead, and the bytes that branches may take.
+    """
+    largest = max(piece.n_bytes for piece in model.pieces[1:]) + expert_bytes(model)
+    rest = budget.device - working_bytes(model, file, shape)
+    if model.device.name == "cpu":
+        rest -= _BASE + block_bytes(model, shape)
+    ahead = rest - 4 * largest >= shape.stream_bytes
+    return ahead, max(0, rest - (4 if ahead else 2) * largest)
+
+
+def _refusal(on_device: int, on_host: int, budget: Budget, *, on_gpu: bool) -> str:
+    """Return why these bytes do not fit, and a way out."""
+    short_on_gpu = on_gpu and on_device > budget.device
+    needed, limit = (on_device, budget.device) if short_on_gpu else (on_host, budget.host)
+    gigabytes = f"{math.ceil(10 * needed / GIGABYTE) / 10:.1f}"
+    where, way_out = "", "close other programs, or use a smaller --context"
+    if short_on_gpu:
+        where, way_out = " of the GPU's memory", "use a smaller --context, or --device cpu"
+    elif budget.requested:
+        way_out = f"use --memory {gigabytes} or more"
+    return (
+        f"a window and one part of a layer take about {gigabytes} GB{where}, and "
+        f"{limit / GIGABYTE:,.1f} GB may be used; {way_out}"
     )
 
 
@@ -133,10 +171,10 @@ def working_bytes(model: LayeredModel, file: ModelFile, shape: Shape) -> int:
     if model.mixture:
         widest = max(widest, model.mixture.shared_width)
         at_once = max(at_once, min(CHUNK, shape.windows * shape.length))
-    rows = _FLOAT_BYTES * at_once * (_STREAMS * shape.hidden + _WIDE * widest)
+    rows = FLOAT_BYTES * at_once * (_STREAMS * shape.hidden + _WIDE * widest)
     heads = 0 if model.is_fused else int(graph_request(file)["settings"]["num_attention_heads"])
-    squares = _SQUARES_PLAIN * _FLOAT_BYTES * heads * group * shape.length
-    return rows + 2 * _FLOAT_BYTES * group * shape.hidden + squares
+    squares = _SQUARES_PLAIN * FLOAT_BYTES * heads * group * shape.length
+    return rows + 2 * FLOAT_BYTES * group * shape.hidden + squares
 
 
 def block_bytes(model: LayeredModel, shape: Shape) -> int:
@@ -146,9 +184,9 @@ def block_bytes(model: LayeredModel, shape: Shape) -> int:
     """
     if model.mixture is None:
         return 0
-    group = _FLOAT_BYTES * model.together(shape.length) * shape.length * shape.hidden
+    group = FLOAT_BYTES * model.together(shape.length) * shape.length * shape.hidden
     block = min(shape.stream_bytes, max(group, BLOCK_BYTES))
-    scores = block // (_FLOAT_BYTES * shape.hidden) * model.mixture.experts
+    scores = block // (FLOAT_BYTES * shape.hidden) * model.mixture.experts
     return 2 * block + _SCORES * _SCORE_BYTES * scores
 
 
@@ -167,8 +205,8 @@ def _weights(model: LayeredModel) -> Iterator[Weight]:
         yield from piece.experts.weights.values() if piece.experts else ()
 
 
-def check_disk(folder: Path, n_bytes: int, what: str) -> None:
-    """Check that `n_bytes` fit on the disk of `folder`.
+def check_disk(folder: Path, n_bytes: int, elsewhere: str) -> None:
+    """Check that `n_bytes` of hidden states fit on the disk of `folder`; `elsewhere` says how to use another.
 
     Raises:
         RequestError: they do not; the message names a way out.
@@ -176,6 +214,7 @@ def check_disk(folder: Path, n_bytes: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes + _DISK_RESERVE:
         raise RequestError(
-            f"{folder}: {what} take {n_bytes / GIGABYTE:,.1f} GB, and {free / GIGABYTE:,.1f} GB are free on this "
-            "disk; use fewer windows (--chunks), a larger --memory, or an --out on another disk"
+            f"{folder}: the hidden states of all windows take {n_bytes / GIGABYTE:,.1f} GB, and this disk has "
+            f"{free / GIGABYTE:,.1f} GB free, {_DISK_RESERVE / GIGABYTE:.0f} GB of it for other programs; "
+            f"use fewer windows (--chunks), a larger --memory, or {elsewhere}"
         )

@@ -26,6 +26,7 @@ from evaluator.runtime.router import Share, choose, shared_share, shares
 from evaluator.runtime.streams import Step
 from evaluator.support.errors import ComputeError
 from evaluator.support.stage_clock import in_stage
+from evaluator.support.units import FLOAT_BYTES
 
 Values = npt.NDArray[np.float32]
 Shape = tuple[int, int, int]
@@ -50,7 +51,7 @@ def blocks(shapes: Sequence[Shape]) -> list[range]:
     found: list[range] = []
     start, used = 0, 0
     for group, shape in enumerate(shapes):
-        n_bytes = 4 * int(np.prod(shape))
+        n_bytes = FLOAT_BYTES * int(np.prod(shape))
         if group > start and used + n_bytes > BLOCK_BYTES:
             found.append(range(start, group))
             start, used = group, 0

@@ -103,10 +103,10 @@ class Session:
         with _onnxruntime_errors():
             return [output.numpy() for output in self._session.run_with_ort_values(self.output_names, feed)]
 
-    def empty(self, shape: Sequence[int], dtype: type[np.generic] = np.float32) -> ort.OrtValue:
-        """Allocate an array on the session's device, to be written by `run_into`."""
+    def empty(self, shape: Sequence[int]) -> ort.OrtValue:
+        """Allocate a float32 array on the session's device, to be written by `run_into`."""
         device = self._device
-        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, device.memory, device.index)
+        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), np.float32, device.memory, device.index)
 
     def run_into(
         self, inputs: Mapping[str, Array | ort.OrtValue], outputs: Mapping[str, ort.OrtValue | None]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from evaluator.support.atomic_files import whole_file
+from evaluator.support.units import FLOAT_BYTES
 
-_FLOAT_BYTES = 4
 Values = npt.NDArray[np.float32]
 #: Run a piece: from one array to the other, both float32 [windows, length, hidden].
 Step = Callable[[ort.OrtValue, ort.OrtValue], None]
@@ -142,7 +142,7 @@ class StreamsOnDisk(Streams):
             OSError: a file cannot be written.
         """
         self._shapes = shapes
-        sizes = [_FLOAT_BYTES * int(np.prod(shape)) for shape in shapes]
+        sizes = [FLOAT_BYTES * int(np.prod(shape)) for shape in shapes]
         self._places = [sum(sizes[:group]) for group in range(len(sizes))]
         for path in paths:
             path.touch()

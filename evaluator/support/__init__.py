@@ -1,1 +1,1 @@
-"""Provide errors, atomic files, caches, child processes, registries, the terminal and units to all packages."""
+"""Provide errors, atomic files, caches, processes, threads, registries, the terminal and units to all packages."""

@@ -71,7 +71,7 @@ class RunProgress:
     def task(self, name: str, tokens: int) -> Callable[[float, str], None]:
         """Return a function that takes the finished share of scoring `tokens` tokens and where it stands.
 
-        Where no bar is shown, a line tells every half minute how far it is.
+        Where no bar is shown, it prints a line every half minute.
         """
         done, began, told = 0.0, time.monotonic(), time.monotonic()
 

@@ -35,6 +35,11 @@ class Window:
         return np.arange(self.first_scored + 1, len(self.ids), dtype=np.uint16)
 
 
+def spread(n: int, most: int) -> npt.NDArray[np.int64]:
+    """Return at most `most` of the indices below `n`, spread as evenly as possible."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
+
+
 def token_ids(text: Text, tokenizer: TextTokenizer, limit: int | None) -> npt.NDArray[np.int32]:
     """Return a text's token ids without BOS, int32 [n]: all, or the first `limit` of them.
 

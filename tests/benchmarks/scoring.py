@@ -28,7 +28,6 @@ from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.forward_pass import ForwardPass, shape_of
 from evaluator.runtime.head import Head, HeadRows
 from evaluator.runtime.layered_model import LayeredModel
-from evaluator.runtime.machine import free_memory
 from evaluator.runtime.memory_plan import Budget, plan_memory
 from evaluator.runtime.scoring import final_states, score
 from evaluator.runtime.session import Session
@@ -102,7 +101,7 @@ def scoring_table() -> Table:
     protocol = Protocol(context=512, first_scored=256, chunks=2)
     windows, _ = cut_windows(built_in_texts(), tokenizer_from_gguf(file), protocol)
     model, rows = LayeredModel(graph, device), HeadRows.of(file)
-    plan = plan_memory(model, file, shape_of(model, windows), Budget.of(None, free_memory()))
+    plan = plan_memory(model, file, shape_of(model, windows), Budget.on(device, None))
     clock = StageClock()
 
     def passing() -> ForwardPass:

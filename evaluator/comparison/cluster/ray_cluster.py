@@ -22,6 +22,7 @@ from evaluator.comparison.variant_stages import ScoredVariant
 from evaluator.planning.plan import Candidate
 from evaluator.support.errors import EvaluatorError, RequestError
 from evaluator.support.progress import RunProgress
+from evaluator.support.units import counted
 
 #: Times that a task is started again after its process or node was lost.
 _RETRIES = 3
@@ -70,7 +71,7 @@ class RayCluster:
         cores = sum(node.get("CPU", 0) for node in nodes)
         gpus = sum(node.get("GPU", 0) for node in nodes)
         also = f" and {gpus:g} GPUs" if gpus else ""
-        self._progress.say(f"cluster: {len(nodes)} nodes with {cores:g} CPUs{also}")
+        self._progress.say(f"cluster: {counted(len(nodes), 'node')} with {counted(cores, 'CPU')}{also}")
         return self
 
     def __exit__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evaluator.comparison.cluster.job import Job
-from evaluator.support.units import GIGABYTE
+from evaluator.support.units import GIGABYTE, counted
 
 Resources = Mapping[str, float]
 
@@ -25,7 +25,7 @@ def fits(needed: Resources, node: Resources) -> bool:
 def in_words(resources: Resources) -> str:
     """Return resources in words."""
     gpu = ", a GPU" if "GPU" in resources else ""
-    return f"{resources['CPU']:g} CPUs{gpu} and {resources['memory'] / GIGABYTE:.1f} GB of memory"
+    return f"{counted(resources['CPU'], 'CPU')}{gpu} and {resources['memory'] / GIGABYTE:.1f} GB of memory"
 
 
 def options_of(resources: Resources) -> dict[str, float]:

@@ -7,8 +7,9 @@ both files are read once, a piece at a time.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,6 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from evaluator.comparison.layers.branches import Branches
-from evaluator.comparison.layers.drift import spread
 from evaluator.comparison.layers.mixture_branches import MixtureBranches, Place
 from evaluator.comparison.layers.weight_error import place_of
 from evaluator.export.pieces import Piece
@@ -26,11 +26,13 @@ from evaluator.models.model_file import ModelFile
 from evaluator.runtime.head import Head
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
-from evaluator.texts.windows import Window
+from evaluator.texts.windows import Window, spread
 
 #: One window in four, its first half, and on average half of the layers: a sixteenth of a full pass per matrix.
 _ONE_IN, _MOST_WINDOWS = 4, 4
 _MOST_ROWS = 64
+#: Bytes of final hidden states that are scored at a time; the output matrices are read once for them.
+_STATE_BYTES = 1 << 27
 #: Branches without an exchanged matrix: the baseline, and the variant with all of its matrices.
 _BASELINE, _WHOLE = "baseline", "whole"
 
@@ -77,6 +79,7 @@ class Attributor:
         windows: windows of one length; see `attribution_windows`.
         folder: where branches are kept if they are more than `most_bytes`.
         most_bytes: bytes of branches that may be in memory.
+        ahead: whether the next piece's weights are read while one computes.
     """
 
     baseline: ModelFile
@@ -84,6 +87,7 @@ class Attributor:
     windows: Sequence[Window]
     folder: Path
     most_bytes: int
+    ahead: bool = True
 
     def attribute(self, variant: ModelFile, say: Callable[[str], None] = lambda _: None) -> Attribution:
         """Measure the variant's matrices, each alone in the baseline, and the whole variant.
@@ -112,7 +116,7 @@ class Attributor:
         for place in places:
             branches.add(place, embedded[1])
         common = self.model.window_inputs(self.baseline, *ids.shape)
-        for piece, (own, other) in _weights_of_both(self.model, readers):
+        for piece, (own, other) in _weights_of_both(self.model, readers, ahead=self.ahead):
             say(f"layer {piece.layer + 1} of {self.model.n_layers}")
             if piece.experts:
                 mixture = MixtureBranches(self.model, self.baseline, variant, branches)
@@ -136,8 +140,8 @@ class Attributor:
         tied = head_tensor(variant) == EMBEDDING
         embedding, head = place_of(EMBEDDING), place_of(HEAD)
         mine = [place for place in places if not (tied and place == embedding)]
-        states = [branches.final(place, positions, norms[0]) for place in mine]
-        causes = dict(zip(mine, self._divergences(self.baseline, states, reference, targets), strict=True))
+        finals = (branches.final(place, positions, norms[0]) for place in mine)
+        causes = dict(zip(mine, self._divergences(self.baseline, finals, reference, targets), strict=True))
         states = [branches.final(_WHOLE, positions, norms[1])]
         with_head: list[Place] = []
         if tied and embedding:
@@ -148,20 +152,24 @@ class Attributor:
         return Attribution(causes | dict(zip(with_head, others, strict=True)), whole)
 
     def _divergences(
-        self, owner: ModelFile, states: Sequence[Values], reference: Values, targets: npt.NDArray[np.int32]
+        self, owner: ModelFile, states: Iterable[Values], reference: Values, targets: npt.NDArray[np.int32]
     ) -> list[float]:
         """Return the mean KLD of each branch's final states, float32 [tokens, hidden], with the head of `owner`."""
-        if not states:
-            return []
-        count = len(states)
-        head = Head.of(owner, self.baseline, self.model.device)
-        scores = head.score(np.concatenate(states), np.tile(targets, count), np.tile(reference, (count, 1)))
-        klds = np.asarray(scores.kld, np.float64).reshape(count, -1)
-        return [float(value) for value in klds.mean(axis=1)]
+        head, remaining = Head.of(owner, self.baseline, self.model.device), iter(states)
+        at_once = max(1, _STATE_BYTES // reference.nbytes)
+        means: list[float] = []
+        while group := list(itertools.islice(remaining, at_once)):
+            count = len(group)
+            scores = head.score(
+                np.concatenate(group), np.tile(targets, count), np.tile(reference, (count, 1))
+            )
+            klds = np.asarray(scores.kld, np.float64).reshape(count, -1)
+            means += [float(value) for value in klds.mean(axis=1)]
+        return means
 
 
 def _weights_of_both(
-    model: LayeredModel, readers: tuple[WeightReader, WeightReader]
+    model: LayeredModel, readers: tuple[WeightReader, WeightReader], *, ahead: bool
 ) -> Iterator[tuple[Piece, tuple[Held, Held]]]:
     """Yield the pieces between embedding and final norm with the weights of both files."""
 
@@ -169,7 +177,7 @@ def _weights_of_both(
         own, other = (model.on_device(reader.read(piece)) for reader in readers)
         return own, other
 
-    return read_ahead(model.pieces[1:-1], read)
+    return read_ahead(model.pieces[1:-1], read, ahead=ahead)
 
 
 def _exchanged(piece: Piece, reader: WeightReader, weights: Held) -> dict[Place, Held]:

@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 from evaluator.export.pieces import Piece
 from evaluator.runtime.layered_model import Inputs, LayeredModel
+from evaluator.support.units import FLOAT_BYTES
 
 Values = npt.NDArray[np.float32]
 
@@ -52,7 +53,7 @@ class Branches:
             OSError: the disk is full.
         """
         self._shape = stream.shape()
-        n_bytes = 4 * int(np.prod(self._shape))
+        n_bytes = FLOAT_BYTES * int(np.prod(self._shape))
         if self._used + n_bytes <= self._most_bytes:
             self._used += n_bytes
             self._held[name] = stream

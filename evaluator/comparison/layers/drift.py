@@ -17,7 +17,8 @@ import polars as pl
 from evaluator.metrics.estimation import LARGEST_TOLD_APART
 from evaluator.results.schema import Layers, with_schema
 from evaluator.support.atomic_files import whole_file
-from evaluator.texts.windows import Window
+from evaluator.support.units import FLOAT_BYTES
+from evaluator.texts.windows import Window, spread
 
 _MOST_WINDOWS, _MOST_ROWS, _FEWEST_ROWS = 8, 64, 8
 #: Memory for the baseline's sample.
@@ -25,11 +26,6 @@ _SAMPLE_BYTES = 128_000_000
 
 Values = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
-
-
-def spread(n: int, most: int) -> npt.NDArray[np.int64]:
-    """Return at most `most` of the indices below `n`, spread as evenly as possible."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Sample:
     def of(cls, windows: Sequence[Window], n_layers: int, hidden: int) -> Sample:
         """Return a sample spread evenly over windows and tokens, smaller for large models."""
         chosen = frozenset(spread(len(windows), _MOST_WINDOWS).tolist())
-        row_bytes = 4 * len(chosen) * (n_layers + 1) * hidden
+        row_bytes = FLOAT_BYTES * len(chosen) * (n_layers + 1) * hidden
         most = min(_MOST_ROWS, max(_FEWEST_ROWS, _SAMPLE_BYTES // row_bytes))
         return cls(chosen, spread(len(windows[0].targets), most))
 

@@ -38,7 +38,7 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
     """
     if graph.mixture:
         raise ExportError(
-            f"{file.path}: mixtures of experts have no graph of their own yet, only their parts"
+            f"{file.path}: mixtures of experts cannot be exported yet, because they run without a whole graph"
         )
     with whole_artifact(folder) as written:
         head_slot = _write_weights(file, graph, written / WEIGHTS_FILE)

@@ -12,7 +12,7 @@ from typing import Any
 
 from evaluator.export.fusion.fuse import Fused
 from evaluator.export.fusion.stored import load_fusion
-from evaluator.export.skeleton import WEIGHTS_FILE, Slot
+from evaluator.export.skeleton import SKELETON_FILE, SLOTS_FILE, Slot
 from evaluator.models.architectures import EMBEDDING, HEAD, architecture_of, missing_tensors, tensor_names
 from evaluator.models.architectures.mixture import Mixture
 from evaluator.models.architectures.rotary import FACTOR_TENSORS, rotary_scale
@@ -24,8 +24,6 @@ from evaluator.support.errors import ExportError, SourceError
 
 #: Part of the cache key: increase it when the skeleton changes for the same inputs.
 SKELETON_VERSION = 4
-#: Written by the exporter: the graph without weights, and the places of its parameters.
-SKELETON_FILE, SLOTS_FILE = "skeleton.onnx", "slots.json"
 _KEY_PACKAGES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 _EXPORT_MODULE = "evaluator.export.exporters.optimum_export"
 
@@ -185,9 +183,7 @@ def read_graph(folder: Path, file: ModelFile) -> Graph:
     slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
     fusion = load_fusion(folder / SKELETON_FILE, slots, graph_request(file)["settings"])
     mixture = architecture_of(file).mixture(file)
-    graph = Graph(folder / SKELETON_FILE, slots, fusion.fused, fusion.reason, fusion.residuals, mixture)
-    _place_hole(folder / WEIGHTS_FILE, graph.weights_bytes)
-    return graph
+    return Graph(folder / SKELETON_FILE, slots, fusion.fused, fusion.reason, fusion.residuals, mixture)
 
 
 def _export_into(folder: Path, request: dict[str, Any]) -> None:
@@ -204,11 +200,3 @@ def _export_into(folder: Path, request: dict[str, Any]) -> None:
         except OSError:
             if not (folder / SLOTS_FILE).is_file():  # else another process has exported the same graph
                 raise
-
-
-def _place_hole(path: Path, n_bytes: int) -> None:
-    """Create a sparse file at the weights' path: onnxruntime requires it to exist, but does not read it."""
-    if path.is_file() and path.stat().st_size == n_bytes:
-        return
-    with path.open("ab") as file:
-        file.truncate(n_bytes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from evaluator.export.exact.graph import SKELETON_FILE, SLOTS_FILE, Graph, read_graph
+from evaluator.export.exact.graph import Graph, read_graph
 from evaluator.export.fusion.stored import FUSED_FILE, FUSION_FILE
+from evaluator.export.skeleton import SKELETON_FILE, SLOTS_FILE
 from evaluator.models.model_file import ModelFile
 from evaluator.support.atomic_files import whole_file
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +110,7 @@ def rotary_inputs(file: ModelFile, fused: Fused | None, positions: int) -> dict[
     """
     inputs: dict[str, Values] = {}
     for index, rotary in enumerate(fused.rotary if fused else ()):
-        ((_, frequencies),) = exact_weights(file, Graph(Path(), (rotary.slot,)))
+        frequencies = slot_values(file, rotary.slot, {})
         tables = rotary_tables(frequencies, positions, rotary.factor)
         inputs |= zip(rotary_names(index), tables, strict=True)
     return inputs

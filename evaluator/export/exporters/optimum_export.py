@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 from transformers.modeling_utils import no_init_weights
 
 from evaluator.export.depth import layer_kinds, one_of_each, repeat_layers
-from evaluator.export.skeleton import Slot, make_skeleton
+from evaluator.export.skeleton import SKELETON_FILE, SLOTS_FILE, Slot, make_skeleton
 from evaluator.export.window import SHORT_WINDOW, mark_window
 from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, ROTARY_FREQUENCIES
 from evaluator.support.errors import ExportError
@@ -196,8 +196,8 @@ def export(request: dict[str, Any], folder: Path) -> None:
     """
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         skeleton, slots = _in_full_depth(request, Path(scratch))
-    onnx.save(skeleton, str(folder / "skeleton.onnx"))
-    (folder / "slots.json").write_text(json.dumps([asdict(slot) for slot in slots]), encoding="utf-8")
+    onnx.save(skeleton, str(folder / SKELETON_FILE))
+    (folder / SLOTS_FILE).write_text(json.dumps([asdict(slot) for slot in slots]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,25 +10,10 @@ from onnx import TensorProto, helper
 from evaluator.export.fusion.attention import ATTENTION, SEQLENS, TOTAL_LENGTH
 from evaluator.export.fusion.dataflow import Dataflow, sort_nodes
 from evaluator.export.fusion.fuse import Fused
-from evaluator.export.fusion.norms import NORM, SKIP_NORM
+from evaluator.export.fusion.positionwise import is_positionwise
 from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, prune
 
 ATTENTION_MASK = "attention_mask"
-#: Operators that treat each position separately (matrix products do if one side is a weight).
-_POSITIONWISE = {
-    "MatMul",
-    "Add",
-    "Mul",
-    "Sigmoid",
-    "Tanh",
-    "Erf",
-    "Sub",
-    "Div",
-    "Pow",
-    "Gelu",
-    NORM,
-    SKIP_NORM,
-}
 
 
 def load_fused(fused: Fused) -> onnx.ModelProto:
@@ -56,7 +41,7 @@ def score_late(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
         if node is not final and late & set(node.input):
             following.append(node)
             late |= set(filter(None, node.output))
-    if not all(_positionwise(node, flow) for node in following):
+    if not is_positionwise(following, flow.parameters):
         return model
     made = {name for node in following for name in node.output}
     gathered: dict[str, str] = {}
@@ -72,12 +57,6 @@ def score_late(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:
     graph.node.remove(final)
     sort_nodes(graph)
     return model
-
-
-def _positionwise(node: onnx.NodeProto, flow: Dataflow) -> bool:
-    if node.op_type == "MatMul":
-        return bool(set(node.input) & set(flow.parameters))
-    return node.op_type in _POSITIONWISE
 
 
 def with_cache(model: onnx.ModelProto, fused: Fused) -> onnx.ModelProto:

@@ -53,7 +53,7 @@ def test_what_a_stopped_run_left_on_the_disk_is_not_asked_for_again(tiny, tiny_g
     states, reserve = 4 * 3 * 11 * 256, 10**9
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=reserve))
-    with pytest.raises(RequestError, match="intermediate values"):
+    with pytest.raises(RequestError, match="hidden states"):
         scorer.check_memory(WINDOWS, CPU)
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "tiny.hidden.npy").write_bytes(bytes(states))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +24,9 @@ from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.coverage import fit_to_model
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
 from evaluator.results.manifest import Protocol
+from evaluator.runtime import pass_checkpoint
 from evaluator.runtime.device import choose_device
+from evaluator.runtime.streams import StreamsInMemory
 from evaluator.support.errors import RequestError
 from evaluator.texts.sources import Text
 from evaluator.texts.windows import cut_windows
@@ -99,6 +103,16 @@ def test_sums_are_those_of_an_independent_model(tiny, tiny_graph):
     assert len(sums) == 2 * 7
     for name, values in sums.items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-4)
+
+
+def test_streams_in_memory_are_not_written_in_long_passes(tiny, tiny_graph, monkeypatch):
+    def written(*_):
+        pytest.fail("nothing can continue from a folder that is removed")
+
+    minutes = SimpleNamespace(monotonic=itertools.count(0, 1000).__next__)
+    monkeypatch.setattr(pass_checkpoint, "time", minutes)
+    monkeypatch.setattr(StreamsInMemory, "save", written)
+    assert squared_activations(tiny, tiny_graph, choose_device("cpu", 1), [np.arange(20, 44)]).sums
 
 
 @pytest.mark.usefixtures("exporting_here")

@@ -13,7 +13,7 @@ from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 from evaluator.results.manifest import Protocol, TextRecord
 from evaluator.support.errors import RequestError
 from evaluator.texts.sources import Text, built_in_texts
-from evaluator.texts.windows import cut_windows
+from evaluator.texts.windows import cut_windows, spread
 
 
 class Bytes:
@@ -36,6 +36,13 @@ TEN = Protocol(context=10, first_scored=5)
 def cut(*contents, bos_id=None, protocol=TEN):
     texts = [Text(f"d{i}", f"{i}.txt", content) for i, content in enumerate(contents)]
     return cut_windows(texts, Bytes(bos_id), protocol)
+
+
+@pytest.mark.parametrize(
+    ("n", "most", "expected"), [(3, 8, [0, 1, 2]), (9, 3, [0, 4, 8]), (1, 64, [0]), (255, 2, [0, 254])]
+)
+def test_chosen_indices_are_spread_evenly(n, most, expected):
+    assert spread(n, most).tolist() == expected
 
 
 def test_text_that_is_there_twice_is_refused():

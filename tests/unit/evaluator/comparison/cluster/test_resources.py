@@ -14,7 +14,7 @@ def test_task_asks_for_its_threads_or_for_a_gpu():
     assert options_of(ON_CPU) == {"num_cpus": 4, "num_gpus": 0, "memory": 1_500_000_000}
     assert options_of(ON_GPU) == {"num_cpus": 1, "num_gpus": 1, "memory": 1_500_000_000}
     assert in_words(ON_CPU) == "4 CPUs and 1.5 GB of memory"
-    assert in_words(ON_GPU) == "1 CPUs, a GPU and 1.5 GB of memory"
+    assert in_words(ON_GPU) == "1 CPU, a GPU and 1.5 GB of memory"
 
 
 def test_node_fits_if_it_has_everything():

@@ -10,6 +10,7 @@ import pytest
 from passes import head_of, hidden_of
 from tiny_models import write_tiny_llama
 
+from evaluator.comparison.layers import attribution
 from evaluator.comparison.layers.attribution import Attributor, attribution_windows
 from evaluator.comparison.layers.weight_error import place_of
 from evaluator.export.exact.weights import head_weights
@@ -136,3 +137,12 @@ def test_a_graph_without_a_known_stream_is_refused_with_its_reason(tiny_graph):
     unknown = replace(tiny_graph, fused=None, residuals=(), plain_reason="layer 3 is odd")
     with pytest.raises(ExportError, match="cannot be run layer by layer: layer 3 is odd"):
         LayeredModel(unknown, CPU)
+
+
+def test_states_scored_in_groups_and_weights_read_one_by_one_give_the_same(attributor, variant, monkeypatch):
+    expected = attributor.attribute(variant)
+    monkeypatch.setattr(attribution, "_STATE_BYTES", 3 * 22 * 256 * 4)
+    found = replace(attributor, ahead=False).attribute(variant)
+    assert set(found.causes) == set(expected.causes)
+    for place, kld in found.causes.items():
+        assert kld == pytest.approx(expected.causes[place], rel=1e-5)

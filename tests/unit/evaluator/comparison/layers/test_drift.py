@@ -8,7 +8,7 @@ from numpy_llama import final_hidden
 from passes import head_of, scores_of
 from tiny_models import write_tiny_llama
 
-from evaluator.comparison.layers.drift import BaselineStream, Drift, Sample, spread
+from evaluator.comparison.layers.drift import BaselineStream, Drift, Sample
 from evaluator.export.exact.weights import head_weights
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.device import choose_device
@@ -17,13 +17,6 @@ from evaluator.texts.windows import Window
 CPU = choose_device("cpu", 2)
 IDS = np.random.default_rng(8).integers(0, 256, (3, 24)).astype(np.int32)
 WINDOWS = [Window(index, "d", ids, 12) for index, ids in enumerate(IDS)]
-
-
-@pytest.mark.parametrize(
-    ("n", "most", "expected"), [(3, 8, [0, 1, 2]), (9, 3, [0, 4, 8]), (1, 64, [0]), (255, 2, [0, 254])]
-)
-def test_spread(n, most, expected):
-    assert spread(n, most).tolist() == expected
 
 
 SAMPLE = Sample.of(WINDOWS, 2, 256)
