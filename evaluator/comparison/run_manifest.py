@@ -12,7 +12,7 @@ from evaluator.planning.plan import Plan
 from evaluator.results.manifest import Manifest, MemoryUse, Node
 from evaluator.runtime.machine import describe_machine, git_revision, package_versions
 from evaluator.runtime.memory_plan import SHARE
-from evaluator.support.units import GIGABYTE
+from evaluator.support.units import size_in_words
 
 _PLACES = {"device": "in memory", "host": "in the computer's memory", "disk": "on disk"}
 
@@ -73,7 +73,7 @@ def in_words(memory: MemoryUse) -> str:
     source = "--memory" if memory.requested else f"{SHARE:.0%} of what is free; --memory changes it"
     pieces = "two parts of a layer at a time" if memory.ahead else "one part of a layer at a time"
     return (
-        f"memory: at most {memory.budget_bytes / GIGABYTE:,.1f} GB ({source}); weights: {pieces}, up to "
-        f"{memory.piece_bytes / GIGABYTE:,.2f} GB each; hidden states of all windows: "
-        f"{memory.stream_bytes / GIGABYTE:,.2f} GB, {_PLACES[memory.streams]}"
+        f"memory: at most {size_in_words(memory.budget_bytes)} ({source}); weights: {pieces}, up to "
+        f"{size_in_words(memory.piece_bytes)} each; hidden states of all windows: "
+        f"{size_in_words(memory.stream_bytes)}, {_PLACES[memory.streams]}"
     )

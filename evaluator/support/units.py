@@ -14,3 +14,10 @@ def counted(number: float, noun: str) -> str:
     """Return a number with its noun, such as `1 window` and `2,000 windows`."""
     shown = f"{int(number):,}" if number == int(number) else f"{number:,.1f}"
     return f"{shown} {noun}" if number == 1 else f"{shown} {noun}s"
+
+
+def size_in_words(n_bytes: int) -> str:
+    """Return a size such as `3.1 GB`, or `37 MB` below one gigabyte."""
+    if n_bytes >= GIGABYTE:
+        return f"{n_bytes / GIGABYTE:,.1f} GB"
+    return f"{n_bytes / MEGABYTE:,.0f} MB" if n_bytes >= MEGABYTE else "less than 1 MB"

@@ -31,8 +31,8 @@ def test_memory_in_words():
     )
     assert in_words(memory) == (
         "memory: at most 8.0 GB (80% of what is free; --memory changes it); weights: two parts of a layer at a time, "
-        "up to 0.70 GB each; hidden states of all windows: 12.34 GB, on disk"
+        "up to 700 MB each; hidden states of all windows: 12.3 GB, on disk"
     )
     requested = in_words(memory.model_copy(update={"requested": True, "ahead": False, "streams": "device"}))
     assert "8.0 GB (--memory); weights: one part of a layer at a time" in requested
-    assert requested.endswith("12.34 GB, in memory")
+    assert requested.endswith("12.3 GB, in memory")
