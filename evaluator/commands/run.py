@@ -32,6 +32,7 @@ from evaluator.support.terminal import say, table_of
 from evaluator.support.threads import use_threads
 from evaluator.support.units import MEGABYTE, counted
 from evaluator.texts.sources import text_file
+from evaluator.texts.windows import n_scored
 
 _WEIGHTS = ("exact", "packed")
 
@@ -67,7 +68,7 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
                 progress.say(notice, "yellow")
         if beyond := beyond_training(plan.baseline.file, comparison.context):
             progress.say(beyond, "yellow")
-        tokens = sum(len(window.targets) for window in plan.windows)
+        tokens = n_scored(plan.windows)
         several = f" on {len(plan.devices)} GPUs" if len(plan.devices) > 1 else ""
         progress.say(
             f"{plan.model}: {counted(len(plan.variants), 'variant')}, {tokens:,} tokens in "

@@ -16,6 +16,7 @@ from evaluator.results.manifest import Node
 from evaluator.runtime.device import Device
 from evaluator.runtime.parallel import on_devices
 from evaluator.support.progress import RunProgress
+from evaluator.texts.windows import n_scored
 
 #: Called with a variant, its scores, and the node that scored it; None for this machine.
 KeepScores = Callable[[Candidate, ScoredVariant, Node | None], None]
@@ -55,7 +56,7 @@ class OnDevices:
 
     def _score(self, item: Candidate, device: Device, *, keep: KeepScores, failed: Failed) -> None:
         self._progress.step(item.label)
-        tokens = sum(len(window.targets) for window in self._stages.windows)
+        tokens = n_scored(self._stages.windows)
         with stage(partial(failed, item)):
             scores = self._stages.score(subject_of(item), device, self._progress.task(item.label, tokens))
             keep(item, scores, None)

@@ -25,7 +25,7 @@ from evaluator.runtime.pass_checkpoint import PassCheckpoint
 from evaluator.runtime.scoring import score
 from evaluator.support.stage_clock import StageClock
 from evaluator.support.units import FLOAT_BYTES
-from evaluator.texts.windows import Window
+from evaluator.texts.windows import Window, n_scored
 
 Values = npt.NDArray[np.float32]
 
@@ -99,7 +99,7 @@ class FileScorer:
             RequestError: they do not fit; the message names a way out.
         """
         budget, plan = self._plan(windows, device)
-        states = FLOAT_BYTES * sum(len(window.targets) for window in windows) * self.model(device).hidden
+        states = FLOAT_BYTES * n_scored(windows) * self.model(device).hidden
         streams = self._passes * (2 * plan.stream_bytes + states) if plan.place == "disk" else 0
         # A stopped run left some of these values.
         held = sum(path.stat().st_size for path in self._folder.glob("*") if path.is_file())

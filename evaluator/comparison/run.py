@@ -38,6 +38,7 @@ from evaluator.results.manifest import Failure, Node, NoiseFloor, Precision, mea
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import SourceError, reason_of
 from evaluator.support.progress import RunProgress
+from evaluator.texts.windows import n_scored
 
 
 @dataclass
@@ -144,13 +145,13 @@ class ComparisonRun:
         memory = self._scorer.check_memory(windows, self.plan.device)
         self.store.update_manifest(memory=memory)
         self.progress.say(in_words(memory))
-        scored = sum(len(window.targets) for window in windows)
+        scored = n_scored(windows)
         shape = (len(windows), len(windows[0].targets))
         needs_baseline = not (self._finished(baseline) and self._hidden.complete(shape))
         if self.comparison.layers and not self._stream.is_complete:
             needs_baseline = True
         lacks_floor = self.store.manifest.noise_floor is None
-        floor = sum(len(windows[i].targets) for i in self._floor_windows) if lacks_floor else 0
+        floor = n_scored(windows[i] for i in self._floor_windows) if lacks_floor else 0
         self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
         executor = (
             self._executor if pending else None
@@ -229,7 +230,7 @@ class ComparisonRun:
             None,
             observer=stream,
             stored=self._hidden,
-            advance=self.progress.task(item.label, sum(len(window.targets) for window in windows)),
+            advance=self.progress.task(item.label, n_scored(windows)),
         )
         if stream:
             stream.seal()
@@ -245,7 +246,7 @@ class ComparisonRun:
             windows,
             self.plan.device,
             self._hidden.values()[chosen],
-            advance=self.progress.task("noise floor", sum(len(window.targets) for window in windows)),
+            advance=self.progress.task("noise floor", n_scored(windows)),
         )
         reference = self.store.tokens(baseline.variant_id)
         return noise_floor(token_frame(windows, scored.scores), reference)

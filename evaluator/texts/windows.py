@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,11 @@ class Window:
     def positions(self) -> npt.NDArray[np.uint16]:
         """Positions of the predicted tokens in the window, uint16."""
         return np.arange(self.first_scored + 1, len(self.ids), dtype=np.uint16)
+
+
+def n_scored(windows: Iterable[Window]) -> int:
+    """Return the number of scored tokens in all windows."""
+    return sum(len(window.targets) for window in windows)
 
 
 def spread(n: int, most: int) -> npt.NDArray[np.int64]:

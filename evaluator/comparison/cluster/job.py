@@ -18,7 +18,7 @@ from evaluator.export.exact.graph_files import GraphFiles, read_files
 from evaluator.models.sources.reference import ModelReference
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.manifest import Node
-from evaluator.texts.windows import Window
+from evaluator.texts.windows import Window, n_scored
 
 Values = npt.NDArray[np.float32]
 Stage = Literal["score", "attribute"]
@@ -99,7 +99,7 @@ def job_of(plan: Plan, stages: VariantStages, graph: Graph, tokens: pl.DataFrame
     """
     scorer, device = stages.scorer, plan.device
     checked = check_windows(scorer.model(device), plan.windows)
-    nll = tokens["nll"].head(sum(len(window.targets) for window in checked)).fill_null(np.nan)
+    nll = tokens["nll"].head(n_scored(checked)).fill_null(np.nan)
     hidden = stages.hidden()
     residuals = None
     if hidden is not None and stages.stream is not None:
