@@ -118,7 +118,7 @@ class StreamsInMemory(Streams):
         with path.open("rb") as file:
             for group, shape in enumerate(shapes):
                 target = self._allocate(shape)
-                target.update_inplace(_read(file, shape))
+                target.update_inplace(read_array(file, shape))
                 self._held[group] = target
 
 
@@ -157,7 +157,7 @@ class StreamsOnDisk(Streams):
         """Read the stream."""
         file = self._files[0]
         file.seek(self._places[group])
-        return ort.OrtValue.ortvalue_from_numpy(_read(file, self._shapes[group]))
+        return ort.OrtValue.ortvalue_from_numpy(read_array(file, self._shapes[group]))
 
     def step(self, group: int, run: Step) -> None:
         """Read from one file, and write to the other."""
@@ -182,7 +182,7 @@ class StreamsOnDisk(Streams):
         if path not in self._paths:
             with path.open("rb") as file:
                 for group, shape in enumerate(shapes):
-                    self._write(group, _read(file, shape))
+                    self._write(group, read_array(file, shape))
         if path != self._paths[0]:
             self.end_piece()
 
@@ -194,13 +194,22 @@ class StreamsOnDisk(Streams):
     def _write(self, group: int, values: Values) -> None:
         file = self._files[1]
         file.seek(self._places[group])
-        left = np.ascontiguousarray(values).data.cast("B")
-        while left:
-            left = left[file.write(left) :]
+        write_array(file, values)
 
 
-def _read(file: BinaryIO, shape: Sequence[int]) -> Values:
-    """Read an array.
+def write_array(file: BinaryIO, values: Values) -> None:
+    """Write an array at the file's position.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    left = np.ascontiguousarray(values).data.cast("B")
+    while left:
+        left = left[file.write(left) :]
+
+
+def read_array(file: BinaryIO, shape: Sequence[int]) -> Values:
+    """Read an array at the file's position.
 
     Raises:
         OSError: the file ends before.

@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 from evaluator.export.pieces import Piece
 from evaluator.runtime.layered_model import Inputs, LayeredModel
+from evaluator.runtime.streams import read_array, write_array
 from evaluator.support.units import FLOAT_BYTES
 
 Values = npt.NDArray[np.float32]
@@ -104,10 +105,8 @@ class Branches:
         if name in self._held:
             return self._held[name]
         assert self._file is not None
-        values = np.empty(self._shape, np.float32)
         self._file.seek(self._places[name])
-        self._file.readinto(values.data.cast("B"))  # type: ignore[attr-defined]
-        return ort.OrtValue.ortvalue_from_numpy(values)
+        return ort.OrtValue.ortvalue_from_numpy(read_array(self._file, self._shape))
 
     def _write(self, name: Hashable, stream: ort.OrtValue) -> None:
         if self._file is None:
@@ -115,4 +114,4 @@ class Branches:
             # Buffers are flushed when the position changes, so reads see what was written.
             self._file = tempfile.TemporaryFile(dir=self._folder, prefix="branches-")  # noqa: SIM115
         self._file.seek(self._places[name])
-        self._file.write(np.ascontiguousarray(stream.numpy()).data.cast("B"))
+        write_array(self._file, stream.numpy())
