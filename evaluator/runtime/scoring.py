@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,8 +77,8 @@ def score(
         OSError: the disk is full.
     """
     share = passing.model.n_weights / (passing.model.n_weights + head.n_weights)
-    passing.advance = lambda done, where: advance(share * done, where)
-    hidden = final_states(passing, stored)
+    layers = replace(passing, advance=lambda done, where: advance(share * done, where))
+    hidden = final_states(layers, stored)
     n_windows, n_scored, width = hidden.shape
     targets = np.concatenate([window.targets for window in passing.windows])
     reference = None if baseline is None else baseline.reshape(-1, width)
