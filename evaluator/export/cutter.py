@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import onnx
@@ -17,7 +17,7 @@ from evaluator.export.fusion.norms import NORM
 from evaluator.export.fusion.positionwise import is_positionwise
 from evaluator.export.piece_model import OUTPUT, STREAM, named, renamed
 from evaluator.export.skeleton import FINAL_HIDDEN, Slot
-from evaluator.models.architectures.mixture import Mixture
+from evaluator.models.architectures.description import Experts
 from evaluator.support.errors import ExportError
 
 Part = Literal["embedding", "attention", "feed_forward", "layer", "norm"]
@@ -37,8 +37,28 @@ _INPUT_TYPES = {
 
 
 @dataclass(frozen=True)
+class ExpertsCut:
+    """The experts behind a piece.
+
+    Attributes:
+        expert: what one expert computes.
+        closing: what follows the experts: the new stream from the old one and their weighted sum.
+        described: how they are chosen.
+        selection_bias: tensor with a bias of the choice.
+    """
+
+    expert: Cut
+    closing: Cut
+    described: Experts
+    selection_bias: str | None
+
+
+@dataclass(frozen=True)
 class Cut:
-    """A piece whose weights are still initializers."""
+    """A piece whose weights are still initializers.
+
+    `positionwise` is None if the nodes have to tell; of `tables` only the rows of the tokens are needed.
+    """
 
     part: Part
     layer: int
@@ -47,7 +67,9 @@ class Cut:
     inputs: tuple[str, ...]
     heads: Heads | None
     heads_held: int
-    experts: Cut | None = None
+    experts: ExpertsCut | None = None
+    positionwise: bool | None = None
+    tables: frozenset[str] = frozenset()
 
 
 class Cutter:
@@ -59,10 +81,8 @@ class Cutter:
         slots: Sequence[Slot],
         residuals: Sequence[str],
         heads: Sequence[Heads],
-        mixture: Mixture | None,
     ) -> None:
         self._model, self._slots, self._residuals, self._heads = model, slots, residuals, heads
-        self._mixed = mixture.layers if mixture else frozenset()
         self._flow = Dataflow(model.graph, slots)
         self._initializers = {item.name: item for item in model.graph.initializer}
         self._inputs = {item.name for item in model.graph.input} | {SEQLENS, TOTAL_LENGTH}
@@ -80,10 +100,7 @@ class Cutter:
         for layer, (start, end) in enumerate(itertools.pairwise(self._residuals)):
             if middle := self._middle(layer, start, end):
                 pieces.append(self._between("attention", layer, start, middle))
-                above = self._experts if layer in self._mixed else self._feed_forward
-                pieces.append(above(layer, middle, end))
-            elif layer in self._mixed:
-                raise ExportError(f"the experts of layer {layer} cannot be run one by one")
+                pieces.append(self._between("feed_forward", layer, middle, end))
             else:
                 pieces.append(self._between("layer", layer, start, end))
         return [*pieces, self._between("norm", -1, self._residuals[-1], final)]
@@ -100,20 +117,6 @@ class Cutter:
             if is_positionwise(above, weights) and all(start not in node.input for node in above):
                 return middle
         return None
-
-    def _feed_forward(self, layer: int, middle: str, end: str) -> Cut:
-        return self._between("feed_forward", layer, middle, end)
-
-    def _experts(self, layer: int, middle: str, end: str) -> Cut:
-        """Cut a feed-forward part of the form stream + expert(norm(stream)) at the output of its norm."""
-        add = self._flow.producers[end]
-        norms = [node for node in self._flow.consumers[middle] if node.op_type == NORM]
-        outputs = [name for name in add.input if name != middle]
-        if add.op_type != "Add" or len(norms) != 1 or len(outputs) != 1:
-            raise ExportError(f"the feed-forward part of layer {layer} is not one expert behind one norm")
-        normed = norms[0].output[0]
-        expert = self._between("feed_forward", layer, normed, outputs[0])
-        return replace(self._between("feed_forward", layer, middle, normed), experts=expert)
 
     def _nodes(self, stops: Iterable[str], end: str) -> list[onnx.NodeProto]:
         """Return the nodes that compute `end` from `stops` and the graph's inputs, in topological order."""
@@ -159,7 +162,8 @@ class Cutter:
         held = {names[slot.initializer]: slot for slot in slots}
         attention = next((node for node in nodes if node.op_type == ATTENTION), None)
         if attention is None:
-            return Cut(part, layer, model, held, inputs, None, 0)
+            tables = held if part == "embedding" else ()
+            return Cut(part, layer, model, held, inputs, None, 0, tables=frozenset(tables))
         capped = attribute(attention, "num_heads") if attribute(attention, "softcap", 0) else 0
         return Cut(part, layer, model, held, inputs, self._heads[layer], capped)
 

@@ -14,6 +14,8 @@ from evaluator.export.fusion.norms import CONTRIB
 
 #: Names of every piece's first input and first output.
 STREAM, OUTPUT = "stream", "output"
+#: A mixture's further output, the router's logits, and the further input of what follows its experts: their sum.
+LOGITS, MIXTURE = "logits", "mixture"
 #: Keys and values of the positions before a chunk, and of all positions up to its end.
 PAST, PRESENT = ("past_key", "past_value"), ("present_key", "present_value")
 #: Prefix of outputs that hold the sums of squares of what enters a matrix; the name of the weight's input follows.

@@ -8,11 +8,12 @@ whatever layer they belong to, and one session serves all layers and all variant
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from evaluator.export.composing.compose import compose
 from evaluator.export.cutter import Cut, Cutter, Part
 from evaluator.export.exact.graph import Graph
-from evaluator.export.fusion.fuse import Heads, simplify
+from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.half import halve
 from evaluator.export.fusion.norms import split_residuals
 from evaluator.export.fusion.positionwise import is_positionwise
@@ -23,6 +24,7 @@ from evaluator.export.piece_model import (
     weights_as_inputs,
 )
 from evaluator.export.skeleton import Slot
+from evaluator.models.architectures import description
 from evaluator.support.errors import ExportError
 
 _PART_NAMES = {"attention": ", attention", "feed_forward": ", feed-forward part", "layer": ""}
@@ -60,15 +62,22 @@ class _Weighted:
 
 @dataclass(frozen=True)
 class Experts(_Weighted):
-    """What one expert of a layer computes; a shared expert computes the same with weights of another width.
+    """What one expert of a layer computes.
 
     Attributes:
         model: serialized ONNX, like a piece's: `stream` and `output` are float32 [1, tokens, hidden].
         weights: name of a weight's input → the weight.
+        closing: serialized ONNX of what follows the experts; inputs `stream` and `mixture`, output `output`. Its
+            weights are among the piece's.
+        described: how they are chosen.
+        selection_bias: tensor with a bias of the choice.
     """
 
     model: bytes = field(repr=False)
     weights: Mapping[str, Weight]
+    closing: bytes = field(repr=False)
+    described: description.Experts
+    selection_bias: str | None
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,9 @@ class Piece(_Weighted):
         positionwise: whether positions do not affect one another, so that they may be run in any groups.
         heads: sizes of keys and values if the piece can be run chunk by chunk, see `with_past`.
         heads_held: number of heads of which onnxruntime's kernel for the CPU holds all scores; 0 without a soft cap.
-        experts: the experts of a mixture. The piece itself is then only the norm: its output is what enters router
-            and experts, whose weighted sum is added to the stream.
+        experts: the experts of a mixture. The piece's output is then what enters them, and `logits` the router's.
+        tables: weights of which only the rows of a text's tokens are needed.
+        last: whether the layer ends with it.
     """
 
     part: Part
@@ -98,6 +108,8 @@ class Piece(_Weighted):
     heads: Heads | None = None
     heads_held: int = 0
     experts: Experts | None = None
+    tables: frozenset[str] = frozenset()
+    last: bool = True
 
     @property
     def name(self) -> str:
@@ -117,32 +129,42 @@ def cut(graph: Graph, *, fused: bool = True, half: bool = False, squares: bool =
     Raises:
         ExportError: the residual stream is not known, or half precision is requested without a fused graph.
     """
+    if graph.decoder:
+        items = compose(graph.decoder, graph.shapes)
+    else:
+        items = _exported(graph, fused=fused, half=half)
+    pieces = [_finished(item, half=half, squares=squares) for item in items]
+    following = [*(piece.layer for piece in pieces[1:]), -1]
+    return [
+        replace(piece, last=piece.layer != layer) for piece, layer in zip(pieces, following, strict=True)
+    ]
+
+
+def _exported(graph: Graph, *, fused: bool, half: bool) -> list[Cut]:
+    """Cut the graph of an exporter."""
     if half and not (fused and graph.fused):
         raise ExportError(f"half precision needs a fused graph: {graph.plain_reason}")
     if not graph.residuals:
         raise ExportError(f"the model cannot be run layer by layer: {graph.plain_reason}")
     if fused and graph.fused:
         model = split_residuals(load_fused(graph.fused))
-        cutter = Cutter(model, graph.fused.slots, graph.residuals, graph.fused.heads, graph.mixture)
-    else:
-        model = load_plain(graph.path)
-        if graph.mixture:  # experts begin behind a norm, which has to be found
-            simplify(model, graph.slots)
-        cutter = Cutter(model, graph.slots, graph.residuals, (), graph.mixture)
-    return [_finished(item, half=half, squares=squares) for item in cutter.cut()]
+        return Cutter(model, graph.fused.slots, graph.residuals, graph.fused.heads).cut()
+    return Cutter(load_plain(graph.path), graph.slots, graph.residuals, ()).cut()
 
 
 def _finished(item: Cut, *, half: bool, squares: bool) -> Piece:
     """Turn the weights into inputs."""
     model, weights = item.model, set(item.slots)
-    positionwise = item.part in ("embedding", "norm") or is_positionwise(model.graph.node, weights)
+    positionwise = item.positionwise
+    if positionwise is None:
+        positionwise = item.part in ("embedding", "norm") or is_positionwise(model.graph.node, weights)
     if half:
         halve(model, weights)
     if squares:
         add_squares(model.graph, weights)
     stored = multiply_as_stored(model, {name for name, slot in item.slots.items() if slot.transposed})
     halves = weights_as_inputs(model.graph, weights)
-    return Piece(
+    piece = Piece(
         item.part,
         item.layer,
         model.SerializeToString(deterministic=True),
@@ -151,11 +173,14 @@ def _finished(item: Cut, *, half: bool, squares: bool) -> Piece:
         positionwise,
         None if half else item.heads,
         item.heads_held,
-        _expert_model(_finished(item.experts, half=half, squares=squares)) if item.experts else None,
+        tables=item.tables,
     )
-
-
-def _expert_model(piece: Piece) -> Experts:
-    if not piece.positionwise or piece.inputs:
-        raise ExportError(f"the experts of layer {piece.layer} cannot be run on single tokens")
-    return Experts(piece.model, piece.weights)
+    if item.experts is None:
+        return piece
+    expert, closing = (
+        _finished(part, half=half, squares=squares) for part in (item.experts.expert, item.experts.closing)
+    )
+    experts = Experts(
+        expert.model, expert.weights, closing.model, item.experts.described, item.experts.selection_bias
+    )
+    return replace(piece, weights={**piece.weights, **closing.weights}, experts=experts)

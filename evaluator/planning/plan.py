@@ -9,8 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from evaluator.export.composing.fit import fitting_shapes
 from evaluator.export.exact.graph import graph_request
-from evaluator.models.architectures import HEAD, architecture_of, has_own_head, head_tensor
+from evaluator.models.architectures import HEAD, described, has_own_head, head_tensor
+from evaluator.models.architectures.description import traits_of
 from evaluator.models.architectures.rotary import check_context
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
@@ -221,13 +223,17 @@ def comparable_traits(file: ModelFile) -> Traits:
         SourceError: its family is not known, or metadata that decides a trait is missing.
     """
     head = file.tensor(head_tensor(file)).shape
-    request = graph_request(file)
-    graph = {
-        "graph's family": request["model_type"],
-        "rotary embedding's scale": request["rotary_scale"],
-        **request["settings"],
-        **(mixture.traits() if (mixture := architecture_of(file).mixture(file)) else {}),
-    }
+    decoder = described(file)
+    if decoder:
+        fitting_shapes(file, decoder)
+        graph = dict(traits_of(decoder))
+    else:
+        request = graph_request(file)
+        graph = {
+            "graph's family": request["model_type"],
+            "rotary embedding's scale": request["rotary_scale"],
+            **request["settings"],
+        }
     digest = vocabulary_digest(file)
     return Traits(file.architecture, graph, head, has_own_head(file), scheme_name(file), digest)
 

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import parameter_tensors
 from evaluator.export.pieces import Experts, Piece
-from evaluator.models.architectures.mixture import shared_tensor
 from evaluator.models.model_file import ModelFile
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.runtime.device import Device
@@ -118,15 +117,10 @@ def squared_activations(
         for name, values in squares.items():
             found.add(tensors[piece.weights[name].slot.parameter], values)
 
-    def add_expert(
-        experts: Experts, expert: int | None, n_tokens: int, squares: Mapping[str, Values]
-    ) -> None:
+    def add_expert(experts: Experts, expert: int, n_tokens: int, squares: Mapping[str, Values]) -> None:
         for name, values in squares.items():
-            tensor = tensors[experts.weights[name].slot.parameter]
-            if expert is None:
-                found.add(shared_tensor(tensor), values)
-            else:
-                found.add_expert(tensor, expert, file.tensor(tensor).shape[0], n_tokens, values)
+            tensor = experts.weights[name].slot.parameter
+            found.add_expert(tensor, expert, file.tensor(tensor).shape[0], n_tokens, values)
 
     rows = [Window(index, "", ids.astype(np.int32), len(ids) - 2) for index, ids in enumerate(windows)]
     plan = plan_memory(model, file, shape_of(model, rows), Budget.on(device, memory))

@@ -22,7 +22,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.architectures import architecture_of
+from evaluator.models.architectures import architecture_of, described
 from evaluator.models.gguf.writer import FINGERPRINT_KEY, write_gguf
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name
@@ -116,8 +116,8 @@ def _types(file: ModelFile) -> dict[str, gguf.GGMLQuantizationType]:
     """Return the type of every tensor of the rescaled file."""
     if file.architecture not in _RESCALABLE:
         raise SourceError(file.path, f"cannot rescale a {file.architecture}; known: {', '.join(_RESCALABLE)}")
-    if architecture_of(file).mixture(file):
-        raise SourceError(file.path, "cannot rescale a mixture of experts")
+    if described(file):
+        raise SourceError(file.path, f"cannot rescale this kind of {file.architecture}")
     return {
         name: gguf.GGMLQuantizationType.F32 if len(info.shape) < 2 else gguf.GGMLQuantizationType.F16
         for name, info in file.tensors.items()

@@ -111,7 +111,7 @@ class ForwardPass:
         return len(self.windows[0].ids)
 
     def _shapes(self) -> list[tuple[int, int, int]]:
-        return [(len(group), self._length, self.model.hidden) for group in self.groups]
+        return [(len(group), self._length, self.model.width) for group in self.groups]
 
     def _streams(self) -> Streams:
         if self.plan.place == "disk":
@@ -152,7 +152,12 @@ class ForwardPass:
             where = f"layer {piece.layer + 1} of {self.model.n_layers}"
             if piece.experts:
                 layer = MixtureLayer.of(
-                    self.model, piece, reader, ahead=self.plan.ahead, squares=self.expert_squares
+                    self.model,
+                    piece,
+                    reader,
+                    ahead=self.plan.ahead,
+                    squares=partial(self.squares, piece),
+                    expert_squares=self.expert_squares,
                 )
                 layer.run(streams, self._shapes(), weights, partial(self._advance, number, where))
             for index in range(0 if piece.experts else len(groups)):
@@ -160,7 +165,7 @@ class ForwardPass:
                     streams.step(index, partial(self._step, piece, weights))
                 self._advance(number, where, (index + 1) / len(groups))
             streams.end_piece()
-            if piece.part != "attention":
+            if piece.last:
                 self._observe(streams, piece.layer + 1)
             if self.checkpoint:
                 self.checkpoint.save(number + 1, streams, self.observer.state() if self.observer else {})
@@ -189,7 +194,7 @@ class ForwardPass:
                 continue
             stream = streams.get(number)
             rows = self.windows[group[0]].first_scored + self.observer.rows
-            samples = self.model.rows(stream, rows).numpy()
+            samples = self.model.rows(stream, rows).numpy()[..., : self.model.hidden]
             for index, sample in zip(group, samples, strict=True):
                 if index in self.observer.windows:
                     self.observer.take(point, index, sample)
@@ -210,4 +215,4 @@ def _on_host(shape: Sequence[int]) -> ort.OrtValue:
 
 def shape_of(model: LayeredModel, windows: Sequence[Window]) -> Shape:
     """Return the size of a pass."""
-    return Shape(len(windows), len(windows[0].ids), model.hidden)
+    return Shape(len(windows), len(windows[0].ids), model.width)

@@ -11,11 +11,15 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from evaluator.export.composing.attention import POSITIONS, TEMPERATURE, temperature_inputs
+from evaluator.export.composing.stream import stream_width
 from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import rotary_inputs
 from evaluator.export.fusion.attention import SEQLENS, TOTAL_LENGTH
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.piece_model import (
+    LOGITS,
+    MIXTURE,
     OUTPUT,
     PAST,
     PRESENT,
@@ -26,7 +30,7 @@ from evaluator.export.piece_model import (
 )
 from evaluator.export.pieces import Experts, Piece, cut
 from evaluator.models.model_file import ModelFile
-from evaluator.runtime.device import CPU_PROVIDER, Device
+from evaluator.runtime.device import Device
 from evaluator.runtime.piece_weights import WeightReader
 from evaluator.runtime.session import Array, Session
 from evaluator.support.units import FLOAT_BYTES
@@ -66,17 +70,16 @@ class LayeredModel:
         """
         self.device = device
         # The fused operator has no float32 kernel for CUDA.
-        self._fused = graph.fused if half or (fused and device.name == "cpu") else None
-        self.pieces = cut(graph, fused=self._fused is not None, half=half, squares=squares)
+        use_fused = half or (fused and device.name == "cpu")
+        self._graph = graph if use_fused else replace(graph, fused=None)
+        self.pieces = cut(self._graph, fused=use_fused, half=half, squares=squares)
         self._sessions: dict[bytes, Session] = {}
         self._changes: dict[tuple[bytes, str], Session] = {}
         for piece in self.pieces:
             self._session(piece.model)
             if piece.experts:
                 self._session(piece.experts.model)
-        self.mixture = graph.mixture
-        # Experts are chosen on the CPU on all devices.
-        self._products = Session(_product_graph(), replace(device, name="cpu", provider=CPU_PROVIDER))
+                self._session(piece.experts.closing)
         self._rows = Session(_row_graph(), device)
         self.provider = self._rows.provider
 
@@ -88,22 +91,33 @@ class LayeredModel:
     @property
     def n_weights(self) -> int:
         """Number of weights in the layers that a token passes through."""
-        counts = [piece.n_weights for piece in self.pieces[1:]]
-        if self.mixture:
-            used = self.mixture.router.used + self.mixture.shared_width / self.mixture.width
-            counts += [int(used * piece.experts.n_weights) for piece in self.pieces if piece.experts]
-        return sum(counts)
+        return sum(
+            piece.n_weights + (piece.experts.described.router.used * piece.experts.n_weights if piece.experts else 0)
+            for piece in self.pieces[1:]
+        )
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether any layer is a mixture."""
+        return any(piece.experts for piece in self.pieces)
 
     @property
     def is_fused(self) -> bool:
         """Whether attention is one operator, whose memory grows linearly with the window's length."""
-        return self._fused is not None
+        return self._graph.decoder is not None or self._graph.fused is not None
 
     @property
     def hidden(self) -> int:
-        """Width of the residual stream."""
+        """Width of the model."""
+        if self._graph.decoder:
+            return self._graph.decoder.hidden
         ((_, embedding),) = self.pieces[0].weights.items()
         return embedding.slot.shape[-1]
+
+    @property
+    def width(self) -> int:
+        """Width of the residual stream with all that it carries; its first `hidden` values are the main stream."""
+        return stream_width(self._graph.decoder) if self._graph.decoder else self.hidden
 
     def together(self, length: int) -> int:
         """Return how many windows of `length` tokens to run at a time."""
@@ -131,7 +145,8 @@ class LayeredModel:
             "input_ids": np.zeros((count, length), np.int64),
             "attention_mask": np.ones((count, length), np.int64),
             "position_ids": np.tile(np.arange(length, dtype=np.int64), (count, 1)),
-            **rotary_inputs(file, self._fused, length),
+            **rotary_inputs(file, self._graph, length),
+            **(temperature_inputs(self._graph.decoder, length) if self._graph.decoder else {}),
         }
 
     def embed(self, reader: WeightReader, ids: npt.NDArray[np.integer]) -> ort.OrtValue:
@@ -166,6 +181,37 @@ class LayeredModel:
         inputs = {STREAM: stream, **weights, **{name: common[name] for name in piece.inputs}}
         return _squares(session.run_into(inputs, _outputs(session, target)))
 
+    def open_mixture(
+        self, piece: Piece, stream: ort.OrtValue, weights: Inputs, target: ort.OrtValue
+    ) -> tuple[Values, dict[str, Values]]:
+        """Run what comes before a mixture's experts: what enters them goes to `target`.
+
+        Returns:
+            The router's logits, float32 [windows, length, experts], and sums of squares as `run` returns them.
+        """
+        session = self._session(piece.model)
+        ran = session.run_into({STREAM: stream, **_taken(session, weights)}, _outputs(session, target))
+        return ran[LOGITS].numpy(), _squares(ran)
+
+    def close_mixture(
+        self, experts: Experts, stream: ort.OrtValue, mixture: Values, weights: Inputs, target: ort.OrtValue
+    ) -> dict[str, Values]:
+        """Run what follows a mixture's experts.
+
+        Args:
+            experts: the experts of one of `pieces`.
+            stream: the stream before them.
+            mixture: the weighted sum of their outputs, float32 [windows, length, hidden].
+            weights: the piece's weights by input.
+            target: where the new stream goes.
+
+        Returns:
+            Sums of squares as `run` returns them.
+        """
+        session = self._session(experts.closing)
+        inputs = {STREAM: stream, MIXTURE: mixture, **_taken(session, weights)}
+        return _squares(session.run_into(inputs, _outputs(session, target)))
+
     def run_expert(self, experts: Experts, rows: Values, weights: Inputs) -> tuple[Values, dict[str, Values]]:
         """Run an expert on the normalized stream of its tokens, float32 [tokens, hidden].
 
@@ -181,12 +227,8 @@ class LayeredModel:
         ran = session.run_into({STREAM: rows[None], **weights}, dict.fromkeys(session.output_names))
         return np.asarray(ran[OUTPUT].numpy()[0]), _squares(ran)
 
-    def products(self, rows: Values, matrix: Values) -> Values:
-        """Return the products of `rows`, float32 [n, columns], with the rows of a matrix, float32 [n, rows]."""
-        return np.asarray(self._products.run({_ROWS: rows, _MATRIX: matrix})[0], np.float32)
-
     def norm(self, rows: ort.OrtValue, weights: Inputs) -> Values:
-        """Run the final norm on rows of the stream, float32 [windows, rows, hidden]; return them on the host."""
+        """Run the final norm on rows of the stream, float32 [windows, rows, width]; return them on the host."""
         ran = self._session(self.pieces[-1].model).run({STREAM: rows, **weights})
         return np.asarray(ran[0], np.float32)
 
@@ -234,7 +276,7 @@ class LayeredModel:
         for start in range(0, length, size):
             end = min(start + size, length)
             lengths = {SEQLENS: np.array([end - 1], np.int32), TOTAL_LENGTH: np.array([end], np.int32)}
-            others = {name: lengths.get(name, common[name]) for name in piece.inputs}
+            others = {name: lengths.get(name, _chunk(name, common[name], start, end)) for name in piece.inputs}
             inputs = {STREAM: stream[:, start:end], **weights, **others, **past}
             ran = session.run_into(inputs, _outputs(session, target[:, start:end]))
             past = dict(zip(PAST, (ran[name] for name in PRESENT), strict=True))
@@ -249,10 +291,24 @@ def _chunk_size(piece: Piece, length: int) -> int:
     return max(1, min(CHUNK, _CHUNK_SCORES // (FLOAT_BYTES * piece.heads_held * length)))
 
 
+def _chunk(name: str, values: Array | ort.OrtValue, start: int, end: int) -> Array | ort.OrtValue:
+    """Return the part of an input that belongs to a chunk of positions; tables of rotations serve as a whole."""
+    if not isinstance(values, np.ndarray):
+        return values
+    if name == POSITIONS:
+        return values[:, start:end]
+    return values[start:end] if name.startswith(TEMPERATURE) else values
+
+
 def _outputs(session: Session, target: Values | ort.OrtValue) -> dict[str, ort.OrtValue | None]:
     """Return all outputs of a piece, the stream to be written to `target`."""
     held = target if isinstance(target, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(target)
     return {name: held if name == OUTPUT else None for name in session.output_names}
+
+
+def _taken(session: Session, weights: Inputs) -> Inputs:
+    """Return the weights that a session has as inputs."""
+    return {name: values for name, values in weights.items() if name in session.input_names}
 
 
 def _squares(ran: Mapping[str, ort.OrtValue]) -> dict[str, Values]:
@@ -275,17 +331,6 @@ def _row_graph() -> onnx.ModelProto:
             helper.make_tensor_value_info(STREAM, TensorProto.FLOAT, None),
             helper.make_tensor_value_info(_ROWS, TensorProto.INT64, None),
         ],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-
-
-def _product_graph() -> onnx.ModelProto:
-    """Build the graph that multiplies `rows`, float32 [n, columns], by `matrix`, float32 [m, columns]."""
-    graph = helper.make_graph(
-        [helper.make_node("Gemm", [_ROWS, _MATRIX], [OUTPUT], transB=1)],
-        "products",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (_ROWS, _MATRIX)],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

@@ -168,8 +168,7 @@ def working_bytes(model: LayeredModel, file: ModelFile, shape: Shape) -> int:
     group = model.together(shape.length) * shape.length
     at_once = min(group, CHUNK) if model.device.name == "cpu" and shape.length > CHUNK else group
     widest = max(max(weight.slot.shape) for weight in _weights(model))
-    if model.mixture:
-        widest = max(widest, model.mixture.shared_width)
+    if model.has_experts:
         at_once = max(at_once, min(CHUNK, shape.windows * shape.length))
     rows = FLOAT_BYTES * at_once * (_STREAMS * shape.hidden + _WIDE * widest)
     heads = 0 if model.is_fused else int(graph_request(file)["settings"]["num_attention_heads"])
@@ -182,20 +181,18 @@ def block_bytes(model: LayeredModel, shape: Shape) -> int:
 
     They are on the host, whatever the device. 0 without a mixture.
     """
-    if model.mixture is None:
+    counts = [piece.experts.described.count for piece in model.pieces if piece.experts]
+    if not counts:
         return 0
     group = FLOAT_BYTES * model.together(shape.length) * shape.length * shape.hidden
     block = min(shape.stream_bytes, max(group, BLOCK_BYTES))
-    scores = block // (FLOAT_BYTES * shape.hidden) * model.mixture.experts
+    scores = block // (FLOAT_BYTES * shape.hidden) * max(counts)
     return 2 * block + _SCORES * _SCORE_BYTES * scores
 
 
 def expert_bytes(model: LayeredModel) -> int:
     """Return the bytes of the largest expert's weights; 0 without a mixture."""
-    if model.mixture is None:
-        return 0
-    largest = max(piece.experts.n_bytes for piece in model.pieces if piece.experts)
-    return largest * max(model.mixture.width, model.mixture.shared_width) // model.mixture.width
+    return max((piece.experts.n_bytes for piece in model.pieces if piece.experts), default=0)
 
 
 def _weights(model: LayeredModel) -> Iterator[Weight]:

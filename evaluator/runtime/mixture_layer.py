@@ -13,16 +13,9 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from evaluator.export.pieces import Experts, Piece
-from evaluator.models.architectures.mixture import (
-    ROUTER,
-    ROUTER_BIAS,
-    SELECTION_BIAS,
-    SHARED_GATE,
-    Mixture,
-)
 from evaluator.runtime.layered_model import CHUNK, Inputs, LayeredModel
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
-from evaluator.runtime.router import Share, choose, shared_share, shares
+from evaluator.runtime.router import Share, choose, shares
 from evaluator.runtime.streams import Step
 from evaluator.support.errors import ComputeError
 from evaluator.support.stage_clock import in_stage
@@ -37,12 +30,12 @@ Ends = npt.NDArray[np.int64]
 BLOCK_BYTES = 1 << 28
 #: Share of the time that norm and router take, for progress.
 _NORM_SHARE = 0.05
-#: Called with a layer's experts, the number of one (None for the shared one), the number of its tokens, and the sums
-#: of squares of what enters its matrices.
-ExpertSquares = Callable[[Experts, int | None, int, Mapping[str, Values]], None]
+#: Called with a layer's experts, the number of one, the number of its tokens, and the sums of squares of what enters its
+#: matrices.
+ExpertSquares = Callable[[Experts, int, int, Mapping[str, Values]], None]
 
 
-def _ignore(experts: Experts, expert: int | None, n_tokens: int, squares: Mapping[str, Values]) -> None:
+def _ignore(experts: Experts, expert: int, n_tokens: int, squares: Mapping[str, Values]) -> None:
     """Ignore sums of squares."""
 
 
@@ -75,22 +68,22 @@ class MixtureLayer:
 
     Attributes:
         model: the pieces.
-        mixture: how experts are chosen.
-        piece: the layer's norm.
+        piece: what comes before the experts.
         experts: the layer's experts.
         reader: reads the file's weights.
         ahead: whether the next expert's weights are read while one computes.
-        squares: called for each expert if the model computes sums of squares.
+        squares: called for what comes before and after the experts if the model computes sums of squares.
+        expert_squares: called for each expert in that case.
         apart: multiply the tokens of each group on their own, so that rounding does not depend on other groups.
     """
 
     model: LayeredModel
-    mixture: Mixture
     piece: Piece
     experts: Experts
     reader: WeightReader
     ahead: bool
-    squares: ExpertSquares
+    squares: Callable[[dict[str, Values]], None]
+    expert_squares: ExpertSquares
     apart: bool
 
     @classmethod
@@ -101,7 +94,8 @@ class MixtureLayer:
         reader: WeightReader,
         *,
         ahead: bool = True,
-        squares: ExpertSquares = _ignore,
+        squares: Callable[[dict[str, Values]], None] = lambda _: None,
+        expert_squares: ExpertSquares = _ignore,
         apart: bool = False,
     ) -> MixtureLayer:
         """Return the mixture of one of a model's pieces; see the attributes.
@@ -109,23 +103,23 @@ class MixtureLayer:
         Raises:
             ComputeError: the piece is not a mixture's.
         """
-        if model.mixture is None or piece.experts is None:
+        if piece.experts is None:
             raise ComputeError(f"{piece.name} has no experts")
-        return cls(model, model.mixture, piece, piece.experts, reader, ahead, squares, apart)
+        return cls(model, piece, piece.experts, reader, ahead, squares, expert_squares, apart)
 
     def run(
         self,
         streams: Steps,
         shapes: Sequence[Shape],
-        norm: Inputs,
+        weights: Inputs,
         advance: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Add the mixture's output to the streams of all groups of windows.
+        """Replace the streams of all groups of windows by those behind the mixture.
 
         Args:
             streams: the residual streams.
             shapes: shape of each group's stream.
-            norm: the norm's weights.
+            weights: the piece's weights.
             advance: called with the share of the layer that is done.
 
         Raises:
@@ -136,40 +130,61 @@ class MixtureLayer:
         found = blocks(shapes)
         for number, block in enumerate(found):
             ends = np.cumsum([shapes[group][0] * shapes[group][1] for group in block])
-            entering = np.empty((int(ends[-1]), shapes[0][2]), np.float32)
+            entering = np.empty((int(ends[-1]), self.model.hidden), np.float32)
             parts = np.split(entering, ends[:-1])
-            for group, part in zip(block, parts, strict=True):
-                self._normalize(streams.get(group), norm, part)
+            logits = [
+                self._open(streams.get(group), weights, part)
+                for group, part in zip(block, parts, strict=True)
+            ]
             advance((number + _NORM_SHARE) / len(found))
-            total = self._outputs(entering, ends, partial(_advance, advance, number, len(found)))
+            shares = self._shares(np.concatenate(logits))
+            total = self._outputs(entering, ends, shares, partial(_advance, advance, number, len(found)))
             outputs = np.split(total, ends[:-1])
             for group, output in zip(block, outputs, strict=True):
-                streams.step(group, partial(_add, output))
+                streams.step(group, partial(self._close, output, weights))
         self.reader.release(self.experts)
 
-    def _normalize(self, stream: ort.OrtValue, norm: Inputs, part: Values) -> None:
-        """Write what enters router and experts to `part`, float32 [tokens, hidden]."""
+    def _open(self, stream: ort.OrtValue, weights: Inputs, part: Values) -> Values:
+        """Write what enters the experts to `part`, float32 [tokens, hidden]; return the router's logits."""
         with in_stage("computing"):
-            target = self.model.empty(stream.shape())
-            self.model.run(self.piece, stream, norm, {}, target)
+            target = self.model.empty([*stream.shape()[:-1], self.model.hidden])
+            logits, squares = self.model.open_mixture(self.piece, stream, weights, target)
             part[:] = target.numpy().reshape(part.shape)
+            if squares:
+                self.squares(squares)
+        return logits.reshape(len(part), -1)
 
-    def _outputs(self, entering: Values, ends: Ends, advance: Callable[[float], None]) -> Values:
+    def _close(self, mixture: Values, weights: Inputs, old: ort.OrtValue, new: ort.OrtValue) -> None:
+        """Write the stream behind the mixture, whose output is float32 [tokens, hidden]."""
+        shaped = mixture.reshape([*old.shape()[:-1], self.model.hidden])
+        squares = self.model.close_mixture(self.experts, old, shaped, weights, new)
+        if squares:
+            self.squares(squares)
+
+    def _outputs(
+        self, entering: Values, ends: Ends, waiting: Sequence[Share], advance: Callable[[float], None]
+    ) -> Values:
         """Return the weighted sum of the experts' outputs, float32 [tokens, hidden]; groups end before `ends`."""
         total = np.zeros_like(entering)
-        waiting = self._shares(entering, ends)
         n_rows, done = sum(len(share.tokens) for share in waiting), 0
         for share, weights in read_ahead(waiting, self._read, ahead=self.ahead):
             with in_stage("computing"):
                 for part in self._parts(share, ends):
-                    tokens = share.tokens[part]
-                    output, squares = self.model.run_expert(self.experts, entering[tokens], weights)
-                    total[tokens] += output * share.weights[part, None]
-                    if squares:
-                        self.squares(self.experts, share.expert, len(tokens), squares)
+                    self._add_outputs(total, entering, share, part, weights)
             done += len(share.tokens)
             advance(done / n_rows)
         return total
+
+    def _add_outputs(
+        self, total: Values, entering: Values, share: Share, part: slice, weights: Inputs
+    ) -> None:
+        """Add an expert's weighted outputs for some of its tokens to `total`, float32 [tokens, hidden]."""
+        tokens, factors = share.tokens[part], share.weights[part, None]
+        rows, early = entering[tokens], self.experts.described.weigh_inputs
+        output, squares = self.model.run_expert(self.experts, rows * factors if early else rows, weights)
+        total[tokens] += output if early else output * factors
+        if squares:
+            self.expert_squares(self.experts, share.expert, len(tokens), squares)
 
     def _parts(self, share: Share, ends: Ends) -> Iterator[slice]:
         """Yield which of an expert's tokens run at a time."""
@@ -178,32 +193,14 @@ class MixtureLayer:
             for first in range(start, end, CHUNK):
                 yield slice(first, min(first + CHUNK, end))
 
-    def _shares(self, entering: Values, ends: Ends) -> list[Share]:
-        """Return the tokens of each expert that any token chose, and of the shared expert."""
-        file, layer, mixture = self.reader.file, self.piece.layer, self.mixture
-        matrix = file.dequantize(ROUTER.format(layer))
-        if mixture.shared_gated:
-            matrix = np.concatenate([matrix, file.dequantize(SHARED_GATE.format(layer))[None]])
-        with in_stage("computing"):
-            parts = np.split(entering, ends[:-1]) if self.apart else [entering]
-            products = np.concatenate([self.model.products(part, matrix) for part in parts])
-        logits = products[:, : mixture.experts]
-        if mixture.router_bias:
-            logits = logits + file.dequantize(ROUTER_BIAS.format(layer))
-        selection = file.dequantize(SELECTION_BIAS.format(layer)) if mixture.selection_bias else None
-        found = shares(*choose(logits, mixture.router, selection))
-        if not mixture.shared_width:
-            return list(found)
-        gates = products[:, mixture.experts] if mixture.shared_gated else None
-        return [*found, shared_share(len(entering), gates)]
+    def _shares(self, logits: Values) -> list[Share]:
+        """Return the tokens of each expert that any token chose."""
+        bias = self.experts.selection_bias
+        selection = self.reader.file.dequantize(bias) if bias else None
+        return list(shares(*choose(logits, self.experts.described.router, selection)))
 
     def _read(self, share: Share) -> Inputs:
         return self.model.on_device(self.reader.expert(self.experts, share.expert))
-
-
-def _add(output: Values, old: ort.OrtValue, new: ort.OrtValue) -> None:
-    """Write the stream plus the mixture's output, float32 [tokens, hidden]."""
-    new.update_inplace(old.numpy() + output.reshape(old.shape()))
 
 
 def _advance(advance: Callable[[float], None], number: int, count: int, share: float) -> None:

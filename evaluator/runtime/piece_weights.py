@@ -13,7 +13,6 @@ import numpy.typing as npt
 from evaluator.export.exact.weights import expert_values, parameter_tensors, slot_values
 from evaluator.export.fusion.half import as_half
 from evaluator.export.pieces import Experts, Piece, Weight
-from evaluator.models.architectures.mixture import shared_tensor
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.session import Array
 from evaluator.support.errors import SourceError
@@ -50,32 +49,23 @@ class WeightReader:
         values = slot_values(self.file, weight.slot, self.tensors, as_stored=weight.as_stored)
         return self._as_passed(weight, values)
 
-    def expert(self, experts: Experts, number: int | None) -> dict[str, Array]:
-        """Return all weights of one expert by the names of their inputs; of the shared expert for None.
+    def expert(self, experts: Experts, number: int) -> dict[str, Array]:
+        """Return all weights of one expert by the names of their inputs.
 
         Raises:
             SourceError: see `read`.
         """
-        arrays: dict[str, Array] = {}
-        for name, weight in experts.weights.items():
-            tensor = self.tensors[weight.slot.parameter]
-            values = expert_values(
-                self.file,
-                weight.slot,
-                shared_tensor(tensor) if number is None else tensor,
-                number or 0,
-                as_stored=weight.as_stored,
+        return {
+            name: self._as_passed(
+                weight, expert_values(self.file, weight.slot, number, as_stored=weight.as_stored)
             )
-            arrays[name] = self._as_passed(weight, values)
-        return arrays
+            for name, weight in experts.weights.items()
+        }
 
     def release(self, experts: Experts) -> None:
         """Give the memory of the experts' mapped bytes back to the system."""
         for weight in experts.weights.values():
-            tensor = self.tensors[weight.slot.parameter]
-            for name in (tensor, shared_tensor(tensor)):
-                if name in self.file.tensors:
-                    self.file.release_pages(name)
+            self.file.release_pages(weight.slot.parameter)
 
     def _as_passed(self, weight: Weight, values: npt.NDArray[np.float32]) -> Array:
         if not weight.half:
@@ -98,10 +88,14 @@ class WeightReader:
         Returns:
             The weights by input, and int64 numbers of the kept rows in the shape of `ids`.
         """
-        ((name, weight),) = piece.weights.items()
         used, places = np.unique(ids, return_inverse=True)
-        rows = self.file.gathered_rows(self.tensors[weight.slot.parameter], used)
-        return {name: rows}, places.reshape(ids.shape).astype(np.int64)
+        weights: dict[str, Array] = {}
+        for name, weight in piece.weights.items():
+            if name in piece.tables:
+                weights[name] = self.file.gathered_rows(self.tensors[weight.slot.parameter], used)
+            else:
+                weights[name] = self.weight(weight)
+        return weights, places.reshape(ids.shape).astype(np.int64)
 
 
 def read_ahead(

@@ -22,12 +22,9 @@ _SMALLEST_SUM = 1e-20
 
 @dataclass(frozen=True)
 class Share:
-    """The tokens of one expert: int64 [tokens], and the weight of its output for each, float32 [tokens].
+    """The tokens of one expert: int64 [tokens], and the weight of its output for each, float32 [tokens]."""
 
-    `expert` is None for the shared expert.
-    """
-
-    expert: int | None
+    expert: int
     tokens: Numbers
     weights: Values
 
@@ -77,16 +74,6 @@ def shares(chosen: Numbers, weights: Values) -> Iterator[Share]:
     experts, starts = np.unique(chosen.reshape(-1)[order], return_index=True)
     for expert, places in zip(experts, np.split(order, starts[1:]), strict=True):
         yield Share(int(expert), places // used, weights.reshape(-1)[places])
-
-
-def shared_share(n_tokens: int, gates: Values | None) -> Share:
-    """Return the shared expert's tokens: all of them, weighted by the sigmoid of `gates`, float32 [tokens]."""
-    if gates is None:
-        weights = np.ones(n_tokens, np.float32)
-    else:
-        with np.errstate(over="ignore"):
-            weights = _sigmoid(gates.astype(np.float64)).astype(np.float32)
-    return Share(None, np.arange(n_tokens), weights)
 
 
 def _best(ranking: _Scores, count: int) -> Numbers:

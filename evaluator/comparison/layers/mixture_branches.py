@@ -37,13 +37,13 @@ class MixtureBranches:
     branches: Branches
 
     def step(
-        self, piece: Piece, norms: tuple[Inputs, Inputs], start: Hashable, whole: Hashable
+        self, piece: Piece, weights: tuple[Inputs, Inputs], start: Hashable, whole: Hashable
     ) -> list[Place]:
         """Run all branches through a layer's mixture, and start one per tensor of it, named by its place.
 
         Args:
             piece: the layer's feed-forward part.
-            norms: weights of the layer's norm in both files.
+            weights: the piece's weights in both files.
             start: the branch that new ones start from.
             whole: the branch with all weights from the variant.
 
@@ -55,28 +55,34 @@ class MixtureBranches:
             OSError: the disk is full.
         """
         started: dict[Place, ort.OrtValue] = {}
-        for name in self._tensors(piece.layer):
-            if place := place_of(name):
-                copy = _Copy(self.branches.get(start), self.model)
-                self._run(piece, Exchanged.of(self.baseline, self.variant, [name]), copy, 1, norms[0])
-                started[place] = copy.stream
+        for place, names in self._tensors(piece).items():
+            copy, mixed = _Copy(self.branches.get(start), self.model), dict(weights[0])
+            mixed |= {
+                key: weights[1][key] for key, item in piece.weights.items() if item.slot.parameter in names
+            }
+            self._run(piece, Exchanged.of(self.baseline, self.variant, names), copy, 1, mixed)
+            started[place] = copy.stream
         others = [name for name in self.branches.names if name != whole]
-        self._run(piece, self.baseline, _Named(self.branches, others, self.model), len(others), norms[0])
-        self._run(piece, self.variant, _Named(self.branches, [whole], self.model), 1, norms[1])
+        self._run(piece, self.baseline, _Named(self.branches, others, self.model), len(others), weights[0])
+        self._run(piece, self.variant, _Named(self.branches, [whole], self.model), 1, weights[1])
         for place, stream in started.items():
             self.branches.add(place, stream)
         return list(started)
 
-    def _tensors(self, layer: int) -> list[str]:
-        mixture = self.model.mixture
-        names = mixture.shapes(self.model.hidden) if mixture else {}
-        return [name for name in names if name.startswith(f"blk.{layer}.")]
+    def _tensors(self, piece: Piece) -> dict[Place, list[str]]:
+        """Return the matrices of the layer's mixture by place."""
+        found: dict[Place, list[str]] = {}
+        held = [*piece.weights.values(), *(piece.experts.weights.values() if piece.experts else ())]
+        for tensor in dict.fromkeys(weight.slot.parameter for weight in held):
+            if place := place_of(tensor):
+                found.setdefault(place, []).append(tensor)
+        return found
 
-    def _run(self, piece: Piece, file: ModelFile, steps: Steps, count: int, norm: Inputs) -> None:
+    def _run(self, piece: Piece, file: ModelFile, steps: Steps, count: int, weights: Inputs) -> None:
         """Run `count` streams through the mixture of a file."""
         layer = MixtureLayer.of(self.model, piece, WeightReader(file), apart=True)
         windows, length, hidden = steps.get(0).shape()
-        layer.run(steps, [(windows, length, hidden)] * count, norm)
+        layer.run(steps, [(windows, length, hidden)] * count, weights)
 
 
 class _Copy:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Sized
-from dataclasses import dataclass
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evaluator.export.composing.fit import fitting_shapes
 from evaluator.export.fusion.fuse import Fused
 from evaluator.export.fusion.stored import load_fusion
 from evaluator.export.skeleton import SKELETON_FILE, SLOTS_FILE, Slot
-from evaluator.models.architectures import EMBEDDING, HEAD, architecture_of, missing_tensors, tensor_names
-from evaluator.models.architectures.mixture import Mixture
+from evaluator.models.architectures import (
+    EMBEDDING,
+    HEAD,
+    architecture_of,
+    described,
+    missing_tensors,
+    tensor_names,
+)
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.rotary import FACTOR_TENSORS, rotary_scale
 from evaluator.models.model_file import ModelFile
 from evaluator.support.atomic_files import scratch_beside
@@ -39,15 +47,22 @@ class Graph:
         plain_reason: why there is no `fused`.
         residuals: names of the residual stream before the first layer and after each, in both graphs; empty if
             they are not known.
-        mixture: the model's experts; the graph is then that of the dense model with one expert per layer.
+        decoder: the description of a model whose pieces are built from it; there are no files then.
+        shapes: the shapes of that model's tensors.
     """
 
-    path: Path
-    slots: tuple[Slot, ...]
+    path: Path = Path()
+    slots: tuple[Slot, ...] = ()
     fused: Fused | None = None
     plain_reason: str | None = None
     residuals: tuple[str, ...] = ()
-    mixture: Mixture | None = None
+    decoder: Decoder | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def exporter(self) -> str:
+        """What made the graph."""
+        return "optimum" if self.decoder is None else "composed"
 
     @property
     def weights_bytes(self) -> int:
@@ -65,16 +80,13 @@ def graph_request(file: ModelFile) -> dict[str, Any]:
     settings = {"model_type": architecture.model_type} | architecture.config(file)
     if EMBEDDING not in file.tensors:
         raise SourceError(file.path, f"tensor {EMBEDDING} is missing")
-    mixture = architecture.mixture(file)
-    _check_extent(file, settings, mixture)
+    _check_extent(file, settings)
     layers = settings["num_hidden_layers"]
-    placed = {*tensor_names(architecture, layers, mixture).values(), EMBEDDING, HEAD, *FACTOR_TENSORS}
-    if mixture:
-        placed |= set(mixture.shapes(settings["hidden_size"]))
+    placed = {*tensor_names(architecture, layers).values(), EMBEDDING, HEAD, *FACTOR_TENSORS}
     unplaced = set(file.tensors) - placed
     if unplaced:
         raise SourceError(file.path, f"tensor {min(unplaced)} is not part of the {file.architecture} family")
-    if missing := missing_tensors(architecture, file, layers, mixture):
+    if missing := missing_tensors(architecture, file, layers):
         raise SourceError(file.path, f"tensor {missing[0]} is missing")
     return {
         "model_type": settings.pop("model_type"),
@@ -85,7 +97,7 @@ def graph_request(file: ModelFile) -> dict[str, Any]:
     }
 
 
-def _check_extent(file: ModelFile, settings: dict[str, Any], mixture: Mixture | None) -> None:
+def _check_extent(file: ModelFile, settings: dict[str, Any]) -> None:
     """Check that the number and the shapes of tensors are those in the metadata, which the exporter relies on.
 
     Raises:
@@ -111,10 +123,6 @@ def _check_extent(file: ModelFile, settings: dict[str, Any], mixture: Mixture | 
         "blk.0.ffn_down.weight": (hidden, inner),
     }
     needed = {EMBEDDING, f"blk.{layers - 1}.attn_norm.weight"}
-    if mixture:
-        experts = mixture.shapes(hidden)
-        expected |= experts
-        needed |= set(experts)
     for name, shape in expected.items():
         actual = file.tensors[name].shape if name in file.tensors else None
         if actual != shape and (actual or name in needed):
@@ -147,8 +155,8 @@ def _cache_key(request: dict[str, Any]) -> str:
 
 
 def is_cached(file: ModelFile) -> bool:
-    """Return whether the graph for a file's shape is exported already."""
-    return (_graph_folder(graph_request(file)) / SLOTS_FILE).is_file()
+    """Return whether the graph for a file's shape needs no export."""
+    return described(file) is not None or (_graph_folder(graph_request(file)) / SLOTS_FILE).is_file()
 
 
 def _graph_folder(request: dict[str, Any]) -> Path:
@@ -162,6 +170,10 @@ def load_graph(file: ModelFile) -> Graph:
         SourceError: the family is not known, or the metadata or tensors do not fit it.
         ExportError: the exporter failed, or its packages are not installed.
     """
+    decoder = described(file)
+    if decoder:
+        _check_rows(file, decoder.hidden)
+        return Graph(decoder=decoder, shapes=fitting_shapes(file, decoder))
     request = graph_request(file)
     folder = _graph_folder(request)
     if not (folder / SLOTS_FILE).is_file():
@@ -182,8 +194,7 @@ def read_graph(folder: Path, file: ModelFile) -> Graph:
     entries = json.loads((folder / SLOTS_FILE).read_text(encoding="utf-8"))
     slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
     fusion = load_fusion(folder / SKELETON_FILE, slots, graph_request(file)["settings"])
-    mixture = architecture_of(file).mixture(file)
-    return Graph(folder / SKELETON_FILE, slots, fusion.fused, fusion.reason, fusion.residuals, mixture)
+    return Graph(folder / SKELETON_FILE, slots, fusion.fused, fusion.reason, fusion.residuals)
 
 
 def _export_into(folder: Path, request: dict[str, Any]) -> None:

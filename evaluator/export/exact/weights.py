@@ -9,10 +9,16 @@ import numpy.typing as npt
 
 from evaluator.export.exact.graph import Graph
 from evaluator.export.fusion.attention import rotary_names
-from evaluator.export.fusion.fuse import Fused
 from evaluator.export.fusion.tables import rotary_tables
 from evaluator.export.skeleton import Slot
-from evaluator.models.architectures import EMBEDDING, architecture_of, head_tensor, restored, tensor_names
+from evaluator.models.architectures import (
+    EMBEDDING,
+    architecture_of,
+    described,
+    head_tensor,
+    restored,
+    tensor_names,
+)
 from evaluator.models.architectures.rotary import ROTARY_BUFFERS, rotary_frequencies
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
@@ -28,9 +34,10 @@ def parameter_tensors(file: ModelFile) -> dict[str, str]:
     Raises:
         SourceError: the family is not known.
     """
+    if described(file):
+        return {name: name for name in file.tensors}
     architecture = architecture_of(file)
-    n_layers = int(architecture.config(file)["num_hidden_layers"])
-    names = tensor_names(architecture, n_layers, architecture.mixture(file))
+    names = tensor_names(architecture, int(architecture.config(file)["num_hidden_layers"]))
     return names | {_EMBEDDING_PARAMETER: EMBEDDING}
 
 
@@ -73,21 +80,25 @@ def slot_values(
 
 
 def expert_values(
-    file: ModelFile, slot: Slot, tensor: str, expert: int, *, as_stored: bool = False
+    file: ModelFile, slot: Slot, expert: int, *, as_stored: bool = False
 ) -> Values:
-    """Return one expert's values for a slot of the dense graph, float32 and contiguous.
+    """Return one expert's values of a tensor that holds those of all, float32 and contiguous.
 
     Args:
         file: the model.
-        slot: the slot; its shape may be another expert's.
-        tensor: the tensor, of all experts or of a single one.
-        expert: the number of the expert among those of the tensor.
+        slot: the tensor's slot: a matrix, a vector or a number per expert.
+        expert: the number of the expert.
         as_stored: leave a transposed slot's values in the file's shape.
 
     Raises:
         SourceError: the tensor is missing or cannot be dequantized.
     """
-    values = file.matrix(tensor, expert)
+    shape = file.tensor(slot.parameter).shape
+    if len(shape) == 1:
+        return file.dequantize(slot.parameter)[expert : expert + 1].copy()
+    if len(shape) == 2:  # noqa: PLR2004
+        return file.row_reader(slot.parameter)(expert, expert + 1)[0]
+    values = file.matrix(slot.parameter, expert)
     return np.ascontiguousarray(values.T if slot.transposed and not as_stored else values)
 
 
@@ -100,8 +111,8 @@ def head_weights(file: ModelFile) -> Values:
     return file.dequantize(head_tensor(file))
 
 
-def rotary_inputs(file: ModelFile, fused: Fused | None, positions: int) -> dict[str, Values]:
-    """Return the rotary tables that a fused graph has as inputs, float32 [positions, frequencies] each.
+def rotary_inputs(file: ModelFile, graph: Graph, positions: int) -> dict[str, Values]:
+    """Return the rotary tables that a graph has as inputs, float32 [positions, frequencies] each.
 
     A plain graph has none.
 
@@ -109,8 +120,12 @@ def rotary_inputs(file: ModelFile, fused: Fused | None, positions: int) -> dict[
         SourceError: the file's kind of rotary embedding is not known.
     """
     inputs: dict[str, Values] = {}
-    for index, rotary in enumerate(fused.rotary if fused else ()):
-        frequencies = slot_values(file, rotary.slot, {})
-        tables = rotary_tables(frequencies, positions, rotary.factor)
+    if graph.decoder:
+        sets = [(item.frequencies(file, positions), item.scale) for item in graph.decoder.rotary]
+    else:
+        used = graph.fused.rotary if graph.fused else ()
+        sets = [(slot_values(file, item.slot, {}), item.factor) for item in used]
+    for index, (frequencies, factor) in enumerate(sets):
+        tables = rotary_tables(frequencies, positions, factor)
         inputs |= zip(rotary_names(index), tables, strict=True)
     return inputs

@@ -26,8 +26,8 @@ from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import ExportError
 
 LOGITS = "logits"
-#: Why a mixture has no artifact.
-NO_PACKED_MIXTURE = "no packed graph for mixtures of experts yet"
+#: Why a model whose pieces are built from a description has no artifact.
+NOT_PACKED = "no packed graph for models of this family yet"
 _LAST_POSITION = -1
 
 #: Return a tensor's form in the artifact, by its name.
@@ -50,8 +50,8 @@ def decoding_model(
         ExportError: the graph has no fused attention, which the cache requires.
         SourceError: the weights do not fit the graph.
     """
-    if graph.mixture:
-        raise ExportError(f"{file.path}: {NO_PACKED_MIXTURE}")
+    if graph.decoder:
+        raise ExportError(f"{file.path}: {NOT_PACKED}")
     if graph.fused is None:
         raise ExportError(f"{file.path}: has no decoding graph: {graph.plain_reason}")
     model = with_cache(score_late(load_fused(graph.fused), graph.fused), graph.fused)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.architectures.mixture import Mixture
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
@@ -24,6 +24,8 @@ from evaluator.support.registry import Registry
 Restore = Callable[[ModelFile, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 EMBEDDING, HEAD = "token_embd.weight", "output.weight"
+#: End of the registered name of a family whose files with experts have another graph than those without.
+WITH_EXPERTS = " with experts"
 #: Two matrices are compared in blocks of rows, because most differ in the first block.
 _ROWS_AT_ONCE = 1024
 
@@ -65,22 +67,21 @@ class Architecture:
         norm_offset: number that transformers adds to the weights of norms before it multiplies by them. The
             exporter folds the sum into the graph, and GGUF files hold the sum too.
         optional: GGUF tensor patterns that a file has in all of its layers or in none.
-        mixture: a file's experts, None if it has none. The exported graph of a mixture is that of the dense model
-            with one feed-forward part per layer, and `tensors` has that model's names.
         width_free: configuration keys that, like the vocabulary, only change weight shapes; they are made small
             for the export, so that its memory does not grow with the model.
+        describe: description of a file whose graph is built from it, None if an exporter makes the graph.
     """
 
     name: str
-    model_type: str
-    config: Callable[[ModelFile], dict[str, Any]]
-    tensors: Mapping[str, str]
-    checkpoints: Mapping[str, CheckpointRules]
+    model_type: str = ""
+    config: Callable[[ModelFile], dict[str, Any]] = lambda _: {}
+    tensors: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: Mapping[str, CheckpointRules] = field(default_factory=dict)
     restore: Mapping[str, Restore] = field(default_factory=dict)
     norm_offset: float = 0.0
     optional: frozenset[str] = frozenset()
-    mixture: Callable[[ModelFile], Mixture | None] = lambda _: None
     width_free: tuple[str, ...] = ("intermediate_size",)
+    describe: Callable[[ModelFile], Decoder] | None = None
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)
@@ -97,34 +98,43 @@ def architecture_of(file: ModelFile) -> Architecture:
     Raises:
         SourceError: the family is not known; the message lists the known ones.
     """
+    name = file.architecture
+    with_experts = f"{name}{WITH_EXPERTS}"
+    if file.metadata.get(f"{name}.expert_count") and with_experts in ARCHITECTURES.names():
+        name = with_experts
     try:
-        return ARCHITECTURES.get(file.architecture)
+        return ARCHITECTURES.get(name)
     except LookupError as error:
         raise SourceError(file.path, str(error)) from None
 
 
-def tensor_names(architecture: Architecture, n_layers: int, mixture: Mixture | None = None) -> dict[str, str]:
-    """Return graph parameter → GGUF tensor for all layers, without embedding and head.
+def described(file: ModelFile) -> Decoder | None:
+    """Return the description of a file whose graph is built from it, None if an exporter makes the graph.
 
-    In the layers of a mixture, a feed-forward part's matrices map to the tensors of all experts.
+    Raises:
+        SourceError: the family is not known, or a setting is not valid or not computed.
     """
+    describe = architecture_of(file).describe
+    return describe(file) if describe else None
+
+
+def tensor_names(architecture: Architecture, n_layers: int) -> dict[str, str]:
+    """Return graph parameter → GGUF tensor for all layers, without embedding and head."""
     names: dict[str, str] = {}
     for parameter, tensor in architecture.tensors.items():
         if "{}" in parameter:
             names |= {parameter.format(layer): tensor.format(layer) for layer in range(n_layers)}
         else:
             names[parameter] = tensor
-    return mixture.renamed(names) if mixture else names
+    return names
 
 
-def missing_tensors(
-    architecture: Architecture, file: ModelFile, n_layers: int, mixture: Mixture | None = None
-) -> list[str]:
+def missing_tensors(architecture: Architecture, file: ModelFile, n_layers: int) -> list[str]:
     """Return the GGUF tensors that the graph needs and the file lacks, embedding and head aside."""
     absent = {name for name in architecture.optional if name.format(0) not in file.tensors}
     return [
         name
-        for name in tensor_names(architecture, n_layers, mixture).values()
+        for name in tensor_names(architecture, n_layers).values()
         if name not in file.tensors and name_pattern(name) not in absent
     ]
 
@@ -181,6 +191,8 @@ def logit_softcap(file: ModelFile) -> float | None:
     Raises:
         SourceError: the family is not known, or the value is not a positive number.
     """
+    if decoder := described(file):
+        return decoder.softcap
     cap: float | None = architecture_of(file).config(file).get("final_logit_softcapping")
     return cap
 

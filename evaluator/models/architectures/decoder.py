@@ -59,7 +59,6 @@ def decoder_config(
     *,
     partial_rotary: bool = False,
     own_keys: Collection[str] = (),
-    inner: int | None = None,
 ) -> dict[str, Any]:
     """Return the configuration that all Llama-like decoders share.
 
@@ -67,14 +66,13 @@ def decoder_config(
         file: the model.
         partial_rotary: whether the family may rotate only a part of each head's dimensions.
         own_keys: keys of `NEUTRAL` that the family supports.
-        inner: the width of the feed-forward part of a model with experts; without it experts are rejected.
 
     Raises:
         SourceError: a key is missing, or the model has experts that its family does not have, unequal heads,
             another rotary width, or a setting that the family's graph does not compute.
     """
     prefix = file.architecture
-    if inner is None and file.single(f"{prefix}.expert_count"):
+    if file.single(f"{prefix}.expert_count"):
         raise SourceError(file.path, f"mixtures of experts of the {prefix} family are not supported")
     heads = same_in_all_layers(file, f"{prefix}.attention.head_count")
     kv_heads = same_in_all_layers(file, f"{prefix}.attention.head_count_kv", heads)
@@ -97,7 +95,7 @@ def decoder_config(
         raise SourceError(file.path, f"{layers:,} layers are not plausible: damaged?")
     settings = {
         "hidden_size": hidden,
-        "intermediate_size": inner or same_in_all_layers(file, f"{prefix}.feed_forward_length"),
+        "intermediate_size": same_in_all_layers(file, f"{prefix}.feed_forward_length"),
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,

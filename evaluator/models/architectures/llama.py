@@ -15,10 +15,8 @@ from evaluator.models.architectures.decoder import (
     PROJECTIONS,
     biases,
     decoder_config,
-    same_in_all_layers,
     sliding_window,
 )
-from evaluator.models.architectures.mixture import Mixture, read_mixture
 from evaluator.models.json_file import JsonFile
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
@@ -62,13 +60,6 @@ _BIASED_GRAPHS: Mapping[frozenset[str], dict[str, Any]] = {
 }
 
 
-def _mixtral(file: ModelFile) -> Mixture | None:
-    if not file.single(f"{file.architecture}.expert_count"):
-        return None
-    width = same_in_all_layers(file, f"{file.architecture}.feed_forward_length")
-    return read_mixture(file, gating="softmax", renormalized=True, width=width)
-
-
 def _llama_config(file: ModelFile) -> dict[str, Any]:
     biased = frozenset(role for role in _ATTENTION + _FEED_FORWARD if f"blk.0.{role}.bias" in file.tensors)
     window = sliding_window(file)
@@ -76,9 +67,7 @@ def _llama_config(file: ModelFile) -> dict[str, Any]:
         where = ", ".join(sorted(biased)) + (" and a sliding window" if window else "")
         raise SourceError(file.path, f"a llama graph with biases on {where} is not supported")
     windowed = {"model_type": "mistral", "sliding_window": window} if window else {}
-    mixture = _mixtral(file)
-    settings = decoder_config(file, inner=mixture.width if mixture else None)
-    return settings | _BIASED_GRAPHS[biased] | windowed
+    return decoder_config(file) | _BIASED_GRAPHS[biased] | windowed
 
 
 def _mistral_window(config: JsonFile) -> int | None:
@@ -111,6 +100,5 @@ register(
         },
         restore=RESTORE_QUERY_KEY,
         optional=frozenset(_BIASES.values()),
-        mixture=_mixtral,
     )
 )

@@ -1,47 +1,38 @@
-"""Qwen2 with experts: Qwen2's attention, a softmax router, and a shared expert with a gate."""
+"""Qwen 2 with experts, such as Qwen1.5-MoE-A2.7B: Qwen 2's attention with biases, and a gated shared expert.
+
+The chosen experts' scores are not divided by their sum.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.decoder import (
-    NORMS,
-    PROJECTIONS,
-    biases,
-    decoder_config,
-    same_in_all_layers,
-)
-from evaluator.models.architectures.mixture import Mixture, expert_width, read_mixture
+from evaluator.models.architectures.description import Decoder, FeedForward
+from evaluator.models.architectures.parts import attention, experts, pre_norm_layer
+from evaluator.models.architectures.settings import Settings
 from evaluator.models.model_file import ModelFile
 
-_SHARED = "expert_shared_feed_forward_length"
+_SHARED = FeedForward(suffix="_shexp", weigher="ffn_gate_inp_shexp")
 
 
-def _config(file: ModelFile) -> dict[str, Any]:
-    return decoder_config(file, inner=expert_width(file))
-
-
-def _mixture(file: ModelFile) -> Mixture:
-    key = f"{file.architecture}.{_SHARED}" if file.metadata.get(f"{file.architecture}.{_SHARED}") else None
-    return read_mixture(
-        file,
+def _describe(file: ModelFile) -> Decoder:
+    settings = Settings(file)
+    attends = attention(settings)
+    dense = settings.count("feed_forward_length", 1)
+    inner = experts(
+        settings,
         gating="softmax",
         renormalized=False,
-        width=expert_width(file),
-        shared_width=same_in_all_layers(file, key or f"{file.architecture}.feed_forward_length"),
-        shared_gated=True,
-        own_keys=(_SHARED,),
+        width=max(1, dense // settings.count("expert_used_count")),
     )
+    settings.count("expert_shared_feed_forward_length", 0, least=0)  # the tensors show it
+    decoder = Decoder(
+        settings.count("embedding_length"),
+        (pre_norm_layer(attends, inner, _SHARED),) * settings.layers,
+        (settings.rotary(attends.width),),
+        settings.positive("attention.layer_norm_rms_epsilon"),
+    )
+    settings.check_all_read()
+    return decoder
 
 
-register(
-    Architecture(
-        name="qwen2moe",
-        model_type="qwen2",
-        config=_config,
-        tensors=NORMS | PROJECTIONS | biases("attn_q", "attn_k", "attn_v"),
-        checkpoints={},
-        mixture=_mixture,
-    )
-)
+register(Architecture("qwen2moe", describe=_describe))

@@ -1,30 +1,32 @@
-"""Qwen3 with experts: Qwen3's attention, and a softmax router whose chosen scores are divided by their sum."""
+"""Qwen 3 with experts, such as Qwen3-30B-A3B: Qwen 3's attention, and a mixture in every layer."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.decoder import NORMS, PROJECTIONS, QUERY_KEY_NORMS, decoder_config
-from evaluator.models.architectures.mixture import Mixture, expert_width, read_mixture
+from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.parts import attention, experts, pre_norm_layer
+from evaluator.models.architectures.settings import Settings
 from evaluator.models.model_file import ModelFile
 
 
-def _config(file: ModelFile) -> dict[str, Any]:
-    return decoder_config(file, inner=expert_width(file))
-
-
-def _mixture(file: ModelFile) -> Mixture:
-    return read_mixture(file, gating="softmax", renormalized=True, width=expert_width(file))
-
-
-register(
-    Architecture(
-        name="qwen3moe",
-        model_type="qwen3",
-        config=_config,
-        tensors=NORMS | PROJECTIONS | QUERY_KEY_NORMS,
-        checkpoints={},
-        mixture=_mixture,
+def _describe(file: ModelFile) -> Decoder:
+    settings = Settings(file)
+    attends = attention(settings, norm="head")
+    dense = settings.count("feed_forward_length", 1)
+    inner = experts(
+        settings,
+        gating="softmax",
+        renormalized=True,
+        width=max(1, dense // settings.count("expert_used_count")),
     )
-)
+    decoder = Decoder(
+        settings.count("embedding_length"),
+        (pre_norm_layer(attends, inner),) * settings.layers,
+        (settings.rotary(attends.width),),
+        settings.positive("attention.layer_norm_rms_epsilon"),
+    )
+    settings.check_all_read()
+    return decoder
+
+
+register(Architecture("qwen3moe", describe=_describe))

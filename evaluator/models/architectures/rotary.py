@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.architectures import architecture_of
+from evaluator.models.architectures import architecture_of, described
 from evaluator.models.architectures.decoder import (
     count,
     number,
@@ -16,6 +15,8 @@ from evaluator.models.architectures.decoder import (
     rotary_width,
     sliding_window,
 )
+from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
+from evaluator.models.architectures.yarn import yarn_kept, yarn_scale
 from evaluator.models.model_file import ContextBound, ModelFile
 from evaluator.support.errors import SourceError
 
@@ -25,15 +26,11 @@ LOCAL_ROTARY_FREQUENCIES = "rotary_frequencies_local"
 ROTARY_BUFFERS = (ROTARY_FREQUENCIES, LOCAL_ROTARY_FREQUENCIES)
 
 
-#: Tensors with a divisor per frequency, for long-context scaling: one in files of Llama 3.1 and later, two in those
-#: of Phi-3, for contexts up to the original length and for longer ones.
-FREQUENCY_FACTORS = "rope_freqs.weight"
+#: Tensors with a divisor per frequency in files of Phi-3, for contexts up to the original length and for longer ones.
 SHORT_FACTORS, LONG_FACTORS = "rope_factors_short.weight", "rope_factors_long.weight"
 FACTOR_TENSORS = (FREQUENCY_FACTORS, SHORT_FACTORS, LONG_FACTORS)
 
 _KINDS = ("none", "linear", "yarn", "longrope")
-_YARN_SCALE_PER_E_FOLD = 0.1
-
 Values = npt.NDArray[np.float32]
 
 
@@ -85,38 +82,6 @@ def rotary_scale(file: ModelFile) -> float:
     return scale
 
 
-def yarn_scale(factor: float, multiplier: float = 1.0) -> float:
-    """Return YaRN's factor of sine and cosine for a context extended by `factor`."""
-    return 1 + _YARN_SCALE_PER_E_FOLD * multiplier * math.log(max(factor, 1.0))
-
-
-def yarn_kept(
-    width: int, base: float, context: int, turns: tuple[float, float], *, truncate: bool = True
-) -> npt.NDArray[np.float64]:
-    """Return the share of each frequency that YaRN keeps, float64 [width / 2]: 1 for high, 0 for low ones.
-
-    Between the two bounds the share falls linearly in the index.
-
-    Args:
-        width: rotated dimensions of a head.
-        base: base of the frequencies, above 1.
-        context: the original context.
-        turns: rotations within the context, from which a frequency is high, and up to which it is low.
-        truncate: whether the bounds are rounded to whole indices.
-    """
-
-    def index(turned: float) -> float:
-        return width * math.log(context / (turned * 2 * math.pi)) / (2 * math.log(base))
-
-    low, high = map(index, turns)
-    if truncate:
-        low, high = math.floor(low), math.ceil(high)
-    low, high = max(low, 0), min(high, width - 1)
-    ramp = (np.arange(width // 2) - low) / max(high - low, 0.001)
-    kept: npt.NDArray[np.float64] = 1 - np.clip(ramp, 0, 1)
-    return kept
-
-
 def check_context(file: ModelFile, context: int) -> None:
     """Check that windows are not so long that the model would use other frequencies or another attention.
 
@@ -135,6 +100,8 @@ def _bounds(file: ModelFile) -> Iterator[ContextBound]:
     """Yield the lengths up to which the graph is exact."""
     if file.context_bound:
         yield file.context_bound
+    if described(file):
+        return
     if LONG_FACTORS in file.tensors:
         yield ContextBound(_original_context(file), LONG_FACTORS)
     window = sliding_window(file)

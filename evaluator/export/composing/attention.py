@@ -1,0 +1,169 @@
+"""Attention of grouped heads."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto
+
+from evaluator.export.composing.builder import Builder, root
+from evaluator.export.composing.mixers import mix
+from evaluator.export.fusion.attention import ATTENTION, SEQLENS, TOTAL_LENGTH, rotary_names
+from evaluator.export.fusion.fuse import Heads
+from evaluator.export.fusion.norms import CONTRIB
+from evaluator.models.architectures.description import Attention, Decoder, Temperature
+
+POSITIONS = "position_ids"
+_ROTATED_TOGETHER = 16
+#: Beginning of the names of inputs with factors of queries by position.
+TEMPERATURE = "temperature_"
+
+
+@mix.register
+def attention(mixer: Attention, builder: Builder, x: str) -> str:
+    """Add attention; see `mix`."""
+    query, keys, values, gate = _projections(mixer, builder, x)
+    if mixer.temperature:
+        query = builder.op("Mul", query, builder.input(temperature_name(mixer.temperature)))
+    output = attend(mixer, builder, query, keys, values)
+    if gate:
+        output = builder.op("Mul", output, builder.op("Sigmoid", gate))
+    return builder.product(output, "attn_output")
+
+
+def _projections(mixer: Attention, builder: Builder, x: str) -> tuple[str, str, str, str | None]:
+    """Return queries, keys, values, [windows, length, heads · width] each, and the gate."""
+    heads, kv_heads, width = mixer.heads, mixer.kv_heads, mixer.width
+    gate = None
+    if mixer.packed:
+        sizes = [heads * width, kv_heads * width, kv_heads * width]
+        query, keys, values = builder.split(builder.product(x, "attn_qkv"), sizes)
+    elif mixer.shares:
+        query = builder.product(x, "attn_q")
+        keys, values = builder.split(builder.carried[mixer.shares], [kv_heads * width] * 2)
+    else:
+        query, keys = builder.product(x, "attn_q"), builder.product(x, "attn_k")
+        # Some layers use the keys as values too.
+        values = builder.product(x, "attn_v") if builder.has("attn_v") else keys
+    if mixer.gated:
+        both = builder.reshape(query, [0, 0, heads, 2 * width])
+        query, gate = (builder.reshape(part, [0, 0, -1]) for part in builder.split(both, [width, width]))
+    query = _normed(mixer, builder, query, "attn_q_norm", heads)
+    if not mixer.shares:
+        keys = _normed(mixer, builder, keys, "attn_k_norm", kv_heads)
+        if mixer.value_norm:
+            values = per_head(builder, values, kv_heads, width)
+        if mixer.keeps:
+            builder.carried[mixer.keeps] = builder.concat(keys, values)
+    return query, keys, values, gate
+
+
+def _normed(mixer: Attention, builder: Builder, x: str, role: str, heads: int) -> str:
+    """Return queries or keys with their norm, and rotated if the attention node cannot do it."""
+    if mixer.norm_after_rotary:
+        x = _rotated_flat(mixer, builder, x, heads)
+    match mixer.norm:
+        case "head":
+            x = per_head(builder, x, heads, mixer.width, role)
+        case "plain":
+            x = per_head(builder, x, heads, mixer.width)
+        case "all":
+            x = builder.norm(x, role)
+    if not mixer.norm_after_rotary and _rotates_before(mixer, builder):
+        x = _rotated_flat(mixer, builder, x, heads)
+    return x
+
+
+def _rotated_flat(mixer: Attention, builder: Builder, x: str, heads: int) -> str:
+    """Return queries or keys, [windows, length, heads · width], rotated."""
+    if mixer.rotary is None:
+        return x
+    by_head = builder.reshape(x, [0, 0, heads, mixer.width])
+    turned = rotated(builder, by_head, mixer.rotary, heads=heads, width=mixer.width)
+    return builder.reshape(turned, [0, 0, -1])
+
+
+def _rotates_before(mixer: Attention, builder: Builder) -> bool:
+    """Return whether queries and keys are rotated before they enter the attention node.
+
+    The node rotates only multiples of 16 dimensions.
+    """
+    if mixer.rotary is None:
+        return False
+    return mixer.norm_after_rotary or builder.decoder.rotary[mixer.rotary].width % _ROTATED_TOGETHER != 0
+
+
+def per_head(builder: Builder, x: str, heads: int, width: int, role: str | None = None) -> str:
+    """Return a norm of each head of x, [windows, length, heads · width], with the gain of `role` or none.
+
+    A gain may have a row per head.
+    """
+    x = builder.reshape(x, [0, 0, heads, width])
+    if role is None:
+        y = builder.plain_norm(x, width)
+    elif builder.shapes[builder.role(role)] == (width,):
+        y = builder.norm(x, role)
+    else:
+        y = builder.op("Mul", builder.plain_norm(x, width), builder.vector(role, (heads, width)))
+    return builder.reshape(y, [0, 0, -1])
+
+
+def rotated(builder: Builder, x: str, rotary: int, *, heads: int, width: int) -> str:
+    """Return heads, [windows, length, heads, width], with the first dimensions of each rotated."""
+    chosen = builder.decoder.rotary[rotary]
+    heads_first = builder.op("Transpose", x, perm=[0, 2, 1, 3])
+    y = builder.op(
+        "RotaryEmbedding",
+        heads_first,
+        builder.input(POSITIONS, TensorProto.INT64),
+        *(builder.input(name) for name in rotary_names(rotary)),
+        domain=CONTRIB,
+        interleaved=int(chosen.interleaved),
+        num_heads=heads,
+        rotary_embedding_dim=chosen.width if chosen.width < width else 0,
+    )
+    return builder.op("Transpose", y, perm=[0, 2, 1, 3])
+
+
+def attend(mixer: Attention, builder: Builder, query: str, keys: str, values: str) -> str:
+    """Return the heads' outputs, [windows, length, heads · width]."""
+    rotates = mixer.rotary is not None and not _rotates_before(mixer, builder)
+    inputs = [query, keys, values, "", ""]
+    inputs += [builder.input(SEQLENS, TensorProto.INT32), builder.input(TOTAL_LENGTH, TensorProto.INT32)]
+    interleaved = False
+    if rotates and mixer.rotary is not None:
+        inputs += [builder.input(name) for name in rotary_names(mixer.rotary)]
+        interleaved = builder.decoder.rotary[mixer.rotary].interleaved
+    if mixer.sinks:
+        inputs += [""] * (11 - len(inputs)) + [builder.vector("attn_sinks", (mixer.heads,))]
+    builder.heads = Heads(mixer.kv_heads, mixer.width, mixer.window)
+    builder.heads_held = mixer.heads if mixer.softcap else 0
+    return builder.node(
+        ATTENTION,
+        *inputs,
+        domain=CONTRIB,
+        outputs=3,  # with keys and values, the kernel for the CPU computes scores block by block
+        num_heads=mixer.heads,
+        kv_num_heads=mixer.kv_heads,
+        scale=root(mixer.width) if mixer.scale is None else mixer.scale,
+        softcap=mixer.softcap,
+        local_window_size=mixer.window or -1,
+        do_rotary=int(rotates),
+        rotary_interleaved=int(interleaved),
+    )[0]
+
+
+def temperature_name(temperature: Temperature) -> str:
+    """Return the name of the input with a temperature's factors."""
+    return f"{TEMPERATURE}{temperature.factor}_{temperature.span}_{temperature.offset}"
+
+
+def temperature_inputs(decoder: Decoder, length: int) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the factors of queries by position, float32 [length, 1], by the names of their inputs."""
+    found: dict[str, npt.NDArray[np.float32]] = {}
+    for mixer in (mixer for layer in decoder.layers for part in layer for mixer in part.mixers):
+        if isinstance(mixer, Attention) and (heat := mixer.temperature):
+            steps = np.floor((np.arange(length) + heat.offset) / heat.span)
+            found[temperature_name(heat)] = (1 + heat.factor * np.log1p(steps))[:, None].astype(np.float32)
+    return found

@@ -1,0 +1,192 @@
+"""Build all pieces of a described model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from onnx import TensorProto
+
+from evaluator.export.composing import (  # noqa: F401  (registers the mixers)
+    alternating_updates,
+    attention,
+    latent_attention,
+    recurrent,
+)
+from evaluator.export.composing.builder import Builder, Shapes
+from evaluator.export.composing.feed_forward import EXPERTS, expert
+from evaluator.export.composing.mixers import mix
+from evaluator.export.composing.stream import LAYER_INPUTS, close_stream, fields, open_stream
+from evaluator.export.cutter import Cut, ExpertsCut
+from evaluator.export.piece_model import LOGITS, MIXTURE, OUTPUT, STREAM
+from evaluator.models.architectures import EMBEDDING
+from evaluator.models.architectures.description import Decoder, Experts, FeedForward, LayerInput, Part
+from evaluator.support.errors import ExportError
+
+_STREAM = {STREAM: TensorProto.FLOAT}
+#: A second embedding, whose rows hold a token's inputs of all layers, and what is added to them.
+_LAYER_EMBEDDING, _LAYER_PROJECTION, _LAYER_NORM = (
+    "per_layer_token_embd.weight",
+    "per_layer_model_proj",
+    "per_layer_proj_norm",
+)
+
+
+def compose(decoder: Decoder, shapes: Shapes) -> list[Cut]:
+    """Return a model's pieces in order: embedding, parts of layers, final norm.
+
+    Args:
+        decoder: the model.
+        shapes: the shapes of its tensors.
+
+    Raises:
+        ExportError: a tensor is missing, or something in the description is not known.
+    """
+    pieces = [_embedding(decoder, shapes)]
+    for layer, parts in enumerate(decoder.layers):
+        for part in parts:
+            make = _mixture if part.experts else _part
+            pieces.append(make(Builder(decoder, layer, shapes), part))
+    return [*pieces, _final_norm(decoder, shapes)]
+
+
+def used_tensors(pieces: list[Cut]) -> set[str]:
+    """Return the names of all tensors that pieces read."""
+    used: set[str] = set()
+    for piece in pieces:
+        used |= {slot.parameter for slot in piece.slots.values()}
+        if piece.experts:
+            used |= {slot.parameter for slot in piece.experts.expert.slots.values()}
+            used |= {slot.parameter for slot in piece.experts.closing.slots.values()}
+            used |= {piece.experts.selection_bias} - {None}
+    return used
+
+
+def _cut(
+    builder: Builder, part: Part | str, outputs: Mapping[str, str], inputs: Mapping[str, int] = _STREAM
+) -> Cut:
+    """Return what was built as a piece."""
+    name = part if isinstance(part, str) else part.name
+    alone = isinstance(part, Part) and all(isinstance(item, (FeedForward, LayerInput)) for item in part.mixers)
+    return Cut(
+        name,  # type: ignore[arg-type]
+        builder.layer,
+        builder.model(outputs, inputs),
+        dict(builder.slots),
+        tuple(builder.inputs),
+        builder.heads,
+        builder.heads_held,
+        positionwise=alone or isinstance(part, str),
+        tables=frozenset(builder.tables),
+    )
+
+
+def _embedding(decoder: Decoder, shapes: Shapes) -> Cut:
+    builder = Builder(decoder, -1, shapes)
+    x = builder.op("Gather", builder.weight(EMBEDDING, rows=True), STREAM, axis=0)
+    x = builder.scaled(x, decoder.embedding_scale)
+    if decoder.embedding_norm:
+        x = builder.norm(x, decoder.embedding_norm)
+    sizes = fields(decoder)
+    if decoder.layer_inputs:
+        builder.carried[LAYER_INPUTS] = _layer_inputs(builder, x)
+    if decoder.streams > 1:
+        x = alternating_updates.spread(builder, x)
+    for name, width in decoder.kept:
+        first, *_ = builder.split(x, [1, decoder.hidden * decoder.streams - 1])
+        builder.carried[name] = builder.concat(*[builder.scaled(first, 0.0)] * width)
+    joined = builder.concat(x, *(builder.carried[name] for name in list(sizes)[1:]))
+    return _cut(builder, "embedding", {joined: OUTPUT}, {STREAM: TensorProto.INT64})
+
+
+def _layer_inputs(builder: Builder, x: str) -> str:
+    """Return the inputs of all layers, [windows, length, layers · width]."""
+    decoder = builder.decoder
+    assert decoder.layer_inputs is not None
+    width, count = decoder.layer_inputs.width, len(decoder.layers)
+    table = builder.weight(_LAYER_EMBEDDING, rows=True)
+    looked_up = builder.scaled(builder.op("Gather", table, STREAM, axis=0), math.sqrt(width))
+    made = builder.scaled(builder.product(x, _LAYER_PROJECTION), 1 / math.sqrt(decoder.hidden))
+    made = builder.norm(builder.reshape(made, [0, 0, count, width]), _LAYER_NORM)
+    total = builder.op("Add", builder.reshape(made, [0, 0, count * width]), looked_up)
+    return builder.scaled(total, 1 / math.sqrt(2))
+
+
+def _mixed(builder: Builder, part: Part, x: str, outputs: list[str]) -> list[str]:
+    """Return `outputs` and those of the part's mixers without experts, from the stream x."""
+    normed = builder.norm(x, part.norm) if part.norm else x
+    for mixer in part.mixers:
+        if isinstance(mixer, Experts):
+            continue
+        output = mix(mixer, builder, normed)
+        outputs.append(builder.norm(output, mixer.post_norm) if mixer.post_norm else output)
+    return outputs
+
+
+def _added(builder: Builder, part: Part, x: str, outputs: list[str]) -> str:
+    """Return the stream behind a part whose mixers have these outputs."""
+    change = builder.total(outputs)
+    if part.post_norm:
+        change = builder.norm(change, part.post_norm)
+    change = builder.scaled(change, part.scale)
+    y = builder.op("Add", x, change) if part.residual else change
+    return builder.op("Mul", y, builder.vector(part.output_scale)) if part.output_scale else y
+
+
+def _part(builder: Builder, part: Part) -> Cut:
+    x = open_stream(builder)
+    y = _added(builder, part, x, _mixed(builder, part, x, []))
+    return _cut(builder, part, {close_stream(builder, y): OUTPUT})
+
+
+def _mixture(opening: Builder, part: Part) -> Cut:
+    """Build a part with experts: what enters router and experts, an expert, and what follows them."""
+    experts = part.experts
+    if experts is None or (part.norm is None and experts.norm is None):
+        raise ExportError(f"the experts of layer {opening.layer} have no norm")
+    decoder, shapes, layer = opening.decoder, opening.shapes, opening.layer
+    x = open_stream(opening)
+    entering = opening.norm(x, experts.norm or part.norm or "")
+    logits = opening.product(_routed(opening, experts, x, entering), "ffn_gate_inp")
+    outputs = {entering: OUTPUT, logits: LOGITS}
+    one = Builder(decoder, layer, _of_one_expert(shapes))
+    output = expert(experts, one, STREAM)
+    closing = Builder(decoder, layer, shapes, "closing")  # its weights and the opening's go together
+    x = open_stream(closing)
+    mixture = closing.norm(MIXTURE, experts.post_norm) if experts.post_norm else MIXTURE
+    y = _added(closing, part, x, _mixed(closing, part, x, [mixture]))
+    both = {STREAM: TensorProto.FLOAT, MIXTURE: TensorProto.FLOAT}
+    bias = experts.selection_bias and opening.role(experts.selection_bias, "bias")
+    found = ExpertsCut(
+        _cut(one, "feed_forward", {output: OUTPUT}),
+        _cut(closing, "feed_forward", {close_stream(closing, y): OUTPUT}, both),
+        experts,
+        bias if bias in shapes else None,
+    )
+    return replace(_cut(opening, part.name, outputs), experts=found)
+
+
+def _of_one_expert(shapes: Shapes) -> Shapes:
+    """Return shapes in which tensors that stack all experts have that of a single one."""
+    return {
+        name: (shape[1:] or (1,)) if f"{EXPERTS}." in name else shape for name, shape in shapes.items()
+    }
+
+
+def _routed(builder: Builder, experts: Experts, x: str, entering: str) -> str:
+    """Return what enters the router."""
+    if experts.router_gain is None:
+        return entering
+    hidden = builder.decoder.hidden
+    y = builder.scaled(builder.plain_norm(x, hidden), 1 / math.sqrt(hidden))
+    return builder.op("Mul", y, builder.vector(experts.router_gain, kind="scale"))
+
+
+def _final_norm(decoder: Decoder, shapes: Shapes) -> Cut:
+    builder = Builder(decoder, -1, shapes)
+    x = open_stream(builder)
+    if decoder.streams > 1:
+        x = alternating_updates.merged(builder, x)
+    y = builder.scaled(builder.norm(x, decoder.output_norm), decoder.logit_scale)
+    return _cut(builder, "norm", {y: OUTPUT})

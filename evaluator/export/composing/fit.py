@@ -1,0 +1,57 @@
+"""Check that a file has the tensors that its description needs, and no others."""
+
+from __future__ import annotations
+
+import re
+
+from evaluator.export.composing.builder import Shapes
+from evaluator.export.composing.compose import compose, used_tensors
+from evaluator.models.architectures import HEAD
+from evaluator.models.architectures.description import Decoder
+from evaluator.models.model_file import ModelFile
+from evaluator.support.errors import ExportError, SourceError
+
+#: Parts of a file that a text's probabilities do not depend on, in words, and the names of their tensors.
+_LEFT_OUT = {
+    "prediction of further tokens": re.compile(r"(blk\.\d+\.)?(nextn|mtp)\..*"),
+    "vision or audio": re.compile(r"(v|a|mm)\..*"),
+}
+
+
+def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
+    """Return the shapes of a file's tensors.
+
+    Raises:
+        SourceError: a tensor is missing, or is not part of what is described.
+    """
+    shapes = {name: info.shape for name, info in file.tensors.items()}
+    try:
+        used = used_tensors(compose(decoder, shapes))
+    except ExportError as error:
+        raise SourceError(file.path, str(error)) from None
+    for rotary in decoder.rotary:
+        used |= {name for name in (rotary.factors, rotary.long_factors) if name}
+    if missing := sorted(used - set(shapes)):
+        raise SourceError(file.path, f"tensor {missing[0]} is missing")
+    unplaced = [name for name in shapes if name not in used and name != HEAD and not _left_out(name, decoder)]
+    if unplaced:
+        raise SourceError(
+            file.path, f"tensor {min(unplaced)} is not part of the {file.architecture} family"
+        )
+    return shapes
+
+
+def left_out(file: ModelFile, decoder: Decoder) -> list[str]:
+    """Return the parts of a file that are not computed, in words."""
+    return sorted({words for name in file.tensors if (words := _left_out(name, decoder))})
+
+
+def _left_out(name: str, decoder: Decoder) -> str | None:
+    """Return which part of a file a tensor belongs to that is not computed."""
+    for words, pattern in _LEFT_OUT.items():
+        if pattern.fullmatch(name):
+            return words
+    layer = re.match(r"blk\.(\d+)\.", name)
+    if layer and int(layer[1]) >= len(decoder.layers):
+        return "prediction of further tokens"
+    return None

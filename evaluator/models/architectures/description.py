@@ -1,0 +1,338 @@
+"""Describe a decoder, layer by layer, in terms of what its layers compute.
+
+A family's module returns a `Decoder` for a file; `evaluator.export.composing` turns it into graphs. Tensors have
+GGUF's names: a role such as `attn_q` stands for `blk.N.attn_q.weight` in layer N. Biases (`blk.N.attn_q.bias`) and
+scales (`blk.N.attn_q.scale`) are not described: a product adds and multiplies by those that the file has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+from evaluator.models.architectures.mixture import Router
+from evaluator.models.architectures.rotary_set import RotarySet
+
+Activation = Literal["silu", "gelu", "gelu_tanh", "relu", "relu_squared", "swiglu_clamped"]
+NormKind = Literal["rms", "layer"]
+PartName = Literal["attention", "feed_forward", "layer"]
+#: A norm of queries and keys: per head with a gain, per head without one, or over all heads with a gain.
+HeadNorm = Literal["head", "plain", "all"]
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """Something that computes a change of the residual stream from its norm.
+
+    Attributes:
+        post_norm: role of a norm of the output, None without one.
+    """
+
+    post_norm: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention(Mixer):
+    """Attention of grouped heads.
+
+    Attributes:
+        heads: number of query heads.
+        kv_heads: number of key and value heads.
+        width: dimensions of a head.
+        rotary: which of the decoder's rotary sets rotates queries and keys; None without rotation.
+        scale: factor of the scores; None for 1 / √width.
+        window: positions that a query attends to, including itself; None for all up to itself.
+        softcap: bound of the scores; 0 for none.
+        norm: norm of queries and keys.
+        norm_after_rotary: whether that norm comes after the rotation.
+        value_norm: whether values are normalized per head, without a gain.
+        gated: whether the query projection also gives a gate per head, whose sigmoid multiplies the output.
+        packed: whether one product (`attn_qkv`) gives queries, keys and values.
+        sinks: whether each head has a further score (`attn_sinks`) that takes part in the softmax only.
+        temperature: factor of queries by position, None for 1.
+        keeps: name of the stream's field in which keys and values are kept for later layers.
+        shares: name of the field with the keys and values of an earlier layer, which are used instead of own ones.
+    """
+
+    heads: int
+    kv_heads: int
+    width: int
+    rotary: int | None = 0
+    scale: float | None = None
+    window: int | None = None
+    softcap: float = 0.0
+    norm: HeadNorm | None = None
+    norm_after_rotary: bool = False
+    value_norm: bool = False
+    gated: bool = False
+    packed: bool = False
+    sinks: bool = False
+    temperature: Temperature | None = None
+    keeps: str | None = None
+    shares: str | None = None
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Factor of queries that grows with the position: 1 + factor · ln(1 + ⌊(position + offset) / span⌋)."""
+
+    factor: float
+    span: int
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentAttention(Mixer):
+    """Attention whose keys and values are products of one narrow vector per token (DeepSeek's MLA).
+
+    Attributes:
+        heads: number of heads.
+        latent: width of the narrow vector.
+        plain: dimensions of a head's query and key that are not rotated.
+        rotated: dimensions of a head's query and key that are rotated; the keys' are shared by all heads.
+        value: dimensions of a head's value.
+        scale: factor of the scores.
+        rotary: which of the decoder's rotary sets.
+        query_latent: whether queries are products of a narrow vector too.
+        split: whether keys and values have a matrix each (`attn_k_b`, `attn_v_b`) or a common one (`attn_kv_b`).
+    """
+
+    heads: int
+    latent: int
+    plain: int
+    rotated: int
+    value: int
+    scale: float
+    rotary: int = 0
+    query_latent: bool = True
+    split: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeltaNet(Mixer):
+    """Gated DeltaNet: a matrix per head that forgets and is corrected token by token.
+
+    Attributes:
+        key_heads: number of query and key heads.
+        value_heads: number of value heads; queries and keys are repeated for them.
+        key_width: dimensions of a query and key head.
+        value_width: dimensions of a value head.
+        kernel: length of the convolution.
+        joint_beta: whether rates and decays come from one product (`ssm_ba`) instead of two.
+    """
+
+    key_heads: int
+    value_heads: int
+    key_width: int
+    value_width: int
+    kernel: int
+    joint_beta: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mamba(Mixer):
+    """A state space layer of the second generation: one decay per head and token.
+
+    Attributes:
+        heads: number of heads.
+        width: dimensions of a head.
+        state: dimensions of the state.
+        groups: number of groups of heads that share input and output vectors.
+        kernel: length of the convolution.
+        norm: whether the gated output is normalized, in groups.
+    """
+
+    heads: int
+    width: int
+    state: int
+    groups: int
+    kernel: int
+    norm: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortConvolution(Mixer):
+    """A gated convolution over a few tokens."""
+
+    kernel: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedForward(Mixer):
+    """Two or three products with an activation.
+
+    Attributes:
+        activation: the function of the gate, or of the only product without one.
+        gated: whether there is a gate.
+        packed: whether `ffn_up` holds gate and up, one above the other.
+        suffix: end of the roles, `_shexp` for a mixture's shared expert.
+        weigher: role of a vector whose product's sigmoid multiplies the output.
+        sparsity: standard deviations above the mean below which gates are zero; None without.
+    """
+
+    activation: Activation = "silu"
+    gated: bool = True
+    packed: bool = False
+    suffix: str = ""
+    weigher: str | None = None
+    sparsity: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experts(Mixer):
+    """The experts of a mixture, of which each token passes through a few.
+
+    Attributes:
+        count: number of experts.
+        width: inner width of an expert.
+        router: how a token's experts are chosen.
+        activation: see `FeedForward`.
+        gated: whether experts have a gate.
+        packed: whether `ffn_gate_up_exps` holds gate and up.
+        selection_bias: role of a bias of the scores by which experts are chosen, but not of the weights.
+        norm: role of the norm before the experts, None for the part's.
+        router_gain: role of a gain; the router then sees the stream, normalized without a gain, times this and
+            1 / √hidden.
+        weigh_inputs: whether a token's weight multiplies what enters the expert instead of its output.
+    """
+
+    count: int
+    width: int
+    router: Router
+    activation: Activation = "silu"
+    gated: bool = True
+    packed: bool = False
+    selection_bias: str | None = None
+    norm: str | None = None
+    router_gain: str | None = None
+    weigh_inputs: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerInput(Mixer):
+    """A product with what the token's embedding holds for this layer (`inp_gate`, `proj`)."""
+
+    width: int
+    activation: Activation = "gelu_tanh"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlternatingUpdates(Mixer):
+    """A whole layer on several streams, of which one is computed and the others are predicted and corrected.
+
+    Attributes:
+        streams: number of streams.
+        active: the stream that is computed.
+        attention: its attention.
+        feed_forward: its feed-forward part.
+        layer_input: its input per layer.
+    """
+
+    streams: int
+    active: int
+    attention: Attention
+    feed_forward: FeedForward
+    layer_input: LayerInput
+
+
+@dataclass(frozen=True)
+class Part:
+    """stream + scale · norm(Σ mixers(norm(stream))).
+
+    Attributes:
+        name: what the part is in a layer.
+        mixers: what is computed, all from the same input.
+        norm: role of the norm before them, None without one.
+        post_norm: role of the norm of their sum, None without one.
+        scale: factor of the change.
+        output_scale: role of a number that the new stream is multiplied by.
+        residual: whether the mixers' sum is added to the stream; else it replaces the stream.
+    """
+
+    name: PartName
+    mixers: tuple[Mixer, ...]
+    norm: str | None
+    post_norm: str | None = None
+    scale: float = 1.0
+    output_scale: str | None = None
+    residual: bool = True
+
+    @property
+    def experts(self) -> Experts | None:
+        """The experts among its mixers."""
+        return next((mixer for mixer in self.mixers if isinstance(mixer, Experts)), None)
+
+
+Layer = tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class LayerInputs:
+    """Inputs of all layers that come from a second embedding and a product with the first; `width` for each layer."""
+
+    width: int
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A model.
+
+    Attributes:
+        hidden: width of the residual stream.
+        layers: its layers.
+        rotary: sets of rotary frequencies.
+        epsilon: what norms add to the mean square.
+        norm: kind of all norms but those of heads.
+        embedding_scale: factor of the embedding.
+        embedding_norm: name of a norm of the embedding, None without one.
+        output_norm: name of the final norm.
+        logit_scale: factor of the logits.
+        softcap: the c of logits that are c · tanh(logits / c), None without.
+        layer_inputs: inputs per layer.
+        streams: number of streams that layers compute side by side.
+        kept: name → width of fields of the stream in which layers keep keys and values for later ones.
+    """
+
+    hidden: int
+    layers: tuple[Layer, ...]
+    rotary: tuple[RotarySet, ...] = ()
+    epsilon: float = 1e-6
+    norm: NormKind = "rms"
+    embedding_scale: float = 1.0
+    embedding_norm: str | None = None
+    output_norm: str = "output_norm"
+    logit_scale: float = 1.0
+    softcap: float | None = None
+    layer_inputs: LayerInputs | None = None
+    streams: int = 1
+    kept: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def experts(self) -> Experts | None:
+        """The experts of the first layer that has some."""
+        return next((part.experts for layer in self.layers for part in layer if part.experts), None)
+
+
+def traits_of(decoder: Decoder) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of everything that is described, such as `layer 3's attention's heads`."""
+    for item in fields(decoder):
+        value = getattr(decoder, item.name)
+        if item.name == "layers":
+            yield "number of layers", len(value)
+            for number, layer in enumerate(value):
+                yield from _traits(f"layer {number}'s", layer)
+        else:
+            yield from _traits(item.name.replace("_", " "), value)
+
+
+def _traits(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if is_dataclass(value) and not isinstance(value, type):
+        label = type(value).__name__.lower()
+        for item in fields(value):
+            yield from _traits(f"{name} {label}'s {item.name.replace('_', ' ')}", getattr(value, item.name))
+    elif isinstance(value, tuple) and any(isinstance(part, (tuple, Part, Mixer, RotarySet)) for part in value):
+        for number, part in enumerate(value):
+            yield from _traits(f"{name} {number}", part)
+    else:
+        yield name, value
