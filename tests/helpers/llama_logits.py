@@ -8,6 +8,7 @@ runs in a separate one: `python llama_logits.py FILE IDS.npy ANSWER.npy logits|n
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ _PARAMS_BYTES = 1024
 _FLASH_ATTENTION_OFF = 0
 _TYPE_F32, _TYPE_F16 = 0, 1
 _LOG_LINES = 12
+#: Lines of the log that say why something failed, also this module's own.
+_TELLING = re.compile(r"(?i)error|assert|fail|missing|invalid|unknown|^llama|^another release|^ids from")
 
 
 class LlamaError(RuntimeError):
@@ -60,8 +63,11 @@ def _run(path: Path | str, ids: ArrayLike, what: str) -> Any:
             check=False,
         )
         if child.returncode:
-            log = child.stderr.decode(errors="replace").splitlines()[-_LOG_LINES:]
-            raise LlamaError(f"{path}: llama.cpp ended with status {child.returncode}\n" + "\n".join(log))
+            lines = child.stderr.decode(errors="replace").splitlines()
+            log = [line for line in lines if _TELLING.search(line)]
+            raise LlamaError(
+                f"{path}: llama.cpp ended with status {child.returncode}\n" + "\n".join(log[-_LOG_LINES:])
+            )
         return np.load(answer, allow_pickle=False)
 
 
@@ -160,7 +166,7 @@ def _answer(path: str, windows: NDArray[np.int32], what: str) -> NDArray[Any]:
     if not model:
         sys.exit("llama.cpp does not load it")
     size, length = library.llama_vocab_n_tokens(library.llama_model_get_vocab(model)), windows.shape[1]
-    if not (0 <= windows.min() and windows.max() < size):
+    if not (windows.min() >= 0 and windows.max() < size):
         sys.exit(f"ids from {windows.min()} to {windows.max()}, but the vocabulary holds {size}")
     context = _context(library, model, length)
     batch = library.llama_batch_init(length, 0, 1)
