@@ -2,16 +2,19 @@
 
 Flash attention is off, keys and values are kept as float32, each window is one batch on cleared memory and
 begins with its own first id (no BOS is added). The library ends its process on some broken files, so it
-runs in a separate one: `python llama_logits.py FILE IDS.npy ANSWER.npy logits|nll`.
+runs in a separate one: `python llama_logits.py FOLDER logits|nll FILE …` reads `ids.npy` in the folder and puts
+the answers there, `0.npy` for the first file.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,31 +47,34 @@ def nll(path: Path | str, ids: ArrayLike) -> NDArray[np.float64]:
     Raises:
         LlamaError: llama.cpp does not load the file or does not compute it.
     """
-    return _run(path, ids, "nll")
+    found: NDArray[np.float64] = _run([path], ids, "nll")[0]
+    return found
 
 
 def logits(path: Path | str, ids: ArrayLike) -> NDArray[np.float32]:
     """Return the logits at every position, float32 [windows, length, vocabulary]; see `nll`."""
-    return _run(path, ids, "logits")
+    return logits_of_many([path], ids)[0]
 
 
-def _run(path: Path | str, ids: ArrayLike, what: str) -> Any:
+def logits_of_many(paths: Sequence[Path | str], ids: ArrayLike) -> list[NDArray[np.float32]]:
+    """Return `logits` of several files, computed in one process: a tenth of the time for tiny ones."""
+    return _run(paths, ids, "logits")
+
+
+def _run(paths: Sequence[Path | str], ids: ArrayLike, what: str) -> list[Any]:
     windows = np.atleast_2d(np.asarray(ids, np.int32))
     with tempfile.TemporaryDirectory() as folder:
-        question, answer = Path(folder, "ids.npy"), Path(folder, "answer.npy")
-        np.save(question, windows, allow_pickle=False)
+        np.save(Path(folder, "ids.npy"), windows, allow_pickle=False)
         child = subprocess.run(
-            [sys.executable, __file__, str(path), str(question), str(answer), what],
-            capture_output=True,
-            check=False,
+            [sys.executable, __file__, folder, what, *map(str, paths)], capture_output=True, check=False
         )
+        answers = [Path(folder, f"{number}.npy") for number in range(len(paths))]
         if child.returncode:
+            path = next(path for path, answer in zip(paths, answers, strict=True) if not answer.exists())
             lines = child.stderr.decode(errors="replace").splitlines()
-            log = [line for line in lines if _TELLING.search(line)]
-            raise LlamaError(
-                f"{path}: llama.cpp ended with status {child.returncode}\n" + "\n".join(log[-_LOG_LINES:])
-            )
-        return np.load(answer, allow_pickle=False)
+            log = "\n".join([line for line in lines if _TELLING.search(line)][-_LOG_LINES:])
+            raise LlamaError(f"{path}: llama.cpp ended with status {child.returncode}\n{log}")
+        return [np.load(answer, allow_pickle=False) for answer in answers]
 
 
 class _ModelParams(ctypes.Structure):
@@ -117,8 +123,10 @@ class _Batch(ctypes.Structure):
 
 
 def _library() -> Any:
-    package = Path(__import__("xllamacpp").__file__).parent
-    (module,) = package.glob("xllamacpp*.so")
+    package = importlib.util.find_spec("xllamacpp")
+    assert package is not None
+    assert package.origin is not None
+    (module,) = Path(package.origin).parent.glob("xllamacpp*.so")
     library = ctypes.CDLL(str(module))
     pointer = ctypes.c_void_p
     for name, answer, *arguments in (
@@ -132,6 +140,9 @@ def _library() -> Any:
         ("llama_memory_clear", None, pointer, ctypes.c_bool),
         ("llama_batch_init", _Batch, ctypes.c_int32, ctypes.c_int32, ctypes.c_int32),
         ("llama_decode", ctypes.c_int32, pointer, _Batch),
+        ("llama_batch_free", None, _Batch),
+        ("llama_free", None, pointer),
+        ("llama_model_free", None, pointer),
         ("llama_get_logits", ctypes.POINTER(ctypes.c_float), pointer),
     ):
         function = getattr(library, name)
@@ -160,13 +171,12 @@ def _next_nll(values: NDArray[np.float32], ids: NDArray[np.int32]) -> NDArray[np
     return np.asarray(np.log(np.exp(wide).sum(axis=1)) - chosen)
 
 
-def _answer(path: str, windows: NDArray[np.int32], what: str) -> NDArray[Any]:
-    library = _library()
+def _answer(library: Any, path: str, windows: NDArray[np.int32], what: str) -> NDArray[Any]:
     model = library.llama_model_load_from_file(path.encode(), library.llama_model_default_params())
     if not model:
         sys.exit("llama.cpp does not load it")
     size, length = library.llama_vocab_n_tokens(library.llama_model_get_vocab(model)), windows.shape[1]
-    if not (windows.min() >= 0 and windows.max() < size):
+    if windows.min() < 0 or windows.max() >= size:
         sys.exit(f"ids from {windows.min()} to {windows.max()}, but the vocabulary holds {size}")
     context = _context(library, model, length)
     batch = library.llama_batch_init(length, 0, 1)
@@ -181,9 +191,18 @@ def _answer(path: str, windows: NDArray[np.int32], what: str) -> NDArray[Any]:
             sys.exit(f"llama_decode returns {status}")
         values = np.ctypeslib.as_array(library.llama_get_logits(context), (length, size)).copy()
         found.append(values if what == "logits" else _next_nll(values, ids))
+    library.llama_batch_free(batch)
+    library.llama_free(context)
+    library.llama_model_free(model)
     return np.stack(found)
 
 
+def _answer_all(folder: str, what: str, *paths: str) -> None:
+    library, windows = _library(), np.load(Path(folder, "ids.npy"), allow_pickle=False)
+    for number, path in enumerate(paths):
+        answer = _answer(library, path, windows, what)
+        np.save(Path(folder, f"{number}.npy"), answer, allow_pickle=False)
+
+
 if __name__ == "__main__":
-    _model, _ids, _target, _what = sys.argv[1:]
-    np.save(_target, _answer(_model, np.load(_ids, allow_pickle=False), _what), allow_pickle=False)
+    _answer_all(*sys.argv[1:])

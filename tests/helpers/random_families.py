@@ -77,6 +77,7 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("olmo3-plain", "olmo2", {"layers": 4, "window": 32}),
     ("mistral3", "mistral3", {}),
     ("mistral3-constant", "mistral3", {"temperature": 0.0}),
+    ("mistral3-betas", "mistral3", {"betas": (2.0, 0.4), "base": 10000.0}),
     ("phi3-long", "phi3", {}),
     ("phi3-short", "phi3", {"original": 4096}),
     ("phi3-partial", "phi3", {"rotary": 12}),

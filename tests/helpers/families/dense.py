@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from families.recipe import (
     CONTEXT,
@@ -22,7 +23,7 @@ from families.recipe import (
 def llama(*, layers: int = 3, factors: bool = True, biased: bool = False, tied: bool = False) -> Recipe:
     """`factors`: frequencies as in Llama 3; `biased`: all projections of attention have biases."""
     more = {"vocab_size": VOCABULARY, "rope.dimension_count": 16}
-    recipe = started("llama", layers=layers, head=16, tied=tied, more=more)
+    recipe = started("llama", layers=layers, head=16, epsilon=1e-5, tied=tied, more=more)
     for layer in range(layers):
         recipe.block(
             layer,
@@ -60,7 +61,7 @@ def apertus(*, layers: int = 3) -> Recipe:
             feed_forward(96, gate=False),
         )
     recipe.values["rope_freqs.weight"] = frequency_factors(16)
-    for key, first in (("alpha_n", 0.9), ("alpha_p", 0.7), ("beta", 0.5), ("eps", -1e-6)):
+    for key, first in (("alpha_n", 0.9), ("alpha_p", 0.7), ("beta", 0.5), ("eps", -0.05)):
         recipe.general[f"xielu.{key}"] = [first * (1 + 0.1 * layer) for layer in range(layers)]
     return recipe
 
@@ -77,7 +78,7 @@ def glm4(*, layers: int = 3, biased: bool = True) -> Recipe:
     return recipe
 
 
-GRANITE = {
+GRANITE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "rope.dimension_count": 16,
     "attention.scale": 0.2,
@@ -111,12 +112,18 @@ def olmo2(*, layers: int = 3, window: int = 0, scaled: bool = False) -> Recipe:
     return recipe
 
 
-def mistral3(*, layers: int = 3, temperature: float = 0.1) -> Recipe:
-    """`temperature`: how queries grow beyond the original context of 32; 0 leaves it away."""
+def mistral3(
+    *, layers: int = 3, temperature: float = 0.1, betas: tuple[float, float] = (32.0, 1.0), base: float = 1e6
+) -> Recipe:
+    """`temperature`: how queries grow beyond the original context of 32; 0 leaves it away.
+
+    `betas`: YaRN's; of all families, llama.cpp reads them in this one only.
+    """
     more = {"vocab_size": VOCABULARY, "rope.dimension_count": 32} | yarn(yarn_log_multiplier=1.0)
+    more |= {"rope.scaling.yarn_beta_fast": betas[0], "rope.scaling.yarn_beta_slow": betas[1]}
     if temperature:
         more["attention.temperature_scale"] = temperature
-    recipe = started("mistral3", layers=layers, base=1e6, epsilon=1e-5, more=more)
+    recipe = started("mistral3", layers=layers, base=base, epsilon=1e-5, more=more)
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm", "ffn_norm"), attention(4, 2, 32), feed_forward(96))
     return recipe
@@ -214,6 +221,7 @@ def cohere2(*, layers: int = 4, window: int = 32) -> Recipe:
         "rope.scaling.type": "none",
     }
     recipe = started("cohere2", layers=layers, head=16, base=5e4, tied=True, more=more)
+    recipe.spreads["token_embd.weight"] = 0.5
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm"), attention(4, 2, 16), feed_forward(96))
     return recipe

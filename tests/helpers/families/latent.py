@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from families.mixtures import EIGHT, INNER, SIGMOID, SOFTMAX, shared
+from families.mixtures import EIGHT, INNER, SIGMOID, shared
 from families.recipe import VOCABULARY, WIDTH, Recipe, Shapes, experts, feed_forward, started, vectors, yarn
 
 HEADS, NOPE, ROPE, VALUE, LATENT = 4, 32, 16, 24, 40
@@ -17,7 +17,7 @@ def deepseek2(
     groups: tuple[int, int] | None = (4, 2),
     scaled: bool = True,
 ) -> Recipe:
-    """Write V3; V2 has `gating=SOFTMAX`, V2 Lite `query_rank=0` too (llama.cpp knows it by its 27 layers).
+    """Write V3; V2 has softmax for `gating`, V2 Lite `query_rank=0` too (llama.cpp knows it by its 27 layers).
 
     `absorbed`: matrices of keys and values apart, as attention over the latent needs them; otherwise
     one, as older converters wrote it. `groups`: how many there are and how many a token may use.
@@ -52,11 +52,6 @@ def deepseek2(
         else:
             recipe.block(layer, feed_forward(96))
     return recipe
-
-
-def deepseek2_v2(**options: bool) -> Recipe:
-    """Write V2: experts by softmax, not normalized."""
-    return deepseek2(gating=SOFTMAX, groups=None, **options)
 
 
 def _attention(query_rank: int, *, absorbed: bool) -> Shapes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from families.dense import GRANITE
 from families.recipe import (
     CONTEXT,
     VOCABULARY,
     WIDTH,
     Recipe,
+    Shapes,
     alternating,
     attention,
     experts,
@@ -19,11 +22,11 @@ from families.recipe import (
 )
 
 SOFTMAX, SIGMOID = 1, 2
-EIGHT = {"expert_count": 8, "expert_used_count": 2}
+EIGHT: dict[str, Any] = {"expert_count": 8, "expert_used_count": 2}
 INNER = 32
 
 
-def shared(inner: int) -> dict[str, tuple[int, ...]]:
+def shared(inner: int) -> Shapes:
     """Return the shapes of the part that runs beside the experts, for every token."""
     return feed_forward(inner, suffix="_shexp")
 

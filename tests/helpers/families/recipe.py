@@ -117,7 +117,7 @@ def attention(
     """
     value = value or head
     query = heads * head * (2 if gated else 1)
-    shapes = {
+    shapes: Shapes = {
         "attn_q.weight": (width, query),
         "attn_k.weight": (width, kv_heads * head),
         "attn_v.weight": (width, kv_heads * value),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from families.dense import GRANITE
 from families.mixtures import EIGHT, INNER, SIGMOID, shared
 from families.recipe import (
@@ -38,7 +40,7 @@ def mamba2(inner: int, state: int, heads: int, groups: int, *, norm: bool = True
     return shapes
 
 
-def _recurrence(inner: int, state: int, heads: int, groups: int) -> dict[str, int]:
+def _recurrence(inner: int, state: int, heads: int, groups: int) -> dict[str, Any]:
     return {
         "ssm.conv_kernel": _KERNEL,
         "ssm.inner_size": inner,
