@@ -27,7 +27,9 @@ _FLASH_ATTENTION_OFF = 0
 _TYPE_F32, _TYPE_F16 = 0, 1
 _LOG_LINES = 12
 #: Lines of the log that say why something failed, also this module's own.
-_TELLING = re.compile(r"(?i)error|assert|fail|missing|invalid|unknown|^llama|^another release|^ids from")
+_TELLING = re.compile(
+    r"(?i)error|assert|fail|missing|invalid|unknown|^llama(\.cpp|_decode) |^another|^ids from"
+)
 
 
 class LlamaError(RuntimeError):

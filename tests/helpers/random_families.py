@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from families import dense, gemma, latent, mixtures, recurrent
-from families.recipe import VOCABULARY, Recipe, write_recipe
+from families import dense, gemma, latent, mixtures, recurrent, sliding
+from families.recipe import VOCABULARY, Recipe, looking_ahead, write_recipe
 
 __all__ = ["FAMILIES", "RECIPES", "VOCABULARY", "recipe", "write"]
 
@@ -36,7 +36,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "mixtral": mixtures.mixtral,
     "qwen2moe": mixtures.qwen2moe,
     "qwen3moe": mixtures.qwen3moe,
-    "gpt-oss": mixtures.gpt_oss,
+    "gpt-oss": sliding.gpt_oss,
     "granitemoe": mixtures.granitemoe,
     "olmoe": mixtures.olmoe,
     "ernie4_5-moe": mixtures.ernie4_5_moe,
@@ -46,9 +46,9 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "bailingmoe2": mixtures.bailingmoe2,
     "dots1": mixtures.dots1,
     "glm4moe": mixtures.glm4moe,
-    "llama4": mixtures.llama4,
-    "step35": mixtures.step35,
-    "mimo2": mixtures.mimo2,
+    "llama4": sliding.llama4,
+    "step35": sliding.step35,
+    "mimo2": sliding.mimo2,
     "deepseek2": latent.deepseek2,
     "gemma4": gemma.gemma4,
     "gemma3n": gemma.gemma3n,
@@ -111,16 +111,21 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("bailingmoe-unnormalized", "bailingmoe", {"normalized": False}),
     ("bailingmoe2", "bailingmoe2", {}),
     ("bailingmoe2-ungrouped", "bailingmoe2", {"groups": (1, 1)}),
+    ("bailingmoe2-ahead", "bailingmoe2", {"ahead": True}),
     ("dots1", "dots1", {}),
     ("glm4moe", "glm4moe", {}),
     ("glm4moe-air", "glm4moe", {"normed": False}),
+    ("glm4moe-ahead", "glm4moe", {"ahead": True}),
     ("llama4", "llama4", {}),
     ("llama4-maverick", "llama4", {"count": 128}),
     ("llama4-scout", "llama4", {"step": 1, "count": 16}),
     ("step35", "step35", {}),
+    ("step35-ahead", "step35", {"ahead": True}),
     ("mimo2", "mimo2", {}),
+    ("mimo2-ahead", "mimo2", {"ahead": True}),
     ("mimo2-unscaled", "mimo2", {"value_scale": 1.0}),
     ("deepseek3", "deepseek2", {}),
+    ("deepseek3-ahead", "deepseek2", {"ahead": True}),
     ("deepseek3-plain", "deepseek2", {"scaled": False, "groups": None}),
     ("deepseek2", "deepseek2", {"gating": _SOFTMAX, "groups": None}),
     ("deepseek2-whole", "deepseek2", {"gating": _SOFTMAX, "groups": None, "absorbed": False}),
@@ -141,6 +146,9 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("qwen35moe-joined", "qwen35", {"architecture": "qwen35moe", "joined": True}),
     ("qwen3next", "qwen35", {"architecture": "qwen3next"}),
     ("qwen3next-unmarked", "qwen35", {"architecture": "qwen3next", "marked": False}),
+    ("qwen35-ahead", "qwen35", {"ahead": True}),
+    ("qwen35moe-ahead", "qwen35", {"architecture": "qwen35moe", "ahead": True}),
+    ("qwen3next-ahead", "qwen35", {"architecture": "qwen3next", "ahead": True}),
     ("lfm2", "lfm2", {}),
     ("lfm2moe", "lfm2", {"mixture": True}),
     ("granitehybrid", "granitehybrid", {}),
@@ -155,9 +163,14 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-def recipe(name: str, **options: Any) -> Recipe:
-    """Return the metadata and shapes of a family; see the functions in `families` for its options."""
-    return RECIPES[name](**options)
+def recipe(name: str, *, ahead: bool = False, **options: Any) -> Recipe:
+    """Return the metadata and shapes of a family; see the functions in `families` for its options.
+
+    `ahead`: one block more, which predicts the token after the next. Converters write it for families that
+    have it; nothing else depends on it.
+    """
+    made = RECIPES[name](**options)
+    return looking_ahead(made) if ahead else made
 
 
 def write(name: str, path: Path | str, *, seed: int = 0, **options: Any) -> Path:

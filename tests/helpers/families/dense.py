@@ -39,7 +39,7 @@ def llama(*, layers: int = 3, factors: bool = True, biased: bool = False, tied: 
 def arcee(*, layers: int = 3, scaled: bool = True) -> Recipe:
     """`scaled`: YaRN."""
     more = {"vocab_size": VOCABULARY, "rope.dimension_count": 32} | (yarn() if scaled else {})
-    recipe = started("arcee", layers=layers, epsilon=1e-5, more=more)
+    recipe = started("arcee", layers=layers, more=more)
     for layer in range(layers):
         recipe.block(
             layer,
@@ -52,7 +52,7 @@ def arcee(*, layers: int = 3, scaled: bool = True) -> Recipe:
 
 def apertus(*, layers: int = 3) -> Recipe:
     more = {"vocab_size": VOCABULARY, "rope.dimension_count": 32}
-    recipe = started("apertus", layers=layers, base=12e6, epsilon=1e-5, more=more)
+    recipe = started("apertus", layers=layers, base=12e6, more=more)
     for layer in range(layers):
         recipe.block(
             layer,
@@ -67,7 +67,7 @@ def apertus(*, layers: int = 3) -> Recipe:
 
 
 def glm4(*, layers: int = 3, biased: bool = True) -> Recipe:
-    recipe = started("glm4", layers=layers, epsilon=1e-5, more={"rope.dimension_count": 16})
+    recipe = started("glm4", layers=layers, more={"rope.dimension_count": 16})
     for layer in range(layers):
         recipe.block(
             layer,
@@ -101,7 +101,7 @@ def olmo2(*, layers: int = 3, window: int = 0, scaled: bool = False) -> Recipe:
     if window:
         pattern = alternating(layers, 4)
         more |= {"attention.sliding_window": window, "attention.sliding_window_pattern": pattern}
-    recipe = started("olmo2", layers=layers, head=None, epsilon=1e-5, more=more)
+    recipe = started("olmo2", layers=layers, head=None, more=more)
     for layer in range(layers):
         recipe.block(
             layer,
@@ -123,7 +123,7 @@ def mistral3(
     more |= {"rope.scaling.yarn_beta_fast": betas[0], "rope.scaling.yarn_beta_slow": betas[1]}
     if temperature:
         more["attention.temperature_scale"] = temperature
-    recipe = started("mistral3", layers=layers, base=base, epsilon=1e-5, more=more)
+    recipe = started("mistral3", layers=layers, base=base, more=more)
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm", "ffn_norm"), attention(4, 2, 32), feed_forward(96))
     return recipe
@@ -133,7 +133,7 @@ def phi3(*, layers: int = 3, original: int = 64, rotary: int = 16, factors: bool
     """Long factors hold where the context exceeds `original`; `rotary` of 16 dimensions are rotated."""
     more = {"rope.dimension_count": rotary, "attention.sliding_window": 0}
     more["rope.scaling.original_context_length"] = original
-    recipe = started("phi3", layers=layers, head=None, epsilon=1e-5, more=more)
+    recipe = started("phi3", layers=layers, head=None, more=more)
     if factors:
         scale = math.log(max(CONTEXT / original, 1.0)) / math.log(original)
         recipe.metadata["rope.scaling.attn_factor"] = math.sqrt(1 + scale)
@@ -150,12 +150,13 @@ def phi3(*, layers: int = 3, original: int = 64, rotary: int = 16, factors: bool
 
 
 def ernie4_5(*, layers: int = 3, biased: bool = False, tied: bool = True) -> Recipe:
-    recipe = started("ernie4_5", layers=layers, base=5e5, epsilon=1e-5, tied=tied)
+    recipe = started("ernie4_5", layers=layers, base=5e5, tied=tied)
     for layer in range(layers):
         recipe.block(
             layer,
             vectors(WIDTH, "attn_norm", "ffn_norm"),
-            attention(4, 2, 32, biases="qkvo" if biased else ""),
+            # llama.cpp reads a bias of the output, and leaves it out.
+            attention(4, 2, 32, biases="qkv" if biased else ""),
             feed_forward(96),
         )
     return recipe
@@ -165,7 +166,7 @@ def hunyuan_dense(*, layers: int = 3, tied: bool = True) -> Recipe:
     more = {"rope.scaling.type": "none", "rope.scaling.factor": 1.0}
     more["rope.scaling.original_context_length"] = CONTEXT
     base = 10000.0 * 50 ** (32 / 30)
-    recipe = started("hunyuan-dense", layers=layers, base=base, epsilon=1e-5, tied=tied, more=more)
+    recipe = started("hunyuan-dense", layers=layers, base=base, tied=tied, more=more)
     for layer in range(layers):
         recipe.block(
             layer,
@@ -213,7 +214,7 @@ def exaone4(*, layers: int = 3, width: int = WIDTH, inner: int = 96, window: int
 def cohere2(*, layers: int = 4, window: int = 32) -> Recipe:
     more = {
         "attention.layer_norm_rms_epsilon": None,
-        "attention.layer_norm_epsilon": 1e-5,
+        "attention.layer_norm_epsilon": 1e-3,
         "attention.sliding_window": window,
         "logit_scale": 0.25,
         "vocab_size": VOCABULARY,

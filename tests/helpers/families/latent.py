@@ -42,7 +42,9 @@ def deepseek2(
     if groups:
         more |= {"expert_group_count": groups[0], "expert_group_used_count": groups[1]}
     more |= yarn(yarn_log_multiplier=0.0707) if scaled else {}
-    recipe = started("deepseek2", layers=layers, kv_heads=1 if absorbed else HEADS, head=None, more=more)
+    recipe = started(
+        "deepseek2", layers=layers, kv_heads=1 if absorbed else HEADS, head=None, epsilon=1e-6, more=more
+    )
     for layer in range(layers):
         recipe.block(
             layer, vectors(WIDTH, "attn_norm", "ffn_norm"), _attention(query_rank, absorbed=absorbed)

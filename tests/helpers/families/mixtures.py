@@ -11,14 +11,11 @@ from families.recipe import (
     WIDTH,
     Recipe,
     Shapes,
-    alternating,
     attention,
     experts,
     feed_forward,
-    frequency_factors,
     started,
     vectors,
-    yarn,
 )
 
 SOFTMAX, SIGMOID = 1, 2
@@ -33,7 +30,7 @@ def shared(inner: int) -> Shapes:
 
 def mixtral(*, layers: int = 3) -> Recipe:
     more = {"vocab_size": VOCABULARY, "rope.dimension_count": 16} | EIGHT
-    recipe = started("llama", layers=layers, head=None, feed_forward=INNER, base=1e6, epsilon=1e-5, more=more)
+    recipe = started("llama", layers=layers, head=None, feed_forward=INNER, base=1e6, more=more)
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm", "ffn_norm"), attention(4, 2, 16), experts(INNER, 8))
     return recipe
@@ -72,21 +69,6 @@ def qwen3moe(*, layers: int = 3, deep: int | None = None, tied: bool = False) ->
     return recipe
 
 
-def gpt_oss(*, layers: int = 4, window: int = 32, scaled: bool = True) -> Recipe:
-    more = EIGHT | {"attention.sliding_window": window, "expert_feed_forward_length": INNER}
-    more |= yarn() if scaled else {}
-    recipe = started("gpt-oss", layers=layers, feed_forward=INNER, base=150000.0, epsilon=1e-5, more=more)
-    for layer in range(layers):
-        recipe.block(
-            layer,
-            vectors(WIDTH, "attn_norm", "post_attention_norm"),
-            attention(4, 2, 32, biases="qkvo"),
-            experts(INNER, 8, biased=True),
-            {"attn_sinks.weight": (4,)},
-        )
-    return recipe
-
-
 def granitemoe(*, layers: int = 3, beside: int = 0) -> Recipe:
     """`beside`: width of the shared part, 0 for none."""
     more = GRANITE | EIGHT
@@ -105,9 +87,7 @@ def granitemoe(*, layers: int = 3, beside: int = 0) -> Recipe:
 
 
 def olmoe(*, layers: int = 3) -> Recipe:
-    recipe = started(
-        "olmoe", layers=layers, kv_heads=4, head=None, feed_forward=INNER, epsilon=1e-5, more=EIGHT
-    )
+    recipe = started("olmoe", layers=layers, kv_heads=4, head=None, feed_forward=INNER, more=EIGHT)
     for layer in range(layers):
         recipe.block(
             layer,
@@ -126,7 +106,7 @@ def ernie4_5_moe(*, layers: int = 3, beside: int = 48, selection_bias: bool = Tr
     }
     if beside:
         more |= {"expert_shared_count": 2, "expert_shared_feed_forward_length": beside}
-    recipe = started("ernie4_5-moe", layers=layers, base=5e5, epsilon=1e-5, tied=True, more=more)
+    recipe = started("ernie4_5-moe", layers=layers, base=5e5, tied=True, more=more)
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm", "ffn_norm"), attention(4, 2, 32))
         if layer:
@@ -146,9 +126,7 @@ def hunyuan_moe(*, layers: int = 3) -> Recipe:
         "rope.scaling.factor": 1.0,
         "rope.scaling.original_context_length": CONTEXT,
     }
-    recipe = started(
-        "hunyuan-moe", layers=layers, feed_forward=INNER, base=11158839.0, epsilon=1e-5, tied=True, more=more
-    )
+    recipe = started("hunyuan-moe", layers=layers, feed_forward=INNER, base=11158839.0, tied=True, more=more)
     for layer in range(layers):
         recipe.block(
             layer,
@@ -237,7 +215,7 @@ def dots1(*, layers: int = 3) -> Recipe:
         "expert_weights_scale": 2.5,
         "expert_weights_norm": True,
     }
-    recipe = started("dots1", layers=layers, kv_heads=4, base=1e7, epsilon=1e-5, more=more)
+    recipe = started("dots1", layers=layers, kv_heads=4, base=1e7, more=more)
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm", "ffn_norm"), attention(4, 4, 32, norm="head"))
         if layer:
@@ -260,7 +238,7 @@ def glm4moe(*, layers: int = 3, normed: bool = True) -> Recipe:
         "expert_weights_scale": 1.5,
         "expert_weights_norm": True,
     }
-    recipe = started("glm4moe", layers=layers, base=1e6, epsilon=1e-5, more=more)
+    recipe = started("glm4moe", layers=layers, base=1e6, more=more)
     for layer in range(layers):
         recipe.block(
             layer,
@@ -271,93 +249,4 @@ def glm4moe(*, layers: int = 3, normed: bool = True) -> Recipe:
             recipe.block(layer, experts(INNER, 8, selection_bias=True), shared(INNER))
         else:
             recipe.block(layer, feed_forward(96))
-    return recipe
-
-
-def llama4(*, layers: int = 4, step: int = 2, count: int = 8) -> Recipe:
-    """Experts in each `step`-th layer; with 128 of them, queries and keys are not normalized.
-
-    Attention is in chunks of 8192 in three of four layers; the fourth does not rotate.
-    """
-    inner = 8 if count > 64 else INNER
-    more = {
-        "expert_count": count,
-        "expert_used_count": 1,
-        "vocab_size": VOCABULARY,
-        "rope.dimension_count": 32,
-        "interleave_moe_layer_step": step,
-        "expert_feed_forward_length": inner,
-    }
-    recipe = started("llama4", layers=layers, base=5e5, epsilon=1e-5, more=more)
-    for layer in range(layers):
-        recipe.block(layer, vectors(WIDTH, "attn_norm", "ffn_norm"), attention(4, 2, 32))
-        if (layer + 1) % step == 0:
-            recipe.block(layer, experts(inner, count), shared(inner))
-        else:
-            recipe.block(layer, feed_forward(96))
-    recipe.values["rope_freqs.weight"] = frequency_factors(16)
-    return recipe
-
-
-def step35(*, layers: int = 4, window: int = 32, limit: float = 0.5) -> Recipe:
-    """Layers that slide have more heads and rotate all dimensions; `limit` bounds the experts' activations."""
-    sliding = [layer % 4 != 0 for layer in range(layers)]
-    heads = [6 if slides else 4 for slides in sliding]
-    kv_heads = [3 if slides else 2 for slides in sliding]
-    more = EIGHT | {
-        "attention.head_count": heads,
-        "attention.sliding_window": window,
-        "attention.sliding_window_pattern": sliding,
-        "rope.freq_base_swa": 10000.0,
-        "expert_gating_func": SIGMOID,
-        "expert_feed_forward_length": INNER,
-        "expert_shared_feed_forward_length": 48,
-        "expert_weights_scale": 3.0,
-        "expert_weights_norm": True,
-        "leading_dense_block_count": 1,
-        "moe_every_n_layers": 1,
-        "swiglu_clamp_exp": [limit if layer == layers - 1 else 0.0 for layer in range(layers)],
-        "swiglu_clamp_shexp": [limit if layer == layers - 2 else 0.0 for layer in range(layers)],
-    }
-    recipe = started("step35", layers=layers, kv_heads=kv_heads, base=5e6, epsilon=1e-5, more=more)
-    for layer in range(layers):
-        recipe.block(
-            layer,
-            vectors(WIDTH, "attn_norm", "ffn_norm"),
-            attention(heads[layer], kv_heads[layer], 32, norm="head"),
-            {"attn_gate.weight": (WIDTH, heads[layer])},
-        )
-        if layer:
-            recipe.block(layer, experts(INNER, 8, selection_bias=True), shared(48))
-        else:
-            recipe.block(layer, feed_forward(96))
-    factors = frequency_factors(16)
-    factors[8:] = 1.0
-    recipe.values["rope_freqs.weight"] = factors
-    return recipe
-
-
-def mimo2(*, layers: int = 4, window: int = 32, value_scale: float = 0.7) -> Recipe:
-    """Layers that slide have more heads of keys, and sinks; values are shorter than keys."""
-    sliding = [int(slides) for slides in alternating(layers, 4)]
-    kv_heads = [4 if slides else 2 for slides in sliding]
-    more = EIGHT | {
-        "attention.sliding_window": window,
-        "attention.sliding_window_pattern": sliding,
-        "attention.value_length": 16,
-        "attention.value_scale": value_scale,
-        "rope.freq_base_swa": 10000.0,
-        "rope.dimension_count": 10,
-        "expert_gating_func": SIGMOID,
-        "expert_feed_forward_length": INNER,
-    }
-    recipe = started("mimo2", layers=layers, kv_heads=kv_heads, base=5e6, epsilon=1e-5, more=more)
-    for layer in range(layers):
-        recipe.block(
-            layer,
-            vectors(WIDTH, "attn_norm", "ffn_norm"),
-            attention(4, kv_heads[layer], 32, value=16),
-            {"attn_sinks.weight": (4,)} if sliding[layer] else {},
-            experts(INNER, 8, selection_bias=True) if layer else feed_forward(96),
-        )
     return recipe

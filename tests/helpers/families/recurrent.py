@@ -89,7 +89,8 @@ def qwen35(
         more["rope.dimension_sections"] = [2, 1, 1, 0]
     if architecture != "qwen35":
         more |= EIGHT | {"expert_feed_forward_length": INNER, "expert_shared_feed_forward_length": 48}
-    recipe = started(architecture, layers=layers, base=1e7, tied=tied, more=more)
+    # Elsewhere the keys of the delta rule are normalized with 1e-6 whatever the file says.
+    recipe = started(architecture, layers=layers, epsilon=1e-6, base=1e7, tied=tied, more=more)
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm", "post_attention_norm"))
         if (layer + 1) % 4 == 0:
@@ -115,9 +116,7 @@ def lfm2(*, layers: int = 4, mixture: bool = False, tied: bool = True) -> Recipe
         }
     kv_heads = [2 * (layer % 2) for layer in range(layers)]
     name = "lfm2moe" if mixture else "lfm2"
-    recipe = started(
-        name, layers=layers, kv_heads=kv_heads, head=None, base=1e6, epsilon=1e-5, tied=tied, more=more
-    )
+    recipe = started(name, layers=layers, kv_heads=kv_heads, head=None, base=1e6, tied=tied, more=more)
     # The last norm goes by this name.
     recipe.shapes["token_embd_norm.weight"] = recipe.shapes.pop("output_norm.weight")
     for layer in range(layers):
@@ -182,7 +181,7 @@ def nemotron_h(
         "context_length": 1 << 20,
         "feed_forward_length": [inner * (kind in "-E") for kind in pattern],
         "attention.head_count_kv": [2 * (kind == "*") for kind in pattern],
-        "attention.layer_norm_epsilon": 1e-5,
+        "attention.layer_norm_epsilon": 1e-3,
         "attention.layer_norm_rms_epsilon": None,
         "vocab_size": VOCABULARY,
         "rope.dimension_count": 16,
@@ -228,7 +227,7 @@ def _squared_experts(latent: int) -> Shapes:
 def falcon_h1(*, layers: int = 3, norm: bool = False, groups: int = 1, tied: bool = False) -> Recipe:
     """Attention and Mamba 2 side by side in each layer; `norm`: of what Mamba 2 gives."""
     more = _recurrence(2 * WIDTH, 16, 4, groups) | {"vocab_size": VOCABULARY, "context_length": CONTEXT}
-    recipe = started("falcon-h1", layers=layers, head=16, base=1e11, epsilon=1e-5, tied=tied, more=more)
+    recipe = started("falcon-h1", layers=layers, head=16, base=1e11, tied=tied, more=more)
     for layer in range(layers):
         recipe.block(
             layer,
