@@ -92,7 +92,8 @@ class LayeredModel:
     def n_weights(self) -> int:
         """Number of weights in the layers that a token passes through."""
         return sum(
-            piece.n_weights + (piece.experts.described.router.used * piece.experts.n_weights if piece.experts else 0)
+            piece.n_weights
+            + (piece.experts.described.router.used * piece.experts.n_weights if piece.experts else 0)
             for piece in self.pieces[1:]
         )
 
@@ -276,7 +277,9 @@ class LayeredModel:
         for start in range(0, length, size):
             end = min(start + size, length)
             lengths = {SEQLENS: np.array([end - 1], np.int32), TOTAL_LENGTH: np.array([end], np.int32)}
-            others = {name: lengths.get(name, _chunk(name, common[name], start, end)) for name in piece.inputs}
+            others = {
+                name: lengths.get(name, _chunk(name, common[name], start, end)) for name in piece.inputs
+            }
             inputs = {STREAM: stream[:, start:end], **weights, **others, **past}
             ran = session.run_into(inputs, _outputs(session, target[:, start:end]))
             past = dict(zip(PAST, (ran[name] for name in PRESENT), strict=True))

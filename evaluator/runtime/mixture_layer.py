@@ -30,8 +30,8 @@ Ends = npt.NDArray[np.int64]
 BLOCK_BYTES = 1 << 28
 #: Share of the time that norm and router take, for progress.
 _NORM_SHARE = 0.05
-#: Called with a layer's experts, the number of one, the number of its tokens, and the sums of squares of what enters its
-#: matrices.
+#: Called with a layer's experts, the number of one, the number of its tokens, and the sums of squares of what enters
+#: its matrices.
 ExpertSquares = Callable[[Experts, int, int, Mapping[str, Values]], None]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
@@ -36,7 +35,7 @@ def _projections(mixer: Attention, builder: Builder, x: str) -> tuple[str, str, 
     """Return queries, keys, values, [windows, length, heads · width] each, and the gate."""
     heads, kv_heads, width = mixer.heads, mixer.kv_heads, mixer.width
     gate = None
-    if mixer.packed:
+    if builder.has("attn_qkv"):
         sizes = [heads * width, kv_heads * width, kv_heads * width]
         query, keys, values = builder.split(builder.product(x, "attn_qkv"), sizes)
     elif mixer.shares:

@@ -74,7 +74,7 @@ class Builder:
         if key not in self._constants:
             name = f"constant_{len(self._constants)}"
             self._constants[key] = numpy_helper.from_array(array, name)
-        return self._constants[key].name
+        return str(self._constants[key].name)
 
     def input(self, name: str, kind: int = TensorProto.FLOAT) -> str:
         """Declare an input that all pieces share, such as a rotary table."""
@@ -174,7 +174,9 @@ class Builder:
 
     def softplus(self, x: str) -> str:
         """Return ln(1 + exp x) without overflow: max(x, 0) + ln(1 + exp −|x|)."""
-        rest = self.op("Log", self.op("Add", self.constant(1), self.op("Exp", self.op("Neg", self.op("Abs", x)))))
+        rest = self.op(
+            "Log", self.op("Add", self.constant(1), self.op("Exp", self.op("Neg", self.op("Abs", x))))
+        )
         return self.op("Add", self.op("Relu", x), rest)
 
     def model(self, outputs: Mapping[str, str], inputs: Mapping[str, int]) -> onnx.ModelProto:
@@ -187,7 +189,10 @@ class Builder:
         read = {name for node in self.nodes for name in node.input}
         constants = [item for item in self._constants.values() if item.name in read]
         graph = helper.make_graph(
-            [*self.nodes, *(helper.make_node("Identity", [value], [name]) for value, name in outputs.items())],
+            [
+                *self.nodes,
+                *(helper.make_node("Identity", [value], [name]) for value, name in outputs.items()),
+            ],
             "piece",
             [
                 helper.make_tensor_value_info(name, kind, None)
@@ -205,4 +210,3 @@ class Builder:
 def root(number: float) -> float:
     """Return 1 / √number."""
     return 1 / math.sqrt(number)
-

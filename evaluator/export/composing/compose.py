@@ -59,7 +59,7 @@ def used_tensors(pieces: list[Cut]) -> set[str]:
         if piece.experts:
             used |= {slot.parameter for slot in piece.experts.expert.slots.values()}
             used |= {slot.parameter for slot in piece.experts.closing.slots.values()}
-            used |= {piece.experts.selection_bias} - {None}
+            used |= {bias} if (bias := piece.experts.selection_bias) else set()
     return used
 
 
@@ -68,7 +68,9 @@ def _cut(
 ) -> Cut:
     """Return what was built as a piece."""
     name = part if isinstance(part, str) else part.name
-    alone = isinstance(part, Part) and all(isinstance(item, (FeedForward, LayerInput)) for item in part.mixers)
+    alone = isinstance(part, Part) and all(
+        isinstance(item, (FeedForward, LayerInput)) for item in part.mixers
+    )
     return Cut(
         name,  # type: ignore[arg-type]
         builder.layer,
@@ -169,9 +171,7 @@ def _mixture(opening: Builder, part: Part) -> Cut:
 
 def _of_one_expert(shapes: Shapes) -> Shapes:
     """Return shapes in which tensors that stack all experts have that of a single one."""
-    return {
-        name: (shape[1:] or (1,)) if f"{EXPERTS}." in name else shape for name, shape in shapes.items()
-    }
+    return {name: (shape[1:] or (1,)) if f"{EXPERTS}." in name else shape for name, shape in shapes.items()}
 
 
 def _routed(builder: Builder, experts: Experts, x: str, entering: str) -> str:

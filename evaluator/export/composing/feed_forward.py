@@ -16,7 +16,7 @@ EXPERTS = "_exps"
 @mix.register
 def feed_forward(mixer: FeedForward, builder: Builder, x: str) -> str:
     """Add a dense feed-forward part; see `mix`."""
-    gate, up = _gate_and_up(mixer, builder, x, mixer.suffix, "ffn_up")
+    gate, up = _gate_and_up(mixer, builder, x, mixer.suffix)
     output = builder.product(_inner(mixer, builder, gate, up), f"ffn_down{mixer.suffix}")
     if mixer.weigher:
         weight = builder.reshape(builder.weight(builder.role(mixer.weigher)), [-1, 1])
@@ -26,20 +26,22 @@ def feed_forward(mixer: FeedForward, builder: Builder, x: str) -> str:
 
 def expert(mixer: Experts, builder: Builder, x: str) -> str:
     """Add what one expert computes; see `mix`."""
-    gate, up = _gate_and_up(mixer, builder, x, EXPERTS, "ffn_gate_up")
+    gate, up = _gate_and_up(mixer, builder, x, EXPERTS)
     return builder.product(_inner(mixer, builder, gate, up), f"ffn_down{EXPERTS}")
 
 
 def _gate_and_up(
-    mixer: FeedForward | Experts, builder: Builder, x: str, suffix: str, packed: str
+    mixer: FeedForward | Experts, builder: Builder, x: str, suffix: str
 ) -> tuple[str | None, str]:
+    """Return gate and up; one matrix may hold both, one above the other."""
     if not mixer.gated:
         return None, builder.product(x, f"ffn_up{suffix}")
-    if not mixer.packed:
+    if builder.has(f"ffn_gate{suffix}"):
         return builder.product(x, f"ffn_gate{suffix}"), builder.product(x, f"ffn_up{suffix}")
-    role = f"{packed}{suffix}"
-    width = builder.shapes[builder.role(role)][-2] // 2
-    gate, up = builder.split(builder.product(x, role), [width, width])
+    both = f"ffn_gate_up{suffix}" if builder.has(f"ffn_gate_up{suffix}") else f"ffn_up{suffix}"
+    up = builder.product(x, both)
+    width = builder.shapes[builder.role(both)][0] // 2
+    gate, up = builder.split(up, [width, width])
     return gate, up
 
 

@@ -35,9 +35,7 @@ def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
         raise SourceError(file.path, f"tensor {missing[0]} is missing")
     unplaced = [name for name in shapes if name not in used and name != HEAD and not _left_out(name, decoder)]
     if unplaced:
-        raise SourceError(
-            file.path, f"tensor {min(unplaced)} is not part of the {file.architecture} family"
-        )
+        raise SourceError(file.path, f"tensor {min(unplaced)} is not part of the {file.architecture} family")
     return shapes
 
 

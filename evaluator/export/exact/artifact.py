@@ -34,11 +34,11 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
 
     Raises:
         SourceError: the weights do not fit the graph.
-        ExportError: the model is a mixture of experts.
+        ExportError: the model's pieces are built from a description.
     """
-    if graph.mixture:
+    if graph.decoder:
         raise ExportError(
-            f"{file.path}: mixtures of experts cannot be exported yet, because they run without a whole graph"
+            f"{file.path}: {file.architecture} models cannot be exported yet, because they run without a whole graph"
         )
     with whole_artifact(folder) as written:
         head_slot = _write_weights(file, graph, written / WEIGHTS_FILE)

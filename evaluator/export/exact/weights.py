@@ -79,9 +79,7 @@ def slot_values(
     return np.ascontiguousarray(values.T if slot.transposed and as_stored else values)
 
 
-def expert_values(
-    file: ModelFile, slot: Slot, expert: int, *, as_stored: bool = False
-) -> Values:
+def expert_values(file: ModelFile, slot: Slot, expert: int, *, as_stored: bool = False) -> Values:
     """Return one expert's values of a tensor that holds those of all, float32 and contiguous.
 
     Args:
@@ -96,8 +94,9 @@ def expert_values(
     shape = file.tensor(slot.parameter).shape
     if len(shape) == 1:
         return file.dequantize(slot.parameter)[expert : expert + 1].copy()
-    if len(shape) == 2:  # noqa: PLR2004
-        return file.row_reader(slot.parameter)(expert, expert + 1)[0]
+    if len(shape) == 2:
+        row: Values = file.row_reader(slot.parameter)(expert, expert + 1)[0]
+        return row
     values = file.matrix(slot.parameter, expert)
     return np.ascontiguousarray(values.T if slot.transposed and not as_stored else values)
 

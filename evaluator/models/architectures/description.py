@@ -1,8 +1,9 @@
 """Describe a decoder, layer by layer, in terms of what its layers compute.
 
 A family's module returns a `Decoder` for a file; `evaluator.export.composing` turns it into graphs. Tensors have
-GGUF's names: a role such as `attn_q` stands for `blk.N.attn_q.weight` in layer N. Biases (`blk.N.attn_q.bias`) and
-scales (`blk.N.attn_q.scale`) are not described: a product adds and multiplies by those that the file has.
+GGUF's names: a role such as `attn_q` stands for `blk.N.attn_q.weight` in layer N. What the tensors show is not described:
+a product adds the bias and multiplies by the scale that the file has (`blk.N.attn_q.bias`, `.scale`), and queries, keys and
+values, or gate and up, may be one matrix.
 """
 
 from __future__ import annotations
@@ -48,7 +49,6 @@ class Attention(Mixer):
         norm_after_rotary: whether that norm comes after the rotation.
         value_norm: whether values are normalized per head, without a gain.
         gated: whether the query projection also gives a gate per head, whose sigmoid multiplies the output.
-        packed: whether one product (`attn_qkv`) gives queries, keys and values.
         sinks: whether each head has a further score (`attn_sinks`) that takes part in the softmax only.
         temperature: factor of queries by position, None for 1.
         keeps: name of the stream's field in which keys and values are kept for later layers.
@@ -66,7 +66,6 @@ class Attention(Mixer):
     norm_after_rotary: bool = False
     value_norm: bool = False
     gated: bool = False
-    packed: bool = False
     sinks: bool = False
     temperature: Temperature | None = None
     keeps: str | None = None
@@ -165,7 +164,6 @@ class FeedForward(Mixer):
     Attributes:
         activation: the function of the gate, or of the only product without one.
         gated: whether there is a gate.
-        packed: whether `ffn_up` holds gate and up, one above the other.
         suffix: end of the roles, `_shexp` for a mixture's shared expert.
         weigher: role of a vector whose product's sigmoid multiplies the output.
         sparsity: standard deviations above the mean below which gates are zero; None without.
@@ -173,7 +171,6 @@ class FeedForward(Mixer):
 
     activation: Activation = "silu"
     gated: bool = True
-    packed: bool = False
     suffix: str = ""
     weigher: str | None = None
     sparsity: float | None = None
@@ -189,7 +186,6 @@ class Experts(Mixer):
         router: how a token's experts are chosen.
         activation: see `FeedForward`.
         gated: whether experts have a gate.
-        packed: whether `ffn_gate_up_exps` holds gate and up.
         selection_bias: role of a bias of the scores by which experts are chosen, but not of the weights.
         norm: role of the norm before the experts, None for the part's.
         router_gain: role of a gain; the router then sees the stream, normalized without a gain, times this and
@@ -202,7 +198,6 @@ class Experts(Mixer):
     router: Router
     activation: Activation = "silu"
     gated: bool = True
-    packed: bool = False
     selection_bias: str | None = None
     norm: str | None = None
     router_gain: str | None = None
@@ -331,7 +326,9 @@ def _traits(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         label = type(value).__name__.lower()
         for item in fields(value):
             yield from _traits(f"{name} {label}'s {item.name.replace('_', ' ')}", getattr(value, item.name))
-    elif isinstance(value, tuple) and any(isinstance(part, (tuple, Part, Mixer, RotarySet)) for part in value):
+    elif isinstance(value, tuple) and any(
+        isinstance(part, (tuple, Part, Mixer, RotarySet)) for part in value
+    ):
         for number, part in enumerate(value):
             yield from _traits(f"{name} {number}", part)
     else:

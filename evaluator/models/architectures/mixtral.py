@@ -13,7 +13,9 @@ from evaluator.models.model_file import ModelFile
 def _describe(file: ModelFile) -> Decoder:
     settings = Settings(file)
     attends = attention(settings)
-    inner = experts(settings, gating="softmax", renormalized=True, width=settings.count("feed_forward_length"))
+    inner = experts(
+        settings, gating="softmax", renormalized=True, width=settings.count("feed_forward_length")
+    )
     decoder = Decoder(
         settings.count("embedding_length"),
         (pre_norm_layer(attends, inner),) * settings.layers,

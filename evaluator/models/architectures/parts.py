@@ -26,7 +26,8 @@ def attention(settings: Settings, layer: int = 0, **changes: Any) -> Attention:
             settings.file.path, "attention values of another width than the keys are not supported"
         )
     scale = settings.number("attention.scale", 0.0) or None
-    return Attention(**{"heads": heads, "kv_heads": kv_heads, "width": width, "scale": scale} | changes)
+    usual: dict[str, Any] = {"heads": heads, "kv_heads": kv_heads, "width": width, "scale": scale}
+    return Attention(**usual | changes)
 
 
 def experts(
@@ -62,7 +63,8 @@ def experts(
         groups_used,
     )
     inner = settings.count("expert_feed_forward_length", width)
-    return Experts(**{"count": count, "width": inner, "router": router} | changes)
+    usual: dict[str, Any] = {"count": count, "width": inner, "router": router}
+    return Experts(**usual | changes)
 
 
 def pre_norm_layer(mixer: Mixer, *inner: Mixer, ffn_norm: str = "ffn_norm", scale: float = 1.0) -> Layer:

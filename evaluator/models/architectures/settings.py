@@ -167,7 +167,9 @@ class Settings:
             changed["factor"] = factor
         elif kind == "yarn":
             if self.number("rope.scaling.yarn_ext_factor", 1.0) != 1:
-                raise self._error("rope.scaling.yarn_ext_factor", self.read("rope.scaling.yarn_ext_factor"), "1")
+                raise self._error(
+                    "rope.scaling.yarn_ext_factor", self.read("rope.scaling.yarn_ext_factor"), "1"
+                )
             fast = self.positive("rope.scaling.yarn_beta_fast", 32.0)
             yarn = Yarn(original, fast, self.positive("rope.scaling.yarn_beta_slow", 1.0))
             usual = yarn_scale(factor)
@@ -197,7 +199,9 @@ class Settings:
         return value
 
     def _error(self, name: str, value: Any, meant: str) -> SourceError:
-        return SourceError(self.file.path, f"metadata key {self._prefix}{name} is {str(value)[:60]}, not {meant}")
+        return SourceError(
+            self.file.path, f"metadata key {self._prefix}{name} is {str(value)[:60]}, not {meant}"
+        )
 
 
 def _same(value: Any, neutral: tuple[float, ...]) -> bool:

@@ -9,13 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.models.architectures.config_json import head_width, rotary_settings, turned_share
-from evaluator.models.architectures.rotary import (
-    FREQUENCY_FACTORS,
-    LONG_FACTORS,
-    SHORT_FACTORS,
-    yarn_kept,
-    yarn_scale,
-)
+from evaluator.models.architectures.rotary import LONG_FACTORS, SHORT_FACTORS
+from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
+from evaluator.models.architectures.yarn import yarn_kept, yarn_scale
 from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed, f32, string, u32
 
