@@ -1,9 +1,9 @@
 """Describe a decoder, layer by layer, in terms of what its layers compute.
 
 A family's module returns a `Decoder` for a file; `evaluator.export.composing` turns it into graphs. Tensors have
-GGUF's names: a role such as `attn_q` stands for `blk.N.attn_q.weight` in layer N. What the tensors show is not described:
-a product adds the bias and multiplies by the scale that the file has (`blk.N.attn_q.bias`, `.scale`), and queries, keys and
-values, or gate and up, may be one matrix.
+GGUF's names: a role such as `attn_q` stands for `blk.N.attn_q.weight` in layer N. What the tensors show is not
+described: a product adds the bias and multiplies by the scale that the file has (`blk.N.attn_q.bias`, `.scale`), and
+queries, keys and values, or gate and up, may be one matrix.
 """
 
 from __future__ import annotations
