@@ -105,9 +105,10 @@ def qwen35(
     return recipe
 
 
-def lfm2(*, layers: int = 4, mixture: bool = False, tied: bool = True) -> Recipe:
+def lfm2(*, layers: int = 4, mixture: bool = False, tied: bool = True, window: int = 0) -> Recipe:
     """Each second layer has attention, the others a short convolution."""
-    more = {"vocab_size": VOCABULARY, "shortconv.l_cache": 3}
+    more: dict[str, Any] = {"vocab_size": VOCABULARY, "shortconv.l_cache": 3}
+    more |= {"attention.sliding_window": window} if window else {}
     if mixture:
         more |= EIGHT | {
             "expert_feed_forward_length": INNER,
