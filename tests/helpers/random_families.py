@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from families import dense, gemma, latent, mixtures, recurrent, sliding
+from families import dense, gemma, latent, mixtures, rarer, recurrent, sliding
 from families.recipe import VOCABULARY, Recipe, looking_ahead, write_recipe
 
 __all__ = ["FAMILIES", "RECIPES", "VOCABULARY", "recipe", "write"]
@@ -57,6 +57,10 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "granitehybrid": recurrent.granitehybrid,
     "nemotron_h": recurrent.nemotron_h,
     "falcon-h1": recurrent.falcon_h1,
+    "exaone-moe": rarer.exaone_moe,
+    "cohere2moe": rarer.cohere2moe,
+    "phimoe": rarer.phimoe,
+    "deepseek": rarer.deepseek,
 }
 
 _SOFTMAX = mixtures.SOFTMAX
@@ -161,6 +165,11 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("nemotron_h_moe", "nemotron_h", {"pattern": "ME*E"}),
     ("nemotron_h_moe-latent", "nemotron_h", {"pattern": "ME*E", "latent": 24, "groups": (4, 2)}),
     ("falcon-h1", "falcon-h1", {}),
+    ("exaone-moe", "exaone-moe", {}),
+    ("cohere2moe", "cohere2moe", {}),
+    ("cohere2moe-alone", "cohere2moe", {"beside": 0}),
+    ("phimoe", "phimoe", {}),
+    ("deepseek", "deepseek", {}),
     ("falcon-h1-norm", "falcon-h1", {"norm": True, "groups": 2, "tied": True}),
 ]
 
