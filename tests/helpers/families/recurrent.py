@@ -82,15 +82,15 @@ def qwen35(
     `joined`: gate and up of the experts are one tensor. `marked`: a list says which layers are recurrent;
     older files have only the interval.
     """
-    more = _recurrence(128, 32, 4, 2) | {"full_attention_interval": 4, "rope.dimension_count": 8}
+    more = _recurrence(128, 32, 4, 2) | {"full_attention_interval": 4, "rope.dimension_count": 16}
     if marked:
         more["attention.recurrent_layers"] = alternating(layers, 4)
     if architecture != "qwen3next":
-        more["rope.dimension_sections"] = [2, 1, 1, 0]
+        more["rope.dimension_sections"] = [3, 3, 2, 0]
     if architecture != "qwen35":
         more |= EIGHT | {"expert_feed_forward_length": INNER, "expert_shared_feed_forward_length": 48}
     # Elsewhere the keys of the delta rule are normalized with 1e-6 whatever the file says.
-    recipe = started(architecture, layers=layers, epsilon=1e-6, base=1e7, tied=tied, more=more)
+    recipe = started(architecture, layers=layers, epsilon=1e-6, base=1e4, tied=tied, more=more)
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm", "post_attention_norm"))
         if (layer + 1) % 4 == 0:
