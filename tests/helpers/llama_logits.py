@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -159,7 +160,7 @@ def _context(library: Any, model: Any, length: int) -> Any:
         sys.exit(f"another release of llama.cpp: look up the fields of llama_context_params ({moved})")
     params.n_ctx = params.n_batch = params.n_ubatch = max(length, 64)
     # Threads that wait for each other cost more than the products of tiny models.
-    params.n_threads = params.n_threads_batch = 1
+    params.n_threads = params.n_threads_batch = 1 if length <= 1024 else os.cpu_count() or 1
     params.flash_attention = _FLASH_ATTENTION_OFF
     params.type_k = params.type_v = _TYPE_F32
     return library.llama_init_from_model(model, params) or sys.exit("llama.cpp makes no context")

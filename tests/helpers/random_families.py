@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from families import dense, gemma, latent, mixtures, recurrent, sliding
+from families import dense, gemma, latent, mixtures, rarer, recurrent, sliding
 from families.recipe import VOCABULARY, Recipe, looking_ahead, write_recipe
 
 __all__ = ["FAMILIES", "RECIPES", "VOCABULARY", "recipe", "write"]
@@ -57,6 +57,10 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "granitehybrid": recurrent.granitehybrid,
     "nemotron_h": recurrent.nemotron_h,
     "falcon-h1": recurrent.falcon_h1,
+    "exaone-moe": rarer.exaone_moe,
+    "cohere2moe": rarer.cohere2moe,
+    "phimoe": rarer.phimoe,
+    "deepseek": rarer.deepseek,
 }
 
 _SOFTMAX = mixtures.SOFTMAX
@@ -126,6 +130,7 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("mimo2-unscaled", "mimo2", {"value_scale": 1.0}),
     ("deepseek3", "deepseek2", {}),
     ("deepseek3-ahead", "deepseek2", {"ahead": True}),
+    ("deepseek3-temperature", "deepseek2", {"temperature": 0.1}),
     ("deepseek3-plain", "deepseek2", {"scaled": False, "groups": None}),
     ("deepseek2", "deepseek2", {"gating": _SOFTMAX, "groups": None}),
     ("deepseek2-whole", "deepseek2", {"gating": _SOFTMAX, "groups": None, "absorbed": False}),
@@ -150,6 +155,7 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("qwen35moe-ahead", "qwen35", {"architecture": "qwen35moe", "ahead": True}),
     ("qwen3next-ahead", "qwen35", {"architecture": "qwen3next", "ahead": True}),
     ("lfm2", "lfm2", {}),
+    ("lfm2-sliding", "lfm2", {"window": 32}),
     ("lfm2moe", "lfm2", {"mixture": True}),
     ("granitehybrid", "granitehybrid", {}),
     ("granitehybrid-dense", "granitehybrid", {"mixture": False}),
@@ -159,6 +165,11 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("nemotron_h_moe", "nemotron_h", {"pattern": "ME*E"}),
     ("nemotron_h_moe-latent", "nemotron_h", {"pattern": "ME*E", "latent": 24, "groups": (4, 2)}),
     ("falcon-h1", "falcon-h1", {}),
+    ("exaone-moe", "exaone-moe", {}),
+    ("cohere2moe", "cohere2moe", {}),
+    ("cohere2moe-alone", "cohere2moe", {"beside": 0}),
+    ("phimoe", "phimoe", {}),
+    ("deepseek", "deepseek", {}),
     ("falcon-h1-norm", "falcon-h1", {"norm": True, "groups": 2, "tied": True}),
 ]
 

@@ -29,7 +29,7 @@ def gemma4(
     period: int = 2,
     mixture: bool = False,
     joined: bool = True,
-    softcap: float = 30.0,
+    softcap: float = 5.0,
 ) -> Recipe:
     """Write a dense model with an embedding per layer, or a mixture.
 
@@ -98,7 +98,11 @@ def gemma4(
 
 
 def gemma3n(*, layers: int = 2, period: int = 2, shared_layers: int = 0) -> Recipe:
-    """Layers from the 20th on take keys and values of earlier ones; the first 10 are sparse."""
+    """Layers from the 20th on take keys and values of earlier ones; the first 10 are sparse.
+
+    llama.cpp has these numbers, the bound of the logits, the sparsity and AltUp's sizes in its code; it does
+    not read them in the file.
+    """
     more = {
         "rope.freq_base_swa": 10000.0,
         "final_logit_softcapping": 30.0,

@@ -16,11 +16,13 @@ def deepseek2(
     gating: int = SIGMOID,
     groups: tuple[int, int] | None = (4, 2),
     scaled: bool = True,
+    temperature: float = 0.0,
 ) -> Recipe:
     """Write V3; V2 has softmax for `gating`, V2 Lite `query_rank=0` too (llama.cpp knows it by its 27 layers).
 
     `absorbed`: matrices of keys and values apart, as attention over the latent needs them; otherwise
     one, as older converters wrote it. `groups`: how many there are and how many a token may use.
+    `temperature`: how queries grow from position 32 on, as in Mistral Large 3.
     """
     length = LATENT + ROPE if absorbed else NOPE + ROPE
     more = EIGHT | {
@@ -42,6 +44,8 @@ def deepseek2(
     if groups:
         more |= {"expert_group_count": groups[0], "expert_group_used_count": groups[1]}
     more |= yarn(yarn_log_multiplier=0.0707) if scaled else {}
+    if temperature:
+        more |= {"attention.temperature_scale": temperature, "attention.temperature_length": 32}
     recipe = started(
         "deepseek2", layers=layers, kv_heads=1 if absorbed else HEADS, head=None, epsilon=1e-6, more=more
     )

@@ -28,7 +28,7 @@ CONTEXT = 256
 _SPREADS: tuple[tuple[str, float | None], ...] = (
     (r"exp_probs_b\.bias$", 0.15),
     (r"ffn_gate_inp\.bias$", 0.3),
-    (r"ssm_dt\.bias$|attn_sinks", 1.0),
+    (r"ssm_dt\.bias$", 1.0),
     (r"\.bias$", 0.1),
     (r"conv1d\.weight$|shortconv\.conv", 0.4),
     (r"^token_embd\.", 0.5),
@@ -254,6 +254,9 @@ def _drawn(recipe: Recipe, name: str, shape: Sequence[int], seed: int) -> NDArra
         values = -np.exp(np.clip(values, -2.0, 1.5))
     elif name.endswith("layer_output_scale.weight"):
         values = 0.7 + 0.1 * values
+    elif name.endswith("attn_sinks.weight"):
+        # As much as a few dozen of tokens.
+        values = 3 + values
     elif spread := next((spread for end, spread in recipe.spreads.items() if name.endswith(end)), None):
         values *= spread
     elif re.search(_AROUND_ONE, name):

@@ -82,15 +82,15 @@ def qwen35(
     `joined`: gate and up of the experts are one tensor. `marked`: a list says which layers are recurrent;
     older files have only the interval.
     """
-    more = _recurrence(128, 32, 4, 2) | {"full_attention_interval": 4, "rope.dimension_count": 8}
+    more = _recurrence(128, 32, 4, 2) | {"full_attention_interval": 4, "rope.dimension_count": 16}
     if marked:
         more["attention.recurrent_layers"] = alternating(layers, 4)
     if architecture != "qwen3next":
-        more["rope.dimension_sections"] = [2, 1, 1, 0]
+        more["rope.dimension_sections"] = [3, 3, 2, 0]
     if architecture != "qwen35":
         more |= EIGHT | {"expert_feed_forward_length": INNER, "expert_shared_feed_forward_length": 48}
     # Elsewhere the keys of the delta rule are normalized with 1e-6 whatever the file says.
-    recipe = started(architecture, layers=layers, epsilon=1e-6, base=1e7, tied=tied, more=more)
+    recipe = started(architecture, layers=layers, epsilon=1e-6, base=1e4, tied=tied, more=more)
     for layer in range(layers):
         recipe.block(layer, vectors(WIDTH, "attn_norm", "post_attention_norm"))
         if (layer + 1) % 4 == 0:
@@ -105,9 +105,10 @@ def qwen35(
     return recipe
 
 
-def lfm2(*, layers: int = 4, mixture: bool = False, tied: bool = True) -> Recipe:
+def lfm2(*, layers: int = 4, mixture: bool = False, tied: bool = True, window: int = 0) -> Recipe:
     """Each second layer has attention, the others a short convolution."""
-    more = {"vocab_size": VOCABULARY, "shortconv.l_cache": 3}
+    more: dict[str, Any] = {"vocab_size": VOCABULARY, "shortconv.l_cache": 3}
+    more |= {"attention.sliding_window": window} if window else {}
     if mixture:
         more |= EIGHT | {
             "expert_feed_forward_length": INNER,

@@ -33,10 +33,11 @@ def gpt_oss(*, layers: int = 4, window: int = 32, scaled: bool = True) -> Recipe
     return recipe
 
 
-def llama4(*, layers: int = 4, step: int = 2, count: int = 8) -> Recipe:
+def llama4(*, layers: int = 4, step: int = 2, count: int = 8, heads: int = 4) -> Recipe:
     """Experts in each `step`-th layer; with 128 of them, queries and keys are not normalized.
 
-    Attention is in chunks of 8192 in three of four layers; the fourth does not rotate.
+    Attention is in chunks of 8192 in three of four layers, whatever the file says; the fourth does not rotate,
+    and its queries grow from position 8192 on.
     """
     inner = 8 if count > 64 else INNER
     more = {
@@ -47,9 +48,9 @@ def llama4(*, layers: int = 4, step: int = 2, count: int = 8) -> Recipe:
         "interleave_moe_layer_step": step,
         "expert_feed_forward_length": inner,
     }
-    recipe = started("llama4", layers=layers, base=5e5, more=more)
+    recipe = started("llama4", layers=layers, heads=heads, kv_heads=-(-heads // 2), base=5e5, more=more)
     for layer in range(layers):
-        recipe.block(layer, vectors(WIDTH, "attn_norm", "ffn_norm"), attention(4, 2, 32))
+        recipe.block(layer, vectors(WIDTH, "attn_norm", "ffn_norm"), attention(heads, -(-heads // 2), 32))
         if (layer + 1) % step == 0:
             recipe.block(layer, experts(inner, count), shared(inner))
         else:

@@ -41,6 +41,8 @@ def test_llama_cpp_computes_ordinary_logits(computed: dict[str, np.ndarray], key
         ("arcee", "arcee-plain"),
         ("gpt-oss", "gpt-oss-plain"),
         ("qwen35moe", "qwen3next"),
+        ("deepseek3", "deepseek3-temperature"),
+        ("lfm2", "lfm2-sliding"),
         ("llama4", "llama4-scout"),
     ],
 )
