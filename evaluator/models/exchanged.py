@@ -23,7 +23,8 @@ class Exchanged(ModelFile):
 
     @classmethod
     def of(cls, original: ModelFile, other: ModelFile, names: Collection[str]) -> Exchanged:
-        """Return `original` with the tensors `names` of `other`."""
+        """Return `original` with the tensors `names` of `other`, and with their scales."""
+        names = {*names, *(f"{name.removesuffix('.weight')}.scale" for name in names)}
         tensors = {name: (other if name in names else original).tensor(name) for name in original.tensors}
         return cls(
             original.path,

@@ -12,8 +12,8 @@ from typing import Any
 from evaluator.export.composing.fit import fitting_shapes
 from evaluator.export.exact.graph import graph_request
 from evaluator.models.architectures import HEAD, described, has_own_head, head_tensor
-from evaluator.models.architectures.description import traits_of
 from evaluator.models.architectures.rotary import check_context
+from evaluator.models.architectures.traits import traits_of
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
 from evaluator.models.sources.hub import Report
@@ -225,8 +225,10 @@ def comparable_traits(file: ModelFile) -> Traits:
     head = file.tensor(head_tensor(file)).shape
     decoder = described(file)
     if decoder:
-        fitting_shapes(file, decoder)
-        graph = dict(traits_of(decoder))
+        shapes = fitting_shapes(file, decoder)
+        graph = dict(traits_of(decoder)) | {
+            f"the shape of {name}": shape for name, shape in shapes.items() if name != HEAD
+        }
     else:
         request = graph_request(file)
         graph = {

@@ -107,10 +107,8 @@ class Builder:
         return self.reshape(value, shape or (-1,))
 
     def product(self, x: str, role: str) -> str:
-        """Return x · matrixᵀ, times the matrix's scale and plus its bias if the model has them."""
+        """Return x · matrixᵀ, plus the bias if the model has one."""
         y = self.op("MatMul", x, self.weight(self.role(role), transposed=True))
-        if self.has(role, "scale"):
-            y = self.op("Mul", y, self.weight(self.role(role, "scale")))
         if self.has(role, "bias"):
             y = self.op("Add", y, self.vector(role, kind="bias"))
         return y

@@ -8,6 +8,7 @@ from evaluator.export.composing.builder import Shapes
 from evaluator.export.composing.compose import compose, used_tensors
 from evaluator.models.architectures import HEAD
 from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.layer_tensors import is_scale
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import ExportError, SourceError
 
@@ -24,7 +25,8 @@ def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
     Raises:
         SourceError: a tensor is missing, or is not part of what is described.
     """
-    shapes = {name: info.shape for name, info in file.tensors.items()}
+    # Scales of matrices are part of their values.
+    shapes = {name: info.shape for name, info in file.tensors.items() if not is_scale(file, name)}
     try:
         used = used_tensors(compose(decoder, shapes))
     except ExportError as error:

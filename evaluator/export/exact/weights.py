@@ -19,6 +19,7 @@ from evaluator.models.architectures import (
     restored,
     tensor_names,
 )
+from evaluator.models.architectures.layer_tensors import scale_name
 from evaluator.models.architectures.rotary import ROTARY_BUFFERS, rotary_frequencies
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
@@ -69,7 +70,7 @@ def slot_values(
     if slot.parameter in ROTARY_BUFFERS:
         return rotary_frequencies(file, slot.parameter).reshape(slot.shape)
     tensor = tensors[slot.parameter]
-    values = restored(architecture_of(file), file, tensor)
+    values = _scaled(file, tensor, restored(architecture_of(file), file, tensor))
     if slot.transposed:
         values = values.T
     if values.shape != slot.shape:
@@ -97,8 +98,18 @@ def expert_values(file: ModelFile, slot: Slot, expert: int, *, as_stored: bool =
     if len(shape) == 2:
         row: Values = file.row_reader(slot.parameter)(expert, expert + 1)[0]
         return row
-    values = file.matrix(slot.parameter, expert)
+    values = _scaled(file, slot.parameter, file.matrix(slot.parameter, expert), expert)
     return np.ascontiguousarray(values.T if slot.transposed and not as_stored else values)
+
+
+def _scaled(file: ModelFile, tensor: str, values: Values, index: int = 0) -> Values:
+    """Return a matrix's values times its scale, if the file has one; `index` is the matrix among several."""
+    name = scale_name(file.tensors, tensor)
+    if name is None:
+        return values
+    scales = file.dequantize(name)
+    scaled: Values = values * scales[index if len(scales) > 1 else 0]
+    return scaled
 
 
 def head_weights(file: ModelFile) -> Values:

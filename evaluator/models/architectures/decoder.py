@@ -40,6 +40,15 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "logit_scale": (0, 1),
     "nextn_predict_layers": (0,),
     "use_parallel_residual": (False,),
+    "expert_count": (0,),
+    "expert_used_count": (0,),
+    "expert_group_count": (0, 1),
+    "expert_group_used_count": (0, 1),
+    "expert_shared_count": (0,),
+    "expert_shared_feed_forward_length": (0,),
+    "leading_dense_block_count": (0,),
+    "interleave_moe_layer_step": (0, 1),
+    "moe_every_n_layers": (0, 1),
 }
 #: Far more than any model has.
 MOST_LAYERS = 10_000

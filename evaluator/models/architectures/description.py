@@ -2,15 +2,14 @@
 
 A family's module returns a `Decoder` for a file; `evaluator.export.composing` turns it into graphs. Tensors have
 GGUF's names: a role such as `attn_q` stands for `blk.N.attn_q.weight` in layer N. What the tensors show is not
-described: a product adds the bias and multiplies by the scale that the file has (`blk.N.attn_q.bias`, `.scale`), and
-queries, keys and values, or gate and up, may be one matrix.
+described: a product adds the bias that the file has (`blk.N.attn_q.bias`), and queries, keys and values, or gate and
+up, may be one matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from evaluator.models.architectures.mixture import Router
 from evaluator.models.architectures.rotary_set import RotarySet
@@ -307,29 +306,3 @@ class Decoder:
     def experts(self) -> Experts | None:
         """The experts of the first layer that has some."""
         return next((part.experts for layer in self.layers for part in layer if part.experts), None)
-
-
-def traits_of(decoder: Decoder) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of everything that is described, such as `layer 3's attention's heads`."""
-    for item in fields(decoder):
-        value = getattr(decoder, item.name)
-        if item.name == "layers":
-            yield "number of layers", len(value)
-            for number, layer in enumerate(value):
-                yield from _traits(f"layer {number}'s", layer)
-        else:
-            yield from _traits(item.name.replace("_", " "), value)
-
-
-def _traits(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if is_dataclass(value) and not isinstance(value, type):
-        label = type(value).__name__.lower()
-        for item in fields(value):
-            yield from _traits(f"{name} {label}'s {item.name.replace('_', ' ')}", getattr(value, item.name))
-    elif isinstance(value, tuple) and any(
-        isinstance(part, (tuple, Part, Mixer, RotarySet)) for part in value
-    ):
-        for number, part in enumerate(value):
-            yield from _traits(f"{name} {number}", part)
-    else:
-        yield name, value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+
+from evaluator.models.model_file import ModelFile, TensorInfo
 
 
 def tensor_name(known: Container[str], role: str, layer: int, kind: str = "weight") -> str:
@@ -20,3 +22,21 @@ def tensor_name(known: Container[str], role: str, layer: int, kind: str = "weigh
     bare = f"{prefix}{role}"
     full = f"{bare}.{kind}"
     return bare if kind == "weight" and full not in known and bare in known else full
+
+
+def scale_name(tensors: Mapping[str, TensorInfo], tensor: str) -> str | None:
+    """Return the tensor with a number by which all values of a matrix are multiplied, or one for each of several.
+
+    None if there is none; scales of other shapes are tensors in their own right.
+    """
+    name = f"{tensor.removesuffix('.weight')}.scale"
+    if not tensor.endswith(".weight") or name not in tensors or tensor not in tensors:
+        return None
+    matrices = tensors[tensor].shape[:-2]
+    return name if tensors[name].shape in ((1,), matrices) else None
+
+
+def is_scale(file: ModelFile, name: str) -> bool:
+    """Return whether a tensor is the scale of a matrix."""
+    owner = f"{name.removesuffix('.scale')}.weight"
+    return name.endswith(".scale") and scale_name(file.tensors, owner) == name

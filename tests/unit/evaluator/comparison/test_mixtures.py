@@ -49,7 +49,7 @@ def test_copy_diverges_by_nothing_and_the_lossy_one_by_something(run):
 def test_other_router_is_not_comparable(run):
     (failure,) = run[0]["failures"]
     assert failure["source"].endswith("Tiny-Q5_0.gguf")
-    assert failure["reason"] == "mixture's experts per token is 3, the baseline's is 2"
+    assert failure["reason"] == "layer 0's feed forward experts's router's used is 3, the baseline's is 2"
 
 
 def test_layers_have_the_experts_tensors(run):
@@ -75,5 +75,5 @@ def test_noise_floor_is_measured(run):
 
 
 def test_speed_is_left_out_with_its_reason(run):
-    assert "speed is not measured: no packed graph for mixtures of experts yet" in run[2]
+    assert "speed is not measured: no packed graph for models of this family yet" in run[2]
     assert pl.read_parquet(run[1] / "variants.parquet")["decode_ms_p50"].is_null().all()
