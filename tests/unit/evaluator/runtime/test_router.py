@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 
 import numpy as np
 import pytest
 
 from evaluator.models.architectures.mixture import Router
-from evaluator.runtime.router import choose, shared_share, shares
+from evaluator.runtime.router import choose, shares
 
 
 def logits(*rows):
@@ -93,11 +92,3 @@ def test_shares_are_in_order_of_experts_and_tokens():
     expected = [(0, [1, 2], [0.4, 0.6]), (1, [0, 1], [0.2, 0.3]), (3, [0, 2], [0.1, 0.5])]
     assert [(expert, tokens) for expert, tokens, _ in found] == [(e, t) for e, t, _ in expected]
     np.testing.assert_allclose([w for _, _, w in found], [w for _, _, w in expected], rtol=1e-6)
-
-
-def test_shared_expert_has_every_token():
-    assert shared_share(3, None).weights.tolist() == [1, 1, 1]
-    gated = shared_share(2, np.array([0, math.log(3)], np.float32))
-    assert gated.expert is None
-    assert gated.tokens.tolist() == [0, 1]
-    assert gated.weights.tolist() == pytest.approx([0.5, 0.75])

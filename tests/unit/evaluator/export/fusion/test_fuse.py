@@ -80,7 +80,7 @@ def test_frequency_factors_reach_the_tables(tiny_graph, tmp_path):
 def test_scoring_late_changes_nothing(file):
     graph = load_graph(file)
     positions = {"scored_positions": np.array([3, 17, 20])}
-    inputs = {"input_ids": IDS[None].astype(np.int64)} | positions | rotary_inputs(file, graph.fused, 24)
+    inputs = {"input_ids": IDS[None].astype(np.int64)} | positions | rotary_inputs(file, graph, 24)
     whole = session(file, graph, load_fused(graph.fused)).run(inputs)[0]
     late_model = score_late(load_fused(graph.fused), graph.fused)
     late = session(file, graph, late_model).run(inputs)[0]
@@ -120,7 +120,7 @@ def test_decoding_with_a_cache_equals_one_pass(name, request, tmp_path):
         file = open_gguf(write_family(FAMILIES[name], tmp_path / "f.gguf"))
     ids = np.random.default_rng(9).integers(0, 30, 48).astype(np.int32)
     graph = load_graph(file)
-    tables = rotary_inputs(file, graph.fused, 64)
+    tables = rotary_inputs(file, graph, 64)
     run = session(file, graph, with_cache(load_fused(graph.fused), graph.fused)).run
     chunks = [ids[:30], *ids[30:].reshape(-1, 1)]
     stepped = decode(lambda inputs: run(inputs | tables), graph.fused.heads, chunks)

@@ -58,7 +58,8 @@ def losses_in_decoder(model: Path) -> np.ndarray:
 
 
 def test_every_family_has_a_case():
-    assert set(ARCHITECTURES.names()) - {family.architecture for family in FAMILIES.values()} == set()
+    exported = {name for name, entry in ARCHITECTURES if entry.describe is None}
+    assert exported <= {family.architecture for family in FAMILIES.values()}
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -70,7 +71,7 @@ def test_loss_of_every_token_is_that_of_torch(tmp_path, name):
         hidden = hidden_of(file, graph, CPU, TEXT, fused=fused)
         found = head.score(hidden, TEXT.targets, None).nll
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4, err_msg=f"fused: {fused}")
-    if graph.fused and not graph.mixture:
+    if graph.fused:
         write_decoder(file, graph, tmp_path / "onnx")
         found = losses_in_decoder(tmp_path / "onnx" / MODEL_FILE)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4, err_msg="decoding")
