@@ -28,7 +28,17 @@ def attention(mixer: Attention, builder: Builder, x: str) -> str:
     output = attend(mixer, builder, query, keys, values)
     if gate:
         output = builder.op("Mul", output, builder.op("Sigmoid", gate))
+    if mixer.head_gate:
+        output = _gated_heads(mixer, builder, output, builder.product(x, mixer.head_gate))
     return builder.product(output, "attn_output")
+
+
+def _gated_heads(mixer: Attention, builder: Builder, output: str, gate: str) -> str:
+    """Return each head of the output times the sigmoid of its gate, [windows, length, heads]."""
+    width = mixer.value_width or mixer.width
+    by_head = builder.reshape(output, [0, 0, mixer.heads, width])
+    opened = builder.reshape(builder.op("Sigmoid", gate), [0, 0, mixer.heads, 1])
+    return builder.reshape(builder.op("Mul", by_head, opened), [0, 0, mixer.heads * width])
 
 
 def _projections(mixer: Attention, builder: Builder, x: str) -> tuple[str, str, str, str | None]:
@@ -36,7 +46,7 @@ def _projections(mixer: Attention, builder: Builder, x: str) -> tuple[str, str, 
     heads, kv_heads, width = mixer.heads, mixer.kv_heads, mixer.width
     gate = None
     if builder.has("attn_qkv"):
-        sizes = [heads * width, kv_heads * width, kv_heads * width]
+        sizes = [heads * width, kv_heads * width, kv_heads * (mixer.value_width or width)]
         query, keys, values = builder.split(builder.product(x, "attn_qkv"), sizes)
     elif mixer.shares:
         query = builder.product(x, "attn_q")
@@ -126,6 +136,29 @@ def rotated(builder: Builder, x: str, rotary: int, *, heads: int, width: int) ->
 
 
 def attend(mixer: Attention, builder: Builder, query: str, keys: str, values: str) -> str:
+    """Return the heads' outputs, [windows, length, heads · value width].
+
+    The attention node wants values as wide as keys: narrower ones get zeros.
+    """
+    if mixer.value_width:
+        values = _resized(builder, values, mixer.kv_heads, mixer.value_width, mixer.width)
+    output = _attention_node(mixer, builder, query, keys, values)
+    if mixer.value_width:
+        output = _resized(builder, output, mixer.heads, mixer.width, mixer.value_width)
+    return output
+
+
+def _resized(builder: Builder, x: str, heads: int, width: int, new: int) -> str:
+    """Return heads, [windows, length, heads · width], with zeros added or the last dimensions left away."""
+    by_head = builder.reshape(x, [0, 0, heads, width])
+    if new > width:
+        by_head = builder.op("Pad", by_head, builder.constant([0] * 7 + [new - width], np.int64))
+    else:
+        by_head, *_ = builder.split(by_head, [new, width - new])
+    return builder.reshape(by_head, [0, 0, heads * new])
+
+
+def _attention_node(mixer: Attention, builder: Builder, query: str, keys: str, values: str) -> str:
     """Return the heads' outputs, [windows, length, heads · width]."""
     rotates = mixer.rotary is not None and not _rotates_before(mixer, builder)
     inputs = [query, keys, values, "", ""]

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.norms import CONTRIB, NORM
 from evaluator.export.skeleton import Slot, refer_to_external
-from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.description import Activation, Decoder, Xielu
 from evaluator.models.architectures.layer_tensors import tensor_name
 from evaluator.support.errors import ExportError
 
@@ -154,9 +154,11 @@ class Builder:
             result = self.op("Add", result, part)
         return result
 
-    def activation(self, x: str, kind: str) -> str:
+    def activation(self, x: str, kind: Activation) -> str:
         """Return an activation function of x."""
         match kind:
+            case Xielu():
+                return self._xielu(x, kind)
             case "silu":
                 return self.op("Mul", x, self.op("Sigmoid", x))
             case "gelu":
@@ -169,6 +171,15 @@ class Builder:
                 y = self.op("Relu", x)
                 return self.op("Mul", y, y)
         raise ExportError(f"there is no activation {kind}")
+
+    def _xielu(self, x: str, kind: Xielu) -> str:
+        """Return what `Xielu` describes, with the positive and the negative part of x, one of which is 0."""
+        above, below = self.op("Relu", x), self.op("Min", x, self.constant(0))
+        high = self.scaled(self.op("Mul", above, above), kind.p)
+        grown = self.op("Exp", self.op("Min", x, self.constant(kind.epsilon)))
+        low = self.op("Sub", self.op("Sub", grown, self.constant(1)), below)
+        inside = self.op("Where", self.op("Greater", x, self.constant(0)), self.constant(0), low)
+        return self.total([high, self.scaled(inside, kind.n), self.scaled(x, kind.b)])
 
     def softplus(self, x: str) -> str:
         """Return ln(1 + exp x) without overflow: max(x, 0) + ln(1 + exp −|x|)."""

@@ -53,7 +53,12 @@ def _inner(mixer: FeedForward | Experts, builder: Builder, gate: str | None, up:
         return _swiglu_clamped(builder, gate, up)
     if isinstance(mixer, FeedForward) and mixer.sparsity is not None:
         gate = _sparse(builder, gate, mixer.sparsity)
-    return builder.op("Mul", builder.activation(gate, mixer.activation), up)
+    gate = builder.activation(gate, mixer.activation)
+    if mixer.limit is not None:
+        bound = builder.constant(mixer.limit)
+        gate = builder.op("Min", gate, bound)
+        up = builder.op("Clip", up, builder.constant(-mixer.limit), bound)
+    return builder.op("Mul", gate, up)
 
 
 def _swiglu_clamped(builder: Builder, gate: str, up: str) -> str:

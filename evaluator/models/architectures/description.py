@@ -14,7 +14,18 @@ from typing import Literal
 from evaluator.models.architectures.mixture import Router
 from evaluator.models.architectures.rotary_set import RotarySet
 
-Activation = Literal["silu", "gelu", "gelu_tanh", "relu", "relu_squared", "swiglu_clamped"]
+
+@dataclass(frozen=True)
+class Xielu:
+    """An activation: p·x² + b·x above 0, n·(exp(min(x, epsilon)) − 1 − x) + b·x below."""
+
+    n: float
+    p: float
+    b: float
+    epsilon: float
+
+
+Activation = Xielu | Literal["silu", "gelu", "gelu_tanh", "relu", "relu_squared", "swiglu_clamped"]
 NormKind = Literal["rms", "layer"]
 PartName = Literal["attention", "feed_forward", "layer"]
 #: A norm of queries and keys: per head with a gain, per head without one, or over all heads with a gain.
@@ -40,14 +51,17 @@ class Attention(Mixer):
         heads: number of query heads.
         kv_heads: number of key and value heads.
         width: dimensions of a head.
+        value_width: dimensions of a head's value; None for `width`.
         rotary: which of the decoder's rotary sets rotates queries and keys; None without rotation.
         scale: factor of the scores; None for 1 / √width.
         window: positions that a query attends to, including itself; None for all up to itself.
+        chunk: positions that attend to one another only; None for no such limit.
         softcap: bound of the scores; 0 for none.
         norm: norm of queries and keys.
         norm_after_rotary: whether that norm comes after the rotation.
         value_norm: whether values are normalized per head, without a gain.
         gated: whether the query projection also gives a gate per head, whose sigmoid multiplies the output.
+        head_gate: role of a matrix with a row per head, whose product's sigmoid multiplies the head's output.
         sinks: whether each head has a further score (`attn_sinks`) that takes part in the softmax only.
         temperature: factor of queries by position, None for 1.
         keeps: name of the stream's field in which keys and values are kept for later layers.
@@ -57,14 +71,17 @@ class Attention(Mixer):
     heads: int
     kv_heads: int
     width: int
+    value_width: int | None = None
     rotary: int | None = 0
     scale: float | None = None
     window: int | None = None
+    chunk: int | None = None
     softcap: float = 0.0
     norm: HeadNorm | None = None
     norm_after_rotary: bool = False
     value_norm: bool = False
     gated: bool = False
+    head_gate: str | None = None
     sinks: bool = False
     temperature: Temperature | None = None
     keeps: str | None = None
@@ -166,6 +183,7 @@ class FeedForward(Mixer):
         suffix: end of the roles, `_shexp` for a mixture's shared expert.
         weigher: role of a vector whose product's sigmoid multiplies the output.
         sparsity: standard deviations above the mean below which gates are zero; None without.
+        limit: bound of activated gates from above, and of what they multiply on both sides; None without.
     """
 
     activation: Activation = "silu"
@@ -173,6 +191,7 @@ class FeedForward(Mixer):
     suffix: str = ""
     weigher: str | None = None
     sparsity: float | None = None
+    limit: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +209,7 @@ class Experts(Mixer):
         router_gain: role of a gain; the router then sees the stream, normalized without a gain, times this and
             1 / √hidden.
         weigh_inputs: whether a token's weight multiplies what enters the expert instead of its output.
+        limit: see `FeedForward`.
     """
 
     count: int
@@ -201,6 +221,7 @@ class Experts(Mixer):
     norm: str | None = None
     router_gain: str | None = None
     weigh_inputs: bool = False
+    limit: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

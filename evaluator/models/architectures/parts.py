@@ -20,13 +20,20 @@ def attention(settings: Settings, layer: int = 0, **changes: Any) -> Attention:
     kv_heads = settings.counts("attention.head_count_kv", heads)[layer] or heads
     if not heads or heads % kv_heads:
         raise SourceError(settings.file.path, f"{heads} heads do not divide into {kv_heads} groups")
-    width = settings.count("attention.key_length", settings.count("embedding_length") // heads)
-    if settings.count("attention.value_length", width) != width:
-        raise SourceError(
-            settings.file.path, "attention values of another width than the keys are not supported"
-        )
-    scale = settings.number("attention.scale", 0.0) or None
-    usual: dict[str, Any] = {"heads": heads, "kv_heads": kv_heads, "width": width, "scale": scale}
+    hidden = settings.count("embedding_length")
+    if hidden % heads and not settings.has("attention.key_length"):
+        raise SourceError(settings.file.path, f"{heads} heads do not divide a width of {hidden}")
+    width = settings.count("attention.key_length", hidden // heads)
+    value_width = settings.count("attention.value_length", width)
+    if value_width > width:
+        raise SourceError(settings.file.path, "attention values wider than the keys are not supported")
+    usual: dict[str, Any] = {
+        "heads": heads,
+        "kv_heads": kv_heads,
+        "width": width,
+        "value_width": value_width if value_width != width else None,
+        "scale": settings.number("attention.scale", 0.0) or None,
+    }
     return Attention(**usual | changes)
 
 

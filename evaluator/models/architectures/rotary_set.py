@@ -42,6 +42,7 @@ class RotarySet:
         factor: what frequencies are divided by.
         yarn: how the factor is limited to low frequencies; None to divide all.
         factors: tensor with a divisor per frequency, None without one.
+        padded: whether that tensor may hold more divisors; the first ones count.
         long_factors: the tensor that takes its place in windows longer than `original`.
         original: the original context, 0 if it does not matter.
         scale: factor of cosines and sines.
@@ -57,6 +58,7 @@ class RotarySet:
     original: int = 0
     scale: float = 1.0
     interleaved: bool = False
+    padded: bool = False
 
     def frequencies(self, file: ModelFile, length: int) -> Values:
         """Return the angle per position of each pair of dimensions, float32 [width / 2], for windows of `length`.
@@ -68,6 +70,7 @@ class RotarySet:
         tensor = self.long_factors if self.long_factors and length > self.original else self.factors
         if tensor:
             divisors = file.dequantize(tensor)
+            divisors = divisors[: len(values)] if self.padded else divisors
             if divisors.shape != values.shape or not (divisors > 0).all():
                 raise SourceError(
                     file.path, f"{tensor} does not hold {len(values)} positive factors: convert it again"

@@ -23,6 +23,14 @@ _WITHOUT_EFFECT = frozenset(
         "rope.dimension_sections",  # all parts of a text's positions are equal
         "rope.scaling.finetuned",
         "nextn_predict_layers",
+        # What the tensors show.
+        "expert_shared_count",
+        "expert_shared_feed_forward_length",
+        "feed_forward_length",
+        "interleave_moe_layer_step",
+        "leading_dense_block_count",
+        "moe_every_n_layers",
+        "n_deepstack_layers",
     }
 )
 _SCALINGS = ("none", "linear", "yarn", "longrope")
@@ -96,7 +104,17 @@ class Settings:
         Raises:
             SourceError: it is missing without a default, or something else.
         """
-        value = self._given(name, default)
+        return self._finite(name, self._given(name, default))
+
+    def numbers(self, name: str, default: float | None = None) -> tuple[float, ...]:
+        """Return a finite number for each layer; a single one stands for all.
+
+        Raises:
+            SourceError: it is missing without a default, or something else.
+        """
+        return tuple(self._finite(name, value) for value in self._per_layer(name, default))
+
+    def _finite(self, name: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise self._error(name, value, "a number")
         return float(value)
@@ -146,7 +164,7 @@ class Settings:
         Raises:
             SourceError: a setting is not valid or not known.
         """
-        turned = self.count(f"rope.dimension_count{ending}", width)
+        turned = self.count(f"rope.dimension_count{ending}", self.count("rope.dimension_count", width))
         if turned > width or turned % 2:
             raise self._error(f"rope.dimension_count{ending}", turned, f"an even number up to {width}")
         usual = self.positive("rope.freq_base", base)

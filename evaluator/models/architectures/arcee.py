@@ -1,0 +1,22 @@
+"""Arcee's AFM: Llama with two feed-forward products and a squared activation between them."""
+
+from __future__ import annotations
+
+from evaluator.models.architectures import Architecture, register
+from evaluator.models.architectures.description import Decoder, FeedForward
+from evaluator.models.architectures.layers import decoder_of, usual_layers
+from evaluator.models.architectures.parts import attention
+from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
+from evaluator.models.architectures.settings import Settings
+from evaluator.models.model_file import ModelFile
+
+
+def _describe(file: ModelFile) -> Decoder:
+    settings = Settings(file)
+    attends = attention(settings)
+    inner = FeedForward(activation="relu_squared", gated=False)
+    rotary = settings.rotary(attends.width, interleaved=True, factors=FREQUENCY_FACTORS)
+    return decoder_of(settings, usual_layers(settings, attends, dense=inner), rotary)
+
+
+register(Architecture("arcee", describe=_describe))
