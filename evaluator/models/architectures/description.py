@@ -191,6 +191,8 @@ class Experts(Mixer):
         router_gain: role of a gain; the router then sees the stream, normalized without a gain, times this and
             1 / √hidden.
         weigh_inputs: whether a token's weight multiplies what enters the expert instead of its output.
+        latent: width that experts work in if it is not the stream's: `ffn_latent_down` leads to it, and
+            `ffn_latent_up` back.
     """
 
     count: int
@@ -202,6 +204,7 @@ class Experts(Mixer):
     norm: str | None = None
     router_gain: str | None = None
     weigh_inputs: bool = False
+    latent: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
