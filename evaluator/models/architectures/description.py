@@ -95,6 +95,7 @@ class LatentAttention(Mixer):
         rotary: which of the decoder's rotary sets.
         query_latent: whether queries are products of a narrow vector too.
         split: whether keys and values have a matrix each (`attn_k_b`, `attn_v_b`) or a common one (`attn_kv_b`).
+        temperature: factor of queries by position, None for 1.
     """
 
     heads: int
@@ -106,6 +107,7 @@ class LatentAttention(Mixer):
     rotary: int = 0
     query_latent: bool = True
     split: bool = True
+    temperature: Temperature | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
