@@ -107,6 +107,11 @@ class MixtureLayer:
             raise ComputeError(f"{piece.name} has no experts")
         return cls(model, piece, piece.experts, reader, ahead, squares, expert_squares, apart)
 
+    @property
+    def _width(self) -> int:
+        """Width of what enters and leaves the experts."""
+        return self.experts.described.latent or self.model.hidden
+
     def run(
         self,
         streams: Steps,
@@ -130,7 +135,7 @@ class MixtureLayer:
         found = blocks(shapes)
         for number, block in enumerate(found):
             ends = np.cumsum([shapes[group][0] * shapes[group][1] for group in block])
-            entering = np.empty((int(ends[-1]), self.model.hidden), np.float32)
+            entering = np.empty((int(ends[-1]), self._width), np.float32)
             parts = np.split(entering, ends[:-1])
             logits = [
                 self._open(streams.get(group), weights, part)
@@ -145,9 +150,9 @@ class MixtureLayer:
         self.reader.release(self.experts)
 
     def _open(self, stream: ort.OrtValue, weights: Inputs, part: Values) -> Values:
-        """Write what enters the experts to `part`, float32 [tokens, hidden]; return the router's logits."""
+        """Write what enters the experts to `part`, float32 [tokens, width]; return the router's logits."""
         with in_stage("computing"):
-            target = self.model.empty([*stream.shape()[:-1], self.model.hidden])
+            target = self.model.empty([*stream.shape()[:-1], self._width])
             logits, squares = self.model.open_mixture(self.piece, stream, weights, target)
             part[:] = target.numpy().reshape(part.shape)
             if squares:
@@ -155,8 +160,8 @@ class MixtureLayer:
         return logits.reshape(len(part), -1)
 
     def _close(self, mixture: Values, weights: Inputs, old: ort.OrtValue, new: ort.OrtValue) -> None:
-        """Write the stream behind the mixture, whose output is float32 [tokens, hidden]."""
-        shaped = mixture.reshape([*old.shape()[:-1], self.model.hidden])
+        """Write the stream behind the mixture, whose output is float32 [tokens, width]."""
+        shaped = mixture.reshape([*old.shape()[:-1], self._width])
         squares = self.model.close_mixture(self.experts, old, shaped, weights, new)
         if squares:
             self.squares(squares)

@@ -47,8 +47,9 @@ def choose(logits: Values, router: Router, selection_bias: Values | None = None)
             scores = _softmax(values)
         elif router.gating == "sigmoid":
             scores = _sigmoid(values)
-        # Logits have the same order as their softmax, but no ties by rounding.
-        ranking = values if router.gating == "softmax" and selection_bias is None else scores
+        # Logits have the same order as their softmax, but no ties by rounding; their sums have not.
+        by_logits = router.gating == "softmax" and selection_bias is None and router.groups == 1
+        ranking = values if by_logits else scores
         if selection_bias is not None:
             ranking = ranking + selection_bias
         if router.groups > 1:

@@ -11,7 +11,7 @@ from evaluator.export.composing.mixers import mix
 from evaluator.export.fusion.attention import ATTENTION, SEQLENS, TOTAL_LENGTH, rotary_names
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.norms import CONTRIB
-from evaluator.models.architectures.description import Attention, Decoder, Temperature
+from evaluator.models.architectures.description import Attention, Decoder, LatentAttention, Temperature
 
 POSITIONS = "position_ids"
 _ROTATED_TOGETHER = 16
@@ -23,8 +23,6 @@ TEMPERATURE = "temperature_"
 def attention(mixer: Attention, builder: Builder, x: str) -> str:
     """Add attention; see `mix`."""
     query, keys, values, gate = _projections(mixer, builder, x)
-    if mixer.temperature:
-        query = builder.op("Mul", query, builder.input(temperature_name(mixer.temperature)))
     output = attend(mixer, builder, query, keys, values)
     if gate:
         output = builder.op("Mul", output, builder.op("Sigmoid", gate))
@@ -160,6 +158,8 @@ def _resized(builder: Builder, x: str, heads: int, width: int, new: int) -> str:
 
 def _attention_node(mixer: Attention, builder: Builder, query: str, keys: str, values: str) -> str:
     """Return the heads' outputs, [windows, length, heads · width]."""
+    if mixer.temperature:
+        query = builder.op("Mul", query, builder.input(_temperature_name(mixer.temperature)))
     rotates = mixer.rotary is not None and not _rotates_before(mixer, builder)
     inputs = [query, keys, values, "", ""]
     inputs += [builder.input(SEQLENS, TensorProto.INT32), builder.input(TOTAL_LENGTH, TensorProto.INT32)]
@@ -186,7 +186,7 @@ def _attention_node(mixer: Attention, builder: Builder, query: str, keys: str, v
     )[0]
 
 
-def temperature_name(temperature: Temperature) -> str:
+def _temperature_name(temperature: Temperature) -> str:
     """Return the name of the input with a temperature's factors."""
     return f"{TEMPERATURE}{temperature.factor}_{temperature.span}_{temperature.offset}"
 
@@ -195,7 +195,7 @@ def temperature_inputs(decoder: Decoder, length: int) -> dict[str, npt.NDArray[n
     """Return the factors of queries by position, float32 [length, 1], by the names of their inputs."""
     found: dict[str, npt.NDArray[np.float32]] = {}
     for mixer in (mixer for layer in decoder.layers for part in layer for mixer in part.mixers):
-        if isinstance(mixer, Attention) and (heat := mixer.temperature):
+        if isinstance(mixer, (Attention, LatentAttention)) and (heat := mixer.temperature):
             steps = np.floor((np.arange(length) + heat.offset) / heat.span)
-            found[temperature_name(heat)] = (1 + heat.factor * np.log1p(steps))[:, None].astype(np.float32)
+            found[_temperature_name(heat)] = (1 + heat.factor * np.log1p(steps))[:, None].astype(np.float32)
     return found

@@ -151,12 +151,15 @@ def _mixture(opening: Builder, part: Part) -> Cut:
     x = open_stream(opening)
     entering = opening.norm(x, experts.norm or part.norm or "")
     logits = opening.product(_routed(opening, experts, x, entering), "ffn_gate_inp")
+    if experts.latent:
+        entering = opening.product(entering, "ffn_latent_down")
     outputs = {entering: OUTPUT, logits: LOGITS}
     one = Builder(decoder, layer, _of_one_expert(shapes))
     output = expert(experts, one, STREAM)
     closing = Builder(decoder, layer, shapes, "closing")  # its weights and the opening's go together
     x = open_stream(closing)
-    mixture = closing.norm(MIXTURE, experts.post_norm) if experts.post_norm else MIXTURE
+    mixture = closing.product(MIXTURE, "ffn_latent_up") if experts.latent else MIXTURE
+    mixture = closing.norm(mixture, experts.post_norm) if experts.post_norm else mixture
     y = _added(closing, part, x, _mixed(closing, part, x, [mixture]))
     both = {STREAM: TensorProto.FLOAT, MIXTURE: TensorProto.FLOAT}
     bias = experts.selection_bias and opening.role(experts.selection_bias, "bias")

@@ -14,9 +14,10 @@ from evaluator.models.architectures.description import Attention, LatentAttentio
 def latent_attention(mixer: LatentAttention, builder: Builder, x: str) -> str:
     """Add latent attention; see `mix`.
 
-    Keys and values of all heads are computed; values are padded with zeros to the width of keys.
+    Keys and values of all heads are computed; those that are narrower than the others are padded with zeros.
     """
     heads, width = mixer.heads, mixer.plain + mixer.rotated
+    full = max(width, mixer.value)
     if mixer.query_latent:
         query = builder.product(builder.norm(builder.product(x, "attn_q_a"), "attn_q_a_norm"), "attn_q_b")
     else:
@@ -24,19 +25,33 @@ def latent_attention(mixer: LatentAttention, builder: Builder, x: str) -> str:
     by_head = builder.reshape(query, [0, 0, heads, width])
     plain, turned = builder.split(by_head, [mixer.plain, mixer.rotated])
     turned = rotated(builder, turned, mixer.rotary, heads=heads, width=mixer.rotated)
-    query = builder.reshape(builder.concat(plain, turned), [0, 0, heads * width])
+    query = builder.concat(plain, turned)
     latent, turned = builder.split(builder.product(x, "attn_kv_a_mqa"), [mixer.latent, mixer.rotated])
     turned = builder.reshape(turned, [0, 0, 1, mixer.rotated])
     turned = rotated(builder, turned, mixer.rotary, heads=1, width=mixer.rotated)
     plain, values = _expanded(mixer, builder, builder.norm(latent, "attn_kv_a_norm"))
     keys = builder.concat(plain, builder.concat(*[turned] * heads, axis=2))
-    rest = builder.constant([0] * 7 + [width - mixer.value], np.int64)
-    values = builder.op("Pad", values, rest)
-    padded = Attention(heads=heads, kv_heads=heads, width=width, rotary=None, scale=mixer.scale)
-    flat = [builder.reshape(part, [0, 0, heads * width]) for part in (keys, values)]
-    output = builder.reshape(attend(padded, builder, query, *flat), [0, 0, heads, width])
-    output, *_ = builder.split(output, [mixer.value, width - mixer.value])
+    padded = Attention(
+        heads=heads,
+        kv_heads=heads,
+        width=full,
+        rotary=None,
+        scale=mixer.scale,
+        temperature=mixer.temperature,
+    )
+    query, keys = (_widened(builder, part, full - width, heads * full) for part in (query, keys))
+    values = _widened(builder, values, full - mixer.value, heads * full)
+    output = builder.reshape(attend(padded, builder, query, keys, values), [0, 0, heads, full])
+    if full > mixer.value:
+        output, _ = builder.split(output, [mixer.value, full - mixer.value])
     return builder.product(builder.reshape(output, [0, 0, heads * mixer.value]), "attn_output")
+
+
+def _widened(builder: Builder, x: str, zeros: int, size: int) -> str:
+    """Return heads, [windows, length, heads, width], with zeros behind each, as [windows, length, size]."""
+    if zeros:
+        x = builder.op("Pad", x, builder.constant([0] * 7 + [zeros], np.int64))
+    return builder.reshape(x, [0, 0, size])
 
 
 def _expanded(mixer: LatentAttention, builder: Builder, latent: str) -> tuple[str, str]:

@@ -111,6 +111,7 @@ class LatentAttention(Mixer):
         rotary: which of the decoder's rotary sets.
         query_latent: whether queries are products of a narrow vector too.
         split: whether keys and values have a matrix each (`attn_k_b`, `attn_v_b`) or a common one (`attn_kv_b`).
+        temperature: factor of queries by position, None for 1.
     """
 
     heads: int
@@ -122,6 +123,7 @@ class LatentAttention(Mixer):
     rotary: int = 0
     query_latent: bool = True
     split: bool = True
+    temperature: Temperature | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +212,8 @@ class Experts(Mixer):
             1 / √hidden.
         weigh_inputs: whether a token's weight multiplies what enters the expert instead of its output.
         limit: see `FeedForward`.
+        latent: width that experts work in if it is not the stream's: `ffn_latent_down` leads to it, and
+            `ffn_latent_up` back.
     """
 
     count: int
@@ -222,6 +226,7 @@ class Experts(Mixer):
     router_gain: str | None = None
     weigh_inputs: bool = False
     limit: float | None = None
+    latent: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

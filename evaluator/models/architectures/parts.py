@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluator.models.architectures.description import Attention, Experts, FeedForward, Layer, Mixer, Part
+from evaluator.models.architectures.description import (
+    Attention,
+    Experts,
+    FeedForward,
+    Layer,
+    Mamba,
+    Mixer,
+    Part,
+)
 from evaluator.models.architectures.mixture import GATING_NUMBERS, Gating, Router
 from evaluator.models.architectures.settings import Settings
 from evaluator.support.errors import SourceError
@@ -37,13 +45,42 @@ def attention(settings: Settings, layer: int = 0, **changes: Any) -> Attention:
     return Attention(**usual | changes)
 
 
+def mamba(settings: Settings, **changes: Any) -> Mamba:
+    """Return the state space layer that the file describes; `changes` are further attributes.
+
+    Raises:
+        SourceError: a setting is missing or not valid.
+    """
+    inner, heads = settings.count("ssm.inner_size"), settings.count("ssm.time_step_rank")
+    groups = settings.count("ssm.group_count")
+    if inner % heads or heads % groups:
+        raise SourceError(
+            settings.file.path, f"{heads} heads in {groups} groups do not divide {inner} channels"
+        )
+    usual: dict[str, Any] = {
+        "heads": heads,
+        "width": inner // heads,
+        "state": settings.count("ssm.state_size"),
+        "groups": groups,
+        "kernel": settings.count("ssm.conv_kernel"),
+    }
+    return Mamba(**usual | changes)
+
+
 def experts(
-    settings: Settings, *, gating: Gating, renormalized: bool, width: int | None = None, **changes: Any
+    settings: Settings,
+    layer: int = 0,
+    *,
+    gating: Gating,
+    renormalized: bool,
+    width: int | None = None,
+    **changes: Any,
 ) -> Experts:
     """Return the experts that the file describes.
 
     Args:
         settings: the file's.
+        layer: the layer, if they differ.
         gating: the family's gating; files of some families state theirs.
         renormalized: whether the family divides the chosen experts' scores by their sum, unless the file says so.
         width: inner width of an expert, if the family's files do not have a key of their own for it.
@@ -52,10 +89,10 @@ def experts(
     Raises:
         SourceError: a setting is missing or not valid.
     """
-    count, used = settings.count("expert_count"), settings.count("expert_used_count")
+    count, used = settings.count("expert_count"), settings.counts("expert_used_count")[layer]
     groups = settings.count("expert_group_count", 1, least=0) or 1
     groups_used = settings.count("expert_group_used_count", 1, least=0) or 1
-    if used > count or count % groups or groups_used > groups:
+    if not 0 < used <= count or count % groups or groups_used > groups:
         raise SourceError(settings.file.path, f"{used} of {count} experts in {groups} groups: damaged?")
     stated = settings.count("expert_gating_func", 0, least=0)
     known: dict[int, Gating] = {number: name for name, number in GATING_NUMBERS.items()}
@@ -69,7 +106,7 @@ def experts(
         groups,
         groups_used,
     )
-    inner = settings.count("expert_feed_forward_length", width)
+    inner = settings.counts("expert_feed_forward_length", width)[layer]
     usual: dict[str, Any] = {"count": count, "width": inner, "router": router}
     return Experts(**usual | changes)
 
