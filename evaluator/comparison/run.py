@@ -191,7 +191,7 @@ class ComparisonRun:
     @cached_property
     def _stream(self) -> BaselineStream:
         model = self._scorer.model(self.plan.device)
-        sample = Sample.of(self.plan.windows, model.n_layers, model.hidden)
+        sample = Sample.of(self.plan.windows, model.n_layers, model.sample_width)
         return BaselineStream(self.store.work / f"{self.plan.baseline.variant_id}.residuals.npy", sample)
 
     @cached_property

@@ -70,7 +70,7 @@ class VariantStages:
         hidden = self.hidden()
         if hidden is None:
             raise ComputeError("the baseline was not scored, so variants cannot be compared with it")
-        drift = None if self.stream is None else Drift(self.stream)
+        drift = None if self.stream is None else Drift(self.stream, self.scorer.model(device).hidden)
         scored = self.scorer.score(subject, self.windows, device, hidden, observer=drift, advance=advance)
         if drift is None:
             return ScoredVariant(scored)

@@ -20,22 +20,45 @@ SCHEMA_VERSION = 1
 
 ROLES = (
     "token_embd",
+    "per_layer_token_embd",
+    "per_layer_model_proj",
     "attn_q",
     "attn_k",
     "attn_v",
-    "attn_qkv",  # Phi-3 stores the three as one matrix, and gate and up as one matrix ffn_up
+    "attn_qkv",  # some families store the three as one matrix, and gate and up as one matrix ffn_up
+    "attn_q_a",  # latent attention: to narrow vectors, and from them to heads
+    "attn_q_b",
+    "attn_kv_a_mqa",
+    "attn_kv_b",
+    "attn_k_b",
+    "attn_v_b",
+    "attn_gate",
     "attn_output",
+    "ssm_in",  # layers with a state
+    "ssm_alpha",
+    "ssm_beta",
+    "ssm_ba",
+    "ssm_out",
+    "shortconv.in_proj",
+    "shortconv.out_proj",
+    "laurel_l",
+    "laurel_r",
     "ffn_gate",
     "ffn_up",
     "ffn_down",
     "ffn_gate_inp",  # the router of a mixture, its experts together, and the expert that every token passes through
+    "ffn_latent_down",
+    "ffn_latent_up",
     "ffn_gate_exps",
     "ffn_up_exps",
+    "ffn_gate_up_exps",
     "ffn_down_exps",
     "ffn_gate_inp_shexp",
     "ffn_gate_shexp",
     "ffn_up_shexp",
     "ffn_down_shexp",
+    "inp_gate",
+    "proj",
     "output",
     "layer",
 )
@@ -163,9 +186,12 @@ class Layers(dy.Schema):
     quant_type = dy.String(nullable=True)
     bits_per_weight = dy.Float64(nullable=True, min=0)
     weight_error = dy.Float64(nullable=True, min=0)
+    expert_errors = dy.List(dy.Float64(nullable=True), nullable=True)
     hidden_error = dy.Float64(nullable=True, min=0)
     cosine = dy.Float64(nullable=True, min=-1.0001, max=1.0001)
     attribution_kld = dy.Float64(nullable=True)
+    routing_changed = dy.Float64(nullable=True, min=0, max=1)
+    routing_kld = dy.Float64(nullable=True)
 
 
 class Speed(dy.Schema):

@@ -12,12 +12,14 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from evaluator.export.pieces import Piece
+from evaluator.models.architectures.mixture import Router
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.layered_model import Inputs, LayeredModel
 from evaluator.runtime.memory_plan import MemoryPlan, Shape
 from evaluator.runtime.mixture_layer import ExpertSquares, MixtureLayer
 from evaluator.runtime.pass_checkpoint import PassCheckpoint, Resumed
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
+from evaluator.runtime.router import probabilities
 from evaluator.runtime.streams import Streams, StreamsInMemory, StreamsOnDisk
 from evaluator.support.errors import ComputeError
 from evaluator.support.stage_clock import in_stage
@@ -38,7 +40,11 @@ class Observer(Protocol):
         """Indices among each window's scored tokens."""
 
     def take(self, point: int, index: int, stream: Values) -> None:
-        """Take a window's sample after `point` layers, float32 [rows, hidden]."""
+        """Take a window's sample after `point` layers, float32 [rows, hidden + 2 · experts].
+
+        Behind the stream are the distribution over experts of the layer's router, and 1 for each that was chosen; NaN
+        in layers without experts.
+        """
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return what was gathered so far."""
@@ -81,6 +87,7 @@ class ForwardPass:
     checkpoint: PassCheckpoint | None = None
     advance: Advance = _nothing
     _tables: dict[int, Inputs] = field(default_factory=dict)
+    _routing: dict[int, Values] = field(default_factory=dict)
 
     def final_hidden(self) -> Iterator[tuple[int, Values]]:
         """Run all windows and yield each one's index and final hidden states, float32 [scored tokens, hidden].
@@ -158,6 +165,7 @@ class ForwardPass:
                     ahead=self.plan.ahead,
                     squares=partial(self.squares, piece),
                     expert_squares=self.expert_squares,
+                    routed=partial(self._routed, piece.experts.described.router),
                 )
                 layer.run(streams, self._shapes(), weights, partial(self._advance, number, where))
             for index in range(0 if piece.experts else len(groups)):
@@ -189,6 +197,7 @@ class ForwardPass:
         """Pass samples of the streams after `point` layers to the observer."""
         if self.observer is None:
             return
+        nothing = np.full((len(self.observer.rows), 2 * self.model.most_experts), np.nan, np.float32)
         for number, group in enumerate(self.groups):
             if not self.observer.windows.intersection(group):
                 continue
@@ -197,7 +206,22 @@ class ForwardPass:
             samples = self.model.rows(stream, rows).numpy()[..., : self.model.hidden]
             for index, sample in zip(group, samples, strict=True):
                 if index in self.observer.windows:
-                    self.observer.take(point, index, sample)
+                    routing = self._routing.pop(index, nothing)
+                    self.observer.take(point, index, np.concatenate([sample, routing], axis=1))
+
+    def _routed(self, router: Router, number: int, logits: Values, chosen: npt.NDArray[np.int64]) -> None:
+        """Keep how sampled tokens of a group of windows were routed, until the layer is observed."""
+        if self.observer is None:
+            return
+        most, rows = self.model.most_experts, self.windows[0].first_scored + self.observer.rows
+        for place, index in enumerate(self.groups[number]):
+            if index not in self.observer.windows:
+                continue
+            tokens = place * self._length + rows
+            kept = np.zeros((2, len(tokens), most), np.float32)
+            kept[0, :, : logits.shape[1]] = probabilities(logits[tokens], router)
+            np.put_along_axis(kept[1], chosen[tokens], 1, axis=1)
+            self._routing[index] = np.concatenate(list(kept), axis=1)
 
     def _end(self, streams: Streams, reader: WeightReader) -> Iterator[tuple[int, Values]]:
         """Run the final norm on the scored positions."""

@@ -98,9 +98,9 @@ class LayeredModel:
         )
 
     @property
-    def has_experts(self) -> bool:
-        """Whether any layer is a mixture."""
-        return any(piece.experts for piece in self.pieces)
+    def most_experts(self) -> int:
+        """Largest number of experts in a layer; 0 without mixtures."""
+        return max((piece.experts.described.count for piece in self.pieces if piece.experts), default=0)
 
     @property
     def is_fused(self) -> bool:
@@ -119,6 +119,11 @@ class LayeredModel:
     def width(self) -> int:
         """Width of the residual stream with all that it carries; its first `hidden` values are the main stream."""
         return stream_width(self._graph.decoder) if self._graph.decoder else self.hidden
+
+    @property
+    def sample_width(self) -> int:
+        """Values that an observer gets of a token: the stream, and how the layer's router distributed it."""
+        return self.hidden + 2 * self.most_experts
 
     def together(self, length: int) -> int:
         """Return how many windows of `length` tokens to run at a time."""

@@ -168,7 +168,7 @@ def working_bytes(model: LayeredModel, file: ModelFile, shape: Shape) -> int:
     group = model.together(shape.length) * shape.length
     at_once = min(group, CHUNK) if model.device.name == "cpu" and shape.length > CHUNK else group
     widest = max(max(weight.slot.shape) for weight in _weights(model))
-    if model.has_experts:
+    if model.most_experts:
         at_once = max(at_once, min(CHUNK, shape.windows * shape.length))
     rows = FLOAT_BYTES * at_once * (_STREAMS * shape.hidden + _WIDE * widest)
     heads = 0 if model.is_fused else int(graph_request(file)["settings"]["num_attention_heads"])
@@ -181,12 +181,11 @@ def block_bytes(model: LayeredModel, shape: Shape) -> int:
 
     They are on the host, whatever the device. 0 without a mixture.
     """
-    counts = [piece.experts.described.count for piece in model.pieces if piece.experts]
-    if not counts:
+    if not model.most_experts:
         return 0
     group = FLOAT_BYTES * model.together(shape.length) * shape.length * shape.hidden
     block = min(shape.stream_bytes, max(group, BLOCK_BYTES))
-    scores = block // (FLOAT_BYTES * shape.hidden) * max(counts)
+    scores = block // (FLOAT_BYTES * shape.hidden) * model.most_experts
     return 2 * block + _SCORES * _SCORE_BYTES * scores
 
 

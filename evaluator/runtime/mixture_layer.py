@@ -35,6 +35,11 @@ _NORM_SHARE = 0.05
 ExpertSquares = Callable[[Experts, int, int, Mapping[str, Values]], None]
 
 
+#: Called with the number of a group, its router's logits, float32 [tokens, experts], and the chosen experts, int64
+#: [tokens, used].
+Routed = Callable[[int, Values, npt.NDArray[np.int64]], None]
+
+
 def _ignore(experts: Experts, expert: int, n_tokens: int, squares: Mapping[str, Values]) -> None:
     """Ignore sums of squares."""
 
@@ -75,6 +80,7 @@ class MixtureLayer:
         squares: called for what comes before and after the experts if the model computes sums of squares.
         expert_squares: called for each expert in that case.
         apart: multiply the tokens of each group on their own, so that rounding does not depend on other groups.
+        routed: called for each group.
     """
 
     model: LayeredModel
@@ -85,6 +91,7 @@ class MixtureLayer:
     squares: Callable[[dict[str, Values]], None]
     expert_squares: ExpertSquares
     apart: bool
+    routed: Routed
 
     @classmethod
     def of(
@@ -97,6 +104,7 @@ class MixtureLayer:
         squares: Callable[[dict[str, Values]], None] = lambda _: None,
         expert_squares: ExpertSquares = _ignore,
         apart: bool = False,
+        routed: Routed = lambda _, __, ___: None,
     ) -> MixtureLayer:
         """Return the mixture of one of a model's pieces; see the attributes.
 
@@ -105,7 +113,7 @@ class MixtureLayer:
         """
         if piece.experts is None:
             raise ComputeError(f"{piece.name} has no experts")
-        return cls(model, piece, piece.experts, reader, ahead, squares, expert_squares, apart)
+        return cls(model, piece, piece.experts, reader, ahead, squares, expert_squares, apart, routed)
 
     @property
     def _width(self) -> int:
@@ -142,8 +150,8 @@ class MixtureLayer:
                 for group, part in zip(block, parts, strict=True)
             ]
             advance((number + _NORM_SHARE) / len(found))
-            shares = self._shares(np.concatenate(logits))
-            total = self._outputs(entering, ends, shares, partial(_advance, advance, number, len(found)))
+            waiting = self._shares(block, logits)
+            total = self._outputs(entering, ends, waiting, partial(_advance, advance, number, len(found)))
             outputs = np.split(total, ends[:-1])
             for group, output in zip(block, outputs, strict=True):
                 streams.step(group, partial(self._close, output, weights))
@@ -198,11 +206,15 @@ class MixtureLayer:
             for first in range(start, end, CHUNK):
                 yield slice(first, min(first + CHUNK, end))
 
-    def _shares(self, logits: Values) -> list[Share]:
-        """Return the tokens of each expert that any token chose."""
+    def _shares(self, block: range, logits: Sequence[Values]) -> list[Share]:
+        """Return the tokens of each expert that any token of a block of groups chose."""
         bias = self.experts.selection_bias
         selection = self.reader.file.dequantize(bias) if bias else None
-        return list(shares(*choose(logits, self.experts.described.router, selection)))
+        chosen, weights = choose(np.concatenate(logits), self.experts.described.router, selection)
+        starts = np.cumsum([len(part) for part in logits])[:-1]
+        for group, part, picked in zip(block, logits, np.split(chosen, starts), strict=True):
+            self.routed(group, part, picked)
+        return list(shares(chosen, weights))
 
     def _read(self, share: Share) -> Inputs:
         return self.model.on_device(self.reader.expert(self.experts, share.expert))

@@ -63,6 +63,19 @@ def choose(logits: Values, router: Router, selection_bias: Values | None = None)
         return chosen, (weights * router.scale).astype(np.float32)
 
 
+def probabilities(logits: Values, router: Router) -> Values:
+    """Return each token's distribution over all experts, float32 [tokens, experts]: scores divided by their sum.
+
+    Args:
+        logits: float32 [tokens, experts].
+        router: how the layer chooses; chosen by logits, experts have the scores of a softmax over all of them.
+    """
+    values = logits.astype(np.float64)
+    scores = _sigmoid(values) if router.gating == "sigmoid" else _softmax(values)
+    shared: _Scores = scores / np.maximum(scores.sum(axis=1, keepdims=True), _SMALLEST_SUM)
+    return shared.astype(np.float32)
+
+
 def shares(chosen: Numbers, weights: Values) -> Iterator[Share]:
     """Yield the experts that any token chose, in order, each with its tokens in order.
 

@@ -90,7 +90,7 @@ class NodeWorker:
         _once(folder / "checked", lambda: check_values(model, baseline, job.windows, job.nll))
         stream = None
         if job.residuals is not None:
-            sample = Sample.of(job.windows, model.n_layers, model.hidden)
+            sample = Sample.of(job.windows, model.n_layers, model.sample_width)
             stream = BaselineStream(_written(folder / "residuals.npy", job.residuals), sample)
         hidden = job.hidden
         stages = VariantStages(baseline, scorer, job.windows, lambda: hidden, stream, folder / "work")

@@ -6,6 +6,7 @@ a small file of the baseline's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ _MOST_WINDOWS, _MOST_ROWS, _FEWEST_ROWS = 8, 64, 8
 #: Memory for the baseline's sample.
 _SAMPLE_BYTES = 128_000_000
 
+#: Smallest probability of an expert in a divergence.
+_SMALLEST = 1e-30
+
 Values = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
 
@@ -36,10 +40,16 @@ class Sample:
     rows: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, windows: Sequence[Window], n_layers: int, hidden: int) -> Sample:
-        """Return a sample spread evenly over windows and tokens, smaller for large models."""
+    def of(cls, windows: Sequence[Window], n_layers: int, width: int) -> Sample:
+        """Return a sample spread evenly over windows and tokens, smaller for large models.
+
+        Args:
+            windows: the windows.
+            n_layers: number of layers.
+            width: values that are kept of a token in each layer.
+        """
         chosen = frozenset(spread(len(windows), _MOST_WINDOWS).tolist())
-        row_bytes = FLOAT_BYTES * len(chosen) * (n_layers + 1) * hidden
+        row_bytes = FLOAT_BYTES * len(chosen) * (n_layers + 1) * width
         most = min(_MOST_ROWS, max(_FEWEST_ROWS, _SAMPLE_BYTES // row_bytes))
         return cls(chosen, spread(len(windows[0].targets), most))
 
@@ -57,7 +67,7 @@ class BaselineStream:
         self._seen: dict[int, Values] = {}
 
     def take(self, point: int, index: int, stream: Values) -> None:
-        """Keep a window's sample after `point` layers, float32 [rows, hidden]."""
+        """Keep a window's sample after `point` layers, float32 [rows, width]."""
         if point not in self._seen:
             self._seen[point] = np.zeros((len(self._places), *stream.shape), np.float32)
         self._seen[point][self._places[index]] = stream
@@ -86,37 +96,40 @@ class BaselineStream:
         return self.path.is_file() and self.values().shape[1:3] == (len(self._places), len(self.rows))
 
     def of(self, point: int, index: int) -> Values:
-        """Return a window's sample after `point` layers, float32 [rows, hidden]."""
+        """Return a window's sample after `point` layers, float32 [rows, width]."""
         sample: Values = self.values()[point, self._places[index]]
         return sample
 
     def values(self) -> Values:
-        """Return all samples, mapped, float32 [points, windows, rows, hidden]."""
+        """Return all samples, mapped, float32 [points, windows, rows, width]."""
         values: Values = np.load(self.path, mmap_mode="r")
         return values
 
 
 class Drift:
-    """A variant's distance from the baseline's stream; observes the variant's pass.
+    """A variant's distance from the baseline's stream, and from its routing; observes the variant's pass.
 
-    Sums over the sampled tokens are kept per point: squared error, squared size of the baseline, cosine, tokens.
+    Sums over the sampled tokens are kept per point: squared error, squared size of the baseline, cosine, tokens, and
+    of routers the number of tokens with other experts and the sum of divergences.
     """
 
-    def __init__(self, baseline: BaselineStream) -> None:
-        self._baseline = baseline
+    def __init__(self, baseline: BaselineStream, hidden: int) -> None:
+        """Compare with `baseline`, whose samples begin with the stream, `hidden` values."""
+        self._baseline, self._hidden = baseline, hidden
         self.windows, self.rows = baseline.windows, baseline.rows
         self._sums: dict[int, Sums] = {}
 
     def take(self, point: int, index: int, stream: Values) -> None:
-        """Compare a window's sample after `point` layers, float32 [rows, hidden]."""
-        variant = stream.astype(np.float64)
-        baseline = self._baseline.of(point, index).astype(np.float64)
+        """Compare a window's sample after `point` layers, float32 [rows, width]."""
+        both = (stream.astype(np.float64), self._baseline.of(point, index).astype(np.float64))
+        variant, baseline = (values[:, : self._hidden] for values in both)
+        routing = _routing_sums(*(values[:, self._hidden :] for values in both))
         sizes = np.square(baseline).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             norms = np.sqrt(np.square(variant).sum(axis=1) * sizes)
             cosine = ((variant * baseline).sum(axis=1) / norms).sum()
             error = np.square(variant - baseline).sum()
-        added = np.array([error, sizes.sum(), cosine, len(stream)])
+        added = np.array([error, sizes.sum(), cosine, len(stream), *routing])
         self._sums[point] = self._sums[point] + added if point in self._sums else added
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -135,7 +148,7 @@ class Drift:
         layers = [self._sums[point] for point in sorted(self._sums) if point > 0]
         if not layers:
             return Layers.create_empty()
-        squared, sizes, cosine, n_tokens = np.stack(layers, axis=1)
+        squared, sizes, cosine, n_tokens, changed, divergence = np.stack(layers, axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             errors = np.sqrt(squared / sizes)
         cosines = cosine / n_tokens
@@ -146,9 +159,28 @@ class Drift:
                 "role": "layer",
                 "hidden_error": _finite(errors),
                 "cosine": _finite(cosines),
+                "routing_changed": _finite(changed / n_tokens),
+                "routing_kld": _finite(divergence / n_tokens),
             }
         )
         return with_schema(Layers, frame)
+
+
+def _routing_sums(variant: Sums, baseline: Sums) -> tuple[float, float]:
+    """Return the number of tokens that chose other experts, and the sum of KL(baseline ‖ variant) in nats.
+
+    NaN in layers without experts.
+
+    Args:
+        variant: the distribution over experts and the chosen ones, float64 [tokens, 2 · experts].
+        baseline: the same of the baseline.
+    """
+    if not variant.shape[1] or np.isnan(baseline[:, 0]).all():
+        return math.nan, math.nan
+    (p, chosen), (q, others) = (np.split(values, 2, axis=1) for values in (baseline, variant))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        divergences = np.where(p > 0, p * np.log(p / np.maximum(q, _SMALLEST)), 0).sum(axis=1)
+    return float((chosen != others).any(axis=1).sum()), float(divergences.sum())
 
 
 def _finite(values: Sums) -> pl.Series:

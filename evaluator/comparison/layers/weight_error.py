@@ -17,8 +17,12 @@ from evaluator.results.schema import ROLES, Layers, with_schema
 
 Values = npt.NDArray[np.float32]
 
-_BLOCK_WEIGHT = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
+_BLOCK_WEIGHT = re.compile(r"blk\.(\d+)\.([\w.]+)\.weight")
 _OUTSIDE_LAYERS = -1
+#: End of the names of tensors that stack the matrices of all experts.
+EXPERTS = "_exps.weight"
+#: Matrices outside of layers besides embedding and head.
+_OUTSIDE = ("per_layer_token_embd", "per_layer_model_proj")
 #: Weights that are in float32 at a time: 64 MB.
 _WEIGHTS_AT_ONCE = 1 << 24
 
@@ -29,6 +33,8 @@ def place_of(tensor: str) -> tuple[int, str] | None:
         return _OUTSIDE_LAYERS, "token_embd"
     if tensor == HEAD:
         return _OUTSIDE_LAYERS, "output"
+    if tensor.removesuffix(".weight") in _OUTSIDE:
+        return _OUTSIDE_LAYERS, tensor.removesuffix(".weight")
     match = _BLOCK_WEIGHT.fullmatch(tensor)
     if match and match[2] in ROLES:
         return int(match[1]), match[2]
@@ -43,32 +49,50 @@ def relative_error(blocks: Iterable[tuple[Values, Values]]) -> float | None:
     Args:
         blocks: parts of the variant's and the baseline's matrix.
     """
+    return _root_of_quotient(_sums(blocks))
+
+
+def _sums(blocks: Iterable[tuple[Values, Values]]) -> tuple[float, float]:
+    """Return the squared error and the squared size of the baseline."""
     error = size = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         for values, expected in blocks:
             error += _squared(values - expected)
             size += _squared(expected)
+    return error, size
+
+
+def _root_of_quotient(sums: tuple[float, float]) -> float | None:
+    error, size = sums
     ratio = math.sqrt(error / size) if size and math.isfinite(error) and math.isfinite(size) else math.inf
     return ratio if ratio <= LARGEST_TOLD_APART else None
 
 
-def _blocks(
+def _errors(
     variant: ModelFile, name: str, baseline: ModelFile, reference: str
-) -> Iterator[tuple[Values, Values]]:
-    """Yield a tensor of a variant and one of the baseline, some rows at a time.
+) -> tuple[float | None, list[float | None] | None]:
+    """Return the relative error of a tensor, and of each expert if it stacks the matrices of several.
 
     Raises:
         SourceError: a tensor cannot be read.
     """
     info = variant.tensor(name)
-    columns = info.shape[-1]
-    rows, step = info.n_elements // columns, max(1, _WEIGHTS_AT_ONCE // columns)
+    stacked = len(info.shape) > 2 and name.endswith(EXPERTS)
+    count = info.shape[0] if stacked else 1
+    rows = info.n_rows // count
     read, read_baseline = variant.row_reader(name), baseline.row_reader(reference)
-    for start in range(0, rows, step):
-        stop = min(start + step, rows)
-        yield read(start, stop), read_baseline(start, stop)
+
+    def blocks(first: int) -> Iterator[tuple[Values, Values]]:
+        step = max(1, _WEIGHTS_AT_ONCE // info.shape[-1])
+        for start in range(first, first + rows, step):
+            stop = min(start + step, first + rows)
+            yield read(start, stop), read_baseline(start, stop)
+
+    sums = [_sums(blocks(index * rows)) for index in range(count)]
     variant.release_pages(name)
     baseline.release_pages(reference)
+    whole = _root_of_quotient((sum(error for error, _ in sums), sum(size for _, size in sums)))
+    return whole, [_root_of_quotient(item) for item in sums] if stacked else None
 
 
 def _squared(values: Values) -> float:
@@ -90,6 +114,7 @@ def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> p
         if place is None:
             continue
         reference = head_tensor(baseline) if name == HEAD else name
+        error, of_experts = _errors(variant, name, baseline, reference)
         rows.append(
             {
                 "variant_id": variant_id,
@@ -97,10 +122,19 @@ def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> p
                 "role": place[1],
                 "quant_type": info.ggml_type.name,
                 "bits_per_weight": info.bits_per_weight,
-                "weight_error": relative_error(_blocks(variant, name, baseline, reference)),
+                "weight_error": error,
+                "expert_errors": of_experts,
             }
         )
-    columns = ["variant_id", "layer", "role", "quant_type", "bits_per_weight", "weight_error"]
+    columns = [
+        "variant_id",
+        "layer",
+        "role",
+        "quant_type",
+        "bits_per_weight",
+        "weight_error",
+        "expert_errors",
+    ]
     types = Layers.create_empty().schema
     frame = pl.DataFrame(rows, schema={name: types[name] for name in columns})
     return with_schema(Layers, frame)

@@ -70,6 +70,15 @@ def test_layers_have_the_experts_tensors(run):
     assert lossy["hidden_error"].max() > 1e-3
 
 
+def test_routing_of_the_copy_is_the_baseline_s_and_of_the_lossy_one_another(run):
+    layers = pl.read_parquet(run[1] / "layers.parquet").filter(pl.col("role").cast(str) == "layer")
+    copy, lossy = (layers.filter(pl.col("variant_id").str.contains(kind)) for kind in ("q8_0", "q4_0"))
+    for name in ("routing_changed", "routing_kld"):
+        assert copy[name].to_list() == [0.0, 0.0]
+        assert (lossy[name] > 0).all()
+    assert (lossy["routing_changed"] < 0.5).all()
+
+
 def test_noise_floor_is_measured(run):
     assert read_manifest(run[1]).noise_floor.kld_mean > 0
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-
 import numpy as np
-import pytest
 
 from evaluator.models.architectures.mixture import Router
-from evaluator.runtime.router import choose, shares
+from evaluator.runtime.router import choose, probabilities, shares
 
 
 def logits(*rows):
@@ -92,3 +90,11 @@ def test_shares_are_in_order_of_experts_and_tokens():
     expected = [(0, [1, 2], [0.4, 0.6]), (1, [0, 1], [0.2, 0.3]), (3, [0, 2], [0.1, 0.5])]
     assert [(expert, tokens) for expert, tokens, _ in found] == [(e, t) for e, t, _ in expected]
     np.testing.assert_allclose([w for _, _, w in found], [w for _, _, w in expected], rtol=1e-6)
+
+
+def test_distribution_over_experts():
+    softmax = Router("softmax of chosen", 2, renormalized=False)
+    np.testing.assert_allclose(probabilities(ONE, softmax), [[0.125, 0.5, 0.25, 0.125]], rtol=1e-6)
+    sigmoid = Router("sigmoid", 2, renormalized=False)
+    expected = np.array([1 / 2, 4 / 5, 2 / 3, 1 / 2])
+    np.testing.assert_allclose(probabilities(ONE, sigmoid)[0], expected / expected.sum(), rtol=1e-6)

@@ -58,7 +58,7 @@ def test_another_sample_is_not_complete(stream):
 
 def test_drift_of_a_variant(stream, tiny, tiny_graph, tmp_path):
     variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", noise=0.01))
-    drift = Drift(stream)
+    drift = Drift(stream, 256)
     run(variant, tiny_graph, drift)
     frame = drift.layer_rows("v")
     v, b = (np.concatenate([stream_of(f, ids)[:, 12:23] for ids in IDS], axis=1) for f in (variant, tiny))
@@ -74,20 +74,20 @@ def test_drift_of_a_variant(stream, tiny, tiny_graph, tmp_path):
 
 
 def test_same_model_drifts_by_exactly_nothing(stream, tiny, tiny_graph):
-    drift = Drift(stream)
+    drift = Drift(stream, 256)
     run(tiny, tiny_graph, drift)
     assert drift.layer_rows("v")["hidden_error"].to_list() == [0.0, 0.0]
 
 
 def test_drift_goes_on_from_its_state(stream, tiny_graph, tmp_path):
     variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", noise=0.01))
-    whole, first, second = Drift(stream), Drift(stream), Drift(stream)
+    whole, first, second = Drift(stream, 256), Drift(stream, 256), Drift(stream, 256)
     run(variant, tiny_graph, whole)
     values = {(p, i): stream.of(p, i) + np.float32(1 + p) for p in range(3) for i in range(3)}
     for (point, index), sample in values.items():
         (first if point < 2 else second).take(point, index, sample)
     second.restore({**first.state(), **second.state()})
-    once = Drift(stream)
+    once = Drift(stream, 256)
     for (point, index), sample in values.items():
         once.take(point, index, sample)
     assert second.layer_rows("v").equals(once.layer_rows("v"))
@@ -100,8 +100,41 @@ def test_sample_is_smaller_for_large_models(n_layers, hidden, rows):
 
 
 def test_layers_without_a_finite_value_are_null(stream):
-    drift = Drift(stream)
+    drift = Drift(stream, 256)
     for point in range(3):
         drift.take(point, 0, np.full_like(stream.of(point, 0), np.inf if point == 1 else 1))
     frame = drift.layer_rows("v")
     assert frame["hidden_error"].is_null().to_list() == [True, False]
+
+
+class _Routed:
+    """A baseline's sample of one window and layer, without a stream."""
+
+    windows, rows = frozenset({0}), np.arange(3)
+
+    def __init__(self, probabilities, chosen):
+        self._values = np.concatenate([np.ones((3, 1)), probabilities, chosen], axis=1).astype(np.float32)
+
+    def of(self, point, index):
+        return self._values
+
+
+def test_routing_is_compared_by_hand():
+    p = np.array([[0.5, 0.25, 0.25], [0.5, 0.5, 0], [0.2, 0.2, 0.6]])
+    q = np.array([[0.25, 0.5, 0.25], [0.5, 0.5, 0], [0.2, 0.2, 0.6]])
+    chosen = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1]])
+    others = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]])
+    drift = Drift(_Routed(p, chosen), 1)
+    drift.take(1, 0, _Routed(q, others).of(1, 0))
+    (row,) = drift.layer_rows("v").to_dicts()
+    assert row["routing_changed"] == pytest.approx(1 / 3)
+    divergence = 0.5 * np.log(0.5 / 0.25) + 0.25 * np.log(0.25 / 0.5)
+    assert row["routing_kld"] == pytest.approx(divergence / 3, rel=1e-6)
+
+
+def test_layers_without_experts_have_no_routing():
+    nothing = np.full((3, 3), np.nan)
+    drift = Drift(_Routed(nothing, nothing), 1)
+    drift.take(1, 0, _Routed(nothing, nothing).of(1, 0))
+    (row,) = drift.layer_rows("v").to_dicts()
+    assert (row["hidden_error"], row["routing_changed"], row["routing_kld"]) == (0, None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gguf
 import numpy as np
 import pytest
+from tiny_mixtures import EXPERTS, write_tiny_mixture
 from tiny_models import write_tiny_llama
 
 from evaluator.comparison.layers.weight_error import place_of, relative_error, weight_errors
@@ -81,3 +82,22 @@ def test_tensor_that_the_baseline_lacks_is_a_source_error(tiny, tmp_path):
     baseline = open_gguf(write_tiny_llama(tmp_path / "b.gguf", drop=["blk.0.attn_q.weight"]))
     with pytest.raises(SourceError, match=r"blk\.0\.attn_q\.weight is missing"):
         weight_errors("v", tiny, baseline)
+
+
+def test_experts_have_an_error_each_and_one_together(tmp_path):
+    kind = gguf.GGMLQuantizationType.Q4_0
+    variant, baseline = (
+        open_gguf(write_tiny_mixture(tmp_path / f"{name}.gguf", ggml_type=item))
+        for name, item in (("v", kind), ("b", gguf.GGMLQuantizationType.F32))
+    )
+    frame = weight_errors("v", variant, baseline)
+    (row,) = (row for row in frame.to_dicts() if (row["layer"], row["role"]) == (1, "ffn_up_exps"))
+    values, reference = (file.dequantize("blk.1.ffn_up_exps.weight") for file in (variant, baseline))
+    expected = [
+        np.linalg.norm(values[e] - reference[e]) / np.linalg.norm(reference[e]) for e in range(EXPERTS)
+    ]
+    assert row["expert_errors"] == pytest.approx(expected, rel=1e-5)
+    together = np.linalg.norm(values - reference) / np.linalg.norm(reference)
+    assert row["weight_error"] == pytest.approx(together, rel=1e-5)
+    (dense,) = (row for row in frame.to_dicts() if (row["layer"], row["role"]) == (1, "attn_q"))
+    assert dense["expert_errors"] is None
