@@ -12,9 +12,9 @@ from evaluator.export.fusion.attention import ATTENTION, SEQLENS, TOTAL_LENGTH, 
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.norms import CONTRIB
 from evaluator.models.architectures.description import Attention, Decoder, LatentAttention, Temperature
+from evaluator.models.architectures.rotary_set import TOGETHER
 
 POSITIONS = "position_ids"
-_ROTATED_TOGETHER = 16
 #: Beginning of the names of inputs with factors of queries by position.
 TEMPERATURE = "temperature_"
 
@@ -94,11 +94,11 @@ def _rotated_flat(mixer: Attention, builder: Builder, x: str, heads: int) -> str
 def _rotates_before(mixer: Attention, builder: Builder) -> bool:
     """Return whether queries and keys are rotated before they enter the attention node.
 
-    The node rotates only multiples of 16 dimensions.
+    The node rotates only multiples of `TOGETHER` dimensions.
     """
     if mixer.rotary is None:
         return False
-    return mixer.norm_after_rotary or builder.decoder.rotary[mixer.rotary].width % _ROTATED_TOGETHER != 0
+    return mixer.norm_after_rotary or builder.decoder.rotary[mixer.rotary].width % TOGETHER != 0
 
 
 def per_head(builder: Builder, x: str, heads: int, width: int, role: str | None = None) -> str:

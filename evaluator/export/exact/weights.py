@@ -20,7 +20,12 @@ from evaluator.models.architectures import (
     tensor_names,
 )
 from evaluator.models.architectures.layer_tensors import scale_name
-from evaluator.models.architectures.rotary import ROTARY_BUFFERS, rotary_frequencies
+from evaluator.models.architectures.rotary import (
+    LONG_FACTORS,
+    ROTARY_BUFFERS,
+    needs_long_factors,
+    rotary_frequencies,
+)
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
 
@@ -121,20 +126,33 @@ def head_weights(file: ModelFile) -> Values:
     return file.dequantize(head_tensor(file))
 
 
-def rotary_inputs(file: ModelFile, graph: Graph, positions: int) -> dict[str, Values]:
+def rotary_inputs(
+    file: ModelFile, graph: Graph, positions: int, *, length: int | None = None
+) -> dict[str, Values]:
     """Return the rotary tables that a graph has as inputs, float32 [positions, frequencies] each.
 
     A plain graph has none.
 
+    Args:
+        file: the model.
+        graph: its graph.
+        positions: length of the tables.
+        length: tokens of a window, on which some models' frequencies depend; `positions` without it.
+
     Raises:
-        SourceError: the file's kind of rotary embedding is not known.
+        SourceError: the file's kind of rotary embedding is not known, or is not in a plain graph.
     """
+    length = positions if length is None else length
     inputs: dict[str, Values] = {}
     if graph.decoder:
-        sets = [(item.frequencies(file, positions), item.scale) for item in graph.decoder.rotary]
+        sets = [(item.frequencies(file, length), item.scale) for item in graph.decoder.rotary]
     else:
+        if graph.fused is None and needs_long_factors(file, length):
+            raise SourceError(
+                file.path, f"windows of {length} tokens need {LONG_FACTORS}: {graph.plain_reason}"
+            )
         used = graph.fused.rotary if graph.fused else ()
-        sets = [(slot_values(file, item.slot, {}), item.factor) for item in used]
+        sets = [(rotary_frequencies(file, item.slot.parameter, length=length), item.factor) for item in used]
     for index, (frequencies, factor) in enumerate(sets):
         tables = rotary_tables(frequencies, positions, factor)
         inputs |= zip(rotary_names(index), tables, strict=True)

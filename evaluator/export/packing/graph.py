@@ -68,7 +68,7 @@ def decoding_model(
     for slot, values in exact_weights(file, Graph(Path(), vectors)):
         fixed.append(weights.place(slot.initializer, values))
     positions = int(file.require(f"{file.architecture}.context_length"))
-    for name, table in rotary_inputs(file, graph, positions).items():
+    for name, table in rotary_inputs(file, graph, positions, length=0).items():
         fixed.append(weights.place(name, table))
     _set_initializers(
         model.graph, {slot.initializer for slot in graph.fused.slots}, [*fixed, *writer.initializers]

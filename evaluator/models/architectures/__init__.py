@@ -69,7 +69,8 @@ class Architecture:
         optional: GGUF tensor patterns that a file has in all of its layers or in none.
         width_free: configuration keys that, like the vocabulary, only change weight shapes; they are made small
             for the export, so that its memory does not grow with the model.
-        describe: description of a file whose graph is built from it, None if an exporter makes the graph.
+        describe: description of a file whose graph is built from it, None if an exporter makes the graph of all
+            files or of this one.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Architecture:
     norm_offset: float = 0.0
     optional: frozenset[str] = frozenset()
     width_free: tuple[str, ...] = ("intermediate_size",)
-    describe: Callable[[ModelFile], Decoder] | None = None
+    describe: Callable[[ModelFile], Decoder | None] | None = None
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from evaluator.models.architectures import Architecture, CheckpointRules, register
 from evaluator.models.architectures.config_json import COMMON, FIXED, head_width, turned_share
 from evaluator.models.architectures.decoder import NORMS, decoder_config, sliding_window
+from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.layers import decoder_of, usual_layers
+from evaluator.models.architectures.parts import attention
+from evaluator.models.architectures.rotary import LONG_FACTORS, SHORT_FACTORS
+from evaluator.models.architectures.rotary_set import TOGETHER
+from evaluator.models.architectures.settings import Settings
 from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed, u32
 from evaluator.models.model_file import ModelFile
@@ -32,6 +39,19 @@ def _phi3_config(file: ModelFile) -> dict[str, Any]:
     return decoder_config(file, partial_rotary=True) | {"sliding_window": sliding_window(file)}
 
 
+def _describe(file: ModelFile) -> Decoder | None:
+    """Return a description of files whose attention the exporter's graph cannot have as one node."""
+    settings = Settings(file)
+    rotary = settings.rotary(attention(settings).width)
+    if rotary.width % TOGETHER == 0:
+        return None
+    factors = SHORT_FACTORS if SHORT_FACTORS in file.tensors else None
+    long = LONG_FACTORS if LONG_FACTORS in file.tensors else None
+    attends = attention(settings, window=settings.count("attention.sliding_window", 0, least=0) or None)
+    layers = usual_layers(settings, attends)
+    return decoder_of(settings, layers, replace(rotary, factors=factors, long_factors=long))
+
+
 def _own_keys(config: JsonFile) -> dict[str, Typed]:
     turned = int(head_width(config) * turned_share(config))
     window = config.count("sliding_window") if config.values.get("sliding_window") is not None else 0
@@ -45,5 +65,6 @@ register(
         config=_phi3_config,
         tensors=NORMS | _PROJECTIONS,
         checkpoints={"phi3": CheckpointRules(_DEFAULTS, FIXED, _own_keys)},
+        describe=_describe,
     )
 )

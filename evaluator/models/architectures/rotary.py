@@ -34,7 +34,7 @@ _KINDS = ("none", "linear", "yarn", "longrope")
 Values = npt.NDArray[np.float32]
 
 
-def rotary_frequencies(file: ModelFile, buffer: str = ROTARY_FREQUENCIES) -> Values:
+def rotary_frequencies(file: ModelFile, buffer: str = ROTARY_FREQUENCIES, *, length: int = 0) -> Values:
     """Return the angle per position of each pair of dimensions, float32 [rotated dimensions of a head / 2].
 
     It is base^(−2i/d), divided by the file's frequency factors and by its scaling factor; YaRN divides only the
@@ -43,6 +43,7 @@ def rotary_frequencies(file: ModelFile, buffer: str = ROTARY_FREQUENCIES) -> Val
     Args:
         file: the model.
         buffer: the name of the graph's buffer.
+        length: tokens of a window; files of Phi-3 have other factors for those beyond the original context.
 
     Raises:
         SourceError: the file's scaling is not supported, or its factors do not fit.
@@ -56,6 +57,8 @@ def rotary_frequencies(file: ModelFile, buffer: str = ROTARY_FREQUENCIES) -> Val
         return frequencies.astype(np.float32)
     kind, factor = _scaling(file)
     tensor = SHORT_FACTORS if SHORT_FACTORS in file.tensors else FREQUENCY_FACTORS
+    if needs_long_factors(file, length):
+        tensor = LONG_FACTORS
     if tensor in file.tensors:
         factors = file.dequantize(tensor)
         if factors.shape != frequencies.shape or not (factors > 0).all():
@@ -82,6 +85,15 @@ def rotary_scale(file: ModelFile) -> float:
     return scale
 
 
+def needs_long_factors(file: ModelFile, length: int) -> bool:
+    """Return whether windows are longer than the original context of a file with other factors for such ones.
+
+    Raises:
+        SourceError: the original context is missing or not a whole number.
+    """
+    return LONG_FACTORS in file.tensors and length > _original_context(file)
+
+
 def check_context(file: ModelFile, context: int) -> None:
     """Check that windows are not so long that the model would use other frequencies or another attention.
 
@@ -102,8 +114,6 @@ def _bounds(file: ModelFile) -> Iterator[ContextBound]:
         yield file.context_bound
     if described(file):
         return
-    if LONG_FACTORS in file.tensors:
-        yield ContextBound(_original_context(file), LONG_FACTORS)
     window = sliding_window(file)
     if window and "sliding_window" not in architecture_of(file).config(file):
         yield ContextBound(window, f"a sliding window, which a {file.architecture} graph does not have")

@@ -14,6 +14,9 @@ from evaluator.support.errors import SourceError
 #: Tensor with a divisor per frequency in files of Llama 3.1 and later.
 FREQUENCY_FACTORS = "rope_freqs.weight"
 
+#: Attention nodes rotate only multiples of this number of dimensions.
+TOGETHER = 16
+
 Values = npt.NDArray[np.float32]
 
 

@@ -7,8 +7,11 @@ import math
 import gguf
 import numpy as np
 import pytest
+from random_families import write
 from tiny_models import write_tiny_llama
 
+from evaluator.export.exact.graph import Graph
+from evaluator.export.exact.weights import rotary_inputs
 from evaluator.models.architectures.rotary import (
     LOCAL_ROTARY_FREQUENCIES,
     check_context,
@@ -91,13 +94,21 @@ def test_scale_of_sine_and_cosine(tmp_path, metadata, expected):
     assert rotary_scale(tiny(tmp_path, metadata=metadata)) == pytest.approx(expected)
 
 
-def test_windows_longer_than_the_short_factors_reach_are_refused(tmp_path):
-    file = tiny(tmp_path)
-    check_context(file, 10**6)
-    file.tensors["rope_factors_long.weight"] = file.tensors["output_norm.weight"]
-    check_context(file, 128)
-    with pytest.raises(SourceError, match=r"windows of 129 tokens .*128 or less"):
-        check_context(file, 129)
+def test_windows_longer_than_the_original_context_have_other_factors(tmp_path):
+    file = open_gguf(write("phi3", tmp_path / "m.gguf", original=64))
+    short, long = (file.dequantize(f"rope_factors_{which}.weight") for which in ("short", "long"))
+    plain = 10000.0 ** (-np.arange(0, 16, 2) / 16)
+    for length, factors in ((0, short), (64, short), (65, long)):
+        np.testing.assert_allclose(rotary_frequencies(file, length=length), plain / factors, rtol=1e-6)
+    check_context(file, 65)
+
+
+def test_a_plain_graph_has_short_factors_only(tmp_path):
+    file = open_gguf(write("phi3", tmp_path / "m.gguf", original=64))
+    graph = Graph(tmp_path, (), plain_reason="a reason")
+    assert rotary_inputs(file, graph, 64) == {}
+    with pytest.raises(SourceError, match=r"windows of 65 tokens need rope_factors_long\.weight: a reason"):
+        rotary_inputs(file, graph, 65)
 
 
 def test_windows_longer_than_a_sliding_window_that_the_graph_lacks_are_refused(tmp_path):
