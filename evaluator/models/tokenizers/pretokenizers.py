@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from tokenizers import Regex, pre_tokenizers
 
+from evaluator.models.tokenizers.unicode_classes import with_known_characters
+
 _CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
 _FOLDED_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"
@@ -98,11 +100,11 @@ class PreTokenization:
 
     def build(self) -> pre_tokenizers.PreTokenizer:
         """Return the splitter, whose words are in the byte-level alphabet."""
-        return _sequence(*map(_isolated, self.patterns), _byte_level())
+        return _sequence(*(_isolated(with_known_characters(pattern)) for pattern in self.patterns), _byte_level())
 
     def published(self) -> pre_tokenizers.PreTokenizer:
         """Return the splitter as in the families' own tokenizer files."""
-        return self.spelled() if self.spelled else self.build()
+        return self.spelled() if self.spelled else _sequence(*map(_isolated, self.patterns), _byte_level())
 
 
 def _isolated(pattern: str) -> pre_tokenizers.PreTokenizer:
