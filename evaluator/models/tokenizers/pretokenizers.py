@@ -19,6 +19,9 @@ _FOLDED_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"
 _SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
 _SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+_STEPPED_SPACES = (
+    r"\s*[\r\n]+|" + "".join(rf"\s{{{n}}}(?!\S)|" for n in (512, 256, 128, 64, 32, 16, 8, 4)) + r"\s{1,2}(?!\S)|\s"
+)
 _HAN = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2EBEF}\x{2F800}-\x{2FA1F}"
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -28,12 +31,34 @@ _QWEN35 = (
     rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
     rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}"
 )
-_DEEPSEEK3 = (
+#: Groups of three digits from the right; text before a number stays with its first group.
+_DIGITS_FROM_RIGHT = (
+    r"(?:[^\p{N}]++|(?<!\p{N}))\p{N}{1,3}(?=(?:\p{N}{3})*+(?!\p{N}))|\p{N}{3}"
+)
+#: Within a number, cuts only before groups of three ASCII digits up to where such digits end.
+_FEW = "(?:[^0-9]|(?<![0-9])[0-9]{1,2}(?![0-9]))++"
+_LEAD = "(?<![0-9])[0-9]{1,2}(?=(?:[0-9]{3})++(?![0-9]))"
+_ASCII_DIGITS_FROM_RIGHT = f"{_FEW}(?:{_LEAD})?|{_LEAD}|[0-9]{{3}}(?:(?![0-9]){_FEW}(?:{_LEAD})?)?"
+_KANA_HAN = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+_MARKED_WORD = (
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+)
+_DEEPSEEK3 = (r"\p{N}{1,3}", _KANA_HAN, rf"{_MARKED_WORD}| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_SPACES}")
+_SPARK = (
     r"\p{N}{1,3}",
-    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
-    '[!"#$%&'
-    r"'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
-    "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+    _KANA_HAN,
+    rf"{_MARKED_WORD}| ?[\p{{P}}\p{{S}}]+|[\r\n]|\s+(?!\S)|\s+",
+    r"\p{N}",
+)
+#: Scripts without spaces between words; the second range begins where llama.cpp's does, not at U+F900.
+_UNSPACED = (
+    "[\u4e00-\u9fff\u3400-\u4dbf\u8c48-\ufaff\u3040-\u309f\u30a0-\u30ff\uff65-\uff9f\u2f00-\u2fdf\u0e40-\u0e7f"
+    "\u0e80-\u0eff\u1780-\u17ff\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff\uac00-\ud7af\u1100-\u11ff]+"
+)
+_AFMOE = (_DIGITS_FROM_RIGHT, _UNSPACED, _DEEPSEEK3[2])
+_YOUTU_SCRIPTS = (
+    "[\uac00-\ud7a3\u3131-\u318e]+|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f\ufe30-\ufe4f]+"
+    f"|[\u3105-\u312f]+|{_KANA_HAN}"
 )
 #: Letters with upper and lower case, as listed in DeepSeek's tokenizers.
 _DEEPSEEK_LETTERS = (
@@ -76,6 +101,9 @@ def _cased(cases: tuple[str, str], digits: str, ending: str = "") -> str:
     return rf"{words}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}"
 
 
+#: llama.cpp takes both for letters and marks.
+_NO_CASES = (r"[\p{L}\p{M}]", r"[\p{L}\p{M}]")
+_MARKED_ASCII_CASES = (r"(?:(?=[\p{L}\p{M}])[^a-z])", r"(?:(?=[\p{L}\p{M}])[^A-Z])")
 _TEKKEN = _cased(_ASCII_CASES, r"\p{N}")
 _GPT4O = _cased(_ASCII_CASES, r"\p{N}{1,3}", f"{_CONTRACTIONS}?")
 _KIMI = rf"[{_HAN}]+|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}&&[^{_HAN}]]+{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACES}"
@@ -161,6 +189,7 @@ PRE_TOKENIZERS: Mapping[str, PreTokenization] = {
             "gpt-4o llama4 kanana2 talkie minimax-m2",
         ),
         (_by(*_DEEPSEEK3), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
+        (_by(*_SPARK), "spark2_5"),
         (_by(*_DEEPSEEK_LLM), "deepseek-llm"),
         (_by(*_DEEPSEEK_CODER), "deepseek-coder"),
         (_by(r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, "[0-9][0-9][0-9]"), "falcon"),
@@ -195,6 +224,47 @@ PRE_TOKENIZERS: Mapping[str, PreTokenization] = {
             "exaone-moe",
         ),
         (_by(r"[^\n]+|\n+", _QWEN2), "laguna"),
+        (_by(rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}{{1,3}}|{_SIGNS}|{_STEPPED_SPACES}"), "jais-2"),
+        (_by(*_AFMOE), "afmoe"),
+        (
+            _by(
+                _YOUTU_SCRIPTS,
+                _cased(_NO_CASES, r"\p{N}", f"{_CONTRACTIONS}?"),
+                ignore_merges=True,
+            ),
+            "youtu",
+        ),
+        (
+            _by(_DIGITS_FROM_RIGHT, _cased(_NO_CASES, r"\p{N}{1,3}", f"{_CONTRACTIONS}?")),
+            "tiny_aya cohere2moe",
+        ),
+        (
+            _by(
+                _cased(_MARKED_ASCII_CASES, r"\p{N}{1,3}", f"{_CONTRACTIONS}?"),
+                ignore_merges=True,
+            ),
+            "granite-embed-multi-97m",
+        ),
+        (
+            _by(r"\p{N}+", _ASCII_DIGITS_FROM_RIGHT),
+            "superbpe",
+        ),
+        (
+            _by(
+                "<sentinel:[0-9]+>",
+                "IMGIMG[A-I]{1,4}Z",
+                r"[\t\n]|    |  ",
+                r"\p{N}",
+                r"[\p{P}!-/:-@\[-`{-~]",
+                _GPT2,
+                adds_bos=True,
+            ),
+            "chameleon",
+        ),
+        (
+            _by(rf"{_CONTRACTIONS}|'\u017f|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}\x{{200C}}\x{{200D}}]+|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACES}"),
+            "k2-horizon",
+        ),
     )
     for name in names.split()
 }
