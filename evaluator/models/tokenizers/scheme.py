@@ -17,7 +17,8 @@ from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.suggestions import nearest
 
 _PRE, _MODEL = "tokenizer.ggml.pre", "tokenizer.ggml.model"
-_BYTE_LEVEL = "gpt2"
+#: Kinds of tokenizers: the first names its pre-tokenizer, the second has that of this name.
+_BYTE_PAIRS, _GEMMA4 = "gpt2", "gemma4"
 _KNOWN = ", ".join(sorted(PRE_TOKENIZERS))
 #: One name for each way to split.
 _WAYS = ", ".join(
@@ -28,7 +29,7 @@ _WAYS = ", ".join(
 
 def needs_scheme(file: ModelFile) -> bool:
     """Return whether a file needs a pre-tokenizer: byte-level BPE does, SentencePiece does not."""
-    return file.metadata.get(_MODEL) == _BYTE_LEVEL
+    return file.metadata.get(_MODEL) == _BYTE_PAIRS
 
 
 def scheme_name(file: ModelFile) -> str | None:
@@ -47,7 +48,7 @@ def splitting_of(file: ModelFile) -> PreTokenization:
     Raises:
         SourceError: the file does not name its pre-tokenizer, or the name is not known.
     """
-    name = scheme_name(file)
+    name = _GEMMA4 if file.metadata.get(_MODEL) == _GEMMA4 else scheme_name(file)
     if name is None:
         raise SourceError(
             file.path,
