@@ -51,8 +51,7 @@ _FILL_IN: Mapping[str, frozenset[str]] = {
         "<|plamo:fim_middle|>",
         "fim_pad": "<|fim_pad|> <fim-pad> <fim_pad> <PAD> [PAD]",
         "fim_rep": "<|fim_repo|> <|repo_name|> <fim-repo> <REPO> <reponame>",
-        "fim_sep": "<|file_sep|> "
-        "<|plamo:file_separator|>",
+        "fim_sep": "<|file_sep|> <|plamo:file_separator|>",
     }.items()
 }
 #: Names of three of these keys in old files.

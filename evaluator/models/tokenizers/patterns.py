@@ -9,7 +9,9 @@ SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 #: Like `SPACES`, but each end of a line is a word.
 SPACES_AND_LINE_END = r"\s*[\r\n]|\s+(?!\S)|\s+"
 STEPPED_SPACES = (
-    r"\s*[\r\n]+|" + "".join(rf"\s{{{n}}}(?!\S)|" for n in (512, 256, 128, 64, 32, 16, 8, 4)) + r"\s{1,2}(?!\S)|\s"
+    r"\s*[\r\n]+|"
+    + "".join(rf"\s{{{n}}}(?!\S)|" for n in (512, 256, 128, 64, 32, 16, 8, 4))
+    + r"\s{1,2}(?!\S)|\s"
 )
 HAN = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2EBEF}\x{2F800}-\x{2FA1F}"
 
@@ -21,17 +23,13 @@ QWEN35 = (
     rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{SPACES}"
 )
 #: Groups of three digits from the right; text before a number stays with its first group.
-DIGITS_FROM_RIGHT = (
-    r"(?:[^\p{N}]++|(?<!\p{N}))\p{N}{1,3}(?=(?:\p{N}{3})*+(?!\p{N}))|\p{N}{3}"
-)
+DIGITS_FROM_RIGHT = r"(?:[^\p{N}]++|(?<!\p{N}))\p{N}{1,3}(?=(?:\p{N}{3})*+(?!\p{N}))|\p{N}{3}"
 #: Within a number, cuts only before groups of three ASCII digits up to where such digits end.
 FEW = "(?:[^0-9]|(?<![0-9])[0-9]{1,2}(?![0-9]))++"
 LEAD = "(?<![0-9])[0-9]{1,2}(?=(?:[0-9]{3})++(?![0-9]))"
 ASCII_DIGITS_FROM_RIGHT = f"{FEW}(?:{LEAD})?|{LEAD}|[0-9]{{3}}(?:(?![0-9]){FEW}(?:{LEAD})?)?"
 KANA_HAN = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
-MARKED_WORD = (
-    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
-)
+MARKED_WORD = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
 DEEPSEEK3 = (r"\p{N}{1,3}", KANA_HAN, rf"{MARKED_WORD}| ?[\p{{P}}\p{{S}}]+[\r\n]*|{SPACES}")
 SPARK = (
     r"\p{N}{1,3}",
@@ -82,7 +80,6 @@ DEEPSEEK_CODER = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", CJK, r"\p{N}")
 ASCII_CASES = (r"(?:(?=\p{L})[^a-z])", r"(?:(?=\p{L})[^A-Z])")
 
 
-
 def cased(cases: tuple[str, str], digits: str, ending: str = "") -> str:
     """Return a pattern whose words end where upper case follows lower case; `ending` is appended to words."""
     (upper, lower), lead = cases, r"[^\r\n\p{L}\p{N}]?"
@@ -97,9 +94,7 @@ TEKKEN = cased(ASCII_CASES, r"\p{N}")
 GPT4O = cased(ASCII_CASES, r"\p{N}{1,3}", f"{CONTRACTIONS}?")
 KIMI = rf"[{HAN}]+|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}&&[^{HAN}]]+{CONTRACTIONS}?|\p{{N}}{{1,3}}|{SIGNS}|{SPACES}"
 BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
-BAILING = (
-    rf"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|{WORD}|\p{{N}}|{SIGNS}|{SPACES_AND_LINE_END}"
-)
+BAILING = rf"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|{WORD}|\p{{N}}|{SIGNS}|{SPACES_AND_LINE_END}"
 SEED = rf"{CONTRACTIONS}|{WORD}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{SPACES}"
 UFAKZEKA = rf"{WORD}|\p{{N}}|{SIGNS}|{SPACES}"
 MINICPM5 = (r"\p{N}{1,3}", rf"{CONTRACTIONS}|{WORD}|\p{{N}}+|{SIGNS}|{SPACES}")
@@ -122,8 +117,6 @@ CHAMELEON = (
     r"[\p{P}!-/:-@\[-`{-~]",
     GPT2,
 )
-K2_HORIZON = (
-    rf"{CONTRACTIONS}|'\u017f|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}\u200c\u200d]+|\p{{N}}{{1,3}}|{SIGNS}|{SPACES}"
-)
+K2_HORIZON = rf"{CONTRACTIONS}|'\u017f|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}\u200c\u200d]+|\p{{N}}{{1,3}}|{SIGNS}|{SPACES}"
 FALCON = (r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]")
 DEFAULT = (r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]")

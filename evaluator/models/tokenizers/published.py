@@ -80,7 +80,11 @@ _PUBLISHED: Mapping[tuple[str, ...], tuple[Step, ...]] = {
         _BYTE_LEVEL,
     ),
     (patterns.JAIS2,): (_folded(patterns.JAIS2).removesuffix(r"\s") + r"\s{1}", _BYTE_LEVEL),
-    patterns.YOUTU: (patterns.YOUTU_SCRIPTS, patterns.cased(_CASES, r"\p{N}", f"{_CONTRACTIONS}?"), _BYTE_LEVEL),
+    patterns.YOUTU: (
+        patterns.YOUTU_SCRIPTS,
+        patterns.cased(_CASES, r"\p{N}", f"{_CONTRACTIONS}?"),
+        _BYTE_LEVEL,
+    ),
     patterns.SUPERBPE: (r"\p{N}+", r"(?=(\d{3})+(?!\d))", _BYTE_LEVEL),
     (patterns.K2_HORIZON,): (
         rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}|\p{{M}}|\u200c|\u200d)+"

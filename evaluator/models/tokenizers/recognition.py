@@ -46,8 +46,8 @@ def _steps(pre_tokenizer: Any) -> list[Any]:
     match pre_tokenizer:
         case {"type": "Sequence", "pretokenizers": [*steps]}:
             return [part for step in steps for part in _steps(step)]
-        case {**settings}:
-            step = _DEFAULTS.get(settings.get("type"), {}) | settings
+        case dict(settings):
+            step: dict[str, Any] = _DEFAULTS.get(settings.get("type"), {}) | settings
             step.pop("trim_offsets", None)
             return [_split(step) if step.get("type") == "Split" else step]
     return []
