@@ -44,6 +44,12 @@ def scheme_name(file: ModelFile) -> str | None:
     return None if name is None else str(name)
 
 
+def is_byte_level(file: ModelFile) -> bool:
+    """Return whether a file's tokens are in the byte-level alphabet."""
+    splitting = PRE_TOKENIZERS.get(str(file.metadata.get(_PRE)))
+    return needs_scheme(file) and (splitting is None or splitting.byte_level)
+
+
 def splitting_of(file: ModelFile) -> PreTokenization:
     """Return how a byte-level file's texts are split.
 
