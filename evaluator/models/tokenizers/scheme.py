@@ -20,7 +20,6 @@ from evaluator.support.suggestions import did_you_mean, nearest
 _PRE, _MODEL = "tokenizer.ggml.pre", "tokenizer.ggml.model"
 #: Kinds of tokenizers: the first names its pre-tokenizer, the second has that of this name.
 _BYTE_PAIRS, _GEMMA4 = "gpt2", "gemma4"
-_KNOWN = ", ".join(sorted(PRE_TOKENIZERS))
 _WRONG = "gives most models other tokens than they were trained on"
 #: One name for each way to split.
 _WAYS = ", ".join(
@@ -66,8 +65,8 @@ def splitting_of(file: ModelFile) -> PreTokenization:
     if name not in PRE_TOKENIZERS:
         raise SourceError(
             file.path,
-            f"pre-tokenizer {name!r} is not known{did_you_mean(name, PRE_TOKENIZERS)}; if it splits like a known one, "
-            f"name that with --pre NAME (a wrong one {_WRONG}); known: {_KNOWN}",
+            f"pre-tokenizer {name!r} is not known{did_you_mean(name, PRE_TOKENIZERS)}; if it splits like a known "
+            f"one, name that with --pre NAME (a wrong one {_WRONG}); known, besides other names for them: {_WAYS}",
         )
     return PRE_TOKENIZERS[name]
 
@@ -87,7 +86,7 @@ def check_named(file: ModelFile) -> None:
     if file.path.is_dir() and needs_scheme(file) and scheme_name(file) is None:
         raise SourceError(
             file.path,
-            f"{_why_unnamed(file)}, so files made from it would have other tokens; quantize a GGUF file of it instead",
+            f"{_why_unnamed(file)}, so files made from it would have other tokens; quantize its GGUF file instead",
         )
 
 
