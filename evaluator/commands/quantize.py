@@ -17,7 +17,7 @@ from evaluator.models.architectures.rotary import check_context
 from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
-from evaluator.models.tokenizers.scheme import with_named_scheme
+from evaluator.models.tokenizers.scheme import check_named, with_named_scheme
 from evaluator.models.tokenizers.tokenizer import TextTokenizer, tokenizer_from_gguf
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
@@ -80,6 +80,7 @@ def quantize_model(
     attribution = read_attribution(results) if results else None
     given = read_imatrix(imatrix) if imatrix else None
     source = _open(baseline)
+    check_named(source)
     importance = fit_importance(given, source, console) if given else None
     evidence = Evidence(importance, attribution)
     drafts = draft_jobs(source, selected, out, evidence, rescale=rescale, replace=replace)

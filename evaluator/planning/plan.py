@@ -192,7 +192,7 @@ def _open_variants(
         variants.append(candidate)
         if file is not stored:
             notices.append(
-                f"{path}: does not name its pre-tokenizer; assumed to be the baseline's, {scheme_name(file)}, "
+                f"{path}: {_unnamed(stored)}; assumed to be the baseline's, {scheme_name(file)}, "
                 "because the rest of its vocabulary is the same"
             )
     labels = told_apart(
@@ -202,6 +202,11 @@ def _open_variants(
     )
     labelled = [replace(item, label=label) for item, label in zip(variants, labels, strict=True)]
     return labelled, failures, notices
+
+
+def _unnamed(file: ModelFile) -> str:
+    name = scheme_name(file)
+    return "does not name its pre-tokenizer" if name is None else f"pre-tokenizer {name!r} is not known"
 
 
 @dataclass(frozen=True)

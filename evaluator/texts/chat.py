@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gguf import TokenType
 
 from evaluator.models.model_file import ModelFile
-from evaluator.models.tokenizers.added_tokens import control_names, fragments
+from evaluator.models.tokenizers.added_tokens import control_names, fragments, plain_names
 from evaluator.models.tokenizers.tokenizer import TextTokenizer
 from evaluator.support.errors import RequestError, SourceError
 from evaluator.texts.chat_content import refusal
@@ -66,9 +66,11 @@ def control_tokens(model: ModelFile) -> dict[str, int]:
     """
     tokens = [str(token) for token in _table(model, "tokens")]
     kinds = enumerate(zip(tokens, _table(model, "token_type"), strict=False))
-    by_name = control_names(tokens, model.metadata)
+    by_name, plain = control_names(tokens, model.metadata), plain_names(tokens)
     return {
-        token: index for index, (token, kind) in kinds if token and (kind in _CONTROL or token in by_name)
+        token: index
+        for index, (token, kind) in kinds
+        if token and token not in plain and (kind in _CONTROL or token in by_name)
     }
 
 

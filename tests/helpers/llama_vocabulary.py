@@ -1,7 +1,7 @@
 """Tokenize with a file's vocabulary in llama.cpp, through the library inside the package `xllamacpp`.
 
 The library ends its process on some broken files, so it runs in a separate process:
-`python llama_vocabulary.py FILE` reads requests on stdin and prints the answers, both as JSON.
+`python llama_vocabulary.py FILE …` reads the request on stdin and prints an answer per file, both as JSON.
 """
 
 from __future__ import annotations
@@ -39,11 +39,23 @@ class LlamaVocabulary:
 
 def llama_vocabulary(path: Path, texts: Sequence[str], *, parse_special: bool = False) -> LlamaVocabulary:
     """Tokenize texts with llama.cpp; `parse_special` recognizes control tokens in them."""
+    (answer,) = llama_vocabularies([path], texts, parse_special=parse_special)
+    return answer
+
+
+def llama_vocabularies(
+    paths: Sequence[Path], texts: Sequence[str], *, parse_special: bool = False
+) -> list[LlamaVocabulary]:
+    """Tokenize the same texts with the vocabulary of each file."""
     request = json.dumps({"texts": list(texts), "parse_special": parse_special})
     answer = subprocess.run(
-        [sys.executable, __file__, str(path)], input=request, capture_output=True, text=True, check=True
+        [sys.executable, __file__, *map(str, paths)],
+        input=request,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    return LlamaVocabulary(**json.loads(answer.stdout.splitlines()[-1]))
+    return [LlamaVocabulary(**item) for item in json.loads(answer.stdout.splitlines()[-1])]
 
 
 class _Params(ctypes.Structure):
@@ -76,8 +88,7 @@ def _library() -> Any:
     return library
 
 
-def _answer(path: str, texts: list[str], *, parse_special: bool) -> dict[str, Any]:
-    library = _library()
+def _answer(library: Any, path: str, texts: list[str], *, parse_special: bool) -> dict[str, Any]:
     params = library.llama_model_default_params()
     assert bytes(params.content[_VOCAB_ONLY : _FIRST_SET + 1]) == b"\0\0\1", (
         "another release: look up the positions"
@@ -102,4 +113,5 @@ def _answer(path: str, texts: list[str], *, parse_special: bool) -> dict[str, An
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_answer(sys.argv[1], **json.loads(sys.stdin.read()))))
+    request, library = json.loads(sys.stdin.read()), _library()
+    sys.stdout.write(json.dumps([_answer(library, path, **request) for path in sys.argv[1:]]))

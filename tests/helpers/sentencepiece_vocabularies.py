@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from evaluator.texts.sources import built_in_texts
 
@@ -45,10 +45,39 @@ def trained_pieces(size: int, text: str = "") -> tuple[Piece, ...]:
     )
 
 
-def write_vocabulary(path: Path, pieces: Sequence[Piece], *, space_prefix: bool = True) -> Path:
+def with_merges(size: int, texts: Sequence[str]) -> tuple[list[Piece], list[str]]:
+    """Return a vocabulary in Gemma 4's manner, and its merges, some of them across words; learnt from `texts`."""
+    library = Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^\n]{1,40}|\n"), "isolated")
+    trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False)
+    library.train_from_iterator([text.replace(" ", "▁").replace("\0", "") for text in texts], trainer)
+    model = json.loads(library.to_str())["model"]
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    learnt = [*sorted(model["vocab"], key=model["vocab"].get), "\n\n", "\n\n\n"]
+    pieces = [*_SPECIAL, *((f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256))]
+    return [*pieces, *((token, -1000.0, NORMAL) for token in learnt)], merges
+
+
+def write_vocabulary(
+    path: Path,
+    pieces: Sequence[Piece],
+    *,
+    space_prefix: bool = True,
+    model: str = "llama",
+    pre: str | None = None,
+    merges: Sequence[str] = (),
+    bos: int | None = None,
+) -> Path:
     """Write a GGUF file that llama.cpp reads the vocabulary of."""
     writer = gguf.GGUFWriter(str(path), "llama")
-    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_model(model)
+    if pre is not None:
+        writer.add_tokenizer_pre(pre)
+    if merges:
+        writer.add_token_merges(merges)
+    if bos is not None:
+        writer.add_bos_token_id(bos)
+        writer.add_add_bos_token(False)
     tokens, scores, types = zip(*pieces, strict=True)
     writer.add_token_list(tokens)
     writer.add_token_scores(scores)

@@ -1,19 +1,21 @@
-"""A text that is hard to tokenize, and llama.cpp's result with each pre-tokenizer."""
+"""A text that is hard to tokenize, and texts of random parts."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
 
-_RECORD = json.loads((Path(__file__).parents[1] / "assets" / "tokenizing.json").read_text(encoding="ascii"))
-TEXT = "\n".join(_RECORD["text"])
-#: Name of a pre-tokenizer → counts and digests of its words and of SmolLM2's ids.
-SPLITS: dict[str, dict[str, int | str]] = _RECORD["splits"]
+_LINES = json.loads((Path(__file__).parents[1] / "assets" / "tokenizing.json").read_text(encoding="ascii"))
+TEXT = "\n".join(_LINES)
+#: One name for each way to split.
+NAMES = list({way: name for name, way in reversed(PRE_TOKENIZERS.items())}.values())
+#: Those whose words are in the byte-level alphabet, and the others.
+BYTE_LEVEL = [name for name in NAMES if PRE_TOKENIZERS[name].byte_level]
+AS_WRITTEN = [name for name in NAMES if name not in BYTE_LEVEL]
 #: Words, marks and white space of many scripts, and what splitting and normalizing treats in its own way.
 _WORDS = """
 the Word ABCdef abcDEF x is, ned ß ǅ ʰ Ω Ж ы é ﬁ Å ₖ 𝒳 \U00010400 1 12 345 6789 ½ ² ٣
@@ -51,6 +53,12 @@ def mixed_text(generator: random.Random, n: int, more: Sequence[str] = ()) -> st
     )
 
 
-def digest(numbers: Sequence[int]) -> str:
-    """Return the SHA-256 of the numbers as little-endian 32-bit integers."""
-    return hashlib.sha256(np.asarray(numbers, "<i4").tobytes()).hexdigest()
+def random_text(generator: random.Random, n: int) -> str:
+    """Return `n` characters, mostly of the first planes and often repeated, between parts of `mixed_text`."""
+    limits = (0x80, 0x600, 0x3200, 0x10000, 0x20000)
+    codes = (generator.randrange(generator.choice(limits)) for _ in range(n))
+    return "".join(
+        generator.choice((chr(code), chr(code), chr(code) * 3, generator.choice(_PARTS)))
+        for code in codes
+        if not 0xD800 <= code < 0xE000
+    )

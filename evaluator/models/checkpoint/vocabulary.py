@@ -22,6 +22,7 @@ from evaluator.models.checkpoint.tokenizer_json import (
     composes_text,
     listed_tokens,
     space_prefix,
+    unsupported,
     with_strips,
 )
 from evaluator.models.json_file import JsonFile, read_json, read_json_if_there
@@ -52,6 +53,18 @@ _NO_SCORE, _NO_TOKEN_SCORE = -1000.0, -10000.0
 #: Tokens of this form are control tokens, whatever type their file gives them.
 _SPECIAL_LOOK = re.compile(r"<\|.*\|>|<｜.*｜>|<unused.*>|<pad>|<mask>|<2mass>|\[@BOS@\]", re.DOTALL)
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+#: Gemma 4's marks of channels and tools, which the converter makes tokens that texts may contain.
+_SHOWN = frozenset(
+    (
+        "<|channel>",
+        "<channel|>",
+        "<|tool_call>",
+        "<tool_call|>",
+        "<|tool_response>",
+        "<tool_response|>",
+        '<|"|>',
+    )
+)
 _SPACE, _BYTE_LEVEL_SPACE = "▁", "Ġ"
 _TOKENS, _BOS = "tokenizer.ggml.tokens", "tokenizer.ggml.bos_token_id"
 _ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
@@ -91,7 +104,8 @@ def vocabulary(folder: Path, config: JsonFile) -> tuple[dict[str, Typed], TextRu
     else:
         tokenizer = read_json(folder / TOKENIZER)
         added = added_tokens(tokenizer, settings, further)
-        keys, rules = _from_tokenizer_json(tokenizer, settings, added, size)
+        gemma4 = str(config.values.get("model_type")).startswith("gemma4")
+        keys, rules = _from_tokenizer_json(tokenizer, settings, added, size, gemma4=gemma4)
     named = settings.values.keys() & {f"{role}_token" for role in _ROLES}
     names = settings if named else read_json_if_there(folder / SPECIAL_TOKENS)
     begins = begin_of_texts(tokenizer, settings, names)
@@ -120,7 +134,7 @@ def _from_sentencepiece(folder: Path, settings: JsonFile, further: JsonFile, siz
 
 
 def _from_tokenizer_json(
-    tokenizer: JsonFile, settings: JsonFile, added: Sequence[AddedToken], size: int
+    tokenizer: JsonFile, settings: JsonFile, added: Sequence[AddedToken], size: int, *, gemma4: bool
 ) -> tuple[dict[str, Typed], TextRules]:
     model = tokenizer.within("model")
     if model.values.get("type") != "BPE":
@@ -130,6 +144,8 @@ def _from_tokenizer_json(
     table = _Table.of_size(size)
     if model.values.get("byte_fallback"):
         _fill_with_fallback(table, added, entries)
+        if gemma4:
+            return _gemma4_keys(table, tokenizer), TextRules()
         rules = TextRules(fuses_unknown=bool(model.values.get("fuse_unk")), merges_in_order=False)
         return _sentencepiece_keys(table, settings, space_prefix(tokenizer)), rules
     check_alphabet(model, entries)
@@ -140,7 +156,7 @@ def _from_tokenizer_json(
         _put_added(table, item, 0.0)
     keys = {
         "tokenizer.ggml.model": string("gpt2"),
-        "tokenizer.ggml.pre": string(_recognized(tokenizer)),
+        **_recognized(tokenizer),
         _TOKENS: strings(table.tokens),
         "tokenizer.ggml.token_type": i32_array(table.types),
         "tokenizer.ggml.merges": strings(_merges(model)),
@@ -163,6 +179,24 @@ def _fill_with_fallback(table: _Table, added: Iterable[AddedToken], entries: Map
         if item.special or item.text not in entries:
             kind = TokenType.CONTROL if item.special else TokenType.USER_DEFINED
             table.put(item.index, item.text, _NO_SCORE, kind)
+
+
+def _gemma4_keys(table: _Table, tokenizer: JsonFile) -> dict[str, Typed]:
+    """Return the keys of Gemma 4, which alone of the families with byte fallback keeps its merges in GGUF."""
+    if space_prefix(tokenizer):
+        raise unsupported(tokenizer, "normalizer and pre_tokenizer", "Gemma 4's")
+    types = [
+        int(TokenType.USER_DEFINED) if token in _SHOWN else kind
+        for token, kind in zip(table.tokens, table.types, strict=True)
+    ]
+    return {
+        "tokenizer.ggml.model": string("gemma4"),
+        _TOKENS: strings(table.tokens),
+        "tokenizer.ggml.scores": f32_array(table.scores),
+        "tokenizer.ggml.token_type": i32_array(types),
+        "tokenizer.ggml.merges": strings(_merges(tokenizer.within("model"))),
+        "tokenizer.ggml.add_space_prefix": boolean(False),
+    }
 
 
 def _sentencepiece_keys(table: _Table, settings: JsonFile, prefix: bool | None) -> dict[str, Typed]:
@@ -188,17 +222,13 @@ def _check_no_prefix(tokenizer: JsonFile, settings: JsonFile) -> None:
         )
 
 
-def _recognized(tokenizer: JsonFile) -> str:
-    """Return `tokenizer.ggml.pre`, recognized from the file's pre-tokenizer."""
+def _recognized(tokenizer: JsonFile) -> dict[str, Typed]:
+    """Return `tokenizer.ggml.pre`, recognized from the file's pre-tokenizer; nothing if that is not known."""
     model = tokenizer.within("model")
     name = recognize(
         tokenizer.values.get("pre_tokenizer"), ignore_merges=bool(model.values.get("ignore_merges"))
     )
-    if name is None:
-        raise SourceError(
-            tokenizer.path, "its pre-tokenizer is not supported, so the token ids are not known"
-        )
-    return name
+    return {} if name is None else {"tokenizer.ggml.pre": string(name)}
 
 
 def _merges(model: JsonFile) -> list[str]:
@@ -234,9 +264,9 @@ def _special_ids(
 
 
 def _additions(begins: Begin, keys: Mapping[str, Typed], settings: JsonFile) -> dict[str, Typed]:
-    """Return the key for whether BOS is added, if the files state it."""
+    """Return the key for whether BOS is added, if the files state it or name no BOS."""
     if begins.adds is None:
-        return {}
+        return {} if _BOS in keys else {"tokenizer.ggml.add_bos_token": boolean(False)}
     if begins.adds and _BOS not in keys:
         raise settings.error("bos_token", begins.token, "a known token, but BOS is added to every text")
     return {"tokenizer.ggml.add_bos_token": boolean(begins.adds)}

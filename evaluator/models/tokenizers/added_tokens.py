@@ -36,18 +36,22 @@ _ENDS = frozenset(
         "<|tool_response>",
         "<｜end▁of▁sentence｜>",
         "[e~[",
+        "<|ifm|im_end|>",
     }
 )
 #: Fill-in-the-middle tokens: not cut out either, unless the file has a key for them.
 _FILL_IN: Mapping[str, frozenset[str]] = {
     role: frozenset(tokens.split())
     for role, tokens in {
-        "fim_pre": "<|fim_prefix|> <fim-prefix> <fim_prefix> <｜fim▁begin｜> <PRE> ▁<PRE> <|code_prefix|> <|prefix|>",
-        "fim_suf": "<|fim_suffix|> <fim-suffix> <fim_suffix> <｜fim▁hole｜> <SUF> ▁<SUF> <|code_suffix|> <|suffix|>",
-        "fim_mid": "<|fim_middle|> <fim-middle> <fim_middle> <｜fim▁end｜> <MID> ▁<MID> <|code_middle|> <|middle|>",
+        "fim_pre": "<|fim_prefix|> <fim-prefix> <fim_prefix> <｜fim▁begin｜> <PRE> ▁<PRE> <|code_prefix|> <|prefix|> "
+        "<|plamo:fim_prefix|>",
+        "fim_suf": "<|fim_suffix|> <fim-suffix> <fim_suffix> <｜fim▁hole｜> <SUF> ▁<SUF> <|code_suffix|> <|suffix|> "
+        "<|plamo:fim_suffix|>",
+        "fim_mid": "<|fim_middle|> <fim-middle> <fim_middle> <｜fim▁end｜> <MID> ▁<MID> <|code_middle|> <|middle|> "
+        "<|plamo:fim_middle|>",
         "fim_pad": "<|fim_pad|> <fim-pad> <fim_pad> <PAD> [PAD]",
         "fim_rep": "<|fim_repo|> <|repo_name|> <fim-repo> <REPO> <reponame>",
-        "fim_sep": "<|file_sep|>",
+        "fim_sep": "<|file_sep|> <|plamo:file_separator|>",
     }.items()
 }
 #: Names of three of these keys in old files.
@@ -68,7 +72,12 @@ def control_names(tokens: Sequence[str], keys: Container[str]) -> frozenset[str]
         for role, names in _FILL_IN.items()
         if not any(f"tokenizer.ggml.{key}_token_id" in keys for key in (role, _OLD_ROLES.get(role, role)))
     )
-    return _ENDS.union(*unnamed) - _parts_of_messages(tokens)
+    return _ENDS.union(*unnamed) - _parts_of_messages(tokens) - plain_names(tokens)
+
+
+def plain_names(tokens: Sequence[str]) -> frozenset[str]:
+    """Return the tokens that are never cut out: `</s>` in Gemma 4's vocabulary, where it is a word like others."""
+    return frozenset({"</s>"} if "<|tool_response>" in tokens else ())
 
 
 def added_tokens(tokens: Sequence[str], user_defined: Sequence[bool], keys: Container[str]) -> list[str]:
@@ -80,7 +89,7 @@ def added_tokens(tokens: Sequence[str], user_defined: Sequence[bool], keys: Cont
         keys: the file's metadata keys.
     """
     marked = {token for token, is_so in zip(tokens, user_defined, strict=False) if is_so and token}
-    cut = _parts_of_messages(tokens) | (marked - control_names(tokens, keys))
+    cut = _parts_of_messages(tokens) | (marked - control_names(tokens, keys) - plain_names(tokens))
     return [token for token in tokens if token in cut]
 
 

@@ -18,6 +18,10 @@ _CHARACTERS_PER_TOKEN = 5
 _WORD = "0-9A-Za-zÀ-ÖØ-öø-ÿΑ-ΡΣ-Ωα-ωЀ-ҁҊ-ӿぁ-ゖァ-ヺ一-龥가-힣"
 _AFTER_WORD = re.compile(rf"(?<=[{_WORD}])(?= ?[,.!?()|\r\n。，、])")
 
+# Like the places above, these follow no white space, which an added token may strip.
+_BEFORE_NUMBER = re.compile(r"(?<=[A-Za-z,.(\-])(?=[0-9])")
+_LINE_END = re.compile(r"(?<=\S)(?=\n)")
+
 Encode = Callable[[str], Sequence[int]]
 
 
@@ -29,6 +33,16 @@ def cuts_after_words(text: str) -> list[int]:
     ahead only within a word or white space. Composing characters (NFC) never joins two at such a place.
     """
     return [match.start() for match in _AFTER_WORD.finditer(text)]
+
+
+def cuts_before_numbers(text: str) -> list[int]:
+    """Return safe cuts of a text whose words end at numbers only, ascending."""
+    return [match.start() for match in _BEFORE_NUMBER.finditer(text)]
+
+
+def cuts_at_line_ends(text: str) -> list[int]:
+    """Return safe cuts of a text whose words are lines and the ends between them, ascending."""
+    return [match.start() for match in _LINE_END.finditer(text)]
 
 
 @dataclass(frozen=True)

@@ -2,82 +2,19 @@
 
 Every name has an entry, and an unknown name is an error, because a wrong split gives plausible but different ids.
 Where llama.cpp differs from a family's published tokenizer (it distinguishes upper and lower case in ASCII only),
-this module follows llama.cpp; `published` returns the family's own splitter.
+this module follows llama.cpp.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from tokenizers import Regex, pre_tokenizers
 
-_CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
-_FOLDED_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-_SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
-_SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-_HAN = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2EBEF}\x{2F800}-\x{2FA1F}"
-
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_LLAMA3 = rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACES}"
-_QWEN2 = rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}|{_SIGNS}|{_SPACES}"
-_QWEN35 = (
-    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
-    rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}"
-)
-_DEEPSEEK3 = (
-    r"\p{N}{1,3}",
-    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
-    '[!"#$%&'
-    r"'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
-    "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
-)
-#: Letters with upper and lower case, as listed in DeepSeek's tokenizers.
-_DEEPSEEK_LETTERS = (
-    "A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af"
-    "\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5"
-    "\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba"
-    "\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45"
-    "\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe"
-    "\u1fc2-\u1fc4\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102"
-    "\u2107\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134\u2139"
-    "\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3"
-    "\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06"
-    "\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a\U00010400-\U0001044f\U000104b0-\U000104d3"
-    "\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df"
-    "\U0001e900-\U0001e943"
-)
-# llama.cpp's classes never include white space, so it is removed from these two ranges.
-_CJK = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff&&[^\\s]]+"
-_DEEPSEEK_SIGNS = "[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002&&[^\\s]]+"
-_DEEPSEEK_LLM = (
-    "[\r\n]",
-    rf"\s?[{_DEEPSEEK_LETTERS}]+",
-    rf"\s?{_DEEPSEEK_SIGNS}",
-    r"\s+$",
-    _CJK,
-    r"\p{N}+",
-)
-_DEEPSEEK_CODER = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK, r"\p{N}")
-
-
-#: (Upper case, lower case): llama.cpp distinguishes them in ASCII only, the families in all of Unicode.
-_ASCII_CASES = (r"(?:(?=\p{L})[^a-z])", r"(?:(?=\p{L})[^A-Z])")
-_CASES = (r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]")
-
-
-def _cased(cases: tuple[str, str], digits: str, ending: str = "") -> str:
-    """Return a pattern whose words end where upper case follows lower case; `ending` is appended to words."""
-    (upper, lower), lead = cases, r"[^\r\n\p{L}\p{N}]?"
-    words = f"{lead}{upper}*{lower}+{ending}|{lead}{upper}+{lower}*{ending}"
-    return rf"{words}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}"
-
-
-_TEKKEN = _cased(_ASCII_CASES, r"\p{N}")
-_GPT4O = _cased(_ASCII_CASES, r"\p{N}{1,3}", f"{_CONTRACTIONS}?")
-_KIMI = rf"[{_HAN}]+|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}&&[^{_HAN}]]+{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACES}"
-_BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
+from evaluator.models.tokenizers import patterns
+from evaluator.models.tokenizers.first_tokens import cuts_after_words, cuts_at_line_ends, cuts_before_numbers
+from evaluator.models.tokenizers.unicode_classes import with_known_characters
 
 
 @dataclass(frozen=True)
@@ -88,111 +25,99 @@ class PreTokenization:
         patterns: regular expressions, applied in order to the pieces of the one before; each isolates its matches.
         ignore_merges: whether words that are tokens skip the merges.
         adds_bos: whether a model adds BOS if its file does not state it.
-        spelled: builds the splitter as in the families' own tokenizer files, if it is written differently there.
+        byte_level: whether words are merged in the byte-level alphabet; otherwise as they are written, with `▁` for
+            spaces, and bytes have tokens of their own.
+        whole_line_ends: whether line ends that follow each other are one token if there is one.
+        insists_on_bos: whether a model adds BOS whatever its file states.
+        safe_cuts: returns safe cuts of a text, as in `first_tokens`.
     """
 
     patterns: tuple[str, ...]
     ignore_merges: bool = False
     adds_bos: bool = False
-    spelled: Callable[[], pre_tokenizers.PreTokenizer] | None = field(default=None, compare=False, repr=False)
+    byte_level: bool = True
+    whole_line_ends: bool = False
+    insists_on_bos: bool = False
+    safe_cuts: Callable[[str], Sequence[int]] = cuts_after_words
 
     def build(self) -> pre_tokenizers.PreTokenizer:
-        """Return the splitter, whose words are in the byte-level alphabet."""
-        return _sequence(*map(_isolated, self.patterns), _byte_level())
-
-    def published(self) -> pre_tokenizers.PreTokenizer:
-        """Return the splitter as in the families' own tokenizer files."""
-        return self.spelled() if self.spelled else self.build()
-
-
-def _isolated(pattern: str) -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False)
+        """Return the splitter, whose words are in the byte-level alphabet if this is so."""
+        splits = [
+            pre_tokenizers.Split(Regex(with_known_characters(pattern)), behavior="isolated")
+            for pattern in self.patterns
+        ]
+        if self.byte_level:
+            splits.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False))
+        return pre_tokenizers.Sequence(splits)
 
 
-def _byte_level(*, split_words: bool = False) -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=split_words)
-
-
-def _sequence(*steps: pre_tokenizers.PreTokenizer) -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.Sequence(list(steps))
-
-
-def _by(*patterns: str, published: str | None = None, **traits: bool) -> PreTokenization:
-    spelled = (lambda: _sequence(_isolated(published), _byte_level())) if published else None
-    return PreTokenization(patterns, **traits, spelled=spelled)
-
-
-def _folded(pattern: str) -> str:
-    return pattern.replace(_CONTRACTIONS, _FOLDED_CONTRACTIONS)
-
-
-def _published_digits() -> pre_tokenizers.PreTokenizer:
-    return _sequence(pre_tokenizers.Digits(individual_digits=True), _byte_level(split_words=True))
+def _by(*splits: str) -> PreTokenization:
+    return PreTokenization(splits)
 
 
 PRE_TOKENIZERS: Mapping[str, PreTokenization] = {
     name: splitting
     for splitting, names in (
         (
-            PreTokenization((_GPT2,), spelled=lambda: _byte_level(split_words=True)),
+            _by(patterns.GPT2),
             "gpt-2 mpt olmo jais phi-2 trillion granite-docling gigachat a.x-4.0 mellum modern-bert exaone4 "
             "jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe",
         ),
         (
-            PreTokenization((r"\p{N}", _GPT2), spelled=_published_digits),
+            _by(r"\p{N}", patterns.GPT2),
             "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
         ),
         (
-            _by(_LLAMA3, ignore_merges=True, adds_bos=True, published=_folded(_LLAMA3)),
+            PreTokenization((patterns.LLAMA3,), ignore_merges=True, adds_bos=True),
             "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
         ),
-        (_by(_LLAMA3, published=_folded(_LLAMA3)), "dbrx smaug-bpe chatglm-bpe"),
-        (_by(_LLAMA3, ignore_merges=True, published=_folded(_LLAMA3)), "glm4 glm5"),
+        (_by(patterns.LLAMA3), "dbrx smaug-bpe chatglm-bpe"),
+        (PreTokenization((patterns.LLAMA3,), ignore_merges=True), "glm4 glm5"),
         (
-            _by(_QWEN2, published=_folded(_QWEN2)),
+            _by(patterns.QWEN2),
             "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2",
         ),
-        (_by(_QWEN35, published=_folded(_QWEN35)), "qwen35"),
-        (_by(_TEKKEN, ignore_merges=True, adds_bos=True, published=_cased(_CASES, r"\p{N}")), "tekken"),
+        (_by(patterns.QWEN35), "qwen35"),
+        (PreTokenization((patterns.TEKKEN,), ignore_merges=True, adds_bos=True), "tekken"),
+        (_by(patterns.GPT4O), "gpt-4o llama4 kanana2 talkie minimax-m2"),
+        (_by(*patterns.TINY_AYA), "tiny_aya cohere2moe"),
+        (_by(*patterns.DEEPSEEK3), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
+        (_by(*patterns.DEEPSEEK_LLM), "deepseek-llm"),
+        (_by(*patterns.DEEPSEEK_CODER), "deepseek-coder"),
+        (_by(*patterns.SPARK), "spark2_5"),
+        (_by(*patterns.FALCON), "falcon"),
+        (_by(*patterns.DEFAULT), "default"),
+        (_by(patterns.BLOOM), "bloom gpt3-finnish poro-chat"),
+        (_by(patterns.BLOOM, r"\p{N}"), "viking"),
+        (_by(patterns.KIMI), "kimi-k2"),
+        (_by(patterns.K2_HORIZON), "k2-horizon"),
+        (_by(patterns.BAILING), "bailingmoe bailingmoe2 llada-moe"),
+        (_by(patterns.SEED), "seed-coder"),
+        (_by(patterns.UFAKZEKA), "ufakzeka"),
+        (PreTokenization(patterns.MINICPM5, ignore_merges=True), "minicpm5"),
+        (_by(patterns.EXAONE_MOE), "exaone-moe"),
+        (_by(patterns.LINES, patterns.QWEN2), "laguna"),
+        (_by(patterns.JAIS2), "jais-2"),
+        (_by(*patterns.AFMOE), "afmoe"),
+        (PreTokenization(patterns.YOUTU, ignore_merges=True), "youtu"),
+        (PreTokenization((patterns.GRANITE_EMBEDDING,), ignore_merges=True), "granite-embed-multi-97m"),
+        (PreTokenization(patterns.SUPERBPE, safe_cuts=cuts_before_numbers), "superbpe"),
+        (PreTokenization(patterns.CHAMELEON, adds_bos=True), "chameleon"),
         (
-            _by(_GPT4O, published=_cased(_CASES, r"\p{N}{1,3}", f"{_FOLDED_CONTRACTIONS}?")),
-            "gpt-4o llama4 kanana2 talkie minimax-m2",
-        ),
-        (_by(*_DEEPSEEK3), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
-        (_by(*_DEEPSEEK_LLM), "deepseek-llm"),
-        (_by(*_DEEPSEEK_CODER), "deepseek-coder"),
-        (_by(r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, "[0-9][0-9][0-9]"), "falcon"),
-        (_by(r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", "[0-9][0-9][0-9]"), "default"),
-        (_by(_BLOOM), "bloom gpt3-finnish poro-chat"),
-        (_by(_BLOOM, r"\p{N}"), "viking"),
-        (_by(_KIMI), "kimi-k2"),
-        (
-            _by(
-                rf"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|{_WORD}|\p{{N}}|{_SIGNS}|\s*[\r\n]|\s+(?!\S)|\s+"
+            PreTokenization(
+                (patterns.LINES,),
+                byte_level=False,
+                whole_line_ends=True,
+                adds_bos=True,
+                insists_on_bos=True,
+                safe_cuts=cuts_at_line_ends,
             ),
-            "bailingmoe bailingmoe2 llada-moe",
+            "gemma4 granite-embed-multi-311m",
         ),
         (
-            _by(rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"),
-            "seed-coder",
+            PreTokenization((patterns.LINES,), byte_level=False, safe_cuts=cuts_at_line_ends),
+            "sarvam-moe",
         ),
-        (_by(rf"{_WORD}|\p{{N}}|{_SIGNS}|{_SPACES}"), "ufakzeka"),
-        (
-            _by(
-                r"\p{N}{1,3}",
-                rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}+|{_SIGNS}|{_SPACES}",
-                ignore_merges=True,
-            ),
-            "minicpm5",
-        ),
-        (
-            _by(
-                rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+|\p{{N}}"
-                r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
-            ),
-            "exaone-moe",
-        ),
-        (_by(r"[^\n]+|\n+", _QWEN2), "laguna"),
     )
     for name in names.split()
 }

@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from gguf import TokenType
-from tokenizers import Tokenizer, models, normalizers
+from tokenizers import normalizers
 
 from evaluator.models.model_file import NO_RULES, ModelFile, TextRules
 from evaluator.models.tokenizers.added_tokens import added_tokens, fragments
-from evaluator.models.tokenizers.first_tokens import WHOLE_TEXTS, Encode, FirstTokens, cuts_after_words
+from evaluator.models.tokenizers.byte_pairs import part_encoder
+from evaluator.models.tokenizers.first_tokens import WHOLE_TEXTS, Encode, FirstTokens
 from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, splitting_of
 from evaluator.models.tokenizers.sentencepiece import SentencePiece
 from evaluator.support.errors import SourceError
 
 #: llama.cpp's default BOS by tokenizer kind if the file names none, and pre-tokenizers without a default.
-_DEFAULT_BOS, _NO_DEFAULT_BOS = {"llama": 1, "gpt2": 11}, ("glm4", "chatglm-bpe")
+_DEFAULT_BOS, _NO_DEFAULT_BOS = {"llama": 1, "gpt2": 11}, ("glm4", "glm5", "chatglm-bpe")
 #: Models, by name, whose special tokens strip the white space after them, and the exceptions; there is no key for it.
 _STRIPPING, _NOT_STRIPPING = ("phi-3", "phi3"), frozenset(("<unk>", "<s>", "<|endoftext|>"))
 _USER_DEFINED = int(TokenType.USER_DEFINED)
 _SPECIAL = (int(TokenType.CONTROL), _USER_DEFINED, int(TokenType.UNKNOWN))
-_SPACE_PREFIX = "tokenizer.ggml.add_space_prefix"
+_SPACE_PREFIX, _ADD_BOS = "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.add_bos_token"
 _MERGES, _SCORES = "tokenizer.ggml.merges", "tokenizer.ggml.scores"
 
 
@@ -105,7 +106,7 @@ def tokenizer_from_gguf(file: ModelFile) -> TextTokenizer:
             file.path, f"token {twice[:60]!r} is in its vocabulary twice, so its id is not known"
         )
     encode, first, adds_bos = _KINDS[kind](file, tokens)
-    bos_id = _bos_id(file, len(tokens), adds_bos=adds_bos)
+    bos_id = _bos_id(file, len(tokens)) if adds_bos else None
     return TextTokenizer(len(tokens), bos_id, encode, _text_rules(file, tokens), first)
 
 
@@ -114,30 +115,30 @@ def _first_twice(tokens: list[str]) -> str | None:
     return next((token for token, count in Counter(tokens).items() if count > 1 and token), None)
 
 
-def _byte_level(file: ModelFile, tokens: list[str]) -> tuple[Encode, FirstTokens, bool]:
-    """Build byte-level BPE; return its encoder, how texts are cut, and whether it adds BOS by default."""
+def _byte_pairs(file: ModelFile, tokens: list[str]) -> tuple[Encode, FirstTokens, bool]:
+    """Build byte-pair encoding; return its encoder, how texts are cut, and whether it adds BOS."""
     splitting = splitting_of(file)
+    added, rules = _added_tokens(file, tokens), _text_rules(file, tokens)
+    ids = {token: index for index, token in enumerate(tokens)}
     try:
         merges = [_merge_pair(line) for line in _strings(file, _MERGES)]
-        vocabulary = {token: index for index, token in enumerate(tokens)}
-        tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=splitting.ignore_merges))
+        encode_part = part_encoder(ids, merges, splitting)
     except Exception as error:  # the library raises a bare Exception for inconsistent tables
         raise SourceError(file.path, f"damaged tokenizer tables: {error}") from error
-    tokenizer.pre_tokenizer = splitting.build()
-    added, rules = _added_tokens(file, tokens), _text_rules(file, tokens)
 
     def encode(text: str) -> list[int]:
-        ids: list[int] = []
+        found: list[int] = []
         composed = normalizers.NFC().normalize_str(text) if rules.composed else text
         for fragment, is_token in fragments(composed, added, rules):
-            ids.extend([vocabulary[fragment]] if is_token else tokenizer.encode(fragment).ids)
-        return ids
+            found.extend([ids[fragment]] if is_token else encode_part(fragment))
+        return found
 
-    return encode, FirstTokens(cuts_after_words, added, rules.composed), splitting.adds_bos
+    adds_bos = splitting.insists_on_bos or bool(file.single(_ADD_BOS, splitting.adds_bos))
+    return encode, FirstTokens(splitting.safe_cuts, added, rules.composed), adds_bos
 
 
 def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, FirstTokens, bool]:
-    """Build SentencePiece; return its encoder, how texts are cut, and True, since it adds BOS by default."""
+    """Build SentencePiece; return its encoder, how texts are cut, and whether it adds BOS."""
     scores = _scores(file, len(tokens))
     unknown = file.metadata.get("tokenizer.ggml.unknown_token_id", 0)
     if not isinstance(unknown, int) or not 0 <= unknown < len(tokens):
@@ -150,12 +151,13 @@ def _sentencepiece(file: ModelFile, tokens: list[str]) -> tuple[Encode, FirstTok
         space_prefix=bool(file.single(_SPACE_PREFIX, True)),
         rules=_text_rules(file, tokens),
     )
-    return model.encode, FirstTokens(model.safe_cuts, model.added), True
+    return model.encode, FirstTokens(model.safe_cuts, model.added), bool(file.single(_ADD_BOS, True))
 
 
 #: `tokenizer.ggml.model` → how its tokenizer is built.
 _KINDS: Mapping[str, Callable[[ModelFile, list[str]], tuple[Encode, FirstTokens, bool]]] = {
-    "gpt2": _byte_level,
+    "gpt2": _byte_pairs,
+    "gemma4": _byte_pairs,
     "llama": _sentencepiece,
 }
 
@@ -215,13 +217,11 @@ def _text_rules(file: ModelFile, tokens: list[str]) -> TextRules:
     return replace(file.text_rules, strips_after=frozenset(special | {"</s>"}) - _NOT_STRIPPING)
 
 
-def _bos_id(file: ModelFile, vocabulary_size: int, *, adds_bos: bool) -> int | None:
-    """Return the BOS id if the model adds it; `adds_bos` is the default if the file does not state it."""
-    if not file.single("tokenizer.ggml.add_bos_token", adds_bos):
-        return None
+def _bos_id(file: ModelFile, vocabulary_size: int) -> int | None:
+    """Return the BOS id of a model that adds it; None if there is no such token."""
     bos = file.single("tokenizer.ggml.bos_token_id")
     if bos is None:
-        default = _DEFAULT_BOS[str(file.require("tokenizer.ggml.model"))]
+        default = _DEFAULT_BOS.get(str(file.require("tokenizer.ggml.model")), vocabulary_size)
         return None if default >= vocabulary_size or scheme_name(file) in _NO_DEFAULT_BOS else default
     if not isinstance(bos, int) or not 0 <= bos < vocabulary_size:
         raise SourceError(file.path, f"tokenizer.ggml.bos_token_id {bos!r} is not a token")

@@ -9,6 +9,7 @@ from functools import cache
 import polars as pl
 
 from evaluator.models.model_file import ModelFile
+from evaluator.models.tokenizers.scheme import is_byte_level
 from evaluator.results.schema import Vocabulary, with_schema
 
 _BYTE_TOKEN = re.compile(r"^<0x([0-9A-Fa-f]{2})>$")
@@ -22,8 +23,7 @@ def vocabulary_frame(file: ModelFile, model: str, ids: Iterable[int]) -> pl.Data
         SourceError: the file has no vocabulary.
     """
     tokens = file.require("tokenizer.ggml.tokens")
-    byte_level = file.metadata.get("tokenizer.ggml.model") == "gpt2"
-    piece = _byte_level_piece if byte_level else _sentencepiece_piece
+    piece = _byte_level_piece if is_byte_level(file) else _sentencepiece_piece
     known = sorted({int(index) for index in ids if 0 <= index < len(tokens)})
     pieces = [piece(str(tokens[index])) for index in known]
     rows = {"model": [model] * len(known), "token": known, "piece": pieces}

@@ -219,10 +219,6 @@ BROKEN = {
     "scaling": (lambda f: edit_json(f / "config.json", rope_scaling={"rope_type": "spiral"}), "'spiral'"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds neither model.safetensors"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json: cannot be read"),
-    "splitting": (
-        lambda f: edit_json(f / "tokenizer.json", pre_tokenizer={"type": "Whitespace"}),
-        "its pre-tokenizer is not supported",
-    ),
     "tokenizer kind": (lambda f: edit_json(f / "tokenizer.json", model={"type": "Unigram"}), "'Unigram'"),
     "vocabulary": (lambda f: edit_json(f / "tokenizer.json", added_tokens=[7]), "an added token"),
     "added tokens": (

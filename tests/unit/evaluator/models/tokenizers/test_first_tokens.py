@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from sentencepiece_vocabularies import USER_DEFINED, trained_pieces, write_vocabulary
+from sentencepiece_vocabularies import USER_DEFINED, trained_pieces, with_merges, write_vocabulary
 from tiny_models import CONTROL, write_tiny_llama
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from tokenizing import TEXT, mixed_text
+from tokenizing import AS_WRITTEN, BYTE_LEVEL, TEXT, mixed_text
 
 from evaluator.models.gguf.reader import GGUFFile, open_gguf
 from evaluator.models.model_file import NO_RULES, TextRules
@@ -25,8 +25,6 @@ from evaluator.texts.sources import built_in_texts
 ADDED = ["<tool>", "s, t", "éa", "éa, x", " ."]
 STRIPPING = TextRules(composed=True, strips_before=frozenset(ADDED[:1]), strips_after=frozenset(ADDED[:2]))
 PLAIN = [item.content for item in built_in_texts()]
-#: One name for each way to split.
-NAMES = list({way: name for name, way in PRE_TOKENIZERS.items()}.values())
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,15 @@ def pieces(tmp_path_factory):
     return open_gguf(write_vocabulary(tmp_path_factory.mktemp("vocabularies") / "p.gguf", [*learnt, *added]))
 
 
+@pytest.fixture(scope="module")
+def as_written(tmp_path_factory):
+    generator = random.Random(1)
+    learnt, merges = with_merges(1000, [mixed_text(generator, 12) for _ in range(1000)])
+    added = [(token, 0.0, USER_DEFINED) for token in ADDED]
+    path = tmp_path_factory.mktemp("vocabularies") / "w.gguf"
+    return open_gguf(write_vocabulary(path, [*learnt, *added], model="gpt2", pre="gemma4", merges=merges))
+
+
 def texts():
     generator = random.Random(2)
     yield from (TEXT, "", "word", "one, two, three", "e\u0301a, x and " * 60)
@@ -97,19 +104,20 @@ def check(encode, shortest=1):
 
 
 @pytest.mark.parametrize("rules", [NO_RULES, STRIPPING], ids=["", "rules"])
-@pytest.mark.parametrize("name", NAMES)
-def test_first_ids_are_those_of_the_whole_text(byte_level, name, rules):
-    file = replace(byte_level, metadata={**byte_level.metadata, "tokenizer.ggml.pre": name})
+@pytest.mark.parametrize("name", [*BYTE_LEVEL, *AS_WRITTEN])
+def test_first_ids_are_those_of_the_whole_text(byte_level, as_written, name, rules):
+    file = byte_level if name in BYTE_LEVEL else as_written
+    file = replace(file, metadata={**file.metadata, "tokenizer.ggml.pre": name})
     check(tokenizer_from_gguf(with_rules(file, rules)).encode)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BYTE_LEVEL)
 def test_ids_up_to_each_safe_cut_are_first_ids_of_the_whole_text(byte_level, name):
     metadata = {**byte_level.metadata, "tokenizer.ggml.pre": name, "tokenizer.ggml.token_type": []}
     tokenizer = tokenizer_from_gguf(replace(byte_level, metadata=metadata))
     for text in texts():
         whole = tokenizer.encode(text).tolist()
-        for cut in cuts_after_words(text):
+        for cut in PRE_TOKENIZERS[name].safe_cuts(text):
             ids = tokenizer.encode(text[:cut]).tolist()
             assert ids == whole[: len(ids)], (text[:cut], text[cut:])
 

@@ -91,6 +91,19 @@ def test_variant_whose_merges_differ_is_refused_with_or_without_a_name(tiny_path
     assert "vocabulary is not the baseline's" in plan.failures[0].reason
 
 
+def test_name_that_is_not_known_can_be_replaced(tiny_path, text_path, tmp_path):
+    new = write_tiny_llama(tmp_path / "Tiny-new-F32.gguf", pre="martian")
+    with pytest.raises(RequestError, match=r"baseline .*'martian' is not known.*--pre NAME"):
+        make_plan(tiny_comparison(new, new, text_path, tmp_path / "out"))
+    asked = tiny_comparison(new, new, text_path, tmp_path / "out").model_copy(update={"pre": "gpt-2"})
+    plan = make_plan(asked)
+    assert (scheme_name(plan.baseline.file), plan.pre_named, plan.failures) == ("gpt-2", True, ())
+    assert scheme_name(plan.variants[0].file) == "gpt-2"
+    plan = make_plan(tiny_comparison(tiny_path, new, text_path, tmp_path / "out"))
+    (notice,) = plan.notices
+    assert f"{new}: pre-tokenizer 'martian' is not known; assumed to be the baseline's, gpt-2" in notice
+
+
 def test_two_files_without_a_name_have_the_same_vocabulary(tmp_path):
     first, second = (
         open_gguf(write_tiny_llama(tmp_path / f"{seed}.gguf", **SMALL, pre=None, seed=seed))

@@ -8,10 +8,11 @@ from subprocess import CalledProcessError
 import gguf
 import numpy as np
 import pytest
-from llama_vocabulary import NO_TOKEN, llama_vocabulary
+from llama_vocabulary import NO_TOKEN, llama_vocabularies, llama_vocabulary
 from tiny_models import CONTROL, END_OF_TEXT, MERGES, USER_DEFINED, write_tiny_llama
 
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf, vocabulary_digest
 from evaluator.support.errors import SourceError
 from evaluator.texts.chat import control_tokens, encode_with_control
@@ -62,8 +63,13 @@ def test_smollm_splits_digits_and_gpt2_does_not(tokenizer_of):
 
 
 def test_unknown_pre_tokenizer_names_the_known_ones(tokenizer_of):
-    with pytest.raises(SourceError, match=r"'martian'.*known: .*gpt-2.*smollm"):
+    with pytest.raises(
+        SourceError, match=r"'martian' is not known.*--pre NAME.*known: .*gpt-2.*smollm"
+    ) as caught:
         tokenizer_of(pre="martian")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SourceError, match=r"'qwen-2' is not known; did you mean .*qwen2.*other tokens than"):
+        tokenizer_of(pre="qwen-2")
 
 
 @pytest.mark.parametrize("merge", ["t", "", "q☃ z", "x yz"])
@@ -83,10 +89,11 @@ def test_table_that_is_a_number_is_a_source_error(tmp_path, table):
         tokenizer_from_gguf(file)
 
 
-def test_other_tokenizer_kind_is_refused(tmp_path):
+@pytest.mark.parametrize("kind", ["bert", "t5", "rwkv", "plamo2", "hybriddna", "whitespace"])
+def test_other_tokenizer_kind_is_refused(tmp_path, kind):
     file = open_gguf(write_tiny_llama(tmp_path / "t.gguf", hidden=32, layers=1, ffn=32))
-    file.metadata["tokenizer.ggml.model"] = "bert"
-    with pytest.raises(SourceError, match="'bert' is not supported; known: gpt2, llama"):
+    file.metadata["tokenizer.ggml.model"] = kind
+    with pytest.raises(SourceError, match=f"{kind!r} is not supported; known: gpt2, gemma4, llama"):
         tokenizer_from_gguf(file)
 
 
@@ -127,13 +134,18 @@ def test_bos_follows_the_flag_then_the_family(tokenizer_of, pre, adds, bos, expe
     assert tokenizer_of(pre=pre, metadata=metadata).bos_id == expected
 
 
-@pytest.mark.parametrize("pre", ["gpt-2", "llama-bpe", "dbrx", "glm4"])
 @pytest.mark.parametrize("adds", [None, True, False])
-def test_bos_that_is_not_named_is_llama_cpps(tmp_path, pre, adds):
+@pytest.mark.parametrize("bos", [None, 5])
+def test_bos_is_llama_cpps_for_every_name(tmp_path, adds, bos):
     metadata = {} if adds is None else {"tokenizer.ggml.add_bos_token": (adds, BOOL)}
-    path = write_tiny_llama(tmp_path / "t.gguf", **SMALL, pre=pre, metadata=metadata)
-    expected = llama_vocabulary(path, []).bos_id
-    assert tokenizer_from_gguf(open_gguf(path)).bos_id == (None if expected == NO_TOKEN else expected)
+    metadata |= {} if bos is None else {"tokenizer.ggml.bos_token_id": (bos, U32)}
+    names = [name for name, splitting in PRE_TOKENIZERS.items() if splitting.byte_level]
+    paths = [
+        write_tiny_llama(tmp_path / f"{name}.gguf", **SMALL, pre=name, metadata=metadata) for name in names
+    ]
+    expected = [item.bos_id for item in llama_vocabularies(paths, [])]
+    found = [tokenizer_from_gguf(open_gguf(path)).bos_id for path in paths]
+    assert found == [None if index == NO_TOKEN else index for index in expected]
 
 
 #: Tokens of all types; some have a meaning by their name only.
@@ -183,6 +195,9 @@ BY_NAME = [
         (BY_NAME[:6], None),
         ([*BY_NAME[:4], "<|calls|>", "<|flush|>"], None),
         ([*BY_NAME[:4], "<|return|>", "<|flush|>"], None),
+        (["</s>", "<|tool_response>"], None),
+        (["</s>", "<|ifm|im_end|>", "[e~["], None),
+        (["<|plamo:fim_prefix|>", "<|plamo:fim_suffix|>", "<|plamo:file_separator|>"], None),
     ],
 )
 def test_tokens_known_by_name_are_what_llama_cpp_takes_them_for(tmp_path, kind, names, key):
