@@ -27,6 +27,7 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.models.ggml_library import ggml_library
+from evaluator.models.tensor_types import BlockType, block_layout
 
 Bytes = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
@@ -58,7 +59,7 @@ _PROCESSOR = Path("/proc/cpuinfo")
 
 
 @functools.cache
-def decoder(kind: GGMLType) -> Decode:
+def decoder(kind: BlockType) -> Decode:
     """Return the fastest function for a type.
 
     Raises:
@@ -76,7 +77,7 @@ def decoder(kind: GGMLType) -> Decode:
     return fast if fast is not None and _agree(exact, fast, kind) else exact
 
 
-def _gguf(kind: GGMLType, data: Bytes, values: Values) -> None:
+def _gguf(kind: BlockType, data: Bytes, values: Values) -> None:
     block, size = gguf.GGML_QUANT_SIZES[kind]
     step = max(1, _WEIGHTS // block)
     with np.errstate(all="ignore"):  # scales may be non-finite
@@ -125,7 +126,7 @@ def _processor_suits() -> bool:
     return all(has and (not has() or _INSTRUCTIONS[name] in present) for name, has in uses.items())
 
 
-def _block_function(kind: GGMLType) -> Decode | None:
+def _block_function(kind: BlockType) -> Decode | None:
     """Return ggml's function, if the library has it and its blocks have the size that `gguf` states."""
     name = kind.name.lower()
     name = f"{name[:-1]}K" if name.endswith("_k") else name
@@ -160,7 +161,7 @@ def _called(function: Any) -> Decode:
     return decode
 
 
-def _agree(exact: Decode, fast: Decode, kind: GGMLType) -> bool:
+def _agree(exact: Decode, fast: Decode, kind: BlockType) -> bool:
     """Return whether two functions give the same values for random blocks, or for all numbers of 16 bits.
 
     Half of the blocks are mostly zeros, which makes scales zero, and random bytes make some scales infinite or not a

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import gguf
 import numpy as np
 import numpy.typing as npt
 
 from evaluator.models.dequantize import Indices, Values, dequantize_rows, gathered_rows
 from evaluator.models.mapped import release_pages
+from evaluator.models.tensor_types import TensorType
 from evaluator.support.errors import SourceError
 from evaluator.support.stage_clock import current_clock, in_stage
 
@@ -32,7 +32,7 @@ class TensorInfo:
 
     name: str
     shape: tuple[int, ...]
-    ggml_type: gguf.GGMLQuantizationType
+    ggml_type: TensorType
     offset: int
     n_bytes: int
 
@@ -136,6 +136,11 @@ class ModelFile(ABC):
     @property
     def context_bound(self) -> ContextBound | None:
         """The length up to which the graph is exact; None without a limit."""
+        return None
+
+    @property
+    def notice(self) -> str | None:
+        """What a reader must know about the values, such as that they do not show all that its runtime rounds."""
         return None
 
     @property
