@@ -17,6 +17,23 @@ class FurtherType(IntEnum):
     """Types of GGUF files that `gguf` does not list, with their numbers: llama.cpp's, then ik_llama.cpp's."""
 
     Q2_0 = 42
+    Q6_0 = 133
+    IQ2_K = 137
+    IQ3_K = 138
+    IQ4_K = 139
+    IQ5_K = 140
+    IQ6_K = 141
+    IQ4_KS = 144
+    IQ2_KS = 145
+    IQ4_KSS = 146
+    Q8_KV = 151
+    IQ5_KS = 152
+    IQ2_KT = 153
+    IQ3_KT = 154
+    IQ4_KT = 155
+    IQ3_KS = 156
+    IQ2_KL = 157
+    IQ1_KT = 158
 
 
 class CheckpointType(StrEnum):
@@ -67,7 +84,75 @@ class BlockLayout:
 
 _LAYOUTS = {
     FurtherType.Q2_0: BlockLayout(64, 18),
+    FurtherType.Q6_0: BlockLayout(32, 26),
+    FurtherType.IQ2_K: BlockLayout(256, 76),
+    FurtherType.IQ3_K: BlockLayout(256, 110),
+    FurtherType.IQ4_K: BlockLayout(256, 144),
+    FurtherType.IQ5_K: BlockLayout(256, 176),
+    FurtherType.IQ6_K: BlockLayout(256, 212),
+    FurtherType.IQ4_KS: BlockLayout(256, 136, row_bytes=4),
+    FurtherType.IQ2_KS: BlockLayout(256, 70, row_bytes=2),
+    FurtherType.IQ4_KSS: BlockLayout(256, 128, row_bytes=4),
+    FurtherType.Q8_KV: BlockLayout(32, 32, row_bytes=8),
+    FurtherType.IQ5_KS: BlockLayout(256, 168, row_bytes=4),
+    FurtherType.IQ2_KT: BlockLayout(256, 68, row_bytes=4),
+    FurtherType.IQ3_KT: BlockLayout(256, 100, row_bytes=4),
+    FurtherType.IQ4_KT: BlockLayout(256, 128, row_bytes=4),
+    FurtherType.IQ3_KS: BlockLayout(256, 102, row_bytes=2),
+    FurtherType.IQ2_KL: BlockLayout(256, 86, row_bytes=2),
+    FurtherType.IQ1_KT: BlockLayout(256, 56, row_bytes=4),
 }
+#: Types of ik_llama.cpp that are not read. Those that end in R4, R8 or R16 interleave so many rows.
+_UNREAD = {
+    134: "IQ1_BN",
+    135: "IQ2_BN",
+    136: "Q8_K64",
+    147: "Q8_K16",
+    148: "Q8_K32",
+    149: "Q8_KR8",
+    150: "Q8_K128",
+    202: "Q4_0_R8",
+    206: "Q5_0_R4",
+    208: "Q8_0_R8",
+    210: "Q2_K_R4",
+    211: "Q3_K_R4",
+    212: "Q4_K_R4",
+    213: "Q5_K_R4",
+    214: "Q6_K_R4",
+    216: "IQ2_XXS_R4",
+    217: "IQ2_XS_R4",
+    218: "IQ3_XXS_R4",
+    219: "IQ1_S_R4",
+    220: "IQ4_NL_R4",
+    221: "IQ3_S_R4",
+    222: "IQ2_S_R4",
+    223: "IQ4_XS_R8",
+    229: "IQ1_M_R4",
+    230: "BF16_R16",
+    233: "Q6_0_R4",
+    335: "IQ2_BN_R4",
+    337: "IQ2_K_R4",
+    338: "IQ3_K_R4",
+    339: "IQ4_K_R4",
+    340: "IQ5_K_R4",
+    344: "IQ4_KS_R4",
+    352: "IQ5_KS_R4",
+    353: "MXFP4_R8",
+    397: "Q8_K_R16",
+    398: "Q8_KV_R8",
+    399: "Q8_K_R8",
+}
+#: Types that llama.cpp removed, and BitNet's number, which was IQ4_NL_4_4 before.
+_REMOVED = {
+    4: "Q4_2",
+    5: "Q4_3",
+    31: "Q4_0_4_4",
+    32: "Q4_0_4_8",
+    33: "Q4_0_8_8",
+    37: "IQ4_NL_4_8",
+    38: "IQ4_NL_8_8",
+}
+_AMBIGUOUS = {36: "I2_S of BitNet or llama.cpp's former IQ4_NL_4_4"}
 
 
 def block_layout(kind: BlockType) -> BlockLayout:
@@ -84,6 +169,17 @@ def block_type(number: int) -> BlockType:
     for types in (GGMLType, FurtherType):
         if number in types.__members__.values():
             return types(number)
+    if number in _UNREAD:
+        reason = (
+            "which is not read here; ik_llama.cpp reads it, and its llama-quantize makes other types of it"
+        )
+        raise ValueError(f"is stored as {_UNREAD[number]} (type {number} of ik_llama.cpp), {reason}")
+    if number in _REMOVED:
+        reason = "which llama.cpp removed; make the file again from the original model"
+        raise ValueError(f"is stored as {_REMOVED[number]} (type {number}), {reason}")
+    if number in _AMBIGUOUS:
+        reason = "which is not read here; bitnet.cpp and ik_llama.cpp read the former"
+        raise ValueError(f"is stored as type {number}, {_AMBIGUOUS[number]}, {reason}")
     raise ValueError(f"has unknown type number {number}")
 
 

@@ -210,7 +210,11 @@ def nf4(nested: bool) -> Packer:
 def llm_int8(rows: int, columns: int, generator: torch.Generator) -> tuple[Arrays, torch.Tensor]:
     """Pack bitsandbytes' 8-bit integers, whose scale is the largest magnitude of the row."""
     codes, largest = _codes(8, (rows, columns), generator) - 128, _scales((rows,), generator, 0.2)
-    arrays = {".weight": codes.to(torch.int8), ".SCB": largest, ".weight_format": torch.tensor(0).to(torch.uint8)}
+    arrays = {
+        ".weight": codes.to(torch.int8),
+        ".SCB": largest,
+        ".weight_format": torch.tensor(0).to(torch.uint8),
+    }
     return arrays, codes.float() * (largest / 127)[:, None]
 
 

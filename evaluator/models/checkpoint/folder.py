@@ -7,12 +7,10 @@ on disk: tensors stay mapped, and the few with another row order are rearranged 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
@@ -25,8 +23,8 @@ from evaluator.models.architectures import (
     name_pattern,
     tensor_names,
 )
-from evaluator.models.architectures.config_json import inexpressible
 from evaluator.models.checkpoint.config import context_bound, family_of, metadata, tied
+from evaluator.models.checkpoint.expressible import check_expressible, lacking_setting
 from evaluator.models.checkpoint.quantized.methods import (
     MODELOPT_FILE,
     Quantization,
@@ -34,7 +32,6 @@ from evaluator.models.checkpoint.quantized.methods import (
     read_parameters,
 )
 from evaluator.models.checkpoint.rotary import frequency_factors
-from evaluator.models.checkpoint.safetensors_file import SafetensorsFile, open_safetensors
 from evaluator.models.checkpoint.tensor_bytes import (
     Bytes,
     Parameter,
@@ -45,20 +42,17 @@ from evaluator.models.checkpoint.tensor_bytes import (
     values_of,
 )
 from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES, vocabulary
+from evaluator.models.checkpoint.weight_files import stored_tensors
 from evaluator.models.dequantize import Indices, Values, check_indices, decode_rows
 from evaluator.models.json_file import JsonFile, read_json
 from evaluator.models.mapped import release_pages
 from evaluator.models.metadata_values import Typed, string, u32, values_and_types
 from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, RowReader, TextRules
-from evaluator.models.tensor_types import TensorType
+from evaluator.models.tensor_types import CheckpointType, TensorType
 from evaluator.support.errors import SourceError
 from evaluator.support.stage_clock import current_clock
 
-CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-
-#: Longest file name that file systems allow, in bytes.
-_LONGEST_NAME = 255
-
+CONFIG = "config.json"
 _FILE_TYPES: Mapping[TensorType, gguf.LlamaFileType] = {
     gguf.GGMLQuantizationType.F32: gguf.LlamaFileType.ALL_F32,
     gguf.GGMLQuantizationType.F16: gguf.LlamaFileType.MOSTLY_F16,
@@ -66,24 +60,8 @@ _FILE_TYPES: Mapping[TensorType, gguf.LlamaFileType] = {
 }
 #: Embedding and head, which the families' tables do not list.
 _ENDS = {"model.embed_tokens.weight": EMBEDDING, "lm_head.weight": HEAD}
-#: Settings of a graph that metadata can express with any value, or that have no effect.
-_EXPRESSED = (
-    "model_type",
-    "attn_implementation",
-    "rope_theta",
-    "rope_local_base_freq",
-    "partial_rotary_factor",
-)
-#: Prefixes of the text model's tensors in vision models, and of the other tensors.
+#: Prefixes of the text model's tensors in vision models.
 _TEXT_PREFIXES = ("language_model.", "model.language_model.")
-_OTHER_PREFIXES = (
-    "vision_tower.",
-    "multi_modal_projector.",
-    "model.vision_tower.",
-    "model.multi_modal_projector.",
-)
-#: Buffers that old versions of transformers stored; the graph computes them.
-_BUFFERS = ("rotary_emb.inv_freq",)
 
 
 @dataclass(frozen=True)
@@ -134,7 +112,11 @@ class Checkpoint(ModelFile):
         """
         self.tensor(name)
         source = self._parameters[name].source
-        return values_of(self._parameters[name]).view(np.uint8) if isinstance(source, TensorRows) else source.read()
+        return (
+            values_of(self._parameters[name]).view(np.uint8)
+            if isinstance(source, TensorRows)
+            else source.read()
+        )
 
     def row_reader(self, name: str) -> RowReader:
         """Return a function that reads the values of consecutive rows; it is thread-safe.
@@ -201,7 +183,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     whole = read_json(folder / CONFIG)
     quantization = quantization_of(folder, whole)
     architecture, rules, config = family_of(whole)
-    weight_files, stored = _stored_tensors(folder)
+    weight_files, stored = stored_tensors(folder)
     named = _gguf_names(folder, architecture, config, read_parameters(stored, quantization))
     tokenizer, text_rules = vocabulary(folder, config)
     typed = {
@@ -218,45 +200,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     files = (*others, *weight_files)
     bare = Checkpoint(folder, values, types, {}, files, {}, text_rules, bound, quantization)
     checkpoint = _with_tensors(bare, architecture, named, frequency_factors(config))
-    _check_expressible(checkpoint, architecture, config)
+    check_expressible(checkpoint, architecture, config)
     return checkpoint
-
-
-def _stored_tensors(folder: Path) -> tuple[list[Path], dict[str, SafetensorsFile]]:
-    """Return the weight files in order, and tensor → the file that holds it."""
-    if (folder / SINGLE).is_file():
-        single = open_safetensors(folder / SINGLE)
-        return [single.path], dict.fromkeys(filter(_is_of_text, single.directory), single)
-    if not (folder / INDEX).is_file():
-        raise SourceError(folder, f"holds neither {SINGLE} nor {INDEX}; other weight files are not read")
-    weight_map = read_weight_map(folder / INDEX)
-    files: dict[str, SafetensorsFile] = {}
-    for name in sorted(set(weight_map.values())):
-        if not (folder / name).is_file():
-            raise SourceError(folder, f"{name} is missing, which {INDEX} names")
-        files[name] = open_safetensors(folder / name)
-    return [folder / INDEX, *(file.path for file in files.values())], {
-        tensor: files[name] for tensor, name in weight_map.items() if _is_of_text(tensor)
-    }
-
-
-def read_weight_map(path: Path) -> dict[str, str]:
-    """Return tensor → name of the file that holds it, checked so that no path leads out of the folder.
-
-    Raises:
-        SourceError: the index cannot be read, or contains something other than plain file names.
-    """
-    index = read_json(path)
-    weight_map = {tensor: str(name) for tensor, name in index.within("weight_map").values.items()}
-    for name in sorted(set(weight_map.values())):
-        if Path(name).name != name or len(name.encode(errors="replace")) > _LONGEST_NAME:
-            raise index.error("a file of weight_map", name, "a plain file name")
-    return weight_map
-
-
-def _is_of_text(name: str) -> bool:
-    """Return whether an array of the files belongs to a weight of the text model."""
-    return not name.startswith(_OTHER_PREFIXES) and not name.endswith(_BUFFERS)
 
 
 def _gguf_names(
@@ -272,6 +217,10 @@ def _gguf_names(
     named: dict[str, Parameter] = {}
     for name, parameter in parameters.items():
         bare = _text_name(name)
+        if _is_empty_bias(parameter) and (
+            bare not in known or lacking_setting(architecture, config, known[bare])
+        ):
+            continue
         if bare not in known:
             reason = f"is not in the {architecture.name} model that {CONFIG} describes"
             raise SourceError(folder, f"tensor {name[:80]} {reason}")
@@ -300,10 +249,11 @@ def _text_name(parameter: str) -> str:
 
 
 def _file_type(parameters: Mapping[str, Parameter]) -> dict[str, Typed]:
-    """Return the metadata key of the type that most weights have; none if GGUF lacks it."""
-    largest = max(parameters.values(), key=lambda parameter: parameter.info.n_elements)
-    file_type = _FILE_TYPES.get(largest.info.ggml_type)
-    return {} if file_type is None else {"general.file_type": u32(file_type)}
+    """Return the metadata key of the type that most weights have; none if the checkpoint is quantized."""
+    infos = [parameter.info for parameter in parameters.values()]
+    if any(isinstance(info.ggml_type, CheckpointType) for info in infos):
+        return {}
+    return {"general.file_type": u32(_FILE_TYPES[max(infos, key=lambda info: info.n_elements).ggml_type])}
 
 
 def _with_tensors(
@@ -313,35 +263,18 @@ def _with_tensors(
     factors: Mapping[str, npt.NDArray[np.float32]],
 ) -> Checkpoint:
     """Add the tensors: as stored, with a norm's offset, with rows in GGUF's order, or computed."""
-    parameters = {name: computed(name, values) for name, values in factors.items()}
-    for name, parameter in named.items():
+    parameters = dict(named)
+    for name, stored in named.items():
         pattern = name_pattern(name)
         if architecture.norm_offset and name.endswith("norm.weight"):
-            parameter = shifted(parameter, architecture.norm_offset)
+            parameters[name] = shifted(stored, architecture.norm_offset)
         elif pattern in architecture.restore:
-            parameter = rearranged(parameter, partial(architecture.restore[pattern], bare))
-        parameters[name] = parameter
+            parameters[name] = rearranged(stored, partial(architecture.restore[pattern], bare))
+    parameters |= {name: computed(name, values) for name, values in factors.items()}
     tensors = {name: parameter.info for name, parameter in parameters.items()}
     return replace(bare, tensors=tensors, _parameters=parameters)
 
 
-def _check_expressible(checkpoint: Checkpoint, architecture: Architecture, config: JsonFile) -> None:
-    """Check that the GGUF metadata describe the same model as the configuration.
-
-    GGUF cannot express some settings, which llama.cpp fixes per family; with other values the GGUF file would be
-    another model.
-    """
-    for key, value in architecture.config(checkpoint).items():
-        given = config.values.get(key)
-        if given is not None and key not in _EXPRESSED and not _agree(given, value):
-            raise inexpressible(config, architecture.name, key, given, value)
-    for name in checkpoint.tensors:
-        key = "mlp_bias" if ".ffn_" in name else "attention_bias"
-        if name_pattern(name) in architecture.optional and not config.values.get(key):
-            raise SourceError(config.path, f"{key} is not true, and its weights hold {name}")
-
-
-def _agree(given: Any, value: Any) -> bool:
-    if isinstance(given, (int, float)) and isinstance(value, (int, float)):
-        return math.isclose(given, value, rel_tol=1e-6)
-    return bool(given == value)
+def _is_empty_bias(parameter: Parameter) -> bool:
+    """Return whether a tensor is a bias of zeros, which programs that quantize with GPTQ add to every matrix."""
+    return parameter.info.name.endswith("_proj.bias") and not values_of(parameter).any()

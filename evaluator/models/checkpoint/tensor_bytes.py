@@ -103,7 +103,9 @@ def rearranged(parameter: Parameter, restore: Callable[[Values], Values]) -> Par
         return np.argsort(restore(np.arange(rows, dtype=np.float32)[:, None])[:, 0])
 
     if isinstance(source, TensorRows):
-        return replace(parameter, source=replace(source, decode=lambda chosen: source.decode(order()[chosen])))
+        return replace(
+            parameter, source=replace(source, decode=lambda chosen: source.decode(order()[chosen]))
+        )
 
     def read() -> Bytes:
         raw = source.read()

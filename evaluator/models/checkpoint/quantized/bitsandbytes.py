@@ -32,12 +32,14 @@ def read_int8(codes: StoredArray, parts: Parts) -> Parameter | None:
     largest = parts.need(f"{stem}.SCB", ("F32",), codes)
     layout = parts.find(f"{stem}.weight_format")
     if layout is not None and layout.numbers().any():
-        raise misfit(codes, "has the layout of a graphics card; save it row by row, as bitsandbytes 0.45 does")
+        raise misfit(
+            codes, "has the layout of a graphics card; save it row by row, as bitsandbytes 0.45 does"
+        )
     if largest.shape not in ((codes.shape[0],), (codes.shape[0], 1)):
         raise misfit(largest, f"does not hold a number for each of {codes.shape[0]} rows")
 
     def decode(rows: Rows) -> Values:
-        scales: Values = largest.numbers().reshape(-1, 1)[rows] / np.float32(_LARGEST)
+        scales = as_float32("F32", largest.numbers()).reshape(-1, 1)[rows] / np.float32(_LARGEST)
         return affine(codes.numbers()[rows], scales)
 
     return decoded(codes.name, codes.shape, CheckpointType.INT8, [codes, largest], decode)
@@ -60,7 +62,11 @@ def read_four_bits(codes: StoredArray, parts: Parts) -> Parameter | None:
     table = parts.need(f"{codes.name}.quant_map", ("F32",), codes)
     largest = parts.need(f"{codes.name}.absmax", ("U8",) if nested else ("F32",), codes)
     weights = math.prod(shape)
-    if table.shape != (16,) or 2 * codes.n_bytes != weights or math.prod(largest.shape) != -(-weights // block):
+    if (
+        table.shape != (16,)
+        or 2 * codes.n_bytes != weights
+        or math.prod(largest.shape) != -(-weights // block)
+    ):
         raise misfit(codes, f"does not hold {weights:,} weights in blocks of {block}")
     rows_of, columns = shape
     if columns % 2:
@@ -91,7 +97,9 @@ def _described(array: StoredArray) -> tuple[tuple[int, int], int, tuple[int, flo
     match described:
         case {"shape": [int(rows), int(columns)], "blocksize": int(block)} if min(rows, columns, block) > 0:
             match described:
-                case {"nested_blocksize": int(nested), "nested_offset": float() | int() as offset} if nested > 0:
+                case {"nested_blocksize": int(nested), "nested_offset": float() | int() as offset} if (
+                    nested > 0
+                ):
                     return (rows, columns), block, (nested, float(offset))
             return (rows, columns), block, None
     raise misfit(array, "does not describe a matrix and its blocks")
@@ -113,6 +121,8 @@ def _nested(
     arrays += [table, scale]
 
     def values(taken: Indices, blocks: Indices) -> Values:
-        return affine(table.numbers()[taken], scale.numbers().reshape(-1)[blocks // block]) + np.float32(offset)
+        return affine(table.numbers()[taken], scale.numbers().reshape(-1)[blocks // block]) + np.float32(
+            offset
+        )
 
     return values

@@ -85,7 +85,9 @@ def _compressed(settings: JsonFile) -> JsonFile:
         _value(settings.within("sparsity_config"), "format", (None, "dense"))
     if settings.within("transform_config").values:
         transform = settings.values["transform_config"]
-        raise settings.error("transform_config", transform, "empty: rotations of activations are not computed")
+        raise settings.error(
+            "transform_config", transform, "empty: rotations of activations are not computed"
+        )
     structures = [group.within("weights").values.get("block_structure") for group in groups]
     blocks = [block for block in structures if block is not None]
     if any(block != blocks[0] for block in blocks):
@@ -173,7 +175,9 @@ def quantization_of(folder: Path, config: JsonFile) -> Quantization | None:
             return None
         name: Any = stated.within("producer").values.get("name", "modelopt")
     else:
-        name = settings.values.get("quant_method") or ("modelopt" if "quant_algo" in settings.values else None)
+        name = settings.values.get("quant_method") or (
+            "modelopt" if "quant_algo" in settings.values else None
+        )
     if not isinstance(name, str) or name not in METHODS:
         known = ", ".join(METHODS)
         reason = f"quant_method is {repr(name)[:60]}, which is not read; known: {known}"

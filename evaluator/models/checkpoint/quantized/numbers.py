@@ -19,7 +19,10 @@ def _float_table(exponent_bits: int, mantissa_bits: int, *, bias: int) -> Values
     exponent = (codes >> mantissa_bits) % (1 << exponent_bits)
     whole = mantissa + np.where(exponent > 0, 1 << mantissa_bits, 0)
     magnitude = np.ldexp(whole.astype(np.float64), np.maximum(exponent, 1) - bias - mantissa_bits)
-    return np.where(codes >> (exponent_bits + mantissa_bits), -magnitude, magnitude).astype(np.float32)
+    signed: Values = np.where(codes >> (exponent_bits + mantissa_bits), -magnitude, magnitude).astype(
+        np.float32
+    )
+    return signed
 
 
 def _e4m3() -> Values:

@@ -140,20 +140,21 @@ def grid(
 
 def _three(shape: tuple[int, ...], matrices: int, rows: int) -> tuple[int, int, int] | None:
     """Return the shape of a grid in three dimensions, None if it has no meaning."""
+    three: tuple[int, int, int] | None = None
     match shape:
         case () | (1,):
-            return 1, 1, 1
+            three = 1, 1, 1
         case (size,):
-            return (1, size, 1) if matrices == 1 else (size, 1, 1)
+            three = (1, size, 1) if matrices == 1 else (size, 1, 1)
         case (size, columns) if matrices == 1:
-            return 1, size, columns
+            three = 1, size, columns
         case (size, inner) if inner in (1, rows):
-            return size, inner, 1
+            three = size, inner, 1
         case (size, inner, columns):
-            return size, inner, columns
+            three = size, inner, columns
         case (size, 1, columns, 1) if matrices == 1:
-            return 1, size, columns
-    return None
+            three = 1, size, columns
+    return three
 
 
 def affine(codes: Numbers, scale: Values, zero: Numbers | None = None) -> Values:

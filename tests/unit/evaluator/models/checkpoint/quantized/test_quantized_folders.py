@@ -46,6 +46,7 @@ def test_values_are_those_of_torch_and_rows_those_of_the_whole(folder, form):
         chosen = np.array([5, 0, 127, 5, 64])
         np.testing.assert_array_equal(file.gathered_rows(tensor, chosen), whole[chosen])
         assert file.tensors[tensor].ggml_type.name == FORMATS[form][2]
+    assert quant_label(file) == FORMATS[form][2]
     stored = sum(path.stat().st_size for path in folder.iterdir() if path.name != "generation_config.json")
     assert file.size_bytes == stored
 
