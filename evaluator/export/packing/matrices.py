@@ -65,7 +65,7 @@ def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Mat
     """
     architecture = architecture_of(file)
     kind = file.tensor(tensor).ggml_type
-    if not exact and _is_packed(kind):
+    if not exact and _is_packed(kind) and file.row_factors(tensor) is None:
         return PACKINGS.get(kind.name)(_moved_rows(file, tensor))
     if not exact and kind in _FLOATS:
         dtype, onnx_type = _FLOATS[kind]
