@@ -259,9 +259,7 @@ class ModelFile(ABC):
             return None
         factors = self.dequantize(scale).reshape(-1)
         if len(factors) not in (1, math.prod(info.shape[:-2])):
-            raise SourceError(
-                self.path, f"{scale} holds {len(factors)} numbers, not one for each matrix of {name}"
-            )
+            raise SourceError(self.path, f"{scale} holds {len(factors)} numbers, not one for each matrix")
         return factors.repeat(info.n_rows // len(factors))[:, None]
 
     def gathered_rows(self, name: str, indices: Indices) -> Values:
@@ -297,6 +295,5 @@ class ModelFile(ABC):
         try:
             yield
         except NotImplementedError as error:
-            raise SourceError(
-                self.path, f"tensor {info.name}: cannot dequantize {info.ggml_type.name}"
-            ) from error
+            reason = f"tensor {info.name}: cannot dequantize {info.ggml_type.name}"
+            raise SourceError(self.path, reason) from error

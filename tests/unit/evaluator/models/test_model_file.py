@@ -210,5 +210,5 @@ def test_scales_for_another_number_of_matrices_are_refused(tmp_path):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(SourceError, match=r"a\.scale holds 5 numbers, not one for each matrix of a\.weight"):
+    with pytest.raises(SourceError, match=r"a\.scale holds 5 numbers, not one for each matrix"):
         open_gguf(tmp_path / "m.gguf").row_reader("a.weight")
