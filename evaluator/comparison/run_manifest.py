@@ -26,6 +26,7 @@ def manifest_of(plan: Plan, comparison: Comparison, measured: Iterable[str]) -> 
         measured: variants that the results folder already holds.
     """
     baseline = plan.baseline
+    files = [item.file for item in (baseline, *plan.variants)]
     planned = {item.variant_id for item in plan.variants}.union(measured).difference({baseline.variant_id})
     return Manifest(
         model=plan.model,
@@ -44,7 +45,10 @@ def manifest_of(plan: Plan, comparison: Comparison, measured: Iterable[str]) -> 
         started=datetime.now(UTC),
         git_revision=git_revision(),
         n_planned=len(planned),
-        notices=list(filter(None, [beyond_training(baseline.file, comparison.context)])),
+        notices=[
+            *filter(None, [beyond_training(baseline.file, comparison.context)]),
+            *(f"{file.name}: {file.notice}" for file in files if file.notice),
+        ],
         gpu_indices=[device.index for device in plan.devices if device.name == "cuda"],
     )
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import gguf
 import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.models.block_decoders import Decode, decoder
+from evaluator.models.tensor_types import CheckpointType, TensorType, block_layout
 from evaluator.support.stage_clock import StageClock, current_clock
 from evaluator.support.threads import in_blocks, thread_count
 
@@ -27,7 +27,7 @@ _THREAD = threading.local()
 
 
 def dequantize_rows(
-    rows: Bytes, kind: GGMLType, out: Values | None = None, clock: StageClock | None = None
+    rows: Bytes, kind: TensorType, out: Values | None = None, clock: StageClock | None = None
 ) -> Values:
     """Return the values of rows, decoded in parallel.
 
@@ -45,11 +45,11 @@ def dequantize_rows(
         NotImplementedError: the type has no dequantizer.
         ValueError: the rows are not whole blocks, or `out` has another shape, type or layout.
     """
-    block, size = _block(rows, kind)
+    columns, block, size = _blocks(rows, kind)
     if kind == GGMLType.F32 and out is None and rows.strides[-1:] == (1,):
         return np.require(rows.view("<f4"), np.float32, "A")
     decode = decoder(kind)
-    values = _checked(out, (len(rows), rows.shape[1] // size * block))
+    values = _checked(out, (len(rows), columns))
     if not rows.flags.c_contiguous:
         return _gathered(rows, decode, np.arange(len(rows)), values, clock)
     data, flat = rows.reshape(-1), values.reshape(-1)
@@ -63,11 +63,11 @@ def dequantize_rows(
         return read - began, time.perf_counter() - read
 
     if data.size:
-        _timed_blocks(data.size // size, _weights_at_once(flat.size) // block, work, clock)
+        _timed_blocks(data.size // size, max(1, _weights_at_once(flat.size) // block), work, clock)
     return values
 
 
-def gathered_rows(rows: Bytes, kind: GGMLType, indices: Indices) -> Values:
+def gathered_rows(rows: Bytes, kind: TensorType, indices: Indices) -> Values:
     """Return the values of chosen rows, in the order of `indices`; other rows are not read.
 
     Args:
@@ -83,13 +83,53 @@ def gathered_rows(rows: Bytes, kind: GGMLType, indices: Indices) -> Values:
         NotImplementedError: the type has no dequantizer.
         ValueError: the rows are not whole blocks, or `indices` are not integers in one dimension.
     """
-    block, size = _block(rows, kind)
+    columns, _, _ = _blocks(rows, kind)
+    check_indices(indices, len(rows))
+    values = np.empty((len(indices), columns), np.float32)
+    return _gathered(rows, decoder(kind), indices, values, None)
+
+
+def check_indices(indices: Indices, n_rows: int) -> None:
+    """Check that `indices` number rows of a tensor with `n_rows`.
+
+    Raises:
+        IndexError: there is no such row.
+        ValueError: they are not integers in one dimension.
+    """
     if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
         raise ValueError(f"indices of rows: {indices.dtype} in {indices.ndim} dimensions instead of integers")
-    if indices.size and not 0 <= indices.min() <= indices.max() < len(rows):
-        raise IndexError(f"rows {indices.min()} to {indices.max()} of a tensor with {len(rows)}")
-    values = np.empty((len(indices), rows.shape[1] // size * block), np.float32)
-    return _gathered(rows, decoder(kind), indices, values, None)
+    if indices.size and not 0 <= indices.min() <= indices.max() < n_rows:
+        raise IndexError(f"rows {indices.min()} to {indices.max()} of a tensor with {n_rows}")
+
+
+def decode_rows(
+    decode: Callable[[int, int], Values], shape: tuple[int, int], out: Values | None, clock: StageClock | None
+) -> Values:
+    """Return rows that a function decodes, in parallel; its time counts as dequantizing, reading included.
+
+    Args:
+        decode: returns rows `start` to `stop`, float32 [rows, columns]; threads call it at the same time.
+        shape: all rows, and their columns.
+        out: contiguous float32 array of that shape for the values.
+        clock: what counts the time; by default the current clock.
+
+    Returns:
+        float32 in `shape`, `out` if it was given.
+
+    Raises:
+        ValueError: `out` has another shape, type or layout.
+    """
+    values = _checked(out, shape)
+
+    def work(start: int, stop: int) -> tuple[float, float]:
+        began = time.perf_counter()
+        with np.errstate(all="ignore"):  # scales may be non-finite
+            values[start:stop] = decode(start, stop)
+        return 0, time.perf_counter() - began
+
+    if values.size:
+        _timed_blocks(shape[0], max(1, _MIN_WEIGHTS // shape[1]), work, clock)
+    return values
 
 
 def _gathered(
@@ -109,14 +149,22 @@ def _gathered(
     return values
 
 
-def _block(rows: Bytes, kind: GGMLType) -> tuple[int, int]:
-    """Check rows and return their type's weights and bytes per block."""
-    block, size = gguf.GGML_QUANT_SIZES[kind]
-    if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] % size:
+def _blocks(rows: Bytes, kind: TensorType) -> tuple[int, int, int]:
+    """Check rows; return their columns, and the weights and bytes of a part that is decoded by itself.
+
+    That part is a block, or the whole row if the row has bytes of its own.
+    """
+    if isinstance(kind, CheckpointType):
+        raise NotImplementedError(kind.name)
+    layout = block_layout(kind)
+    if rows.dtype != np.uint8 or rows.ndim != 2 or (rows.shape[1] - layout.row_bytes) % layout.n_bytes:
         raise ValueError(
-            f"{rows.dtype} of shape {rows.shape} are not rows of {kind.name} blocks of {size} bytes"
+            f"{rows.dtype} of shape {rows.shape} are not rows of {kind.name} blocks of {layout.n_bytes} bytes"
         )
-    return int(block), int(size)
+    columns = layout.columns_of(rows.shape[1])
+    if layout.row_bytes:
+        return columns, columns, rows.shape[1]
+    return columns, layout.weights, layout.n_bytes
 
 
 def _checked(out: Values | None, shape: tuple[int, int]) -> Values:

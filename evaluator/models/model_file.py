@@ -6,6 +6,7 @@ model family is enough, and a variant can be compared with a baseline in another
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import gguf
 import numpy as np
 import numpy.typing as npt
+from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.models.dequantize import Indices, Values, dequantize_rows, gathered_rows
 from evaluator.models.mapped import release_pages
+from evaluator.models.tensor_types import TensorType
 from evaluator.support.errors import SourceError
 from evaluator.support.stage_clock import current_clock, in_stage
 
@@ -32,7 +34,7 @@ class TensorInfo:
 
     name: str
     shape: tuple[int, ...]
-    ggml_type: gguf.GGMLQuantizationType
+    ggml_type: TensorType
     offset: int
     n_bytes: int
 
@@ -139,6 +141,11 @@ class ModelFile(ABC):
         return None
 
     @property
+    def notice(self) -> str | None:
+        """What a reader must know about the values, such as what its runtime rounds besides; None if nothing."""
+        return None
+
+    @property
     def architecture(self) -> str:
         """`general.architecture`.
 
@@ -185,9 +192,8 @@ class ModelFile(ABC):
         """
         value = self.metadata.get(key, default)
         if isinstance(value, (list, np.ndarray)):
-            raise SourceError(
-                self.path, f"metadata key {key} is an array of {len(value)}, not a single value"
-            )
+            reason = f"metadata key {key} is an array of {len(value)}, not a single value"
+            raise SourceError(self.path, reason)
         return value
 
     def tensor(self, name: str) -> TensorInfo:
@@ -233,12 +239,28 @@ class ModelFile(ABC):
             SourceError: there is no such tensor, or, when the function is called, its type has no dequantizer.
         """
         info, rows, clock = self.tensor(name), self._rows(name), current_clock()
+        factors = self.row_factors(name)
 
         def read(start: int, stop: int, out: Values | None = None) -> Values:
             with self._decoding(info):
-                return dequantize_rows(rows[start:stop], info.ggml_type, out, clock)
+                values = dequantize_rows(rows[start:stop], info.ggml_type, out, clock)
+            return values if factors is None else np.multiply(values, factors[start:stop], out=values)
 
         return read
+
+    def row_factors(self, name: str) -> Values | None:
+        """Return the factors of rows that NAME.scale holds for an NVFP4 NAME.weight, float32 [rows, 1]; None without.
+
+        Raises:
+            SourceError: there is no such tensor, or another number of factors than 1 or one for each matrix.
+        """
+        info, scale = self.tensor(name), f"{name.removesuffix('.weight')}.scale"
+        if info.ggml_type != GGMLType.NVFP4 or scale not in self.tensors:
+            return None
+        factors = self.dequantize(scale).reshape(-1)
+        if len(factors) not in (1, math.prod(info.shape[:-2])):
+            raise SourceError(self.path, f"{scale} holds {len(factors)} numbers, not one for each matrix")
+        return factors.repeat(info.n_rows // len(factors))[:, None]
 
     def gathered_rows(self, name: str, indices: Indices) -> Values:
         """Return the values of chosen rows, float32 [number of indices, columns]; the others are not read.
@@ -251,9 +273,10 @@ class ModelFile(ABC):
             IndexError: there is no such row.
             SourceError: there is no such tensor, or its type has no dequantizer.
         """
-        info = self.tensor(name)
+        info, factors = self.tensor(name), self.row_factors(name)
         with self._decoding(info):
-            return gathered_rows(self._rows(name), info.ggml_type, indices)
+            values = gathered_rows(self._rows(name), info.ggml_type, indices)
+        return values if factors is None else np.multiply(values, factors[indices], out=values)
 
     def release_pages(self, name: str) -> None:
         """Give the memory of a tensor's mapped bytes back to the system; they can be read again.
@@ -272,6 +295,5 @@ class ModelFile(ABC):
         try:
             yield
         except NotImplementedError as error:
-            raise SourceError(
-                self.path, f"tensor {info.name}: cannot dequantize {info.ggml_type.name}"
-            ) from error
+            reason = f"tensor {info.name}: cannot dequantize {info.ggml_type.name}"
+            raise SourceError(self.path, reason) from error

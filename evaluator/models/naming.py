@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
 
 from evaluator.models.model_file import ModelFile
+from evaluator.models.tensor_types import CheckpointType, TensorType
 
 #: Types and mixtures, longest first within a family, so that Q4_K_M is not read as Q4_K: those of llama.cpp, of
 #: publishers (Q6_K_L, UD-Q4_K_XL), packed layouts (Q4_0_4_4), and those of ik_llama.cpp (IQ4_KSS, Q8_0_R8).
@@ -27,6 +29,12 @@ _PART = r"(?:embed(?:s|dings?)?|embd|output|head)"
 _DETAIL = re.compile(
     rf"(?P<before>(?:{_TYPE}))(?:[-_.](?:(?:BF16|F16|F32|Q\d_\w+)[-_.]?{_PART}(?:[-_.]{_PART})*|{_PART}[-_.](?:BF16|F16|F32|Q8_0)"
     r"|imat|imatrix|\d+(?:\.\d+)?bpw))+(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+#: Words for methods at the end of checkpoints' names (Qwen3-8B-FP8, …-Instruct-GPTQ-Int4, …-quantized.w4a16).
+_METHOD = re.compile(
+    r"(?:[-_.](?:fp8|awq|gptq|autoround|unsloth|bnb|quantized|w\d+a\d+|int[2348]|[2348]bit|g\d+"
+    r"|dynamic|static|block|tensor))+$",
     re.IGNORECASE,
 )
 _SPELLINGS = {"FP16": "F16", "FP32": "F32"}
@@ -59,16 +67,23 @@ def _stem(name: str) -> str:
 
 
 def _dominant_type(file: ModelFile) -> str:
-    weights: dict[str, int] = {}
+    """Return the name of the type that most weights have; in quantized checkpoints, most of the quantized ones."""
+    weights: Counter[TensorType] = Counter()
     for tensor in file.tensors.values():
-        name = tensor.ggml_type.name
-        weights[name] = weights.get(name, 0) + tensor.n_elements
-    return max(weights, key=lambda name: weights[name])
+        weights[tensor.ggml_type] += tensor.n_elements
+    quantized = [kind for kind in weights if isinstance(kind, CheckpointType)]
+    return max(quantized or weights, key=lambda kind: weights[kind]).name
+
+
+def _is_quantized_checkpoint(file: ModelFile) -> bool:
+    return any(isinstance(tensor.ggml_type, CheckpointType) for tensor in file.tensors.values())
 
 
 def model_name(file: ModelFile) -> str:
-    """Return the display name of a model: its file name without the quant label."""
+    """Return the display name of a model: its file name without the quant label or a checkpoint's method."""
     stem = _stem(file.name)
+    if _is_quantized_checkpoint(file):
+        stem = _METHOD.sub("", stem) or stem
     bare = _QUANT_PATTERN.sub("", _DETAIL.sub(r"\g<before>", stem))
     return re.sub(r"[-_.]{2,}", "-", bare).strip("-_. ") or stem
 

@@ -127,7 +127,7 @@ def make_plan(
         tuple(windows),
         tuple(records),
         tuple(further),
-        (*_unordered_merges(file), *notices),
+        (*_unordered_merges(file), *_noticed(file), *notices),
         file is not stored,
         tuple(dict.fromkeys(skipped)),
     )
@@ -141,6 +141,10 @@ def _unordered_merges(file: ModelFile) -> list[str]:
         f"{file.path}: texts are tokenized as llama.cpp does with its GGUF files, without the order of merges in "
         "tokenizer.json; for the model's own tokens, put its tokenizer.model into the folder"
     ]
+
+
+def _noticed(file: ModelFile) -> list[str]:
+    return [] if file.notice is None else [f"{file.path}: {file.notice}"]
 
 
 def _candidate(
@@ -190,6 +194,7 @@ def _open_variants(
             continue
         taken.add(candidate.variant_id)
         variants.append(candidate)
+        notices += _noticed(file)
         if file is not stored:
             notices.append(
                 f"{path}: {_unnamed(stored)}; assumed to be the baseline's, {scheme_name(file)}, "

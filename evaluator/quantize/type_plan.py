@@ -15,6 +15,7 @@ from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.models.architectures import EMBEDDING, HEAD
 from evaluator.models.model_file import ModelFile, TensorInfo
+from evaluator.models.tensor_types import written_type
 from evaluator.quantize.conditions import holds
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, needs_importance
 from evaluator.quantize.recipe import Choice, Role
@@ -134,7 +135,7 @@ def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
     for name in names:
         info = file.tensors[name]
         if stays(choice, info):
-            plan[name] = GGMLType.F32 if len(info.shape) < 2 else info.ggml_type
+            plan[name] = GGMLType.F32 if len(info.shape) < 2 else written_type(info.ggml_type)
             continue
         override = next((item for item in choice.overrides if re.search(item[0], name)), None)
         if override is not None:

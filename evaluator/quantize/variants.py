@@ -124,6 +124,10 @@ def encode(
         SourceError: it cannot be read, or holds values that cannot be quantized.
     """
     info = source.tensor(name)
+    if len(info.shape) > 1 and source.row_factors(name) is not None:
+        raise SourceError(
+            source.path, f"tensor {name}: its scale lies in a tensor of its own; quantize the original"
+        )
     if kind == info.ggml_type and kind not in (GGMLType.F32, GGMLType.F16, GGMLType.BF16):
         return source.raw(name)  # as llama-quantize does: quantizing again can only lose
     if len(info.shape) < 2:

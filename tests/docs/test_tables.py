@@ -12,11 +12,13 @@ from documents import README, ROOT, prose, spans, table
 
 from evaluator.export.packing.formats import PACKINGS
 from evaluator.models.architectures import ARCHITECTURES
+from evaluator.models.checkpoint.quantized.methods import METHODS
+from evaluator.models.tensor_types import CheckpointType, FurtherType, block_layout
 from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
 from evaluator.planning.config import ready_made
 from evaluator.results.files import FRAMES, MANIFEST_NAME, tokens_of
 
-ARCHITECTURE = ROOT / "docs" / "architecture.md"
+ARCHITECTURE, FORMATS = ROOT / "docs" / "architecture.md", ROOT / "docs" / "formats.md"
 FLOATS = {"F16", "BF16", "F32"}
 
 
@@ -77,6 +79,21 @@ def test_containers_of_the_documents_are_those_of_the_packings():
             packed = PACKINGS.get(name)(np.zeros((1, 512 // block * n_bytes), np.uint8))
             found = [str(number or "") for number in (packed.bits, packed.block, packed.offset_block)]
             assert found == container, name
+
+
+def test_methods_of_quantized_checkpoints_are_those_that_are_read():
+    rows = table(FORMATS, "quant_method", "weights", "types", "value of a weight")
+    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row[0])} == set(METHODS)
+    assert {name for row in rows for name in row[2].split(", ")} == {kind.name for kind in CheckpointType}
+
+
+def test_further_types_of_gguf_files_are_those_that_are_read():
+    rows = table(FORMATS, "type", "number", "weights per block", "bytes per block", "bytes per row besides")
+    layouts = {kind: block_layout(kind) for kind in FurtherType}
+    numbers = {
+        kind: (kind, each.weights, each.n_bytes, each.row_bytes or "") for kind, each in layouts.items()
+    }
+    assert rows == [[kind.name, *(f"{number}" for number in numbers[kind])] for kind in FurtherType]
 
 
 @pytest.mark.parametrize("tree", ["evaluator", "dashboard"])

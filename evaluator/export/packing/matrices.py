@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,13 @@ from evaluator.export.fusion.half import as_half
 from evaluator.export.packing.formats import PACKINGS, Packed
 from evaluator.models.architectures import architecture_of, restored, row_order
 from evaluator.models.model_file import ModelFile
+from evaluator.models.tensor_types import TensorType
 from evaluator.support.errors import ExportError
 
 Values = npt.NDArray[np.float32]
 
 #: Floating-point types, stored as they are and multiplied as float32. (numpy has no bfloat16.)
-_FLOATS: Mapping[GGMLType, tuple[str, int]] = {
+_FLOATS: Mapping[TensorType, tuple[str, int]] = {
     GGMLType.F16: ("<f2", TensorProto.FLOAT16),
     GGMLType.BF16: ("<u2", TensorProto.BFLOAT16),
 }
@@ -63,24 +64,29 @@ def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Mat
         SourceError: there is no such tensor, or its type can be neither packed nor dequantized.
     """
     architecture = architecture_of(file)
-    ggml_type = file.tensor(tensor).ggml_type
-    if not exact and ggml_type.name in PACKINGS.names():
-        return PACKINGS.get(ggml_type.name)(_moved_rows(file, tensor))
-    if not exact and ggml_type in _FLOATS:
-        dtype, onnx_type = _FLOATS[ggml_type]
+    kind = file.tensor(tensor).ggml_type
+    if not exact and _is_packed(kind) and file.row_factors(tensor) is None:
+        return PACKINGS.get(kind.name)(_moved_rows(file, tensor))
+    if not exact and kind in _FLOATS:
+        dtype, onnx_type = _FLOATS[kind]
         return Floating(_moved_rows(file, tensor).view(dtype), onnx_type)
     return Floating(restored(architecture, file, tensor))
 
 
+def _is_packed(kind: TensorType) -> TypeGuard[GGMLType]:
+    """Return whether a type has a packing; types of checkpoints have none, though some share a name with GGUF's."""
+    return isinstance(kind, GGMLType) and kind.name in PACKINGS.names()
+
+
 @cache
-def bytes_per_weight(ggml_type: GGMLType) -> float:
+def bytes_per_weight(kind: TensorType) -> float:
     """Return the most bytes per weight that a type takes in the artifact if it is not dequantized."""
-    if ggml_type in _FLOATS:
+    if kind in _FLOATS:
         return 2
-    if ggml_type.name not in PACKINGS.names():
+    if not _is_packed(kind):
         return 4
-    block, block_bytes = GGML_QUANT_SIZES[ggml_type]
-    matrix = PACKINGS.get(ggml_type.name)(np.zeros((1, _SAMPLE // block * block_bytes), np.uint8))
+    block, block_bytes = GGML_QUANT_SIZES[kind]
+    matrix = PACKINGS.get(kind.name)(np.zeros((1, _SAMPLE // block * block_bytes), np.uint8))
     # A lookup adds zero points to the scales, and a head that is the embedding stores the offsets a second time.
     numbers = (matrix.codes.size + matrix.scales.size) * matrix.bits / 8 + matrix.scales.nbytes
     return (numbers + (0 if matrix.offsets is None else 2 * matrix.offsets.nbytes)) / matrix.codes.size

@@ -13,20 +13,15 @@ from evaluator.models.metadata_values import Typed, f32, u32
 from evaluator.models.model_file import ContextBound
 from evaluator.support.errors import SourceError
 
-#: Keys that only quantized checkpoints have.
-_QUANTIZED = ("quantization_config", "compression_config")
-
 
 def family_of(config: JsonFile) -> tuple[Architecture, CheckpointRules, JsonFile]:
     """Return the family of a configuration, and the part that describes the text model, with defaults filled in.
 
     Raises:
-        SourceError: the family is not known, GGUF cannot express a setting, or the weights are quantized.
+        SourceError: the family is not known, or GGUF cannot express a setting.
     """
     text = config.within("text_config") if "text_config" in config.values else config
     architecture, rules = _named(config, text.values.get("model_type", config.values.get("model_type")))
-    if any(part.values.get(key) for part in (config, text) for key in _QUANTIZED):
-        raise SourceError(config.path, "its weights are quantized already; use the original checkpoint")
     completed = JsonFile(config.path, {**rules.defaults, **text.values})
     key, activations = rules.activation
     activation = completed.values.get(key)

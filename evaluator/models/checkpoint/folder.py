@@ -7,12 +7,10 @@ on disk: tensors stay mapped, and the few with another row order are rearranged 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
@@ -25,56 +23,45 @@ from evaluator.models.architectures import (
     name_pattern,
     tensor_names,
 )
-from evaluator.models.architectures.config_json import inexpressible
 from evaluator.models.checkpoint.config import context_bound, family_of, metadata, tied
+from evaluator.models.checkpoint.expressible import check_expressible, lacking_setting
+from evaluator.models.checkpoint.quantized.methods import (
+    MODELOPT_FILE,
+    Quantization,
+    quantization_of,
+    read_parameters,
+)
 from evaluator.models.checkpoint.rotary import frequency_factors
-from evaluator.models.checkpoint.safetensors_file import SafetensorsFile, open_safetensors
 from evaluator.models.checkpoint.tensor_bytes import (
     Bytes,
-    TensorBytes,
-    as_stored,
+    Parameter,
+    TensorRows,
     computed,
     rearranged,
     shifted,
+    values_of,
 )
 from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES, vocabulary
+from evaluator.models.checkpoint.weight_files import stored_tensors
+from evaluator.models.dequantize import Indices, Values, check_indices, decode_rows
 from evaluator.models.json_file import JsonFile, read_json
 from evaluator.models.mapped import release_pages
-from evaluator.models.metadata_values import string, u32, values_and_types
-from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, TensorInfo, TextRules
+from evaluator.models.metadata_values import Typed, string, u32, values_and_types
+from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, RowReader, TextRules
+from evaluator.models.tensor_types import CheckpointType, TensorType
 from evaluator.support.errors import SourceError
+from evaluator.support.stage_clock import current_clock
 
-CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-
-#: Longest file name that file systems allow, in bytes.
-_LONGEST_NAME = 255
-
-_F32 = gguf.GGMLQuantizationType.F32
-_FILE_TYPES = {
+CONFIG = "config.json"
+_FILE_TYPES: Mapping[TensorType, gguf.LlamaFileType] = {
     gguf.GGMLQuantizationType.F32: gguf.LlamaFileType.ALL_F32,
     gguf.GGMLQuantizationType.F16: gguf.LlamaFileType.MOSTLY_F16,
     gguf.GGMLQuantizationType.BF16: gguf.LlamaFileType.MOSTLY_BF16,
 }
 #: Embedding and head, which the families' tables do not list.
 _ENDS = {"model.embed_tokens.weight": EMBEDDING, "lm_head.weight": HEAD}
-#: Settings of a graph that metadata can express with any value, or that have no effect.
-_EXPRESSED = (
-    "model_type",
-    "attn_implementation",
-    "rope_theta",
-    "rope_local_base_freq",
-    "partial_rotary_factor",
-)
-#: Prefixes of the text model's tensors in vision models, and of the other tensors.
+#: Prefixes of the text model's tensors in vision models.
 _TEXT_PREFIXES = ("language_model.", "model.language_model.")
-_OTHER_PREFIXES = (
-    "vision_tower.",
-    "multi_modal_projector.",
-    "model.vision_tower.",
-    "model.multi_modal_projector.",
-)
-#: Buffers that old versions of transformers stored; the graph computes them.
-_BUFFERS = ("rotary_emb.inv_freq",)
 
 
 @dataclass(frozen=True)
@@ -82,9 +69,10 @@ class Checkpoint(ModelFile):
     """An opened checkpoint folder."""
 
     files_in_order: tuple[Path, ...]
-    _bytes: Mapping[str, TensorBytes] = field(repr=False)
+    _parameters: Mapping[str, Parameter] = field(repr=False)
     _text_rules: TextRules = NO_RULES
     _bound: ContextBound | None = None
+    _quantization: Quantization | None = None
 
     @property
     def text_rules(self) -> TextRules:
@@ -109,14 +97,66 @@ class Checkpoint(ModelFile):
             return folder.parent.parent.name.rpartition("--")[2]
         return folder.name
 
+    @property
+    def notice(self) -> str | None:
+        """What the model's own runtime rounds besides its weights."""
+        return self._quantization.notice if self._quantization else None
+
     def raw(self, name: str) -> Bytes:
         """Return the bytes of a tensor as uint8 [..., bytes per row]; mapped, or a copy if they are rearranged.
+
+        Of a tensor whose type GGUF lacks, they are the bytes of its values, float32.
 
         Raises:
             SourceError: there is no such tensor.
         """
         self.tensor(name)
-        return self._bytes[name].read()
+        source = self._parameters[name].source
+        return (
+            values_of(self._parameters[name]).view(np.uint8)
+            if isinstance(source, TensorRows)
+            else source.read()
+        )
+
+    def row_reader(self, name: str) -> RowReader:
+        """Return a function that reads the values of consecutive rows; it is thread-safe.
+
+        Raises:
+            SourceError: there is no such tensor.
+        """
+        info, clock = self.tensor(name), current_clock()
+        source = self._parameters[name].source
+        if not isinstance(source, TensorRows):
+            return super().row_reader(name)
+        decode = source.decode
+
+        def read(start: int, stop: int, out: Values | None = None) -> Values:
+            start, stop, _ = slice(start, stop).indices(info.n_rows)
+            return decode_rows(
+                lambda first, last: decode(slice(start + first, start + last)),
+                (max(stop - start, 0), info.shape[-1]),
+                out,
+                clock,
+            )
+
+        return read
+
+    def gathered_rows(self, name: str, indices: Indices) -> Values:
+        """Return the values of chosen rows, float32 [number of indices, columns].
+
+        Raises:
+            IndexError: there is no such row.
+            SourceError: there is no such tensor.
+        """
+        info = self.tensor(name)
+        source = self._parameters[name].source
+        if not isinstance(source, TensorRows):
+            return super().gathered_rows(name, indices)
+        check_indices(indices, info.n_rows)
+        decode = source.decode
+        return decode_rows(
+            lambda first, last: decode(indices[first:last]), (len(indices), info.shape[-1]), None, None
+        )
 
     def release_pages(self, name: str) -> None:
         """Release the pages of the bytes that a tensor is made of.
@@ -125,8 +165,8 @@ class Checkpoint(ModelFile):
             SourceError: there is no such tensor.
         """
         self.tensor(name)
-        if stored := self._bytes[name].stored:
-            release_pages(stored())
+        for stored in self._parameters[name].source.stored():
+            release_pages(stored)
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -140,78 +180,51 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         SourceError: a file is missing or damaged, or the family is not known.
     """
-    architecture, rules, config = family_of(read_json(folder / CONFIG))
-    weight_files, stored = _stored_tensors(folder)
-    named = _gguf_names(folder, architecture, config, stored)
-    tensors = {name: file.tensor(parameter) for name, (file, parameter) in named.items()}
+    whole = read_json(folder / CONFIG)
+    quantization = quantization_of(folder, whole)
+    architecture, rules, config = family_of(whole)
+    weight_files, stored = stored_tensors(folder)
+    named = _gguf_names(folder, architecture, config, read_parameters(stored, quantization))
     tokenizer, text_rules = vocabulary(folder, config)
     typed = {
         "general.architecture": string(architecture.name),
-        "general.file_type": u32(_FILE_TYPES[_main_type(tensors)]),
+        **_file_type(named),
         **metadata(architecture, rules, config),
         **tokenizer,
         **rules.overrides,
     }
     values, types = values_and_types(typed)
-    others = [folder / name for name in (CONFIG, *TOKENIZER_FILES) if (folder / name).is_file()]
+    configured = (CONFIG, MODELOPT_FILE, *TOKENIZER_FILES)
+    others = [folder / name for name in configured if (folder / name).is_file()]
     bound = context_bound(rules, config)
-    bare = Checkpoint(folder, values, types, {}, (*others, *weight_files), {}, text_rules, bound)
+    files = (*others, *weight_files)
+    bare = Checkpoint(folder, values, types, {}, files, {}, text_rules, bound, quantization)
     checkpoint = _with_tensors(bare, architecture, named, frequency_factors(config))
-    _check_expressible(checkpoint, architecture, config)
+    check_expressible(checkpoint, architecture, config)
     return checkpoint
 
 
-def _stored_tensors(folder: Path) -> tuple[list[Path], dict[str, SafetensorsFile]]:
-    """Return the weight files in order, and tensor → the file that holds it."""
-    if (folder / SINGLE).is_file():
-        single = open_safetensors(folder / SINGLE)
-        return [single.path], dict.fromkeys(single.directory, single)
-    if not (folder / INDEX).is_file():
-        raise SourceError(folder, f"holds neither {SINGLE} nor {INDEX}; other weight files are not read")
-    weight_map = read_weight_map(folder / INDEX)
-    files: dict[str, SafetensorsFile] = {}
-    for name in sorted(set(weight_map.values())):
-        if not (folder / name).is_file():
-            raise SourceError(folder, f"{name} is missing, which {INDEX} names")
-        files[name] = open_safetensors(folder / name)
-    return [folder / INDEX, *(file.path for file in files.values())], {
-        tensor: files[name] for tensor, name in weight_map.items()
-    }
-
-
-def read_weight_map(path: Path) -> dict[str, str]:
-    """Return tensor → name of the file that holds it, checked so that no path leads out of the folder.
-
-    Raises:
-        SourceError: the index cannot be read, or contains something other than plain file names.
-    """
-    index = read_json(path)
-    weight_map = {tensor: str(name) for tensor, name in index.within("weight_map").values.items()}
-    for name in sorted(set(weight_map.values())):
-        if Path(name).name != name or len(name.encode(errors="replace")) > _LONGEST_NAME:
-            raise index.error("a file of weight_map", name, "a plain file name")
-    return weight_map
-
-
 def _gguf_names(
-    folder: Path, architecture: Architecture, config: JsonFile, stored: Mapping[str, SafetensorsFile]
-) -> dict[str, tuple[SafetensorsFile, str]]:
-    """Return GGUF name → the file that holds the tensor, and its name in that file."""
+    folder: Path, architecture: Architecture, config: JsonFile, parameters: Mapping[str, Parameter]
+) -> dict[str, Parameter]:
+    """Return GGUF name → parameter."""
     layers = config.count("num_hidden_layers")
-    if layers > len(stored):
+    if layers > len(parameters):
         raise SourceError(
-            folder, f"its configuration says {layers:,} layers, its files hold {len(stored)} tensors"
+            folder, f"its configuration says {layers:,} layers, its files hold {len(parameters)} tensors"
         )
     known = tensor_names(architecture, layers) | _ENDS
-    named: dict[str, tuple[SafetensorsFile, str]] = {}
-    for parameter, file in stored.items():
-        if parameter.startswith(_OTHER_PREFIXES) or parameter.endswith(_BUFFERS):
+    named: dict[str, Parameter] = {}
+    for name, parameter in parameters.items():
+        bare = _text_name(name)
+        if _is_empty_bias(parameter) and (
+            bare not in known or lacking_setting(architecture, config, known[bare])
+        ):
             continue
-        bare = _text_name(parameter)
         if bare not in known:
             reason = f"is not in the {architecture.name} model that {CONFIG} describes"
-            raise SourceError(folder, f"tensor {parameter[:80]} {reason}")
-        named[known[bare]] = (file, parameter)
+            raise SourceError(folder, f"tensor {name[:80]} {reason}")
+        named[known[bare]] = parameter.named(known[bare])
     if tied(config) and HEAD in named:
         head = named.pop(HEAD)  # tied: the matrix may be stored under either name or both
         named.setdefault(EMBEDDING, head)
@@ -235,51 +248,33 @@ def _text_name(parameter: str) -> str:
     return parameter
 
 
-def _main_type(tensors: Mapping[str, TensorInfo]) -> gguf.GGMLQuantizationType:
-    return max(tensors.values(), key=lambda info: info.n_elements).ggml_type
+def _file_type(parameters: Mapping[str, Parameter]) -> dict[str, Typed]:
+    """Return the metadata key of the type that most weights have; none if the checkpoint is quantized."""
+    infos = [parameter.info for parameter in parameters.values()]
+    if any(isinstance(info.ggml_type, CheckpointType) for info in infos):
+        return {}
+    return {"general.file_type": u32(_FILE_TYPES[max(infos, key=lambda info: info.n_elements).ggml_type])}
 
 
 def _with_tensors(
     bare: Checkpoint,
     architecture: Architecture,
-    named: Mapping[str, tuple[SafetensorsFile, str]],
+    named: Mapping[str, Parameter],
     factors: Mapping[str, npt.NDArray[np.float32]],
 ) -> Checkpoint:
     """Add the tensors: as stored, with a norm's offset, with rows in GGUF's order, or computed."""
-    tensors: dict[str, TensorInfo] = {}
-    sources: dict[str, TensorBytes] = {}
-    for name, (file, parameter) in named.items():
-        info = replace(file.tensor(parameter), name=name)
-        tensors[name], sources[name] = info, as_stored(file, info)
+    parameters = dict(named)
+    for name, stored in named.items():
         pattern = name_pattern(name)
         if architecture.norm_offset and name.endswith("norm.weight"):
-            tensors[name] = replace(info, ggml_type=_F32, n_bytes=4 * info.n_elements)
-            sources[name] = shifted(file, info, architecture.norm_offset)
+            parameters[name] = shifted(stored, architecture.norm_offset)
         elif pattern in architecture.restore:
-            sources[name] = rearranged(file, info, partial(architecture.restore[pattern], bare))
-    for name, values in factors.items():
-        tensors[name] = TensorInfo(name, values.shape, _F32, 0, values.nbytes)
-        sources[name] = computed(values)
-    return replace(bare, tensors=tensors, _bytes=sources)
+            parameters[name] = rearranged(stored, partial(architecture.restore[pattern], bare))
+    parameters |= {name: computed(name, values) for name, values in factors.items()}
+    tensors = {name: parameter.info for name, parameter in parameters.items()}
+    return replace(bare, tensors=tensors, _parameters=parameters)
 
 
-def _check_expressible(checkpoint: Checkpoint, architecture: Architecture, config: JsonFile) -> None:
-    """Check that the GGUF metadata describe the same model as the configuration.
-
-    GGUF cannot express some settings, which llama.cpp fixes per family; with other values the GGUF file would be
-    another model.
-    """
-    for key, value in architecture.config(checkpoint).items():
-        given = config.values.get(key)
-        if given is not None and key not in _EXPRESSED and not _agree(given, value):
-            raise inexpressible(config, architecture.name, key, given, value)
-    for name in checkpoint.tensors:
-        key = "mlp_bias" if ".ffn_" in name else "attention_bias"
-        if name_pattern(name) in architecture.optional and not config.values.get(key):
-            raise SourceError(config.path, f"{key} is not true, and its weights hold {name}")
-
-
-def _agree(given: Any, value: Any) -> bool:
-    if isinstance(given, (int, float)) and isinstance(value, (int, float)):
-        return math.isclose(given, value, rel_tol=1e-6)
-    return bool(given == value)
+def _is_empty_bias(parameter: Parameter) -> bool:
+    """Return whether a tensor is a bias of zeros, which programs that quantize with GPTQ add to every matrix."""
+    return parameter.info.name.endswith("_proj.bias") and not values_of(parameter).any()

@@ -7,6 +7,7 @@ Format: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +25,55 @@ _LENGTH_BYTES = 8
 #: The reference implementation's limit for the directory.
 _MAX_DIRECTORY_BYTES = 100_000_000
 
-#: Types that GGUF has too. Tensors of other types (8-bit floats, integers) may be in the file, but not as weights.
+#: Types that GGUF has too. Tensors of other types (8-bit floats, integers) are parts of quantized weights.
 _TYPES: Mapping[str, gguf.GGMLQuantizationType] = {
     "F32": gguf.GGMLQuantizationType.F32,
     "F16": gguf.GGMLQuantizationType.F16,
     "BF16": gguf.GGMLQuantizationType.BF16,
 }
+#: Type → numpy's type of its numbers, floats that numpy lacks as their bits.
+_NUMBERS: Mapping[str, str] = {
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"},
+    **{"F8_E4M3": "u1", "F8_E5M2": "u1", "F8_E8M0": "u1", "BOOL": "u1"},
+    **{
+        "I64": "<i8",
+        "I32": "<i4",
+        "I16": "<i2",
+        "I8": "i1",
+        "U64": "<u8",
+        "U32": "<u4",
+        "U16": "<u2",
+        "U8": "u1",
+    },
+}
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of a file, of any type; `kind` is the format's name of the type."""
+
+    file: SafetensorsFile = field(repr=False)
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    offset: int
+    n_bytes: int
+
+    def raw(self) -> npt.NDArray[np.uint8]:
+        """Return its bytes, uint8 [n_bytes], mapped, not copied.
+
+        Raises:
+            SourceError: the file was cut off after it was opened.
+        """
+        return self.file.bytes_at(self.offset, self.n_bytes)
+
+    def numbers(self) -> npt.NDArray[Any]:
+        """Return its numbers in `shape`, mapped, not copied; floats that numpy lacks are their bits.
+
+        Raises:
+            SourceError: the file was cut off after it was opened.
+        """
+        return self.raw().view(_NUMBERS[self.kind]).reshape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -47,19 +91,28 @@ class SafetensorsFile:
         Raises:
             SourceError: it is missing, of an unsupported type, or does not fit into the file.
         """
+        array = self.array(name)
+        if array.kind not in _TYPES or not array.shape:
+            known = ", ".join(_TYPES)
+            reason = f"is stored as {array.kind}; supported without quantization_config: {known}"
+            raise SourceError(self.path, f"tensor {name[:80]} {reason}")
+        return TensorInfo(name, array.shape, _TYPES[array.kind], array.offset, array.n_bytes)
+
+    def array(self, name: str) -> StoredArray:
+        """Check and return an array of any type.
+
+        Raises:
+            SourceError: it is missing, of an unknown type, empty, or does not fit into the file.
+        """
         if name not in self.directory:
             raise SourceError(self.path, f"tensor {name[:80]} is missing")
         kind, shape, begin, end = _entry(self.path, name, self.directory[name])
-        if kind not in _TYPES:
-            known = ", ".join(_TYPES)
-            raise SourceError(self.path, f"tensor {name[:80]} is stored as {kind[:20]}; supported: {known}")
-        n_elements = 1
-        for size in shape:
-            n_elements *= size
-        n_bytes = n_elements * gguf.GGML_QUANT_SIZES[_TYPES[kind]][1]
+        if kind not in _NUMBERS:
+            raise SourceError(self.path, f"tensor {name[:80]} is stored as {kind[:20]}, which is not known")
+        n_bytes = math.prod(shape) * np.dtype(_NUMBERS[kind]).itemsize
         if not n_bytes or end - begin != n_bytes or begin < 0 or self._origin + end > len(self._data):
             raise _damaged(self.path, f"tensor {name[:80]} does not fit into the file: truncated?")
-        return TensorInfo(name, shape, _TYPES[kind], self._origin + begin, n_bytes)
+        return StoredArray(self, name, kind, shape, self._origin + begin, n_bytes)
 
     def raw(self, info: TensorInfo) -> npt.NDArray[np.uint8]:
         """Return the bytes of a tensor as uint8 [..., bytes per row], mapped, not copied.
@@ -67,9 +120,16 @@ class SafetensorsFile:
         Raises:
             SourceError: the file was cut off after it was opened.
         """
+        return self.bytes_at(info.offset, info.n_bytes).reshape(*info.shape[:-1], -1)
+
+    def bytes_at(self, offset: int, n_bytes: int) -> npt.NDArray[np.uint8]:
+        """Return bytes of the file, mapped, not copied.
+
+        Raises:
+            SourceError: the file was cut off after it was opened.
+        """
         check_length(self.path, self._data)
-        flat = np.frombuffer(self._data, np.uint8, count=info.n_bytes, offset=info.offset)
-        return flat.reshape(*info.shape[:-1], -1)
+        return np.frombuffer(self._data, np.uint8, count=n_bytes, offset=offset)
 
 
 def open_safetensors(path: Path) -> SafetensorsFile:
@@ -101,7 +161,7 @@ def open_safetensors(path: Path) -> SafetensorsFile:
 def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
     """Return type, shape, first byte and end of a directory entry; bytes are counted from the first tensor."""
     match entry:
-        case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if 1 <= len(
+        case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(begin), int(end)]} if len(
             shape
         ) <= MAX_DIMENSIONS and all(type(size) is int and size >= 0 for size in shape):
             return kind, tuple(shape), begin, end

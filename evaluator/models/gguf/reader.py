@@ -7,18 +7,19 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import numpy.typing as npt
 
 from evaluator.models.mapped import check_length, map_file
 from evaluator.models.model_file import MAX_DIMENSIONS, ModelFile, TensorInfo, ValueType
+from evaluator.models.tensor_types import block_layout, block_type
 from evaluator.support.errors import SourceError
 
 MAGIC = b"GGUF"
@@ -195,18 +196,16 @@ def _read_tensor_info(cursor: _Cursor) -> TensorInfo:
     type_number = int(cursor.scalar(4, name[:80]))
     offset = int(cursor.scalar(10, name[:80]))
     try:
-        ggml_type = gguf.GGMLQuantizationType(type_number)
-    except ValueError:
-        raise cursor.fail(f"tensor {name[:80]} has unknown type number {type_number}") from None
-    block, block_bytes = gguf.GGML_QUANT_SIZES[ggml_type]
-    n_elements = 1
-    for dim in dims:
-        n_elements *= dim
-    if n_elements < 1 or dims[0] % block:
+        ggml_type = block_type(type_number)
+    except ValueError as error:
+        raise cursor.fail(f"tensor {name[:80]} {error}") from None
+    layout = block_layout(ggml_type)
+    if min(dims) < 1 or dims[0] % layout.weights:
         raise cursor.fail(
-            f"tensor {name[:80]} of shape {dims} does not fit {ggml_type.name} blocks of {block}"
+            f"tensor {name[:80]} of shape {dims} does not fit {ggml_type.name} blocks of {layout.weights}"
         )
-    return TensorInfo(name, tuple(reversed(dims)), ggml_type, offset, n_elements // block * block_bytes)
+    n_bytes = math.prod(dims[1:]) * layout.bytes_of_row(dims[0])
+    return TensorInfo(name, tuple(reversed(dims)), ggml_type, offset, n_bytes)
 
 
 def _alignment(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:

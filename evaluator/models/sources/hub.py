@@ -21,8 +21,10 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub import errors as hub_errors
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from evaluator.models.checkpoint.folder import CONFIG, INDEX, SINGLE, read_weight_map
+from evaluator.models.checkpoint.folder import CONFIG
+from evaluator.models.checkpoint.quantized.methods import MODELOPT_FILE
 from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES
+from evaluator.models.checkpoint.weight_files import INDEX, SINGLE, read_weight_map
 from evaluator.models.gguf.split import first_part
 from evaluator.models.sources.companions import companions_by_name, nothing_left, skipped_line
 from evaluator.support.cache import cache_folder
@@ -112,7 +114,7 @@ class Hub:
         else:
             index = self.fetch(source, listing, [INDEX], report, reached=reached)[INDEX]
             weights = _indexed(source, index, listing)
-        others = [name for name in (CONFIG, *TOKENIZER_FILES) if name in listing.sizes]
+        others = [name for name in (CONFIG, MODELOPT_FILE, *TOKENIZER_FILES) if name in listing.sizes]
         return self.fetch(source, listing, [*others, *weights], report, reached=reached)[CONFIG].parent
 
     def listing(self, source: HubSource) -> tuple[Listing, bool]:

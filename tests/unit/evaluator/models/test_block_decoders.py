@@ -13,10 +13,11 @@ from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.models import block_decoders, ggml_library
 from evaluator.models.block_decoders import decoder
+from evaluator.models.ik_blocks import DECODERS
 
 KINDS = ["F32", "F16", *(kind.name for kind in gguf.quants._type_traits)]
-#: Types that another function than gguf-py's decodes where ggml's library is present.
-FAST = {"F16", *block_decoders._SAFE}
+#: Types that another function than gguf-py's decodes where ggml's library is present, and that `gguf` reads.
+FAST = {"F16", *block_decoders._SAFE} - {kind.name for kind in DECODERS}
 
 
 def expected(data, kind):

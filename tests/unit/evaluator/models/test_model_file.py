@@ -177,3 +177,38 @@ def test_arranging_a_checkpoints_rows_counts_as_reading(tmp_path):
     with clock.running():
         file.row_reader("blk.0.attn_q.weight")
     assert set(clock.seconds) == {"reading"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "factors"), [((6, 128), [0.5]), ((3, 4, 64), [0.5, -2.0, 3.0]), ((3, 4, 64), [7.0])]
+)
+def test_nvfp4_weights_are_multiplied_by_their_scale(tmp_path, shape, factors):
+    rows = np.random.default_rng(1).integers(
+        0, 120, (int(np.prod(shape[:-1])), shape[-1] // 64 * 36), dtype=np.uint8
+    )
+    writer = gguf.GGUFWriter(str(tmp_path / "m.gguf"), "llama")
+    writer.add_tensor("a.weight", rows.reshape(*shape[:-1], -1), raw_dtype=GGMLType.NVFP4)
+    writer.add_tensor("a.scale", np.array(factors, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    file = open_gguf(tmp_path / "m.gguf")
+    stored = gguf.dequantize(rows, GGMLType.NVFP4).reshape(shape)
+    expected = stored * np.array(factors, np.float32).reshape(-1, *(1,) * (len(shape) - 1))
+    np.testing.assert_array_equal(file.dequantize("a.weight"), expected)
+    flat, chosen = expected.reshape(-1, shape[-1]), np.array([5, 0, 5])
+    np.testing.assert_array_equal(file.row_reader("a.weight")(2, 5), flat[2:5])
+    np.testing.assert_array_equal(file.gathered_rows("a.weight", chosen), flat[chosen])
+
+
+def test_scales_for_another_number_of_matrices_are_refused(tmp_path):
+    writer = gguf.GGUFWriter(str(tmp_path / "m.gguf"), "llama")
+    writer.add_tensor("a.weight", np.zeros((6, 36), np.uint8), raw_dtype=GGMLType.NVFP4)
+    writer.add_tensor("a.scale", np.ones(5, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(SourceError, match=r"a\.scale holds 5 numbers, not one for each matrix"):
+        open_gguf(tmp_path / "m.gguf").row_reader("a.weight")

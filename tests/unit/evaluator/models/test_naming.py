@@ -9,6 +9,7 @@ import gguf
 import pytest
 
 from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
+from evaluator.models.tensor_types import CheckpointType
 
 
 @pytest.fixture
@@ -107,3 +108,34 @@ def test_sibling_identifiers_of_equal_names_differ():
     for folder in "abc":
         taken.add(sibling_identifier("main-q4_0", taken, Path(folder) / "m-Q4_0.gguf"))
     assert len(taken) == 3
+
+
+QUANTIZED = [
+    ("Qwen3-8B-FP8", "Qwen3-8B"),
+    ("Meta-Llama-3.1-8B-Instruct-FP8-dynamic", "Meta-Llama-3.1-8B-Instruct"),
+    ("Qwen2.5-7B-Instruct-AWQ", "Qwen2.5-7B-Instruct"),
+    ("Qwen2.5-7B-Instruct-GPTQ-Int4", "Qwen2.5-7B-Instruct"),
+    ("Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "Meta-Llama-3.1-8B-Instruct"),
+    ("Llama-3.2-1B-Instruct-unsloth-bnb-4bit", "Llama-3.2-1B-Instruct"),
+    ("FP8", "FP8"),
+    ("Tiny-Block-1B", "Tiny-Block-1B"),
+]
+
+
+@pytest.mark.parametrize(("name", "model"), QUANTIZED)
+def test_model_names_of_quantized_checkpoints(named, name, model):
+    file = named(name)
+    assert model_name(file) == name
+    info = next(iter(file.tensors.values()))
+    quantized = replace(file, tensors={info.name: replace(info, ggml_type=CheckpointType.AWQ4)})
+    assert model_name(quantized) == model
+
+
+def test_label_of_a_quantized_checkpoint_is_its_main_quantized_type(named):
+    file = named("Checkpoint", **{"general.file_type": None})
+    types = dict(zip(sorted(file.tensors), ("AWQ4", "AWQ4", "INT8"), strict=False))
+    tensors = {
+        name: replace(info, ggml_type=CheckpointType[types[name]] if name in types else info.ggml_type)
+        for name, info in file.tensors.items()
+    }
+    assert quant_label(replace(file, tensors=tensors)) in {"AWQ4", "INT8"}

@@ -209,7 +209,7 @@ BROKEN = {
     "activation": (lambda f: edit_json(f / "config.json", hidden_act="relu"), "hidden_act is 'relu'"),
     "quantized": (
         lambda f: edit_json(f / "config.json", quantization_config={"bits": 4}),
-        "original checkpoint",
+        "quant_method is None, which is not read",
     ),
     "layers": (
         lambda f: edit_json(f / "config.json", num_hidden_layers=1),

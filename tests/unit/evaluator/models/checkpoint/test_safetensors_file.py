@@ -83,7 +83,9 @@ def test_directory_that_is_none_is_refused(path, directory):
         (entry(offsets=(0, 24, 48)), "not understood"),
         ({"w": {"dtype": "F32"}}, "not understood"),
         ({"w": 7}, "not understood"),
-        (entry(dtype="F8_E4M3"), "stored as F8_E4M3; supported: F32, F16, BF16"),
+        (entry(dtype="F8_E4M3", offsets=(0, 6)), "stored as F8_E4M3; supported without .*: F32, F16, BF16"),
+        (entry(shape=(), offsets=(0, 4)), "stored as F32"),
+        (entry(dtype="F3"), "stored as F3, which is not known"),
         ({}, "w is missing"),
     ],
 )

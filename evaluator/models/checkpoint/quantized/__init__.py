@@ -1,0 +1,1 @@
+"""Decode the weights of quantized checkpoints, row by row."""
