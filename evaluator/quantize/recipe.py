@@ -38,7 +38,7 @@ Role = Literal[
 #: Names that the conditions of rules may use; `type_plan` computes their values.
 CONDITION_NAMES = frozenset(
     {"layer", "layers", "blocks", "more_bits", "gqa", "experts", "matrices", "rows", "columns", "block"}
-    | {"quant", "default", "low_bit", "architecture", "importance"}
+    | {"quant", "default", "low_bit", "architecture", "importance", "name"}
 )
 _RECIPES = files("evaluator.quantize") / "recipes"
 
@@ -112,6 +112,7 @@ class Recipe(_Strict):
     sensitivity: Literal["weights", "attribution"] | None = None
     factors: dict[Role, float] = Field(default_factory=dict, description="loss per unit of error, by role")
     keep: tuple[str, ...] = ()
+    keep_in: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="`keep` by architecture")
     rules: tuple[Rule, ...] = ()
     quants: dict[str, Mixture] = Field(default_factory=dict)
 
@@ -128,6 +129,7 @@ class Choice(_Strict):
     low_bit: bool
     needs_importance: tuple[TensorType, ...]
     keep: tuple[str, ...]
+    keep_in: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     importance: Importance
     bare: bool = False
     sensitivity: Literal["weights", "attribution"] | None = None
@@ -212,6 +214,10 @@ def _choices(name: str, above: tuple[str, ...]) -> dict[str, Choice]:
             | {
                 "rules": choice.rules if choice.bare else (*choice.rules, *recipe.rules),
                 "keep": (*choice.keep, *recipe.keep),
+                "keep_in": {
+                    name: (*choice.keep_in.get(name, ()), *recipe.keep_in.get(name, ()))
+                    for name in choice.keep_in | recipe.keep_in
+                },
             }
         )
         for quant, choice in inherited.items()
@@ -280,6 +286,7 @@ def _new(name: str, quant: str, mixture: Mixture, recipe: Recipe) -> Choice:
         low_bit=mixture.low_bit,
         needs_importance=mixture.needs_importance,
         keep=recipe.keep,
+        keep_in=recipe.keep_in,
         bare=mixture.bare,
         importance=recipe.importance,
         sensitivity=recipe.sensitivity,

@@ -1,0 +1,139 @@
+"""Quantize with llama.cpp's `llama_model_quantize`, in the folder of libraries that `LLAMA_CPP_BIN` names.
+
+The library may end its process, so it runs in a separate one: `python llama_quantizing.py` reads a request on stdin
+and prints the answer, both as JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+_ERROR = 4
+_LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+#: `ftype` that `llama_model_quantize_default_params` sets: MOSTLY_Q8_0.
+_DEFAULT_FILE_TYPE = 7
+
+
+def llama_library() -> Path | None:
+    """Return llama.cpp's shared library in the folder `LLAMA_CPP_BIN`."""
+    folder = os.environ.get("LLAMA_CPP_BIN")
+    found = sorted(Path(folder).glob("libllama*.so")) if folder else []
+    return next((path for path in found if "common" not in path.name), None)
+
+
+def quantize_with_llama(
+    model: Path, targets: Mapping[int, Path], imatrix: Path | None = None
+) -> dict[int, str | None]:
+    """Quantize a GGUF file several times.
+
+    Args:
+        model: the file.
+        targets: llama.cpp's number of a file type → the file to write.
+        imatrix: importance matrix in GGUF format.
+
+    Returns:
+        File type → what llama.cpp says if it refuses, None if it wrote the file.
+    """
+    request = {
+        "model": str(model),
+        "targets": {number: str(path) for number, path in targets.items()},
+        "imatrix": str(imatrix) if imatrix else None,
+    }
+    answer = subprocess.run(
+        [sys.executable, __file__], input=json.dumps(request), capture_output=True, text=True, check=True
+    )
+    return {int(number): error for number, error in json.loads(answer.stdout.splitlines()[-1]).items()}
+
+
+class _Importance(ctypes.Structure):
+    """`llama_model_imatrix_data`."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("data", ctypes.POINTER(ctypes.c_float)),
+        ("size", ctypes.c_size_t),
+    )
+
+
+class _Params(ctypes.Structure):
+    """`llama_model_quantize_params`, with room for fields that newer releases may add."""
+
+    _fields_ = (
+        ("n_threads", ctypes.c_int32),
+        ("ftype", ctypes.c_int32),
+        ("types", ctypes.c_int32 * 2),
+        ("flags", ctypes.c_bool * 8),
+        ("imatrix", ctypes.POINTER(_Importance)),
+        ("others", ctypes.c_ubyte * 256),
+    )
+
+
+def _library(errors: list[str]) -> Any:
+    path = llama_library()
+    assert path is not None, "LLAMA_CPP_BIN names no folder with libllama"
+    for pattern in ("libggml-base*.so", "libggml.*so"):  # it needs them, and its release may not say where
+        for needed in path.parent.glob(pattern):
+            ctypes.CDLL(str(needed), ctypes.RTLD_GLOBAL)
+    library = ctypes.CDLL(str(path))
+    library.llama_model_quantize_default_params.restype = _Params
+    library.llama_model_quantize.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(_Params))
+    library.llama_model_quantize.restype = ctypes.c_uint32
+
+    def note(level: int, text: bytes, _: object) -> None:
+        if level == _ERROR:
+            errors.append(text.decode(errors="replace").strip())
+
+    library.keep = _LOG(note)
+    library.llama_log_set(library.keep, None)
+    return library
+
+
+def _importances(path: str) -> tuple[Any, list[Any]]:
+    """Return llama.cpp's array of importances as llama-quantize makes it from a file, and what must stay alive."""
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
+    names = [name.removesuffix(".in_sum2") for name in tensors if name.endswith(".in_sum2")]
+    array, alive = (_Importance * (len(names) + 1))(), list[Any]()
+    for entry, name in zip(array, names, strict=False):
+        counts = tensors[f"{name}.counts"].reshape(-1, 1)
+        sums = tensors[f"{name}.in_sum2"].reshape(len(counts), -1)
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), 1).astype(np.float32)
+        alive.append(means)
+        entry.name, entry.size = name.encode(), means.size
+        entry.data = means.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    return array, alive
+
+
+def _answer(model: str, targets: dict[str, str], imatrix: str | None) -> dict[str, str | None]:
+    errors: list[str] = []
+    library = _library(errors)
+    params = library.llama_model_quantize_default_params()
+    assert params.ftype == _DEFAULT_FILE_TYPE, "another release: look up the fields"
+    assert list(params.flags)[:6] == [False, True, False, False, False, False], (
+        "another release: look up the fields"
+    )
+    params.n_threads = 2
+    array, alive = _importances(imatrix) if imatrix else (None, [])
+    if array:
+        params.imatrix = ctypes.cast(array, ctypes.POINTER(_Importance))
+    answers: dict[str, str | None] = {}
+    for number, target in targets.items():
+        errors.clear()
+        params.ftype = int(number)
+        failed = library.llama_model_quantize(model.encode(), target.encode(), ctypes.byref(params))
+        answers[number] = errors[-1] if failed else None
+    del alive
+    return answers
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_answer(**json.loads(sys.stdin.read()))))
