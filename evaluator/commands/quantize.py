@@ -72,7 +72,7 @@ def quantize_model(
         SourceError: the model cannot be read or quantized.
     """
     use_threads(threads)
-    selected = select(recipe, quants)
+    selected = select(recipe, quants, lambda note: say(console, note))
     if results and not any(choice.sensitivity == "attribution" for choice in selected):
         raise RequestError(
             f"--results {results}: recipe {recipe} does not use attribution; leave it out or use --recipe guided"

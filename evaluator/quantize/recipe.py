@@ -18,6 +18,7 @@ import gguf
 from gguf import GGMLQuantizationType as GGMLType
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from evaluator.models.model_file import ModelFile
 from evaluator.quantize.conditions import check_condition
 from evaluator.quantize.ggml import ggml_type
 from evaluator.support.errors import RequestError
@@ -137,6 +138,7 @@ class Choice(_Strict):
     candidates: tuple[TensorType, ...] = ()
     budget: float = 1.0
     overrides: tuple[tuple[str, TensorType], ...] = Field(default=(), description="first match decides")
+    followed: ModelFile | None = Field(default=None, description="file whose types decide instead of rules")
 
     @property
     def patterns(self) -> list[str]:

@@ -17,6 +17,7 @@ from evaluator.models.architectures import EMBEDDING, HEAD
 from evaluator.models.model_file import ModelFile, TensorInfo
 from evaluator.quantize.conditions import holds
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, needs_importance
+from evaluator.quantize.like import followed_types
 from evaluator.quantize.recipe import Choice, Role
 from evaluator.support.errors import RequestError
 
@@ -103,8 +104,11 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
         RequestError: the recipe does not fit the model, or needs importances that are missing.
         SourceError: the model's metadata is incomplete.
     """
-    wanted = _wanted(file, choice, importance is not None)
-    plan = {name: fitting(kind, file.tensors[name].shape[-1]) for name, kind in wanted.items()}
+    if choice.followed is not None:
+        plan: TypePlan = followed_types(file, choice.recipe, choice.followed, _ordered(file))
+    else:
+        wanted = _wanted(file, choice, importance is not None)
+        plan = {name: fitting(kind, file.tensors[name].shape[-1]) for name, kind in wanted.items()}
     _check_importance(file, choice, plan, importance)
     return plan
 
@@ -113,6 +117,8 @@ def fallbacks(
     file: ModelFile, choice: Choice, *, importance: bool
 ) -> Mapping[tuple[GGMLType, GGMLType], int]:
     """Count the matrices that get a fallback: (the mixture's type, the fallback) → number of matrices."""
+    if choice.followed is not None:
+        return {}
     pairs = (
         (kind, fitting(kind, file.tensors[name].shape[-1]))
         for name, kind in _wanted(file, choice, importance).items()
@@ -120,9 +126,13 @@ def fallbacks(
     return Counter(pair for pair in pairs if pair[0] != pair[1])
 
 
+def _ordered(file: ModelFile) -> list[str]:
+    return sorted(file.tensors, key=lambda name: (layer_of(name), name))
+
+
 def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
     """Return the mixture's type for every tensor, before fallbacks."""
-    names = sorted(file.tensors, key=lambda name: (layer_of(name), name))
+    names = _ordered(file)
     for pattern in choice.patterns:
         if not any(re.search(pattern, name) for name in names):
             raise RequestError(

@@ -131,9 +131,7 @@ class Structure:
     def importances(self) -> dict[str, np.ndarray]:
         """Return random importances of every matrix in the blocks, float32 [matrices, columns]."""
         generator = np.random.default_rng(11)
-        return {
-            name: generator.lognormal(0, 2, shape).astype(np.float32) for name, shape in self.matrices()
-        }
+        return {name: generator.lognormal(0, 2, shape).astype(np.float32) for name, shape in self.matrices()}
 
     def write_importances(self, path: Path) -> Path:
         """Write `importances` as a file of one token per expert, so that sums are means, and return `path`."""
@@ -202,7 +200,14 @@ _GLM5 = {
 
 
 def _glm5_matrices(row: int) -> dict[str, tuple[int, ...]]:
-    kept = ("hc_attn_fn", "indexer.attn_q_b", "indexer.proj", "indexer_compressor_gate", "ssm_f_a", "ssm_beta")
+    kept = (
+        "hc_attn_fn",
+        "indexer.attn_q_b",
+        "indexer.proj",
+        "indexer_compressor_gate",
+        "ssm_f_a",
+        "ssm_beta",
+    )
     return {f"blk.3.{name}.weight": (_ROWS, row) for name in (*kept, "ssm_out", "nextn.eh_proj")}
 
 
@@ -220,9 +225,7 @@ def _described(path: Path) -> dict[str, Any]:
     }
     return {
         "metadata": {key: [field.contents(), field.types[-1].name] for key, field in fields.items()},
-        "tensors": {
-            tensor.name: [int(size) for size in reversed(tensor.shape)] for tensor in reader.tensors
-        },
+        "tensors": {tensor.name: [int(size) for size in reversed(tensor.shape)] for tensor in reader.tensors},
     }
 
 
