@@ -171,14 +171,9 @@ def sample(
 @app.command()
 def quantize(
     baseline: Annotated[str, typer.Option(help="SRC of the model to quantize.")],
-    recipe: Annotated[
-        str,
-        typer.Option(help="main, bartowski, unsloth, guided, a recipe FILE, or like:SRC to follow a file."),
-    ],
+    recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, FILE, or like:SRC.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    types: Annotated[
-        str | None, typer.Option(help="Sizes to make, such as Q2_K,Q4_K_M; not with like:SRC.")
-    ] = None,
+    types: Annotated[str | None, typer.Option(help="Sizes, such as Q2_K,Q4_K_M; none for like:SRC.")] = None,
     imatrix: Annotated[Path | None, typer.Option(help="Importance matrix, GGUF or .dat.")] = None,
     results: Annotated[
         Path | None, typer.Option(help="Results folder with an attribution, for recipe guided.")

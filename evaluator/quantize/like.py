@@ -117,7 +117,7 @@ def followed_types(
 
 def _misfit(info: TensorInfo, followed: TensorInfo) -> str | None:
     """Return why a tensor cannot become what it is in the followed file."""
-    if info.shape != followed.shape:
+    if info.shape_without_leading_ones != followed.shape_without_leading_ones:
         return f"is {_size(followed)} there, but {_size(info)} in the baseline"
     kind = followed.ggml_type
     if kind != info.ggml_type and not {kind, info.ggml_type} <= _CONVERTIBLE:

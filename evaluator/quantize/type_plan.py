@@ -33,7 +33,7 @@ _ROLE_PARTS: Mapping[Role, str] = {
     "ffn_down": "ffn_down",
 }
 #: The embedding, and the one of models that add a part of it in every block.
-_EMBEDDINGS = (EMBEDDING, "per_layer_token_embd.weight")
+EMBEDDINGS = (EMBEDDING, "per_layer_token_embd.weight")
 _FLOATS = (GGMLType.F32, GGMLType.F16, GGMLType.BF16)
 #: llama.cpp's fallbacks for rows that are not a multiple of 256, to types with blocks of 32.
 FALLBACKS: Mapping[GGMLType, GGMLType] = {
@@ -67,9 +67,9 @@ def role_of(name: str, *, tied: bool) -> Role:
 
     Fused query-key-value matrices count as values, and in tied models every embedding as the head.
     """
-    if name == HEAD or (tied and name in _EMBEDDINGS):
+    if name == HEAD or (tied and name in EMBEDDINGS):
         return "head"
-    if name in _EMBEDDINGS:
+    if name in EMBEDDINGS:
         return "token_embd"
     if any(part in name for part in ("attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight")):
         return "attn_v"
@@ -251,7 +251,7 @@ def _check_importance(
     for name, kind in plan.items():
         if kind == file.tensors[name].ggml_type:
             continue
-        outside = name in (*_EMBEDDINGS, HEAD)
+        outside = name in (*EMBEDDINGS, HEAD)
         needed = needs_importance(kind) if outside else kind in strict
         if needed and importance is None:
             reason = f"{kind.name} ({name}) needs an importance matrix: --imatrix FILE"

@@ -23,10 +23,11 @@ from evaluator.models.model_file import ModelFile, TensorInfo
 STRUCTURES = Path(__file__).parents[1] / "golden" / "family_structures.json"
 F32 = gguf.GGMLQuantizationType.F32
 _BLOCK = re.compile(r"^blk\.(\d+)\.(.+)$")
-#: Rows of every matrix; the types do not depend on them, nor a row's bytes on other rows.
+#: Rows of every matrix, and matrices of every tensor: neither types nor a row's bytes depend on how many there are.
 _ROWS = 2
 #: Shorter rows are convolutions and mixing coefficients, whose length does not grow with a model.
 _SHORTEST = 16
+_REPEAT = 4
 _KINDS = {bool: "BOOL", int: "UINT32", float: "FLOAT32", list: "ARRAY"}
 _SECTIONS = "rope.dimension_sections"
 
@@ -46,7 +47,7 @@ class Structure:
 
     family: str
     widen: int = 4
-    repeat: int = 4
+    repeat: int = _REPEAT
     settings: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     architecture: str | None = None
@@ -56,8 +57,10 @@ class Structure:
         """What identifies it among the cases of a test."""
         if self.architecture:
             return f"{self.architecture}×{self.widen}"
+        blocks = f"×{self.repeat}" if self.repeat != _REPEAT else ""
         changed = [f"{key.rpartition('.')[2]}={value}" for key, value in self.settings.items()]
-        return ",".join([f"{self.family}×{self.widen}", *changed, *self.more])
+        roles = sorted({name.split(".", 2)[2] for name in self.more})
+        return ",".join([f"{self.family}×{self.widen}{blocks}", *changed, *roles])
 
     @functools.cached_property
     def metadata(self) -> dict[str, tuple[Any, str]]:
@@ -95,7 +98,7 @@ class Structure:
     def _cut(self, shape: list[int]) -> tuple[int, ...]:
         if len(shape) < 2 or shape[-1] < _SHORTEST:
             return tuple(shape)
-        return (*shape[:-2], min(shape[-2], _ROWS), shape[-1] * self.widen)
+        return (*(min(size, _ROWS) for size in shape[:-1]), shape[-1] * self.widen)
 
     def matrices(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Yield name and (matrices, columns) of everything that gets importances."""
@@ -168,7 +171,7 @@ def structures(widen: int = 4) -> list[Structure]:
     predicted = {
         f"blk.16.nextn.{name}.weight": (_ROWS, columns)
         for name, columns in (("eh_proj", 2 * row), ("embed_tokens", row), ("shared_head_head", row))
-    } | {"blk.16.attn_v.weight": (_ROWS, row), "blk.16.ffn_down_exps.weight": (8, _ROWS, row)}
+    } | {"blk.16.attn_v.weight": (_ROWS, row), "blk.16.ffn_down_exps.weight": (_ROWS, _ROWS, row)}
     mtp = {"block_count": 17, "nextn_predict_layers": 1}
     whole = {f"blk.{layer}.attn_kv_b.weight": (_ROWS, row) for layer in range(16)}
     return [

@@ -9,9 +9,11 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,13 @@ import gguf
 import numpy as np
 
 _ERROR = 4
+#: A line about a tensor: name, its type, and the new type where that differs.
+_TENSOR = re.compile(
+    r"\] +(\S+) +- \[[^\]]*\], type = +(\S+), (?:converting to (\S+) .. )?size = [^(\n]*(?:\((\S+)\))?$",
+    re.MULTILINE,
+)
+_NEEDS_IMATRIX = "will require an imatrix"
+_FLAGS = ("allow_requantize", "quantize_output_tensor", "only_copy", "pure", "keep_split", "dry_run")
 _LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 #: `ftype` that `llama_model_quantize_default_params` sets: MOSTLY_Q8_0.
 _DEFAULT_FILE_TYPE = 7
@@ -31,28 +40,37 @@ def llama_library() -> Path | None:
     return next((path for path in found if "common" not in path.name), None)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What llama.cpp made of a file: the type of every tensor in order, or why it refused."""
+
+    types: dict[str, str]
+    refusal: str | None
+
+
 def quantize_with_llama(
-    model: Path, targets: Mapping[int, Path], imatrix: Path | None = None
-) -> dict[int, str | None]:
+    model: Path, targets: Mapping[int, Path | None], imatrix: Path | None = None
+) -> dict[int, Answer]:
     """Quantize a GGUF file several times.
 
     Args:
         model: the file.
-        targets: llama.cpp's number of a file type → the file to write.
+        targets: llama.cpp's number of a file type → the file to write, or None to choose types only.
         imatrix: importance matrix in GGUF format.
 
     Returns:
-        File type → what llama.cpp says if it refuses, None if it wrote the file.
+        File type → answer.
     """
     request = {
         "model": str(model),
-        "targets": {number: str(path) for number, path in targets.items()},
+        "targets": {number: str(path) if path else None for number, path in targets.items()},
         "imatrix": str(imatrix) if imatrix else None,
     }
     answer = subprocess.run(
         [sys.executable, __file__], input=json.dumps(request), capture_output=True, text=True, check=True
     )
-    return {int(number): error for number, error in json.loads(answer.stdout.splitlines()[-1]).items()}
+    found = json.loads(answer.stdout.splitlines()[-1])
+    return {int(number): Answer(**fields) for number, fields in found.items()}
 
 
 class _Importance(ctypes.Structure):
@@ -78,7 +96,7 @@ class _Params(ctypes.Structure):
     )
 
 
-def _library(errors: list[str]) -> Any:
+def _library(lines: list[str], errors: list[str]) -> Any:
     path = llama_library()
     assert path is not None, "LLAMA_CPP_BIN names no folder with libllama"
     for pattern in ("libggml-base*.so", "libggml.*so"):  # it needs them, and its release may not say where
@@ -90,8 +108,9 @@ def _library(errors: list[str]) -> Any:
     library.llama_model_quantize.restype = ctypes.c_uint32
 
     def note(level: int, text: bytes, _: object) -> None:
+        lines.append(text.decode(errors="replace"))
         if level == _ERROR:
-            errors.append(text.decode(errors="replace").strip())
+            errors.append(lines[-1].strip())
 
     library.keep = _LOG(note)
     library.llama_log_set(library.keep, None)
@@ -113,27 +132,31 @@ def _importances(path: str) -> tuple[Any, list[Any]]:
     return array, alive
 
 
-def _answer(model: str, targets: dict[str, str], imatrix: str | None) -> dict[str, str | None]:
-    errors: list[str] = []
-    library = _library(errors)
+def _answers(model: str, targets: dict[str, str | None], imatrix: str | None) -> dict[str, Any]:
+    lines, errors = list[str](), list[str]()
+    library = _library(lines, errors)
     params = library.llama_model_quantize_default_params()
     assert params.ftype == _DEFAULT_FILE_TYPE, "another release: look up the fields"
-    assert list(params.flags)[:6] == [False, True, False, False, False, False], (
-        "another release: look up the fields"
-    )
+    flags = dict(zip(_FLAGS, params.flags, strict=False))
+    assert [name for name, flag in flags.items() if flag] == ["quantize_output_tensor"], "another release"
     params.n_threads = 2
     array, alive = _importances(imatrix) if imatrix else (None, [])
     if array:
         params.imatrix = ctypes.cast(array, ctypes.POINTER(_Importance))
-    answers: dict[str, str | None] = {}
+    answers: dict[str, Any] = {}
     for number, target in targets.items():
+        lines.clear()
         errors.clear()
         params.ftype = int(number)
-        failed = library.llama_model_quantize(model.encode(), target.encode(), ctypes.byref(params))
-        answers[number] = errors[-1] if failed else None
+        params.flags[_FLAGS.index("dry_run")] = target is None
+        failed = library.llama_model_quantize(model.encode(), (target or "").encode(), ctypes.byref(params))
+        text = "".join(lines)
+        refusal = errors[-1] if failed else _NEEDS_IMATRIX if _NEEDS_IMATRIX in text else None
+        types = {match[1]: (match[4] or match[3] or match[2]).upper() for match in _TENSOR.finditer(text)}
+        answers[number] = {"types": types, "refusal": refusal}
     del alive
     return answers
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_answer(**json.loads(sys.stdin.read()))))
+    sys.stdout.write(json.dumps(_answers(**json.loads(sys.stdin.read()))))
