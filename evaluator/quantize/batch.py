@@ -20,7 +20,8 @@ from evaluator.quantize.dynamic import Attribution, ErrorBook, most_bytes, requi
 from evaluator.quantize.imatrix import ImportanceMatrix
 from evaluator.quantize.like import PREFIX as LIKE_PREFIX
 from evaluator.quantize.like import choice_like
-from evaluator.quantize.recipe import Choice, choices, recipe_names
+from evaluator.quantize.recipe import Choice, choices
+from evaluator.quantize.recipe_file import recipe_names
 from evaluator.quantize.rescale import (
     rescaled_bytes,
     rescaled_digest,

@@ -88,7 +88,10 @@ def rare_experts(path: Path, counts: Mapping[str, npt.NDArray[np.number[Any]]]) 
         few += [f"{name} ({rare} of {len(found)})"] if rare else []
     notes = [
         (without, "has no token for some experts, whose columns are weighted equally"),
-        (few, f"has fewer than {_FEW_TOKENS} tokens for some experts, whose importances are used as they are"),
+        (
+            few,
+            f"has fewer than {_FEW_TOKENS} tokens for some experts, whose importances are used as they are",
+        ),
     ]
     return [f"{path}: {reason}: {_names(names)}" for names, reason in notes if names]
 

@@ -18,7 +18,8 @@ from evaluator.models.model_file import ModelFile, TensorInfo
 from evaluator.quantize.conditions import holds
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, needs_importance
 from evaluator.quantize.like import followed_types
-from evaluator.quantize.recipe import Choice, Role
+from evaluator.quantize.recipe import Choice
+from evaluator.quantize.recipe_file import Role
 from evaluator.support.errors import RequestError
 
 TypePlan = Mapping[str, GGMLType]
