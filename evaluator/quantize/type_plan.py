@@ -151,7 +151,8 @@ def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
     for name in names:
         info = file.tensors[name]
         if stays(choice, info, file.architecture):
-            plan[name] = GGMLType.F32 if len(info.shape) < 2 else info.ggml_type
+            vector = len(info.shape) < 2 and info.ggml_type in _FLOATS
+            plan[name] = GGMLType.F32 if vector else info.ggml_type
             continue
         override = next((item for item in choice.overrides if re.search(item[0], name)), None)
         if override is not None:

@@ -11,13 +11,13 @@ import json
 import platform
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import gguf
 import numpy as np
 from family_structures import Structure, structures
-from llama_quantizing import quantize_with_llama
+from llama_quantizing import Answer, Request, quantize_with_llama
 
 DIGESTS = Path(__file__).parents[1] / "golden" / "family_digests.json"
 #: Mixtures whose bytes are compared, made with an importance matrix.
@@ -50,25 +50,47 @@ def _digest(parts: Iterable[bytes]) -> str:
     return digest.hexdigest()[:_LENGTH]
 
 
-def llama_digests(case: Structure, file_types: Mapping[str, int], folder: Path) -> dict[str, list[str]]:
+def llama_digests(
+    cases: Sequence[Structure], file_types: Mapping[str, int], folder: Path
+) -> dict[str, dict[str, list[str]]]:
     """Quantize with llama.cpp to every mixture.
 
     Returns:
-        Mixture → digest of its types without importances, with them, and, for some mixtures, of its bytes.
+        Structure → mixture → digest of its types without importances, with them, and of its bytes (some mixtures).
     """
-    model, imatrix = case.write(folder / "model.gguf"), case.write_importances(folder / "imatrix.gguf")
-    found: dict[str, list[str]] = {label: [] for label in file_types}
-    for importances in (None, imatrix):
-        answers = quantize_with_llama(model, dict.fromkeys(file_types.values()), importances)
-        for label, number in file_types.items():
-            answer = answers[number]
-            found[label].append(REFUSED if answer.refusal else digest_of_types(answer.types))
-    targets = {file_types[label]: folder / f"{label}.gguf" for label in WITH_BYTES}
-    answers = quantize_with_llama(model, targets, imatrix)
-    for label in WITH_BYTES:
-        refused = answers[file_types[label]].refusal
-        found[label].append(REFUSED if refused else digest_of_bytes(folder / f"{label}.gguf"))
-    return found
+    requests = []
+    for index, case in enumerate(cases):
+        place = folder / str(index)
+        place.mkdir()
+        model, imatrix = case.write(place / "model.gguf"), case.write_importances(place / "imatrix.gguf")
+        types_only = dict.fromkeys(file_types.values())
+        files = {file_types[label]: place / f"{label}.gguf" for label in WITH_BYTES}
+        requests += [
+            Request(model, types_only),
+            Request(model, types_only, imatrix),
+            Request(model, files, imatrix),
+        ]
+    answers = quantize_with_llama(*requests)
+    return {
+        case.name: {
+            label: [
+                *(_of_types(answer[number]) for answer in answers[3 * index : 3 * index + 2]),
+                *(_of_file(answers[3 * index + 2], number, folder / str(index) / f"{label}.gguf")),
+            ]
+            for label, number in file_types.items()
+        }
+        for index, case in enumerate(cases)
+    }
+
+
+def _of_types(answer: Answer) -> str:
+    return REFUSED if answer.refusal else digest_of_types(answer.types)
+
+
+def _of_file(answers: Mapping[int, Answer], number: int, path: Path) -> list[str]:
+    if number not in answers:
+        return []
+    return [REFUSED if answers[number].refusal else digest_of_bytes(path)]
 
 
 def stored_digests() -> dict[str, dict[str, list[str]]]:
@@ -81,10 +103,9 @@ if __name__ == "__main__":
 
     numbers = {label: int(choice.file_type) for label, choice in choices("main").items()}
     tables = stored_digests() if len(sys.argv) > 1 else {}
-    for structure in structures():
-        if len(sys.argv) == 1 or structure.name in sys.argv[1:]:
-            with tempfile.TemporaryDirectory() as scratch:
-                tables[structure.name] = llama_digests(structure, numbers, Path(scratch))
+    chosen = [case for case in structures() if len(sys.argv) == 1 or case.name in sys.argv[1:]]
+    with tempfile.TemporaryDirectory() as scratch:
+        tables |= llama_digests(chosen, numbers, Path(scratch))
     lines = [
         f"{json.dumps(name)}: {{\n"
         + ",\n".join(f" {json.dumps(label)}: {json.dumps(parts)}" for label, parts in table.items())

@@ -48,29 +48,38 @@ class Answer:
     refusal: str | None
 
 
-def quantize_with_llama(
-    model: Path, targets: Mapping[int, Path | None], imatrix: Path | None = None
-) -> dict[int, Answer]:
-    """Quantize a GGUF file several times.
+@dataclass(frozen=True)
+class Request:
+    """A GGUF file to quantize several times.
 
-    Args:
+    Attributes:
         model: the file.
         targets: llama.cpp's number of a file type → the file to write, or None to choose types only.
         imatrix: importance matrix in GGUF format.
-
-    Returns:
-        File type → answer.
     """
-    request = {
-        "model": str(model),
-        "targets": {number: str(path) if path else None for number, path in targets.items()},
-        "imatrix": str(imatrix) if imatrix else None,
-    }
+
+    model: Path
+    targets: Mapping[int, Path | None]
+    imatrix: Path | None = None
+
+
+def quantize_with_llama(*requests: Request) -> list[dict[int, Answer]]:
+    """Return, for each request, file type → answer; one process makes all, which prepares ggml's codebooks once."""
+    fields = [
+        {
+            "model": str(request.model),
+            "targets": {number: str(path) if path else None for number, path in request.targets.items()},
+            "imatrix": str(request.imatrix) if request.imatrix else None,
+        }
+        for request in requests
+    ]
     answer = subprocess.run(
-        [sys.executable, __file__], input=json.dumps(request), capture_output=True, text=True, check=True
+        [sys.executable, __file__], input=json.dumps(fields), capture_output=True, text=True, check=True
     )
-    found = json.loads(answer.stdout.splitlines()[-1])
-    return {int(number): Answer(**fields) for number, fields in found.items()}
+    return [
+        {int(number): Answer(**parts) for number, parts in found.items()}
+        for found in json.loads(answer.stdout.splitlines()[-1])
+    ]
 
 
 class _Importance(ctypes.Structure):
@@ -132,9 +141,10 @@ def _importances(path: str) -> tuple[Any, list[Any]]:
     return array, alive
 
 
-def _answers(model: str, targets: dict[str, str | None], imatrix: str | None) -> dict[str, Any]:
-    lines, errors = list[str](), list[str]()
-    library = _library(lines, errors)
+def _answers(
+    library: Any, lines: list[str], errors: list[str], request: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    model, imatrix = request["model"], request["imatrix"]
     params = library.llama_model_quantize_default_params()
     assert params.ftype == _DEFAULT_FILE_TYPE, "another release: look up the fields"
     flags = dict(zip(_FLAGS, params.flags, strict=False))
@@ -143,8 +153,8 @@ def _answers(model: str, targets: dict[str, str | None], imatrix: str | None) ->
     array, alive = _importances(imatrix) if imatrix else (None, [])
     if array:
         params.imatrix = ctypes.cast(array, ctypes.POINTER(_Importance))
-    answers: dict[str, Any] = {}
-    for number, target in targets.items():
+    answers: dict[str, dict[str, Any]] = {}
+    for number, target in request["targets"].items():
         lines.clear()
         errors.clear()
         params.ftype = int(number)
@@ -159,4 +169,7 @@ def _answers(model: str, targets: dict[str, str | None], imatrix: str | None) ->
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_answers(**json.loads(sys.stdin.read()))))
+    logged, refusals = list[str](), list[str]()
+    loaded = _library(logged, refusals)
+    answered = [_answers(loaded, logged, refusals, request) for request in json.loads(sys.stdin.read())]
+    sys.stdout.write(json.dumps(answered))
