@@ -171,9 +171,9 @@ def sample(
 @app.command()
 def quantize(
     baseline: Annotated[str, typer.Option(help="SRC of the model to quantize.")],
-    recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, or a recipe FILE.")],
-    types: Annotated[str, typer.Option(help="Sizes to make, such as Q2_K,Q4_K_M.")],
+    recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, FILE, or like:SRC.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    types: Annotated[str | None, typer.Option(help="Sizes, such as Q2_K,Q4_K_M; none for like:SRC.")] = None,
     imatrix: Annotated[Path | None, typer.Option(help="Importance matrix, GGUF or .dat.")] = None,
     results: Annotated[
         Path | None, typer.Option(help="Results folder with an attribution, for recipe guided.")
@@ -190,8 +190,8 @@ def quantize(
     """Make quantized variants of a model with ggml's quantizers, as llama-quantize does."""
     from evaluator.commands.quantize import quantize_model
 
-    quants = [name.strip() for name in types.split(",") if name.strip()]
-    if not quants:
+    quants = [name.strip() for name in (types or "").split(",") if name.strip()]
+    if types is not None and not quants:
         raise RequestError(f"--types {types!r}: names no size; list some, such as Q2_K,Q4_K_M")
     with _interruptible():
         quantize_model(

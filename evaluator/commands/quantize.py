@@ -21,7 +21,7 @@ from evaluator.models.tokenizers.scheme import check_named, with_named_scheme
 from evaluator.models.tokenizers.tokenizer import TextTokenizer, tokenizer_from_gguf
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
-from evaluator.quantize.coverage import fit_to_model, uncovered, uncovered_line
+from evaluator.quantize.coverage import fit_to_model, rare_experts, uncovered, uncovered_line
 from evaluator.quantize.dynamic import read_attribution
 from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix, write_imatrix
 from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
@@ -72,7 +72,7 @@ def quantize_model(
         SourceError: the model cannot be read or quantized.
     """
     use_threads(threads)
-    selected = select(recipe, quants)
+    selected = select(recipe, quants, lambda note: say(console, note))
     if results and not any(choice.sensitivity == "attribution" for choice in selected):
         raise RequestError(
             f"--results {results}: recipe {recipe} does not use attribution; leave it out or use --recipe guided"
@@ -186,6 +186,8 @@ def measure_imatrix(
     names = [text.name for text in contents]
     write_imatrix(out, found.sums, len(windows) * context, context, names, found.counts)
     say(console, f"{out}: {len(found.sums)} matrices, {counted(len(windows), 'window')} of {context} tokens")
+    for line in rare_experts(out, found.counts):
+        say(console, f"warning: {line}", "yellow")
 
 
 def _open(baseline: str) -> ModelFile:

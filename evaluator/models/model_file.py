@@ -44,6 +44,12 @@ class TensorInfo:
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
+    def shape_without_leading_ones(self) -> tuple[int, ...]:
+        """The shape as llama.cpp writes it: a matrix of one row is a vector."""
+        first = next((index for index, size in enumerate(self.shape[:-1]) if size > 1), -1)
+        return self.shape[first:]
+
+    @property
     def n_rows(self) -> int:
         """Number of rows over all matrices of the tensor; a vector is one row."""
         return self.n_elements // self.shape[-1]

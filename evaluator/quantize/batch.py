@@ -14,10 +14,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemaining
 
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name
+from evaluator.models.sources.hub import Report, silent
 from evaluator.models.sources.resolve import sha256_of
 from evaluator.quantize.dynamic import Attribution, ErrorBook, most_bytes, require_attribution, share_out
 from evaluator.quantize.imatrix import ImportanceMatrix
-from evaluator.quantize.recipe import Choice, choices, recipe_names
+from evaluator.quantize.like import PREFIX as LIKE_PREFIX
+from evaluator.quantize.like import choice_like
+from evaluator.quantize.recipe import Choice, choices
+from evaluator.quantize.recipe_file import recipe_names
 from evaluator.quantize.rescale import (
     rescaled_bytes,
     rescaled_digest,
@@ -40,12 +44,23 @@ def source_digest(source: ModelFile) -> str:
     return hashlib.sha256("".join(sha256_of(path) for path in source.files).encode()).hexdigest()
 
 
-def select(recipe: str, quants: Sequence[str]) -> list[Choice]:
-    """Return the requested mixtures.
+def select(recipe: str, quants: Sequence[str], report: Report = silent) -> list[Choice]:
+    """Return the requested mixtures, or the one of a file to follow, which has its own label.
+
+    Args:
+        recipe: a name, a file, or `like:SRC`.
+        quants: labels of mixtures; none for `like:SRC`.
+        report: called with a line about reading a file to follow.
 
     Raises:
-        RequestError: the recipe or one of its mixtures is not known.
+        RequestError: the recipe or one of its mixtures is not known, or the labels are missing or superfluous.
     """
+    if recipe.startswith(LIKE_PREFIX):
+        if quants:
+            raise RequestError(f"--recipe {recipe}: the file names its size; leave --types out")
+        return [choice_like(recipe, report)]
+    if not quants:
+        raise RequestError(f"--types: name the sizes of recipe {recipe} to make, such as Q2_K,Q4_K_M")
     path = Path(recipe).expanduser()
     own_format = recipe in recipe_names() or path.suffix == ".toml" or not path.is_file()
     known = choices(recipe) if own_format else choices_with(path)
@@ -125,7 +140,8 @@ def draft_jobs(
         Job(digest, choice, plan, evidence.importance, out / f"{stem}-{choice.label}.gguf")
         for choice, plan in zip(selected, stock, strict=True)
     ]
-    inputs = (*source.files, *([evidence.importance.path] if evidence.importance else ()))
+    followed = [path for choice in selected if choice.followed for path in choice.followed.files]
+    inputs = (*source.files, *followed, *([evidence.importance.path] if evidence.importance else ()))
     refuse_overwriting(
         [*(job.target for job in drafts), *([rescaled_path(source, out)] if rescale else ())], inputs
     )

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from evaluator.models.architectures import EMBEDDING, HEAD
+from evaluator.models.architectures import HEAD
 from evaluator.models.model_file import ModelFile, TensorInfo
 from evaluator.quantize.ggml import block_size
 from evaluator.quantize.imatrix import ImportanceMatrix, Values
+from evaluator.quantize.type_plan import EMBEDDINGS
 from evaluator.quantize.variants import Job
 from evaluator.support.errors import RequestError
 
+#: A mean of squares over so many tokens is off by about a fifth.
+_FEW_TOKENS = 50
 #: Longer lists are cut; the number of names left out is stated.
 _MOST_NAMES = 16
 
@@ -49,7 +55,7 @@ def fit_to_model(matrix: ImportanceMatrix, file: ModelFile) -> tuple[ImportanceM
             unused = ~shaped.any(axis=1, keepdims=True)
             means[name] = np.where(unused, np.float32(1), shaped)
             idle += [name] if unused.any() else []
-        elif name == EMBEDDING:
+        elif name in EMBEDDINGS:
             resized.append(name)  # llama-quantize ignores it too: the embedding's rows are not multiplied
         else:
             raise RequestError(_misfit(matrix, name, values, file))
@@ -64,7 +70,30 @@ def fit_to_model(matrix: ImportanceMatrix, file: ModelFile) -> tuple[ImportanceM
         (idle, "holds only zeros for some experts, whose columns are weighted equally"),
     ]
     lines = [f"{matrix.path}: {reason}: {_names(names)}" for names, reason in notes if names]
-    return replace(matrix, means=means), lines
+    seen = {name: counts for name, counts in matrix.counts.items() if name in means}
+    return replace(matrix, means=means), [*lines, *rare_experts(matrix.path, seen)]
+
+
+def rare_experts(path: Path, counts: Mapping[str, npt.NDArray[np.number[Any]]]) -> list[str]:
+    """Return a line about experts without tokens and one about those with few; both are treated as by llama.cpp.
+
+    Args:
+        path: the importance matrix.
+        counts: tensor → tokens of each expert, [experts].
+    """
+    without, few = list[str](), list[str]()
+    for name, found in counts.items():
+        idle, rare = int((found == 0).sum()), int(((found > 0) & (found < _FEW_TOKENS)).sum())
+        without += [f"{name} ({idle} of {len(found)})"] if idle else []
+        few += [f"{name} ({rare} of {len(found)})"] if rare else []
+    notes = [
+        (without, "has no token for some experts, whose columns are weighted equally"),
+        (
+            few,
+            f"has fewer than {_FEW_TOKENS} tokens for some experts, whose importances are used as they are",
+        ),
+    ]
+    return [f"{path}: {reason}: {_names(names)}" for names, reason in notes if names]
 
 
 def uncovered(jobs: Iterable[Job], file: ModelFile) -> list[str]:
@@ -82,7 +111,7 @@ def uncovered(jobs: Iterable[Job], file: ModelFile) -> list[str]:
             if block_size(kind) > 1
             and kind != file.tensors[name].ggml_type
             and name not in job.importance.means
-            and name not in (EMBEDDING, HEAD)
+            and name not in (*EMBEDDINGS, HEAD)
         }
     )
 

@@ -7,7 +7,7 @@ are assumed to add up over matrices, and `allocation` minimizes their sum greedi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from evaluator.models.model_file import ModelFile
 from evaluator.quantize import ggml
 from evaluator.quantize.allocation import Option, allocate
 from evaluator.quantize.recipe import Choice
+from evaluator.quantize.recipe_file import Role
 from evaluator.quantize.sensitivity import Errors, measure_errors
 from evaluator.quantize.type_plan import TypePlan, fitting, layer_of, role_of
 from evaluator.quantize.variants import planned_bytes
@@ -68,6 +69,7 @@ def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Att
     """
     require_attribution(choice, stock, attribution)
     tensors, shared = book.file.tensors, _shared(stock)
+    factors = choice.factors | (choice.hybrid_factors if is_hybrid(tensors) else {})
     options: dict[str, list[Option]] = {}
     for name in shared:
         info = tensors[name]
@@ -77,7 +79,9 @@ def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Att
         rows = info.n_elements // info.shape[-1]
         options[name] = [
             Option(
-                kind, rows * ggml.row_bytes(kind, info.shape[-1]), _loss(choice, name, errors, by_attribution)
+                kind,
+                rows * ggml.row_bytes(kind, info.shape[-1]),
+                _loss(factors, name, errors, by_attribution),
             )
             for kind, errors in book.errors(name, usable).items()
         ]
@@ -86,9 +90,14 @@ def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Att
     return {name: chosen.get(name, kind) for name, kind in stock.items()}
 
 
-def _loss(choice: Choice, name: str, errors: Errors, attribution: Attribution | None) -> float:
+def is_hybrid(names: Collection[str]) -> bool:
+    """Return whether blocks of a model have state spaces, linear attention or short convolutions."""
+    return any(".ssm_" in name or ".shortconv." in name for name in names)
+
+
+def _loss(factors: Mapping[Role, float], name: str, errors: Errors, attribution: Attribution | None) -> float:
     if attribution is None:
-        return choice.factors.get(role_of(name, tied=False), 1.0) * errors.mixed
+        return factors.get(role_of(name, tied=False), 1.0) * errors.mixed
     return attribution[_place(name)] * errors.plain  # attribution is per unit of plain error
 
 

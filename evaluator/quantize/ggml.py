@@ -34,8 +34,17 @@ _CHUNK_WEIGHTS = 1 << 16
 QUANTIZABLE = (
     *(GGMLType.F32, GGMLType.F16, GGMLType.BF16, GGMLType.Q8_0, GGMLType.Q6_K),
     *(GGMLType.Q5_K, GGMLType.Q5_1, GGMLType.Q5_0, GGMLType.Q4_K, GGMLType.Q4_1, GGMLType.Q4_0),
-    *(GGMLType.IQ4_NL, GGMLType.IQ4_XS, GGMLType.MXFP4, GGMLType.Q3_K, GGMLType.IQ3_S, GGMLType.IQ3_XXS),
-    *(GGMLType.Q2_K, GGMLType.IQ2_S, GGMLType.IQ2_XS, GGMLType.IQ2_XXS, GGMLType.TQ2_0, GGMLType.TQ1_0),
+    *(GGMLType.IQ4_NL, GGMLType.IQ4_XS, GGMLType.MXFP4, GGMLType.NVFP4, GGMLType.Q3_K),
+    *(
+        GGMLType.IQ3_S,
+        GGMLType.IQ3_XXS,
+        GGMLType.Q2_K,
+        GGMLType.IQ2_S,
+        GGMLType.IQ2_XS,
+        GGMLType.IQ2_XXS,
+        GGMLType.TQ2_0,
+        GGMLType.TQ1_0,
+    ),
     *(GGMLType.IQ1_M, GGMLType.IQ1_S),
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import gguf
@@ -36,6 +36,7 @@ class ImportanceMatrix:
         datasets: names of the texts they were measured on.
         chunks: number of windows they were measured on; 0 if not stated.
         chunk_size: tokens per window; 0 if not stated.
+        counts: tensor name with experts → tokens of each, float32 [experts]; older files do not have them.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class ImportanceMatrix:
     datasets: tuple[str, ...]
     chunks: int
     chunk_size: int
+    counts: Mapping[str, Values] = field(default_factory=dict)
 
 
 def read_imatrix(path: Path) -> ImportanceMatrix:
@@ -71,7 +73,7 @@ def _from_gguf(file: GGUFFile) -> ImportanceMatrix:
     names = [name.removesuffix(_SUMS) for name in file.tensors if name.endswith(_SUMS)]
     if not names:
         raise SourceError(file.path, "is not an importance matrix: it holds no squared activations")
-    means: dict[str, Values] = {}
+    means, experts = dict[str, Values](), dict[str, Values]()
     for name in names:
         sums, counts = file.dequantize(name + _SUMS), file.dequantize(name + _COUNTS).reshape(-1, 1)
         sums = sums.reshape(len(counts), -1) if sums.size % len(counts) == 0 else sums
@@ -82,12 +84,15 @@ def _from_gguf(file: GGUFFile) -> ImportanceMatrix:
         # llama.cpp uses 1 for experts that no token was routed to; if that is all of them, nothing was measured.
         default = 1 if counts.any() else 0
         means[name] = np.where(counts > 0, sums / np.where(counts > 0, counts, 1), default).astype(np.float32)
+        if len(counts) > 1:
+            experts[name] = counts[:, 0]
     return ImportanceMatrix(
         file.path,
         means,
         tuple(str(item) for item in file.metadata.get(gguf.Keys.IMatrix.DATASETS, ())),
         int(file.metadata.get(gguf.Keys.IMatrix.CHUNK_COUNT, 0)),
         int(file.metadata.get(gguf.Keys.IMatrix.CHUNK_SIZE, 0)),
+        experts,
     )
 
 

@@ -10,7 +10,8 @@ from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.models.model_file import ModelFile
 from evaluator.quantize.ggml import ggml_type
-from evaluator.quantize.recipe import Choice, choices, read_file
+from evaluator.quantize.recipe import Choice, choices
+from evaluator.quantize.recipe_file import read_file
 from evaluator.support.errors import RequestError, SourceError
 
 #: The recipe whose mixtures the patterns of a file override.

@@ -18,7 +18,9 @@ from evaluator.models.model_file import ModelFile, TensorInfo
 from evaluator.models.tensor_types import written_type
 from evaluator.quantize.conditions import holds
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, needs_importance
-from evaluator.quantize.recipe import Choice, Role
+from evaluator.quantize.like import followed_types
+from evaluator.quantize.recipe import Choice
+from evaluator.quantize.recipe_file import Role
 from evaluator.support.errors import RequestError
 
 TypePlan = Mapping[str, GGMLType]
@@ -32,6 +34,8 @@ _ROLE_PARTS: Mapping[Role, str] = {
     "ffn_gate": "ffn_gate",
     "ffn_down": "ffn_down",
 }
+#: The embedding, and the one of models that add a part of it in every block.
+EMBEDDINGS = (EMBEDDING, "per_layer_token_embd.weight")
 _FLOATS = (GGMLType.F32, GGMLType.F16, GGMLType.BF16)
 #: llama.cpp's fallbacks for rows that are not a multiple of 256, to types with blocks of 32.
 FALLBACKS: Mapping[GGMLType, GGMLType] = {
@@ -61,10 +65,13 @@ def layer_of(name: str) -> int:
 
 
 def role_of(name: str, *, tied: bool) -> Role:
-    """Return a tensor's role in llama-quantize's categories; fused query-key-value matrices count as values."""
-    if name == HEAD or (tied and name == EMBEDDING):
+    """Return a tensor's role in llama-quantize's categories.
+
+    Fused query-key-value matrices count as values, and in tied models every embedding as the head.
+    """
+    if name == HEAD or (tied and name in EMBEDDINGS):
         return "head"
-    if name in (EMBEDDING, "per_layer_token_embd.weight"):
+    if name in EMBEDDINGS:
         return "token_embd"
     if any(part in name for part in ("attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight")):
         return "attn_v"
@@ -79,11 +86,12 @@ def fitting(kind: GGMLType, columns: int) -> GGMLType:
     return other if columns % block_size(other) == 0 else GGMLType.F16
 
 
-def stays(choice: Choice, info: TensorInfo) -> bool:
+def stays(choice: Choice, info: TensorInfo, architecture: str) -> bool:
     """Return whether llama-quantize leaves a tensor as it is."""
     name = info.name
     one_row = info.n_elements == info.shape[-1]  # a vector to llama.cpp, whatever its dimensions
-    return one_row or not name.endswith("weight") or any(part in name for part in choice.keep)
+    kept = (*choice.keep, *choice.keep_in.get(architecture, ()))
+    return one_row or not name.endswith("weight") or any(part in name for part in kept)
 
 
 def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | None) -> TypePlan:
@@ -98,8 +106,11 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
         RequestError: the recipe does not fit the model, or needs importances that are missing.
         SourceError: the model's metadata is incomplete.
     """
-    wanted = _wanted(file, choice, importance is not None)
-    plan = {name: fitting(kind, file.tensors[name].shape[-1]) for name, kind in wanted.items()}
+    if choice.followed is not None:
+        plan: TypePlan = followed_types(file, choice.recipe, choice.followed, _ordered(file))
+    else:
+        wanted = _wanted(file, choice, importance is not None)
+        plan = {name: fitting(kind, file.tensors[name].shape[-1]) for name, kind in wanted.items()}
     _check_importance(file, choice, plan, importance)
     return plan
 
@@ -108,6 +119,8 @@ def fallbacks(
     file: ModelFile, choice: Choice, *, importance: bool
 ) -> Mapping[tuple[GGMLType, GGMLType], int]:
     """Count the matrices that get a fallback: (the mixture's type, the fallback) → number of matrices."""
+    if choice.followed is not None:
+        return {}
     pairs = (
         (kind, fitting(kind, file.tensors[name].shape[-1]))
         for name, kind in _wanted(file, choice, importance).items()
@@ -115,9 +128,13 @@ def fallbacks(
     return Counter(pair for pair in pairs if pair[0] != pair[1])
 
 
+def _ordered(file: ModelFile) -> list[str]:
+    return sorted(file.tensors, key=lambda name: (layer_of(name), name))
+
+
 def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
     """Return the mixture's type for every tensor, before fallbacks."""
-    names = sorted(file.tensors, key=lambda name: (layer_of(name), name))
+    names = _ordered(file)
     for pattern in choice.patterns:
         if not any(re.search(pattern, name) for name in names):
             raise RequestError(
@@ -134,8 +151,9 @@ def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
     plan: dict[str, GGMLType] = {}
     for name in names:
         info = file.tensors[name]
-        if stays(choice, info):
-            plan[name] = GGMLType.F32 if len(info.shape) < 2 else written_type(info.ggml_type)
+        if stays(choice, info, file.architecture):
+            vector = len(info.shape) < 2 and info.ggml_type in _FLOATS
+            plan[name] = GGMLType.F32 if vector else written_type(info.ggml_type)
             continue
         override = next((item for item in choice.overrides if re.search(item[0], name)), None)
         if override is not None:
@@ -145,8 +163,10 @@ def _wanted(file: ModelFile, choice: Choice, importance: bool) -> TypePlan:
         role = role_of(name, tied=tied)
         # As in llama.cpp: the number of tensors for values, of blocks for everything else.
         layers = totals[role] if role == "attn_v" else int(model["blocks"])
-        # Also as there: a counter per role, but the block's number for feed-forward tensors of models with experts.
-        layer = layer_of(name) if role.startswith("ffn") and int(model["experts"]) > 1 else seen[role]
+        # Also as there: a counter per role, but the block's number for feed-forward tensors of models with experts,
+        # except in the mixtures of 1 and 2 bits, which count the shared and the routed experts of a block as two.
+        numbered = role.startswith("ffn") and int(model["experts"]) > 1 and not choice.low_bit
+        layer = layer_of(name) if numbered else seen[role]
         seen[role] += 1
         facts = model | _tensor_facts(info, layer, layers)
         plan[name] = _decide(choice, role, name, facts)
@@ -210,6 +230,7 @@ def _first(value: Any) -> int:
 def _tensor_facts(info: TensorInfo, layer: int, layers: int) -> dict[str, Any]:
     rows, columns = info.shape[-2:]
     return {
+        "name": info.name,
         "layer": layer,
         "layers": layers,
         "more_bits": layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2,
@@ -233,7 +254,7 @@ def _check_importance(
     for name, kind in plan.items():
         if kind == file.tensors[name].ggml_type:
             continue
-        outside = name in (EMBEDDING, HEAD)
+        outside = name in (*EMBEDDINGS, HEAD)
         needed = needs_importance(kind) if outside else kind in strict
         if needed and importance is None:
             reason = f"{kind.name} ({name}) needs an importance matrix: --imatrix FILE"

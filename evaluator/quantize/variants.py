@@ -130,10 +130,11 @@ def encode(
         )
     if kind == info.ggml_type and kind not in (GGMLType.F32, GGMLType.F16, GGMLType.BF16):
         return source.raw(name)  # as llama-quantize does: quantizing again can only lose
-    if len(info.shape) < 2:
+    if len(info.shape) < 2 and kind == GGMLType.F32:
         return source.dequantize(name).view(np.uint8)
+    shape = (1, *info.shape) if len(info.shape) < 2 else info.shape
     try:
-        return ggml.quantize_rows(info.shape, source.row_reader(name), kind, importance, pool)
+        return ggml.quantize_rows(shape, source.row_reader(name), kind, importance, pool)
     except ValueError as error:
         raise SourceError(source.path, f"tensor {name}: {error}") from None
 

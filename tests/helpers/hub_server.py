@@ -25,7 +25,9 @@ class HubState:
         refusals: repository → (status, error code) of every response for it.
         cut: file name → number of bytes after which the connection is dropped, once.
         refused_files: file name → status of every response for it.
+        no_ranges: files that are sent whole whatever range is asked for.
         requests: (method, path, range header) of all requests.
+        sent: (file name, bytes of the body) of all answers with a file.
         tokens: authorization headers, in the same order.
     """
 
@@ -34,6 +36,8 @@ class HubState:
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
     refused_files: dict[str, int] = field(default_factory=dict)
+    no_ranges: set[str] = field(default_factory=set)
+    sent: list[tuple[str, int]] = field(default_factory=list)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
 
@@ -124,11 +128,13 @@ class _Handler(BaseHTTPRequestHandler):
             "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
             "Accept-Ranges": "bytes",
         }
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        if asked:
-            start = int(asked[1])
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            self._send(206, headers, data[start:])
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if asked and name not in self.state.no_ranges:
+            start, last = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
+            headers["Content-Range"] = f"bytes {start}-{last}/{len(data)}"
+            if self.command == "GET":
+                self.state.sent.append((name, last + 1 - start))
+            self._send(206, headers, data[start : last + 1])
         elif self.command == "GET" and name in self.state.cut:
             self._send(200, headers, data, stop_after=self.state.cut.pop(name))
         else:

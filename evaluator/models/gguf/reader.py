@@ -81,6 +81,10 @@ class GGUFFile(ModelFile):
         return flat.reshape(*info.shape[:-1], -1)
 
 
+class IncompleteHeaderError(SourceError):
+    """The bytes end inside the header: the file is truncated, or only its beginning was read."""
+
+
 class _Cursor:
     """A read position in the header; reading past the end of the file is an error."""
 
@@ -92,9 +96,12 @@ class _Cursor:
     def fail(self, reason: str) -> SourceError:
         return SourceError(self.path, f"not a readable GGUF file: {reason}")
 
+    def ended(self, reason: str) -> IncompleteHeaderError:
+        return IncompleteHeaderError(self.path, f"not a readable GGUF file: {reason}")
+
     def take(self, n_bytes: int, what: str) -> memoryview:
         if n_bytes > len(self.data) - self.position:
-            raise self.fail(f"truncated inside {what} at byte {self.position}")
+            raise self.ended(f"truncated inside {what} at byte {self.position}")
         start, self.position = self.position, self.position + n_bytes
         return self.data[start : self.position]
 
@@ -111,7 +118,7 @@ class _Cursor:
         """Read a u64 count, and check that so many items fit into the rest of the file."""
         value = int(self.scalar(10, what))
         if value * min_bytes_each > len(self.data) - self.position:
-            raise self.fail(f"{what} claims {value:,} items, more than the file holds: truncated or damaged")
+            raise self.ended(f"{what} claims {value:,} items, more than the file holds: truncated or damaged")
         return value
 
     def string(self, what: str) -> str:
@@ -246,7 +253,24 @@ def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
     Raises:
         SourceError: it cannot be read, is truncated, or its header contradicts itself.
     """
-    cursor = _cursor_at_start(path)
+    data = _cursor_at_start(path).data
+    return read_gguf(path, data, len(data), part=part)
+
+
+def read_gguf(path: Path, data: memoryview, size: int, *, part: bool = False) -> GGUFFile:
+    """Read and check a GGUF file from its beginning, which must contain the header.
+
+    Args:
+        path: the file, for messages.
+        data: its first bytes; tensors beyond them cannot be read.
+        size: bytes of the whole file.
+        part: whether it is a part of a split model; parts may have no tensors.
+
+    Raises:
+        IncompleteHeaderError: `data` ends inside the header.
+        SourceError: the file is truncated, or its header contradicts itself.
+    """
+    cursor = _Cursor(path, data)
     n_tensors, n_keys = _read_header(cursor)
     metadata, value_types = _read_metadata(cursor, n_keys)
     relative = [_read_tensor_info(cursor) for _ in range(n_tensors)]
@@ -255,8 +279,8 @@ def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
     tensors: dict[str, TensorInfo] = {}
     for info in relative:
         start = data_start + info.offset
-        if start + info.n_bytes > len(cursor.data):
-            missing = start + info.n_bytes - len(cursor.data)
+        if start + info.n_bytes > size:
+            missing = start + info.n_bytes - size
             raise SourceError(
                 path, f"truncated: tensor {info.name[:80]} ends {missing:,} bytes past the file"
             )
@@ -270,4 +294,4 @@ def open_gguf(path: Path, *, part: bool = False) -> GGUFFile:
         )
     if not part and not tensors:
         raise cursor.fail("it holds no tensors")
-    return GGUFFile(path, metadata, value_types, tensors, cursor.data)
+    return GGUFFile(path, metadata, value_types, tensors, data)

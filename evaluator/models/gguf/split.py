@@ -6,7 +6,7 @@ The first part holds the metadata, and every part its own tensor directory; the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +70,15 @@ def open_split(path: Path) -> SplitGGUF:
     Raises:
         SourceError: a part is missing, damaged, or belongs to another model.
     """
-    parts = tuple(open_gguf(part, part=True) for part in _part_paths(path))
+    return join_parts([open_gguf(part, part=True) for part in _part_paths(path)])
+
+
+def join_parts(parts: Sequence[GGUFFile]) -> SplitGGUF:
+    """Return the parts of a split model, in order, as one model.
+
+    Raises:
+        SourceError: a part belongs to another model, or tensors are missing.
+    """
     first = parts[0]
     tensors: dict[str, TensorInfo] = {}
     part_of: dict[str, GGUFFile] = {}
@@ -87,7 +95,7 @@ def open_split(path: Path) -> SplitGGUF:
         raise SourceError(first.path, "not a readable GGUF file: its parts hold no tensors")
     metadata = {key: value for key, value in first.metadata.items() if key not in _SPLIT_KEYS}
     value_types = {key: first.value_types[key] for key in metadata}
-    return SplitGGUF(first.path, metadata, value_types, tensors, parts, part_of)
+    return SplitGGUF(first.path, metadata, value_types, tensors, tuple(parts), part_of)
 
 
 def _part_paths(path: Path) -> list[Path]:

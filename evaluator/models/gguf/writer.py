@@ -61,7 +61,7 @@ def write_gguf(
         for key, value in added.items():
             (writer.add_string if isinstance(value, str) else writer.add_uint32)(key, value)
         for name, kind in types.items():
-            shape = source.tensors[name].shape
+            shape = source.tensors[name].shape_without_leading_ones
             block, size = gguf.GGML_QUANT_SIZES[kind]
             n_bytes = source.tensors[name].n_elements // block * size
             writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=kind)

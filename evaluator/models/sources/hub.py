@@ -130,7 +130,7 @@ class Hub:
             )
         except Exception as error:
             if not _unreachable(error):
-                raise _explained(source, error) from error
+                raise explained(source, error) from error
             return _stored_listing(source, note, error), False
         # Names become paths, which must not lead out of the cache.
         sizes = {
@@ -169,10 +169,10 @@ class Hub:
                 paths[name] = self._file(source, listing.commit, name, reached=reached)
             except hub_errors.LocalEntryNotFoundError as error:
                 if reached:
-                    raise _explained(source, error.__cause__ or error) from error
+                    raise explained(source, error.__cause__ or error) from error
                 missing.append(name)
             except Exception as error:
-                raise _explained(source, error) from error
+                raise explained(source, error) from error
         if missing:
             raise RequestError(
                 f"{source}: the hub cannot be reached, and {len(missing)} of {len(wanted)} files are not in the "
@@ -276,7 +276,7 @@ def _unreachable(error: BaseException) -> bool:
     return isinstance(error, (requests.ConnectionError, requests.Timeout, hub_errors.OfflineModeIsEnabled))
 
 
-def _explained(source: HubSource, error: BaseException) -> Exception:
+def explained(source: HubSource, error: BaseException) -> Exception:
     """Return the error to raise, one line with the remedy; errors of the disk are returned unchanged."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, hub_errors.GatedRepoError):

@@ -57,6 +57,27 @@ def test_inspect_shows_the_recipe_and_writes_it(evaluate, tiny_path, tmp_path):
     assert all((first.raw(name) == again.raw(name)).all() for name in first.tensors)
 
 
+def test_a_published_file_is_followed(evaluate, tiny_path, tmp_path):
+    types = tmp_path / "types.txt"
+    types.write_text("attn_q=q8_0 ffn_down=iq4_nl", encoding="utf-8")
+    assert evaluate(*quantize(tiny_path, tmp_path / "theirs", str(types), "Q4_K_M"))[0] == 0
+    theirs = tmp_path / "theirs" / "Tiny-Q4_K_M.gguf"
+    theirs = theirs.rename(theirs.with_name("Tiny-UD-Q4_K_XL.gguf"))
+    flags = ["quantize", "--baseline", tiny_path, "--recipe", f"like:{theirs}"]
+    status, _, error = evaluate(*flags, "--out", tmp_path / "ours")
+    assert (status, "Tiny-UD-Q4_K_XL.gguf: made" in error) == (0, True)
+    first, again = (open_gguf(tmp_path / place / theirs.name) for place in ("theirs", "ours"))
+    assert [info.ggml_type for info in first.tensors.values()] == [
+        info.ggml_type for info in again.tensors.values()
+    ]
+    assert first.metadata["general.file_type"] == again.metadata["general.file_type"]
+    assert all((first.raw(name) == again.raw(name)).all() for name in first.tensors)
+    status, _, error = evaluate(*flags, "--types", "Q4_0", "--out", tmp_path / "ours")
+    assert (status, "leave --types out" in error) == (2, True)
+    status, _, error = evaluate(*flags[:-1], "main", "--out", tmp_path / "ours")
+    assert (status, "name the sizes of recipe main to make" in error) == (2, True)
+
+
 def test_types_that_rows_do_not_fit_are_said(evaluate, tmp_path):
     """576 columns, as SmolLM2 has: no multiple of 256."""
     source = write_tiny_llama(tmp_path / "Tiny-F32.gguf", hidden=576, heads=9, kv_heads=3, layers=1)

@@ -8,14 +8,18 @@ from dataclasses import replace
 import gguf
 import numpy as np
 import pytest
+from family_structures import Structure
 from stock_cases import CASES, case_importances, case_model
 from tiny_models import write_tiny_llama
 
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize import ggml
-from evaluator.quantize.coverage import fit_to_model
+from evaluator.quantize.coverage import fit_to_model, uncovered
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, quantize
 from evaluator.quantize.imatrix import read_imatrix, write_imatrix
+from evaluator.quantize.recipe import choices
+from evaluator.quantize.type_plan import make_plan
+from evaluator.quantize.variants import Job
 
 ZERO = "blk.1.attn_q.weight"
 TOKENS = 512
@@ -150,6 +154,42 @@ def test_experts_share_one_row_in_older_files_and_an_idle_one_counts_alike(sums,
     fitting, [line] = fit_to_model(found, model)
     np.testing.assert_array_equal(fitting.means[name], np.where(np.arange(len(rows))[:, None] == 1, 1, rows))
     assert f"holds only zeros for some experts, whose columns are weighted equally: {name}" in line
+
+
+def test_experts_with_few_tokens_and_with_none_are_said(tmp_path):
+    case = CASES[6]
+    name = "blk.0.ffn_up_exps.weight"
+    values = case_importances(case)[name].astype(np.float64)
+    counts = np.array([49, 50, 0, 1000, 1, 0, 0, 51])
+    values[counts == 0] = 0
+    write_imatrix(tmp_path / "i.gguf", {name: values}, 512, 512, ["t"], {name: counts})
+    fitting, lines = fit_to_model(read_imatrix(tmp_path / "i.gguf"), case_model(case))
+    assert [line.partition(": ")[2] for line in lines] == [
+        f"has no token for some experts, whose columns are weighted equally: {name} (3 of 8)",
+        f"has fewer than 50 tokens for some experts, whose importances are used as they are: {name} (2 of 8)",
+    ]
+    np.testing.assert_array_equal(fitting.means[name][counts == 0], 1)
+    np.testing.assert_allclose(fitting.means[name][0], values[0] / 49, rtol=1e-6)
+
+
+def test_an_entry_of_a_second_embedding_that_does_not_fit_is_not_used_either(tmp_path):
+    structure = Structure("gemma3n_text")
+    means = {"per_layer_token_embd.weight": np.ones((1, 7), np.float32)}
+    structure.write_importances(tmp_path / "i.gguf")
+    matrix = read_imatrix(tmp_path / "i.gguf")
+    _, [line] = fit_to_model(replace(matrix, means={**matrix.means, **means}), structure.model())
+    assert "does not have the tensor's size and is ignored: per_layer_token_embd.weight" in line
+
+
+@pytest.mark.parametrize("family", ["deepseek_v3", "granitemoehybrid", "lfm2", "qwen3_next"])
+def test_every_matrix_of_any_role_gets_the_entry_under_its_name(tmp_path, family):
+    """Projections of latent attention, state spaces and short convolutions."""
+    structure = Structure(family)
+    model = open_gguf(structure.write(tmp_path / "m.gguf"))
+    found, lines = fit_to_model(read_imatrix(structure.write_importances(tmp_path / "i.gguf")), model)
+    plan = make_plan(model, choices("main")["Q4_K_M"], found.means)
+    job = Job("", choices("main")["Q4_K_M"], plan, found, tmp_path / "made.gguf")
+    assert (uncovered([job], model), [line for line in lines if "fewer than" not in line]) == ([], [])
 
 
 @pytest.fixture

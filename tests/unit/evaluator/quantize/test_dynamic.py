@@ -11,14 +11,15 @@ import gguf
 import numpy as np
 import polars as pl
 import pytest
+from family_structures import Structure
 from rich.progress import Progress
 from tiny_models import write_tiny_llama
 
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize.batch import Evidence, make_all, plan_jobs, select
-from evaluator.quantize.dynamic import most_bytes, read_attribution
+from evaluator.quantize.dynamic import ErrorBook, most_bytes, read_attribution, share_out
 from evaluator.quantize.ggml import ggml_type
-from evaluator.quantize.imatrix import ImportanceMatrix
+from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix
 from evaluator.quantize.sensitivity import measure_errors
 from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import planned_bytes
@@ -78,6 +79,29 @@ def test_the_bytes_of_the_stock_mixture_are_spent_otherwise(source, importance, 
     down = [gguf.GGML_QUANT_SIZES[plan[f"blk.{n}.ffn_down.weight"]] for n in range(3)]
     query = [gguf.GGML_QUANT_SIZES[plan[f"blk.{n}.attn_q.weight"]] for n in range(3)]
     assert min(size / block for block, size in down) >= max(size / block for block, size in query)
+
+
+def bits(plan, name):
+    block, size = gguf.GGML_QUANT_SIZES[plan[name]]
+    return size / block
+
+
+def test_attention_of_hybrids_counts_as_much_as_ffn_down(pool, tmp_path):
+    structure = Structure("qwen3_5_text", repeat=1)
+    source = open_gguf(structure.write(tmp_path / "m.gguf"))
+    evidence = Evidence(read_imatrix(structure.write_importances(tmp_path / "i.gguf")))
+    plan = planned(source, "unsloth", "UD-Q4_K_XL", evidence, pool, tmp_path)
+    [choice] = select("unsloth", ["UD-Q4_K_XL"])
+    means = evidence.importance.means
+    dense = share_out(
+        choice.model_copy(update={"hybrid_factors": {}}),
+        make_plan(source, choice, means),
+        ErrorBook(source, means, pool),
+        None,
+    )
+    attention = [name for name in plan if ".attn_" in name and "norm" not in name]
+    assert sum(bits(plan, name) for name in attention) > sum(bits(dense, name) for name in attention)
+    assert all(bits(plan, name) >= bits(plan, "blk.0.ffn_up.weight") for name in plan if "ssm_out" in name)
 
 
 def test_same_measurements_give_the_same_types(source, importance, pool, tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from stock_cases import CASES, case_model
 
-from evaluator.quantize.recipe import choices, recipe_names
+from evaluator.quantize.recipe import choices
+from evaluator.quantize.recipe_file import recipe_names
 from evaluator.quantize.type_plan import make_plan
 from evaluator.support.errors import RequestError
 
@@ -99,6 +100,7 @@ DYNAMIC = "description = 'd'\nbase = 'main'\n"
         ("quants.A = {like = 'Q4_0', bare = true}", "quants.A: bare: has no effect beside `like`"),
         ("quants.A = {like = 'Q4_0', budget = 0.9}", "quants.A: budget: has no effect without `candidates`"),
         ("factors = {attn_q = 2.0}", "factors: has no effect, because no mixture has `candidates`"),
+        ("hybrid_factors = {attn_q = 2.0}", "hybrid_factors: has no effect, because no mixture"),
         ("sensitivity = 'weights'", "sensitivity: has no effect, because no mixture has `candidates`"),
         (
             "factors = {attn_q = 2.0}\nsensitivity = 'attribution'\n"
