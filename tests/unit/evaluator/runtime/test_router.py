@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
 import numpy as np
-import pytest
 
 from evaluator.models.architectures.mixture import Router
 from evaluator.runtime.router import choose, shares
