@@ -12,6 +12,7 @@ from numpy_llama import log_softmax
 from passes import scores_of
 
 from evaluator.export.exact.graph import load_graph
+from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.open_model import open_model
 from evaluator.runtime.device import choose_devices
 from evaluator.runtime.head import Head
@@ -35,12 +36,14 @@ def differences(folder: Path, chosen: Sequence[str]) -> dict[str, float]:
         if key in chosen
     }
     theirs = dict(zip(paths, logits_of_many(list(paths.values()), IDS), strict=True))
-    return {key: float(abs(nll_of(path) - _nll(theirs[key])).max()) for key, path in paths.items()}
+    return {
+        key: float(abs(nll_of(open_model(path)) - _nll(theirs[key])).max()) for key, path in paths.items()
+    }
 
 
-def nll_of(path: Path, ids: np.ndarray = IDS) -> np.ndarray:
+def nll_of(file: ModelFile, ids: np.ndarray = IDS) -> np.ndarray:
     """Return this project's nll of the second half of windows, [windows, length / 2]."""
-    (device,), file = choose_devices("cpu", 1), open_model(path)
+    (device,) = choose_devices("cpu", 1)
     windows = [Window(number, "", row, ids.shape[1] // 2) for number, row in enumerate(ids)]
     scores = scores_of(file, load_graph(file), device, windows, Head.of(file, None, device))
     return np.asarray([score.nll for score in scores])

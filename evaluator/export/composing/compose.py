@@ -25,6 +25,7 @@ from evaluator.models.architectures.description import Decoder, Experts, FeedFor
 from evaluator.support.errors import ExportError
 
 _STREAM = {STREAM: TensorProto.FLOAT}
+_ROUTER = "ffn_gate_inp"
 #: A second embedding, whose rows hold a token's inputs of all layers, and what is added to them.
 _LAYER_EMBEDDING, _LAYER_PROJECTION, _LAYER_NORM = (
     "per_layer_token_embd.weight",
@@ -150,7 +151,7 @@ def _mixture(opening: Builder, part: Part) -> Cut:
     decoder, shapes, layer = opening.decoder, opening.shapes, opening.layer
     x = open_stream(opening)
     entering = opening.norm(x, experts.norm or part.norm or "")
-    logits = opening.product(_routed(opening, experts, x, entering), "ffn_gate_inp")
+    logits = _logits(opening, experts, x, entering)
     if experts.latent:
         entering = opening.product(entering, "ffn_latent_down")
     outputs = {entering: OUTPUT, logits: LOGITS}
@@ -177,13 +178,14 @@ def _of_one_expert(shapes: Shapes) -> Shapes:
     return {name: (shape[1:] or (1,)) if f"{EXPERTS}." in name else shape for name, shape in shapes.items()}
 
 
-def _routed(builder: Builder, experts: Experts, x: str, entering: str) -> str:
-    """Return what enters the router."""
+def _logits(builder: Builder, experts: Experts, x: str, entering: str) -> str:
+    """Return the router's logits, [windows, length, experts]."""
     if experts.router_gain is None:
-        return entering
+        return builder.product(entering, _ROUTER)
     hidden = builder.decoder.hidden
     y = builder.scaled(builder.plain_norm(x, hidden), 1 / math.sqrt(hidden))
-    return builder.op("Mul", y, builder.vector(experts.router_gain, kind="scale"))
+    y = builder.op("Mul", y, builder.vector(experts.router_gain, kind="scale"))
+    return builder.product(y, _ROUTER)
 
 
 def _final_norm(decoder: Decoder, shapes: Shapes) -> Cut:

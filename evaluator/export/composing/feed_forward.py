@@ -75,9 +75,8 @@ def _sparse(builder: Builder, gate: str, deviations: float) -> str:
     axes = builder.constant([-1], "int64")
     mean = builder.op("ReduceMean", gate, axes, keepdims=1)
     apart = builder.op("Sub", gate, mean)
-    width = builder.shapes[builder.role("ffn_gate")][0]
-    squares = builder.op("ReduceSumSquare", apart, axes, keepdims=1)
-    deviation = builder.op("Sqrt", builder.scaled(squares, 1 / (width - 1)))
+    squares = builder.op("ReduceMean", builder.op("Mul", apart, apart), axes, keepdims=1)
+    deviation = builder.op("Sqrt", squares)
     return builder.op("Relu", builder.op("Sub", apart, builder.scaled(deviation, deviations)))
 
 

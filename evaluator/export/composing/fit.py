@@ -7,7 +7,7 @@ import re
 from evaluator.export.composing.builder import Shapes
 from evaluator.export.composing.compose import compose, used_tensors
 from evaluator.models.architectures import HEAD
-from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.description import AlternatingUpdates, Attention, Decoder, Layer
 from evaluator.models.architectures.layer_tensors import is_scale
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import ExportError, SourceError
@@ -17,6 +17,7 @@ _LEFT_OUT = {
     "prediction of further tokens": re.compile(r"(blk\.\d+\.)?(nextn|mtp)\..*"),
     "vision or audio": re.compile(r"(v|a|mm)\..*"),
 }
+_OWN_KEYS = re.compile(r"blk\.\d+\.attn_(k|v|k_norm)\.weight")
 
 
 def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
@@ -54,4 +55,16 @@ def _left_out(name: str, decoder: Decoder) -> str | None:
     layer = re.match(r"blk\.(\d+)\.", name)
     if layer and int(layer[1]) >= len(decoder.layers):
         return "prediction of further tokens"
+    if layer and _OWN_KEYS.fullmatch(name) and _uses_earlier_keys(decoder.layers[int(layer[1])]):
+        return "keys and values of layers that use earlier ones"
     return None
+
+
+def _uses_earlier_keys(layer: Layer) -> bool:
+    """Return whether a layer uses the keys and values of an earlier one."""
+    mixers = [
+        mixer.attention if isinstance(mixer, AlternatingUpdates) else mixer
+        for part in layer
+        for mixer in part.mixers
+    ]
+    return any(isinstance(mixer, Attention) and mixer.shares is not None for mixer in mixers)

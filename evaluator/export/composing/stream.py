@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from evaluator.export.composing.builder import Builder
 from evaluator.export.piece_model import STREAM
 from evaluator.models.architectures.description import Decoder
@@ -41,5 +43,9 @@ def close_stream(builder: Builder, main: str) -> str:
 def layer_input(builder: Builder) -> str:
     """Return the input of the builder's layer."""
     assert builder.decoder.layer_inputs is not None
-    sizes = [builder.decoder.layer_inputs.width] * len(builder.decoder.layers)
-    return builder.split(builder.carried[LAYER_INPUTS], sizes)[builder.layer]
+    width = builder.decoder.layer_inputs.width
+    start, end, axis = (
+        builder.constant([place], np.int64)
+        for place in (builder.layer * width, (builder.layer + 1) * width, -1)
+    )
+    return builder.op("Slice", builder.carried[LAYER_INPUTS], start, end, axis)

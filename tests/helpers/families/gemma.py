@@ -20,6 +20,19 @@ from families.recipe import (
 #: llama.cpp's own constants for Gemma 3n.
 _INPUTS, _RANK, _PER_LAYER = 4, 64, 256
 
+#: Gains of norms. Scores are not divided by the root of their width, and all that is added is normalized: with gains
+#: around one, rounding would decide what is attended to, and deep files would show nothing else.
+_GENTLE = dict.fromkeys(
+    (
+        "attn_q_norm.weight",
+        "post_attention_norm.weight",
+        "post_ffw_norm.weight",
+        "post_norm.weight",
+        "laurel_post_norm.weight",
+    ),
+    0.2,
+)
+
 
 def gemma4(
     *,
@@ -55,8 +68,8 @@ def gemma4(
         "attention.value_length_swa": 32,
         "rope.dimension_count": 64,
         "rope.dimension_count_swa": 32,
+        "final_logit_softcapping": softcap,  # without it, llama.cpp takes 30
     }
-    more |= {"final_logit_softcapping": softcap} if softcap else {}
     more |= EIGHT | {"expert_feed_forward_length": INNER} if mixture else {}
     recipe = started(
         "gemma4",
@@ -68,7 +81,7 @@ def gemma4(
         tied=True,
         more=more,
     )
-    recipe.spreads["ffn_gate_inp.weight"] = 4.0
+    recipe.spreads |= {"ffn_gate_inp.weight": 4.0} | _GENTLE
     recipe.values["rope_freqs.weight"] = np.repeat(np.asarray([1.0, 1e30], np.float32), (8, 24))
     if per_layer:
         recipe.shapes |= _tables(layers, per_layer)
@@ -111,11 +124,14 @@ def gemma3n(*, layers: int = 2, period: int = 2, shared_layers: int = 0) -> Reci
         "altup.num_inputs": _INPUTS,
         "embedding_length_per_layer_input": _PER_LAYER,
         "attention.shared_kv_layers": shared_layers,
-        "activation_sparsity_scale": [1.6448535919189453 if layer < 10 else 0.0 for layer in range(layers)],
+        "activation_sparsity_scale": [
+            1.6448535919189453 if layer < 10 else -np.inf for layer in range(layers)
+        ],
         "attention.sliding_window_pattern": alternating(layers, period),
     }
-    inner = 128
+    inner = 512
     recipe = started("gemma3n", layers=layers, feed_forward=[inner] * layers, base=1e6, tied=True, more=more)
+    recipe.spreads |= _GENTLE
     recipe.shapes |= _tables(layers, _PER_LAYER)
     recipe.shapes["altup_proj.weight"] = (WIDTH, WIDTH, _INPUTS - 1)
     recipe.shapes["altup_unembd_proj.weight"] = (WIDTH, WIDTH, _INPUTS - 1)
