@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from evaluator.models.architectures import described
 from evaluator.models.architectures.rotary import beyond_training
 from evaluator.models.tokenizers.scheme import scheme_name
 from evaluator.planning.config import Comparison
@@ -37,6 +38,7 @@ def manifest_of(plan: Plan, comparison: Comparison, measured: Iterable[str]) -> 
         provider=plan.device.provider,
         threads=plan.device.threads,
         protocol=comparison.protocol,
+        exporter="composed" if described(baseline.file) else "optimum",
         pre=scheme_name(baseline.file),
         pre_named=plan.pre_named,
         texts=list(plan.texts),

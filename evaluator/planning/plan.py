@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from evaluator.export.composing.fit import fitting_shapes
+from evaluator.export.composing.fit import fitting_shapes, left_out
 from evaluator.export.exact.graph import graph_request
 from evaluator.models.architectures import HEAD, described, has_own_head, head_tensor
 from evaluator.models.architectures.rotary import check_context
@@ -127,7 +127,7 @@ def make_plan(
         tuple(windows),
         tuple(records),
         tuple(further),
-        (*_unordered_merges(file), *_noticed(file), *notices),
+        (*_unordered_merges(file), *_noticed(file), *_left_out(file), *notices),
         file is not stored,
         tuple(dict.fromkeys(skipped)),
     )
@@ -145,6 +145,15 @@ def _unordered_merges(file: ModelFile) -> list[str]:
 
 def _noticed(file: ModelFile) -> list[str]:
     return [] if file.notice is None else [f"{file.path}: {file.notice}"]
+
+
+def _left_out(file: ModelFile) -> list[str]:
+    """Return a notice if the baseline has parts that are not computed."""
+    decoder = described(file)
+    parts = left_out(file, decoder) if decoder else []
+    if not parts:
+        return []
+    return [f"{file.path}: left out, because a text's probabilities do not depend on it: {', '.join(parts)}"]
 
 
 def _candidate(

@@ -8,7 +8,7 @@ from evaluator.export.composing.builder import Shapes
 from evaluator.export.composing.compose import compose, used_tensors
 from evaluator.models.architectures import HEAD
 from evaluator.models.architectures.description import AlternatingUpdates, Attention, Decoder, Layer
-from evaluator.models.architectures.layer_tensors import is_scale
+from evaluator.models.architectures.layer_tensors import bare_shape, is_scale
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import ExportError, SourceError
 
@@ -27,7 +27,7 @@ def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
         SourceError: a tensor is missing, or is not part of what is described.
     """
     # Scales of matrices are part of their values.
-    shapes = {name: info.shape for name, info in file.tensors.items() if not is_scale(file, name)}
+    shapes = {name: bare_shape(info.shape) for name, info in file.tensors.items() if not is_scale(file, name)}
     try:
         used = used_tensors(compose(decoder, shapes))
     except ExportError as error:

@@ -19,7 +19,7 @@ from evaluator.models.architectures import (
     restored,
     tensor_names,
 )
-from evaluator.models.architectures.layer_tensors import scale_name
+from evaluator.models.architectures.layer_tensors import bare_shape, scale_name
 from evaluator.models.architectures.rotary import (
     LONG_FACTORS,
     ROTARY_BUFFERS,
@@ -76,6 +76,8 @@ def slot_values(
         return rotary_frequencies(file, slot.parameter).reshape(slot.shape)
     tensor = tensors[slot.parameter]
     values = _scaled(file, tensor, restored(architecture_of(file), file, tensor))
+    if bare_shape(values.shape) == slot.shape:
+        values = values.reshape(slot.shape)
     if slot.transposed:
         values = values.T
     if values.shape != slot.shape:

@@ -40,3 +40,14 @@ def is_scale(file: ModelFile, name: str) -> bool:
     """Return whether a tensor is the scale of a matrix."""
     owner = f"{name.removesuffix('.scale')}.weight"
     return name.endswith(".scale") and scale_name(file.tensors, owner) == name
+
+
+def bare_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without the 1s in front; programs that write GGUF files keep or drop them.
+
+    Args:
+        shape: in numpy's order.
+    """
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
