@@ -17,6 +17,8 @@ COMMON: Mapping[str, Any] = {"rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_w
 FIXED: Mapping[str, Any] = {"is_causal": True, "add_cross_attention": False, "pruned_heads": {}}
 WHOLE_HEADS: Mapping[str, Any] = {**FIXED, "partial_rotary_factor": 1.0}
 NO_BIASES: Mapping[str, Any] = {**WHOLE_HEADS, "attention_bias": False}
+#: Settings of mixtures that GGUF cannot express: every layer has experts.
+ALL_EXPERTS: Mapping[str, Any] = {"decoder_sparse_step": 1, "mlp_only_layers": []}
 
 
 def inexpressible(config: JsonFile, architecture: str, key: str, given: Any, meant: Any) -> SourceError:
@@ -50,6 +52,36 @@ def full_rotary_key(config: JsonFile) -> dict[str, Typed]:
     return {"rope.dimension_count": u32(head_width(config))}
 
 
+def rotated_keys(config: JsonFile) -> dict[str, Typed]:
+    """Return the metadata key of families whose rotary embedding rotates a part of each head."""
+    return {"rope.dimension_count": u32(int(head_width(config) * turned_share(config)))}
+
+
+def expert_keys(
+    config: JsonFile,
+    *,
+    count: str = "num_experts",
+    used: str = "num_experts_per_tok",
+    width: str = "moe_intermediate_size",
+    shared: str | None = None,
+) -> dict[str, Typed]:
+    """Return the metadata keys of experts; the arguments are keys of config.json.
+
+    Args:
+        config: the configuration.
+        count: of the number of experts.
+        used: of the number of experts per token.
+        width: of the inner width of an expert.
+        shared: of the inner width of the one that all tokens pass through, None without one.
+    """
+    keys = {
+        "expert_count": u32(config.count(count)),
+        "expert_used_count": u32(config.count(used)),
+        "expert_feed_forward_length": u32(config.count(width)),
+    }
+    return keys | ({"expert_shared_feed_forward_length": u32(config.count(shared))} if shared else {})
+
+
 def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, Typed]:
     """Return the keys of the sliding window, with the windowed layers if they differ from the family's default."""
     keys = {"attention.sliding_window": u32(config.count("sliding_window"))}
@@ -60,7 +92,12 @@ def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, T
     return keys
 
 
-def layer_types(config: JsonFile) -> list[str] | None:
+def fixed_window(config: JsonFile) -> int | None:
+    """Return the sliding window of families that have it in all layers; None without one."""
+    return config.count("sliding_window") if config.values.get("sliding_window") is not None else None
+
+
+def layer_types(config: JsonFile, known: tuple[str, ...] = (WINDOWED, FULL)) -> list[str] | None:
     """Return the kind of attention of each layer, None if the configuration does not list them.
 
     Raises:
@@ -73,8 +110,8 @@ def layer_types(config: JsonFile) -> list[str] | None:
     if len(types) != layers:
         raise config.error("layer_types", types, f"a list of {layers}")
     for kind in types:
-        if kind not in (WINDOWED, FULL):
-            raise config.error("a layer's type", kind, f"{WINDOWED} or {FULL}")
+        if kind not in known:
+            raise config.error("a layer's type", kind, " or ".join(known))
     return types
 
 

@@ -70,10 +70,6 @@ def _llama_config(file: ModelFile) -> dict[str, Any]:
     return decoder_config(file) | _BIASED_GRAPHS[biased] | windowed
 
 
-def _mistral_window(config: JsonFile) -> int | None:
-    return config.count("sliding_window") if config.values.get("sliding_window") is not None else None
-
-
 _LLAMA = {
     **COMMON,
     "max_position_embeddings": 2048,
@@ -96,7 +92,7 @@ register(
         tensors=NORMS | PROJECTIONS | _BIASES,
         checkpoints={
             "llama": CheckpointRules(_LLAMA, WHOLE_HEADS, full_rotary_key),
-            "mistral": CheckpointRules(_MISTRAL, NO_BIASES, full_rotary_key, window=_mistral_window),
+            "mistral": CheckpointRules(_MISTRAL, NO_BIASES, full_rotary_key, window=fixed_window),
         },
         restore=RESTORE_QUERY_KEY,
         optional=frozenset(_BIASES.values()),
