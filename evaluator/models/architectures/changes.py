@@ -82,7 +82,7 @@ PLUS_ONE = Computed(lambda _, values: values + np.float32(1))
 #: Decays are stored as logarithms of their negatives.
 NEGATED_EXPONENTIAL = Computed(lambda _, values: -np.exp(values))
 #: Kernels of convolutions without the dimension of their single input channel.
-SQUEEZED = Shaped(lambda _, shape: tuple(size for size in shape if size != 1))
+SQUEEZED = Shaped(lambda _, shape: (shape[0], shape[-1]))
 FIRST_HALF = Rows(lambda _, rows: np.arange(rows // 2))
 SECOND_HALF = Rows(lambda _, rows: np.arange(rows // 2, rows))
 
@@ -120,16 +120,13 @@ INTERLEAVED: Conversions = {
 }
 
 
-def norms_plus_one(*names: str, **tensors: str) -> Conversions:
-    """Return the conversions of norms whose stored gain lacks 1.
-
-    Args:
-        names: pairs `module=tensor` of the layers' norms.
-        tensors: the same as keywords, for modules without dots in their names.
-    """
-    pairs = dict(name.split("=") for name in names) | tensors
-    layered: Conversions = {
-        f"model.layers.{{}}.{module}.weight": {f"blk.{{}}.{tensor}.weight": (PLUS_ONE,)}
-        for module, tensor in pairs.items()
+def norms_plus_one(*names: str) -> Conversions:
+    """Return the conversions of norms whose stored gain lacks 1: the final one, and `module=tensor` of layers."""
+    pairs = [name.split("=") for name in names]
+    return {
+        "model.norm.weight": {"output_norm.weight": (PLUS_ONE,)},
+        **{
+            f"model.layers.{{}}.{module}.weight": {f"blk.{{}}.{tensor}.weight": (PLUS_ONE,)}
+            for module, tensor in pairs
+        },
     }
-    return {**layered, "model.norm.weight": {"output_norm.weight": (PLUS_ONE,)}}

@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.models.architectures import Architecture, CheckpointRules, architecture_of, register
-from evaluator.models.architectures.config_json import COMMON, NO_BIASES, WHOLE_HEADS, full_rotary_key
+from evaluator.models.architectures.config_json import (
+    COMMON,
+    NO_BIASES,
+    WHOLE_HEADS,
+    fixed_window,
+    full_rotary_key,
+)
 from evaluator.models.architectures.decoder import (
     NORMS,
     PROJECTIONS,
@@ -17,7 +23,6 @@ from evaluator.models.architectures.decoder import (
     decoder_config,
     sliding_window,
 )
-from evaluator.models.json_file import JsonFile
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
 

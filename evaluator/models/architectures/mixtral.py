@@ -13,7 +13,6 @@ from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed, u32
 from evaluator.models.model_file import ModelFile
 
-
 _DEFAULTS = {
     **COMMON,
     "rms_norm_eps": 1e-5,

@@ -12,7 +12,6 @@ from evaluator.models.architectures.settings import Settings
 from evaluator.models.json_file import JsonFile
 from evaluator.models.model_file import ModelFile
 
-
 _DEFAULTS = {
     **COMMON,
     "max_position_embeddings": 32768,
