@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evaluator.models.architectures.mixture import GATING_NUMBERS, Gating
 from evaluator.models.json_file import JsonFile
-from evaluator.models.metadata_values import Typed, booleans, u32
+from evaluator.models.metadata_values import Typed, boolean, booleans, f32, u32
 from evaluator.support.errors import SourceError
 
 WINDOWED, FULL = "sliding_attention", "full_attention"
@@ -80,6 +81,39 @@ def expert_keys(
         "expert_feed_forward_length": u32(config.count(width)),
     }
     return keys | ({"expert_shared_feed_forward_length": u32(config.count(shared))} if shared else {})
+
+
+def used_expert_keys(
+    config: JsonFile, count: str = "num_experts", used: str = "num_experts_per_tok"
+) -> dict[str, Typed]:
+    """Return the metadata keys of experts that are as wide as the configuration's feed-forward part."""
+    return {"expert_count": u32(config.count(count)), "expert_used_count": u32(config.count(used))}
+
+
+def routed_expert_keys(config: JsonFile, gating: Gating) -> dict[str, Typed]:
+    """Return the metadata keys of experts as DeepSeek's configuration names them.
+
+    Args:
+        config: the configuration.
+        gating: how scores are computed.
+    """
+    normalized = config.values.get("norm_topk_prob")
+    if not isinstance(normalized, bool):
+        raise config.error("norm_topk_prob", normalized, "true or false")
+    grouped = {
+        key: u32(config.count(name))
+        for key, name in (("expert_group_count", "n_group"), ("expert_group_used_count", "topk_group"))
+        if config.values.get(name) is not None
+    }
+    return {
+        **expert_keys(config, count="n_routed_experts"),
+        **grouped,
+        "expert_shared_count": u32(config.whole("n_shared_experts")),
+        "leading_dense_block_count": u32(config.whole("first_k_dense_replace")),
+        "expert_gating_func": u32(GATING_NUMBERS[gating]),
+        "expert_weights_scale": f32(config.number("routed_scaling_factor")),
+        "expert_weights_norm": boolean(normalized),
+    }
 
 
 def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, Typed]:
