@@ -44,6 +44,7 @@ class CheckpointRules:
         overrides: full metadata keys that the converter always sets.
         conversions: parameters that the converter does not only rename or stack.
         left_out: prefixes of parameters that the text model does not need.
+        alpha_for_all: whether "dynamic" scaling with an alpha is the same in windows of all lengths.
         absent: metadata keys of all families, without the prefix, that this one does not have.
     """
 
@@ -55,6 +56,7 @@ class CheckpointRules:
     overrides: Mapping[str, Typed] = field(default_factory=dict)
     conversions: Conversions = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    alpha_for_all: bool = False
     absent: frozenset[str] = frozenset()
 
 

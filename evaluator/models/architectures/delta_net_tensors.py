@@ -51,6 +51,7 @@ HYBRID_DEFAULTS: Mapping[str, Any] = {
 HYBRID_FIXED: Mapping[str, Any] = {
     **{key: value for key, value in NO_BIASES.items() if key != "partial_rotary_factor"},
     "attn_output_gate": True,
+    "rms_norm_eps": 1e-6,  # of DeltaNet's queries and keys whatever the configuration says
 }
 MIXTURE_DEFAULTS: Mapping[str, Any] = {"moe_intermediate_size": 512, "shared_expert_intermediate_size": 512}
 

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evaluator.models.architectures import ARCHITECTURES, Architecture, CheckpointRules
-from evaluator.models.architectures.config_json import head_width, inexpressible, turned_share
+from evaluator.models.architectures.config_json import (
+    head_width,
+    inexpressible,
+    rotary_settings,
+    turned_share,
+)
 from evaluator.models.checkpoint.rotary import rotary_base, rotary_kind, scaling_keys
 from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed, f32, u32
@@ -93,7 +98,8 @@ def context_bound(rules: CheckpointRules, config: JsonFile) -> ContextBound | No
     bounds = []
     if (window := rules.window(config)) is not None:
         bounds.append(ContextBound(window, f"sliding_window {window}"))
-    if rotary_kind(config) == "dynamic":
+    alpha = rules.alpha_for_all and rotary_settings(config).values.get("alpha")
+    if rotary_kind(config) == "dynamic" and not alpha:
         longest = config.count("max_position_embeddings")
         bounds.append(ContextBound(longest, "dynamic rope_scaling"))
     return min(bounds, key=lambda bound: bound.tokens, default=None)
