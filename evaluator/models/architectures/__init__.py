@@ -42,7 +42,7 @@ class CheckpointRules:
         activation: the key of the activation in config.json, and the names of the one that GGUF implies.
         window: the sliding window that transformers applies and a GGUF file of the family does not contain.
         overrides: full metadata keys that the converter always sets.
-        conversions: parameters that the converter does not only rename or stack.
+        conversions: parameters that the converter does not only rename or stack, or what returns them.
         left_out: prefixes of parameters that the text model does not need.
         alpha_for_all: whether "dynamic" scaling with an alpha is the same in windows of all lengths.
         absent: metadata keys of all families, without the prefix, that this one does not have.
@@ -54,7 +54,7 @@ class CheckpointRules:
     activation: tuple[str, tuple[str, ...]] = ("hidden_act", ("silu", "swish"))
     window: Callable[[JsonFile], int | None] = lambda _: None
     overrides: Mapping[str, Typed] = field(default_factory=dict)
-    conversions: Conversions = field(default_factory=dict)
+    conversions: Conversions | Callable[[JsonFile], Conversions] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     alpha_for_all: bool = False
     absent: frozenset[str] = frozenset()

@@ -71,7 +71,18 @@ class Computed:
     function: Callable[[JsonFile, Values], Values]
 
 
-Change: TypeAlias = Rows | Columns | Transposed | Shaped | Computed
+@dataclass(frozen=True)
+class Scaled:
+    """Multiply rows; the results are float32.
+
+    Attributes:
+        factors: from config.json and the number of rows of a matrix to a factor for each.
+    """
+
+    factors: Callable[[JsonFile, int], Values]
+
+
+Change: TypeAlias = Rows | Columns | Transposed | Shaped | Computed | Scaled
 #: GGUF tensor pattern → what its values go through, for each tensor that one parameter becomes.
 Targets: TypeAlias = Mapping[str, tuple[Change, ...]]
 #: Parameter pattern → its targets. The first `{}` behind `layers` is the layer; another one numbers what GGUF
@@ -81,6 +92,8 @@ Conversions: TypeAlias = Mapping[str, Targets]
 PLUS_ONE = Computed(lambda _, values: values + np.float32(1))
 #: Decays are stored as logarithms of their negatives.
 NEGATED_EXPONENTIAL = Computed(lambda _, values: -np.exp(values))
+#: One number per head as a matrix with one column.
+AS_COLUMN = Shaped(lambda _, shape: (*shape, 1))
 #: Kernels of convolutions without the dimension of their single input channel.
 SQUEEZED = Shaped(lambda _, shape: (shape[0], shape[-1]))
 FIRST_HALF = Rows(lambda _, rows: np.arange(rows // 2))

@@ -18,6 +18,7 @@ from evaluator.models.architectures.changes import (
     Computed,
     Indices,
     Rows,
+    Scaled,
     Shape,
     Shaped,
     Transposed,
@@ -183,6 +184,24 @@ def _(change: Computed, parameter: Parameter, config: JsonFile) -> Parameter:
     return Parameter(
         replace(info, ggml_type=_F32, n_bytes=4 * info.n_elements),
         TensorRows(lambda chosen: change.function(config, values(chosen)), parameter.source.stored),
+    )
+
+
+@_change.register
+def _(change: Scaled, parameter: Parameter, config: JsonFile) -> Parameter:
+    info, values = parameter.info, value_rows(parameter)
+    rows = info.shape[-2] if len(info.shape) > 1 else 1
+    factors = change.factors(config, rows)
+    if factors.shape != (rows,):
+        raise ValueError("another number of factors")
+
+    def scaled(chosen: Chosen) -> Numbers:
+        numbers = np.arange(info.n_rows)[chosen] if isinstance(chosen, slice) else chosen
+        return values(chosen) * factors[numbers % rows, None]
+
+    return Parameter(
+        replace(info, ggml_type=_F32, n_bytes=4 * info.n_elements),
+        TensorRows(scaled, parameter.source.stored),
     )
 
 

@@ -112,13 +112,14 @@ def _converted(
 ) -> dict[str, Parameter]:
     """Return GGUF name → tensor: one parameter or a stack of several, and then changed."""
     layers, further = config.count("num_hidden_layers"), bool(config.values.get("num_nextn_predict_layers"))
+    declared = rules.conversions(config) if callable(rules.conversions) else rules.conversions
     gathered: dict[str, dict[int | None, Parameter]] = {}
     pattern_of: dict[str, str] = {}
     for name, parameter in parameters.items():
         pattern, layer, index = _parsed(name)
         if name.startswith(rules.left_out) or (further and layer is not None and layer >= layers):
             continue
-        targets = rules.conversions.get(pattern) or _plain_target(architecture.file_architecture, pattern)
+        targets = declared.get(pattern) or _plain_target(architecture.file_architecture, pattern)
         if not targets or (layer is not None and layer >= layers):
             raise _unplaced(folder, architecture, name)
         for target in targets:
@@ -129,7 +130,7 @@ def _converted(
     named = {}
     for made, parts in gathered.items():
         pattern = pattern_of[made]
-        targets = rules.conversions.get(pattern) or _plain_target(architecture.file_architecture, pattern)
+        targets = declared.get(pattern) or _plain_target(architecture.file_architecture, pattern)
         whole = _stack(folder, pattern, parts)
         named[made] = changed(whole, targets[name_pattern(made)], config).named(made)
     return named
