@@ -120,6 +120,8 @@ def _converted(
         if name.startswith(rules.left_out) or (further and layer is not None and layer >= layers):
             continue
         targets = declared.get(pattern) or _plain_target(architecture.file_architecture, pattern)
+        if not targets and _is_empty_bias(parameter):
+            continue
         if not targets or (layer is not None and layer >= layers):
             raise _unplaced(folder, architecture, name)
         for target in targets:
