@@ -34,6 +34,14 @@ class JsonFile:
             raise self.error(key, value, "a positive whole number")
         return value
 
+    def whole(self, key: str) -> int:
+        """Return a whole number from 0; a missing or null value is 0.
+
+        Raises:
+            SourceError: it is something else.
+        """
+        return self.count(key) if self.values.get(key) not in (None, 0) else 0
+
     def number(self, key: str, default: float | None = None) -> float:
         """Return a positive number that is finite in float32; the default replaces a missing or null value.
 

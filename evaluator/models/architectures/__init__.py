@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.models.architectures.changes import Conversions
 from evaluator.models.architectures.description import Decoder
 from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed
@@ -41,6 +42,10 @@ class CheckpointRules:
         activation: the key of the activation in config.json, and the names of the one that GGUF implies.
         window: the sliding window that transformers applies and a GGUF file of the family does not contain.
         overrides: full metadata keys that the converter always sets.
+        conversions: parameters that the converter does not only rename or stack, or what returns them.
+        left_out: prefixes of parameters that the text model does not need.
+        alpha_for_all: whether "dynamic" scaling with an alpha is the same in windows of all lengths.
+        absent: metadata keys of all families, without the prefix, that this one does not have.
     """
 
     defaults: Mapping[str, Any]
@@ -49,6 +54,10 @@ class CheckpointRules:
     activation: tuple[str, tuple[str, ...]] = ("hidden_act", ("silu", "swish"))
     window: Callable[[JsonFile], int | None] = lambda _: None
     overrides: Mapping[str, Typed] = field(default_factory=dict)
+    conversions: Conversions | Callable[[JsonFile], Conversions] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    alpha_for_all: bool = False
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,11 @@ class Architecture:
     optional: frozenset[str] = frozenset()
     width_free: tuple[str, ...] = ("intermediate_size",)
     describe: Callable[[ModelFile], Decoder | None] | None = None
+
+    @property
+    def file_architecture(self) -> str:
+        """`general.architecture` of its files."""
+        return self.name.removesuffix(WITH_EXPERTS)
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", __name__)

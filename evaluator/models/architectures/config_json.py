@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evaluator.models.architectures.mixture import GATING_NUMBERS, Gating
 from evaluator.models.json_file import JsonFile
-from evaluator.models.metadata_values import Typed, booleans, u32
+from evaluator.models.metadata_values import Typed, boolean, booleans, f32, u32
 from evaluator.support.errors import SourceError
 
 WINDOWED, FULL = "sliding_attention", "full_attention"
@@ -17,6 +18,8 @@ COMMON: Mapping[str, Any] = {"rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_w
 FIXED: Mapping[str, Any] = {"is_causal": True, "add_cross_attention": False, "pruned_heads": {}}
 WHOLE_HEADS: Mapping[str, Any] = {**FIXED, "partial_rotary_factor": 1.0}
 NO_BIASES: Mapping[str, Any] = {**WHOLE_HEADS, "attention_bias": False}
+#: Settings of mixtures that GGUF cannot express: every layer has experts.
+ALL_EXPERTS: Mapping[str, Any] = {"decoder_sparse_step": 1, "mlp_only_layers": []}
 
 
 def inexpressible(config: JsonFile, architecture: str, key: str, given: Any, meant: Any) -> SourceError:
@@ -50,6 +53,69 @@ def full_rotary_key(config: JsonFile) -> dict[str, Typed]:
     return {"rope.dimension_count": u32(head_width(config))}
 
 
+def rotated_keys(config: JsonFile) -> dict[str, Typed]:
+    """Return the metadata key of families whose rotary embedding rotates a part of each head."""
+    return {"rope.dimension_count": u32(int(head_width(config) * turned_share(config)))}
+
+
+def expert_keys(
+    config: JsonFile,
+    *,
+    count: str = "num_experts",
+    used: str = "num_experts_per_tok",
+    width: str = "moe_intermediate_size",
+    shared: str | None = None,
+) -> dict[str, Typed]:
+    """Return the metadata keys of experts; the arguments are keys of config.json.
+
+    Args:
+        config: the configuration.
+        count: of the number of experts.
+        used: of the number of experts per token.
+        width: of the inner width of an expert.
+        shared: of the inner width of the one that all tokens pass through, None without one.
+    """
+    keys = {
+        "expert_count": u32(config.count(count)),
+        "expert_used_count": u32(config.count(used)),
+        "expert_feed_forward_length": u32(config.count(width)),
+    }
+    return keys | ({"expert_shared_feed_forward_length": u32(config.count(shared))} if shared else {})
+
+
+def used_expert_keys(
+    config: JsonFile, count: str = "num_experts", used: str = "num_experts_per_tok"
+) -> dict[str, Typed]:
+    """Return the metadata keys of experts that are as wide as the configuration's feed-forward part."""
+    return {"expert_count": u32(config.count(count)), "expert_used_count": u32(config.count(used))}
+
+
+def routed_expert_keys(config: JsonFile, gating: Gating) -> dict[str, Typed]:
+    """Return the metadata keys of experts as DeepSeek's configuration names them.
+
+    Args:
+        config: the configuration.
+        gating: how scores are computed.
+    """
+    normalized = config.values.get("norm_topk_prob")
+    if not isinstance(normalized, bool):
+        raise config.error("norm_topk_prob", normalized, "true or false")
+    grouped = {
+        key: u32(config.count(name))
+        for key, name in (("expert_group_count", "n_group"), ("expert_group_used_count", "topk_group"))
+        if config.values.get(name) is not None
+    }
+    return {
+        **expert_keys(config, count="n_routed_experts"),
+        **grouped,
+        "expert_shared_count": u32(config.whole("n_shared_experts")),
+        "leading_dense_block_count": u32(config.whole("first_k_dense_replace")),
+        "expert_gating_func": u32(GATING_NUMBERS[gating]),
+        "expert_weights_scale": f32(config.number("routed_scaling_factor")),
+        "expert_weights_norm": boolean(normalized),
+    }
+
+
 def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, Typed]:
     """Return the keys of the sliding window, with the windowed layers if they differ from the family's default."""
     keys = {"attention.sliding_window": u32(config.count("sliding_window"))}
@@ -60,7 +126,12 @@ def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, T
     return keys
 
 
-def layer_types(config: JsonFile) -> list[str] | None:
+def fixed_window(config: JsonFile) -> int | None:
+    """Return the sliding window of families that have it in all layers; None without one."""
+    return config.count("sliding_window") if config.values.get("sliding_window") is not None else None
+
+
+def layer_types(config: JsonFile, known: tuple[str, ...] = (WINDOWED, FULL)) -> list[str] | None:
     """Return the kind of attention of each layer, None if the configuration does not list them.
 
     Raises:
@@ -73,8 +144,8 @@ def layer_types(config: JsonFile) -> list[str] | None:
     if len(types) != layers:
         raise config.error("layer_types", types, f"a list of {layers}")
     for kind in types:
-        if kind not in (WINDOWED, FULL):
-            raise config.error("a layer's type", kind, f"{WINDOWED} or {FULL}")
+        if kind not in known:
+            raise config.error("a layer's type", kind, " or ".join(known))
     return types
 
 

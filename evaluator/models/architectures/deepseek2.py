@@ -16,6 +16,7 @@ from evaluator.models.architectures.description import (
     Mixer,
     Temperature,
 )
+from evaluator.models.architectures.latent_tensors import LATENT_CHECKPOINTS
 from evaluator.models.architectures.mixture import Gating
 from evaluator.models.architectures.parts import experts, pre_norm_layer
 from evaluator.models.architectures.rotary_set import RotarySet
@@ -111,4 +112,4 @@ def leading_dense(settings: Settings, gating: Gating, **changes: Any) -> list[tu
     return [(FeedForward(),)] * dense + [routed] * (settings.layers - dense)
 
 
-register(Architecture("deepseek2", describe=_describe))
+register(Architecture("deepseek2", checkpoints=LATENT_CHECKPOINTS, describe=_describe))

@@ -4,14 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluator.models.architectures import Architecture, register
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.changes import JOINED_EXPERTS
+from evaluator.models.architectures.config_json import COMMON, FIXED, rotated_keys, routed_expert_keys
 from evaluator.models.architectures.description import Decoder, FeedForward, Part
 from evaluator.models.architectures.layers import decoder_of, has, usual_layers
 from evaluator.models.architectures.parts import attention, experts
 from evaluator.models.architectures.settings import Settings
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
 
 _SECTIONS = "rope.dimension_sections"
+
+
+_DEFAULTS = {
+    **COMMON,
+    "rms_norm_eps": 1.5625e-07,
+    "max_position_embeddings": 131072,
+    "num_key_value_heads": 2,
+    "head_dim": 128,
+    "partial_rotary_factor": 0.5,
+    "attention_bias": True,
+}
+_MIXTURE_DEFAULTS = {
+    **COMMON,
+    "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 131072,
+    "num_key_value_heads": 8,
+    "partial_rotary_factor": 0.5,
+    "attention_bias": False,
+    "moe_intermediate_size": 1408,
+    "num_experts_per_tok": 8,
+    "n_shared_experts": 1,
+    "n_routed_experts": 128,
+    "routed_scaling_factor": 1.0,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    "norm_topk_prob": True,
+    "use_qk_norm": False,
+}
+
+
+def _mixture_keys(config: JsonFile) -> dict[str, Typed]:
+    return {**rotated_keys(config), **routed_expert_keys(config, "sigmoid")}
 
 
 def _describe(file: ModelFile) -> Decoder:
@@ -36,5 +73,17 @@ def _describe_mixture(file: ModelFile) -> Decoder:
     return decoder_of(settings, layers, settings.rotary(attends.width))
 
 
-register(Architecture("glm4", describe=_describe))
-register(Architecture("glm4moe", describe=_describe_mixture))
+register(
+    Architecture(
+        "glm4", checkpoints={"glm4": CheckpointRules(_DEFAULTS, FIXED, rotated_keys)}, describe=_describe
+    )
+)
+register(
+    Architecture(
+        "glm4moe",
+        checkpoints={
+            "glm4_moe": CheckpointRules(_MIXTURE_DEFAULTS, FIXED, _mixture_keys, conversions=JOINED_EXPERTS)
+        },
+        describe=_describe_mixture,
+    )
+)

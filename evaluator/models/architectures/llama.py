@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.models.architectures import Architecture, CheckpointRules, architecture_of, register
-from evaluator.models.architectures.config_json import COMMON, NO_BIASES, WHOLE_HEADS, full_rotary_key
+from evaluator.models.architectures.config_json import (
+    COMMON,
+    NO_BIASES,
+    WHOLE_HEADS,
+    fixed_window,
+    full_rotary_key,
+)
 from evaluator.models.architectures.decoder import (
     NORMS,
     PROJECTIONS,
@@ -17,7 +23,6 @@ from evaluator.models.architectures.decoder import (
     decoder_config,
     sliding_window,
 )
-from evaluator.models.json_file import JsonFile
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
 
@@ -70,10 +75,6 @@ def _llama_config(file: ModelFile) -> dict[str, Any]:
     return decoder_config(file) | _BIASED_GRAPHS[biased] | windowed
 
 
-def _mistral_window(config: JsonFile) -> int | None:
-    return config.count("sliding_window") if config.values.get("sliding_window") is not None else None
-
-
 _LLAMA = {
     **COMMON,
     "max_position_embeddings": 2048,
@@ -96,7 +97,7 @@ register(
         tensors=NORMS | PROJECTIONS | _BIASES,
         checkpoints={
             "llama": CheckpointRules(_LLAMA, WHOLE_HEADS, full_rotary_key),
-            "mistral": CheckpointRules(_MISTRAL, NO_BIASES, full_rotary_key, window=_mistral_window),
+            "mistral": CheckpointRules(_MISTRAL, NO_BIASES, full_rotary_key, window=fixed_window),
         },
         restore=RESTORE_QUERY_KEY,
         optional=frozenset(_BIASES.values()),

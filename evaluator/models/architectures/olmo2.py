@@ -5,11 +5,14 @@ OLMo 3 has windows in three of four layers; its rotary scaling holds in the othe
 
 from __future__ import annotations
 
-from evaluator.models.architectures import Architecture, register
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.config_json import COMMON, NO_BIASES, window_keys
 from evaluator.models.architectures.description import Decoder, FeedForward, Layer, Mixer, Part
 from evaluator.models.architectures.layers import decoder_of, windows
 from evaluator.models.architectures.parts import attention
 from evaluator.models.architectures.settings import Settings
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
 
 _PERIOD = 4
@@ -24,6 +27,20 @@ def post_norm_layer(mixer: Mixer) -> Layer:
     )
 
 
+_DEFAULTS = {
+    **COMMON,
+    "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 2048,
+    "num_key_value_heads": None,
+    "attention_bias": False,
+}
+_WINDOWED_DEFAULTS = {**_DEFAULTS, "sliding_window": 4096, "layer_types": None}
+
+
+def _window_keys(config: JsonFile) -> dict[str, Typed]:
+    return window_keys(config, _PERIOD, _PERIOD)
+
+
 def _describe(file: ModelFile) -> Decoder:
     settings = Settings(file)
     found = windows(settings, _PERIOD)
@@ -35,4 +52,13 @@ def _describe(file: ModelFile) -> Decoder:
     return decoder_of(settings, map(post_norm_layer, attends), *rotary)
 
 
-register(Architecture("olmo2", describe=_describe))
+register(
+    Architecture(
+        "olmo2",
+        checkpoints={
+            "olmo2": CheckpointRules(_DEFAULTS, NO_BIASES),
+            "olmo3": CheckpointRules(_WINDOWED_DEFAULTS, NO_BIASES, _window_keys),
+        },
+        describe=_describe,
+    )
+)

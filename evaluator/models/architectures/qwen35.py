@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from evaluator.models.architectures import Architecture, register
+from dataclasses import replace
+
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.delta_net_tensors import (
+    HYBRID_CONVERSIONS,
+    HYBRID_DEFAULTS,
+    HYBRID_FIXED,
+    MIXTURE_DEFAULTS,
+    hybrid_keys,
+    sections_keys,
+    shared_expert_keys,
+)
 from evaluator.models.architectures.description import Decoder, DeltaNet, FeedForward, Mixer
 from evaluator.models.architectures.parts import attention, experts, pre_norm_layer
 from evaluator.models.architectures.settings import Settings
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
 
@@ -78,5 +91,36 @@ def _describe_mixture(file: ModelFile) -> Decoder:
     return describe_hybrid(file, *experts_beside_shared(settings), settings=settings)
 
 
-register(Architecture("qwen35", describe=_describe))
-register(Architecture("qwen35moe", describe=_describe_mixture))
+def _keys(config: JsonFile) -> dict[str, Typed]:
+    return {**hybrid_keys(config), **sections_keys(config)}
+
+
+def _mixture_keys(config: JsonFile) -> dict[str, Typed]:
+    return {**_keys(config), **shared_expert_keys(config)}
+
+
+_RULES = CheckpointRules(
+    {**HYBRID_DEFAULTS, "num_key_value_heads": 4},
+    HYBRID_FIXED,
+    _keys,
+    conversions=HYBRID_CONVERSIONS,
+    left_out=("mtp.",),
+)
+_MIXTURE_DEFAULTS = {
+    **HYBRID_DEFAULTS,
+    **MIXTURE_DEFAULTS,
+    "num_key_value_heads": 2,
+    "num_experts": 256,
+    "num_experts_per_tok": 8,
+}
+_MIXTURE_RULES = replace(
+    _RULES,
+    defaults=_MIXTURE_DEFAULTS,
+    own_keys=_mixture_keys,
+    absent=frozenset({"feed_forward_length"}),
+)
+
+register(Architecture("qwen35", checkpoints={"qwen3_5_text": _RULES}, describe=_describe))
+register(
+    Architecture("qwen35moe", checkpoints={"qwen3_5_moe_text": _MIXTURE_RULES}, describe=_describe_mixture)
+)

@@ -5,8 +5,15 @@ This module reads the keys that all families share; each family's `CheckpointRul
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from evaluator.models.architectures import ARCHITECTURES, Architecture, CheckpointRules
-from evaluator.models.architectures.config_json import head_width, inexpressible, turned_share
+from evaluator.models.architectures.config_json import (
+    head_width,
+    inexpressible,
+    rotary_settings,
+    turned_share,
+)
 from evaluator.models.checkpoint.rotary import rotary_base, rotary_kind, scaling_keys
 from evaluator.models.json_file import JsonFile
 from evaluator.models.metadata_values import Typed, f32, u32
@@ -22,7 +29,8 @@ def family_of(config: JsonFile) -> tuple[Architecture, CheckpointRules, JsonFile
     """
     text = config.within("text_config") if "text_config" in config.values else config
     architecture, rules = _named(config, text.values.get("model_type", config.values.get("model_type")))
-    completed = JsonFile(config.path, {**rules.defaults, **text.values})
+    outer = {key: value for key, value in config.values.items() if key == "tie_word_embeddings"}
+    completed = JsonFile(config.path, {**rules.defaults, **outer, **text.values})
     key, activations = rules.activation
     activation = completed.values.get(key)
     if activation is not None and activation not in activations:
@@ -61,23 +69,24 @@ def metadata(architecture: Architecture, rules: CheckpointRules, config: JsonFil
         SourceError: a value is missing or invalid.
     """
     heads = config.count("num_attention_heads")
-    keys = {
-        "block_count": u32(config.count("num_hidden_layers")),
-        "context_length": u32(config.count("max_position_embeddings")),
-        "embedding_length": u32(config.count("hidden_size")),
-        "feed_forward_length": u32(config.count("intermediate_size")),
-        "attention.head_count": u32(heads),
-        "attention.head_count_kv": u32(config.count("num_key_value_heads", heads)),
-        "attention.layer_norm_rms_epsilon": f32(config.number("rms_norm_eps")),
-        "rope.freq_base": f32(rotary_base(config)),
-        "vocab_size": u32(config.count("vocab_size")),
+    usual: dict[str, Callable[[], Typed]] = {
+        "block_count": lambda: u32(config.count("num_hidden_layers")),
+        "context_length": lambda: u32(config.count("max_position_embeddings")),
+        "embedding_length": lambda: u32(config.count("hidden_size")),
+        "feed_forward_length": lambda: u32(config.count("intermediate_size")),
+        "attention.head_count": lambda: u32(heads),
+        "attention.head_count_kv": lambda: u32(config.count("num_key_value_heads", heads)),
+        "attention.layer_norm_rms_epsilon": lambda: f32(config.number("rms_norm_eps")),
+        "rope.freq_base": lambda: f32(rotary_base(config)),
+        "vocab_size": lambda: u32(config.count("vocab_size")),
     }
+    own = rules.own_keys(config)
+    keys = {key: value() for key, value in usual.items() if key not in rules.absent and key not in own}
     if config.values.get("head_dim") is not None:
         width = u32(head_width(config))
         keys |= {"attention.key_length": width, "attention.value_length": width}
-    keys |= {f"rope.scaling.{key}": value for key, value in scaling_keys(config).items()}
-    keys |= rules.own_keys(config)
-    return {f"{architecture.name}.{key}": value for key, value in keys.items()}
+    keys |= {f"rope.scaling.{key}": value for key, value in scaling_keys(config).items()} | own
+    return {f"{architecture.file_architecture}.{key}": value for key, value in keys.items()}
 
 
 def context_bound(rules: CheckpointRules, config: JsonFile) -> ContextBound | None:
@@ -89,7 +98,8 @@ def context_bound(rules: CheckpointRules, config: JsonFile) -> ContextBound | No
     bounds = []
     if (window := rules.window(config)) is not None:
         bounds.append(ContextBound(window, f"sliding_window {window}"))
-    if rotary_kind(config) == "dynamic":
+    alpha = rules.alpha_for_all and rotary_settings(config).values.get("alpha")
+    if rotary_kind(config) == "dynamic" and not alpha:
         longest = config.count("max_position_embeddings")
         bounds.append(ContextBound(longest, "dynamic rope_scaling"))
     return min(bounds, key=lambda bound: bound.tokens, default=None)

@@ -16,15 +16,12 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.architectures import (
-    EMBEDDING,
-    HEAD,
-    Architecture,
-    name_pattern,
-    tensor_names,
-)
-from evaluator.models.checkpoint.config import context_bound, family_of, metadata, tied
-from evaluator.models.checkpoint.expressible import check_expressible, lacking_setting
+from evaluator.models.architectures import Architecture, Restore, name_pattern
+from evaluator.models.architectures.changes import Change, Computed, Rows
+from evaluator.models.checkpoint.changed import changed
+from evaluator.models.checkpoint.config import context_bound, family_of, metadata
+from evaluator.models.checkpoint.expressible import check_expressible
+from evaluator.models.checkpoint.gguf_tensors import gguf_parameters
 from evaluator.models.checkpoint.quantized.methods import (
     MODELOPT_FILE,
     Quantization,
@@ -35,11 +32,10 @@ from evaluator.models.checkpoint.rotary import frequency_factors
 from evaluator.models.checkpoint.tensor_bytes import (
     Bytes,
     Parameter,
-    TensorRows,
+    TensorBytes,
+    bytes_of,
     computed,
-    rearranged,
-    shifted,
-    values_of,
+    value_rows,
 )
 from evaluator.models.checkpoint.vocabulary import TOKENIZER_FILES, vocabulary
 from evaluator.models.checkpoint.weight_files import stored_tensors
@@ -49,7 +45,6 @@ from evaluator.models.mapped import release_pages
 from evaluator.models.metadata_values import Typed, string, u32, values_and_types
 from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, RowReader, TextRules
 from evaluator.models.tensor_types import CheckpointType, TensorType
-from evaluator.support.errors import SourceError
 from evaluator.support.stage_clock import current_clock
 
 CONFIG = "config.json"
@@ -58,10 +53,6 @@ _FILE_TYPES: Mapping[TensorType, gguf.LlamaFileType] = {
     gguf.GGMLQuantizationType.F16: gguf.LlamaFileType.MOSTLY_F16,
     gguf.GGMLQuantizationType.BF16: gguf.LlamaFileType.MOSTLY_BF16,
 }
-#: Embedding and head, which the families' tables do not list.
-_ENDS = {"model.embed_tokens.weight": EMBEDDING, "lm_head.weight": HEAD}
-#: Prefixes of the text model's tensors in vision models.
-_TEXT_PREFIXES = ("language_model.", "model.language_model.")
 
 
 @dataclass(frozen=True)
@@ -111,12 +102,7 @@ class Checkpoint(ModelFile):
             SourceError: there is no such tensor.
         """
         self.tensor(name)
-        source = self._parameters[name].source
-        return (
-            values_of(self._parameters[name]).view(np.uint8)
-            if isinstance(source, TensorRows)
-            else source.read()
-        )
+        return bytes_of(self._parameters[name])
 
     def row_reader(self, name: str) -> RowReader:
         """Return a function that reads the values of consecutive rows; it is thread-safe.
@@ -125,10 +111,9 @@ class Checkpoint(ModelFile):
             SourceError: there is no such tensor.
         """
         info, clock = self.tensor(name), current_clock()
-        source = self._parameters[name].source
-        if not isinstance(source, TensorRows):
+        if self._lies_in_memory(name):
             return super().row_reader(name)
-        decode = source.decode
+        decode = value_rows(self._parameters[name])
 
         def read(start: int, stop: int, out: Values | None = None) -> Values:
             start, stop, _ = slice(start, stop).indices(info.n_rows)
@@ -149,14 +134,18 @@ class Checkpoint(ModelFile):
             SourceError: there is no such tensor.
         """
         info = self.tensor(name)
-        source = self._parameters[name].source
-        if not isinstance(source, TensorRows):
+        if self._lies_in_memory(name):
             return super().gathered_rows(name, indices)
         check_indices(indices, info.n_rows)
-        decode = source.decode
+        decode = value_rows(self._parameters[name])
         return decode_rows(
             lambda first, last: decode(indices[first:last]), (len(indices), info.shape[-1]), None, None
         )
+
+    def _lies_in_memory(self, name: str) -> bool:
+        """Return whether a tensor's bytes are a view, which is decoded as in other formats."""
+        source = self._parameters[name].source
+        return isinstance(source, TensorBytes) and source.mapped
 
     def release_pages(self, name: str) -> None:
         """Release the pages of the bytes that a tensor is made of.
@@ -184,10 +173,10 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     quantization = quantization_of(folder, whole)
     architecture, rules, config = family_of(whole)
     weight_files, stored = stored_tensors(folder)
-    named = _gguf_names(folder, architecture, config, read_parameters(stored, quantization))
+    named = gguf_parameters(folder, architecture, rules, config, read_parameters(stored, quantization))
     tokenizer, text_rules = vocabulary(folder, config)
     typed = {
-        "general.architecture": string(architecture.name),
+        "general.architecture": string(architecture.file_architecture),
         **_file_type(named),
         **metadata(architecture, rules, config),
         **tokenizer,
@@ -202,50 +191,6 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     checkpoint = _with_tensors(bare, architecture, named, frequency_factors(config))
     check_expressible(checkpoint, architecture, config)
     return checkpoint
-
-
-def _gguf_names(
-    folder: Path, architecture: Architecture, config: JsonFile, parameters: Mapping[str, Parameter]
-) -> dict[str, Parameter]:
-    """Return GGUF name → parameter."""
-    layers = config.count("num_hidden_layers")
-    if layers > len(parameters):
-        raise SourceError(
-            folder, f"its configuration says {layers:,} layers, its files hold {len(parameters)} tensors"
-        )
-    known = tensor_names(architecture, layers) | _ENDS
-    named: dict[str, Parameter] = {}
-    for name, parameter in parameters.items():
-        bare = _text_name(name)
-        if _is_empty_bias(parameter) and (
-            bare not in known or lacking_setting(architecture, config, known[bare])
-        ):
-            continue
-        if bare not in known:
-            reason = f"is not in the {architecture.name} model that {CONFIG} describes"
-            raise SourceError(folder, f"tensor {name[:80]} {reason}")
-        named[known[bare]] = parameter.named(known[bare])
-    if tied(config) and HEAD in named:
-        head = named.pop(HEAD)  # tied: the matrix may be stored under either name or both
-        named.setdefault(EMBEDDING, head)
-    if EMBEDDING not in named:
-        raise SourceError(folder, "holds no embedding (model.embed_tokens.weight)")
-    if HEAD not in named and not tied(config):
-        raise SourceError(
-            folder,
-            "holds no output matrix (lm_head.weight), and its configuration does not tie it to the embedding "
-            "(tie_word_embeddings): a part of the checkpoint is missing",
-        )
-    return named
-
-
-def _text_name(parameter: str) -> str:
-    """Return the name of a parameter in the text model alone."""
-    for prefix in _TEXT_PREFIXES:
-        if parameter.startswith(prefix):
-            rest = parameter.removeprefix(prefix)
-            return rest if rest.startswith(("model.", "lm_head.")) else f"model.{rest}"
-    return parameter
 
 
 def _file_type(parameters: Mapping[str, Parameter]) -> dict[str, Typed]:
@@ -263,18 +208,21 @@ def _with_tensors(
     factors: Mapping[str, npt.NDArray[np.float32]],
 ) -> Checkpoint:
     """Add the tensors: as stored, with a norm's offset, with rows in GGUF's order, or computed."""
-    parameters = dict(named)
-    for name, stored in named.items():
-        pattern = name_pattern(name)
+    parameters = {}
+    config = JsonFile(bare.path, {})
+    offset = Computed(lambda _, values: values + np.float32(architecture.norm_offset))
+    for name, parameter in named.items():
+        changes: list[Change] = []
         if architecture.norm_offset and name.endswith("norm.weight"):
-            parameters[name] = shifted(stored, architecture.norm_offset)
-        elif pattern in architecture.restore:
-            parameters[name] = rearranged(stored, partial(architecture.restore[pattern], bare))
+            changes = [offset]
+        elif restore := architecture.restore.get(name_pattern(name)):
+            changes = [Rows(partial(_order_in_file, restore, bare))]
+        parameters[name] = changed(parameter, changes, config)
     parameters |= {name: computed(name, values) for name, values in factors.items()}
     tensors = {name: parameter.info for name, parameter in parameters.items()}
     return replace(bare, tensors=tensors, _parameters=parameters)
 
 
-def _is_empty_bias(parameter: Parameter) -> bool:
-    """Return whether a tensor is a bias of zeros, which programs that quantize with GPTQ add to every matrix."""
-    return parameter.info.name.endswith("_proj.bias") and not values_of(parameter).any()
+def _order_in_file(restore: Restore, file: ModelFile, _: JsonFile, rows: int) -> Indices:
+    """Return the graph's row for each row of a GGUF file; it is found by restoring the row numbers."""
+    return np.argsort(restore(file, np.arange(rows, dtype=np.float32)[:, None])[:, 0])

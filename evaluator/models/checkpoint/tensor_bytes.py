@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,8 +9,9 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.models.block_decoders import decoder
 from evaluator.models.checkpoint.safetensors_file import SafetensorsFile, StoredArray
-from evaluator.models.dequantize import Indices, Values, dequantize_rows
+from evaluator.models.dequantize import Indices, Values
 from evaluator.models.model_file import TensorInfo
 from evaluator.models.tensor_types import CheckpointType
 
@@ -23,15 +23,17 @@ _F32 = gguf.GGMLQuantizationType.F32
 
 @dataclass(frozen=True)
 class TensorBytes:
-    """A tensor's bytes.
+    """A tensor of a type that GGUF has.
 
     Attributes:
-        read: returns them, uint8 [..., bytes per row].
+        rows: returns the bytes of rows, uint8 [rows, bytes per row]; threads may call it at the same time.
         stored: returns the mapped bytes that they are made of, one-dimensional or more.
+        mapped: whether the tensor lies in one piece in memory, so that its bytes are a view.
     """
 
-    read: Callable[[], Bytes]
+    rows: Callable[[Rows], Bytes]
     stored: Callable[[], Sequence[Bytes]]
+    mapped: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ def as_stored(file: SafetensorsFile, name: str) -> Parameter:
         SourceError: it is missing, of another type, or does not fit into the file.
     """
     info = file.tensor(name)
-    return Parameter(info, TensorBytes(lambda: file.raw(info), lambda: [file.raw(info)]))
+
+    def rows(chosen: Rows) -> Bytes:
+        return file.raw(info).reshape(info.n_rows, -1)[chosen]
+
+    return Parameter(info, TensorBytes(rows, lambda: [file.raw(info)]))
 
 
 def decoded(
@@ -81,50 +87,41 @@ def decoded(
     return Parameter(info, TensorRows(decode, lambda: [array.raw() for array in arrays]))
 
 
-def shifted(parameter: Parameter, offset: float) -> Parameter:
-    """Return the values plus `offset`, as float32 because a 16-bit type would round the sum."""
-    info, source = parameter.info, parameter.source
-
-    def read() -> Bytes:
-        return (values_of(parameter) + np.float32(offset)).view(np.uint8)
-
-    return Parameter(
-        replace(info, ggml_type=_F32, n_bytes=4 * info.n_elements), TensorBytes(read, source.stored)
-    )
-
-
-def rearranged(parameter: Parameter, restore: Callable[[Values], Values]) -> Parameter:
-    """Return the rows in the order that `restore` undoes; it is found by restoring the row numbers."""
-    info, source = parameter.info, parameter.source
-    rows = info.shape[0]
-
-    @functools.cache
-    def order() -> npt.NDArray[np.intp]:
-        return np.argsort(restore(np.arange(rows, dtype=np.float32)[:, None])[:, 0])
-
-    if isinstance(source, TensorRows):
-        return replace(
-            parameter, source=replace(source, decode=lambda chosen: source.decode(order()[chosen]))
-        )
-
-    def read() -> Bytes:
-        raw = source.read()
-        return raw.reshape(rows, -1)[order()].reshape(raw.shape)
-
-    return replace(parameter, source=replace(source, read=read))
-
-
 def computed(name: str, values: Values) -> Parameter:
     """Return values that no file holds, float32."""
     info = TensorInfo(name, values.shape, _F32, 0, values.nbytes)
-    return Parameter(info, TensorBytes(lambda: values.view(np.uint8), list))
+    rows = np.ascontiguousarray(values).view(np.uint8).reshape(info.n_rows, -1)
+    return Parameter(info, TensorBytes(lambda chosen: rows[chosen], list))
+
+
+def value_rows(parameter: Parameter) -> Callable[[Rows], Values]:
+    """Return a function from rows to their values, float32 [rows, columns]."""
+    source, kind, columns = parameter.source, parameter.info.ggml_type, parameter.info.shape[-1]
+    if isinstance(source, TensorRows):
+        return source.decode
+    assert not isinstance(kind, CheckpointType)
+    decode, rows_of = decoder(kind), source.rows
+
+    def values(chosen: Rows) -> Values:
+        data = np.ascontiguousarray(rows_of(chosen))
+        decoded_values = np.empty((len(data), columns), np.float32)
+        decode(data.reshape(-1), decoded_values.reshape(-1))
+        return decoded_values
+
+    return values
+
+
+def bytes_of(parameter: Parameter) -> Bytes:
+    """Return all bytes of a tensor, uint8 [..., bytes per row].
+
+    Of a tensor whose rows are decoded, they are the bytes of its values, float32.
+    """
+    info, source = parameter.info, parameter.source
+    if isinstance(source, TensorRows):
+        return values_of(parameter).view(np.uint8)
+    return source.rows(slice(0, info.n_rows)).reshape(*info.shape[:-1], -1)
 
 
 def values_of(parameter: Parameter) -> Values:
     """Return all values of a tensor, float32 in its shape."""
-    info, source = parameter.info, parameter.source
-    if isinstance(source, TensorRows):
-        return source.decode(slice(0, info.n_rows)).reshape(info.shape)
-    kind = info.ggml_type
-    assert not isinstance(kind, CheckpointType)
-    return dequantize_rows(source.read().reshape(info.n_rows, -1), kind).reshape(info.shape)
+    return value_rows(parameter)(slice(0, parameter.info.n_rows)).reshape(parameter.info.shape)

@@ -14,11 +14,13 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _LONGEST_NAME = 255
 
 #: Prefixes of tensors of vision models that are not the text model's.
-_OTHER_PREFIXES = (
-    "vision_tower.",
-    "multi_modal_projector.",
-    "model.vision_tower.",
-    "model.multi_modal_projector.",
+_OTHER_PREFIXES = tuple(
+    f"{outer}{inner}"
+    for outer in ("", "model.")
+    for inner in (
+        *("vision_tower.", "vision_model.", "visual.", "multi_modal_projector."),
+        *("audio_tower.", "embed_vision.", "embed_audio."),
+    )
 )
 #: Buffers that old versions of transformers stored; the graph computes them.
 _BUFFERS = ("rotary_emb.inv_freq",)
