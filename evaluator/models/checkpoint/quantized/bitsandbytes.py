@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.models.checkpoint.quantized.numbers import Values, as_float32, nibbles
+from evaluator.models.checkpoint.quantized.numbers import Values, as_float32, nibble_values
 from evaluator.models.checkpoint.quantized.parts import Parts, affine, misfit, numbered
 from evaluator.models.checkpoint.safetensors_file import StoredArray
 from evaluator.models.checkpoint.tensor_bytes import Parameter, Rows, decoded
@@ -82,8 +82,9 @@ def read_four_bits(codes: StoredArray, parts: Parts) -> Parameter | None:
         numbers = numbered(rows, rows_of)
         packed = codes.raw().reshape(rows_of, -1)[rows]  # stored under any type
         swapped = packed << np.uint8(4) | packed >> np.uint8(4)
-        blocks = (numbers[:, None] * columns + np.arange(columns)) // block
-        return affine(table.numbers()[nibbles(swapped)], scales(blocks))
+        within = np.arange(0, columns, math.gcd(columns, block))  # where blocks may begin in a row
+        blocks = (numbers[:, None] * columns + within) // block
+        return affine(nibble_values(table.numbers(), swapped), scales(blocks))
 
     return decoded(codes.name, shape, _KINDS[kind], arrays, decode)
 

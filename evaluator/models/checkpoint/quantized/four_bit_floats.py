@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evaluator.models.checkpoint.quantized.numbers import E2M1, E8M0, Values, nibbles
+from evaluator.models.checkpoint.quantized.numbers import E2M1, E8M0, Values, nibble_values
 from evaluator.models.checkpoint.quantized.parts import Parts, affine, grid, misfit, numbered
 from evaluator.models.checkpoint.safetensors_file import StoredArray
 from evaluator.models.checkpoint.tensor_bytes import Parameter, Rows, decoded
@@ -107,6 +107,6 @@ def _weight(
 ) -> Parameter:
     def decode(rows: Rows) -> Values:
         packed = arrays[0].numbers().reshape(math.prod(shape[:-1]), -1)[rows]
-        return affine(E2M1[nibbles(packed)], factors(rows))
+        return affine(nibble_values(E2M1, packed), factors(rows))
 
     return decoded(name, shape, kind, arrays, decode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -55,20 +56,33 @@ EIGHT_BITS = {"F8_E4M3": _e4m3(), "F8_E5M2": _e5m2(), "F8_E8M0": E8M0}
 def as_float32(kind: str, numbers: Numbers) -> Values:
     """Return the values of numbers of a safetensors type, as `StoredArray.numbers` returns them."""
     if kind in EIGHT_BITS:
-        values: Values = EIGHT_BITS[kind][numbers]
+        values: Values = np.take(EIGHT_BITS[kind], numbers, mode="clip")
         return values
     if kind == "BF16":
         return (numbers.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return numbers.astype(np.float32)
 
 
-def nibbles(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the two codes of each byte, the lower half first: uint8 [rows, 2 × bytes]."""
-    both = np.stack([packed & np.uint8(15), packed >> np.uint8(4)], axis=-1)
-    return both.reshape(len(packed), -1)
+@functools.cache
+def _values_in_bytes(bits: int) -> Values:
+    """Return the codes in every byte as numbers, from the lowest bit on: float32 [256, codes per byte]."""
+    codes = np.arange(256)[:, None] >> np.arange(0, 8, bits) & (1 << bits) - 1
+    return codes.astype(np.float32)
 
 
-def codes_in(words: Numbers, bits: int, count: int) -> npt.NDArray[np.uint8]:
+@functools.cache
+def _pairs(table_bytes: bytes) -> Values:
+    """Return the values of the two codes of four bits in every byte, the lower first: float32 [256, 2]."""
+    table, codes = np.frombuffer(table_bytes, np.float32), np.arange(256)
+    return np.stack([table[codes & 15], table[codes >> 4]], axis=1)
+
+
+def nibble_values(table: Values, packed: npt.NDArray[np.uint8]) -> Values:
+    """Return the table's values of the two codes in each byte, the lower first: float32 [rows, 2 × bytes]."""
+    return np.take(_pairs(table.tobytes()), packed, axis=0, mode="clip").reshape(len(packed), -1)
+
+
+def codes_in(words: Numbers, bits: int, count: int) -> Values:
     """Return the first codes of each row of words, from the lowest bit of the first word on.
 
     Args:
@@ -77,13 +91,14 @@ def codes_in(words: Numbers, bits: int, count: int) -> npt.NDArray[np.uint8]:
         count: codes per row.
 
     Returns:
-        uint8 [rows, count].
+        float32 [rows, count].
     """
     if _WORD % bits:
-        return codes_at(words, np.arange(count) * bits, bits)
-    shifts = np.arange(0, _WORD, bits, dtype=np.uint32)
-    spread = (words.astype("<u4")[:, :, None] >> shifts).astype(np.uint8) & np.uint8((1 << bits) - 1)
-    return spread.reshape(len(words), -1)[:, :count]
+        return codes_at(words, np.arange(count) * bits, bits).astype(np.float32)
+    data = np.ascontiguousarray(words, "<i4").view(np.uint8)
+    if bits == 8:
+        return data[:, :count].astype(np.float32)
+    return np.take(_values_in_bytes(bits), data, axis=0, mode="clip").reshape(len(words), -1)[:, :count]
 
 
 def codes_at(words: Numbers, positions: npt.NDArray[np.integer[Any]], bits: int) -> npt.NDArray[np.uint8]:

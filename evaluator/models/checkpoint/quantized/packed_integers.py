@@ -103,7 +103,8 @@ def read_gptq(codes: StoredArray, parts: Parts) -> Parameter | None:
     ):
         raise misfit(codes, "does not fit its zeros and scales in codes of 2, 3, 4 or 8 bits")
     order_array = parts.find(f"{stem}.g_idx")
-    order = _groups(codes, columns, groups, order_array)
+    order = None if order_array is None else _listed(order_array, columns, groups)
+    _check_even(codes, columns, groups if order is None else 1)
     less = 0 if parts.settings.values.get("checkpoint_format") == "gptq_v2" else 1
     largest = np.uint8((1 << bits) - 1)
 
@@ -112,6 +113,8 @@ def read_gptq(codes: StoredArray, parts: Parts) -> Parameter | None:
         taken = codes_in(codes.numbers()[:, rows].T, bits, columns)
         zeros = codes_at(zero_array.numbers(), numbers * bits, bits).T + np.uint8(less) & largest
         scales = as_float32(scale_array.kind, scale_array.numbers()[:, rows].T)
+        if order is None:
+            return affine(taken, scales, zeros)
         return affine(taken, np.take(scales, order, axis=1), np.take(zeros, order, axis=1))
 
     arrays = [codes, zero_array, scale_array, *([] if order_array is None else [order_array])]
@@ -132,7 +135,7 @@ def read_awq(codes: StoredArray, parts: Parts) -> Parameter | None:
     columns = codes.shape[0]
     if codes.shape[1] * 8 != rows_of or zero_array.shape != (groups, codes.shape[1]):
         raise misfit(codes, "does not fit its zeros and scales in codes of 4 bits")
-    order = _groups(codes, columns, groups, None)
+    _check_even(codes, columns, groups)
 
     def decode(rows: Rows) -> Values:
         numbers = numbered(rows, rows_of)
@@ -143,8 +146,7 @@ def read_awq(codes: StoredArray, parts: Parts) -> Parameter | None:
             return taken.astype(np.uint8).T & np.uint8(15)
 
         scales = as_float32(scale_array.kind, scale_array.numbers()[:, rows].T)
-        zeros = unpacked(zero_array)
-        return affine(unpacked(codes), np.take(scales, order, axis=1), np.take(zeros, order, axis=1))
+        return affine(np.ascontiguousarray(unpacked(codes)), scales, unpacked(zero_array))
 
     arrays = [codes, zero_array, scale_array]
     return decoded(f"{stem}.weight", (rows_of, columns), CheckpointType.AWQ4, arrays, decode)
@@ -158,13 +160,15 @@ def _zeros_and_scales(codes: StoredArray, parts: Parts, stem: str) -> tuple[Stor
     return zeros, scales
 
 
-def _groups(codes: StoredArray, columns: int, groups: int, order_array: StoredArray | None) -> Indices:
-    """Return the group of every column: as listed, else consecutive groups of one size."""
-    if order_array is not None:
-        order = whole_numbers(order_array)
-        if len(order) != columns or not 0 <= order.min() <= order.max() < groups:
-            raise misfit(order_array, f"does not list a group below {groups} for each of {columns} columns")
-        return order
+def _listed(order_array: StoredArray, columns: int, groups: int) -> Indices | None:
+    """Return the group of every column; None if they are the usual ones, equally many columns one after another."""
+    order = whole_numbers(order_array)
+    if len(order) != columns or not 0 <= order.min() <= order.max() < groups:
+        raise misfit(order_array, f"does not list a group below {groups} for each of {columns} columns")
+    usual = columns % groups == 0 and np.array_equal(order, np.arange(columns) // (columns // groups))
+    return None if usual else order
+
+
+def _check_even(codes: StoredArray, columns: int, groups: int) -> None:
     if columns % groups:
         raise misfit(codes, f"has {columns} columns, which {groups} groups do not divide")
-    return np.arange(columns) // (columns // groups)

@@ -71,7 +71,7 @@ class Grid:
         shape: those three numbers.
         rows: weights per column of a matrix.
         row_block: rows of a matrix that share a row of blocks.
-        columns: for every column of a matrix the column of blocks; None if there is one.
+        columns: for every column of a matrix the column of blocks; None if these divide it evenly.
         table: values of codes, if `array` holds codes.
     """
 
@@ -95,7 +95,7 @@ class Grid:
         return matrix * rows_of_blocks + within
 
     def over_columns(self, numbers: Numbers) -> Numbers:
-        """Return a number for every column, or a single column if they are equal in all."""
+        """Return a number for every column, or as many as divide the columns evenly."""
         return numbers if self.columns is None else np.take(numbers, self.columns, axis=1)
 
 
@@ -132,6 +132,8 @@ def grid(
         width = block[1] if block else columns // shape[2]
         if not width or -(-columns // width) != shape[2]:
             raise error
+        if columns % width == 0:
+            return Grid(array, shape, rows, row_block, None, table)
         order = np.arange(columns) // width
     elif len(order) != columns or not 0 <= order.min() <= order.max() < shape[2]:
         raise error
@@ -158,11 +160,19 @@ def _three(shape: tuple[int, ...], matrices: int, rows: int) -> tuple[int, int, 
 
 
 def affine(codes: Numbers, scale: Values, zero: Numbers | None = None) -> Values:
-    """Return (codes − zero) × scale, float32; each difference and product is rounded once at most."""
-    values: Values = codes.astype(np.float32)
+    """Return (codes − zero) × scale, float32; each difference and product is rounded once at most.
+
+    Args:
+        codes: [rows, columns]; float32 codes are overwritten.
+        scale: [rows, parts], each for equally many neighbouring columns.
+        zero: [rows or 1, parts], not necessarily as many.
+    """
+    values: Values = codes.astype(np.float32, copy=False)
     if zero is not None:
-        values -= zero.astype(np.float32)
-    values *= scale
+        of_zero = values.reshape(len(values), zero.shape[1], -1)
+        of_zero -= zero.astype(np.float32)[:, :, None]
+    of_scale = values.reshape(len(values), scale.shape[1], -1)
+    of_scale *= scale[:, :, None]
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from evaluator.models.checkpoint.quantized.numbers import E8M0, EIGHT_BITS, Values
+from evaluator.models.checkpoint.quantized.numbers import E8M0, EIGHT_BITS, Values, as_float32
 from evaluator.models.checkpoint.quantized.parts import (
     FLOATS,
     Parts,
@@ -50,14 +50,13 @@ def read_scaled(codes: StoredArray, parts: Parts) -> Parameter | None:
     scale = grid(scale_array, shape, block, order, E8M0 if exponents else None)
     zero = None if zero_array is None else grid(zero_array, shape, block, order)
     rows_of, columns = math.prod(shape[:-1]), shape[-1]
-    table = EIGHT_BITS.get(codes.kind)
 
     def decode(rows: Rows) -> Values:
         numbers = numbered(rows, rows_of)
         taken = codes.numbers().reshape(rows_of, columns)[rows]
         zeros = None if zero is None else zero.over_columns(zero.values(numbers))
         scales = scale.over_columns(scale.values(numbers))
-        return affine(taken if table is None else table[taken], scales, zeros)
+        return affine(as_float32(codes.kind, taken), scales, zeros)
 
     kind = CheckpointType.MXFP8 if exponents and codes.kind == "F8_E4M3" else _KINDS[codes.kind]
     arrays = [array for array in (codes, scale_array, zero_array, order_array) if array is not None]
