@@ -110,9 +110,12 @@ def expert_values(file: ModelFile, slot: Slot, expert: int, *, as_stored: bool =
 
 
 def _scaled(file: ModelFile, tensor: str, values: Values, index: int = 0) -> Values:
-    """Return a matrix's values times its scale, if the file has one; `index` is the matrix among several."""
+    """Return a matrix's values times its scale, if the file has one; `index` is the matrix among several.
+
+    Values of types that have a scale in any case, such as NVFP4, hold it already.
+    """
     name = scale_name(file.tensors, tensor)
-    if name is None:
+    if name is None or file.row_factors(tensor) is not None:
         return values
     scales = file.dequantize(name)
     scaled: Values = values * scales[index if len(scales) > 1 else 0]
