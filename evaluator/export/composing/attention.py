@@ -27,8 +27,9 @@ def attention(mixer: Attention, builder: Builder, x: str) -> str:
     if gate:
         output = builder.op("Mul", output, builder.op("Sigmoid", gate))
     if mixer.head_gate:
-        output = _gated_heads(mixer, builder, output, builder.product(x, mixer.head_gate))
-    return builder.product(output, "attn_output")
+        gate = builder.product(x, mixer.head_gate, mixer.heads)
+        output = _gated_heads(mixer, builder, output, gate)
+    return builder.product(output, "attn_output", builder.decoder.hidden)
 
 
 def _gated_heads(mixer: Attention, builder: Builder, output: str, gate: str) -> str:
@@ -42,17 +43,21 @@ def _gated_heads(mixer: Attention, builder: Builder, output: str, gate: str) -> 
 def _projections(mixer: Attention, builder: Builder, x: str) -> tuple[str, str, str, str | None]:
     """Return queries, keys, values, [windows, length, heads · width] each, and the gate."""
     heads, kv_heads, width = mixer.heads, mixer.kv_heads, mixer.width
+    query_size, key_size = heads * width * (2 if mixer.gated else 1), kv_heads * width
+    value_size = kv_heads * (mixer.value_width or width)
     gate = None
     if builder.has("attn_qkv"):
-        sizes = [heads * width, kv_heads * width, kv_heads * (mixer.value_width or width)]
-        query, keys, values = builder.split(builder.product(x, "attn_qkv"), sizes)
+        sizes = [query_size, key_size, value_size]
+        query, keys, values = builder.split(builder.product(x, "attn_qkv", sum(sizes)), sizes)
     elif mixer.shares:
-        query = builder.product(x, "attn_q")
-        keys, values = builder.split(builder.carried[mixer.shares], [kv_heads * width] * 2)
+        query = builder.product(x, "attn_q", query_size)
+        keys, values = builder.split(builder.carried[mixer.shares], [key_size, value_size])
     else:
-        query, keys = builder.product(x, "attn_q"), builder.product(x, "attn_k")
-        # Some layers use the keys as values too.
-        values = builder.product(x, "attn_v") if builder.has("attn_v") else keys
+        query, keys = builder.product(x, "attn_q", query_size), builder.product(x, "attn_k", key_size)
+        # Some layers use the keys, normalized, as values too.
+        values = keys
+        if builder.has("attn_v") or not mixer.value_norm:
+            values = builder.product(x, "attn_v", value_size)
     if mixer.gated:
         both = builder.reshape(query, [0, 0, heads, 2 * width])
         query, gate = (builder.reshape(part, [0, 0, -1]) for part in builder.split(both, [width, width]))
@@ -138,6 +143,7 @@ def attend(mixer: Attention, builder: Builder, query: str, keys: str, values: st
 
     The attention node wants values as wide as keys: narrower ones get zeros.
     """
+    builder.traces.expect(query, mixer.heads * mixer.width)
     if mixer.value_width:
         values = _resized(builder, values, mixer.kv_heads, mixer.value_width, mixer.width)
     output = _attention_node(mixer, builder, query, keys, values)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from evaluator.export.composing.traces import Traces
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.norms import CONTRIB, NORM
 from evaluator.export.skeleton import Slot, refer_to_external
@@ -33,6 +34,7 @@ class Builder:
         heads: sizes of keys and values if the piece has attention that can run in chunks.
         heads_held: number of heads whose scores onnxruntime's kernel holds all.
         carried: fields of the stream, see `stream`.
+        traces: the shapes of values.
     """
 
     def __init__(self, decoder: Decoder, layer: int, shapes: Shapes, prefix: str = "weight") -> None:
@@ -40,6 +42,7 @@ class Builder:
         self.heads: Heads | None = None
         self.heads_held = 0
         self.carried: dict[str, str] = {}
+        self.traces = Traces()
         self.nodes: list[onnx.NodeProto] = []
         self.slots: dict[str, Slot] = {}
         self.inputs: dict[str, int] = {}
@@ -58,8 +61,13 @@ class Builder:
     def node(
         self, operator: str, *inputs: str, domain: str = "", outputs: int = 1, **attributes: Any
     ) -> list[str]:
-        """Add a node and return the names of its outputs."""
+        """Add a node and return the names of its outputs.
+
+        Raises:
+            ExportError: its inputs do not fit.
+        """
         names = [f"value_{len(self.nodes)}_{index}" for index in range(outputs)]
+        self.traces.follow(operator, inputs, names, attributes)
         self.nodes.append(helper.make_node(operator, list(inputs), names, domain=domain, **attributes))
         return names
 
@@ -74,6 +82,7 @@ class Builder:
         if key not in self._constants:
             name = f"constant_{len(self._constants)}"
             self._constants[key] = numpy_helper.from_array(array, name)
+            self.traces.constant(name, array)
         return str(self._constants[key].name)
 
     def input(self, name: str, kind: int = TensorProto.FLOAT) -> str:
@@ -94,6 +103,7 @@ class Builder:
             name = self._names[key] = f"{self._prefix}_{len(self._names)}"
             shape = self.shapes[tensor]
             self.slots[name] = Slot(name, tensor, transposed, shape[::-1] if transposed else shape, 0)
+            self.traces.weight(name, self.slots[name].shape, tensor, shape)
             if rows:
                 self.tables.add(name)
         return self._names[key]
@@ -106,9 +116,40 @@ class Builder:
             return value
         return self.reshape(value, shape or (-1,))
 
-    def product(self, x: str, role: str) -> str:
-        """Return x · matrixᵀ, plus the bias if the model has one."""
-        y = self.op("MatMul", x, self.weight(self.role(role), transposed=True))
+    def matrix_shape(self, role: str) -> tuple[int, int]:
+        """Return the rows and columns of this layer's matrix with a role.
+
+        Raises:
+            ExportError: it is missing, or not a matrix.
+        """
+        tensor = self.role(role)
+        if tensor not in self.shapes:
+            raise ExportError(f"tensor {tensor} is missing")
+        shape = self.shapes[tensor]
+        if len(shape) != 2:
+            raise ExportError(f"tensor {tensor} is {shape}, not a matrix")
+        return shape[0], shape[1]
+
+    def product(self, x: str, role: str, rows: int | None = None) -> str:
+        """Return x · matrixᵀ, plus the bias if the model has one.
+
+        Args:
+            x: a value.
+            role: the matrix's.
+            rows: how many rows it must have; None for any number.
+
+        Raises:
+            ExportError: the matrix is missing, or does not fit.
+        """
+        tensor = self.role(role)
+        if rows == 1 and len(self.shapes.get(tensor, ())) == 1:
+            matrix = self.vector(role, (-1, 1))
+        else:
+            found, _ = self.matrix_shape(role)
+            if rows not in (found, None):
+                raise ExportError(f"tensor {tensor} has {found} rows, the metadata say {rows}")
+            matrix = self.weight(tensor, transposed=True)
+        y = self.op("MatMul", x, matrix)
         if self.has(role, "bias"):
             y = self.op("Add", y, self.vector(role, kind="bias"))
         return y

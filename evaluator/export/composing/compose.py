@@ -87,7 +87,9 @@ def _cut(
 
 def _embedding(decoder: Decoder, shapes: Shapes) -> Cut:
     builder = Builder(decoder, -1, shapes)
+    builder.traces.declare(STREAM, (None, None))
     x = builder.op("Gather", builder.weight(EMBEDDING, rows=True), STREAM, axis=0)
+    builder.traces.expect(x, decoder.hidden)
     x = builder.scaled(x, decoder.embedding_scale)
     if decoder.embedding_norm:
         x = builder.norm(x, decoder.embedding_norm)
@@ -100,6 +102,7 @@ def _embedding(decoder: Decoder, shapes: Shapes) -> Cut:
         first, *_ = builder.split(x, [1, decoder.hidden * decoder.streams - 1])
         builder.carried[name] = builder.concat(*[builder.scaled(first, 0.0)] * width)
     joined = builder.concat(x, *(builder.carried[name] for name in list(sizes)[1:]))
+    builder.traces.expect(joined, sum(sizes.values()))
     return _cut(builder, "embedding", {joined: OUTPUT}, {STREAM: TensorProto.INT64})
 
 
@@ -133,6 +136,7 @@ def _added(builder: Builder, part: Part, x: str, outputs: list[str]) -> str:
     if part.post_norm:
         change = builder.norm(change, part.post_norm)
     change = builder.scaled(change, part.scale)
+    builder.traces.expect(change, builder.decoder.hidden * builder.decoder.streams)
     y = builder.op("Add", x, change) if part.residual else change
     return builder.op("Mul", y, builder.vector(part.output_scale)) if part.output_scale else y
 
@@ -153,12 +157,16 @@ def _mixture(opening: Builder, part: Part) -> Cut:
     entering = opening.norm(x, experts.norm or part.norm or "")
     logits = _logits(opening, experts, x, entering)
     if experts.latent:
-        entering = opening.product(entering, "ffn_latent_down")
+        entering = opening.product(entering, "ffn_latent_down", experts.latent)
     outputs = {entering: OUTPUT, logits: LOGITS}
+    _check_stacks(opening, experts.count)
+    inner = (None, None, experts.latent or decoder.hidden)
     one = Builder(decoder, layer, _of_one_expert(shapes))
+    one.traces.declare(STREAM, inner)
     output = expert(experts, one, STREAM)
     closing = Builder(decoder, layer, shapes, "closing")  # its weights and the opening's go together
     x = open_stream(closing)
+    closing.traces.declare(MIXTURE, inner)
     mixture = closing.product(MIXTURE, "ffn_latent_up") if experts.latent else MIXTURE
     mixture = closing.norm(mixture, experts.post_norm) if experts.post_norm else mixture
     y = _added(closing, part, x, _mixed(closing, part, x, [mixture]))
@@ -173,6 +181,18 @@ def _mixture(opening: Builder, part: Part) -> Cut:
     return replace(_cut(opening, part.name, outputs), experts=found)
 
 
+def _check_stacks(builder: Builder, count: int) -> None:
+    """Check that the layer's tensors with something for each expert have `count` of it.
+
+    Raises:
+        ExportError: one has not.
+    """
+    own = [name for name in builder.shapes if name.startswith(f"blk.{builder.layer}.")]
+    for name in own:
+        if (f"{EXPERTS}." in name or name.endswith("exp_probs_b.bias")) and builder.shapes[name][0] != count:
+            raise ExportError(f"tensor {name} is {builder.shapes[name]}, the metadata say {count} experts")
+
+
 def _of_one_expert(shapes: Shapes) -> Shapes:
     """Return shapes in which tensors that stack all experts have that of a single one."""
     return {name: (shape[1:] or (1,)) if f"{EXPERTS}." in name else shape for name, shape in shapes.items()}
@@ -181,11 +201,11 @@ def _of_one_expert(shapes: Shapes) -> Shapes:
 def _logits(builder: Builder, experts: Experts, x: str, entering: str) -> str:
     """Return the router's logits, [windows, length, experts]."""
     if experts.router_gain is None:
-        return builder.product(entering, _ROUTER)
+        return builder.product(entering, _ROUTER, experts.count)
     hidden = builder.decoder.hidden
     y = builder.scaled(builder.plain_norm(x, hidden), 1 / math.sqrt(hidden))
     y = builder.op("Mul", y, builder.vector(experts.router_gain, kind="scale"))
-    return builder.product(y, _ROUTER)
+    return builder.product(y, _ROUTER, experts.count)
 
 
 def _final_norm(decoder: Decoder, shapes: Shapes) -> Cut:

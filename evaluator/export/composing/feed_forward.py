@@ -17,7 +17,9 @@ EXPERTS = "_exps"
 def feed_forward(mixer: FeedForward, builder: Builder, x: str) -> str:
     """Add a dense feed-forward part; see `mix`."""
     gate, up = _gate_and_up(mixer, builder, x, mixer.suffix)
-    output = builder.product(_inner(mixer, builder, gate, up), f"ffn_down{mixer.suffix}")
+    output = builder.product(
+        _inner(mixer, builder, gate, up), f"ffn_down{mixer.suffix}", builder.decoder.hidden
+    )
     if mixer.weigher:
         weight = builder.reshape(builder.weight(builder.role(mixer.weigher)), [-1, 1])
         output = builder.op("Mul", output, builder.op("Sigmoid", builder.op("MatMul", x, weight)))
@@ -27,7 +29,8 @@ def feed_forward(mixer: FeedForward, builder: Builder, x: str) -> str:
 def expert(mixer: Experts, builder: Builder, x: str) -> str:
     """Add what one expert computes; see `mix`."""
     gate, up = _gate_and_up(mixer, builder, x, EXPERTS)
-    return builder.product(_inner(mixer, builder, gate, up), f"ffn_down{EXPERTS}")
+    width = mixer.latent or builder.decoder.hidden
+    return builder.product(_inner(mixer, builder, gate, up), f"ffn_down{EXPERTS}", width)
 
 
 def _gate_and_up(
@@ -40,8 +43,8 @@ def _gate_and_up(
         return builder.product(x, f"ffn_gate{suffix}"), builder.product(x, f"ffn_up{suffix}")
     both = f"ffn_gate_up{suffix}" if builder.has(f"ffn_gate_up{suffix}") else f"ffn_up{suffix}"
     up = builder.product(x, both)
-    width = builder.shapes[builder.role(both)][0] // 2
-    gate, up = builder.split(up, [width, width])
+    rows, _ = builder.matrix_shape(both)
+    gate, up = builder.split(up, [rows // 2, rows // 2])
     return gate, up
 
 

@@ -6,7 +6,7 @@ import re
 
 from evaluator.export.composing.builder import Shapes
 from evaluator.export.composing.compose import compose, used_tensors
-from evaluator.models.architectures import HEAD
+from evaluator.models.architectures import EMBEDDING, HEAD
 from evaluator.models.architectures.description import AlternatingUpdates, Attention, Decoder, Layer
 from evaluator.models.architectures.layer_tensors import bare_shape, is_scale
 from evaluator.models.model_file import ModelFile
@@ -32,8 +32,17 @@ def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
         used = used_tensors(compose(decoder, shapes))
     except ExportError as error:
         raise SourceError(file.path, str(error)) from None
+    head = shapes.get(HEAD, shapes[EMBEDDING])
+    if head != shapes[EMBEDDING]:
+        raise SourceError(file.path, f"tensor {HEAD} is {head}, but {EMBEDDING} {shapes[EMBEDDING]}")
     for rotary in decoder.rotary:
-        used |= {name for name in (rotary.factors, rotary.long_factors) if name}
+        factors = {name for name in (rotary.factors, rotary.long_factors) if name}
+        used |= factors
+        count = rotary.width // 2
+        for name in sorted(factors & set(shapes)):
+            found = shapes[name]
+            if len(found) != 1 or found[0] < count or (found[0] > count and not rotary.padded):
+                raise SourceError(file.path, f"tensor {name} is {found}, not {count} factors of frequencies")
     if missing := sorted(used - set(shapes)):
         raise SourceError(file.path, f"tensor {missing[0]} is missing")
     unplaced = [name for name in shapes if name not in used and name != HEAD and not _left_out(name, decoder)]

@@ -72,7 +72,7 @@ def _repeated_unit(mixer: DeltaNet, builder: Builder, x: str) -> str:
 def convolved(builder: Builder, x: str, activation: str) -> str:
     """Return a causal convolution of each channel of x, [windows, length, channels], over the tokens before."""
     kernel = builder.vector("ssm_conv1d")
-    channels, taps = builder.shapes[builder.role("ssm_conv1d")]
+    channels, taps = builder.matrix_shape("ssm_conv1d")
     bias = builder.vector("ssm_conv1d", kind="bias") if builder.has("ssm_conv1d", "bias") else ""
     return convolution(builder, x, builder.reshape(kernel, [channels, 1, taps]), bias, activation)
 

@@ -30,6 +30,7 @@ def stream_width(decoder: Decoder) -> int:
 def open_stream(builder: Builder) -> str:
     """Take the stream apart into what the builder carries, and return the main streams."""
     sizes = fields(builder.decoder)
+    builder.traces.declare(STREAM, (None, None, sum(sizes.values())))
     builder.carried = dict(zip(sizes, builder.split(STREAM, list(sizes.values())), strict=True))
     return builder.carried[MAIN]
 
