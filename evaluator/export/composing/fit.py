@@ -7,8 +7,15 @@ import re
 from evaluator.export.composing.builder import Shapes
 from evaluator.export.composing.compose import compose, used_tensors
 from evaluator.models.architectures import EMBEDDING, HEAD
-from evaluator.models.architectures.description import AlternatingUpdates, Attention, Decoder, Layer
-from evaluator.models.architectures.layer_tensors import bare_shape, is_scale
+from evaluator.models.architectures.description import (
+    AlternatingUpdates,
+    Attention,
+    Decoder,
+    Experts,
+    Layer,
+    Mixer,
+)
+from evaluator.models.architectures.layer_tensors import bare_shape, is_scale, tensor_name
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import ExportError, SourceError
 
@@ -48,7 +55,34 @@ def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
     unplaced = [name for name in shapes if name not in used and name != HEAD and not _left_out(name, decoder)]
     if unplaced:
         raise SourceError(file.path, f"tensor {min(unplaced)} is not part of the {file.architecture} family")
+    for number, layer in enumerate(decoder.layers):
+        for mixer in (mixer for part in layer for mixer in part.mixers):
+            _check_extent(file, shapes, number, mixer)
     return shapes
+
+
+def _check_extent(file: ModelFile, shapes: Shapes, layer: int, mixer: Mixer) -> None:
+    """Check that heads and experts are as many as the tensors have rows for.
+
+    Raises:
+        SourceError: they are not; a graph would divide rows into other heads than the model's.
+    """
+    expected: dict[str, int] = {}
+    if isinstance(mixer, Attention):
+        expected = {
+            "attn_q": mixer.heads * mixer.width * (2 if mixer.gated else 1),
+            "attn_k": mixer.kv_heads * mixer.width,
+            "attn_v": mixer.kv_heads * (mixer.value_width or mixer.width),
+        }
+        expected["attn_qkv"] = sum(expected.values())
+    elif isinstance(mixer, Experts):
+        expected = {"ffn_gate_inp": mixer.count}
+    for role, rows in expected.items():
+        name = tensor_name(shapes, role, layer)
+        if name in shapes and shapes[name][0] != rows:
+            raise SourceError(
+                file.path, f"tensor {name} has {shapes[name][0]} rows, the settings say {rows}"
+            )
 
 
 def left_out(file: ModelFile, decoder: Decoder) -> list[str]:
