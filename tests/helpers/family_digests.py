@@ -110,6 +110,6 @@ if __name__ == "__main__":
         f"{json.dumps(name)}: {{\n"
         + ",\n".join(f" {json.dumps(label)}: {json.dumps(parts)}" for label, parts in table.items())
         + "\n}"
-        for name, table in tables.items()
+        for name, table in ((case.name, tables[case.name]) for case in structures())
     ]
     DIGESTS.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

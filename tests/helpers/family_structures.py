@@ -180,6 +180,15 @@ def structures(widen: int = 4) -> list[Structure]:
         Structure("deepseek_v3", widen, more=whole),
         Structure("deepseek_v3", widen, settings=_GLM5, more=_glm5_matrices(row), architecture="glm5-next"),
         Structure("deepseek_v3", widen, settings=_BAILING, architecture="bailingmoe3"),
+        Structure("lfm2", widen, settings=_EXPERTS, more=_experts(range(2, 16), row), architecture="lfm2moe"),
+        Structure("qwen3_next", widen, settings=_QWEN35, architecture="qwen35moe"),
+        Structure(
+            "nemotron_h",
+            widen,
+            settings={**_EXPERTS, "expert_shared_count": 1},
+            more=_experts(range(1, 16, 2), row),
+            architecture="nemotron_h_moe",
+        ),
         Structure("phi3", widen, settings=_LAYER_NORM, architecture="falcon"),
         Structure("nemotron_h", widen, repeat=17, settings=_LAYER_NORM, architecture="jais2"),
         Structure("llama", widen, repeat=20),
@@ -187,6 +196,25 @@ def structures(widen: int = 4) -> list[Structure]:
     ]
 
 
+def _experts(blocks: range, row: int) -> dict[str, tuple[int, ...]]:
+    return {
+        f"blk.{block}.ffn_{role}_exps.weight": (_ROWS, _ROWS, row)
+        for block in blocks
+        for role in ("gate", "up", "down")
+    }
+
+
+_EXPERTS = {
+    "expert_count": 32,
+    "expert_used_count": 4,
+    "expert_feed_forward_length": 32,
+    "expert_shared_feed_forward_length": 32,
+    "leading_dense_block_count": 2,
+    "expert_gating_func": 2,
+    "expert_weights_norm": True,
+    "expert_weights_scale": 1.0,
+}
+_QWEN35 = {"rope.dimension_sections": [2, 1, 1, 0]}
 _LAYER_NORM = {"attention.layer_norm_epsilon": 1e-5}
 _KDA = {"ssm.conv_kernel": 4, "kda.head_dim": 32, "kda.gate_lower_bound": -5.0}
 _BAILING = {**_KDA, "swiglu_clamp_exp": [0.0] * 16, "swiglu_clamp_shexp": [0.0] * 16}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from gguf import GGMLQuantizationType
 from stock_cases import CASES, GOLDEN, case_importances, case_model, packed
 
+from evaluator.models.model_file import TensorInfo
 from evaluator.quantize.ggml import ggml_type
 from evaluator.quantize.recipe import choices
 from evaluator.quantize.type_plan import fitting, make_plan, role_of
@@ -60,13 +63,27 @@ def test_vectors_and_expert_gates_stay():
     assert plan["blk.0.ffn_gate_inp.weight"].name == "F16"
 
 
+def test_tables_of_integers_stay():
+    model = case_model(CASES[6])
+    kind = GGMLQuantizationType.I32
+    tables = {
+        name: TensorInfo(name, shape, kind, 0, 0)
+        for name, shape in (("blk.0.ffn_gate_tid2eid.weight", (2, 320)), ("blk.1.ids.weight", (320,)))
+    }
+    plan = make_plan(replace(model, tensors={**model.tensors, **tables}), STOCK["Q4_K_M"], None)
+    assert {plan[name] for name in tables} == {kind}
+
+
 @pytest.mark.parametrize(
     ("name", "tied", "role"),
     [
         ("output.weight", False, "head"),
         ("token_embd.weight", False, "token_embd"),
         ("token_embd.weight", True, "head"),
+        ("per_layer_token_embd.weight", False, "token_embd"),
+        ("per_layer_token_embd.weight", True, "head"),
         ("blk.3.attn_qkv.weight", False, "attn_v"),
+        ("blk.3.ffn_gate_up_exps.weight", False, "ffn_gate"),
         ("blk.3.ffn_down_exps.weight", False, "ffn_down"),
         ("blk.3.attn_k.weight", False, "attn_k"),
         ("blk.3.shared_head_head.weight", False, "other"),
