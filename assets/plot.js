@@ -20,9 +20,11 @@
   let answers = 0;
 
   function clicked(data) {
-    const point = (data.points || []).find((item) => Array.isArray(item.customdata));
+    const point = (data.points || []).find((item) => Array.isArray(item.customdata) || item.data.meta?.role);
     if (!point) return;
-    const [variant, first, second] = point.customdata;
+    /* Panels of experts, which have very many cells, say once per panel what all its cells share. */
+    const { variant_id: name, role } = point.data.meta || {};
+    const [variant, first, second] = point.customdata || [name, point.x, role];
     change((params) => {
       if (shown.pick === "bin") return toggle(params, "bin", String(first));
       if (shown.pick !== "layer") return toggle(params, "pick", String(variant));

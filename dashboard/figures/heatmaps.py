@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboard.figures import axes
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.panels import Panels
-from dashboard.insights.layers import WHOLE, Cell, Measure, Values
+from dashboard.insights.experts import worst_in
+from dashboard.insights.layers import WHOLE, Cell, Measure, Parts, Shown, usual_type
 from dashboard.results.rows import Row
-from dashboard.style import formats, names
+from dashboard.style import formats, names, roles
 from dashboard.style.theme import MARK, QUIET
 from evaluator.results.schema import ROLES
 
@@ -25,47 +25,45 @@ _COLUMNS = 3
 _MARGIN, _NAME_WIDTH = 82, 7
 _ROOM_FOR_NAMES, _LONGEST_TYPE = 16, 12
 _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
+#: Height of the hatching over cells that were not measured, and of the line through cells that are not there.
+_HATCHED, _LINE = 0.96, 0.06
+#: Layers and roles to outline; an empty set means all if the other is not empty.
+Marked = tuple[frozenset[int], frozenset[str]]
 
 
-def panels(
-    rows: Sequence[Row],
-    values_of: Mapping[str, Values],
-    types: Mapping[str, Mapping[Cell, str]],
-    measure: Measure,
-    marked: tuple[frozenset[int], frozenset[str]],
-) -> Drawing:
-    """Draw a panel per variant, layers across and roles down.
-
-    Args:
-        rows: the variants, at least one.
-        values_of: their values, by variant; at least one has some.
-        types: tensor type of every layer and role, by variant.
-        measure: the measure of the values, which titles the colour scale.
-        marked: layers and roles to outline; an empty set means all if the other is not empty.
-    """
+def panels(shown: Shown, marked: Marked) -> Drawing:
+    """Draw a panel per variant, layers across and roles down; at least one variant has a value."""
+    rows = shown.rows
     drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
-    drawn.add_titles([_title(row, types[row["variant_id"]]) for row in rows], size=11)
-    cells = {cell for values in values_of.values() for cell in values}
+    drawn.add_titles([_title(row, shown.parts[row["variant_id"]].types) for row in rows], size=11)
+    cells = {cell for values in shown.values_of.values() for cell in values}
     seen, seen_roles = {layer for layer, _ in cells}, {role for _, role in cells}
     layers = list(range(min(seen), max(seen) + 1))
     roles = [role for role in ROLES if role in seen_roles]
-    scale = Scale.of([value for values in values_of.values() for value in values.values()])
+    scale = Scale.of(_scaled(shown), shown.measure)
     for index, row in enumerate(rows):
-        values, kinds = values_of[row["variant_id"]], types[row["variant_id"]]
-        across = len(layers) * drawn.columns
-        heatmap = _panel(row, (layers, roles), values, kinds, scale, across)
+        part = shown.parts[row["variant_id"]]
+        heatmap = _panel(row, (layers, roles), part, scale, len(layers) * drawn.columns)
         cells_in_words = [
-            [_cell(row, (layer, role), values, kinds, measure) for layer in layers] for role in roles
+            [_cell(row, (layer, role), part, shown.measure) for layer in layers] for role in roles
         ]
         drawn.add_heatmap(**heatmap, customdata=cells_in_words, **drawn.place(index))
-        drawn.add_bar(**_hatch((layers, roles), values), **drawn.place(index))
+        for trace in _gaps((layers, roles), part):
+            drawn.add_bar(**trace, **drawn.place(index))
         _outline(drawn, index, roles, marked)
-    _x_axis(drawn, layers, drawn.columns)
+    x_axis(drawn, layers, drawn.columns)
     drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
     # Leaves room above the two-line titles for Plotly's tool bar.
-    drawn.update_layout(coloraxis=scale.axis(measure.title), margin={"t": 62, "l": _margin(roles), "b": 44})
+    drawn.update_layout(
+        coloraxis=scale.axis(), margin={"t": 62, "l": _margin(roles), "b": 44}, barmode="overlay"
+    )
     return drawn
+
+
+def _scaled(shown: Shown) -> list[float]:
+    """Return all values as the colour scale shows them."""
+    return [shown.measure.scale * value for values in shown.values_of.values() for value in values.values()]
 
 
 def _margin(roles: Sequence[str]) -> int:
@@ -82,12 +80,6 @@ def _title(row: Row, types: Mapping[Cell, str]) -> str:
     return f"{name}, {how} {names.in_figure(usual, _LONGEST_TYPE)}"
 
 
-def usual_type(types: Mapping[Cell, str]) -> str | None:
-    """Return the most frequent tensor type; None without types."""
-    counts = Counter(types.values())
-    return min(counts, key=lambda kind: (-counts[kind], kind)) if counts else None
-
-
 @dataclass(frozen=True)
 class Scale:
     """One colour scale for all panels, logarithmic if the values span a wide range."""
@@ -95,28 +87,34 @@ class Scale:
     low: float
     high: float
     logarithmic: bool
+    measure: Measure
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Scale:
+    def of(cls, values: Sequence[float], measure: Measure) -> Scale:
         """Span all values but the lowest twentieth; a logarithmic scale covers at most four decades.
 
         A few very low values, such as an embedding kept at 8 bits, would leave few shades for the others.
         """
         positive = sorted(value for value in values if value > 0)
         if not positive:
-            return cls(0.0, max([*values, 1.0]), logarithmic=False)
+            return cls(0.0, max([*values, 1.0]), logarithmic=False, measure=measure)
         low, high = positive[len(positive) // 20], positive[-1]
         if high / low > _WIDE_RANGE:
-            return cls(max(low, high / 1e4), high, logarithmic=True)
-        return cls(0.0, high, logarithmic=False)
+            return cls(max(low, high / 1e4), high, logarithmic=True, measure=measure)
+        return cls(0.0, high, logarithmic=False, measure=measure)
 
     def place(self, value: float) -> float:
         """Return a value's position on the scale."""
         return round(math.log10(max(value, self.low)), 4) if self.logarithmic else float(f"{value:.5g}")
 
-    def axis(self, title: str) -> dict[str, object]:
+    def at(self, cell: Cell, part: Parts) -> float | None:
+        """Return the position of a cell's value; None without one."""
+        return self.place(self.measure.scale * part.values[cell]) if cell in part.values else None
+
+    def axis(self) -> dict[str, object]:
         """Return Plotly's colour axis."""
-        bar: dict[str, object] = {"title": {"text": title, "side": "right"}, "thickness": 12, "len": 0.9}
+        title = {"text": self.measure.title, "side": "right"}
+        bar: dict[str, object] = {"title": title, "thickness": 12, "len": 0.9}
         if self.logarithmic:
             ticks = axes.decades(self.low, self.high)
             bar |= {
@@ -129,20 +127,19 @@ class Scale:
 def _panel(
     row: Row,
     grid: tuple[Sequence[int], Sequence[str]],
-    values: Values,
-    types: Mapping[Cell, str],
+    part: Parts,
     scale: Scale,
     across: int,
 ) -> dict[str, Any]:
     """Return the heatmap of one variant; the figure is `across` cells wide."""
     layers, roles = grid
-    usual = usual_type(types)
+    usual = usual_type(part.types)
     cells = [[(layer, role) for layer in layers] for role in roles]
     return {
-        "z": [[scale.place(values[cell]) if cell in values else None for cell in line] for line in cells],
+        "z": [[scale.at(cell, part) for cell in line] for line in cells],
         "x": list(layers),
         "y": list(roles),
-        "text": [[_type_text(types.get(cell, ""), usual, across) for cell in line] for line in cells],
+        "text": [[_type_text(part.types.get(cell, ""), usual, across) for cell in line] for line in cells],
         "texttemplate": "%{text}",
         "textfont": {"size": 9},
         "hovertemplate": f"<b>{names.in_figure(row['label'])}</b><br>{_HOVER}",
@@ -159,44 +156,69 @@ def _type_text(kind: str, usual: str | None, across: int) -> str:
     return names.in_figure(kind, _LONGEST_TYPE) if across <= _ROOM_FOR_TYPES else digits[0]
 
 
-def _cell(row: Row, cell: Cell, values: Values, types: Mapping[Cell, str], measure: Measure) -> list[object]:
-    """Return what a click on a cell selects (variant, layer, role), then its value and type in words."""
-    known = measure.worded(values[cell]) if cell in values else f"{measure.name} not measured"
-    return [row["variant_id"], *cell, known, names.in_figure(types.get(cell, ""))]
+def _cell(row: Row, cell: Cell, part: Parts, measure: Measure) -> list[object]:
+    """Return what a click on a cell selects (variant, layer, role), then its value and its matrix in words."""
+    layer, role = cell
+    if cell in part.values:
+        known = measure.worded(part.values[cell])
+    elif cell in part.places and not measure.of_routing:
+        known = f"{measure.name} not measured"
+    else:
+        known = "no experts in this layer" if measure.of_routing else "this layer has no such part"
+    if cell in part.experts:
+        known += f"<br>{_experts(cell, part)}"
+    kind = names.in_figure(part.types.get(cell, ""))
+    return [row["variant_id"], layer, role, known, ", ".join(filter(None, [roles.in_words(role), kind]))]
 
 
-def _hatch(grid: tuple[Sequence[int], Sequence[str]], values: Values) -> dict[str, Any]:
-    """Return hatched bars over the runs of cells without a value."""
+def _experts(cell: Cell, part: Parts) -> str:
+    """Describe the experts of a cell: their number, their mean error and the worst."""
+    errors = part.experts[cell]
+    worst = worst_in(cell, errors)
+    if worst is None:
+        return f"all {len(errors)} experts together"
+    mean, most = formats.number(worst.mean), formats.number(worst.error)
+    return f"all {len(errors)} experts together; weight errors: mean {mean}, worst {most} (expert {worst.number})"
+
+
+def _gaps(grid: tuple[Sequence[int], Sequence[str]], part: Parts) -> list[dict[str, Any]]:
+    """Return hatched bars over the runs of cells without a value, and lines through those without a matrix."""
     layers, roles = grid
-    runs: list[tuple[str, int, int]] = []
+    runs: dict[bool, list[tuple[str, int, int]]] = {True: [], False: []}
     for role in roles:
-        start: int | None = None
-        for layer in [*layers, layers[-1] + 1]:
-            missing = layer <= layers[-1] and (layer, role) not in values
-            if missing and start is None:
-                start = layer
-            elif not missing and start is not None:
-                runs.append((role, start, layer - start))
-                start = None
+        for layer in layers:
+            cell = (layer, role)
+            if cell in part.values:
+                continue
+            same = runs[cell in part.places]
+            if same and (same[-1][0], sum(same[-1][1:])) == (role, layer):
+                same[-1] = (role, same[-1][1], same[-1][2] + 1)
+            else:
+                same.append((role, layer, 1))
+    hatching = {"shape": "/", "fgcolor": QUIET, "size": 6, "solidity": 0.25}
+    hatched = {"color": "rgba(0,0,0,0)", "line": {"width": 0}, "pattern": hatching}
+    lined = {"color": QUIET, "line": {"width": 0}}
+    bars = [_bars(runs[True], _HATCHED, hatched, 0.0), _bars(runs[False], _LINE, lined, 0.25)]
+    return [trace for trace in bars if trace["y"]]
+
+
+def _bars(
+    runs: Sequence[tuple[str, int, int]], width: float, marker: dict[str, Any], inset: float
+) -> dict[str, Any]:
+    """Return bars over runs of (role, first layer, number), `inset` shorter at both ends."""
     return {
         "y": [role for role, _, _ in runs],
-        "base": [start - 0.5 for _, start, _ in runs],
-        "x": [length for _, _, length in runs],
+        "base": [start - 0.5 + inset for _, start, _ in runs],
+        "x": [length - 2 * inset for _, _, length in runs],
         "orientation": "h",
-        "width": 0.96,
-        "marker": {
-            "color": "rgba(0,0,0,0)",
-            "line": {"width": 0},
-            "pattern": {"shape": "/", "fgcolor": QUIET, "size": 6, "solidity": 0.25},
-        },
+        "width": width,
+        "marker": marker,
         "showlegend": False,
         "hoverinfo": "skip",
     }
 
 
-def _outline(
-    drawn: Panels, index: int, roles: Sequence[str], marked: tuple[frozenset[int], frozenset[str]]
-) -> None:
+def _outline(drawn: Panels, index: int, roles: Sequence[str], marked: Marked) -> None:
     """Outline the marked cells of a panel."""
     layers, chosen = marked
     if not layers and not chosen:
@@ -217,7 +239,8 @@ def _outline(
             drawn.add_shape(type="rect", line={"color": MARK, "width": 2}, **shape)
 
 
-def _x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
+def x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
+    """Label the layers below the lowest panels as densely as there is room."""
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if len(layers) * columns / step <= 18)
     ticks = [layer for layer in layers if layer < 0 or (layer % step == 0 and (step == 1 or layer > 0))]
     texts = ["emb" if layer < 0 else str(layer) for layer in ticks]
@@ -225,34 +248,35 @@ def _x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
     drawn.update_xaxes(range=[layers[0] - 0.5, layers[-1] + 0.5])
 
 
-def strips(
-    rows: Sequence[Row],
-    values_of: Mapping[str, Values],
-    measure: Measure,
-    marked: tuple[frozenset[int], frozenset[str]],
-) -> Drawing:
-    """Draw whole layers: variants down, fewest bits on top; arguments as for `panels`."""
-    rows = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
-    layers = sorted({layer for values in values_of.values() for layer, _ in values})
-    scale = Scale.of([value for values in values_of.values() for value in values.values()])
+def strips(shown: Shown, marked: Marked) -> Drawing:
+    """Draw whole layers: variants down, fewest bits on top."""
+    rows = sorted(shown.rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
+    lines = [(row, shown.parts[row["variant_id"]]) for row in rows]
+    there = {layer for _, part in lines for layer, role in part.places if role == WHOLE}
+    layers = list(range(min(there), max(there) + 1))
+    scale = Scale.of(_scaled(shown), shown.measure)
+    labels = [names.in_figure(row["label"]) for row in rows]
     drawn = Drawing()
     cells = [(layer, WHOLE) for layer in layers]
-    lines = [(row, values_of[row["variant_id"]]) for row in rows]
     drawn.add_heatmap(
-        z=[[scale.place(values[c]) if c in values else None for c in cells] for _, values in lines],
+        z=[[scale.at(cell, part) for cell in cells] for _, part in lines],
         x=layers,
-        y=[names.in_figure(row["label"]) for row in rows],
-        customdata=[[_cell(row, cell, values, {}, measure) for cell in cells] for row, values in lines],
+        y=labels,
+        customdata=[[_cell(row, cell, part, shown.measure) for cell in cells] for row, part in lines],
         hovertemplate="<b>%{text}</b><br>layer %{x}<br>%{customdata[3]}<extra></extra>",
-        text=[[names.in_figure(row["label"])] * len(cells) for row in rows],
+        text=[[label] * len(cells) for label in labels],
         coloraxis="coloraxis",
         xgap=1,
         ygap=2,
     )
+    for label, (_, part) in zip(labels, lines, strict=True):
+        own = part if not shown.measure.of_routing else replace(part, places=frozenset())
+        for trace in _gaps((layers, [WHOLE]), own):
+            drawn.add_bar(**trace | {"y": [label] * len(trace["y"])})
     for layer in marked[0].intersection(layers) if not marked[1] - {WHOLE} else ():
         across = {"xref": "x", "x0": layer - 0.5, "x1": layer + 0.5}
         drawn.add_shape(type="rect", yref="y domain", y0=0, y1=1, line={"color": MARK, "width": 2}, **across)
-    _x_axis(drawn, layers)
+    x_axis(drawn, layers)
     drawn.update_xaxes(title_text="layer")
     size = 11 if len(rows) <= _ROOM_FOR_NAMES else 9
     drawn.update_yaxes(
@@ -261,8 +285,8 @@ def strips(
         ticks="",
         showline=False,
         tickfont_size=size,
-        tickvals=[names.in_figure(row["label"]) for row in rows],
+        tickvals=labels,
         ticktext=[names.in_figure(row["label"], names.TITLE) for row in rows],
     )
-    drawn.update_layout(coloraxis=scale.axis(measure.title))
+    drawn.update_layout(coloraxis=scale.axis(), barmode="overlay")
     return drawn

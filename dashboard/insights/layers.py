@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -21,38 +22,100 @@ FEED_FORWARD = tuple(role for role in ROLES if role.startswith("ffn_"))
 _INNER = (*ATTENTION, *FEED_FORWARD)
 WHOLE = "layer"
 _LEAST_LAYERS = 6
+_T = TypeVar("_T")
 #: A Gini coefficient over layers below this counts as even.
 EVEN = 0.2
 #: A layer (-1 for embedding and head) and a role in it.
 Cell = tuple[int, str]
 #: Measured values of one variant.
 Values = Mapping[Cell, float]
+#: Relative weight error of every expert, by number; None where there is no meaningful one.
+Errors = Sequence[float | None]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A quantity of the layer frame: its key in the URL, its column, its full name, a noun, and its unit."""
+    """A quantity of the layer frame: its key in the URL, its column, its full name, a noun, and its unit.
+
+    Values are shown multiplied by `scale`. A measure `of_layers` has one value per layer and none per role; if it is
+    `of_routing` too, only layers with experts have it.
+    """
 
     key: str
     column: str
     name: str
     noun: str
     unit: str = ""
+    scale: float = 1.0
+    of_layers: bool = False
+    of_routing: bool = False
 
     @property
     def title(self) -> str:
         """The name with the unit, for an axis."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
+    def written(self, value: float) -> str:
+        """Write a value with its unit."""
+        return f"{formats.number(self.scale * value)} {self.unit}".rstrip()
+
     def worded(self, value: float) -> str:
         """Write a value with its name and its unit."""
-        return f"{self.name} {formats.number(value)} {self.unit}".rstrip()
+        return f"{self.name} {self.written(value)}"
 
 
 WEIGHT = Measure("weight", "weight_error", "relative weight error", "weight error")
-HIDDEN = Measure("hidden", "hidden_error", "relative output error", "output error")
+HIDDEN = Measure("hidden", "hidden_error", "relative output error", "output error", of_layers=True)
 ATTRIBUTION = Measure("attribution", "attribution_kld", "KLD of this part alone", "KLD", "nats")
-MEASURES = (ATTRIBUTION, WEIGHT, HIDDEN)
+ROUTING = Measure(
+    "routing",
+    "routing_changed",
+    "tokens with other experts",
+    "share of tokens with other experts",
+    "%",
+    scale=100,
+    of_layers=True,
+    of_routing=True,
+)
+ROUTERS = Measure(
+    "routers",
+    "routing_kld",
+    "divergence of the router",
+    "router's divergence",
+    "nats",
+    of_layers=True,
+    of_routing=True,
+)
+MEASURES = (ATTRIBUTION, WEIGHT, HIDDEN, ROUTING, ROUTERS)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the layer frame says about a variant: values, types, errors of experts, and which cells it has at all."""
+
+    values: Values
+    types: Mapping[Cell, str] = field(default_factory=dict)
+    experts: Mapping[Cell, Errors] = field(default_factory=dict)
+    places: frozenset[Cell] = frozenset()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is drawn: the measure, the variants (one panel each), and their parts by id."""
+
+    measure: Measure
+    rows: list[Row]
+    parts: Mapping[str, Parts]
+
+    @property
+    def values_of(self) -> dict[str, Values]:
+        """The values by variant."""
+        return {name: part.values for name, part in self.parts.items()}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The names of the variants by id."""
+        return {str(row["variant_id"]): str(row["label"]) for row in self.rows}
 
 
 def measured(layers: pl.DataFrame) -> list[Measure]:
@@ -74,7 +137,7 @@ def cells(results: Results, rows: Sequence[Row], measure: Measure) -> dict[str, 
     return _by_cell(results.layers(), rows, measure.column)
 
 
-def framed(values: Values, layers: Collection[int], roles: Collection[str]) -> dict[Cell, float]:
+def framed(values: Mapping[Cell, _T], layers: Collection[int], roles: Collection[str]) -> dict[Cell, _T]:
     """Return the values of some layers and roles; an empty collection means all."""
     named = set(roles) - {WHOLE}
 
@@ -95,16 +158,35 @@ def frame_name(layers: Collection[int], roles: Collection[str]) -> str:
     )
 
 
-def kinds(results: Results, rows: Sequence[Row]) -> dict[str, dict[Cell, str]]:
-    """Return the tensor type of every layer and role by variant; empty if not recorded."""
-    return _by_cell(results.layers(), rows, "quant_type")
+def parts(results: Results, rows: Sequence[Row], measure: Measure) -> dict[str, Parts]:
+    """Return what the layer frame says about every variant, with the values of one measure."""
+    layers = results.layers()
+    values, types, places = (
+        _by_cell(layers, rows, column) for column in (measure.column, "quant_type", "role")
+    )
+    experts = {} if measure.of_layers else experts_of(results, rows)
+    return {
+        name: Parts(values[name], types[name], experts.get(name, {}), frozenset(places[name]))
+        for name in places
+    }
+
+
+def experts_of(results: Results, rows: Sequence[Row]) -> dict[str, dict[Cell, Errors]]:
+    """Return the errors of the experts in every layer and role that stacks some, by variant."""
+    return _by_cell(results.layers(), rows, "expert_errors")
+
+
+def usual_type(types: Mapping[Cell, str]) -> str | None:
+    """Return the most frequent tensor type; None without types."""
+    counts = Counter(types.values())
+    return min(counts, key=lambda kind: (-counts[kind], kind)) if counts else None
 
 
 def _by_cell(layers: pl.DataFrame | None, rows: Sequence[Row], column: str) -> dict[str, dict[Cell, Any]]:
     cells: dict[str, dict[Cell, Any]] = {row["variant_id"]: {} for row in rows}
     if layers is not None:
         known = layers.filter(pl.col("variant_id").is_in(list(cells)), pl.col(column).is_not_null())
-        for name, layer, role, value in known.select("variant_id", "layer", "role", column).rows():
+        for name, layer, role, value in known.select("variant_id", "layer", "role", value=column).rows():
             cells[name][layer, role] = value
     return cells
 

@@ -121,7 +121,7 @@ def screen(
         "address": told,
         "status": [html.Span(part) for part in status(Scope(results, address.selection))],
         "chips": chip_bar(results, address),
-        "options": option_bar(address),
+        "options": option_bar(address, results),
         "bits-text": filters.bits_text(shown["bits"]),
         **{f"value-{key}": value for key, value in shown.items()},
     }

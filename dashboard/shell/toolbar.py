@@ -35,12 +35,12 @@ def source(library: Library, address: Address, results: Results | None) -> list[
     return [*model, html.Details(parts, className="menu", id="folders")]
 
 
-def option_bar(address: Address) -> list[Component]:
-    """Return the current view's switches; each choice is a link."""
+def option_bar(address: Address, results: Results) -> list[Component]:
+    """Return the current view's switches with the choices that the folder has data for; each choice is a link."""
     view = next((view for view in registry() if view.id == address.slug), None)
     bar = []
     for option in view.options if view is not None else ():
-        chosen = option.of(address.selection)
+        chosen, withheld = option.offered(results, address.selection), option.withheld(results)
         choices = [
             html.A(
                 text,
@@ -50,6 +50,7 @@ def option_bar(address: Address) -> list[Component]:
                 **{"data-go": "1", "aria-pressed": str(value == chosen).lower()},
             )
             for index, (value, text) in enumerate(option.choices)
+            if value not in withheld
         ]
         name = html.Span(option.name, className="option-name")
         bar.append(

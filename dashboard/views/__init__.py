@@ -60,17 +60,24 @@ class Absent:
 class Option:
     """A switch of one view, kept in the URL: its key there, its name, and its choices as (value, text).
 
-    The first choice is the default; anything unknown in a URL means the default.
+    The first choice is the default; anything unknown in a URL means the default. `withheld` returns the values of
+    choices that a folder has no data for, which are not offered.
     """
 
     key: str
     name: str
     choices: tuple[tuple[str, str], ...]
+    withheld: Callable[[Results], frozenset[str]] = lambda _results: frozenset()
 
     def of(self, selection: Selection) -> str:
         """Return the value that `selection` carries."""
         wanted = dict(selection.options).get(self.key, "")
         return wanted if wanted in dict(self.choices) else self.choices[0][0]
+
+    def offered(self, results: Results, selection: Selection) -> str:
+        """Return the value that `selection` carries, the default if the folder has no data for it."""
+        value = self.of(selection)
+        return self.choices[0][0] if value in self.withheld(results) else value
 
 
 @dataclass(frozen=True)

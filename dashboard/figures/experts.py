@@ -1,0 +1,151 @@
+"""Draw the experts of one role: a panel per variant, layers across, every layer's experts from the worst down."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.heatmaps import x_axis
+from dashboard.figures.panels import Panels
+from dashboard.insights.experts import worst_of
+from dashboard.insights.layers import Cell, Errors, Shown, framed
+from dashboard.results.rows import Row
+from dashboard.style import formats, names
+from dashboard.style.theme import MARK
+
+_COLUMNS = 3
+#: Most experts of a layer, and most layers side by side, whose numbers are written into their cells.
+_ROOM_DOWN, _ROOM_ACROSS = 16, 40
+_STEPS = (1, 2, 5, 10, 20, 50, 100, 200)
+_MOST_TICKS = 9
+
+
+def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
+    """Draw the weight errors of a role's experts; a cell stands for an expert, which its hover text names.
+
+    Args:
+        shown: the variants; at least one has experts of the role.
+        role: the role.
+        layers: layers to outline; their worst expert is marked, or without such layers the worst of all.
+    """
+    experts_of = {name: framed(part.experts, (), {role}) for name, part in shown.parts.items()}
+    rows = [row for row in shown.rows if experts_of[row["variant_id"]]]
+    there = {layer for experts in experts_of.values() for layer, _ in experts}
+    across = list(range(min(there), max(there) + 1))
+    most = max(len(errors) for experts in experts_of.values() for errors in experts.values())
+    drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
+    marked = [framed(experts_of[row["variant_id"]], layers, {role}) for row in rows]
+    drawn.add_titles([_title(row, experts) for row, experts in zip(rows, marked, strict=True)], size=11)
+    written = most <= _ROOM_DOWN and len(across) * drawn.columns <= _ROOM_ACROSS
+    for index, row in enumerate(rows):
+        experts = experts_of[row["variant_id"]]
+        columns = [_ordered(experts.get((layer, role), ())) for layer in across]
+        meta = {"variant_id": row["variant_id"], "role": role}
+        drawn.add_heatmap(**_heatmap(row, across, columns, most, written), meta=meta, **drawn.place(index))
+        drawn.add_scatter(**_marker(marked[index], layers), **drawn.place(index))
+        for layer in layers:
+            drawn.add_shape(**_outline(drawn.place(index), layer))
+    x_axis(drawn, across, drawn.columns)
+    drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
+    step = next((step for step in _STEPS if most / step <= _MOST_TICKS), most)
+    drawn.update_yaxes(
+        range=[most + 0.5, 0.5],
+        tickvals=[1, *range(step, most + 1, step)][step == 1 :],
+        showgrid=False,
+        ticks="",
+        showline=False,
+    )
+    drawn.update_yaxes(cells=drawn.first_column, title_text="experts, worst on top")
+    drawn.update_layout(coloraxis=_scale(experts_of), margin={"t": 62, "l": 70, "b": 44})
+    return drawn
+
+
+def _ordered(errors: Errors) -> list[tuple[int, float | None]]:
+    """Return (number, error) from the worst down; those without an error come last."""
+    return sorted(enumerate(errors), key=lambda item: (item[1] is None, -(item[1] or 0.0), item[0]))
+
+
+def _title(row: Row, marked: Mapping[Cell, Errors]) -> str:
+    """Name the variant and its marked expert."""
+    name = f"<b>{names.in_figure(row['label'], names.TITLE)}</b>"
+    worst = worst_of(marked)
+    if worst is None:
+        return f"{name}<br>no finite error here"
+    where = f"layer {worst.cell[0]}, expert {worst.number}"
+    return f"{name}<br>worst: {where}, {formats.number(worst.error)}"
+
+
+def _heatmap(
+    row: Row,
+    across: Sequence[int],
+    columns: Sequence[Sequence[tuple[int, float | None]]],
+    most: int,
+    written: bool,
+) -> dict[str, Any]:
+    ranks = range(most)
+
+    def lines(part: int) -> list[list[Any]]:
+        return [[column[rank][part] if rank < len(column) else None for column in columns] for rank in ranks]
+
+    errors = [[None if value is None else float(f"{value:.5g}") for value in line] for line in lines(1)]
+    return {
+        "z": errors,
+        "x": list(across),
+        "y": [rank + 1 for rank in ranks],
+        "text": lines(0),
+        "texttemplate": "%{text}" if written else "",
+        "textfont": {"size": 9},
+        "hovertemplate": f"<b>{names.in_figure(row['label'])}</b><br>layer %{{x}}, expert %{{text}}"
+        f"<br>relative weight error %{{z:.3g}}<br>%{{y}} of {most} from the worst<extra></extra>",
+        "hoverongaps": False,
+        "coloraxis": "coloraxis",
+        "xgap": 1,
+        "ygap": 1 if most <= _ROOM_DOWN else 0,
+    }
+
+
+def _marker(marked: Mapping[Cell, Errors], layers: Collection[int]) -> dict[str, Any]:
+    """Return a ring around the worst expert of each layer that is outlined, or around the worst of all."""
+    worst = worst_of(marked)
+    chosen = sorted({layer for layer, _ in marked}) if layers else [worst.cell[0]] if worst else []
+    ring = {"symbol": "circle-open", "size": 13, "color": MARK, "line": {"width": 2}}
+    return {
+        "x": chosen,
+        "y": [1] * len(chosen),
+        "mode": "markers",
+        "marker": ring,
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _outline(place: Mapping[str, str], layer: int) -> dict[str, Any]:
+    return {
+        "type": "rect",
+        "xref": place["xaxis"],
+        "yref": f"{place['yaxis']} domain",
+        "x0": layer - 0.5,
+        "x1": layer + 0.5,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": MARK, "width": 2},
+    }
+
+
+def _scale(experts_of: Mapping[str, Mapping[Cell, Errors]]) -> dict[str, Any]:
+    """Return the colour axis, from the lowest to the highest error: experts often differ by little."""
+    known = [
+        error
+        for experts in experts_of.values()
+        for errors in experts.values()
+        for error in errors
+        if error is not None
+    ]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    title = {"text": "relative weight error", "side": "right"}
+    return {
+        "cmin": low if low < high else 0.0,
+        "cmax": high or 1.0,
+        "colorbar": {"title": title, "thickness": 12, "len": 0.9},
+    }
