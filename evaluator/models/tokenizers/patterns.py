@@ -117,6 +117,9 @@ CHAMELEON = (
     r"[\p{P}!-/:-@\[-`{-~]",
     GPT2,
 )
-K2_HORIZON = rf"{CONTRACTIONS}|'\u017f|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}\u200c\u200d]+|\p{{N}}{{1,3}}|{SIGNS}|{SPACES}"
+K2_HORIZON = (
+    rf"{CONTRACTIONS}|'\u017f|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}\u200c\u200d]+|\p{{N}}{{1,3}}"
+    rf"|{SIGNS}|{SPACES}"
+)
 FALCON = (r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]")
 DEFAULT = (r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]")
