@@ -37,9 +37,18 @@ def test_model_families_of_the_readme_are_those_of_the_registry():
 
 def test_tokenizers_of_the_readme_are_counted():
     text = " ".join(prose(README).split())
-    ((ways, names),) = re.findall(r"byte-level BPE with (\d+) ways of splitting under some (\d+) names", text)
+    ((ways, names),) = re.findall(r"BPE with (\d+) \[ways of splitting\]\S+ under some (\d+) names", text)
     assert int(ways) == len(set(PRE_TOKENIZERS.values()))
     assert abs(int(names) - len(PRE_TOKENIZERS)) < 10
+
+
+def test_pre_tokenizers_of_the_documents_are_known_and_grouped_by_what_they_do():
+    rows = table(ROOT / "docs" / "protocol.md", "names", "a word is, or a text is split at")
+    listed = [re.findall(r"`([^`]+)`", row[0]) for row in rows]
+    assert sorted(name for names in listed for name in names) == sorted(PRE_TOKENIZERS)
+    ways = [{PRE_TOKENIZERS[name] for name in names} for names in listed]
+    assert [len(way) for way in ways] == [1] * len(set(PRE_TOKENIZERS.values()))
+    assert len(set.union(*ways)) == len(ways)
 
 
 def test_ready_made_comparisons_of_the_readme_are_those_that_travel_along():

@@ -11,7 +11,7 @@ from tiny_models import byte_symbols, write_tiny_llama
 
 
 def pair_merges(texts: Sequence[str]) -> list[str]:
-    """Return merges of all pairs of adjacent bytes in random order, so that a word's tokens depend on both its ends."""
+    """Return merges of all pairs of adjacent bytes in random order, so that tokens depend on where words end."""
     symbols = byte_symbols()
     pairs = sorted({pair for text in texts for pair in pairwise(text.encode())})
     random.Random(0).shuffle(pairs)

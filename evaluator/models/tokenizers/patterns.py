@@ -23,7 +23,8 @@ QWEN35 = (
     rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{SPACES}"
 )
 #: Groups of three digits from the right; text before a number stays with its first group.
-DIGITS_FROM_RIGHT = r"(?:[^\p{N}]++|(?<!\p{N}))\p{N}{1,3}(?=(?:\p{N}{3})*+(?!\p{N}))|\p{N}{3}"
+_FIRST_DIGITS = r"\p{N}{1,3}(?=(?:\p{N}{3})*+(?!\p{N}))"
+DIGITS_FROM_RIGHT = rf"[^\p{{N}}]++(?:{_FIRST_DIGITS})?|(?<!\p{{N}}){_FIRST_DIGITS}|\p{{N}}{{3}}"
 #: Within a number, cuts only before groups of three ASCII digits up to where such digits end.
 FEW = "(?:[^0-9]|(?<![0-9])[0-9]{1,2}(?![0-9]))++"
 LEAD = "(?<![0-9])[0-9]{1,2}(?=(?:[0-9]{3})++(?![0-9]))"
@@ -117,6 +118,9 @@ CHAMELEON = (
     r"[\p{P}!-/:-@\[-`{-~]",
     GPT2,
 )
-K2_HORIZON = rf"{CONTRACTIONS}|'\u017f|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}\u200c\u200d]+|\p{{N}}{{1,3}}|{SIGNS}|{SPACES}"
+K2_HORIZON = (
+    rf"{CONTRACTIONS}|'\u017f|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}\u200c\u200d]+|\p{{N}}{{1,3}}"
+    rf"|{SIGNS}|{SPACES}"
+)
 FALCON = (r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]")
 DEFAULT = (r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]")

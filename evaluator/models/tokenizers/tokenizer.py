@@ -178,14 +178,14 @@ def _strings(file: ModelFile, key: str) -> list[str]:
     return items
 
 
-def _scores(file: ModelFile, n_tokens: int) -> npt.NDArray[np.floating[Any]]:
+def _scores(file: ModelFile, n_tokens: int) -> npt.NDArray[Any]:
     """Return the scores of the tokens, [n_tokens].
 
     Raises:
         SourceError: they are missing or something else.
     """
     scores = file.require(_SCORES)
-    if not isinstance(scores, np.ndarray) or scores.shape != (n_tokens,) or scores.dtype.kind != "f":
+    if not isinstance(scores, np.ndarray) or scores.shape != (n_tokens,) or scores.dtype.kind not in "if":
         raise SourceError(file.path, f"{_SCORES} does not hold a score per token")
     return scores
 

@@ -1,4 +1,4 @@
-"""Byte-pair encoding of texts as they are written, as in Gemma 4, against llama.cpp."""
+"""Byte-pair encoding with gaps in the alphabet, and of texts as they are written, against llama.cpp."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import random
 
 import pytest
 from llama_vocabulary import llama_vocabulary
-from sentencepiece_vocabularies import USER_DEFINED, with_merges, write_vocabulary
+from sentencepiece_vocabularies import NORMAL, USER_DEFINED, with_merges, write_vocabulary
+from tiny_models import byte_symbols
 from tokenizing import AS_WRITTEN, TEXT, mixed_text, random_text
 
 from evaluator.models.gguf.reader import open_gguf
@@ -51,3 +52,13 @@ def test_bytes_without_tokens_are_an_error(tmp_path, learnt):
     file = open_gguf(write_vocabulary(tmp_path / "v.gguf", some, model="gemma4", merges=merges))
     with pytest.raises(SourceError, match="there are no tokens for 2 bytes, such as <0x41>"):
         tokenizer_from_gguf(file)
+
+
+def test_bytes_without_tokens_are_left_out_but_not_merged_across(tmp_path):
+    pieces = [(symbol, 0.0, NORMAL) for symbol in byte_symbols() if symbol not in {"X", "Ġ", "Ģ"}]
+    pieces += [("ab", 0.0, NORMAL), ("bc", 0.0, NORMAL)]
+    options = {"model": "gpt2", "pre": "gpt-2", "merges": ["a b", "b c"]}
+    path = write_vocabulary(tmp_path / "v.gguf", pieces, **options)
+    texts = ["aXb", "aXbc", "XaXb", "a b", "Xab", "a\u0400b", "X"]
+    tokenizer = tokenizer_from_gguf(open_gguf(path))
+    assert [tokenizer.encode(text).tolist() for text in texts] == llama_vocabulary(path, texts).ids

@@ -18,7 +18,7 @@ from evaluator.models.tokenizers.published import published_steps
 from evaluator.models.tokenizers.recognition import as_json
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 
-#: Families that split numbers further than llama.cpp; they have no tokens of several digits or of a space and a digit.
+#: Families that split numbers further than llama.cpp; they have no tokens of several digits or with a space.
 NUMBERS_APART = ("falcon", "deepseek-llm")
 
 

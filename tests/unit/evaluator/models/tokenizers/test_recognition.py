@@ -55,7 +55,10 @@ def test_spelling_does_not_matter(spelled):
 
 
 def test_possessive_and_case_folding_patterns_are_recognized():
-    pattern = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+    pattern = (
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+        r"|\s*[\r\n]|\s+(?!\S)|\s+"
+    )
     assert recognize(sequence(split(pattern), BYTES), ignore_merges=False) == "bailingmoe"
 
 

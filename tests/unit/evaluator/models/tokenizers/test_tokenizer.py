@@ -64,7 +64,7 @@ def test_smollm_splits_digits_and_gpt2_does_not(tokenizer_of):
 
 def test_unknown_pre_tokenizer_names_the_known_ones(tokenizer_of):
     with pytest.raises(
-        SourceError, match=r"'martian' is not known.*--pre NAME.*known: .*gpt-2.*smollm"
+        SourceError, match=r"'martian' is not known.*--pre NAME.*known, .*gpt-2.*smollm"
     ) as caught:
         tokenizer_of(pre="martian")
     assert "\n" not in str(caught.value)
