@@ -69,7 +69,7 @@ def _keys(config: JsonFile) -> dict[str, Typed]:
     rotates = config.values.get("position_embedding_type") == "rope"
     inner, heads = config.count("mamba_expand") * config.count("hidden_size"), config.count("mamba_n_heads")
     if config.values.get("mamba_d_head") not in ("auto", None, inner // heads):
-        raise config.error("mamba_d_head", config.values["mamba_d_head"], inner // heads)
+        raise config.error("mamba_d_head", config.values["mamba_d_head"], str(inner // heads))
     kv_heads = config.count("num_key_value_heads", config.count("num_attention_heads"))
     return {
         **scale_keys(config),
