@@ -14,10 +14,11 @@ import onnxruntime as ort
 from evaluator.export.pieces import Piece
 from evaluator.models.architectures.mixture import Router
 from evaluator.models.model_file import ModelFile
-from evaluator.runtime.layered_model import Inputs, LayeredModel
+from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.memory_plan import MemoryPlan, Shape
 from evaluator.runtime.mixture_layer import ExpertSquares, MixtureLayer
 from evaluator.runtime.pass_checkpoint import PassCheckpoint, Resumed
+from evaluator.runtime.piece_runs import Inputs
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.runtime.router import probabilities
 from evaluator.runtime.streams import Streams, StreamsInMemory, StreamsOnDisk

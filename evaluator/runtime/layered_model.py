@@ -11,32 +11,28 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from evaluator.export.composing.attention import POSITIONS, TEMPERATURE, temperature_inputs
+from evaluator.export.composing.attention import temperature_inputs
 from evaluator.export.composing.stream import stream_width
 from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import rotary_inputs
 from evaluator.export.fusion.attention import SEQLENS, TOTAL_LENGTH
-from evaluator.export.fusion.fuse import Heads
-from evaluator.export.piece_model import (
-    LOGITS,
-    MIXTURE,
-    OUTPUT,
-    PAST,
-    PRESENT,
-    SQUARES,
-    STREAM,
-    with_past,
-    with_whole_scores,
-)
+from evaluator.export.piece_model import LOGITS, MIXTURE, OUTPUT, STREAM, with_past, with_whole_scores
 from evaluator.export.pieces import Experts, Piece, cut
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import Device
+from evaluator.runtime.piece_runs import (
+    Inputs,
+    Values,
+    outputs,
+    run_blocks,
+    run_chunks,
+    squares_of,
+    taken,
+    total_squares,
+)
 from evaluator.runtime.piece_weights import WeightReader
 from evaluator.runtime.session import Array, Session
 from evaluator.support.units import FLOAT_BYTES
-
-Values = npt.NDArray[np.float32]
-Inputs = Mapping[str, Array | ort.OrtValue]
 
 #: Windows that run at a time on a CPU: the attention heads of two divide evenly between threads. A GPU needs more
 #: positions at a time.
@@ -178,14 +174,15 @@ class LayeredModel:
             Sums of squares by weight input, float32 [channels], if the model computes them.
         """
         length = stream.shape()[1]
-        if self.device.name == "cpu" and length > CHUNK and stream.shape()[0] == 1:
-            if piece.positionwise:
-                return self._in_blocks(piece, stream.numpy(), weights, target.numpy())
-            if piece.heads:
-                return self._in_chunks(piece, piece.heads, stream.numpy(), weights, common, target.numpy())
+        if piece.positionwise and not piece.inputs:
+            return total_squares(self._positionwise(piece.model, {STREAM: stream}, weights, target))
+        if piece.heads and self._is_long(stream):
+            session, size = self._changed(piece.model, with_past), _chunk_size(piece, length)
+            streams, own = (stream.numpy(), target.numpy()), {name: common[name] for name in piece.inputs}
+            return run_chunks(session, piece.heads, streams, weights, own, size)
         session = self._session_for(piece, length)
         inputs = {STREAM: stream, **weights, **{name: common[name] for name in piece.inputs}}
-        return _squares(session.run_into(inputs, _outputs(session, target)))
+        return squares_of(session.run_into(inputs, outputs(session, target)))
 
     def open_mixture(
         self, piece: Piece, stream: ort.OrtValue, weights: Inputs, target: ort.OrtValue
@@ -195,9 +192,8 @@ class LayeredModel:
         Returns:
             The router's logits, float32 [windows, length, experts], and sums of squares as `run` returns them.
         """
-        session = self._session(piece.model)
-        ran = session.run_into({STREAM: stream, **_taken(session, weights)}, _outputs(session, target))
-        return ran[LOGITS].numpy(), _squares(ran)
+        ran = self._positionwise(piece.model, {STREAM: stream}, weights, target)
+        return np.concatenate([block[LOGITS].numpy() for block in ran], axis=1), total_squares(ran)
 
     def close_mixture(
         self, experts: Experts, stream: ort.OrtValue, mixture: Values, weights: Inputs, target: ort.OrtValue
@@ -214,9 +210,8 @@ class LayeredModel:
         Returns:
             Sums of squares as `run` returns them.
         """
-        session = self._session(experts.closing)
-        inputs = {STREAM: stream, MIXTURE: mixture, **_taken(session, weights)}
-        return _squares(session.run_into(inputs, _outputs(session, target)))
+        streams = {STREAM: stream, MIXTURE: mixture}
+        return total_squares(self._positionwise(experts.closing, streams, weights, target))
 
     def run_expert(self, experts: Experts, rows: Values, weights: Inputs) -> tuple[Values, dict[str, Values]]:
         """Run an expert on the normalized stream of its tokens, float32 [tokens, hidden].
@@ -231,7 +226,7 @@ class LayeredModel:
         """
         session = self._session(experts.model)
         ran = session.run_into({STREAM: rows[None], **weights}, dict.fromkeys(session.output_names))
-        return np.asarray(ran[OUTPUT].numpy()[0]), _squares(ran)
+        return np.asarray(ran[OUTPUT].numpy()[0]), squares_of(ran)
 
     def norm(self, rows: ort.OrtValue, weights: Inputs) -> Values:
         """Run the final norm on rows of the stream, float32 [windows, rows, width]; return them on the host."""
@@ -262,34 +257,24 @@ class LayeredModel:
             self._changes[key] = Session(change(model), self.device)
         return self._changes[key]
 
-    def _in_blocks(self, piece: Piece, stream: Values, weights: Inputs, target: Values) -> dict[str, Values]:
-        """Run a piece on blocks of positions that do not affect one another."""
-        session, total = self._session(piece.model), dict[str, Values]()
-        for start in range(0, stream.shape[1], CHUNK):
-            block = slice(start, start + CHUNK)
-            inputs = {STREAM: stream[:, block], **weights}
-            _add(total, _squares(session.run_into(inputs, _outputs(session, target[:, block]))))
-        return total
+    def _is_long(self, stream: ort.OrtValue) -> bool:
+        """Return whether a stream is a window that runs part by part."""
+        windows, length, _ = stream.shape()
+        return self.device.name == "cpu" and length > CHUNK and windows == 1
 
-    def _in_chunks(
-        self, piece: Piece, heads: Heads, stream: Values, weights: Inputs, common: Inputs, target: Values
-    ) -> dict[str, Values]:
-        """Run attention on chunks of one window, each with the keys and values of the chunks before."""
-        session, total = self._changed(piece.model, with_past), dict[str, Values]()
-        nothing = np.zeros((1, heads.kv_heads, 0, heads.width), np.float32)
-        past: dict[str, Array | ort.OrtValue] = dict.fromkeys(PAST, nothing)
-        length, size = stream.shape[1], _chunk_size(piece, stream.shape[1])
-        for start in range(0, length, size):
-            end = min(start + size, length)
-            lengths = {SEQLENS: np.array([end - 1], np.int32), TOTAL_LENGTH: np.array([end], np.int32)}
-            others = {
-                name: lengths.get(name, _chunk(name, common[name], start, end)) for name in piece.inputs
-            }
-            inputs = {STREAM: stream[:, start:end], **weights, **others, **past}
-            ran = session.run_into(inputs, _outputs(session, target[:, start:end]))
-            past = dict(zip(PAST, (ran[name] for name in PRESENT), strict=True))
-            _add(total, _squares(ran))
-        return total
+    def _positionwise(
+        self,
+        model: bytes,
+        streams: Mapping[str, Values | ort.OrtValue],
+        weights: Inputs,
+        target: ort.OrtValue,
+    ) -> list[dict[str, ort.OrtValue]]:
+        """Run positions that do not affect one another; return the outputs of each run, see `run_blocks`."""
+        session, stream = self._session(model), streams[STREAM]
+        assert isinstance(stream, ort.OrtValue)
+        if self._is_long(stream):
+            return run_blocks(session, streams, weights, target, CHUNK)
+        return [session.run_into({**streams, **taken(session, weights)}, outputs(session, target))]
 
 
 def _chunk_size(piece: Piece, length: int) -> int:
@@ -297,37 +282,6 @@ def _chunk_size(piece: Piece, length: int) -> int:
     if not piece.heads_held:
         return CHUNK
     return max(1, min(CHUNK, _CHUNK_SCORES // (FLOAT_BYTES * piece.heads_held * length)))
-
-
-def _chunk(name: str, values: Array | ort.OrtValue, start: int, end: int) -> Array | ort.OrtValue:
-    """Return the part of an input that belongs to a chunk of positions; tables of rotations serve as a whole."""
-    if not isinstance(values, np.ndarray):
-        return values
-    if name == POSITIONS:
-        return values[:, start:end]
-    return values[start:end] if name.startswith(TEMPERATURE) else values
-
-
-def _outputs(session: Session, target: Values | ort.OrtValue) -> dict[str, ort.OrtValue | None]:
-    """Return all outputs of a piece, the stream to be written to `target`."""
-    held = target if isinstance(target, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(target)
-    return {name: held if name == OUTPUT else None for name in session.output_names}
-
-
-def _taken(session: Session, weights: Inputs) -> Inputs:
-    """Return the weights that a session has as inputs."""
-    return {name: values for name, values in weights.items() if name in session.input_names}
-
-
-def _squares(ran: Mapping[str, ort.OrtValue]) -> dict[str, Values]:
-    return {
-        name.removeprefix(SQUARES): value.numpy() for name, value in ran.items() if name.startswith(SQUARES)
-    }
-
-
-def _add(total: dict[str, Values], part: Mapping[str, Values]) -> None:
-    for name, values in part.items():
-        total[name] = total[name] + values if name in total else values
 
 
 def _row_graph() -> onnx.ModelProto:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from evaluator.export.pieces import Experts, Piece
-from evaluator.runtime.layered_model import CHUNK, Inputs, LayeredModel
+from evaluator.runtime.layered_model import CHUNK, LayeredModel
+from evaluator.runtime.piece_runs import Inputs
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
 from evaluator.runtime.router import Share, choose, shares
 from evaluator.runtime.streams import Step

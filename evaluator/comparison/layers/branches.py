@@ -13,7 +13,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from evaluator.export.pieces import Piece
-from evaluator.runtime.layered_model import Inputs, LayeredModel
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.piece_runs import Inputs
 from evaluator.runtime.streams import read_array, write_array
 from evaluator.support.units import FLOAT_BYTES
 

@@ -12,8 +12,9 @@ from evaluator.comparison.layers.weight_error import place_of
 from evaluator.export.pieces import Piece
 from evaluator.models.exchanged import Exchanged
 from evaluator.models.model_file import ModelFile
-from evaluator.runtime.layered_model import Inputs, LayeredModel
+from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.mixture_layer import MixtureLayer, Steps
+from evaluator.runtime.piece_runs import Inputs
 from evaluator.runtime.piece_weights import WeightReader
 from evaluator.runtime.streams import Step
 

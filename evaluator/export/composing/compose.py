@@ -21,7 +21,14 @@ from evaluator.export.composing.stream import LAYER_INPUTS, close_stream, fields
 from evaluator.export.cutter import Cut, ExpertsCut
 from evaluator.export.piece_model import LOGITS, MIXTURE, OUTPUT, STREAM
 from evaluator.models.architectures import EMBEDDING
-from evaluator.models.architectures.description import Decoder, Experts, FeedForward, LayerInput, Part
+from evaluator.models.architectures.description import (
+    Decoder,
+    Experts,
+    FeedForward,
+    LayerInput,
+    Part,
+    Recurrent,
+)
 from evaluator.support.errors import ExportError
 
 _STREAM = {STREAM: TensorProto.FLOAT}
@@ -144,6 +151,8 @@ def _added(builder: Builder, part: Part, x: str, outputs: list[str]) -> str:
 def _part(builder: Builder, part: Part) -> Cut:
     x = open_stream(builder)
     y = _added(builder, part, x, _mixed(builder, part, x, []))
+    if any(isinstance(mixer, Recurrent) for mixer in part.mixers):
+        builder.heads, builder.heads_held = None, 0
     return _cut(builder, part, {close_stream(builder, y): OUTPUT})
 
 

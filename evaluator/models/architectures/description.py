@@ -175,6 +175,10 @@ class ShortConvolution(Mixer):
     kernel: int
 
 
+#: Mixers with a state that goes from token to token, so that windows run through them as a whole.
+Recurrent = DeltaNet | Mamba | ShortConvolution
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeedForward(Mixer):
     """Two or three products with an activation.
