@@ -54,17 +54,22 @@ def named(item: onnx.TensorProto, name: str) -> onnx.TensorProto:
 
 
 def add_squares(graph: onnx.GraphProto, weights: Collection[str]) -> None:
-    """Output Σ x² over all positions, float32 [channels], of the x that enters each matrix, in place."""
-    axes = helper.make_tensor("square_axes", TensorProto.INT64, [2], [0, 1])
-    products = [node for node in graph.node if node.op_type == _PRODUCT and node.input[1] in weights]
-    if products:
-        graph.initializer.append(axes)
-    for node in products:
-        output = SQUARES + node.input[1]
-        graph.node.append(
-            helper.make_node("ReduceSumSquare", [node.input[0], axes.name], [output], keepdims=0)
-        )
-        graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
+    """Output Σ x² over all positions, float32 [channels], of the x that enters each matrix, in place.
+
+    Of a matrix that several products read, it is the mean over them.
+    """
+    entering: dict[str, list[str]] = defaultdict(list)
+    for node in graph.node:
+        if node.op_type == _PRODUCT and node.input[1] in weights:
+            entering[node.input[1]].append(node.input[0])
+    if entering:
+        graph.initializer.append(helper.make_tensor("square_axes", TensorProto.INT64, [2], [0, 1]))
+    for weight, inputs in entering.items():
+        parts = [f"{SQUARES}{weight}_{place}" for place in range(len(inputs))]
+        for name, part in zip(inputs, parts, strict=True):
+            graph.node.append(helper.make_node("ReduceSumSquare", [name, "square_axes"], [part], keepdims=0))
+        graph.node.append(helper.make_node("Mean", parts, [f"{SQUARES}{weight}"]))
+        graph.output.append(helper.make_tensor_value_info(f"{SQUARES}{weight}", TensorProto.FLOAT, None))
 
 
 def multiply_as_stored(model: onnx.ModelProto, transposed: Collection[str]) -> set[str]:
