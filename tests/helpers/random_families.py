@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from families import dense, gemma, latent, mixtures, rarer, recurrent, sliding
+from families import dense, gemma, latent, mixtures, older, rarer, recurrent, sliding
 from families.recipe import VOCABULARY, Recipe, looking_ahead, write_recipe
 
 __all__ = ["FAMILIES", "RECIPES", "VOCABULARY", "recipe", "write"]
@@ -61,6 +61,10 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "cohere2moe": rarer.cohere2moe,
     "phimoe": rarer.phimoe,
     "deepseek": rarer.deepseek,
+    "command-r": older.command_r,
+    "starcoder2": older.starcoder2,
+    "nemotron": older.nemotron,
+    "exaone": older.exaone,
 }
 
 _SOFTMAX = mixtures.SOFTMAX
@@ -171,6 +175,10 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("phimoe", "phimoe", {}),
     ("deepseek", "deepseek", {}),
     ("falcon-h1-norm", "falcon-h1", {"norm": True, "groups": 2, "tied": True}),
+    ("command-r", "command-r", {}),
+    ("starcoder2", "starcoder2", {}),
+    ("nemotron", "nemotron", {}),
+    ("exaone", "exaone", {}),
 ]
 
 

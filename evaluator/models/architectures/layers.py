@@ -101,8 +101,10 @@ def decoder_of(settings: Settings, layers: Iterable[Layer], *rotary: RotarySet, 
     Raises:
         SourceError: a setting is missing, not valid, or not computed.
     """
-    kind = "layer_norm" if changes.get("norm") == "layer" else "layer_norm_rms"
+    kinds = ("layer_norm_rms", "layer_norm")
+    kind, other = reversed(kinds) if changes.get("norm") == "layer" else kinds
     epsilon = settings.positive(f"attention.{kind}_epsilon")
+    settings.read(f"attention.{other}_epsilon")  # some configurations have one for norms that there are not
     decoder = Decoder(settings.count("embedding_length"), tuple(layers), rotary, epsilon, **changes)
     settings.check_all_read()
     return decoder

@@ -15,6 +15,7 @@ from evaluator.models.architectures.decoder import (
     rotary_width,
     sliding_window,
 )
+from evaluator.models.architectures.description import Attention
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.yarn import yarn_kept, yarn_scale
 from evaluator.models.model_file import ContextBound, ModelFile
@@ -112,7 +113,11 @@ def _bounds(file: ModelFile) -> Iterator[ContextBound]:
     """Yield the lengths up to which the graph is exact."""
     if file.context_bound:
         yield file.context_bound
-    if described(file):
+    if decoder := described(file):
+        mixers = (mixer for layer in decoder.layers for part in layer for mixer in part.mixers)
+        chunks = {mixer.chunk for mixer in mixers if isinstance(mixer, Attention) and mixer.chunk}
+        for chunk in chunks:
+            yield ContextBound(chunk, "attention in chunks, which is not computed")
         return
     window = sliding_window(file)
     if window and "sliding_window" not in architecture_of(file).config(file):

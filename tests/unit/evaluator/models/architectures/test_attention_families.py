@@ -6,6 +6,7 @@ import pytest
 from random_families import write
 
 from evaluator.models.architectures import described
+from evaluator.models.architectures.rotary import check_context
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.support.errors import SourceError
 
@@ -15,9 +16,12 @@ NAMES = (
     "bailingmoe",
     "bailingmoe2",
     "cohere2",
+    "command-r",
     "dots1",
     "ernie4_5",
     "ernie4_5-moe",
+    "exaone",
+    "exaone-moe",
     "exaone4",
     "glm4",
     "glm4moe",
@@ -29,11 +33,13 @@ NAMES = (
     "mimo2",
     "minimax-m2",
     "mistral3",
+    "nemotron",
     "olmo2",
     "olmoe",
     "qwen3moe",
     "qwen3vl",
     "seed_oss",
+    "starcoder2",
     "step35",
 )
 
@@ -78,6 +84,13 @@ def test_an_activation_with_missing_parameters(tmp_path, values):
 def test_a_granite_whose_frequencies_were_not_trained_has_no_positions(tmp_path):
     decoder = described(opened("granite", tmp_path, {"rope.scaling.finetuned": False}))
     assert decoder.layers[0][0].mixers[0].rotary is None
+
+
+def test_windows_longer_than_llama_4_s_chunks_are_refused(tmp_path):
+    file = opened("llama4", tmp_path)
+    check_context(file, 8192)
+    with pytest.raises(SourceError, match=r"windows of 8193 tokens need attention in chunks.*8192 or less"):
+        check_context(file, 8193)
 
 
 def test_windows_follow_the_pattern_in_the_file(tmp_path):
