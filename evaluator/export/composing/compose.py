@@ -126,13 +126,23 @@ def _layer_inputs(builder: Builder, x: str) -> str:
     return builder.scaled(total, 1 / math.sqrt(2))
 
 
+def _entering(builder: Builder, part: Part, x: str, norm: str | None) -> str:
+    """Return what enters a part's mixers, from the stream x."""
+    if part.reads:
+        return builder.carried[part.reads]
+    entering = builder.norm(x, norm) if norm else x
+    if part.keeps:
+        builder.carried[part.keeps] = entering
+    return entering
+
+
 def _mixed(builder: Builder, part: Part, x: str, outputs: list[str]) -> list[str]:
     """Return `outputs` and those of the part's mixers without experts, from the stream x."""
-    normed = builder.norm(x, part.norm) if part.norm else x
+    entering = _entering(builder, part, x, part.norm)
     for mixer in part.mixers:
         if isinstance(mixer, Experts):
             continue
-        output = mix(mixer, builder, normed)
+        output = mix(mixer, builder, entering)
         outputs.append(builder.norm(output, mixer.post_norm) if mixer.post_norm else output)
     return outputs
 
@@ -159,11 +169,11 @@ def _part(builder: Builder, part: Part) -> Cut:
 def _mixture(opening: Builder, part: Part) -> Cut:
     """Build a part with experts: what enters router and experts, an expert, and what follows them."""
     experts = part.experts
-    if experts is None or (part.norm is None and experts.norm is None):
+    if experts is None or not (part.norm or experts.norm or part.reads):
         raise ExportError(f"the experts of layer {opening.layer} have no norm")
     decoder, shapes, layer = opening.decoder, opening.shapes, opening.layer
     x = open_stream(opening)
-    entering = opening.norm(x, experts.norm or part.norm or "")
+    entering = _entering(opening, part, x, experts.norm or part.norm)
     logits = _logits(opening, experts, x, entering)
     if experts.latent:
         entering = opening.product(entering, "ffn_latent_down", experts.latent)

@@ -272,6 +272,8 @@ class Part:
         scale: factor of the change.
         output_scale: role of a number that the new stream is multiplied by.
         residual: whether the mixers' sum is added to the stream; else it replaces the stream.
+        keeps: name of the stream's field in which what enters the mixers is kept for a later part.
+        reads: name of the field with what enters the mixers, instead of a norm of the stream.
     """
 
     name: PartName
@@ -281,6 +283,8 @@ class Part:
     scale: float = 1.0
     output_scale: str | None = None
     residual: bool = True
+    keeps: str | None = None
+    reads: str | None = None
 
     @property
     def experts(self) -> Experts | None:
@@ -315,7 +319,7 @@ class Decoder:
         softcap: the c of logits that are c · tanh(logits / c), None without.
         layer_inputs: inputs per layer.
         streams: number of streams that layers compute side by side.
-        kept: name → width of fields of the stream in which layers keep keys and values for later ones.
+        kept: name → width of fields of the stream in which layers keep something for later ones.
     """
 
     hidden: int

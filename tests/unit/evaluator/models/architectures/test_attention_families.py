@@ -16,6 +16,7 @@ NAMES = (
     "bailingmoe",
     "bailingmoe2",
     "cohere2",
+    "cohere2moe",
     "command-r",
     "dots1",
     "ernie4_5",
@@ -103,3 +104,21 @@ def test_windows_follow_the_pattern_in_the_file(tmp_path):
     assert windows("cohere2", **{pattern: 2}) == [32, None, 32, None]
     assert windows("exaone4", **{pattern: [False, True, False, True]}) == [None, 32, None, 32]
     assert windows("olmo2", **{pattern: [False] * 4}) == [None] * 4
+
+
+def test_a_cohere_mixture_must_state_which_layers_have_windows(tmp_path):
+    file = opened("cohere2moe", tmp_path)
+    del file.metadata["cohere2moe.attention.sliding_window_pattern"]
+    with pytest.raises(SourceError, match="which layers have a window is not stated"):
+        described(file)
+
+
+def test_experts_beside_attention_see_the_same_norm(tmp_path):
+    decoder = described(opened("cohere2moe", tmp_path))
+    attends, mixture = decoder.layers[1]
+    assert (attends.keeps, mixture.reads, mixture.norm, mixture.scale) == (
+        mixture.reads,
+        attends.keeps,
+        None,
+        0.5,
+    )

@@ -19,7 +19,11 @@ CPU = choose_device("cpu", 1)
 IDS = np.random.default_rng(1).integers(1, random_families.VOCABULARY, (2, 128)).astype(np.int32)
 FIRST = 48
 WINDOWS = [Window(index, "d", ids, FIRST) for index, ids in enumerate(IDS)]
-CASES = {name: (family, options) for name, family, options in random_families.FAMILIES}
+#: Phi-3.5's mixture has layer norms and a choice of experts of its own; llama.cpp computes something else.
+UNKNOWN = {"phimoe"}
+CASES = {
+    name: (family, options) for name, family, options in random_families.FAMILIES if family not in UNKNOWN
+}
 #: llama.cpp looks these activations up in a table of half-precision numbers.
 WITH_TABLES, NEAR, NEARER = ("gemma", "starcoder2"), 0.05, 5e-4
 
