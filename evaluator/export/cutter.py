@@ -70,6 +70,7 @@ class Cut:
     experts: ExpertsCut | None = None
     positionwise: bool | None = None
     tables: frozenset[str] = frozenset()
+    wide: int = 0
 
 
 class Cutter:

@@ -93,9 +93,11 @@ class Piece(_Weighted):
         inputs: names of the other inputs: rotary tables, lengths, mask.
         positionwise: whether positions do not affect one another, so that they may be run in any groups.
         heads: sizes of keys and values if the piece can be run chunk by chunk, see `with_past`.
-        heads_held: number of heads of which onnxruntime's kernel for the CPU holds all scores; 0 without a soft cap.
+        heads_held: number of heads of which onnxruntime's kernel for the CPU holds all scores, with soft caps or
+            sinks; else 0.
         experts: the experts of a mixture. The piece's output is then what enters them, and `logits` the router's.
         tables: weights of which only the rows of a text's tokens are needed.
+        wide: arrays as wide as its widest matrix that exist while it runs, 0 for the usual number.
         last: whether the layer ends with it.
     """
 
@@ -109,6 +111,7 @@ class Piece(_Weighted):
     heads_held: int = 0
     experts: Experts | None = None
     tables: frozenset[str] = frozenset()
+    wide: int = 0
     last: bool = True
 
     @property
@@ -170,6 +173,7 @@ def _finished(item: Cut, *, half: bool, squares: bool) -> Piece:
         None if half else item.heads,
         item.heads_held,
         tables=item.tables,
+        wide=item.wide,
     )
     if item.experts is None:
         return piece

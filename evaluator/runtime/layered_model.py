@@ -121,6 +121,11 @@ class LayeredModel:
         """Values that an observer gets of a token: the stream, and how the layer's router distributed it."""
         return self.hidden + 2 * self.most_experts
 
+    @property
+    def main(self) -> int:
+        """Width of the streams that layers compute, of a model that is built from a description; else 0."""
+        return self._graph.decoder.hidden * self._graph.decoder.streams if self._graph.decoder else 0
+
     def together(self, length: int) -> int:
         """Return how many windows of `length` tokens to run at a time."""
         if self.device.name == "cuda":
@@ -155,8 +160,12 @@ class LayeredModel:
         """Return the residual stream before the first layer, float32 [windows, length, hidden], of token ids."""
         piece = self.pieces[0]
         table, places = reader.embedding(piece, ids)
-        ran = self._session(piece.model).run_into({STREAM: places, **table}, {OUTPUT: None})
-        return ran[OUTPUT]
+        session = self._session(piece.model)
+        if self.device.name == "cpu" and ids.shape[0] == 1 and ids.shape[1] > CHUNK:
+            target = self.empty([*ids.shape, self.width])
+            run_blocks(session, {STREAM: places}, table, target, CHUNK)
+            return target
+        return session.run_into({STREAM: places, **table}, {OUTPUT: None})[OUTPUT]
 
     def run(
         self, piece: Piece, stream: ort.OrtValue, weights: Inputs, common: Inputs, target: ort.OrtValue
@@ -177,7 +186,7 @@ class LayeredModel:
         if piece.positionwise and not piece.inputs:
             return total_squares(self._positionwise(piece.model, {STREAM: stream}, weights, target))
         if piece.heads and self._is_long(stream):
-            session, size = self._changed(piece.model, with_past), _chunk_size(piece, length)
+            session, size = self._changed(piece.model, with_past), chunk_size(piece, length)
             streams, own = (stream.numpy(), target.numpy()), {name: common[name] for name in piece.inputs}
             return run_chunks(session, piece.heads, streams, weights, own, size)
         session = self._session_for(piece, length)
@@ -277,7 +286,7 @@ class LayeredModel:
         return [session.run_into({**streams, **taken(session, weights)}, outputs(session, target))]
 
 
-def _chunk_size(piece: Piece, length: int) -> int:
+def chunk_size(piece: Piece, length: int) -> int:
     """Return how many positions of a window of `length` run at a time."""
     if not piece.heads_held:
         return CHUNK

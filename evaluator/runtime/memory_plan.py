@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from evaluator.export.exact.graph import graph_request
-from evaluator.export.pieces import Weight
+from evaluator.export.pieces import Piece, Weight
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import Device
 from evaluator.runtime.gpus import free_gpu_memory
-from evaluator.runtime.layered_model import CHUNK, LayeredModel
+from evaluator.runtime.layered_model import CHUNK, LayeredModel, chunk_size
 from evaluator.runtime.machine import free_memory
 from evaluator.runtime.mixture_layer import BLOCK_BYTES
 from evaluator.support.errors import RequestError
@@ -23,6 +23,8 @@ from evaluator.support.units import FLOAT_BYTES, GIGABYTE
 #: Arrays as wide as the residual stream, and as a piece's widest matrix, that exist while a piece runs; somewhat more
 #: than measured, see docs/scaling.md.
 _STREAMS, _WIDE = 8, 4
+#: Arrays of what a stream carries besides, of keys and values of a whole window, and of scores that a kernel holds.
+_CARRIED, _KEYS, _HELD = 4, 8, 4
 #: Arrays of heads × positions² that exist at a time where attention is not fused: scores, mask, their sum, softmax.
 _SQUARES_PLAIN = 4
 #: Arrays of float64 [tokens, experts] that exist while experts are chosen.
@@ -167,6 +169,9 @@ def working_bytes(model: LayeredModel, file: ModelFile, shape: Shape) -> int:
     """Estimate the bytes that a group of windows takes while it runs through a piece, weights not counted."""
     group = model.together(shape.length) * shape.length
     at_once = min(group, CHUNK) if model.device.name == "cpu" and shape.length > CHUNK else group
+    if model.main:
+        pieces = (_piece_bytes(piece, model.main, shape, (group, at_once)) for piece in model.pieces[1:])
+        return max(pieces) + 2 * FLOAT_BYTES * group * shape.hidden
     widest = max(max(weight.slot.shape) for weight in _weights(model))
     if model.most_experts:
         at_once = max(at_once, min(CHUNK, shape.windows * shape.length))
@@ -174,6 +179,34 @@ def working_bytes(model: LayeredModel, file: ModelFile, shape: Shape) -> int:
     heads = 0 if model.is_fused else int(graph_request(file)["settings"]["num_attention_heads"])
     squares = _SQUARES_PLAIN * FLOAT_BYTES * heads * group * shape.length
     return rows + 2 * FLOAT_BYTES * group * shape.hidden + squares
+
+
+def _piece_bytes(piece: Piece, main: int, shape: Shape, positions: tuple[int, int]) -> int:
+    """Estimate the bytes that positions take while they run through a piece of a described model.
+
+    Args:
+        piece: the piece.
+        main: width of the streams that layers compute.
+        shape: the size of the pass.
+        positions: of a group of windows, and of them at a time where they can be parted.
+    """
+    group, part = positions
+    whole = not piece.positionwise and piece.heads is None and piece.experts is None
+    stream = _STREAMS * main + _CARRIED * (shape.hidden - main)
+    values = (group if whole else part) * (stream + (piece.wide or _WIDE) * _widest(piece.weights))
+    if piece.heads:
+        values += _KEYS * group * piece.heads.kv_heads * piece.heads.width
+    if piece.heads_held:
+        values += _HELD * min(group, chunk_size(piece, shape.length)) * piece.heads_held * shape.length
+    if piece.experts:
+        tokens = min(CHUNK, shape.windows * shape.length)
+        values = max(values, tokens * (stream + _WIDE * _widest(piece.experts.weights)))
+    return FLOAT_BYTES * values
+
+
+def _widest(weights: Mapping[str, Weight]) -> int:
+    """Return the longest side of any weight."""
+    return max((max(weight.slot.shape, default=1) for weight in weights.values()), default=1)
 
 
 def block_bytes(model: LayeredModel, shape: Shape) -> int:

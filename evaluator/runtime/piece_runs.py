@@ -20,7 +20,7 @@ Inputs = Mapping[str, Array | ort.OrtValue]
 
 def run_blocks(
     session: Session,
-    streams: Mapping[str, Values | ort.OrtValue],
+    streams: Inputs,
     weights: Inputs,
     target: ort.OrtValue,
     size: int,
@@ -29,7 +29,7 @@ def run_blocks(
 
     Args:
         session: of the piece.
-        streams: its inputs on the CPU, float32 [1, length, any width] each.
+        streams: its inputs on the CPU, [1, length, …] each.
         weights: its weights; others are ignored.
         target: where its output goes.
         size: positions of a block.

@@ -176,7 +176,7 @@ def _attention_node(mixer: Attention, builder: Builder, query: str, keys: str, v
     if mixer.sinks:
         inputs += [""] * (11 - len(inputs)) + [builder.vector("attn_sinks", (mixer.heads,))]
     builder.heads = Heads(mixer.kv_heads, mixer.width, mixer.window)
-    builder.heads_held = mixer.heads if mixer.softcap else 0
+    builder.heads_held = mixer.heads if mixer.softcap or mixer.sinks else 0
     return builder.node(
         ATTENTION,
         *inputs,

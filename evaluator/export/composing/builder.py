@@ -33,6 +33,7 @@ class Builder:
         shapes: the tensors of the model.
         heads: sizes of keys and values if the piece has attention that can run in chunks.
         heads_held: number of heads whose scores onnxruntime's kernel holds all.
+        wide: arrays as wide as the widest matrix that exist while the piece runs, 0 for the usual number.
         carried: fields of the stream, see `stream`.
         traces: the shapes of values.
     """
@@ -40,7 +41,7 @@ class Builder:
     def __init__(self, decoder: Decoder, layer: int, shapes: Shapes, prefix: str = "weight") -> None:
         self.decoder, self.layer, self.shapes, self._prefix = decoder, layer, shapes, prefix
         self.heads: Heads | None = None
-        self.heads_held = 0
+        self.heads_held = self.wide = 0
         self.carried: dict[str, str] = {}
         self.traces = Traces()
         self.nodes: list[onnx.NodeProto] = []

@@ -9,6 +9,9 @@ from evaluator.export.composing.builder import Builder
 from evaluator.export.composing.mixers import mix
 from evaluator.models.architectures.description import Attention, LatentAttention
 
+#: Arrays as wide as all heads together that exist at a time, keys and values of earlier positions aside.
+_WIDE = 12
+
 
 @mix.register
 def latent_attention(mixer: LatentAttention, builder: Builder, x: str) -> str:
@@ -16,6 +19,7 @@ def latent_attention(mixer: LatentAttention, builder: Builder, x: str) -> str:
 
     Keys and values of all heads are computed; those that are narrower than the others are padded with zeros.
     """
+    builder.wide = _WIDE
     heads, width = mixer.heads, mixer.plain + mixer.rotated
     full = max(width, mixer.value)
     if mixer.query_latent:

@@ -9,6 +9,9 @@ from evaluator.export.composing.mixers import mix
 from evaluator.export.fusion.norms import CONTRIB
 from evaluator.models.architectures.description import DeltaNet, Mamba, ShortConvolution
 
+#: Arrays as wide as the widest matrix that exist at a time: measured, and somewhat more.
+_WIDE_DELTA, _WIDE = 12, 8
+
 
 @mix.register
 def delta_net(mixer: DeltaNet, builder: Builder, x: str) -> str:
@@ -17,6 +20,7 @@ def delta_net(mixer: DeltaNet, builder: Builder, x: str) -> str:
     Per head and token, with decay g and rate β: S ← exp(g) S, S ← S + β k (v − Sᵀk)ᵀ, output Sᵀq (Yang et al. 2024,
     Gated Delta Networks).
     """
+    builder.wide = _WIDE_DELTA
     key_size, value_size = mixer.key_heads * mixer.key_width, mixer.value_heads * mixer.value_width
     mixed = convolved(builder, builder.product(x, "attn_qkv"), "silu")
     gate = builder.product(x, "attn_gate")
@@ -98,6 +102,7 @@ def mamba(mixer: Mamba, builder: Builder, x: str) -> str:
 
     Per head and token, with step Δ: S ← exp(Δ a) S + Δ B xᵀ, output SᵀC + D x (Dao and Gu 2024, Mamba-2).
     """
+    builder.wide = _WIDE
     inner, shared = mixer.heads * mixer.width, mixer.groups * mixer.state
     sizes = [inner, inner + 2 * shared, mixer.heads]
     gate, mixed, step = builder.split(builder.product(x, "ssm_in"), sizes)
@@ -139,6 +144,7 @@ def _for_heads(mixer: Mamba, builder: Builder, x: str) -> str:
 @mix.register
 def short_convolution(mixer: ShortConvolution, builder: Builder, x: str) -> str:
     """Add a gated short convolution; see `mix`. Its output is c · conv(b · x)."""
+    builder.wide = _WIDE
     size = builder.decoder.hidden
     before, after, values = builder.split(builder.product(x, "shortconv.in_proj"), [size] * 3)
     kernel = builder.reshape(builder.vector("shortconv.conv"), [size, 1, mixer.kernel])

@@ -1,11 +1,9 @@
 """The residual stream, with what else some models carry from layer to layer.
 
-[main streams | kept keys and values | inputs per layer], in this order.
+[main streams | kept keys and values | inputs per layer, the next one first], in this order.
 """
 
 from __future__ import annotations
-
-import numpy as np
 
 from evaluator.export.composing.builder import Builder
 from evaluator.export.piece_model import STREAM
@@ -42,11 +40,14 @@ def close_stream(builder: Builder, main: str) -> str:
 
 
 def layer_input(builder: Builder) -> str:
-    """Return the input of the builder's layer."""
+    """Return the input of the builder's layer, and move it behind those of the layers that follow.
+
+    The pieces of all layers are then the same.
+    """
     assert builder.decoder.layer_inputs is not None
-    width = builder.decoder.layer_inputs.width
-    start, end, axis = (
-        builder.constant([place], np.int64)
-        for place in (builder.layer * width, (builder.layer + 1) * width, -1)
-    )
-    return builder.op("Slice", builder.carried[LAYER_INPUTS], start, end, axis)
+    width, count = builder.decoder.layer_inputs.width, len(builder.decoder.layers)
+    if count == 1:
+        return builder.carried[LAYER_INPUTS]
+    first, rest = builder.split(builder.carried[LAYER_INPUTS], [width, (count - 1) * width])
+    builder.carried[LAYER_INPUTS] = builder.concat(rest, first)
+    return first

@@ -52,8 +52,8 @@ def test_scores_under_a_soft_cap_are_held_for_fewer_positions(tmp_path, monkeypa
     attention = model.pieces[1]
     assert attention.heads_held > 0
     monkeypatch.setattr(layered_model, "_CHUNK_SCORES", 4 * attention.heads_held * LENGTH * 10)
-    assert layered_model._chunk_size(attention, LENGTH) == 10
-    assert layered_model._chunk_size(model.pieces[2], LENGTH) == layered_model.CHUNK
+    assert layered_model.chunk_size(attention, LENGTH) == 10
+    assert layered_model.chunk_size(model.pieces[2], LENGTH) == layered_model.CHUNK
 
 
 @pytest.mark.parametrize("length", [512, 514])

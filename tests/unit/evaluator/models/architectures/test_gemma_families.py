@@ -16,6 +16,8 @@ from family_differences import IDS, START, nll_of
 from random_families import VOCABULARY, write
 
 from evaluator.export.composing.fit import fitting_shapes, left_out
+from evaluator.export.exact.graph import load_graph
+from evaluator.export.pieces import cut
 from evaluator.models.architectures import EMBEDDING, described
 from evaluator.models.architectures.description import AlternatingUpdates
 from evaluator.models.gguf.reader import open_gguf
@@ -143,3 +145,11 @@ def test_logits_of_gemma4_have_no_bound_that_the_file_does_not_state(tmp_path):
 def test_a_setting_that_is_not_computed(tmp_path, name, key, value, reason):
     with pytest.raises(SourceError, match=reason):
         described(opened(name, tmp_path, {key: value}))
+
+
+@pytest.mark.parametrize("name", ["gemma3n", "gemma4"])
+def test_layers_of_the_same_structure_have_the_same_pieces(tmp_path, name):
+    """Each structure has a session, which keeps memory of its own."""
+    file = opened(name, tmp_path, layers=6, period=2, shared_layers=0)
+    layers = [piece for piece in cut(load_graph(file)) if piece.layer >= 0]
+    assert len({piece.model for piece in layers}) == len({piece.model for piece in layers if piece.layer < 2})
