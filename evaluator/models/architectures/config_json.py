@@ -145,7 +145,7 @@ def layer_types(config: JsonFile, known: tuple[str, ...] = (WINDOWED, FULL)) -> 
         raise config.error("layer_types", types, f"a list of {layers}")
     for kind in types:
         if kind not in known:
-            raise config.error("a layer's type", kind, " or ".join(known))
+            raise config.error("an item of layer_types", kind, " or ".join(known))
     return types
 
 
