@@ -188,7 +188,68 @@ def _lfm2_moe(file: ModelFile) -> tuple[dict[str, Any], dict[str, Undo]]:
     return config, undo
 
 
+def _gemma4(file: ModelFile) -> tuple[dict[str, Any], dict[str, Undo]]:
+    of = lambda name: file.metadata.get(f"gemma4.{name}")  # noqa: E731
+    windowed = [bool(slides) for slides in of("attention.sliding_window_pattern")]
+    kv_heads = np.broadcast_to(of("attention.head_count_kv"), len(windowed)).tolist()
+    inner = np.broadcast_to(of("feed_forward_length"), len(windowed)).tolist()
+    config = {
+        "model_type": "gemma4_text",
+        "head_dim": of("attention.key_length_swa"),
+        "global_head_dim": of("attention.key_length"),
+        "num_key_value_heads": kv_heads[windowed.index(True)],
+        "num_global_key_value_heads": kv_heads[windowed.index(False)],
+        "attention_k_eq_v": "blk.1.attn_v.weight" not in file.tensors,
+        "intermediate_size": inner[0],
+        "use_double_wide_mlp": inner[-1] != inner[0],
+        "layer_types": ["sliding_attention" if slides else "full_attention" for slides in windowed],
+        "sliding_window": of("attention.sliding_window"),
+        "num_kv_shared_layers": of("attention.shared_kv_layers"),
+        "hidden_size_per_layer_input": of("embedding_length_per_layer_input"),
+        "final_logit_softcapping": of("final_logit_softcapping") or None,
+        "enable_moe_block": of("expert_count") is not None,
+        "top_k_experts": of("expert_used_count"),
+        "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": of("rope.freq_base_swa")},
+            "full_attention": {
+                "rope_type": "proportional",
+                "partial_rotary_factor": 0.25,
+                "rope_theta": of("rope.freq_base"),
+            },
+        },
+    }
+    norms = {
+        "post_attention_norm": "post_attention_layernorm",
+        "ffn_norm": "pre_feedforward_layernorm",
+        "post_ffw_norm": "post_feedforward_layernorm",
+        "post_ffw_norm_1": "post_feedforward_layernorm_1",
+        "post_ffw_norm_2": "post_feedforward_layernorm_2",
+        "pre_ffw_norm_2": "pre_feedforward_layernorm_2",
+        "attn_q_norm": "self_attn.q_norm",
+        "attn_k_norm": "self_attn.k_norm",
+        "inp_gate": "per_layer_input_gate",
+        "proj": "per_layer_projection",
+        "post_norm": "post_per_layer_input_norm",
+        "per_layer_token_embd": "model.embed_tokens_per_layer",
+        "per_layer_model_proj": "model.per_layer_model_projection",
+        "per_layer_proj_norm": "model.per_layer_projection_norm",
+        "ffn_gate_inp": "router.proj",
+    }
+    undo = {
+        **{role: _renamed(name) for role, name in (_ATTENTION | _DENSE).items()},
+        **{f"{role}.weight": _renamed(f"{name}.weight") for role, name in norms.items()},
+        "layer_output_scale.weight": _renamed("layer_scalar"),
+        "ffn_gate_inp.scale": _renamed("router.scale"),
+        "ffn_down_exps.scale": _renamed("router.per_expert_scale"),
+        "ffn_gate_up_exps.weight": _renamed("experts.gate_up_proj"),
+        "ffn_down_exps.weight": _renamed("experts.down_proj"),
+        "rope_freqs.weight": lambda _: {},
+    }
+    return config, undo
+
+
 INVERSES = {
+    "gemma4": _gemma4,
     "qwen35": _qwen35,
     "qwen35moe": _qwen35,
     "minimax-m2": _minimax_m2,

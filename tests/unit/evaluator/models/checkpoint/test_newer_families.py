@@ -18,6 +18,9 @@ CASES = [
     ("minimax-m2", {}, False),
     ("mistral3", {}, False),
     ("lfm2", {"mixture": True}, False),
+    ("gemma4", {}, False),
+    ("gemma4", {"per_layer": 0, "shared_layers": 0, "period": 3}, True),
+    ("gemma4", {"per_layer": 0, "shared_layers": 0, "mixture": True, "layers": 4}, False),
 ]
 #: Settings that have another form there: YaRN's default factors in other words, and what a graph does not depend on.
 _REWORDED = ("rope.scaling.yarn_log_multiplier", "rope.scaling.attn_factor", "feed_forward_length")
