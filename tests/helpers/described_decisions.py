@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-_WINDOWED, _FULL, _LINEAR = "sliding_attention", "full_attention", "linear_attention"
+WINDOWED, FULL, LINEAR = "sliding_attention", "full_attention", "linear_attention"
 WINDOW = 20
-_YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+_LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+_ALPHA = {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0}
 _SMALL: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 48,
@@ -53,7 +61,7 @@ _FALCON = {
     "ssm_in_multiplier": 1.1,
     "ssm_out_multiplier": 0.6,
 }
-_MIXED = {"layer_types": [_WINDOWED, _FULL, _WINDOWED], "sliding_window": WINDOW, "num_hidden_layers": 3}
+_MIXED = {"layer_types": [WINDOWED, FULL, WINDOWED], "sliding_window": WINDOW, "num_hidden_layers": 3}
 
 #: Settings of each family's saved model, before a key is changed.
 BASES: dict[str, dict[str, Any]] = {
@@ -62,13 +70,13 @@ BASES: dict[str, dict[str, Any]] = {
         "qwen3_moe": {**_EXPERTS, "norm_topk_prob": True},
         "mixtral": _LOCAL,
         "qwen2_moe": {**_EXPERTS, "shared_expert_intermediate_size": 40},
-        "gpt_oss": {**_LOCAL, "sliding_window": WINDOW, "rope_scaling": {**_YARN, "truncate": False}},
+        "gpt_oss": {**_LOCAL, "sliding_window": WINDOW, "rope_scaling": {**YARN, "truncate": False}},
         "qwen3_next": {
             **_EXPERTS,
             **_DELTA,
             "shared_expert_intermediate_size": 40,
             "rms_norm_eps": 1e-6,
-            "layer_types": [_LINEAR, _FULL],
+            "layer_types": [LINEAR, FULL],
         },
         "olmo2": {},
         "olmo3": _MIXED,
@@ -84,7 +92,7 @@ BASES: dict[str, dict[str, Any]] = {
             "layer_types": ["mamba", "attention"],
         },
         "glm4": {"pad_token_id": 0},
-        "glm4_moe": {**_ROUTED, "attention_bias": True, "use_qk_norm": True, "n_group": 4, "topk_group": 2},
+        "glm4_moe": {**_ROUTED, "attention_bias": True, "use_qk_norm": True, "n_group": 2, "topk_group": 1},
         "exaone4": _MIXED,
         "seed_oss": {},
         "cohere2": {**_MIXED, "logit_scale": 0.5, "layer_norm_eps": 1e-3},
@@ -103,8 +111,136 @@ BASES: dict[str, dict[str, Any]] = {
             "layer_types": ["conv", "full_attention"],
             "block_multiple_of": 8,
         },
-        "deepseek_v3": {**_LATENT, "n_group": 4, "topk_group": 2},
+        "deepseek_v3": {**_LATENT, "n_group": 2, "topk_group": 1},
         "deepseek_v2": _LATENT,
         "falcon_h1": {**_MAMBA, **_FALCON, "mamba_d_ssm": 64, "mamba_d_head": 16},
     }.items()
+}
+
+_EVERY: dict[str, list[dict[str, Any]]] = {
+    "rms_norm_eps": [{"rms_norm_eps": 0.3}],
+    "rope_theta": [{"rope_theta": 100.0}],
+    "rope_scaling": [{"rope_scaling": YARN}],
+    "max_position_embeddings": [
+        {"max_position_embeddings": 16, "rope_scaling": {"rope_type": "yarn", "factor": 4.0}}
+    ],
+}
+_OTHER_TYPES = [{"layer_types": [FULL, WINDOWED, WINDOWED]}]
+_USED = {"num_experts_per_tok": [{"num_experts_per_tok": 1}]}
+
+
+def _without(*keys: str, **more: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    return {key: cases for key, cases in _EVERY.items() if key not in keys} | more
+
+
+_SCALED_SCORES = {"mscale": 1.0, "mscale_all_dim": 1.0}
+_SCALES = {key: [{key: 0.9}] for key in _GRANITE}
+_DEEPSEEK = {
+    **_without("rms_norm_eps", "rope_scaling", "max_position_embeddings"),
+    **_USED,
+    "routed_scaling_factor": [{"routed_scaling_factor": 0.5}],
+    "norm_topk_prob": [{"norm_topk_prob": False}],
+}
+#: model_type → key → changes of the configuration, each of which changes the logits, also the graph's.
+HONOURED: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "qwen3_moe": _EVERY | _USED,
+    "mixtral": _EVERY | _USED,
+    "qwen2_moe": _EVERY | _USED,
+    "gpt_oss": {
+        **_EVERY,
+        **_USED,
+        "rope_scaling": [{"rope_scaling": {"rope_type": "linear", "factor": 4.0}}],
+        "max_position_embeddings": [
+            {"max_position_embeddings": 8, "rope_scaling": {"rope_type": "yarn", "factor": 9.0}}
+        ],
+        "sliding_window": [{"sliding_window": 5}],
+    },
+    "qwen3_next": {
+        **_without("rms_norm_eps"),
+        **_USED,
+        "partial_rotary_factor": [{"partial_rotary_factor": 0.5}],
+    },
+    "olmo2": _EVERY
+    | {
+        "rope_scaling": [{"rope_scaling": {"type": "linear", "factor": 4.0}}],
+        "max_position_embeddings": [],
+    },
+    "olmo3": _EVERY | {"sliding_window": [{"sliding_window": 5}], "layer_types": _OTHER_TYPES},
+    "olmoe": _EVERY | _USED,
+    "granite": _EVERY | _SCALES,
+    "granitemoe": _EVERY | _SCALES | _USED,
+    "granitemoeshared": _EVERY | _SCALES | _USED,
+    "granitemoehybrid": {
+        **_SCALES,
+        **_USED,
+        "rms_norm_eps": _EVERY["rms_norm_eps"],
+        "position_embedding_type": [{"position_embedding_type": "rope"}],
+        "rope_theta": [{"position_embedding_type": "rope", "rope_theta": 100.0}],
+        "rope_scaling": [{"position_embedding_type": "rope", "rope_scaling": YARN}],
+        "max_position_embeddings": [
+            {"position_embedding_type": "rope"} | _EVERY["max_position_embeddings"][0]
+        ],
+    },
+    "glm4": _EVERY | {"partial_rotary_factor": [{"partial_rotary_factor": 1.0}]},
+    "glm4_moe": {
+        **_EVERY,
+        **_USED,
+        "partial_rotary_factor": [{"partial_rotary_factor": 1.0}],
+        "routed_scaling_factor": [{"routed_scaling_factor": 0.5}],
+        "norm_topk_prob": [{"norm_topk_prob": False}],
+        "n_group": [{"n_group": 4, "topk_group": 2}],
+        "topk_group": [{"topk_group": 2}],
+    },
+    "exaone4": {
+        **_EVERY,
+        "sliding_window": [{"sliding_window": 5}],
+        "layer_types": _OTHER_TYPES,
+        "sliding_window_pattern": [{"sliding_window_pattern": 3, "layer_types": None}],
+    },
+    "seed_oss": _EVERY,
+    "cohere2": {
+        **_without("rms_norm_eps"),
+        "layer_norm_eps": [{"layer_norm_eps": 0.3}],
+        "logit_scale": [{"logit_scale": 0.25}],
+        "sliding_window": [{"sliding_window": 5}],
+        "layer_types": _OTHER_TYPES,
+    },
+    "ernie4_5": _EVERY,
+    "ernie4_5_moe": _EVERY | {"moe_k": [{"moe_k": 1}]},
+    "llama4_text": {
+        **_EVERY,
+        **_USED,
+        "rope_scaling": [{"rope_scaling": _LLAMA3}],
+        "max_position_embeddings": [],
+    },
+    "hunyuan_v1_dense": {
+        **_EVERY,
+        "rope_scaling": [
+            {"rope_scaling": YARN},
+            {"rope_scaling": {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0}},
+        ],
+    },
+    "hunyuan_v1_moe": _EVERY | {"moe_topk": [{"moe_topk": 1}, {"moe_topk": [3, 3]}]},
+    "lfm2": _without("rms_norm_eps") | {"norm_eps": [{"norm_eps": 0.3}]},
+    "deepseek_v3": {
+        **_DEEPSEEK,
+        "rope_scaling": [{"rope_scaling": YARN | _SCALED_SCORES}],
+        "max_position_embeddings": [
+            {
+                "max_position_embeddings": 16,
+                "rope_scaling": {"rope_type": "yarn", "factor": 4.0, **_SCALED_SCORES},
+            }
+        ],
+        "n_group": [{"n_group": 4, "topk_group": 2}],
+        "topk_group": [{"topk_group": 2}],
+    },
+    # With YaRN, transformers leaves out the scaling of scores that the model's own code has.
+    "deepseek_v2": _DEEPSEEK | {"norm_topk_prob": [], "rope_scaling": [], "max_position_embeddings": []},
+    "falcon_h1": {
+        **_EVERY,
+        **{
+            key: [{key: [1.1] * len(value) if isinstance(value, list) else 1.7}]
+            for key, value in _FALCON.items()
+        },
+    },
 }

@@ -48,6 +48,14 @@ def head_width(config: JsonFile) -> int:
     return config.count("head_dim", config.count("hidden_size") // config.count("num_attention_heads"))
 
 
+def full_head_width(config: JsonFile) -> int:
+    """Return the number of dimensions of a head in layers that attend to all positions, if they have their own."""
+    for settings in config.within("per_layer_config").values.values():
+        if isinstance(settings, dict) and "head_dim" in settings:
+            return JsonFile(config.path, settings).count("head_dim")
+    return config.count("global_head_dim", 512)
+
+
 def full_rotary_key(config: JsonFile) -> dict[str, Typed]:
     """Return the metadata key of families whose rotary embedding rotates whole heads."""
     return {"rope.dimension_count": u32(head_width(config))}
@@ -145,7 +153,7 @@ def layer_types(config: JsonFile, known: tuple[str, ...] = (WINDOWED, FULL)) -> 
         raise config.error("layer_types", types, f"a list of {layers}")
     for kind in types:
         if kind not in known:
-            raise config.error("a layer's type", kind, " or ".join(known))
+            raise config.error("an item of layer_types", kind, " or ".join(known))
     return types
 
 

@@ -114,7 +114,7 @@ def _keys(config: JsonFile) -> dict[str, Typed]:
     if config.values["tie_word_embeddings"] and of_head != of_embedding:
         raise inexpressible(config, "falcon-h1", "lm_head_multiplier", of_head, of_embedding)
     if config.values["mamba_rms_norm"] and config.values["mamba_norm_before_gate"]:
-        raise inexpressible(config, "falcon-h1", "mamba_norm_before_gate", True, False)
+        raise inexpressible(config, "falcon-h1", "mamba_norm_before_gate with mamba_rms_norm", True, False)
     inner, heads = config.count("mamba_d_ssm"), config.count("mamba_n_heads")
     if config.values.get("mamba_d_head") not in ("auto", None, inner // heads):
         raise config.error("mamba_d_head", config.values["mamba_d_head"], str(inner // heads))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
-from evaluator.models.architectures import Architecture, register
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.changes import Conversions
+from evaluator.models.architectures.config_json import COMMON, NO_BIASES, window_keys
 from evaluator.models.architectures.description import (
     AlternatingUpdates,
     Attention,
@@ -16,9 +19,12 @@ from evaluator.models.architectures.description import (
     LayerInputs,
     Part,
 )
+from evaluator.models.architectures.gemma import GELU, NO_SPACE_PREFIX
 from evaluator.models.architectures.gemma_attention import share_keys, windowed_rotary
 from evaluator.models.architectures.parts import attention
 from evaluator.models.architectures.settings import Settings
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed, f32, f32_array, i32_array, u32
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
 
@@ -27,6 +33,60 @@ from evaluator.support.errors import SourceError
 _PERIOD, _WITH_KEYS, _SPARSE = 5, 20, 10
 #: Standard deviations below which 95 % of a normal distribution lie.
 _DEVIATIONS = 1.6448535
+
+
+_DEFAULTS = {
+    **COMMON,
+    "rope_theta": 1e6,
+    "rope_local_base_freq": 10000.0,
+    "max_position_embeddings": 32768,
+    "tie_word_embeddings": True,
+    "num_key_value_heads": 2,
+    "head_dim": 256,
+    "hidden_activation": GELU,
+    "sliding_window": 512,
+    "layer_types": None,
+    "final_logit_softcapping": 30.0,
+    "hidden_size_per_layer_input": 256,
+    "altup_active_idx": 0,
+    "altup_num_inputs": 4,
+    "altup_correct_scale": True,
+    "num_kv_shared_layers": 15,
+    "activation_sparsity_pattern": None,
+}
+_CONVERSIONS: Conversions = {
+    "model.layers.{}.altup.correct_output_scale": {"blk.{}.altup_correct_scale.weight": ()},
+}
+
+
+def _keys(config: JsonFile) -> dict[str, Typed]:
+    layers = config.count("num_hidden_layers")
+    widths, shares = config.values.get("intermediate_size"), config.values.get("activation_sparsity_pattern")
+    inner = config.items("intermediate_size") if isinstance(widths, list) else [widths] * layers
+    sparse = (
+        config.items("activation_sparsity_pattern") if isinstance(shares, list) else [shares or 0.0] * layers
+    )
+    if len(inner) != layers or not all(type(width) is int and width > 0 for width in inner):
+        raise config.error("intermediate_size", widths, "a width or one for each layer")
+    if len(sparse) != layers or not all(
+        isinstance(share, (int, float)) and 0 <= share < 1 for share in sparse
+    ):
+        raise config.error("activation_sparsity_pattern", shares, "a share below 1 for each layer")
+    local = config.within("rope_parameters").within("sliding_attention")
+    cap = config.values.get("final_logit_softcapping")
+    return {
+        **window_keys(config, _PERIOD, _PERIOD),
+        **({"final_logit_softcapping": f32(config.number("final_logit_softcapping"))} if cap else {}),
+        "feed_forward_length": i32_array(inner),
+        "rope.freq_base_swa": f32(local.number("rope_theta", config.number("rope_local_base_freq"))),
+        "altup.active_idx": u32(config.whole("altup_active_idx")),
+        "altup.num_inputs": u32(config.count("altup_num_inputs")),
+        "embedding_length_per_layer_input": u32(config.count("hidden_size_per_layer_input")),
+        "attention.shared_kv_layers": u32(config.whole("num_kv_shared_layers")),
+        "activation_sparsity_scale": f32_array(
+            [NormalDist().inv_cdf(share) if share else -math.inf for share in sparse]
+        ),
+    }
 
 
 def _describe(file: ModelFile) -> Decoder:
@@ -101,4 +161,19 @@ def _sparsity(settings: Settings) -> list[float | None]:
     return [float(value) if math.isfinite(value) else None for value in found[: settings.layers]]
 
 
-register(Architecture("gemma3n", describe=_describe))
+register(
+    Architecture(
+        "gemma3n",
+        checkpoints={
+            "gemma3n_text": CheckpointRules(
+                _DEFAULTS,
+                {**NO_BIASES, "altup_correct_scale": True},
+                _keys,
+                activation=("hidden_activation", (GELU,)),
+                overrides=NO_SPACE_PREFIX,
+                conversions=_CONVERSIONS,
+            )
+        },
+        describe=_describe,
+    )
+)

@@ -30,7 +30,11 @@ GRANITE_DEFAULTS = {
     "residual_multiplier": 1.0,
     "attention_multiplier": 1.0,
 }
-GRANITE_MIXTURE_DEFAULTS = {**GRANITE_DEFAULTS, "num_local_experts": 8, "num_experts_per_tok": 2}
+GRANITE_MIXTURE_DEFAULTS = {
+    **{key: value for key, value in GRANITE_DEFAULTS.items() if key != "mlp_bias"},
+    "num_local_experts": 8,
+    "num_experts_per_tok": 2,
+}
 _SCALES = {
     "attention.scale": "attention_multiplier",
     "embedding_scale": "embedding_multiplier",
@@ -68,7 +72,10 @@ def _mixture_keys(config: JsonFile) -> dict[str, Typed]:
 
 
 _MIXTURE_RULES = CheckpointRules(
-    GRANITE_MIXTURE_DEFAULTS, WHOLE_HEADS, _mixture_keys, conversions=GRANITE_CONVERSIONS
+    GRANITE_MIXTURE_DEFAULTS,
+    {**WHOLE_HEADS, "position_embedding_type": "rope"},
+    _mixture_keys,
+    conversions=GRANITE_CONVERSIONS,
 )
 
 

@@ -31,7 +31,7 @@ _MAMBA, _ATTENTION = "mamba", "attention"
 #: Files of models without positions state this length.
 _UNBOUNDED = 1 << 20
 _DEFAULTS = {
-    **{key: value for key, value in GRANITE_MIXTURE_DEFAULTS.items() if key != "mlp_bias"},
+    **GRANITE_MIXTURE_DEFAULTS,
     "shared_intermediate_size": 1024,
     "position_embedding_type": None,
     "layer_types": None,

@@ -13,6 +13,7 @@ from evaluator.models.architectures.config_json import (
     expert_keys,
     full_rotary_key,
     inexpressible,
+    rotary_settings,
 )
 from evaluator.models.architectures.description import Attention, Decoder, Temperature
 from evaluator.models.architectures.layers import decoder_of, usual_layers
@@ -75,6 +76,9 @@ _CONVERSIONS: Conversions = {
 def _own_keys(config: JsonFile) -> dict[str, Typed]:
     layers, step = config.count("num_hidden_layers"), config.count("interleave_moe_layer_step")
     turning = [int((layer + 1) % _PERIOD != 0) for layer in range(layers)]
+    scaling = rotary_settings(config).values
+    if (scaling.get("rope_type") or scaling.get("type") or "default") not in ("default", "llama3"):
+        raise config.error("rope_scaling", scaling, "of the type llama3")
     implied = {
         "use_qk_norm": config.count("num_local_experts") != _EXPERTS_WITHOUT_NORM,
         "moe_layers": list(range(step - 1, layers, step)),

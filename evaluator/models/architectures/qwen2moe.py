@@ -19,7 +19,7 @@ from evaluator.models.model_file import ModelFile
 
 _SHARED_WIDTH = "shared_expert_intermediate_size"
 _DEFAULTS = {
-    **QWEN2_DEFAULTS,
+    **{key: value for key, value in QWEN2_DEFAULTS.items() if key != "layer_types"},
     "num_key_value_heads": 16,
     "num_experts": 60,
     "num_experts_per_tok": 4,

@@ -89,11 +89,15 @@ def _joined(readers: Sequence[Reader], each: int) -> Reader:
     def read(rows: Chosen) -> Numbers:
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(each * len(readers))
+            if start >= stop:
+                return readers[0](slice(0, 0))
             parts = [
                 readers[item](slice(max(start - item * each, 0), min(stop - item * each, each)))
                 for item in range(start // each, -(-stop // each))
             ]
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if not len(rows):
+            return readers[0](slice(0, 0))
         owners = rows // each
         taken = [(owners == item, readers[item](rows[owners == item] % each)) for item in np.unique(owners)]
         values = np.empty((len(rows), taken[0][1].shape[1]), taken[0][1].dtype)

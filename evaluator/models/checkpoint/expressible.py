@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from evaluator.models.architectures import Architecture, name_pattern
@@ -19,6 +20,12 @@ _EXPRESSED = (
     "rope_local_base_freq",
     "partial_rotary_factor",
 )
+#: Setting → names of the biases that it stands for.
+_BIASED = {
+    "attention_bias": re.compile(r"blk\.\d+\.attn_(q|k|v|qkv|output)\.bias"),
+    "mlp_bias": re.compile(r"blk\.\d+\.ffn_(gate|up|down)\.bias"),
+    "use_bias": re.compile(r"blk\.\d+\.(attn|ffn)_(q|k|v|qkv|output|gate|up|down)\.bias"),
+}
 
 
 def check_expressible(checkpoint: ModelFile, architecture: Architecture, config: JsonFile) -> None:
@@ -34,9 +41,22 @@ def check_expressible(checkpoint: ModelFile, architecture: Architecture, config:
         given = config.values.get(key)
         if given is not None and key not in _EXPRESSED and not _agree(given, value):
             raise inexpressible(config, architecture.name, key, given, value)
+    if architecture.describe:
+        _check_biases(checkpoint, config)
     for name in checkpoint.tensors:
         if missing := lacking_setting(architecture, config, name):
             raise SourceError(config.path, f"{missing} is not true, and its weights hold {name}")
+
+
+def _check_biases(checkpoint: ModelFile, config: JsonFile) -> None:
+    """Check that there are biases where a setting is true, and none where it is false."""
+    for key, pattern in _BIASED.items():
+        given = config.values.get(key)
+        held = next(filter(pattern.fullmatch, checkpoint.tensors), None)
+        if given is False and held:
+            raise SourceError(config.path, f"{key} is not true, and its weights hold {held}")
+        if given is True and not held:
+            raise SourceError(config.path, f"{key} is true, and its weights hold no such biases")
 
 
 def lacking_setting(architecture: Architecture, config: JsonFile, name: str) -> str | None:

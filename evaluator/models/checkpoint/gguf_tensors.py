@@ -32,6 +32,7 @@ _TEXT_PREFIXES = ("language_model.", "model.language_model.")
 #: A layer's number at the beginning of a parameter's name.
 _LAYER = re.compile(r"\w+\.layers\.(\d+)\.")
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_SUFFIXES = (".weight", ".bias")
 #: Endings of parameters → those by which `gguf` knows them.
 _ENDINGS = {".dt_bias": ".dt_proj.bias", "_bias": ".bias"}
 
@@ -172,7 +173,8 @@ def _plain_target(architecture: str, pattern: str) -> Targets:
     ends = next((ending for ending in _ENDINGS if pattern.endswith(ending)), "")
     usual = pattern.removesuffix(ends) + _ENDINGS.get(ends, "")
     merged = usual.replace(".layers.{}", ".layers.0", 1).replace(".{}", "")
-    found = _names(architecture).get_name(merged, (".weight", ".bias"))
+    spellings = (merged, merged.removeprefix("model."))  # of some, only the one without the prefix is listed
+    found = next(filter(None, (_names(architecture).get_name(name, _SUFFIXES) for name in spellings)), None)
     return {} if found is None else {name_pattern(found): ()}
 
 

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.architectures.config_json import head_width, rotary_settings, turned_share
+from evaluator.models.architectures.config_json import (
+    full_head_width,
+    head_width,
+    rotary_settings,
+    turned_share,
+)
 from evaluator.models.architectures.rotary import LONG_FACTORS, SHORT_FACTORS
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.yarn import yarn_kept, yarn_scale
@@ -19,7 +24,11 @@ Values = npt.NDArray[np.float32]
 
 #: Kinds without GGUF keys, because they do not change the frequencies within the model's original context.
 _UNSCALED = ("default", "dynamic")
-_KINDS = (*_UNSCALED, "linear", "llama3", "yarn", "longrope")
+#: The first frequencies of a whole head, and none for the other dimensions.
+_PROPORTIONAL = "proportional"
+#: Divisor that leaves nothing of a frequency.
+_STILL = 1e30
+_KINDS = (*_UNSCALED, _PROPORTIONAL, "linear", "llama3", "yarn", "longrope")
 
 
 def rotary_kind(config: JsonFile) -> str:
@@ -72,6 +81,11 @@ def frequency_factors(config: JsonFile) -> dict[str, Values]:
     if kind == "yarn" and not _truncates(settings):
         kept = _kept(config, settings)
         return {FREQUENCY_FACTORS: (1 / (kept + (1 - kept) / settings.number("factor"))).astype(np.float32)}
+    if kind == _PROPORTIONAL:
+        pairs = full_head_width(config) // 2
+        turned = int(2 * pairs * turned_share(config) / 2)
+        factors = np.where(np.arange(pairs) < turned, 1.0, _STILL)
+        return {FREQUENCY_FACTORS: factors.astype(np.float32)}
     if kind == "longrope":
         return {
             LONG_FACTORS: _numbers(settings, "long_factor"),

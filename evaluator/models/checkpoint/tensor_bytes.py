@@ -118,7 +118,7 @@ def bytes_of(parameter: Parameter) -> Bytes:
     """
     info, source = parameter.info, parameter.source
     if isinstance(source, TensorRows):
-        return values_of(parameter).view(np.uint8)
+        return np.ascontiguousarray(values_of(parameter)).view(np.uint8)
     return source.rows(slice(0, info.n_rows)).reshape(*info.shape[:-1], -1)
 
 
