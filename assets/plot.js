@@ -20,11 +20,11 @@
   let answers = 0;
 
   function clicked(data) {
-    const point = (data.points || []).find((item) => Array.isArray(item.customdata) || item.data.meta?.role);
-    if (!point) return;
-    /* Panels of experts, which have very many cells, say once per panel what all its cells share. */
-    const { variant_id: name, role } = point.data.meta || {};
-    const [variant, first, second] = point.customdata || [name, point.x, role];
+    /* Panels of experts, which have very many cells, say once per panel what a click on any of them selects. */
+    const parts = (item) => (item.data.meta?.role ? [item.data.meta.variant_id, item.x, item.data.meta.role] : item.customdata);
+    const chosen = (data.points || []).map(parts).find(Array.isArray);
+    if (!chosen) return;
+    const [variant, first, second] = chosen;
     change((params) => {
       if (shown.pick === "bin") return toggle(params, "bin", String(first));
       if (shown.pick !== "layer") return toggle(params, "pick", String(variant));

@@ -70,7 +70,7 @@ def exhibit(scope: Scope, view: View) -> Exhibit:
         view=view,
         heading=view.titled(scope.selection),
         title=_unbroken(view.headline(scope)),
-        caption=note(failed) + _without_gestures(view.described(scope.selection)),
+        caption=note(failed) + _without_gestures(view.captioned(scope)),
         figure=drawn.checked(),
         insights=[*warnings(scope), *view.insights(scope)],
         claims=view.claims(scope),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from dashboard.figures.drawing import Drawing
@@ -19,6 +20,10 @@ _COLUMNS = 3
 _ROOM_DOWN, _ROOM_ACROSS = 16, 40
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200)
 _MOST_TICKS = 9
+#: Ends of the colour scale that smaller spreads share, so that chance differences stay pale.
+_LOW, _HIGH = 0.9, 1.1
+#: An expert's number, its error, and the error over the mean of its layer's experts.
+_Ranked = tuple[int, float | None, float | None]
 
 
 def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
@@ -51,7 +56,7 @@ def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
     step = next((step for step in _STEPS if most / step <= _MOST_TICKS), most)
     drawn.update_yaxes(
         range=[most + 0.5, 0.5],
-        tickvals=[1, *range(step, most + 1, step)][step == 1 :],
+        tickvals=[1, *(tick for tick in range(step, most + 1, step) if tick > 1 + step / 2)],
         showgrid=False,
         ticks="",
         showline=False,
@@ -61,9 +66,17 @@ def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
     return drawn
 
 
-def _ordered(errors: Errors) -> list[tuple[int, float | None]]:
-    """Return (number, error) from the worst down; those without an error come last."""
-    return sorted(enumerate(errors), key=lambda item: (item[1] is None, -(item[1] or 0.0), item[0]))
+def _ordered(errors: Errors) -> list[_Ranked]:
+    """Return a layer's experts from the worst down; those without an error come last."""
+    known = [error for error in errors if error is not None]
+    mean = fmean(known) if known else 0.0
+    ranked = sorted(enumerate(errors), key=lambda item: (item[1] is None, -(item[1] or 0.0), item[0]))
+    return [(number, error, error if error is None else _ratio(error, mean)) for number, error in ranked]
+
+
+def _ratio(error: float, mean: float) -> float:
+    """Return the error over the mean of the layer's experts; 1 if all are 0."""
+    return error / mean if mean > 0 else 1.0
 
 
 def _title(row: Row, marked: Mapping[Cell, Errors]) -> str:
@@ -72,14 +85,13 @@ def _title(row: Row, marked: Mapping[Cell, Errors]) -> str:
     worst = worst_of(marked)
     if worst is None:
         return f"{name}<br>no finite error here"
-    where = f"layer {worst.cell[0]}, expert {worst.number}"
-    return f"{name}<br>worst: {where}, {formats.number(worst.error)}"
+    return f"{name}<br>worst: {worst.number} in layer {worst.cell[0]}, {formats.number(worst.error)}"
 
 
 def _heatmap(
     row: Row,
     across: Sequence[int],
-    columns: Sequence[Sequence[tuple[int, float | None]]],
+    columns: Sequence[Sequence[_Ranked]],
     most: int,
     written: bool,
 ) -> dict[str, Any]:
@@ -88,20 +100,24 @@ def _heatmap(
     def lines(part: int) -> list[list[Any]]:
         return [[column[rank][part] if rank < len(column) else None for column in columns] for rank in ranks]
 
-    errors = [[None if value is None else float(f"{value:.5g}") for value in line] for line in lines(1)]
+    def rounded(part: int) -> list[list[float | None]]:
+        return [[None if value is None else float(f"{value:.4g}") for value in line] for line in lines(part)]
+
     return {
-        "z": errors,
+        "z": rounded(2),
+        "customdata": rounded(1),
         "x": list(across),
         "y": [rank + 1 for rank in ranks],
         "text": lines(0),
         "texttemplate": "%{text}" if written else "",
         "textfont": {"size": 9},
         "hovertemplate": f"<b>{names.in_figure(row['label'])}</b><br>layer %{{x}}, expert %{{text}}"
-        f"<br>relative weight error %{{z:.3g}}<br>%{{y}} of {most} from the worst<extra></extra>",
+        "<br>relative weight error %{customdata:.3g}, %{z:.3g} × the mean of its layer's experts"
+        f"<br>number %{{y}} of {most} from the worst<extra></extra>",
         "hoverongaps": False,
         "coloraxis": "coloraxis",
-        "xgap": 1,
-        "ygap": 1 if most <= _ROOM_DOWN else 0,
+        "xgap": 1 if written else 0,
+        "ygap": 1 if written else 0,
     }
 
 
@@ -114,6 +130,7 @@ def _marker(marked: Mapping[Cell, Errors], layers: Collection[int]) -> dict[str,
         "x": chosen,
         "y": [1] * len(chosen),
         "mode": "markers",
+        "cliponaxis": False,
         "marker": ring,
         "showlegend": False,
         "hoverinfo": "skip",
@@ -134,18 +151,17 @@ def _outline(place: Mapping[str, str], layer: int) -> dict[str, Any]:
 
 
 def _scale(experts_of: Mapping[str, Mapping[Cell, Errors]]) -> dict[str, Any]:
-    """Return the colour axis, from the lowest to the highest error: experts often differ by little."""
-    known = [
-        error
+    """Return the colour axis: errors over the mean of the layer's experts, which compares layers of any type."""
+    ratios = [
+        ratio
         for experts in experts_of.values()
         for errors in experts.values()
-        for error in errors
-        if error is not None
+        for _, _, ratio in _ordered(errors)
+        if ratio is not None
     ]
-    low, high = min(known, default=0.0), max(known, default=1.0)
-    title = {"text": "relative weight error", "side": "right"}
+    title = {"text": "error / mean of the layer's experts", "side": "right"}
     return {
-        "cmin": low if low < high else 0.0,
-        "cmax": high or 1.0,
+        "cmin": min([*ratios, _LOW]),
+        "cmax": max([*ratios, _HIGH]),
         "colorbar": {"title": title, "thickness": 12, "len": 0.9},
     }

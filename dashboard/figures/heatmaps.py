@@ -20,15 +20,15 @@ from evaluator.results.schema import ROLES
 
 _WIDE_RANGE = 30
 #: Most cells side by side in which a type, or its bits, can be written.
-_ROOM_FOR_TYPES, _ROOM_FOR_BITS = 22, 60
+_ROOM_FOR_TYPES, _ROOM_FOR_BITS = 16, 60
 _COLUMNS = 3
 _MARGIN, _NAME_WIDTH = 82, 7
 _ROOM_FOR_NAMES, _LONGEST_TYPE = 16, 12
 _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
-#: Height of the hatching over cells that were not measured, and of the line through cells that are not there.
-_HATCHED, _LINE = 0.96, 0.06
 #: Layers and roles to outline; an empty set means all if the other is not empty.
 Marked = tuple[frozenset[int], frozenset[str]]
+#: Layers across and roles down.
+Grid = tuple[Sequence[int], Sequence[str]]
 
 
 def panels(shown: Shown, marked: Marked) -> Drawing:
@@ -48,16 +48,13 @@ def panels(shown: Shown, marked: Marked) -> Drawing:
             [_cell(row, (layer, role), part, shown.measure) for layer in layers] for role in roles
         ]
         drawn.add_heatmap(**heatmap, customdata=cells_in_words, **drawn.place(index))
-        for trace in _gaps((layers, roles), part):
-            drawn.add_bar(**trace, **drawn.place(index))
+        _add_gaps(drawn, (layers, roles), part, drawn.place(index))
         _outline(drawn, index, roles, marked)
     x_axis(drawn, layers, drawn.columns)
     drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
     drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
     # Leaves room above the two-line titles for Plotly's tool bar.
-    drawn.update_layout(
-        coloraxis=scale.axis(), margin={"t": 62, "l": _margin(roles), "b": 44}, barmode="overlay"
-    )
+    drawn.update_layout(coloraxis=scale.axis(), margin={"t": 62, "l": _margin(roles), "b": 44})
     return drawn
 
 
@@ -126,7 +123,7 @@ class Scale:
 
 def _panel(
     row: Row,
-    grid: tuple[Sequence[int], Sequence[str]],
+    grid: Grid,
     part: Parts,
     scale: Scale,
     across: int,
@@ -178,11 +175,14 @@ def _experts(cell: Cell, part: Parts) -> str:
     if worst is None:
         return f"all {len(errors)} experts together"
     mean, most = formats.number(worst.mean), formats.number(worst.error)
-    return f"all {len(errors)} experts together; weight errors: mean {mean}, worst {most} (expert {worst.number})"
+    return f"all {len(errors)} experts together<br>weight errors: mean {mean}, worst {most} (expert {worst.number})"
 
 
-def _gaps(grid: tuple[Sequence[int], Sequence[str]], part: Parts) -> list[dict[str, Any]]:
-    """Return hatched bars over the runs of cells without a value, and lines through those without a matrix."""
+def _add_gaps(drawn: Drawing, grid: Grid, part: Parts, place: Mapping[str, str], name: str = "") -> None:
+    """Add hatched bars over the runs of cells without a value, and lines through those without a matrix.
+
+    `name` is the row's name on the axis, by default the role.
+    """
     layers, roles = grid
     runs: dict[bool, list[tuple[str, int, int]]] = {True: [], False: []}
     for role in roles:
@@ -191,31 +191,31 @@ def _gaps(grid: tuple[Sequence[int], Sequence[str]], part: Parts) -> list[dict[s
             if cell in part.values:
                 continue
             same = runs[cell in part.places]
-            if same and (same[-1][0], sum(same[-1][1:])) == (role, layer):
-                same[-1] = (role, same[-1][1], same[-1][2] + 1)
+            if same and same[-1][0] == role and same[-1][2] == layer - 1:
+                same[-1] = (role, same[-1][1], layer)
             else:
-                same.append((role, layer, 1))
-    hatching = {"shape": "/", "fgcolor": QUIET, "size": 6, "solidity": 0.25}
-    hatched = {"color": "rgba(0,0,0,0)", "line": {"width": 0}, "pattern": hatching}
-    lined = {"color": QUIET, "line": {"width": 0}}
-    bars = [_bars(runs[True], _HATCHED, hatched, 0.0), _bars(runs[False], _LINE, lined, 0.25)]
-    return [trace for trace in bars if trace["y"]]
-
-
-def _bars(
-    runs: Sequence[tuple[str, int, int]], width: float, marker: dict[str, Any], inset: float
-) -> dict[str, Any]:
-    """Return bars over runs of (role, first layer, number), `inset` shorter at both ends."""
-    return {
-        "y": [role for role, _, _ in runs],
-        "base": [start - 0.5 + inset for _, start, _ in runs],
-        "x": [length - 2 * inset for _, _, length in runs],
-        "orientation": "h",
-        "width": width,
-        "marker": marker,
-        "showlegend": False,
-        "hoverinfo": "skip",
-    }
+                same.append((role, layer, layer))
+    hatched, lined = runs[True], runs[False]
+    pattern = {"shape": "/", "fgcolor": QUIET, "size": 6, "solidity": 0.25}
+    quiet: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip", **place}
+    if hatched:
+        drawn.add_bar(
+            y=[name or role for role, _, _ in hatched],
+            base=[first - 0.5 for _, first, _ in hatched],
+            x=[last + 1 - first for _, first, last in hatched],
+            orientation="h",
+            width=0.96,
+            marker={"color": "rgba(0,0,0,0)", "line": {"width": 0}, "pattern": pattern},
+            **quiet,
+        )
+    if lined:
+        drawn.add_scatter(
+            x=[x for _, first, last in lined for x in (first - 0.25, last + 0.25, None)],
+            y=[y for role, _, _ in lined for y in (name or role, name or role, None)],
+            mode="lines",
+            line={"color": QUIET, "width": 1.5},
+            **quiet,
+        )
 
 
 def _outline(drawn: Panels, index: int, roles: Sequence[str], marked: Marked) -> None:
@@ -271,8 +271,7 @@ def strips(shown: Shown, marked: Marked) -> Drawing:
     )
     for label, (_, part) in zip(labels, lines, strict=True):
         own = part if not shown.measure.of_routing else replace(part, places=frozenset())
-        for trace in _gaps((layers, [WHOLE]), own):
-            drawn.add_bar(**trace | {"y": [label] * len(trace["y"])})
+        _add_gaps(drawn, (layers, [WHOLE]), own, {}, label)
     for layer in marked[0].intersection(layers) if not marked[1] - {WHOLE} else ():
         across = {"xref": "x", "x0": layer - 0.5, "x1": layer + 0.5}
         drawn.add_shape(type="rect", yref="y domain", y0=0, y1=1, line={"color": MARK, "width": 2}, **across)
@@ -288,5 +287,5 @@ def strips(shown: Shown, marked: Marked) -> Drawing:
         tickvals=labels,
         ticktext=[names.in_figure(row["label"], names.TITLE) for row in rows],
     )
-    drawn.update_layout(coloraxis=scale.axis(), barmode="overlay")
+    drawn.update_layout(coloraxis=scale.axis())
     return drawn

@@ -37,8 +37,8 @@ Errors = Sequence[float | None]
 class Measure:
     """A quantity of the layer frame: its key in the URL, its column, its full name, a noun, and its unit.
 
-    Values are shown multiplied by `scale`. A measure `of_layers` has one value per layer and none per role; if it is
-    `of_routing` too, only layers with experts have it.
+    Values are shown multiplied by `scale`, and `sentence` puts one into words. A measure `of_layers` has one value
+    per layer and none per role; if it is `of_routing` too, only layers with experts have it.
     """
 
     key: str
@@ -47,6 +47,7 @@ class Measure:
     noun: str
     unit: str = ""
     scale: float = 1.0
+    sentence: str = "{noun} {value}"
     of_layers: bool = False
     of_routing: bool = False
 
@@ -63,6 +64,10 @@ class Measure:
         """Write a value with its name and its unit."""
         return f"{self.name} {self.written(value)}"
 
+    def in_a_sentence(self, value: float) -> str:
+        """Write a value so that a sentence can end with it."""
+        return self.sentence.format(noun=self.noun, value=self.written(value))
+
 
 WEIGHT = Measure("weight", "weight_error", "relative weight error", "weight error")
 HIDDEN = Measure("hidden", "hidden_error", "relative output error", "output error", of_layers=True)
@@ -74,6 +79,7 @@ ROUTING = Measure(
     "share of tokens with other experts",
     "%",
     scale=100,
+    sentence="{value} of the sampled tokens get other experts",
     of_layers=True,
     of_routing=True,
 )
@@ -81,7 +87,7 @@ ROUTERS = Measure(
     "routers",
     "routing_kld",
     "divergence of the router",
-    "router's divergence",
+    "router's KLD",
     "nats",
     of_layers=True,
     of_routing=True,

@@ -42,8 +42,7 @@ def _routing(results: Results, rows: Sequence[Row]) -> list[Insight]:
     peak = changed[most][peaks[most]]
     if peak == 0:
         return [Insight("No sampled token gets other experts in any layer.", "finding")]
-    where = f"Routing changes most in layer {peaks[most][0]}"
-    text = f"{where}: {ROUTING.written(peak)} of the sampled tokens get other experts."
+    text = f"Routing changes most in layer {peaks[most][0]}: {ROUTING.in_a_sentence(peak)}."
     hidden = cells(results, rows, HIDDEN)
     ranks = {name: rho for name in changed if (rho := _together(changed[name], hidden[name])) is not None}
     return [Insight(text, "finding", labels[most]), *_with_output(ranks, labels)]

@@ -150,7 +150,7 @@ def _view_page(scope: Scope, view: View) -> Page:
         slug=view.id,
         eyebrow=eyebrow,
         title=view.headline(scope),
-        caption=f"{note(failed_files)}{view.described(scope.selection)} {provenance(view.applied(scope))}",
+        caption=f"{note(failed_files)}{view.captioned(scope)} {provenance(view.applied(scope))}",
         insights=[*warnings(scope), *view.insights(scope)],
         figure=figure,
         claims=view.claims(scope),

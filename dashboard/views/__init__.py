@@ -89,7 +89,7 @@ class View:
     point's variant, followed by its bin, or by layer and role; `pick` says what a click on the point does. `ignores`
     names the filters (fields of `Selection`) that do not affect the view's data; with a token filter, `unfiltered`
     is added to the caption. `data` returns the frame to export, by default all columns of the variants. `captions`
-    and `titles` give captions and titles for values of the view's switch.
+    and `titles` give captions and titles for values of the view's switch, and `noted` what the data add to the caption.
     """
 
     id: str
@@ -108,6 +108,7 @@ class View:
     unfiltered: str = ""
     captions: Mapping[str, str] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
+    noted: Callable[[Scope], str] = lambda _scope: ""
     data: Exported = variants
 
     def applied(self, scope: Scope) -> Scope:
@@ -123,6 +124,10 @@ class View:
         """Return the caption for the current switches, with a note on data that the token filter does not affect."""
         parts = [self.caption, *(self.captions.get(option.of(selection), "") for option in self.options)]
         return " ".join(filter(None, [*parts, self.unfiltered if selection.filters_tokens else ""]))
+
+    def captioned(self, scope: Scope) -> str:
+        """Return the caption with what the data add to it."""
+        return " ".join(filter(None, [self.described(scope.selection), self.noted(scope)]))
 
     def left_out(self, rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
         """Name failed rows that `drawn` does not show; the layer view shows them too."""

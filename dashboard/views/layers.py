@@ -33,10 +33,20 @@ from dashboard.style import formats
 from dashboard.views import Absent, Option, View, missing
 from evaluator.results.files import LAYERS
 
-_ROUTING = {
-    "routing": "tokens with other experts",
-    "routers": "router divergence",
+_ROUTING = {"routing": "other experts", "routers": "router KLD"}
+
+
+_CAPTIONS = {
+    "routing": "Other experts: share of the sampled tokens that a layer's router sends to another set of experts than "
+    "the baseline's; layers without experts have none.",
+    "routers": "Router KLD: mean KL divergence of a layer's router from the baseline's, over all its experts; layers "
+    "without experts have none.",
 }
+_CLOSED = "Click a cell of experts (_exps), which stands for all of them, to see each."
+_OPEN = (
+    "A column has the experts of a layer by their numbers, the worst on top; colours compare an expert with the mean "
+    "of its layer. Click a cell of an outlined column, or press Esc, to close them."
+)
 
 
 def _unmeasured(results: Results) -> frozenset[str]:
@@ -168,7 +178,7 @@ def _deepest(shown: Shown) -> str:
         values_of = {name: values for name, values in shown.values_of.items() if values}
         most = max(values_of, key=lambda name: max(values_of[name].values()))
         layer, _ = cell = max(values_of[most], key=lambda cell: (values_of[most][cell], -cell[0]))
-        value = shown.measure.worded(values_of[most][cell])
+        value = shown.measure.in_a_sentence(values_of[most][cell])
         return f"{shown.labels[most]} changes routing most in layer {layer}: {value}"
     row = shown.rows[0]
     values = depth(shown.values_of[row["variant_id"]])
@@ -189,6 +199,18 @@ def insights(scope: Scope) -> list[Insight]:
     return [*said[0], *said[1], *elsewhere(passing, one_place(passing))]
 
 
+def noted(scope: Scope) -> str:
+    """Return the caption of a measure of routing, and what a cell of experts or an open one shows."""
+    shown = chosen(scope)
+    if shown is None:
+        return ""
+    if shown.measure.of_routing:
+        return _CAPTIONS[shown.measure.key]
+    if opened(shown, scope.selection):
+        return _OPEN
+    return _CLOSED if any(part.experts for part in shown.parts.values()) else ""
+
+
 def _absent(results: Results) -> Absent | None:
     if results.layers() is not None:
         return None
@@ -206,14 +228,10 @@ VIEW = View(
     "weight error, else output error. All panels share one colour scale. “emb” is embedding and head; hatched cells "
     "were not measured, and a line runs through layers without a part; titles name the usual tensor type, cells a "
     "different one (or its bits).",
-    captions={
-        "routing": "Tokens with other experts: share of the sampled tokens that a layer's router sends to another "
-        "set of experts than the baseline's.",
-        "routers": "Router divergence: mean KL divergence of a layer's router from the baseline's, over all experts.",
-    },
     headline=headline,
     draw=figure,
     insights=insights,
+    noted=noted,
     data=layers,
     absent=_absent,
     options=(_MEASURE,),
