@@ -35,6 +35,7 @@ class Builder:
         heads_held: number of heads whose scores onnxruntime's kernel holds all.
         carried: fields of the stream, see `stream`.
         traces: the shapes of values.
+        states: name of a node that carries a state from token to token → the state's shape, without windows.
     """
 
     def __init__(self, decoder: Decoder, layer: int, shapes: Shapes, prefix: str = "weight") -> None:
@@ -43,6 +44,7 @@ class Builder:
         self.heads_held = 0
         self.carried: dict[str, str] = {}
         self.traces = Traces()
+        self.states: dict[str, tuple[int, ...]] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.slots: dict[str, Slot] = {}
         self.inputs: dict[str, int] = {}

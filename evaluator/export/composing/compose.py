@@ -89,6 +89,7 @@ def _cut(
         builder.heads_held,
         positionwise=alone or isinstance(part, str),
         tables=frozenset(builder.tables),
+        states=dict(builder.states),
     )
 
 

@@ -55,7 +55,10 @@ def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]
     """
     tensors = parameter_tensors(file)
     for slot in graph.slots:
-        yield slot, slot_values(file, slot, tensors)
+        if slot.index is None:
+            yield slot, slot_values(file, slot, tensors)
+        else:
+            yield slot, expert_values(file, slot, slot.index)
 
 
 def slot_values(
