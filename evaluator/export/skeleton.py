@@ -181,6 +181,32 @@ def values_read(node: onnx.NodeProto) -> list[str]:
     return names
 
 
+def sink_initializers(graph: onnx.GraphProto) -> None:
+    """Move initializers that only one branch reads into the branch, in place.
+
+    onnxruntime's time to load grows with the number of branches times that of values around them.
+    """
+    branches = [item.g for node in graph.node for item in node.attribute if item.HasField("g")]
+    if not branches:
+        return
+    readers: dict[str, list[onnx.GraphProto | None]] = defaultdict(list)
+    for name in (name for node in graph.node for name in node.input):
+        readers[name].append(None)
+    for branch in branches:
+        for name in {name for node in branch.node for name in values_read(node)}:
+            readers[name].append(branch)
+    kept = []
+    for item in graph.initializer:
+        owner = readers[item.name][0] if len(readers[item.name]) == 1 else None
+        if owner is None:
+            kept.append(item)
+        else:
+            owner.initializer.append(item)
+    _keep(graph.initializer, kept)
+    for branch in branches:
+        sink_initializers(branch)
+
+
 def prune(graph: onnx.GraphProto) -> None:
     """Drop nodes and initializers that no output needs."""
     producers = {output: node for node in graph.node for output in node.output}

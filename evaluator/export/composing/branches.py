@@ -24,6 +24,9 @@ def add_experts(
 ) -> str:
     """Add router and experts, and return the weighted sums of the experts' outputs.
 
+    All of a layer is inside a branch, because onnxruntime's time to load grows with the number of branches times that
+    of values around them.
+
     Args:
         joined: the whole graph.
         builder: a builder of the layer.
@@ -32,6 +35,24 @@ def add_experts(
         entering: what enters the experts, float32 [batch, sequence, width].
         logits: the router's, float32 [batch, sequence, experts].
     """
+    around, joined.nodes = joined.nodes, []
+    mixture = _all_experts(joined, builder, experts, prefix, entering, logits)
+    inside, joined.nodes = joined.nodes, around
+    size, output, same = (f"{prefix}/{name}" for name in ("size", "mixture", "same"))
+    skipped = helper.make_node("Identity", [entering], [same])
+    joined.nodes.append(helper.make_node("Size", [entering], [size]))
+    joined.nodes.append(helper.make_node("Cast", [size], [f"{size}/any"], to=TensorProto.BOOL))
+    branches = {
+        "then_branch": _branch("experts", inside, mixture),
+        "else_branch": _branch("no tokens", [skipped], same),
+    }
+    joined.nodes.append(helper.make_node("If", [f"{size}/any"], [output], **branches))
+    return output
+
+
+def _all_experts(
+    joined: Joined, builder: Builder, experts: ExpertsCut, prefix: str, entering: str, logits: str
+) -> str:
     described = experts.described
     decoder, shapes, layer = builder.decoder, builder.shapes, builder.layer
     width = described.latent or decoder.hidden

@@ -26,6 +26,7 @@ from evaluator.export.skeleton import (
     WEIGHTS_FILE,
     Slot,
     refer_to_external,
+    sink_initializers,
 )
 from evaluator.export.softcap import softcap_nodes
 from evaluator.models.architectures import logit_softcap
@@ -94,6 +95,7 @@ def _set_logits(model: onnx.ModelProto, slots: list[Slot], softcap: float | None
         graph.input.remove(item)
     for slot in slots:
         refer_to_external(graph.initializer.add(), slot)
+    sink_initializers(graph)
     del graph.output[:]
     shape = ["batch_size", "sequence_length", head.shape[1]]
     graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, shape))

@@ -22,7 +22,7 @@ from evaluator.export.packing.formats import Packed, stacked
 from evaluator.export.packing.matrices import Matrix
 from evaluator.export.packing.nodes import NodeWriter
 from evaluator.export.packing.weights_file import WeightsFile
-from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, Slot, values_read
+from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, Slot, sink_initializers, values_read
 from evaluator.export.softcap import softcap_nodes
 from evaluator.models.architectures import head_tensor, logit_softcap
 from evaluator.models.model_file import ModelFile
@@ -82,6 +82,7 @@ def decoding_model(
     )
     replace_nodes(model.graph, _attending_to_joined(writer.nodes))
     _drop_unread(model.graph)
+    sink_initializers(model.graph)
     _set_output(model.graph, file.tensor(head).shape[0])
     return model
 

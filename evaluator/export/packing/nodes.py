@@ -40,7 +40,7 @@ class NodeWriter:
 
     @contextmanager
     def inside(self, branch: onnx.GraphProto) -> Iterator[None]:
-        """Write nodes that are appended meanwhile into a branch; initializers stay outside of it."""
+        """Write the nodes that are appended meanwhile into a branch; initializers stay outside of it."""
         outside, self.nodes = self.nodes, []
         yield
         replace_nodes(branch, self.nodes)
