@@ -177,7 +177,9 @@ def values_read(node: onnx.NodeProto) -> list[str]:
         if item.HasField("g"):
             made = {name for inner in item.g.node for name in inner.output}
             inner_names = [name for inner in item.g.node for name in values_read(inner)]
-            names += [name for name in (*inner_names, *(out.name for out in item.g.output)) if name not in made]
+            names += [
+                name for name in (*inner_names, *(out.name for out in item.g.output)) if name not in made
+            ]
     return names
 
 

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from evaluator.export.composing.builder import Builder
-from evaluator.export.composing.joined import Joined
+from evaluator.export.composing.joined import Joined, builder_between
 from evaluator.export.composing.routing import choose
 from evaluator.export.cutter import ExpertsCut
 from evaluator.export.piece_model import LOGITS, MIXTURE, OUTPUT, STREAM
@@ -58,12 +58,12 @@ def _all_experts(
     width = described.latent or decoder.hidden
     opened = _open(builder, experts, width)
     values = joined.add(opened, builder.slots, prefix, {STREAM: entering, LOGITS: logits}, layer=layer)
-    picking = _pick(Builder(decoder, layer, shapes), experts)
+    picking = _pick(builder_between(decoder, layer, shapes), experts)
     outputs = [
         _add_branch(joined, experts, picking, number, f"{prefix}.{number}", values)
         for number in range(described.count)
     ]
-    closed = _close(Builder(decoder, layer, shapes), experts, outputs, width)
+    closed = _close(builder_between(decoder, layer, shapes), experts, outputs, width)
     given = {**values, STREAM: entering}
     return joined.add(closed, {}, f"{prefix}.sum", given)[MIXTURE]
 
@@ -109,9 +109,7 @@ def _add_branch(
     given = {**values, _NUMBER: joined.constant(number)}
     nodes, picked = joined.copied(picking, {}, f"{prefix}/picked", given)
     expert = experts.expert
-    computed, made = joined.copied(
-        expert.model, expert.slots, prefix, {STREAM: picked[_ROW]}, expert=number
-    )
+    computed, made = joined.copied(expert.model, expert.slots, prefix, {STREAM: picked[_ROW]}, expert=number)
     output, nothing = f"{prefix}/output", f"{prefix}/nothing"
     skipped = helper.make_node("Identity", [values[_NOTHING]], [nothing])
     branches = {

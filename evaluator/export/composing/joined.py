@@ -9,9 +9,18 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from evaluator.export.composing.builder import Builder, Shapes
 from evaluator.export.composing.feed_forward import EXPERTS
 from evaluator.export.piece_model import named
 from evaluator.export.skeleton import Slot
+from evaluator.models.architectures.description import Decoder
+
+
+def builder_between(decoder: Decoder, layer: int, shapes: Shapes) -> Builder:
+    """Return a builder of what lies between pieces; shapes are not followed in it."""
+    builder = Builder(decoder, layer, shapes)
+    builder.traces.stop()
+    return builder
 
 
 class Joined:
@@ -86,7 +95,9 @@ class Joined:
     def _weight(self, slot: Slot, expert: int | None) -> str:
         """Return the initializer of a weight; experts have their own of tensors that stack all."""
         index = expert if f"{EXPERTS}." in slot.parameter else None
-        name = slot.parameter + ("" if index is None else f"/{index}") + ("/turned" if slot.transposed else "")
+        name = (
+            slot.parameter + ("" if index is None else f"/{index}") + ("/turned" if slot.transposed else "")
+        )
         self.slots[name] = replace(slot, initializer=name, index=index)
         return name
 

@@ -10,7 +10,7 @@ from evaluator.export.composing.attention import POSITIONS, temperatures
 from evaluator.export.composing.branches import add_experts
 from evaluator.export.composing.builder import IR_VERSION, OPSET, Builder, Shapes
 from evaluator.export.composing.compose import compose
-from evaluator.export.composing.joined import Joined
+from evaluator.export.composing.joined import Joined, builder_between
 from evaluator.export.cutter import Cut
 from evaluator.export.fusion.attention import SEQLENS, rotary_names
 from evaluator.export.fusion.fuse import Heads, add_lengths
@@ -59,7 +59,7 @@ def _add_piece(joined: Joined, decoder: Decoder, shapes: Shapes, cut: Cut, strea
     outputs = joined.add(cut.model, cut.slots, name, {STREAM: stream}, layer=cut.layer)
     if cut.experts is None:
         return outputs[OUTPUT]
-    builder = Builder(decoder, cut.layer, shapes)
+    builder = builder_between(decoder, cut.layer, shapes)
     mixture = add_experts(joined, builder, cut.experts, f"{name}.experts", outputs[OUTPUT], outputs[LOGITS])
     closing = cut.experts.closing
     given = {STREAM: stream, MIXTURE: mixture}
@@ -68,7 +68,7 @@ def _add_piece(joined: Joined, decoder: Decoder, shapes: Shapes, cut: Cut, strea
 
 def _add_positions(joined: Joined, decoder: Decoder) -> None:
     """Compute positions, int64 [batch, sequence], and factors of queries, float32 [batch, sequence, 1]."""
-    builder = Builder(decoder, -1, {})
+    builder = builder_between(decoder, -1, {})
     length = builder.op("Squeeze", "length_64")
     places = builder.op("Range", builder.constant(0, np.int64), length, builder.constant(1, np.int64))
     ends = builder.op("Cast", builder.op("Add", SEQLENS, "one"), to=TensorProto.INT64)

@@ -11,15 +11,9 @@ from evaluator.export.exact.graph import Graph, graph_request
 from evaluator.export.folder import GENAI_FILE
 from evaluator.export.fusion.uses import PAST, PRESENT
 from evaluator.models.architectures import EMBEDDING
-from evaluator.models.architectures.description import (
-    Attention,
-    Decoder,
-    DeltaNet,
-    Layer,
-    Mamba,
-    ShortConvolution,
-)
+from evaluator.models.architectures.description import Attention, Decoder, Layer, Recurrent
 from evaluator.models.model_file import ModelFile
+
 #: The runtime's name for a decoder of any family.
 _ANY_DECODER = "decoder"
 _BOS, _EOS, _PAD = (f"tokenizer.ggml.{name}_token_id" for name in ("bos", "eos", "padding"))
@@ -70,7 +64,7 @@ def _described_sizes(decoder: Decoder) -> dict[str, Any] | None:
 
 
 def _has_state(layer: Layer) -> bool:
-    return any(isinstance(mixer, (DeltaNet, Mamba, ShortConvolution)) for part in layer for mixer in part.mixers)
+    return any(isinstance(mixer, Recurrent) for part in layer for mixer in part.mixers)
 
 
 def _model(file: ModelFile, model: str, sizes: dict[str, Any]) -> dict[str, Any]:

@@ -77,9 +77,7 @@ def decoding_model(
         fixed.append(weights.place(slot.initializer, values))
     for name, table in rotary_inputs(file, graph, longest_context(file), length=0).items():
         fixed.append(weights.place(name, table))
-    _set_initializers(
-        model.graph, {slot.initializer for slot in body.slots}, [*fixed, *writer.initializers]
-    )
+    _set_initializers(model.graph, {slot.initializer for slot in body.slots}, [*fixed, *writer.initializers])
     replace_nodes(model.graph, _attending_to_joined(writer.nodes))
     _drop_unread(model.graph)
     sink_initializers(model.graph)

@@ -55,9 +55,7 @@ class Floating:
 Matrix = Packed | Floating
 
 
-def deployed_matrix(
-    file: ModelFile, tensor: str, index: int | None = None, *, exact: bool = False
-) -> Matrix:
+def deployed_matrix(file: ModelFile, tensor: str, index: int | None = None, *, exact: bool = False) -> Matrix:
     """Return a matrix in its form in the artifact, with rows in the order of the graph.
 
     Args:
