@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from evaluator.export.exact.graph import Graph
-from evaluator.export.packing.genai import PAST
+from evaluator.export.fusion.uses import ATTENTION_MASK, PAST
 from evaluator.export.skeleton import SCORED_POSITIONS
 from evaluator.metrics.estimation import LARGEST_TOLD_APART
 from evaluator.models.architectures import logit_softcap
@@ -106,12 +106,10 @@ class _DeployedLogits:
         length = len(window.ids)
         inputs: dict[str, Array] = {
             "input_ids": window.ids.astype(np.int64)[None],
-            "attention_mask": np.ones((1, length), np.int64),
+            ATTENTION_MASK: np.ones((1, length), np.int64),
             SCORED_POSITIONS: np.arange(window.first_scored, length - 1, dtype=np.int64),
         }
-        for name in self._session.input_names:
-            if name.startswith(PAST):
-                heads, width = (self._session.dimension(name, axis) for axis in (1, 3))
-                inputs[name] = np.zeros((1, heads, 0, width), self._session.dtype(name))
+        names = self._session.input_names
+        inputs |= {name: self._session.empty_past(name, 0) for name in names if name.startswith(PAST)}
         logits: Values = self._session.run(inputs)[0][0].astype(np.float32, copy=False)
         return logits

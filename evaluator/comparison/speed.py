@@ -16,7 +16,6 @@ from evaluator.comparison.stages import reporting, stage
 from evaluator.export.exact.graph import Graph
 from evaluator.export.folder import MODEL_FILE
 from evaluator.export.packing.artifact import most_bytes, write_decoder
-from evaluator.export.packing.graph import NOT_PACKED
 from evaluator.models.mapped import give_pages_back
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.store import ResultsStore
@@ -75,9 +74,7 @@ class SpeedRun:
                 self._time_together(group, folder)
 
     def _why_not(self) -> str | None:
-        if self._graph.decoder:
-            return NOT_PACKED
-        if self._graph.fused is None:
+        if self._graph.decoder is None and self._graph.fused is None:
             return f"this model has no decoding graph: {self._graph.plain_reason}"
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import onnx
@@ -57,7 +57,8 @@ class ExpertsCut:
 class Cut:
     """A piece whose weights are still initializers.
 
-    `positionwise` is None if the nodes have to tell; of `tables` only the rows of the tokens are needed.
+    `positionwise` is None if the nodes have to tell; of `tables` only the rows of the tokens are needed; `states` are
+    the shapes of what the nodes with these names carry from token to token.
     """
 
     part: Part
@@ -71,6 +72,7 @@ class Cut:
     positionwise: bool | None = None
     tables: frozenset[str] = frozenset()
     wide: int = 0
+    states: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Cutter:

@@ -170,7 +170,7 @@ def _finished(item: Cut, *, half: bool, squares: bool) -> Piece:
         {name: Weight(slot, name in stored, name in halves) for name, slot in item.slots.items()},
         item.inputs,
         positionwise,
-        None if half else item.heads,
+        None if half or item.states else item.heads,  # a state is not carried from chunk to chunk
         item.heads_held,
         tables=item.tables,
         wide=item.wide,

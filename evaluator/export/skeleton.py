@@ -33,13 +33,17 @@ _ALIGNMENT = 4096
 
 @dataclass(frozen=True)
 class Slot:
-    """A parameter's place in the graph; `shape` is the initializer's, after transposing."""
+    """A parameter's place in the graph.
+
+    `shape` is the initializer's, after transposing; `index` is the expert if the parameter stacks those of all.
+    """
 
     initializer: str
     parameter: str
     transposed: bool
     shape: tuple[int, ...]
     offset: int
+    index: int | None = None
 
     @property
     def n_values(self) -> int:
@@ -166,6 +170,45 @@ def _cut_head(graph: onnx.GraphProto) -> None:
     graph.output.append(helper.make_tensor_value_info(FINAL_HIDDEN, onnx.TensorProto.FLOAT, shape))
 
 
+def values_read(node: onnx.NodeProto) -> list[str]:
+    """Return the values that a node reads, those in its branches included."""
+    names = [name for name in node.input if name]
+    for item in node.attribute:
+        if item.HasField("g"):
+            made = {name for inner in item.g.node for name in inner.output}
+            inner_names = [name for inner in item.g.node for name in values_read(inner)]
+            names += [
+                name for name in (*inner_names, *(out.name for out in item.g.output)) if name not in made
+            ]
+    return names
+
+
+def sink_initializers(graph: onnx.GraphProto) -> None:
+    """Move initializers that only one branch reads into the branch, in place.
+
+    onnxruntime's time to load grows with the number of branches times that of values around them.
+    """
+    branches = [item.g for node in graph.node for item in node.attribute if item.HasField("g")]
+    if not branches:
+        return
+    readers: dict[str, list[onnx.GraphProto | None]] = defaultdict(list)
+    for name in (name for node in graph.node for name in node.input):
+        readers[name].append(None)
+    for branch in branches:
+        for name in {name for node in branch.node for name in values_read(node)}:
+            readers[name].append(branch)
+    kept = []
+    for item in graph.initializer:
+        owner = readers[item.name][0] if len(readers[item.name]) == 1 else None
+        if owner is None:
+            kept.append(item)
+        else:
+            owner.initializer.append(item)
+    _keep(graph.initializer, kept)
+    for branch in branches:
+        sink_initializers(branch)
+
+
 def prune(graph: onnx.GraphProto) -> None:
     """Drop nodes and initializers that no output needs."""
     producers = {output: node for node in graph.node for output in node.output}
@@ -177,7 +220,7 @@ def prune(graph: onnx.GraphProto) -> None:
             continue
         needed.add(name)
         if name in producers:
-            stack.extend(filter(None, producers[name].input))
+            stack.extend(values_read(producers[name]))
     _keep(graph.node, [node for node in graph.node if needed & set(node.output)])
     _keep(graph.initializer, [item for item in graph.initializer if item.name in needed])
     _keep(graph.input, [item for item in graph.input if item.name in needed])

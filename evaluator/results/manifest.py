@@ -119,7 +119,9 @@ class Manifest(BaseModel):
     provider: str
     threads: int
     protocol: Protocol
-    exporter: str | None = Field(None, description="what made the graph: optimum, or composed from a description")
+    exporter: str | None = Field(
+        None, description="what made the graph: optimum, or composed from a description"
+    )
     pre: str | None = Field(None, description="pre-tokenizer that split the texts; null: SentencePiece")
     pre_named: bool = Field(False, description="whether --pre names it because the baseline's file does not")
     texts: list[TextRecord]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
+from evaluator.export.fusion.uses import PAST_LENGTH
 from evaluator.runtime.device import Device
 from evaluator.support.errors import ComputeError
 
@@ -135,6 +136,21 @@ class Session:
     def dimension(self, name: str, axis: int) -> int:
         """Return a fixed dimension of an input or output."""
         return int(self._declared(name).shape[axis])
+
+    def empty_past(self, name: str, length: int) -> Array:
+        """Return zeros for an input that holds what came before one sequence.
+
+        Args:
+            name: past keys or values, or a past state.
+            length: room for the keys and values of this many tokens.
+        """
+        dimensions = self._declared(name).shape[1:]
+        shape = [length if isinstance(size, str) else size for size in dimensions]
+        return np.zeros([1, *shape], self.dtype(name))
+
+    def grows(self, name: str) -> bool:
+        """Return whether an input that holds what came before grows with every token."""
+        return PAST_LENGTH in self._declared(name).shape
 
     def dtype(self, name: str) -> np.dtype[np.generic]:
         """Return the type of a floating-point input or output."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gguf
 from families import dense, gemma, latent, mixtures, older, rarer, recurrent, sliding
 from families.recipe import VOCABULARY, Recipe, looking_ahead, write_recipe
 
@@ -192,6 +193,13 @@ def recipe(name: str, *, ahead: bool = False, **options: Any) -> Recipe:
     return looking_ahead(made) if ahead else made
 
 
-def write(name: str, path: Path | str, *, seed: int = 0, **options: Any) -> Path:
-    """Write a family's file with weights drawn by `seed` and return its path."""
-    return write_recipe(recipe(name, **options), Path(path), seed)
+def write(
+    name: str,
+    path: Path | str,
+    *,
+    seed: int = 0,
+    ggml_type: gguf.GGMLQuantizationType | None = None,
+    **options: Any,
+) -> Path:
+    """Write a family's file with weights drawn by `seed` and return its path; matrices are of `ggml_type`."""
+    return write_recipe(recipe(name, **options), Path(path), seed, ggml_type)

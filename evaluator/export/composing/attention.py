@@ -200,8 +200,14 @@ def _temperature_name(temperature: Temperature) -> str:
 def temperature_inputs(decoder: Decoder, length: int) -> dict[str, npt.NDArray[np.float32]]:
     """Return the factors of queries by position, float32 [length, 1], by the names of their inputs."""
     found: dict[str, npt.NDArray[np.float32]] = {}
-    for mixer in (mixer for layer in decoder.layers for part in layer for mixer in part.mixers):
-        if isinstance(mixer, (Attention, LatentAttention)) and (heat := mixer.temperature):
-            steps = np.floor((np.arange(length) + heat.offset) / heat.span)
-            found[_temperature_name(heat)] = (1 + heat.factor * np.log1p(steps))[:, None].astype(np.float32)
+    for name, heat in temperatures(decoder).items():
+        steps = np.floor((np.arange(length) + heat.offset) / heat.span)
+        found[name] = (1 + heat.factor * np.log1p(steps))[:, None].astype(np.float32)
     return found
+
+
+def temperatures(decoder: Decoder) -> dict[str, Temperature]:
+    """Return all temperatures by the names of their inputs."""
+    mixers = (mixer for layer in decoder.layers for part in layer for mixer in part.mixers)
+    kinds = (mixer for mixer in mixers if isinstance(mixer, (Attention, LatentAttention)))
+    return {_temperature_name(item.temperature): item.temperature for item in kinds if item.temperature}

@@ -36,6 +36,7 @@ class Builder:
         wide: arrays as wide as the widest matrix that exist while the piece runs, 0 for the usual number.
         carried: fields of the stream, see `stream`.
         traces: the shapes of values.
+        states: name of a node that carries a state from token to token → the state's shape, without windows.
     """
 
     def __init__(self, decoder: Decoder, layer: int, shapes: Shapes, prefix: str = "weight") -> None:
@@ -44,6 +45,7 @@ class Builder:
         self.heads_held = self.wide = 0
         self.carried: dict[str, str] = {}
         self.traces = Traces()
+        self.states: dict[str, tuple[int, ...]] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.slots: dict[str, Slot] = {}
         self.inputs: dict[str, int] = {}

@@ -27,7 +27,6 @@ from evaluator.models.architectures.description import (
     FeedForward,
     LayerInput,
     Part,
-    Recurrent,
 )
 from evaluator.support.errors import ExportError
 
@@ -90,6 +89,7 @@ def _cut(
         positionwise=alone or isinstance(part, str),
         tables=frozenset(builder.tables),
         wide=builder.wide,
+        states=dict(builder.states),
     )
 
 
@@ -162,8 +162,6 @@ def _added(builder: Builder, part: Part, x: str, outputs: list[str]) -> str:
 def _part(builder: Builder, part: Part) -> Cut:
     x = open_stream(builder)
     y = _added(builder, part, x, _mixed(builder, part, x, []))
-    if any(isinstance(mixer, Recurrent) for mixer in part.mixers):
-        builder.heads, builder.heads_held = None, 0
     return _cut(builder, part, {close_stream(builder, y): OUTPUT})
 
 

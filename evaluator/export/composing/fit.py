@@ -80,9 +80,7 @@ def _check_extent(file: ModelFile, shapes: Shapes, layer: int, mixer: Mixer) -> 
     for role, rows in expected.items():
         name = tensor_name(shapes, role, layer)
         if name in shapes and shapes[name][0] != rows:
-            raise SourceError(
-                file.path, f"tensor {name} has {shapes[name][0]} rows, the settings say {rows}"
-            )
+            raise SourceError(file.path, f"tensor {name} has {shapes[name][0]} rows, the settings say {rows}")
 
 
 def left_out(file: ModelFile, decoder: Decoder) -> list[str]:

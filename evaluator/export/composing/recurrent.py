@@ -11,6 +11,8 @@ from evaluator.models.architectures.description import DeltaNet, Mamba, ShortCon
 
 #: Arrays as wide as the widest matrix that exist at a time: measured, and somewhat more.
 _WIDE_DELTA, _WIDE = 12, 8
+#: Names of the nodes with a state; a layer has at most one of each.
+CONVOLVED, RECURRENT = "conv_state", "recurrent_state"
 
 
 @mix.register
@@ -27,6 +29,7 @@ def delta_net(mixer: DeltaNet, builder: Builder, x: str) -> str:
     query, keys, values = builder.split(mixed, [key_size, key_size, value_size])
     rate, decay = _rate_and_decay(mixer, builder, x)
     query, keys = (_repeated_unit(mixer, builder, part) for part in (query, keys))
+    builder.states[RECURRENT] = (mixer.value_heads, mixer.key_width, mixer.value_width)
     output, _ = builder.node(
         "LinearAttention",
         query,
@@ -37,6 +40,7 @@ def delta_net(mixer: DeltaNet, builder: Builder, x: str) -> str:
         builder.op("Sigmoid", rate),
         domain=CONTRIB,
         outputs=2,
+        name=RECURRENT,
         update_rule="gated_delta",
         q_num_heads=mixer.value_heads,
         kv_num_heads=mixer.value_heads,
@@ -78,18 +82,23 @@ def convolved(builder: Builder, x: str, activation: str) -> str:
     kernel = builder.vector("ssm_conv1d")
     channels, taps = builder.matrix_shape("ssm_conv1d")
     bias = builder.vector("ssm_conv1d", kind="bias") if builder.has("ssm_conv1d", "bias") else ""
-    return convolution(builder, x, builder.reshape(kernel, [channels, 1, taps]), bias, activation)
+    return convolution(builder, x, kernel, (channels, taps), bias, activation)
 
 
-def convolution(builder: Builder, x: str, kernel: str, bias: str = "", activation: str = "none") -> str:
-    """Return a causal convolution with a kernel [channels, 1, taps]."""
+def convolution(
+    builder: Builder, x: str, kernel: str, shape: tuple[int, int], bias: str = "", activation: str = "none"
+) -> str:
+    """Return a causal convolution with a kernel of the shape (channels, taps)."""
+    channels, taps = shape
+    builder.states[CONVOLVED] = (taps - 1, channels)
     return builder.node(
         "CausalConvWithState",
         x,
-        kernel,
+        builder.reshape(kernel, [channels, 1, taps]),
         *([bias] if bias else []),
         domain=CONTRIB,
         outputs=2,
+        name=CONVOLVED,
         ndim=1,
         channels_last=1,
         activation=activation,
@@ -110,6 +119,7 @@ def mamba(mixer: Mamba, builder: Builder, x: str) -> str:
     step = builder.softplus(builder.op("Add", step, builder.vector("ssm_dt", kind="bias")))
     by_head = builder.reshape(values, [0, 0, mixer.heads, mixer.width])
     stepped = builder.op("Mul", by_head, builder.reshape(step, [0, 0, mixer.heads, 1]))
+    builder.states[RECURRENT] = (mixer.heads, mixer.state, mixer.width)
     output, _ = builder.node(
         "LinearAttention",
         _for_heads(mixer, builder, query),
@@ -119,6 +129,7 @@ def mamba(mixer: Mamba, builder: Builder, x: str) -> str:
         builder.op("Mul", step, builder.vector("ssm_a", (mixer.heads,))),
         domain=CONTRIB,
         outputs=2,
+        name=RECURRENT,
         update_rule="gated",
         q_num_heads=mixer.heads,
         kv_num_heads=mixer.heads,
@@ -147,6 +158,6 @@ def short_convolution(mixer: ShortConvolution, builder: Builder, x: str) -> str:
     builder.wide = _WIDE
     size = builder.decoder.hidden
     before, after, values = builder.split(builder.product(x, "shortconv.in_proj"), [size] * 3)
-    kernel = builder.reshape(builder.vector("shortconv.conv"), [size, 1, mixer.kernel])
-    mixed = convolution(builder, builder.op("Mul", before, values), kernel)
+    kernel = builder.vector("shortconv.conv")
+    mixed = convolution(builder, builder.op("Mul", before, values), kernel, (size, mixer.kernel))
     return builder.product(builder.op("Mul", after, mixed), "shortconv.out_proj")

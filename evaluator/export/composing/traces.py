@@ -78,6 +78,10 @@ class Traces:
         if source:
             self._tensors |= dict.fromkeys(outputs, self._tensors[source])
 
+    def stop(self) -> None:
+        """Follow no further nodes."""
+        self.follow = lambda *_: None  # type: ignore[method-assign]
+
     def _error(self, inputs: Sequence[str]) -> ExportError:
         """Return an error that names the last of the tensors that a node's inputs come from, and the one before."""
         named = dict(self._tensors[name] for name in reversed(inputs) if name in self._tensors)

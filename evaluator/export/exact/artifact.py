@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import helper
 
+from evaluator.export.composing.whole import whole_body
+from evaluator.export.exact.context import longest_context
 from evaluator.export.exact.graph import Graph
-from evaluator.export.exact.weights import exact_weights, head_weights
+from evaluator.export.exact.weights import exact_weights, head_weights, rotary_inputs
 from evaluator.export.folder import EXPORT_FILE, MODEL_FILE, whole_artifact
+from evaluator.export.fusion.uses import load_plain
 from evaluator.export.skeleton import (
     FINAL_HIDDEN,
     HEAD_PARAMETER,
@@ -19,11 +26,13 @@ from evaluator.export.skeleton import (
     WEIGHTS_FILE,
     Slot,
     refer_to_external,
+    sink_initializers,
 )
 from evaluator.export.softcap import softcap_nodes
 from evaluator.models.architectures import logit_softcap
 from evaluator.models.model_file import ModelFile
-from evaluator.support.errors import ExportError
+
+Values = npt.NDArray[np.float32]
 
 
 def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
@@ -34,38 +43,46 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
 
     Raises:
         SourceError: the weights do not fit the graph.
-        ExportError: the model's pieces are built from a description.
     """
+    tables: dict[str, Values] = {}
     if graph.decoder:
-        raise ExportError(
-            f"{file.path}: {file.architecture} models cannot be exported yet, because they run without a whole graph"
-        )
+        body = whole_body(graph.decoder, graph.shapes)
+        model, graph = body.model, replace(graph, slots=body.slots)
+        tables = rotary_inputs(file, graph, longest_context(file), length=0)
+    else:
+        model = load_plain(graph.path)
     with whole_artifact(folder) as written:
-        head_slot = _write_weights(file, graph, written / WEIGHTS_FILE)
-        skeleton = onnx.load(str(graph.path), load_external_data=False)
-        model = _with_logits(skeleton, head_slot, logit_softcap(file))
+        slots = _write_weights(file, graph, tables, written / WEIGHTS_FILE)
+        _set_logits(model, slots, logit_softcap(file))
         onnx.save(model, str(written / MODEL_FILE))
         facts = {"source": file.name, "architecture": file.architecture, "weights": "exact"}
         (written / EXPORT_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         return sum(path.stat().st_size for path in written.iterdir())
 
 
-def _write_weights(file: ModelFile, graph: Graph, path: Path) -> Slot:
-    """Write the parameters at the graph's offsets and the output matrix after them; return its slot."""
+def _write_weights(file: ModelFile, graph: Graph, tables: Mapping[str, Values], path: Path) -> list[Slot]:
+    """Write the parameters at the graph's offsets, then the output matrix and tables; return the slots of those."""
     with path.open("wb") as output:
         for slot, values in exact_weights(file, graph):
-            output.seek(slot.offset)
-            output.write(values.data)
-        head = np.ascontiguousarray(head_weights(file).T)
-        head_slot = Slot(HEAD_PARAMETER, HEAD_PARAMETER, True, head.shape, graph.weights_bytes)
-        output.seek(head_slot.offset)
-        output.write(head.data)
-    return head_slot
+            _write(output, slot, values)
+        end = graph.weights_bytes
+        slots = []
+        for name, values in {HEAD_PARAMETER: head_weights(file).T, **tables}.items():
+            slots.append(Slot(name, name, name == HEAD_PARAMETER, values.shape, end))
+            _write(output, slots[-1], values)
+            end += slots[-1].n_bytes
+    return slots
 
 
-def _with_logits(model: onnx.ModelProto, head: Slot, softcap: float | None) -> onnx.ModelProto:
-    """Put the output matrix back where the skeleton gathers the scored positions."""
+def _write(output: BinaryIO, slot: Slot, values: Values) -> None:
+    output.seek(slot.offset)
+    output.write(np.ascontiguousarray(values).data)
+
+
+def _set_logits(model: onnx.ModelProto, slots: list[Slot], softcap: float | None) -> None:
+    """Put the output matrix back where the skeleton gathers the scored positions, and tables in place of inputs."""
     graph = model.graph
+    head = slots[0]
     gather = next(node for node in graph.node if FINAL_HIDDEN in node.output)
     hidden = gather.input[0]
     graph.node.remove(gather)
@@ -73,9 +90,12 @@ def _with_logits(model: onnx.ModelProto, head: Slot, softcap: float | None) -> o
     graph.node.append(helper.make_node("MatMul", [hidden, head.initializer], [raw]))
     if softcap:
         graph.node.extend(softcap_nodes(raw, "logits", softcap))
-    graph.input.remove(next(item for item in graph.input if item.name == SCORED_POSITIONS))
-    refer_to_external(graph.initializer.add(name=head.initializer), head)
+    replaced = {SCORED_POSITIONS, *(slot.initializer for slot in slots)}
+    for item in [item for item in graph.input if item.name in replaced]:
+        graph.input.remove(item)
+    for slot in slots:
+        refer_to_external(graph.initializer.add(), slot)
+    sink_initializers(graph)
     del graph.output[:]
     shape = ["batch_size", "sequence_length", head.shape[1]]
     graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, shape))
-    return model

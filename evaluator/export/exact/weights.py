@@ -55,7 +55,10 @@ def exact_weights(file: ModelFile, graph: Graph) -> Iterator[tuple[Slot, Values]
     """
     tensors = parameter_tensors(file)
     for slot in graph.slots:
-        yield slot, slot_values(file, slot, tensors)
+        if slot.index is None:
+            yield slot, slot_values(file, slot, tensors)
+        else:
+            yield slot, expert_values(file, slot, slot.index)
 
 
 def slot_values(
@@ -75,7 +78,7 @@ def slot_values(
     if slot.parameter in ROTARY_BUFFERS:
         return rotary_frequencies(file, slot.parameter).reshape(slot.shape)
     tensor = tensors[slot.parameter]
-    values = _scaled(file, tensor, restored(architecture_of(file), file, tensor))
+    values = tensor_values(file, tensor)
     if bare_shape(values.shape) == slot.shape:
         values = values.reshape(slot.shape)
     if slot.transposed:
@@ -85,6 +88,22 @@ def slot_values(
             file.path, f"tensor {tensor} has shape {values.shape}, the graph needs {slot.shape}"
         )
     return np.ascontiguousarray(values.T if slot.transposed and as_stored else values)
+
+
+def tensor_values(file: ModelFile, tensor: str, index: int | None = None) -> Values:
+    """Return the values of a tensor in the graph's order, with its scale if it has one, float32.
+
+    Args:
+        file: the model.
+        tensor: the tensor's name.
+        index: which matrix of a tensor that stacks several; None for the whole tensor.
+
+    Raises:
+        SourceError: the tensor is missing or cannot be dequantized.
+    """
+    if index is not None:
+        return _scaled(file, tensor, file.matrix(tensor, index), index)
+    return _scaled(file, tensor, restored(architecture_of(file), file, tensor))
 
 
 def expert_values(file: ModelFile, slot: Slot, expert: int, *, as_stored: bool = False) -> Values:
@@ -105,21 +124,36 @@ def expert_values(file: ModelFile, slot: Slot, expert: int, *, as_stored: bool =
     if len(shape) == 2:
         row: Values = file.row_reader(slot.parameter)(expert, expert + 1)[0]
         return row
-    values = _scaled(file, slot.parameter, file.matrix(slot.parameter, expert), expert)
+    values = tensor_values(file, slot.parameter, expert)
     return np.ascontiguousarray(values.T if slot.transposed and not as_stored else values)
 
 
-def _scaled(file: ModelFile, tensor: str, values: Values, index: int = 0) -> Values:
-    """Return a matrix's values times its scale, if the file has one; `index` is the matrix among several.
+def _scaled(file: ModelFile, tensor: str, values: Values, index: int | None = None) -> Values:
+    """Return values times their scale, if the file has one; `index` is the matrix among several.
 
     Values of types that have a scale in any case, such as NVFP4, hold it already.
     """
-    name = scale_name(file.tensors, tensor)
-    if name is None or file.row_factors(tensor) is not None:
+    if file.row_factors(tensor) is not None:
         return values
+    scale = matrix_scale(file, tensor, index)
+    return values if scale is None else values * scale
+
+
+def matrix_scale(file: ModelFile, tensor: str, index: int | None = None) -> Values | None:
+    """Return what a tensor's values are multiplied by, float32 [1], or [matrices, 1, 1] for several.
+
+    Args:
+        file: the model.
+        tensor: the tensor's name.
+        index: which matrix of a tensor that stacks several; None for all.
+    """
+    name = scale_name(file.tensors, tensor)
+    if name is None:
+        return None
     scales = file.dequantize(name)
-    scaled: Values = values * scales[index if len(scales) > 1 else 0]
-    return scaled
+    if len(scales) == 1:
+        return scales
+    return scales[:, None, None] if index is None else scales[index : index + 1]
 
 
 def head_weights(file: ModelFile) -> Values:

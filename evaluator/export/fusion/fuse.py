@@ -134,6 +134,11 @@ def _replace_attention(model: onnx.ModelProto, flow: Dataflow, attentions: Seque
         graph.node.remove(flow.producers[item.output])
         graph.node.extend(attention_nodes(item))
     graph.initializer.append(helper.make_tensor(FLAT_SHAPE, TensorProto.INT64, [3], [0, 0, -1]))
+    add_lengths(graph)
+
+
+def add_lengths(graph: onnx.GraphProto) -> None:
+    """Compute what attention nodes need to know of the windows' length, in place."""
     graph.initializer.append(helper.make_tensor("one", TensorProto.INT32, [1], [1]))
     graph.node.extend(
         [

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from evaluator.export.composing.whole import whole_body
+from evaluator.export.exact.context import longest_context
 from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import exact_weights, parameter_tensors, rotary_inputs
 from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import replace_nodes
-from evaluator.export.fusion.uses import load_fused, score_late, with_cache
+from evaluator.export.fusion.uses import Body, fused_body, score_late, with_cache
 from evaluator.export.packing.formats import Packed, stacked
 from evaluator.export.packing.matrices import Matrix
 from evaluator.export.packing.nodes import NodeWriter
 from evaluator.export.packing.weights_file import WeightsFile
-from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, Slot
+from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, Slot, sink_initializers, values_read
 from evaluator.export.softcap import softcap_nodes
 from evaluator.models.architectures import head_tensor, logit_softcap
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import ExportError
 
 LOGITS = "logits"
-#: Why a model whose pieces are built from a description has no artifact.
-NOT_PACKED = "no packed graph for models of this family yet"
 _LAST_POSITION = -1
 
-#: Return a tensor's form in the artifact, by its name.
-Deploy = Callable[[str], Matrix]
+Values = npt.NDArray[np.float32]
+#: Return a matrix's form in the artifact, by its tensor's name, and its number if the tensor stacks several.
+Deploy = Callable[[str, int | None], Matrix]
 
 
 def decoding_model(
-    file: ModelFile, graph: Graph, weights: WeightsFile, accuracy_level: int, deploy: Deploy
+    file: ModelFile,
+    graph: Graph,
+    weights: WeightsFile,
+    accuracy_level: int,
+    deploy: Deploy,
+    keep: Callable[[str, Values], None],
 ) -> onnx.ModelProto:
     """Build a model that continues from a cache: ids, past keys and values in, logits of the last position out.
 
@@ -44,45 +51,52 @@ def decoding_model(
         graph: the model's graph.
         weights: the file to write them to.
         accuracy_level: accuracy level of packed products, see `nodes`.
-        deploy: returns a tensor's form in the artifact.
+        deploy: returns a matrix's form in the artifact.
+        keep: called with each other tensor and its values, which stay float32.
 
     Raises:
         ExportError: the graph has no fused attention, which the cache requires.
         SourceError: the weights do not fit the graph.
     """
-    if graph.decoder:
-        raise ExportError(f"{file.path}: {NOT_PACKED}")
-    if graph.fused is None:
-        raise ExportError(f"{file.path}: has no decoding graph: {graph.plain_reason}")
-    model = with_cache(score_late(load_fused(graph.fused), graph.fused), graph.fused)
-    matrices, vectors = _by_use(model.graph, graph.fused.slots)
+    body = _body(file, graph)
+    score_late(body)
+    model = with_cache(body)
+    matrices, vectors = _by_use(model.graph, body.slots)
     writer = NodeWriter(weights, accuracy_level)
     _write_nodes(model.graph, matrices, parameter_tensors(file), writer, deploy)
     head = head_tensor(file)
-    matrix = deploy(head)
+    matrix = deploy(head, None)
     softcap = logit_softcap(file)
     writer.product(head, FINAL_HIDDEN, matrix, "raw_logits" if softcap else LOGITS)
     if softcap:
         writer.nodes.extend(softcap_nodes("raw_logits", LOGITS, softcap))
     fixed = [numpy_helper.from_array(np.array([_LAST_POSITION], np.int64), SCORED_POSITIONS)]
+    tensors = parameter_tensors(file)
     for slot, values in exact_weights(file, Graph(Path(), vectors)):
+        keep(tensors[slot.parameter], values)
         fixed.append(weights.place(slot.initializer, values))
-    positions = int(file.require(f"{file.architecture}.context_length"))
-    for name, table in rotary_inputs(file, graph, positions, length=0).items():
+    for name, table in rotary_inputs(file, graph, longest_context(file), length=0).items():
         fixed.append(weights.place(name, table))
-    _set_initializers(
-        model.graph, {slot.initializer for slot in graph.fused.slots}, [*fixed, *writer.initializers]
-    )
+    _set_initializers(model.graph, {slot.initializer for slot in body.slots}, [*fixed, *writer.initializers])
     replace_nodes(model.graph, _attending_to_joined(writer.nodes))
     _drop_unread(model.graph)
+    sink_initializers(model.graph)
     _set_output(model.graph, file.tensor(head).shape[0])
     return model
+
+
+def _body(file: ModelFile, graph: Graph) -> Body:
+    if graph.decoder:
+        return whole_body(graph.decoder, graph.shapes)
+    if graph.fused is None:
+        raise ExportError(f"{file.path}: has no decoding graph: {graph.plain_reason}")
+    return fused_body(graph.fused)
 
 
 def _by_use(graph: onnx.GraphProto, slots: Sequence[Slot]) -> tuple[dict[str, Slot], tuple[Slot, ...]]:
     """Split slots into matrices that are only multiplied by or looked up in, by initializer, and the others."""
     readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
-    for node in graph.node:
+    for node in _all_nodes(graph):
         for name in node.input:
             readers[name].append(node)
     matrices = {
@@ -91,6 +105,18 @@ def _by_use(graph: onnx.GraphProto, slots: Sequence[Slot]) -> tuple[dict[str, Sl
         if len(slot.shape) == 2 and all(_reads_as_matrix(node, slot) for node in readers[slot.initializer])
     }
     return matrices, tuple(slot for slot in slots if slot.initializer not in matrices)
+
+
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield all nodes, those in branches included."""
+    for node in graph.node:
+        yield node
+        for branch in _branches(node):
+            yield from _all_nodes(branch)
+
+
+def _branches(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [item.g for item in node.attribute if item.HasField("g")]
 
 
 def _reads_as_matrix(node: onnx.NodeProto, slot: Slot) -> bool:
@@ -111,14 +137,21 @@ def _write_nodes(
     for node in graph.node:
         slot = next((matrices[name] for name in node.input if name in matrices), None)
         if slot is None:
+            for branch in _branches(node):
+                with writer.inside(branch):
+                    _write_nodes(branch, matrices, tensors, writer, deploy)
             writer.nodes.append(node)
         elif node.op_type == "Gather":
-            writer.lookup(
-                tensors[slot.parameter], node.input[1], deploy(tensors[slot.parameter]), node.output[0]
-            )
+            tensor = tensors[slot.parameter]
+            writer.lookup(tensor, node.input[1], deploy(tensor, None), node.output[0])
         elif group := together.pop(node.input[0], None):
-            factors = [(tensors[matrices[item.input[1]].parameter], item.output[0]) for item in group]
-            _write_products(writer, node.input[0], [(tensor, deploy(tensor), out) for tensor, out in factors])
+            factors = []
+            for item in group:
+                factor = matrices[item.input[1]]
+                tensor = tensors[factor.parameter]
+                name = tensor if factor.index is None else f"{tensor}/{factor.index}"
+                factors.append((name, deploy(tensor, factor.index), item.output[0]))
+            _write_products(writer, node.input[0], factors)
 
 
 def _products_of_same_data(
@@ -133,13 +166,13 @@ def _products_of_same_data(
 
 
 def _write_products(writer: NodeWriter, data: str, factors: Sequence[tuple[str, Matrix, str]]) -> None:
-    """Multiply `data` by each matrix of (tensor, matrix, output); packed ones of one form become one product."""
+    """Multiply `data` by each matrix of (name, matrix, output); packed ones of one form become one product."""
     forms: dict[object, list[tuple[str, Packed, str]]] = defaultdict(list)
-    for tensor, matrix, output in factors:
+    for name, matrix, output in factors:
         if isinstance(matrix, Packed):
-            forms[matrix.form].append((tensor, matrix, output))
+            forms[matrix.form].append((name, matrix, output))
         else:
-            writer.product(tensor, data, matrix, output)
+            writer.product(name, data, matrix, output)
     for group in forms.values():
         names, parts, outputs = zip(*group, strict=True)
         if len(group) == 1:
@@ -178,7 +211,7 @@ def _set_initializers(
 
 def _drop_unread(graph: onnx.GraphProto) -> None:
     """Drop unused initializers, such as the sizes of dropped splits: onnxruntime warns about each."""
-    read = {name for node in graph.node for name in node.input}
+    read = {name for node in graph.node for name in values_read(node)}
     kept = [item for item in graph.initializer if item.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)

@@ -15,7 +15,8 @@ from onnx import TensorProto
 
 from evaluator.export.fusion.half import as_half
 from evaluator.export.packing.formats import PACKINGS, Packed
-from evaluator.models.architectures import architecture_of, restored, row_order
+from evaluator.export.exact.weights import matrix_scale, tensor_values
+from evaluator.models.architectures import architecture_of, row_order
 from evaluator.models.model_file import ModelFile
 from evaluator.models.tensor_types import TensorType
 from evaluator.support.errors import ExportError
@@ -27,6 +28,8 @@ _FLOATS: Mapping[TensorType, tuple[str, int]] = {
     GGMLType.F16: ("<f2", TensorProto.FLOAT16),
     GGMLType.BF16: ("<u2", TensorProto.BFLOAT16),
 }
+#: All types whose values are floats.
+FLOAT_TYPES = ("F64", "F32", "F16", "BF16")
 #: Length of a row that divides into blocks of every type.
 _SAMPLE = 1024
 
@@ -52,25 +55,33 @@ class Floating:
 Matrix = Packed | Floating
 
 
-def deployed_matrix(file: ModelFile, tensor: str, *, exact: bool = False) -> Matrix:
+def deployed_matrix(file: ModelFile, tensor: str, index: int | None = None, *, exact: bool = False) -> Matrix:
     """Return a matrix in its form in the artifact, with rows in the order of the graph.
 
     Args:
         file: the model.
         tensor: one of its matrices.
+        index: which matrix of a tensor that stacks several; None for the only one.
         exact: dequantize to float32, whatever the type.
 
     Raises:
         SourceError: there is no such tensor, or its type can be neither packed nor dequantized.
     """
-    architecture = architecture_of(file)
     kind = file.tensor(tensor).ggml_type
+    scale = matrix_scale(file, tensor, index)
     if not exact and _is_packed(kind) and file.row_factors(tensor) is None:
-        return PACKINGS.get(kind.name)(_moved_rows(file, tensor))
-    if not exact and kind in _FLOATS:
+        packed = PACKINGS.get(kind.name)(_moved_rows(file, tensor, index))
+        return packed if scale is None else _times(packed, scale)
+    if not exact and kind in _FLOATS and scale is None:
         dtype, onnx_type = _FLOATS[kind]
-        return Floating(_moved_rows(file, tensor).view(dtype), onnx_type)
-    return Floating(restored(architecture, file, tensor))
+        return Floating(_moved_rows(file, tensor, index).view(dtype), onnx_type)
+    return Floating(tensor_values(file, tensor, index))
+
+
+def _times(matrix: Packed, scale: Values) -> Packed:
+    """Return a matrix times a number, float32 [1]."""
+    offsets = None if matrix.offsets is None else matrix.offsets * scale
+    return replace(matrix, scales=matrix.scales.astype(np.float32) * scale, offsets=offsets)
 
 
 def _is_packed(kind: TensorType) -> TypeGuard[GGMLType]:
@@ -106,9 +117,13 @@ def halved(matrix: Matrix, name: str) -> Matrix:
         raise ExportError(f"{name}: {error}") from error
 
 
-def _moved_rows(file: ModelFile, tensor: str) -> npt.NDArray[np.uint8]:
+def _moved_rows(file: ModelFile, tensor: str, index: int | None) -> npt.NDArray[np.uint8]:
     """Return a matrix's bytes, uint8 [rows, bytes per row], with rows in the order of the graph."""
-    raw = file.raw(tensor)
+    info = file.tensor(tensor)
+    raw = file.raw(tensor).reshape(info.n_rows, -1)
+    if index is not None:  # families whose rows are moved stack no matrices
+        rows = info.shape[-2]
+        return np.ascontiguousarray(raw[index * rows : (index + 1) * rows])
     order = row_order(architecture_of(file), file, tensor)
     in_place = (order == np.arange(len(order))).all()
     return np.ascontiguousarray(raw) if in_place else raw[order]

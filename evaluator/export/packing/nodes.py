@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from evaluator.export.fusion.dataflow import replace_nodes
 from evaluator.export.packing.formats import Packed
 from evaluator.export.packing.matrices import Floating, Matrix
 from evaluator.export.packing.weights_file import WeightsFile, again
@@ -35,6 +37,14 @@ class NodeWriter:
     def add(self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object) -> None:
         """Append a node; attributes of `domain` and ONNX's own pass through."""
         self.nodes.append(helper.make_node(op_type, list(inputs), list(outputs), **attributes))
+
+    @contextmanager
+    def inside(self, branch: onnx.GraphProto) -> Iterator[None]:
+        """Write the nodes that are appended meanwhile into a branch; initializers stay outside of it."""
+        outside, self.nodes = self.nodes, []
+        yield
+        replace_nodes(branch, self.nodes)
+        self.nodes = outside
 
     def constant(self, name: str, values: object) -> str:
         """Add a small int64 initializer inside the model file, once, and return its name."""

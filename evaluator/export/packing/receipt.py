@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +12,12 @@ from onnx import TensorProto
 from pydantic import BaseModel
 from rich.table import Table
 
+from evaluator.export.exact.weights import tensor_values
 from evaluator.export.folder import RECEIPT_FILE
 from evaluator.export.packing.formats import Packed
-from evaluator.export.packing.matrices import Matrix
-from evaluator.models.architectures import architecture_of, restored
-from evaluator.models.model_file import ModelFile
+from evaluator.export.packing.matrices import FLOAT_TYPES, Matrix
+from evaluator.models.architectures import HEAD, head_tensor
+from evaluator.models.model_file import ModelFile, TensorInfo
 from evaluator.support.terminal import table_of
 from evaluator.support.units import MEGABYTE
 
@@ -90,59 +92,102 @@ class Receipt(BaseModel):
         return table_of(headers, rows, size)
 
 
-def entry_of(file: ModelFile, tensor: str, matrix: Matrix, baseline: Values | None = None) -> Entry:
-    """Compare a tensor's form in the artifact with the file's values.
+class Comparison:
+    """Compares a tensor's form in the artifact with the file's values, one matrix at a time."""
 
-    Args:
-        file: the model.
-        tensor: the tensor's name.
-        matrix: its form in the artifact.
-        baseline: the same matrix of the baseline, in the same order.
-    """
-    info = file.tensor(tensor)
-    reference = restored(architecture_of(file), file, tensor)
-    form, why = _form(matrix, info.bits_per_weight)
-    max_error, error = _distance(matrix, reference)
-    fidelity: Fidelity = "exact"
-    if max_error > 0:
-        fidelity = "rounded" if max_error <= _ROUNDING * float(np.abs(reference).max()) else "different"
-    return Entry(
-        tensor=tensor,
-        quant_type=info.ggml_type.name,
-        form=form,
-        fidelity=fidelity,
-        max_error=max_error,
-        relative_error=error,
-        baseline_error=None if baseline is None else _distance(matrix, baseline)[1],
-        file_bytes=info.n_bytes,
-        artifact_bytes=_bytes_of(matrix),
-        why=why,
-    )
+    def __init__(self, file: ModelFile, tensor: str, baseline: ModelFile | None = None) -> None:
+        """Start.
+
+        Args:
+            file: the model.
+            tensor: the tensor's name.
+            baseline: the model to compare with too.
+        """
+        self._file, self._tensor, self._baseline = file, tensor, baseline
+        self._form = self._why = ""
+        self._bytes = 0
+        self._distance, self._from_baseline = _Distance(), _Distance()
+
+    def add(self, matrix: Matrix, index: int | None = None) -> None:
+        """Compare a matrix.
+
+        Args:
+            matrix: its form in the artifact.
+            index: which matrix of a tensor that stacks several; None for the only one.
+
+        Raises:
+            SourceError: the baseline lacks the tensor.
+        """
+        self._form, self._why = _form(matrix, self._file.tensor(self._tensor))
+        self._bytes += _bytes_of(matrix)
+        self._distance.add(matrix, tensor_values(self._file, self._tensor, index))
+        if self._baseline:
+            name = head_tensor(self._baseline) if self._tensor == HEAD else self._tensor
+            self._from_baseline.add(matrix, tensor_values(self._baseline, name, index))
+
+    def entry(self) -> Entry:
+        """Return what was found."""
+        info = self._file.tensor(self._tensor)
+        largest = self._distance.largest
+        fidelity: Fidelity = "exact"
+        if largest > 0:
+            fidelity = "rounded" if largest <= _ROUNDING * self._distance.peak else "different"
+        return Entry(
+            tensor=self._tensor,
+            quant_type=info.ggml_type.name,
+            form=self._form,
+            fidelity=fidelity,
+            max_error=largest,
+            relative_error=self._distance.relative,
+            baseline_error=self._from_baseline.relative if self._baseline else None,
+            file_bytes=info.n_bytes,
+            artifact_bytes=self._bytes,
+            why=self._why,
+        )
 
 
-def _form(matrix: Matrix, bits_in_file: float) -> tuple[str, str]:
+def _form(matrix: Matrix, info: TensorInfo) -> tuple[str, str]:
     if not isinstance(matrix, Packed):
         name = _FLOAT_NAMES[matrix.onnx_type]
+        if info.ggml_type.name not in FLOAT_TYPES:
+            return name, "dequantized: no kernel multiplies with it as it is"
         return name, "floats in the file too, multiplied as float32"
     form = f"{matrix.bits} bits, a scale per {matrix.block}"
-    why = f"{bits_in_file:.4g} bits per weight in the file, scales included"
+    why = f"{info.bits_per_weight:.4g} bits per weight in the file, scales included"
     if matrix.offsets is not None:
         form += f", an offset per {matrix.offset_block}"
         why += "; minima become offsets, multiplied with block sums in float32"
     return form, why
 
 
-def _distance(matrix: Matrix, reference: Values) -> tuple[float, float]:
-    """Return the largest and the relative (Frobenius) distance, a few rows at a time; NaN counts as infinite."""
-    largest, squares, norm = 0.0, 0.0, 0.0
-    for start in range(0, len(reference), _ROWS):
-        rows = slice(start, start + _ROWS)
-        with np.errstate(over="ignore", invalid="ignore"):
-            difference = np.abs(matrix.rows(rows).values() - reference[rows])
-        largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max()))
-        squares += float(np.square(difference, dtype=np.float64).sum())
-        norm += float(np.square(reference[rows], dtype=np.float64).sum())
-    return largest, float(np.sqrt(squares / norm)) if norm else 0.0
+@dataclass
+class _Distance:
+    """The distance between matrices and what they stand for: the largest of a weight, and sums of squares.
+
+    Attributes:
+        peak: the largest weight of what they stand for.
+    """
+
+    largest: float = 0.0
+    peak: float = 0.0
+    squares: float = 0.0
+    norm: float = 0.0
+
+    def add(self, matrix: Matrix, reference: Values) -> None:
+        """Add a matrix, a few rows at a time; NaN counts as infinite."""
+        self.peak = max(self.peak, float(np.abs(reference).max()))
+        for start in range(0, len(reference), _ROWS):
+            rows = slice(start, start + _ROWS)
+            with np.errstate(over="ignore", invalid="ignore"):
+                difference = np.abs(matrix.rows(rows).values() - reference[rows])
+            self.largest = max(self.largest, float(np.nan_to_num(difference, nan=np.inf).max()))
+            self.squares += float(np.square(difference, dtype=np.float64).sum())
+            self.norm += float(np.square(reference[rows], dtype=np.float64).sum())
+
+    @property
+    def relative(self) -> float:
+        """‖artifact − reference‖ / ‖reference‖ (Frobenius)."""
+        return float(np.sqrt(self.squares / self.norm)) if self.norm else 0.0
 
 
 def _bytes_of(matrix: Matrix) -> int:

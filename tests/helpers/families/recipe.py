@@ -22,6 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 VOCABULARY = 512
 WIDTH = 64
+_BLOCK = 32
 CONTEXT = 256
 
 #: Pattern of the name → standard deviation; the first that fits counts. `None`: by the length of a row.
@@ -194,8 +195,13 @@ def frequency_factors(count: int) -> NDArray[np.float32]:
     return np.clip(np.linspace(-2.0, 12.0, count), 1.0, 8.0).astype(np.float32)
 
 
-def write_recipe(recipe: Recipe, path: Path, seed: int) -> Path:
-    """Write the file with weights drawn by `seed` and return `path`."""
+def write_recipe(
+    recipe: Recipe, path: Path, seed: int, ggml_type: gguf.GGMLQuantizationType | None = None
+) -> Path:
+    """Write the file with weights drawn by `seed` and return `path`.
+
+    Of `ggml_type` are the matrices that llama.cpp would quantize, if their rows divide into its blocks.
+    """
     writer = gguf.GGUFWriter(str(path), recipe.architecture)
     writer.add_type("model")
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
@@ -206,7 +212,11 @@ def write_recipe(recipe: Recipe, path: Path, seed: int) -> Path:
         _add(writer, key, entry)
     _add_vocabulary(writer)
     for name, shape in recipe.shapes.items():
-        writer.add_tensor(name, _drawn(recipe, name, shape, seed))
+        values = _drawn(recipe, name, shape, seed)
+        if ggml_type is None or not _is_quantized(name, shape):
+            writer.add_tensor(name, values)
+        else:
+            writer.add_tensor(name, gguf.quantize(values, ggml_type), raw_dtype=ggml_type)
     for name, given in recipe.values.items():
         writer.add_tensor(name, given)
     writer.write_header_to_file()
@@ -214,6 +224,11 @@ def write_recipe(recipe: Recipe, path: Path, seed: int) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def _is_quantized(name: str, shape: tuple[int, ...]) -> bool:
+    divides = shape[0] % _BLOCK == 0 and len(shape) > 1
+    return divides and not re.search(r"norm|ffn_gate_inp|conv|altup|laurel|\.bias", name)
 
 
 def _add(writer: gguf.GGUFWriter, key: str, entry: Any) -> None:

@@ -10,9 +10,7 @@ import pytest
 from passes import hidden_of
 from tiny_mixtures import EXPERTS, HIDDEN, USED, WIDTH, write_tiny_mixture
 
-from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import load_graph
-from evaluator.export.packing.artifact import export_packed
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime import mixture_layer
 from evaluator.runtime.device import choose_device
@@ -24,7 +22,7 @@ from evaluator.runtime.pass_checkpoint import PassCheckpoint
 from evaluator.runtime.piece_weights import WeightReader
 from evaluator.runtime.scoring import final_states
 from evaluator.runtime.streams import StreamsInMemory
-from evaluator.support.errors import ComputeError, ExportError
+from evaluator.support.errors import ComputeError
 from evaluator.texts.windows import Window
 
 pytestmark = pytest.mark.usefixtures("exporting_here")
@@ -150,11 +148,3 @@ def test_memory_holds_an_expert_and_the_blocks(model, file):
 def test_a_dense_piece_is_not_a_mixture(model, file):
     with pytest.raises(ComputeError, match="layer 0, attention has no experts"):
         MixtureLayer.of(model, model.pieces[1], WeightReader(file))
-
-
-def test_artifacts_of_mixtures_are_refused_with_the_reason(file, tmp_path):
-    graph = load_graph(file)
-    with pytest.raises(ExportError, match="no packed graph for models of this family yet"):
-        export_packed(file, graph, tmp_path / "packed")
-    with pytest.raises(ExportError, match="qwen2moe models cannot be exported yet"):
-        write_exact(file, graph, tmp_path / "exact")

@@ -22,7 +22,7 @@ from evaluator.export.fusion import check
 from evaluator.export.fusion.dataflow import replace_nodes
 from evaluator.export.fusion.fuse import fuse, simplify
 from evaluator.export.fusion.stored import load_fusion
-from evaluator.export.fusion.uses import load_fused, load_plain, score_late, with_cache
+from evaluator.export.fusion.uses import fused_body, load_fused, load_plain, score_late, with_cache
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.device import choose_device
 from evaluator.support.errors import ExportError
@@ -82,9 +82,10 @@ def test_scoring_late_changes_nothing(file):
     positions = {"scored_positions": np.array([3, 17, 20])}
     inputs = {"input_ids": IDS[None].astype(np.int64)} | positions | rotary_inputs(file, graph, 24)
     whole = session(file, graph, load_fused(graph.fused)).run(inputs)[0]
-    late_model = score_late(load_fused(graph.fused), graph.fused)
-    late = session(file, graph, late_model).run(inputs)[0]
-    assert "Gather" not in late_model.graph.node[-1].op_type
+    body = fused_body(graph.fused)
+    score_late(body)
+    late = session(file, graph, body.model).run(inputs)[0]
+    assert "Gather" not in body.model.graph.node[-1].op_type
     np.testing.assert_allclose(late, whole, atol=1e-6)
 
 
@@ -121,7 +122,7 @@ def test_decoding_with_a_cache_equals_one_pass(name, request, tmp_path):
     ids = np.random.default_rng(9).integers(0, 30, 48).astype(np.int32)
     graph = load_graph(file)
     tables = rotary_inputs(file, graph, 64)
-    run = session(file, graph, with_cache(load_fused(graph.fused), graph.fused)).run
+    run = session(file, graph, with_cache(fused_body(graph.fused))).run
     chunks = [ids[:30], *ids[30:].reshape(-1, 1)]
     stepped = decode(lambda inputs: run(inputs | tables), graph.fused.heads, chunks)
     plain = hidden_of(file, graph, CPU, Window(0, "d", ids, 24), fused=False)

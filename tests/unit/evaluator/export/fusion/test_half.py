@@ -17,7 +17,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.export.exact.graph import Graph, load_graph
 from evaluator.export.fusion.half import as_half, halve
-from evaluator.export.fusion.uses import load_fused, score_late
+from evaluator.export.fusion.uses import fused_body, score_late
 from evaluator.export.packing.artifact import MODEL_FILE, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
 from evaluator.models.gguf.reader import open_gguf
@@ -40,8 +40,9 @@ def distance(found, expected):
 @pytest.fixture(scope="module")
 def halved(tiny_graph):
     """The graph of the tiny model in half precision."""
-    model = score_late(load_fused(tiny_graph.fused), tiny_graph.fused)
-    return halve(model, {slot.initializer for slot in tiny_graph.slots}).graph
+    body = fused_body(tiny_graph.fused)
+    score_late(body)
+    return halve(body.model, {slot.initializer for slot in tiny_graph.slots}).graph
 
 
 def test_hidden_states_are_those_of_float64_but_for_rounding_to_halves(tiny, tiny_graph):
