@@ -24,7 +24,7 @@ from evaluator.support.units import FLOAT_BYTES, GIGABYTE
 #: than measured, see docs/scaling.md.
 _STREAMS, _WIDE = 8, 4
 #: Arrays of what a stream carries besides, of keys and values of a whole window, and of scores that a kernel holds.
-_CARRIED, _KEYS, _HELD = 4, 8, 4
+_CARRIED, _KEYS, _HELD = 4, 8, 2
 #: Arrays of heads × positions² that exist at a time where attention is not fused: scores, mask, their sum, softmax.
 _SQUARES_PLAIN = 4
 #: Arrays of float64 [tokens, experts] that exist while experts are chosen.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _ERRORS_AND_WORSE = 3
 _FLOAT32 = "tensor(float)"
 _FLOATS = {_FLOAT32: np.float32, "tensor(float16)": np.float16}
 _SPINNING = "session.intra_op.allow_spinning"
+_SHARED_MEMORY = "session.use_env_allocators"
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
@@ -35,6 +37,17 @@ def _onnxruntime_errors() -> Iterator[None]:
         yield
     except Exception as error:
         raise ComputeError(f"onnxruntime: {error}") from error
+
+
+@functools.cache
+def _share_memory() -> None:
+    """Let sessions on the CPU take memory from a common arena.
+
+    An arena keeps what it has once taken. A pass runs one session after another, and the arena of each would keep
+    what its piece needs.
+    """
+    info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(info, ort.OrtArenaCfg({}))
 
 
 class Session:
@@ -66,6 +79,9 @@ class Session:
         options.inter_op_num_threads = 1
         if not alone:
             options.add_session_config_entry(_SPINNING, "0")
+            if device.name == "cpu":
+                _share_memory()
+                options.add_session_config_entry(_SHARED_MEMORY, "1")
         options.log_severity_level = _ERRORS_AND_WORSE
         if folder:
             options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder))

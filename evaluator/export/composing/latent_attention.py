@@ -10,7 +10,7 @@ from evaluator.export.composing.mixers import mix
 from evaluator.models.architectures.description import Attention, LatentAttention
 
 #: Arrays as wide as all heads together that exist at a time, keys and values of earlier positions aside.
-_WIDE = 12
+_WIDE = 9
 
 
 @mix.register

@@ -10,7 +10,7 @@ from evaluator.export.fusion.norms import CONTRIB
 from evaluator.models.architectures.description import DeltaNet, Mamba, ShortConvolution
 
 #: Arrays as wide as the widest matrix that exist at a time: measured, and somewhat more.
-_WIDE_DELTA, _WIDE = 12, 8
+_WIDE_DELTA, _WIDE = 9, 6
 #: Names of the nodes with a state; a layer has at most one of each.
 CONVOLVED, RECURRENT = "conv_state", "recurrent_state"
 

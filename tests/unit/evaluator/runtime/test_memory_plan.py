@@ -8,14 +8,25 @@ import subprocess
 import sys
 
 import pytest
+import random_families
 from tiny_models import write_tiny_llama
 
+from evaluator.export.exact.graph import load_graph
 from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.uses import load_fused
+from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime import memory_plan
 from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.layered_model import LayeredModel
-from evaluator.runtime.memory_plan import Budget, Shape, check_disk, plan_branches, plan_memory, working_bytes
+from evaluator.runtime.memory_plan import (
+    Budget,
+    Shape,
+    block_bytes,
+    check_disk,
+    plan_branches,
+    plan_memory,
+    working_bytes,
+)
 from evaluator.support.errors import RequestError
 
 CPU = choose_device("cpu", 1)
@@ -62,6 +73,33 @@ def model(tiny_graph):
 @pytest.fixture(scope="module")
 def on_gpu(tiny_graph):
     return LayeredModel(tiny_graph, GPU, half=True)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
+@pytest.mark.parametrize("family", ["qwen35", "gemma4", "gpt-oss"])
+def test_estimate_of_described_models_is_an_upper_bound(family, tmp_path):
+    """Recurrences run as a whole; streams carry keys and inputs of layers; sinks need all scores of a chunk."""
+    file = open_gguf(random_families.write(family, tmp_path / "m.gguf"))
+    model = LayeredModel(load_graph(file), CPU)
+    shape = Shape(1, 4096, model.width)
+    taken = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(file.path)], check=True, capture_output=True, text=True
+    ).stdout
+    assert int(taken) < working_bytes(model, file, shape) + shape.stream_bytes + block_bytes(model, shape)
+
+
+def test_a_recurrence_takes_memory_for_whole_windows(tmp_path):
+    model, file = described_model("qwen35", tmp_path, layers=1)
+    at = [working_bytes(model, file, Shape(1, length, 64)) for length in (8192, 16_384)]
+    assert at[1] == 2 * at[0]
+    attention, other = described_model("olmo2", tmp_path)
+    at_other = [working_bytes(attention, other, Shape(1, length, 64)) for length in (8192, 16_384)]
+    assert at_other[1] < 1.8 * at_other[0] < at[0]
+
+
+def described_model(family, folder, **options):
+    file = open_gguf(random_families.write(family, folder / f"{family}.gguf", **options))
+    return LayeredModel(load_graph(file), CPU), file
 
 
 def test_estimate_is_linear_with_chunks_and_a_square_without(tiny, tiny_graph, model):
