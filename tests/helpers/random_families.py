@@ -138,6 +138,8 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("deepseek3-temperature", "deepseek2", {"temperature": 0.1}),
     ("deepseek3-plain", "deepseek2", {"scaled": False, "groups": None}),
     ("deepseek2", "deepseek2", {"gating": _SOFTMAX, "groups": None}),
+    ("deepseek2-groups", "deepseek2", {"gating": _SOFTMAX}),
+    ("deepseek3-wide", "deepseek2", {"value": 80}),
     ("deepseek2-whole", "deepseek2", {"gating": _SOFTMAX, "groups": None, "absorbed": False}),
     ("deepseek2-lite", "deepseek2", {"gating": _SOFTMAX, "groups": None, "query_rank": 0, "layers": 27}),
     ("gemma4", "gemma4", {}),
