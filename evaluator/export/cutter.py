@@ -17,7 +17,7 @@ from evaluator.export.fusion.norms import NORM
 from evaluator.export.fusion.positionwise import is_positionwise
 from evaluator.export.piece_model import OUTPUT, STREAM, named, renamed
 from evaluator.export.skeleton import FINAL_HIDDEN, Slot
-from evaluator.models.architectures.description import Experts
+from evaluator.models.architectures.mixers import Experts
 from evaluator.support.errors import ExportError
 
 Part = Literal["embedding", "attention", "feed_forward", "layer", "norm"]

@@ -24,7 +24,7 @@ from evaluator.export.piece_model import (
     weights_as_inputs,
 )
 from evaluator.export.skeleton import Slot
-from evaluator.models.architectures import description
+from evaluator.models.architectures import mixers
 from evaluator.support.errors import ExportError
 
 _PART_NAMES = {"attention": ", attention", "feed_forward": ", feed-forward part", "layer": ""}
@@ -76,7 +76,7 @@ class Experts(_Weighted):
     model: bytes = field(repr=False)
     weights: Mapping[str, Weight]
     closing: bytes = field(repr=False)
-    described: description.Experts
+    described: mixers.Experts
     selection_bias: str | None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from evaluator.export.composing.builder import Builder
 from evaluator.export.composing.mixers import mix
-from evaluator.models.architectures.description import AlternatingUpdates
+from evaluator.models.architectures.mixers import AlternatingUpdates
 
 
 def spread(builder: Builder, x: str) -> str:

@@ -11,7 +11,8 @@ from evaluator.export.composing.mixers import mix
 from evaluator.export.fusion.attention import ATTENTION, SEQLENS, TOTAL_LENGTH, rotary_names
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.norms import CONTRIB
-from evaluator.models.architectures.description import Attention, Decoder, LatentAttention, Temperature
+from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.mixers import Attention, LatentAttention, Temperature
 from evaluator.models.architectures.rotary_set import TOGETHER
 
 POSITIONS = "position_ids"

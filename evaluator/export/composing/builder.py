@@ -15,8 +15,9 @@ from evaluator.export.composing.traces import Traces
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.norms import CONTRIB, NORM
 from evaluator.export.skeleton import Slot, refer_to_external
-from evaluator.models.architectures.description import Activation, Decoder, Xielu
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.layer_tensors import tensor_name
+from evaluator.models.architectures.mixers import Activation, Xielu
 from evaluator.support.errors import ExportError
 
 OPSET, IR_VERSION = 23, 10

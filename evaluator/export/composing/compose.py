@@ -21,13 +21,8 @@ from evaluator.export.composing.stream import LAYER_INPUTS, close_stream, fields
 from evaluator.export.cutter import Cut, ExpertsCut
 from evaluator.export.piece_model import LOGITS, MIXTURE, OUTPUT, STREAM
 from evaluator.models.architectures import EMBEDDING
-from evaluator.models.architectures.description import (
-    Decoder,
-    Experts,
-    FeedForward,
-    LayerInput,
-    Part,
-)
+from evaluator.models.architectures.description import Decoder, Part
+from evaluator.models.architectures.mixers import Experts, FeedForward, LayerInput
 from evaluator.support.errors import ExportError
 
 _STREAM = {STREAM: TensorProto.FLOAT}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evaluator.export.composing.builder import Builder
 from evaluator.export.composing.mixers import mix
 from evaluator.export.composing.stream import layer_input
-from evaluator.models.architectures.description import Experts, FeedForward, LayerInput
+from evaluator.models.architectures.mixers import Experts, FeedForward, LayerInput
 
 #: The slope and the bound of gpt-oss's activation; its files do not state them.
 _SLOPE, _BOUND = 1.702, 7.0

@@ -7,15 +7,9 @@ import re
 from evaluator.export.composing.builder import Shapes
 from evaluator.export.composing.compose import compose, used_tensors
 from evaluator.models.architectures import EMBEDDING, HEAD
-from evaluator.models.architectures.description import (
-    AlternatingUpdates,
-    Attention,
-    Decoder,
-    Experts,
-    Layer,
-    Mixer,
-)
+from evaluator.models.architectures.description import Decoder, Layer
 from evaluator.models.architectures.layer_tensors import bare_shape, is_scale, tensor_name
+from evaluator.models.architectures.mixers import AlternatingUpdates, Attention, Experts, Mixer
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import ExportError, SourceError
 

@@ -7,7 +7,7 @@ import numpy as np
 from evaluator.export.composing.attention import attend, rotated
 from evaluator.export.composing.builder import Builder
 from evaluator.export.composing.mixers import mix
-from evaluator.models.architectures.description import Attention, LatentAttention
+from evaluator.models.architectures.mixers import Attention, LatentAttention
 
 #: Arrays as wide as all heads together that exist at a time, keys and values of earlier positions aside.
 _WIDE = 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 
 from evaluator.export.composing.builder import Builder
-from evaluator.models.architectures.description import Mixer
+from evaluator.models.architectures.mixers import Mixer
 from evaluator.support.errors import ExportError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from evaluator.export.composing.builder import Builder
 from evaluator.export.composing.mixers import mix
 from evaluator.export.fusion.norms import CONTRIB
-from evaluator.models.architectures.description import DeltaNet, Mamba, ShortConvolution
+from evaluator.models.architectures.mixers import DeltaNet, Mamba, ShortConvolution
 
 #: Arrays as wide as the widest matrix that exist at a time: measured, and somewhat more.
 _WIDE_DELTA, _WIDE = 9, 6

@@ -18,7 +18,8 @@ from evaluator.export.fusion.norms import CONTRIB
 from evaluator.export.fusion.uses import Body
 from evaluator.export.piece_model import LOGITS, MIXTURE, OUTPUT, STREAM
 from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, place_slots, prune
-from evaluator.models.architectures.description import Decoder, Temperature
+from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.mixers import Temperature
 
 _IDS = "input_ids"
 

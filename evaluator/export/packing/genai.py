@@ -11,7 +11,8 @@ from evaluator.export.exact.graph import Graph, graph_request
 from evaluator.export.folder import GENAI_FILE
 from evaluator.export.fusion.uses import PAST, PRESENT
 from evaluator.models.architectures import EMBEDDING
-from evaluator.models.architectures.description import Attention, Decoder, Layer, Recurrent
+from evaluator.models.architectures.description import Decoder, Layer
+from evaluator.models.architectures.mixers import Attention, Recurrent
 from evaluator.models.model_file import ModelFile
 
 #: The runtime's name for a decoder of any family.

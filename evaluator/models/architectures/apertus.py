@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.description import Decoder, FeedForward, Xielu
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.layers import decoder_of
+from evaluator.models.architectures.mixers import FeedForward, Xielu
 from evaluator.models.architectures.parts import attention, pre_norm_layer
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.description import Decoder, FeedForward
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.layers import decoder_of, usual_layers
+from evaluator.models.architectures.mixers import FeedForward
 from evaluator.models.architectures.parts import attention
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings

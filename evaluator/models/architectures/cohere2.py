@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from evaluator.models.architectures import Architecture, CheckpointRules, register
 from evaluator.models.architectures.config_json import COMMON, NO_BIASES, full_rotary_key, window_keys
-from evaluator.models.architectures.description import Decoder, FeedForward, Part
+from evaluator.models.architectures.description import Decoder, Part
 from evaluator.models.architectures.layers import decoder_of, windows
+from evaluator.models.architectures.mixers import FeedForward
 from evaluator.models.architectures.parts import attention
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.json_file import JsonFile

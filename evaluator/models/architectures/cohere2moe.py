@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.description import Attention, Decoder, Experts, FeedForward, Layer, Part
+from evaluator.models.architectures.description import Decoder, Layer, Part
 from evaluator.models.architectures.layers import SHARED, decoder_of, has, inner_parts, windows
+from evaluator.models.architectures.mixers import Attention, Experts, FeedForward
 from evaluator.models.architectures.parts import attention, experts
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.model_file import ModelFile

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.description import Decoder, FeedForward, Part
+from evaluator.models.architectures.description import Decoder, Part
 from evaluator.models.architectures.layers import decoder_of
+from evaluator.models.architectures.mixers import FeedForward
 from evaluator.models.architectures.parts import attention
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.model_file import ModelFile

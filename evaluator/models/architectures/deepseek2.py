@@ -9,14 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from evaluator.models.architectures import EMBEDDING, Architecture, register
-from evaluator.models.architectures.description import (
-    Decoder,
-    FeedForward,
-    LatentAttention,
-    Mixer,
-    Temperature,
-)
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.latent_tensors import LATENT_CHECKPOINTS
+from evaluator.models.architectures.mixers import FeedForward, LatentAttention, Mixer, Temperature
 from evaluator.models.architectures.mixture import Gating
 from evaluator.models.architectures.parts import experts, pre_norm_layer
 from evaluator.models.architectures.rotary_set import RotarySet

@@ -9,9 +9,10 @@ import numpy as np
 from evaluator.models.architectures import Architecture, CheckpointRules, register
 from evaluator.models.architectures.changes import Change, Computed, Conversions, Scaled, Values
 from evaluator.models.architectures.config_json import COMMON, NO_BIASES, inexpressible
-from evaluator.models.architectures.description import Decoder, FeedForward, Part
+from evaluator.models.architectures.description import Decoder, Part
 from evaluator.models.architectures.layer_tensors import tensor_name
 from evaluator.models.architectures.mamba_tensors import mamba_conversions
+from evaluator.models.architectures.mixers import FeedForward
 from evaluator.models.architectures.parts import attention, mamba
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.json_file import JsonFile

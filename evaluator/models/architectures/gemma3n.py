@@ -10,17 +10,10 @@ import numpy as np
 from evaluator.models.architectures import Architecture, CheckpointRules, register
 from evaluator.models.architectures.changes import Conversions
 from evaluator.models.architectures.config_json import COMMON, NO_BIASES, window_keys
-from evaluator.models.architectures.description import (
-    AlternatingUpdates,
-    Attention,
-    Decoder,
-    FeedForward,
-    LayerInput,
-    LayerInputs,
-    Part,
-)
+from evaluator.models.architectures.description import Decoder, LayerInputs, Part
 from evaluator.models.architectures.gemma import GELU, NO_SPACE_PREFIX
 from evaluator.models.architectures.gemma_attention import share_keys, windowed_rotary
+from evaluator.models.architectures.mixers import AlternatingUpdates, Attention, FeedForward, LayerInput
 from evaluator.models.architectures.parts import attention
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.json_file import JsonFile

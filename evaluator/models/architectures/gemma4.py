@@ -20,19 +20,11 @@ from evaluator.models.architectures.config_json import (
     head_width,
     layer_types,
 )
-from evaluator.models.architectures.description import (
-    Activation,
-    Attention,
-    Decoder,
-    FeedForward,
-    Layer,
-    LayerInput,
-    LayerInputs,
-    Part,
-)
+from evaluator.models.architectures.description import Decoder, Layer, LayerInputs, Part
 from evaluator.models.architectures.gemma import GELU, NO_SPACE_PREFIX
 from evaluator.models.architectures.gemma_attention import share_keys, windowed_rotary
 from evaluator.models.architectures.layer_tensors import tensor_name
+from evaluator.models.architectures.mixers import Activation, Attention, FeedForward, LayerInput
 from evaluator.models.architectures.parts import attention, experts
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings

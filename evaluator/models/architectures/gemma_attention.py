@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evaluator.models.architectures.description import Attention
+from evaluator.models.architectures.mixers import Attention
 from evaluator.models.architectures.rotary_set import RotarySet
 from evaluator.models.architectures.settings import Settings
 from evaluator.support.errors import SourceError

@@ -7,8 +7,9 @@ from typing import Any
 from evaluator.models.architectures import Architecture, CheckpointRules, register
 from evaluator.models.architectures.changes import JOINED_EXPERTS
 from evaluator.models.architectures.config_json import COMMON, FIXED, rotated_keys, routed_expert_keys
-from evaluator.models.architectures.description import Decoder, FeedForward, Part
+from evaluator.models.architectures.description import Decoder, Part
 from evaluator.models.architectures.layers import decoder_of, has, usual_layers
+from evaluator.models.architectures.mixers import FeedForward
 from evaluator.models.architectures.parts import attention, experts
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.json_file import JsonFile

@@ -13,13 +13,14 @@ from evaluator.models.architectures.config_json import (
     layer_types,
     used_expert_keys,
 )
-from evaluator.models.architectures.description import Decoder, FeedForward, Mixer
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.granite import (
     GRANITE_CONVERSIONS,
     GRANITE_MIXTURE_DEFAULTS,
     scale_keys,
 )
 from evaluator.models.architectures.mamba_tensors import mamba_conversions
+from evaluator.models.architectures.mixers import FeedForward, Mixer
 from evaluator.models.architectures.parts import attention, experts, mamba, pre_norm_layer
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings

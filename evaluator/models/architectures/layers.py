@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.models.architectures.description import Attention, Decoder, Experts, FeedForward, Layer, Mixer
+from evaluator.models.architectures.description import Decoder, Layer
+from evaluator.models.architectures.mixers import Attention, Experts, FeedForward, Mixer
 from evaluator.models.architectures.parts import pre_norm_layer
 from evaluator.models.architectures.rotary_set import RotarySet
 from evaluator.models.architectures.settings import Settings

@@ -7,7 +7,8 @@ import math
 from evaluator.models.architectures import Architecture, CheckpointRules, register
 from evaluator.models.architectures.changes import SQUEEZED, Conversions
 from evaluator.models.architectures.config_json import COMMON, FULL, WHOLE_HEADS, expert_keys, layer_types
-from evaluator.models.architectures.description import Decoder, Experts, FeedForward, ShortConvolution
+from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.mixers import Experts, FeedForward, ShortConvolution
 from evaluator.models.architectures.mixture import GATING_NUMBERS
 from evaluator.models.architectures.parts import attention, experts, pre_norm_layer
 from evaluator.models.architectures.settings import Settings

@@ -15,8 +15,9 @@ from evaluator.models.architectures.config_json import (
     inexpressible,
     rotary_settings,
 )
-from evaluator.models.architectures.description import Attention, Decoder, Temperature
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.layers import decoder_of, usual_layers
+from evaluator.models.architectures.mixers import Attention, Temperature
 from evaluator.models.architectures.parts import attention, experts
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings

@@ -11,8 +11,9 @@ from evaluator.models.architectures.config_json import (
     full_rotary_key,
     rotary_settings,
 )
-from evaluator.models.architectures.description import Decoder, Temperature
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.layers import decoder_of, usual_layers
+from evaluator.models.architectures.mixers import Temperature
 from evaluator.models.architectures.parts import attention
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings

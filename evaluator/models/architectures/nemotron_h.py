@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.description import (
-    Activation,
-    Decoder,
-    FeedForward,
-    Layer,
-    Mixer,
-    Part,
-)
+from evaluator.models.architectures.description import Decoder, Layer, Part
+from evaluator.models.architectures.mixers import Activation, FeedForward, Mixer
 from evaluator.models.architectures.parts import attention, experts, mamba
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.model_file import ModelFile

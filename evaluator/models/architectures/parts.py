@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluator.models.architectures.description import (
-    Attention,
-    Experts,
-    FeedForward,
-    Layer,
-    Mamba,
-    Mixer,
-    Part,
-)
+from evaluator.models.architectures.description import Layer, Part
+from evaluator.models.architectures.mixers import Attention, Experts, FeedForward, Mamba, Mixer
 from evaluator.models.architectures.mixture import GATING_NUMBERS, Gating, Router
 from evaluator.models.architectures.settings import Settings
 from evaluator.support.errors import SourceError

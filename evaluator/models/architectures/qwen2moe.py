@@ -10,7 +10,8 @@ from functools import partial
 from evaluator.models.architectures import Architecture, CheckpointRules, register
 from evaluator.models.architectures.changes import JOINED_EXPERTS
 from evaluator.models.architectures.config_json import ALL_EXPERTS, WHOLE_HEADS, expert_keys
-from evaluator.models.architectures.description import Decoder, FeedForward
+from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.mixers import FeedForward
 from evaluator.models.architectures.parts import attention, experts, pre_norm_layer
 from evaluator.models.architectures.qwen2 import QWEN2_DEFAULTS, qwen_window
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS

@@ -14,7 +14,8 @@ from evaluator.models.architectures.delta_net_tensors import (
     sections_keys,
     shared_expert_keys,
 )
-from evaluator.models.architectures.description import Decoder, DeltaNet, FeedForward, Mixer
+from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.mixers import DeltaNet, FeedForward, Mixer
 from evaluator.models.architectures.parts import attention, experts, pre_norm_layer
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.json_file import JsonFile

@@ -15,7 +15,7 @@ from evaluator.models.architectures.decoder import (
     rotary_width,
     sliding_window,
 )
-from evaluator.models.architectures.description import Attention
+from evaluator.models.architectures.mixers import Attention
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.yarn import yarn_kept, yarn_scale
 from evaluator.models.model_file import ContextBound, ModelFile

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.description import Activation, Decoder, FeedForward
+from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.layers import decoder_of, usual_layers
+from evaluator.models.architectures.mixers import Activation, FeedForward
 from evaluator.models.architectures.parts import attention
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.model_file import ModelFile

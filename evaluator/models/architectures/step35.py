@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evaluator.models.architectures import Architecture, register
-from evaluator.models.architectures.description import Decoder, FeedForward, Layer
+from evaluator.models.architectures.description import Decoder, Layer
 from evaluator.models.architectures.layers import SHARED, decoder_of, has, windows
+from evaluator.models.architectures.mixers import FeedForward
 from evaluator.models.architectures.parts import attention, experts, pre_norm_layer
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from evaluator.models.architectures.description import Decoder, Mixer, Part
+from evaluator.models.architectures.description import Decoder, Part
+from evaluator.models.architectures.mixers import Mixer
 from evaluator.models.architectures.rotary_set import RotarySet
 
 

@@ -19,7 +19,7 @@ from evaluator.export.composing.fit import fitting_shapes, left_out
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.pieces import cut
 from evaluator.models.architectures import EMBEDDING, described
-from evaluator.models.architectures.description import AlternatingUpdates
+from evaluator.models.architectures.mixers import AlternatingUpdates
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.support.errors import SourceError
 

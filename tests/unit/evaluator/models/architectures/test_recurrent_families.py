@@ -7,7 +7,7 @@ from family_differences import differences, keys
 from random_families import write
 
 from evaluator.models.architectures import described
-from evaluator.models.architectures.description import Experts, Mamba
+from evaluator.models.architectures.mixers import Experts, Mamba
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.support.errors import SourceError
 
