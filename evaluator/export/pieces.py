@@ -132,8 +132,10 @@ def cut(graph: Graph, *, fused: bool = True, half: bool = False, squares: bool =
     Raises:
         ExportError: the residual stream is not known, or half precision is requested without a fused graph.
     """
-    described = graph.decoder
-    items = compose(described, graph.shapes) if described else _exported(graph, fused=fused, half=half)
+    if graph.decoder:
+        items = compose(graph.decoder, graph.shapes, fused=fused)
+    else:
+        items = _exported(graph, fused=fused, half=half)
     pieces = [_finished(item, half=half, squares=squares) for item in items]
     following = [*(piece.layer for piece in pieces[1:]), -1]
     return [replace(piece, last=piece.layer != layer) for piece, layer in zip(pieces, following, strict=True)]

@@ -66,9 +66,9 @@ class LayeredModel:
         """
         self.device = device
         # The fused operator has no float32 kernel for CUDA.
-        use_fused = half or (fused and device.name == "cpu")
-        self._graph = graph if use_fused else replace(graph, fused=None)
-        self.pieces = cut(self._graph, fused=use_fused, half=half, squares=squares)
+        self._use_fused = half or (fused and device.name == "cpu")
+        self._graph = graph if self._use_fused else replace(graph, fused=None)
+        self.pieces = cut(self._graph, fused=self._use_fused, half=half, squares=squares)
         self._sessions: dict[bytes, Session] = {}
         self._changes: dict[tuple[bytes, str], Session] = {}
         for piece in self.pieces:
@@ -101,7 +101,7 @@ class LayeredModel:
     @property
     def is_fused(self) -> bool:
         """Whether attention is one operator, whose memory grows linearly with the window's length."""
-        return self._graph.decoder is not None or self._graph.fused is not None
+        return self._use_fused and (self._graph.decoder is not None or self._graph.fused is not None)
 
     @property
     def hidden(self) -> int:

@@ -197,7 +197,8 @@ def _piece_bytes(piece: Piece, main: int, shape: Shape, positions: tuple[int, in
     if piece.heads:
         values += _KEYS * group * piece.heads.kv_heads * piece.heads.width
     if piece.heads_held:
-        values += _HELD * min(group, chunk_size(piece, shape.length)) * piece.heads_held * shape.length
+        held = group if whole else min(group, chunk_size(piece, shape.length))
+        values += _HELD * held * piece.heads_held * shape.length
     if piece.experts:
         tokens = min(CHUNK, shape.windows * shape.length)
         values = max(values, tokens * (stream + _WIDE * _widest(piece.experts.weights)))

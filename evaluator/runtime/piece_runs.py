@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from evaluator.export.composing.attention import POSITIONS, TEMPERATURE
+from evaluator.export.composing.attention import TEMPERATURE
+from evaluator.export.composing.builder import POSITIONS
 from evaluator.export.fusion.attention import SEQLENS, TOTAL_LENGTH
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.piece_model import OUTPUT, PAST, PRESENT, SQUARES, STREAM

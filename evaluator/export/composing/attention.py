@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from evaluator.export.composing.builder import Builder, root
+from evaluator.export.composing.builder import POSITIONS, Builder, root
 from evaluator.export.composing.mixers import mix
+from evaluator.export.composing.plain_attention import plain_attention
 from evaluator.export.fusion.attention import ATTENTION, SEQLENS, TOTAL_LENGTH, rotary_names
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.fusion.norms import CONTRIB
@@ -15,7 +16,6 @@ from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.mixers import Attention, LatentAttention, Temperature
 from evaluator.models.architectures.rotary_set import TOGETHER
 
-POSITIONS = "position_ids"
 #: Beginning of the names of inputs with factors of queries by position.
 TEMPERATURE = "temperature_"
 
@@ -104,7 +104,11 @@ def _rotates_before(mixer: Attention, builder: Builder) -> bool:
     """
     if mixer.rotary is None:
         return False
-    return mixer.norm_after_rotary or builder.decoder.rotary[mixer.rotary].width % TOGETHER != 0
+    return (
+        not builder.fused
+        or mixer.norm_after_rotary
+        or builder.decoder.rotary[mixer.rotary].width % TOGETHER != 0
+    )
 
 
 def per_head(builder: Builder, x: str, heads: int, width: int, role: str | None = None) -> str:
@@ -167,6 +171,8 @@ def _attention_node(mixer: Attention, builder: Builder, query: str, keys: str, v
     """Return the heads' outputs, [windows, length, heads · width]."""
     if mixer.temperature:
         query = builder.op("Mul", query, builder.input(_temperature_name(mixer.temperature)))
+    if not builder.fused:
+        return plain_attention(mixer, builder, query, keys, values)
     rotates = mixer.rotary is not None and not _rotates_before(mixer, builder)
     inputs = [query, keys, values, "", ""]
     inputs += [builder.input(SEQLENS, TensorProto.INT32), builder.input(TOTAL_LENGTH, TensorProto.INT32)]

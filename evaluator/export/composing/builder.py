@@ -21,6 +21,8 @@ from evaluator.models.architectures.mixers import Activation, Xielu
 from evaluator.support.errors import ExportError
 
 OPSET, IR_VERSION = 23, 10
+#: The input with the positions of a window's tokens, int64 [windows, length].
+POSITIONS = "position_ids"
 #: Tensor name → shape in numpy's order.
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -37,11 +39,15 @@ class Builder:
         wide: arrays as wide as the widest matrix that exist while the piece runs, 0 for the usual number.
         carried: fields of the stream, see `stream`.
         traces: the shapes of values.
+        fused: whether attention is one operator; its kernels for GPUs compute in float16 only.
         states: name of a node that carries a state from token to token → the state's shape, without windows.
     """
 
-    def __init__(self, decoder: Decoder, layer: int, shapes: Shapes, prefix: str = "weight") -> None:
+    def __init__(
+        self, decoder: Decoder, layer: int, shapes: Shapes, prefix: str = "weight", *, fused: bool = True
+    ) -> None:
         self.decoder, self.layer, self.shapes, self._prefix = decoder, layer, shapes, prefix
+        self.fused = fused
         self.heads: Heads | None = None
         self.heads_held = self.wide = 0
         self.carried: dict[str, str] = {}

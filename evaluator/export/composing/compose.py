@@ -35,12 +35,13 @@ _LAYER_EMBEDDING, _LAYER_PROJECTION, _LAYER_NORM = (
 )
 
 
-def compose(decoder: Decoder, shapes: Shapes) -> list[Cut]:
+def compose(decoder: Decoder, shapes: Shapes, *, fused: bool = True) -> list[Cut]:
     """Return a model's pieces in order: embedding, parts of layers, final norm.
 
     Args:
         decoder: the model.
         shapes: the shapes of its tensors.
+        fused: whether attention is one operator, or the products and the softmax that it is made of.
 
     Raises:
         ExportError: a tensor is missing, or something in the description is not known.
@@ -49,7 +50,7 @@ def compose(decoder: Decoder, shapes: Shapes) -> list[Cut]:
     for layer, parts in enumerate(decoder.layers):
         for part in parts:
             make = _mixture if part.experts else _part
-            pieces.append(make(Builder(decoder, layer, shapes), part))
+            pieces.append(make(Builder(decoder, layer, shapes, fused=fused), part))
     return [*pieces, _final_norm(decoder, shapes)]
 
 
@@ -177,7 +178,8 @@ def _mixture(opening: Builder, part: Part) -> Cut:
     one = Builder(decoder, layer, _of_one_expert(shapes))
     one.traces.declare(STREAM, inner)
     output = expert(experts, one, STREAM)
-    closing = Builder(decoder, layer, shapes, "closing")  # its weights and the opening's go together
+    # Its weights and the opening's go together.
+    closing = Builder(decoder, layer, shapes, "closing", fused=opening.fused)
     x = open_stream(closing)
     closing.traces.declare(MIXTURE, inner)
     mixture = closing.product(MIXTURE, "ffn_latent_up") if experts.latent else MIXTURE

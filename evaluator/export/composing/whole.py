@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from evaluator.export.composing.attention import POSITIONS, temperatures
+from evaluator.export.composing.attention import temperatures
 from evaluator.export.composing.branches import add_experts
-from evaluator.export.composing.builder import IR_VERSION, OPSET, Builder, Shapes
+from evaluator.export.composing.builder import IR_VERSION, OPSET, POSITIONS, Builder, Shapes
 from evaluator.export.composing.compose import compose
 from evaluator.export.composing.joined import Joined, builder_between
 from evaluator.export.cutter import Cut

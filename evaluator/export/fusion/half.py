@@ -19,8 +19,8 @@ from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import attribute, replace_nodes, sort_nodes
 from evaluator.support.threads import in_blocks
 
-#: Inputs that become float16; of attention: query, key, value, past key and value, cosines and sines.
-_HALVED_INPUTS = {"MatMul": (0, 1), "MatMulNBits": (0, 2), ATTENTION: (0, 1, 2, 3, 4, 7, 8)}
+#: Inputs that become float16; of attention: query, key, value, past key and value, cosines and sines, sinks.
+_HALVED_INPUTS = {"MatMul": (0, 1), "MatMulNBits": (0, 2), ATTENTION: (0, 1, 2, 3, 4, 7, 8, 11)}
 #: Values that a thread rounds at a time.
 _AT_ONCE = 1 << 20
 #: Operators that move values without computing: they keep float16.

@@ -6,13 +6,14 @@ import llama_logits
 import numpy as np
 import pytest
 import random_families
-from passes import scores_of
+from passes import hidden_of, scores_of
 
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.architectures import ARCHITECTURES, described
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.runtime.device import choose_device
 from evaluator.runtime.head import Head
+from evaluator.runtime.layered_model import LayeredModel
 from evaluator.texts.windows import Window
 
 CPU = choose_device("cpu", 1)
@@ -73,3 +74,34 @@ def test_descriptions_are_the_same_when_read_again(files):
     for path in files.values():
         file = open_gguf(path)
         assert described(file) == described(file)
+
+
+#: Attention of each kind: windows, sinks, gates, latent, temperatures, kept keys, soft caps, rotation outside.
+KINDS = (
+    "gpt-oss",
+    "qwen35",
+    "deepseek3",
+    "mistral3",
+    "llama4",
+    "gemma4",
+    "cohere2",
+    "hunyuan-dense",
+    "olmo3",
+)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_attention_of_products_and_softmax_gives_the_same(files, name):
+    file, (window, _) = open_gguf(files[name]), WINDOWS
+    graph = load_graph(file)
+    fused, plain = (hidden_of(file, graph, CPU, window, fused=fused) for fused in (True, False))
+    np.testing.assert_allclose(plain, fused, rtol=0, atol=2e-5 * np.abs(fused).max())
+    assert not LayeredModel(graph, CPU, fused=False).is_fused
+
+
+@pytest.mark.parametrize("name", ["gpt-oss", "qwen35moe", "deepseek3", "granitehybrid"])
+def test_half_precision_is_near(files, name):
+    file, (window, _) = open_gguf(files[name]), WINDOWS
+    whole, half = (hidden_of(file, load_graph(file), CPU, window, half=half) for half in (False, True))
+    error = np.linalg.norm(half - whole) / np.linalg.norm(whole)
+    assert 1e-5 < error < 0.02
