@@ -166,6 +166,6 @@ IRRELEVANT_IN: dict[str, dict[str, Any]] = {
         "n_group": None,
         "topk_group": None,
     },
-    "gemma3n_text": {"torchscript": False},  # true unties the output matrix, which is then missing
+    "gemma3n_text": {"use_cache": True},  # transformers shares keys and values by its cache
     "falcon_h1": {"num_logits_to_keep": 0, "mamba_chunk_size": 8, "mamba_norm_before_gate": True},
 }
