@@ -113,6 +113,16 @@ BASES: dict[str, dict[str, Any]] = {
         },
         "deepseek_v3": {**_LATENT, "n_group": 2, "topk_group": 1},
         "deepseek_v2": _LATENT,
+        "gemma3n_text": {
+            "num_hidden_layers": 4,
+            "layer_types": [WINDOWED, FULL, WINDOWED, FULL],
+            "sliding_window": WINDOW,
+            "vocab_size_per_layer_input": 262,
+            "hidden_size_per_layer_input": 8,
+            "laurel_rank": 8,
+            "num_kv_shared_layers": 1,
+            "activation_sparsity_pattern": [0.95, 0.0, 0.0, 0.0],
+        },
         "falcon_h1": {**_MAMBA, **_FALCON, "mamba_d_ssm": 64, "mamba_d_head": 16},
     }.items()
 }
@@ -236,6 +246,17 @@ HONOURED: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     # With YaRN, transformers leaves out the scaling of scores that the model's own code has.
     "deepseek_v2": _DEEPSEEK | {"norm_topk_prob": [], "rope_scaling": [], "max_position_embeddings": []},
+    "gemma3n_text": {
+        **_EVERY,
+        "sliding_window": [{"sliding_window": 5}],
+        "layer_types": [{"layer_types": [WINDOWED, FULL, FULL, FULL]}],
+        "rope_local_base_freq": [{"rope_local_base_freq": 100.0}],
+        "final_logit_softcapping": [{"final_logit_softcapping": 0.5}],
+        "activation_sparsity_pattern": [{"activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.9]}],
+        "num_kv_shared_layers": [{"num_kv_shared_layers": 2}],
+        "altup_active_idx": [{"altup_active_idx": 1}],
+        "altup_coef_clip": [{"altup_coef_clip": 0.01}],
+    },
     "falcon_h1": {
         **_EVERY,
         **{

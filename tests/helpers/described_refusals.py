@@ -82,6 +82,11 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "lfm2": {**_WHOLE, "conv_bias": [True], "layer_types": [["conv", WINDOWED]]},
     "deepseek_v3": {**_LATENT_REFUSED, "rope_interleave": [False]},
     "deepseek_v2": {**_LATENT_REFUSED, "topk_method": ["group_limited_greedy"], "mlp_bias": [True]},
+    "gemma3n_text": {
+        **{key: values for key, values in _PLAIN.items() if key != "hidden_act"},
+        "hidden_activation": ["silu"],
+        "altup_correct_scale": [False],
+    },
     "falcon_h1": {
         **_PLAIN,
         "mamba_conv_bias": [False],
@@ -130,6 +135,10 @@ SHOWN = {
     "v_head_dim",
     "first_k_dense_replace",
     "full_attn_idxs",
+    "hidden_size_per_layer_input",
+    "vocab_size_per_layer_input",
+    "laurel_rank",
+    "altup_num_inputs",
 }
 _LOSSES = {"output_router_logits": True, "router_aux_loss_coef": 0.5, "router_jitter_noise": 0.5}
 #: Keys without effect on the computed values, with unusual values.
@@ -157,5 +166,6 @@ IRRELEVANT_IN: dict[str, dict[str, Any]] = {
         "n_group": None,
         "topk_group": None,
     },
+    "gemma3n_text": {"use_cache": True},  # transformers shares keys and values by its cache
     "falcon_h1": {"num_logits_to_keep": 0, "mamba_chunk_size": 8, "mamba_norm_before_gate": True},
 }

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 
 from evaluator.models.architectures import Architecture, CheckpointRules, register
-from evaluator.models.architectures.changes import Conversions
+from evaluator.models.architectures.changes import Computed, Conversions, Values
 from evaluator.models.architectures.config_json import COMMON, NO_BIASES, window_keys
 from evaluator.models.architectures.description import Decoder, LayerInputs, Part
 from evaluator.models.architectures.gemma import GELU, NO_SPACE_PREFIX
@@ -43,11 +43,26 @@ _DEFAULTS = {
     "hidden_size_per_layer_input": 256,
     "altup_active_idx": 0,
     "altup_num_inputs": 4,
+    "altup_coef_clip": 120.0,
     "altup_correct_scale": True,
     "num_kv_shared_layers": 15,
     "activation_sparsity_pattern": None,
 }
+
+
+def _clipped(config: JsonFile, values: Values) -> Values:
+    if config.values.get("altup_coef_clip") is None:
+        return values
+    bound = np.float32(config.number("altup_coef_clip"))
+    return np.clip(values, -bound, bound)
+
+
 _CONVERSIONS: Conversions = {
+    "model.layers.{}.altup.correction_coefs.weight": {
+        "blk.{}.altup_correct_coef.weight": (Computed(_clipped),)
+    },
+    # transformers 4 saves one matrix under a name that its own renaming spoiled.
+    "model.per_layer_model.language_model_projection.weight": {"per_layer_model_proj.weight": ()},
     "model.layers.{}.altup.correct_output_scale": {"blk.{}.altup_correct_scale.weight": ()},
 }
 

@@ -67,7 +67,7 @@ _OF_THE_LIBRARY = {
     "use_return_dict",
     "to_dict",
 }
-#: Attributes of vision parts, which are in the same module as the text model.
+#: Attributes of parts for images and sounds, which are in the same module as the text model.
 _OF_VISION = {
     "image_token_id",
     "layer_norm_eps",
@@ -77,6 +77,10 @@ _OF_VISION = {
     "text_config",
     "vision_config",
     "num_channels",
+    "vocab_offset",
+    "gradient_clipping",
+    "input_feat_size",
+    "vision_soft_tokens_per_image",
     "projector_dropout",
     "projector_input_dim",
     "projector_output_dim",
@@ -274,8 +278,11 @@ def test_every_key_of_the_configuration_is_decided_on(family):
 def test_every_setting_that_the_model_s_code_reads_is_decided_on(family):
     code = inspect.getsource(sys.modules[MODEL_FOR_CAUSAL_LM_MAPPING[CONFIG_MAPPING[family]].__module__])
     read = set(re.findall(r"config\.(\w+)", code)) | set(re.findall(r'config, "(\w+)"', code))
-    extra = _OF_THE_LIBRARY | (_OF_VISION if family in ("gemma3_text", "llama4_text") else set())
-    assert read - extra - decided(family) == set()
+    extra = _OF_THE_LIBRARY | (
+        _OF_VISION if family in ("gemma3_text", "gemma3n_text", "llama4_text") else set()
+    )
+    of_sounds = {key for key in read if key.startswith(("conf_", "sscp_", "audio_"))}
+    assert read - of_sounds - extra - decided(family) == set()
 
 
 def test_every_setting_of_rope_scaling_is_decided_on():
