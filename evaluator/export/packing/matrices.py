@@ -13,9 +13,9 @@ from gguf import GGML_QUANT_SIZES
 from gguf import GGMLQuantizationType as GGMLType
 from onnx import TensorProto
 
+from evaluator.export.exact.weights import matrix_scale, tensor_values
 from evaluator.export.fusion.half import as_half
 from evaluator.export.packing.formats import PACKINGS, Packed
-from evaluator.export.exact.weights import matrix_scale, tensor_values
 from evaluator.models.architectures import architecture_of, row_order
 from evaluator.models.model_file import ModelFile
 from evaluator.models.tensor_types import TensorType
