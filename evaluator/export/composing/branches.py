@@ -69,9 +69,9 @@ def _all_experts(
 
 
 def _open(builder: Builder, experts: ExpertsCut, width: int) -> onnx.ModelProto:
-    """Return the router: what enters experts as rows, who chose what, and whether an expert is chosen at all."""
+    """Return the router: what enters experts, float32 [1, tokens, width], their choice, and which were chosen."""
     router, count = experts.described.router, experts.described.count
-    rows = builder.reshape(STREAM, [-1, width])
+    rows = builder.reshape(STREAM, [1, -1, width])
     bias = builder.weight(experts.selection_bias) if experts.selection_bias else None
     chosen, weights = choose(builder, builder.reshape(LOGITS, [-1, count]), router, count, bias)
     flat = builder.reshape(chosen, [-1])
@@ -79,7 +79,7 @@ def _open(builder: Builder, experts: ExpertsCut, width: int) -> onnx.ModelProto:
         "ScatterElements", builder.constant(np.zeros(count), np.bool_), flat, builder.op("Equal", flat, flat)
     )
     asked = builder.split(marks, [1] * count, axis=0)
-    nothing = builder.op("Gather", rows, builder.constant([], np.int64))
+    nothing = builder.op("Gather", rows, builder.constant([], np.int64), axis=1)
     outputs = {rows: _ROWS, flat: _CHOSEN, weights: _WEIGHTS, nothing: _NOTHING}
     outputs |= {value: _ASKED.format(number) for number, value in enumerate(asked)}
     return builder.model(outputs, {})
@@ -90,7 +90,7 @@ def _pick(builder: Builder, experts: ExpertsCut) -> onnx.ModelProto:
     same = builder.op("Equal", _CHOSEN, _NUMBER)
     places = builder.reshape(builder.op("NonZero", same), [-1])
     used = builder.constant(experts.described.router.used, np.int64)
-    rows = builder.op("Gather", _ROWS, builder.op("Div", places, used))
+    rows = builder.op("Gather", _ROWS, builder.op("Div", places, used), axis=1)
     if experts.described.weigh_inputs:
         factors = builder.op("Gather", builder.reshape(_WEIGHTS, [-1]), places)
         rows = builder.op("Mul", rows, builder.op("Unsqueeze", factors, builder.constant([1], np.int64)))
@@ -105,7 +105,7 @@ def _add_branch(
     prefix: str,
     values: Mapping[str, str],
 ) -> str:
-    """Add one expert, and return its outputs, float32 [tokens that chose it, width]."""
+    """Add one expert, and return its outputs, float32 [1, tokens that chose it, width]."""
     given = {**values, _NUMBER: joined.constant(number)}
     nodes, picked = joined.copied(picking, {}, f"{prefix}/picked", given)
     expert = experts.expert
@@ -127,7 +127,7 @@ def _branch(name: str, nodes: Sequence[onnx.NodeProto], output: str) -> onnx.Gra
 
 def _close(builder: Builder, experts: ExpertsCut, outputs: Sequence[str], width: int) -> onnx.ModelProto:
     """Return what brings the experts' outputs back into the order of tokens and adds those of each token."""
-    by_expert = builder.concat(*outputs, axis=0)
+    by_expert = builder.reshape(builder.concat(*outputs, axis=1), [-1, width])
     # Sorted by expert and then by place, choices have the order of the outputs.
     size = builder.op("Size", _CHOSEN)
     places = builder.op("Range", builder.constant(0, np.int64), size, builder.constant(1, np.int64))
