@@ -17,12 +17,26 @@ def encode(frame: pl.DataFrame, form: DataFormat) -> bytes:
     """Return a frame as CSV (UTF-8, with header, empty for null) or Parquet.
 
     Spreadsheets run a text in a CSV as a formula if it begins with `=`, `+`, `-` or `@`. Such texts get an
-    apostrophe in front; numbers stay as they are. Lists become numbers with spaces between them.
+    apostrophe in front; numbers stay as they are. Lists become their items with spaces between them, `null` for
+    a missing one, so that an item keeps its place.
     """
     if form == "csv":
-        texts = pl.col(pl.String, pl.Categorical, pl.Enum).cast(pl.String)
-        lists = cs.list().list.eval(pl.element().cast(pl.String)).list.join(" ", ignore_nulls=False)
-        return frame.with_columns(texts.str.replace(_FORMULA, "'$0"), lists).write_csv().encode()
+        texts = cs.string() | cs.categorical() | cs.enum()
+        lists_of_texts = cs.list(texts)
+        written = [
+            _guarded(texts.cast(pl.String)),
+            _guarded(_joined(lists_of_texts)),
+            _joined(cs.list() - lists_of_texts),
+        ]
+        return frame.with_columns(written).write_csv().encode()
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     return buffer.getvalue()
+
+
+def _guarded(texts: pl.Expr) -> pl.Expr:
+    return texts.str.replace(_FORMULA, "'$0")
+
+
+def _joined(lists: pl.Expr) -> pl.Expr:
+    return lists.list.eval(pl.element().cast(pl.String).fill_null("null")).list.join(" ")

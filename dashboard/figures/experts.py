@@ -48,7 +48,7 @@ def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
         columns = [_ordered(experts.get((layer, role), ())) for layer in across]
         meta = {"variant_id": row["variant_id"], "role": role}
         drawn.add_heatmap(**_heatmap(row, across, columns, most, written), meta=meta, **drawn.place(index))
-        drawn.add_scatter(**_marker(marked[index], layers), **drawn.place(index))
+        drawn.add_scatter(**_marker(marked[index], layers, 13 if written else 8), **drawn.place(index))
         for layer in layers:
             drawn.add_shape(**_outline(drawn.place(index), layer))
     x_axis(drawn, across, drawn.columns)
@@ -121,11 +121,11 @@ def _heatmap(
     }
 
 
-def _marker(marked: Mapping[Cell, Errors], layers: Collection[int]) -> dict[str, Any]:
-    """Return a ring around the worst expert of each layer that is outlined, or around the worst of all."""
+def _marker(marked: Mapping[Cell, Errors], layers: Collection[int], size: int) -> dict[str, Any]:
+    """Return rings of `size` pixels around the worst expert of each outlined layer, or around the worst of all."""
     worst = worst_of(marked)
     chosen = sorted({layer for layer, _ in marked}) if layers else [worst.cell[0]] if worst else []
-    ring = {"symbol": "circle-open", "size": 13, "color": MARK, "line": {"width": 2}}
+    ring = {"symbol": "circle-open", "size": size, "color": MARK, "line": {"width": 2}}
     return {
         "x": chosen,
         "y": [1] * len(chosen),

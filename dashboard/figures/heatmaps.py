@@ -52,7 +52,8 @@ def panels(shown: Shown, marked: Marked) -> Drawing:
         _outline(drawn, index, roles, marked)
     x_axis(drawn, layers, drawn.columns)
     drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
-    drawn.update_yaxes(autorange="reversed", showgrid=False, ticks="", showline=False, dtick=1)
+    down = [len(roles) - 0.5, -0.5]
+    drawn.update_yaxes(range=down, showgrid=False, ticks="", showline=False, dtick=1)
     # Leaves room above the two-line titles for Plotly's tool bar.
     drawn.update_layout(coloraxis=scale.axis(), margin={"t": 62, "l": _margin(roles), "b": 44})
     return drawn
@@ -279,7 +280,7 @@ def strips(shown: Shown, marked: Marked) -> Drawing:
     drawn.update_xaxes(title_text="layer")
     size = 11 if len(rows) <= _ROOM_FOR_NAMES else 9
     drawn.update_yaxes(
-        autorange="reversed",
+        range=[len(rows) - 0.5, -0.5],
         showgrid=False,
         ticks="",
         showline=False,

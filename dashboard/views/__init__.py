@@ -89,7 +89,8 @@ class View:
     point's variant, followed by its bin, or by layer and role; `pick` says what a click on the point does. `ignores`
     names the filters (fields of `Selection`) that do not affect the view's data; with a token filter, `unfiltered`
     is added to the caption. `data` returns the frame to export, by default all columns of the variants. `captions`
-    and `titles` give captions and titles for values of the view's switch, and `noted` what the data add to the caption.
+    and `titles` give captions and titles for values of the view's switch; `noted` returns what the data add to the
+    caption.
     """
 
     id: str

@@ -37,8 +37,8 @@ _ROUTING = {"routing": "other experts", "routers": "router KLD"}
 
 
 _CAPTIONS = {
-    "routing": "Other experts: share of the sampled tokens that a layer's router sends to another set of experts than "
-    "the baseline's; layers without experts have none.",
+    "routing": "Other experts: share of the sampled tokens that a layer's router sends to another set of experts "
+    "than the baseline's; layers without experts have none.",
     "routers": "Router KLD: mean KL divergence of a layer's router from the baseline's, over all its experts; layers "
     "without experts have none.",
 }

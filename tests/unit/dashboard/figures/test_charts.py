@@ -8,7 +8,7 @@ import pytest
 from results_factory import make_results
 
 from dashboard.figures import axes, charts, heatmaps
-from dashboard.insights.layers import ATTRIBUTION
+from dashboard.insights.layers import ATTRIBUTION, Parts, Shown
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -67,24 +67,38 @@ def test_only_one_place_is_compared() -> None:
 
 
 TYPES = {(0, "attn_q"): "Q4_K", (1, "attn_q"): "Q6_K", (0, "ffn_up"): "Q4_K"}
-FOUND = {"v": {(0, "attn_q"): 0.1, (1, "attn_q"): 0.2, (0, "ffn_up"): 0.3}}
+FOUND = {"v": {(0, "attn_q"): 0.1, (1, "attn_q"): 0.2, (0, "ffn_up"): 0.3, (0, "ffn_down"): 0.4}}
+EXPERTS = {(0, "ffn_up"): [0.1, None, 0.3]}
 
 
 def panels(layers: set[int], roles: set[str]) -> go.Figure:
     marked = (frozenset(layers), frozenset(roles))
-    return heatmaps.panels([row("a", variant_id="v")], FOUND, {"v": TYPES}, ATTRIBUTION, marked).checked()
+    places = frozenset({*TYPES, (1, "ffn_down")})
+    parts = {"v": Parts(FOUND["v"], TYPES, EXPERTS, places)}
+    return heatmaps.panels(Shown(ATTRIBUTION, [row("a", variant_id="v")], parts), marked).checked()
 
 
 def test_a_panel_names_its_usual_type_and_writes_the_others() -> None:
     drawn = panels(set(), set())
     assert "mostly Q4_K" in drawn.layout.annotations[0].text
-    heatmap, hatch = drawn.data
-    assert [list(line) for line in heatmap.text] == [["", "Q6_K"], ["", ""]]
-    assert list(heatmap.customdata[0][1]) == ["v", 1, "attn_q", "KLD of this part alone 0.200 nats", "Q6_K"]
-    assert heatmap.customdata[1][1][3] == "KLD of this part alone not measured"
-    assert (list(hatch.y), list(hatch.base), list(hatch.x)) == (["ffn_up"], [0.5], [1]), (
-        "layer 1 has no ffn_up"
-    )
+    heatmap = drawn.data[0]
+    assert [list(line) for line in heatmap.text] == [["", "Q6_K"], ["", ""], ["", ""]]
+    told = ["v", 1, "attn_q", "KLD of this part alone 0.200 nats", "attention: queries, Q6_K"]
+    assert list(heatmap.customdata[0][1]) == told
+
+
+def test_a_cell_that_was_not_measured_does_not_look_like_one_that_is_not_there() -> None:
+    heatmap, hatch, line = panels(set(), set()).data
+    assert [list(line) for line in heatmap.z] == [[0.1, 0.2], [0.3, None], [0.4, None]]
+    assert heatmap.customdata[2][1][3] == "KLD of this part alone not measured"
+    assert (list(hatch.y), list(hatch.base), list(hatch.x)) == (["ffn_down"], [0.5], [1])
+    assert heatmap.customdata[1][1][3] == "this layer has no such part"
+    assert (list(line.y)[:2], list(line.x)[:2]) == (["ffn_up"] * 2, [0.75, 1.25])
+
+
+def test_a_cell_of_experts_names_the_worst() -> None:
+    told = panels(set(), set()).data[0].customdata[1][0][3]
+    assert told.endswith("all 3 experts together<br>weight errors: mean 0.200, worst 0.300 (expert 2)")
 
 
 @pytest.mark.parametrize(
@@ -94,13 +108,13 @@ def test_a_panel_names_its_usual_type_and_writes_the_others() -> None:
 def test_filtered_cells_are_framed_not_hidden(layers: set[int], roles: set[str], frames: int) -> None:
     drawn = panels(layers, roles)
     assert len(drawn.layout.shapes) == frames
-    assert len(drawn.data[0].z) == 2
+    assert len(drawn.data[0].z) == 3
 
 
 def test_wide_spans_get_a_logarithmic_scale() -> None:
-    assert heatmaps.Scale.of([0.001, 0.2]).logarithmic
-    assert not heatmaps.Scale.of([0.1, 0.2]).logarithmic
-    assert heatmaps.Scale.of([0.0]).place(0.0) == 0.0
+    assert heatmaps.Scale.of([0.001, 0.2], ATTRIBUTION).logarithmic
+    assert not heatmaps.Scale.of([0.1, 0.2], ATTRIBUTION).logarithmic
+    assert heatmaps.Scale.of([0.0], ATTRIBUTION).place(0.0) == 0.0
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from mixture_results import make_mixture_results
 from results_factory import N_PARAMS, make_results
 from variant_rows import NONE, step
 from variant_rows import row as variant
@@ -79,10 +80,16 @@ def test_a_framed_role_is_named_with_its_value(tmp_path: Path, measure: str, nam
     assert f"{mean}{' nats' * (measure == 'attribution')} on average, " in title
 
 
-def test_the_layers_caption_says_what_every_measure_is() -> None:
+def choices(view: View) -> tuple[tuple[str, str], ...]:
+    return view.options[0].choices
+
+
+def test_the_layers_caption_says_what_every_measure_is(tmp_path: Path) -> None:
     view = VIEWS["layers"]
-    names = [text for _, text in view.options[0].choices]
-    assert all(f"{name}: " in view.caption.lower() for name in names)
+    folder = make_mixture_results(tmp_path)
+    scopes = [Scope(Results.open(folder), Selection.of(options={"measure": key})) for key, _ in choices(view)]
+    for scope, (_, name) in zip(scopes, choices(view), strict=True):
+        assert f"{name.lower()}: " in view.captioned(scope).lower()
 
 
 def test_a_strip_names_its_measure(three: Results) -> None:
