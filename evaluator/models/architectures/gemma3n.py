@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ _CONVERSIONS: Conversions = {
 def _keys(config: JsonFile) -> dict[str, Typed]:
     layers = config.count("num_hidden_layers")
     widths, shares = config.values.get("intermediate_size"), config.values.get("activation_sparsity_pattern")
-    inner = config.items("intermediate_size") if isinstance(widths, list) else [widths] * layers
+    inner: list[Any] = config.items("intermediate_size") if isinstance(widths, list) else [widths] * layers
     sparse = (
         config.items("activation_sparsity_pattern") if isinstance(shares, list) else [shares or 0.0] * layers
     )
