@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from documents import README, ROOT, prose, spans, table
+from family_structures import structures
 
 from evaluator.export.packing.formats import PACKINGS
 from evaluator.models.architectures import ARCHITECTURES
@@ -19,6 +20,7 @@ from evaluator.planning.config import ready_made
 from evaluator.results.files import FRAMES, MANIFEST_NAME, tokens_of
 
 ARCHITECTURE, FORMATS = ROOT / "docs" / "architecture.md", ROOT / "docs" / "formats.md"
+FAMILIES = ROOT / "docs" / "families.md"
 FLOATS = {"F16", "BF16", "F32"}
 
 
@@ -28,11 +30,41 @@ def test_results_folder_of_the_readme_is_that_of_the_code():
     assert sorted(listed) == sorted(places)
 
 
-def test_model_families_of_the_readme_are_those_of_the_registry():
-    (listed,) = re.findall(r"\*\*Model families\*\*: ([^.]*)\.", prose(README))
-    names = {name.split(" ")[0] for name in listed.replace("\n", " ").split(", ")}
-    in_checkpoints = {name for _, family in ARCHITECTURES for name in family.checkpoints}
-    assert names == {*ARCHITECTURES.names(), *(name.removesuffix("_text") for name in in_checkpoints)}
+def test_model_families_of_the_documents_are_those_of_the_registry():
+    rows = table(
+        FAMILIES,
+        "`general.architecture`",
+        "models",
+        "checkpoints: `model_type`",
+        "graph",
+        "types as llama-quantize",
+        "GPU",
+    )
+    listed = {row[0].replace("`", ""): row for row in rows}
+    assert sorted(listed) == sorted(ARCHITECTURES.names())
+    for name, family in ARCHITECTURES:
+        _, models, checkpoints, graph, types, gpu = listed[name]
+        assert set(re.findall(r"`([^`]+)`", checkpoints)) == set(family.checkpoints)
+        assert bool(family.checkpoints) != (checkpoints == "no")
+        assert graph == ("optimum" if family.tensors else "composed")
+        assert all((models, types, gpu))
+    (counted,) = re.findall(r"\*\*Model families\*\*: \[(\d+) architectures\]", prose(README))
+    assert int(counted) == len(ARCHITECTURES.names())
+
+
+def test_families_marked_as_compared_with_llama_quantize_are():
+    rows = table(
+        FAMILIES,
+        "`general.architecture`",
+        "models",
+        "checkpoints: `model_type`",
+        "graph",
+        "types as llama-quantize",
+        "GPU",
+    )
+    marked = {row[0].replace("`", "").split(" ")[0] for row in rows if row[4] == "compared"}
+    compared = {structure.model().architecture for structure in structures(1)}
+    assert marked <= compared | {"qwen2"}  # quantized whole, with a real file
 
 
 def test_tokenizers_of_the_readme_are_counted():
