@@ -16,31 +16,21 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_decisions import IRRELEVANT, ROPE_SCALING, ROPE_SETTINGS, SIZES
-from passes import hidden_of
+from checkpoint_logits import logits_of_graph, logits_of_transformers, request_of
 from tiny_checkpoints import random_model, save_checkpoint
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
-    AutoConfig,
-    AutoModelForCausalLM,
     PretrainedConfig,
     modeling_rope_utils,
 )
 
-from evaluator.export.exact.graph import graph_request, load_graph
-from evaluator.export.exact.weights import head_weights, parameter_tensors
 from evaluator.models.architectures import (
     ARCHITECTURES,
-    architecture_of,
-    described,
-    logit_softcap,
-    restored,
 )
-from evaluator.models.architectures.rotary import LOCAL_ROTARY_FREQUENCIES, check_context, rotary_frequencies
+from evaluator.models.architectures.rotary import check_context
 from evaluator.models.sources.open_model import open_model
-from evaluator.runtime.device import choose_device
 from evaluator.support.errors import SourceError
-from evaluator.texts.windows import Window
 
 #: Every `model_type` that a family supports → its rules.
 RULES = {name: rules for _, family in ARCHITECTURES for name, rules in family.checkpoints.items()}
@@ -56,8 +46,6 @@ BASES, HONOURED, BOUNDED, REFUSED, IRRELEVANT_IN = (
 )
 #: Families that are newer than the installed transformers; other tests cover them.
 NEWER = RULES.keys() - CONFIG_MAPPING.keys()
-LENGTH = 48
-IDS = np.random.default_rng(5).integers(0, 262, LENGTH)
 #: Attributes that transformers' code reads from a configuration but no file sets.
 _OF_THE_LIBRARY = {
     "attn_implementation",
@@ -131,49 +119,6 @@ def changed(saved, tmp_path):
         return folder
 
     return change
-
-
-def logits_of_transformers(folder, length=LENGTH):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-    with torch.no_grad():
-        return model(torch.from_numpy(IDS[:length])[None], return_dict=True).logits[0].numpy()
-
-
-def request_of(folder):
-    """Return all that the graph depends on."""
-    file = open_model(folder)
-    return load_graph(file) if described(file) else graph_request(file)
-
-
-def logits_of_graph(folder, length=LENGTH):
-    """Return the logits of the module that would be exported, with the graph's values."""
-    file = open_model(folder)
-    if described(file):
-        window = Window(0, "d", IDS[:length].astype(np.int32), 0)
-        hidden = hidden_of(file, load_graph(file), choose_device("cpu", 1), window)
-        logits, cap = hidden @ head_weights(file).T, logit_softcap(file)
-        return cap * np.tanh(logits / cap) if cap else logits
-    request, architecture = graph_request(file), architecture_of(file)
-    ids = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
-    settings = {"attn_implementation": "eager"} | request["settings"] | ids
-    config = AutoConfig.for_model(request["model_type"], tie_word_embeddings=False, **settings)
-    module = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    module.model.rotary_emb.inv_freq = torch.from_numpy(rotary_frequencies(file))
-    module.model.rotary_emb.attention_scaling = request["rotary_scale"]
-    if hasattr(module.model, "rotary_emb_local"):
-        local = rotary_frequencies(file, LOCAL_ROTARY_FREQUENCIES)
-        module.model.rotary_emb_local.inv_freq = torch.from_numpy(local)
-    tensors, state = parameter_tensors(file), {}
-    for name, _ in module.named_parameters():
-        values = head_weights(file) if name == "lm_head.weight" else None
-        if values is None:
-            values = restored(architecture, file, tensors[name])
-        if name.endswith("norm.weight"):
-            values = values - np.float32(architecture.norm_offset)
-        state[name] = torch.from_numpy(np.array(values))
-    module.load_state_dict(state)
-    with torch.no_grad():
-        return module(torch.from_numpy(IDS[:length])[None]).logits[0].numpy()
 
 
 def cases(table):
