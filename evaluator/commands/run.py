@@ -21,8 +21,9 @@ from evaluator.models.naming import model_name, quant_label
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one, resolve_source
 from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, with_scheme_of
+from evaluator.planning.comparable import check_comparable, comparable_traits
 from evaluator.planning.config import Comparison
-from evaluator.planning.plan import Plan, check_comparable, comparable_traits, make_plan
+from evaluator.planning.plan import Plan, make_plan
 from evaluator.results.files import MANIFEST_NAME, is_written
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError

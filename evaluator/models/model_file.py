@@ -21,6 +21,7 @@ from gguf import GGMLQuantizationType as GGMLType
 from evaluator.models.dequantize import Indices, Values, dequantize_rows, gathered_rows
 from evaluator.models.mapped import release_pages
 from evaluator.models.tensor_types import TensorType
+from evaluator.models.text_rules import NO_RULES, TextRules
 from evaluator.support.errors import SourceError
 from evaluator.support.stage_clock import current_clock, in_stage
 
@@ -66,29 +67,6 @@ class ValueType:
 
     value: int
     item: int | None
-
-
-@dataclass(frozen=True)
-class TextRules:
-    """Rules of a tokenizer besides splitting and merging; GGUF has no keys for them.
-
-    Attributes:
-        composed: whether texts are first normalized to Unicode's composed form (NFC).
-        strips_before: tokens that remove the white space before them.
-        strips_after: tokens that remove the white space after them.
-        fuses_unknown: whether adjacent characters without a token become one unknown token.
-        merges_in_order: whether merges have the order that the model was trained with.
-    """
-
-    composed: bool = False
-    strips_before: frozenset[str] = frozenset()
-    strips_after: frozenset[str] = frozenset()
-    fuses_unknown: bool = False
-    merges_in_order: bool = True
-
-
-#: No further rules.
-NO_RULES = TextRules()
 
 
 @dataclass(frozen=True)

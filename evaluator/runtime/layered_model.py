@@ -7,9 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper
 
 from evaluator.export.composing.attention import temperature_inputs
 from evaluator.export.composing.stream import stream_width
@@ -21,9 +19,11 @@ from evaluator.export.pieces import Experts, Piece, cut
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import Device
 from evaluator.runtime.piece_runs import (
+    ROWS,
     Inputs,
     Values,
     outputs,
+    row_graph,
     run_blocks,
     run_chunks,
     squares_of,
@@ -42,7 +42,6 @@ _TOGETHER, _POSITIONS_ON_GPU = 2, 8192
 CHUNK, _CHUNK_SCORES = 2048, 1 << 28
 #: Up to this length, all scores of a window at a time are faster than blocks of them: 1.0 to 1.6 times.
 _SHORT = 512
-_ROWS, _MATRIX = "rows", "matrix"
 
 
 class LayeredModel:
@@ -76,7 +75,7 @@ class LayeredModel:
             if piece.experts:
                 self._session(piece.experts.model)
                 self._session(piece.experts.closing)
-        self._rows = Session(_row_graph(), device)
+        self._rows = Session(row_graph(), device)
         self.provider = self._rows.provider
 
     @property
@@ -244,9 +243,7 @@ class LayeredModel:
 
     def rows(self, stream: ort.OrtValue, rows: npt.NDArray[np.integer]) -> ort.OrtValue:
         """Return some positions of a stream, float32 [windows, rows, hidden], on the device."""
-        return self._rows.run_into({STREAM: stream, _ROWS: np.asarray(rows, np.int64)}, {OUTPUT: None})[
-            OUTPUT
-        ]
+        return self._rows.run_into({STREAM: stream, ROWS: np.asarray(rows, np.int64)}, {OUTPUT: None})[OUTPUT]
 
     def _session(self, model: bytes) -> Session:
         if model not in self._sessions:
@@ -291,17 +288,3 @@ def chunk_size(piece: Piece, length: int) -> int:
     if not piece.heads_held:
         return CHUNK
     return max(1, min(CHUNK, _CHUNK_SCORES // (FLOAT_BYTES * piece.heads_held * length)))
-
-
-def _row_graph() -> onnx.ModelProto:
-    """Build the graph that gathers rows: `stream` float32 [windows, length, hidden], `rows` int64 [n]."""
-    graph = helper.make_graph(
-        [helper.make_node("Gather", [STREAM, _ROWS], [OUTPUT], axis=1)],
-        "rows",
-        [
-            helper.make_tensor_value_info(STREAM, TensorProto.FLOAT, None),
-            helper.make_tensor_value_info(_ROWS, TensorProto.INT64, None),
-        ],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime as ort
+from onnx import TensorProto, helper
 
 from evaluator.export.composing.attention import TEMPERATURE
 from evaluator.export.composing.builder import POSITIONS
@@ -14,6 +16,9 @@ from evaluator.export.fusion.attention import SEQLENS, TOTAL_LENGTH
 from evaluator.export.fusion.fuse import Heads
 from evaluator.export.piece_model import OUTPUT, PAST, PRESENT, SQUARES, STREAM
 from evaluator.runtime.session import Array, Session
+
+#: Input of the graph that gathers rows.
+ROWS = "rows"
 
 Values = npt.NDArray[np.float32]
 Inputs = Mapping[str, Array | ort.OrtValue]
@@ -119,3 +124,17 @@ def total_squares(ran: Sequence[Mapping[str, ort.OrtValue]]) -> dict[str, Values
 def _add(total: dict[str, Values], part: Mapping[str, Values]) -> None:
     for name, values in part.items():
         total[name] = total[name] + values if name in total else values
+
+
+def row_graph() -> onnx.ModelProto:
+    """Build the graph that gathers rows: `stream` float32 [windows, length, hidden], `rows` int64 [n]."""
+    graph = helper.make_graph(
+        [helper.make_node("Gather", [STREAM, ROWS], [OUTPUT], axis=1)],
+        "rows",
+        [
+            helper.make_tensor_value_info(STREAM, TensorProto.FLOAT, None),
+            helper.make_tensor_value_info(ROWS, TensorProto.INT64, None),
+        ],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

@@ -13,7 +13,8 @@ from typing import Any
 
 import gguf
 from families import dense, gemma, latent, mixtures, older, rarer, recurrent, sliding
-from families.recipe import VOCABULARY, Recipe, looking_ahead, write_recipe
+from families.ahead import looking_ahead
+from families.recipe import VOCABULARY, Recipe, write_recipe
 
 __all__ = ["FAMILIES", "RECIPES", "VOCABULARY", "recipe", "write"]
 

@@ -22,7 +22,7 @@ _OWN_KEYS = re.compile(r"blk\.\d+\.attn_(k|v|k_norm)\.weight")
 
 
 def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
-    """Return the shapes of a file's tensors.
+    """Return the shapes of the tensors that a file's graph reads.
 
     Raises:
         SourceError: a tensor is missing, or is not part of what is described.
@@ -52,7 +52,7 @@ def fitting_shapes(file: ModelFile, decoder: Decoder) -> Shapes:
     for number, layer in enumerate(decoder.layers):
         for mixer in (mixer for part in layer for mixer in part.mixers):
             _check_extent(file, shapes, number, mixer)
-    return shapes
+    return {name: shapes[name] for name in shapes if name in used}
 
 
 def _check_extent(file: ModelFile, shapes: Shapes, layer: int, mixer: Mixer) -> None:

@@ -43,8 +43,9 @@ from evaluator.models.dequantize import Indices, Values, check_indices, decode_r
 from evaluator.models.json_file import JsonFile, read_json
 from evaluator.models.mapped import release_pages
 from evaluator.models.metadata_values import Typed, string, u32, values_and_types
-from evaluator.models.model_file import NO_RULES, ContextBound, ModelFile, RowReader, TextRules
+from evaluator.models.model_file import ContextBound, ModelFile, RowReader
 from evaluator.models.tensor_types import CheckpointType, TensorType
+from evaluator.models.text_rules import NO_RULES, TextRules
 from evaluator.support.stage_clock import current_clock
 
 CONFIG = "config.json"

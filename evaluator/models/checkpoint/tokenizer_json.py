@@ -13,7 +13,7 @@ from typing import Any
 from tokenizers import pre_tokenizers
 
 from evaluator.models.json_file import JsonFile
-from evaluator.models.model_file import TextRules
+from evaluator.models.text_rules import TextRules
 from evaluator.support.errors import SourceError
 
 _SPACE = "▁"

@@ -35,7 +35,7 @@ from evaluator.models.metadata_values import (
     strings,
     u32,
 )
-from evaluator.models.model_file import TextRules
+from evaluator.models.text_rules import TextRules
 from evaluator.models.tokenizers.recognition import recognize
 from evaluator.models.tokenizers.sentencepiece_model import read_sentencepiece
 from evaluator.support.errors import SourceError

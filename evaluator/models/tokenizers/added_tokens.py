@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from operator import add
 
-from evaluator.models.model_file import NO_RULES, TextRules
+from evaluator.models.text_rules import NO_RULES, TextRules
 
 #: White space that tokens strip.
 WHITE_SPACE = " \t\n\v\f\r"

@@ -20,7 +20,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.models.model_file import NO_RULES, TextRules
+from evaluator.models.text_rules import NO_RULES, TextRules
 from evaluator.models.tokenizers.added_tokens import WHITE_SPACE, fragments
 
 _SPACE = "▁"

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from gguf import TokenType
 from tokenizers import normalizers
 
-from evaluator.models.model_file import NO_RULES, ModelFile, TextRules
+from evaluator.models.model_file import ModelFile
+from evaluator.models.text_rules import NO_RULES, TextRules
 from evaluator.models.tokenizers.added_tokens import added_tokens, fragments
 from evaluator.models.tokenizers.byte_pairs import part_encoder
 from evaluator.models.tokenizers.first_tokens import WHOLE_TEXTS, Encode, FirstTokens

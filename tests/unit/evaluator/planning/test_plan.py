@@ -10,8 +10,9 @@ from tokenizers import Tokenizer, models, normalizers
 
 from evaluator.models.architectures import has_own_head
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.planning.comparable import check_comparable, comparable_traits
 from evaluator.planning.config import Comparison, VariantSource
-from evaluator.planning.plan import check_comparable, comparable_traits, make_plan
+from evaluator.planning.plan import make_plan
 from evaluator.support.errors import RequestError, SourceError
 
 U32 = gguf.GGUFValueType.UINT32

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evaluator.models.model_file import NO_RULES
+from evaluator.models.text_rules import NO_RULES
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 from evaluator.results.manifest import Protocol, TextRecord
 from evaluator.support.errors import RequestError

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizing import AS_WRITTEN, BYTE_LEVEL, TEXT, mixed_text
 
 from evaluator.models.gguf.reader import GGUFFile, open_gguf
-from evaluator.models.model_file import NO_RULES, TextRules
+from evaluator.models.text_rules import NO_RULES, TextRules
 from evaluator.models.tokenizers.first_tokens import WHOLE_TEXTS, FirstTokens, cuts_after_words
 from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf

@@ -10,7 +10,7 @@ from sentencepiece_vocabularies import USER_DEFINED, trained_pieces, write_vocab
 from tokenizing import TEXT, mixed_text
 
 from evaluator.models.gguf.reader import open_gguf
-from evaluator.models.model_file import TextRules
+from evaluator.models.text_rules import TextRules
 from evaluator.models.tokenizers import sentencepiece
 from evaluator.models.tokenizers.sentencepiece import SentencePiece
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
