@@ -41,7 +41,9 @@ def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
     most = max(len(errors) for experts in experts_of.values() for errors in experts.values())
     drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
     marked = [framed(experts_of[row["variant_id"]], layers, {role}) for row in rows]
-    drawn.add_titles([_title(row, experts) for row, experts in zip(rows, marked, strict=True)], size=11)
+    drawn.add_titles(
+        [_title(row, experts, layers) for row, experts in zip(rows, marked, strict=True)], size=11
+    )
     written = most <= _ROOM_DOWN and len(across) * drawn.columns <= _ROOM_ACROSS
     for index, row in enumerate(rows):
         experts = experts_of[row["variant_id"]]
@@ -79,13 +81,14 @@ def _ratio(error: float, mean: float) -> float:
     return error / mean if mean > 0 else 1.0
 
 
-def _title(row: Row, marked: Mapping[Cell, Errors]) -> str:
-    """Name the variant and its marked expert."""
+def _title(row: Row, marked: Mapping[Cell, Errors], layers: Collection[int]) -> str:
+    """Name the variant and its marked expert: by its error in a framed layer, else by its layer."""
     name = f"<b>{names.in_figure(row['label'], names.TITLE)}</b>"
     worst = worst_of(marked)
     if worst is None:
         return f"{name}<br>no finite error here"
-    return f"{name}<br>worst: {worst.number} in layer {worst.cell[0]}, {formats.number(worst.error)}"
+    where = f"({formats.number(worst.error)})" if len(layers) == 1 else f"in layer {worst.cell[0]}"
+    return f"{name}<br>worst: {worst.number} {where}"
 
 
 def _heatmap(
