@@ -41,11 +41,14 @@ def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
     most = max(len(errors) for experts in experts_of.values() for errors in experts.values())
     drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
     marked = [framed(experts_of[row["variant_id"]], layers, {role}) for row in rows]
-    drawn.add_titles([_title(row, experts) for row, experts in zip(rows, marked, strict=True)], size=11)
+    drawn.add_titles(
+        [_title(row, experts, layers) for row, experts in zip(rows, marked, strict=True)], size=11
+    )
     written = most <= _ROOM_DOWN and len(across) * drawn.columns <= _ROOM_ACROSS
-    for index, row in enumerate(rows):
-        experts = experts_of[row["variant_id"]]
-        columns = [_ordered(experts.get((layer, role), ())) for layer in across]
+    columns_of = [
+        [_ordered(experts_of[row["variant_id"]].get((layer, role), ())) for layer in across] for row in rows
+    ]
+    for index, (row, columns) in enumerate(zip(rows, columns_of, strict=True)):
         meta = {"variant_id": row["variant_id"], "role": role}
         drawn.add_heatmap(**_heatmap(row, across, columns, most, written), meta=meta, **drawn.place(index))
         drawn.add_scatter(**_marker(marked[index], layers, 13 if written else 8), **drawn.place(index))
@@ -62,7 +65,7 @@ def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
         showline=False,
     )
     drawn.update_yaxes(cells=drawn.first_column, title_text="experts, worst on top")
-    drawn.update_layout(coloraxis=_scale(experts_of), margin={"t": 62, "l": 70, "b": 44})
+    drawn.update_layout(coloraxis=_scale(columns_of), margin={"t": 62, "l": 70, "b": 44})
     return drawn
 
 
@@ -70,7 +73,7 @@ def _ordered(errors: Errors) -> list[_Ranked]:
     """Return a layer's experts from the worst down; those without an error come last."""
     known = [error for error in errors if error is not None]
     mean = fmean(known) if known else 0.0
-    ranked = sorted(enumerate(errors), key=lambda item: (item[1] is None, -(item[1] or 0.0), item[0]))
+    ranked = sorted(enumerate(errors), key=lambda item: -1.0 if item[1] is None else item[1], reverse=True)
     return [(number, error, error if error is None else _ratio(error, mean)) for number, error in ranked]
 
 
@@ -79,13 +82,14 @@ def _ratio(error: float, mean: float) -> float:
     return error / mean if mean > 0 else 1.0
 
 
-def _title(row: Row, marked: Mapping[Cell, Errors]) -> str:
-    """Name the variant and its marked expert."""
+def _title(row: Row, marked: Mapping[Cell, Errors], layers: Collection[int]) -> str:
+    """Name the variant and its marked expert: by its error in a framed layer, else by its layer."""
     name = f"<b>{names.in_figure(row['label'], names.TITLE)}</b>"
     worst = worst_of(marked)
     if worst is None:
         return f"{name}<br>no finite error here"
-    return f"{name}<br>worst: {worst.number} in layer {worst.cell[0]}, {formats.number(worst.error)}"
+    where = f"({formats.number(worst.error)})" if len(layers) == 1 else f"in layer {worst.cell[0]}"
+    return f"{name}<br>worst: {worst.number} {where}"
 
 
 def _heatmap(
@@ -150,15 +154,10 @@ def _outline(place: Mapping[str, str], layer: int) -> dict[str, Any]:
     }
 
 
-def _scale(experts_of: Mapping[str, Mapping[Cell, Errors]]) -> dict[str, Any]:
+def _scale(columns_of: Sequence[Sequence[Sequence[_Ranked]]]) -> dict[str, Any]:
     """Return the colour axis: errors over the mean of the layer's experts, which compares layers of any type."""
-    ratios = [
-        ratio
-        for experts in experts_of.values()
-        for errors in experts.values()
-        for _, _, ratio in _ordered(errors)
-        if ratio is not None
-    ]
+    ranked = (expert for columns in columns_of for column in columns for expert in column)
+    ratios = [ratio for _, _, ratio in ranked if ratio is not None]
     title = {"text": "error / mean of the layer's experts", "side": "right"}
     return {
         "cmin": min([*ratios, _LOW]),

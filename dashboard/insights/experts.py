@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 
 from dashboard.insights import Insight
 from dashboard.insights.layers import Cell, Errors, Shown, experts_of
@@ -45,11 +46,11 @@ class Expert:
 
 def worst_in(cell: Cell, errors: Errors) -> Expert | None:
     """Return the worst expert of one place; None if no expert there has an error."""
-    known = [(error, -number) for number, error in enumerate(errors) if error is not None]
+    known = [error for error in errors if error is not None]
     if not known:
         return None
-    error, number = max(known)
-    return Expert(cell, -number, error, fmean(value for value, _ in known))
+    worst = max(known)
+    return Expert(cell, errors.index(worst), worst, math.fsum(known) / len(known))
 
 
 def worst_of(experts: Mapping[Cell, Errors]) -> Expert | None:

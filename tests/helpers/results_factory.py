@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +26,8 @@ NOISE = {"bartowski": 0.85, "unsloth": 0.95, "main": 1.15}
 DOMAINS = ("encyclopedic", "dialogue", "code", "narrative")
 N_PARAMS = 135_000_000
 N_LAYERS = 12
-#: Roles that only mixtures of experts have.
-_OF_MIXTURES = re.compile("gate_inp|exps|shexp")
+#: Roles of a dense model's layers.
+_ROLES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down", "layer")
 BASELINE_ID = "baseline-f16"
 
 
@@ -195,12 +194,7 @@ def _layer_rows(
     error = noise * 0.55 * 2.0 ** (-(bits - 2.0))
     spoils = 0.5 * error**2
     for layer in range(-1, N_LAYERS):
-        roles = (
-            ("token_embd", "output")
-            if layer < 0
-            else tuple(r for r in ROLES if r not in ("token_embd", "output") and not _OF_MIXTURES.search(r))
-        )
-        for role in roles:
+        for role in ("token_embd", "output") if layer < 0 else _ROLES:
             whole = role == "layer"
             raised = 1.25 if role.startswith("attn") else 1.0
             larger = role == "attn_v" and 0 <= layer < 3 and not variant_id.startswith("main")

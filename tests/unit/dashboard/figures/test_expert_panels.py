@@ -41,11 +41,11 @@ def test_a_cell_carries_what_a_click_selects() -> None:
 
 def test_the_worst_of_all_is_marked_or_the_worst_of_the_framed_layer() -> None:
     assert list(drawn().data[1].x) == [3]
-    assert "worst: 0 in layer 3, 0.400" in drawn().layout.annotations[0].text
+    assert "worst: 0 in layer 3" in drawn().layout.annotations[0].text
     framed = drawn(layers=(1,))
     assert list(framed.data[1].x) == [1]
     assert [(shape.x0, shape.x1) for shape in framed.layout.shapes] == [(0.5, 1.5)]
-    assert "worst: 1 in layer 1, 0.300" in framed.layout.annotations[0].text
+    assert "worst: 1 (0.300)" in framed.layout.annotations[0].text
 
 
 def test_small_differences_stay_pale_and_large_ones_set_the_scale() -> None:
