@@ -12,6 +12,7 @@ from evaluator.export.composing.builder import Builder
 from evaluator.export.composing.joined import Joined, builder_between
 from evaluator.export.composing.routing import choose
 from evaluator.export.cutter import ExpertsCut
+from evaluator.export.fusion.uses import ExpertsCall
 from evaluator.export.piece_model import LOGITS, MIXTURE, OUTPUT, STREAM
 
 #: Values between the parts: rows that enter experts, numbers of chosen experts, weights, and no rows.
@@ -36,7 +37,7 @@ def add_experts(
         logits: the router's, float32 [batch, sequence, experts].
     """
     around, joined.nodes = joined.nodes, []
-    mixture = _all_experts(joined, builder, experts, prefix, entering, logits)
+    mixture, values = _all_experts(joined, builder, experts, prefix, entering, logits)
     inside, joined.nodes = joined.nodes, around
     size, output, same = (f"{prefix}/{name}" for name in ("size", "mixture", "same"))
     skipped = helper.make_node("Identity", [entering], [same])
@@ -47,12 +48,23 @@ def add_experts(
         "else_branch": _branch("no tokens", [skipped], same),
     }
     joined.nodes.append(helper.make_node("If", [f"{size}/any"], [output], **branches))
+    tensors = [slot.parameter for slot in experts.expert.slots.values() if slot.transposed]
+    (down,) = (name for name in tensors if "_down_" in name)
+    joined.experts[output] = ExpertsCall(
+        experts.described,
+        tuple(name for name in tensors if name != down),
+        down,
+        tuple(inside),
+        entering,
+        *(values[name] for name in (_ROWS, _CHOSEN, _WEIGHTS)),
+    )
     return output
 
 
 def _all_experts(
     joined: Joined, builder: Builder, experts: ExpertsCut, prefix: str, entering: str, logits: str
-) -> str:
+) -> tuple[str, dict[str, str]]:
+    """Add router and experts; return the weighted sums of the experts' outputs, and the values of the router."""
     described = experts.described
     decoder, shapes, layer = builder.decoder, builder.shapes, builder.layer
     width = described.latent or decoder.hidden
@@ -65,7 +77,7 @@ def _all_experts(
     ]
     closed = _close(builder_between(decoder, layer, shapes), experts, outputs, width)
     given = {**values, STREAM: entering}
-    return joined.add(closed, {}, f"{prefix}.sum", given)[MIXTURE]
+    return joined.add(closed, {}, f"{prefix}.sum", given)[MIXTURE], values
 
 
 def _open(builder: Builder, experts: ExpertsCut, width: int) -> onnx.ModelProto:

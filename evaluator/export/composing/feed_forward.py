@@ -8,7 +8,7 @@ from evaluator.export.composing.stream import layer_input
 from evaluator.models.architectures.mixers import Experts, FeedForward, LayerInput
 
 #: The slope and the bound of gpt-oss's activation; its files do not state them.
-_SLOPE, _BOUND = 1.702, 7.0
+SLOPE, BOUND = 1.702, 7.0
 #: End of the roles of tensors that stack all experts of a layer.
 EXPERTS = "_exps"
 
@@ -66,10 +66,10 @@ def _inner(mixer: FeedForward | Experts, builder: Builder, gate: str | None, up:
 
 def _swiglu_clamped(builder: Builder, gate: str, up: str) -> str:
     """Return g · sigmoid(1.702 g) · (u + 1) with g at most 7 and u between −7 and 7."""
-    bound = builder.constant(_BOUND)
+    bound = builder.constant(BOUND)
     gate = builder.op("Min", gate, bound)
-    up = builder.op("Clip", up, builder.constant(-_BOUND), bound)
-    slope = builder.op("Sigmoid", builder.scaled(gate, _SLOPE))
+    up = builder.op("Clip", up, builder.constant(-BOUND), bound)
+    slope = builder.op("Sigmoid", builder.scaled(gate, SLOPE))
     return builder.op("Mul", builder.op("Mul", gate, slope), builder.op("Add", up, builder.constant(1)))
 
 

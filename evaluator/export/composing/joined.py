@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from evaluator.export.composing.builder import Builder, Shapes
 from evaluator.export.composing.feed_forward import EXPERTS
+from evaluator.export.fusion.uses import ExpertsCall
 from evaluator.export.piece_model import named
 from evaluator.export.skeleton import Slot
 from evaluator.models.architectures.description import Decoder
@@ -30,6 +31,7 @@ class Joined:
         nodes: in order.
         slots: the weights by their initializers, which have the tensors' names.
         constants: by their content.
+        experts: value that the experts of a layer compute → the experts.
         shared: inputs of several models → the values that they stand for.
     """
 
@@ -38,6 +40,7 @@ class Joined:
         self.slots: dict[str, Slot] = {}
         self.constants: dict[bytes, onnx.TensorProto] = {}
         self.shared: dict[str, str] = {}
+        self.experts: dict[str, ExpertsCall] = {}
 
     def add(
         self,

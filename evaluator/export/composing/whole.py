@@ -51,7 +51,7 @@ def whole_body(decoder: Decoder, shapes: Shapes) -> Body:
     prune(graph)
     domains = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
     model = helper.make_model(graph, opset_imports=domains, ir_version=IR_VERSION)
-    return Body(model, tuple(slots), heads, states)
+    return Body(model, tuple(slots), heads, states, joined.experts)
 
 
 def _add_piece(joined: Joined, decoder: Decoder, shapes: Shapes, cut: Cut, stream: str) -> str:

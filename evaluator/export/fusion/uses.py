@@ -14,6 +14,7 @@ from evaluator.export.fusion.dataflow import Dataflow, sort_nodes
 from evaluator.export.fusion.fuse import Fused, Heads
 from evaluator.export.fusion.positionwise import is_positionwise
 from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, Slot, prune
+from evaluator.models.architectures.description import Experts
 
 ATTENTION_MASK = "attention_mask"
 #: Beginning of the names of what a model takes from the tokens before, and of what it gives for the next ones.
@@ -25,6 +26,31 @@ _PAST_STATE = 3
 
 
 @dataclass(frozen=True)
+class ExpertsCall:
+    """The experts of a layer in a whole graph.
+
+    Attributes:
+        described: what they compute and how they are chosen.
+        gate_and_up: tensors of the first products, or the one that holds both.
+        down: tensor of the last product.
+        nodes: the nodes of router and experts.
+        entering: the value that enters, float32 [batch, sequence, width].
+        rows: the same as float32 [1, tokens, width].
+        chosen: numbers of the chosen experts, int64 [tokens · used].
+        weights: weights of their outputs, float32 [tokens, used].
+    """
+
+    described: Experts
+    gate_and_up: tuple[str, ...]
+    down: str
+    nodes: tuple[onnx.NodeProto, ...]
+    entering: str
+    rows: str
+    chosen: str
+    weights: str
+
+
+@dataclass(frozen=True)
 class Body:
     """A whole model without its output matrix.
 
@@ -33,6 +59,7 @@ class Body:
             embeddings; output `final_hidden`. Weights are references.
         slots: the places of the weights.
         heads: sizes of keys and values of the attention nodes, in order, by layer.
+        experts: value that the experts of a layer compute → the experts.
         states: name of each node that carries a state of fixed size, `LAYER.KIND` → the state's shape in a sequence.
     """
 
@@ -40,6 +67,7 @@ class Body:
     slots: tuple[Slot, ...]
     heads: Mapping[int, Heads]
     states: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    experts: Mapping[str, ExpertsCall] = field(default_factory=dict)
 
 
 def fused_body(fused: Fused) -> Body:

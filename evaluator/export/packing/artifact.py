@@ -77,7 +77,9 @@ def write_decoder(
             record(tensor, None, Floating(values))
 
     with WeightsFile(folder / WEIGHTS_FILE) as weights:
-        model = decoding_model(file, graph, weights, accuracy_level, deploy, keep)
+        model = decoding_model(
+            file, graph, weights, accuracy_level, deploy, keep, one_node=not (half or exact)
+        )
     if half:
         halve(model)
     onnx.save(model, str(folder / MODEL_FILE))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import exact_weights, parameter_tensors, rotary_inputs
 from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import replace_nodes
-from evaluator.export.fusion.uses import Body, fused_body, score_late, with_cache
+from evaluator.export.fusion.uses import Body, ExpertsCall, fused_body, score_late, with_cache
+from evaluator.export.packing.experts import can_be_one_node, write_one_node
 from evaluator.export.packing.formats import Packed, stacked
 from evaluator.export.packing.matrices import Matrix
 from evaluator.export.packing.nodes import NodeWriter
@@ -43,6 +45,8 @@ def decoding_model(
     accuracy_level: int,
     deploy: Deploy,
     keep: Callable[[str, Values], None],
+    *,
+    one_node: bool = False,
 ) -> onnx.ModelProto:
     """Build a model that continues from a cache: ids, past keys and values in, logits of the last position out.
 
@@ -53,6 +57,7 @@ def decoding_model(
         accuracy_level: accuracy level of packed products, see `nodes`.
         deploy: returns a matrix's form in the artifact.
         keep: called with each other tensor and its values, which stay float32.
+        one_node: whether the experts of a layer may become one node.
 
     Raises:
         ExportError: the graph has no fused attention, which the cache requires.
@@ -63,7 +68,10 @@ def decoding_model(
     model = with_cache(body)
     matrices, vectors = _by_use(model.graph, body.slots)
     writer = NodeWriter(weights, accuracy_level)
-    _write_nodes(model.graph, matrices, parameter_tensors(file), writer, deploy)
+    writing = _Writing(
+        file, matrices, parameter_tensors(file), writer, deploy, body.experts if one_node else {}
+    )
+    _write_nodes(model.graph, writing)
     head = head_tensor(file)
     matrix = deploy(head, None)
     softcap = logit_softcap(file)
@@ -72,7 +80,9 @@ def decoding_model(
         writer.nodes.extend(softcap_nodes("raw_logits", LOGITS, softcap))
     fixed = [numpy_helper.from_array(np.array([_LAST_POSITION], np.int64), SCORED_POSITIONS)]
     tensors = parameter_tensors(file)
-    for slot, values in exact_weights(file, Graph(Path(), vectors)):
+    read = {name for node in writer.nodes for name in values_read(node)}
+    kept = tuple(slot for slot in vectors if slot.initializer in read)
+    for slot, values in exact_weights(file, Graph(Path(), kept)):
         keep(tensors[slot.parameter], values)
         fixed.append(weights.place(slot.initializer, values))
     for name, table in rotary_inputs(file, graph, longest_context(file), length=0).items():
@@ -125,21 +135,31 @@ def _reads_as_matrix(node: onnx.NodeProto, slot: Slot) -> bool:
     return bool(node.op_type == "Gather" and node.input[0] == slot.initializer)
 
 
-def _write_nodes(
-    graph: onnx.GraphProto,
-    matrices: dict[str, Slot],
-    tensors: dict[str, str],
-    writer: NodeWriter,
-    deploy: Deploy,
-) -> None:
+@dataclass(frozen=True)
+class _Writing:
+    """What nodes are written with: matrices by their initializers, tensors by parameters, experts by their output."""
+
+    file: ModelFile
+    matrices: Mapping[str, Slot]
+    tensors: Mapping[str, str]
+    writer: NodeWriter
+    deploy: Deploy
+    experts: Mapping[str, ExpertsCall]
+
+
+def _write_nodes(graph: onnx.GraphProto, writing: _Writing) -> None:
     """Write all nodes in order; those that read a matrix take its form in the artifact."""
+    matrices, tensors, writer, deploy = writing.matrices, writing.tensors, writing.writer, writing.deploy
     together = _products_of_same_data(graph, matrices)
     for node in graph.node:
         slot = next((matrices[name] for name in node.input if name in matrices), None)
-        if slot is None:
+        call = writing.experts.get(node.output[0])
+        if call and can_be_one_node(writing.file, call, writer.accuracy_level):
+            write_one_node(writer, writing.file, call, deploy, node.output[0])
+        elif slot is None:
             for branch in _branches(node):
                 with writer.inside(branch):
-                    _write_nodes(branch, matrices, tensors, writer, deploy)
+                    _write_nodes(branch, writing)
             writer.nodes.append(node)
         elif node.op_type == "Gather":
             tensor = tensors[slot.parameter]
@@ -155,7 +175,7 @@ def _write_nodes(
 
 
 def _products_of_same_data(
-    graph: onnx.GraphProto, matrices: dict[str, Slot]
+    graph: onnx.GraphProto, matrices: Mapping[str, Slot]
 ) -> dict[str, list[onnx.NodeProto]]:
     """Group products with matrices by their input: query, key and value; gate and up."""
     together: dict[str, list[onnx.NodeProto]] = defaultdict(list)

@@ -30,7 +30,7 @@ class NodeWriter:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._weights = weights
-        self._accuracy_level = accuracy_level
+        self.accuracy_level = accuracy_level
         self._placed: dict[str, onnx.TensorProto] = {}
         self._made: set[str] = set()
 
@@ -68,11 +68,11 @@ class NodeWriter:
             N=rows,
             bits=matrix.bits,
             block_size=matrix.block,
-            accuracy_level=self._accuracy_level,
+            accuracy_level=self.accuracy_level,
         )
         if matrix.offsets is not None:
             # Block sizes are powers of two, so dividing sums by them and multiplying offsets is exact.
-            offsets = self._place(f"{name}/offsets", matrix.offsets.T * np.float32(matrix.offset_block))
+            offsets = self.place(f"{name}/offsets", matrix.offsets.T * np.float32(matrix.offset_block))
             self.add("MatMul", [self._means(data, matrix.offset_block), offsets], [f"{output}/offsets"])
             self.add("Add", [raw, f"{output}/offsets"], [output])
 
@@ -80,7 +80,7 @@ class NodeWriter:
         """Add output [batch, sequence, columns] = rows of the matrix at ids [batch, sequence]."""
         if isinstance(matrix, Floating):
             looked_up = output if matrix.onnx_type == TensorProto.FLOAT else f"{output}/stored"
-            self.add("Gather", [self._place(name, matrix.data, matrix.onnx_type), ids], [looked_up], axis=0)
+            self.add("Gather", [self.place(name, matrix.data, matrix.onnx_type), ids], [looked_up], axis=0)
             if looked_up != output:
                 self.add("Cast", [looked_up], [output], to=TensorProto.FLOAT)
             return
@@ -104,7 +104,7 @@ class NodeWriter:
 
     def _add_offsets(self, name: str, ids: str, matrix: Packed, raw: str, output: str) -> None:
         assert matrix.offsets is not None
-        table = self._place(f"{name}/row_offsets", matrix.offsets)
+        table = self.place(f"{name}/row_offsets", matrix.offsets)
         blocks = self.constant(f"{name}/blocks", [0, 0, -1, matrix.offset_block])
         whole = self.constant(f"{name}/whole", [0, 0, -1])
         self.add("Gather", [table, ids], [f"{output}/offsets"], axis=0)
@@ -121,7 +121,8 @@ class NodeWriter:
             self.add("AveragePool", [data], [means], kernel_shape=[block], strides=[block])
         return means
 
-    def _place(self, name: str, values: np.ndarray, onnx_type: int | None = None) -> str:
+    def place(self, name: str, values: np.ndarray, onnx_type: int | None = None) -> str:
+        """Store values under a name, once, and return the name."""
         if name not in self._placed:
             self._placed[name] = self._weights.place(name, values, onnx_type)
             self.initializers.append(self._placed[name])
@@ -129,27 +130,28 @@ class NodeWriter:
 
     def _codes(self, name: str, matrix: Packed) -> str:
         placed = f"{name}/codes"
-        return placed if placed in self._placed else self._place(placed, matrix.layout())
+        return placed if placed in self._placed else self.place(placed, matrix.layout())
 
     def _scales(self, name: str, matrix: Packed) -> str:
-        return self._as_float(self._place(f"{name}/scales", matrix.scales))
+        return self.as_float(self.place(f"{name}/scales", matrix.scales))
 
     def _zero_points(self, name: str, matrix: Packed) -> str:
         """Store zero points, several to a byte; they are explicit because the default differs between devices."""
         per_byte = 8 // matrix.bits
         byte = sum(matrix.zero << (place * matrix.bits) for place in range(per_byte))
         rows, n_blocks = matrix.scales.shape
-        return self._place(f"{name}/zeros", np.full((rows, -(-n_blocks // per_byte)), byte, np.uint8))
+        return self.place(f"{name}/zeros", np.full((rows, -(-n_blocks // per_byte)), byte, np.uint8))
 
     def _float_operand(self, name: str, matrix: Floating) -> str:
         """Return the second factor, float32 [columns, rows]; it shares the bytes of rows stored for a lookup."""
         if name in self._placed:
-            operand, stored = f"{name}/operand", self._as_float(name)
+            operand, stored = f"{name}/operand", self.as_float(name)
             self.add("Transpose", [stored], [operand], perm=[1, 0])
             return operand
-        return self._as_float(self._place(f"{name}/transposed", matrix.data.T, matrix.onnx_type))
+        return self.as_float(self.place(f"{name}/transposed", matrix.data.T, matrix.onnx_type))
 
-    def _as_float(self, placed: str) -> str:
+    def as_float(self, placed: str) -> str:
+        """Return stored values as float32."""
         if self._placed[placed].data_type == TensorProto.FLOAT:
             return placed
         single = f"{placed}/float"
