@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 from evaluator.export.fusion.attention import ATTENTION
 from evaluator.export.fusion.dataflow import attribute, replace_nodes, sort_nodes
+from evaluator.export.skeleton import values_read
 from evaluator.support.threads import in_blocks
 
 #: Inputs that become float16; of attention: query, key, value, past key and value, cosines and sines, sinks.
@@ -149,7 +150,7 @@ class _Writer:
             node.input[:] = [self._twins[name] for name in node.input]
             self._append_halved(node)
         else:
-            for name in node.input:
+            for name in values_read(node):
                 self.single(name)
             self.nodes.append(node)
 

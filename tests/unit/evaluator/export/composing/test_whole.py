@@ -15,6 +15,7 @@ from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import head_weights
 from evaluator.export.folder import GENAI_FILE, MODEL_FILE
+from evaluator.export.packing import graph
 from evaluator.export.packing.artifact import export_packed, most_bytes, write_decoder
 from evaluator.export.packing.nodes import EXACT_PRODUCTS
 from evaluator.models.architectures import logit_softcap
@@ -93,8 +94,8 @@ def test_exact_weights_give_the_logits_of_every_window(name, tmp_path):
 @pytest.mark.parametrize("name", ["gpt-oss", "lfm2moe"])
 def test_packed_experts_are_what_the_receipt_says(kind, name, tmp_path):
     file = written(tmp_path, name, ggml_type=gguf.GGMLQuantizationType[kind])
-    graph = load_graph(file)
-    receipt = export_packed(file, graph, tmp_path / "receipt")
+    loaded = load_graph(file)
+    receipt = export_packed(file, loaded, tmp_path / "receipt")
     entries = {entry.tensor: entry for entry in receipt.tensors}
     for role in ("gate", "up", "down"):
         entry = entries[f"blk.2.ffn_{role}_exps.weight"]
@@ -102,7 +103,7 @@ def test_packed_experts_are_what_the_receipt_says(kind, name, tmp_path):
         assert entry.fidelity == "exact" or (kind == "Q4_1" and entry.fidelity == "rounded")
         assert entry.file_bytes <= entry.artifact_bytes < 1.3 * entry.file_bytes
     assert receipt.artifact_bytes <= most_bytes(file)
-    write_decoder(file, graph, tmp_path / "out", accuracy_level=EXACT_PRODUCTS)
+    write_decoder(file, loaded, tmp_path / "out", accuracy_level=EXACT_PRODUCTS)
     np.testing.assert_allclose(decoded(tmp_path / "out"), layered(file)[PROMPT - 1 :], rtol=0, atol=1e-3)
 
 
@@ -126,19 +127,54 @@ def test_a_scale_of_a_matrix_is_part_of_its_packed_values(tmp_path):
 @pytest.mark.parametrize("name", ["qwen3moe", "lfm2", "deepseek2"])
 def test_the_engine_gap_is_nothing_without_fast_products(name, tmp_path):
     file = written(tmp_path, name, ggml_type=gguf.GGMLQuantizationType.Q8_0)
-    graph = load_graph(file)
-    write_decoder(file, graph, tmp_path / "out", accuracy_level=EXACT_PRODUCTS)
-    gap = engine_gap(file, graph, tmp_path / "out" / MODEL_FILE, [Window(0, "d", IDS, 40)], CPU)
+    loaded = load_graph(file)
+    write_decoder(file, loaded, tmp_path / "out", accuracy_level=EXACT_PRODUCTS)
+    gap = engine_gap(file, loaded, tmp_path / "out" / MODEL_FILE, [Window(0, "d", IDS, 40)], CPU)
     assert abs(gap) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["gpt-oss", "lfm2", "deepseek2", "mistral3"])
+def test_half_precision_gives_nearly_the_same_logits(name, tmp_path):
+    file = written(tmp_path, name)
+    write_decoder(file, load_graph(file), tmp_path / "out", half=True)
+    difference = np.abs(decoded(tmp_path / "out") - layered(file)[PROMPT - 1 :])
+    assert 1e-4 < np.median(difference) < 0.01
+
+
+def test_experts_in_one_node_are_those_in_branches(monkeypatch, tmp_path):
+    """With 8 bits, the node rounds activations whatever accuracy is asked for, as branches do at this level."""
+    for name, kind in (("gpt-oss", "Q8_0"), ("bailingmoe2", "Q4_0")):
+        file = written(tmp_path, name, ggml_type=gguf.GGMLQuantizationType[kind])
+        found = {}
+        for one_node in (True, False):
+            with monkeypatch.context() as patched:
+                if not one_node:
+                    patched.setattr(graph, "can_be_one_node", lambda *_: False)
+                folder = tmp_path / f"{name}-{one_node}"
+                write_decoder(file, load_graph(file), folder)
+            operators = {node.op_type for node in onnx.load(str(folder / MODEL_FILE)).graph.node}
+            assert ("QMoE" in operators) == one_node
+            found[one_node] = decoded(folder)
+        np.testing.assert_allclose(found[True], found[False], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["llama4", "nemotron_h_moe", "step35"])
+def test_experts_that_the_node_does_not_compute_are_branches(name, tmp_path):
+    """Weights on inputs; no gate; bounds behind the activation in some layers."""
+    file = written(tmp_path, name, ggml_type=gguf.GGMLQuantizationType.Q8_0)
+    write_decoder(file, load_graph(file), tmp_path / "out")
+    operators = {node.op_type for node in onnx.load(str(tmp_path / "out" / MODEL_FILE)).graph.node}
+    assert "If" in operators
+    assert ("QMoE" in operators) == (name == "step35")
 
 
 def test_experts_are_branches_that_hold_their_own_weights(tmp_path):
     file = written(tmp_path, "qwen3moe")
     write_decoder(file, load_graph(file), tmp_path / "out")
-    graph = onnx.load(str(tmp_path / "out" / MODEL_FILE), load_external_data=False).graph
-    layers = [node for node in graph.node if node.op_type == "If"]
+    written_graph = onnx.load(str(tmp_path / "out" / MODEL_FILE), load_external_data=False).graph
+    layers = [node for node in written_graph.node if node.op_type == "If"]
     assert len(layers) == len(load_graph(file).decoder.layers)
-    assert not [item.name for item in graph.initializer if "_exps" in item.name]
+    assert not [item.name for item in written_graph.initializer if "_exps" in item.name]
     inner = next(item.g for item in layers[0].attribute if item.name == "then_branch")
     assert sum(node.op_type == "If" for node in inner.node) == load_graph(file).decoder.experts.count
 
