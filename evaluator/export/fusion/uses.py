@@ -14,7 +14,7 @@ from evaluator.export.fusion.dataflow import Dataflow, sort_nodes
 from evaluator.export.fusion.fuse import Fused, Heads
 from evaluator.export.fusion.positionwise import is_positionwise
 from evaluator.export.skeleton import FINAL_HIDDEN, SCORED_POSITIONS, Slot, prune
-from evaluator.models.architectures.description import Experts
+from evaluator.models.architectures.mixers import Experts
 
 ATTENTION_MASK = "attention_mask"
 #: Beginning of the names of what a model takes from the tokens before, and of what it gives for the next ones.

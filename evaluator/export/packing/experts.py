@@ -7,6 +7,7 @@ same bits for both, scales without offsets, and one block size; with 8 bits it r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from evaluator.models.model_file import ModelFile
 
 _BITS = (4, 8)
 _FLOAT_BITS = 4
+_KINDS = ("codes", "scales")
 
 
 def can_be_one_node(file: ModelFile, call: ExpertsCall, accuracy_level: int) -> bool:
@@ -101,14 +103,17 @@ def _weights(
     deploy: Callable[[str, int | None], Matrix],
 ) -> list[str]:
     """Store codes, uint8 [experts, rows, bytes], and scales [experts, rows, blocks]; return the values."""
-    codes, scales = [], []
+    stacks: list[npt.NDArray[Any]] = []
     for expert in range(count):
         parts = [deploy(tensor, expert) for tensor in tensors]
         packed = [part for part in parts if isinstance(part, Packed)]
-        codes.append(_in_turns([part.layout().reshape(len(part.codes), -1) for part in packed], tensors))
-        scales.append(_in_turns([part.scales for part in packed], tensors))
-    placed = writer.place(f"{name}/codes", np.stack(codes))
-    return [placed, writer.as_float(writer.place(f"{name}/scales", np.stack(scales)))]
+        codes = [part.layout().reshape(len(part.codes), -1) for part in packed]
+        both = [_in_turns(items, tensors) for items in (codes, [part.scales for part in packed])]
+        stacks = stacks or [np.empty((count, *item.shape), item.dtype) for item in both]
+        for stack, item in zip(stacks, both, strict=True):
+            stack[expert] = item
+    placed, scales = (writer.place(f"{name}/{kind}", item) for kind, item in zip(_KINDS, stacks, strict=True))
+    return [placed, writer.as_float(scales)]
 
 
 def _bias(writer: NodeWriter, name: str, file: ModelFile, tensors: Sequence[str]) -> str:
@@ -120,7 +125,7 @@ def _bias(writer: NodeWriter, name: str, file: ModelFile, tensors: Sequence[str]
     return writer.place(f"{name}/bias", np.ascontiguousarray(_in_turns(parts, tensors).T))
 
 
-def _in_turns(parts: Sequence[npt.NDArray[np.generic]], tensors: Sequence[str]) -> npt.NDArray[np.generic]:
+def _in_turns(parts: Sequence[npt.NDArray[Any]], tensors: Sequence[str]) -> npt.NDArray[Any]:
     """Return rows of gate and up in turns, which may be one above the other; other rows as they are."""
     if len(parts) == 1 and "_down_" in tensors[0]:
         return parts[0]

@@ -74,6 +74,8 @@ def deployed_matrix(file: ModelFile, tensor: str, index: int | None = None, *, e
         return packed if scale is None else _times(packed, scale)
     if not exact and kind in _FLOATS and scale is None:
         dtype, onnx_type = _FLOATS[kind]
+        if index is not None:  # a checkpoint would gather the bytes of all of them
+            return Floating(_narrowed(file.matrix(tensor, index), onnx_type), onnx_type)
         return Floating(_moved_rows(file, tensor, index).view(dtype), onnx_type)
     return Floating(tensor_values(file, tensor, index))
 
@@ -82,6 +84,13 @@ def _times(matrix: Packed, scale: Values) -> Packed:
     """Return a matrix times a number, float32 [1]."""
     offsets = None if matrix.offsets is None else matrix.offsets * scale
     return replace(matrix, scales=matrix.scales.astype(np.float32) * scale, offsets=offsets)
+
+
+def _narrowed(values: Values, onnx_type: int) -> npt.NDArray[Any]:
+    """Return values that a type of 16 bits holds exactly in this type; bfloat16 as its bits."""
+    if onnx_type == TensorProto.FLOAT16:
+        return values.astype(np.float16)
+    return (np.ascontiguousarray(values).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
 
 
 def _is_packed(kind: TensorType) -> TypeGuard[GGMLType]:

@@ -90,7 +90,7 @@ def test_exact_weights_give_the_logits_of_every_window(name, tmp_path):
         np.testing.assert_allclose(found, layered(file, ids), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q8_0", "F16"])
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q8_0", "F16", "BF16"])
 @pytest.mark.parametrize("name", ["gpt-oss", "lfm2moe"])
 def test_packed_experts_are_what_the_receipt_says(kind, name, tmp_path):
     file = written(tmp_path, name, ggml_type=gguf.GGMLQuantizationType[kind])
