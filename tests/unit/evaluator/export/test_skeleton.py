@@ -7,7 +7,7 @@ import pytest
 from filled_graphs import filled
 from onnx import TensorProto, helper, numpy_helper
 
-from evaluator.export.skeleton import WEIGHTS_FILE, make_skeleton
+from evaluator.export.skeleton import WEIGHTS_FILE, make_skeleton, prune, sink_initializers, values_read
 from evaluator.models.architectures.rotary import ROTARY_FREQUENCIES
 from evaluator.runtime.device import choose_device
 from evaluator.support.errors import ExportError
@@ -124,3 +124,42 @@ def test_frequencies_that_the_graph_does_not_have_are_an_error():
 def test_graph_without_a_head_is_an_error():
     with pytest.raises(ExportError, match="no output matrix"):
         make_skeleton(exported(head=False), SHAPES, FREQUENCIES)
+
+
+def _choice(then, otherwise):
+    """A node that is `then` or `otherwise`, lists of nodes whose last output is that of the branch."""
+    graphs = [
+        helper.make_graph(
+            nodes, "branch", [], [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)]
+        )
+        for nodes in (then, otherwise)
+    ]
+    return helper.make_node("If", ["asked"], ["y"], then_branch=graphs[0], else_branch=graphs[1])
+
+
+def test_initializers_of_one_branch_move_into_it_however_deep_and_others_stay():
+    inner = _choice(
+        [helper.make_node("Add", ["x", "deep"], ["a"])], [helper.make_node("Add", ["x", "shared"], ["b"])]
+    )
+    inner.output[0] = "c"
+    outer = _choice(
+        [inner, helper.make_node("Add", ["c", "own"], ["d"])], [helper.make_node("Neg", ["shared"], ["e"])]
+    )
+    names = ("deep", "own", "shared", "plain")
+    weights = [numpy_helper.from_array(np.ones(2, np.float32), name) for name in names]
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [2]),
+        helper.make_tensor_value_info("asked", TensorProto.BOOL, [1]),
+    ]
+    result = helper.make_tensor_value_info("z", TensorProto.FLOAT, [2])
+    last = helper.make_node("Add", ["y", "plain"], ["z"])
+    graph = helper.make_graph([outer, last], "g", inputs, [result], weights)
+    assert {*values_read(outer)} == {"asked", "x", "deep", "own", "shared"}
+    sink_initializers(graph)
+    assert [item.name for item in graph.initializer] == ["shared", "plain"]
+    then = next(item.g for item in graph.node[0].attribute if item.name == "then_branch")
+    assert [item.name for item in then.initializer] == ["own"]
+    deepest = next(item.g for item in then.node[0].attribute if item.name == "then_branch")
+    assert [item.name for item in deepest.initializer] == ["deep"]
+    prune(graph)
+    assert len(graph.initializer) == 2
