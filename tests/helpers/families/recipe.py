@@ -198,10 +198,7 @@ def frequency_factors(count: int) -> NDArray[np.float32]:
 def write_recipe(
     recipe: Recipe, path: Path, seed: int, ggml_type: gguf.GGMLQuantizationType | None = None
 ) -> Path:
-    """Write the file with weights drawn by `seed` and return `path`.
-
-    Of `ggml_type` are the matrices that llama.cpp would quantize, if their rows divide into its blocks.
-    """
+    """Write the file with weights drawn by `seed` and return `path`; matrices that quantizers take are of a type."""
     writer = gguf.GGUFWriter(str(path), recipe.architecture)
     writer.add_type("model")
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
@@ -213,10 +210,8 @@ def write_recipe(
     _add_vocabulary(writer)
     for name, shape in recipe.shapes.items():
         values = _drawn(recipe, name, shape, seed)
-        if ggml_type is None or not _is_quantized(name, shape):
-            writer.add_tensor(name, values)
-        else:
-            writer.add_tensor(name, gguf.quantize(values, ggml_type), raw_dtype=ggml_type)
+        kind = ggml_type if _is_quantized(name, shape) else None
+        writer.add_tensor(name, values if kind is None else gguf.quantize(values, kind), raw_dtype=kind)
     for name, given in recipe.values.items():
         writer.add_tensor(name, given)
     writer.write_header_to_file()
