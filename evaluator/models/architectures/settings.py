@@ -98,6 +98,17 @@ class Settings:
         """Return a truth value; see `flags`."""
         return self.flags(name, default)[0]
 
+    def text(self, name: str, default: str) -> str:
+        """Return a text.
+
+        Raises:
+            SourceError: it is something else.
+        """
+        value = self._given(name, default)
+        if not isinstance(value, str):
+            raise self._error(name, value, "a text")
+        return value or default
+
     def number(self, name: str, default: float | None = None) -> float:
         """Return a finite number.
 
@@ -174,7 +185,7 @@ class Settings:
         return self._with_scaling(found) if scaled else found
 
     def _with_scaling(self, plain: RotarySet) -> RotarySet:
-        kind = self.read("rope.scaling.type") or "linear"
+        kind = self.text("rope.scaling.type", "linear")
         if kind not in _SCALINGS:
             raise self._error("rope.scaling.type", kind, f"one of {', '.join(_SCALINGS)}")
         factor = self.positive("rope.scaling.factor", self.positive("rope.scale_linear", 1.0))

@@ -16,13 +16,12 @@ import pytest
 from tiny_checkpoints import random_model, save_checkpoint
 from tiny_models import write_tiny_llama
 
-from evaluator.export.exact.graph import graph_request
 from evaluator.export.exact.weights import head_weights
-from evaluator.models.architectures import architecture_of
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.naming import model_name, quant_label
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf, vocabulary_digest
+from evaluator.planning.comparable import comparable_traits
 from evaluator.support.errors import EvaluatorError
 from evaluator.texts.chat import control_tokens
 
@@ -101,7 +100,7 @@ def use(path):
     """Do everything that precedes the export of a graph, and read every tensor once."""
     file = open_model(path)
     model_name(file), quant_label(file), file.bits_per_weight, vocabulary_digest(file)
-    graph_request(file), architecture_of(file)
+    comparable_traits(file)
     tokenizer_from_gguf(file).encode("The other day 12 of them ran.")
     head_weights(file)
     for name in file.tensors:
@@ -152,7 +151,7 @@ def assert_harmless(cases, *, refused, works=0):
     for name, happened, times in found:
         assert happened == "works" or happened.startswith("refused: "), (name, happened)
         assert "\n" not in happened, (name, happened)
-        assert len(happened) < 600, (name, happened)
+        assert len(happened) < 1000, (name, happened)  # all known families or pre-tokenizers
         assert times < MOST_TIMES, (name, times)
     worked = sum(happened == "works" for _, happened, _ in found)
     assert worked >= works
