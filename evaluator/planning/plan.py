@@ -150,7 +150,7 @@ def _noticed(file: ModelFile) -> list[str]:
 def _left_out(file: ModelFile) -> list[str]:
     """Return a notice if the baseline has parts that are not computed."""
     decoder = described(file)
-    parts = left_out(file, decoder) if decoder else []
+    parts = sorted(set(left_out(file, decoder).values())) if decoder else []
     if not parts:
         return []
     return [f"{file.path}: left out, because a text's probabilities do not depend on it: {', '.join(parts)}"]
@@ -244,9 +244,11 @@ def comparable_traits(file: ModelFile) -> Traits:
     head = file.tensor(head_tensor(file)).shape
     decoder = described(file)
     if decoder:
-        shapes = fitting_shapes(file, decoder)
+        shapes, unused = fitting_shapes(file, decoder), left_out(file, decoder)
         graph = dict(traits_of(decoder)) | {
-            f"the shape of {name}": shape for name, shape in shapes.items() if name != HEAD
+            f"the shape of {name}": shape
+            for name, shape in shapes.items()
+            if name != HEAD and name not in unused
         }
     else:
         request = graph_request(file)

@@ -34,6 +34,8 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 _SCALINGS = ("none", "linear", "yarn", "longrope")
+#: Counts are below this: llama.cpp keeps them in 32 bits.
+_END_OF_COUNTS = 2**31
 
 
 class Settings:
@@ -174,8 +176,8 @@ class Settings:
         return self._with_scaling(found) if scaled else found
 
     def _with_scaling(self, plain: RotarySet) -> RotarySet:
-        kind = self.read("rope.scaling.type") or "linear"
-        if kind not in _SCALINGS:
+        kind = self._given("rope.scaling.type", "linear")
+        if not isinstance(kind, str) or kind not in _SCALINGS:
             raise self._error("rope.scaling.type", kind, f"one of {', '.join(_SCALINGS)}")
         factor = self.positive("rope.scaling.factor", self.positive("rope.scale_linear", 1.0))
         scale = self.positive("rope.scaling.attn_factor", 1.0)
@@ -212,8 +214,8 @@ class Settings:
         return default if value is None else value
 
     def _whole(self, name: str, value: Any, least: int) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self._error(name, value, f"a whole number from {least}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < _END_OF_COUNTS:
+            raise self._error(name, value, f"a whole number from {least} to {_END_OF_COUNTS - 1}")
         return value
 
     def _error(self, name: str, value: Any, meant: str) -> SourceError:
