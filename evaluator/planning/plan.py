@@ -146,7 +146,7 @@ def _noticed(file: ModelFile) -> list[str]:
 def _left_out(file: ModelFile) -> list[str]:
     """Return a notice if the baseline has parts that are not computed."""
     decoder = described(file)
-    parts = left_out(file, decoder) if decoder else []
+    parts = sorted(set(left_out(file, decoder).values())) if decoder else []
     if not parts:
         return []
     return [f"{file.path}: left out, because a text's probabilities do not depend on it: {', '.join(parts)}"]

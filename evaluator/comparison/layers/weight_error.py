@@ -105,15 +105,14 @@ def _squared(values: Values) -> float:
 def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> pl.DataFrame:
     """Return a variant's rows of `layers.parquet`: type, bits per weight and relative weight error per matrix.
 
-    Raises:
-        SourceError: a tensor that the variant has is missing from the baseline.
+    Tensors that the baseline lacks have none: they are of parts that are not computed.
     """
     rows = []
     for name, info in variant.tensors.items():
         place = place_of(name)
-        if place is None:
-            continue
         reference = head_tensor(baseline) if name == HEAD else name
+        if place is None or reference not in baseline.tensors:
+            continue
         error, of_experts = _errors(variant, name, baseline, reference)
         rows.append(
             {

@@ -9,6 +9,7 @@ import numpy as np
 from evaluator.export.composing.builder import Builder
 from evaluator.export.composing.mixers import mix
 from evaluator.models.architectures.mixers import AlternatingUpdates
+from evaluator.support.errors import ExportError
 
 
 def spread(builder: Builder, x: str) -> str:
@@ -32,8 +33,12 @@ def merged(builder: Builder, x: str) -> str:
 
 def _matrices(builder: Builder, role: str) -> list[str]:
     """Return the matrices that a tensor stacks, each [inputs, outputs]."""
-    turned = builder.op("Transpose", builder.weight(builder.role(role)), perm=[0, 2, 1])
-    count = builder.decoder.streams - 1
+    tensor, count = builder.role(role), builder.decoder.streams - 1
+    turned = builder.op("Transpose", builder.weight(tensor), perm=[0, 2, 1])
+    if builder.shapes[tensor][0] != count:
+        raise ExportError(
+            f"tensor {tensor} has {builder.shapes[tensor][0]} matrices, the settings say {count}"
+        )
     parts = builder.split(turned, [1] * count, axis=0)
     return [builder.op("Squeeze", part, builder.constant([0], np.int64)) for part in parts]
 

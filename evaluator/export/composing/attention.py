@@ -119,7 +119,7 @@ def per_head(builder: Builder, x: str, heads: int, width: int, role: str | None 
     x = builder.reshape(x, [0, 0, heads, width])
     if role is None:
         y = builder.plain_norm(x, width)
-    elif builder.shapes[builder.role(role)] == (width,):
+    elif builder.shapes.get(builder.role(role)) == (width,):
         y = builder.norm(x, role)
     else:
         y = builder.op("Mul", builder.plain_norm(x, width), builder.vector(role, (heads, width)))

@@ -115,8 +115,8 @@ def architecture_of(file: ModelFile) -> Architecture:
     """
     name = file.architecture
     with_experts = f"{name}{WITH_EXPERTS}"
-    count = file.metadata.get(f"{name}.expert_count")
-    if (isinstance(count, (list, np.ndarray)) or count) and with_experts in ARCHITECTURES.names():
+    experts = file.metadata.get(f"{name}.expert_count", 0)
+    if (not isinstance(experts, int) or experts) and with_experts in ARCHITECTURES.names():
         name = with_experts
     try:
         return ARCHITECTURES.get(name)

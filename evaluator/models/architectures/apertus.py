@@ -38,8 +38,9 @@ def _activations(settings: Settings) -> list[Xielu]:
 def _numbers(settings: Settings, key: str) -> list[float]:
     """Return a number for each layer; the key does not begin with the architecture."""
     given: Any = settings.file.metadata.get(key)
-    values = [given] * settings.layers if isinstance(given, float) else given
-    if values is None or len(values) < settings.layers or not np.isfinite(values).all():
+    values = np.asarray([given] * settings.layers if isinstance(given, float) else given)
+    fits = values.ndim == 1 and len(values) >= settings.layers and values.dtype.kind in "fiu"
+    if not fits or not np.isfinite(values).all():
         raise SourceError(settings.file.path, f"metadata key {key} does not hold {settings.layers} numbers")
     return [float(value) for value in values[: settings.layers]]
 

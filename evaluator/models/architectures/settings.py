@@ -34,6 +34,8 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 _SCALINGS = ("none", "linear", "yarn", "longrope")
+#: Counts are below this: llama.cpp keeps them in 32 bits.
+_END_OF_COUNTS = 2**31
 
 
 class Settings:
@@ -223,8 +225,8 @@ class Settings:
         return default if value is None else value
 
     def _whole(self, name: str, value: Any, least: int) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self._error(name, value, f"a whole number from {least}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < _END_OF_COUNTS:
+            raise self._error(name, value, f"a whole number from {least} to {_END_OF_COUNTS - 1}")
         return value
 
     def _error(self, name: str, value: Any, meant: str) -> SourceError:

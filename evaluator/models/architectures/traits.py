@@ -28,6 +28,8 @@ def _traits(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         label = type(value).__name__.lower()
         owner = name if label == "part" else f"{name} {label}'s"
         for item in fields(value):
+            if isinstance(value, RotarySet) and item.name == "original" and not value.long_factors:
+                continue  # then it is the length of the context, which changes nothing
             inner = f"{owner} {item.name.replace('_', ' ')}"
             yield from _traits(
                 owner if item.name in ("mixers", "router") else inner, getattr(value, item.name)

@@ -112,13 +112,14 @@ def _converted(
     parameters: Mapping[str, Parameter],
 ) -> dict[str, Parameter]:
     """Return GGUF name → tensor: one parameter or a stack of several, and then changed."""
-    layers, further = config.count("num_hidden_layers"), bool(config.values.get("num_nextn_predict_layers"))
+    layers = config.count("num_hidden_layers")
+    further = range(layers, layers + config.whole("num_nextn_predict_layers"))
     declared = rules.conversions(config) if callable(rules.conversions) else rules.conversions
     gathered: dict[str, dict[int | None, Parameter]] = {}
     pattern_of: dict[str, str] = {}
     for name, parameter in parameters.items():
         pattern, layer, index = _parsed(name)
-        if name.startswith(rules.left_out) or (further and layer is not None and layer >= layers):
+        if name.startswith(rules.left_out) or layer in further:
             continue
         targets = declared.get(pattern) or _plain_target(architecture.file_architecture, pattern)
         if not targets and _is_empty_bias(parameter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gguf
 import pytest
+import random_families
 from tiny_checkpoints import random_model, save_checkpoint
 from tiny_models import write_tiny_llama
 from tokenizers import Tokenizer, models, normalizers
@@ -49,6 +50,21 @@ def test_difference_is_named(tiny, tmp_path, options, message):
     variant = open_gguf(write_tiny_llama(tmp_path / "v.gguf", **options))
     with pytest.raises(SourceError, match=message):
         check_comparable(variant, comparable_traits(tiny))
+
+
+@pytest.mark.parametrize("key", ["qwen35", "glm4moe", "mimo2"])
+def test_layers_that_predict_further_tokens_are_no_difference(tmp_path, key):
+    plain = open_gguf(random_families.write(key, tmp_path / "plain.gguf"))
+    ahead = open_gguf(random_families.write(key, tmp_path / "ahead.gguf", ahead=True))
+    assert len(ahead.tensors) > len(plain.tensors)
+    check_comparable(plain, comparable_traits(ahead))
+    check_comparable(ahead, comparable_traits(plain))
+
+
+def test_the_length_of_the_context_is_no_difference_without_scaling(tmp_path):
+    file, longer = (open_gguf(random_families.write("qwen3moe", tmp_path / "m.gguf")) for _ in range(2))
+    longer.metadata["qwen3moe.context_length"] = 99999
+    check_comparable(longer, comparable_traits(file))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from random_families import FAMILIES, write
 
@@ -103,4 +104,60 @@ def test_a_mixture_with_another_number_of_experts(tmp_path):
     with pytest.raises(
         SourceError, match=r"ffn_up_exps\.weight is \(9, 32, 64\), the metadata say 8 experts"
     ):
+        fitting_shapes(file, decoder)
+
+
+@pytest.mark.parametrize("key", ["qwen3moe", "lfm2", "glm4moe-ahead"])
+def test_fewer_layers_than_the_file_has(tmp_path, key):
+    file, _ = opened(tmp_path, key)
+    file.metadata[f"{file.architecture}.block_count"] = 2
+    with pytest.raises(SourceError, match=r"blk\.\d\.\S+ is not part of the \S+ family with \d layers?$"):
+        fitting_shapes(file, described(file))
+
+
+def test_a_layer_does_not_predict_further_tokens_because_a_number_says_so(tmp_path):
+    file, _ = opened(tmp_path, "qwen3moe")
+    file.metadata["qwen3moe.nextn_predict_layers"] = 1
+    with pytest.raises(SourceError, match="is not part of"):
+        fitting_shapes(file, described(file))
+
+
+@pytest.mark.parametrize(
+    ("key", "setting"),
+    [
+        ("gemma4", "attention.key_length"),
+        ("gemma3n", "altup.num_inputs"),
+        ("gemma3n", "attention.head_count_kv"),
+        ("deepseek3", "attention.value_length_mla"),
+        ("qwen35moe", "ssm.state_size"),
+    ],
+)
+@pytest.mark.parametrize("value", [2**31 - 1, 2**63 - 1])
+def test_absurd_sizes_take_no_memory(tmp_path, key, setting, value):
+    file, _ = opened(tmp_path, key)
+    file.metadata[f"{file.architecture}.{setting}"] = value
+    with pytest.raises(SourceError, match=r"m\.gguf: [^\n]+$"):
+        fitting_shapes(file, described(file))
+
+
+@pytest.mark.parametrize(
+    ("key", "setting"),
+    [
+        ("apertus", "xielu.beta"),
+        ("mistral3", "mistral3.rope.scaling.type"),
+        ("qwen3moe", "qwen3moe.expert_count"),
+    ],
+)
+@pytest.mark.parametrize("value", [[True, None, "x"], np.array([0, 0]), np.array([[0.5], [0.5], [0.5]]), 7])
+def test_settings_of_another_kind(tmp_path, key, setting, value):
+    file, _ = opened(tmp_path, key)
+    file.metadata[setting] = value
+    with pytest.raises(SourceError, match=f"{setting}|ffn_gate_inp"):
+        fitting_shapes(file, described(file))
+
+
+def test_norms_of_heads_that_are_not_there(tmp_path):
+    file, decoder = opened(tmp_path, "qwen3moe")
+    del file.tensors["blk.0.attn_q_norm.weight"]
+    with pytest.raises(SourceError, match=r"tensor blk\.0\.attn_q_norm\.weight is missing"):
         fitting_shapes(file, decoder)
