@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from evaluator.export.composing.fit import left_out
 from evaluator.metrics.estimation import LARGEST_TOLD_APART
-from evaluator.models.architectures import EMBEDDING, HEAD, head_tensor
+from evaluator.models.architectures import EMBEDDING, HEAD, described, head_tensor
 from evaluator.models.model_file import ModelFile
 from evaluator.results.schema import ROLES, Layers, with_schema
 
@@ -105,13 +106,15 @@ def _squared(values: Values) -> float:
 def weight_errors(variant_id: str, variant: ModelFile, baseline: ModelFile) -> pl.DataFrame:
     """Return a variant's rows of `layers.parquet`: type, bits per weight and relative weight error per matrix.
 
-    Tensors that the baseline lacks have none: they are of parts that are not computed.
+    Tensors of parts that are not computed have none; the baseline may lack them.
     """
     rows = []
+    decoder = described(variant)
+    unused = left_out(variant, decoder) if decoder else {}
     for name, info in variant.tensors.items():
         place = place_of(name)
         reference = head_tensor(baseline) if name == HEAD else name
-        if place is None or reference not in baseline.tensors:
+        if place is None or name in unused or reference not in baseline.tensors:
             continue
         error, of_experts = _errors(variant, name, baseline, reference)
         rows.append(

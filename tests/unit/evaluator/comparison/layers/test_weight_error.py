@@ -5,6 +5,7 @@ from __future__ import annotations
 import gguf
 import numpy as np
 import pytest
+import random_families
 from tiny_mixtures import EXPERTS, write_tiny_mixture
 from tiny_models import write_tiny_llama
 
@@ -101,3 +102,10 @@ def test_experts_have_an_error_each_and_one_together(tmp_path):
     assert row["weight_error"] == pytest.approx(together, rel=1e-5)
     (dense,) = (row for row in frame.to_dicts() if (row["layer"], row["role"]) == (1, "attn_q"))
     assert dense["expert_errors"] is None
+
+
+def test_layers_that_are_not_computed_have_no_error(tmp_path):
+    path = random_families.write("qwen35", tmp_path / "m.gguf", architecture="qwen35moe", ahead=True)
+    file = open_gguf(path)
+    assert file.metadata["qwen35moe.block_count"] == 5
+    assert weight_errors("v", file, file)["layer"].max() == 3
