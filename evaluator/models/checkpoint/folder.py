@@ -21,7 +21,7 @@ from evaluator.models.architectures.changes import Change, Computed, Rows
 from evaluator.models.checkpoint.changed import changed
 from evaluator.models.checkpoint.config import context_bound, family_of, metadata
 from evaluator.models.checkpoint.expressible import check_expressible
-from evaluator.models.checkpoint.gguf_tensors import gguf_parameters
+from evaluator.models.checkpoint.gguf_tensors import gguf_parameters, listed_numbers
 from evaluator.models.checkpoint.quantized.methods import (
     MODELOPT_FILE,
     Quantization,
@@ -174,12 +174,14 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     quantization = quantization_of(folder, whole)
     architecture, rules, config = family_of(whole)
     weight_files, stored = stored_tensors(folder)
-    named = gguf_parameters(folder, architecture, rules, config, read_parameters(stored, quantization))
+    listed, parameters = listed_numbers(folder, rules, config, read_parameters(stored, quantization))
+    named = gguf_parameters(folder, architecture, rules, config, parameters)
     tokenizer, text_rules = vocabulary(folder, config)
     typed = {
         "general.architecture": string(architecture.file_architecture),
         **_file_type(named),
         **metadata(architecture, rules, config),
+        **listed,
         **tokenizer,
         **rules.overrides,
     }
