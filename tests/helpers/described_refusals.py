@@ -17,7 +17,7 @@ BOUNDED["olmo2"] = {
     "max_position_embeddings": [({**_DYNAMIC, "rope_scaling": {"type": "dynamic", "factor": 8.0}}, 32)]
 }
 _LATE_WINDOW = ({"sliding_window": WINDOW, "max_window_layers": 1, "layer_types": None}, WINDOW)
-BOUNDED["dots1"] = dict.fromkeys(("sliding_window", "max_window_layers"), [_LATE_WINDOW]) | {
+BOUNDED["dots1"] = {key: [_LATE_WINDOW] for key in ("sliding_window", "max_window_layers")} | {
     "layer_types": [({"sliding_window": WINDOW, "layer_types": [FULL, WINDOWED]}, WINDOW)]
 }
 BOUNDED["mixtral"] = {"sliding_window": [({"sliding_window": WINDOW}, WINDOW)]}
