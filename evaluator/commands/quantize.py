@@ -79,8 +79,10 @@ def quantize_model(
         )
     attribution = read_attribution(results) if results else None
     given = read_imatrix(imatrix) if imatrix else None
-    source = _open(baseline)
+    source, difference = _open(baseline).as_written()
     check_named(source)
+    if difference:
+        say(console, difference, "yellow")
     importance = fit_importance(given, source, console) if given else None
     evidence = Evidence(importance, attribution)
     drafts = draft_jobs(source, selected, out, evidence, rescale=rescale, replace=replace)

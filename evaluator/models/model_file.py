@@ -129,6 +129,10 @@ class ModelFile(ABC):
         """What a reader must know about the values, such as what its runtime rounds besides; None if nothing."""
         return None
 
+    def as_written(self) -> tuple[ModelFile, str | None]:
+        """Return the model that its GGUF files hold, and in which respect it is another one, None if in none."""
+        return self, None
+
     @property
     def architecture(self) -> str:
         """`general.architecture`.

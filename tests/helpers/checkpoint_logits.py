@@ -25,6 +25,7 @@ IDS = np.random.default_rng(5).integers(0, 262, LENGTH)
 def logits_of_transformers(folder: Path, length: int = LENGTH) -> np.ndarray:
     """Return the logits of each token in transformers, float32 [tokens, vocabulary]."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    model.float()  # parameters of some activations are in 16 bits otherwise
     with torch.no_grad():
         return model(torch.from_numpy(IDS[:length])[None], return_dict=True).logits[0].numpy()
 

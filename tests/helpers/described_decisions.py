@@ -91,6 +91,15 @@ BASES: dict[str, dict[str, Any]] = {
             "shared_intermediate_size": 40,
             "layer_types": ["mamba", "attention"],
         },
+        "arcee": {},
+        "apertus": {},
+        "dots1": {
+            **_ROUTED,
+            "n_shared_experts": 2,
+            "first_k_dense_replace": 1,
+            "n_group": 2,
+            "topk_group": 1,
+        },
         "glm4": {"pad_token_id": 0},
         "glm4_moe": {**_ROUTED, "attention_bias": True, "use_qk_norm": True, "n_group": 2, "topk_group": 1},
         "exaone4": _MIXED,
@@ -190,6 +199,16 @@ HONOURED: dict[str, dict[str, list[dict[str, Any]]]] = {
         "max_position_embeddings": [
             {"position_embedding_type": "rope"} | _EVERY["max_position_embeddings"][0]
         ],
+    },
+    "arcee": _EVERY,
+    "apertus": _EVERY,
+    "dots1": {
+        **_EVERY,
+        **_USED,
+        "routed_scaling_factor": [{"routed_scaling_factor": 0.5}],
+        "norm_topk_prob": [{"norm_topk_prob": True}],
+        "n_group": [{"n_group": 4, "topk_group": 2}],
+        "topk_group": [{"topk_group": 2}],
     },
     "glm4": _EVERY | {"partial_rotary_factor": [{"partial_rotary_factor": 1.0}]},
     "glm4_moe": {

@@ -16,6 +16,10 @@ BOUNDED["qwen3_moe"] |= {key: [(_QWEN_WINDOW, WINDOW)] for key in _QWEN_WINDOW}
 BOUNDED["olmo2"] = {
     "max_position_embeddings": [({**_DYNAMIC, "rope_scaling": {"type": "dynamic", "factor": 8.0}}, 32)]
 }
+_LATE_WINDOW = ({"sliding_window": WINDOW, "max_window_layers": 1, "layer_types": None}, WINDOW)
+BOUNDED["dots1"] = {key: [_LATE_WINDOW] for key in ("sliding_window", "max_window_layers")} | {
+    "layer_types": [({"sliding_window": WINDOW, "layer_types": [FULL, WINDOWED]}, WINDOW)]
+}
 BOUNDED["mixtral"] = {"sliding_window": [({"sliding_window": WINDOW}, WINDOW)]}
 
 _ATTENTION = {"is_causal": [False], "add_cross_attention": [True], "pruned_heads": [{"0": [1]}]}
@@ -55,8 +59,11 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
         "mamba_conv_bias": [False],
         "mamba_proj_bias": [True],
         "mamba_d_head": [16],
-        "layer_types": [["attention", "attention"], ["mamba", WINDOWED]],
+        "layer_types": [["mamba", "mamba"], ["mamba", WINDOWED]],
     },
+    "arcee": {**_PLAIN, "mlp_bias": [True]},
+    "apertus": _PLAIN,
+    "dots1": _PLAIN,
     "glm4": {**_SILU, "attention_bias": [False]},
     "glm4_moe": {**_SILU, "attention_bias": [False]},
     "exaone4": _PLAIN,

@@ -17,9 +17,11 @@ from inverse_rules import (
     Undo,
     Values,
     apart,
+    as_backbone,
     gemma4,
     grouped,
     less_one,
+    nemotron_h,
     renamed,
     rows_of_heads,
 )
@@ -153,6 +155,30 @@ def _lfm2_moe(file: ModelFile) -> tuple[dict[str, Any], dict[str, Undo]]:
     return config, undo
 
 
+def _qwen3vl(file: ModelFile) -> tuple[dict[str, Any], dict[str, Undo]]:
+    prefix = file.architecture
+    of = lambda name: file.metadata[f"{prefix}.{name}"]  # noqa: E731
+    undo = {
+        **{role: renamed(name) for role, name in (ATTENTION | DENSE).items()},
+        "attn_q_norm.weight": renamed("self_attn.q_norm.weight"),
+        "attn_k_norm.weight": renamed("self_attn.k_norm.weight"),
+        "ffn_norm.weight": renamed("post_attention_layernorm.weight"),
+        "ffn_gate_inp.weight": renamed("mlp.gate.weight"),
+        "ffn_down_exps.weight": lambda v: {"mlp.experts.down_proj": v.swapaxes(1, 2)},
+        "ffn_gate_exps.weight": renamed("gates"),
+        "ffn_up_exps.weight": renamed("ups"),
+    }
+    config = {
+        "model_type": "qwen3_vl_text" if prefix == "qwen3vl" else "qwen3_vl_moe_text",
+        "rope_scaling": {
+            "rope_type": "default",
+            "mrope_interleaved": True,
+            "mrope_section": [int(size) for size in of("rope.dimension_sections")[:3]],
+        },
+    }
+    return config, undo
+
+
 INVERSES = {
     "gemma4": gemma4,
     "qwen35": _qwen35,
@@ -160,6 +186,10 @@ INVERSES = {
     "minimax-m2": _minimax_m2,
     "mistral3": _ministral3,
     "lfm2moe": _lfm2_moe,
+    "nemotron_h": nemotron_h,
+    "nemotron_h_moe": nemotron_h,
+    "qwen3vl": _qwen3vl,
+    "qwen3vlmoe": _qwen3vl,
 }
 _KEYS = {
     "hidden_size": "embedding_length",
@@ -207,7 +237,13 @@ def write_inverse(path: Path, folder: Path, *, nested: bool = False) -> Path:
         arrays |= {f"model.layers.{layer}.{key}" if layer else key: item for key, item in made.items()}
     for name in [name for name in arrays if name.endswith(".gates")]:
         both = [arrays.pop(name), arrays.pop(name.replace("gates", "ups"))]
-        arrays[name.replace("gates", "mlp.experts.gate_up_proj")] = np.concatenate(both, axis=1)
+        joined = np.concatenate(both, axis=1)
+        turned = prefix == "qwen3vlmoe"
+        arrays[name.replace("gates", "mlp.experts.gate_up_proj")] = (
+            joined.swapaxes(1, 2) if turned else joined
+        )
+    if prefix.startswith("nemotron_h"):
+        arrays = {as_backbone(name): item for name, item in arrays.items()}
     if nested:
         arrays = {name.replace("model.", "model.language_model.", 1): item for name, item in arrays.items()}
         arrays |= {"model.visual.patch_embed.weight": np.zeros((2, 2), np.float32)}

@@ -114,3 +114,74 @@ def gemma4(file: ModelFile) -> tuple[dict[str, Any], dict[str, Undo]]:
         "rope_freqs.weight": lambda _: {},
     }
     return config, undo
+
+
+def nemotron_h(file: ModelFile) -> tuple[dict[str, Any], dict[str, Undo]]:
+    of = lambda name: file.metadata.get(f"{file.architecture}.{name}")  # noqa: E731
+    mixture = file.architecture.endswith("moe")
+    inner, kv_heads = of("feed_forward_length"), of("attention.head_count_kv")
+    pattern = "".join(
+        ("E" if mixture else "-") if width else "*" if heads else "M"
+        for width, heads in zip(inner, kv_heads, strict=True)
+    )
+    config = {
+        "model_type": "nemotron_h",
+        "hybrid_override_pattern": pattern,
+        "num_key_value_heads": max(kv_heads),
+        "head_dim": of("attention.key_length"),
+        "intermediate_size": max(inner),
+        "layer_norm_epsilon": of("attention.layer_norm_epsilon"),
+        "mlp_hidden_act": "relu2",
+        "mamba_hidden_act": "silu",
+        "mamba_num_heads": of("ssm.time_step_rank"),
+        "mamba_head_dim": of("ssm.inner_size") // of("ssm.time_step_rank"),
+        "conv_kernel": of("ssm.conv_kernel"),
+        "ssm_state_size": of("ssm.state_size"),
+        "n_groups": of("ssm.group_count"),
+        "time_step_limit": [0.0, float("inf")],
+        "max_position_embeddings": 128,
+    }
+    if mixture:
+        config |= {
+            "n_routed_experts": of("expert_count"),
+            "n_shared_experts": of("expert_shared_count"),
+            "moe_shared_expert_intermediate_size": of("expert_shared_feed_forward_length"),
+            "n_group": of("expert_group_count"),
+            "topk_group": of("expert_group_used_count"),
+            "norm_topk_prob": bool(of("expert_weights_norm")),
+            "routed_scaling_factor": of("expert_weights_scale"),
+            "moe_latent_size": of("moe_latent_size"),
+        }
+    undo = {
+        "attn_norm.weight": renamed("norm.weight"),
+        **{f"attn_{letter}.weight": renamed(f"mixer.{letter}_proj.weight") for letter in "qkv"},
+        "attn_output.weight": renamed("mixer.o_proj.weight"),
+        "ssm_in.weight": renamed("mixer.in_proj.weight"),
+        "ssm_out.weight": renamed("mixer.out_proj.weight"),
+        "ssm_conv1d.weight": lambda v: {"mixer.conv1d.weight": v[:, None]},
+        "ssm_conv1d.bias": renamed("mixer.conv1d.bias"),
+        "ssm_a": lambda v: {"mixer.A_log": np.log(-v.reshape(-1))},
+        "ssm_d": lambda v: {"mixer.D": v.reshape(-1)},
+        "ssm_dt.bias": renamed("mixer.dt_bias"),
+        "ssm_norm.weight": lambda v: {"mixer.norm.weight": v.reshape(-1)},
+        "ffn_gate_inp.weight": renamed("mixer.gate.weight"),
+        "exp_probs_b.bias": renamed("mixer.gate.e_score_correction_bias"),
+        "ffn_latent_down.weight": renamed("mixer.fc1_latent_proj.weight"),
+        "ffn_latent_up.weight": renamed("mixer.fc2_latent_proj.weight"),
+    }
+    for role in ("up", "down"):
+        undo |= {
+            f"ffn_{role}.weight": renamed(f"mixer.{role}_proj.weight"),
+            f"ffn_{role}_exps.weight": apart(f"mixer.experts.{{}}.{role}_proj.weight"),
+            f"ffn_{role}_shexp.weight": renamed(f"mixer.shared_experts.{role}_proj.weight"),
+        }
+    return config, undo
+
+
+def as_backbone(name: str) -> str:
+    """Return Nemotron-H's name of a parameter."""
+    ends = {
+        "model.embed_tokens.weight": "backbone.embeddings.weight",
+        "model.norm.weight": "backbone.norm_f.weight",
+    }
+    return ends.get(name, name.replace("model.layers.", "backbone.layers.", 1))

@@ -46,6 +46,8 @@ class CheckpointRules:
         left_out: prefixes of parameters that the text model does not need.
         alpha_for_all: whether "dynamic" scaling with an alpha is the same in windows of all lengths.
         absent: metadata keys of all families, without the prefix, that this one does not have.
+        applies: whether a configuration is of this family; several share a `model_type` if at most one applies.
+        listed: parameter pattern → full key of the metadata that hold its number for each layer.
     """
 
     defaults: Mapping[str, Any]
@@ -58,6 +60,8 @@ class CheckpointRules:
     left_out: tuple[str, ...] = ()
     alpha_for_all: bool = False
     absent: frozenset[str] = frozenset()
+    applies: Callable[[JsonFile], bool] = lambda _: True
+    listed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

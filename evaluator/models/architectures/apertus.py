@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from evaluator.models.architectures import Architecture, register
+from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.config_json import COMMON, NO_BIASES, full_rotary_key
 from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.layers import decoder_of
 from evaluator.models.architectures.mixers import FeedForward, Xielu
@@ -16,6 +18,30 @@ from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.model_file import ModelFile
 from evaluator.support.errors import SourceError
+
+_DEFAULTS: Mapping[str, Any] = {
+    **COMMON,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 12000000.0,
+    "rope_scaling": {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "original_max_position_embeddings": 8192,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+    },
+    "max_position_embeddings": 65536,
+    "num_key_value_heads": None,
+    "attention_bias": False,
+}
+_PARAMETERS = ("alpha_n", "alpha_p", "beta", "eps")
+_RULES = CheckpointRules(
+    _DEFAULTS,
+    NO_BIASES,
+    full_rotary_key,
+    activation=("hidden_act", ("xielu",)),
+    listed={f"model.layers.{{}}.mlp.act_fn.{name}": f"xielu.{name}" for name in _PARAMETERS},
+)
 
 
 def _softplus(number: float) -> float:
@@ -29,7 +55,7 @@ def _activations(settings: Settings) -> list[Xielu]:
     Raises:
         SourceError: a parameter is missing or not a number.
     """
-    columns = [_numbers(settings, f"xielu.{name}") for name in ("alpha_n", "alpha_p", "beta", "eps")]
+    columns = [_numbers(settings, f"xielu.{name}") for name in _PARAMETERS]
     return [
         Xielu(b + _softplus(n), _softplus(p), b, epsilon) for n, p, b, epsilon in zip(*columns, strict=True)
     ]
@@ -55,4 +81,4 @@ def _describe(file: ModelFile) -> Decoder:
     return decoder_of(settings, layers, settings.rotary(attends.width, factors=FREQUENCY_FACTORS))
 
 
-register(Architecture("apertus", describe=_describe))
+register(Architecture("apertus", checkpoints={"apertus": _RULES}, describe=_describe))

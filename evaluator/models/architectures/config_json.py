@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluator.models.architectures.mixture import GATING_NUMBERS, Gating
 from evaluator.models.json_file import JsonFile
-from evaluator.models.metadata_values import Typed, boolean, booleans, f32, u32
+from evaluator.models.metadata_values import Typed, boolean, booleans, f32, i32_array, u32
 from evaluator.support.errors import SourceError
 
 WINDOWED, FULL = "sliding_attention", "full_attention"
@@ -122,6 +122,19 @@ def routed_expert_keys(config: JsonFile, gating: Gating) -> dict[str, Typed]:
         "expert_weights_scale": f32(config.number("routed_scaling_factor")),
         "expert_weights_norm": boolean(normalized),
     }
+
+
+def sections_keys(config: JsonFile, usual: Sequence[int]) -> dict[str, Typed]:
+    """Return the metadata key of the parts of positions, which are equal in texts.
+
+    Args:
+        config: the configuration.
+        usual: the family's four parts.
+    """
+    sections = rotary_settings(config).items("mrope_section") or list(usual)
+    if len(sections) > len(usual) or not all(type(size) is int for size in sections):
+        raise config.error("mrope_section", sections, "up to four whole numbers")
+    return {"rope.dimension_sections": i32_array(sections + [0] * (len(usual) - len(sections)))}
 
 
 def window_keys(config: JsonFile, period: int, usual_period: int) -> dict[str, Typed]:

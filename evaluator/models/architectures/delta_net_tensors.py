@@ -30,11 +30,11 @@ from evaluator.models.architectures.config_json import (
     rotated_keys,
 )
 from evaluator.models.json_file import JsonFile
-from evaluator.models.metadata_values import Typed, booleans, i32_array, u32
+from evaluator.models.metadata_values import Typed, booleans, u32
 
 _LINEAR = "linear_attention"
 _INTERVAL = 4
-_SECTIONS = [11, 11, 10, 0]
+SECTIONS = (11, 11, 10, 0)
 _LINEAR_ATTENTION = "model.layers.{}.linear_attn"
 HYBRID_DEFAULTS: Mapping[str, Any] = {
     **COMMON,
@@ -74,15 +74,6 @@ def hybrid_keys(config: JsonFile) -> dict[str, Typed]:
         "full_attention_interval": u32(interval),
         "attention.recurrent_layers": booleans(recurrent),
     }
-
-
-def sections_keys(config: JsonFile) -> dict[str, Typed]:
-    """Return the metadata key of the parts of positions, which are equal in texts."""
-    sections = config.within("rope_parameters").items("mrope_section") or _SECTIONS
-    if len(sections) > len(_SECTIONS) or not all(type(size) is int for size in sections):
-        raise config.error("mrope_section", sections, "up to four whole numbers")
-    padded = sections + [0] * (len(_SECTIONS) - len(sections))
-    return {"rope.dimension_sections": i32_array(padded)}
 
 
 def shared_expert_keys(config: JsonFile) -> dict[str, Typed]:

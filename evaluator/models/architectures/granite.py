@@ -3,80 +3,43 @@
 from __future__ import annotations
 
 from evaluator.models.architectures import Architecture, CheckpointRules, register
-from evaluator.models.architectures.changes import FIRST_HALF, INTERLEAVED, SECOND_HALF, Conversions
-from evaluator.models.architectures.config_json import (
-    COMMON,
-    WHOLE_HEADS,
-    full_rotary_key,
-    used_expert_keys,
-)
+from evaluator.models.architectures.config_json import NO_BIASES, WHOLE_HEADS
 from evaluator.models.architectures.description import Decoder
+from evaluator.models.architectures.granite_tensors import (
+    GRANITE_CONVERSIONS,
+    GRANITE_DEFAULTS,
+    GRANITE_MIXTURE_DEFAULTS,
+    HYBRID_DEFAULTS,
+    attending_conversions,
+    attending_keys,
+    attends_only,
+    has_experts,
+    mixture_keys,
+    scale_keys,
+)
 from evaluator.models.architectures.layers import decoder_of, has_mixture, usual_layers
 from evaluator.models.architectures.parts import attention, experts
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings
-from evaluator.models.json_file import JsonFile
-from evaluator.models.metadata_values import Typed, f32, u32
 from evaluator.models.model_file import ModelFile
-
-GRANITE_DEFAULTS = {
-    **COMMON,
-    "max_position_embeddings": 2048,
-    "num_key_value_heads": None,
-    "attention_bias": False,
-    "mlp_bias": False,
-    "embedding_multiplier": 1.0,
-    "logits_scaling": 1.0,
-    "residual_multiplier": 1.0,
-    "attention_multiplier": 1.0,
-}
-GRANITE_MIXTURE_DEFAULTS = {
-    **{key: value for key, value in GRANITE_DEFAULTS.items() if key != "mlp_bias"},
-    "num_local_experts": 8,
-    "num_experts_per_tok": 2,
-}
-_SCALES = {
-    "attention.scale": "attention_multiplier",
-    "embedding_scale": "embedding_multiplier",
-    "residual_scale": "residual_multiplier",
-    "logit_scale": "logits_scaling",
-}
-_MIXTURE, _SHARED = "model.layers.{}.block_sparse_moe", "model.layers.{}.shared_mlp"
-GRANITE_CONVERSIONS: Conversions = {
-    **INTERLEAVED,
-    f"{_MIXTURE}.input_linear.weight": {
-        "blk.{}.ffn_gate_exps.weight": (FIRST_HALF,),
-        "blk.{}.ffn_up_exps.weight": (SECOND_HALF,),
-    },
-    f"{_MIXTURE}.output_linear.weight": {"blk.{}.ffn_down_exps.weight": ()},
-    f"{_SHARED}.input_linear.weight": {
-        "blk.{}.ffn_gate_shexp.weight": (FIRST_HALF,),
-        "blk.{}.ffn_up_shexp.weight": (SECOND_HALF,),
-    },
-    f"{_SHARED}.output_linear.weight": {"blk.{}.ffn_down_shexp.weight": ()},
-}
-
-
-def scale_keys(config: JsonFile) -> dict[str, Typed]:
-    """Return the metadata keys of the family's four factors."""
-    scales = {key: f32(config.number(name)) for key, name in _SCALES.items()}
-    return {**full_rotary_key(config), **scales}
-
-
-def _mixture_keys(config: JsonFile) -> dict[str, Typed]:
-    shared = config.values.get("shared_intermediate_size")
-    width = (
-        {"expert_shared_feed_forward_length": u32(config.count("shared_intermediate_size"))} if shared else {}
-    )
-    return {**scale_keys(config), **used_expert_keys(config, "num_local_experts"), **width}
-
 
 _MIXTURE_RULES = CheckpointRules(
     GRANITE_MIXTURE_DEFAULTS,
     {**WHOLE_HEADS, "position_embedding_type": "rope"},
-    _mixture_keys,
+    mixture_keys,
     conversions=GRANITE_CONVERSIONS,
 )
+
+
+def _attending_rules(*, experts: bool) -> CheckpointRules:
+    """Return the rules of a Granite 4 without Mamba 2."""
+    return CheckpointRules(
+        HYBRID_DEFAULTS,
+        NO_BIASES,
+        attending_keys,
+        conversions=attending_conversions,
+        applies=lambda config: attends_only(config) and has_experts(config) == experts,
+    )
 
 
 def _describe(file: ModelFile) -> Decoder:
@@ -107,7 +70,8 @@ register(
         checkpoints={
             "granite": CheckpointRules(
                 GRANITE_DEFAULTS, WHOLE_HEADS, scale_keys, conversions=GRANITE_CONVERSIONS
-            )
+            ),
+            "granitemoehybrid": _attending_rules(experts=False),
         },
         describe=_describe,
     )
@@ -115,7 +79,11 @@ register(
 register(
     Architecture(
         "granitemoe",
-        checkpoints={"granitemoe": _MIXTURE_RULES, "granitemoeshared": _MIXTURE_RULES},
+        checkpoints={
+            "granitemoe": _MIXTURE_RULES,
+            "granitemoeshared": _MIXTURE_RULES,
+            "granitemoehybrid": _attending_rules(experts=True),
+        },
         describe=_describe,
     )
 )

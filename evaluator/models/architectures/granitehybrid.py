@@ -6,18 +6,17 @@ Attention rotates queries and keys only if the file says so.
 from __future__ import annotations
 
 from evaluator.models.architectures import Architecture, CheckpointRules, register
-from evaluator.models.architectures.changes import FIRST_HALF, SECOND_HALF, Conversions
-from evaluator.models.architectures.config_json import (
-    NO_BIASES,
-    inexpressible,
-    layer_types,
-    used_expert_keys,
-)
+from evaluator.models.architectures.changes import Conversions
+from evaluator.models.architectures.config_json import NO_BIASES, inexpressible, layer_types
 from evaluator.models.architectures.description import Decoder
-from evaluator.models.architectures.granite import (
-    GRANITE_CONVERSIONS,
-    GRANITE_MIXTURE_DEFAULTS,
-    scale_keys,
+from evaluator.models.architectures.granite_tensors import (
+    ATTENTION,
+    HYBRID_DEFAULTS,
+    MAMBA,
+    attending_conversions,
+    attending_keys,
+    attends_only,
+    rotates_positions,
 )
 from evaluator.models.architectures.mamba_tensors import mamba_conversions
 from evaluator.models.architectures.mixers import FeedForward, Mixer
@@ -25,59 +24,30 @@ from evaluator.models.architectures.parts import attention, experts, mamba, pre_
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings
 from evaluator.models.json_file import JsonFile
-from evaluator.models.metadata_values import Typed, boolean, i32_array, u32
+from evaluator.models.metadata_values import Typed, i32_array, u32
 from evaluator.models.model_file import ModelFile
 
-_MAMBA, _ATTENTION = "mamba", "attention"
 #: Files of models without positions state this length.
 _UNBOUNDED = 1 << 20
-_DEFAULTS = {
-    **GRANITE_MIXTURE_DEFAULTS,
-    "shared_intermediate_size": 1024,
-    "position_embedding_type": None,
-    "layer_types": None,
-    "mamba_n_heads": 128,
-    "mamba_n_groups": 1,
-    "mamba_d_state": 256,
-    "mamba_d_head": "auto",
-    "mamba_d_conv": 4,
-    "mamba_expand": 2,
-    "mamba_conv_bias": True,
-    "mamba_proj_bias": False,
-}
 #: Norms of the gated output are over all groups at once in checkpoints, and group by group in GGUF files.
 _FIXED = {**NO_BIASES, "mamba_n_groups": 1, "mamba_conv_bias": True, "mamba_proj_bias": False}
-_SHARED = "model.layers.{}.shared_mlp"
-_CONVERSIONS: Conversions = {
-    **GRANITE_CONVERSIONS,
-    **mamba_conversions("model.layers.{}.mamba", "mamba_n_groups"),
-}
-_DENSE_CONVERSIONS: Conversions = {
-    **_CONVERSIONS,
-    f"{_SHARED}.input_linear.weight": {
-        "blk.{}.ffn_gate.weight": (FIRST_HALF,),
-        "blk.{}.ffn_up.weight": (SECOND_HALF,),
-    },
-    f"{_SHARED}.output_linear.weight": {"blk.{}.ffn_down.weight": ()},
-}
+_MAMBA_CONVERSIONS = mamba_conversions("model.layers.{}.mamba", "mamba_n_groups")
 
 
 def _keys(config: JsonFile) -> dict[str, Typed]:
     layers = config.count("num_hidden_layers")
-    types = layer_types(config, (_MAMBA, _ATTENTION)) or [_MAMBA] * layers
+    types = layer_types(config, (MAMBA, ATTENTION)) or [MAMBA] * layers
     if len(set(types)) < 2:
-        raise inexpressible(config, "granitehybrid", "layer_types", types[:1], f"{_MAMBA} and {_ATTENTION}")
-    rotates = config.values.get("position_embedding_type") == "rope"
+        raise inexpressible(config, "granitehybrid", "layer_types", types[:1], f"{MAMBA} and {ATTENTION}")
+    rotates = rotates_positions(config)
     inner, heads = config.count("mamba_expand") * config.count("hidden_size"), config.count("mamba_n_heads")
     if config.values.get("mamba_d_head") not in ("auto", None, inner // heads):
         raise config.error("mamba_d_head", config.values["mamba_d_head"], str(inner // heads))
     kv_heads = config.count("num_key_value_heads", config.count("num_attention_heads"))
     return {
-        **scale_keys(config),
-        **_inner_keys(config),
+        **attending_keys(config),
         **({} if rotates else {"context_length": u32(_UNBOUNDED)}),
-        "attention.head_count_kv": i32_array([kv_heads * (kind == _ATTENTION) for kind in types]),
-        "rope.scaling.finetuned": boolean(rotates),
+        "attention.head_count_kv": i32_array([kv_heads * (kind == ATTENTION) for kind in types]),
         "ssm.conv_kernel": u32(config.count("mamba_d_conv")),
         "ssm.state_size": u32(config.count("mamba_d_state")),
         "ssm.group_count": u32(config.count("mamba_n_groups")),
@@ -86,16 +56,8 @@ def _keys(config: JsonFile) -> dict[str, Typed]:
     }
 
 
-def _inner_keys(config: JsonFile) -> dict[str, Typed]:
-    shared = config.whole("shared_intermediate_size")
-    if not config.whole("num_local_experts"):
-        return {"feed_forward_length": u32(config.count("shared_intermediate_size"))}
-    keys = used_expert_keys(config, "num_local_experts")
-    return keys | ({"expert_shared_feed_forward_length": u32(shared)} if shared else {})
-
-
 def _conversions(config: JsonFile) -> Conversions:
-    return _CONVERSIONS if config.whole("num_local_experts") else _DENSE_CONVERSIONS
+    return {**attending_conversions(config), **_MAMBA_CONVERSIONS}
 
 
 def _describe(file: ModelFile) -> Decoder:
@@ -131,7 +93,15 @@ def _inner(settings: Settings) -> tuple[Mixer, ...]:
 register(
     Architecture(
         "granitehybrid",
-        checkpoints={"granitemoehybrid": CheckpointRules(_DEFAULTS, _FIXED, _keys, conversions=_conversions)},
+        checkpoints={
+            "granitemoehybrid": CheckpointRules(
+                HYBRID_DEFAULTS,
+                _FIXED,
+                _keys,
+                conversions=_conversions,
+                applies=lambda config: not attends_only(config),
+            )
+        },
         describe=_describe,
     )
 )

@@ -20,10 +20,18 @@ QWEN2_DEFAULTS = {
 
 def qwen_window(config: JsonFile) -> int | None:
     """Return the sliding window, which applies from layer `max_window_layers` on; None if it is not used."""
-    types, window = layer_types(config), config.values.get("sliding_window")
-    if not config.values.get("use_sliding_window") or window is None:
+    types = layer_types(config)
+    if not config.values.get("use_sliding_window") or config.values.get("sliding_window") is None:
         if types and WINDOWED in types:
             raise config.error("layer_types", types, f"{FULL} throughout: no sliding window is in use")
+        return None
+    return layers_window(config)
+
+
+def layers_window(config: JsonFile) -> int | None:
+    """Return the sliding window of the layers that have one, by the list of them; None without such layers."""
+    types = layer_types(config)
+    if config.values.get("sliding_window") is None:
         return None
     full = _whole(config, "max_window_layers")
     windowed = WINDOWED in types if types else full < config.count("num_hidden_layers")

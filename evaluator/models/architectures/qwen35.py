@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evaluator.models.architectures import Architecture, CheckpointRules, register
+from evaluator.models.architectures.config_json import sections_keys
 from evaluator.models.architectures.delta_net_tensors import (
     HYBRID_CONVERSIONS,
     HYBRID_DEFAULTS,
     HYBRID_FIXED,
     MIXTURE_DEFAULTS,
+    SECTIONS,
     hybrid_keys,
-    sections_keys,
     shared_expert_keys,
 )
 from evaluator.models.architectures.description import Decoder
@@ -93,7 +94,7 @@ def _describe_mixture(file: ModelFile) -> Decoder:
 
 
 def _keys(config: JsonFile) -> dict[str, Typed]:
-    return {**hybrid_keys(config), **sections_keys(config)}
+    return {**hybrid_keys(config), **sections_keys(config, SECTIONS)}
 
 
 def _mixture_keys(config: JsonFile) -> dict[str, Typed]:

@@ -28,38 +28,44 @@ def family_of(config: JsonFile) -> tuple[Architecture, CheckpointRules, JsonFile
         SourceError: the family is not known, or GGUF cannot express a setting.
     """
     text = config.within("text_config") if "text_config" in config.values else config
-    architecture, rules = _named(config, text.values.get("model_type", config.values.get("model_type")))
     outer = {key: value for key, value in config.values.items() if key == "tie_word_embeddings"}
-    completed = JsonFile(config.path, {**rules.defaults, **outer, **text.values})
+    given = JsonFile(config.path, {**outer, **text.values})
+    architecture, rules = _named(given, text.values.get("model_type", config.values.get("model_type")))
+    completed = _completed(given, rules)
     key, activations = rules.activation
     activation = completed.values.get(key)
     if activation is not None and activation not in activations:
         raise config.error(key, activation, " or ".join(activations))
     for key, meant in rules.fixed.items():
-        given = completed.values.get(key)
-        if given is not None and given != meant:
-            raise inexpressible(config, architecture.name, key, given, meant)
+        value = completed.values.get(key)
+        if value is not None and value != meant:
+            raise inexpressible(config, architecture.name, key, value, meant)
     share = turned_share(completed)
     if "partial_rotary_factor" in rules.fixed and share != 1:
         raise inexpressible(config, architecture.name, "partial_rotary_factor", share, 1.0)
     return architecture, rules, completed
 
 
+def _completed(config: JsonFile, rules: CheckpointRules) -> JsonFile:
+    return JsonFile(config.path, {**rules.defaults, **config.values})
+
+
 def _named(config: JsonFile, model_type: object) -> tuple[Architecture, CheckpointRules]:
-    """Return the family of a `model_type`.
+    """Return the family of a `model_type`, which may depend on further keys.
 
     Raises:
         SourceError: it is not known; the message lists the known ones.
     """
-    families = {
-        known: (architecture, rules)
+    families = [
+        (known, architecture, rules)
         for _, architecture in ARCHITECTURES
         for known, rules in architecture.checkpoints.items()
-    }
-    if not isinstance(model_type, str) or model_type not in families:
-        known = ", ".join(sorted(families))
-        raise SourceError(config.path, f"model_type {repr(model_type)[:60]} is not supported; known: {known}")
-    return families[model_type]
+    ]
+    for known, architecture, rules in families:
+        if known == model_type and rules.applies(_completed(config, rules)):
+            return architecture, rules
+    names = ", ".join(sorted({known for known, *_ in families}))
+    raise SourceError(config.path, f"model_type {repr(model_type)[:60]} is not supported; known: {names}")
 
 
 def metadata(architecture: Architecture, rules: CheckpointRules, config: JsonFile) -> dict[str, Typed]:

@@ -18,17 +18,18 @@ import numpy.typing as npt
 
 from evaluator.models.architectures import Architecture, Restore, name_pattern
 from evaluator.models.architectures.changes import Change, Computed, Rows
+from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.checkpoint.changed import changed
 from evaluator.models.checkpoint.config import context_bound, family_of, metadata
 from evaluator.models.checkpoint.expressible import check_expressible
-from evaluator.models.checkpoint.gguf_tensors import gguf_parameters
+from evaluator.models.checkpoint.gguf_tensors import gguf_parameters, listed_numbers
 from evaluator.models.checkpoint.quantized.methods import (
     MODELOPT_FILE,
     Quantization,
     quantization_of,
     read_parameters,
 )
-from evaluator.models.checkpoint.rotary import frequency_factors
+from evaluator.models.checkpoint.rotary import frequency_factors, rounded_scaling_keys
 from evaluator.models.checkpoint.tensor_bytes import (
     Bytes,
     Parameter,
@@ -55,6 +56,11 @@ _FILE_TYPES: Mapping[TensorType, gguf.LlamaFileType] = {
     gguf.GGMLQuantizationType.BF16: gguf.LlamaFileType.MOSTLY_BF16,
 }
 
+_ROUNDED = (
+    "llama.cpp computes YaRN with rounded bounds (truncate: true), as files of this family mean it; the "
+    "checkpoint's are not rounded"
+)
+
 
 @dataclass(frozen=True)
 class Checkpoint(ModelFile):
@@ -65,6 +71,7 @@ class Checkpoint(ModelFile):
     _text_rules: TextRules = NO_RULES
     _bound: ContextBound | None = None
     _quantization: Quantization | None = None
+    _rounded: Mapping[str, Typed] = field(default_factory=dict)
 
     @property
     def text_rules(self) -> TextRules:
@@ -93,6 +100,22 @@ class Checkpoint(ModelFile):
     def notice(self) -> str | None:
         """What the model's own runtime rounds besides its weights."""
         return self._quantization.notice if self._quantization else None
+
+    def as_written(self) -> tuple[ModelFile, str | None]:
+        """Return the model with YaRN as llama.cpp computes it, where it does not read divisors of frequencies."""
+        if not self._rounded:
+            return self, None
+        values, types = values_and_types(self._rounded)
+        scaling = f"{self.architecture}.rope.scaling."
+        kept = [key for key in self.metadata if not key.startswith(scaling)]
+        written = replace(
+            self,
+            metadata={key: self.metadata[key] for key in kept} | values,
+            value_types={key: self.value_types[key] for key in kept} | types,
+            tensors={name: info for name, info in self.tensors.items() if name != FREQUENCY_FACTORS},
+            _rounded={},
+        )
+        return written, f"{self.name}: {_ROUNDED}"
 
     def raw(self, name: str) -> Bytes:
         """Return the bytes of a tensor as uint8 [..., bytes per row]; mapped, or a copy if they are rearranged.
@@ -174,12 +197,14 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     quantization = quantization_of(folder, whole)
     architecture, rules, config = family_of(whole)
     weight_files, stored = stored_tensors(folder)
-    named = gguf_parameters(folder, architecture, rules, config, read_parameters(stored, quantization))
+    listed, parameters = listed_numbers(folder, rules, config, read_parameters(stored, quantization))
+    named = gguf_parameters(folder, architecture, rules, config, parameters)
     tokenizer, text_rules = vocabulary(folder, config)
     typed = {
         "general.architecture": string(architecture.file_architecture),
         **_file_type(named),
         **metadata(architecture, rules, config),
+        **listed,
         **tokenizer,
         **rules.overrides,
     }
@@ -188,7 +213,11 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     others = [folder / name for name in configured if (folder / name).is_file()]
     bound = context_bound(rules, config)
     files = (*others, *weight_files)
-    bare = Checkpoint(folder, values, types, {}, files, {}, text_rules, bound, quantization)
+    prefix = architecture.file_architecture
+    rounded = {
+        f"{prefix}.rope.scaling.{key}": value for key, value in rounded_scaling_keys(prefix, config).items()
+    }
+    bare = Checkpoint(folder, values, types, {}, files, {}, text_rules, bound, quantization, rounded)
     checkpoint = _with_tensors(bare, architecture, named, frequency_factors(config))
     check_expressible(checkpoint, architecture, config)
     return checkpoint

@@ -23,6 +23,7 @@ from evaluator.models.checkpoint.config import tied
 from evaluator.models.checkpoint.expressible import lacking_setting
 from evaluator.models.checkpoint.tensor_bytes import Parameter, values_of
 from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed, f32_array
 from evaluator.support.errors import SourceError
 
 #: Embedding and head, which the tables of exported families do not list.
@@ -71,6 +72,25 @@ def gguf_parameters(
             "(tie_word_embeddings): a part of the checkpoint is missing",
         )
     return named
+
+
+def listed_numbers(
+    folder: Path, rules: CheckpointRules, config: JsonFile, parameters: Mapping[str, Parameter]
+) -> tuple[dict[str, Typed], dict[str, Parameter]]:
+    """Return the metadata keys that parameters become, such as trained activations', and the other parameters.
+
+    Raises:
+        SourceError: a layer's is missing, or it is not one number.
+    """
+    layers, rest = config.count("num_hidden_layers"), dict(parameters)
+    keys = {}
+    for pattern, key in rules.listed.items():
+        taken = [rest.pop(pattern.format(layer), None) for layer in range(min(layers, len(parameters)))]
+        numbers = [values_of(item) for item in taken if item is not None and item.info.n_elements == 1]
+        if len(numbers) != layers:
+            raise SourceError(folder, f"holds no number {pattern.format('N')} for each of {layers:,} layers")
+        keys[key] = f32_array([float(number.reshape(-1)[0]) for number in numbers])
+    return keys, rest
 
 
 def _renamed(

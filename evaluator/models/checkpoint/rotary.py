@@ -28,6 +28,13 @@ _UNSCALED = ("default", "dynamic")
 _PROPORTIONAL = "proportional"
 #: Divisor that leaves nothing of a frequency.
 _STILL = 1e30
+#: Architectures whose files llama.cpp reads with divisors of frequencies.
+_WITH_FACTORS = frozenset(
+    (
+        *("apertus", "arcee", "exaone4", "falcon-h1", "gemma4", "granite", "granitehybrid", "granitemoe"),
+        *("llama", "llama4", "mistral3"),
+    )
+)
 _KINDS = (*_UNSCALED, _PROPORTIONAL, "linear", "llama3", "yarn", "longrope")
 
 
@@ -69,6 +76,24 @@ def scaling_keys(config: JsonFile) -> dict[str, Typed]:
     return {}
 
 
+def rounded_scaling_keys(architecture: str, config: JsonFile) -> dict[str, Typed]:
+    """Return the keys of YaRN with rounded bounds, if the configuration's are not and llama.cpp rounds them.
+
+    They are those below `rope.scaling`, without that prefix.
+
+    Args:
+        architecture: `general.architecture`.
+        config: the configuration.
+
+    Raises:
+        SourceError: a setting is missing or invalid.
+    """
+    settings = rotary_settings(config)
+    if rotary_kind(config) != "yarn" or _truncates(settings) or architecture in _WITH_FACTORS:
+        return {}
+    return _rounded_yarn(config, settings)
+
+
 def frequency_factors(config: JsonFile) -> dict[str, Values]:
     """Return the divisors of the frequencies, GGUF tensor → float32 [rotated dimensions / 2].
 
@@ -101,10 +126,19 @@ def _current_name(kind: str, settings: JsonFile) -> str:
 
 
 def _yarn(config: JsonFile, settings: JsonFile) -> dict[str, Typed]:
+    if _truncates(settings):
+        return _rounded_yarn(config, settings)
+    # GGUF has no key for that: the frequency factors contain the scaling.
+    factor = settings.number("factor")
+    return {
+        "type": string("none"),
+        "attn_factor": f32(_attention_factor(settings, factor) or yarn_scale(factor)),
+    }
+
+
+def _rounded_yarn(config: JsonFile, settings: JsonFile) -> dict[str, Typed]:
     factor = settings.number("factor")
     scale = _attention_factor(settings, factor)
-    if not _truncates(settings):  # GGUF has no key for that: the frequency factors contain the scaling
-        return {"type": string("none"), "attn_factor": f32(scale or yarn_scale(factor))}
     keys = {
         "type": string("yarn"),
         "factor": f32(factor),

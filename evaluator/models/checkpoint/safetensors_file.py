@@ -88,15 +88,17 @@ class SafetensorsFile:
     def tensor(self, name: str) -> TensorInfo:
         """Check and return a tensor's directory entry; `offset` is from the beginning of the file.
 
+        A single number without dimensions is a vector of one.
+
         Raises:
             SourceError: it is missing, of an unsupported type, or does not fit into the file.
         """
         array = self.array(name)
-        if array.kind not in _TYPES or not array.shape:
+        if array.kind not in _TYPES:
             known = ", ".join(_TYPES)
             reason = f"is stored as {array.kind}; supported without quantization_config: {known}"
             raise SourceError(self.path, f"tensor {name[:80]} {reason}")
-        return TensorInfo(name, array.shape, _TYPES[array.kind], array.offset, array.n_bytes)
+        return TensorInfo(name, array.shape or (1,), _TYPES[array.kind], array.offset, array.n_bytes)
 
     def array(self, name: str) -> StoredArray:
         """Check and return an array of any type.
