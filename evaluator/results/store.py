@@ -30,7 +30,7 @@ from evaluator.results.files import (
 from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.manifest import Failure, Manifest, difference, going_on
 from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
-from evaluator.results.schema import TIMED, Layers, Speed, conform, with_schema
+from evaluator.results.schema import FIRST_ENGINE, IN_ENGINES, Layers, Speed, conform, with_schema
 from evaluator.support.atomic_files import PARTIAL, scratch_beside, whole_file
 from evaluator.support.errors import RequestError
 
@@ -203,7 +203,7 @@ class ResultsStore:
         """
         variant_id = str(row["variant_id"][0])
         same = self.variants().filter(variant_id=variant_id, sha256=row["sha256"][0])
-        if same.is_empty() and self.timings(variant_id).height:
+        if same.is_empty() and variant_id in self._read(SPEED)["variant_id"]:
             self.replace_rows(SPEED, Speed.create_empty(), variant_id)
         if layers is None and same.is_empty() and self.layers(variant_id).height:
             layers = Layers.create_empty()
@@ -211,7 +211,7 @@ class ResultsStore:
         if layers is not None:
             self.replace_rows(LAYERS, layers, variant_id)
         if same.height:
-            row = row.with_columns(same.select(*TIMED, *((_ATTRIBUTED,) if layers is None else ())))
+            row = row.with_columns(same.select(*IN_ENGINES, *((_ATTRIBUTED,) if layers is None else ())))
         self.replace_rows(VARIANTS, row, variant_id)
 
     def replace_rows(self, file: FrameFile, rows: pl.DataFrame, variant_id: str) -> None:
@@ -232,20 +232,29 @@ class ResultsStore:
         attributed = self._read(LAYERS).drop_nulls("attribution_kld")["variant_id"]
         return self._compared().difference(attributed)
 
-    def untimed(self) -> set[str]:
-        """Return the variants whose speed columns are null or whose timings are missing."""
-        timed = self.variants().drop_nulls("decode_ms_p50")["variant_id"]
-        return set(self.variants()["variant_id"]) - set(timed).intersection(self._read(SPEED)["variant_id"])
+    def untimed(self, engine: str = FIRST_ENGINE, column: str = "decode_ms_p50") -> set[str]:
+        """Return the variants whose speed column is null or whose timings in an engine are missing."""
+        timed = self.without(column).symmetric_difference(self.variants()["variant_id"])
+        return set(self.variants()["variant_id"]) - timed.intersection(
+            self._read(SPEED).filter(engine=engine)["variant_id"]
+        )
 
-    def timings(self, variant_id: str) -> pl.DataFrame:
-        """Return a variant's rows of the speed frame."""
-        return self._read(SPEED).filter(pl.col("variant_id") == variant_id)
+    def without(self, column: str) -> set[str]:
+        """Return the variants of whose row a column is null."""
+        return set(self.variants().filter(pl.col(column).is_null())["variant_id"])
 
-    def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
-        """Add a round of timings; repetitions are numbered within each phase, in order."""
-        earlier = self.timings(variant_id).with_columns(pl.col("phase").cast(pl.String))
-        rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
-        number = pl.int_range(pl.len()).over("phase")
+    def timings(self, variant_id: str, engine: str = FIRST_ENGINE) -> pl.DataFrame:
+        """Return a variant's rows of the speed frame for an engine."""
+        return self._read(SPEED).filter(variant_id=variant_id, engine=engine)
+
+    def add_timings(self, variant_id: str, timings: pl.DataFrame, engine: str = FIRST_ENGINE) -> None:
+        """Add a round of timings in an engine; repetitions are numbered within each phase, in order."""
+        earlier = (
+            self._read(SPEED).filter(variant_id=variant_id).with_columns(pl.col("phase").cast(pl.String))
+        )
+        new = timings.with_columns(engine=pl.lit(engine))
+        rows = pl.concat([earlier.select(new.columns), new], how="vertical_relaxed")
+        number = pl.int_range(pl.len()).over("engine", "phase")
         named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
         self.replace_rows(SPEED, named, variant_id)
 

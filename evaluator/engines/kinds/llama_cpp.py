@@ -1,0 +1,102 @@
+"""llama.cpp, which runs a GGUF file as users download it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
+from evaluator.engines.llama_cpp.library import llama_library
+from evaluator.engines.llama_cpp.process import llama_answer
+from evaluator.engines.llama_cpp.scoring import llama_losses
+from evaluator.engines.llama_cpp.settings import Settings
+from evaluator.models.gguf.reader import GGUFFile
+from evaluator.models.gguf.split import SplitGGUF
+from evaluator.models.model_file import ModelFile
+from evaluator.runtime.timing import Timing
+from evaluator.support.errors import EvaluatorError
+from evaluator.support.units import GIGABYTE
+
+#: Tokens in the cache where decoding is timed besides an empty cache and the prompt.
+_DEEP = 4096
+
+
+@dataclass(frozen=True)
+class _File(Ready):
+    case: Case
+    bench: Bench
+    settings: Settings
+
+    @property
+    def _path(self) -> str:
+        return str(self.case.file.files[0])
+
+    def time(self) -> list[Timing]:
+        exercise = self.bench.exercise
+        prompt = len(exercise.prompt)
+        answer = llama_answer(
+            "times",
+            path=self._path,
+            prompt=exercise.prompt.tolist(),
+            following=exercise.following.tolist(),
+            depths=[0, prompt, *([_DEEP] if prompt < _DEEP else [])],
+            settings=self.settings,
+        )
+        return [Timing(*values) for values in answer]
+
+    def costs(self) -> Columns:
+        """Return the peak memory."""
+        prompt = len(self.bench.exercise.prompt)
+        peak = llama_answer("memory", path=self._path, tokens=prompt, settings=self.settings)
+        return {"peak_rss_bytes": peak}
+
+    def losses(self) -> Columns:
+        """Return the divergences from the file's own and the baseline's exact weights, and the perplexity."""
+        return llama_losses(self.case, self.bench, self.settings)
+
+
+@ENGINES.register("llama.cpp")
+class LlamaCpp(Engine):
+    """Runs GGUF files with the settings of llama.cpp's own programs, on the CPU."""
+
+    prefix = "llamacpp_"
+    loss = "llamacpp_kld_mean"
+
+    def why_not(self) -> str | None:
+        """Return why llama.cpp cannot be run here."""
+        if self.bench.device.name != "cpu":
+            return "it computes on the CPU, and this run measures a GPU"
+        try:
+            llama_library()
+        except EvaluatorError as error:
+            return str(error)
+        return None
+
+    @classmethod
+    def declines(cls, file: ModelFile) -> str | None:
+        """Return why a file is none for llama.cpp."""
+        return None if isinstance(file, (GGUFFile, SplitGGUF)) else "because they are no GGUF files"
+
+    @property
+    def settings(self) -> Mapping[str, str | int]:
+        """Threads, batches, flash attention, and the type of the cache."""
+        return asdict(self._settings)
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings(self.bench.device.threads)
+
+    def prepare(self, case: Case, folder: Path) -> Ready:
+        """Check that the file's weights fit into memory.
+
+        Raises:
+            EvaluatorError: they do not.
+        """
+        size = case.file.size_bytes
+        if size > self.bench.memory:
+            raise EvaluatorError(
+                f"it takes {size / GIGABYTE:,.1f} GB, and {self.bench.memory / GIGABYTE:,.1f} GB may be used; "
+                "see --memory"
+            )
+        return _File(case, self.bench, self._settings)
