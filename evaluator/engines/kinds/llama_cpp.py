@@ -22,22 +22,23 @@ from evaluator.support.units import GIGABYTE
 _DEEP = 4096
 
 
+def path_of(file: ModelFile) -> str:
+    """Return the path that llama.cpp opens: of a split file, the first part."""
+    return str(file.files[0])
+
+
 @dataclass(frozen=True)
 class _File(Ready):
     case: Case
     bench: Bench
     settings: Settings
 
-    @property
-    def _path(self) -> str:
-        return str(self.case.file.files[0])
-
     def time(self) -> list[Timing]:
         exercise = self.bench.exercise
         prompt = len(exercise.prompt)
         answer = llama_answer(
             "times",
-            path=self._path,
+            path=path_of(self.case.file),
             prompt=exercise.prompt.tolist(),
             following=exercise.following.tolist(),
             depths=[0, prompt, *([_DEEP] if prompt < _DEEP else [])],
@@ -48,7 +49,7 @@ class _File(Ready):
     def costs(self) -> Columns:
         """Return the peak memory."""
         prompt = len(self.bench.exercise.prompt)
-        peak = llama_answer("memory", path=self._path, tokens=prompt, settings=self.settings)
+        peak = llama_answer("memory", path=path_of(self.case.file), tokens=prompt, settings=self.settings)
         return {"peak_rss_bytes": peak}
 
     def losses(self) -> Columns:

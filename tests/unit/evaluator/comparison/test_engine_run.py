@@ -17,11 +17,9 @@ from evaluator.comparison import half_precision
 from evaluator.comparison.device_check import Verdict
 from evaluator.comparison.engine_run import ROUNDS, EngineRun, groups_within, speed_columns, timing_frame
 from evaluator.comparison.run import ComparisonRun
-from evaluator.engines.engine_gap import divergence, engine_gap
 from evaluator.engines.kinds import onnxruntime_packed
 from evaluator.export.exact.graph import Graph
 from evaluator.export.packing.artifact import MODEL_FILE, most_bytes, write_decoder
-from evaluator.export.packing.nodes import EXACT_PRODUCTS
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.plan import make_plan
 from evaluator.results.schema import Speed, with_schema
@@ -29,7 +27,6 @@ from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.timing import Exercise, time_artifact
 from evaluator.support.progress import RunProgress
-from evaluator.texts.windows import Window
 
 CPU = choose_device("cpu", 1)
 
@@ -183,26 +180,6 @@ def test_a_model_without_a_decoding_graph_stays_untimed_and_that_is_said(compari
     said, store = timed(comparison, plain)
     assert "no decoding graph: unknown attention" in said
     assert len(store.untimed()) == 2
-
-
-def test_engine_gap_is_nothing_but_what_the_fast_kernels_add(variant, tiny_graph, tmp_path):
-    ids = np.random.default_rng(2).integers(0, 256, 32).astype(np.int32)
-    windows = [Window(0, "d", ids, 8)]
-    gaps = {}
-    for level in (EXACT_PRODUCTS, 4):
-        write_decoder(variant, tiny_graph, tmp_path / str(level), accuracy_level=level)
-        artifact = tmp_path / str(level) / MODEL_FILE
-        gaps[level] = engine_gap(variant, tiny_graph, artifact, windows, CPU)
-    assert abs(gaps[EXACT_PRODUCTS]) < 1e-7
-    assert 1e-6 < gaps[4] < 0.05
-
-
-def test_divergence_of_logits_is_that_of_their_distributions():
-    first, second = np.random.default_rng(0).standard_normal((2, 5, 40)).astype(np.float32) * 3
-    p, q = (np.exp(x.astype(np.float64)) for x in (first, second))
-    p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(divergence(first, second), (p * np.log(p / q)).sum(axis=1), rtol=1e-5)
-    np.testing.assert_array_equal(divergence(first, first), 0)
 
 
 def test_columns_are_medians_of_rounds_and_percentiles_of_tokens():
