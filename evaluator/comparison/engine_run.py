@@ -5,25 +5,25 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import polars as pl
 
 from evaluator.comparison.exact_states import ExactStates
 from evaluator.comparison.stages import reporting, stage
+from evaluator.comparison.timings import decode_columns, rounds_in, speed_columns, timing_frame
 from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
 from evaluator.export.exact.graph import Graph
 from evaluator.models.model_file import ModelFile
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.store import ResultsStore
-from evaluator.runtime.timing import Exercise, Timing
+from evaluator.runtime.timing import Exercise
 from evaluator.support.progress import RunProgress
 
-#: A round is one load, one prefill and up to 32 decoded tokens per variant, in some engines at several depths.
+#: A round is one load, one prefill and up to 32 decoded tokens per variant; the first may decode at further depths.
 ROUNDS = 3
 _SHARE_OF_DISK = 0.8
 ItemT = TypeVar("ItemT")
@@ -39,6 +39,7 @@ class _Task:
     case: Case
     times: bool
     losses: bool
+    caches: tuple[str, ...]
 
     @property
     def label(self) -> str:
@@ -63,11 +64,12 @@ class EngineRun:
         states: ExactStates,
         *,
         speed: bool = True,
+        caches: Sequence[str] = (),
     ) -> None:
-        """Take what the run gives; without `speed`, only losses are measured."""
+        """Take what the run gives; without `speed`, only losses are measured, and those of `caches`."""
         self._plan, self._store, self._progress = plan, store, progress
         self._kinds = {name: ENGINES.get(name) for name in names}
-        self._states, self._speed = states, speed
+        self._states, self._speed, self._caches = states, speed, caches
         self._exercise = Exercise.of(plan.windows[0].ids)
 
     @property
@@ -111,14 +113,18 @@ class EngineRun:
     def _case(self, item: Candidate) -> Case:
         return Case(item.label, item.file, item.is_baseline, partial(self._states.of, item))
 
-    def _missing(self, name: str, engine: type[Engine]) -> Iterator[tuple[Candidate, bool, bool]]:
-        """Yield the variants of which an engine has to measure times or losses, or both."""
+    def _missing(
+        self, name: str, engine: type[Engine]
+    ) -> Iterator[tuple[Candidate, bool, bool, tuple[str, ...]]]:
+        """Yield the variants of which an engine has to measure times, losses, or types of the cache."""
         untimed = self._store.untimed(name, f"{engine.prefix}decode_ms_p50") if self._speed else set()
         unscored = self._store.without(engine.loss) if engine.loss else untimed
         for item in (self._plan.baseline, *self._plan.variants):
             times, losses = item.variant_id in untimed, item.variant_id in unscored
-            if times or losses:
-                yield item, times, losses
+            known = set(self._store.caches(item.variant_id).filter(engine=name)["cache_type"])
+            caches = tuple(kind for kind in self._caches if kind in engine.cache_types and kind not in known)
+            if times or losses or caches:
+                yield item, times, losses, caches
 
     def _tasks(self, name: str, kind: type[Engine], bench: Bench) -> list[_Task]:
         """Return what an engine has to measure; say which files it does not run, and why."""
@@ -131,11 +137,11 @@ class EngineRun:
             return []
         declined: dict[str, list[str]] = {}
         tasks = []
-        for item, times, losses in missing:
+        for item, times, losses, caches in missing:
             if why := engine.declines(item.file):
                 declined.setdefault(why, []).append(item.label)
             else:
-                tasks.append(_Task(name, engine, item, self._case(item), times, losses))
+                tasks.append(_Task(name, engine, item, self._case(item), times, losses, caches))
         for why, labels in declined.items():
             self._progress.say(f"not measured in {name}, {why}: {', '.join(labels)}")
         return tasks
@@ -156,6 +162,10 @@ class EngineRun:
                     self._finish(task, file)
                 if task.losses:
                     self._measure_losses(task, file)
+                if task.caches:
+                    self._measure_caches(task, file)
+                if task.engine.loss:
+                    self._states.forget(task.item)
 
     def _stage(self, task: _Task) -> AbstractContextManager[None]:
         what = "not timed" if task.times else "not measured"
@@ -167,7 +177,7 @@ class EngineRun:
         variant_id = task.item.variant_id
         with self._stage(task):
             if rounds_in(self._store.timings(variant_id, task.name)) < number:
-                self._store.add_timings(variant_id, timing_frame(file.time()), task.name)
+                self._store.add_timings(variant_id, timing_frame(file.time(deep=number == 1)), task.name)
         return rounds_in(self._store.timings(variant_id, task.name)) >= number
 
     def _finish(self, task: _Task, file: Ready) -> None:
@@ -183,42 +193,43 @@ class EngineRun:
         self._progress.step(f"{task.label}: comparing with exact weights")
         with stage(reporting(self._progress, f"{task.item.variant_id}: no engine gap in {task.name}")):
             columns = file.losses()
-            self._states.forget(task.item)
             self._store.set_columns(task.item.variant_id, columns)
             if task.engine.loss in columns:
                 self._progress.say(f"{task.label}: KLD {columns[task.engine.loss]:.5f} to exact weights")
 
+    def _measure_caches(self, task: _Task, file: Ready) -> None:
+        """Add a row per type of the cache; one that cannot be measured is reported and has none."""
+        timings: dict[str, list[pl.DataFrame]] = {kind: [] for kind in task.caches}
+        for number in range(1, ROUNDS + 1):
+            for kind, rounds in timings.items():
+                if len(rounds) == number - 1:  # it did not fail before
+                    self._progress.step(f"{task.label}: cache of {kind}, round {number} of {ROUNDS}")
+                    with self._cache_stage(task, kind):
+                        rounds.append(timing_frame(file.with_cache(kind).time(deep=number == 1)))
+        for kind, rounds in timings.items():
+            if len(rounds) == ROUNDS:
+                self._progress.step(f"{task.label}: cache of {kind}, comparing with exact weights")
+                with self._cache_stage(task, kind):
+                    times = decode_columns(pl.concat(rounds), self._exercise)
+                    size = {"bytes_per_1000_tokens": 1000 * file.with_cache(kind).cache_bytes()}
+                    values = {**self._cache_losses(task, file, kind), **times, **size}
+                    row = {"engine": task.name, "cache_type": kind, **values}
+                    self._store.add_cache(task.item.variant_id, row)
 
-def timing_frame(timings: Sequence[Timing]) -> pl.DataFrame:
-    """Return one round's timings as rows of the speed frame; the store numbers the repetitions."""
-    return pl.DataFrame([asdict(timing) for timing in timings])
+    def _cache_losses(self, task: _Task, file: Ready, kind: str) -> Columns:
+        """Return the losses with a type of the cache; the usual type's may be measured already."""
+        prefix, (row,) = (
+            task.engine.prefix,
+            self._store.variants().filter(variant_id=task.item.variant_id).to_dicts(),
+        )
+        if kind == task.engine.settings.get("cache") and row[task.engine.loss or ""] is not None:
+            known = {name: row[f"{prefix}{name}"] for name in ("kld_mean", "baseline_kld_mean", "ppl")}
+            return {name: value for name, value in known.items() if value is not None}
+        return {name.removeprefix(prefix): value for name, value in file.with_cache(kind).losses().items()}
 
-
-def rounds_in(timings: pl.DataFrame) -> int:
-    """Return how many rounds a variant's rows of the speed frame hold."""
-    return timings.filter(pl.col("phase") == "load").height
-
-
-def speed_columns(timings: pl.DataFrame, exercise: Exercise) -> Columns:
-    """Return the medians over rounds of load and prefill, and percentiles over all tokens decoded after the prompt.
-
-    Timings of other depths do not count.
-    """
-    prompt, end = len(exercise.prompt), len(exercise.prompt) + len(exercise.following)
-
-    def of(phase: str, *contexts: int) -> pl.DataFrame:
-        return timings.filter(pl.col("phase") == phase, pl.col("context").is_in(contexts))
-
-    after_prompt = of("decode", *range(prompt, end))
-    decode = (1000 * after_prompt["seconds"] / after_prompt["tokens"]).to_numpy()
-    prefill = of("prefill", 0)
-    columns: Columns = {
-        "load_s": float(np.median(of("load", 0)["seconds"].to_numpy())),
-        "prefill_tps": float(np.median((prefill["tokens"] / prefill["seconds"]).to_numpy())),
-    }
-    return columns | {
-        f"decode_ms_p{percent}": float(np.percentile(decode, percent)) for percent in (10, 50, 90)
-    }
+    def _cache_stage(self, task: _Task, kind: str) -> AbstractContextManager[None]:
+        subject = f"{task.item.variant_id}: a cache of {kind} is not measured in {task.name}"
+        return stage(reporting(self._progress, subject))
 
 
 def groups_within(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -25,6 +24,7 @@ from evaluator.comparison.layers.drift import BaselineStream, Sample
 from evaluator.comparison.left_out import check_varying, left_out, valueless, without_values
 from evaluator.comparison.measured_row import MeasuredRow, in_one_line, measured_row
 from evaluator.comparison.noise_floor import Bf16Noise, floor_windows, noise_floor
+from evaluator.comparison.outcome import Outcome
 from evaluator.comparison.run_manifest import changes_for, in_words, manifest_of
 from evaluator.comparison.stages import reporting, stage
 from evaluator.comparison.token_frames import token_frame
@@ -40,16 +40,6 @@ from evaluator.results.store import ResultsStore
 from evaluator.support.errors import SourceError, reason_of
 from evaluator.support.progress import RunProgress
 from evaluator.texts.windows import n_scored
-
-
-@dataclass
-class Outcome:
-    """What a run measured, reused and could not measure."""
-
-    measured: list[str] = field(default_factory=list)
-    reused: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    nonfinite: dict[str, int] = field(default_factory=dict)
 
 
 class ComparisonRun:
@@ -214,8 +204,8 @@ class ComparisonRun:
 
     @cached_property
     def _engines(self) -> EngineRun:
-        names, speed = self.comparison.engines, self.comparison.speed
-        return EngineRun(self.plan, self.store, self.progress, names, self._states, speed=speed)
+        asked, given = self.comparison, (self.plan, self.store, self.progress)
+        return EngineRun(*given, asked.engines, self._states, speed=asked.speed, caches=asked.kv_cache)
 
     @cached_property
     def _executor(self) -> Executor:

@@ -72,8 +72,11 @@ class Ready(ABC):
     """A file that is ready to run in an engine; every method may raise an `EvaluatorError`."""
 
     @abstractmethod
-    def time(self) -> list[Timing]:
-        """Time one round: a load, prompts, and tokens decoded one by one."""
+    def time(self, *, deep: bool) -> list[Timing]:
+        """Time one round: a load, a prompt, and tokens decoded one by one; if `deep`, also after many tokens.
+
+        Reading up to there takes long, so that not every round is deep.
+        """
 
     @abstractmethod
     def costs(self) -> Columns:
@@ -83,6 +86,14 @@ class Ready(ABC):
     def losses(self) -> Columns:
         """Return what the engine adds to the loss, as columns."""
 
+    def with_cache(self, kind: str) -> Ready:
+        """Return the same file with one of the engine's `cache_types`."""
+        raise NotImplementedError
+
+    def cache_bytes(self) -> float:
+        """Return the bytes that a token takes in the cache."""
+        raise NotImplementedError
+
 
 class Engine(ABC):
     """An engine.
@@ -90,10 +101,12 @@ class Engine(ABC):
     Attributes:
         prefix: of its columns for times and memory, which are otherwise named alike.
         loss: column that is null until its losses are measured; None if they are measured only along with times.
+        cache_types: types that cached keys and values may have, if there is a choice.
     """
 
     prefix: ClassVar[str] = ""
     loss: ClassVar[str | None] = None
+    cache_types: ClassVar[Sequence[str]] = ()
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench

@@ -85,6 +85,9 @@ class Comparison(BaseModel):
     attribution: bool = Field(default=False, strict=True)
     speed: bool = Field(default=True, strict=True)
     engines: tuple[str, ...] = Field(default_factory=lambda: tuple(ENGINES.names()), min_length=1)
+    kv_cache: tuple[str, ...] = Field(
+        default=(), description="types of the cache that engines are compared with"
+    )
     pre: str | None = Field(
         default=None, min_length=1, description="pre-tokenizer of a baseline that names none"
     )
@@ -103,6 +106,15 @@ class Comparison(BaseModel):
         for name in value:
             if name not in ENGINES.names():
                 raise ValueError(f"{name} is not an engine{nearest(name, ENGINES.names())}")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("kv_cache")
+    @classmethod
+    def _cached(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = [kind for _, engine in ENGINES for kind in engine.cache_types]
+        for name in value:
+            if name not in known:
+                raise ValueError(f"{name} is not a type of a cache{nearest(name, known, len(known))}")
         return tuple(dict.fromkeys(value))
 
     @field_validator("cluster")

@@ -212,6 +212,24 @@ class Speed(dy.Schema):
     context = dy.UInt32()
 
 
+class KvCache(dy.Schema):
+    """One row per variant × engine × type of the cached keys and values.
+
+    Divergences are the mean KL of the engine with that cache from the exact weights of the file and of the baseline.
+    Decode times are medians after the prompt, and after thousands of tokens where the model's context allows it.
+    """
+
+    variant_id = dy.String(primary_key=True)
+    engine = dy.String(primary_key=True)
+    cache_type = dy.String(primary_key=True)
+    kld_mean = dy.Float64(nullable=True)
+    baseline_kld_mean = dy.Float64(nullable=True)
+    ppl = dy.Float64(nullable=True, min=0)
+    bytes_per_1000_tokens = dy.Float64(nullable=True, min=0)
+    decode_ms_p50 = dy.Float64(nullable=True, min=0)
+    decode_deep_ms_p50 = dy.Float64(nullable=True, min=0)
+
+
 def frame_of(schema: type[dy.Schema], rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
     """Return `rows` as a validated frame, which may be empty; raises the errors of `with_schema`."""
     if not rows:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
 from evaluator.engines.llama_cpp.library import llama_library
 from evaluator.engines.llama_cpp.process import llama_answer
 from evaluator.engines.llama_cpp.scoring import llama_losses
-from evaluator.engines.llama_cpp.settings import Settings
+from evaluator.engines.llama_cpp.settings import CACHE_TYPES, Settings
 from evaluator.models.gguf.reader import GGUFFile
 from evaluator.models.gguf.split import SplitGGUF
 from evaluator.models.model_file import ModelFile
@@ -33,7 +33,8 @@ class _File(Ready):
     bench: Bench
     settings: Settings
 
-    def time(self) -> list[Timing]:
+    def time(self, *, deep: bool) -> list[Timing]:
+        """Time tokens on an empty cache, after the prompt and, if `deep`, after thousands of tokens."""
         exercise = self.bench.exercise
         prompt = len(exercise.prompt)
         answer = llama_answer(
@@ -41,7 +42,7 @@ class _File(Ready):
             path=path_of(self.case.file),
             prompt=exercise.prompt.tolist(),
             following=exercise.following.tolist(),
-            depths=[0, prompt, *([_DEEP] if prompt < _DEEP else [])],
+            depths=[0, prompt, *([_DEEP] if deep else [])],
             settings=self.settings,
         )
         return [Timing(*values) for values in answer]
@@ -54,7 +55,20 @@ class _File(Ready):
 
     def losses(self) -> Columns:
         """Return the divergences from the file's own and the baseline's exact weights, and the perplexity."""
-        return llama_losses(self.case, self.bench, self.settings)
+        losses = llama_losses(self.case, self.bench, self.settings)
+        return {f"{LlamaCpp.prefix}{name}": value for name, value in losses.items()}
+
+    def with_cache(self, kind: str) -> Ready:
+        """Return the same file with keys and values of another type."""
+        return replace(self, settings=replace(self.settings, cache=kind))
+
+    def cache_bytes(self) -> float:
+        """Return the bytes that a token takes, from the bytes of half a window and a whole one."""
+        ids = self.bench.windows[0].ids
+        half, whole = llama_answer(
+            "cache", path=path_of(self.case.file), ids=ids.tolist(), settings=self.settings
+        )
+        return float((whole - half) / (len(ids) - len(ids) // 2))
 
 
 @ENGINES.register("llama.cpp")
@@ -63,6 +77,7 @@ class LlamaCpp(Engine):
 
     prefix = "llamacpp_"
     loss = "llamacpp_kld_mean"
+    cache_types = tuple(CACHE_TYPES)
 
     def why_not(self) -> str | None:
         """Return why llama.cpp cannot be run here."""

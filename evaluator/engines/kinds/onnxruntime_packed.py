@@ -24,7 +24,8 @@ class _Artifact(Ready):
     model: Path
     n_bytes: int
 
-    def time(self) -> list[Timing]:
+    def time(self, *, deep: bool) -> list[Timing]:
+        """Time a prompt and the tokens after it, in every round."""
         return time_artifact(self.model, self.bench.device, self.bench.exercise)
 
     def costs(self) -> Columns:

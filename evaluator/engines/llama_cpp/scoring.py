@@ -42,8 +42,8 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
     """Compute all windows in llama.cpp and compare the scored positions with exact weights.
 
     Returns:
-        `llamacpp_kld_mean`, KL(exact weights of the file ‖ llama.cpp) in nats, `llamacpp_baseline_kld_mean`, the
-        same with the baseline's exact weights, and `llamacpp_ppl`; means over the tokens whose values are finite.
+        `kld_mean`, KL(exact weights of the file ‖ llama.cpp) in nats, `baseline_kld_mean`, the same with the
+        baseline's exact weights, and `ppl`; means over the tokens whose values are finite.
 
     Raises:
         EvaluatorError: llama.cpp refused the file or ended, or no value is finite.
@@ -68,8 +68,8 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
     means = values[:, usable].mean(axis=1)
     with np.errstate(over="ignore"):
         perplexity = float(np.exp(means[2]))
-    columns: Columns = {"llamacpp_kld_mean": float(means[0]), "llamacpp_baseline_kld_mean": float(means[1])}
-    return columns | ({"llamacpp_ppl": perplexity} if np.isfinite(perplexity) else {})
+    columns: Columns = {"kld_mean": float(means[0]), "baseline_kld_mean": float(means[1])}
+    return columns | ({"ppl": perplexity} if np.isfinite(perplexity) else {})
 
 
 def _blocks(

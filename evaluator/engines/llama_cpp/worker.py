@@ -22,7 +22,7 @@ from evaluator.support.errors import EvaluatorError
 #: Tokens computed before any is timed: first runs allocate memory.
 _WARM_UP = 8
 #: Reading up to a depth that would take more seconds than this is left out.
-_MOST_SECONDS = 60.0
+_MOST_SECONDS = 30.0
 
 
 def _logits(

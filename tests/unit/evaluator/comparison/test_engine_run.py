@@ -15,8 +15,9 @@ from tiny_models import write_tiny_llama
 
 from evaluator.comparison import half_precision
 from evaluator.comparison.device_check import Verdict
-from evaluator.comparison.engine_run import ROUNDS, EngineRun, groups_within, speed_columns, timing_frame
+from evaluator.comparison.engine_run import ROUNDS, EngineRun, groups_within
 from evaluator.comparison.run import ComparisonRun
+from evaluator.comparison.timings import timing_frame
 from evaluator.engines.kinds import onnxruntime_packed
 from evaluator.export.exact.graph import Graph
 from evaluator.export.packing.artifact import MODEL_FILE, most_bytes, write_decoder
@@ -180,24 +181,6 @@ def test_a_model_without_a_decoding_graph_stays_untimed_and_that_is_said(compari
     said, store = timed(comparison, plain)
     assert "no decoding graph: unknown attention" in said
     assert len(store.untimed()) == 2
-
-
-def test_columns_are_medians_of_rounds_and_percentiles_of_tokens():
-    seconds = {"load": [3.0, 1.0, 2.0], "prefill": [0.5, 1.0, 2.0], "decode": [i / 1000 for i in range(101)]}
-    tokens = {"load": 0, "prefill": 100, "decode": 1}
-    frame = pl.DataFrame(
-        [
-            {"phase": phase, "tokens": tokens[phase], "seconds": value, "context": context}
-            for phase, values in seconds.items()
-            for value in values
-            for context in ([7, 8] if phase == "decode" else [0])
-        ]
-    )
-    deeper = frame.with_columns(context=pl.lit(4096, pl.Int64), seconds=pl.lit(9.0))
-    found = speed_columns(pl.concat([frame, deeper]), Exercise.of(np.arange(14, dtype=np.int32)))
-    assert found == pytest.approx(
-        {"load_s": 2, "prefill_tps": 100, "decode_ms_p10": 10, "decode_ms_p50": 50, "decode_ms_p90": 90}
-    )
 
 
 def test_groups_take_as_many_as_the_disk_holds():

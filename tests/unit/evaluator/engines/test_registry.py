@@ -21,7 +21,7 @@ from evaluator.support.progress import RunProgress
 
 
 class Slow(Ready):
-    def time(self):
+    def time(self, *, deep):
         return [Timing("load", 0, 1.0, 0), Timing("prefill", 8, 2.0, 0), Timing("decode", 1, 0.003, 8)]
 
     def costs(self):

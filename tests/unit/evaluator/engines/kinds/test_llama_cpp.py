@@ -24,6 +24,8 @@ from evaluator.runtime.device import Device
 from evaluator.support.errors import EvaluatorError
 from evaluator.support.progress import RunProgress
 
+#: Numbers per token and layer in keys, and in values: two heads of 64.
+KV_WIDTH = 128
 FAMILIES = ("llama_cpp_speed", "llama_cpp_loss")
 COLUMNS = [column.name for name in FAMILIES for column in METRIC_FAMILIES.get(name).columns]
 
@@ -96,7 +98,7 @@ def test_a_file_that_ends_llama_cpp_costs_only_its_columns(comparison, tmp_path,
     ending = str(write_tiny_llama(tmp_path / "ending.gguf", tokens=twice))
     path = llama_cpp.path_of
     monkeypatch.setattr(llama_cpp, "path_of", lambda file: ending if "Q4_1" in file.name else path(file))
-    monkeypatch.setattr(llama_cpp, "llama_losses", lambda *_: {"llamacpp_kld_mean": 0.5})
+    monkeypatch.setattr(llama_cpp, "llama_losses", lambda *_: {"kld_mean": 0.5})
     said, rows, _ = run(comparison.model_copy(update={"speed": True}))
     lines = [line for line in said.splitlines() if "Q4_1" in line.upper() and "llama.cpp" in line]
     assert len(lines) == 1
@@ -139,3 +141,38 @@ def test_it_says_why_it_runs_nothing_or_not_a_file(tiny, monkeypatch):
 
     monkeypatch.setattr(llama_cpp, "llama_library", missing)
     assert "pip install" in LlamaCpp(bench("cpu")).why_not()
+
+
+def test_types_of_the_cache_are_rows_and_are_measured_once(comparison, monkeypatch):
+    asked = comparison.model_copy(update={"kv_cache": ("f16", "q8_0", "q4_0")})
+    _, rows, store = run(asked)
+    frame = pl.read_parquet(comparison.out / "kv_cache.parquet")
+    assert frame.height == 9
+    for variant in rows.values():
+        found = {row["cache_type"]: row for row in frame.filter(variant_id=variant["variant_id"]).to_dicts()}
+        assert found["f16"]["kld_mean"] == variant["llamacpp_kld_mean"]
+        assert found["q4_0"]["kld_mean"] > max(found["f16"]["kld_mean"], found["q8_0"]["kld_mean"])
+        # Two layers, keys and values, numbers of 16, 8.5 and 4.5 bits.
+        for name, bits in (("f16", 16), ("q8_0", 8.5), ("q4_0", 4.5)):
+            expected = 1000 * 2 * 2 * KV_WIDTH * bits / 8
+            assert expected <= found[name]["bytes_per_1000_tokens"] <= expected + 1000 * 24
+            assert found[name]["decode_ms_p50"] > 0
+            assert found[name]["decode_deep_ms_p50"] is None  # its context is 128
+    monkeypatch.setattr(llama_cpp, "llama_answer", None)
+    monkeypatch.setattr(llama_cpp, "llama_losses", None)
+    run(asked)
+    assert pl.read_parquet(comparison.out / "kv_cache.parquet").equals(frame)
+    assert store.caches(rows["Q8_0"]["variant_id"]).height == 3
+
+
+def test_a_type_that_does_not_fit_is_named_and_costs_only_its_row(comparison, monkeypatch):
+    asked = comparison.model_copy(update={"kv_cache": ("f16", "q4_0")})
+    time = llama_cpp._File.time
+
+    def failing(file, *, deep):
+        return _refuse() if file.settings.cache == "q4_0" else time(file, deep=deep)
+
+    monkeypatch.setattr(llama_cpp._File, "time", failing)
+    said, rows, store = run(asked)
+    assert said.count("a cache of q4_0 is not measured in llama.cpp: llama.cpp does not load it") == 3
+    assert store.caches(rows["Q8_0"]["variant_id"])["cache_type"].to_list() == ["f16"]

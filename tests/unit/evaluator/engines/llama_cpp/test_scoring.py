@@ -53,15 +53,15 @@ def bench(cases):
 
 def test_float32_weights_in_float32_lose_nothing(cases, bench):
     found = llama_losses(cases["F32"], bench[0], FLOAT32)
-    assert abs(found["llamacpp_kld_mean"]) < 1e-9
-    assert found["llamacpp_baseline_kld_mean"] == found["llamacpp_kld_mean"]
+    assert abs(found["kld_mean"]) < 1e-9
+    assert found["baseline_kld_mean"] == found["kld_mean"]
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q4_0"])
 def test_kernels_of_quantized_types_lose_something(cases, bench, name):
     """They round activations to 8 bits, whatever the cache."""
     for settings in (FLOAT32, DEFAULT):
-        assert 1e-6 < llama_losses(cases[name], bench[0], settings)["llamacpp_kld_mean"] < 0.01
+        assert 1e-6 < llama_losses(cases[name], bench[0], settings)["kld_mean"] < 0.01
 
 
 def test_means_are_those_of_the_logits_in_double_precision(cases, bench, monkeypatch):
@@ -72,9 +72,9 @@ def test_means_are_those_of_the_logits_in_double_precision(cases, bench, monkeyp
         name: log_softmax(logits(case.file.path, ids)[:, 16:-1].astype(float)) for name, case in cases.items()
     }
     nll = -np.take_along_axis(logp["Q4_0"], ids[:, 17:, None].astype(int), axis=2)
-    assert found["llamacpp_ppl"] == pytest.approx(np.exp(nll.mean()), rel=1e-5)
+    assert found["ppl"] == pytest.approx(np.exp(nll.mean()), rel=1e-5)
     kld = (np.exp(logp["F32"]) * (logp["F32"] - logp["Q4_0"])).sum(axis=2)  # F32: exact also in llama.cpp
-    assert found["llamacpp_baseline_kld_mean"] == pytest.approx(kld.mean(), rel=1e-3)
+    assert found["baseline_kld_mean"] == pytest.approx(kld.mean(), rel=1e-3)
 
 
 def test_values_that_are_not_finite_are_left_out_and_said(cases, bench, monkeypatch):
@@ -98,7 +98,7 @@ def test_values_that_are_not_finite_are_left_out_and_said(cases, bench, monkeypa
 
     case, (given, said) = cases["Q8_0"], bench
     monkeypatch.setattr(scoring, "llama_logits", lambda *given: spoiling(*given, rows=15))
-    assert 0 < llama_losses(case, given, DEFAULT)["llamacpp_kld_mean"] < 0.01
+    assert 0 < llama_losses(case, given, DEFAULT)["kld_mean"] < 0.01
     assert said == [
         "Q8_0: 30 of 45 tokens have logits in llama.cpp that are not finite, or too large; they are left out"
     ]
