@@ -82,6 +82,8 @@ def run(
         bool, typer.Option("--attribution", help="Measure the KLD that each matrix causes on its own.")
     ] = False,
     no_speed: Annotated[bool, typer.Option("--no-speed", help="Skip speed.parquet.")] = False,
+    engines: Annotated[str | None, typer.Option(help="Default: onnxruntime,llama.cpp.")] = None,
+    kv_cache: Annotated[str | None, typer.Option(help="Types to compare, such as f16,q8_0,q4_0.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary on stdout as JSON.")] = False,
 ) -> None:
@@ -104,6 +106,8 @@ def run(
         "layers": False if no_layers else None,
         "attribution": True if attribution else None,
         "speed": False if no_speed else None,
+        "engines": [name.strip() for name in engines.split(",")] if engines else None,
+        "kv_cache": [name.strip() for name in kv_cache.split(",")] if kv_cache else None,
     }
     request = requested(comparison, flags)
     with _interruptible():

@@ -22,7 +22,7 @@ from dashboard.style.theme import MethodStyle, method_styles
 from evaluator.metrics import columns_of
 from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, tokens_of
 from evaluator.results.manifest import Manifest
-from evaluator.results.schema import STATISTICS
+from evaluator.results.schema import FIRST_ENGINE, STATISTICS
 
 _T = TypeVar("_T")
 #: Columns of `Results.variants` that are not in the file.
@@ -166,8 +166,9 @@ class Results:
         return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
 
     def speed(self) -> pl.DataFrame | None:
-        """Return `speed.parquet`, the timed repetitions; None if absent, empty or unreadable."""
-        return self._frames.read(SPEED)
+        """Return the timed repetitions of packed artifacts; None if absent, empty or unreadable."""
+        speed = self._frames.read(SPEED)
+        return None if speed is None else speed.filter(engine=FIRST_ENGINE)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens as a lazy frame; None if absent or unreadable."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -16,6 +15,8 @@ from evaluator.comparison.attribution_run import AttributionRun
 from evaluator.comparison.cluster.job import Job, job_of
 from evaluator.comparison.cluster.ray_cluster import RayCluster
 from evaluator.comparison.derived_frames import derive, is_derived
+from evaluator.comparison.engine_run import EngineRun
+from evaluator.comparison.exact_states import ExactStates
 from evaluator.comparison.executor import Executor, OnDevices, subject_of
 from evaluator.comparison.file_scorer import FileScorer, Subject
 from evaluator.comparison.half_precision import settled_precision
@@ -23,8 +24,8 @@ from evaluator.comparison.layers.drift import BaselineStream, Sample
 from evaluator.comparison.left_out import check_varying, left_out, valueless, without_values
 from evaluator.comparison.measured_row import MeasuredRow, in_one_line, measured_row
 from evaluator.comparison.noise_floor import Bf16Noise, floor_windows, noise_floor
+from evaluator.comparison.outcome import Outcome
 from evaluator.comparison.run_manifest import changes_for, in_words, manifest_of
-from evaluator.comparison.speed import SpeedRun
 from evaluator.comparison.stages import reporting, stage
 from evaluator.comparison.token_frames import token_frame
 from evaluator.comparison.variant_stages import ScoredVariant, VariantStages
@@ -39,16 +40,6 @@ from evaluator.results.store import ResultsStore
 from evaluator.support.errors import SourceError, reason_of
 from evaluator.support.progress import RunProgress
 from evaluator.texts.windows import n_scored
-
-
-@dataclass
-class Outcome:
-    """What a run measured, reused and could not measure."""
-
-    measured: list[str] = field(default_factory=list)
-    reused: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    nonfinite: dict[str, int] = field(default_factory=dict)
 
 
 class ComparisonRun:
@@ -96,14 +87,13 @@ class ComparisonRun:
         if self.comparison.attribution and self._ids & self.store.unattributed():
             self.store.update_manifest(**means)
             AttributionRun(self.plan, self.store, self.progress).run(self._executor)
-        if self.comparison.speed and self._ids & self.store.untimed():
-            self.store.update_manifest(**means)
-            if self.comparison.cluster:
+        if not self._engines.is_complete:
+            if self.comparison.cluster and self.comparison.speed:
                 self.progress.say(
                     "speed is timed on this machine: times of different machines do not compare"
                 )
             budget = self._scorer.budget(self.plan.device)
-            SpeedRun(self.plan, self.store, self._graph, self.progress, budget.device).run()
+            self._engines.run(lambda: self._graph, budget.device, means)
         self._record_valueless()
 
     def _pending(self) -> list[Candidate]:
@@ -159,6 +149,7 @@ class ComparisonRun:
         if needs_baseline:
             self._measure_baseline()
         if executor:
+            self._states.keep([it.variant_id for it in pending if self._engines.compares(it.file)])
             executor.score(pending, self._keep, self._failed)
         if lacks_floor:
             with stage(reporting(self.progress, "noise floor")):
@@ -204,7 +195,17 @@ class ComparisonRun:
             lambda: kept.values() if kept.path.is_file() else None,
             stream,
             self.store.work,
+            self._states.stored,
         )
+
+    @cached_property
+    def _states(self) -> ExactStates:
+        return ExactStates(self.plan, self.store, lambda: self._scorer)
+
+    @cached_property
+    def _engines(self) -> EngineRun:
+        asked, given = self.comparison, (self.plan, self.store, self.progress)
+        return EngineRun(*given, asked.engines, self._states, speed=asked.speed, caches=asked.kv_cache)
 
     @cached_property
     def _executor(self) -> Executor:

@@ -15,6 +15,7 @@ from evaluator.comparison.layers.attribution import Attribution, Attributor, att
 from evaluator.comparison.layers.drift import BaselineStream, Drift
 from evaluator.comparison.layers.weight_error import weight_errors
 from evaluator.models.model_file import ModelFile
+from evaluator.results.hidden_states import HiddenStates
 from evaluator.runtime.device import Device
 from evaluator.runtime.forward_pass import Advance, shape_of
 from evaluator.runtime.memory_plan import plan_branches
@@ -44,6 +45,7 @@ class VariantStages:
             are not kept, and variants cannot be scored.
         stream: the baseline's residual stream; None if layers were not requested.
         folder: for branches of an attribution that do not fit into memory.
+        stored: returns where a variant's own final hidden states are kept, by its name; None if they are not.
     """
 
     baseline: ModelFile
@@ -52,6 +54,7 @@ class VariantStages:
     hidden: Callable[[], Values | None]
     stream: BaselineStream | None
     folder: Path
+    stored: Callable[[str], HiddenStates | None] = lambda _: None
 
     def score(
         self, subject: Subject, device: Device, advance: Advance = lambda share, where: None
@@ -71,7 +74,10 @@ class VariantStages:
         if hidden is None:
             raise ComputeError("the baseline was not scored, so variants cannot be compared with it")
         drift = None if self.stream is None else Drift(self.stream, self.scorer.model(device).hidden)
-        scored = self.scorer.score(subject, self.windows, device, hidden, observer=drift, advance=advance)
+        stored = self.stored(subject.name)
+        scored = self.scorer.score(
+            subject, self.windows, device, hidden, observer=drift, stored=stored, advance=advance
+        )
         if drift is None:
             return ScoredVariant(scored)
         errors = weight_errors(subject.name, subject.file, self.baseline)

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from evaluator.engines import ENGINES
 from evaluator.results.manifest import Protocol
 from evaluator.support.errors import RequestError
 from evaluator.support.suggestions import nearest
@@ -83,6 +84,10 @@ class Comparison(BaseModel):
     layers: bool = Field(default=True, strict=True)
     attribution: bool = Field(default=False, strict=True)
     speed: bool = Field(default=True, strict=True)
+    engines: tuple[str, ...] = Field(default_factory=lambda: tuple(ENGINES.names()), min_length=1)
+    kv_cache: tuple[str, ...] = Field(
+        default=(), description="types of the cache that engines are compared with"
+    )
     pre: str | None = Field(
         default=None, min_length=1, description="pre-tokenizer of a baseline that names none"
     )
@@ -94,6 +99,23 @@ class Comparison(BaseModel):
         if value % 2:
             raise ValueError("the context must be even: its second half is scored")
         return value
+
+    @field_validator("engines")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in ENGINES.names():
+                raise ValueError(f"{name} is not an engine{nearest(name, ENGINES.names())}")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("kv_cache")
+    @classmethod
+    def _cached(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = [kind for _, engine in ENGINES for kind in engine.cache_types]
+        for name in value:
+            if name not in known:
+                raise ValueError(f"{name} is not a type of a cache{nearest(name, known, len(known))}")
+        return tuple(dict.fromkeys(value))
 
     @field_validator("cluster")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from dataframely import Schema
 from evaluator.results.schema import (
     Confidence,
     Domains,
+    KvCache,
     Layers,
     Pairs,
     Speed,
@@ -17,6 +19,7 @@ from evaluator.results.schema import (
     Variants,
     Vocabulary,
 )
+from evaluator.support.atomic_files import PARTIAL
 
 #: Remedies for a damaged file: one that only a new measurement restores, and one that the same run writes again.
 MEASURE_ANEW = "replace it with an intact copy, or measure again with run --force"
@@ -49,6 +52,7 @@ MANIFEST_NAME = "manifest.json"
 VARIANTS = FrameFile("variants.parquet", Variants, MEASURE_ANEW)
 LAYERS = FrameFile("layers.parquet", Layers)
 SPEED = FrameFile("speed.parquet", Speed)
+KV_CACHE = FrameFile("kv_cache.parquet", KvCache)
 #: Derived from the tokens of all variants at the end of a run.
 DOMAINS = FrameFile("domains.parquet", Domains)
 CONFIDENCE = FrameFile("confidence.parquet", Confidence)
@@ -57,18 +61,36 @@ DERIVED = (DOMAINS, CONFIDENCE, PAIRS)
 #: Written at the beginning of a run, from the baseline's tokenizer.
 VOCABULARY = FrameFile("vocabulary.parquet", Vocabulary)
 #: All frames except the token frames.
-FRAMES = (VARIANTS, LAYERS, SPEED, *DERIVED, VOCABULARY)
+FRAMES = (VARIANTS, LAYERS, SPEED, KV_CACHE, *DERIVED, VOCABULARY)
 #: Folders of the token frames, one per variant, and of files that are needed only during a run.
 TOKENS, WORK = "tokens", "work"
 #: The lock of the run that writes to the folder, and the file with that run's process id and start.
 LOCK_NAME, WRITER_NAME = ".lock", ".writer"
 
+#: Files that file managers create in every folder they show.
+_FILE_MANAGER_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 _NAMES = {MANIFEST_NAME, LOCK_NAME, WRITER_NAME, *(file.place for file in FRAMES)}
 
 
 def tokens_of(variant_id: str) -> FrameFile:
     """Return the file of a variant's token frame, which is written before its row."""
     return FrameFile(f"{TOKENS}/{variant_id}.parquet", Tokens)
+
+
+def why_unusable(folder: Path) -> str | None:
+    """Return why a run cannot write into a folder, which need not exist; None if it can."""
+    if folder.exists() and not folder.is_dir():
+        return "is a file, not a folder"
+    if not folder.is_dir():
+        return None
+    if not (folder / MANIFEST_NAME).is_file() and any(map(_is_foreign, folder.iterdir())):
+        return "is not empty and holds no results"
+    return None if os.access(folder, os.W_OK) else "is not writable"
+
+
+def _is_foreign(path: Path) -> bool:
+    """Return whether a file is neither one of a file manager nor a remnant of a killed run."""
+    return path.name not in (*_FILE_MANAGER_FILES, LOCK_NAME, WRITER_NAME) and not path.name.endswith(PARTIAL)
 
 
 def is_written(folder: Path, path: Path) -> bool:

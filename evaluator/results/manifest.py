@@ -144,6 +144,9 @@ class Manifest(BaseModel):
         default={},
         description="by variant, if a cluster scored it; `machine` scored the others and timed all",
     )
+    engines: dict[str, dict[str, str | int]] = Field(
+        default={}, description="by engine: the settings that files were last measured with in it"
+    )
     notices: list[str] = Field(default=[], description="what a reader must know about the measurement")
     gpu_indices: list[int] = Field(
         default=[], description="which GPUs were used; artifacts were timed on the first"
@@ -163,6 +166,7 @@ def going_on(manifest: Manifest, earlier: Manifest) -> Manifest:
         "memory": earlier.memory,
         "stage_seconds": earlier.stage_seconds,
         "nodes": earlier.nodes,
+        "engines": earlier.engines,
         "baseline_note": manifest.baseline_note or earlier.baseline_note,
         "notices": list(dict.fromkeys([*earlier.notices, *manifest.notices])),
     }

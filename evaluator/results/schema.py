@@ -90,8 +90,14 @@ _NAMES: dict[str, dy.Column] = {
 }
 #: Columns that the families compute from any subset of the tokens.
 STATISTICS = columns_of("tokens")
-#: Columns measured on the packed artifact.
-TIMED = (*(column.name for column in METRIC_FAMILIES.get("speed").columns), "deploy_kld_mean")
+#: Columns measured in engines: kept when the same file is scored again.
+IN_ENGINES = tuple(
+    column.name
+    for family in ("speed", "engine_gap", "llama_cpp_speed", "llama_cpp_loss")
+    for column in METRIC_FAMILIES.get(family).columns
+)
+#: The engine of timings in older folders, which name none.
+FIRST_ENGINE = "onnxruntime"
 
 Variants = _schema(
     "Variants",
@@ -195,14 +201,33 @@ class Layers(dy.Schema):
 
 
 class Speed(dy.Schema):
-    """One row per timed repetition."""
+    """One row per timed repetition in an engine; `context` is the number of tokens in the cache before it."""
 
     variant_id = dy.String(primary_key=True)
+    engine = dy.String(primary_key=True)
     phase = dy.Enum(PHASES, primary_key=True)
     repetition = dy.UInt32(primary_key=True)
     tokens = dy.UInt32()
     seconds = dy.Float64(min=0)
     context = dy.UInt32()
+
+
+class KvCache(dy.Schema):
+    """One row per variant × engine × type of the cached keys and values.
+
+    Divergences are the mean KL of the engine with that cache from the exact weights of the file and of the baseline.
+    Decode times are medians after the prompt, and after thousands of tokens where the model's context allows it.
+    """
+
+    variant_id = dy.String(primary_key=True)
+    engine = dy.String(primary_key=True)
+    cache_type = dy.String(primary_key=True)
+    kld_mean = dy.Float64(nullable=True)
+    baseline_kld_mean = dy.Float64(nullable=True)
+    ppl = dy.Float64(nullable=True, min=0)
+    bytes_per_1000_tokens = dy.Float64(nullable=True, min=0)
+    decode_ms_p50 = dy.Float64(nullable=True, min=0)
+    decode_deep_ms_p50 = dy.Float64(nullable=True, min=0)
 
 
 def frame_of(schema: type[dy.Schema], rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
@@ -222,6 +247,8 @@ def with_schema(schema: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
 def conform(schema: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
     """Add absent nullable columns as null, cast to the types of `schema`, and keep unknown columns.
 
+    Timings without an engine are those of `FIRST_ENGINE`.
+
     Raises:
         dataframely.exc.SchemaError: a required column is missing.
         polars.exceptions.PolarsError: a value cannot be cast to its column's type.
@@ -229,6 +256,8 @@ def conform(schema: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
     types = schema.create_empty().schema
     nullable = [name for name, column in schema.columns().items() if column.nullable]
     absent = [pl.lit(None, types[name]).alias(name) for name in nullable if name not in frame.columns]
+    if schema is Speed and "engine" not in frame.columns:
+        absent.append(pl.lit(FIRST_ENGINE).alias("engine"))
     completed = frame.with_columns(absent) if absent else frame
     conformed: pl.DataFrame = schema.cast(completed)
     return conformed.with_columns(completed.select(pl.exclude(conformed.columns)))

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from evaluator.results.files import (
     DERIVED,
     FRAMES,
+    KV_CACHE,
     LAYERS,
     LOCK_NAME,
     MANIFEST_NAME,
@@ -26,17 +27,16 @@ from evaluator.results.files import (
     WRITER_NAME,
     FrameFile,
     tokens_of,
+    why_unusable,
 )
 from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.manifest import Failure, Manifest, difference, going_on
 from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
-from evaluator.results.schema import TIMED, Layers, Speed, conform, with_schema
+from evaluator.results.schema import FIRST_ENGINE, IN_ENGINES, KvCache, Layers, conform, with_schema
 from evaluator.support.atomic_files import PARTIAL, scratch_beside, whole_file
 from evaluator.support.errors import RequestError
 
 _ATTRIBUTED = "attribution_additivity"
-#: Files that file managers create in every folder they show.
-_FILE_MANAGER_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 class ResultsStore:
@@ -54,7 +54,8 @@ class ResultsStore:
         Raises:
             RequestError: another run is writing to it, or it is not a writable folder.
         """
-        self._check_usable()
+        if reason := why_unusable(self.folder):
+            raise RequestError(f"{self.folder}: {reason}; choose another --out")
         self._is_new = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,16 +86,6 @@ class ResultsStore:
         with contextlib.suppress(OSError):
             return f" ({(self.folder / WRITER_NAME).read_text(encoding='utf-8')})"
         return ""
-
-    def _check_usable(self) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
-            raise RequestError(f"{self.folder}: is a file, not a folder; choose another --out")
-        if not self.folder.is_dir():
-            return
-        if not (self.folder / MANIFEST_NAME).is_file() and any(map(_is_foreign, self.folder.iterdir())):
-            raise RequestError(f"{self.folder}: is not empty and holds no results; choose another --out")
-        if not os.access(self.folder, os.W_OK):
-            raise RequestError(f"{self.folder}: is not writable; choose another --out")
 
     def prepare(self, manifest: Manifest, *, force: bool) -> None:
         """Start a comparison in the folder, or continue the same one.
@@ -199,19 +190,20 @@ class ResultsStore:
     def add(self, row: pl.DataFrame, tokens: pl.DataFrame, layers: pl.DataFrame | None) -> None:
         """Store a measured variant: its tokens first, its row last, so that every row has its tokens.
 
-        Timings, layers and attribution of an earlier measurement are kept if the file is the same, else removed.
+        What an earlier measurement of the same file found besides is kept, that of another removed.
         """
         variant_id = str(row["variant_id"][0])
         same = self.variants().filter(variant_id=variant_id, sha256=row["sha256"][0])
-        if same.is_empty() and self.timings(variant_id).height:
-            self.replace_rows(SPEED, Speed.create_empty(), variant_id)
+        for file in (SPEED, KV_CACHE):
+            if same.is_empty() and variant_id in self._read(file)["variant_id"]:
+                self.replace_rows(file, file.schema.create_empty(), variant_id)
         if layers is None and same.is_empty() and self.layers(variant_id).height:
             layers = Layers.create_empty()
         self.write({tokens_of(variant_id): tokens})
         if layers is not None:
             self.replace_rows(LAYERS, layers, variant_id)
         if same.height:
-            row = row.with_columns(same.select(*TIMED, *((_ATTRIBUTED,) if layers is None else ())))
+            row = row.with_columns(same.select(*IN_ENGINES, *((_ATTRIBUTED,) if layers is None else ())))
         self.replace_rows(VARIANTS, row, variant_id)
 
     def replace_rows(self, file: FrameFile, rows: pl.DataFrame, variant_id: str) -> None:
@@ -232,22 +224,39 @@ class ResultsStore:
         attributed = self._read(LAYERS).drop_nulls("attribution_kld")["variant_id"]
         return self._compared().difference(attributed)
 
-    def untimed(self) -> set[str]:
-        """Return the variants whose speed columns are null or whose timings are missing."""
-        timed = self.variants().drop_nulls("decode_ms_p50")["variant_id"]
-        return set(self.variants()["variant_id"]) - set(timed).intersection(self._read(SPEED)["variant_id"])
+    def untimed(self, engine: str = FIRST_ENGINE, column: str = "decode_ms_p50") -> set[str]:
+        """Return the variants whose speed column is null or whose timings in an engine are missing."""
+        timed = self._read(SPEED).filter(engine=engine)["variant_id"]
+        return self.without(column).union(set(self.variants()["variant_id"]).difference(timed))
 
-    def timings(self, variant_id: str) -> pl.DataFrame:
-        """Return a variant's rows of the speed frame."""
-        return self._read(SPEED).filter(pl.col("variant_id") == variant_id)
+    def without(self, column: str) -> set[str]:
+        """Return the variants of whose row a column is null."""
+        return set(self.variants().filter(pl.col(column).is_null())["variant_id"])
 
-    def add_timings(self, variant_id: str, timings: pl.DataFrame) -> None:
-        """Add a round of timings; repetitions are numbered within each phase, in order."""
-        earlier = self.timings(variant_id).with_columns(pl.col("phase").cast(pl.String))
-        rows = pl.concat([earlier.select(timings.columns), timings], how="vertical_relaxed")
-        number = pl.int_range(pl.len()).over("phase")
+    def timings(self, variant_id: str, engine: str = FIRST_ENGINE) -> pl.DataFrame:
+        """Return a variant's rows of the speed frame for an engine."""
+        return self._read(SPEED).filter(variant_id=variant_id, engine=engine)
+
+    def add_timings(self, variant_id: str, timings: pl.DataFrame, engine: str = FIRST_ENGINE) -> None:
+        """Add a round of timings in an engine; repetitions are numbered within each phase, in order."""
+        earlier = (
+            self._read(SPEED).filter(variant_id=variant_id).with_columns(pl.col("phase").cast(pl.String))
+        )
+        new = timings.with_columns(engine=pl.lit(engine))
+        rows = pl.concat([earlier.select(new.columns), new], how="vertical_relaxed")
+        number = pl.int_range(pl.len()).over("engine", "phase")
         named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
         self.replace_rows(SPEED, named, variant_id)
+
+    def caches(self, variant_id: str) -> pl.DataFrame:
+        """Return a variant's rows of the frame of cache types."""
+        return self._read(KV_CACHE).filter(variant_id=variant_id)
+
+    def add_cache(self, variant_id: str, row: Mapping[str, object]) -> None:
+        """Add a cache type of a variant."""
+        new = conform(KvCache, pl.DataFrame([{"variant_id": variant_id, **row}]))
+        rows = pl.concat([self.caches(variant_id), new], how="diagonal")
+        self.replace_rows(KV_CACHE, rows, variant_id)
 
     def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
         """Replace values in a variant's row."""
@@ -289,8 +298,3 @@ class ResultsStore:
         (self.folder / WORK).mkdir(exist_ok=True)
         with scratch_beside(self.folder / WORK / name) as folder:
             yield folder
-
-
-def _is_foreign(path: Path) -> bool:
-    """Return whether a file is neither one of a file manager nor a remnant of a killed run."""
-    return path.name not in (*_FILE_MANAGER_FILES, LOCK_NAME, WRITER_NAME) and not path.name.endswith(PARTIAL)

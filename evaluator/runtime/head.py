@@ -68,18 +68,30 @@ class HeadRows:
 
 
 class Head:
-    """A model's head, with the baseline's beside it to compute divergences."""
+    """A model's head, with the baseline's beside it to compute divergences.
+
+    Without a head of its own, `score` takes a variant's logits in place of its hidden states.
+    """
 
     def __init__(
-        self, variant: HeadRows, baseline: HeadRows | None, device: Device, softcap: float | None = None
+        self,
+        variant: HeadRows | None,
+        baseline: HeadRows | None,
+        device: Device,
+        softcap: float | None = None,
     ) -> None:
-        """Open the score graph on a device; `softcap` bounds logits in families that do so."""
-        self._heads = {names.VARIANT_HEAD: variant}
-        if baseline is not None:
-            self._heads[names.BASELINE_HEAD] = baseline
-        self._vocabulary, self._width = variant.vocabulary, variant.width
+        """Open the score graph on a device; `softcap` bounds logits in families that do so.
+
+        At least one of both heads is needed.
+        """
+        heads = {names.VARIANT_HEAD: variant, names.BASELINE_HEAD: baseline}
+        self._heads = {name: head for name, head in heads.items() if head is not None}
+        first = next(iter(self._heads.values()))
+        self._given = variant is None
+        self._vocabulary, self._width = first.vocabulary, first.width
         self._session = Session(
-            names.score_graph(against_baseline=baseline is not None, softcap=softcap), device
+            names.score_graph(against_baseline=baseline is not None, softcap=softcap, given=self._given),
+            device,
         )
         on_gpu = device.name == "cuda"
         self._tokens, self._rows = (_SLICE_ON_GPU, _BLOCK_ON_GPU) if on_gpu else (_SLICE_TOKENS, _BLOCK_ROWS)
@@ -88,6 +100,20 @@ class Head:
     def n_weights(self) -> int:
         """Number of weights that every token is multiplied by."""
         return len(self._heads) * self._vocabulary * self._width
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens."""
+        return self._vocabulary
+
+    @classmethod
+    def of_logits(cls, reference: ModelFile, device: Device) -> Head:
+        """Return the head that scores logits against the distributions of `reference`.
+
+        Raises:
+            SourceError: the head cannot be read.
+        """
+        return cls(None, HeadRows.of(reference), device, logit_softcap(reference))
 
     @classmethod
     def of(cls, file: ModelFile, baseline: ModelFile | None, device: Device) -> Head:
@@ -109,7 +135,8 @@ class Head:
         """Score hidden states, float32 [rows, hidden], with the baseline's for the same tokens.
 
         Args:
-            hidden: final hidden states; may be mapped from a file.
+            hidden: final hidden states; may be mapped from a file. Logits, float32 [rows, vocabulary], if this head
+                has no variant's.
             targets: the token that each row predicts.
             baseline: the baseline's hidden states, if and only if its head was given.
             advance: called with the share that is done, from 0 to 1.
@@ -124,8 +151,10 @@ class Head:
         for number, (start, heads) in enumerate(read_ahead(starts, self._read), 1):
             owned = owners == start // self._tokens
             here = np.where(owned, places, 0)[:, None]
+            own = hidden[:, start : start + self._tokens] if self._given else hidden
             for rows in self._blocks(len(targets)):
-                values = {names.VARIANT_HIDDEN: hidden, names.BASELINE_HIDDEN: baseline, names.TARGETS: here}
+                first = names.VARIANT_LOGITS if self._given else names.VARIANT_HIDDEN
+                values = {first: own, names.BASELINE_HIDDEN: baseline, names.TARGETS: here}
                 inputs = {
                     name: self._session.resident(np.asarray(item[rows]))
                     for name, item in values.items()

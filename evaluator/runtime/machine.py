@@ -28,6 +28,7 @@ _RECORDED_PACKAGES = (
     "tokenizers",
     "torch",
     "transformers",
+    "xllamacpp",
 )
 
 

@@ -32,7 +32,7 @@ def peak_memory(model: Path, threads: int, tokens: int) -> int:
         raise EvaluatorError(f"{model}: measuring its memory failed: {error}") from error
 
 
-def _own_peak() -> int:
+def own_peak() -> int:
     """Return this process's peak resident bytes."""
     status = Path("/proc/self/status")
     if status.is_file():  # Linux's getrusage includes the peak of the parent process
@@ -54,7 +54,7 @@ def _main(model: str, threads: str, tokens: str) -> None:
     decoder = Decoder(Path(model), Device("cpu", "CPUExecutionProvider", int(threads)), len(prompt) + 1)
     decoder.step(prompt)
     decoder.step(prompt[:1])
-    sys.stdout.write(str(_own_peak()))
+    sys.stdout.write(str(own_peak()))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ BASELINE_HIDDEN, VARIANT_HIDDEN = "baseline_hidden", "variant_hidden"
 #: Index of each row's target in the slice; any index if the target is in another slice.
 TARGETS = "targets"
 TARGET_LOGIT = "target_logit"
+#: The variant's logits, where they are given instead of its hidden states and head.
+VARIANT_LOGITS = "variant_logits"
 CROSS, VARIANT_AT_TOP = "cross", "variant_at_top"
 
 #: A model's logits spread over several nats; a spread below this is rounding.
@@ -33,12 +35,16 @@ _IR_VERSION = 8
 Doubles = npt.NDArray[np.float64]
 
 
-def _side(side: str, softcap: float | None) -> list[onnx.NodeProto]:
-    """Return nodes for logits [rows, slice], their maximum, and Σ exp(logit − maximum)."""
+def _logits(side: str, softcap: float | None) -> list[onnx.NodeProto]:
+    """Return nodes for logits [rows, slice]."""
     raw = f"{side}_raw_logits" if softcap else f"{side}_logits"
+    product = helper.make_node("Gemm", [f"{side}_hidden", f"{side}_head"], [raw], transB=1)
+    return [product, *(softcap_nodes(raw, f"{side}_logits", softcap) if softcap else [])]
+
+
+def _reduced(side: str) -> list[onnx.NodeProto]:
+    """Return nodes for the maximum of logits [rows, slice], and Σ exp(logit − maximum)."""
     return [
-        helper.make_node("Gemm", [f"{side}_hidden", f"{side}_head"], [raw], transB=1),
-        *(softcap_nodes(raw, f"{side}_logits", softcap) if softcap else []),
         helper.make_node("ReduceMax", [f"{side}_logits", "last_axis"], [f"{side}_max"], keepdims=1),
         helper.make_node("Sub", [f"{side}_logits", f"{side}_max"], [f"{side}_shifted"]),
         helper.make_node("Exp", [f"{side}_shifted"], [f"{side}_exp"]),
@@ -57,23 +63,31 @@ def _divergence() -> list[onnx.NodeProto]:
     ]
 
 
-def score_graph(*, against_baseline: bool, softcap: float | None = None) -> onnx.ModelProto:
+def score_graph(
+    *, against_baseline: bool, softcap: float | None = None, given: bool = False
+) -> onnx.ModelProto:
     """Build the scoring model of one slice.
 
     Inputs: `variant_hidden` (and `baseline_hidden`) float32 [rows, hidden], the heads' slices `variant_head` (and
     `baseline_head`) float32 [slice, hidden], `targets` int64 [rows, 1].
     Outputs, each float32 [rows, 1]: `variant_max`, `variant_sum`, `target_logit`; with a baseline also
     `baseline_max`, `baseline_sum`, `cross`, `variant_at_top`. With a `softcap` c, logits are c · tanh(logits / c).
+    If the variant's logits are `given`, the input `variant_logits` float32 [rows, slice] takes the place of its
+    hidden states and head.
     """
     sides = ["variant", "baseline"] if against_baseline else ["variant"]
-    nodes = [node for side in sides for node in _side(side, softcap)]
+    computed = sides[1:] if given else sides
+    nodes = [node for side in computed for node in _logits(side, softcap)]
+    nodes += [node for side in sides for node in _reduced(side)]
     nodes.append(helper.make_node("GatherElements", ["variant_logits", TARGETS], [TARGET_LOGIT], axis=1))
     names = [*(f"{side}_{reduction}" for side in sides for reduction in ("max", "sum")), TARGET_LOGIT]
     if against_baseline:
         nodes += _divergence()
         names += [CROSS, VARIANT_AT_TOP]
     inputs = [helper.make_tensor_value_info(TARGETS, TensorProto.INT64, ["rows", 1])]
-    for side in sides:
+    if given:
+        inputs.append(helper.make_tensor_value_info(VARIANT_LOGITS, TensorProto.FLOAT, ["rows", "slice"]))
+    for side in computed:
         for name, rows in ((f"{side}_hidden", "rows"), (f"{side}_head", "slice")):
             inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, "hidden"]))
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 1]) for name in names]

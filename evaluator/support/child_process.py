@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 #: Exit status of a killed process on POSIX: minus the signal's number.
 _KILLED = -9
@@ -27,16 +28,13 @@ def run_module(module: str, *arguments: str, given: str | None = None, seconds: 
     Raises:
         ChildError: the exit status is not 0, or the process was killed after `seconds`.
     """
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    settings = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": path}
     try:
         result = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             input=given,
             capture_output=True,
             text=True,
-            env=os.environ | settings,
+            env=_environment(),
             check=False,
             timeout=seconds,
         )
@@ -45,3 +43,22 @@ def run_module(module: str, *arguments: str, given: str | None = None, seconds: 
     if result.returncode:
         raise ChildError(result.returncode, result.stderr)
     return result.stdout
+
+
+def module_process(module: str, *arguments: str, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start `python -m module` with pipes at its stdin and stdout, and its stderr in a file."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=_environment(),
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a child: this package is found, and ggml prints no trace of a crash."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return os.environ | offline | {"PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}

@@ -8,7 +8,7 @@ from evaluator.planning.config import Comparison, VariantSource
 
 
 def tiny_comparison(baseline: Path, variants: Path, text: Path, out: Path, chunks: int = 4) -> Comparison:
-    """Return a request for `variants` (a file or pattern) against `baseline`, windows of 16 tokens, without speed."""
+    """Return a request for `variants` (a file or pattern) against `baseline`, windows of 16 tokens, no speed."""
     return Comparison(
         baseline=str(baseline),
         variants=(VariantSource(method="m", source=str(variants)),),
@@ -19,4 +19,5 @@ def tiny_comparison(baseline: Path, variants: Path, text: Path, out: Path, chunk
         device="cpu",
         threads=1,
         speed=False,
+        engines=("onnxruntime",),
     )

@@ -9,7 +9,7 @@ import pytest
 from passes import head_of, hidden_of
 
 from evaluator.comparison.device_check import Sample, disagreement
-from evaluator.comparison.engine_gap import engine_gap
+from evaluator.engines.engine_gap import engine_gap
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import head_weights
 from evaluator.export.packing.artifact import MODEL_FILE, export_packed, write_decoder

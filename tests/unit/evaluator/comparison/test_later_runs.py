@@ -14,7 +14,7 @@ from tiny_models import write_tiny_llama
 from evaluator.commands.run import run_comparison
 from evaluator.planning.config import VariantSource
 from evaluator.results.reader import read_manifest
-from evaluator.results.schema import TIMED
+from evaluator.results.schema import IN_ENGINES
 from evaluator.support.errors import SourceError
 
 Q4_0, Q8_0 = gguf.GGMLQuantizationType.Q4_0, gguf.GGMLQuantizationType.Q8_0
@@ -50,7 +50,7 @@ def test_times_stay_when_another_variant_is_added(comparison, tmp_path):
     assert before["variant_id"] in run(comparison, variants=both)["measured"]
     after = row_of(comparison, "F32")
     assert before["decode_ms_p50"] is not None
-    assert [after[name] for name in TIMED] == [before[name] for name in TIMED]
+    assert [after[name] for name in IN_ENGINES] == [before[name] for name in IN_ENGINES]
     assert frame(comparison, "speed").equals(speed)
 
 

@@ -39,15 +39,15 @@ import numpy as np
 from evaluator.export.exact.graph import load_graph
 from evaluator.runtime.device import Device
 from evaluator.runtime.layered_model import LayeredModel
-from evaluator.runtime.peak_memory import _own_peak
+from evaluator.runtime.peak_memory import own_peak
 from evaluator.runtime.scoring import window_states
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.texts.windows import Window
 file = open_gguf(Path(sys.argv[1]))
 model = LayeredModel(load_graph(file), Device("cpu", "CPUExecutionProvider", 1))
-before = _own_peak()
+before = own_peak()
 window_states(model, file, [Window(0, "d", np.arange(4096, dtype=np.int32) % 256, 2048)])
-sys.stdout.write(str(_own_peak() - before))
+sys.stdout.write(str(own_peak() - before))
 """
 
 

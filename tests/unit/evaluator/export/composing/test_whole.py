@@ -10,7 +10,7 @@ import pytest
 import random_families
 from passes import hidden_of
 
-from evaluator.comparison.engine_gap import engine_gap
+from evaluator.engines.engine_gap import engine_gap
 from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.weights import head_weights

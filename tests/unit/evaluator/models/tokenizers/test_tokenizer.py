@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from subprocess import CalledProcessError
 
 import gguf
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from llama_vocabulary import NO_TOKEN, llama_vocabularies, llama_vocabulary
 from tiny_models import CONTROL, END_OF_TEXT, MERGES, USER_DEFINED, write_tiny_llama
 
+from evaluator.engines.llama_cpp.process import LlamaError
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.tokenizers.pretokenizers import PRE_TOKENIZERS
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf, vocabulary_digest
@@ -216,7 +216,7 @@ def test_token_that_is_there_twice_is_refused_as_llama_cpp_does(tmp_path):
     path = write_tiny_llama(tmp_path / "t.gguf", **SMALL, tokens=[("<th>", USER_DEFINED), ("<th>", CONTROL)])
     with pytest.raises(SourceError, match="token '<th>' is in its vocabulary twice"):
         tokenizer_from_gguf(open_gguf(path))
-    with pytest.raises(CalledProcessError):
+    with pytest.raises(LlamaError):
         llama_vocabulary(path, [])
 
 

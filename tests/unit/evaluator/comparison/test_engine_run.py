@@ -13,14 +13,14 @@ from rich.console import Console
 from tiny_comparisons import tiny_comparison
 from tiny_models import write_tiny_llama
 
-from evaluator.comparison import half_precision, speed
+from evaluator.comparison import half_precision
 from evaluator.comparison.device_check import Verdict
-from evaluator.comparison.engine_gap import divergence, engine_gap
+from evaluator.comparison.engine_run import ROUNDS, EngineRun, groups_within
 from evaluator.comparison.run import ComparisonRun
-from evaluator.comparison.speed import ROUNDS, SpeedRun, groups_within, speed_columns, timing_frame
+from evaluator.comparison.timings import timing_frame
+from evaluator.engines.kinds import onnxruntime_packed
 from evaluator.export.exact.graph import Graph
 from evaluator.export.packing.artifact import MODEL_FILE, most_bytes, write_decoder
-from evaluator.export.packing.nodes import EXACT_PRODUCTS
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.planning.plan import make_plan
 from evaluator.results.schema import Speed, with_schema
@@ -28,7 +28,6 @@ from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.timing import Exercise, time_artifact
 from evaluator.support.progress import RunProgress
-from evaluator.texts.windows import Window
 
 CPU = choose_device("cpu", 1)
 
@@ -58,13 +57,14 @@ def timed(comparison, graph=None, make=make_plan, memory=1 << 34):
         plan = make(comparison)
         run = ComparisonRun(plan, comparison, store, progress)
         run.run()
-        SpeedRun(plan, store, graph or run._graph, progress, memory).run()
+        engines = EngineRun(plan, store, progress, comparison.engines, run._states)
+        engines.run(lambda: graph or run._graph, memory, {})
     return said.getvalue(), store
 
 
 def test_an_artifact_that_does_not_fit_into_memory_is_not_timed(comparison, variant):
     said, store = timed(comparison, memory=int(most_bytes(variant, exact=False)) + 1)
-    assert "not timed: its artifact takes up to 0.0 GB, and 0.0 GB may be used" in said
+    assert "not timed in onnxruntime: its artifact takes up to 0.0 GB, and 0.0 GB may be used" in said
     rows = {row["is_baseline"]: row["decode_ms_p50"] for row in store.variants().to_dicts()}
     assert rows[True] is None
     assert rows[False] is not None
@@ -87,7 +87,7 @@ def test_a_variant_that_is_not_finite_is_timed_without_a_gap(comparison, tiny_gr
     bad = write_tiny_llama(tmp_path / "Tiny-Q5_0.gguf", noise=float("nan"))
     source = comparison.variants[0].model_copy(update={"source": str(bad)})
     said, store = timed(comparison.model_copy(update={"variants": (source,)}))
-    assert "no engine gap: 14 of 14 tokens have logits that are not finite" in said
+    assert "no engine gap in onnxruntime: 14 of 14 tokens have logits that are not finite" in said
     (row,) = store.variants().filter(is_baseline=False).to_dicts()
     assert (row["deploy_kld_mean"], row["n_nonfinite"], row["n_tokens"]) == (None, 21, 21)
     assert min(row["decode_ms_p50"], row["prefill_tps"], row["load_s"], row["peak_rss_bytes"]) > 0
@@ -140,7 +140,7 @@ def test_on_a_gpu_artifacts_of_halves_are_timed_and_its_memory_stays_unknown(
         written.append((options["exact"], options["half"]))
         return write_decoder(*arguments, **options)
 
-    monkeypatch.setattr(speed, "write_decoder", watched)
+    monkeypatch.setattr(onnxruntime_packed, "write_decoder", watched)
     said, store = timed(comparison, make=on_gpu)
     assert written == [(True, True), (False, True)]
     assert "a GPU's peak memory is not measured" in said
@@ -155,9 +155,9 @@ def test_a_gpu_too_small_for_float32_weights_times_all_the_same(comparison, tiny
     def too_large(*_):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(speed, "engine_gap", too_large)
+    monkeypatch.setattr(onnxruntime_packed, "engine_gap", too_large)
     said, store = timed(comparison, make=lambda request: replace(make_plan(request), device=gpu))
-    assert "no engine gap: RuntimeError out of memory" in said
+    assert "no engine gap in onnxruntime: RuntimeError out of memory" in said
     assert store.untimed() == set()
     assert store.variants()["deploy_kld_mean"].null_count() == 2
 
@@ -181,42 +181,6 @@ def test_a_model_without_a_decoding_graph_stays_untimed_and_that_is_said(compari
     said, store = timed(comparison, plain)
     assert "no decoding graph: unknown attention" in said
     assert len(store.untimed()) == 2
-
-
-def test_engine_gap_is_nothing_but_what_the_fast_kernels_add(variant, tiny_graph, tmp_path):
-    ids = np.random.default_rng(2).integers(0, 256, 32).astype(np.int32)
-    windows = [Window(0, "d", ids, 8)]
-    gaps = {}
-    for level in (EXACT_PRODUCTS, 4):
-        write_decoder(variant, tiny_graph, tmp_path / str(level), accuracy_level=level)
-        artifact = tmp_path / str(level) / MODEL_FILE
-        gaps[level] = engine_gap(variant, tiny_graph, artifact, windows, CPU)
-    assert abs(gaps[EXACT_PRODUCTS]) < 1e-7
-    assert 1e-6 < gaps[4] < 0.05
-
-
-def test_divergence_of_logits_is_that_of_their_distributions():
-    first, second = np.random.default_rng(0).standard_normal((2, 5, 40)).astype(np.float32) * 3
-    p, q = (np.exp(x.astype(np.float64)) for x in (first, second))
-    p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(divergence(first, second), (p * np.log(p / q)).sum(axis=1), rtol=1e-5)
-    np.testing.assert_array_equal(divergence(first, first), 0)
-
-
-def test_columns_are_medians_of_rounds_and_percentiles_of_tokens():
-    seconds = {"load": [3.0, 1.0, 2.0], "prefill": [0.5, 1.0, 2.0], "decode": [i / 1000 for i in range(101)]}
-    tokens = {"load": 0, "prefill": 100, "decode": 1}
-    frame = pl.DataFrame(
-        [
-            {"phase": phase, "tokens": tokens[phase], "seconds": value, "context": 0}
-            for phase, values in seconds.items()
-            for value in values
-        ]
-    )
-    found = speed_columns(frame)
-    assert found == pytest.approx(
-        {"load_s": 2, "prefill_tps": 100, "decode_ms_p10": 10, "decode_ms_p50": 50, "decode_ms_p90": 90}
-    )
 
 
 def test_groups_take_as_many_as_the_disk_holds():

@@ -1,0 +1,248 @@
+"""Measure variants in engines: times, round by round, so that noise on the machine affects all alike, and losses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from evaluator.comparison.exact_states import ExactStates
+from evaluator.comparison.stages import reporting, stage
+from evaluator.comparison.timings import decode_columns, rounds_in, speed_columns, timing_frame
+from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
+from evaluator.export.exact.graph import Graph
+from evaluator.models.model_file import ModelFile
+from evaluator.planning.plan import Candidate, Plan
+from evaluator.results.store import ResultsStore
+from evaluator.runtime.timing import Exercise
+from evaluator.support.progress import RunProgress
+
+#: A round is one load, one prefill and up to 32 decoded tokens per variant; the first may decode at further depths.
+ROUNDS = 3
+_SHARE_OF_DISK = 0.8
+ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is measured of a variant in an engine."""
+
+    name: str
+    engine: Engine
+    item: Candidate
+    case: Case
+    times: bool
+    losses: bool
+    caches: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The variant's and the engine's name."""
+        return f"{self.item.label}, {self.name}"
+
+    @property
+    def disk_bytes(self) -> float:
+        """The bytes that making it ready may write."""
+        return self.engine.disk_bytes(self.case)
+
+
+class EngineRun:
+    """Measures in engines what a results folder lacks of its variants."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: ResultsStore,
+        progress: RunProgress,
+        names: Sequence[str],
+        states: ExactStates,
+        *,
+        speed: bool = True,
+        caches: Sequence[str] = (),
+    ) -> None:
+        """Take what the run gives; without `speed`, only losses are measured, and those of `caches`."""
+        self._plan, self._store, self._progress = plan, store, progress
+        self._kinds = {name: ENGINES.get(name) for name in names}
+        self._states, self._speed, self._caches = states, speed, caches
+        self._exercise = Exercise.of(plan.windows[0].ids)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not any(list(self._missing(*named)) for named in self._kinds.items())
+
+    def compares(self, file: ModelFile) -> bool:
+        """Return whether some engine compares all windows of a file with its exact weights."""
+        return any(kind.loss and kind.declines(file) is None for kind in self._kinds.values())
+
+    def run(self, graph: Callable[[], Graph], memory: int, means: Mapping[str, object]) -> None:
+        """Measure what is missing; failures are reported, and their columns stay null.
+
+        Args:
+            graph: returns the graph of all files.
+            memory: bytes that a model may take.
+            means: fields of the manifest that describe this machine, which it gets only if something is measured.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        plan = self._plan
+        baseline = self._case(plan.baseline)
+        bench = Bench(plan.device, plan.windows, self._exercise, memory, graph, baseline, self._warn)
+        tasks = [task for name, kind in self._kinds.items() for task in self._tasks(name, kind, bench)]
+        settings = {task.name: dict(task.engine.settings) for task in tasks}
+        if tasks:
+            self._store.update_manifest(**means, engines=self._store.manifest.engines | settings)
+        for engine in dict.fromkeys(task.engine for task in tasks if task.times):
+            if engine.notice:
+                self._warn(engine.notice)
+        free = _SHARE_OF_DISK * shutil.disk_usage(self._store.folder).free
+        for group in groups_within(tasks, lambda task: task.disk_bytes, free):
+            with self._store.scratch("artifacts") as folder:
+                self._measure(group, folder)
+
+    def _warn(self, text: str) -> None:
+        self._progress.say(text, "yellow")
+
+    def _case(self, item: Candidate) -> Case:
+        return Case(item.label, item.file, item.is_baseline, partial(self._states.of, item))
+
+    def _missing(
+        self, name: str, engine: type[Engine]
+    ) -> Iterator[tuple[Candidate, bool, bool, tuple[str, ...]]]:
+        """Yield the variants of which an engine has to measure times, losses, or types of the cache."""
+        untimed = self._store.untimed(name, f"{engine.prefix}decode_ms_p50") if self._speed else set()
+        unscored = self._store.without(engine.loss) if engine.loss else untimed
+        for item in (self._plan.baseline, *self._plan.variants):
+            times, losses = item.variant_id in untimed, item.variant_id in unscored
+            known = set(self._store.caches(item.variant_id).filter(engine=name)["cache_type"])
+            caches = tuple(kind for kind in self._caches if kind in engine.cache_types and kind not in known)
+            if times or losses or caches:
+                yield item, times, losses, caches
+
+    def _tasks(self, name: str, kind: type[Engine], bench: Bench) -> list[_Task]:
+        """Return what an engine has to measure; say which files it does not run, and why."""
+        missing = list(self._missing(name, kind))
+        if not missing:
+            return []
+        engine = kind(bench)
+        if reason := engine.why_not():
+            self._warn(f"nothing is measured in {name}: {reason}")
+            return []
+        declined: dict[str, list[str]] = {}
+        tasks = []
+        for item, times, losses, caches in missing:
+            if why := engine.declines(item.file):
+                declined.setdefault(why, []).append(item.label)
+            else:
+                tasks.append(_Task(name, engine, item, self._case(item), times, losses, caches))
+        for why, labels in declined.items():
+            self._progress.say(f"not measured in {name}, {why}: {', '.join(labels)}")
+        return tasks
+
+    def _measure(self, group: Sequence[_Task], folder: Path) -> None:
+        ready: list[tuple[_Task, Ready]] = []
+        for task in group:
+            with self._stage(task):
+                self._progress.step(f"{task.label}: preparing")
+                target = folder / task.name / task.item.variant_id
+                ready.append((task, task.engine.prepare(task.case, target)))
+        for number in range(1, ROUNDS + 1):
+            ready = [(task, file) for task, file in ready if not task.times or self._time(task, file, number)]
+        for task, file in ready:
+            with self._stage(task):
+                if task.times:
+                    self._progress.step(f"{task.label}: memory")
+                    self._finish(task, file)
+                if task.losses:
+                    self._measure_losses(task, file)
+                if task.caches:
+                    self._measure_caches(task, file)
+                if task.engine.loss:
+                    self._states.forget(task.item)
+
+    def _stage(self, task: _Task) -> AbstractContextManager[None]:
+        what = "not timed" if task.times else "not measured"
+        return stage(reporting(self._progress, f"{task.item.variant_id}: {what} in {task.name}"))
+
+    def _time(self, task: _Task, file: Ready, number: int) -> bool:
+        """Time round `number` of one file, unless an interrupted run has stored it; return whether it is there."""
+        self._progress.step(f"timing {task.label}, round {number} of {ROUNDS}")
+        variant_id = task.item.variant_id
+        with self._stage(task):
+            if rounds_in(self._store.timings(variant_id, task.name)) < number:
+                self._store.add_timings(variant_id, timing_frame(file.time(deep=number == 1)), task.name)
+        return rounds_in(self._store.timings(variant_id, task.name)) >= number
+
+    def _finish(self, task: _Task, file: Ready) -> None:
+        """Write a file's columns of times and memory once all of its rounds are timed."""
+        timings = self._store.timings(task.item.variant_id, task.name)
+        columns = {**speed_columns(timings, self._exercise), **file.costs()}
+        named = {f"{task.engine.prefix}{name}": value for name, value in columns.items()}
+        self._store.set_columns(task.item.variant_id, named)
+        self._progress.say(f"{task.label}: {columns['decode_ms_p50']:.1f} ms per token")
+
+    def _measure_losses(self, task: _Task, file: Ready) -> None:
+        """Write a file's columns of losses, or none if they cannot be measured; times are kept either way."""
+        self._progress.step(f"{task.label}: comparing with exact weights")
+        with stage(reporting(self._progress, f"{task.item.variant_id}: no engine gap in {task.name}")):
+            columns = file.losses()
+            self._store.set_columns(task.item.variant_id, columns)
+            if task.engine.loss in columns:
+                self._progress.say(f"{task.label}: KLD {columns[task.engine.loss]:.5f} to exact weights")
+
+    def _measure_caches(self, task: _Task, file: Ready) -> None:
+        """Add a row per type of the cache; one that cannot be measured is reported and has none."""
+        timings: dict[str, list[pl.DataFrame]] = {kind: [] for kind in task.caches}
+        for number in range(1, ROUNDS + 1):
+            for kind, rounds in timings.items():
+                if len(rounds) == number - 1:  # it did not fail before
+                    self._progress.step(f"{task.label}: cache of {kind}, round {number} of {ROUNDS}")
+                    with self._cache_stage(task, kind):
+                        rounds.append(timing_frame(file.with_cache(kind).time(deep=number == 1)))
+        for kind, rounds in timings.items():
+            if len(rounds) == ROUNDS:
+                self._progress.step(f"{task.label}: cache of {kind}, comparing with exact weights")
+                with self._cache_stage(task, kind):
+                    times = decode_columns(pl.concat(rounds), self._exercise)
+                    size = {"bytes_per_1000_tokens": 1000 * file.with_cache(kind).cache_bytes()}
+                    values = {**self._cache_losses(task, file, kind), **times, **size}
+                    row = {"engine": task.name, "cache_type": kind, **values}
+                    self._store.add_cache(task.item.variant_id, row)
+
+    def _cache_losses(self, task: _Task, file: Ready, kind: str) -> Columns:
+        """Return the losses with a type of the cache; the usual type's may be measured already."""
+        prefix, (row,) = (
+            task.engine.prefix,
+            self._store.variants().filter(variant_id=task.item.variant_id).to_dicts(),
+        )
+        if kind == task.engine.settings.get("cache") and row[task.engine.loss or ""] is not None:
+            known = {name: row[f"{prefix}{name}"] for name in ("kld_mean", "baseline_kld_mean", "ppl")}
+            return {name: value for name, value in known.items() if value is not None}
+        return {name.removeprefix(prefix): value for name, value in file.with_cache(kind).losses().items()}
+
+    def _cache_stage(self, task: _Task, kind: str) -> AbstractContextManager[None]:
+        subject = f"{task.item.variant_id}: a cache of {kind} is not measured in {task.name}"
+        return stage(reporting(self._progress, subject))
+
+
+def groups_within(
+    items: Sequence[ItemT], most_bytes: Callable[[ItemT], float], free: float
+) -> Iterator[list[ItemT]]:
+    """Yield items in order, as many at a time as fit into `free` bytes; one that never fits comes alone."""
+    group: list[ItemT] = []
+    used = 0.0
+    for item in items:
+        if group and used + most_bytes(item) > free:
+            yield group
+            group, used = [], 0.0
+        group.append(item)
+        used += most_bytes(item)
+    if group:
+        yield group

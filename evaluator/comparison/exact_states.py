@@ -1,0 +1,58 @@
+"""The exact final hidden states that engines are compared with: kept from scoring, or computed again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.comparison.executor import subject_of
+from evaluator.comparison.file_scorer import FileScorer
+from evaluator.planning.plan import Candidate, Plan
+from evaluator.results.hidden_states import HiddenStates
+from evaluator.results.store import ResultsStore
+from evaluator.support.units import FLOAT_BYTES
+from evaluator.texts.windows import n_scored
+
+Values = npt.NDArray[np.float32]
+
+_SHARE_OF_DISK = 0.5
+
+
+class ExactStates:
+    """Final hidden states of variants, on disk until their engines are done."""
+
+    def __init__(self, plan: Plan, store: ResultsStore, scorer: Callable[[], FileScorer]) -> None:
+        """Keep none until `keep`; `scorer` returns what computes them."""
+        self._plan, self._store, self._scorer = plan, store, scorer
+        self._kept: frozenset[str] = frozenset()
+
+    def keep(self, variant_ids: Collection[str]) -> None:
+        """Keep those of variants that will be scored, if the disk has room for all."""
+        width = self._scorer().model(self._plan.device).hidden
+        needed = FLOAT_BYTES * n_scored(self._plan.windows) * width * len(variant_ids)
+        if needed <= _SHARE_OF_DISK * shutil.disk_usage(self._store.folder).free:
+            self._kept = frozenset(variant_ids)
+
+    def stored(self, variant_id: str) -> HiddenStates | None:
+        """Return where a pass that scores a variant puts its states; None where it keeps them to itself."""
+        return self._store.hidden_states(variant_id) if variant_id in self._kept else None
+
+    def of(self, item: Candidate) -> Values:
+        """Return those of all windows, mapped, float32 [windows, scored tokens, hidden].
+
+        Raises:
+            EvaluatorError: the file cannot be read, onnxruntime failed, or the memory does not suffice.
+            OSError: the disk is full.
+        """
+        plan, stored = self._plan, self._store.hidden_states(item.variant_id)
+        if not stored.complete((len(plan.windows), len(plan.windows[0].targets))):
+            self._scorer().score(subject_of(item), plan.windows, plan.device, None, stored=stored)
+        return stored.values()
+
+    def forget(self, item: Candidate) -> None:
+        """Remove a variant's; the baseline's serve all."""
+        if not item.is_baseline:
+            self._store.hidden_states(item.variant_id).path.unlink(missing_ok=True)

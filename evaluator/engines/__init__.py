@@ -1,0 +1,146 @@
+"""Run files in the engines that people use, and measure speed, memory and what an engine adds to the loss.
+
+An engine is one file in `evaluator/engines/kinds/`, which registers a class; its columns of the variants frame are
+those of a metric family.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.support.registry import Registry
+
+if TYPE_CHECKING:  # processes that run an engine's library import this package and need none of these
+    from evaluator.export.exact.graph import Graph
+    from evaluator.models.model_file import ModelFile
+    from evaluator.runtime.device import Device
+    from evaluator.runtime.timing import Exercise, Timing
+    from evaluator.texts.windows import Window
+
+Values = npt.NDArray[np.float32]
+Columns = dict[str, float | int]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file that engines run.
+
+    Attributes:
+        label: its name on the terminal.
+        file: the file.
+        is_baseline: whether it is the baseline.
+        states: returns its exact final hidden states of all windows, float32 [windows, scored tokens, hidden].
+    """
+
+    label: str
+    file: ModelFile
+    is_baseline: bool
+    states: Callable[[], Values]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a run gives to its engines.
+
+    Attributes:
+        device: where to compute.
+        windows: the windows.
+        exercise: the tokens that are timed.
+        memory: bytes that a model may take.
+        graph: returns the graph of all files.
+        baseline: the baseline.
+        say: called with what a user must know.
+    """
+
+    device: Device
+    windows: Sequence[Window]
+    exercise: Exercise
+    memory: int
+    graph: Callable[[], Graph]
+    baseline: Case
+    say: Callable[[str], None]
+
+
+class Ready(ABC):
+    """A file that is ready to run in an engine; every method may raise an `EvaluatorError`."""
+
+    @abstractmethod
+    def time(self, *, deep: bool) -> list[Timing]:
+        """Time one round: a load, a prompt, and tokens decoded one by one; if `deep`, also after many tokens.
+
+        Reading up to there takes long, so that not every round is deep.
+        """
+
+    @abstractmethod
+    def costs(self) -> Columns:
+        """Return what running it takes besides time, as columns without the engine's prefix."""
+
+    @abstractmethod
+    def losses(self) -> Columns:
+        """Return what the engine adds to the loss, as columns."""
+
+    def with_cache(self, kind: str) -> Ready:
+        """Return the same file with one of the engine's `cache_types`."""
+        raise NotImplementedError
+
+    def cache_bytes(self) -> float:
+        """Return the bytes that a token takes in the cache."""
+        raise NotImplementedError
+
+
+class Engine(ABC):
+    """An engine.
+
+    Attributes:
+        prefix: of its columns for times and memory, which are otherwise named alike.
+        loss: column that is null until its losses are measured; None if they are measured only along with times.
+        cache_types: types that cached keys and values may have, if there is a choice.
+    """
+
+    prefix: ClassVar[str] = ""
+    loss: ClassVar[str | None] = None
+    cache_types: ClassVar[Sequence[str]] = ()
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    @abstractmethod
+    def why_not(self) -> str | None:
+        """Return why it runs no file of this run; None if it may."""
+
+    @classmethod
+    def declines(cls, file: ModelFile) -> str | None:
+        """Return why it does not run a file; None if it tries to."""
+        return None
+
+    @property
+    def notice(self) -> str | None:
+        """What a reader must know about its times; None if nothing."""
+        return None
+
+    @property
+    @abstractmethod
+    def settings(self) -> Mapping[str, str | int]:
+        """How it runs files, for the manifest."""
+
+    def disk_bytes(self, case: Case) -> float:
+        """Return the bytes that `prepare` may write."""
+        return 0
+
+    @abstractmethod
+    def prepare(self, case: Case, folder: Path) -> Ready:
+        """Make a file ready to run, with what it needs on disk in a folder of its own.
+
+        Raises:
+            EvaluatorError: it cannot be run.
+        """
+
+
+ENGINES: Registry[type[Engine]] = Registry("engine", f"{__name__}.kinds")

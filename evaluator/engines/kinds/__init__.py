@@ -1,0 +1,1 @@
+"""Define the engines, one file each."""

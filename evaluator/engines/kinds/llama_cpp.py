@@ -1,0 +1,118 @@
+"""llama.cpp, which runs a GGUF file as users download it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
+from evaluator.engines.llama_cpp.library import llama_library
+from evaluator.engines.llama_cpp.process import llama_answer
+from evaluator.engines.llama_cpp.scoring import llama_losses
+from evaluator.engines.llama_cpp.settings import CACHE_TYPES, Settings
+from evaluator.models.gguf.reader import GGUFFile
+from evaluator.models.gguf.split import SplitGGUF
+from evaluator.models.model_file import ModelFile
+from evaluator.runtime.timing import Timing
+from evaluator.support.errors import EvaluatorError
+from evaluator.support.units import GIGABYTE
+
+#: Tokens in the cache where decoding is timed besides an empty cache and the prompt.
+_DEEP = 4096
+
+
+def path_of(file: ModelFile) -> str:
+    """Return the path that llama.cpp opens: of a split file, the first part."""
+    return str(file.files[0])
+
+
+@dataclass(frozen=True)
+class _File(Ready):
+    case: Case
+    bench: Bench
+    settings: Settings
+
+    def time(self, *, deep: bool) -> list[Timing]:
+        """Time tokens on an empty cache, after the prompt and, if `deep`, after thousands of tokens."""
+        exercise = self.bench.exercise
+        prompt = len(exercise.prompt)
+        answer = llama_answer(
+            "times",
+            path=path_of(self.case.file),
+            prompt=exercise.prompt.tolist(),
+            following=exercise.following.tolist(),
+            depths=[0, prompt, *([_DEEP] if deep else [])],
+            settings=self.settings,
+        )
+        return [Timing(*values) for values in answer]
+
+    def costs(self) -> Columns:
+        """Return the peak memory."""
+        prompt = len(self.bench.exercise.prompt)
+        peak = llama_answer("memory", path=path_of(self.case.file), tokens=prompt, settings=self.settings)
+        return {"peak_rss_bytes": peak}
+
+    def losses(self) -> Columns:
+        """Return the divergences from the file's own and the baseline's exact weights, and the perplexity."""
+        losses = llama_losses(self.case, self.bench, self.settings)
+        return {f"{LlamaCpp.prefix}{name}": value for name, value in losses.items()}
+
+    def with_cache(self, kind: str) -> Ready:
+        """Return the same file with keys and values of another type."""
+        return replace(self, settings=replace(self.settings, cache=kind))
+
+    def cache_bytes(self) -> float:
+        """Return the bytes that a token takes, from the bytes of half a window and a whole one."""
+        ids = self.bench.windows[0].ids
+        half, whole = llama_answer(
+            "cache", path=path_of(self.case.file), ids=ids.tolist(), settings=self.settings
+        )
+        return float((whole - half) / (len(ids) - len(ids) // 2))
+
+
+@ENGINES.register("llama.cpp")
+class LlamaCpp(Engine):
+    """Runs GGUF files with the settings of llama.cpp's own programs, on the CPU."""
+
+    prefix = "llamacpp_"
+    loss = "llamacpp_kld_mean"
+    cache_types = tuple(CACHE_TYPES)
+
+    def why_not(self) -> str | None:
+        """Return why llama.cpp cannot be run here."""
+        if self.bench.device.name != "cpu":
+            return "it computes on the CPU, and this run measures a GPU"
+        try:
+            llama_library()
+        except EvaluatorError as error:
+            return str(error)
+        return None
+
+    @classmethod
+    def declines(cls, file: ModelFile) -> str | None:
+        """Return why a file is none for llama.cpp."""
+        return None if isinstance(file, (GGUFFile, SplitGGUF)) else "because they are no GGUF files"
+
+    @property
+    def settings(self) -> Mapping[str, str | int]:
+        """Threads, batches, flash attention, and the type of the cache."""
+        return asdict(self._settings)
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings(self.bench.device.threads)
+
+    def prepare(self, case: Case, folder: Path) -> Ready:
+        """Check that the file's weights fit into memory.
+
+        Raises:
+            EvaluatorError: they do not.
+        """
+        size = case.file.size_bytes
+        if size > self.bench.memory:
+            raise EvaluatorError(
+                f"it takes {size / GIGABYTE:,.1f} GB, and {self.bench.memory / GIGABYTE:,.1f} GB may be used; "
+                "see --memory"
+            )
+        return _File(case, self.bench, self._settings)

@@ -1,0 +1,98 @@
+"""onnxruntime, which runs the packed artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
+from evaluator.engines.engine_gap import engine_gap
+from evaluator.export.folder import MODEL_FILE
+from evaluator.export.packing.artifact import most_bytes, write_decoder
+from evaluator.models.mapped import give_pages_back
+from evaluator.runtime.peak_memory import peak_memory
+from evaluator.runtime.timing import Timing, time_artifact
+from evaluator.support.errors import EvaluatorError
+from evaluator.support.units import GIGABYTE
+
+
+@dataclass(frozen=True)
+class _Artifact(Ready):
+    case: Case
+    bench: Bench
+    model: Path
+    n_bytes: int
+
+    def time(self, *, deep: bool) -> list[Timing]:
+        """Time a prompt and the tokens after it, in every round."""
+        return time_artifact(self.model, self.bench.device, self.bench.exercise)
+
+    def costs(self) -> Columns:
+        """Return the artifact's size, and on a CPU the peak memory; a GPU's is not measured."""
+        columns: Columns = {"artifact_bytes": self.n_bytes}
+        if self.bench.device.name == "cpu":
+            tokens = len(self.bench.exercise.prompt)
+            columns["peak_rss_bytes"] = peak_memory(self.model, self.bench.device.threads, tokens)
+        return columns
+
+    def losses(self) -> Columns:
+        """Return the engine gap.
+
+        It fails where a GPU cannot hold the float32 weights to compare with, or where windows are longer than the
+        artifact's context. A baseline has none: its artifact holds its exact weights, at most rounded to float16.
+        """
+        if self.case.is_baseline:
+            return {}
+        bench = self.bench
+        gap = engine_gap(self.case.file, bench.graph(), self.model, bench.windows, bench.device)
+        return {"deploy_kld_mean": gap}
+
+
+@ENGINES.register("onnxruntime")
+class OnnxRuntime(Engine):
+    """Packs each file into an artifact."""
+
+    def why_not(self) -> str | None:
+        """Return why no artifact can be built."""
+        graph = self.bench.graph()
+        if graph.decoder is None and graph.fused is None:
+            return f"this model has no decoding graph: {graph.plain_reason}"
+        return None
+
+    @property
+    def notice(self) -> str | None:
+        """What is different on a GPU."""
+        if not self._on_gpu:
+            return None
+        return "artifacts are in half precision; a GPU's peak memory is not measured"
+
+    @property
+    def settings(self) -> Mapping[str, str | int]:
+        """Provider and threads."""
+        return {"provider": self.bench.device.provider, "threads": self.bench.device.threads}
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.bench.device.name == "cuda"
+
+    def disk_bytes(self, case: Case) -> float:
+        """Return the most bytes of an artifact."""
+        return most_bytes(case.file, exact=case.is_baseline)
+
+    def prepare(self, case: Case, folder: Path) -> Ready:
+        """Write the artifact.
+
+        Raises:
+            EvaluatorError: it may take more memory than the run may use, or the file cannot be packed.
+        """
+        size = self.disk_bytes(case)
+        if size > self.bench.memory:
+            raise EvaluatorError(
+                f"its artifact takes up to {size / GIGABYTE:,.1f} GB, and "
+                f"{self.bench.memory / GIGABYTE:,.1f} GB may be used; see --memory"
+            )
+        graph = self.bench.graph()
+        n_bytes = write_decoder(case.file, graph, folder, exact=case.is_baseline, half=self._on_gpu)
+        give_pages_back()
+        return _Artifact(case, self.bench, folder / MODEL_FILE, n_bytes)

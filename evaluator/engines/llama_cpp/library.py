@@ -1,0 +1,127 @@
+"""llama.cpp's C functions and structures, in the shared library that also holds ggml's."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+from evaluator.models.ggml_library import WAY_OUT, ggml_library
+from evaluator.support.errors import EvaluatorError
+
+#: Larger than both structures of parameters; those of this size are passed in memory, whatever their content.
+_PARAMS_BYTES = 1024
+#: Positions in the parameters of a model: of `vocab_only`, and of the first flag that is set by default.
+_VOCAB_ONLY, _FIRST_SET = 72, 74
+
+
+class ModelParams(ctypes.Structure):
+    """`llama_model_params`."""
+
+    _fields_ = (("content", ctypes.c_ubyte * _PARAMS_BYTES),)
+
+
+class ContextParams(ctypes.Structure):
+    """`llama_context_params`, with room for fields that come after those named here."""
+
+    _fields_ = (
+        *((name, ctypes.c_uint32) for name in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max")),
+        *((name, ctypes.c_uint32) for name in ("n_rs_seq", "n_outputs_max", "n_outputs_max_per_seq")),
+        *((name, ctypes.c_int32) for name in ("n_threads", "n_threads_batch", "ctx_type")),
+        *((name, ctypes.c_int32) for name in ("rope_scaling", "pooling", "attention", "flash_attention")),
+        *((name, ctypes.c_float) for name in ("rope_freq_base", "rope_freq_scale", "yarn_ext_factor")),
+        *((name, ctypes.c_float) for name in ("yarn_attn_factor", "yarn_beta_fast", "yarn_beta_slow")),
+        ("yarn_orig_ctx", ctypes.c_uint32),
+        ("defrag_threshold", ctypes.c_float),
+        *((name, ctypes.c_void_p) for name in ("eval_callback", "eval_callback_data")),
+        *((name, ctypes.c_int32) for name in ("type_k", "type_v")),
+        ("rest", ctypes.c_ubyte * (_PARAMS_BYTES - 112)),
+    )
+
+
+#: What the library sets by default; together they show that each field lies where it is expected.
+_DEFAULTS = {
+    **{"n_ctx": 512, "n_batch": 2048, "n_ubatch": 512, "n_seq_max": 1, "n_rs_seq": 0},
+    **{"n_outputs_max": 0, "n_outputs_max_per_seq": 1, "ctx_type": 0},
+    **{"rope_scaling": -1, "pooling": -1, "attention": -1, "flash_attention": -1},
+    **{"rope_freq_base": 0.0, "rope_freq_scale": 0.0, "yarn_ext_factor": -1.0, "yarn_attn_factor": -1.0},
+    **{"yarn_beta_fast": -1.0, "yarn_beta_slow": -1.0, "yarn_orig_ctx": 0, "defrag_threshold": -1.0},
+    **{"eval_callback": None, "eval_callback_data": None, "type_k": 1, "type_v": 1},
+}
+
+
+class Batch(ctypes.Structure):
+    """`llama_batch`."""
+
+    _fields_ = (
+        ("n_tokens", ctypes.c_int32),
+        ("token", ctypes.POINTER(ctypes.c_int32)),
+        ("embd", ctypes.c_void_p),
+        ("pos", ctypes.POINTER(ctypes.c_int32)),
+        ("n_seq_id", ctypes.POINTER(ctypes.c_int32)),
+        ("seq_id", ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
+        ("logits", ctypes.POINTER(ctypes.c_int8)),
+    )
+
+
+#: Takes a level, a part of a line, and nothing.
+LogCallback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+_INT, _POINTER, _TEXT, _FLAG = ctypes.c_int32, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_bool
+#: Name → type of the result, types of the arguments.
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "llama_log_set": (None, LogCallback, _POINTER),
+    "llama_model_default_params": (ModelParams,),
+    "llama_model_load_from_file": (_POINTER, _TEXT, ModelParams),
+    "llama_model_free": (None, _POINTER),
+    "llama_model_n_ctx_train": (_INT, _POINTER),
+    "llama_model_get_vocab": (_POINTER, _POINTER),
+    "llama_vocab_n_tokens": (_INT, _POINTER),
+    "llama_vocab_get_add_bos": (_FLAG, _POINTER),
+    "llama_vocab_bos": (_INT, _POINTER),
+    "llama_tokenize": (_INT, _POINTER, _TEXT, _INT, ctypes.POINTER(_INT), _INT, _FLAG, _FLAG),
+    "llama_context_default_params": (ContextParams,),
+    "llama_init_from_model": (_POINTER, _POINTER, ContextParams),
+    "llama_free": (None, _POINTER),
+    "llama_get_memory": (_POINTER, _POINTER),
+    "llama_memory_clear": (None, _POINTER, _FLAG),
+    "llama_batch_init": (Batch, _INT, _INT, _INT),
+    "llama_batch_free": (None, Batch),
+    "llama_decode": (_INT, _POINTER, Batch),
+    "llama_synchronize": (None, _POINTER),
+    "llama_get_logits": (ctypes.POINTER(ctypes.c_float), _POINTER),
+    "llama_state_seq_get_size": (ctypes.c_size_t, _POINTER, _INT),
+}
+
+
+@cache
+def llama_library() -> Any:
+    """Load llama.cpp's functions.
+
+    Raises:
+        EvaluatorError: there is no library, it lacks functions, or its structures are not those described here.
+    """
+    library = ggml_library()
+    if library is None:
+        raise EvaluatorError(f"llama.cpp's library is not there: {WAY_OUT}")
+    for name, (answer, *arguments) in _FUNCTIONS.items():
+        function = getattr(library, name, None)
+        if function is None:
+            raise EvaluatorError(f"{library._name}: does not export llama.cpp's function {name}")
+        function.restype, function.argtypes = answer, arguments
+    defaults, flags = library.llama_context_default_params(), library.llama_model_default_params().content
+    moved = [name for name, value in _DEFAULTS.items() if getattr(defaults, name) != value]
+    if bytes(flags[_VOCAB_ONLY : _FIRST_SET + 1]) != b"\0\0\1":
+        moved.append("vocab_only")
+    if moved:
+        raise EvaluatorError(
+            f"{library._name}: another release of llama.cpp, with other fields of its parameters: {moved}"
+        )
+    return library
+
+
+def model_params(*, vocabulary_only: bool) -> ModelParams:
+    """Return the default parameters of a model, of which only the vocabulary may be read."""
+    params: ModelParams = llama_library().llama_model_default_params()
+    params.content[_VOCAB_ONLY] = vocabulary_only
+    return params

@@ -1,0 +1,38 @@
+"""How llama.cpp is run: by default with the settings of its own programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gguf import GGMLQuantizationType as GGMLType
+
+#: Flash attention → its number in llama.cpp.
+FLASH_ATTENTION: Mapping[str, int] = {"auto": -1, "off": 0, "on": 1}
+#: Type of the cached keys and values → its number in ggml.
+CACHE_TYPES: Mapping[str, int] = {
+    kind.name.lower(): int(kind)
+    for kind in (
+        *(GGMLType.F32, GGMLType.F16, GGMLType.BF16, GGMLType.Q8_0),
+        *(GGMLType.Q5_1, GGMLType.Q5_0, GGMLType.Q4_1, GGMLType.Q4_0, GGMLType.IQ4_NL),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a context.
+
+    Attributes:
+        threads: threads, for prompts and for single tokens.
+        batch: tokens handed over at a time.
+        ubatch: tokens computed at a time.
+        flash_attention: a name in `FLASH_ATTENTION`; with auto, llama.cpp uses it where it can.
+        cache: type of the cached keys and values, a name in `CACHE_TYPES`.
+    """
+
+    threads: int
+    batch: int = 2048
+    ubatch: int = 512
+    flash_attention: str = "auto"
+    cache: str = "f16"

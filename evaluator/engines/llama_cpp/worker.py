@@ -1,0 +1,152 @@
+"""The process that runs llama.cpp: `python -m evaluator.engines.llama_cpp.worker TASK`, with a request on stdin.
+
+The request is JSON. What a task writes to stdout is described at its function; why it failed is on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from evaluator.engines.llama_cpp.model import LlamaContext, LlamaModel
+from evaluator.engines.llama_cpp.settings import Settings
+from evaluator.runtime.peak_memory import own_peak
+from evaluator.support.errors import EvaluatorError
+
+#: Tokens computed before any is timed: first runs allocate memory.
+_WARM_UP = 8
+#: Reading up to a depth that would take more seconds than this is left out.
+_MOST_SECONDS = 30.0
+
+
+def _logits(
+    out: IO[bytes],
+    *,
+    paths: Sequence[str],
+    windows: Sequence[Sequence[int]],
+    first: int,
+    stop: int,
+    settings: dict[str, Any],
+) -> None:
+    """For each file write the size of its vocabulary, int64, then all windows' logits, float32 [rows, vocabulary].
+
+    A window's rows are the positions `first` to before `stop`; it begins on an empty cache.
+    """
+    for path in paths:
+        with LlamaModel(path) as model:
+            out.write(np.int64(model.n_tokens).tobytes())
+            out.flush()  # the reader may find that it fits to nothing
+            with LlamaContext(model, max(map(len, windows)), Settings(**settings)) as context:
+                for ids in windows:
+                    context.clear()
+                    for values in context.logits(ids, first, stop):
+                        out.write(values.data)
+
+
+def _times(
+    out: IO[bytes],
+    *,
+    path: str,
+    prompt: Sequence[int],
+    following: Sequence[int],
+    depths: Sequence[int],
+    settings: dict[str, Any],
+) -> None:
+    """Write [phase, tokens, seconds, context] of a load, prompts and single tokens, as JSON.
+
+    `prompt` is read on an empty cache, and `following` is decoded one by one at each of `depths`, which begin with
+    0 and the prompt's length; deeper ones are reached by reading `prompt` again. Depths beyond the model's own
+    context, or that take too long to reach, are left out.
+    """
+    start = time.perf_counter()
+    with LlamaModel(path) as model:
+        ends = [depth + len(following) for depth in depths]
+        kept = [depth for depth, end in zip(depths, ends, strict=True) if end <= model.trained_context]
+        kept = kept or list(depths[:2])  # a file may name a context shorter than the protocol's
+        with LlamaContext(model, max(kept) + len(following), Settings(**settings)) as context:
+            times: list[tuple[str, int, float, int]] = [("load", 0, time.perf_counter() - start, 0)]
+
+            def timed(phase: str, ids: Sequence[int]) -> float:
+                before, begin = context.length, time.perf_counter()
+                context.advance(ids)
+                seconds = time.perf_counter() - begin
+                times.append((phase, len(ids), seconds, before))
+                return seconds
+
+            context.advance(prompt[:_WARM_UP])
+            context.advance(prompt[:1])
+            context.clear()
+            per_token = 0.0
+            for depth in kept:
+                if depth == len(prompt):
+                    context.clear()
+                missing = depth - context.length
+                if missing > 0:
+                    if missing * per_token > _MOST_SECONDS:
+                        break
+                    per_token = timed("prefill", np.resize(prompt, missing).tolist()) / missing
+                for token in following:
+                    timed("decode", [token])
+        out.write(json.dumps(times).encode())
+
+
+def _memory(out: IO[bytes], *, path: str, tokens: int, settings: dict[str, Any]) -> None:
+    """Write this process's peak resident bytes after a prompt of `tokens` tokens and one more, as JSON."""
+    with LlamaModel(path) as model, LlamaContext(model, tokens + 1, Settings(**settings)) as context:
+        context.advance([0] * tokens)
+        context.advance([0])
+        out.write(json.dumps(own_peak()).encode())
+
+
+def _cache(out: IO[bytes], *, path: str, ids: Sequence[int], settings: dict[str, Any]) -> None:
+    """Write the bytes in the cache after half of `ids`, and after all, as JSON."""
+    half = len(ids) // 2
+    with LlamaModel(path) as model, LlamaContext(model, len(ids), Settings(**settings)) as context:
+        sizes = []
+        for part in (ids[:half], ids[half:]):
+            context.advance(part)
+            sizes.append(context.cache_bytes)
+        out.write(json.dumps(sizes).encode())
+
+
+def _vocabulary(out: IO[bytes], *, paths: Sequence[str], texts: Sequence[str], parse_special: bool) -> None:
+    """Write each file's BOS and the ids of all texts with the seconds that each took, as JSON."""
+    answers = []
+    for path in paths:
+        with LlamaModel(path, vocabulary_only=True) as model:
+            ids, seconds = [], []
+            for text in texts:
+                start = time.perf_counter()
+                ids.append(model.tokenize(text, parse_special=parse_special))
+                seconds.append(time.perf_counter() - start)
+            answers.append({"bos_id": model.bos_id, "ids": ids, "seconds": seconds})
+    out.write(json.dumps(answers).encode())
+
+
+_TASKS: dict[str, Callable[..., None]] = {
+    "logits": _logits,
+    "times": _times,
+    "memory": _memory,
+    "cache": _cache,
+    "vocabulary": _vocabulary,
+}
+
+
+def _main(task: str) -> None:
+    # What libraries print must not get between the answers.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        try:
+            _TASKS[task](out, **json.load(sys.stdin))
+        except EvaluatorError as error:
+            sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

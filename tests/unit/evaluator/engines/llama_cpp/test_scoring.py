@@ -1,0 +1,113 @@
+"""What llama.cpp adds to the loss, against divergences of its logits in float64."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import gguf
+import numpy as np
+import pytest
+from llama_logits import float32_settings, logits
+from numpy_llama import log_softmax
+from tiny_models import write_tiny_llama
+
+from evaluator.engines import Bench, Case
+from evaluator.engines.llama_cpp import scoring
+from evaluator.engines.llama_cpp.scoring import llama_losses
+from evaluator.engines.llama_cpp.settings import Settings
+from evaluator.export.exact.graph import load_graph
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.runtime.device import choose_device
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.scoring import window_states
+from evaluator.runtime.timing import Exercise
+from evaluator.support.errors import EvaluatorError
+from evaluator.texts.windows import Window
+
+CPU = choose_device("cpu", 1)
+DEFAULT, FLOAT32 = Settings(1), float32_settings(32)
+WINDOWS = [
+    Window(number, "d", ids, 16)
+    for number, ids in enumerate(np.random.default_rng(4).integers(0, 256, (3, 32)).astype(np.int32))
+]
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    """The same weights in several types; the first is the baseline."""
+    folder, kinds = tmp_path_factory.mktemp("cases"), gguf.GGMLQuantizationType
+    found = {}
+    for kind in (kinds.F32, kinds.Q8_0, kinds.Q4_0):
+        file = open_gguf(write_tiny_llama(folder / f"Tiny-{kind.name}.gguf", ggml_type=kind))
+        states = window_states(LayeredModel(load_graph(file), CPU), file, WINDOWS)
+        found[kind.name] = Case(kind.name, file, kind == kinds.F32, lambda states=states: states)
+    return found
+
+
+@pytest.fixture
+def bench(cases):
+    said = []
+    bench = Bench(CPU, WINDOWS, Exercise.of(WINDOWS[0].ids), 1 << 30, lambda: None, cases["F32"], said.append)
+    return bench, said
+
+
+def test_float32_weights_in_float32_lose_nothing(cases, bench):
+    found = llama_losses(cases["F32"], bench[0], FLOAT32)
+    assert abs(found["kld_mean"]) < 1e-9
+    assert found["baseline_kld_mean"] == found["kld_mean"]
+
+
+@pytest.mark.parametrize("name", ["Q8_0", "Q4_0"])
+def test_kernels_of_quantized_types_lose_something(cases, bench, name):
+    """They round activations to 8 bits, whatever the cache."""
+    for settings in (FLOAT32, DEFAULT):
+        assert 1e-6 < llama_losses(cases[name], bench[0], settings)["kld_mean"] < 0.01
+
+
+def test_means_are_those_of_the_logits_in_double_precision(cases, bench, monkeypatch):
+    monkeypatch.setattr(scoring, "_BLOCK_BYTES", 7 * 4 * 263)  # blocks that do not divide a window's 15 rows
+    found = llama_losses(cases["Q4_0"], bench[0], FLOAT32)
+    ids = np.stack([window.ids for window in WINDOWS])
+    logp = {
+        name: log_softmax(logits(case.file.path, ids)[:, 16:-1].astype(float)) for name, case in cases.items()
+    }
+    nll = -np.take_along_axis(logp["Q4_0"], ids[:, 17:, None].astype(int), axis=2)
+    assert found["ppl"] == pytest.approx(np.exp(nll.mean()), rel=1e-5)
+    kld = (np.exp(logp["F32"]) * (logp["F32"] - logp["Q4_0"])).sum(axis=2)  # F32: exact also in llama.cpp
+    assert found["baseline_kld_mean"] == pytest.approx(kld.mean(), rel=1e-3)
+
+
+def test_values_that_are_not_finite_are_left_out_and_said(cases, bench, monkeypatch):
+    read = scoring.llama_logits
+
+    class Spoilt:
+        vocabulary = 263
+
+        def __init__(self, logits, rows):
+            self.logits, self.left = logits, rows
+
+        def rows(self, count):
+            values = self.logits.rows(count)
+            self.left -= count
+            return values if self.left >= 0 else values * np.float32(np.nan)
+
+    @contextmanager
+    def spoiling(*arguments, rows):
+        with read(*arguments) as files:
+            yield (Spoilt(logits, rows) for logits in files)
+
+    case, (given, said) = cases["Q8_0"], bench
+    monkeypatch.setattr(scoring, "llama_logits", lambda *given: spoiling(*given, rows=15))
+    assert 0 < llama_losses(case, given, DEFAULT)["kld_mean"] < 0.01
+    assert said == [
+        "Q8_0: 30 of 45 tokens have logits in llama.cpp that are not finite, or too large; they are left out"
+    ]
+    monkeypatch.setattr(scoring, "llama_logits", lambda *given: spoiling(*given, rows=0))
+    with pytest.raises(EvaluatorError, match="45 of 45 tokens"):
+        llama_losses(case, given, DEFAULT)
+
+
+def test_another_vocabulary_is_refused(bench, tmp_path):
+    other = open_gguf(write_tiny_llama(tmp_path / "t.gguf", tokens=[("more", 1)]))
+    with pytest.raises(EvaluatorError, match=r"holds 264 tokens in llama\.cpp, and its head 263"):
+        next(scoring._blocks(other, bench[0], DEFAULT, 263))

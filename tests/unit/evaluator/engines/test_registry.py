@@ -1,0 +1,82 @@
+"""Engines are found by their files, and a run treats a new one like the others."""
+
+from __future__ import annotations
+
+import io
+
+import polars as pl
+import pytest
+from rich.console import Console
+from tiny_comparisons import tiny_comparison
+
+from evaluator import engines
+from evaluator.comparison.run import ComparisonRun
+from evaluator.engines import ENGINES, Engine, Ready
+from evaluator.planning.config import comparison_from
+from evaluator.planning.plan import make_plan
+from evaluator.results.store import ResultsStore
+from evaluator.runtime.timing import Timing
+from evaluator.support.errors import RequestError
+from evaluator.support.progress import RunProgress
+
+
+class Slow(Ready):
+    def time(self, *, deep):
+        return [Timing("load", 0, 1.0, 0), Timing("prefill", 8, 2.0, 0), Timing("decode", 1, 0.003, 8)]
+
+    def costs(self):
+        return {"peak_rss_bytes": 7}
+
+    def losses(self):
+        return {"llamacpp_kld_mean": 0.25}
+
+
+class Another(Engine):
+    prefix, loss = "llamacpp_", "llamacpp_kld_mean"
+    settings = {"patience": 1}  # noqa: RUF012
+
+    def why_not(self):
+        return None
+
+    @classmethod
+    def declines(cls, file):
+        return "because they are large" if "F32" in file.name else None
+
+    def prepare(self, case, folder):
+        return Slow()
+
+
+@pytest.fixture
+def another(monkeypatch):
+    monkeypatch.setattr(ENGINES, "_entries", dict(ENGINES) | {"another": Another})
+
+
+def test_both_engines_are_there():
+    assert ENGINES.names() == ["llama.cpp", "onnxruntime"]
+    for _, kind in ENGINES:
+        assert issubclass(kind, engines.Engine)
+
+
+def test_a_new_engine_is_run_like_the_others(another, tiny_path, tiny_graph, text_path, tmp_path):
+    variant = tmp_path / "Tiny-Q9.gguf"
+    variant.write_bytes(tiny_path.read_bytes())
+    comparison = tiny_comparison(tiny_path, variant, text_path, tmp_path / "out", chunks=2)
+    comparison = comparison.model_copy(update={"engines": ("another",), "speed": True, "layers": False})
+    said = io.StringIO()
+    with ResultsStore(comparison.out) as store, RunProgress(Console(file=said, width=200)) as progress:
+        ComparisonRun(make_plan(comparison), comparison, store, progress).run()
+    (row,) = store.variants().filter(is_baseline=False).to_dicts()
+    assert row["llamacpp_decode_ms_p90"] == 3
+    assert row["llamacpp_prefill_tps"] == 4
+    assert (row["llamacpp_peak_rss_bytes"], row["llamacpp_kld_mean"]) == (7, 0.25)
+    assert "not measured in another, because they are large: baseline F32" in said.getvalue()
+    assert pl.read_parquet(comparison.out / "speed.parquet")["engine"].unique().to_list() == ["another"]
+    assert store.manifest.engines == {"another": {"patience": 1}}
+
+
+def test_engines_are_chosen_by_name(tmp_path):
+    asked = {"baseline": "a", "variants": ["m=b"], "texts": ["c"], "out": tmp_path}
+    assert comparison_from(asked).engines == ("llama.cpp", "onnxruntime")
+    assert comparison_from(asked | {"engines": ["onnxruntime"]}).engines == ("onnxruntime",)
+    with pytest.raises(RequestError, match=r"engines: llama\.cp is not an engine; did you mean llama\.cpp\?"):
+        comparison_from(asked | {"engines": ["llama.cp"]})
