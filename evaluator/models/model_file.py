@@ -53,7 +53,7 @@ class TensorInfo:
     @property
     def n_rows(self) -> int:
         """Number of rows over all matrices of the tensor; a vector is one row."""
-        return self.n_elements // self.shape[-1]
+        return int(np.prod(self.shape[:-1], dtype=np.int64))
 
     @property
     def bits_per_weight(self) -> float:

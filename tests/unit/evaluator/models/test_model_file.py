@@ -16,6 +16,7 @@ from gguf import GGMLQuantizationType as GGMLType
 from tiny_checkpoints import random_model, save_checkpoint
 
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.model_file import TensorInfo
 from evaluator.models.sources.open_model import open_model
 from evaluator.support.errors import SourceError
 from evaluator.support.stage_clock import StageClock
@@ -213,3 +214,8 @@ def test_scales_for_another_number_of_matrices_are_refused(tmp_path):
     writer.close()
     with pytest.raises(SourceError, match=r"a\.scale holds 5 numbers, not one for each matrix"):
         open_gguf(tmp_path / "m.gguf").row_reader("a.weight")
+
+
+def test_rows_of_a_tensor_without_columns():
+    info = TensorInfo("a", (3, 0), GGMLType.F32, 0, 0)
+    assert (info.n_rows, info.n_elements) == (3, 0)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import random_families
+
+from evaluator.export.exact.graph import load_graph
 from evaluator.export.exact.graph_files import graph_from_files, read_files
 from evaluator.export.fusion.stored import FUSION_VERSION
+from evaluator.models.gguf.reader import open_gguf
 
 
 def test_carried_graph_is_the_exported_one(tiny, tiny_graph, tmp_path):
@@ -35,3 +39,10 @@ def test_graph_without_fusion_stays_without(tiny, tiny_graph, tmp_path):
     carried = graph_from_files(files, tmp_path, tiny)
     assert carried.fused is None
     assert carried.plain_reason == "a test"
+
+
+def test_a_described_graph_has_no_files_and_is_made_from_the_description(tmp_path):
+    file = open_gguf(random_families.write("qwen35", tmp_path / "m.gguf"))
+    graph = load_graph(file)
+    assert read_files(graph) == {}
+    assert graph_from_files({}, tmp_path / "graph", file) == graph
