@@ -18,7 +18,7 @@ import pytest
 import torch
 from checkpoint_decisions import IRRELEVANT, ROPE_SCALING, ROPE_SETTINGS, SIZES
 from checkpoint_logits import logits_of_graph, logits_of_transformers, request_of
-from tiny_checkpoints import random_model, save_checkpoint
+from tiny_checkpoints import edit_json, random_model, save_checkpoint
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -236,8 +236,7 @@ def test_other_model_types_belong_to_one_family():
     assert shared == {"granitemoehybrid", "nemotron_h"}
 
 
-@pytest.mark.parametrize("experts", [0, 4], ids=["dense", "experts"])
-@pytest.mark.parametrize("positions", ["rope", None])
+@pytest.mark.parametrize(("experts", "positions"), [(0, "rope"), (0, None), (4, "rope")])
 def test_granite_4_without_mamba_computes_what_transformers_computes(tmp_path, experts, positions):
     changes = {
         "layer_types": ["attention"] * 2,
@@ -249,6 +248,9 @@ def test_granite_4_without_mamba_computes_what_transformers_computes(tmp_path, e
     found = logits_of_graph(folder)
     np.testing.assert_allclose(found, logits_of_transformers(folder)[: len(found)], atol=1e-4)
     assert open_model(folder).architecture == ("granitemoe" if experts else "granite")
+    edit_json(folder / "config.json", num_local_experts=4, position_embedding_type="nope")
+    with pytest.raises(SourceError, match="position_embedding_type is 'nope'; a granitemoe GGUF"):
+        open_model(folder)
 
 
 def decided(family):

@@ -46,7 +46,9 @@ def test_checkpoint_holds_what_the_converted_file_holds(tmp_path, family, option
             found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-6, err_msg=name
         )
     for key, value in converted.metadata.items():
-        if key in checkpoint.metadata and not key.endswith(("file_type", *_REWORDED, *_REWORDED_IN.get(family, ()))):
+        if key in checkpoint.metadata and not key.endswith(
+            ("file_type", *_REWORDED, *_REWORDED_IN.get(family, ()))
+        ):
             assert np.array_equal(checkpoint.metadata[key], value), key
     ours, theirs = load_graph(checkpoint).decoder, load_graph(converted).decoder
     assert ours is not None
