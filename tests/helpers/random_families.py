@@ -112,6 +112,7 @@ FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("gpt-oss-plain", "gpt-oss", {"scaled": False}),
     ("granitemoe", "granitemoe", {}),
     ("granitemoe-shared", "granitemoe", {"beside": 48}),
+    ("granitemoe-marked", "granitemoe", {"marked": True}),
     ("olmoe", "olmoe", {}),
     ("ernie4_5-moe", "ernie4_5-moe", {}),
     ("ernie4_5-moe-alone", "ernie4_5-moe", {"beside": 0, "selection_bias": False}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluator.models.architectures import Architecture, CheckpointRules, register
-from evaluator.models.architectures.config_json import NO_BIASES, WHOLE_HEADS
+from evaluator.models.architectures.config_json import NO_BIASES, WHOLE_HEADS, inexpressible
 from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.granite_tensors import (
     GRANITE_CONVERSIONS,
@@ -15,12 +15,15 @@ from evaluator.models.architectures.granite_tensors import (
     attends_only,
     has_experts,
     mixture_keys,
+    rotates_positions,
     scale_keys,
 )
 from evaluator.models.architectures.layers import decoder_of, has_mixture, usual_layers
 from evaluator.models.architectures.parts import attention, experts
 from evaluator.models.architectures.rotary_set import FREQUENCY_FACTORS
 from evaluator.models.architectures.settings import Settings
+from evaluator.models.json_file import JsonFile
+from evaluator.models.metadata_values import Typed
 from evaluator.models.model_file import ModelFile
 
 _MIXTURE_RULES = CheckpointRules(
@@ -31,12 +34,19 @@ _MIXTURE_RULES = CheckpointRules(
 )
 
 
+def _rotated_keys(config: JsonFile) -> dict[str, Typed]:
+    if not rotates_positions(config):
+        given = config.values.get("position_embedding_type")
+        raise inexpressible(config, "granitemoe", "position_embedding_type", given, "rope")
+    return attending_keys(config)
+
+
 def _attending_rules(*, experts: bool) -> CheckpointRules:
     """Return the rules of a Granite 4 without Mamba 2."""
     return CheckpointRules(
         HYBRID_DEFAULTS,
         NO_BIASES,
-        attending_keys,
+        _rotated_keys if experts else attending_keys,
         conversions=attending_conversions,
         applies=lambda config: attends_only(config) and has_experts(config) == experts,
     )
@@ -45,7 +55,8 @@ def _attending_rules(*, experts: bool) -> CheckpointRules:
 def _describe(file: ModelFile) -> Decoder:
     settings = Settings(file)
     # A model without positions is marked by rotary frequencies that were not trained.
-    rotates = settings.flag("rope.scaling.finetuned", True)
+    # llama.cpp does not look at the mark in models with experts.
+    rotates = settings.flag("rope.scaling.finetuned", True) or file.architecture == "granitemoe"
     attends = attention(settings, rotary=0 if rotates else None)
     inner = None
     if has_mixture(settings):

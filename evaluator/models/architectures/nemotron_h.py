@@ -81,7 +81,7 @@ def _pattern(config: JsonFile) -> str:
     if not isinstance(given, str) or len(given) != config.count("num_hidden_layers"):
         raise config.error(key, given, f"a letter for each of {config.count('num_hidden_layers')} layers")
     if strange := set(given) - set(_KINDS.values()):
-        raise config.error(f"a layer of {key}", min(strange), f"one of {', '.join(set(_KINDS))}")
+        raise config.error(f"a layer of {key}", min(strange), "a known kind")
     return given
 
 
@@ -116,7 +116,7 @@ def _inner_width(config: JsonFile, pattern: str) -> int:
     if _EXPERTS not in pattern:
         return config.count("intermediate_size")
     if _DENSE in pattern:
-        raise inexpressible(config, "nemotron_h_moe", "a layer", _DENSE, _EXPERTS)
+        raise inexpressible(config, "nemotron_h_moe", "hybrid_override_pattern", pattern, "no dense layers")
     return config.count("moe_intermediate_size")
 
 

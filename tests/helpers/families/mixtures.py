@@ -69,9 +69,9 @@ def qwen3moe(*, layers: int = 3, deep: int | None = None, tied: bool = False) ->
     return recipe
 
 
-def granitemoe(*, layers: int = 3, beside: int = 0) -> Recipe:
-    """`beside`: width of the shared part, 0 for none."""
-    more = GRANITE | EIGHT
+def granitemoe(*, layers: int = 3, beside: int = 0, marked: bool = False) -> Recipe:
+    """`beside`: width of the shared part, 0 for none. `marked`: as a model without positions, which it is not."""
+    more = GRANITE | EIGHT | ({"rope.scaling.finetuned": False} if marked else {})
     if beside:
         more["expert_shared_feed_forward_length"] = beside
     recipe = started("granitemoe", layers=layers, head=None, feed_forward=INNER, tied=True, more=more)

@@ -7,7 +7,12 @@ import shutil
 from types import SimpleNamespace
 
 import gguf
+import llama_logits
+import numpy as np
 import pytest
+from checkpoint_logits import IDS, logits_of_transformers
+from described_decisions import BASES
+from tiny_checkpoints import edit_json, random_model, save_checkpoint
 from tiny_models import write_tiny_llama
 
 from evaluator.models.gguf.reader import open_gguf
@@ -88,6 +93,37 @@ def test_types_that_rows_do_not_fit_are_said(evaluate, tmp_path):
     assert line.startswith("Tiny-Q4_K_S.gguf: ")
     assert f"Q5_0 for Q4_K ×{kinds.count('Q5_0')}" in line
     assert f"Q5_1 for Q5_K ×{kinds.count('Q5_1')}" in line
+
+
+def test_yarn_is_written_as_llama_cpp_computes_it(evaluate, tmp_path):
+    yarn = {
+        "rope_type": "yarn",
+        "factor": 4.0,
+        "original_max_position_embeddings": 64,
+        "beta_fast": 8.0,
+        "truncate": False,
+    }
+    base = {**BASES["gpt_oss"], "rope_scaling": yarn}
+    exact = save_checkpoint(random_model("gpt_oss", **base), tmp_path / "exact")
+    rounded = shutil.copytree(exact, tmp_path / "rounded")
+    edit_json(rounded / "config.json", rope_scaling={**yarn, "truncate": True})
+    made = []
+    for folder in (exact, rounded):
+        status, _, error = evaluate(*quantize(folder, tmp_path, "main", "F16"))
+        assert status == 0
+        assert ("rounded bounds" in " ".join(error.split())) == (folder == exact)
+        made.append(open_gguf(tmp_path / f"{folder.name}-F16.gguf"))
+    assert made[0].tensors == made[1].tensors
+    scaling = [
+        {key: value for key, value in file.metadata.items() if ".rope." in key and key in made[1].metadata}
+        for file in made
+    ]
+    assert scaling[0] == scaling[1]
+    assert made[0].metadata.keys() == made[1].metadata.keys()
+    expected, other = (logits_of_transformers(folder) for folder in (rounded, exact))
+    found = llama_logits.logits(made[0].path, IDS)[0]
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+    assert np.abs(other - expected).max() > 2e-2
 
 
 def test_rescale_writes_the_baseline_beside_the_variants(evaluate, tmp_path):

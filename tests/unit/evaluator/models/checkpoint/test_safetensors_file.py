@@ -39,6 +39,14 @@ def test_tensors_are_those_that_were_saved(path):
         np.testing.assert_array_equal(file.raw(info).view(values.dtype), values)
 
 
+def test_number_without_dimensions_is_a_vector_of_one(path):
+    save_file({"w": np.asarray(np.float32(1.5))}, path)
+    file = open_safetensors(path)
+    info = file.tensor("w")
+    assert (info.shape, info.n_bytes) == ((1,), 4)
+    assert file.raw(info).view(np.float32) == 1.5
+
+
 def _read_all(path):
     file = open_safetensors(path)
     return [file.tensor(name) for name in VALUES]
@@ -84,7 +92,6 @@ def test_directory_that_is_none_is_refused(path, directory):
         ({"w": {"dtype": "F32"}}, "not understood"),
         ({"w": 7}, "not understood"),
         (entry(dtype="F8_E4M3", offsets=(0, 6)), "stored as F8_E4M3; supported without .*: F32, F16, BF16"),
-        (entry(shape=(), offsets=(0, 4)), "stored as F32"),
         (entry(dtype="F3"), "stored as F3, which is not known"),
         ({}, "w is missing"),
     ],
