@@ -117,7 +117,10 @@ def kill_and_resume(processes, comparison, undisturbed, kills, seed):
         child.join()
         now = finished_rows(comparison.out)
         for variant_id, (row, tokens) in finished.items():
-            assert now[variant_id][0] == row
+            later = now[variant_id][0]  # what an engine measures comes after the rest
+            assert {
+                name: later[name] for name, value in row.items() if value is not None
+            }.items() <= row.items()
             assert_frame_equal(now[variant_id][1], tokens)
         finished = now
     assert finish(processes, comparison) == 0
