@@ -10,6 +10,7 @@ from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
 from evaluator.engines.engine_gap import engine_gap
 from evaluator.export.folder import MODEL_FILE
 from evaluator.export.packing.artifact import most_bytes, write_decoder
+from evaluator.models.architectures.rotary import needs_long_factors
 from evaluator.models.mapped import give_pages_back
 from evaluator.runtime.peak_memory import peak_memory
 from evaluator.runtime.timing import Timing, time_artifact
@@ -41,10 +42,11 @@ class _Artifact(Ready):
 
         It fails where a GPU cannot hold the float32 weights to compare with, or where windows are longer than the
         artifact's context. A baseline has none: its artifact holds its exact weights, at most rounded to float16.
+        Neither have windows for which the model has other rotary factors than the artifact's.
         """
-        if self.case.is_baseline:
-            return {}
         bench = self.bench
+        if self.case.is_baseline or needs_long_factors(self.case.file, len(bench.windows[0].ids)):
+            return {}
         gap = engine_gap(self.case.file, bench.graph(), self.model, bench.windows, bench.device)
         return {"deploy_kld_mean": gap}
 
