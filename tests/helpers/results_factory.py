@@ -236,6 +236,7 @@ def _timings(variant_id: str, bits: float, rng: np.random.Generator) -> list[dic
             rows.append(
                 {
                     "variant_id": variant_id,
+                    "engine": "onnxruntime",
                     "phase": phase,
                     "repetition": repetition,
                     "tokens": tokens,

@@ -78,5 +78,8 @@ def test_engines_are_chosen_by_name(tmp_path):
     asked = {"baseline": "a", "variants": ["m=b"], "texts": ["c"], "out": tmp_path}
     assert comparison_from(asked).engines == ("llama.cpp", "onnxruntime")
     assert comparison_from(asked | {"engines": ["onnxruntime"]}).engines == ("onnxruntime",)
+    assert comparison_from(asked).kv_cache == ()
+    with pytest.raises(RequestError, match=r"kv_cache: q4_k is not a type of a cache; did you mean q4_"):
+        comparison_from(asked | {"kv_cache": ["f16", "q4_k"]})
     with pytest.raises(RequestError, match=r"engines: llama\.cp is not an engine; did you mean llama\.cpp\?"):
         comparison_from(asked | {"engines": ["llama.cp"]})

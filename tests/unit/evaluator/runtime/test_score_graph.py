@@ -11,6 +11,7 @@ from passes import head_of, hidden_of, scores_of
 from evaluator.export.exact.weights import head_weights
 from evaluator.runtime import head, layered_model
 from evaluator.runtime.device import Device, choose_device
+from evaluator.runtime.head import Head, HeadRows
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.session import Session
 from evaluator.texts.windows import Window
@@ -50,6 +51,23 @@ def test_likelihood_equals_float64(data):
     np.testing.assert_allclose(found.top_prob, np.exp(logp.max(axis=1)), rtol=1e-5)
     assert found.kld is None
     assert found.same_top is None
+
+
+@pytest.mark.parametrize("softcap", [None, 3.0])
+def test_logits_may_be_given(data, softcap, monkeypatch):
+    """They are not capped again; slices of 16 tokens do not divide the vocabulary."""
+    monkeypatch.setattr(head, "_SLICE_TOKENS", 16)
+    heads, hidden, targets = data
+    wide = [h.astype(np.float64) @ w.astype(np.float64).T for h, w in zip(hidden, heads, strict=True)]
+    if softcap:
+        wide[1] = softcap * np.tanh(wide[1] / softcap)
+    given, exact = (log_softmax(values) for values in wide)
+    reference = HeadRows(VOCABULARY, HIDDEN, lambda start, stop, out=None: heads[1][start:stop])
+    scorer = Head(None, reference, CPU, softcap)
+    assert scorer.vocabulary == VOCABULARY
+    found = scorer.score(wide[0].astype(np.float32), targets, hidden[1])
+    np.testing.assert_allclose(found.nll, -given[np.arange(ROWS), targets], rtol=1e-5)
+    np.testing.assert_allclose(found.kld, (np.exp(exact) * (exact - given)).sum(axis=1), rtol=1e-4)
 
 
 def test_divergence_equals_float64(data):
