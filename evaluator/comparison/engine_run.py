@@ -121,7 +121,8 @@ class EngineRun:
         unscored = self._store.without(engine.loss) if engine.loss else untimed
         for item in (self._plan.baseline, *self._plan.variants):
             times, losses = item.variant_id in untimed, item.variant_id in unscored
-            known = set(self._store.caches(item.variant_id).filter(engine=name)["cache_type"])
+            rows = self._store.caches(item.variant_id).filter(engine=name)
+            known = set((rows.drop_nulls("decode_ms_p50") if self._speed else rows)["cache_type"])
             caches = tuple(kind for kind in self._caches if kind in engine.cache_types and kind not in known)
             if times or losses or caches:
                 yield item, times, losses, caches
@@ -200,17 +201,18 @@ class EngineRun:
     def _measure_caches(self, task: _Task, file: Ready) -> None:
         """Add a row per type of the cache; one that cannot be measured is reported and has none."""
         timings: dict[str, list[pl.DataFrame]] = {kind: [] for kind in task.caches}
-        for number in range(1, ROUNDS + 1):
+        n_rounds = ROUNDS if self._speed else 0
+        for number in range(1, n_rounds + 1):
             for kind, rounds in timings.items():
                 if len(rounds) == number - 1:  # it did not fail before
                     self._progress.step(f"{task.label}: cache of {kind}, round {number} of {ROUNDS}")
                     with self._cache_stage(task, kind):
                         rounds.append(timing_frame(file.with_cache(kind).time(deep=number == 1)))
         for kind, rounds in timings.items():
-            if len(rounds) == ROUNDS:
+            if len(rounds) == n_rounds:
                 self._progress.step(f"{task.label}: cache of {kind}, comparing with exact weights")
                 with self._cache_stage(task, kind):
-                    times = decode_columns(pl.concat(rounds), self._exercise)
+                    times = decode_columns(pl.concat(rounds), self._exercise) if rounds else {}
                     size = {"bytes_per_1000_tokens": 1000 * file.with_cache(kind).cache_bytes()}
                     values = {**self._cache_losses(task, file, kind), **times, **size}
                     row = {"engine": task.name, "cache_type": kind, **values}

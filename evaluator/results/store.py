@@ -253,10 +253,10 @@ class ResultsStore:
         return self._read(KV_CACHE).filter(variant_id=variant_id)
 
     def add_cache(self, variant_id: str, row: Mapping[str, object]) -> None:
-        """Add a cache type of a variant."""
+        """Add a cache type of a variant, or replace it."""
         new = conform(KvCache, pl.DataFrame([{"variant_id": variant_id, **row}]))
-        rows = pl.concat([self.caches(variant_id), new], how="diagonal")
-        self.replace_rows(KV_CACHE, rows, variant_id)
+        others = self.caches(variant_id).join(new, on=["engine", "cache_type"], how="anti")
+        self.replace_rows(KV_CACHE, pl.concat([others, new], how="diagonal"), variant_id)
 
     def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
         """Replace values in a variant's row."""

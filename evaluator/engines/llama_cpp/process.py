@@ -68,6 +68,7 @@ def _reason(status: int, log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     told = next((found[0] for telling in _TELLING if (found := telling.findall(log))), "")
     if status > 0:
+        told = told or lines[0] if len(lines) > 1 else told
         last = lines[-1] if lines else f"its process ended with status {status}"
         return last if not told or told in last else f"{last}: {told}"
     if status == -signal.SIGKILL:

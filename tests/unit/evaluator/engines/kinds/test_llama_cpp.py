@@ -145,6 +145,9 @@ def test_it_says_why_it_runs_nothing_or_not_a_file(tiny, monkeypatch):
 
 def test_types_of_the_cache_are_rows_and_are_measured_once(comparison, monkeypatch):
     asked = comparison.model_copy(update={"kv_cache": ("f16", "q8_0", "q4_0")})
+    run(asked)
+    assert pl.read_parquet(comparison.out / "kv_cache.parquet")["decode_ms_p50"].null_count() == 9
+    asked = asked.model_copy(update={"speed": True})
     _, rows, store = run(asked)
     frame = pl.read_parquet(comparison.out / "kv_cache.parquet")
     assert frame.height == 9
@@ -166,7 +169,7 @@ def test_types_of_the_cache_are_rows_and_are_measured_once(comparison, monkeypat
 
 
 def test_a_type_that_does_not_fit_is_named_and_costs_only_its_row(comparison, monkeypatch):
-    asked = comparison.model_copy(update={"kv_cache": ("f16", "q4_0")})
+    asked = comparison.model_copy(update={"kv_cache": ("f16", "q4_0"), "speed": True})
     time = llama_cpp._File.time
 
     def failing(file, *, deep):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import gguf
@@ -10,6 +11,9 @@ import pytest
 from llama_logits import LlamaError, logits, nll
 from numpy_llama import final_hidden, log_softmax
 from random_families import VOCABULARY, write
+
+from evaluator.engines.llama_cpp import process
+from evaluator.engines.llama_cpp.settings import Settings
 
 IDS = np.random.default_rng(2).integers(1, VOCABULARY, (3, 96))
 
@@ -51,3 +55,31 @@ def test_a_file_that_is_refused(tmp_path: Path) -> None:
 def test_ids_beyond_the_vocabulary(path: Path) -> None:
     with pytest.raises(LlamaError, match="vocabulary holds 512"):
         nll(path, [[0, 512]])
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "reason"),
+    [
+        (-9, "", "was killed; the memory may not have sufficed"),
+        (-6, "ggml.c:7: GGML_ASSERT(n > 0) failed\n", r"\(SIGABRT\): GGML_ASSERT\(n > 0\) failed"),
+        (-11, "", r"ended its process \(SIGSEGV\)$"),
+        (1, "", "ended with status 1"),
+        (1, "its heads are narrow\nllama.cpp makes no context\n", "makes no context: its heads are narrow$"),
+        (
+            1,
+            "llama_model_load: error loading model: unknown model architecture: 'new'\nllama.cpp does not load it",
+            "^llama.cpp does not load it: unknown model architecture: 'new'$",
+        ),
+    ],
+)
+def test_the_reason_is_what_the_log_tells(status: int, log: str, reason: str) -> None:
+    assert re.search(reason, process._reason(status, log))
+
+
+def test_a_reader_that_stops_early_ends_the_process(path: Path) -> None:
+    def stop() -> None:
+        with process.llama_logits([path], [range(96)] * 2000, 0, 96, Settings(1)) as files:
+            raise KeyError(next(files).vocabulary)
+
+    with pytest.raises(KeyError, match=str(VOCABULARY)):
+        stop()
