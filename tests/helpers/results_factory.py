@@ -62,7 +62,7 @@ def make_results(
             rows.append(_row(variant_id, **named, base=base, ours=tokens, is_baseline=False))
             layers += _layer_rows(variant_id, quant, bits, NOISE.get(method, 1.0), rng, with_attribution)
             speed += _timings(variant_id, bits, rng)
-    timings = pl.DataFrame(speed)
+    timings = pl.DataFrame(speed).with_columns(engine=pl.lit("onnxruntime"))
     if with_speed:
         timings.write_parquet(folder / "speed.parquet")
         rows = [row | _speed_columns(timings, row["variant_id"]) for row in rows]
@@ -236,7 +236,6 @@ def _timings(variant_id: str, bits: float, rng: np.random.Generator) -> list[dic
             rows.append(
                 {
                     "variant_id": variant_id,
-                    "engine": "onnxruntime",
                     "phase": phase,
                     "repetition": repetition,
                     "tokens": tokens,
