@@ -84,7 +84,7 @@ class Comparison(BaseModel):
     layers: bool = Field(default=True, strict=True)
     attribution: bool = Field(default=False, strict=True)
     speed: bool = Field(default=True, strict=True)
-    engines: tuple[str, ...] = Field(default_factory=lambda: tuple(ENGINES.names()), min_length=1)
+    engines: tuple[str, ...] = Field(default_factory=lambda: tuple(sorted(ENGINES.names())), min_length=1)
     kv_cache: tuple[str, ...] = Field(
         default=(), description="types of the cache that engines are compared with"
     )

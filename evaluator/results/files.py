@@ -19,7 +19,7 @@ from evaluator.results.schema import (
     Variants,
     Vocabulary,
 )
-from evaluator.support.atomic_files import PARTIAL
+from evaluator.support.unfinished import PARTIAL
 
 #: Remedies for a damaged file: one that only a new measurement restores, and one that the same run writes again.
 MEASURE_ANEW = "replace it with an intact copy, or measure again with run --force"

@@ -8,7 +8,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.support.atomic_files import PARTIAL, sync
+from evaluator.support.atomic_files import sync
+from evaluator.support.unfinished import PARTIAL
 
 Values = npt.NDArray[np.float32]
 

@@ -33,8 +33,9 @@ from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.manifest import Failure, Manifest, difference, going_on
 from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
 from evaluator.results.schema import FIRST_ENGINE, IN_ENGINES, KvCache, Layers, conform, with_schema
-from evaluator.support.atomic_files import PARTIAL, scratch_beside, whole_file
+from evaluator.support.atomic_files import scratch_beside, whole_file
 from evaluator.support.errors import RequestError
+from evaluator.support.unfinished import PARTIAL
 
 _ATTRIBUTED = "attribution_additivity"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-#: Suffix of every folder that holds unfinished files.
-PARTIAL = ".partial"
+from evaluator.support.unfinished import PARTIAL
+
 _WRITER = re.compile(rf"\.(\d+)-\w+\{PARTIAL}$")
 
 

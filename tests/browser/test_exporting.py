@@ -75,7 +75,7 @@ def test_pictures_of_a_view(full: Watched, take: Take) -> None:
     name, svg = take("svg")
     words = "".join(ET.fromstring(svg).itertext()).replace("\u00a0", " ")
     assert name.endswith(".svg")
-    assert "No file stays within 1 %" in words
+    assert "bartowski Q8_0 is the smallest within 1 %" in words
     assert "1,536 tokens" in words
     assert not re.search(rb'dy="[0-9.]+em"', svg), "lines have places of their own"
     assert full.complaints == []
