@@ -68,8 +68,8 @@ class ResultsStore:
             raise RequestError(
                 f"{self.folder}: another run is writing here{self._writer()}; wait for it, or choose another --out"
             ) from None
-        writer = f"pid {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M}"
-        (self.folder / WRITER_NAME).write_text(writer, encoding="utf-8")
+        since = f"pid {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M}"
+        (self.folder / WRITER_NAME).write_text(since, encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -261,9 +261,8 @@ class ResultsStore:
 
     def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
         """Replace values in a variant's row."""
-        columns = {name: pl.lit(value) for name, value in values.items()}
-        row = self.variants().filter(pl.col("variant_id") == variant_id)
-        self.replace_rows(VARIANTS, row.with_columns(**columns), variant_id)
+        row = self.variants().filter(variant_id=variant_id)
+        self.replace_rows(VARIANTS, row.with_columns(**values), variant_id)
 
     def write(self, frames: Mapping[FrameFile, pl.DataFrame]) -> None:
         """Validate frames and write them, in order, each atomically."""
