@@ -30,17 +30,14 @@ def test_results_folder_of_the_readme_is_that_of_the_code():
     assert sorted(listed) == sorted(places)
 
 
+def families():
+    """Return the rows of the table of model families."""
+    columns = ("models", "checkpoints: `model_type`", "graph", "types as llama-quantize", "GPU")
+    return table(FAMILIES, "`general.architecture`", *columns)
+
+
 def test_model_families_of_the_documents_are_those_of_the_registry():
-    rows = table(
-        FAMILIES,
-        "`general.architecture`",
-        "models",
-        "checkpoints: `model_type`",
-        "graph",
-        "types as llama-quantize",
-        "GPU",
-    )
-    listed = {row[0].replace("`", ""): row for row in rows}
+    listed = {row[0].replace("`", ""): row for row in families()}
     assert sorted(listed) == sorted(ARCHITECTURES.names())
     for name, family in ARCHITECTURES:
         _, models, checkpoints, graph, types, gpu = listed[name]
@@ -53,16 +50,7 @@ def test_model_families_of_the_documents_are_those_of_the_registry():
 
 
 def test_families_marked_as_compared_with_llama_quantize_are():
-    rows = table(
-        FAMILIES,
-        "`general.architecture`",
-        "models",
-        "checkpoints: `model_type`",
-        "graph",
-        "types as llama-quantize",
-        "GPU",
-    )
-    marked = {row[0].replace("`", "").split(" ")[0] for row in rows if row[4] == "compared"}
+    marked = {row[0].replace("`", "").split(" ")[0] for row in families() if row[4] == "compared"}
     compared = {structure.model().architecture for structure in structures(1)}
     assert marked <= compared | {"qwen2"}  # quantized whole, with a real file
 
