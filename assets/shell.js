@@ -139,7 +139,7 @@
       else go((link.dataset.query ? window.location.pathname : url.pathname) + url.search);
       link.closest("details.menu")?.removeAttribute("open");
     } else if (target.closest("[data-reset]")) {
-      change((params) => [...params.keys()].filter((key) => key !== "results").forEach((key) => params.delete(key)));
+      change((params) => [...params.keys()].filter((key) => !["results", "engine"].includes(key)).forEach((key) => params.delete(key)));
     } else if (target.closest("[data-close]")) {
       byId(target.closest("[data-close]").dataset.close).close();
     } else if (target.closest("#filters-toggle")) {
@@ -163,6 +163,8 @@
   document.addEventListener("change", (event) => {
     const list = event.target.closest("input[type=checkbox]") && event.target.closest("[id^=filter-]");
     if (list) change((params) => toggle(params, list.id.slice("filter-".length), event.target.value));
+    const choice = event.target.closest("input[type=radio]") && event.target.closest("[id^=filter-]");
+    if (choice) change((params) => put(params, choice.id.slice("filter-".length), [event.target.value]));
   }, true);
 
   /* Inputs with the id option-KEY set an option of the address; an empty one restores the default. */
@@ -237,7 +239,7 @@
         }
         return none();
       },
-      filters: function (model, device, method, quant, domain, bin, bits, address) {
+      filters: function (model, device, method, quant, domain, bin, engine, bits, address) {
         const before = address && address.panel;
         if (!before || !before.bits) return none();
         const now = { model: model, device: device, method: method, quant: quant, domain: domain, bin: bin };
@@ -245,10 +247,12 @@
         const ticked = Object.keys(now).filter(
           (key) => JSON.stringify([...(now[key] || [])].sort()) !== JSON.stringify([...before[key]].sort())
         );
-        if (!moved && !ticked.length) return none();
+        const switched = engine && engine !== before.engine;
+        if (!moved && !ticked.length && !switched) return none();
         const slider = address.bounds;
         change((params) => {
           ticked.forEach((key) => put(params, key, [...now[key]].sort()));
+          if (switched) put(params, "engine", [engine]);
           const whole = bits[0] <= slider[0] && bits[1] >= slider[1];
           if (moved) put(params, "bits", whole ? [] : [bits[0] + "-" + bits[1]]);
         }, ticked.length ? "" : "bits");

@@ -29,6 +29,15 @@ def three_methods(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def two_engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three methods, run in llama.cpp and onnxruntime, whose orders by speed differ."""
+    from results_factory import make_results
+
+    folder = tmp_path_factory.mktemp("two_engines")
+    return make_results(folder, with_layers=False, engines=("onnxruntime", "llama.cpp"))
+
+
+@pytest.fixture(scope="session")
 def one_method(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One method, five quant types, neither layers nor speed."""
     from results_factory import make_results

@@ -124,7 +124,7 @@ def four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
 
 def timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
     """Say on what device and how often the variants were timed."""
-    speed = results.speed()
+    speed = results.speed(results.engines[0])
     devices = formats.listing(sorted({formats.device_name(row["device"]) for row in rows}))
     device = f"{devices}, {results.manifest.threads} threads"
     if speed is None:

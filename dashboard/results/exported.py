@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from dashboard.results.engines import run_columns
 from dashboard.results.scope import Scope
 from evaluator.metrics import columns_of
 
@@ -29,7 +30,7 @@ def variants(scope: Scope) -> pl.DataFrame:
     rows = scope.frame
     ids = rows["baseline_id"].unique().to_list()
     bases = scope.baselines.filter(pl.col("variant_id").is_in(ids))
-    return pl.concat([bases, rows]).drop("label", "twin")
+    return pl.concat([bases, rows]).drop("label", "twin", *run_columns())
 
 
 def variants_with(*names: str) -> Exported:

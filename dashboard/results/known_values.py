@@ -26,6 +26,8 @@ def values(results: Results, key: str) -> frozenset[str] | None:
     """Return the values that a key of an address can have in a folder; None if they do not depend on the folder."""
     if key in _COLUMNS:
         return frozenset(results.measured[_COLUMNS[key]].to_list())
+    if key == "engine":
+        return frozenset(results.engines)
     if key == "domain":
         return frozenset(results.domains)
     if key in _OF_LAYERS:
@@ -37,16 +39,18 @@ def values(results: Results, key: str) -> frozenset[str] | None:
 
 
 def known(selection: Selection, results: Results) -> Selection:
-    """Drop the values that a folder does not have: the link may come from another folder."""
+    """Drop the values that a folder does not have, as the link may come from another one, and the default engine."""
     kept: dict[str, object] = {}
     for key, name in FIELDS.items():
         given = getattr(selection, name)
         allowed = values(results, key) if given else None
         if allowed is not None:
             kept[name] = frozenset(value for value in given if str(value) in allowed)
+    others = results.engines[1:]
+    kept["engine"] = selection.engine if selection.engine in others else ""
     options = []
     for key, value in selection.options:
         allowed = values(results, key)
         if allowed is None or value in allowed:
             options.append((key, value))
-    return replace(selection, options=tuple(options), **kept)  # type: ignore[arg-type]  # sets of the fields' own types
+    return replace(selection, options=tuple(options), **kept)  # type: ignore[arg-type]  # of the fields' own types

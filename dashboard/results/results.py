@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from dashboard.results.contrasts import contrast
+from dashboard.results.engines import as_run, engines_in, run_columns
 from dashboard.results.folder import open_manifest, open_variants
 from dashboard.results.frames import Frames
 from dashboard.results.memo import Memo
@@ -22,11 +23,11 @@ from dashboard.style.theme import MethodStyle, method_styles
 from evaluator.metrics import columns_of
 from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, tokens_of
 from evaluator.results.manifest import Manifest
-from evaluator.results.schema import FIRST_ENGINE, STATISTICS
+from evaluator.results.schema import STATISTICS
 
 _T = TypeVar("_T")
 #: Columns of `Results.variants` that are not in the file.
-ADDED = ("label", "twin", "baseline_id", "n_windows", "failure")
+ADDED = ("label", "twin", "baseline_id", "n_windows", "failure", *run_columns())
 ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
 _COUNTS = ("n_tokens", "n_windows")
 #: Sizes of the caches: a page needs the same values several times, and the next page again.
@@ -39,7 +40,8 @@ class Results:
 
     `variants` has the schema's columns and those of `ADDED`: `label`, the variant's unique name in every view;
     `twin`, the part of it that distinguishes two files of one method and type (else null); `baseline_id`;
-    `n_windows`, the windows behind the clustered errors; and `failure`, how a file failed (else null).
+    `n_windows`, the windows behind the clustered errors; `failure`, how a file failed (else null); and those of
+    `as_run` for the default engine.
     Opening the folder finds files whose columns are wrong; damage further inside is found when they are read.
     `problems` lists both, and the views that need such a file say why they are empty.
     """
@@ -65,7 +67,9 @@ class Results:
 
         """
         manifest = open_manifest(folder)
-        results = cls(folder, manifest, open_variants(folder, manifest))
+        variants = open_variants(folder, manifest)
+        default, *_ = engines_in(variants.filter(~pl.col("is_baseline")))
+        results = cls(folder, manifest, as_run(variants, default))
         results._frames.look_at_every_file(results.variants["variant_id"])
         return results
 
@@ -113,8 +117,19 @@ class Results:
         """Label of every variant, by id."""
         return dict(self.variants.select("variant_id", "label").iter_rows())
 
+    @cached_property
+    def engines(self) -> tuple[str, ...]:
+        """Engines in which a variant was timed, the default first; see `engines_in`."""
+        return engines_in(self.measured)
+
+    def engine(self, selection: Selection) -> str:
+        """Return the engine whose times and losses are shown: the selected one, else the default."""
+        return selection.engine if selection.engine in self.engines else self.engines[0]
+
     def select(self, selection: Selection) -> pl.DataFrame:
         """Return the variants that pass the filters, without baselines, ordered by method and bits per weight.
+
+        The columns of `as_run` are about the selected engine.
 
         With a token filter every statistic and its error is recomputed over those tokens; null without the token
         file. Values that exist over all tokens only are null then.
@@ -165,10 +180,10 @@ class Results:
             return {}
         return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
 
-    def speed(self) -> pl.DataFrame | None:
-        """Return the timed repetitions of packed artifacts; None if absent, empty or unreadable."""
+    def speed(self, engine: str) -> pl.DataFrame | None:
+        """Return the timed repetitions in an engine; None if absent, empty or unreadable."""
         speed = self._frames.read(SPEED)
-        return None if speed is None else speed.filter(engine=FIRST_ENGINE)
+        return None if speed is None else speed.filter(engine=engine)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens as a lazy frame; None if absent or unreadable."""
@@ -228,11 +243,11 @@ class Results:
         return self._parts.get(variant_id, lambda: self._read_parts(variant_id))
 
     def _over(self, selection: Selection) -> pl.DataFrame:
-        """Return `variants` with statistics over the selected tokens (cached)."""
-        if not selection.filters_tokens:
-            return self.variants
-        wanted = selection.token_filter
-        return self._recomputed.get(wanted, lambda: self._computed(wanted))
+        """Return `variants` with statistics over the selected tokens (cached), as run in the selected engine."""
+        wanted, engine = selection.token_filter, self.engine(selection)
+        if selection.filters_tokens:
+            return as_run(self._recomputed.get(wanted, lambda: self._computed(wanted)), engine)
+        return self.variants if engine == self.engines[0] else as_run(self.variants, engine)
 
     def _computed(self, wanted: TokenFilter) -> pl.DataFrame:
         parts = [self.parts(str(name)) for name in self.variants["variant_id"]]

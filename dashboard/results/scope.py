@@ -34,6 +34,11 @@ class Scope:
         return self.frame.to_dicts()
 
     @property
+    def engine(self) -> str:
+        """The engine that the columns `run_…` are about; see `Results.engine`."""
+        return self.results.engine(self.selection)
+
+    @property
     def baselines(self) -> pl.DataFrame:
         """Baselines of the selected models and devices; see `Results.baselines`."""
         return self.results.baselines(self.selection)

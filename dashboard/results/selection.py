@@ -28,7 +28,20 @@ _NAMES = {
 _NUMBERS = {"bin": ("bins", _BIN), "layer": ("layers", _LAYER)}
 #: Keys in the URL of all sets, and the field each one sets.
 FIELDS = _NAMES | {key: name for key, (name, _) in _NUMBERS.items()}
-_ORDER = ("model", "device", "method", "quant", "bits", "domain", "bin", "layer", "role", "only", "pick")
+_ORDER = (
+    "model",
+    "device",
+    "method",
+    "quant",
+    "bits",
+    "domain",
+    "bin",
+    "layer",
+    "role",
+    "only",
+    "pick",
+    "engine",
+)
 
 TokenFilter = tuple[frozenset[str], frozenset[int]]
 
@@ -40,7 +53,8 @@ class Selection:
     `bits` is an inclusive range in bits per weight. `domains` and `bins` restrict the tokens behind every
     statistic: texts by name, and bins 0–4 of the *baseline's* confidence. `layers` and `roles` restrict the
     layer frames, `only` the variants by id. `picked` variants are highlighted and filter nothing. `options`
-    are the views' switches, as sorted pairs of key and value.
+    are the views' switches, as sorted pairs of key and value. `engine` is the one whose times and losses are shown;
+    empty means the folder's default.
     """
 
     models: frozenset[str] = frozenset()
@@ -55,6 +69,7 @@ class Selection:
     picked: frozenset[str] = frozenset()
     options: tuple[tuple[str, str], ...] = ()
     devices: frozenset[str] = frozenset()
+    engine: str = ""
 
     @classmethod
     def of(
@@ -72,6 +87,7 @@ class Selection:
         only: Iterable[str] = (),
         picked: Iterable[str] = (),
         options: Mapping[str, str] | None = None,
+        engine: str = "",
     ) -> Selection:
         """Build a selection from any iterables of names."""
         return cls(
@@ -87,17 +103,19 @@ class Selection:
             frozenset(picked),
             tuple(sorted((options or {}).items())),
             frozenset(devices),
+            engine,
         )
 
     @classmethod
     def from_query(cls, query: str | None, option_keys: Collection[str] = ()) -> Selection:
         """Read `?model=…&method=…&bits=3-5&…`; unknown or malformed parts are ignored.
 
-        `option_keys` are the keys that views declare; the last value of a repeated option counts.
+        `option_keys` are the keys that views declare; the last value of a repeated option, or engine, counts.
         """
         fields: dict[str, set[str | int]] = {}
         options: dict[str, str] = {}
         bits: tuple[float, float] | None = None
+        engine = ""
         for key, value in _pairs(query):
             if not value or len(value) > _LONGEST_NAME:
                 continue
@@ -107,9 +125,11 @@ class Selection:
                 fields.setdefault(_NUMBERS[key][0], set()).add(int(value))
             elif key == "bits":
                 bits = _parse_bits(value) or bits
+            elif key == "engine":
+                engine = value
             elif key in option_keys:
                 options[key] = value
-        return cls.of(bits=bits, options=options, **fields)  # type: ignore[arg-type]  # names and types from the tables
+        return cls.of(bits=bits, options=options, engine=engine, **fields)  # type: ignore[arg-type]  # names and types from the tables
 
     def to_query(self) -> str:
         """Write the query string without `?`, in a fixed order: equal selections give equal links."""
@@ -118,6 +138,8 @@ class Selection:
             values[key] = [str(number) for number in sorted(getattr(self, name))]
         if self.bits is not None:
             values["bits"] = [f"{_plain(self.bits[0])}-{_plain(self.bits[1])}"]
+        if self.engine:
+            values["engine"] = [self.engine]
         pairs = [(key, value) for key in _ORDER for value in values.get(key, [])]
         return urlencode([*pairs, *self.options], quote_via=quote)
 
@@ -128,8 +150,8 @@ class Selection:
 
     @property
     def tokens_alone(self) -> Selection:
-        """The selection of all variants over the same tokens, to compare values with."""
-        return Selection(domains=self.domains, bins=self.bins)
+        """The selection of all variants over the same tokens and in the same engine, to compare values with."""
+        return Selection(domains=self.domains, bins=self.bins, engine=self.engine)
 
     @property
     def token_filter(self) -> TokenFilter:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dashboard.shell import filters
+from dashboard.shell.filters import LISTS
 
-LISTS = tuple(filters.CHECKLISTS)
 _TEXTS = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "status", "chips")
 _OF_FOLDER = ("bits-text", "source", "find-list")
 #: Part of an answer → component id and property.

@@ -19,12 +19,12 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.shell import filters
 from dashboard.shell.address import EXPLORE, Address
-from dashboard.shell.answer_targets import LISTS, TARGETS
+from dashboard.shell.answer_targets import TARGETS
 from dashboard.shell.render import Page, failed, not_shown, render, status
 from dashboard.shell.toolbar import chip_bar, find_list, option_bar, source
 
 _LOG = logging.getLogger(__name__)
-_FILTERS = (*(f"filter-{key}" for key in LISTS), "filter-bits")
+_FILTERS = (*(f"filter-{key}" for key in filters.LISTS), "filter-bits")
 
 
 def register_callbacks(app: Dash, library: Library) -> None:

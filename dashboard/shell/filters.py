@@ -13,6 +13,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.pages.parts import swatch
+from dashboard.results.engines import in_words
 from dashboard.results.known_values import known
 from dashboard.results.results import Results
 from dashboard.results.selection import FIELDS, Selection
@@ -31,6 +32,8 @@ CHECKLISTS = {
     "domain": "Text domain",
     "bin": "Baseline's confidence",
 }
+#: Keys of all lists of choices.
+LISTS = (*CHECKLISTS, "engine")
 _HINTS = {
     "domain": "Compute all numbers over these texts only.",
     "bin": "Compute all numbers over tokens with this top probability of the baseline only.",
@@ -53,6 +56,7 @@ def panel() -> Component:
         *lists[:4],
         _bits_slider(),
         *lists[4:],
+        _engines(),
         html.P("With nothing ticked in a list, all count.", className="hint"),
     ]
     return html.Aside(body, id="filters", className="panel filters", **{"aria-label": "Filters"})
@@ -64,6 +68,12 @@ def _checklist(key: str, name: str) -> Component:
         id=f"filter-{key}", options=[], value=[], className="chips" if chips else "choices"
     )
     return html.Fieldset([html.Legend(name, title=_HINTS.get(key)), checklist], id=f"group-{key}")
+
+
+def _engines() -> Component:
+    title = "Show times, memory and the loss that running adds as measured in this engine."
+    choices = dbc.RadioItems(id="filter-engine", options=[], value=None, className="choices")
+    return html.Fieldset([html.Legend("Engine", title=title), choices], id="group-engine")
 
 
 def _bits_slider() -> Component:
@@ -93,7 +103,7 @@ def bits_bounds(results: Results) -> tuple[float, float]:
 
 
 def offers(results: Results) -> dict[str, Options]:
-    """Return the options of every checklist for a results folder."""
+    """Return the options of every list for a results folder."""
     measured = results.measured
     by_bits = (
         measured.group_by("quant").agg(pl.col("bits_per_weight").mean()).sort("bits_per_weight", "quant")
@@ -109,6 +119,7 @@ def offers(results: Results) -> dict[str, Options]:
             {"label": _bin_label(index, low, high), "value": str(index)}
             for index, (low, high) in enumerate(edges)
         ],
+        "engine": [{"label": in_words(name), "value": name} for name in results.engines],
     }
 
 
@@ -143,6 +154,7 @@ def visible(results: Results) -> dict[str, bool]:
         "quant": True,
         "domain": has_tokens and len(results.domains) > 1,
         "bin": has_tokens,
+        "engine": len(results.engines) > 1,
     }
 
 
@@ -150,6 +162,7 @@ def values(selection: Selection, results: Results) -> dict[str, Any]:
     """Return the controls' values for a selection, without names that the folder lacks."""
     selection = known(selection, results)
     shown: dict[str, Any] = {key: sorted(map(str, getattr(selection, FIELDS[key]))) for key in CHECKLISTS}
+    shown["engine"] = results.engine(selection)
     bounds = bits_bounds(results)
     low, high = selection.bits or bounds
     shown["bits"] = [min(max(low, bounds[0]), bounds[1]), max(min(high, bounds[1]), bounds[0])]
@@ -158,9 +171,9 @@ def values(selection: Selection, results: Results) -> dict[str, Any]:
 
 def nothing() -> dict[str, Any]:
     """Return the parts of an answer that empty the panel when there are no results."""
-    hidden = {f"hidden-{key}": True for key in CHECKLISTS}
+    hidden = {f"hidden-{key}": True for key in LISTS}
     empty: dict[str, Any] = {f"{part}-{key}": [] for part in ("options", "value") for key in CHECKLISTS}
-    return hidden | empty | {"bits-text": ""}
+    return hidden | empty | {"options-engine": [], "value-engine": None, "bits-text": ""}
 
 
 def bits_text(bits: tuple[float, float] | list[float]) -> str:
@@ -182,6 +195,7 @@ def chips(selection: Selection, results: Results) -> list[tuple[str, str, Select
         ("layers", "layer", _names({"emb" if layer < 0 else str(layer) for layer in selection.layers})),
         ("roles", "role", _names(selection.roles)),
         ("only", "only", _labels(selection.only, results)),
+        ("engine", "engine", in_words(selection.engine)),
     ):
         empty = getattr(Selection(), field)
         if text:

@@ -56,7 +56,7 @@ def _rows(scope: Scope) -> list[Row]:
 
 
 def _prefill_ends(results: Results) -> pl.DataFrame:
-    speed = results.speed()
+    speed = results.speed(results.engines[0])
     if speed is None:
         return pl.DataFrame(
             schema={"variant_id": pl.String, "prefill_p10": pl.Float64, "prefill_p90": pl.Float64}

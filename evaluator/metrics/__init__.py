@@ -37,6 +37,7 @@ class Family:
             or None for a baseline that has no such value.
         over: `tokens` if the values exist for any subset of the tokens, `all tokens` if only for all of them,
             `file` if they do not depend on tokens.
+        engine: name of the engine in which the columns are measured; empty if in none.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Family:
     measure: Callable[[TokenScores], Columns] | None = None
     quantities: Mapping[str, Quantity] = field(default_factory=dict)
     over: Literal["tokens", "all tokens", "file"] = "tokens"
+    engine: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:

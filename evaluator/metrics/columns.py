@@ -55,6 +55,7 @@ class Column:
         required: whether every variant has it.
         main: whether tables show it by default.
         score: how it becomes an axis of the radar.
+        run: what it measures of a run in its family's engine, such as `decode_ms_p50`: named alike for all engines.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Column:
     required: bool = False
     main: bool = False
     score: Score | None = None
+    run: str = ""
 
     def with_errors(self) -> Iterator[Column]:
         """Yield the column and the columns of its standard errors."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import dataframely as dy
 import polars as pl
 
-from evaluator.metrics import METRIC_FAMILIES, columns_of
+from evaluator.metrics import columns_of, metric_families
 from evaluator.metrics.columns import Column
 from evaluator.metrics.pairwise import PAIR_METRICS, VERDICTS
 
@@ -91,11 +91,7 @@ _NAMES: dict[str, dy.Column] = {
 #: Columns that the families compute from any subset of the tokens.
 STATISTICS = columns_of("tokens")
 #: Columns measured in engines: kept when the same file is scored again.
-IN_ENGINES = tuple(
-    column.name
-    for family in ("speed", "engine_gap", "llama_cpp_speed", "llama_cpp_loss")
-    for column in METRIC_FAMILIES.get(family).columns
-)
+IN_ENGINES = tuple(column.name for family in metric_families() if family.engine for column in family.columns)
 #: The engine of timings in older folders, which name none.
 FIRST_ENGINE = "onnxruntime"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from engine_rows import run_in_engines, timings
 
 from evaluator.metrics.columns import percentile_column
 from evaluator.metrics.estimation import DELTA_PERMILLES
@@ -42,8 +43,9 @@ def make_results(
     tokens_per_window: int = 64,
     windows: int = 24,
     seed: int = 0,
+    engines: Sequence[str] = ("onnxruntime",),
 ) -> Path:
-    """Write a valid, deterministic results folder and return it."""
+    """Write a valid, deterministic results folder and return it; `engines` are those that timed every file."""
     rng = np.random.default_rng(seed)
     (folder / "tokens").mkdir(parents=True, exist_ok=True)
     base = _baseline_tokens(rng, windows, tokens_per_window)
@@ -51,7 +53,7 @@ def make_results(
     rows = [
         _row(BASELINE_ID, method="baseline", quant="F16", bits=16.0, base=base, ours=base, is_baseline=True)
     ]
-    layers, speed = [], _timings(BASELINE_ID, 16.0, rng)
+    layers, speed = [], timings(BASELINE_ID, 16.0, rng)
     for method in methods:
         for quant in quants:
             bits = (BITS | MORE_BITS)[quant] + 0.07 * (sorted(methods).index(method))
@@ -61,11 +63,9 @@ def make_results(
             named = {"method": method, "quant": quant, "bits": bits}
             rows.append(_row(variant_id, **named, base=base, ours=tokens, is_baseline=False))
             layers += _layer_rows(variant_id, quant, bits, NOISE.get(method, 1.0), rng, with_attribution)
-            speed += _timings(variant_id, bits, rng)
-    timings = pl.DataFrame(speed).with_columns(engine=pl.lit("onnxruntime"))
+            speed += timings(variant_id, bits, rng)
     if with_speed:
-        timings.write_parquet(folder / "speed.parquet")
-        rows = [row | _speed_columns(timings, row["variant_id"]) for row in rows]
+        rows = run_in_engines(folder, rows, speed, engines)
     if with_layers:
         frame = pl.DataFrame(layers, infer_schema_length=None)
         frame.with_columns(pl.col("layer").cast(pl.Int16), pl.col("role").cast(pl.Enum(ROLES))).write_parquet(
@@ -222,48 +222,6 @@ def _layer_rows(
                 }
             )
     return rows
-
-
-def _timings(variant_id: str, bits: float, rng: np.random.Generator) -> list[dict[str, Any]]:
-    rows = []
-    for repetition in range(5):
-        jitter = float(rng.uniform(0.97, 1.06))
-        for phase, tokens, seconds in (
-            ("load", 0, 0.1 + bits / 40),
-            ("prefill", 512, 0.8),
-            ("decode", 32, 32 * (0.006 + bits / 1000)),
-        ):
-            rows.append(
-                {
-                    "variant_id": variant_id,
-                    "phase": phase,
-                    "repetition": repetition,
-                    "tokens": tokens,
-                    "seconds": seconds * jitter,
-                    "context": 256,
-                }
-            )
-    return rows
-
-
-def _speed_columns(timings: pl.DataFrame, variant_id: str) -> dict[str, float]:
-    mine = timings.filter(pl.col("variant_id") == variant_id)
-    decode = (
-        mine.filter(pl.col("phase") == "decode")
-        .select(1000 * pl.col("seconds") / pl.col("tokens"))
-        .to_series()
-    )
-    prefill = (
-        mine.filter(pl.col("phase") == "prefill").select(pl.col("tokens") / pl.col("seconds")).to_series()
-    )
-    load = mine.filter(pl.col("phase") == "load")["seconds"]
-    return {
-        "prefill_tps": float(prefill.median()),
-        "decode_ms_p10": float(decode.quantile(0.1)),
-        "decode_ms_p50": float(decode.median()),
-        "decode_ms_p90": float(decode.quantile(0.9)),
-        "load_s": float(load.median()),
-    }
 
 
 def make_manifest(windows: int, per_window: int) -> Manifest:

@@ -19,8 +19,10 @@ METRIC_FAMILIES.add(
                 "nats",
                 better="lower",
                 main=True,
+                run="kld_added",
             ),
         ),
         over="all tokens",
+        engine="onnxruntime",
     ),
 )

@@ -18,6 +18,7 @@ METRIC_FAMILIES.add(
                 "llama.cpp from the file's exact weights",
                 "nats",
                 better="lower",
+                run="kld_added",
             ),
             Column(
                 "llamacpp_baseline_kld_mean",
@@ -26,6 +27,7 @@ METRIC_FAMILIES.add(
                 "nats",
                 better="lower",
                 main=True,
+                run="kld_mean",
             ),
             Column(
                 "llamacpp_ppl",
@@ -36,5 +38,6 @@ METRIC_FAMILIES.add(
             ),
         ),
         over="all tokens",
+        engine="llama.cpp",
     ),
 )

@@ -18,6 +18,7 @@ METRIC_FAMILIES.add(
                 "tokens/s",
                 better="higher",
                 low=0,
+                run="prefill_tps",
             ),
             *(
                 Column(
@@ -28,6 +29,7 @@ METRIC_FAMILIES.add(
                     better="lower",
                     low=0,
                     main=percent == 50,
+                    run=f"decode_ms_p{percent}",
                 )
                 for percent, meaning in (
                     (10, "10th percentile of the"),
@@ -42,6 +44,7 @@ METRIC_FAMILIES.add(
                 "s",
                 better="lower",
                 low=0,
+                run="load_s",
             ),
             Column(
                 "llamacpp_peak_rss_bytes",
@@ -51,8 +54,10 @@ METRIC_FAMILIES.add(
                 better="lower",
                 low=0,
                 whole=True,
+                run="peak_rss_bytes",
             ),
         ),
         over="file",
+        engine="llama.cpp",
     ),
 )

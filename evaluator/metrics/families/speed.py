@@ -28,6 +28,7 @@ METRIC_FAMILIES.add(
                 better="higher",
                 low=0,
                 main=True,
+                run="prefill_tps",
             ),
             Column(
                 "decode_ms_p10",
@@ -36,6 +37,7 @@ METRIC_FAMILIES.add(
                 "ms",
                 better="lower",
                 low=0,
+                run="decode_ms_p10",
             ),
             Column(
                 "decode_ms_p50",
@@ -46,6 +48,7 @@ METRIC_FAMILIES.add(
                 low=0,
                 main=True,
                 score=Score("decode speed", "best", "fastest measured"),
+                run="decode_ms_p50",
             ),
             Column(
                 "decode_ms_p90",
@@ -54,8 +57,17 @@ METRIC_FAMILIES.add(
                 "ms",
                 better="lower",
                 low=0,
+                run="decode_ms_p90",
             ),
-            Column("load_s", "Load", "time to load the packed artifact", "s", better="lower", low=0),
+            Column(
+                "load_s",
+                "Load",
+                "time to load the packed artifact",
+                "s",
+                better="lower",
+                low=0,
+                run="load_s",
+            ),
             Column(
                 "peak_rss_bytes",
                 "Peak memory",
@@ -65,8 +77,10 @@ METRIC_FAMILIES.add(
                 low=0,
                 whole=True,
                 main=True,
+                run="peak_rss_bytes",
             ),
         ),
         over="file",
+        engine="onnxruntime",
     ),
 )

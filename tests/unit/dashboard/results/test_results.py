@@ -131,17 +131,8 @@ def test_repetitions_of_an_older_run(folder: Path, column: str) -> None:
     path = folder / "speed.parquet"
     pl.read_parquet(path).drop(column).write_parquet(path)
     assert all(titles(folder))
-    speed = Results.open(folder).speed()
+    speed = Results.open(folder).speed("onnxruntime")
     assert (speed is None) == (column != "engine")  # it was onnxruntime's
-
-
-def test_repetitions_are_those_of_packed_artifacts(folder: Path) -> None:
-    path = folder / "speed.parquet"
-    timings = pl.read_parquet(path)
-    pl.concat([timings, timings.with_columns(engine=pl.lit("llama.cpp"))]).write_parquet(path)
-    speed = Results.open(folder).speed()
-    assert speed is not None
-    assert speed.height == timings.height
 
 
 def titles(folder: Path) -> list[str]:
@@ -177,7 +168,11 @@ def test_absent_extras(folder: Path) -> None:
     (folder / "layers.parquet").unlink()
     (folder / "speed.parquet").unlink()
     results = Results.open(folder)
-    assert (results.layers(), results.speed(), results.windows("main-q4_0")) == (None, None, None)
+    assert (results.layers(), results.speed("onnxruntime"), results.windows("main-q4_0")) == (
+        None,
+        None,
+        None,
+    )
     assert results.problems == []
 
 

@@ -1,0 +1,107 @@
+"""The engine whose times are shown: the default, the choice in an address, and its columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from dashboard.results import engines
+from dashboard.results.known_values import known
+from dashboard.results.library import Library
+from dashboard.results.results import Results
+from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.shell.callbacks import screen
+from evaluator.engines import ENGINES
+
+IN_LLAMA = {
+    "run_decode_ms_p10": "llamacpp_decode_ms_p10",
+    "run_decode_ms_p50": "llamacpp_decode_ms_p50",
+    "run_decode_ms_p90": "llamacpp_decode_ms_p90",
+    "run_prefill_tps": "llamacpp_prefill_tps",
+    "run_load_s": "llamacpp_load_s",
+    "run_peak_rss_bytes": "llamacpp_peak_rss_bytes",
+    "run_kld_added": "llamacpp_kld_mean",
+    "run_kld_mean": "llamacpp_baseline_kld_mean",
+}
+IN_ONNX = {
+    **{name: name.removeprefix("run_") for name in IN_LLAMA},
+    "run_kld_added": "deploy_kld_mean",
+    "run_kld_mean": None,
+}
+ONNX = Selection.of(engine="onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def both(two_engines: Path) -> Results:
+    return Results.open(two_engines)
+
+
+def text_of(parts: Any) -> str:
+    return str([getattr(part, "children", part) for part in parts])
+
+
+def test_every_engine_has_columns() -> None:
+    assert set(engines.columns_by_engine()) == {name for name, _ in ENGINES}
+
+
+@pytest.mark.parametrize(("selection", "columns"), [(EVERYTHING, IN_LLAMA), (ONNX, IN_ONNX)])
+@pytest.mark.parametrize("query", ["", "bin=1&domain=code"])
+def test_columns_are_those_of_the_chosen_engine(
+    both: Results, selection: Selection, columns: dict[str, str | None], query: str
+) -> None:
+    part = Selection.from_query(f"{query}&{selection.to_query()}")
+    for frame in (both.select(part), both.baselines(part)):
+        assert set(engines.run_columns()) == set(columns)
+        for name, source in columns.items():
+            values = frame[source].to_list() if source else [None] * frame.height
+            assert frame[name].to_list() == values
+            assert "kld" in name or None not in values
+    assert (both.select(part)["run_kld_added"].null_count() > 0) == bool(query), "it is over all tokens only"
+
+
+def test_default_is_the_engine_that_runs_the_downloaded_file(both: Results, three_methods: Path) -> None:
+    assert both.engines == ("llama.cpp", "onnxruntime")
+    assert [both.engine(part) for part in (EVERYTHING, ONNX)] == ["llama.cpp", "onnxruntime"]
+    one = Results.open(three_methods)
+    assert one.engines == ("onnxruntime",)
+    assert one.engine(Selection.of(engine="llama.cpp")) == "onnxruntime"
+    assert one.measured["run_decode_ms_p50"].to_list() == one.measured["decode_ms_p50"].to_list()
+
+
+def test_folder_without_times(one_method: Path) -> None:
+    results = Results.open(one_method)
+    assert results.engines == ("onnxruntime",)
+    assert results.measured["run_decode_ms_p50"].is_null().all()
+
+
+def test_repetitions_are_those_of_one_engine(both: Results, two_engines: Path) -> None:
+    timings = pl.read_parquet(two_engines / "speed.parquet")
+    for engine in both.engines:
+        speed = both.speed(engine)
+        assert speed is not None
+        assert speed.height == timings.filter(pl.col("engine") == engine).height
+
+
+def test_address_keeps_only_an_engine_that_is_not_the_default(both: Results, three_methods: Path) -> None:
+    assert Selection.from_query(ONNX.to_query()) == ONNX
+    assert known(ONNX, both) == ONNX
+    for other in ("llama.cpp", "vllm"):
+        assert known(Selection.of(engine=other), both) == EVERYTHING
+    assert known(ONNX, Results.open(three_methods)) == EVERYTHING
+
+
+def test_panel_offers_engines_where_two_were_measured(two_engines: Path, three_methods: Path) -> None:
+    library = Library([two_engines, three_methods])
+    shown = screen(library, "/size", "", {})
+    assert [option["label"] for option in shown["options-engine"]] == [
+        "llama.cpp",
+        "packed ONNX (onnxruntime)",
+    ]
+    assert (shown["hidden-engine"], shown["value-engine"], shown["chips"]) == (False, "llama.cpp", [])
+    switched = screen(library, "/size", "?engine=onnxruntime", shown["address"])
+    assert (switched["value-engine"], switched["address"]["query"]) == ("onnxruntime", "engine=onnxruntime")
+    assert "engine: packed ONNX (onnxruntime)" in text_of(switched["chips"][0].children)
+    assert screen(library, "/", f"?results={library.names[1]}", {})["hidden-engine"]
