@@ -19,6 +19,7 @@ from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
 from evaluator.export.exact.graph import Graph
 from evaluator.models.model_file import ModelFile
 from evaluator.planning.plan import Candidate, Plan
+from evaluator.results.schema import CACHE_LOSSES
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.timing import Exercise
 from evaluator.support.progress import RunProgress
@@ -111,7 +112,8 @@ class EngineRun:
         self._progress.say(text, "yellow")
 
     def _case(self, item: Candidate) -> Case:
-        return Case(item.label, item.file, item.is_baseline, partial(self._states.of, item))
+        exact = partial(self._states.of, item), partial(self._states.nll, item)
+        return Case(item.label, item.file, item.is_baseline, *exact)
 
     def _missing(
         self, name: str, engine: type[Engine]
@@ -225,7 +227,7 @@ class EngineRun:
             self._store.variants().filter(variant_id=task.item.variant_id).to_dicts(),
         )
         if kind == task.engine.settings.get("cache") and row[task.engine.loss or ""] is not None:
-            known = {name: row[f"{prefix}{name}"] for name in ("kld_mean", "baseline_kld_mean", "ppl")}
+            known = {name: row[f"{prefix}{name}"] for name in CACHE_LOSSES}
             return {name: value for name, value in known.items() if value is not None}
         return {name.removeprefix(prefix): value for name, value in file.with_cache(kind).losses().items()}
 

@@ -1,4 +1,4 @@
-"""The exact final hidden states that engines are compared with: kept from scoring, or computed again."""
+"""What engines are compared with: exact final hidden states, kept from scoring or computed again, and exact nll."""
 
 from __future__ import annotations
 
@@ -51,6 +51,15 @@ class ExactStates:
         if not stored.complete((len(plan.windows), len(plan.windows[0].targets))):
             self._scorer().score(subject_of(item), plan.windows, plan.device, None, stored=stored)
         return stored.values()
+
+    def nll(self, item: Candidate) -> Values:
+        """Return the stored negative log likelihoods in nats, NaN where not finite, float32 [windows, scored tokens].
+
+        Raises:
+            ResultsFileError: they are damaged.
+        """
+        stored = self._store.tokens(item.variant_id)["nll"].fill_null(np.nan)
+        return stored.to_numpy().astype(np.float32).reshape(len(self._plan.windows), -1)
 
     def forget(self, item: Candidate) -> None:
         """Remove a variant's; the baseline's serve all."""

@@ -37,12 +37,15 @@ class Case:
         file: the file.
         is_baseline: whether it is the baseline.
         states: returns its exact final hidden states of all windows, float32 [windows, scored tokens, hidden].
+        nll: returns what its exact weights give for each scored token, in nats, NaN where not finite, float32
+            [windows, scored tokens].
     """
 
     label: str
     file: ModelFile
     is_baseline: bool
     states: Callable[[], Values]
+    nll: Callable[[], Values]
 
 
 @dataclass(frozen=True)

@@ -208,22 +208,22 @@ class Speed(dy.Schema):
     context = dy.UInt32()
 
 
-class KvCache(dy.Schema):
-    """One row per variant × engine × type of the cached keys and values.
-
-    Divergences are the mean KL of the engine with that cache from the exact weights of the file and of the baseline.
-    Decode times are medians after the prompt, and after thousands of tokens where the model's context allows it.
-    """
-
-    variant_id = dy.String(primary_key=True)
-    engine = dy.String(primary_key=True)
-    cache_type = dy.String(primary_key=True)
-    kld_mean = dy.Float64(nullable=True)
-    baseline_kld_mean = dy.Float64(nullable=True)
-    ppl = dy.Float64(nullable=True, min=0)
-    bytes_per_1000_tokens = dy.Float64(nullable=True, min=0)
-    decode_ms_p50 = dy.Float64(nullable=True, min=0)
-    decode_deep_ms_p50 = dy.Float64(nullable=True, min=0)
+#: Columns of a file's loss in an engine that are also measured with other types of the cache.
+CACHE_LOSSES = {
+    column.name.removeprefix("llamacpp_"): column for column in METRIC_FAMILIES.get("llama_cpp_loss").columns
+}
+#: Losses are those of the engine with that cache; see the columns of the same names with the engine's prefix.
+#: Decode times are medians after the prompt, and after thousands of tokens where the model's context allows it.
+KvCache = _schema(
+    "KvCache",
+    "One row per variant × engine × type of the cached keys and values.",
+    {name: dy.String(primary_key=True) for name in ("variant_id", "engine", "cache_type")},
+    _fields(CACHE_LOSSES),
+    {
+        name: dy.Float64(nullable=True, min=0)
+        for name in ("bytes_per_1000_tokens", "decode_ms_p50", "decode_deep_ms_p50")
+    },
+)
 
 
 def frame_of(schema: type[dy.Schema], rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:

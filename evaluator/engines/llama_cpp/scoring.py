@@ -10,6 +10,10 @@ import numpy.typing as npt
 from evaluator.engines import Bench, Case, Columns
 from evaluator.engines.llama_cpp.process import llama_logits
 from evaluator.engines.llama_cpp.settings import Settings
+from evaluator.metrics import METRIC_FAMILIES, TokenScores
+from evaluator.metrics.families.agreement import agreement
+from evaluator.metrics.families.divergence import divergence
+from evaluator.metrics.families.likelihood import likelihood
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import Device
 from evaluator.runtime.head import Head, WindowScores
@@ -22,54 +26,76 @@ _BLOCK_BYTES = 1 << 26
 
 
 class _Reference:
-    """Exact weights that logits are compared with, and the divergences so far."""
+    """Exact weights that logits are compared with, and the scores so far."""
 
-    def __init__(self, file: ModelFile, states: Values, device: Device) -> None:
-        self.head = Head.of_logits(file, device)
-        self._states = states
-        self.klds: list[Values] = []
+    def __init__(self, case: Case, device: Device) -> None:
+        self._case, self._states = case, case.states()
+        self.head = Head.of_logits(case.file, device)
+        self._scores: list[WindowScores] = []
 
-    def compare(
-        self, logits: Values, targets: npt.NDArray[np.int32], window: int, rows: slice
-    ) -> WindowScores:
-        scores = self.head.score(logits, targets, self._states[window, rows])
-        assert scores.kld is not None
-        self.klds.append(scores.kld)
-        return scores
+    def compare(self, logits: Values, targets: npt.NDArray[np.int32], window: int, rows: slice) -> None:
+        self._scores.append(self.head.score(logits, targets, self._states[window, rows]))
+
+    def tokens(self) -> TokenScores:
+        """Return llama.cpp's scores of all tokens, finite or not."""
+        exact = self._case.nll()
+        nll, top_prob, kld, same_top = (
+            np.concatenate([getattr(scores, name) for scores in self._scores]).astype(np.float64)
+            for name in ("nll", "top_prob", "kld", "same_top")
+        )
+        return TokenScores(
+            self._case.file.size_bytes,
+            np.repeat(np.arange(len(exact)), exact.shape[1]),
+            nll=nll,
+            top_prob=top_prob,
+            baseline_nll=exact.ravel().astype(np.float64),
+            kld=kld,
+            same_top=same_top,
+        )
 
 
 def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
     """Compute all windows in llama.cpp and compare the scored positions with exact weights.
 
     Returns:
-        `kld_mean`, KL(exact weights of the file ‖ llama.cpp) in nats, `baseline_kld_mean`, the same with the
-        baseline's exact weights, and `ppl`; means over the tokens whose values are finite.
+        The columns of the metric family `llama_cpp_loss` without `llamacpp_`, over the tokens whose values are
+        finite: the perplexity, and comparisons with the exact weights of the file, and, beginning with `baseline_`,
+        of the baseline. Values that do not exist, such as errors clustered by a single window, are left out.
 
     Raises:
         EvaluatorError: llama.cpp refused the file or ended, or no value is finite.
     """
-    own = _Reference(case.file, case.states(), bench.device)
-    baseline = (
-        own if case.is_baseline else _Reference(bench.baseline.file, bench.baseline.states(), bench.device)
-    )
-    nll: list[Values] = []
+    own = _Reference(case, bench.device)
+    baseline = own if case.is_baseline else _Reference(bench.baseline, bench.device)
+    references = list(dict.fromkeys((own, baseline)))
     for logits, window, rows in _blocks(case.file, bench, settings, own.head.vocabulary):
-        targets = bench.windows[window].targets[rows]
-        nll.append(own.compare(logits, targets, window, rows).nll)
-        if baseline is not own:
-            baseline.compare(logits, targets, window, rows)
-    values = np.stack([np.concatenate(part) for part in (own.klds, baseline.klds, nll)]).astype(np.float64)
-    usable = np.asarray(np.isfinite(values).all(axis=0))
+        for reference in references:
+            reference.compare(logits, bench.windows[window].targets[rows], window, rows)
+    own_tokens, baseline_tokens = own.tokens(), baseline.tokens()
+    usable = _finite(own_tokens) & _finite(baseline_tokens)
     if lost := int(np.count_nonzero(~usable)):
         problem = f"{lost} of {usable.size} tokens have logits in llama.cpp that are not finite, or too large"
         if lost == usable.size:
             raise EvaluatorError(problem)
         bench.say(f"{case.label}: {problem}; they are left out")
-    means = values[:, usable].mean(axis=1)
-    with np.errstate(over="ignore"):
-        perplexity = float(np.exp(means[2]))
-    columns: Columns = {"kld_mean": float(means[0]), "baseline_kld_mean": float(means[1])}
-    return columns | ({"ppl": perplexity} if np.isfinite(perplexity) else {})
+    found = _statistics(own_tokens.subset(usable))
+    found |= {
+        f"baseline_{name}": value for name, value in _statistics(baseline_tokens.subset(usable)).items()
+    }
+    listed = {column.name for column in METRIC_FAMILIES.get("llama_cpp_loss").columns}
+    return {
+        name: value for name, value in found.items() if value is not None and f"llamacpp_{name}" in listed
+    }
+
+
+def _finite(scores: TokenScores) -> npt.NDArray[np.bool_]:
+    assert scores.kld is not None
+    assert scores.baseline_nll is not None
+    return np.asarray(np.isfinite(scores.kld + scores.nll + scores.baseline_nll))
+
+
+def _statistics(scores: TokenScores) -> dict[str, float | int | None]:
+    return {**divergence(scores), **likelihood(scores), **agreement(scores)}
 
 
 def _blocks(

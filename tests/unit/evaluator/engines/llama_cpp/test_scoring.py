@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import gguf
 import numpy as np
@@ -17,7 +18,9 @@ from evaluator.engines.llama_cpp.scoring import llama_losses
 from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.results.schema import CACHE_LOSSES
 from evaluator.runtime.device import choose_device
+from evaluator.runtime.head import Head
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.scoring import window_states
 from evaluator.runtime.timing import Exercise
@@ -40,7 +43,10 @@ def cases(tmp_path_factory):
     for kind in (kinds.F32, kinds.Q8_0, kinds.Q4_0):
         file = open_gguf(write_tiny_llama(folder / f"Tiny-{kind.name}.gguf", ggml_type=kind))
         states = window_states(LayeredModel(load_graph(file), CPU), file, WINDOWS)
-        found[kind.name] = Case(kind.name, file, kind == kinds.F32, lambda states=states: states)
+        head = Head.of(file, None, CPU)
+        nll = np.stack([head.score(states[w.index], w.targets, None).nll for w in WINDOWS])
+        exact = (lambda states=states: states), (lambda nll=nll: nll)
+        found[kind.name] = Case(kind.name, file, kind == kinds.F32, *exact)
     return found
 
 
@@ -64,17 +70,42 @@ def test_kernels_of_quantized_types_lose_something(cases, bench, name):
         assert 1e-6 < llama_losses(cases[name], bench[0], settings)["kld_mean"] < 0.01
 
 
-def test_means_are_those_of_the_logits_in_double_precision(cases, bench, monkeypatch):
+def test_statistics_are_those_of_the_logits_in_double_precision(cases, bench, monkeypatch):
     monkeypatch.setattr(scoring, "_BLOCK_BYTES", 7 * 4 * 263)  # blocks that do not divide a window's 15 rows
     found = llama_losses(cases["Q4_0"], bench[0], FLOAT32)
     ids = np.stack([window.ids for window in WINDOWS])
     logp = {
         name: log_softmax(logits(case.file.path, ids)[:, 16:-1].astype(float)) for name, case in cases.items()
     }
-    nll = -np.take_along_axis(logp["Q4_0"], ids[:, 17:, None].astype(int), axis=2)
+    nll, exact = (
+        -np.take_along_axis(logp[name], ids[:, 17:, None].astype(int), axis=2)[:, :, 0]
+        for name in ("Q4_0", "F32")
+    )
     assert found["ppl"] == pytest.approx(np.exp(nll.mean()), rel=1e-5)
     kld = (np.exp(logp["F32"]) * (logp["F32"] - logp["Q4_0"])).sum(axis=2)  # F32: exact also in llama.cpp
     assert found["baseline_kld_mean"] == pytest.approx(kld.mean(), rel=1e-3)
+    assert found["baseline_kld_se"] == pytest.approx(kld.std() / np.sqrt(44), rel=1e-3)
+    # Of windows of one length, the clustered error is that of the mean of their means.
+    assert found["baseline_kld_se_clustered"] == pytest.approx(
+        kld.mean(axis=1).std(ddof=1) / np.sqrt(3), rel=1e-3
+    )
+    paired = nll - exact
+    assert found["baseline_ln_ppl_ratio"] == pytest.approx(paired.mean(), rel=1e-3)
+    assert found["baseline_ln_ppl_ratio_se_clustered"] == pytest.approx(
+        paired.mean(axis=1).std(ddof=1) / np.sqrt(3), rel=1e-3
+    )
+    assert found["baseline_same_top"] == (logp["F32"].argmax(axis=2) == logp["Q4_0"].argmax(axis=2)).mean()
+    own = cases["Q4_0"].nll()
+    assert found["ln_ppl_ratio"] == pytest.approx((nll - own).mean(), rel=1e-3)
+    assert set(found) == set(CACHE_LOSSES)
+
+
+def test_a_single_window_has_no_clustered_error(cases, bench):
+    case = cases["F32"]
+    alone = replace(case, nll=lambda: case.nll()[:1])
+    found = llama_losses(alone, replace(bench[0], windows=WINDOWS[:1]), DEFAULT)
+    assert "kld_se" in found
+    assert [name for name in found if "clustered" in name] == []
 
 
 def test_values_that_are_not_finite_are_left_out_and_said(cases, bench, monkeypatch):
