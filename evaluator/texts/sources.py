@@ -19,7 +19,10 @@ from evaluator.support.errors import RequestError
 from evaluator.texts.chat import control_tokens, render_chats
 
 BUILT_IN, WIKITEXT, WIKITEXT_VALID = "builtin", "wikitext-2", "wikitext-2-valid"
-BUILT_IN_DOMAINS = ("encyclopedic", "narrative", "dialogue", "source_code")
+BUILT_IN_DOMAINS = (
+    *("encyclopedic", "narrative", "dialogue", "source_code"),
+    *("tool_calls", "non_latin", "long_document"),
+)
 _CHAT = "chat:"
 _WIKITEXT_SOURCE = HubSource("ggml-org/ci", "main", None, kind="dataset")
 _WIKITEXT_ARCHIVE = "wikitext-2-raw-v1.zip"

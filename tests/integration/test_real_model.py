@@ -141,6 +141,11 @@ def oracle(measured: Path, model_path: Path) -> dict[str, dict[str, float]]:
     return results
 
 
+def test_every_built_in_text_fills_five_windows(model_path: Path) -> None:
+    tokenizer = tokenizer_from_gguf(open_gguf(model_path))
+    assert all(len(tokenizer.encode(text.content)) >= 5 * 512 for text in built_in_texts())
+
+
 def test_baseline_perplexity_is_torchs(measured: Path, oracle: dict[str, dict[str, float]]) -> None:
     row = rows(measured)["baseline", "Q4_1"]
     assert row["n_tokens"] == len(BUILT_IN_DOMAINS) * CHUNKS * (CONTEXT // 2 - 1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import re
+import unicodedata
 import zipfile
 
 import pytest
@@ -67,7 +70,31 @@ def test_built_in_texts_come_by_name_one_per_domain():
     texts = read_texts("builtin", None, silent)
     assert [text.domain for text in texts] == list(BUILT_IN_DOMAINS)
     assert texts == built_in_texts()
-    assert all(len(text.content) > 5000 for text in texts)
+    assert all(len(text.content.encode()) > 5000 for text in texts)
+
+
+def test_the_long_document_refers_only_to_sections_that_it_has():
+    content = next(text.content for text in built_in_texts() if text.domain == "long_document")
+    headings = set(re.findall(r"^(\d(?:\.\d)?)\.? [A-Z]", content, re.MULTILINE))
+    mentioned = re.findall(r"section (\d(?:\.\d)?)", content)
+    assert len(mentioned) > 10
+    assert set(mentioned) <= headings
+
+
+def test_tool_calls_hold_json_that_can_be_read():
+    content = next(text.content for text in built_in_texts() if text.domain == "tool_calls")
+    objects = re.findall(r"^(?:assistant|tool \w+): (\{.*\})$", content, re.MULTILINE)
+    assert len(objects) > 15
+    for item in objects:
+        json.loads(item)
+
+
+@pytest.mark.parametrize("script", ["CYRILLIC", "GREEK", "CJK"])
+def test_the_text_in_other_scripts_is_mostly_not_latin(script):
+    content = next(text.content for text in built_in_texts() if text.domain == "non_latin")
+    letters = [unicodedata.name(letter, "") for letter in content if letter.isalpha()]
+    assert not any(name.startswith("LATIN") for name in letters)
+    assert sum(name.startswith(script) for name in letters) > 500
 
 
 def archive(content, member="wikitext-2-raw/wiki.test.raw"):
