@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import dataframely as dy
 import polars as pl
 
-from evaluator.metrics import columns_of, metric_families
+from evaluator.metrics import METRIC_FAMILIES, columns_of, metric_families
 from evaluator.metrics.columns import Column
 from evaluator.metrics.pairwise import PAIR_METRICS, VERDICTS
 
