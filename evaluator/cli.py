@@ -81,8 +81,8 @@ def run(
     attribution: Annotated[
         bool, typer.Option("--attribution", help="Measure the KLD that each matrix causes on its own.")
     ] = False,
-    no_speed: Annotated[bool, typer.Option("--no-speed", help="Skip speed.parquet.")] = False,
-    engines: Annotated[str | None, typer.Option(help="Default: onnxruntime,llama.cpp.")] = None,
+    no_speed: Annotated[bool, typer.Option("--no-speed", help="No times, no packed artifacts.")] = False,
+    engines: Annotated[str | None, typer.Option(help="Default: llama.cpp,onnxruntime.")] = None,
     kv_cache: Annotated[str | None, typer.Option(help="Types to compare, such as f16,q8_0,q4_0.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary on stdout as JSON.")] = False,
@@ -106,8 +106,8 @@ def run(
         "layers": False if no_layers else None,
         "attribution": True if attribution else None,
         "speed": False if no_speed else None,
-        "engines": [name.strip() for name in engines.split(",")] if engines else None,
-        "kv_cache": [name.strip() for name in kv_cache.split(",")] if kv_cache else None,
+        "engines": [name.strip() for name in engines.split(",")] if engines is not None else None,
+        "kv_cache": [name.strip() for name in kv_cache.split(",")] if kv_cache is not None else None,
     }
     request = requested(comparison, flags)
     with _interruptible():

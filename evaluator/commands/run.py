@@ -47,6 +47,7 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
     """
     if comparison.cluster:
         check_installed()
+    comparison.check_engines()
     try:
         return _run(comparison, console, force=force)
     except OSError as error:

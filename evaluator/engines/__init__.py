@@ -114,6 +114,11 @@ class Engine(ABC):
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
 
+    @classmethod
+    def why_missing(cls) -> str | None:
+        """Return why this machine does not have it, with a way out; None if it has."""
+        return None
+
     @abstractmethod
     def why_not(self) -> str | None:
         """Return why it runs no file of this run; None if it may."""

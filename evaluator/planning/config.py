@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from evaluator.engines import ENGINES
@@ -105,17 +113,34 @@ class Comparison(BaseModel):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in ENGINES.names():
-                raise ValueError(f"{name} is not an engine{nearest(name, ENGINES.names())}")
+                raise ValueError(f"{name!r} is not an engine{nearest(name, ENGINES.names())}")
         return tuple(dict.fromkeys(value))
 
     @field_validator("kv_cache")
     @classmethod
-    def _cached(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        known = [kind for _, engine in ENGINES for kind in engine.cache_types]
+    def _cached(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        engines = info.data.get("engines", ENGINES.names())
+        known = [kind for engine in engines for kind in ENGINES.get(engine).cache_types]
+        if value and not known:
+            raise ValueError(
+                f"{', '.join(engines)} offers no choice; add an engine that does, such as llama.cpp"
+            )
         for name in value:
             if name not in known:
-                raise ValueError(f"{name} is not a type of a cache{nearest(name, known, len(known))}")
+                raise ValueError(f"{name!r} is not a type of a cache{nearest(name, known, len(known))}")
         return tuple(dict.fromkeys(value))
+
+    def check_engines(self) -> None:
+        """Check that this machine has the engines that were asked for by name, or by types of a cache.
+
+        Raises:
+            RequestError: one is missing.
+        """
+        for name in self.engines:
+            engine = ENGINES.get(name)
+            asked = "engines" in self.model_fields_set or (self.kv_cache and engine.cache_types)
+            if asked and (reason := engine.why_missing()):
+                raise RequestError(f"engine {name}: {reason}")
 
     @field_validator("cluster")
     @classmethod

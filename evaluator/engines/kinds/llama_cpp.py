@@ -79,15 +79,20 @@ class LlamaCpp(Engine):
     loss = "llamacpp_kld_mean"
     cache_types = tuple(CACHE_TYPES)
 
-    def why_not(self) -> str | None:
-        """Return why llama.cpp cannot be run here."""
-        if self.bench.device.name != "cpu":
-            return "it computes on the CPU, and this run measures a GPU"
+    @classmethod
+    def why_missing(cls) -> str | None:
+        """Return why there is no library, or none that can be used."""
         try:
             llama_library()
         except EvaluatorError as error:
             return str(error)
         return None
+
+    def why_not(self) -> str | None:
+        """Return why llama.cpp cannot be run here."""
+        if self.bench.device.name != "cpu":
+            return "it computes on the CPU, and this run measures a GPU"
+        return self.why_missing()
 
     @classmethod
     def declines(cls, file: ModelFile) -> str | None:

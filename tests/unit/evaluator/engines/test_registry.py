@@ -79,7 +79,27 @@ def test_engines_are_chosen_by_name(tmp_path):
     assert comparison_from(asked).engines == ("llama.cpp", "onnxruntime")
     assert comparison_from(asked | {"engines": ["onnxruntime"]}).engines == ("onnxruntime",)
     assert comparison_from(asked).kv_cache == ()
-    with pytest.raises(RequestError, match=r"kv_cache: q4_k is not a type of a cache; did you mean q4_"):
+    with pytest.raises(RequestError, match=r"kv_cache: 'q4_k' is not a type of a cache; did you mean q4_"):
         comparison_from(asked | {"kv_cache": ["f16", "q4_k"]})
-    with pytest.raises(RequestError, match=r"engines: llama\.cp is not an engine; did you mean llama\.cpp\?"):
+    with pytest.raises(
+        RequestError, match=r"engines: 'llama\.cp' is not an engine; did you mean llama\.cpp\?"
+    ):
         comparison_from(asked | {"engines": ["llama.cp"]})
+    for nothing in ([], [""]):
+        with pytest.raises(RequestError, match="engines: "):
+            comparison_from(asked | {"engines": nothing})
+    with pytest.raises(RequestError, match="kv_cache: onnxruntime offers no choice; add an engine"):
+        comparison_from(asked | {"engines": ["onnxruntime"], "kv_cache": ["f16"]})
+
+
+def test_a_missing_engine_is_wrong_only_if_it_was_asked_for(another, monkeypatch, tmp_path):
+    given = {"baseline": "a", "variants": ["m=b"], "texts": ["c"], "out": tmp_path}
+    monkeypatch.setattr(Another, "cache_types", ("f16",))
+    asked = given | {"engines": ["another"]}
+    comparison_from(asked).check_engines()
+    monkeypatch.setattr(Another, "why_missing", classmethod(lambda _: "it is not there: pip install it"))
+    with pytest.raises(RequestError, match="engine another: it is not there: pip install it"):
+        comparison_from(asked).check_engines()
+    comparison_from(given).check_engines()
+    with pytest.raises(RequestError, match="engine another"):
+        comparison_from(given | {"kv_cache": ["f16"]}).check_engines()
