@@ -44,7 +44,7 @@ class AttributionRun:
                 f"{item.label}: {lost} of {len(attribution.causes)} matrices cause a KLD that is not finite",
                 "yellow",
             )
-        rows = with_attribution(self._store.layers(item.variant_id), item.variant_id, attribution)
+        rows = with_attribution(self._store.rows(LAYERS, item.variant_id), item.variant_id, attribution)
         self._store.replace_rows(LAYERS, rows, item.variant_id)
         if attribution.additivity is not None and math.isfinite(attribution.additivity):
             self._store.set_columns(item.variant_id, {"attribution_additivity": attribution.additivity})

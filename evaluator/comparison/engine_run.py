@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import polars as pl
 
+from evaluator.comparison.engine_memory import EngineMemory
 from evaluator.comparison.exact_states import ExactStates
 from evaluator.comparison.stages import reporting, stage
 from evaluator.comparison.timings import decode_columns, rounds_in, speed_columns, timing_frame
@@ -19,6 +20,7 @@ from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
 from evaluator.export.exact.graph import Graph
 from evaluator.models.model_file import ModelFile
 from evaluator.planning.plan import Candidate, Plan
+from evaluator.results.files import KV_CACHE
 from evaluator.results.schema import CACHE_LOSSES
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.timing import Exercise
@@ -72,11 +74,15 @@ class EngineRun:
         self._kinds = {name: ENGINES.get(name) for name in names}
         self._states, self._speed, self._caches = states, speed, caches
         self._exercise = Exercise.of(plan.windows[0].ids)
+        self._memory = EngineMemory(plan, store, progress, caches)
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing is missing."""
-        return not any(list(self._missing(*named)) for named in self._kinds.items())
+        lacking = (
+            list(self._missing(*named)) or self._memory.missing(*named) for named in self._kinds.items()
+        )
+        return not any(lacking)
 
     def compares(self, file: ModelFile) -> bool:
         """Return whether some engine compares all windows of a file with its exact weights."""
@@ -96,7 +102,8 @@ class EngineRun:
         plan = self._plan
         baseline = self._case(plan.baseline)
         bench = Bench(plan.device, plan.windows, self._exercise, memory, graph, baseline, self._warn)
-        tasks = [task for name, kind in self._kinds.items() for task in self._tasks(name, kind, bench)]
+        engines = self._usable(bench)
+        tasks = [task for name, engine in engines.items() for task in self._tasks(name, engine)]
         settings = {task.name: dict(task.engine.settings) for task in tasks}
         if tasks:
             self._store.update_manifest(**means, engines=self._store.manifest.engines | settings)
@@ -107,6 +114,8 @@ class EngineRun:
         for group in groups_within(tasks, lambda task: task.disk_bytes, free):
             with self._store.scratch("artifacts") as folder:
                 self._measure(group, folder)
+        for name, engine in engines.items():
+            self._memory.measure(name, engine, self._case)
 
     def _warn(self, text: str) -> None:
         self._progress.say(text, "yellow")
@@ -123,24 +132,29 @@ class EngineRun:
         unscored = self._store.without(engine.loss) if engine.loss else untimed
         for item in (self._plan.baseline, *self._plan.variants):
             times, losses = item.variant_id in untimed, item.variant_id in unscored
-            rows = self._store.caches(item.variant_id).filter(engine=name)
+            rows = self._store.rows(KV_CACHE, item.variant_id).filter(engine=name)
             known = set((rows.drop_nulls("decode_ms_p50") if self._speed else rows)["cache_type"])
             caches = tuple(kind for kind in self._caches if kind in engine.cache_types and kind not in known)
             if times or losses or caches:
                 yield item, times, losses, caches
 
-    def _tasks(self, name: str, kind: type[Engine], bench: Bench) -> list[_Task]:
-        """Return what an engine has to measure; say which files it does not run, and why."""
-        missing = list(self._missing(name, kind))
-        if not missing:
-            return []
-        engine = kind(bench)
-        if reason := engine.why_not():
-            self._warn(f"nothing is measured in {name}: {reason}")
-            return []
+    def _usable(self, bench: Bench) -> dict[str, Engine]:
+        """Return the engines that have something to measure; say of which nothing can be measured, and why."""
+        usable = {}
+        for name, kind in self._kinds.items():
+            if list(self._missing(name, kind)) or self._memory.missing(name, kind):
+                engine = kind(bench)
+                if reason := engine.why_not():
+                    self._warn(f"nothing is measured in {name}: {reason}")
+                else:
+                    usable[name] = engine
+        return usable
+
+    def _tasks(self, name: str, engine: Engine) -> list[_Task]:
+        """Return what an engine has to time and compare; say which files it does not run, and why."""
         declined: dict[str, list[str]] = {}
         tasks = []
-        for item, times, losses, caches in missing:
+        for item, times, losses, caches in self._missing(name, type(engine)):
             if why := engine.declines(item.file):
                 declined.setdefault(why, []).append(item.label)
             else:
@@ -218,7 +232,7 @@ class EngineRun:
                     size = {"bytes_per_1000_tokens": 1000 * file.with_cache(kind).cache_bytes()}
                     values = {**self._cache_losses(task, file, kind), **times, **size}
                     row = {"engine": task.name, "cache_type": kind, **values}
-                    self._store.add_cache(task.item.variant_id, row)
+                    self._store.add_rows(KV_CACHE, task.item.variant_id, [row])
 
     def _cache_losses(self, task: _Task, file: Ready, kind: str) -> Columns:
         """Return the losses with a type of the cache; the usual type's may be measured already."""

@@ -71,6 +71,32 @@ class Bench:
     say: Callable[[str], None]
 
 
+#: Contexts in tokens for which the memory is computed, up to a model's own.
+CONTEXTS = (512, 4096, 16384, 65536, 131072)
+
+
+def contexts_within(longest: int) -> list[int]:
+    """Return those of `CONTEXTS` that are shorter than a model's longest context, and that one."""
+    return [*(context for context in CONTEXTS if context < longest), longest]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The bytes that running a file takes; None where they are not known.
+
+    Attributes:
+        context: tokens that the cache has room for.
+        weights_bytes: the weights, as the engine holds them.
+        cache_bytes: cached keys and values, and states.
+        compute_bytes: what it computes in.
+    """
+
+    context: int
+    weights_bytes: int | None
+    cache_bytes: int | None
+    compute_bytes: int | None
+
+
 class Ready(ABC):
     """A file that is ready to run in an engine; every method may raise an `EvaluatorError`."""
 
@@ -137,6 +163,29 @@ class Engine(ABC):
     @abstractmethod
     def settings(self) -> Mapping[str, str | int]:
         """How it runs files, for the manifest."""
+
+    @property
+    def memory_types(self) -> Sequence[str]:
+        """Types of the cache whose memory is told even if nobody asked for them; that of timed runs first."""
+        return ()
+
+    @classmethod
+    def knows_memory(cls, measured: Mapping[str, object]) -> bool:
+        """Return whether `memory` can be told, given the row of the variants frame as measured so far."""
+        return False
+
+    def memory(self, case: Case, kind: str, measured: Mapping[str, object]) -> list[Memory]:
+        """Return the bytes that running a file takes with a type of the cache, for several contexts.
+
+        Args:
+            case: the file.
+            kind: the type of the cache.
+            measured: the file's row of the variants frame.
+
+        Raises:
+            EvaluatorError: they are not known.
+        """
+        raise NotImplementedError
 
     def disk_bytes(self, case: Case) -> float:
         """Return the bytes that `prepare` may write."""

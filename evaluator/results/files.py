@@ -13,6 +13,7 @@ from evaluator.results.schema import (
     Domains,
     KvCache,
     Layers,
+    Memory,
     Pairs,
     Speed,
     Tokens,
@@ -53,6 +54,7 @@ VARIANTS = FrameFile("variants.parquet", Variants, MEASURE_ANEW)
 LAYERS = FrameFile("layers.parquet", Layers)
 SPEED = FrameFile("speed.parquet", Speed)
 KV_CACHE = FrameFile("kv_cache.parquet", KvCache)
+MEMORY = FrameFile("memory.parquet", Memory)
 #: Derived from the tokens of all variants at the end of a run.
 DOMAINS = FrameFile("domains.parquet", Domains)
 CONFIDENCE = FrameFile("confidence.parquet", Confidence)
@@ -61,7 +63,7 @@ DERIVED = (DOMAINS, CONFIDENCE, PAIRS)
 #: Written at the beginning of a run, from the baseline's tokenizer.
 VOCABULARY = FrameFile("vocabulary.parquet", Vocabulary)
 #: All frames except the token frames.
-FRAMES = (VARIANTS, LAYERS, SPEED, KV_CACHE, *DERIVED, VOCABULARY)
+FRAMES = (VARIANTS, LAYERS, SPEED, KV_CACHE, MEMORY, *DERIVED, VOCABULARY)
 #: Folders of the token frames, one per variant, and of files that are needed only during a run.
 TOKENS, WORK = "tokens", "work"
 #: The lock of the run that writes to the folder, and the file with that run's process id and start.

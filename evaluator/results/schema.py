@@ -226,6 +226,22 @@ KvCache = _schema(
 )
 
 
+class Memory(dy.Schema):
+    """One row per variant × engine × type of the cache × context: the bytes that running the file takes.
+
+    `context` is in tokens. `weights_bytes` is the file's weights as the engine holds them, `cache_bytes` the cached
+    keys and values, and states, of that many tokens, and `compute_bytes` the memory it computes in.
+    """
+
+    variant_id = dy.String(primary_key=True)
+    engine = dy.String(primary_key=True)
+    cache_type = dy.String(primary_key=True)
+    context = dy.Int32(primary_key=True, min=1)
+    weights_bytes = dy.Int64(nullable=True, min=0)
+    cache_bytes = dy.Int64(nullable=True, min=0)
+    compute_bytes = dy.Int64(nullable=True, min=0)
+
+
 def frame_of(schema: type[dy.Schema], rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
     """Return `rows` as a validated frame, which may be empty; raises the errors of `with_schema`."""
     if not rows:

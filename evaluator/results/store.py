@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from evaluator.results.files import (
     LAYERS,
     LOCK_NAME,
     MANIFEST_NAME,
+    MEMORY,
     SPEED,
     TOKENS,
     VARIANTS,
@@ -32,7 +33,7 @@ from evaluator.results.files import (
 from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.manifest import Failure, Manifest, difference, going_on
 from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
-from evaluator.results.schema import FIRST_ENGINE, IN_ENGINES, KvCache, Layers, conform, with_schema
+from evaluator.results.schema import FIRST_ENGINE, IN_ENGINES, Layers, conform, with_schema
 from evaluator.support.atomic_files import scratch_beside, whole_file
 from evaluator.support.errors import RequestError
 from evaluator.support.unfinished import PARTIAL
@@ -109,7 +110,7 @@ class ResultsStore:
     def _same_comparison(self, manifest: Manifest) -> Manifest | None:
         """Return the manifest of the same comparison; None if the folder holds another that measured nothing."""
         earlier = read_manifest(self.folder)
-        for file in (VARIANTS, LAYERS, SPEED):
+        for file in (VARIANTS, LAYERS, SPEED, KV_CACHE, MEMORY):
             self._read(file)  # find damage now: adding to a damaged file would fail after hours of work
         changed = difference(manifest, earlier)
         if changed and self.variants().height:
@@ -195,10 +196,10 @@ class ResultsStore:
         """
         variant_id = str(row["variant_id"][0])
         same = self.variants().filter(variant_id=variant_id, sha256=row["sha256"][0])
-        for file in (SPEED, KV_CACHE):
+        for file in (SPEED, KV_CACHE, MEMORY):
             if same.is_empty() and variant_id in self._read(file)["variant_id"]:
                 self.replace_rows(file, file.schema.create_empty(), variant_id)
-        if layers is None and same.is_empty() and self.layers(variant_id).height:
+        if layers is None and same.is_empty() and self.rows(LAYERS, variant_id).height:
             layers = Layers.create_empty()
         self.write({tokens_of(variant_id): tokens})
         if layers is not None:
@@ -211,10 +212,6 @@ class ResultsStore:
         """Replace a variant's rows in a frame."""
         others = self._read(file).filter(pl.col("variant_id") != variant_id)
         self.write({file: pl.concat([others, conform(file.schema, rows)], how="diagonal")})
-
-    def layers(self, variant_id: str) -> pl.DataFrame:
-        """Return a variant's rows of the layers frame."""
-        return self._read(LAYERS).filter(pl.col("variant_id") == variant_id)
 
     def without_layers(self) -> set[str]:
         """Return the variants without rows in the layers frame, the baseline excluded."""
@@ -236,28 +233,27 @@ class ResultsStore:
 
     def timings(self, variant_id: str, engine: str = FIRST_ENGINE) -> pl.DataFrame:
         """Return a variant's rows of the speed frame for an engine."""
-        return self._read(SPEED).filter(variant_id=variant_id, engine=engine)
+        return self.rows(SPEED, variant_id).filter(engine=engine)
 
     def add_timings(self, variant_id: str, timings: pl.DataFrame, engine: str = FIRST_ENGINE) -> None:
         """Add a round of timings in an engine; repetitions are numbered within each phase, in order."""
-        earlier = (
-            self._read(SPEED).filter(variant_id=variant_id).with_columns(pl.col("phase").cast(pl.String))
-        )
+        earlier = self.rows(SPEED, variant_id).with_columns(pl.col("phase").cast(pl.String))
         new = timings.with_columns(engine=pl.lit(engine))
         rows = pl.concat([earlier.select(new.columns), new], how="vertical_relaxed")
         number = pl.int_range(pl.len()).over("engine", "phase")
         named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
         self.replace_rows(SPEED, named, variant_id)
 
-    def caches(self, variant_id: str) -> pl.DataFrame:
-        """Return a variant's rows of the frame of cache types."""
-        return self._read(KV_CACHE).filter(variant_id=variant_id)
+    def rows(self, file: FrameFile, variant_id: str) -> pl.DataFrame:
+        """Return a variant's rows of a frame."""
+        return self._read(file).filter(pl.col("variant_id") == variant_id)
 
-    def add_cache(self, variant_id: str, row: Mapping[str, object]) -> None:
-        """Add a cache type of a variant, or replace it."""
-        new = conform(KvCache, pl.DataFrame([{"variant_id": variant_id, **row}]))
-        others = self.caches(variant_id).join(new, on=["engine", "cache_type"], how="anti")
-        self.replace_rows(KV_CACHE, pl.concat([others, new], how="diagonal"), variant_id)
+    def add_rows(self, file: FrameFile, variant_id: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Add rows of a variant to a frame; those with the same key are replaced."""
+        named = [{"variant_id": variant_id, **row} for row in rows]
+        new = conform(file.schema, pl.DataFrame(named, infer_schema_length=None))
+        others = self.rows(file, variant_id).join(new, on=file.schema.primary_key(), how="anti")
+        self.replace_rows(file, pl.concat([others, new], how="diagonal"), variant_id)
 
     def set_columns(self, variant_id: str, values: Mapping[str, float | int]) -> None:
         """Replace values in a variant's row."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
+from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Memory, Ready
 from evaluator.engines.llama_cpp.library import llama_library
 from evaluator.engines.llama_cpp.process import llama_answer
 from evaluator.engines.llama_cpp.scoring import llama_losses
@@ -20,6 +20,8 @@ from evaluator.support.units import GIGABYTE
 
 #: Tokens in the cache where decoding is timed besides an empty cache and the prompt.
 _DEEP = 4096
+#: Types of the cache whose memory is told besides that of timed runs.
+_SMALLER_CACHES = ("q8_0", "q4_0")
 
 
 def path_of(file: ModelFile) -> str:
@@ -107,6 +109,26 @@ class LlamaCpp(Engine):
     @property
     def _settings(self) -> Settings:
         return Settings(self.bench.device.threads)
+
+    @property
+    def memory_types(self) -> Sequence[str]:
+        """The type of timed runs, and two of a half and a quarter of its size."""
+        return tuple(dict.fromkeys((self._settings.cache, *_SMALLER_CACHES)))
+
+    @classmethod
+    def knows_memory(cls, measured: Mapping[str, object]) -> bool:
+        """It always is, because llama.cpp computes it."""
+        return True
+
+    def memory(self, case: Case, kind: str, measured: Mapping[str, object]) -> list[Memory]:
+        """Return what llama.cpp would reserve for a file, with the settings of timed runs.
+
+        Raises:
+            EvaluatorError: llama.cpp refused the file, or the type of the cache.
+        """
+        settings = replace(self._settings, cache=kind)
+        answer = llama_answer("reserved", path=path_of(case.file), settings=settings)
+        return [Memory(**values) for values in answer]
 
     def prepare(self, case: Case, folder: Path) -> Ready:
         """Check that the file's weights fit into memory.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
+from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Memory, Ready, contexts_within
 from evaluator.engines.engine_gap import engine_gap
+from evaluator.export.exact.context import longest_context
 from evaluator.export.folder import MODEL_FILE
 from evaluator.export.packing.artifact import most_bytes, write_decoder
+from evaluator.export.packing.cache_size import CacheSize
 from evaluator.models.architectures.rotary import needs_long_factors
 from evaluator.models.mapped import give_pages_back
 from evaluator.runtime.peak_memory import peak_memory
@@ -77,6 +79,32 @@ class OnnxRuntime(Engine):
     @property
     def _on_gpu(self) -> bool:
         return self.bench.device.name == "cuda"
+
+    @property
+    def memory_types(self) -> Sequence[str]:
+        """The type of the artifact's cache."""
+        return ("f16" if self._on_gpu else "f32",)
+
+    @classmethod
+    def knows_memory(cls, measured: Mapping[str, object]) -> bool:
+        """Return whether the artifact was made."""
+        return measured["artifact_bytes"] is not None
+
+    def memory(self, case: Case, kind: str, measured: Mapping[str, object]) -> list[Memory]:
+        """Return the artifact's size, the cache of each context, and what else the timed prompt took at its peak.
+
+        A longer prompt computes in more than that. On a GPU the peak is not measured.
+
+        Raises:
+            EvaluatorError: the model has no decoding graph, or names no context.
+        """
+        cache = CacheSize.of(case.file, self.bench.graph(), half=self._on_gpu)
+        weights, peak = measured["artifact_bytes"], measured["peak_rss_bytes"]
+        assert isinstance(weights, int)
+        timed = cache.at(len(self.bench.exercise.prompt) + 1)
+        compute = max(0, peak - weights - timed) if isinstance(peak, int) else None
+        contexts = contexts_within(longest_context(case.file))
+        return [Memory(context, weights, cache.at(context), compute) for context in contexts]
 
     def disk_bytes(self, case: Case) -> float:
         """Return the most bytes of an artifact."""

@@ -9,10 +9,14 @@ from typing import Any
 from evaluator.models.ggml_library import WAY_OUT, ggml_library
 from evaluator.support.errors import EvaluatorError
 
+#: The default of `load_mode`.
+_CHOOSES = (-1).to_bytes(4, "little", signed=True)
 #: Larger than both structures of parameters; those of this size are passed in memory, whatever their content.
 _PARAMS_BYTES = 1024
 #: Positions in the parameters of a model: of `vocab_only`, and of the first flag that is set by default.
 _VOCAB_ONLY, _FIRST_SET = 72, 74
+#: The same of `load_mode`, int32, and of `no_alloc`, for which the file must not be mapped.
+_LOAD_MODE, _NO_ALLOC = slice(24, 28), 76
 
 
 class ModelParams(ctypes.Structure):
@@ -35,7 +39,10 @@ class ContextParams(ctypes.Structure):
         ("defrag_threshold", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in ("eval_callback", "eval_callback_data")),
         *((name, ctypes.c_int32) for name in ("type_k", "type_v")),
-        ("rest", ctypes.c_ubyte * (_PARAMS_BYTES - 112)),
+        ("callbacks", ctypes.c_void_p * 3),
+        *((name, ctypes.c_bool) for name in ("embeddings", "offload_kqv", "no_perf", "op_offload")),
+        *((name, ctypes.c_bool) for name in ("swa_full", "kv_unified")),
+        ("rest", ctypes.c_ubyte * (_PARAMS_BYTES - 142)),
     )
 
 
@@ -47,6 +54,8 @@ _DEFAULTS = {
     **{"rope_freq_base": 0.0, "rope_freq_scale": 0.0, "yarn_ext_factor": -1.0, "yarn_attn_factor": -1.0},
     **{"yarn_beta_fast": -1.0, "yarn_beta_slow": -1.0, "yarn_orig_ctx": 0, "defrag_threshold": -1.0},
     **{"eval_callback": None, "eval_callback_data": None, "type_k": 1, "type_v": 1},
+    **{"embeddings": False, "offload_kqv": True, "no_perf": True, "op_offload": True},
+    **{"swa_full": True, "kv_unified": False},
 }
 
 
@@ -75,6 +84,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "llama_model_load_from_file": (_POINTER, _TEXT, ModelParams),
     "llama_model_free": (None, _POINTER),
     "llama_model_n_ctx_train": (_INT, _POINTER),
+    "llama_model_size": (ctypes.c_uint64, _POINTER),
     "llama_model_get_vocab": (_POINTER, _POINTER),
     "llama_vocab_n_tokens": (_INT, _POINTER),
     "llama_vocab_get_add_bos": (_FLAG, _POINTER),
@@ -120,8 +130,21 @@ def llama_library() -> Any:
     return library
 
 
-def model_params(*, vocabulary_only: bool) -> ModelParams:
-    """Return the default parameters of a model, of which only the vocabulary may be read."""
-    params: ModelParams = llama_library().llama_model_default_params()
+def model_params(*, vocabulary_only: bool = False, simulated: bool = False) -> ModelParams:
+    """Return the default parameters of a model, of which only the vocabulary may be read.
+
+    If `simulated`, nothing is allocated for weights and contexts, whose sizes are then in the log. The log also says
+    whether the library took it so, which the caller has to check.
+
+    Raises:
+        EvaluatorError: there is no library, or it is another release.
+    """
+    library = llama_library()
+    params: ModelParams = library.llama_model_default_params()
     params.content[_VOCAB_ONLY] = vocabulary_only
+    if simulated:
+        if bytes(params.content[_LOAD_MODE]) != _CHOOSES:
+            raise EvaluatorError(f"{library._name}: another release of llama.cpp: its load_mode is not found")
+        params.content[_LOAD_MODE] = [0] * len(_CHOOSES)
+        params.content[_NO_ALLOC] = True
     return params

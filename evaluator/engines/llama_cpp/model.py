@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -25,32 +25,39 @@ Ids = npt.NDArray[np.int32]
 _ERROR = 4
 
 
-def _print_errors(level: int, text: bytes, _: object) -> None:
+def print_errors(level: int, text: bytes, _: object) -> None:
+    """Print a part of llama.cpp's log to stderr if it is an error."""
     if level == _ERROR:
         sys.stderr.write(text.decode(errors="replace"))
         sys.stderr.flush()
 
 
-_LOG = LogCallback(_print_errors)
-
-
 class LlamaModel:
     """A model; use it in `with`."""
 
-    def __init__(self, path: str, *, vocabulary_only: bool = False) -> None:
-        """Load a file.
+    def __init__(
+        self,
+        path: str,
+        *,
+        vocabulary_only: bool = False,
+        simulated: bool = False,
+        log: Callable[[int, bytes, object], None] = print_errors,
+    ) -> None:
+        """Load a file, or, if `simulated`, only what its sizes depend on; `log` takes levels and parts of lines.
 
         Raises:
             EvaluatorError: there is no library, or it does not load the file; its log on stderr says why.
         """
         self.library = llama_library()
-        self.library.llama_log_set(_LOG, None)
-        params = model_params(vocabulary_only=vocabulary_only)
+        self._log = LogCallback(log)  # the library keeps no reference
+        self.library.llama_log_set(self._log, None)
+        params = model_params(vocabulary_only=vocabulary_only, simulated=simulated)
         self.handle = self.library.llama_model_load_from_file(path.encode(), params)
         if not self.handle:
             raise EvaluatorError("llama.cpp does not load it")
         self._vocabulary = self.library.llama_model_get_vocab(self.handle)
         self.n_tokens = int(self.library.llama_vocab_n_tokens(self._vocabulary))
+        self.n_bytes = int(self.library.llama_model_size(self.handle))
         self.trained_context = int(self.library.llama_model_n_ctx_train(self.handle))
 
     def __enter__(self) -> Self:
@@ -97,6 +104,7 @@ class LlamaContext:
         params.n_threads = params.n_threads_batch = settings.threads
         params.flash_attention = FLASH_ATTENTION[settings.flash_attention]
         params.type_k = params.type_v = CACHE_TYPES[settings.cache]
+        params.swa_full = False  # as in llama.cpp's programs: layers with a window keep only that
         self._handle = self._library.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise EvaluatorError("llama.cpp makes no context")

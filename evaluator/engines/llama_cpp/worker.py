@@ -10,11 +10,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import IO, Any
 
 import numpy as np
 
 from evaluator.engines.llama_cpp.model import LlamaContext, LlamaModel
+from evaluator.engines.llama_cpp.reserved_memory import reserved_memory
 from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.runtime.peak_memory import own_peak
 from evaluator.support.errors import EvaluatorError
@@ -115,6 +117,11 @@ def _cache(out: IO[bytes], *, path: str, ids: Sequence[int], settings: dict[str,
         out.write(json.dumps(sizes).encode())
 
 
+def _reserved(out: IO[bytes], *, path: str, settings: dict[str, Any]) -> None:
+    """Write the attributes of each `Memory`, as JSON."""
+    out.write(json.dumps([asdict(memory) for memory in reserved_memory(path, Settings(**settings))]).encode())
+
+
 def _vocabulary(out: IO[bytes], *, paths: Sequence[str], texts: Sequence[str], parse_special: bool) -> None:
     """Write each file's BOS and the ids of all texts with the seconds that each took, as JSON."""
     answers = []
@@ -134,6 +141,7 @@ _TASKS: dict[str, Callable[..., None]] = {
     "times": _times,
     "memory": _memory,
     "cache": _cache,
+    "reserved": _reserved,
     "vocabulary": _vocabulary,
 }
 

@@ -63,7 +63,7 @@ def decoding_model(
         ExportError: the graph has no fused attention, which the cache requires.
         SourceError: the weights do not fit the graph.
     """
-    body = _body(file, graph)
+    body = decoding_body(file, graph)
     score_late(body)
     model = with_cache(body)
     matrices, vectors = _by_use(model.graph, body.slots)
@@ -95,7 +95,12 @@ def decoding_model(
     return model
 
 
-def _body(file: ModelFile, graph: Graph) -> Body:
+def decoding_body(file: ModelFile, graph: Graph) -> Body:
+    """Return a model's graph without weights, with what decoding needs to know of it.
+
+    Raises:
+        ExportError: the graph has no fused attention, which the cache requires.
+    """
     if graph.decoder:
         return whole_body(graph.decoder, graph.shapes)
     if graph.fused is None:
