@@ -63,7 +63,7 @@ format: $(VENV)/.dev ## Fix style and format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Time reading, tokenizing, scoring, decoding and kernels in one run (LLAMA_CPP_BIN=folder adds llama.cpp).
+bench: $(VENV)/.dev ## Time reading, tokenizing, scoring, decoding and kernels in one run, beside llama.cpp.
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 clean: ## Remove the environment and caches (but not the user's cache folder or results).

@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from decoding import decoding_table
+from decoding import decoding_tables
 from kernels import kernels_table
 from reading import reading_table
 from rich.console import Console
@@ -31,21 +31,22 @@ def markdown(table: Table) -> str:
 def main() -> None:
     console = Console(width=160)
     benchmarks = {
-        "decoding": lambda: decoding_table(console),
-        "scoring": scoring_table,
-        "kernels": kernels_table,
-        "reading": reading_table,
-        "tokenizing": tokenization_table,
+        "decoding": lambda: decoding_tables(console),
+        "scoring": lambda: [scoring_table()],
+        "kernels": lambda: [kernels_table()],
+        "reading": lambda: [reading_table()],
+        "tokenizing": lambda: [tokenization_table()],
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=tuple(benchmarks), help="one of them")
     parser.add_argument("--write", type=Path, help="replace the measured part of this file")
     arguments = parser.parse_args()
-    tables = []
+    tables: list[Table] = []
     for name, measure in benchmarks.items():
         if arguments.only in (None, name):
-            tables.append(measure())
-            console.print(tables[-1])
+            measured = measure()
+            console.print(*measured)
+            tables += measured
     if arguments.write:
         machine = describe_machine()
         where = f"{datetime.now(UTC):%Y-%m-%d}, {machine.cpu}, {machine.logical_cores} cores."

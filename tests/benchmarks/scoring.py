@@ -1,23 +1,24 @@
 """Scoring speed on the demo's model: ratios between ways of doing the same, side by side in one run.
 
-`LLAMA_CPP_BIN=folder` adds llama.cpp's perplexity tool on the same file, text, windows and threads.
+llama.cpp computes the logits of the scored positions of the same windows on the same threads, but neither likelihoods
+nor divergences.
 """
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import llama_cpp
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 from rich.table import Table
 
 from evaluator.commands.demo import DEMO_SOURCE
+from evaluator.engines.llama_cpp.process import llama_answer
+from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.export.exact.artifact import write_exact
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.gguf.reader import open_gguf
@@ -33,11 +34,12 @@ from evaluator.runtime.scoring import final_states, score
 from evaluator.runtime.session import Session
 from evaluator.support.stage_clock import StageClock
 from evaluator.texts.sources import built_in_texts
-from evaluator.texts.windows import cut_windows
+from evaluator.texts.windows import Window, cut_windows
 
 ROUNDS = 3
 BASELINE, VARIANT = "baseline: likelihood", "variant: likelihood and divergence"
 PRODUCTS = "a baseline's matrix products alone"
+LLAMA = "llama.cpp: logits of the scored half"
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -46,23 +48,12 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def llama_cpp_seconds(tool: Path, model: Path, threads: int, windows: int) -> float:
-    """Per window: what `windows` of them take longer than one alone, so that loading is not counted."""
-    with tempfile.TemporaryDirectory() as folder:
-        text = Path(folder) / "text.txt"
-        text.write_text("".join(item.content for item in built_in_texts()), encoding="utf-8")
-        command = [tool, "-m", model, "-f", text, "-c", "512", "-b", "512", "-t", threads]
-
-        def passing(count: int) -> float:
-            base = [*command, "--chunks", count, "--kl-divergence-base", f"{folder}/base-{count}"]
-            run(base)
-            return min(seconds(lambda: run([*base, "--kl-divergence"])) for _ in range(ROUNDS))
-
-        return (passing(1 + windows) - passing(1)) / windows
-
-
-def run(command: Sequence[object]) -> None:
-    subprocess.run([str(item) for item in command], check=True, capture_output=True)
+def llama_seconds(path: Path, windows: list[Window], threads: int) -> float:
+    """The mean over the windows; loading is apart."""
+    ids = [window.ids.tolist() for window in windows]
+    rows = {"first": windows[0].first_scored, "stop": len(ids[0]) - 1}
+    times = llama_answer("windows", path=str(path), windows=ids, **rows, settings=Settings(threads))
+    return float(np.mean(times))
 
 
 def products_alone(model: LayeredModel, head: HeadRows, device: Device, positions: int) -> Callable[[], None]:
@@ -133,15 +124,11 @@ def scoring_table() -> Table:
         for _ in range(ROUNDS):  # interleaved, so that a noisy machine cannot favour one
             for name, action in actions.items():
                 best[name] = min(best[name], seconds(action) / len(windows))
-    if tool := llama_cpp.tool("llama-perplexity"):
-        best["llama-perplexity --kl-divergence"] = llama_cpp_seconds(
-            tool, file.path, device.threads, len(windows)
-        )
+            best[LLAMA] = min(best.get(LLAMA, np.inf), llama_seconds(file.path, windows, device.threads))
     return _table(best, clock, f"{file.path.name}, {device.threads} threads")
 
 
 def _table(best: dict[str, float], clock: StageClock, title: str) -> Table:
-    reference = best[VARIANT]
     spent = clock.seconds
     reading = (spent.get("reading", 0) + spent.get("dequantizing", 0)) / sum(spent.values())
     neither = 1 - best[PRODUCTS] / best[BASELINE] - reading
@@ -149,9 +136,12 @@ def _table(best: dict[str, float], clock: StageClock, title: str) -> Table:
         "what",
         "s per window",
         "× variant scoring",
+        "× llama.cpp",
+        "× products",
         title=title,
         caption=f"a baseline's pass: {reading:.1%} reading and dequantizing, {neither:.0%} neither that nor products",
     )
     for name, value in best.items():
-        table.add_row(name, f"{value:.3f}", f"{value / reference:.2f}")
+        ratios = (f"{value / best[other]:.2f}" for other in (VARIANT, LLAMA, PRODUCTS))
+        table.add_row(name, f"{value:.3f}", *ratios)
     return table

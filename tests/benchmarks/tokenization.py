@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.table import Table
@@ -18,21 +17,39 @@ from sentencepiece_vocabularies import trained_pieces, write_vocabulary
 from evaluator.commands.demo import DEMO_SOURCE
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.sources.resolve import resolve_source
-from evaluator.models.tokenizers.tokenizer import TextTokenizer, tokenizer_from_gguf
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 
 ROUNDS, WINDOWS, CONTEXT = 3, 8, 512
 ROOT = Path(__file__).parents[2]
 
 
-def seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+#: Seconds to read the vocabulary, for the whole text, for it in llama.cpp, and for the windows' part of it.
+Times = tuple[float, ...]
 
 
-def best_seconds(tokenizers: list[TextTokenizer], action: Callable[[TextTokenizer], object]) -> float:
-    """The best of several rounds, each with a new tokenizer, which has kept nothing yet."""
-    return min(seconds(lambda item=item: action(item)) for item in tokenizers)
+def best_seconds(path: Path, text: str) -> tuple[Times, int]:
+    """The best of interleaved rounds, and the number of tokens.
+
+    Each round has new tokenizers, which have kept nothing yet.
+
+    Raises:
+        RuntimeError: llama.cpp has other ids.
+    """
+    rounds: list[Times] = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        whole = tokenizer_from_gguf(open_gguf(path))
+        read = time.perf_counter()
+        ids = whole.encode(text)
+        encoded = time.perf_counter()
+        reference = llama_vocabulary(path, [text])
+        part = tokenizer_from_gguf(open_gguf(path))
+        begun = time.perf_counter()
+        part.encode(text, WINDOWS * CONTEXT)
+        rounds.append((read - start, encoded - read, reference.seconds[0], time.perf_counter() - begun))
+        if ids.tolist() != reference.ids[0]:
+            raise RuntimeError(f"{path.name}: other ids than llama.cpp's")
+    return tuple(min(times) for times in zip(*rounds, strict=True)), len(ids)
 
 
 def tokenization_table() -> Table:
@@ -49,22 +66,7 @@ def tokenization_table() -> Table:
             "trained here, SentencePiece": write_vocabulary(Path(folder) / "pieces.gguf", pieces),
         }
         for name, path in files.items():
-            read = min(seconds(lambda path=path: tokenizer_from_gguf(open_gguf(path))) for _ in range(ROUNDS))
-            fresh = [tokenizer_from_gguf(open_gguf(path)) for _ in range(2 * ROUNDS)]
-            whole = best_seconds(fresh[:ROUNDS], lambda item: item.encode(text))
-            part = best_seconds(fresh[ROUNDS:], lambda item: item.encode(text, WINDOWS * CONTEXT))
-            reference = llama_vocabulary(path, [text] * ROUNDS)
-            ids = fresh[0].encode(text).tolist()
-            if ids != reference.ids[0]:
-                raise RuntimeError(f"{name}: other ids than llama.cpp's")
-            theirs = min(reference.seconds)
-            table.add_row(
-                name,
-                f"{len(ids):,}",
-                f"{read:.3f}",
-                f"{whole:.3f}",
-                f"{theirs:.3f}",
-                f"{whole / theirs:.2f}",
-                f"{part:.4f}",
-            )
+            (read, whole, theirs, part), count = best_seconds(path, text)
+            times = (f"{read:.3f}", f"{whole:.3f}", f"{theirs:.3f}", f"{whole / theirs:.2f}", f"{part:.4f}")
+            table.add_row(name, f"{count:,}", *times)
     return table

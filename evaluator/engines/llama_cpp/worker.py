@@ -98,6 +98,34 @@ def _times(
         out.write(json.dumps(times).encode())
 
 
+def _windows(
+    out: IO[bytes],
+    *,
+    path: str,
+    windows: Sequence[Sequence[int]],
+    first: int,
+    stop: int,
+    settings: dict[str, Any],
+) -> None:
+    """Write the seconds that the logits of each window take, as JSON.
+
+    They are those of positions `first` to before `stop`; a window begins on an empty cache. The first one is
+    computed once before it is timed.
+    """
+    with (
+        LlamaModel(path) as model,
+        LlamaContext(model, max(map(len, windows)), Settings(**settings)) as context,
+    ):
+        seconds = []
+        for ids in [windows[0], *windows]:
+            context.clear()
+            start = time.perf_counter()
+            for _ in context.logits(ids, first, stop):
+                pass
+            seconds.append(time.perf_counter() - start)
+        out.write(json.dumps(seconds[1:]).encode())
+
+
 def _memory(out: IO[bytes], *, path: str, tokens: int, settings: dict[str, Any]) -> None:
     """Write this process's peak resident bytes after a prompt of `tokens` tokens and one more, as JSON."""
     with LlamaModel(path) as model, LlamaContext(model, tokens + 1, Settings(**settings)) as context:
@@ -139,6 +167,7 @@ def _vocabulary(out: IO[bytes], *, paths: Sequence[str], texts: Sequence[str], p
 _TASKS: dict[str, Callable[..., None]] = {
     "logits": _logits,
     "times": _times,
+    "windows": _windows,
     "memory": _memory,
     "cache": _cache,
     "reserved": _reserved,

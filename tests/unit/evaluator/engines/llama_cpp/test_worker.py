@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from dataclasses import asdict
 
@@ -45,6 +46,17 @@ def test_tokens_are_decoded_at_each_depth_that_the_context_allows(path):
 def test_a_depth_that_takes_too_long_to_reach_is_left_out(path, monkeypatch):
     monkeypatch.setattr(worker, "_MOST_SECONDS", 0.0)
     assert max(context for _, _, context in times(path, [0, 8, 64])) == 10
+
+
+def test_each_window_is_timed_and_the_warm_up_is_not(path, monkeypatch):
+    """The clock advances by a second per reading: two readings per window."""
+    seconds = itertools.count()
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: next(seconds))
+    out = io.BytesIO()
+    windows = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+    worker._windows(out, path=path, windows=windows, first=2, stop=3, settings=REQUEST["settings"])
+    assert json.loads(out.getvalue()) == [1, 1, 1]
+    assert next(seconds) == 8
 
 
 def test_a_cache_of_a_quantized_type_takes_less(path):
