@@ -1,4 +1,4 @@
-"""Show a results folder: its variants from large to small, each compared with the next smaller one."""
+"""Show a results folder: each model's variants from large to small, each compared with the next smaller one."""
 
 from __future__ import annotations
 
@@ -33,9 +33,16 @@ def inspect_results(folder: Path) -> tuple[dict[str, Any], RenderableType]:
     manifest = read_manifest(folder)
     variants = read_frame(folder, VARIANTS).sort("size_bytes", "variant_id", descending=True)
     rows = variants.to_dicts()
-    steps = neighbours(rows, read_frame(folder, PAIRS))
+    pairs = read_frame(folder, PAIRS)
+    steps: list[Row] = []
+    tables: list[Table] = []
+    for part in manifest.each:
+        # A renamed baseline's rows keep the name they were measured under.
+        own = [row for row in rows if row["model"] == part.model] if manifest.others else rows
+        between_sizes = neighbours(own, pairs)
+        tables += [_variants(part, own), *([_steps(own, between_sizes)] if between_sizes else [])]
+        steps += between_sizes
     facts = {"manifest": manifest.model_dump(mode="json"), "variants": rows, "neighbours": steps}
-    tables = [_variants(manifest, rows), _steps(rows, steps)] if steps else [_variants(manifest, rows)]
     return facts, Group(*tables)
 
 

@@ -78,7 +78,7 @@ def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, 
             f"{counted(plan.device.threads, 'thread')}"
         )
         outcome = ComparisonRun(plan, comparison, store, progress).run(force=force)
-    rows, manifest = store.variants(), store.manifest
+    rows, manifest = store.variants().filter(model=plan.model), store.manifest
     columns = [
         "variant_id",
         "method",

@@ -32,7 +32,7 @@ def is_derived(store: ResultsStore) -> bool:
 def derive(store: ResultsStore) -> None:
     """Write `domains.parquet`, `confidence.parquet` and `pairs.parquet` for every variant measured so far.
 
-    Variants whose tokens or whose baseline's tokens are lost are excluded.
+    Variants whose tokens or whose baseline's tokens are lost are excluded. Only variants of one model are paired.
     """
     rows = _with_tokens(store).sort("size_bytes", "variant_id")
     measured = list(rows.iter_rows(named=True))
@@ -45,9 +45,14 @@ def derive(store: ResultsStore) -> None:
         scores, _ = token_scores(store.tokens(variant_id), reference, row["size_bytes"])
         domains += by_domain(variant_id, scores)
         confidence += by_confidence(variant_id, scores)
+    pairs = [
+        pair
+        for _, group in rows.group_by("model", maintain_order=True)
+        for pair in all_pairs(_variants(store, group))
+    ]
     store.write(
         {
-            PAIRS: frame_of(Pairs, all_pairs(_variants(store, rows))),
+            PAIRS: frame_of(Pairs, pairs),
             DOMAINS: frame_of(Domains, domains),
             CONFIDENCE: frame_of(Confidence, confidence),
         }

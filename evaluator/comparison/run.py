@@ -34,7 +34,6 @@ from evaluator.models.mapped import give_pages_back
 from evaluator.models.tokenizers.vocabulary import vocabulary_frame
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Candidate, Plan
-from evaluator.results.files import VOCABULARY
 from evaluator.results.manifest import Failure, Node, NoiseFloor, Precision, measured_with
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import SourceError, reason_of
@@ -65,9 +64,11 @@ class ComparisonRun:
             ExportError: the graph could not be exported.
             SourceError: the baseline is unusable.
         """
-        manifest = manifest_of(self.plan, self.comparison, () if force else self.store.measured())
+        manifest = manifest_of(
+            self.plan, self.comparison, () if force else self.store.measured(self.plan.model)
+        )
         self.store.prepare(manifest, force=force)
-        self.store.write({VOCABULARY: self._vocabulary()})
+        self.store.write_vocabulary(self._vocabulary())
         for failure in self.plan.failures:
             self.progress.say(f"skipped {failure.source}: {failure.reason}", "yellow")
         with ExitStack() as self._open:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -83,6 +83,9 @@ class Comparison(BaseModel):
     # Strict: in a file, neither true nor "512" is a number.
     context: int = Field(default=512, ge=8, le=MAX_CONTEXT, strict=True)
     chunks: int | None = Field(default=None, ge=1, strict=True)
+    chunks_of: dict[str, Annotated[int, Field(ge=1, strict=True)]] = Field(
+        default={}, description="by domain: at most this many windows of its text, instead of `chunks`"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1, strict=True)
     memory: float | None = Field(

@@ -104,7 +104,9 @@ def make_plan(
         ]
         report("reading files and texts")
         model, reference = model_name(file), comparable_traits(file)
-        windows, records = cut_windows(texts, tokenizer_from_gguf(file), comparison.protocol)
+        windows, records = cut_windows(
+            texts, tokenizer_from_gguf(file), comparison.protocol, comparison.chunks_of
+        )
         check_context(file, comparison.context)
         baseline = _candidate(file, model, BASELINE_METHOD, device, set(), {})
     except SourceError as error:

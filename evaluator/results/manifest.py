@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -151,6 +152,20 @@ class Manifest(BaseModel):
     gpu_indices: list[int] = Field(
         default=[], description="which GPUs were used; artifacts were timed on the first"
     )
+    others: list[Manifest] = Field(
+        default=[], description="of the folder's other models, in the order in which they were first measured"
+    )
+
+    @property
+    def each(self) -> list[Manifest]:
+        """The manifest of each model in the folder, the first of them this one."""
+        return [self.model_copy(update={"others": []}), *self.others]
+
+
+def joined(manifests: Sequence[Manifest]) -> Manifest:
+    """Return the manifest of a folder with several models; the reverse of `each`."""
+    first, *others = manifests
+    return first.model_copy(update={"others": others})
 
 
 def going_on(manifest: Manifest, earlier: Manifest) -> Manifest:
@@ -182,6 +197,12 @@ def difference(manifest: Manifest, other: Manifest) -> str | None:
     """Return what differs so that the rows of two manifests are not comparable; None if they are."""
     own, others = _identity(manifest), _identity(other)
     return next((name for name, value in own.items() if others[name] != value), None)
+
+
+def is_same_model(manifest: Manifest, other: Manifest) -> bool:
+    """Return whether two manifests are of one model: by its name, or by the baseline's content."""
+    digests = {manifest.baseline_sha256, other.baseline_sha256}
+    return manifest.model == other.model or (len(digests) == 1 and "" not in digests)
 
 
 def _identity(manifest: Manifest) -> dict[str, object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,9 +12,10 @@ from pathlib import Path
 import polars as pl
 from filelock import FileLock, Timeout
 
+from evaluator.results.beginning import begin
+from evaluator.results.clearing import write_frame
 from evaluator.results.files import (
     DERIVED,
-    FRAMES,
     KV_CACHE,
     LAYERS,
     LOCK_NAME,
@@ -24,6 +24,7 @@ from evaluator.results.files import (
     SPEED,
     TOKENS,
     VARIANTS,
+    VOCABULARY,
     WORK,
     WRITER_NAME,
     FrameFile,
@@ -31,24 +32,28 @@ from evaluator.results.files import (
     why_unusable,
 )
 from evaluator.results.hidden_states import HiddenStates
-from evaluator.results.manifest import Failure, Manifest, difference, going_on
-from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
-from evaluator.results.schema import FIRST_ENGINE, IN_ENGINES, Layers, conform, with_schema
+from evaluator.results.manifest import Failure, Manifest, joined
+from evaluator.results.reader import ResultsFileError, read_frame
+from evaluator.results.schema import FIRST_ENGINE, IN_ENGINES, Layers, conform
 from evaluator.support.atomic_files import scratch_beside, whole_file
 from evaluator.support.errors import RequestError
-from evaluator.support.unfinished import PARTIAL
 
 _ATTRIBUTED = "attribution_additivity"
 
 
 class ResultsStore:
-    """A results folder, locked against other writers within `with`; call `prepare` before other methods."""
+    """A results folder, locked against other writers within `with`; call `prepare` before other methods.
+
+    A folder may hold several models. `manifest` is that of the prepared one, frames have the rows of all.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest: Manifest
         self._lock = FileLock(folder / LOCK_NAME)
         self._is_new = False
+        self._before: list[Manifest] = []
+        self._after: list[Manifest] = []
 
     def __enter__(self) -> ResultsStore:
         """Create the folder if necessary and lock it; the system releases the lock if the process dies.
@@ -90,56 +95,26 @@ class ResultsStore:
         return ""
 
     def prepare(self, manifest: Manifest, *, force: bool) -> None:
-        """Start a comparison in the folder, or continue the same one.
+        """Start a comparison in the folder, continue the same one, or add one of another model.
 
-        Another comparison is replaced if it measured nothing, or with `force`.
+        Another comparison of the same model is replaced if it measured nothing, or with `force`.
 
         Raises:
-            RequestError: the folder holds another comparison, or is damaged; nothing was changed.
+            RequestError: the folder holds another comparison of this model, or one with windows of another length,
+                or is damaged; nothing was changed.
         """
-        if (self.folder / MANIFEST_NAME).is_file():
-            earlier = None if force else self._same_comparison(manifest)
-            if earlier is None:
-                self._clear()
-            else:
-                manifest = going_on(manifest, earlier)
-        self._sweep()
-        self._write_manifest(manifest)
+        self._before, own, self._after = begin(self.folder, manifest, force=force)
+        self._write_manifest(own)
         (self.folder / TOKENS).mkdir(exist_ok=True)
-
-    def _same_comparison(self, manifest: Manifest) -> Manifest | None:
-        """Return the manifest of the same comparison; None if the folder holds another that measured nothing."""
-        earlier = read_manifest(self.folder)
-        for file in (VARIANTS, LAYERS, SPEED, KV_CACHE, MEMORY):
-            self._read(file)  # find damage now: adding to a damaged file would fail after hours of work
-        changed = difference(manifest, earlier)
-        if changed and self.variants().height:
-            raise RequestError(
-                f"{self.folder}: holds a comparison with another {changed}; choose another --out or use --force"
-            )
-        return None if changed else earlier
-
-    def _clear(self) -> None:
-        """Remove an earlier comparison except its manifest, which marks the folder as a results folder."""
-        for name in (TOKENS, WORK):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        for file in FRAMES:
-            (self.folder / file.place).unlink(missing_ok=True)
-
-    def _sweep(self) -> None:
-        """Remove unfinished files of killed runs."""
-        for pattern in (MANIFEST_NAME, "*.parquet", f"{TOKENS}/*", f"{WORK}/*"):
-            place, name = os.path.split(pattern)
-            for path in (self.folder / place).glob(f".{name}.*{PARTIAL}"):
-                shutil.rmtree(path, ignore_errors=True)
 
     def update_manifest(self, **changes: object) -> None:
         """Change fields of the manifest."""
         self._write_manifest(self.manifest.model_copy(update=changes))
 
     def _write_manifest(self, manifest: Manifest) -> None:
+        whole = joined([*self._before, manifest, *self._after])
         with whole_file(self.folder / MANIFEST_NAME) as partial:
-            partial.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            partial.write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
         self.manifest = manifest
 
     def finish(self, ended: datetime, failures: Collection[Failure], planned: Collection[str]) -> None:
@@ -157,10 +132,12 @@ class ResultsStore:
         """Return the rows of the variants measured so far."""
         return self._read(VARIANTS)
 
-    def measured(self) -> dict[str, tuple[str, str]]:
-        """Return variant → file name and SHA-256 of the measured file."""
+    def measured(self, model: str | None = None) -> dict[str, tuple[str, str]]:
+        """Return variant → file name and SHA-256 of the measured file, of all models or one."""
         rows = self.variants().iter_rows(named=True)
-        return {row["variant_id"]: (row["source"], row["sha256"]) for row in rows}
+        return {
+            row["variant_id"]: (row["source"], row["sha256"]) for row in rows if model in (None, row["model"])
+        }
 
     def _compared(self) -> set[str]:
         """Return the variants that are compared with a baseline."""
@@ -263,11 +240,13 @@ class ResultsStore:
     def write(self, frames: Mapping[FrameFile, pl.DataFrame]) -> None:
         """Validate frames and write them, in order, each atomically."""
         for file, frame in frames.items():
-            # Through memory, so that a full disk raises OSError instead of a polars error.
-            content = io.BytesIO()
-            with_schema(file.schema, frame).write_parquet(content, compression="zstd")
-            with whole_file(self.folder / file.place) as partial:
-                partial.write_bytes(content.getbuffer())
+            write_frame(self.folder, file, frame)
+
+    def write_vocabulary(self, pieces: pl.DataFrame) -> None:
+        """Replace the prepared model's tokens in the frame of their texts."""
+        others = [item.model for item in (*self._before, *self._after)]
+        kept = self._read(VOCABULARY).filter(pl.col("model").is_in(others))
+        self.write({VOCABULARY: pl.concat([kept, conform(VOCABULARY.schema, pieces)])})
 
     def derived_after_tokens(self) -> bool:
         """Return whether all frames derived from the token frames exist and are at least as new as those."""

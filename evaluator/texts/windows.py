@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,10 @@ def token_ids(text: Text, tokenizer: TextTokenizer, limit: int | None) -> npt.ND
 
 
 def cut_windows(
-    texts: Sequence[Text], tokenizer: TextTokenizer, protocol: Protocol
+    texts: Sequence[Text],
+    tokenizer: TextTokenizer,
+    protocol: Protocol,
+    chunks_of: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[list[Window], list[TextRecord]]:
     """Return the windows of all texts in order, and a record of each text.
 
@@ -62,13 +66,25 @@ def cut_windows(
     need. They do not overlap, and an incomplete one at the end is dropped. If the model adds BOS, it replaces the
     first token of each window, as in llama-perplexity.
 
+    Args:
+        texts: the texts.
+        tokenizer: the model's tokenizer.
+        protocol: length of windows, and their greatest number per text.
+        chunks_of: domain → greatest number of windows of its text, instead of the protocol's.
+
     Raises:
-        RequestError: a text is shorter than one window, or given twice.
+        RequestError: a domain has no text, a text is shorter than one window, or given twice.
     """
     windows: list[Window] = []
     records: list[TextRecord] = []
-    limit = protocol.chunks * protocol.context if protocol.chunks else None
+    domains = [text.domain for text in texts]
+    if unknown := next((domain for domain in chunks_of if domain not in domains), None):
+        raise RequestError(
+            f"chunks_of: there is no text of domain {unknown} (there are {', '.join(domains)})"
+        )
     for text in texts:
+        chunks = chunks_of.get(text.domain, protocol.chunks)
+        limit = chunks * protocol.context if chunks else None
         if twin := next((other.name for other in records if other.sha256 == text.sha256), None):
             raise RequestError(f"{text.name}: the same text as {twin}; its tokens would count twice")
         ids = token_ids(text, tokenizer, limit)

@@ -29,8 +29,8 @@ def manifest(**changes):
     return Manifest(**settings | changes)
 
 
-def row(variant_id="v", sha256="s", ppl=9.0):
-    text = dict.fromkeys(("model", "method", "quant", "source", "device", "provider"), "x")
+def row(variant_id="v", sha256="s", ppl=9.0, model="M"):
+    text = dict.fromkeys(("method", "quant", "source", "device", "provider"), "x")
     numbers = {
         "n_params": 1,
         "size_bytes": 1,
@@ -39,6 +39,7 @@ def row(variant_id="v", sha256="s", ppl=9.0):
         "n_nonfinite": 0,
         "ppl": ppl,
     }
+    text["model"] = model
     return pl.DataFrame([{"variant_id": variant_id, "sha256": sha256, "is_baseline": False} | text | numbers])
 
 
