@@ -9,9 +9,11 @@ from dashboard.export.exhibit import Exhibit, exhibits
 from dashboard.export.findings import findings
 from dashboard.export.provenance import facts, footer
 from dashboard.insights import Insight
+from dashboard.insights.claim_rules import DECODE_TIME
 from dashboard.insights.comparison import change, log_ratio
-from dashboard.insights.engine_gap import GAP
+from dashboard.insights.engine_gap import GAP, words
 from dashboard.insights.summary import RULES
+from dashboard.results.engines import ENGINE, column_of
 from dashboard.results.rows import Row, plus_minus
 from dashboard.results.scope import Scope
 from dashboard.shell.naming import model_name
@@ -34,7 +36,7 @@ def report(scope: Scope, pictures: Mapping[str, str] | None = None) -> str:
         "Rules behind the table:",
         "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in RULES.items()),
     ]
-    parts += ["## Variants", _variants(rows), _PLUS_MINUS] if rows else []
+    parts += ["## Variants", _variants(scope, rows), _PLUS_MINUS] if rows else []
     for shown in exhibits(scope):
         parts += _section(shown, (pictures or {}).get(shown.slug))
     parts += [
@@ -59,7 +61,7 @@ def _section(shown: Exhibit, picture: str | None) -> list[str]:
     return [*parts, _plain(shown.caption), _bullets(shown.insights), "\n".join(claims)]
 
 
-def _variants(rows: Sequence[Row]) -> str:
+def _variants(scope: Scope, rows: Sequence[Row]) -> str:
     heads = (
         "Variant",
         "Bits",
@@ -68,8 +70,8 @@ def _variants(rows: Sequence[Row]) -> str:
         "Change of PPL",
         "Mean KLD (nats)",
         "Same top token",
-        "Decode (ms)",
-        "Packing adds (nats)",
+        f"Decode{scope.in_engine} (ms)",
+        f"{words(scope.engine).head} (nats)",
     )
     return _table(heads, (_variant(row) for row in rows), right=len(heads) - 1)
 
@@ -84,13 +86,19 @@ def _variant(row: Row) -> list[str]:
         change(log_ratio(row)) if row["ln_ppl_ratio"] is not None else "",
         _cell(row, "kld_mean") + spread,
         _cell(row, "same_top"),
-        _cell(row, "decode_ms_p50"),
-        _cell(row, GAP),
+        _run_cell(row, DECODE_TIME[1]),
+        _run_cell(row, GAP),
     ]
 
 
 def _cell(row: Row, name: str) -> str:
     return "" if row[name] is None else columns.cell(columns_of()[name], row[name])
+
+
+def _run_cell(row: Row, name: str) -> str:
+    """Write a value as run in the chosen engine."""
+    column = column_of(row[ENGINE], name)
+    return "" if column is None or row[name] is None else columns.cell(column, row[name])
 
 
 def _failed(row: Row) -> str:

@@ -58,6 +58,8 @@ def facts(scope: Scope) -> Mapping[str, str]:
         "Revision": manifest.git_revision or "not recorded",
         "Packages": ", ".join(versions),
     }
+    if scope.in_engine:
+        rows["Speed and memory"] = f"measured{scope.in_engine}"
     if manifest.baseline_note:
         rows["About the baseline"] = manifest.baseline_note
     return rows

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from dashboard.results import engines
 from dashboard.results.rows import Row, complete
 from dashboard.results.scope import Scope
 from dashboard.style import columns, formats
@@ -44,29 +45,31 @@ def axes(scope: Scope) -> list[Axis]:
     by_name = columns_of()
     scored = [(column, column.score) for column in by_name.values() if column.score is not None]
     all_axes = [
-        _axis(column, by_name[score.shown or column.name], score, rows)
+        _axis(column, by_name[score.shown or column.name], score, rows, scope.in_engine)
         for column, score in sorted(scored, key=lambda item: item[1].rule == "best")
     ]
     return [axis for axis in all_axes if axis is not None]
 
 
-def _axis(column: Column, shown: Column, score: Score, rows: Sequence[Row]) -> Axis | None:
+def _axis(column: Column, shown: Column, score: Score, rows: Sequence[Row], in_engine: str) -> Axis | None:
     best: float | None = None
     reference = score.reference
-    measured = [row[column.name] for row in complete(rows, column.name)]
+    name = engines.shown(column)
+    measured = [row[name] for row in complete(rows, name)]
     if not measured:
         return None
     if score.rule == "best":
         best = min(measured) if column.better == "lower" else max(measured)
         if not best:
             return None
-        reference = f"{reference}, {columns.short(column, best)} = 100 %"
+        where = in_engine if column.run else ""
+        reference = f"{reference}{where}, {columns.short(column, best)} = 100 %"
 
     def scored(row: Row) -> float | None:
-        return None if row[column.name] is None else _score(column, score, row[column.name], best)
+        return None if row[name] is None else _score(column, score, row[name], best)
 
     def raw(row: Row) -> str:
-        return f"{score.short} {columns.short(shown, row[shown.name])}".lstrip()
+        return f"{score.short} {columns.short(shown, row[engines.shown(shown)])}".lstrip()
 
     return Axis(score.axis, reference, scored, raw)
 

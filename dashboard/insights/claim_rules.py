@@ -20,7 +20,7 @@ BARTOWSKI, UNSLOTH, MAIN = "bartowski", "unsloth", "main"
 TIED = "tied"
 #: Columns of the lower end, the median and the upper end of a measured time or rate.
 Spread = tuple[str, str, str]
-DECODE_TIME: Spread = ("decode_ms_p10", "decode_ms_p50", "decode_ms_p90")
+DECODE_TIME: Spread = ("run_decode_ms_p10", "run_decode_ms_p50", "run_decode_ms_p90")
 Wording = Callable[[Estimate], str]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from dashboard.insights.claim_rules import Case
-from dashboard.insights.engine_gap import GAP, is_timed, unknown_gap
+from dashboard.insights.engine_gap import is_timed, unknown_gap
 from dashboard.insights.noise import least_divergence
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
@@ -21,6 +21,8 @@ from evaluator.metrics.columns import Column
 from evaluator.results.schema import ROLES, STATISTICS
 
 Row = dict[str, Any]
+#: The loss that packing for speed adds.
+PACKING = "deploy_kld_mean"
 #: The share of tokens in the last bin of confidence, which the frame has no column for.
 _SURE = Column(
     "top_prob_mean",
@@ -96,7 +98,10 @@ def _of_one_size(rows: Mapping[str, Row]) -> list[str]:
 
 
 def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
-    """Compare every metric of two variants: per-token metrics are paired over the same tokens, others not tested."""
+    """Compare every metric of two variants: per-token metrics are paired over the same tokens, others not tested.
+
+    If files were run in other engines than onnxruntime, times and added losses are left to `runs_compared`.
+    """
     rows = (first, second)
     tested: dict[str, Column] = {}  # one column per quantity
     untested = []
@@ -105,7 +110,7 @@ def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
             # A folder measured before a metric existed has no value of it.
             if column.tokens == "kld" or any(row[column.name] is not None or row["failure"] for row in rows):
                 tested.setdefault(column.tokens, column)
-        elif column.main and _is_known(rows, column):
+        elif column.main and _is_known(rows, column) and not (column.run and scope.in_engine):
             untested.append(column)
     return [
         *(
@@ -114,7 +119,7 @@ def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
         ),
         _sure(scope, rows),
         *_by_domain(scope, rows, tested["kld"]),
-        *(_packing(scope, rows) if c.name == GAP else _untested(rows, c) for c in untested),
+        *(_packing(scope, rows) if c.name == PACKING else _untested(rows, c) for c in untested),
     ]
 
 
@@ -204,7 +209,7 @@ def _why_not(row: Row, column: str) -> str:
 
 def _is_known(rows: tuple[Row, Row], column: Column) -> bool:
     """Return whether an untested column has a value, or a known reason for having none."""
-    return any(row[column.name] is not None or (column.name == GAP and is_timed(row)) for row in rows)
+    return any(row[column.name] is not None or (column.name == PACKING and is_timed(row)) for row in rows)
 
 
 def _untested(rows: tuple[Row, Row], column: Column) -> Difference:
@@ -221,14 +226,14 @@ def _untested(rows: tuple[Row, Row], column: Column) -> Difference:
 
 def _packing(scope: Scope, rows: tuple[Row, Row]) -> Difference:
     """Compare the loss that packing for speed adds to each file's own."""
-    gap = columns_of()[GAP]
-    one, other = (row[GAP] for row in rows)
+    gap = columns_of()[PACKING]
+    one, other = (row[PACKING] for row in rows)
     texts = [
         unknown_gap(scope.selection) if value is None else f"{columns.value(gap, value)} more"
         for value in (one, other)
     ]
     ratio = formats.times(one / other) if one and other else ""
-    return Difference(gap.label, (texts[0], texts[1]), f"A is {ratio} B" if ratio else "", "", column=GAP)
+    return Difference(gap.label, (texts[0], texts[1]), f"A is {ratio} B" if ratio else "", "", column=PACKING)
 
 
 def tensor_types(results: Results, first: Row, second: Row) -> list[TensorTypes]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.insights.claim_rules import overlap
+from dashboard.insights.claim_rules import DECODE_TIME, overlap
 from dashboard.insights.comparison import rank_mixtures
+from dashboard.results.engines import shown
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from evaluator.metrics import columns_of
@@ -45,10 +46,10 @@ def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
         if ranking is not None and len(ranking.gaps) == len(near) - 1:
             candidates[name] = [of[variant] for variant in (ranking.best, *ranking.tied)]
     for name, column in metrics.items():
-        if not column.tokens and all(row[column.name] is not None for row in rows):
+        if not column.tokens and all(row[shown(column)] is not None for row in rows):
             candidates[name] = _within_one_percent(rows, column)
-    if all(row["decode_ms_p50"] is not None for row in rows):
-        first, *others = sorted(rows, key=lambda row: (row["decode_ms_p50"], row["variant_id"]))
+    if all(row[DECODE_TIME[1]] is not None for row in rows):
+        first, *others = sorted(rows, key=lambda row: (row[DECODE_TIME[1]], row["variant_id"]))
         candidates[DECODE] = [first, *(row for row in others if overlap(first, row))]
     if PERPLEXITY in candidates and all(row["inv_ppl_per_mb"] is not None for row in rows):
         candidates[EFFICIENCY] = _efficient(rows, candidates)
@@ -66,11 +67,12 @@ def _metrics() -> dict[str, Column]:
 
 def _within_one_percent(rows: Sequence[Row], column: Column) -> list[Row]:
     """Return the best by a quantity without an error, and those within 1 % of it."""
+    name = shown(column)
     if column.better == "higher":
-        ordered = sorted(rows, key=lambda row: (-row[column.name], row["variant_id"]))
-        return [row for row in ordered if ordered[0][column.name] <= row[column.name] * (1 + _SAME)]
-    ordered = sorted(rows, key=lambda row: (row[column.name], row["variant_id"]))
-    return [row for row in ordered if row[column.name] <= ordered[0][column.name] * (1 + _SAME)]
+        ordered = sorted(rows, key=lambda row: (-row[name], row["variant_id"]))
+        return [row for row in ordered if ordered[0][name] <= row[name] * (1 + _SAME)]
+    ordered = sorted(rows, key=lambda row: (row[name], row["variant_id"]))
+    return [row for row in ordered if row[name] <= ordered[0][name] * (1 + _SAME)]
 
 
 def _efficient(rows: Sequence[Row], candidates: dict[str, list[Row]]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Describe speed: methods at equal speed, bits against speed, and how it was timed."""
+"""Describe speed in the chosen engine: methods at equal speed, bits against speed, and how it was timed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import polars as pl
-
 from dashboard.insights import Insight
+from dashboard.insights.claim_rules import DECODE_TIME, Spread
 from dashboard.insights.comparison import Ranking, common_range, nats, rank_mixtures, tie
-from dashboard.results.results import Results
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import rank_correlation
+from dashboard.results.timings import prefill_ends, repetitions
 from dashboard.style import formats
 from evaluator.results.files import SPEED
 
-TIME = "decode_ms_p50"
+TIME = DECODE_TIME[1]
+#: p10, median and p90 of the speed of prompts in tokens/s; the ends are in rows of `timed` only.
+PREFILL_RATE: Spread = ("prefill_p10", "run_prefill_tps", "prefill_p90")
+
+
+def spread_of(phase: str) -> Spread:
+    """Return the columns of a phase's p10, median and p90."""
+    return DECODE_TIME if phase == "decode" else PREFILL_RATE
+
+
+def slowness(row: Row, columns: Spread) -> float:
+    """Return a value that grows from fast to slow: the time per token, or the negative rate."""
+    value = float(row[columns[1]])
+    return value if columns == DECODE_TIME else -value
+
+
+def timed(scope: Scope, phase: str) -> list[Row]:
+    """Return the variants that were compared, and timed in the chosen engine; for prefill with `PREFILL_RATE`."""
+    frame = scope.frame
+    if phase == "prefill":
+        frame = frame.join(prefill_ends(scope.results.speed(scope.engine)), on="variant_id", how="left")
+    return complete(frame.to_dicts(), spread_of(phase)[1], "kld_mean")
 
 
 @dataclass(frozen=True)
@@ -49,8 +69,8 @@ def equal_speed(scope: Scope, rows: Sequence[Row]) -> EqualSpeed | None:
     if shared is None:
         return None
     limit = sum(shared) / 2
-    ranges = complete([row for group in groups.values() for row in group], "decode_ms_p10", "decode_ms_p90")
-    spread = median(row["decode_ms_p90"] - row["decode_ms_p10"] for row in ranges) / 2 if ranges else 0.0
+    ranges = complete([row for group in groups.values() for row in group], *DECODE_TIME)
+    spread = median(row[DECODE_TIME[2]] - row[DECODE_TIME[0]] for row in ranges) / 2 if ranges else 0.0
     rankings = []
     for bound in (limit, limit - spread, limit + spread):
         chosen = _within(groups, bound)
@@ -79,7 +99,7 @@ def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     if comparison is None:
         return None
     ranking, moved = comparison.ranking, formats.number(comparison.spread, 2)
-    place = f"At up to {formats.number(comparison.limit)} ms per token"
+    place = f"At up to {formats.number(comparison.limit)} ms per token{scope.in_engine}"
     offers = "; ".join(
         f"{comparison.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items()
     )
@@ -93,17 +113,20 @@ def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
 
 
-def bits_and_speed(rows: Sequence[Row], slowness: Sequence[float], phase: str) -> Insight:
+def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight:
     """Say whether fewer bits are faster."""
-    rho = rank_correlation([r["bits_per_weight"] for r in rows], slowness)
+    slow = [slowness(row, spread_of(phase)) for row in rows]
+    rho = rank_correlation([r["bits_per_weight"] for r in rows], slow)
     if rho is None:
         return Insight("Too few timed variants to relate bits and speed.", "unknown")
     detail = (
         f"Spearman ρ of bits per weight and {phase} time = {formats.number(rho, 2)}, {len(rows)} variants"
     )
     if rho > 0.5:
-        return Insight(f"Fewer bits {phase} faster here.", "finding", detail)
-    text = f"Fewer bits do not mean faster {phase} here: speed depends on the format's kernel."
+        return Insight(f"Fewer bits {phase} faster{in_engine or ' here'}.", "finding", detail)
+    text = (
+        f"Fewer bits do not mean faster {phase}{in_engine or ' here'}: speed depends on the format's kernel."
+    )
     return Insight(text, "caution", detail)
 
 
@@ -122,18 +145,17 @@ def four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
     )
 
 
-def timing(results: Results, rows: Sequence[Row], phase: str) -> Insight:
-    """Say on what device and how often the variants were timed."""
-    speed = results.speed(results.engines[0])
+def timing(scope: Scope, rows: Sequence[Row], phase: str) -> Insight:
+    """Say on what device, in which engine and how often the variants were timed."""
+    results = scope.results
+    speed = results.speed(scope.engine)
     devices = formats.listing(sorted({formats.device_name(row["device"]) for row in rows}))
-    device = f"{devices}, {results.manifest.threads} threads"
+    device = f"{devices}, {results.manifest.threads} threads{scope.in_engine}"
     if speed is None:
         fault = results.fault(SPEED.name)
         kept = "cannot be read" if fault else "were not kept"
         return Insight(f"Timed on {device}; individual repetitions {kept}.", "caution", fault)
-    ids = [row["variant_id"] for row in rows]
-    timed = speed.filter(pl.col("phase").cast(pl.String) == phase, pl.col("variant_id").is_in(ids))
-    counts = [int(count) for count in timed.group_by("variant_id").len()["len"]]
-    least = min(counts, default=0)
+    counts = repetitions(speed, phase)
+    least = min((counts[name] for row in rows if (name := str(row["variant_id"])) in counts), default=0)
     text = f"Timed on {device}: at least {least} {phase} repetitions each."
     return Insight(text, "finding", "medians; ranges that overlap between p10 and p90 count as tied")

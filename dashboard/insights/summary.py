@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboard.insights import Insight
-from dashboard.insights.bands import Band
-from dashboard.insights.claim_rules import Case, overlap
+from dashboard.insights.claim_rules import DECODE_TIME, Case, overlap
 from dashboard.insights.comparison import NOTHING, log_ratio
 from dashboard.insights.curves import knee_of
 from dashboard.insights.faults import same_weights
@@ -85,7 +84,7 @@ def table(case: Case) -> list[MethodSummary]:
             row,
             why,
             tuple(strengths.get(method, [])) or (_no_strength(groups),),
-            tuple(_limitations(method, groups[method], case.bands)) or ("none by these rules",),
+            tuple(_limitations(case, method, groups[method])) or ("none by these rules",),
         )
         for method, (row, why) in chosen.items()
     ]
@@ -100,11 +99,12 @@ def _strengths(case: Case, chosen: Mapping[str, Row]) -> dict[str, list[str]]:
     small = smallest_within(case.compared, HEAVY)
     if small is not None:
         strengths.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
-    timed = complete(list(chosen.values()), "decode_ms_p50")
+    timed = complete(list(chosen.values()), DECODE_TIME[1])
     if len(timed) > 1:
-        fastest, second = sorted(timed, key=lambda row: row["decode_ms_p50"])[:2]
+        fastest, second = sorted(timed, key=lambda row: row[DECODE_TIME[1]])[:2]
         if not overlap(fastest, second):
-            strengths.setdefault(_method_of(case, fastest), []).append(f"speed ({fastest['quant']})")
+            strength = f"speed{case.scope.in_engine} ({fastest['quant']})"
+            strengths.setdefault(_method_of(case, fastest), []).append(strength)
     return strengths
 
 
@@ -116,9 +116,9 @@ def _no_strength(groups: Mapping[str, Sequence[Row]]) -> str:
     return "not comparable: only one method" if len(groups) < 2 else _NO_LEAD
 
 
-def _limitations(method: str, group: Sequence[Row], bands: Sequence[Band]) -> list[str]:
+def _limitations(case: Case, method: str, group: Sequence[Row]) -> list[str]:
     limitations = []
-    held = [band for band in bands if method in band.files]
+    held = [band for band in case.bands if method in band.files]
     behind = [band for band in held if method in band.ranking.behind]
     if behind:
         leaders = formats.listing(list(dict.fromkeys(band.ranking.best for band in behind)))
@@ -128,8 +128,8 @@ def _limitations(method: str, group: Sequence[Row], bands: Sequence[Band]) -> li
         limitations.append(
             f"perplexity up by over {formats.percent(HEAVY, 0)} with {formats.listing(heavy, 5)}"
         )
-    if not complete(group, "decode_ms_p50"):
-        limitations.append("speed not measured")
+    if not complete(group, DECODE_TIME[1]):
+        limitations.append(f"speed not measured{case.scope.in_engine}")
     return limitations
 
 

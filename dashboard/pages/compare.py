@@ -15,8 +15,10 @@ from dashboard.insights.comparing import Difference, TensorTypes, chosen, differ
 from dashboard.insights.engine_gap import gap_insight
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
+from dashboard.insights.runs_compared import Runs, runs, speed_insight
 from dashboard.insights.tokens_in_context import TokenInContext, worst_tokens
 from dashboard.pages.parts import card, notice, swatch
+from dashboard.results.engines import in_words
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -62,6 +64,9 @@ def body(scope: Scope) -> Component:
         html.Div(_choices(scope.results, first, second), className="box choices-box"),
         card("Metric by metric", [_metrics(differences(scope, first, second))], "table-box"),
     ]
+    compared = runs(scope, first, second)
+    if compared:
+        boxes.append(card("As run in each engine", [_runs(compared)], "table-box"))
     tensors = tensor_types(scope.results, first, second)
     if tensors:
         boxes.append(card("Tensor types by role", [_tensors(tensors)], "table-box"))
@@ -103,6 +108,18 @@ def _table(heads: Sequence[str], lines: Sequence[Component]) -> Component:
 
 
 def _metrics(metrics: Sequence[Difference]) -> Component:
+    return _table(("Metric", "A", "B", "A − B", "Verdict"), _metric_lines(metrics))
+
+
+def _runs(compared: Sequence[Runs]) -> Component:
+    lines = []
+    for run in compared:
+        name = html.Th(in_words(run.engine), colSpan=5, scope="rowgroup", className="engine")
+        lines += [html.Tr([name]), *_metric_lines(run.lines)]
+    return _table(("Measured in the engine", "A", "B", "A against B", "Verdict"), lines)
+
+
+def _metric_lines(metrics: Sequence[Difference]) -> list[Component]:
     lines = []
     for item in metrics:
         values = [
@@ -112,7 +129,7 @@ def _metrics(metrics: Sequence[Difference]) -> Component:
         kind = "verdict" if item.leader is None else "verdict decided"
         cells = [*values, html.Td(item.difference), html.Td(item.verdict, className=kind)]
         lines.append(html.Tr([html.Th(item.metric, scope="row"), *cells]))
-    return _table(("Metric", "A", "B", "A − B", "Verdict"), lines)
+    return lines
 
 
 def _tensors(roles: Sequence[TensorTypes]) -> Component:
@@ -174,7 +191,8 @@ def insights(scope: Scope) -> list[Insight]:
     if _closeness(metrics).leader is not None:
         result += _bootstrap(scope.results, first, second)
     packed = gap_insight(pair, scope.selection)
-    result += [packed] if packed is not None else []
+    speed = speed_insight(runs(scope, first, second))
+    result += [insight for insight in (speed, packed) if insight is not None]
     differing = [item for item in tensor_types(scope.results, first, second) if item.differing]
     if differing:
         most = max(differing, key=lambda item: item.differing)

@@ -47,7 +47,6 @@ _METRICS = (
         "1/PPL/MB",
         "Quality per megabyte. It favours small files, so use it only for files that are good enough.",
     ),
-    ("Decode time", "Milliseconds per generated token of the packed model, on the device named below."),
 )
 _BENEFITS = (
     "A smaller download, and less disk space",
@@ -86,7 +85,7 @@ def body(scope: Scope) -> Component:
                     advice_box(scope, answers),
                     card("Why? Ask a view", [_links()]),
                     card("Methods in this comparison", [_methods(scope.results)]),
-                    card("Key metrics", [_metrics()]),
+                    card("Key metrics", [_metrics(scope)]),
                     card("Why quantize", [_bullets(_BENEFITS)]),
                     card("What this comparison is for", [_bullets(_GOALS)]),
                     card("Claims about quantization, tested here", [claims], "wide"),
@@ -143,7 +142,7 @@ def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
 
 
 def _file(scope: Scope, row: Row, why: str) -> list[Component]:
-    """Return a file's name, its size, what it loses, and what packing for speed adds."""
+    """Return a file's name, its size, what it loses, and what running it adds."""
     facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
     same = f", same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
     return [
@@ -178,8 +177,10 @@ def _methods(results: Results) -> Component:
     return html.Ul(items, className="plain")
 
 
-def _metrics() -> Component:
-    pairs = [part for name, text in _METRICS for part in (html.Dt(name), html.Dd(text))]
+def _metrics(scope: Scope) -> Component:
+    where = scope.in_engine or " of the packed model"
+    time = ("Decode time", f"Milliseconds per generated token{where}, on the device named below.")
+    pairs = [part for name, text in (*_METRICS, time) for part in (html.Dt(name), html.Dd(text))]
     return html.Dl(pairs, className="metrics")
 
 

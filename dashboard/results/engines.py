@@ -12,6 +12,8 @@ from evaluator.metrics.columns import Column
 from evaluator.results.schema import FIRST_ENGINE
 
 _NAMES = {FIRST_ENGINE: f"packed ONNX ({FIRST_ENGINE})"}
+#: The column with the name of the engine that the columns `run_…` are about.
+ENGINE = "run_engine"
 _PREFIX = "run_"
 _TIMES = ("decode_ms_p50", "prefill_tps")
 
@@ -19,6 +21,11 @@ _TIMES = ("decode_ms_p50", "prefill_tps")
 def in_words(engine: str) -> str:
     """Return an engine's name on the screen."""
     return _NAMES.get(engine, engine)
+
+
+def as_run_by(engine: str) -> str:
+    """Return how a file runs in an engine, for the end of a phrase: `in llama.cpp`."""
+    return f"as {_NAMES[engine]}" if engine in _NAMES else f"in {engine}"
 
 
 @cache
@@ -38,9 +45,13 @@ def columns_by_engine() -> Mapping[str, Mapping[str, Column]]:
 @cache
 def run_columns() -> tuple[str, ...]:
     """Return the columns that `as_run` adds, such as `run_decode_ms_p50`."""
-    return tuple(
-        dict.fromkeys(f"{_PREFIX}{name}" for columns in columns_by_engine().values() for name in columns)
-    )
+    names = (name for columns in columns_by_engine().values() for name in columns)
+    return (ENGINE, *dict.fromkeys(f"{_PREFIX}{name}" for name in names))
+
+
+def shown(column: Column) -> str:
+    """Return the column that holds a column's quantity as run in the chosen engine: itself if it is of no engine."""
+    return f"{_PREFIX}{column.run}" if column.run else column.name
 
 
 def column_of(engine: str, run_column: str) -> Column | None:
@@ -63,10 +74,10 @@ def as_run(variants: pl.DataFrame, engine: str) -> pl.DataFrame:
 
     `run_decode_ms_p10|p50|p90`, `run_prefill_tps`, `run_load_s` and `run_peak_rss_bytes` are times and memory;
     `run_kld_added` is the loss that the engine adds to the file's own, and `run_kld_mean` the loss of the file as the
-    engine runs it. What is not measured in the engine is null.
+    engine runs it. What is not measured in the engine is null. `run_engine` is its name.
     """
-    added = []
-    for name in run_columns():
+    added = [pl.lit(engine).alias(ENGINE)]
+    for name in run_columns()[1:]:
         column = column_of(engine, name)
         source = pl.lit(None, pl.Float64) if column is None else pl.col(column.name)
         added.append(source.alias(name))

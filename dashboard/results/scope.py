@@ -9,11 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from dashboard.results.engines import as_run_by
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.results.statistics import Estimate
 from dashboard.results.token_summaries import DeltaSummary
+from evaluator.results.schema import FIRST_ENGINE
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Scope:
     def engine(self) -> str:
         """The engine that the columns `run_…` are about; see `Results.engine`."""
         return self.results.engine(self.selection)
+
+    @property
+    def in_engine(self) -> str:
+        """Where files were run, as ` in llama.cpp`; empty in a folder whose files were only run as packed ONNX."""
+        return "" if self.results.engines == (FIRST_ENGINE,) else f" {as_run_by(self.engine)}"
 
     @property
     def baselines(self) -> pl.DataFrame:

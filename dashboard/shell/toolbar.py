@@ -53,6 +53,8 @@ def option_bar(address: Address, results: Results) -> list[Component]:
             if value not in withheld
         ]
         name = html.Span(option.name, className="option-name")
+        if len(choices) < 2:
+            continue
         bar.append(
             html.Div(
                 [name, html.Div(choices, className="segments")],

@@ -148,7 +148,8 @@ def insights(scope: Scope) -> list[Insight]:
         )
         result.append(Insight(text, "caution", rule))
     if not any(axis.name == "decode speed" for axis in spokes):
-        result.append(Insight("Speed was not measured, so it has no axis here.", "caution"))
+        text = f"Speed was not measured{scope.in_engine}, so it has no axis here."
+        result.append(Insight(text, "caution"))
     passing = scope.rows
     return [*result, *elsewhere(passing, one_place(passing))]
 

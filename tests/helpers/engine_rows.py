@@ -43,7 +43,7 @@ def _in_llama(row: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for jitter in (0.99, 1.0, 1.02):
         deep = DEPTHS if counts["load"] == 0 else {256: 1.0}
-        parts = [("load", 0, 0.05, 0), ("prefill", 512, 0.3, 0)]
+        parts = [("load", 0, 0.05, 0), ("prefill", 256, 0.15, 0)]
         parts += [("decode", 32, 32 * seconds * slower, depth) for depth, slower in deep.items()]
         for phase, tokens, took, context in parts:
             rows.append(

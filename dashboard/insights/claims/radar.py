@@ -46,7 +46,8 @@ def _leads(text: str, case: Case, method: str, leaders: Contenders, metrics: tup
     missing = [metric for metric in metrics if metric not in leaders]
     if missing:
         return unknown(text, f"Not measured for every method: {formats.listing(missing)}.")
-    evidence = f"Best by {'; '.join(f'{metric}: {_first(leaders[metric])}' for metric in metrics)}."
+    where = case.scope.in_engine if metrics == (DECODE, MEMORY) else ""
+    evidence = f"Best{where} by {'; '.join(f'{metric}: {_first(leaders[metric])}' for metric in metrics)}."
     if any(name not in leaders[metric] for metric in metrics):
         return Claim(text, "fails", evidence)
     return Claim(text, "unknown" if any(len(leaders[m]) > 1 for m in metrics) else "holds", evidence)

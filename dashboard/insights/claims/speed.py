@@ -40,15 +40,21 @@ def claims(case: Case) -> list[Claim]:
     if not timed:
         why = "Speed was not measured: run without --no-speed."
         return [unknown(text, why) for text in (_ACCURATE, _FASTEST, _MIDDLE, _FADES)]
-    return [_accurate(case, timed), _fastest(timed), _middle(case, timed), _fades(timed)]
+    per_token = f"ms per decoded token{case.scope.in_engine}"
+    return [
+        _accurate(case, timed, per_token),
+        _fastest(timed, case.scope.in_engine),
+        _middle(case, timed),
+        _fades(timed, per_token),
+    ]
 
 
-def _accurate(case: Case, timed: list[Row]) -> Claim:
+def _accurate(case: Case, timed: list[Row], per_token: str) -> Claim:
     comparison = equal_speed(case.scope, timed)
     if comparison is None:
         return unknown(_ACCURATE, "The decode times of the methods do not overlap.")
     limit, spread = formats.number(comparison.limit), formats.number(comparison.spread, 2)
-    where = f"at up to {limit} ms per decoded token, by KLD of each method's closest variant,"
+    where = f"at up to {limit} {per_token}, by KLD of each method's closest variant,"
     claim = leads(_ACCURATE, case, BARTOWSKI, comparison.ranking, nats, where)
     if comparison.steady or claim.verdict == "unknown":
         return claim
@@ -56,7 +62,7 @@ def _accurate(case: Case, timed: list[Row]) -> Claim:
     return unknown(_ACCURATE, f"{claim.evidence} {moved}")
 
 
-def _fastest(timed: list[Row]) -> Claim:
+def _fastest(timed: list[Row], where: str) -> Claim:
     """Compare the variants of one type; they differ if their p10–p90 ranges do not overlap."""
     rows = one_type(timed)
     methods = {row["method"].lower() for row in rows}
@@ -65,9 +71,12 @@ def _fastest(timed: list[Row]) -> Claim:
     first, second, *_ = sorted(rows, key=lambda row: (row[TIME], row["variant_id"]))
     times = formats.listing([f"{row['label']} {formats.number(row[TIME])} ms" for row in rows], 6)
     if overlap(first, second):
-        return unknown(_FASTEST, f"{times} per decoded token: the p10–p90 ranges of the first two overlap.")
+        return unknown(
+            _FASTEST, f"{times} per decoded token{where}: the p10–p90 ranges of the first two overlap."
+        )
     verdict = "holds" if first["method"].lower() == UNSLOTH else "fails"
-    return Claim(_FASTEST, verdict, f"{times} per decoded token (medians; p10–p90 ranges do not overlap).")  # type: ignore[arg-type]  # one of the words
+    evidence = f"{times} per decoded token{where} (medians; p10–p90 ranges do not overlap)."
+    return Claim(_FASTEST, verdict, evidence)  # type: ignore[arg-type]  # one of the words
 
 
 def _middle(case: Case, timed: list[Row]) -> Claim:
@@ -80,7 +89,7 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
         return unknown(_MIDDLE, "The variants of one type cannot be compared token by token.")
     fastest, closest = leaders[DECODE], leaders[FIDELITY]
     evidence = (
-        f"Of the same type {_names(fastest)} decode{'s' * (len(fastest) == 1)} fastest, "
+        f"Of the same type {_names(fastest)} decode{'s' * (len(fastest) == 1)} fastest{case.scope.in_engine}, "
         f"{_names(closest)} {'is' if len(closest) == 1 else 'are'} closest to the baseline."
     )
     if [ours] in (fastest, closest):
@@ -93,7 +102,7 @@ def _names(rows: Sequence[Row]) -> str:
     return f"{formats.listing([str(row['label']) for row in rows])}{tied}"
 
 
-def _fades(timed: list[Row]) -> Claim:
+def _fades(timed: list[Row], per_token: str) -> Claim:
     """Compare the decode time saved per bit below 4.5 bits with that above, per method."""
     slopes_of: list[tuple[str, Estimate, Estimate]] = []
     for method, group in by_method(timed).items():
@@ -107,5 +116,5 @@ def _fades(timed: list[Row]) -> Claim:
         return unknown(_FADES, "No method has three timed variants on each side of 4.5 bits.")
     method, below, above = max(slopes_of, key=lambda item: item[2].value - item[1].value)
     low_gain, high_gain = (formats.number(gain.value, 2) for gain in (below, above))
-    numbers = f"{low_gain} ms per decoded token below 4.5 bits, {high_gain} above"
+    numbers = f"{low_gain} {per_token} below 4.5 bits, {high_gain} above"
     return sign(_FADES, above.minus(below), f"{method}: a bit saved gains {numbers}.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dashboard.insights import Claim
-from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
+from dashboard.insights.claim_rules import BARTOWSKI, DECODE_TIME, MAIN, UNSLOTH, Case, absent, unknown
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.summary import MethodSummary, table
+from dashboard.results.rows import complete
 from dashboard.style import formats
 
 _RATES = ((BARTOWSKI, 4), (UNSLOTH, 4), (MAIN, 5))
@@ -34,11 +35,11 @@ def _strength(case: Case, lines: dict[str, MethodSummary], method: str, strength
         return unknown(text, "Only one method can be compared.")
     winners = [m for m, line in lines.items() if any(item.startswith(strength) for item in line.best_for)]
     if not winners:
-        measured = strength != "speed" or any(row["decode_ms_p50"] is not None for row in case.rows)
+        measured = strength != "speed" or bool(complete(case.rows, DECODE_TIME[1]))
         why = (
             f"No method leads on {strength} by more than the error."
             if measured
-            else "Speed was not measured."
+            else f"Speed was not measured{case.scope.in_engine}."
         )
         return unknown(text, why)
     led = [

@@ -44,7 +44,7 @@ def test_smaller_unknown_and_absent_gaps() -> None:
     unknown = gap_insight([UNKNOWN], EVERYTHING)
     assert unknown is not None
     assert unknown.text == "The loss added by packing for speed is not measured."
-    assert gap_insight([UNKNOWN | {"decode_ms_p50": None}], EVERYTHING) is None
+    assert gap_insight([UNKNOWN | {"run_decode_ms_p50": None}], EVERYTHING) is None
 
 
 @pytest.fixture(scope="module")

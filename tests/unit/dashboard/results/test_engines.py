@@ -54,7 +54,8 @@ def test_columns_are_those_of_the_chosen_engine(
 ) -> None:
     part = Selection.from_query(f"{query}&{selection.to_query()}")
     for frame in (both.select(part), both.baselines(part)):
-        assert set(engines.run_columns()) == set(columns)
+        assert set(engines.run_columns()) == {*columns, "run_engine"}
+        assert set(frame["run_engine"]) == {both.engine(part)}
         for name, source in columns.items():
             values = frame[source].to_list() if source else [None] * frame.height
             assert frame[name].to_list() == values

@@ -1,0 +1,109 @@
+"""Draw the loss that running a file in an engine adds to its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dashboard.figures import charts
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.log_scale import LogScale
+from dashboard.insights.engine_gap import GAP, loss_as_run, words
+from dashboard.results.engines import ENGINE, in_words
+from dashboard.results.rows import Row
+from dashboard.results.scope import Scope
+from dashboard.results.selection import Selection
+from dashboard.style.theme import BASELINE, translucent
+
+_DASH = "line-ew-open"
+
+
+def add_run_loss(
+    drawn: Drawing,
+    curves: Sequence[charts.Series],
+    selection: Selection,
+    rows: Sequence[Row],
+    column: str,
+    scale: LogScale,
+    *,
+    hollow: bool = True,
+    named: bool = True,
+) -> None:
+    """Draw a line from each file (or only picked ones) to its loss as run: a hollow marker, or else a dash.
+
+    If `named`, the legend explains it.
+    """
+    picking = charts.is_picking(selection, rows)
+    before = len(drawn.data)
+    for curve in curves:
+        known = [row for row in curve.rows if row[GAP] is not None]
+        shown = [row for row in known if not picking or row["variant_id"] in selection.picked]
+        if not shown:
+            continue
+        drawn.add_scatter(
+            x=[value for row in shown for value in (row[column], row[column], None)],
+            y=[
+                value
+                for row in shown
+                for value in (scale.place(loss_as_run(row)), scale.place(row["kld_mean"]), None)
+            ],
+            mode="lines+markers",
+            line={"color": curve.style.color, "width": 1.5},
+            marker={
+                "symbol": f"{curve.style.symbol}-open" if hollow else _DASH,
+                "color": curve.style.color,
+                "size": [8, 0, 0] * len(shown),
+                "line": {"width": 1.5},
+            },
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    if named and len(drawn.data) > before:
+        sign = {
+            "symbol": "circle-open" if hollow else _DASH,
+            "color": BASELINE.color,
+            "size": 8,
+            "line": {"width": 1.5},
+        }
+        name = words(rows[0][ENGINE]).after if hollow else "as run in the engine"
+        drawn.add_scatter(x=[None], y=[None], mode="markers", marker=sign, name=name, hoverinfo="skip")
+
+
+def add_other_engine(
+    drawn: Drawing,
+    scope: Scope,
+    rows: Sequence[Row],
+    more: Sequence[Row],
+    column: str,
+    scale: LogScale,
+    hover: Mapping[str, str],
+) -> None:
+    """Draw the files as run in the other engines, `more`, as open points joined with their points in `rows`."""
+    own = {row["variant_id"]: row for row in rows}
+    curves = charts.series(scope.results, more)
+    add_run_loss(drawn, curves, scope.selection, more, column, scale, hollow=False, named=False)
+    for curve in curves:
+        drawn.add_scatter(
+            x=[x for row in curve.rows for x in (own[row["variant_id"]][column], row[column], None)],
+            y=[y for row in curve.rows for y in (*[scale.place(row["kld_mean"])] * 2, None)],
+            mode="lines",
+            line={"color": translucent(curve.style.color, 0.35), "width": 1},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+        marker = {"symbol": f"{curve.style.symbol}-open", "color": curve.style.color, "size": 10}
+        drawn.add_scatter(
+            x=[row[column] for row in curve.rows],
+            y=[scale.place(row["kld_mean"]) for row in curve.rows],
+            mode="markers",
+            marker=marker | {"line": {"width": 2}},
+            hovertext=[hover[row["variant_id"]] for row in curve.rows],
+            **charts.points(curve, scope.selection, rows) | {"showlegend": False},
+        )
+    for engine, symbol in ((rows[0][ENGINE], "circle"), *((name, "circle-open") for name in _engines(more))):
+        sign = {"symbol": symbol, "color": BASELINE.color, "size": 9, "line": {"width": 2}}
+        name = in_words(engine)
+        drawn.add_scatter(x=[None], y=[None], mode="markers", marker=sign, name=name, hoverinfo="skip")
+
+
+def _engines(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row[ENGINE] for row in rows))

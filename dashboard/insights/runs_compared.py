@@ -1,0 +1,118 @@
+"""Compare two variants as run in each engine: times, memory, and the loss that running adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from dashboard.insights import Insight
+from dashboard.insights.claim_rules import DECODE_TIME, overlap
+from dashboard.insights.comparing import Difference
+from dashboard.insights.engine_gap import is_timed, unknown_gap
+from dashboard.insights.engines_compared import others
+from dashboard.results.engines import as_run_by, columns_by_engine, shown
+from dashboard.results.rows import Row, plus_minus
+from dashboard.results.scope import Scope
+from dashboard.style import columns, formats
+from evaluator.metrics.columns import Column
+
+#: Quantities that are told with the median between them.
+_ENDS = ("decode_ms_p10", "decode_ms_p90")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Two variants as run in one engine."""
+
+    engine: str
+    rows: tuple[Row, Row]
+    lines: tuple[Difference, ...]
+
+    @property
+    def fastest(self) -> int | None:
+        """Which of the two decodes faster, 0 or 1; None if their p10–p90 ranges overlap or one was not timed."""
+        one, other = self.rows
+        if None in {one[DECODE_TIME[1]], other[DECODE_TIME[1]]}:
+            return None
+        lower, higher = sorted(self.rows, key=lambda row: float(row[DECODE_TIME[1]]))
+        return None if overlap(lower, higher) else int(lower is other)
+
+    @property
+    def both_timed(self) -> bool:
+        """Whether both were timed while decoding."""
+        return all(row[DECODE_TIME[1]] is not None for row in self.rows)
+
+
+def runs(scope: Scope, first: Row, second: Row) -> list[Runs]:
+    """Compare two variants in every engine that ran one of them, the chosen engine first.
+
+    Empty in a folder whose files were only run as packed ONNX: `differences` has that engine's columns.
+    """
+    if not scope.in_engine:
+        return []
+    compared = []
+    for engine in (scope.engine, *others(scope)):
+        selection = replace(scope.selection.tokens_alone, engine=engine)
+        by_id = {str(row["variant_id"]): row for row in scope.results.select(selection).to_dicts()}
+        pair = by_id[str(first["variant_id"])], by_id[str(second["variant_id"])]
+        if any(map(is_timed, pair)):
+            run = Runs(engine, pair, ())
+            compared.append(replace(run, lines=tuple(_lines(scope, run))))
+    return compared
+
+
+def _lines(scope: Scope, run: Runs) -> Iterator[Difference]:
+    for quantity, column in columns_by_engine()[run.engine].items():
+        if quantity in _ENDS or all(row[column.name] is None for row in run.rows):
+            continue
+        one, other = (_value(scope, row, column) for row in run.rows)
+        ratio = _ratio(run.rows, column)
+        label = column.label.removesuffix(f", {run.engine}")
+        verdict, leader = "", None
+        if quantity == "decode_ms_p50" and run.both_timed:
+            leader = run.fastest
+            verdict = "tied" if leader is None else f"{'AB'[leader]} faster"
+        yield Difference(label, (one, other), ratio, verdict, leader, column.name)
+
+
+def _value(scope: Scope, row: Row, column: Column) -> str:
+    value = row[column.name]
+    if value is None:
+        return unknown_gap(scope.selection) if column.unit == "nats" else "not measured"
+    low, middle, high = DECODE_TIME
+    if column.error:
+        return columns.value(column, value, plus_minus(row, column.name, column.error))
+    if shown(column) != middle or row[low] is None or row[high] is None:
+        return columns.value(column, value)
+    return columns.value(column, value, f" ({formats.number(row[low])}–{formats.number(row[high])})")
+
+
+def _ratio(rows: tuple[Row, Row], column: Column) -> str:
+    one, other = (row[column.name] for row in rows)
+    if not one or not other or one < 0 or other < 0:
+        return ""
+    times = formats.times(one / other)
+    return f"A is {times} B" if times else "the same"
+
+
+def speed_insight(compared: list[Runs]) -> Insight | None:
+    """Say in one sentence which of the two decodes faster in each engine; None if both were timed in none."""
+    timed = [run for run in compared if run.both_timed]
+    if not timed:
+        return None
+    detail = "medians of tokens decoded after the prompt; tied if the p10–p90 ranges overlap"
+    if all(run.fastest is None for run in timed):
+        where = formats.listing([as_run_by(run.engine) for run in timed])
+        return Insight(f"The two decode equally fast {where}.", "tie", detail)
+    text = "; ".join(_told(run) for run in timed)
+    kind = "finding" if len({run.fastest for run in timed}) == 1 else "caution"
+    return Insight(f"{text[:1].upper()}{text[1:]}.", kind, detail)  # type: ignore[arg-type]  # one of the words
+
+
+def _told(run: Runs) -> str:
+    where = as_run_by(run.engine)
+    if run.fastest is None:
+        return f"{where} the two decode equally fast"
+    ahead, behind = run.rows[run.fastest], run.rows[1 - run.fastest]
+    times = formats.number(behind[DECODE_TIME[1]] / ahead[DECODE_TIME[1]], 2)
+    return f"{where} {ahead['label']} decodes {times} × as fast as {behind['label']}"

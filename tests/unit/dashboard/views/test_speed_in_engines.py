@@ -1,0 +1,220 @@
+"""View 4 and the pages around it for a folder whose files were run in two engines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from dashboard.export.markdown import report
+from dashboard.insights.comparing import chosen, differences
+from dashboard.insights.runs_compared import runs, speed_insight
+from dashboard.pages import compare, overview
+from dashboard.results.results import Results
+from dashboard.results.scope import Scope
+from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.shell.render import render
+from dashboard.style import formats
+from dashboard.views import registry
+
+VIEWS = {view.id: view for view in registry()}
+SPEED = VIEWS["speed"]
+ONNX = Selection.of(engine="onnxruntime")
+BOTH = {"engines": "both"}
+COLUMNS = {"llama.cpp": "llamacpp_decode_ms_p50", "onnxruntime": "decode_ms_p50"}
+CHOICES = pytest.mark.parametrize(("selection", "engine"), [(EVERYTHING, "llama.cpp"), (ONNX, "onnxruntime")])
+
+
+@pytest.fixture(scope="module")
+def both(two_engines: Path) -> Results:
+    return Results.open(two_engines)
+
+
+def drawn_points(figure: go.Figure, symbols: str = "") -> set[tuple[str, float, float]]:
+    """Variant, time and divergence of the points of files; `symbols` is the end of their symbols' names."""
+    return {
+        (data[0], x, y)
+        for trace in figure.data
+        if trace.customdata is not None and str(trace.marker.symbol).endswith("-open") == bool(symbols)
+        for data, x, y in zip(trace.customdata, trace.x, trace.y, strict=True)
+    }
+
+
+def expected(results: Results, column: str) -> set[tuple[str, float, float]]:
+    return {(row["variant_id"], row[column], row["kld_mean"]) for row in results.measured.to_dicts()}
+
+
+def said(results: Results, selection: Selection) -> str:
+    found = SPEED.insights(Scope(results, selection))
+    return "\n".join(f"{item.text} {item.detail}" for item in found)
+
+
+@CHOICES
+def test_points_title_and_axis_are_of_the_chosen_engine(
+    both: Results, selection: Selection, engine: str
+) -> None:
+    figure = SPEED.figure(Scope(both, selection))
+    assert drawn_points(figure) == expected(both, COLUMNS[engine])
+    fastest = both.measured.sort(COLUMNS[engine]).row(0, named=True)
+    where = "in llama.cpp" if engine == "llama.cpp" else "as packed ONNX (onnxruntime)"
+    title = SPEED.headline(Scope(both, selection))
+    assert title.startswith(f"{fastest['label']} decodes fastest {where}, ")
+    assert where in figure.layout.xaxis.title.text
+    assert where in said(both, selection)
+    assert set(COLUMNS.values()) & set(SPEED.data(Scope(both, selection)).columns) == {COLUMNS[engine]}
+
+
+def test_whisker_in_llama_ends_at_the_measured_loss(both: Results) -> None:
+    figure = SPEED.figure(Scope(both))
+    lines = [trace for trace in figure.data if trace.hoverinfo == "skip" and trace.mode == "lines+markers"]
+    ends = {(trace.x[i], trace.y[i], trace.y[i + 1]) for trace in lines for i in range(0, len(trace.x), 3)}
+    assert ends == {
+        (row["llamacpp_decode_ms_p50"], row["llamacpp_baseline_kld_mean"], row["kld_mean"])
+        for row in both.measured.to_dicts()
+    }
+    assert "as run in llama.cpp" in {trace.name for trace in figure.data}
+    assert "was measured" in SPEED.captioned(Scope(both))
+    assert "adds the loss from packing" in SPEED.captioned(Scope(both, ONNX))
+
+
+@CHOICES
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+def test_both_engines_draw_every_file_twice(
+    both: Results, selection: Selection, engine: str, phase: str
+) -> None:
+    part = Selection.of(engine=selection.engine, options={**BOTH, "phase": phase})
+    names = (
+        COLUMNS if phase == "decode" else {"llama.cpp": "llamacpp_prefill_tps", "onnxruntime": "prefill_tps"}
+    )
+    own, other = names[engine], next(name for key, name in names.items() if key != engine)
+    scope = Scope(both, part)
+    figure = SPEED.figure(scope)
+    assert drawn_points(figure) == expected(both, own)
+    assert drawn_points(figure, "-open") == expected(both, other)
+    joined = {
+        (trace.x[i], trace.x[i + 1])
+        for trace in figure.data
+        if trace.mode == "lines" and trace.line.width == 1
+        for i in range(0, len(trace.x), 3)
+    }
+    assert joined == {(row[own], row[other]) for row in both.measured.to_dicts()}
+    assert {"llama.cpp", "packed ONNX (onnxruntime)"} <= {trace.name for trace in figure.data}
+    assert "open: " in SPEED.captioned(scope)
+    assert set(names.values()) <= set(SPEED.data(scope).columns)
+
+
+def test_a_folder_of_one_engine_has_no_such_switch(three_methods: Path) -> None:
+    results = Results.open(three_methods)
+    one, asked = (SPEED.figure(Scope(results, part)) for part in (EVERYTHING, Selection.of(options=BOTH)))
+    assert one.to_json() == asked.to_json()
+    texts = [SPEED.headline(Scope(results)), SPEED.captioned(Scope(results)), said(results, EVERYTHING)]
+    assert not re.search("llama.cpp|onnxruntime|engine", " ".join(texts))
+
+
+def test_hover_has_both_engines_and_depths(both: Results) -> None:
+    row = both.measured.filter(variant_id="main-q4_0").row(0, named=True)
+    (text,) = (
+        text
+        for trace in SPEED.figure(Scope(both)).data
+        for text, data in zip(trace.hovertext or (), trace.customdata or (), strict=True)
+        if data[0] == "main-q4_0"
+    )
+    assert f"<b>llama.cpp</b>: decode {formats.number(row['llamacpp_decode_ms_p50'])} ms" in text
+    assert f"<b>packed ONNX (onnxruntime)</b>: decode {formats.number(row['decode_ms_p50'])} ms" in text
+    assert re.search(r"tokens in the cache: .* ms after 0, .* ms after 256, .* ms after 4,096<br>", text)
+
+
+def test_engines_are_compared(both: Results) -> None:
+    rows = both.measured.to_dicts()
+    text = said(both, EVERYTHING)
+    ratios = [row["decode_ms_p50"] / row["llamacpp_decode_ms_p50"] for row in rows]
+    llama = sum(row["llamacpp_decode_ms_p90"] < row["decode_ms_p10"] for row in rows)
+    onnx = sum(row["decode_ms_p90"] < row["llamacpp_decode_ms_p10"] for row in rows)
+    assert onnx > llama > 0
+    times = formats.number(median(1 / ratio for ratio in ratios), 2)
+    faster = f"{onnx} of 21 files decode faster as packed ONNX (onnxruntime), {llama} in llama.cpp"
+    assert f"{faster}: {times} × as fast at the median." in text
+    assert f"{21 - onnx - llama} tied" in text
+    added = formats.number(median(row["llamacpp_kld_mean"] for row in rows), 2)
+    assert f"Running in llama.cpp adds {added} nats to a file's loss, packing for speed" in text
+    assert "the first adds less for 21 of 21 files" in text
+    assert "The order of the files by speed is not the same in both engines." in text
+    assert "After 4,096 tokens, decoding a token takes 1.5 × as long as after 256 in llama.cpp." in text
+    assert "4,096" not in said(both, ONNX)
+
+
+def test_what_needs_all_tokens_says_so(both: Results) -> None:
+    part = Selection.of(bins=[1])
+    assert "The loss added by running in llama.cpp is known over all tokens only." in said(both, part)
+    assert "as long as after 256" in said(both, part)
+
+
+def pair(results: Results, **more: Any) -> tuple[Scope, dict[str, Any], dict[str, Any]]:
+    scope = Scope(results, Selection.of(options={"a": "main-q4_0", "b": "main-q8_0"}, **more))
+    found = chosen(scope)
+    assert found is not None
+    return (scope, *found)
+
+
+def test_compare_has_a_table_of_both_engines(both: Results) -> None:
+    scope, first, second = pair(both)
+    found = runs(scope, first, second)
+    assert [run.engine for run in found] == ["llama.cpp", "onnxruntime"]
+    assert [run.engine for run in runs(*pair(both, engine="onnxruntime"))] == ["onnxruntime", "llama.cpp"]
+    decode = next(line for line in found[0].lines if line.metric == "Decode")
+    assert decode.values[0].startswith(f"{formats.number(first['llamacpp_decode_ms_p50'])} (")
+    assert (decode.verdict, decode.leader) == ("A faster", 0)
+    names = [line.metric for line in found[0].lines]
+    assert names == [
+        "Prefill",
+        "Decode",
+        "Load",
+        "Peak memory",
+        "KLD that llama.cpp adds",
+        "KLD in llama.cpp",
+    ]
+    assert not {item.column for item in differences(scope, first, second)} & {
+        *COLUMNS.values(),
+        "deploy_kld_mean",
+    }
+    sentence = speed_insight(found)
+    assert sentence is not None
+    assert re.fullmatch(
+        r"In llama.cpp main Q4_0 decodes \S+ × as fast as main Q8_0; "
+        r"as packed ONNX \(onnxruntime\) main Q4_0 decodes \S+ × as fast as main Q8_0\.",
+        sentence.text,
+    )
+    assert sentence.text in {item.text for item in compare.insights(scope)}
+    assert "packed ONNX (onnxruntime)" in str(compare.body(scope))
+
+
+def test_compare_of_one_engine_is_one_table(three_methods: Path) -> None:
+    results = Results.open(three_methods)
+    scope, first, second = pair(results)
+    assert runs(scope, first, second) == []
+    assert "decode_ms_p50" in {item.column for item in differences(scope, first, second)}
+    assert "As run in each engine" not in str(compare.body(scope))
+
+
+@CHOICES
+def test_every_page_names_the_engine(both: Results, selection: Selection, engine: str) -> None:
+    where = "in llama.cpp" if engine == "llama.cpp" else "as packed ONNX (onnxruntime)"
+    scope = Scope(both, selection)
+    assert f"per generated token {where}" in str(overview.body(scope))
+    adds = (
+        "Running it in llama.cpp adds"
+        if engine == "llama.cpp"
+        else "Packing as ONNX, the form that is timed, adds"
+    )
+    assert adds in str(overview.body(scope))
+    assert f"| Decode {where} (ms) |" in report(scope)
+    radar = VIEWS["radar"].figure(scope)
+    hover = " ".join(str(text) for trace in radar.data for text in trace.hovertext or ())
+    assert f"fastest measured {where}, " in hover
+    shown = render(both, "/speed", selection)
+    assert all(where in claim.evidence for claim in shown.claims if "per decoded token" in claim.evidence)
+    assert any(where in claim.evidence for claim in shown.claims)
