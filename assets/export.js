@@ -98,6 +98,11 @@
     save(blob, picture.filename + (times > 1 ? "@" + times + "x" : "") + "." + format);
   }
 
+  /* A button may name a frame; else it is the view's. */
+  async function saveData(button, form) {
+    await saveAnswer(await ask("data/" + (button.dataset.frame || slug()) + "." + form));
+  }
+
   /* Browsers allow writing to the clipboard only during the click, so pass it a promise. */
   async function copyPicture() {
     if (!navigator.clipboard || !window.ClipboardItem) throw new Error("This browser does not allow copying pictures");
@@ -197,8 +202,8 @@
     svg: () => savePicture("svg", 1),
     pdf: () => savePicture("pdf", 1),
     copy: copyPicture,
-    csv: async () => saveAnswer(await ask("data/" + slug() + ".csv")),
-    parquet: async () => saveAnswer(await ask("data/" + slug() + ".parquet")),
+    csv: (button) => saveData(button, "csv"),
+    parquet: (button) => saveData(button, "parquet"),
     pptx: () => saveTogether("pptx", {}),
     "pptx-editable": () => saveTogether("pptx", { editable: "1" }),
     zip: () => saveTogether("zip", {}),
@@ -214,7 +219,7 @@
     running = true;
     tell("Working…");
     try {
-      await ACTIONS[button.dataset.export]();
+      await ACTIONS[button.dataset.export](button);
     } catch (error) {
       tell(error.message, true);
     }

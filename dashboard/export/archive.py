@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 
-from dashboard.export.data import encode
+from dashboard.export.data import FRAMES, encode
 from dashboard.export.document import document
 from dashboard.export.markdown import report
 from dashboard.results.scope import Scope
@@ -21,9 +21,11 @@ def archive(scope: Scope, pictures: Mapping[str, bytes], theme: str = "light") -
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         for slug, png in pictures.items():
             packed.writestr(names[slug], png, zipfile.ZIP_STORED)
-        for view in registry():
-            frame = view.data(scope)
-            stem = f"data/{file_stem(scope, view.id)}"
+        frames = {view.id: view.data(scope) for view in registry()}
+        more = {name: exported(scope) for name, exported in FRAMES.items()}
+        frames |= {name: frame for name, frame in more.items() if not frame.is_empty()}
+        for name, frame in frames.items():
+            stem = f"data/{file_stem(scope, name)}"
             packed.writestr(f"{stem}.csv", encode(frame, "csv"))
             packed.writestr(f"{stem}.parquet", encode(frame, "parquet"), zipfile.ZIP_STORED)
         packed.writestr("report.md", report(scope, names))

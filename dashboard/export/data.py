@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
 import polars.selectors as cs
 
+from dashboard.results.exported import Exported, caches
+
 #: File types that `encode` writes.
 DataFormat = Literal["csv", "parquet"]
+#: Frames to export besides those of the views, by name.
+FRAMES: Mapping[str, Exported] = {"kv_cache": caches}
 _FORMULA = "^[=+@\t-]"
 
 

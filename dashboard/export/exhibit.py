@@ -68,7 +68,7 @@ def exhibit(scope: Scope, view: View) -> Exhibit:
         return _placeholder(view, "Every selected file failed", f"{formats.listing(failed)}.")
     return Exhibit(
         view=view,
-        heading=view.titled(scope.selection),
+        heading=view.titled(scope),
         title=_unbroken(view.headline(scope)),
         caption=note(failed) + _without_gestures(view.captioned(scope)),
         figure=drawn.checked(),

@@ -15,7 +15,7 @@ from plotly.utils import PlotlyJSONEncoder
 from werkzeug.exceptions import HTTPException
 
 from dashboard.export.archive import archive
-from dashboard.export.data import DataFormat, encode
+from dashboard.export.data import FRAMES, DataFormat, encode
 from dashboard.export.document import document
 from dashboard.export.exhibit import Exhibit, exhibit, exhibits
 from dashboard.export.markdown import report
@@ -63,7 +63,8 @@ def register_exports(server: Flask, library: Library) -> None:
         scope = shown()
         for offered in get_args(DataFormat):
             if form == offered:
-                body = encode(_view(slug).data(scope), offered)
+                frame = FRAMES[slug] if slug in FRAMES else _view(slug).data
+                body = encode(frame(scope), offered)
                 return _file(body, file_stem(scope, slug), form)
         raise UploadError(f"{form[:20]!r} is not a data format; use csv or parquet", 404)
 

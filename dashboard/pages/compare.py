@@ -17,6 +17,7 @@ from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
 from dashboard.insights.runs_compared import Runs, runs, speed_insight
 from dashboard.insights.tokens_in_context import TokenInContext, worst_tokens
+from dashboard.pages.cache_types import cache_types
 from dashboard.pages.parts import card, notice, swatch
 from dashboard.results.engines import in_words
 from dashboard.results.results import Results
@@ -70,6 +71,7 @@ def body(scope: Scope) -> Component:
     tensors = tensor_types(scope.results, first, second)
     if tensors:
         boxes.append(card("Tensor types by role", [_tensors(tensors)], "table-box"))
+    boxes += cache_types(scope, pair)
     tokens = worst_tokens(scope.results, first, second, scope.selection)
     if tokens:
         fault = scope.results.fault(VOCABULARY.name)

@@ -107,7 +107,25 @@ def body(scope: Scope) -> Component:
     hint = html.Span(
         "Baselines stay on top. Click a group's heading to show all its columns.", className="hint"
     )
-    return html.Div([html.Div([hint, save], className="grid-tools"), grid], className="page-explore")
+    tools = [hint, *_more_to_save(scope), save]
+    return html.Div([html.Div(tools, className="grid-tools"), grid], className="page-explore")
+
+
+def _more_to_save(scope: Scope) -> list[Component]:
+    """Return buttons that save the frame of cache types, if the folder has it."""
+    if scope.results.kv_cache() is None:
+        return []
+    title = "kv_cache.parquet of the selected variants, with their names"
+    return [
+        html.Button(
+            f"Cache types as {name}",
+            type="button",
+            className="tool",
+            title=title,
+            **{"data-export": form, "data-frame": "kv_cache"},
+        )
+        for form, name in (("csv", "CSV"), ("parquet", "Parquet"))
+    ]
 
 
 def _records(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:

@@ -70,6 +70,15 @@ def layers(scope: Scope) -> pl.DataFrame:
     )
 
 
+def caches(scope: Scope) -> pl.DataFrame:
+    """Return `kv_cache.parquet` of the selected variants, with their names; without it no rows."""
+    names, frame = scope.frame.select(_WHO), scope.kv_cache()
+    if frame is None:
+        return names.clear()
+    joined = names.join(frame, on="variant_id", how="inner")
+    return joined.sort("method", "quant", "variant_id", "engine", "cache_type")
+
+
 @per_variant
 def distributions(scope: Scope, variant_id: str) -> pl.DataFrame | None:
     """Return the distribution of a variant's Δ log p; see `DeltaSummary.frame`."""

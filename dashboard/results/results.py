@@ -21,7 +21,7 @@ from dashboard.results.token_parts import TokenParts, token_parts
 from dashboard.results.token_summaries import DeltaSummary, delta_summary
 from dashboard.style.theme import MethodStyle, method_styles
 from evaluator.metrics import columns_of
-from evaluator.results.files import LAYERS, PAIRS, SPEED, VOCABULARY, tokens_of
+from evaluator.results.files import KV_CACHE, LAYERS, PAIRS, SPEED, VOCABULARY, tokens_of
 from evaluator.results.manifest import Manifest
 from evaluator.results.schema import STATISTICS
 
@@ -179,6 +179,10 @@ class Results:
         if frame is None:
             return {}
         return dict(frame.filter(pl.col("model") == model).select("token", "piece").iter_rows())
+
+    def kv_cache(self) -> pl.DataFrame | None:
+        """Return files run with types of the cache (`kv_cache.parquet`); None if absent, empty or unreadable."""
+        return self._frames.read(KV_CACHE)
 
     def speed(self, engine: str) -> pl.DataFrame | None:
         """Return the timed repetitions in an engine; None if absent, empty or unreadable."""

@@ -68,6 +68,15 @@ class Scope:
         """Return `layers.parquet` of the selected layers and roles; None if absent."""
         return self.results.layers(self.selection)
 
+    def kv_cache(self) -> pl.DataFrame | None:
+        """Return `kv_cache.parquet` of the selected variants; None if absent."""
+        frame = self.results.kv_cache()
+        return (
+            None
+            if frame is None
+            else frame.join(self.frame.select("variant_id"), on="variant_id", how="semi")
+        )
+
     def windows(self, variant_id: str) -> pl.DataFrame | None:
         """Return sums of a variant's selected tokens per window; None without its token file."""
         return self.results.windows(variant_id, self.selection)

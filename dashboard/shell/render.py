@@ -130,7 +130,7 @@ def _text_page(scope: Scope, slug: str) -> Page:
 
 
 def _view_page(scope: Scope, view: View) -> Page:
-    eyebrow = f"{view.number} · {view.titled(scope.selection)}"
+    eyebrow = f"{view.number} · {view.titled(scope)}"
     absent = view.absent(scope.results)
     if absent is not None:
         why = "cannot be read" if absent.fault else "were not measured"

@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 
 from dashboard.results.library import Library
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.shell import filters
 from dashboard.shell.address import Address
 from dashboard.views import registry
@@ -36,10 +37,15 @@ def source(library: Library, address: Address, results: Results | None) -> list[
 
 
 def option_bar(address: Address, results: Results) -> list[Component]:
-    """Return the current view's switches with the choices that the folder has data for; each choice is a link."""
+    """Return the current view's switches with the choices that the folder has data for; each choice is a link.
+
+    A switch without a choice is left out.
+    """
     view = next((view for view in registry() if view.id == address.slug), None)
-    bar = []
+    scope, bar = Scope(results, address.selection), []
     for option in view.options if view is not None else ():
+        if not option.applies(scope):
+            continue
         chosen, withheld = option.offered(results, address.selection), option.withheld(results)
         choices = [
             html.A(
@@ -52,6 +58,8 @@ def option_bar(address: Address, results: Results) -> list[Component]:
             for index, (value, text) in enumerate(option.choices)
             if value not in withheld
         ]
+        if len(choices) < 2:
+            continue
         name = html.Span(option.name, className="option-name")
         if len(choices) < 2:
             continue

@@ -61,13 +61,14 @@ class Option:
     """A switch of one view, kept in the URL: its key there, its name, and its choices as (value, text).
 
     The first choice is the default; anything unknown in a URL means the default. `withheld` returns the values of
-    choices that a folder has no data for, which are not offered.
+    choices that a folder has no data for, which are not offered; `applies` returns whether the switch is shown.
     """
 
     key: str
     name: str
     choices: tuple[tuple[str, str], ...]
     withheld: Callable[[Results], frozenset[str]] = lambda _results: frozenset()
+    applies: Callable[[Scope], bool] = lambda _scope: True
 
     def of(self, selection: Selection) -> str:
         """Return the value that `selection` carries."""
@@ -116,19 +117,23 @@ class View:
         """Return `scope` with only the filters that affect this view's data."""
         return scope.narrowed(**{name: frozenset() for name in self.ignores})
 
-    def titled(self, selection: Selection) -> str:
-        """Return the title for the current switch."""
-        chosen = (self.titles.get(option.of(selection)) for option in self.options)
-        return next(filter(None, chosen), self.title)
+    def titled(self, scope: Scope) -> str:
+        """Return the title for the current switches."""
+        return next(filter(None, map(self.titles.get, self.switches(scope))), self.title)
 
-    def described(self, selection: Selection) -> str:
+    def switches(self, scope: Scope) -> list[str]:
+        """Return the values of the switches that are shown."""
+        shown = [option for option in self.options if option.applies(scope)]
+        return [option.offered(scope.results, scope.selection) for option in shown]
+
+    def described(self, scope: Scope) -> str:
         """Return the caption for the current switches, with a note on data that the token filter does not affect."""
-        parts = [self.caption, *(self.captions.get(option.of(selection), "") for option in self.options)]
-        return " ".join(filter(None, [*parts, self.unfiltered if selection.filters_tokens else ""]))
+        parts = [self.caption, *(self.captions.get(value, "") for value in self.switches(scope))]
+        return " ".join(filter(None, [*parts, self.unfiltered if scope.selection.filters_tokens else ""]))
 
     def captioned(self, scope: Scope) -> str:
         """Return the caption with what the data add to it."""
-        return " ".join(filter(None, [self.described(scope.selection), self.noted(scope)]))
+        return " ".join(filter(None, [self.described(scope), self.noted(scope)]))
 
     def left_out(self, rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
         """Name failed rows that `drawn` does not show; the layer view shows them too."""

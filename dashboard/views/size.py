@@ -1,4 +1,4 @@
-"""Draw view 5: file size against 1/PPL, and quality per megabyte."""
+"""Draw view 5: file size against 1/PPL and quality per megabyte, or memory as run against loss as run."""
 
 from __future__ import annotations
 
@@ -6,32 +6,65 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dashboard.figures import axes, charts
+import polars as pl
+
+from dashboard.figures import axes, charts, memory_loss
 from dashboard.figures.baseline_lines import BaselineLines, text_width
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Box, Labels, shares
-from dashboard.insights import Insight
-from dashboard.insights.bands import beaten_by_smaller
+from dashboard.insights import Insight, cache_choice
+from dashboard.insights.cache_choice import LOSSES, Setting
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
+from dashboard.insights.efficiency import above_floor, compression, efficiency, highest, wasted
 from dashboard.insights.engine_gap import gap_insight, packing_adds
 from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.results.exported import variants_with
+from dashboard.results.cache_types import with_caches
+from dashboard.results.exported import caches, variants_with
+from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, front_of, one_place, ppl_ends
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.style.columns import EFFICIENCY_SCALE
 from dashboard.style.theme import QUIET
-from dashboard.views import View
+from dashboard.views import Option, View
 from evaluator.support.units import MEGABYTE
 
-#: From this factor a file is written as so many times smaller, below it as so many per cent.
-_FACTOR = 1.1
 _LABEL_HEIGHT = 0.046
-_WHOLE_PERCENT = 0.01
+_FILE = "file"
+#: Tokens in the cache, by the choice of the switch.
+_CONTEXTS = {f"{size}k": 1024 * size for size in (4, 8, 16, 32, 128)}
+
+
+def _too_long(results: Results) -> frozenset[str]:
+    """Return the contexts beyond the one that the model was trained for; all without types of the cache."""
+    longest = results.manifest.trained_context or math.inf
+    known = results.kv_cache() is not None
+    return frozenset(name for name, tokens in _CONTEXTS.items() if tokens > longest or not known)
+
+
+def _is_as_run(scope: Scope) -> bool:
+    return _MEMORY.offered(scope.results, scope.selection) != _FILE
+
+
+_MEMORY = Option(
+    "memory",
+    "Memory with a cache of",
+    ((_FILE, "no tokens (file alone)"), *((name, name) for name in _CONTEXTS)),
+    withheld=_too_long,
+)
+_LOSS = Option("as_run", "Loss", (("kld", "KLD"), ("ppl", "1/PPL")), applies=_is_as_run)
+
+
+def _setting(scope: Scope) -> Setting | None:
+    """Return what is compared with types of the cache; None for files alone."""
+    if not _is_as_run(scope):
+        return None
+    context = _CONTEXTS[_MEMORY.of(scope.selection)]
+    return Setting.of(scope, _LOSS.of(scope.selection), context)
 
 
 def _rows(scope: Scope) -> list[Row]:
@@ -40,6 +73,12 @@ def _rows(scope: Scope) -> list[Row]:
 
 
 def figure(scope: Scope) -> Drawing:
+    """Draw files alone, or memory against loss with each type of the cache."""
+    setting = _setting(scope)
+    return _files(scope) if setting is None else memory_loss.draw(scope, setting)
+
+
+def _files(scope: Scope) -> Drawing:
     """Draw size against 1/PPL with errors, the Pareto front, and lines of equal 1/PPL/MB."""
     rows = _rows(scope)
     if not rows:
@@ -90,11 +129,6 @@ def _bars(curve: charts.Series) -> dict[str, Any]:
     return charts.error_bars(curve.style, over, under)
 
 
-def efficiency(row: Row) -> str:
-    """Write 1/PPL/MB with its unit."""
-    return f"1/PPL per MB = {formats.number(EFFICIENCY_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵"
-
-
 def _iso_lines(
     drawn: Drawing, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
 ) -> list[Box]:
@@ -139,7 +173,13 @@ def _label_box(x: float, y: float, width: float, *, beside: bool) -> Box:
 
 
 def headline(scope: Scope) -> str:
-    """Name the smallest file above the quality floor, and say how much smaller than the baseline it is."""
+    """Name the smallest file above the quality floor, and say how much smaller than the baseline it is.
+
+    With types of the cache, say where one wins over another file.
+    """
+    setting = _setting(scope)
+    if setting is not None:
+        return cache_choice.headline(scope, setting.sound(scope.results))
     rows = sound(scope.results, one_place(_rows(scope)))
     if not rows:
         return "No selected variant has a perplexity and a size"
@@ -162,7 +202,13 @@ def _baseline_size(scope: Scope, row: Row) -> int:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Compare methods at equal size, efficiency with and without a quality floor, and compression."""
+    """Compare methods at equal size, efficiency with and without a quality floor, and compression.
+
+    With types of the cache, compare those.
+    """
+    setting = _setting(scope)
+    if setting is not None:
+        return _of_caches(scope, setting)
     passing = _rows(scope)
     kept = one_place(passing)
     rows = sound(scope.results, kept)
@@ -170,86 +216,63 @@ def insights(scope: Scope) -> list[Insight]:
         return [NOTHING]
     candidates = [
         equal_size(scope, rows, "size"),
-        _above_floor(rows),
-        _highest(rows),
-        _wasted(scope, rows),
-        _compression(scope, rows),
+        above_floor(rows),
+        highest(rows),
+        wasted(scope, rows),
+        compression(scope, rows),
         gap_insight(rows, scope.selection),
     ]
     lacking = undrawn(scope.rows, passing, "no perplexity was measured")
     return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
-def _highest(rows: Sequence[Row]) -> Insight:
-    best = max(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
-    smallest = min(rows, key=lambda row: row["size_bytes"])
-    text = f"{best['label']} has the highest {efficiency(best)}."
-    if best is smallest:
-        return Insight(
-            text,
-            "caution",
-            "it is the smallest file, which this ratio nearly always favours without a quality floor",
-        )
-    return Insight(text, "finding", "MB = 10⁶ bytes; 3.2 × 10⁻⁵ is a perplexity of 12 at 2.6 GB")
+def _of_caches(scope: Scope, setting: Setting) -> list[Insight]:
+    statements = cache_choice.statements(scope, setting.sound(scope.results))
+    passing = complete(with_caches(scope), LOSSES[setting.loss][0], "bytes_per_1000_tokens")
+    lacking = undrawn(scope.rows, passing, "not run with types of the cache")
+    return [*(statements or [NOTHING]), *elsewhere(passing, setting.rows), *lacking]
 
 
-def _above_floor(rows: Sequence[Row]) -> Insight:
-    good = within(complete(rows, "ln_ppl_ratio"), EVERYDAY)
-    floor = f"quality floor: perplexity within {formats.percent(EVERYDAY, 0)} of the baseline (95 % bound)"
-    if not good:
-        return Insight("No file is above the quality floor.", "caution", floor)
-    best = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
-    text = f"Above the quality floor {best['label']} is the most efficient: {efficiency(best)}."
-    return Insight(text, "finding", floor)
+def _data(scope: Scope) -> pl.DataFrame:
+    return caches(scope) if _is_as_run(scope) else _SIZES(scope)
 
 
-def _wasted(scope: Scope, rows: Sequence[Row]) -> Insight:
-    """Name files that a smaller one beats in KLD by more than the error."""
-    compared = complete(rows, "kld_mean")
-    pairs = beaten_by_smaller(scope, compared, compared)
-    if not pairs:
-        return Insight(
-            "No file is beaten by a smaller one by more than the error.", "finding", "by mean KLD, paired"
-        )
-    beaten = [f"{row['label']} (by {best['label']})" for row, best in pairs]
-    text = f"Beaten by a smaller file: {formats.listing(beaten, 3)}."
-    return Insight(
-        text,
-        "caution",
-        f"{len(beaten)} of {len(compared)} files; by mean KLD, paired, 95 % for all files together",
-    )
+def _noted(scope: Scope) -> str:
+    """Name the engine of losses as run, and say what a filter of tokens does not affect."""
+    setting = _setting(scope)
+    if setting is not None:
+        return f"Run in {setting.rows[0]['engine']}; {_OVER_ALL}" if setting.rows else ""
+    return _FILTERED if scope.selection.filters_tokens else ""
 
 
-def _compression(scope: Scope, rows: Sequence[Row]) -> Insight:
-    smallest = min(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
-    base = _baseline_size(scope, smallest)
-    how = _smaller(base, smallest["size_bytes"])
-    text = f"The smallest file, {smallest['label']}, is {how} than the baseline."
-    return Insight(text, "finding", f"{formats.size(smallest['size_bytes'])} against {formats.size(base)}")
-
-
-def _smaller(base: float, size: float) -> str:
-    """Write how much smaller `size` is: as a factor, or in per cent if the factor is near 1."""
-    if size >= base:
-        return "no smaller"
-    if base / size >= _FACTOR:
-        return f"{formats.number(base / size, 2)} × smaller"
-    share = 1 - size / base
-    return f"{formats.percent(share, 0 if share >= _WHOLE_PERCENT else 2)} smaller"
-
-
+_OVER_ALL = "losses as run are over all tokens."
+_FILTERED = "1/PPL and efficiency are over the filtered tokens; sizes are those of whole files."
+_SIZES = variants_with("inv_ppl_per_mb", "ppl", "ln_ppl_ratio")
+_AS_RUN = (
+    "Bytes of the file and of the cache of so many tokens, without the engine's own buffers, against the loss of the "
+    "file as it runs with each type of cached keys and values. Lines join the points of one file; bars are 95 % "
+    "intervals, clustered by window."
+)
 VIEW = View(
     id="size",
     number=5,
     tab="Size",
     title="Model size against 1/PPL",
-    caption="Size of the file a user downloads against 1/PPL (higher is better). Bars: 95 % intervals of the "
-    "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
-    "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
-    unfiltered="1/PPL and efficiency are over the filtered tokens; sizes are those of whole files.",
+    caption="",
+    captions={
+        _FILE: "Size of the file a user downloads against 1/PPL (higher is better). Bars: 95 % intervals of the "
+        "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
+        "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
+        **dict.fromkeys(_CONTEXTS, _AS_RUN),
+        "kld": "The loss is the mean KL divergence from the baseline's exact weights.",
+        "ppl": "The loss is the perplexity, drawn as 1/PPL (higher is better).",
+    },
+    titles=dict.fromkeys(_CONTEXTS, "Memory against loss, by type of the cache"),
     headline=headline,
     draw=figure,
     insights=insights,
-    data=variants_with("inv_ppl_per_mb", "ppl", "ln_ppl_ratio"),
+    options=(_MEMORY, _LOSS),
+    noted=_noted,
+    data=_data,
     claims=claims_of("size"),
 )

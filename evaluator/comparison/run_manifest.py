@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from evaluator.models.architectures import described
-from evaluator.models.architectures.rotary import beyond_training
+from evaluator.models.architectures.rotary import beyond_training, made_for
 from evaluator.models.tokenizers.scheme import scheme_name
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan
@@ -39,6 +39,7 @@ def manifest_of(plan: Plan, comparison: Comparison, measured: Iterable[str]) -> 
         threads=plan.device.threads,
         protocol=comparison.protocol,
         exporter="composed" if described(baseline.file) else "optimum",
+        trained_context=made_for(baseline.file),
         pre=scheme_name(baseline.file),
         pre_named=plan.pre_named,
         texts=list(plan.texts),

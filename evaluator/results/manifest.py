@@ -123,6 +123,9 @@ class Manifest(BaseModel):
     exporter: str | None = Field(
         None, description="what made the graph: optimum, or composed from a description"
     )
+    trained_context: int | None = Field(
+        None, ge=1, description="tokens that the baseline was made for; null: not stated"
+    )
     pre: str | None = Field(None, description="pre-tokenizer that split the texts; null: SentencePiece")
     pre_named: bool = Field(False, description="whether --pre names it because the baseline's file does not")
     texts: list[TextRecord]

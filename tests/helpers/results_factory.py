@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from cache_rows import caches_of
 from engine_rows import run_in_engines, timings
 
 from evaluator.metrics.columns import percentile_column
@@ -40,6 +41,7 @@ def make_results(
     with_layers: bool = True,
     with_speed: bool = True,
     with_attribution: bool = False,
+    with_caches: bool = False,
     tokens_per_window: int = 64,
     windows: int = 24,
     seed: int = 0,
@@ -66,6 +68,10 @@ def make_results(
             speed += timings(variant_id, bits, rng)
     if with_speed:
         rows = run_in_engines(folder, rows, speed, engines)
+    if with_caches:
+        pl.DataFrame([run for row in rows for run in caches_of(row)]).write_parquet(
+            folder / "kv_cache.parquet"
+        )
     if with_layers:
         frame = pl.DataFrame(layers, infer_schema_length=None)
         frame.with_columns(pl.col("layer").cast(pl.Int16), pl.col("role").cast(pl.Enum(ROLES))).write_parquet(

@@ -7,19 +7,23 @@ from dashboard.insights.bands import beaten_by_smaller
 from dashboard.insights.claim_rules import BARTOWSKI, MAIN, Case, absent, leads_everywhere, unknown
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
+from dashboard.insights.noise import least_divergence
 from dashboard.insights.recommender import EVERYDAY, within
+from dashboard.results.cache_types import by_file, loss_from_file, with_caches
 from dashboard.results.rows import complete
 from dashboard.style import formats
 
 _EFFICIENT = "bartowski has the highest 1/PPL per MB."
 _LARGER = "main needs a larger file for the same quality."
+_CACHE = "A q8_0 cache costs nothing measurable."
 _FOUR = "4 bits is the most efficient."
 
 
 @JUDGES.register("size")
 def claims(case: Case) -> list[Claim]:
-    """Judge efficiency at equal size, size at equal quality, and the bits of the best ratio."""
-    return [_efficient(case), _larger(case), _four_bits(case)]
+    """Judge efficiency at equal size, size at equal quality, the bits of the best ratio, and a smaller cache."""
+    cache = [_small_cache(case)] if case.scope.results.kv_cache() is not None else []
+    return [_efficient(case), _larger(case), _four_bits(case), *cache]
 
 
 def _efficient(case: Case) -> Claim:
@@ -67,3 +71,32 @@ def _four_bits(case: Case) -> Claim:
         f"Among files under {floor} {top['label']} leads ({formats.bits(top['bits_per_weight'])}); {alone}."
     )
     return Claim(_FOUR, "holds" if 4 <= top["bits_per_weight"] < 5 else "fails", evidence)
+
+
+def _small_cache(case: Case) -> Claim:
+    """Compare what q8_0 adds to f16 with the noise floor.
+
+    The two runs are not paired, so the error of their difference is too wide, never too narrow.
+    """
+    names = {row["variant_id"] for row in case.rows}
+    ours = complete([row for row in with_caches(case.scope) if row["variant_id"] in names], "cache_kld_mean")
+    added = [
+        (file["q8_0"], loss_from_file(file["q8_0"]).minus(loss_from_file(file["f16"])))
+        for file in by_file(ours)
+        if {"q8_0", "f16"} <= set(file)
+    ]
+    if not added:
+        return unknown(_CACHE, "No file was run with both q8_0 and f16.")
+    floor = least_divergence(case.scope.narrowed(domains=frozenset(), bins=frozenset()), case.rows)
+    reach = [(row, change, change.reach(len(added))) for row, change in added]
+    costly = [row for row, change, half in reach if change.value - half > floor]
+    rounding = f"rounding the baseline's weights to bf16 costs {formats.number(floor, 2)}"
+    rounding = rounding if floor else "the noise floor was not measured"
+    row, most, half = max(reach, key=lambda item: item[1].value)
+    evidence = (
+        f"Against f16 it adds at most {formats.with_error(most.value, half)} nats to the KLD from the file's weights "
+        f"({row['label']}); {rounding}. "
+        f"More than that by more than the error: {len(costly)} of {len(added)} files, 95 % for all together."
+    )
+    free = all(change.value + half <= floor for _, change, half in reach)
+    return Claim(_CACHE, "fails" if costly else "holds" if free else "unknown", evidence)

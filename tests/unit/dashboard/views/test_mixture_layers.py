@@ -135,4 +135,4 @@ def test_a_folder_from_before_experts_were_measured_frames_the_cell(tmp_path: Pa
     scope = Scope(Results.open(tmp_path), OPEN)
     assert VIEW.headline(scope).startswith(f"{ROLE} in layer {LAYER}: ")
     assert len(VIEW.figure(scope).layout.shapes) == len(heatmaps(VIEW.figure(scope)))
-    assert VIEW.captioned(scope) == VIEW.described(scope.selection)
+    assert VIEW.captioned(scope) == VIEW.described(scope)

@@ -196,14 +196,17 @@ def test_the_words_follow_the_loss_that_is_drawn(three_methods: Path) -> None:
     assert of_ppl
     assert not [text for text in of_ppl if "KLD" in text]
     assert [text for text in of_kld if "the mean KLD is at most" in text] == list(of_kld)
-    captions = {loss: view.described(Selection.of(options={"loss": loss})) for loss in ("ppl", "kld")}
+    captions = {
+        loss: view.described(Scope(results, Selection.of(options={"loss": loss}))) for loss in ("ppl", "kld")
+    }
     assert "KL divergence" not in captions["ppl"]
     assert "perplexity" not in captions["kld"]
 
 
 @pytest.mark.parametrize("form", ["radar", "parallel"])
-def test_the_caption_is_of_the_form_that_is_drawn(form: str) -> None:
-    caption = VIEWS["radar"].described(Selection.of(options={"form": form}))
+def test_the_caption_is_of_the_form_that_is_drawn(three_methods: Path, form: str) -> None:
+    scope = Scope(Results.open(three_methods), Selection.of(options={"form": form}))
+    caption = VIEWS["radar"].described(scope)
     assert ("100 %" in caption) == (form == "radar")
     assert ("worst (bottom)" in caption) == (form == "parallel")
 

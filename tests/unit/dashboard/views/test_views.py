@@ -106,7 +106,9 @@ def test_every_option_draws_something_else(view: View, option: Option, value: st
         check(view, three, selection)
     default = view.figure(Scope(three, Selection())).to_json()
     # Without attribution "most telling" is the weight error.
-    same = value in {option.choices[0][0], "weight", *option.withheld(three)}
+    same = value in {option.choices[0][0], "weight", *option.withheld(three)} or not option.applies(
+        Scope(three)
+    )
     assert (view.figure(Scope(three, Selection.of(options={option.key: value}))).to_json() == default) == same
 
 

@@ -1,0 +1,229 @@
+"""Draw the memory of files with each type of the cache against their loss as they run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dashboard.figures import axes, charts
+from dashboard.figures.baseline_lines import BaselineLines
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.labels import Point, place_labels, shares
+from dashboard.figures.log_scale import LogScale
+from dashboard.insights.cache_choice import NOTHING_RUN, Setting, wins
+from dashboard.insights.comparison import nats
+from dashboard.results.cache_types import (
+    by_file,
+    cache_types,
+    loss_from_baseline,
+    loss_from_file,
+    ppl_half,
+    usual_type,
+)
+from dashboard.results.rows import Row, type_name
+from dashboard.results.scope import Scope
+from dashboard.style import formats, names
+from dashboard.style.theme import BASELINE, translucent
+
+#: How a marker differs from its method's: the end of the symbol's name, and the size in pixels. One per type of the
+#: cache, that with the most bytes first; further types look like the last.
+_SIGNS = tuple((end, size) for size in (10, 7) for end in ("", "-open", "-open-dot", "-dot"))
+_Key = tuple[str, str]
+
+
+def draw(scope: Scope, setting: Setting) -> Drawing:
+    """Draw a point per file and type of the cache, those of a file joined, and the Pareto front of all."""
+    rows = list(setting.rows)
+    if not rows:
+        return charts.message_figure(NOTHING_RUN)
+    drawn = Drawing()
+    sizes = [setting.bytes_of(row) for row in rows]
+    unit, name = axes.byte_unit(sizes)
+    x = [size / unit for size in sizes]
+    x_range, scale = axes.padded(x, 0.07), _Vertical(setting)
+    y, points = [scale.place(row) for row in rows], list(zip(x, map(scale.height, rows), strict=True))
+    ranges = (x_range, scale.range)
+    lines = scale.add_baselines(drawn, scope, ranges, points)
+    front = [index for index, row in enumerate(rows) if row in setting.front()]
+    charts.add_front(drawn, rows, [x[index] for index in front], [y[index] for index in front])
+    labels = _labels(scope, setting, shares(points, ranges), front, [shares(line, ranges) for line in lines])
+    places = {_key(row): place for row, place in zip(rows, zip(x, y, strict=True), strict=True)}
+    kinds = cache_types(rows)
+    signs = {kind: _SIGNS[min(place, len(_SIGNS) - 1)] for place, kind in enumerate(kinds)}
+    curves = charts.series(scope.results, rows)
+    picking = charts.is_picking(scope.selection, rows)
+    for curve in curves:
+        joined = [row for row in curve.rows if not picking or row["variant_id"] in scope.selection.picked]
+        _join(drawn, curve, joined, places)
+    for curve in curves:
+        drawn.add_scatter(
+            x=[places[_key(row)][0] for row in curve.rows],
+            y=[places[_key(row)][1] for row in curve.rows],
+            mode="markers+text",
+            error_y=_bars(curve, setting, scale),
+            marker=_marker(curve, [signs[row["cache_type"]] for row in curve.rows]),
+            hovertext=[_hover(row, setting) for row in curve.rows],
+            text=[names.in_figure(labels[_key(row)][0]) for row in curve.rows],
+            textposition=[labels[_key(row)][1] for row in curve.rows],
+            textfont={"size": 11},
+            **charts.points(curve, scope.selection, rows),
+        )
+    for kind in kinds:
+        _explain(drawn, kind, signs[kind])
+    drawn.update_layout(showlegend=True)
+    title = f"file and cache at {setting.in_words} ({name}, 10{'⁹' if name == 'GB' else '⁶'} bytes)"
+    drawn.update_xaxes(title_text=title, range=x_range)
+    drawn.update_yaxes(**scale.axis)
+    return drawn
+
+
+class _Vertical:
+    """The vertical axis: the KLD on a log scale, or 1/PPL."""
+
+    def __init__(self, setting: Setting) -> None:
+        rows = setting.rows
+        self._log = (
+            LogScale.of([row["cache_baseline_kld_mean"] for row in rows]) if setting.loss == "kld" else None
+        )
+        if self._log is not None:
+            self.range: Sequence[float] = self._log.range
+            title = "mean KL divergence as run (nats per token, log scale)"
+            self.axis: dict[str, Any] = {"title_text": title, **self._log.axis}
+        else:
+            self.range = axes.padded([1 / row["cache_ppl"] for row in rows], 0.08)
+            self.axis = {"title_text": "1 / perplexity as run", "range": self.range, "tickformat": ".3~g"}
+
+    def place(self, row: Row) -> float:
+        """Return a row's place in the unit of the axis."""
+        return (
+            self._log.place(row["cache_baseline_kld_mean"])
+            if self._log is not None
+            else 1 / float(row["cache_ppl"])
+        )
+
+    def height(self, row: Row) -> float:
+        """Return a row's place in the unit of the range, decades on the log scale."""
+        return self._log.height(row["cache_baseline_kld_mean"]) if self._log is not None else self.place(row)
+
+    def add_baselines(
+        self,
+        drawn: Drawing,
+        scope: Scope,
+        ranges: tuple[Sequence[float], Sequence[float]],
+        points: Sequence[Point],
+    ) -> list[list[Point]]:
+        """Draw the baseline's level of 1/PPL if it is in the range; return lines for labels to avoid."""
+        if self._log is not None:
+            return []
+        everything = scope.narrowed(domains=frozenset(), bins=frozenset())
+        rows = everything.rows
+        low, high = self.range
+        inside = [row for row in rows if (ppl := everything.baseline_of(row)["ppl"]) and low < 1 / ppl < high]
+        levels = BaselineLines(everything, inside, ranges, points=points, inverse=True)
+        levels.draw(drawn)
+        return levels.lines
+
+
+def _key(row: Row) -> _Key:
+    return str(row["variant_id"]), str(row["cache_type"])
+
+
+def _labels(
+    scope: Scope,
+    setting: Setting,
+    points: Sequence[Point],
+    front: Sequence[int],
+    lines: Sequence[Sequence[Point]],
+) -> dict[_Key, tuple[str, str]]:
+    """Return the label and its side of each point: of the front, of picked files, and of the two in the title."""
+    rows, usual = setting.rows, usual_type(setting.rows)
+    title = {_key(row) for win in wins(scope, setting)[:1] for row in (win.better, win.other)}
+    picked = scope.selection.picked
+    needed = {index for index, row in enumerate(rows) if _key(row) in title or row["variant_id"] in picked}
+    wanted = {*front, *needed}
+    texts = []
+    for index, row in enumerate(rows):
+        kind = "" if row["cache_type"] == usual else f" · {row['cache_type']}"
+        texts.append(f"{names.short(type_name(row), names.POINT)}{kind}" if index in wanted else "")
+    placed = place_labels(points, texts, "bottom left", lines, needed)
+    return {_key(row): label for row, label in zip(rows, placed, strict=True)}
+
+
+def _join(
+    drawn: Drawing, curve: charts.Series, rows: Sequence[Row], places: Mapping[_Key, tuple[float, float]]
+) -> None:
+    """Join the points of each file of a curve with a thin line."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for file in by_file(rows):
+        ends = sorted(places[_key(row)] for row in file.values())
+        x += [*(end[0] for end in ends), None]
+        y += [*(end[1] for end in ends), None]
+    line = {"color": translucent(curve.style.color, 0.5), "width": 1}
+    drawn.add_scatter(
+        x=x, y=y, mode="lines", line=line, legendgroup=curve.method, showlegend=False, hoverinfo="skip"
+    )
+
+
+def _bars(curve: charts.Series, setting: Setting, scale: _Vertical) -> dict[str, Any]:
+    """Return 95 % intervals; of 1/PPL those of the distance from the baseline."""
+    over, under = [], []
+    for row in curve.rows:
+        value = scale.place(row)
+        if setting.loss == "kld":
+            half = loss_from_baseline(row).half
+            ends = (value + half, max(value - half, 0.02 * value))
+        else:
+            half = ppl_half(row)
+            ends = (
+                (value * math.exp(half), value * math.exp(-half)) if math.isfinite(half) else (value, value)
+            )
+        known = math.isfinite(half)
+        over.append(ends[0] - value if known else 0.0)
+        under.append(value - ends[1] if known else 0.0)
+    return charts.error_bars(curve.style, over, under)
+
+
+def _marker(curve: charts.Series, signs: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """Return the points' marker: the method's colour and symbol, changed by the type of the cache."""
+    return {
+        "color": curve.style.color,
+        "symbol": [f"{curve.style.symbol}{end}" for end, _ in signs],
+        "size": [size for _, size in signs],
+        "opacity": 1,  # Plotly fades markers of several sizes
+        "line": {"color": curve.style.color, "width": 1.6},
+    }
+
+
+def _explain(drawn: Drawing, kind: str, sign: tuple[str, int]) -> None:
+    """Add a legend entry for a type of the cache."""
+    end, size = sign
+    marker = {"symbol": f"circle{end}", "size": size, "color": BASELINE.color, "line": {"width": 1.6}}
+    drawn.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker=marker,
+        name=names.in_figure(f"{kind} cache", names.LEGEND),
+        hoverinfo="skip",
+    )
+
+
+def _hover(row: Row, setting: Setting) -> str:
+    total, file = setting.bytes_of(row), row["size_bytes"]
+    lines = [
+        f"<b>{names.in_figure(row['label'])}</b> with {names.in_figure(row['cache_type'])} cache",
+        f"{formats.size(total)}: file {formats.size(file)}, cache {formats.size(total - file)}",
+    ]
+    if row["cache_baseline_kld_mean"] is not None:
+        lines.append(f"mean KLD from the baseline {nats(loss_from_baseline(row))}")
+    if row["cache_kld_mean"] is not None:
+        lines.append(f"from the exact weights of the file {nats(loss_from_file(row))}")
+    if row["cache_ppl"] is not None:
+        lines.append(f"PPL {formats.number(row['cache_ppl'], 4)}")
+    if row["cache_decode_ms_p50"] is not None:
+        lines.append(f"decode {formats.number(row['cache_decode_ms_p50'])} ms per token")
+    if row["cache_decode_deep_ms_p50"] is not None:
+        lines.append(f"after 4,096 tokens {formats.number(row['cache_decode_deep_ms_p50'])} ms per token")
+    return "<br>".join([*lines, f"in {names.in_figure(row['engine'])}"])
