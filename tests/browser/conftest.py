@@ -12,7 +12,7 @@ from driving import HANGS, Watched, served, watched
 from playwright.sync_api import Browser, Error, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--process-per-site"]
 
 
 @pytest.fixture(scope="session")

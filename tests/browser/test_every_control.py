@@ -74,17 +74,6 @@ def wanted(names: list[str]) -> list[int]:
     return chosen
 
 
-def open_page(seen: Watched, path: str, *, anew: bool = True) -> None:
-    """Show a page, by loading it or by navigating from the current one."""
-    if anew:
-        seen.open(path)
-    else:
-        seen.page.evaluate("path => window.address.go(path, false)", path)
-        seen.page.wait_for_timeout(ANSWERED)
-    seen.shown()
-    seen.page.wait_for_timeout(ANSWERED)
-
-
 def try_all(seen: Watched, path: str, roots: str) -> int:
     """Use every control of a page, each from the page's initial state; return how many there were."""
 
@@ -92,14 +81,17 @@ def try_all(seen: Watched, path: str, roots: str) -> int:
         dialog.accept()
 
     seen.page.on("dialog", accept)
-    open_page(seen, path)
+    seen.open(path)
+    seen.shown()
     names = controls(seen, roots)
     numbers = wanted(names)
     for number in numbers:
         if seen.page.url != seen.base + path:
-            open_page(seen, path, anew=False)
+            seen.turn(path)
+            seen.shown()
         if controls(seen, roots) != names:
-            open_page(seen, path)
+            seen.open(path)
+            seen.shown()
             assert controls(seen, roots) == names
         before = seen.updates()
         use(seen.page.locator(f"[data-control='{number}']"))
@@ -114,7 +106,7 @@ def try_all(seen: Watched, path: str, roots: str) -> int:
 
 
 def test_controls_of_the_shell(full: Watched) -> None:
-    assert try_all(full, "/ppl-bits?pick=main-q4_0&method=main", SHELL) > 50
+    assert try_all(full, "/ppl-bits?method=main&pick=main-q4_0", SHELL) > 50
 
 
 @pytest.mark.parametrize("slug", [OVERVIEW, *(view.id for view in registry()), COMPARE, TABLE, SUMMARY])

@@ -47,8 +47,9 @@ def hostile(browser: Browser, hostile_url: str) -> Iterator[Watched]:
 
 
 def test_no_name_runs_as_a_script(hostile: Watched) -> None:
-    for path in ("/", *(f"/{view.id}" for view in registry())):
-        hostile.open(path)
+    hostile.open("/")
+    for path in ("/summary", *(f"/{view.id}" for view in registry()), "/"):
+        hostile.turn(path)
         expect(hostile.page.locator("#source strong")).to_have_text(MODEL)
         expect(hostile.page).to_have_title(f"{MODEL} · quantization comparison")
         assert hostile.page.evaluate("window.PWN") is None, path

@@ -38,7 +38,8 @@ def mixture(request: pytest.FixtureRequest, browser: Browser, mixture_url: str) 
 
 
 def click(seen: Watched, column: int, row: str | int) -> None:
-    """Click a cell of the first panel."""
+    """Click a cell of the first panel, where it stands when the answer to the last click is on the page."""
+    seen.plotted()
     seen.page.locator("#graph").scroll_into_view_if_needed()
     place = seen.page.evaluate(CELL, [column, row])
     seen.page.mouse.move(place["x"] - 2, place["y"])
@@ -63,7 +64,6 @@ def closed(seen: Watched) -> None:
 
 def test_a_click_opens_the_experts_and_another_closes_them(mixture: Watched) -> None:
     mixture.open("/layers?measure=weight")
-    mixture.plotted()
     click(mixture, LAYER, ROLE)
     opened(mixture)
     mixture.settle()
@@ -77,7 +77,6 @@ def test_a_click_opens_the_experts_and_another_closes_them(mixture: Watched) -> 
 
 def test_another_layer_of_open_experts_is_framed_by_a_click(mixture: Watched) -> None:
     mixture.open(f"/layers?layer={LAYER}&role={ROLE}&measure=weight")
-    mixture.plotted()
     opened(mixture)
     click(mixture, LAYER - 2, 5)
     expect(mixture.page.locator("#title")).to_contain_text(f"{ROLE} in layer {LAYER - 2} is hit hardest")
@@ -89,7 +88,6 @@ def test_another_layer_of_open_experts_is_framed_by_a_click(mixture: Watched) ->
 @pytest.mark.parametrize("way", ["Escape", "back", "chips"])
 def test_experts_close_like_any_frame(mixture: Watched, way: str) -> None:
     mixture.open("/layers?measure=weight")
-    mixture.plotted()
     click(mixture, LAYER, ROLE)
     opened(mixture)
     if way == "Escape":

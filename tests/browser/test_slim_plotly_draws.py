@@ -43,9 +43,8 @@ def test_every_trace_is_drawn_as_what_it_is(measured: Watched) -> None:
     assert measured.page.evaluate("Object.keys(Plotly.PlotSchema.get().traces).sort()") == sorted(TRACES)
     seen = set()
     for address in ADDRESSES:
-        measured.page.evaluate(f"window.address.go('{address}', true)")
+        measured.turn(address)
         measured.plotted()
-        measured.settle()
         wanted, drawn = (
             measured.page.evaluate(f"{PLOT}.{name}.map(trace => trace.type)")
             for name in ("data", "_fullData")

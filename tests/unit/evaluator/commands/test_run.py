@@ -16,24 +16,16 @@ from tiny_models import write_tiny_llama
 from evaluator.commands.run import export_model, inspect_source, run_comparison
 from evaluator.models.architectures.rotary import beyond_training
 from evaluator.models.gguf.reader import open_gguf
-from evaluator.planning.config import Comparison, VariantSource
+from evaluator.planning.config import VariantSource
 from evaluator.results.reader import read_manifest
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 
 
 def run(tiny_path, text_path, out, sources, **options):
-    comparison = Comparison(
-        baseline=str(tiny_path),
-        variants=tuple(VariantSource(method="m", source=str(source)) for source in sources),
-        texts=(f"prose={text_path}",),
-        out=out,
-        context=16,
-        chunks=3,
-        device="cpu",
-        threads=1,
-        speed=False,
-    )
+    plain = tiny_comparison(tiny_path, sources[0], text_path, out, chunks=3)
+    variants = tuple(VariantSource(method="m", source=str(source)) for source in sources)
+    comparison = plain.model_copy(update={"variants": variants})
     return run_comparison(comparison, Console(file=io.StringIO()), **options)
 
 

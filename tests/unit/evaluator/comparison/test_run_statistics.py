@@ -47,6 +47,7 @@ def measured(tiny_path, tiny_graph, tmp_path_factory):
         threads=1,
         layers=False,
         speed=False,
+        engines=("onnxruntime",),
     )
     run(comparison)
     return comparison
