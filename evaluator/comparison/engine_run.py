@@ -104,8 +104,10 @@ class EngineRun:
         bench = Bench(plan.device, plan.windows, self._exercise, memory, graph, baseline, self._warn)
         engines = self._usable(bench)
         tasks = [task for name, engine in engines.items() for task in self._tasks(name, engine)]
-        settings = {task.name: dict(task.engine.settings) for task in tasks}
         if tasks:
+            # Files of one shape are run alike, so one of them tells.
+            first = {task.name: task for task in reversed(tasks)}
+            settings = {name: dict(task.engine.settings(task.case.file)) for name, task in first.items()}
             self._store.update_manifest(**means, engines=self._store.manifest.engines | settings)
         for engine in dict.fromkeys(task.engine for task in tasks if task.times):
             if engine.notice:
@@ -240,7 +242,7 @@ class EngineRun:
             task.engine.prefix,
             self._store.variants().filter(variant_id=task.item.variant_id).to_dicts(),
         )
-        if kind == task.engine.settings.get("cache") and row[task.engine.loss or ""] is not None:
+        if kind == task.engine.usual_cache and row[task.engine.loss or ""] is not None:
             known = {name: row[f"{prefix}{name}"] for name in CACHE_LOSSES}
             return {name: value for name, value in known.items() if value is not None}
         return {name.removeprefix(prefix): value for name, value in file.with_cache(kind).losses().items()}

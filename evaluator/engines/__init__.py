@@ -131,11 +131,13 @@ class Engine(ABC):
         prefix: of its columns for times and memory, which are otherwise named alike.
         loss: column that is null until its losses are measured; None if they are measured only along with times.
         cache_types: types that cached keys and values may have, if there is a choice.
+        usual_cache: the one of them that columns are measured with.
     """
 
     prefix: ClassVar[str] = ""
     loss: ClassVar[str | None] = None
     cache_types: ClassVar[Sequence[str]] = ()
+    usual_cache: ClassVar[str | None] = None
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -159,10 +161,9 @@ class Engine(ABC):
         """What a reader must know about its times; None if nothing."""
         return None
 
-    @property
     @abstractmethod
-    def settings(self) -> Mapping[str, str | int]:
-        """How it runs files, for the manifest."""
+    def settings(self, file: ModelFile) -> Mapping[str, str | int]:
+        """Return how it runs the files of a comparison, of which this is one, for the manifest."""
 
     @property
     def memory_types(self) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -50,7 +51,9 @@ class _File(Ready):
         return [Timing(*values) for values in answer]
 
     def costs(self) -> Columns:
-        """Return the peak memory."""
+        """Return the peak memory on a CPU; a GPU's is not measured."""
+        if self.bench.device.name != "cpu":
+            return {}
         prompt = len(self.bench.exercise.prompt)
         peak = llama_answer("memory", path=path_of(self.case.file), tokens=prompt, settings=self.settings)
         return {"peak_rss_bytes": peak}
@@ -75,11 +78,12 @@ class _File(Ready):
 
 @ENGINES.register("llama.cpp")
 class LlamaCpp(Engine):
-    """Runs GGUF files with the settings of llama.cpp's own programs, on the CPU."""
+    """Runs GGUF files with the settings of llama.cpp's own programs, on a GPU if its library has a backend for it."""
 
     prefix = "llamacpp_"
     loss = "llamacpp_kld_mean"
     cache_types = tuple(CACHE_TYPES)
+    usual_cache = Settings.cache
 
     @classmethod
     def why_missing(cls) -> str | None:
@@ -92,9 +96,17 @@ class LlamaCpp(Engine):
 
     def why_not(self) -> str | None:
         """Return why llama.cpp cannot be run here."""
-        if self.bench.device.name != "cpu":
-            return "it computes on the CPU, and this run measures a GPU"
-        return self.why_missing()
+        if reason := self.why_missing():
+            return reason
+        try:
+            offloads = (
+                self._on_gpu and llama_answer("build", path=None, settings=self._settings)["gpu_backend"]
+            )
+        except EvaluatorError as error:
+            return str(error)
+        if self._on_gpu and not offloads:
+            return "this run measures a GPU, and llama.cpp's library has no backend for one"
+        return None
 
     @classmethod
     def declines(cls, file: ModelFile) -> str | None:
@@ -102,13 +114,26 @@ class LlamaCpp(Engine):
         return None if isinstance(file, (GGUFFile, SplitGGUF)) else "because they are no GGUF files"
 
     @property
-    def settings(self) -> Mapping[str, str | int]:
-        """Threads, batches, flash attention, and the type of the cache."""
-        return asdict(self._settings)
+    def notice(self) -> str | None:
+        """What is different on a GPU."""
+        return "llama.cpp uses every GPU that it sees; their memory is not measured" if self._on_gpu else None
+
+    def settings(self, file: ModelFile) -> Mapping[str, str | int]:
+        """Return threads, batches, flash attention, the type of the cache, and which build of llama.cpp computes."""
+        given = asdict(self._settings)
+        for path in (path_of(file), None):
+            with suppress(EvaluatorError):  # a file that cannot be run is said where it is run
+                given |= llama_answer("build", path=path, settings=self._settings)
+                break
+        return given
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.bench.device.name == "cuda"
 
     @property
     def _settings(self) -> Settings:
-        return Settings(self.bench.device.threads)
+        return Settings(self.bench.device.threads, n_gpu_layers="all" if self._on_gpu else "none")
 
     @property
     def memory_types(self) -> Sequence[str]:

@@ -14,6 +14,7 @@ from evaluator.export.packing.artifact import most_bytes, write_decoder
 from evaluator.export.packing.cache_size import CacheSize
 from evaluator.models.architectures.rotary import needs_long_factors
 from evaluator.models.mapped import give_pages_back
+from evaluator.models.model_file import ModelFile
 from evaluator.runtime.peak_memory import peak_memory
 from evaluator.runtime.timing import Timing, time_artifact
 from evaluator.support.errors import EvaluatorError
@@ -71,9 +72,8 @@ class OnnxRuntime(Engine):
             return None
         return "artifacts are in half precision; a GPU's peak memory is not measured"
 
-    @property
-    def settings(self) -> Mapping[str, str | int]:
-        """Provider and threads."""
+    def settings(self, file: ModelFile) -> Mapping[str, str | int]:
+        """Return provider and threads."""
         return {"provider": self.bench.device.provider, "threads": self.bench.device.threads}
 
     @property

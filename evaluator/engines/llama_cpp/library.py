@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from functools import cache
 from typing import Any
 
+from evaluator.engines.llama_cpp.settings import GPU_LAYERS
 from evaluator.models.ggml_library import WAY_OUT, ggml_library
 from evaluator.support.errors import EvaluatorError
 
@@ -17,6 +19,10 @@ _PARAMS_BYTES = 1024
 _VOCAB_ONLY, _FIRST_SET = 72, 74
 #: The same of `load_mode`, int32, and of `no_alloc`, for which the file must not be mapped.
 _LOAD_MODE, _NO_ALLOC = slice(24, 28), 76
+#: The same of `devices`, a list that ends with null, and of `n_gpu_layers`, int32.
+_DEVICES, _GPU_LAYERS = slice(0, 8), slice(16, 20)
+#: No device besides the processor.
+_NO_DEVICES = (ctypes.c_void_p * 1)()
 
 
 class ModelParams(ctypes.Structure):
@@ -79,6 +85,8 @@ LogCallback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_voi
 _INT, _POINTER, _TEXT, _FLAG = ctypes.c_int32, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_bool
 #: Name → type of the result, types of the arguments.
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "llama_print_system_info": (_TEXT,),
+    "llama_supports_gpu_offload": (_FLAG,),
     "llama_log_set": (None, LogCallback, _POINTER),
     "llama_model_default_params": (ModelParams,),
     "llama_model_load_from_file": (_POINTER, _TEXT, ModelParams),
@@ -123,6 +131,8 @@ def llama_library() -> Any:
     moved = [name for name, value in _DEFAULTS.items() if getattr(defaults, name) != value]
     if bytes(flags[_VOCAB_ONLY : _FIRST_SET + 1]) != b"\0\0\1":
         moved.append("vocab_only")
+    if bytes(flags[_DEVICES]) != bytes(8) or bytes(flags[_GPU_LAYERS]) != _four_bytes(GPU_LAYERS["all"]):
+        moved.append("n_gpu_layers")
     if moved:
         raise EvaluatorError(
             f"{library._name}: another release of llama.cpp, with other fields of its parameters: {moved}"
@@ -130,9 +140,12 @@ def llama_library() -> Any:
     return library
 
 
-def model_params(*, vocabulary_only: bool = False, simulated: bool = False) -> ModelParams:
-    """Return the default parameters of a model, of which only the vocabulary may be read.
+def model_params(
+    *, vocabulary_only: bool = False, simulated: bool = False, n_gpu_layers: str = "none"
+) -> ModelParams:
+    """Return the parameters of a model, of which only the vocabulary may be read.
 
+    Without layers on a GPU, none is used for anything else either, such as the products of long prompts.
     If `simulated`, nothing is allocated for weights and contexts, whose sizes are then in the log. The log also says
     whether the library took it so, which the caller has to check.
 
@@ -142,9 +155,16 @@ def model_params(*, vocabulary_only: bool = False, simulated: bool = False) -> M
     library = llama_library()
     params: ModelParams = library.llama_model_default_params()
     params.content[_VOCAB_ONLY] = vocabulary_only
+    params.content[_GPU_LAYERS] = list(_four_bytes(GPU_LAYERS[n_gpu_layers]))
+    if not GPU_LAYERS[n_gpu_layers]:
+        params.content[_DEVICES] = list(ctypes.addressof(_NO_DEVICES).to_bytes(8, sys.byteorder))
     if simulated:
         if bytes(params.content[_LOAD_MODE]) != _CHOOSES:
             raise EvaluatorError(f"{library._name}: another release of llama.cpp: its load_mode is not found")
         params.content[_LOAD_MODE] = [0] * len(_CHOOSES)
         params.content[_NO_ALLOC] = True
     return params
+
+
+def _four_bytes(number: int) -> bytes:
+    return number.to_bytes(4, sys.byteorder, signed=True)

@@ -41,6 +41,7 @@ class LlamaModel:
         *,
         vocabulary_only: bool = False,
         simulated: bool = False,
+        n_gpu_layers: str = "none",
         log: Callable[[int, bytes, object], None] = print_errors,
     ) -> None:
         """Load a file, or, if `simulated`, only what its sizes depend on; `log` takes levels and parts of lines.
@@ -51,7 +52,7 @@ class LlamaModel:
         self.library = llama_library()
         self._log = LogCallback(log)  # the library keeps no reference
         self.library.llama_log_set(self._log, None)
-        params = model_params(vocabulary_only=vocabulary_only, simulated=simulated)
+        params = model_params(vocabulary_only=vocabulary_only, simulated=simulated, n_gpu_layers=n_gpu_layers)
         self.handle = self.library.llama_model_load_from_file(path.encode(), params)
         if not self.handle:
             raise EvaluatorError("llama.cpp does not load it")

@@ -43,7 +43,7 @@ def reserved_memory(path: str, settings: Settings) -> list[Memory]:
         EvaluatorError: llama.cpp does not load the file, makes no context, or does not say what it would take.
     """
     log = _Log()
-    with LlamaModel(path, simulated=True, log=log.add) as model:
+    with LlamaModel(path, simulated=True, n_gpu_layers=settings.n_gpu_layers, log=log.add) as model:
         if not _UNDERSTOOD.search(log.take()):
             raise EvaluatorError("this release of llama.cpp does not tell sizes without allocating them")
         found = []

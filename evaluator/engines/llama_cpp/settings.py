@@ -9,6 +9,8 @@ from gguf import GGMLQuantizationType as GGMLType
 
 #: Flash attention → its number in llama.cpp.
 FLASH_ATTENTION: Mapping[str, int] = {"auto": -1, "off": 0, "on": 1}
+#: Which layers a GPU computes → their number in llama.cpp.
+GPU_LAYERS: Mapping[str, int] = {"none": 0, "all": -1}
 #: Type of the cached keys and values → its number in ggml.
 CACHE_TYPES: Mapping[str, int] = {
     kind.name.lower(): int(kind)
@@ -29,6 +31,7 @@ class Settings:
         ubatch: tokens computed at a time.
         flash_attention: a name in `FLASH_ATTENTION`; with auto, llama.cpp uses it where it can.
         cache: type of the cached keys and values, a name in `CACHE_TYPES`.
+        n_gpu_layers: a name in `GPU_LAYERS`.
     """
 
     threads: int
@@ -36,3 +39,4 @@ class Settings:
     ubatch: int = 512
     flash_attention: str = "auto"
     cache: str = "f16"
+    n_gpu_layers: str = "none"

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from evaluator.engines.llama_cpp.build import describe
 from evaluator.engines.llama_cpp.model import LlamaContext, LlamaModel
 from evaluator.engines.llama_cpp.reserved_memory import reserved_memory
 from evaluator.engines.llama_cpp.settings import Settings
@@ -41,7 +42,7 @@ def _logits(
     A window's rows are the positions `first` to before `stop`; it begins on an empty cache.
     """
     for path in paths:
-        with LlamaModel(path) as model:
+        with LlamaModel(path, n_gpu_layers=settings["n_gpu_layers"]) as model:
             out.write(np.int64(model.n_tokens).tobytes())
             out.flush()  # the reader may find that it fits to nothing
             with LlamaContext(model, max(map(len, windows)), Settings(**settings)) as context:
@@ -67,7 +68,7 @@ def _times(
     context, or that take too long to reach, are left out.
     """
     start = time.perf_counter()
-    with LlamaModel(path) as model:
+    with LlamaModel(path, n_gpu_layers=settings["n_gpu_layers"]) as model:
         ends = [depth + len(following) for depth in depths]
         kept = [depth for depth, end in zip(depths, ends, strict=True) if end <= model.trained_context]
         kept = kept or list(depths[:2])  # a file may name a context shorter than the protocol's
@@ -113,7 +114,7 @@ def _windows(
     computed once before it is timed.
     """
     with (
-        LlamaModel(path) as model,
+        LlamaModel(path, n_gpu_layers=settings["n_gpu_layers"]) as model,
         LlamaContext(model, max(map(len, windows)), Settings(**settings)) as context,
     ):
         seconds = []
@@ -128,7 +129,10 @@ def _windows(
 
 def _memory(out: IO[bytes], *, path: str, tokens: int, settings: dict[str, Any]) -> None:
     """Write this process's peak resident bytes after a prompt of `tokens` tokens and one more, as JSON."""
-    with LlamaModel(path) as model, LlamaContext(model, tokens + 1, Settings(**settings)) as context:
+    with (
+        LlamaModel(path, n_gpu_layers=settings["n_gpu_layers"]) as model,
+        LlamaContext(model, tokens + 1, Settings(**settings)) as context,
+    ):
         context.advance([0] * tokens)
         context.advance([0])
         out.write(json.dumps(own_peak()).encode())
@@ -137,7 +141,10 @@ def _memory(out: IO[bytes], *, path: str, tokens: int, settings: dict[str, Any])
 def _cache(out: IO[bytes], *, path: str, ids: Sequence[int], settings: dict[str, Any]) -> None:
     """Write the bytes in the cache after half of `ids`, and after all, as JSON."""
     half = len(ids) // 2
-    with LlamaModel(path) as model, LlamaContext(model, len(ids), Settings(**settings)) as context:
+    with (
+        LlamaModel(path, n_gpu_layers=settings["n_gpu_layers"]) as model,
+        LlamaContext(model, len(ids), Settings(**settings)) as context,
+    ):
         sizes = []
         for part in (ids[:half], ids[half:]):
             context.advance(part)
@@ -148,6 +155,11 @@ def _cache(out: IO[bytes], *, path: str, ids: Sequence[int], settings: dict[str,
 def _reserved(out: IO[bytes], *, path: str, settings: dict[str, Any]) -> None:
     """Write the attributes of each `Memory`, as JSON."""
     out.write(json.dumps([asdict(memory) for memory in reserved_memory(path, Settings(**settings))]).encode())
+
+
+def _build(out: IO[bytes], *, path: str | None, settings: dict[str, Any]) -> None:
+    """Write what `describe` returns, as JSON."""
+    out.write(json.dumps(describe(path, Settings(**settings))).encode())
 
 
 def _vocabulary(out: IO[bytes], *, paths: Sequence[str], texts: Sequence[str], parse_special: bool) -> None:
@@ -171,6 +183,7 @@ _TASKS: dict[str, Callable[..., None]] = {
     "memory": _memory,
     "cache": _cache,
     "reserved": _reserved,
+    "build": _build,
     "vocabulary": _vocabulary,
 }
 

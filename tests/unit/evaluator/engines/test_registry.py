@@ -33,7 +33,9 @@ class Slow(Ready):
 
 class Another(Engine):
     prefix, loss = "llamacpp_", "llamacpp_kld_mean"
-    settings = {"patience": 1}  # noqa: RUF012
+
+    def settings(self, file):
+        return {"patience": 1, "file": file.name}
 
     def why_not(self):
         return None
@@ -71,7 +73,7 @@ def test_a_new_engine_is_run_like_the_others(another, tiny_path, tiny_graph, tex
     assert (row["llamacpp_peak_rss_bytes"], row["llamacpp_kld_mean"]) == (7, 0.25)
     assert "not measured in another, because they are large: baseline F32" in said.getvalue()
     assert pl.read_parquet(comparison.out / "speed.parquet")["engine"].unique().to_list() == ["another"]
-    assert store.manifest.engines == {"another": {"patience": 1}}
+    assert store.manifest.engines == {"another": {"patience": 1, "file": "Tiny-Q9.gguf"}}
 
 
 def test_engines_are_chosen_by_name(tmp_path):

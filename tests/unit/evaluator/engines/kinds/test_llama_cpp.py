@@ -68,9 +68,15 @@ def test_losses_and_times_are_columns_and_are_measured_once(comparison, monkeypa
     assert set(frame.filter(phase="prefill")["context"]) == {0}
     counts = frame.group_by("phase").len().sort("phase")["len"].to_list()
     assert counts == [3 * 3, 3 * 3, 3 * 3 * 16]
-    assert store.manifest.engines["llama.cpp"] == {
-        **{"threads": 1, "batch": 2048, "ubatch": 512, "flash_attention": "auto", "cache": "f16"}
-    }
+    settings = store.manifest.engines["llama.cpp"]
+    assert (
+        settings.items()
+        >= {
+            **{"threads": 1, "batch": 2048, "ubatch": 512, "flash_attention": "auto", "cache": "f16"},
+            **{"n_gpu_layers": "none", "flash_attention_used": "on"},
+        }.items()
+    )
+    assert "CPU : " in settings["features"]
     assert not (comparison.out / "work").exists()
 
     monkeypatch.setattr(llama_cpp, "llama_answer", None)
@@ -129,12 +135,12 @@ def test_files_that_are_too_large_are_not_run(comparison, tiny, monkeypatch):
         LlamaCpp(bench).prepare(case, comparison.out)
 
 
-def test_it_says_why_it_runs_nothing_or_not_a_file(tiny, monkeypatch):
-    def bench(kind):
-        return type("Bench", (), {"device": Device(kind, "", 1)})()
+def bench(kind):
+    return type("Bench", (), {"device": Device(kind, "", 1), "memory": 1 << 30})()
 
+
+def test_it_says_why_it_runs_nothing_or_not_a_file(tiny, monkeypatch):
     assert LlamaCpp(bench("cpu")).why_not() is None
-    assert "this run measures a GPU" in LlamaCpp(bench("cuda")).why_not()
     assert LlamaCpp.declines(tiny) is None
     assert LlamaCpp.declines(Bf16Noise.of(tiny)) == "because they are no GGUF files"
 
@@ -143,6 +149,31 @@ def test_it_says_why_it_runs_nothing_or_not_a_file(tiny, monkeypatch):
 
     monkeypatch.setattr(llama_cpp, "llama_library", missing)
     assert "pip install" in LlamaCpp(bench("cpu")).why_not()
+
+
+def test_on_a_gpu_it_needs_a_library_with_a_backend_and_offloads_all_layers(tiny, monkeypatch):
+    """The library of the tests has none."""
+    engine = LlamaCpp(bench("cuda"))
+    assert engine.why_not() == "this run measures a GPU, and llama.cpp's library has no backend for one"
+    settings = engine.settings(tiny)
+    assert (settings["n_gpu_layers"], settings["gpu_backend"]) == ("all", 0)
+    monkeypatch.setattr(llama_cpp, "llama_answer", lambda *_, **__: {"gpu_backend": 1})
+    assert engine.why_not() is None
+    assert "every GPU" in engine.notice
+    assert _file(engine, tiny).costs() == {}
+
+
+def _file(engine, tiny):
+    case = type("Case", (), {"file": tiny})()
+    return engine.prepare(case, tiny.path.parent)
+
+
+def test_settings_of_a_file_that_is_refused_are_those_of_the_library(tiny, tmp_path):
+    bad = type("File", (), {"files": (tmp_path / "none.gguf",), "size_bytes": 1})()
+    settings = LlamaCpp(bench("cpu")).settings(bad)
+    assert settings["threads"] == 1
+    assert "features" in settings
+    assert "flash_attention_used" not in settings
 
 
 def test_types_of_the_cache_are_rows_and_are_measured_once(comparison, monkeypatch):
