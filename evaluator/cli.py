@@ -12,10 +12,10 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from evaluator.flags import Chunks, Device, Memory, Pre, TargetBits, TargetFile, TargetSize, Texts, Threads
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.interrupts import interruptible
 from evaluator.support.terminal import say
-from evaluator.support.units import MOST_MEMORY
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _console = Console(stderr=True)
@@ -25,21 +25,6 @@ _SOME_FAILED, _WRONG_REQUEST = 1, 2
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Base class of the command-line library's errors about flags, which it does not export.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
-
-_Threads = Annotated[int | None, typer.Option(help="Default: the cores this process may use.", min=1)]
-_Pre = Annotated[
-    str | None,
-    typer.Option(help="Pre-tokenizer, such as llama-bpe, of a baseline whose file does not name one."),
-]
-_Memory = Annotated[
-    float | None,
-    typer.Option(
-        help="Gigabytes of memory that may be used; default: 80 % of what is free.",
-        min=0.1,
-        max=MOST_MEMORY,
-    ),
-]
-_Chunks = Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)]
 
 
 @app.callback()
@@ -65,10 +50,10 @@ def run(
     context: Annotated[
         int | None, typer.Option(help="Tokens per window; the second half is scored. Default: 512.", min=8)
     ] = None,
-    chunks: _Chunks = None,
+    chunks: Chunks = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
-    threads: _Threads = None,
-    memory: _Memory = None,
+    threads: Threads = None,
+    memory: Memory = None,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +61,7 @@ def run(
             metavar="ADDRESS",
         ),
     ] = None,
-    pre: _Pre = None,
+    pre: Pre = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
     attribution: Annotated[
         bool, typer.Option("--attribution", help="Measure the KLD that each matrix causes on its own.")
@@ -137,7 +122,7 @@ def export(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("demo_results"),
-    threads: _Threads = None,
+    threads: Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
 ) -> None:
     """Evaluate a real small model end to end and print the command that opens the result."""
@@ -160,7 +145,7 @@ def sample(
     ] = "wikitext-2",
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("sample_results"),
     chunks: Annotated[int, typer.Option(help="At most this many windows per text.", min=1)] = 20,
-    threads: _Threads = None,
+    threads: Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
 ) -> None:
     """Quantize a small model by the recipes main, bartowski and unsloth, and measure it: sample_results/."""
@@ -177,22 +162,29 @@ def quantize(
     baseline: Annotated[str, typer.Option(help="SRC of the model to quantize.")],
     recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, FILE, or like:SRC.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    types: Annotated[str | None, typer.Option(help="Sizes, such as Q2_K,Q4_K_M; none for like:SRC.")] = None,
-    imatrix: Annotated[Path | None, typer.Option(help="Importance matrix, GGUF or .dat.")] = None,
-    results: Annotated[
-        Path | None, typer.Option(help="Results folder with an attribution, for recipe guided.")
+    types: Annotated[
+        str | None, typer.Option(help="Sizes, such as Q2_K,Q4_K_M; none for like:SRC or with a target.")
     ] = None,
+    target_size: TargetSize = None,
+    target_bpw: TargetBits = None,
+    target_file: TargetFile = None,
+    imatrix: Annotated[Path | None, typer.Option(help="Importance matrix, GGUF or .dat.")] = None,
+    text: Texts = None,
+    device: Device = "auto",
+    memory: Memory = None,
     rescale: Annotated[
         bool,
         typer.Option("--rescale", help="Move an already quantized baseline off its format's grid first."),
     ] = False,
-    threads: _Threads = None,
+    threads: Threads = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace existing files that were made in another way.")
     ] = False,
 ) -> None:
     """Make quantized variants of a model with ggml's quantizers, as llama-quantize does."""
+    from evaluator.commands.guidance import Measuring
     from evaluator.commands.quantize import quantize_model
+    from evaluator.quantize.target import Target
 
     quants = [name.strip() for name in (types or "").split(",") if name.strip()]
     if types is not None and not quants:
@@ -205,7 +197,8 @@ def quantize(
             out,
             _console,
             imatrix=imatrix,
-            results=results,
+            target=Target.requested(target_size, target_bpw, target_file),
+            measuring=Measuring(tuple(text or ()), device, memory),
             rescale=rescale,
             threads=threads,
             replace=force,
@@ -218,11 +211,11 @@ def imatrix(
     text: Annotated[list[str], typer.Option(help="FILE to measure on; do not evaluate on it later.")],
     out: Annotated[Path, typer.Option(help="FILE.gguf to write.")],
     context: Annotated[int, typer.Option(help="Tokens per window.", min=8)] = 512,
-    chunks: _Chunks = None,
+    chunks: Chunks = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: _Threads = None,
-    memory: _Memory = None,
-    pre: _Pre = None,
+    threads: Threads = None,
+    memory: Memory = None,
+    pre: Pre = None,
 ) -> None:
     """Measure an importance matrix, as llama-imatrix does."""
     from evaluator.commands.quantize import measure_imatrix

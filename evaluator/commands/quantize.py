@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 from gguf import GGMLQuantizationType as GGMLType
 from rich.console import Console
 
+from evaluator.commands.guidance import Measuring, guidance_path, measured_guidance
 from evaluator.comparison.device_check import check_float32
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.architectures.rotary import check_context
 from evaluator.models.model_file import ModelFile
+from evaluator.models.naming import model_name
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.models.tokenizers.scheme import check_named, with_named_scheme
@@ -22,12 +25,14 @@ from evaluator.models.tokenizers.tokenizer import TextTokenizer, tokenizer_from_
 from evaluator.quantize.activations import imatrix_windows, squared_activations
 from evaluator.quantize.batch import Evidence, draft_jobs, make_all, making_progress, measure_dynamic, select
 from evaluator.quantize.coverage import fit_to_model, rare_experts, uncovered, uncovered_line
-from evaluator.quantize.dynamic import read_attribution
 from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix, write_imatrix
 from evaluator.quantize.rescale import SIGMA, rescaled_path, write_rescaled_f16
+from evaluator.quantize.target import Target, choice_for
+from evaluator.quantize.tensor_types import tensor_type_lines
 from evaluator.quantize.type_plan import fallbacks
 from evaluator.quantize.variants import is_made
 from evaluator.runtime.device import DeviceChoice, choose_device
+from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.terminal import say
@@ -57,7 +62,8 @@ def quantize_model(
     console: Console,
     *,
     imatrix: Path | None = None,
-    results: Path | None = None,
+    target: Target | None = None,
+    measuring: Measuring | None = None,
     rescale: bool = False,
     threads: int | None = None,
     replace: bool = False,
@@ -72,19 +78,21 @@ def quantize_model(
         SourceError: the model cannot be read or quantized.
     """
     use_threads(threads)
-    selected = select(recipe, quants, lambda note: say(console, note))
-    if results and not any(choice.sensitivity == "attribution" for choice in selected):
-        raise RequestError(
-            f"--results {results}: recipe {recipe} does not use attribution; leave it out or use --recipe guided"
-        )
-    attribution = read_attribution(results) if results else None
+    measuring = dataclasses.replace(measuring or Measuring(), threads=threads)
+    if target and quants:
+        raise RequestError(f"--types {','.join(quants)}: has no effect beside a target; give one of them")
+    selected = [] if target else select(recipe, quants, lambda note: say(console, note))
     given = read_imatrix(imatrix) if imatrix else None
     source, difference = _open(baseline).as_written()
     check_named(source)
     if difference:
         say(console, difference, "yellow")
     importance = fit_importance(given, source, console) if given else None
-    evidence = Evidence(importance, attribution)
+    if target:
+        selected = [choice_for(recipe, target, source, importance.means if importance else None)]
+    guided = any(choice.candidates and choice.sensitivity == "divergence" for choice in selected)
+    measuring.check(recipe, needed=guided)
+    evidence = Evidence(importance)
     drafts = draft_jobs(source, selected, out, evidence, rescale=rescale, replace=replace)
     if importance and (names := uncovered(drafts, source)):
         say(console, f"warning: {uncovered_line(names, importance)}", "yellow")
@@ -95,6 +103,11 @@ def quantize_model(
         source = _rescaled(source, out, drafts[0].digest, console, replace=replace)
     pool = ThreadPoolExecutor(threads or usable_cores())
     with pool, making_progress(console) as progress:
+        if guided:
+            kept = guidance_path(out, model_name(source))
+            digest = drafts[0].digest
+            found = measured_guidance(source, digest, kept, importance, measuring, pool, console)
+            evidence = dataclasses.replace(evidence, guidance=found)
         task = progress.add_task("measuring sensitivity", total=None, visible=False)
         jobs = measure_dynamic(
             source,
@@ -106,9 +119,18 @@ def quantize_model(
         progress.update(task, visible=False)
         made = make_all(source, jobs, pool, progress, replace=replace)
     for job in jobs:
+        if job.choice.sensitivity == "divergence":
+            _write_types(job.target)
         state = "made" if job.target in made else "already exists"
         say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
     return [job.target for job in jobs]
+
+
+def _write_types(made: Path) -> None:
+    """Write the types of a file beside it, for llama-quantize's `--tensor-type-file` or for `--recipe`."""
+    lines = tensor_type_lines(open_model(made))
+    with whole_file(made.with_suffix(".types.txt")) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _fallen(fallen: Mapping[tuple[GGMLType, GGMLType], int]) -> str:

@@ -20,9 +20,11 @@ _TYPE = (
     r"|Q[2-8]_K_(?:XXL|XL|L|M|S|P)|Q[2-8]_K(?:_R[48])?|Q4_0_[48]_[48]|Q[1-8]_[01](?:_(?:XL|L|R[48]))?|Q8_KV"
     r"|TQ[12]_0|I2_S|MXFP4(?:_MOE)?|NVFP4|BF16|F16|FP16|F32|FP32"
 )
-#: Prefixes of a type: dynamic quants (`UD-`), smaller mixtures (`smol-`), importance matrix used (`i1-`).
+#: Prefixes of a type: dynamic quants (`UD-`), smaller mixtures (`smol-`), importance matrix used (`i1-`). Without a
+#: type, bits per weight are the label.
 _QUANT_PATTERN = re.compile(
-    rf"(?<![A-Za-z0-9])(?:i1-)?(?P<label>(?:UD-|(?<=[-_.])smol-)?(?:{_TYPE}))(?![A-Za-z0-9])", re.IGNORECASE
+    rf"(?<![A-Za-z0-9])(?:i1-)?(?P<label>(?:UD-|(?<=[-_.])smol-)?(?:{_TYPE})|\d+\.\d+bpw)(?![A-Za-z0-9])",
+    re.IGNORECASE,
 )
 #: Suffixes of a type, with more details of the quantization (Q8_0-F16-embed, Q4_K_M-imat, 3.61bpw).
 _PART = r"(?:embed(?:s|dings?)?|embd|output|head)"
@@ -57,8 +59,8 @@ def quant_label(file: ModelFile) -> str:
 
 
 def _normalized(label: str) -> str:
-    """Return a label in upper case, except `smol`, which its publisher writes in lower case."""
-    upper = label.upper().replace("SMOL-", "smol-")
+    """Return a label in upper case, except `smol` and `bpw`, which are written in lower case."""
+    upper = label.upper().replace("SMOL-", "smol-").replace("BPW", "bpw")
     return _SPELLINGS.get(upper, upper)
 
 

@@ -21,8 +21,9 @@ class Option:
 def allocate(options: Mapping[str, Sequence[Option]], budget: int) -> dict[str, GGMLType]:
     """Choose a type for every matrix.
 
-    All start with their cheapest type; the step that saves most loss per byte is then taken repeatedly while the
-    budget lasts. Equal gains are taken in order of names, so the same measurements give the same types.
+    All start with their cheapest type; the step along the convex hull that saves most loss per byte is then taken
+    repeatedly while the budget lasts. What is left of it goes to the single changes of type that save most, also to
+    types above the hull. Equal gains are taken in order of names, so the same measurements give the same types.
 
     Args:
         options: matrix → its possible types, in any order, at least one each.
@@ -41,7 +42,26 @@ def allocate(options: Mapping[str, Sequence[Option]], budget: int) -> dict[str, 
         place[name] += 1
         for step in _step(name, ladders[name], place[name]):
             heapq.heappush(steps, step)
-    return {name: ladder[place[name]].kind for name, ladder in ladders.items()}
+    chosen = {name: ladder[place[name]] for name, ladder in ladders.items()}
+    _spend(options, chosen, left)
+    return {name: option.kind for name, option in chosen.items()}
+
+
+def _spend(options: Mapping[str, Sequence[Option]], chosen: dict[str, Option], left: int) -> None:
+    """Take the changes of one matrix's type that save most loss while any fits into the bytes `left`."""
+    while True:
+        changes = (
+            (chosen[name].loss - offer.loss, name, offer)
+            for name, offers in options.items()
+            for offer in offers
+            if offer.loss < chosen[name].loss and offer.n_bytes - chosen[name].n_bytes <= left
+        )
+        best = min(changes, key=lambda change: (-change[0], change[1]), default=None)
+        if best is None:
+            return
+        _, name, offer = best
+        left -= offer.n_bytes - chosen[name].n_bytes
+        chosen[name] = offer
 
 
 def _step(name: str, ladder: Sequence[Option], place: int) -> list[tuple[float, str, int]]:

@@ -16,7 +16,8 @@ from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name
 from evaluator.models.sources.hub import Report, silent
 from evaluator.models.sources.resolve import sha256_of
-from evaluator.quantize.dynamic import Attribution, ErrorBook, most_bytes, require_attribution, share_out
+from evaluator.quantize.dynamic import ErrorBook, check_target, most_bytes, share_out
+from evaluator.quantize.guidance import Guidance
 from evaluator.quantize.imatrix import ImportanceMatrix
 from evaluator.quantize.like import PREFIX as LIKE_PREFIX
 from evaluator.quantize.like import choice_like
@@ -76,10 +77,10 @@ def select(recipe: str, quants: Sequence[str], report: Report = silent) -> list[
 
 @dataclass(frozen=True)
 class Evidence:
-    """Measurements of a model that recipes may use; `attribution` is needed only by recipes based on it."""
+    """Measurements of a model that recipes may use; `guidance` is needed only by recipes based on divergence."""
 
     importance: ImportanceMatrix | None = None
-    attribution: Attribution | None = None
+    guidance: Guidance | None = None
 
 
 def plan_jobs(
@@ -129,7 +130,7 @@ def draft_jobs(
     planned = rescaled_outline(source) if rescale else source
     stock = [make_plan(planned, choice, means) for choice in selected]
     for choice, plan in zip(selected, stock, strict=True):
-        require_attribution(choice, plan, evidence.attribution)
+        check_target(choice, plan, source, means or {})
     prepare_output_folder(out)
     digest, stem, n_bytes = source_digest(source), name or model_name(source), 0
     if rescale:
@@ -137,7 +138,7 @@ def draft_jobs(
         if not is_made(rescaled_path(source, out), digest, replace=replace):
             n_bytes += rescaled_bytes(source)
     drafts = [
-        Job(digest, choice, plan, evidence.importance, out / f"{stem}-{choice.label}.gguf")
+        Job(digest, choice, plan, evidence.importance, out / f"{stem}-{choice.file_label}.gguf")
         for choice, plan in zip(selected, stock, strict=True)
     ]
     followed = [path for choice in selected if choice.followed for path in choice.followed.files]
@@ -176,11 +177,24 @@ def measure_dynamic(
     means = evidence.importance.means if evidence.importance else {}
     book = ErrorBook(source, means, pool, advance)
     return [
-        dataclasses.replace(job, plan=share_out(job.choice, job.plan, book, evidence.attribution))
+        dataclasses.replace(job, plan=share_out(job.choice, job.plan, book, _guidance(job, evidence)))
         if job.choice.candidates
         else job
         for job in drafts
     ]
+
+
+def _guidance(job: Job, evidence: Evidence) -> Guidance | None:
+    """Return the guidance of a job that is based on divergence.
+
+    Raises:
+        RequestError: it was not measured.
+    """
+    if job.choice.sensitivity != "divergence":
+        return None
+    if evidence.guidance is None:
+        raise RequestError(f"recipe {job.choice.recipe} measures the model on a text: --text FILE")
+    return evidence.guidance
 
 
 def make_all(

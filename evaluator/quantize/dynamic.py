@@ -1,8 +1,8 @@
-"""Plan dynamic mixtures: spend the bytes of a stock mixture where the model is most sensitive.
+"""Plan dynamic mixtures: spend the bytes of a stock mixture, or of a target, where the model is most sensitive.
 
 The loss of a matrix at a type is its measured error (`sensitivity`) times a factor: the recipe's factor for its role,
-or, in recipes based on attribution, the divergence that the matrix was measured to cause per unit of error. Losses
-are assumed to add up over matrices, and `allocation` minimizes their sum greedily.
+or, in recipes based on divergence, the divergence that the matrix was measured to cause per unit of weighted error
+(`guidance`). Losses are assumed to add up over matrices, and `allocation` minimizes their sum.
 """
 
 from __future__ import annotations
@@ -10,28 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from gguf import GGMLQuantizationType as GGMLType
 
 from evaluator.models.model_file import ModelFile
 from evaluator.quantize import ggml
 from evaluator.quantize.allocation import Option, allocate
+from evaluator.quantize.guidance import Guidance
 from evaluator.quantize.recipe import Choice
-from evaluator.quantize.recipe_file import Role
 from evaluator.quantize.sensitivity import Errors, measure_errors
 from evaluator.quantize.type_plan import TypePlan, fitting, layer_of, role_of
 from evaluator.quantize.variants import planned_bytes
-from evaluator.results.files import LAYERS, MANIFEST_NAME
-from evaluator.results.reader import read_frame, read_manifest
 from evaluator.support.errors import RequestError
+from evaluator.support.units import GIGABYTE
 
 Means = Mapping[str, npt.NDArray[np.float32]]
-#: (layer, role) → nats of divergence per unit of squared relative weight error.
-Attribution = Mapping[tuple[int, str], float]
+#: Types with less than this share of the bits per weight that there are for a matrix on average are not tried.
+_LEAST_BITS = 0.55
 
 
 @dataclass
@@ -54,39 +51,37 @@ class ErrorBook:
         return {kind: known[kind] for kind in kinds}
 
 
-def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, attribution: Attribution | None) -> TypePlan:
+def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, guidance: Guidance | None) -> TypePlan:
     """Return the plan of a dynamic mixture.
 
     Args:
         choice: a mixture with candidates.
-        stock: the plan of the mixture it is like, whose bytes it may spend.
+        stock: the plan of the mixture it is like, whose bytes it may spend unless it has a target.
         book: errors of this model.
-        attribution: needed by recipes based on it.
+        guidance: needed by recipes based on divergence. Matrices that it does not cover keep their stock types.
 
     Raises:
-        RequestError: the attribution is missing, or does not cover a matrix.
+        RequestError: the target is too small or too large.
         SourceError: a matrix cannot be read or quantized.
     """
-    require_attribution(choice, stock, attribution)
-    tensors, shared = book.file.tensors, _shared(stock)
+    tensors = book.file.tensors
+    kinds = _kinds(choice, stock, book.file, book.importance, guidance)
+    budget = _budget(choice, stock, book.file, kinds)
     factors = choice.factors | (choice.hybrid_factors if is_hybrid(tensors) else {})
     options: dict[str, list[Option]] = {}
-    for name in shared:
-        info = tensors[name]
-        by_attribution = attribution if choice.sensitivity == "attribution" else None
-        kinds = {fitting(kind, info.shape[-1]) for kind in choice.candidates} | {stock[name]}
-        usable = {kind for kind in kinds if name in book.importance or not ggml.needs_importance(kind)}
-        rows = info.n_elements // info.shape[-1]
+    for name, usable in kinds.items():
+        if guidance is None:
+            factor = factors.get(role_of(name, tied=False), 1.0)
+            losses = {kind: factor * errors.mixed for kind, errors in book.errors(name, usable).items()}
+        else:
+            reference, divergence = guidance.reference[name], guidance.divergence[name]
+            found = book.errors(name, usable | {reference})
+            factor = divergence / found[reference].weighted if found[reference].weighted else 0.0
+            losses = {kind: factor * found[kind].weighted for kind in usable}
         options[name] = [
-            Option(
-                kind,
-                rows * ggml.row_bytes(kind, info.shape[-1]),
-                _loss(factors, name, errors, by_attribution),
-            )
-            for kind, errors in book.errors(name, usable).items()
+            Option(kind, planned_bytes(book.file, {name: kind}), loss) for kind, loss in losses.items()
         ]
-    spent = sum(next(item.n_bytes for item in options[name] if item.kind == stock[name]) for name in shared)
-    chosen = allocate(options, int(spent * choice.budget))
+    chosen = allocate(options, budget)
     return {name: chosen.get(name, kind) for name, kind in stock.items()}
 
 
@@ -95,33 +90,66 @@ def is_hybrid(names: Collection[str]) -> bool:
     return any(".ssm_" in name or ".shortconv." in name for name in names)
 
 
-def _loss(factors: Mapping[Role, float], name: str, errors: Errors, attribution: Attribution | None) -> float:
-    if attribution is None:
-        return factors.get(role_of(name, tied=False), 1.0) * errors.mixed
-    return attribution[_place(name)] * errors.plain  # attribution is per unit of plain error
+def _shared(choice: Choice, stock: TypePlan, guidance: Guidance | None) -> list[str]:
+    """Return the matrices whose bytes are reallocated; embedding and head only if their divergence is measured."""
+    quantized = [name for name, kind in stock.items() if ggml.block_size(kind) > 1]
+    if choice.sensitivity != "divergence":
+        return [name for name in quantized if layer_of(name) >= 0]
+    return [name for name in quantized if guidance is None or name in guidance.divergence]
 
 
-def _place(name: str) -> tuple[int, str]:
-    return layer_of(name), name.split(".")[2]
+def _kinds(
+    choice: Choice, stock: TypePlan, file: ModelFile, importance: Collection[str], guidance: Guidance | None
+) -> dict[str, set[GGMLType]]:
+    """Return the types to choose among for every matrix whose bytes are reallocated."""
+    shared = _shared(choice, stock, guidance)
+    least = 0.0
+    if choice.sensitivity == "divergence":
+        n_bytes = planned_bytes(file, {name: stock[name] for name in shared})
+        if choice.target is not None:
+            n_bytes += choice.target - planned_bytes(file, stock)
+        least = _LEAST_BITS * 8 * n_bytes / max(1, sum(file.tensors[name].n_elements for name in shared))
+    found: dict[str, set[GGMLType]] = {}
+    for name in shared:
+        columns = file.tensors[name].shape[-1]
+        fit = {fitting(kind, columns) for kind in choice.candidates if ggml.bits(kind) >= least}
+        wanted = fit if choice.target else fit | {stock[name]}
+        usable = {kind for kind in wanted if name in importance or not ggml.needs_importance(kind)}
+        found[name] = usable or {stock[name]}
+    return found
 
 
-def _shared(stock: TypePlan) -> list[str]:
-    """Return the matrices whose bytes are reallocated."""
-    return [name for name, kind in stock.items() if layer_of(name) >= 0 and ggml.block_size(kind) > 1]
-
-
-def require_attribution(choice: Choice, stock: TypePlan, attribution: Attribution | None) -> None:
-    """Check that a recipe based on attribution has it for all of its matrices.
+def _budget(choice: Choice, stock: TypePlan, file: ModelFile, kinds: Mapping[str, set[GGMLType]]) -> int:
+    """Return the bytes for the matrices that are reallocated.
 
     Raises:
-        RequestError: the attribution is missing, or does not cover a matrix.
+        RequestError: the mixture has a target that no choice of types meets.
     """
-    if choice.sensitivity != "attribution":
-        return
-    if attribution is None:
-        raise RequestError(f"recipe {choice.recipe} needs a measured attribution: --results DIR")
-    if absent := next((name for name in _shared(stock) if _place(name) not in attribution), None):
-        raise RequestError(f"the attribution does not cover {absent}: it was measured on another model")
+    if choice.target is None:
+        return int(planned_bytes(file, {name: stock[name] for name in kinds}) * choice.budget)
+    fixed = planned_bytes(file, {name: kind for name, kind in stock.items() if name not in kinds})
+    sizes = {name: [planned_bytes(file, {name: kind}) for kind in offered] for name, offered in kinds.items()}
+    least, most = (fixed + sum(map(bound, sizes.values())) for bound in (min, max))
+    if not least <= choice.target <= most:
+        bounds = " to ".join(
+            f"{size / GIGABYTE:.4g} GB ({8 * size / file.n_params:.2f} bits per weight)"
+            for size in (least, most)
+        )
+        reason = "smaller" if choice.target < least else "larger"
+        raise RequestError(
+            f"{choice.label}: {reason} than recipe {choice.recipe} can make of {file.path}: {bounds}, for all tensors"
+        )
+    return choice.target - fixed
+
+
+def check_target(choice: Choice, stock: TypePlan, file: ModelFile, importance: Collection[str]) -> None:
+    """Check that the target of a mixture can be met, as far as that is known before anything is measured.
+
+    Raises:
+        RequestError: it is too small or too large; the message has the bounds.
+    """
+    if choice.target is not None:
+        _budget(choice, stock, file, _kinds(choice, stock, file, importance, None))
 
 
 def most_bytes(choice: Choice, stock: TypePlan, file: ModelFile) -> int:
@@ -132,27 +160,7 @@ def most_bytes(choice: Choice, stock: TypePlan, file: ModelFile) -> int:
         stock: its plan; for a dynamic one, the plan of the mixture it is like.
         file: the model.
     """
-    shared = planned_bytes(file, {name: stock[name] for name in _shared(stock)})
+    if choice.target is not None:
+        return choice.target
+    shared = planned_bytes(file, {name: stock[name] for name in _shared(choice, stock, None)})
     return planned_bytes(file, stock) + int(shared * choice.budget) - shared
-
-
-def read_attribution(folder: Path) -> Attribution:
-    """Read from a results folder the divergence each matrix caused per unit of squared weight error.
-
-    Raises:
-        RequestError: the folder holds no attribution, is damaged, or has another schema version.
-    """
-    path = folder / LAYERS.place
-    if (folder / MANIFEST_NAME).is_file():
-        read_manifest(folder)
-    if not path.is_file():
-        raise RequestError(f"{folder}: holds no {LAYERS.name}; measure with: run --attribution")
-    rows = (
-        read_frame(folder, LAYERS)
-        .filter(pl.col("attribution_kld").is_not_null(), pl.col("weight_error") > 0)
-        .group_by("layer", "role")
-        .agg(pl.col("attribution_kld").cast(pl.Float64).clip(0).sum() / pl.col("weight_error").pow(2).sum())
-    )
-    if rows.is_empty():
-        raise RequestError(f"{path}: holds no attribution; measure with: run --attribution")
-    return {(layer, role): value for layer, role, value in rows.iter_rows()}

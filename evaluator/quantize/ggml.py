@@ -67,6 +67,12 @@ def row_bytes(kind: GGMLType, columns: int) -> int:
     return int(columns // block * size)
 
 
+def bits(kind: GGMLType) -> float:
+    """Return the bits per weight of a type, scales included."""
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    return float(8 * size / block)
+
+
 def block_size(kind: GGMLType) -> int:
     """Return the weights per block, of which a row must be a multiple."""
     return int(gguf.GGML_QUANT_SIZES[kind][0])

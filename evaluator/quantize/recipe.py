@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from evaluator.models.model_file import ModelFile
+from evaluator.quantize.ggml import block_size
 from evaluator.quantize.recipe_file import (
     FileType,
     Importance,
@@ -44,13 +45,19 @@ class Choice(Strict):
     keep_in: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     importance: Importance
     bare: bool = False
-    sensitivity: Literal["weights", "attribution"] | None = None
+    sensitivity: Literal["weights", "divergence"] | None = None
     factors: dict[Role, float] = Field(default_factory=dict)
     hybrid_factors: dict[Role, float] = Field(default_factory=dict)
     candidates: tuple[TensorType, ...] = ()
     budget: float = 1.0
+    target: int | None = Field(default=None, description="bytes of all tensors, instead of a budget")
     overrides: tuple[tuple[str, TensorType], ...] = Field(default=(), description="first match decides")
     followed: ModelFile | None = Field(default=None, description="file whose types decide instead of rules")
+
+    @property
+    def file_label(self) -> str:
+        """The end of the file's name; sizes that are guided are told from the stock mixtures of the same name."""
+        return f"{self.recipe}-{self.label}" if self.sensitivity == "divergence" else self.label
 
     @property
     def patterns(self) -> list[str]:
@@ -83,6 +90,9 @@ def _choices(name: str, above: tuple[str, ...]) -> dict[str, Choice]:
             update=changes
             | {
                 "rules": choice.rules if choice.bare else (*choice.rules, *recipe.rules),
+                "candidates": recipe.candidates
+                if recipe.candidates and block_size(choice.type) > 1
+                else choice.candidates,
                 "keep": (*choice.keep, *recipe.keep),
                 "keep_in": {
                     name: (*choice.keep_in.get(name, ()), *recipe.keep_in.get(name, ()))
@@ -110,8 +120,8 @@ def _check_effects(name: str, recipe: Recipe, mixtures: Mapping[str, Choice]) ->
     for setting in ("sensitivity", "factors", "hybrid_factors"):
         if getattr(recipe, setting) and not dynamic:
             raise RequestError(f"{name}: {setting}: has no effect, because no mixture has `candidates`")
-    if (recipe.factors or recipe.hybrid_factors) and recipe.sensitivity == "attribution":
-        raise RequestError(f"{name}: factors: have no effect beside sensitivity = 'attribution'")
+    if (recipe.factors or recipe.hybrid_factors) and recipe.sensitivity == "divergence":
+        raise RequestError(f"{name}: factors: have no effect beside sensitivity = 'divergence'")
     for quant, mixture in recipe.quants.items():
         given = mixture.model_fields_set
         for setting in sorted(given & {"bare", "low_bit"}) if mixture.like else ():

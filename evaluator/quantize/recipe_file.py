@@ -105,7 +105,8 @@ class Recipe(Strict):
     description: str
     base: str | None = None
     importance: Importance = "optional"
-    sensitivity: Literal["weights", "attribution"] | None = None
+    sensitivity: Literal["weights", "divergence"] | None = None
+    candidates: tuple[TensorType, ...] = Field(default=(), description="of all mixtures that quantize")
     factors: dict[Role, float] = Field(default_factory=dict, description="loss per unit of error, by role")
     hybrid_factors: dict[Role, float] = Field(
         default_factory=dict, description="the same in models with state spaces or short convolutions"

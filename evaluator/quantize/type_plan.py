@@ -118,8 +118,11 @@ def make_plan(file: ModelFile, choice: Choice, importance: Mapping[str, Any] | N
 def fallbacks(
     file: ModelFile, choice: Choice, *, importance: bool
 ) -> Mapping[tuple[GGMLType, GGMLType], int]:
-    """Count the matrices that get a fallback: (the mixture's type, the fallback) → number of matrices."""
-    if choice.followed is not None:
+    """Count the matrices that get a fallback: (the mixture's type, the fallback) → number of matrices.
+
+    None do where the types are another file's, or chosen among those that fit.
+    """
+    if choice.followed is not None or choice.sensitivity == "divergence":
         return {}
     pairs = (
         (kind, fitting(kind, file.tensors[name].shape[-1]))

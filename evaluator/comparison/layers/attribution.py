@@ -23,6 +23,7 @@ from evaluator.comparison.layers.weight_error import place_of
 from evaluator.export.pieces import Piece
 from evaluator.models.architectures import EMBEDDING, HEAD, head_tensor
 from evaluator.models.model_file import ModelFile
+from evaluator.runtime.device import Device
 from evaluator.runtime.head import Head
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.piece_weights import WeightReader, read_ahead
@@ -116,13 +117,13 @@ class Attributor:
         for place in places:
             branches.add(place, embedded[1])
         common = self.model.window_inputs(self.baseline, *ids.shape)
-        for piece, (own, other) in _weights_of_both(self.model, readers, ahead=self.ahead):
+        for piece, (own, other) in weights_of_both(self.model, readers, ahead=self.ahead):
             say(f"layer {piece.layer + 1} of {self.model.n_layers}")
             if piece.experts:
                 mixture = MixtureBranches(self.model, self.baseline, variant, branches)
                 places += mixture.step(piece, (own, other), _BASELINE, _WHOLE)
                 continue
-            exchanged = _exchanged(piece, readers[1], other)
+            exchanged = exchanged_weights(piece, readers[1], other)
             started = branches.run(_BASELINE, piece, common, [own | change for change in exchanged.values()])
             branches.step(piece, common, own, but={_WHOLE: own | other})
             for place, stream in zip(exchanged, started, strict=True):
@@ -137,41 +138,70 @@ class Attributor:
         readers = WeightReader(self.baseline), WeightReader(variant)
         norms = [self.model.on_device(reader.read(self.model.pieces[-1])) for reader in readers]
         reference = branches.final(_BASELINE, positions, norms[0])
+
+        def scored(owner: ModelFile, states: Iterable[Values]) -> list[float]:
+            return divergences(owner, self.baseline, self.model.device, states, reference, targets)
+
         tied = head_tensor(variant) == EMBEDDING
         embedding, head = place_of(EMBEDDING), place_of(HEAD)
         mine = [place for place in places if not (tied and place == embedding)]
         finals = (branches.final(place, positions, norms[0]) for place in mine)
-        causes = dict(zip(mine, self._divergences(self.baseline, finals, reference, targets), strict=True))
+        causes = dict(zip(mine, scored(self.baseline, finals), strict=True))
         states = [branches.final(_WHOLE, positions, norms[1])]
         with_head: list[Place] = []
         if tied and embedding:
             with_head, states = [embedding], [*states, branches.final(embedding, positions, norms[0])]
         elif head and head_tensor(variant) == HEAD:
             with_head, states = [head], [*states, reference]
-        whole, *others = self._divergences(variant, states, reference, targets)
+        whole, *others = scored(variant, states)
         return Attribution(causes | dict(zip(with_head, others, strict=True)), whole)
 
-    def _divergences(
-        self, owner: ModelFile, states: Iterable[Values], reference: Values, targets: npt.NDArray[np.int32]
-    ) -> list[float]:
-        """Return the mean KLD of each branch's final states, float32 [tokens, hidden], with the head of `owner`."""
-        head, remaining = Head.of(owner, self.baseline, self.model.device), iter(states)
-        at_once = max(1, _STATE_BYTES // reference.nbytes)
-        means: list[float] = []
-        while group := list(itertools.islice(remaining, at_once)):
-            count = len(group)
-            scores = head.score(
-                np.concatenate(group), np.tile(targets, count), np.tile(reference, (count, 1))
-            )
-            klds = np.asarray(scores.kld, np.float64).reshape(count, -1)
-            means += [float(value) for value in klds.mean(axis=1)]
-        return means
+
+def divergences(
+    owner: ModelFile,
+    baseline: ModelFile,
+    device: Device,
+    states: Iterable[Values],
+    reference: Values,
+    targets: npt.NDArray[np.int32],
+) -> list[float]:
+    """Return the mean KLD in nats of each of many final hidden states.
+
+    Args:
+        owner: the file whose head turns `states` into logits.
+        baseline: the file whose head turns `reference` into logits.
+        device: where they are computed.
+        states: float32 [tokens, hidden] each.
+        reference: float32 [tokens, hidden].
+        targets: the tokens that are predicted.
+
+    Raises:
+        SourceError: a head cannot be read.
+    """
+    head, remaining = Head.of(owner, baseline, device), iter(states)
+    at_once = max(1, _STATE_BYTES // reference.nbytes)
+    means: list[float] = []
+    while group := list(itertools.islice(remaining, at_once)):
+        count = len(group)
+        scores = head.score(np.concatenate(group), np.tile(targets, count), np.tile(reference, (count, 1)))
+        klds = np.asarray(scores.kld, np.float64).reshape(count, -1)
+        means += [float(value) for value in klds.mean(axis=1)]
+    return means
 
 
-def _weights_of_both(
+def weights_of_both(
     model: LayeredModel, readers: tuple[WeightReader, WeightReader], *, ahead: bool
 ) -> Iterator[tuple[Piece, tuple[Held, Held]]]:
-    """Yield the pieces between embedding and final norm with the weights of both files."""
+    """Yield the pieces between embedding and final norm with the weights of both files.
+
+    Args:
+        model: the pieces.
+        readers: of both files.
+        ahead: whether the next piece's weights are read while one computes.
+
+    Raises:
+        SourceError: a tensor cannot be read.
+    """
 
     def read(piece: Piece) -> tuple[Held, Held]:
         own, other = (model.on_device(reader.read(piece)) for reader in readers)
@@ -180,8 +210,14 @@ def _weights_of_both(
     return read_ahead(model.pieces[1:-1], read, ahead=ahead)
 
 
-def _exchanged(piece: Piece, reader: WeightReader, weights: Held) -> dict[Place, Held]:
-    """Return the matrices of a piece, each with the inputs that hold it."""
+def exchanged_weights(piece: Piece, reader: WeightReader, weights: Held) -> dict[Place, Held]:
+    """Return the matrices of a piece, each with the inputs that hold it.
+
+    Args:
+        piece: one of a model's pieces, without experts.
+        reader: of the file that `weights` are from.
+        weights: the piece's weights by input.
+    """
     found: dict[Place, Held] = defaultdict(dict)
     for name, values in weights.items():
         place = place_of(reader.tensors.get(piece.weights[name].slot.parameter, ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnxruntime as ort
@@ -55,6 +55,20 @@ class MixtureBranches:
             SourceError: a tensor cannot be read.
             OSError: the disk is full.
         """
+        started = self.started(piece, weights, start)
+        self.advance(piece, weights[0], {whole: weights[1]})
+        for place, stream in started.items():
+            self.branches.add(place, stream)
+        return list(started)
+
+    def started(
+        self, piece: Piece, weights: tuple[Inputs, Inputs], start: Hashable
+    ) -> dict[Place, ort.OrtValue]:
+        """Return the stream behind a layer's mixture with each tensor of it exchanged, by place; see `step`.
+
+        Raises:
+            SourceError: a tensor cannot be read.
+        """
         started: dict[Place, ort.OrtValue] = {}
         for place, names in self._tensors(piece).items():
             copy, mixed = _Copy(self.branches.get(start), self.model), dict(weights[0])
@@ -63,12 +77,19 @@ class MixtureBranches:
             }
             self._run(piece, Exchanged.of(self.baseline, self.variant, names), copy, 1, mixed)
             started[place] = copy.stream
-        others = [name for name in self.branches.names if name != whole]
-        self._run(piece, self.baseline, _Named(self.branches, others, self.model), len(others), weights[0])
-        self._run(piece, self.variant, _Named(self.branches, [whole], self.model), 1, weights[1])
-        for place, stream in started.items():
-            self.branches.add(place, stream)
-        return list(started)
+        return started
+
+    def advance(self, piece: Piece, own: Inputs, but: Mapping[Hashable, Inputs]) -> None:
+        """Run all branches through a layer's mixture: with weights `own`, or the variant's that `but` has for some.
+
+        Raises:
+            SourceError: a tensor cannot be read.
+            OSError: the disk is full.
+        """
+        others = [name for name in self.branches.names if name not in but]
+        self._run(piece, self.baseline, _Named(self.branches, others, self.model), len(others), own)
+        for name, weights in but.items():
+            self._run(piece, self.variant, _Named(self.branches, [name], self.model), 1, weights)
 
     def _tensors(self, piece: Piece) -> dict[Place, list[str]]:
         """Return the matrices of the layer's mixture by place."""

@@ -150,7 +150,11 @@ def test_rescale_writes_the_baseline_beside_the_variants(evaluate, tmp_path):
         (("bartowski", "Q4_K_M"), "recipe bartowski needs an importance matrix: --imatrix FILE"),
         (("main", "IQ2_M"), "needs an importance matrix: --imatrix FILE"),
         (("main", "Q4_0", "--imatrix", "none.gguf"), "none.gguf: cannot be read"),
-        (("guided", "UD-Q4_K_XL", "--results", "none"), "none: holds no layers.parquet"),
+        (("guided", "Q4_K_M"), "recipe guided measures the model on a text: --text FILE"),
+        (("guided", "UD-Q4_K_XL", "--text", "builtin"), "recipe guided has no UD-Q4_K_XL"),
+        (("main", "Q4_0", "--text", "builtin"), "--text builtin: recipe main does not measure the model"),
+        (("guided", "Q4_0", "--text", "builtin", "--device", "tpu"), "--device tpu: known: auto, cpu, cuda"),
+        (("guided", "Q4_0", "--target-bpw", "4.5"), "--types Q4_0: has no effect beside a target"),
         (("bartowski", "Q4_K_M", "--rescale"), "recipe bartowski needs an importance matrix: --imatrix FILE"),
         (("main", "IQ2_M", "--rescale"), "needs an importance matrix: --imatrix FILE"),
         (("none", "Q4_0", "--rescale"), "--recipe none: no such file or recipe"),
@@ -161,6 +165,68 @@ def test_wrong_requests_are_one_line_and_leave_nothing(evaluate, tiny_path, tmp_
     assert status == 2
     assert message in " ".join(error.strip().splitlines()[-1].split())
     assert not (tmp_path / "q").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "arguments", "message"),
+    [
+        (
+            "guided",
+            ("--target-bpw", 4, "--target-size", 1),
+            "--target-size and --target-bpw: give one of them",
+        ),
+        ("guided", ("--target-bpw", 0), "--target-bpw 0: must be a positive number"),
+        ("guided", ("--target-bpw", 4), "recipe guided measures the model on a text: --text FILE"),
+        (
+            "guided",
+            ("--target-bpw", 40, "--text", "builtin"),
+            "40.00bpw: larger than recipe guided can make of",
+        ),
+        ("guided", ("--target-size", "1e-6"), "is smaller than the metadata of"),
+        ("guided", ("--target-file", "none.gguf"), "none.gguf"),
+        ("main", ("--target-bpw", 4), "recipe main has fixed sizes: name them with --types"),
+    ],
+)
+def test_wrong_targets(evaluate, tiny_path, tmp_path, recipe, arguments, message):
+    flags = ["--baseline", tiny_path, "--recipe", recipe, "--out", tmp_path / "q"]
+    status, _, error = evaluate("quantize", *flags, *arguments)
+    assert status == 2
+    assert message in " ".join(error.strip().splitlines()[-1].split())
+    assert not (tmp_path / "q").exists()
+
+
+def test_guided_meets_the_size_of_a_file_and_keeps_what_it_measured(
+    evaluate, tiny_path, tiny_graph, text_path, tmp_path
+):
+    evaluate(*quantize(tiny_path, tmp_path / "stock", "main", "Q4_K_M"))
+    stock, out = tmp_path / "stock" / "Tiny-Q4_K_M.gguf", tmp_path / "q"
+    flags = [
+        "--baseline",
+        tiny_path,
+        "--recipe",
+        "guided",
+        "--out",
+        out,
+        "--text",
+        text_path,
+        "--device",
+        "cpu",
+    ]
+    status, _, error = evaluate("quantize", *flags, "--target-file", stock)
+    assert status == 0, error
+    (made,) = out.glob("*.gguf")
+    assert 0.9 * stock.stat().st_size < made.stat().st_size <= stock.stat().st_size
+    kept = json.loads((out / "Tiny-divergence.json").read_text())["matrices"]
+    assert set(kept) == {name for name, info in open_gguf(tiny_path).tensors.items() if len(info.shape) > 1}
+    status, _, error = evaluate("quantize", *flags, "--types", "Q4_K_M")
+    assert "measured earlier" in error
+    assert (out / "Tiny-guided-Q4_K_M.gguf").is_file()
+    types = out / "Tiny-guided-Q4_K_M.types.txt"
+    assert evaluate(*quantize(tiny_path, tmp_path / "again", str(types), "Q4_K_M"))[0] == 0
+    again = open_gguf(tmp_path / "again" / "Tiny-Q4_K_M.gguf")
+    assert {name: info.ggml_type for name, info in again.tensors.items()} == {
+        name: info.ggml_type for name, info in open_gguf(out / "Tiny-guided-Q4_K_M.gguf").tensors.items()
+    }
 
 
 def test_a_folder_that_cannot_be_written(evaluate, tiny_path, text_path, tmp_path):

@@ -47,6 +47,7 @@ PUBLISHED = [
     ("Model-1B-embedding-F16.gguf", "F16", "Model-1B-embedding"),
     ("Model-1B-Q4_K_M-imat.gguf", "Q4_K_M", "Model-1B"),
     ("Model-1B-Q4_K_S-3.61bpw.gguf", "Q4_K_S", "Model-1B"),
+    ("Model-1B-guided-4.50bpw.gguf", "4.50bpw", "Model-1B-guided"),
     ("Model-1B-Q8_0_L.gguf", "Q8_0_L", "Model-1B"),
     ("Model-1B-Q5_K_L.gguf", "Q5_K_L", "Model-1B"),
     ("Model-1B-Q3_K_XL.gguf", "Q3_K_XL", "Model-1B"),

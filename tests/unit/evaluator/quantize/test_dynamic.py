@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import gguf
 import numpy as np
-import polars as pl
 import pytest
 from family_structures import Structure
 from rich.progress import Progress
@@ -17,10 +16,12 @@ from tiny_models import write_tiny_llama
 
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize.batch import Evidence, make_all, plan_jobs, select
-from evaluator.quantize.dynamic import ErrorBook, most_bytes, read_attribution, share_out
+from evaluator.quantize.dynamic import ErrorBook, most_bytes, share_out
 from evaluator.quantize.ggml import ggml_type
+from evaluator.quantize.guidance import Guidance
 from evaluator.quantize.imatrix import ImportanceMatrix, read_imatrix
 from evaluator.quantize.sensitivity import measure_errors
+from evaluator.quantize.target import Target, choice_for
 from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import planned_bytes
 from evaluator.support.errors import RequestError
@@ -153,38 +154,59 @@ def test_room_is_for_what_the_budget_allows(source, importance, pool, tmp_path):
         assert 0.9 < planned_bytes(source, job.plan) / most_bytes(larger, stock, source) <= 1
 
 
-def layers(tmp_path, rows):
-    columns = ("variant_id", "layer", "role", "weight_error", "attribution_kld")
-    pl.DataFrame(rows, schema=columns, orient="row").write_parquet(tmp_path / "layers.parquet")
-    return tmp_path
+def guidance(source, **larger):
+    """Return equal divergences of all matrices at Q4_0 but for some, given by name without `.weight`."""
+    names = [name for name, info in source.tensors.items() if len(info.shape) > 1]
+    divergence = {name: larger.get(name.removesuffix(".weight").replace(".", "_"), 0.001) for name in names}
+    return Guidance(dict.fromkeys(names, ggml_type("Q4_0")), divergence)
 
 
-ROLES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+def test_guidance_moves_bits_to_what_costs_most(source, importance, pool, tmp_path):
+    found = guidance(source, blk_1_attn_q=0.5, token_embd=1e-6)
+    plan = planned(source, "guided", "Q4_K_M", Evidence(importance, found), pool, tmp_path)
+    assert bits(plan, "blk.1.attn_q.weight") > bits(plan, "blk.0.attn_q.weight")
+    assert bits(plan, "token_embd.weight") < bits(plan, "blk.0.attn_q.weight")
 
 
-def test_attribution_moves_bits_to_what_costs_most(source, importance, pool, tmp_path):
-    rows = [
-        (variant, layer, role, 0.1, 0.5 if (layer, role) == (1, "attn_q") else 0.001)
-        for variant in ("a", "b")
-        for layer in range(3)
-        for role in ROLES
-    ]
-    attribution = read_attribution(layers(tmp_path, [*rows, ("a", 1, "layer", None, None)]))
-    assert attribution[1, "attn_q"] == pytest.approx(0.5 / 0.01)
-    plan = planned(source, "guided", "UD-Q4_K_XL", Evidence(importance, attribution), pool, tmp_path)
-    assert plan["blk.1.attn_q.weight"].name == "Q8_0"
-    assert plan["blk.0.attn_q.weight"].name != "Q8_0"
+def test_loss_of_a_type_is_the_divergence_times_the_ratio_of_weighted_errors(source, importance, pool):
+    """Of two matrices, the one gets more bits whose divergence falls more per byte, by errors measured apart."""
+    found = guidance(source)
+    [choice] = select("guided", ["Q4_K_M"])
+    stock = make_plan(source, choice, importance.means)
+    pair = ("blk.0.ffn_up.weight", "blk.1.ffn_up.weight")
+    kinds = [ggml_type("Q4_0"), ggml_type("Q8_0")]
+    errors = {name: measure_errors(source, name, kinds, importance.means[name], pool) for name in pair}
+    gains = {name: 1 - errors[name][kinds[1]].weighted / errors[name][kinds[0]].weighted for name in pair}
+    better = max(pair, key=lambda name: gains[name])
+    size = planned_bytes(source, dict.fromkeys(pair, kinds[0]))
+    one_more = planned_bytes(source, {pair[0]: kinds[1]}) - size // 2
+    fixed = planned_bytes(source, {name: kind for name, kind in stock.items() if name not in pair})
+    choice = choice.model_copy(update={"candidates": tuple(kinds), "target": fixed + size + one_more})
+    divergence = {name: found.divergence[name] for name in pair}
+    plan = share_out(
+        choice, stock, ErrorBook(source, importance.means, pool), replace(found, divergence=divergence)
+    )
+    assert {name: plan[name] for name in pair} == {name: kinds[name == better] for name in pair}
 
 
-def test_guided_says_what_it_needs(source, importance, pool, tmp_path, unmeasured):
-    with pytest.raises(RequestError, match="guided needs a measured attribution: --results DIR"):
-        planned(source, "guided", "UD-Q4_K_XL", Evidence(importance), pool, tmp_path)
-    with pytest.raises(RequestError, match=r"holds no layers.parquet; measure with: run --attribution"):
-        read_attribution(tmp_path)
-    with pytest.raises(RequestError, match="holds no attribution; measure with"):
-        read_attribution(layers(tmp_path, [("a", 0, "attn_q", 0.1, None), ("a", 0, "attn_k", 0.1, None)]))
-    evidence = Evidence(importance, {(0, "attn_output"): 1.0})
-    with pytest.raises(
-        RequestError, match=r"does not cover blk.0.attn_k.weight: it was measured on another model"
-    ):
-        planned(source, "guided", "UD-Q4_K_XL", evidence, pool, tmp_path)
+def test_guided_needs_a_measured_model(source, importance, pool, tmp_path, unmeasured):
+    with pytest.raises(RequestError, match="recipe guided measures the model on a text: --text FILE"):
+        planned(source, "guided", "Q4_K_M", Evidence(importance), pool, tmp_path)
+
+
+@pytest.mark.parametrize("size", [3.2, 4.5, 6.0, 9.0])
+def test_targets_are_met_from_below(source, importance, pool, tmp_path, size):
+    choice = choice_for("guided", Target(bits=size), source, importance.means)
+    [job] = plan_jobs(source, [choice], tmp_path, Evidence(importance, guidance(source)), pool)
+    limit = source.n_params * size / 8
+    assert 0.97 * limit <= planned_bytes(source, job.plan) <= limit  # matrices of a tiny model are 1 % of it
+    assert job.target.name == f"Tiny-guided-{size:.2f}bpw.gguf"
+
+
+@pytest.mark.parametrize(
+    ("size", "message"), [(1.0, "smaller than recipe guided"), (20.0, "larger than recipe guided")]
+)
+def test_targets_that_cannot_be_met(source, importance, pool, tmp_path, unmeasured, size, message):
+    choice = choice_for("guided", Target(bits=size), source, importance.means)
+    with pytest.raises(RequestError, match=message):
+        plan_jobs(source, [choice], tmp_path, Evidence(importance), pool)

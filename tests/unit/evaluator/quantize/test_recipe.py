@@ -24,10 +24,11 @@ def test_every_recipe_of_the_package_is_sound():
             assert (choice.label, choice.recipe) == (label, name)
 
 
-def test_guided_has_the_sizes_of_unsloth_by_another_measure():
-    guided, unsloth = choices("guided")["UD-Q4_K_XL"], choices("unsloth")["UD-Q4_K_XL"]
-    assert guided.candidates == unsloth.candidates
-    assert (guided.sensitivity, unsloth.sensitivity) == ("attribution", "weights")
+def test_guided_has_the_stock_sizes_and_chooses_types_in_those_that_quantize():
+    guided, main = choices("guided"), choices("main")
+    assert guided.keys() == main.keys()
+    assert {choice.sensitivity for choice in guided.values()} == {"divergence"}
+    assert {label for label, choice in guided.items() if not choice.candidates} == {"F32", "F16", "BF16"}
 
 
 def test_last_rule_that_fits_decides(tmp_path):
@@ -103,9 +104,9 @@ DYNAMIC = "description = 'd'\nbase = 'main'\n"
         ("hybrid_factors = {attn_q = 2.0}", "hybrid_factors: has no effect, because no mixture"),
         ("sensitivity = 'weights'", "sensitivity: has no effect, because no mixture has `candidates`"),
         (
-            "factors = {attn_q = 2.0}\nsensitivity = 'attribution'\n"
+            "factors = {attn_q = 2.0}\nsensitivity = 'divergence'\n"
             "quants.A = {like = 'Q4_0', candidates = ['Q4_0', 'Q5_0']}",
-            "factors: have no effect beside sensitivity = 'attribution'",
+            "factors: have no effect beside sensitivity = 'divergence'",
         ),
     ],
 )

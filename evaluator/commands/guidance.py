@@ -1,0 +1,150 @@
+"""Measure what recipes based on divergence need to know of a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast, get_args
+
+from rich.console import Console
+
+from evaluator.comparison.layers.estimated_attribution import Estimator
+from evaluator.comparison.layers.weight_error import place_of
+from evaluator.export.exact.graph import load_graph
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.model_file import ModelFile
+from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
+from evaluator.quantize.guidance import (
+    REFERENCE,
+    Guidance,
+    measurable,
+    read_guidance,
+    reference_plan,
+    write_guidance,
+)
+from evaluator.quantize.imatrix import ImportanceMatrix
+from evaluator.quantize.recipe import choices
+from evaluator.quantize.variants import Job, make_variant, planned_bytes
+from evaluator.results.manifest import Protocol
+from evaluator.runtime.device import DeviceChoice, choose_device
+from evaluator.runtime.forward_pass import shape_of
+from evaluator.runtime.layered_model import LayeredModel
+from evaluator.runtime.memory_plan import Budget, plan_branches
+from evaluator.support.atomic_files import scratch_beside
+from evaluator.support.errors import RequestError
+from evaluator.support.outputs import prepare_output_folder
+from evaluator.support.terminal import say
+from evaluator.texts.sources import Text, read_texts
+from evaluator.texts.windows import Window, cut_windows, spread
+
+#: Windows of the texts that the model is measured on, spread over all of them, and tokens in each.
+_WINDOWS, _CONTEXT = 4, 128
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How to measure a model: `--text`, `--device`, `--memory` and `--threads`."""
+
+    texts: Sequence[str] = ()
+    device: str = "auto"
+    memory: float | None = None
+    threads: int | None = None
+
+    def check(self, recipe: str, *, needed: bool) -> None:
+        """Check that texts are given if and only if they are needed.
+
+        Raises:
+            RequestError: they are missing or superfluous, or the device is not known.
+        """
+        if self.device not in get_args(DeviceChoice):
+            raise RequestError(f"--device {self.device}: known: {', '.join(get_args(DeviceChoice))}")
+        if needed and not self.texts:
+            raise RequestError(f"recipe {recipe} measures the model on a text: --text FILE")
+        if self.texts and not needed:
+            raise RequestError(
+                f"--text {self.texts[0]}: recipe {recipe} does not measure the model; leave it out"
+            )
+
+
+def guidance_path(out: Path, stem: str) -> Path:
+    """Return where the measured divergences of a model are kept, beside its variants."""
+    return out / f"{stem}-divergence.json"
+
+
+def measured_guidance(
+    source: ModelFile,
+    digest: str,
+    target: Path,
+    importance: ImportanceMatrix | None,
+    measuring: Measuring,
+    pool: ThreadPoolExecutor,
+    console: Console,
+) -> Guidance:
+    """Measure the divergence that each matrix causes, unless `target` has it from the same files.
+
+    Args:
+        source: the model.
+        digest: identifies it.
+        target: file that keeps the result.
+        importance: the importance matrix that variants are made with.
+        measuring: the texts, and how to compute.
+        pool: threads to quantize on.
+        console: where progress is printed.
+
+    Raises:
+        RequestError: a text cannot be used, or the disk or the memory is too small.
+        SourceError: the model cannot be read or quantized.
+        EvaluatorError: the graph cannot be exported or computed.
+    """
+    texts = [
+        text for item in measuring.texts for text in read_texts(item, source, lambda note: say(console, note))
+    ]
+    plan = reference_plan(source)
+    job = Job(digest, choices("main")[REFERENCE], plan, importance, target)
+    parts = [job.fingerprint, _WINDOWS, _CONTEXT, *(text.sha256 for text in texts)]
+    fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    known = read_guidance(target, fingerprint)
+    if known is not None:
+        say(console, f"{target}: divergences of {len(known.divergence)} matrices, measured earlier")
+        return known
+    prepare_output_folder(target.parent, planned_bytes(source, plan))
+    with scratch_beside(target) as folder:
+        job = replace(job, target=folder / f"reference-{REFERENCE}.gguf")
+        say(console, f"measuring the divergence of {REFERENCE} matrix by matrix")
+        make_variant(source, job, pool)
+        places = _estimated(source, open_gguf(job.target), _windows(source, texts), measuring, folder)
+    names = {name: place_of(name) for name in measurable(plan)}
+    divergence = {name: places[place] for name, place in names.items() if place in places}
+    guidance = Guidance({name: plan[name] for name in divergence}, divergence)
+    write_guidance(target, fingerprint, guidance)
+    say(console, f"{target}: divergences of {len(divergence)} matrices")
+    return guidance
+
+
+def _windows(source: ModelFile, texts: Sequence[Text]) -> list[Window]:
+    """Return windows spread over all texts.
+
+    Raises:
+        RequestError: a text is too short or given twice.
+    """
+    protocol = Protocol(context=_CONTEXT, first_scored=_CONTEXT // 2)
+    windows, _ = cut_windows(texts, tokenizer_from_gguf(source), protocol)
+    return [windows[index] for index in spread(len(windows), _WINDOWS)]
+
+
+def _estimated(
+    source: ModelFile,
+    reference: ModelFile,
+    windows: Sequence[Window],
+    measuring: Measuring,
+    folder: Path,
+) -> dict[tuple[int, str], float]:
+    device = choose_device(cast(DeviceChoice, measuring.device), measuring.threads)
+    model = LayeredModel(load_graph(source), device)
+    budget = Budget.on(device, measuring.memory)
+    ahead, most_bytes = plan_branches(model, source, shape_of(model, windows), budget)
+    return Estimator(source, model, windows, folder, most_bytes, ahead=ahead).estimate(reference)

@@ -1,0 +1,39 @@
+"""Flags that several commands share, and those of sizes and guidance."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evaluator.support.units import MOST_MEMORY
+
+Threads = Annotated[int | None, typer.Option(help="Default: the cores this process may use.", min=1)]
+Pre = Annotated[
+    str | None,
+    typer.Option(help="Pre-tokenizer, such as llama-bpe, of a baseline whose file does not name one."),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        help="Gigabytes of memory that may be used; default: 80 % of what is free.",
+        min=0.1,
+        max=MOST_MEMORY,
+    ),
+]
+Chunks = Annotated[int | None, typer.Option(help="At most this many windows per text.", min=1)]
+
+TargetSize = Annotated[
+    float | None, typer.Option(help="Size of the file in gigabytes (10⁹ bytes), for recipe guided.")
+]
+TargetBits = Annotated[
+    float | None, typer.Option(help="Bits per weight over all tensors, for recipe guided.")
+]
+TargetFile = Annotated[
+    str | None, typer.Option(help="SRC of a file whose size is not exceeded, for recipe guided.")
+]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option(help="FILE that recipe guided measures the model on; do not evaluate on it later."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; for recipe guided.")]

@@ -1,0 +1,106 @@
+"""Sizes that a file shall have: gigabytes, bits per weight, or those of another file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evaluator.models.model_file import ModelFile
+from evaluator.models.sources.open_model import open_model
+from evaluator.models.sources.resolve import resolve_one
+from evaluator.quantize.recipe import Choice, choices
+from evaluator.quantize.type_plan import make_plan
+from evaluator.quantize.variants import planned_bytes
+from evaluator.support.errors import RequestError, SourceError
+from evaluator.support.units import GIGABYTE
+
+#: Bytes kept free for the metadata that are added to the source's.
+_ADDED_METADATA = 4096
+
+
+@dataclass(frozen=True)
+class Target:
+    """A size that no file made for it exceeds; exactly one is given.
+
+    Attributes:
+        gigabytes: of the file.
+        bits: per weight, over all tensors.
+        file: SRC of a file that is not exceeded.
+    """
+
+    gigabytes: float | None = None
+    bits: float | None = None
+    file: str | None = None
+
+    @classmethod
+    def requested(cls, gigabytes: float | None, bits: float | None, file: str | None) -> Target | None:
+        """Return the target that flags name, None without one.
+
+        Raises:
+            RequestError: there is more than one, or a size is not positive.
+        """
+        flags = {"--target-size": gigabytes, "--target-bpw": bits, "--target-file": file}
+        given = [flag for flag, value in flags.items() if value is not None]
+        if len(given) > 1:
+            raise RequestError(f"{' and '.join(given)}: give one of them")
+        for flag, value in flags.items():
+            if isinstance(value, float) and not 0 < value < math.inf:
+                raise RequestError(f"{flag} {value:g}: must be a positive number")
+        return cls(gigabytes, bits, file) if given else None
+
+    def tensor_bytes(self, source: ModelFile) -> int:
+        """Return the bytes that all tensors of a file made from `source` may take.
+
+        Raises:
+            RequestError: the file to compare with cannot be read, or nothing would be left for tensors.
+        """
+        if self.bits is not None:
+            return int(source.n_params * self.bits / 8)
+        n_bytes = int((self.gigabytes or 0) * GIGABYTE) if self.file is None else self._size_of_file()
+        left = n_bytes - max(0, source.size_bytes - source.tensor_bytes) - _ADDED_METADATA
+        if left <= 0:
+            raise RequestError(
+                f"the target, {n_bytes / GIGABYTE:g} GB, is smaller than the metadata of {source.path}"
+            )
+        return left
+
+    def _size_of_file(self) -> int:
+        try:
+            return open_model(resolve_one(self.file or "")).size_bytes
+        except SourceError as error:
+            raise RequestError(f"--target-file {error}") from error
+
+
+def choice_for(
+    recipe: str, target: Target, source: ModelFile, importance: Mapping[str, object] | None
+) -> Choice:
+    """Return a choice of types for a target, with the `file_type` of the stock mixture that is nearest in size.
+
+    Args:
+        recipe: a recipe that is based on divergence.
+        target: the size.
+        source: the model.
+        importance: tensor name → importances; None without an importance matrix.
+
+    Raises:
+        RequestError: the recipe has fixed sizes, or the target cannot be read.
+    """
+    known = choices(recipe).values()
+    quantized = [choice for choice in known if choice.candidates and choice.sensitivity == "divergence"]
+    if not quantized:
+        raise RequestError(f"recipe {recipe} has fixed sizes: name them with --types, or use --recipe guided")
+    n_bytes = target.tensor_bytes(source)
+    sizes = {choice.label: _stock_bytes(choice, source, importance) for choice in quantized}
+    nearest = min(quantized, key=lambda choice: abs(sizes[choice.label] - n_bytes))
+    label = f"{8 * n_bytes / source.n_params:.2f}bpw"
+    return nearest.model_copy(update={"label": label, "target": n_bytes})
+
+
+def _stock_bytes(choice: Choice, source: ModelFile, importance: Mapping[str, object] | None) -> float:
+    """Return the bytes of a stock mixture's tensors; infinite if it needs importances that are missing."""
+    try:
+        plan = make_plan(source, choice, importance)
+    except RequestError:
+        return float("inf")
+    return planned_bytes(source, plan)

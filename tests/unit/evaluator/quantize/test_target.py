@@ -1,0 +1,44 @@
+"""Targets: the bytes that tensors may take, and what is wrong with a target."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_models import write_tiny_llama
+
+from evaluator.models.gguf.reader import open_gguf
+from evaluator.quantize.target import Target, choice_for
+from evaluator.support.errors import RequestError
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return open_gguf(write_tiny_llama(tmp_path_factory.mktemp("target") / "Tiny-F32.gguf"))
+
+
+def test_bits_are_per_weight_of_all_tensors(source):
+    weights = sum(info.n_elements for info in source.tensors.values())
+    assert Target(bits=4.0).tensor_bytes(source) == weights // 2
+
+
+def test_gigabytes_and_files_are_sizes_of_files_with_their_metadata(source):
+    size = source.path.stat().st_size
+    header = size - sum(info.n_bytes for info in source.tensors.values())
+    for target in (Target(gigabytes=size / 1e9), Target(file=str(source.path))):
+        assert size - header - 5000 < target.tensor_bytes(source) < size - header
+
+
+def test_no_or_one_target():
+    assert Target.requested(None, None, None) is None
+    assert Target.requested(None, 4.5, None) == Target(bits=4.5)
+    with pytest.raises(RequestError, match="--target-size and --target-file: give one of them"):
+        Target.requested(1.0, None, "a.gguf")
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(RequestError, match="must be a positive number"):
+            Target.requested(wrong, None, None)
+
+
+@pytest.mark.parametrize(("size", "nearest"), [(8.5, "Q8_0"), (6.6, "Q6_K"), (3.4, "Q2_K")])
+def test_the_file_type_is_that_of_the_nearest_stock_mixture(source, size, nearest):
+    choice = choice_for("guided", Target(bits=size), source, None)
+    assert choice.file_type.name == f"MOSTLY_{nearest}"
+    assert choice.label == f"{size:.2f}bpw"
