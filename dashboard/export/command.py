@@ -14,6 +14,7 @@ from dashboard.export.rendering import RenderError, render
 from dashboard.export.slide import Form, picture
 from dashboard.insights.limits import problems
 from dashboard.results.known_values import values
+from dashboard.results.one_model import one_model
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
@@ -59,8 +60,8 @@ def export(
         raise ExportError(f"--theme {theme}: must be one of {', '.join(SURFACES)}")
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise ExportError(f"{out}: cannot be written: its folder does not exist, or it is a folder itself")
-    results = Results.open(folder)
-    scope = Scope(results, _selection(query, results))
+    whole = Results.open(folder)
+    scope = Scope(*one_model(_selection(query, whole), whole))
     remarks: list[str] = []
     if scope.frame.is_empty():
         remarks.append(f"no variant matches --select {query!r}; the file says so instead of showing charts")

@@ -22,8 +22,8 @@ from dashboard.export.markdown import report
 from dashboard.export.slide import Form, picture
 from dashboard.export.uploads import MOST_IN_ALL, UploadError, pictures, require_same_origin
 from dashboard.results.folder import ResultsError
-from dashboard.results.known_values import known
 from dashboard.results.library import Library
+from dashboard.results.one_model import one_model
 from dashboard.results.scope import Scope
 from dashboard.shell.address import Address
 from dashboard.shell.naming import file_stem
@@ -48,8 +48,7 @@ def register_exports(server: Flask, library: Library) -> None:
 
     def shown() -> Scope:
         address = Address.parse("/", request.query_string.decode("utf-8", "replace"))
-        results = library.at(address.folder)
-        return Scope(results, known(address.selection, results))
+        return Scope(*one_model(address.selection, library.at(address.folder)))
 
     def one_picture(slug: str) -> Response:
         scope = shown()

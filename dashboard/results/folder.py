@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from dashboard.results.engines import as_run, engines_in
 from dashboard.results.failures import with_failures
 from dashboard.style.formats import device_name
 from dashboard.style.names import clean, clean_frame, clean_model
@@ -56,8 +57,6 @@ def open_manifest(folder: Path) -> Manifest:
 def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
     """Read and validate `variants.parquet`, baselines first, with the columns that `Results.variants` adds.
 
-    `n_windows` comes from the manifest's texts; another model's tokenizer gives about as many.
-
     Raises:
         EmptyRunError: an unfinished run has not measured its baseline yet.
         ResultsError: the file is missing, damaged, or holds no baseline.
@@ -76,13 +75,28 @@ def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:
                 f"{folder}: a run has started here but has not measured its baseline yet", manifest
             )
         raise ResultsError(f"{path}: has no baseline to compare with")
-    frame = clean_frame(frame)
+    return named(clean_frame(frame), manifest)
+
+
+def named(frame: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
+    """Sort rows of the variants frame, baselines first, and add or replace the columns of `Results.variants`.
+
+    Those of `as_run` are about the default engine.
+
+    `n_windows` comes from the texts of the model's manifest, else of the folder's.
+    """
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
-    windows = sum(text.windows for text in manifest.texts)
-    named = _with_labels(ordered).with_columns(
-        _baseline_ids(ordered, manifest.baseline_id), pl.lit(windows, pl.Int64).alias("n_windows")
+    windows = {part.model: sum(text.windows for text in part.texts) for part in manifest.each}
+    default, *_ = engines_in(frame.filter(~pl.col("is_baseline")))
+    complete = with_failures(
+        _with_labels(ordered).with_columns(
+            _baseline_ids(ordered, manifest.baseline_id),
+            pl.col("model")
+            .replace_strict(windows, default=windows[manifest.model], return_dtype=pl.Int64)
+            .alias("n_windows"),
+        )
     )
-    return with_failures(named)
+    return as_run(complete, default)
 
 
 def _unusable(error: ResultsFileError) -> ResultsError:

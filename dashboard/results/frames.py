@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,13 @@ class Frames:
         self.faults: dict[str, str] = {}
         self._folder = folder
         self._kept: Memo[object] = Memo()
+        self._ids: list[str] | None = None
+
+    def part(self, variant_ids: Iterable[str]) -> Frames:
+        """Return the same frames with the rows of some variants; every file is still read once."""
+        part = copy.copy(self)
+        part._ids = sorted(variant_ids)
+        return part
 
     def look_at_every_file(self, variant_ids: Iterable[str]) -> None:
         """Find unreadable files before the first page is drawn; only the columns of token frames are checked."""
@@ -32,13 +40,17 @@ class Frames:
             self.tokens(variant_id)
 
     def read(self, file: FrameFile) -> pl.DataFrame | None:
-        """Return a frame, read once; None if it is absent, empty or unreadable."""
+        """Return a frame, read once; None if it is absent, unreadable, or empty for these variants."""
 
         def read() -> pl.DataFrame | None:
             frame = self._guarded(lambda: read_frame(self._folder, file, validate=True))
             return None if frame is None or frame.is_empty() else clean_frame(frame)
 
-        return self._memoized(file, read)
+        frame = self._memoized(file, read)
+        if frame is None or self._ids is None or "variant_id" not in frame.columns:
+            return frame
+        own = frame.filter(pl.col("variant_id").is_in(self._ids))
+        return None if own.is_empty() else own
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens as a lazy frame; None if the file is absent or unreadable."""

@@ -66,7 +66,7 @@ class Library:
     def running(self, name: str) -> bool:
         """Return whether a run may still be adding to a folder."""
         try:
-            return self.at(name).manifest.ended is None
+            return any(part.ended is None for part in self.at(name).manifest.each)
         except EmptyRunError:
             return True
         except ResultsError:

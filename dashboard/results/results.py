@@ -12,7 +12,7 @@ import polars as pl
 
 from dashboard.results.contrasts import contrast
 from dashboard.results.engines import as_run, engines_in, run_columns
-from dashboard.results.folder import open_manifest, open_variants
+from dashboard.results.folder import named, open_manifest, open_variants
 from dashboard.results.frames import Frames
 from dashboard.results.memo import Memo
 from dashboard.results.selection import EVERYTHING, Selection, TokenFilter
@@ -49,6 +49,8 @@ class Results:
     folder: Path
     manifest: Manifest
     variants: pl.DataFrame
+    styles: dict[str, MethodStyle] = field(init=False, repr=False)
+    """Colour and symbol per method of the whole folder, so that filters never change them."""
     _frames: Frames = field(init=False, repr=False)
     _memo: Memo[object] = field(default_factory=Memo, repr=False)
     _parts: Memo[TokenParts | None] = field(default_factory=Memo, repr=False)
@@ -67,14 +69,32 @@ class Results:
 
         """
         manifest = open_manifest(folder)
-        variants = open_variants(folder, manifest)
-        default, *_ = engines_in(variants.filter(~pl.col("is_baseline")))
-        results = cls(folder, manifest, as_run(variants, default))
+        results = cls(folder, manifest, open_variants(folder, manifest))
         results._frames.look_at_every_file(results.variants["variant_id"])
         return results
 
     def __post_init__(self) -> None:
         self._frames = Frames(self.folder)
+        self.styles = method_styles(self.measured["method"].to_list())
+
+    @cached_property
+    def models(self) -> list[str]:
+        """Models of the variants, in the order in which they were measured."""
+        order = [part.model for part in self.manifest.each]
+        found = sorted(set(self.measured["model"].to_list()))
+        return sorted(found, key=lambda name: order.index(name) if name in order else len(order))
+
+    def of_model(self, model: str) -> Results:
+        """Return the part about one model: its variants, and its manifest if it has one (cached)."""
+
+        def compute() -> Results:
+            manifest = next((part for part in self.manifest.each if part.model == model), self.manifest)
+            rows = self.variants.filter(pl.col("model") == model)
+            part = Results(self.folder, manifest, named(rows, manifest))
+            part._frames, part.styles = self._frames.part(rows["variant_id"]), self.styles
+            return part
+
+        return self.memoized(f"model {model}", compute)
 
     @property
     def problems(self) -> list[str]:
@@ -98,19 +118,14 @@ class Results:
         return self.variants.filter(~pl.col("is_baseline"))
 
     @cached_property
-    def styles(self) -> dict[str, MethodStyle]:
-        """Colour and symbol per method of the whole folder, so that filters never change them."""
-        return method_styles(self.measured["method"].to_list())
-
-    @cached_property
     def methods(self) -> list[str]:
         """Method names, sorted."""
-        return sorted(self.styles)
+        return sorted(set(self.measured["method"].to_list()))
 
     @cached_property
     def domains(self) -> list[str]:
         """Names of the evaluation texts' domains, sorted."""
-        return sorted({text.domain for text in self.manifest.texts})
+        return sorted({text.domain for part in self.manifest.each for text in part.texts})
 
     @cached_property
     def labels(self) -> dict[str, str]:

@@ -13,8 +13,8 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
 from dashboard.pages.parts import claim_list, insight_list
 from dashboard.results.folder import EmptyRunError, ResultsError
-from dashboard.results.known_values import known
 from dashboard.results.library import Library
+from dashboard.results.one_model import one_model
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.shell import filters
@@ -22,6 +22,7 @@ from dashboard.shell.address import EXPLORE, Address
 from dashboard.shell.answer_targets import TARGETS
 from dashboard.shell.render import Page, failed, not_shown, render, status
 from dashboard.shell.toolbar import chip_bar, find_list, option_bar, source
+from dashboard.style import formats
 
 _LOG = logging.getLogger(__name__)
 _FILTERS = (*(f"filter-{key}" for key in filters.LISTS), "filter-bits")
@@ -93,7 +94,7 @@ def screen(
     }
     new_folder = before.get("version") != version
     try:
-        results = library.at(address.folder)
+        whole = library.at(address.folder)
     except ResultsError as error:
         manifest = error.manifest if isinstance(error, EmptyRunError) else None
         told |= {"panel": {}, "model": manifest.model if manifest else ""}
@@ -109,8 +110,9 @@ def screen(
                 "chips": [],
             }
         )
-    address = address.with_selection(known(address.selection, results))
-    told["model"] = results.manifest.model
+    results, selection = one_model(address.selection, whole)
+    address = address.with_selection(selection)
+    told |= {"model": formats.listing(results.models), "models": results.models}
     told |= {"query": address.query, "picked": sorted(address.selection.picked)}
     page = _drawn(results, pathname, address)
     if "drawing" in page:
@@ -127,7 +129,9 @@ def screen(
     }
     if address.slug == EXPLORE and _only_picks_changed(before, told):
         changed["body"] = no_update
-    return changed | (_of_folder(library, address) if new_folder else {})
+    if not new_folder and before.get("models") == results.models:
+        return changed
+    return changed | _of_folder(library, address, results)
 
 
 def _drawn(results: Results, pathname: str | None, address: Address) -> dict[str, Any]:
@@ -169,14 +173,14 @@ def _page(page: Page) -> dict[str, Any]:
     return parts
 
 
-def _of_folder(library: Library, address: Address) -> dict[str, Any]:
-    """Return what only another folder, or new files in it, change."""
-    results = library.at(address.folder)
+def _of_folder(library: Library, address: Address, results: Results) -> dict[str, Any]:
+    """Return what only another folder or model, or new files in it, change."""
+    whole = library.at(address.folder)
     low, high = filters.bits_bounds(results)
-    parts: dict[str, Any] = {f"options-{key}": value for key, value in filters.offers(results).items()}
-    parts |= {f"hidden-{key}": not shown for key, shown in filters.visible(results).items()}
+    parts: dict[str, Any] = {f"options-{key}": value for key, value in filters.offers(results, whole).items()}
+    parts |= {f"hidden-{key}": not visible for key, visible in filters.visible(results, whole).items()}
     parts |= {"bits-min": low, "bits-max": high, "source": source(library, address, results)}
-    return parts | {"find-list": find_list(results), "poll": results.manifest.ended is not None}
+    return parts | {"find-list": find_list(results), "poll": not library.running(address.folder)}
 
 
 def _only_picks_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -35,6 +35,7 @@ CHECKLISTS = {
 #: Keys of all lists of choices.
 LISTS = (*CHECKLISTS, "engine")
 _HINTS = {
+    "model": "One model is shown, the first if none is ticked; tick several to draw them together.",
     "domain": "Compute all numbers over these texts only.",
     "bin": "Compute all numbers over tokens with this top probability of the baseline only.",
 }
@@ -102,15 +103,15 @@ def bits_bounds(results: Results) -> tuple[float, float]:
     return round(lower, 4), round(max(upper, lower + BITS_STEP), 4)
 
 
-def offers(results: Results) -> dict[str, Options]:
-    """Return the options of every list for a results folder."""
+def offers(results: Results, whole: Results) -> dict[str, Options]:
+    """Return the options of every list for a part of a results folder; the models are those of the whole."""
     measured = results.measured
     by_bits = (
         measured.group_by("quant").agg(pl.col("bits_per_weight").mean()).sort("bits_per_weight", "quant")
     )
     edges = pairwise(CONFIDENCE_EDGES)
     return {
-        "model": [_option(name) for name in sorted(set(measured["model"].to_list()))],
+        "model": [_option(name) for name in whole.models],
         "device": [_device_option(name) for name in sorted(set(measured["device"].to_list()))],
         "method": [_method_option(results, name) for name in results.methods],
         "quant": [_option(name) for name in by_bits["quant"].to_list()],
@@ -144,11 +145,11 @@ def _bin_label(index: int, low: float, high: float) -> Component:
     return html.Span([dot, f"{low:g}–{high:g}"])
 
 
-def visible(results: Results) -> dict[str, bool]:
-    """Return which groups of the panel are shown; filters of tokens need token frames."""
+def visible(results: Results, whole: Results) -> dict[str, bool]:
+    """Return which groups of the panel are shown; filters of tokens need token frames, of models several."""
     has_tokens = (results.folder / TOKENS).is_dir()
     return {
-        "model": results.measured["model"].n_unique() > 1,
+        "model": len(whole.models) > 1,
         "device": results.measured["device"].n_unique() > 1,
         "method": True,
         "quant": True,
@@ -185,7 +186,7 @@ def chips(selection: Selection, results: Results) -> list[tuple[str, str, Select
     """Return the active filters: name, values as text, and the selection without it."""
     active = []
     for field, name, text in (
-        ("models", "model", _names(selection.models)),
+        ("models", "model", _names(selection.models) if len(results.models) > 1 else ""),
         ("devices", "device", _names(set(map(formats.device_name, selection.devices)))),
         ("methods", "method", _names(selection.methods)),
         ("quants", "type", _names(selection.quants)),

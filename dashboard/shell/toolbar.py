@@ -13,13 +13,18 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.shell import filters
 from dashboard.shell.address import Address
+from dashboard.style import formats
 from dashboard.views import registry
 
 
 def source(library: Library, address: Address, results: Results | None) -> list[Component]:
     """Return the model's and the folder's name, with a menu if several folders are served."""
     name = library.name_of(address.folder)
-    model = [html.Strong(results.manifest.model)] if results is not None else []
+    model = (
+        [html.Strong(formats.listing(results.models) or results.manifest.model)]
+        if results is not None
+        else []
+    )
     if len(library.names) == 1:
         return [*model, html.Span(name, className="folder", title=str(library.folder(name)))]
     links = [

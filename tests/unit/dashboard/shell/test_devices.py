@@ -47,8 +47,9 @@ def test_a_baseline_of_another_device_stays_with_those_it_serves(devices: Result
 
 
 def test_the_panel_offers_devices_where_there_are_several(devices: Results, three_methods: Path) -> None:
-    assert filters.visible(devices)["device"]
-    assert not filters.visible(Results.open(three_methods))["device"]
+    one = Results.open(three_methods)
+    assert filters.visible(devices, devices)["device"]
+    assert not filters.visible(one, one)["device"]
     shown = screen(Library([devices.folder]), "/ppl-bits", "?device=cuda", {})
     assert [option["value"] for option in shown["options-device"]] == ["cpu", "cuda"]
     assert shown["value-device"] == ["cuda"]
