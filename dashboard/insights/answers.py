@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.insights import Insight
+from dashboard.insights.advising import Advice, Need, advise, fitting
+from dashboard.insights.candidates import candidates
 from dashboard.insights.faults import sound
 from dashboard.insights.limits import need
 from dashboard.insights.provisional import doubts
 from dashboard.insights.recommender import (
     NOT_COMPARED,
     PRIMARY,
-    Advice,
-    Need,
     Recommendation,
-    advise,
-    fitting_rows,
-    price,
     recommend,
     usable,
 )
@@ -46,8 +43,10 @@ class Answers:
         selected = one_place(scope.rows)
         rows = sound(scope.results, selected)
         wanted = need(scope.selection)
-        advice = advise(rows, wanted) if wanted.limits else None
-        within = fitting_rows(usable(rows), wanted)
+        among = candidates(scope, usable(rows), wanted.context)
+        advice = advise(among, wanted) if wanted.limits else None
+        within = [item.row for item in fitting(among.ready, among, wanted)]
+        within = [row for place, row in enumerate(within) if row not in within[:place]]
         none = _NONE_FITS if wanted.limits and usable(rows) else _why_none(selected, rows)
         return cls(wanted, rows, advice, recommend(within, none), doubts(scope, rows))
 
@@ -80,8 +79,10 @@ class Answers:
     def _headline_within(self, advice: Advice) -> str:
         if advice.best is None:
             return f"No file meets your limits ({self.need.limits})"
-        size = formats.size(advice.best["size_bytes"])
-        return f"Within your limits ({self.need.limits}) run {advice.best['label']}: {size}, {price(advice.best)}"
+        takes = formats.size(advice.best.n_bytes)
+        return (
+            f"Within your limits ({self.need.limits}) run {advice.best.label}: {takes}, {advice.best.price}"
+        )
 
     def in_sentences(self) -> list[Insight]:
         """Return all answers as sentences: first within the limits, then everyday use, then the other needs."""
@@ -99,8 +100,9 @@ class Answers:
         limits = f"Within your limits ({self.need.limits})"
         if advice.best is None:
             return Insight(f"{limits}: no file. {advice.why}", "caution", f"rule: {advice.rule}")
-        text = f"{limits}: {advice.best['label']} ({formats.size(advice.best['size_bytes'])})."
-        return _sentence(text, f"{advice.why}; rule: {advice.rule}", self.why_provisional(), sure=True)
+        text = f"{limits}: {advice.best.label} ({formats.size(advice.best.n_bytes)})."
+        detail = "; ".join(filter(None, [advice.memory, advice.why, f"rule: {advice.rule}"]))
+        return _sentence(text, detail, self.why_provisional(), sure=True)
 
 
 def _why_none(selected: list[Row], rows: list[Row]) -> str:

@@ -1,4 +1,4 @@
-"""Recommend files to run, by stated rules, from the variants that pass the filters."""
+"""Recommend files for common needs, by stated rules, from the variants that pass the filters."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ EVERYDAY = 0.03
 #: Needs, and the rise of perplexity (share) that the 95 % upper bound must stay under.
 NEEDS = (("Nearly lossless", 0.01), ("Everyday use", EVERYDAY), ("Tight on memory", HEAVY))
 PRIMARY = "Everyday use"
-#: How much larger the file suggested as the next step may be.
-STEP_BYTES = 500_000_000
-_STEP_SHARE = 0.25
 #: Largest error for a rule, as a share of its bound.
 _RESOLUTION = 0.5
 NOT_COMPARED = "No selected variant was compared with the baseline."
@@ -124,125 +121,3 @@ def runners_up(scope: Scope, rows: Sequence[Row], chosen: Row) -> list[Row]:
     near = [row for row in others if abs(row["size_bytes"] - size) <= _SAME_SIZE * size]
     gaps = [(row, gap(scope, row, chosen, "kld")) for row in near]
     return [row for row, ahead in gaps if ahead and ahead.has_error and not ahead.differs_from_zero]
-
-
-@dataclass(frozen=True)
-class Need:
-    """The user's limits; None means no limit.
-
-    `budget_gb` bounds the file's size (GB = 10⁹ bytes), `min_tps` asks for decoded tokens per second,
-    `floor` bounds the rise of perplexity (a share) at its 95 % upper bound.
-    """
-
-    budget_gb: float | None = None
-    min_tps: float | None = None
-    floor: float | None = None
-
-    @property
-    def limits(self) -> str:
-        """The limits in words; empty without limits."""
-        limits = []
-        if self.budget_gb is not None:
-            limits.append(f"at most {formats.size(1e9 * self.budget_gb)}")
-        if self.min_tps is not None:
-            limits.append(f"at least {formats.number(self.min_tps)} tokens/s decoded")
-        if self.floor is not None:
-            limits.append(f"perplexity up by less than {formats.percent(self.floor)} at the 95 % bound")
-        return formats.listing(limits) if limits else ""
-
-    @property
-    def wants_smallest(self) -> bool:
-        """Whether only quality is limited: then the smallest fitting file is the best, else the closest one."""
-        return self.floor is not None and self.budget_gb is None and self.min_tps is None
-
-    @property
-    def rule(self) -> str:
-        """The rule in words."""
-        if self.wants_smallest:
-            return f"smallest file with {self.limits}"
-        among = f" among files with {self.limits}" if self.limits else ""
-        return f"lowest mean KLD{among}; the context needs memory in addition to the file"
-
-    def best(self, rows: Sequence[Row]) -> Row | None:
-        """Return the best of `rows`, which all meet the limits."""
-        if not self.wants_smallest:
-            return closest(rows)
-        return min(rows, key=lambda row: (row["size_bytes"], row["variant_id"])) if rows else None
-
-
-@dataclass(frozen=True)
-class Advice:
-    """The best variant for a need, the second best, and the best one for a little more memory."""
-
-    best: Row | None
-    runner_up: Row | None
-    why: str
-    next_step: str
-    rule: str
-
-
-def advise(rows: Sequence[Row], need: Need) -> Advice:
-    """Return the best variant that meets `need`, or say which limit none meets."""
-    candidates = usable(rows)
-    if not candidates:
-        return Advice(None, None, NOT_COMPARED, "", need.rule)
-    fitting = fitting_rows(candidates, need)
-    best = need.best(fitting)
-    if best is None:
-        return Advice(None, None, _obstacle(candidates, need), "", need.rule)
-    others = [row for row in fitting if row["variant_id"] != best["variant_id"]]
-    return Advice(best, need.best(others), _reason(best), _next_step(candidates, need, best), need.rule)
-
-
-def tokens_per_second(row: Row) -> float | None:
-    """Return decoded tokens per second at the median; None if not timed."""
-    median = row["decode_ms_p50"]
-    return 1000 / median if median else None
-
-
-def fitting_rows(rows: Sequence[Row], need: Need) -> list[Row]:
-    """Return the rows that meet every limit."""
-    fitting = list(rows)
-    if need.budget_gb is not None:
-        fitting = [row for row in fitting if row["size_bytes"] <= 1e9 * need.budget_gb]
-    if need.min_tps is not None:
-        fitting = [row for row in fitting if (tokens_per_second(row) or 0.0) >= need.min_tps]
-    return within(fitting, need.floor) if need.floor is not None else fitting
-
-
-def _reason(row: Row) -> str:
-    speed = tokens_per_second(row)
-    decoded = f", {formats.number(speed)} tokens/s as packed ONNX" if speed is not None else ""
-    return f"{formats.size(row['size_bytes'])}{decoded}, {price(row)}"
-
-
-def _obstacle(rows: Sequence[Row], need: Need) -> str:
-    """Name the limit that no variant meets, else say that the limits conflict."""
-    smallest = min(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
-    if need.budget_gb is not None and not fitting_rows(rows, Need(budget_gb=need.budget_gb)):
-        size = formats.size(smallest["size_bytes"])
-        return f"No file is that small: the smallest, {smallest['label']}, takes {size}."
-    if need.min_tps is not None and not fitting_rows(rows, Need(min_tps=need.min_tps)):
-        timed = [row for row in rows if tokens_per_second(row) is not None]
-        if not timed:
-            return "Speed was not measured for any selected variant."
-        fastest = max(timed, key=lambda row: (tokens_per_second(row) or 0.0, row["variant_id"]))
-        speed = formats.number(tokens_per_second(fastest) or 0.0)
-        return f"No file is that fast: the fastest, {fastest['label']}, decodes {speed} tokens/s."
-    if need.floor is not None and not within(rows, need.floor):
-        nearest = min(rows, key=lambda row: (log_ratio(row).high, row["variant_id"]))
-        return f"No file meets that quality limit: the nearest is {nearest['label']}, {price(nearest)}."
-    return "Each limit is met by some file, but no file meets them all."
-
-
-def _next_step(rows: Sequence[Row], need: Need, best: Row) -> str:
-    """Name the best file up to 0.5 GB larger (for small models a quarter); empty if no file is larger."""
-    if need.wants_smallest or all(row["size_bytes"] <= best["size_bytes"] for row in rows):
-        return ""
-    limit = 1e9 * need.budget_gb if need.budget_gb is not None else float(best["size_bytes"])
-    more = min(STEP_BYTES, _STEP_SHARE * max(limit, best["size_bytes"]))
-    wider = Need((limit + more) / 1e9, need.min_tps, need.floor)
-    better = closest(fitting_rows(rows, wider))
-    if better is None or better["variant_id"] == best["variant_id"]:
-        return f"With up to {formats.size(more)} more, no file is closer."
-    return f"With up to {formats.size(more)} more: {better['label']}, {_reason(better)}."

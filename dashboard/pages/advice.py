@@ -1,4 +1,4 @@
-"""The recommender on the page: three limits, kept in the address, and the best file within them."""
+"""The recommender on the page: limits, kept in the address, and the best file within them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import dash_bootstrap_components as dbc
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.insights.advising import Advice
 from dashboard.insights.answers import Answers
+from dashboard.insights.candidates import Candidate
 from dashboard.insights.engine_gap import is_timed, packing_adds
 from dashboard.insights.limits import LIMITS, Limit, problems
-from dashboard.insights.recommender import Advice
 from dashboard.pages.parts import card, swatch
 from dashboard.results.results import Results
-from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 
@@ -38,14 +38,17 @@ def _without_limits(answers: Answers) -> str:
 
 def _within_limits(scope: Scope, advice: Advice) -> list[Component]:
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
+    missing = [html.P(advice.unmeasured, className="advice-unmeasured")] if advice.unmeasured else []
     if advice.best is None:
-        return [html.P(advice.why, className="advice-none"), rule]
+        return [html.P(advice.why, className="advice-none"), *missing, rule]
     lines = [html.P([_name(scope.results, advice.best), f" {advice.why}"])]
-    if is_timed(advice.best):
-        lines.append(html.P(f"{packing_adds(advice.best, scope.selection)}.", className="answer-gap"))
+    if advice.memory:
+        lines.append(html.P(advice.memory, className="answer-memory"))
+    if is_timed(advice.best.row) and not advice.best.as_run:
+        lines.append(html.P(f"{packing_adds(advice.best.row, scope.selection)}.", className="answer-gap"))
     if advice.runner_up is not None:
         lines.append(html.P(["Runner-up: ", _name(scope.results, advice.runner_up)]))
-    return [*lines, *([html.P(advice.next_step)] if advice.next_step else []), rule]
+    return [*lines, *missing, *([html.P(advice.next_step)] if advice.next_step else []), rule]
 
 
 def _field(selection: Selection, key: str, limit: Limit, wrong: dict[str, str]) -> Component:
@@ -62,5 +65,5 @@ def _field(selection: Selection, key: str, limit: Limit, wrong: dict[str, str]) 
     return html.Div([entry, html.Label(limit.label, htmlFor=f"option-{key}"), *problem], className="limit")
 
 
-def _name(results: Results, row: Row) -> Component:
-    return html.Strong([swatch(results.styles[row["method"]]), f" {row['label']}"])
+def _name(results: Results, item: Candidate) -> Component:
+    return html.Strong([swatch(results.styles[item.row["method"]]), f" {item.label}"])

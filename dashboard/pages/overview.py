@@ -9,13 +9,14 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.insights import Insight
+from dashboard.insights.advising import Advice
 from dashboard.insights.answers import Answers
 from dashboard.insights.claims import every
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.engine_gap import gap_insight, is_timed, packing_adds
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
-from dashboard.insights.recommender import PRIMARY, Advice, Recommendation, price, runners_up, usable
+from dashboard.insights.recommender import PRIMARY, Recommendation, runners_up, usable
 from dashboard.insights.summary import takeaways
 from dashboard.pages.advice import advice_box
 from dashboard.pages.parts import card, claims_table, empty_notice, insight_list, swatch
@@ -119,7 +120,9 @@ def _limited(scope: Scope, answers: Answers, advice: Advice) -> Component:
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
     if advice.best is None:
         return card(title, [html.P(advice.why), rule], "answer primary unmet")
-    parts = _file(scope, advice.best, price(advice.best))
+    best = advice.best
+    memory = [html.P(advice.memory, className="answer-memory")] if advice.memory else []
+    parts = [*_file(scope, best.row, best.price, best.label, as_run=best.as_run), *memory]
     return card(title, [*_badge(why), *parts, rule], f"answer primary{' provisional' if why else ''}")
 
 
@@ -141,15 +144,18 @@ def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
     return card(item.need, [*_badge(why), *parts, *lines, rule], f"answer{kind}")
 
 
-def _file(scope: Scope, row: Row, why: str) -> list[Component]:
-    """Return a file's name, its size, what it loses, and what running it adds."""
+def _file(scope: Scope, row: Row, why: str, name: str = "", *, as_run: bool = False) -> list[Component]:
+    """Return a file's name, its size, what it loses, and what running it adds if the loss is not that `as_run`."""
+    added = is_timed(row) and not as_run
     facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
     same = f", same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
     return [
-        html.P([swatch(scope.results.styles[row["method"]]), f" {row['label']}"], className="answer-name"),
+        html.P(
+            [swatch(scope.results.styles[row["method"]]), f" {name or row['label']}"], className="answer-name"
+        ),
         html.P(facts, className="answer-facts"),
         html.P(f"{why}{same}", className="answer-why"),
-        *([html.P(packing_adds(row, scope.selection), className="answer-gap")] if is_timed(row) else []),
+        *([html.P(packing_adds(row, scope.selection), className="answer-gap")] if added else []),
     ]
 
 

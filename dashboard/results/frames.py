@@ -11,7 +11,16 @@ import polars as pl
 
 from dashboard.results.memo import Memo
 from dashboard.style.names import clean, clean_frame
-from evaluator.results.files import KV_CACHE, LAYERS, PAIRS, SPEED, VOCABULARY, FrameFile, tokens_of
+from evaluator.results.files import (
+    KV_CACHE,
+    LAYERS,
+    MEMORY,
+    PAIRS,
+    SPEED,
+    VOCABULARY,
+    FrameFile,
+    tokens_of,
+)
 from evaluator.results.reader import ResultsFileError, read_frame, scan_frame
 
 _T = TypeVar("_T")
@@ -34,7 +43,7 @@ class Frames:
 
     def look_at_every_file(self, variant_ids: Iterable[str]) -> None:
         """Find unreadable files before the first page is drawn; only the columns of token frames are checked."""
-        for file in (LAYERS, PAIRS, SPEED, KV_CACHE, VOCABULARY):
+        for file in (LAYERS, PAIRS, SPEED, KV_CACHE, MEMORY, VOCABULARY):
             self.read(file)
         for variant_id in variant_ids:
             self.tokens(variant_id)

@@ -21,7 +21,7 @@ from dashboard.results.token_parts import TokenParts, token_parts
 from dashboard.results.token_summaries import DeltaSummary, delta_summary
 from dashboard.style.theme import MethodStyle, method_styles
 from evaluator.metrics import columns_of
-from evaluator.results.files import KV_CACHE, LAYERS, PAIRS, SPEED, VOCABULARY, tokens_of
+from evaluator.results.files import KV_CACHE, LAYERS, MEMORY, PAIRS, SPEED, VOCABULARY, tokens_of
 from evaluator.results.manifest import Manifest
 from evaluator.results.schema import STATISTICS
 
@@ -203,6 +203,10 @@ class Results:
         """Return the timed repetitions in an engine; None if absent, empty or unreadable."""
         speed = self._frames.read(SPEED)
         return None if speed is None else speed.filter(engine=engine)
+
+    def memory(self) -> pl.DataFrame | None:
+        """Return `memory.parquet`, the memory that files take in engines; None if absent, empty or unreadable."""
+        return self._frames.read(MEMORY)
 
     def tokens(self, variant_id: str) -> pl.LazyFrame | None:
         """Return a variant's scored tokens as a lazy frame; None if absent or unreadable."""

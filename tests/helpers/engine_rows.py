@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from evaluator.results.files import KV_CACHE, MEMORY
+from evaluator.results.schema import KvCache, Memory, frame_of
+
 LLAMA, ONNX = "llama.cpp", "onnxruntime"
 #: Tokens in llama.cpp's cache before tokens are decoded, and how much slower that is than after the prompt.
 DEPTHS = {0: 0.95, 256: 1.0, 4096: 1.5}
@@ -108,3 +111,24 @@ def _losses(row: dict[str, Any]) -> dict[str, float | int]:
         return {**memory, "llamacpp_kld_mean": 1e-4, "llamacpp_baseline_kld_mean": 1e-4}
     added = {"deploy_kld_mean": 0.004 + 0.1 * own, "llamacpp_kld_mean": 0.001 + 0.05 * own}
     return {**memory, **added, "llamacpp_baseline_kld_mean": own + 0.0008 + 0.04 * own}
+
+
+def add_memory(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Write what files take in llama.cpp up to 32,768 tokens, and the losses with caches of f16 and q8_0."""
+    memory, caches = [], []
+    for row in rows:
+        named = {"variant_id": row["variant_id"], "engine": LLAMA}
+        for kind, per_token in (("f16", 2000), ("q8_0", 1060), ("q4_0", 560)):
+            for context in (512, 4096, 16384, 32768):
+                sizes = {
+                    "weights_bytes": row["size_bytes"],
+                    "cache_bytes": per_token * context,
+                    "compute_bytes": 5_000_000 + 100 * context,
+                }
+                memory.append({**named, "cache_type": kind, "context": context, **sizes})
+        loss = row["llamacpp_baseline_kld_mean"]
+        for kind, times in (("f16", 1.0), ("q8_0", 1.05)):
+            cache = {"cache_type": kind, "baseline_kld_mean": times * loss}
+            caches.append({**named, **cache, "decode_ms_p50": times * row["llamacpp_decode_ms_p50"]})
+    frame_of(Memory, memory).write_parquet(folder / MEMORY.place)
+    frame_of(KvCache, caches).write_parquet(folder / KV_CACHE.place)

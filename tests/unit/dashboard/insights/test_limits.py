@@ -2,8 +2,8 @@
 
 import pytest
 
+from dashboard.insights.advising import Need
 from dashboard.insights.limits import need, problems
-from dashboard.insights.recommender import Need
 from dashboard.results.selection import Selection
 
 
@@ -35,6 +35,33 @@ def test_speed_and_quality_are_read_with_their_units() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["20", "20/s", "20 / s", "20 tok/s", "20 tokens / sec", "20 T/S", "20 tokens per second"]
+)
+def test_speed_is_read_however_it_is_written(text: str) -> None:
+    assert need(Selection.of(options={"tps": text})).min_tps == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("16k", 16384),
+        ("16K tokens", 16384),
+        ("1.5k", 1536),
+        ("1m", 1048576),
+        ("16384", 16384),
+        ("8,192 tokens", 8192),
+        ("1,048,576", 1048576),
+        ("131.072", 131072),
+        ("1", 1),
+    ],
+)
+def test_a_context_is_read_in_tokens_of_which_a_k_is_1024(text: str, tokens: int) -> None:
+    selection = Selection.of(options={"context": text})
+    assert need(selection) == Need(context=tokens)
+    assert problems(selection) == {}
+
+
+@pytest.mark.parametrize(
     ("key", "text", "says"),
     [
         ("gb", "1,000 MB", "may mean thousands or decimals: write it without a comma"),
@@ -45,6 +72,10 @@ def test_speed_and_quality_are_read_with_their_units() -> None:
         ("gb", "nan", "is not understood"),
         ("gb", "1.000.000 MB", "is not understood"),
         ("gb", "0 MB", "must be above 0: write 6 GB or 600 MB"),
+        ("context", "long", "“long” is not understood: write 16k or 16,384"),
+        ("context", "16 GB", "is not understood"),
+        ("context", "0.1", "must be above 0: write 16k or 16,384"),
+        ("tps", "20 s", "is not understood"),
         ("tps", "fast", "“fast” is not understood: write 20"),
         ("rise", "3 GB", "“3 GB” is not understood: write 3 %"),
     ],

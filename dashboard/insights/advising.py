@@ -1,0 +1,205 @@
+"""Find the best file, and type of the cache, within a user's limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dashboard.insights.candidates import Candidate, Candidates
+from dashboard.insights.recommender import NOT_COMPARED
+from dashboard.results.engines import as_run_by
+from dashboard.style import formats
+
+#: How much more memory the next step may take.
+STEP_BYTES = 500_000_000
+_STEP_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Need:
+    """The user's limits; None means no limit.
+
+    `budget_gb` bounds the memory that running the file takes, or, where that is not known, its size (GB = 10⁹ bytes),
+    `min_tps` asks for decoded tokens per second, `floor` bounds the rise of perplexity (a share) at its 95 % upper
+    bound, and `context` is in tokens.
+    """
+
+    budget_gb: float | None = None
+    min_tps: float | None = None
+    floor: float | None = None
+    context: int | None = None
+
+    @property
+    def limits(self) -> str:
+        """The limits in words; empty without limits."""
+        limits = []
+        if self.budget_gb is not None:
+            limits.append(f"at most {formats.size(1e9 * self.budget_gb)}")
+        if self.context is not None:
+            limits.append(f"{formats.count(self.context)} tokens of context")
+        if self.min_tps is not None:
+            limits.append(f"at least {formats.number(self.min_tps)} tokens/s decoded")
+        if self.floor is not None:
+            limits.append(f"perplexity up by less than {formats.percent(self.floor)} at the 95 % bound")
+        return formats.listing(limits) if limits else ""
+
+    @property
+    def wants_smallest(self) -> bool:
+        """Whether only quality is limited: then the smallest fitting file is the best, else the closest one."""
+        return self.floor is not None and self.budget_gb is None and self.min_tps is None
+
+    def rule(self, among: Candidates) -> str:
+        """Return the rule in words."""
+        memory = "memory is file, cache and buffers"
+        if among.context is None:
+            memory = "memory is the file alone: what cache and buffers take was not measured"
+        elif self.context is None:
+            memory += f", for {formats.count(among.context)} tokens unless you name a context"
+        if self.wants_smallest:
+            return f"smallest file with {self.limits}"
+        how = f" as run in {among.engine}" if among.as_run else ""
+        within = f" among files with {self.limits}" if self.limits else ""
+        return f"lowest mean KLD{how}{within}; {memory}"
+
+    def best(self, fitting: Sequence[Candidate]) -> Candidate | None:
+        """Return the best of candidates that all meet the limits."""
+        if not self.wants_smallest:
+            known = [item for item in fitting if item.loss is not None]
+            return min(known or fitting, key=lambda item: item.order, default=None)
+        return min(fitting, key=lambda item: (item.row["size_bytes"], item.order), default=None)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The best candidate for a need, the second best, and the best one for a little more memory.
+
+    `why` says what the best one takes and loses, and `memory` how much of it is file, cache and buffers, if known.
+    `unmeasured` names a better file that fits with a type of the cache whose loss was not measured, if there is one.
+    """
+
+    best: Candidate | None
+    runner_up: Candidate | None
+    why: str
+    next_step: str
+    rule: str
+    unmeasured: str = ""
+
+    @property
+    def memory(self) -> str:
+        """What the best one's memory is made of; empty if it is not known."""
+        known = self.best.memory if self.best is not None else None
+        return known.in_words if known is not None else ""
+
+
+def advise(among: Candidates, need: Need) -> Advice:
+    """Return the best candidate that meets `need`, or say which limit none meets."""
+    rule = need.rule(among)
+    if not among.ready:
+        return Advice(None, None, NOT_COMPARED, "", rule)
+    found = fitting(among.ready, among, need)
+    best = need.best(found)
+    unmeasured = _unmeasured(among, need, best)
+    if best is None:
+        return Advice(None, None, _obstacle(among, need), "", rule, unmeasured)
+    second = need.best([item for item in found if item is not best])
+    return Advice(best, second, _reason(best, among), _next_step(among, need, best), rule, unmeasured)
+
+
+def fitting(items: Sequence[Candidate], among: Candidates, need: Need) -> list[Candidate]:
+    """Return the candidates that meet every limit; memory that is not known for the context meets none."""
+    found = list(items)
+    if among.context is not None and (need.context is not None or need.budget_gb is not None):
+        found = [item for item in found if item.memory is not None]
+    if need.budget_gb is not None:
+        found = [item for item in found if item.n_bytes <= 1e9 * need.budget_gb]
+    if need.min_tps is not None:
+        found = [item for item in found if (item.tps or 0.0) >= need.min_tps]
+    if need.floor is not None:
+        limit = math.log1p(need.floor)
+        found = [item for item in found if item.ratio is not None and item.ratio.high < limit]
+    return found
+
+
+def _reason(item: Candidate, among: Candidates) -> str:
+    where = as_run_by(among.engine)
+    decoded = f", {formats.number(item.tps)} tokens/s {where}" if item.tps is not None else ""
+    return f"{formats.size(item.n_bytes)}{decoded}, {item.price}"
+
+
+def _obstacle(among: Candidates, need: Need) -> str:
+    """Name the limit that no candidate meets, else say that the limits conflict."""
+    alone = {
+        _too_long: (need.context, Need(context=need.context)),
+        _too_large: (need.budget_gb, Need(need.budget_gb, context=need.context)),
+        _too_slow: (need.min_tps, Need(min_tps=need.min_tps)),
+        _too_lossy: (need.floor, Need(floor=need.floor)),
+    }
+    for told, (limit, one) in alone.items():
+        if limit is not None and not fitting(among.ready, among, one):
+            return told(among)
+    return "Each limit is met by some file, but no file meets them all."
+
+
+def _too_long(among: Candidates) -> str:
+    longest = formats.count(among.longest)
+    return f"The memory is not known for a context that long: the longest measured is {longest} tokens."
+
+
+def _too_large(among: Candidates) -> str:
+    known = [item for item in among.ready if item.memory is not None or among.context is None]
+    least = min(known, key=lambda item: (item.n_bytes, item.order))
+    takes = least.memory.in_words if least.memory else formats.size(least.n_bytes)
+    return f"No file is that small: the smallest, {least.label}, takes {takes}."
+
+
+def _too_slow(among: Candidates) -> str:
+    timed = [item for item in among.ready if item.tps is not None]
+    if not timed:
+        return "Speed was not measured for any selected variant."
+    fastest = max(timed, key=lambda item: (item.tps or 0.0, item.row["variant_id"]))
+    return (
+        f"No file is that fast: the fastest, {fastest.label}, decodes {formats.number(fastest.tps)} tokens/s."
+    )
+
+
+def _too_lossy(among: Candidates) -> str:
+    nearest = min(among.ready, key=lambda item: (item.ratio.high if item.ratio else math.inf, item.order))
+    return f"No file meets that quality limit: the nearest is {nearest.label}, {nearest.price}."
+
+
+def _next_step(among: Candidates, need: Need, best: Candidate) -> str:
+    """Name the best candidate for up to 0.5 GB more (for small models a quarter); empty if none takes more."""
+    if need.wants_smallest or all(item.n_bytes <= best.n_bytes for item in among.ready):
+        return ""
+    limit = 1e9 * need.budget_gb if need.budget_gb is not None else best.n_bytes
+    more = min(STEP_BYTES, _STEP_SHARE * max(limit, best.n_bytes))
+    better = need.best(fitting(among.ready, among, replace(need, budget_gb=(limit + more) / 1e9)))
+    if better is None or better is best:
+        return f"With up to {formats.size(more)} more, no file is closer."
+    return f"With up to {formats.size(more)} more: {better.label}, {_reason(better, among)}."
+
+
+def _unmeasured(among: Candidates, need: Need, best: Candidate | None) -> str:
+    """Name the best file that fits only with a type of the cache whose loss was not measured, if it may be better."""
+    usual = {item.row["variant_id"]: item for item in reversed(among.ready)}
+    within = Need(need.budget_gb, context=need.context)
+    largest: dict[str, float] = {}  # of each file with a measured type that fits
+    for item in fitting(among.ready, among, within):
+        name = item.row["variant_id"]
+        largest[name] = max(item.n_bytes, largest.get(name, 0.0))
+    others = replace(need, budget_gb=None, context=None)  # of which only the usual type's values are known
+    found = []
+    for item in fitting(among.unmeasured, among, within):
+        name = item.row["variant_id"]
+        own = usual[name]
+        ahead = best is None or own.order[0] < best.order[0]
+        if ahead and largest.get(name, 0.0) < item.n_bytes and fitting([own], among, others):
+            found.append((own.order, -item.n_bytes, item))
+    if not found or need.budget_gb is None:
+        return ""
+    item = min(found, key=lambda entry: entry[:2])[2]
+    return (
+        f"{item.row['label']} would fit with a {item.cache_type} cache, but what that costs was not measured: "
+        f"run with --kv-cache {item.cache_type}."
+    )

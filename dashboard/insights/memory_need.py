@@ -1,0 +1,89 @@
+"""Compute the memory that running a file takes for a context, between the contexts it was measured for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from dashboard.style import formats
+
+#: Of a file, an engine and a type of the cache: (context, weights, cache, buffers), by context; bytes.
+_Rows = list[tuple[int, float, float, float | None]]
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that running a file takes with a `cache_type` for `context` tokens; `buffers` may not be known."""
+
+    file: float
+    cache: float
+    buffers: float | None
+    context: int
+    cache_type: str
+
+    @property
+    def total(self) -> float:
+        """The sum of what is known."""
+        return self.file + self.cache + (self.buffers or 0)
+
+    @property
+    def in_words(self) -> str:
+        """The sum, as `file 1.10 GB + cache 0.50 GB + buffers 0.10 GB = 1.70 GB at 16,384 tokens, q8_0 cache`."""
+        parts = [("file", self.file), ("cache", self.cache)]
+        parts += [("buffers", self.buffers)] if self.buffers is not None else []
+        sum_of = " + ".join(f"{name} {formats.size(part)}" for name, part in parts)
+        lacking = "" if self.buffers is not None else "; buffers are not known"
+        where = f"at {formats.count(self.context)} tokens, {self.cache_type} cache"
+        return f"{sum_of} = {formats.size(self.total)} {where}{lacking}"
+
+
+@dataclass(frozen=True)
+class MemoryNeeds:
+    """The memory of a folder's files (`memory.parquet`), by variant, engine and type of the cache."""
+
+    rows: Mapping[tuple[str, str, str], _Rows] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame | None) -> MemoryNeeds:
+        """Take a folder's frame, or None; rows without weights or cache are left out."""
+        if frame is None:
+            return cls()
+        rows: dict[tuple[str, str, str], _Rows] = {}
+        known = frame.drop_nulls(["weights_bytes", "cache_bytes"])
+        for row in known.sort("context", maintain_order=True).iter_rows(named=True):
+            sizes = (row["context"], row["weights_bytes"], row["cache_bytes"], row["compute_bytes"])
+            rows.setdefault((row["variant_id"], row["engine"], row["cache_type"]), []).append(sizes)
+        return cls(rows)
+
+    def types(self, variant_id: str, engine: str) -> list[str]:
+        """Return the types of the cache that a file was measured with, the largest first."""
+        found = [key for key in self.rows if key[:2] == (variant_id, engine)]
+        return [key[2] for key in sorted(found, key=lambda key: (-self.rows[key][-1][2], key))]
+
+    def longest(self, variant_id: str, engine: str) -> int:
+        """Return the longest context that a file was measured for, usually its model's own; 0 if none."""
+        return max(
+            (self.rows[variant_id, engine, kind][-1][0] for kind in self.types(variant_id, engine)), default=0
+        )
+
+    def at(self, variant_id: str, engine: str, cache_type: str, context: int) -> MemoryNeed | None:
+        """Return what a context takes: interpolated linearly, of a shorter context than all measured the shortest's.
+
+        None if it was not measured, or for no context that long.
+        """
+        rows = self.rows.get((variant_id, engine, cache_type), [])
+        above = next((index for index, row in enumerate(rows) if row[0] >= context), None)
+        if above is None:
+            return None
+        high, low = rows[above], rows[max(0, above - 1)]
+        share = max(0.0, (context - low[0]) / (high[0] - low[0])) if high[0] > low[0] else 1.0
+        (_, *start, first), (_, *end, last) = low, high
+        buffers = None if first is None or last is None else _between(first, last, share)
+        file, cache = (_between(*pair, share) for pair in zip(start, end, strict=True))
+        return MemoryNeed(file, cache, buffers, context, cache_type)
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return low + share * (high - low)

@@ -1,0 +1,218 @@
+"""The best file, and type of the cache, within limits: stated rules on variants written by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import polars as pl
+import pytest
+from variant_rows import GOOD, row
+
+from dashboard.insights.advising import Need, advise
+from dashboard.insights.candidates import Candidates, candidates
+from dashboard.results.results import Results
+from dashboard.results.scope import Scope
+from dashboard.results.selection import Selection
+from evaluator.results.schema import KvCache, Memory, frame_of
+
+FAST = {"decode_ms_p50": 10.0}
+SHELF = [
+    row("a", "Q2", 3, 0.5, **FAST),
+    row("a", "Q4", 5, 0.02, decode_ms_p50=20.0),
+    row("b", "Q4", 5.2, 0.03, decode_ms_p50=15.0),
+    row("a", "Q8", 8, 0.001, decode_ms_p50=40.0),
+]
+
+
+class Folder:
+    """A folder whose files were run in llama.cpp, with what is known of their memory and types of the cache."""
+
+    manifest = SimpleNamespace(engines={"llama.cpp": {"cache": "f16"}})
+
+    def __init__(self, memory: list[tuple[Any, ...]] = [], caches: list[dict[str, Any]] = []) -> None:  # noqa: B006
+        keys = ("variant_id", "cache_type", "context", "weights_bytes", "cache_bytes", "compute_bytes")
+        named = [dict(zip(keys, values, strict=True)) | {"engine": "llama.cpp"} for values in memory]
+        self._memory = frame_of(Memory, named)
+        self._caches = frame_of(KvCache, [{"engine": "llama.cpp", **values} for values in caches])
+
+    def engine(self, _selection: object) -> str:
+        return "llama.cpp"
+
+    def memory(self) -> pl.DataFrame:
+        return self._memory
+
+    def kv_cache(self) -> pl.DataFrame:
+        return self._caches
+
+    def memoized(self, _key: str, compute: Any) -> Any:
+        return compute()
+
+
+def alone(rows: list[dict[str, Any]], folder: Folder | None = None, context: int | None = None) -> Candidates:
+    return candidates(Scope(cast(Results, folder or Folder()), Selection()), rows, context)
+
+
+def advice(**need: float) -> tuple[str | None, str | None]:
+    found = advise(alone(SHELF), Need(**need))
+    return (found.best and found.best.label, found.runner_up and found.runner_up.label)
+
+
+def test_advice_takes_the_closest_that_fits() -> None:
+    assert advice(budget_gb=1) == ("a Q8", "a Q4")
+    assert advice(floor=0.04) == ("a Q4", "b Q4"), "only quality is limited: the smallest that keeps it"
+    assert advice(budget_gb=0.0055) == ("a Q4", "b Q4")
+    assert advice(min_tps=60) == ("b Q4", "a Q2")
+    assert advice(min_tps=60, floor=0.01) == (None, None)
+    assert advice(budget_gb=0.0055, min_tps=90) == ("a Q2", None)
+
+
+def test_advice_prices_the_next_step() -> None:
+    found = advise(alone(SHELF), Need(budget_gb=0.0045))
+    assert found.best is not None
+    assert found.best.row is SHELF[0]
+    # A quarter of the budget more, 1.125 MB, reaches a Q4 (5 MB) and b Q4 (5.2 MB); a Q4 is closer.
+    assert "With up to 1.1 MB more: a Q4" in found.next_step
+    assert advise(alone(SHELF), Need(budget_gb=1)).next_step == "", "there is no larger file"
+    # A quarter of a Q4's 5 MB reaches b Q4 (5.2 MB), which is farther from the baseline.
+    assert (
+        advise(alone(SHELF), Need(budget_gb=0.005)).next_step == "With up to 1.2 MB more, no file is closer."
+    )
+
+
+@pytest.mark.parametrize(
+    ("need", "words"),
+    [
+        (Need(budget_gb=0.001), "No file is that small: the smallest, a Q2, takes 3.0 MB."),
+        (Need(min_tps=1000), "No file is that fast: the fastest, a Q2, decodes 100 tokens/s"),
+        (Need(floor=0.0001), "the nearest is a Q8"),
+        (Need(budget_gb=0.004, floor=0.01), "no file meets them all"),
+    ],
+)
+def test_advice_names_the_obstacle(need: Need, words: str) -> None:
+    found = advise(alone(SHELF), need)
+    assert found.best is None
+    assert words in found.why
+
+
+def test_advice_without_times_or_variants_says_so() -> None:
+    assert "Speed was not measured" in advise(alone(GOOD), Need(min_tps=1)).why
+    assert advise(alone([]), Need()).best is None
+    assert "at most 1.50 GB and at least 20.0 tokens/s" in Need(1.5, 20).rule(alone(SHELF))
+
+
+def test_without_measured_memory_the_file_alone_counts_and_that_is_said() -> None:
+    found = advise(alone(SHELF), Need(budget_gb=0.0055, context=16384))
+    assert found.best is not None
+    assert found.best.label == "a Q4"
+    assert "memory is the file alone: what cache and buffers take was not measured" in found.rule
+
+
+MB = 1_000_000
+#: Two files of 5 and 8 MB whose losses as run are 0.030 and 0.010 nats with f16; a context of 8,192 takes 4 MB there.
+FILES = [
+    row("a", "Q5", 5, 0.02, run_kld_mean=0.030, run_decode_ms_p50=20.0),
+    row("a", "Q8", 8, 0.001, run_kld_mean=0.010, run_decode_ms_p50=40.0),
+]
+MEMORY = [
+    (f"a-{name}", kind, context, size * MB, cache * context * MB // 8192, MB)
+    for name, size in (("Q5", 5), ("Q8", 8))
+    for kind, cache in (("f16", 4), ("q8_0", 2), ("q4_0", 1))
+    for context in (512, 8192)
+]
+#: The loss of q8_0 was measured, that of q4_0 was not.
+CACHES = [
+    {"variant_id": f"a-{name}", "cache_type": kind, "baseline_kld_mean": loss, "decode_ms_p50": ms}
+    for name, losses in (("Q5", (0.030, 0.032)), ("Q8", (0.010, 0.012)))
+    for kind, loss, ms in zip(("f16", "q8_0"), losses, (20.0, 25.0), strict=True)
+]
+FULL = Folder(MEMORY, CACHES)
+
+
+def told(folder: Folder = FULL, rows: list[dict[str, Any]] = FILES, **need: Any) -> Any:
+    wanted = Need(**need)
+    return advise(alone(rows, folder, wanted.context), wanted)
+
+
+@pytest.mark.parametrize(
+    ("gb", "best", "second"),
+    [
+        (0.0130, "a Q8 with a f16 cache", "a Q8 with a q8_0 cache"),  # 8 + 4 + 1
+        (0.0129, "a Q8 with a q8_0 cache", "a Q5 with a f16 cache"),  # 8 + 2 + 1, and 5 + 4 + 1
+        (0.0100, "a Q5 with a f16 cache", "a Q5 with a q8_0 cache"),
+        (0.0080, "a Q5 with a q8_0 cache", None),  # 5 + 2 + 1
+    ],
+)
+def test_pairs_of_file_and_cache_fit_by_their_sum(gb: float, best: str, second: str | None) -> None:
+    found = told(budget_gb=gb, context=8192)
+    assert (found.best.label, found.runner_up and found.runner_up.label) == (best, second)
+
+
+def test_the_sum_is_told() -> None:
+    found = told(budget_gb=0.0129, context=8192)
+    assert found.memory == "file 8.0 MB + cache 2.0 MB + buffers 1.0 MB = 11.0 MB at 8,192 tokens, q8_0 cache"
+    assert found.why.startswith("11.0 MB, ")
+    assert "40.0 tokens/s in llama.cpp" in found.why
+    assert "0.012 nats mean KLD as run" in found.why
+    assert found.rule.startswith(
+        "lowest mean KLD as run in llama.cpp among files with at most 12.9 MB and 8,192"
+    )
+
+
+def test_a_type_whose_loss_was_not_measured_is_no_candidate_and_is_said_where_it_matters() -> None:
+    """Q5 fits with q8_0 from 8 MB on, Q8 with q4_0 from 10 MB and with q8_0 from 11 MB."""
+    assert told(budget_gb=0.0099, context=8192).unmeasured == ""
+    assert told(budget_gb=0.0100, context=8192).unmeasured == (
+        "a Q8 would fit with a q4_0 cache, but what that costs was not measured: run with --kv-cache q4_0."
+    )
+    assert told(budget_gb=0.0110, context=8192).unmeasured == ""  # Q8 fits with q8_0
+    nothing = told(budget_gb=0.0070, context=8192)  # 5 + 1 + 1
+    assert nothing.best is None
+    assert "the smallest, a Q5 with a q8_0 cache, takes file 5.0 MB + cache 2.0 MB" in nothing.why
+    assert nothing.unmeasured.startswith("a Q5 would fit with a q4_0 cache")
+
+
+def test_without_a_context_a_usual_one_counts_and_is_said() -> None:
+    """A cache of 4,096 tokens takes 2 MB in f16."""
+    found = told(budget_gb=0.0110)
+    assert found.best.label == "a Q8 with a f16 cache"
+    assert "= 11.0 MB at 4,096 tokens" in found.memory
+    assert "for 4,096 tokens unless you name a context" in found.rule
+
+
+def test_a_context_longer_than_all_measured_is_not_known() -> None:
+    found = told(context=8193)
+    assert found.best is None
+    assert found.why == (
+        "The memory is not known for a context that long: the longest measured is 8,192 tokens."
+    )
+    assert "not known for a context that long" in told(budget_gb=1.0, context=8193).why
+
+
+def test_a_file_without_a_loss_as_run_makes_the_losses_of_weights_count() -> None:
+    """Then types of the cache do not compare, and no name has one."""
+    rows = [FILES[0], FILES[1] | {"run_kld_mean": None}]
+    found = told(rows=rows, budget_gb=0.0129, context=8192)
+    assert found.best.label == "a Q5"
+    assert found.best.loss == rows[0]["kld_mean"]
+    assert "as run" not in found.rule
+    assert found.unmeasured.startswith("a Q8 would fit with a q8_0 cache")
+
+
+def test_times_are_those_of_the_type() -> None:
+    """50 and 40 tokens/s of Q5, 25 and 40 of Q8."""
+    assert told(min_tps=30.0).best.label == "a Q8 with a q8_0 cache"
+    assert told(min_tps=45.0).best.label == "a Q5 with a f16 cache"
+
+
+def test_a_limit_of_quality_needs_the_perplexity_of_the_type() -> None:
+    """Q8 with q8_0 counts once its perplexity is known to rise by 0.2 ± 0.2 %, and not by 2 ± 0.2 %."""
+    limits = {"budget_gb": 0.0129, "context": 8192, "floor": 0.01}
+    assert told(**limits).best is None
+
+    def measured(ratio: float) -> Folder:
+        more = {"baseline_ln_ppl_ratio": ratio, "baseline_ln_ppl_ratio_se": 0.001}
+        return Folder(MEMORY, [values | more for values in CACHES])
+
+    assert told(measured(0.002), **limits).best.label == "a Q8 with a q8_0 cache"
+    assert told(measured(0.020), **limits).best is None
