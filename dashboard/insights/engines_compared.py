@@ -54,7 +54,8 @@ def _faster(both: Sequence[tuple[Row, Row]], engines: tuple[str, str], phase: st
     ahead, behind = map(as_run_by, engines if first else engines[::-1])
     faster = [ratio if first else 1 / ratio for ratio in ratios]
     ends = f"{formats.number(min(faster), 2)}–{formats.number(max(faster), 2)}"
-    detail = f"{len(both) - len(apart)} tied: their p10–p90 ranges overlap; from file to file {ends} ×"
+    ties = len(both) - len(apart)
+    detail = f"from file to file {ends} ×{f'; {ties} tied: their p10–p90 ranges overlap' if ties else ''}"
     if not apart:
         return Insight(f"All {len(both)} files {phase} equally fast {ahead} and {behind}.", "tie", detail)
     counts = f"{max(wins)} of {len(both)} files {phase} faster {ahead}, {min(wins) or 'none'} {behind}"

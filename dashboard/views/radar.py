@@ -25,7 +25,7 @@ from dashboard.views import Option, View
 _FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coordinates")))
 _MOST_TRACES = 6
 _ALONE = Insight("Only one variant is shown: select another to compare it with.", "unknown")
-_LEAD = "by more than the paired error, the p10–p90 range of speed, or 1 % of size"
+_LEAD = "by more than the paired error, the p10–p90 range of speed{}, or 1 % of size"
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -134,7 +134,7 @@ def insights(scope: Scope) -> list[Insight]:
     tied = leads.pop("", [])
     ordered = sorted(leads.items(), key=lambda item: (-len(item[1]), item[0]))
     result = [
-        Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding", _LEAD)
+        Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding", _LEAD.format(scope.in_engine))
         for label, names in ordered[:3]
     ]
     if tied:
