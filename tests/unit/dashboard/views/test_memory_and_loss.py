@@ -158,11 +158,5 @@ def test_compare_has_a_row_per_type_and_file(results: Results) -> None:
     first, _ = compare.chosen(Scope(results))
     kinds = LOSSES[str(first["variant_id"])]
     assert [line[:2] for line in cells] == [[kind, name] for kind in ("f16", "q8_0", "q4_0") for name in "AB"]
-    assert cells[0][2:] == [
-        str(kinds["f16"]),
-        f"{kinds['f16'] / 100:.5f}",
-        f"{8 + kinds['f16']:.3f}",
-        "10.0 MB",
-        "10.0",
-        "20.0",
-    ]
+    losses = [f"{kinds['f16']:.4f} ± 0.0041", f"{kinds['f16'] / 100:.6f} ± 0.000021"]
+    assert cells[0][2:] == [*losses, f"{8 + kinds['f16']:.3f}", "10.0 MB", "10.0", "20.0"]

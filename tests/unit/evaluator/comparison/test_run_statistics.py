@@ -105,6 +105,10 @@ def test_frames_about_all_variants_are_written_and_valid(comparison):
     assert kld["verdict"] == ("worse" if kld["a"] == ids["Q4_0"] else "better")
 
 
+def test_the_manifest_states_the_context_that_the_model_was_made_for(comparison):
+    assert read_manifest(comparison.out).trained_context == 128
+
+
 def test_noise_floor_lies_below_real_damage_and_is_no_variant(comparison):
     floor = read_manifest(comparison.out).noise_floor
     variants = read(comparison, "variants")
