@@ -7,7 +7,7 @@ from dataclasses import replace
 import gguf
 import numpy as np
 import pytest
-from llama_vocabulary import llama_vocabulary
+from llama_vocabulary import llama_vocabularies
 from tokenizing import BYTE_LEVEL, TEXT
 
 from evaluator.models.gguf.reader import open_gguf
@@ -22,9 +22,18 @@ def smollm2():
     return open_gguf(resolve_one("smollm2-135m"))
 
 
-@pytest.mark.parametrize("name", BYTE_LEVEL)
-def test_ids_are_those_of_llama_cpp(smollm2, name, tmp_path):
-    path = tmp_path / "vocabulary.gguf"
+@pytest.fixture(scope="module")
+def llama_ids(smollm2, tmp_path_factory):
+    """Ids of the text by pre-tokenizer, from one process of llama.cpp."""
+    folder = tmp_path_factory.mktemp("vocabularies")
+    paths = [write_vocabulary(smollm2, name, folder / f"{name}.gguf") for name in BYTE_LEVEL]
+    return {
+        name: answer.ids[0]
+        for name, answer in zip(BYTE_LEVEL, llama_vocabularies(paths, [TEXT]), strict=True)
+    }
+
+
+def write_vocabulary(smollm2, name, path):
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(name)
@@ -37,5 +46,10 @@ def test_ids_are_those_of_llama_cpp(smollm2, name, tmp_path):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    return path
+
+
+@pytest.mark.parametrize("name", BYTE_LEVEL)
+def test_ids_are_those_of_llama_cpp(smollm2, llama_ids, name):
     file = replace(smollm2, metadata={**smollm2.metadata, "tokenizer.ggml.pre": name})
-    assert tokenizer_from_gguf(file).encode(TEXT).tolist() == llama_vocabulary(path, [TEXT]).ids[0]
+    assert tokenizer_from_gguf(file).encode(TEXT).tolist() == llama_ids[name]

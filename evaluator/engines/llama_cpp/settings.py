@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gguf import GGMLQuantizationType as GGMLType
-
 #: Flash attention → its number in llama.cpp.
 FLASH_ATTENTION: Mapping[str, int] = {"auto": -1, "off": 0, "on": 1}
 #: Which layers a GPU computes → their number in llama.cpp.
 GPU_LAYERS: Mapping[str, int] = {"none": 0, "all": -1}
-#: Type of the cached keys and values → its number in ggml.
+#: Type of the cached keys and values → its number in ggml; gguf-py, which has them too, takes long to import.
 CACHE_TYPES: Mapping[str, int] = {
-    kind.name.lower(): int(kind)
-    for kind in (
-        *(GGMLType.F32, GGMLType.F16, GGMLType.BF16, GGMLType.Q8_0),
-        *(GGMLType.Q5_1, GGMLType.Q5_0, GGMLType.Q4_1, GGMLType.Q4_0, GGMLType.IQ4_NL),
-    )
+    **{"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8},
+    **{"q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2, "iq4_nl": 20},
 }
 
 

@@ -184,32 +184,46 @@ BY_NAME = [
 ]
 
 
-@pytest.mark.parametrize("kind", [1, CONTROL, USER_DEFINED], ids=["normal", "control", "user-defined"])
-@pytest.mark.parametrize(
-    ("names", "key"),
-    [
-        (BY_NAME[:4], None),
-        (BY_NAME[:4], "tokenizer.ggml.fim_pre_token_id"),
-        (BY_NAME[:4], "tokenizer.ggml.prefix_token_id"),
-        (BY_NAME[:5], None),
-        (BY_NAME[:6], None),
-        ([*BY_NAME[:4], "<|calls|>", "<|flush|>"], None),
-        ([*BY_NAME[:4], "<|return|>", "<|flush|>"], None),
-        (["</s>", "<|tool_response>"], None),
-        (["</s>", "<|ifm|im_end|>", "[e~["], None),
-        (["<|plamo:fim_prefix|>", "<|plamo:fim_suffix|>", "<|plamo:file_separator|>"], None),
-    ],
-)
-def test_tokens_known_by_name_are_what_llama_cpp_takes_them_for(tmp_path, kind, names, key):
-    options = SMALL | {"tokens": [(name, kind) for name in names]}
-    first = 256 + len(MERGES) + 1
-    metadata = {key: (first + names.index("<|fim_prefix|>"), U32)} if key else {}
-    path = write_tiny_llama(tmp_path / "t.gguf", **options, metadata=metadata)
-    file, text = open_gguf(path), " the ".join(names)
+#: Names of tokens, and the key that names the first of them, if any.
+NAMED = [
+    (BY_NAME[:4], None),
+    (BY_NAME[:4], "tokenizer.ggml.fim_pre_token_id"),
+    (BY_NAME[:4], "tokenizer.ggml.prefix_token_id"),
+    (BY_NAME[:5], None),
+    (BY_NAME[:6], None),
+    ([*BY_NAME[:4], "<|calls|>", "<|flush|>"], None),
+    ([*BY_NAME[:4], "<|return|>", "<|flush|>"], None),
+    (["</s>", "<|tool_response>"], None),
+    (["</s>", "<|ifm|im_end|>", "[e~["], None),
+    (["<|plamo:fim_prefix|>", "<|plamo:fim_suffix|>", "<|plamo:file_separator|>"], None),
+]
+KINDS = {"normal": 1, "control": CONTROL, "user-defined": USER_DEFINED}
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """Files by kind and number of case, and what llama.cpp makes of all texts, plain and with control tokens."""
+    folder, files = tmp_path_factory.mktemp("named"), {}
+    for kind, number in KINDS.items():
+        for case, (names, key) in enumerate(NAMED):
+            options = SMALL | {"tokens": [(name, number) for name in names]}
+            first = 256 + len(MERGES) + 1
+            metadata = {key: (first + names.index("<|fim_prefix|>"), U32)} if key else {}
+            files[kind, case] = write_tiny_llama(folder / f"{kind}-{case}.gguf", **options, metadata=metadata)
+    texts, paths = [" the ".join(names) for names, _ in NAMED], list(files.values())
+    answers = [llama_vocabularies(paths, texts, parse_special=special) for special in (False, True)]
+    return {place: (path, *ids) for (place, path), *ids in zip(files.items(), *answers, strict=True)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", range(len(NAMED)))
+def test_tokens_known_by_name_are_what_llama_cpp_takes_them_for(named, kind, case):
+    path, plain, special = named[kind, case]
+    file, text = open_gguf(path), " the ".join(NAMED[case][0])
     tokenizer = tokenizer_from_gguf(file)
-    assert tokenizer.encode(text).tolist() == llama_vocabulary(path, [text]).ids[0]
+    assert tokenizer.encode(text).tolist() == plain.ids[case]
     ids = encode_with_control(tokenizer, text, control_tokens(file)).tolist()
-    assert ids == llama_vocabulary(path, [text], parse_special=True).ids[0]
+    assert ids == special.ids[case]
 
 
 def test_token_that_is_there_twice_is_refused_as_llama_cpp_does(tmp_path):
