@@ -131,7 +131,7 @@ def _windows(source: ModelFile, texts: Sequence[Text]) -> list[Window]:
     Raises:
         RequestError: a text is too short or given twice.
     """
-    protocol = Protocol(context=_CONTEXT, first_scored=_CONTEXT // 2)
+    protocol = Protocol(context=_CONTEXT, first_scored=_CONTEXT // 2, chunks=None)
     windows, _ = cut_windows(texts, tokenizer_from_gguf(source), protocol)
     return [windows[index] for index in spread(len(windows), _WINDOWS)]
 

@@ -77,7 +77,7 @@ def rows(measured: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def torch_logps(path: Path, windows: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Log-probabilities float64 [CONTEXT / 2 - 1, vocabulary] per window, from gguf's own reader and eager fp32 attention."""
+    """Return float64 [CONTEXT / 2 - 1, vocabulary] per window, from gguf's reader and eager float32 attention."""
     reader = gguf.GGUFReader(str(path))
     tensors = {
         t.name: torch.from_numpy(gguf.dequantize(t.data, t.tensor_type).copy()) for t in reader.tensors

@@ -8,4 +8,4 @@ from evaluator.engines.llama_cpp.settings import CACHE_TYPES
 
 
 def test_types_of_the_cache_have_ggmls_numbers():
-    assert CACHE_TYPES == {name: GGMLQuantizationType[name.upper()] for name in CACHE_TYPES}
+    assert {name: GGMLQuantizationType[name.upper()] for name in CACHE_TYPES} == CACHE_TYPES
