@@ -129,8 +129,9 @@ def test_opening_many_variants_reads_no_token(tmp_path: Path, monkeypatch: pytes
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("tokens are read")
 
-    for ask in (again.layers, again.pairs, lambda: again.pieces(opened.manifest.model)):
+    for ask in (again.layers, again.pairs, again.kv_cache, again.memory):
         ask()
+    again.pieces(opened.manifest.model)
     again.speed("onnxruntime")
     monkeypatch.setattr(pl, "scan_parquet", counted)
     monkeypatch.setattr(pl, "read_parquet", refuse)

@@ -115,7 +115,7 @@ def test_a_failed_file_is_never_recommended(broken: Results) -> None:
     for options in ({"gb": "1 TB"}, {"rise": "3"}, {"gb": "50 MB"}):
         advice = Answers.of(Scope(broken, Selection.of(options=options))).advice
         assert advice is not None
-        best = advice.best and advice.best["variant_id"]
+        best = advice.best and advice.best.row["variant_id"]
         assert best not in {"bartowski-q8_0", "main-q2_k", "main-q4_0"}
 
 
