@@ -18,7 +18,7 @@ def figure(scope: Scope, spokes: Sequence[Axis]) -> Drawing:
     rows = complete(scope.rows, "ln_ppl_ratio")
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    measured = scope.results.select(scope.selection.tokens_alone).to_dicts()
+    measured = scope.results.select(scope.all_variants).to_dicts()
     ends = {axis.name: _ends(axis, measured) for axis in spokes}
     drawn = Drawing()
     picking = charts.is_picking(scope.selection, rows)

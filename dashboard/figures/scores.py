@@ -41,7 +41,7 @@ def axes(scope: Scope) -> list[Axis]:
     References are over all variants and the selected tokens: variant filters never rescale an axis; token filters
     recompute values and references.
     """
-    rows = scope.results.select(scope.selection.tokens_alone).to_dicts()
+    rows = scope.results.select(scope.all_variants).to_dicts()
     by_name = columns_of()
     scored = [(column, column.score) for column in by_name.values() if column.score is not None]
     all_axes = [

@@ -74,9 +74,7 @@ def chosen(scope: Scope) -> tuple[Row, Row] | None:
     for place in (0, 1):
         if named[place] is None:
             named[place] = next(name for name in spare if name in everything and name not in named)
-    computed = {
-        str(row["variant_id"]): row for row in scope.results.select(scope.selection.tokens_alone).to_dicts()
-    }
+    computed = {str(row["variant_id"]): row for row in scope.results.select(scope.all_variants).to_dicts()}
     return computed[str(named[0])], computed[str(named[1])]
 
 

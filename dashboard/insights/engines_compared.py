@@ -131,7 +131,8 @@ def slowing(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     deepest = max(pairs[-1][0] for pairs in known)
     usual = [pairs[-2] for pairs in known if pairs[-1][0] == deepest]
     ratios = [pairs[-1][1] / pairs[-2][1] for pairs in known if pairs[-1][0] == deepest]
-    times = f"{formats.number(median(ratios), 2)} × as long as after {formats.count(usual[0][0])}"
+    before = f"after {formats.count(usual[0][0])}" if usual[0][0] else "with an empty cache"
+    times = f"{formats.number(median(ratios), 2)} × as long as {before}"
     text = f"After {formats.count(deepest)} tokens, decoding a token takes {times}{scope.in_engine}."
     ends = f"{formats.number(min(ratios), 2)}–{formats.number(max(ratios), 2)}"
     return Insight(

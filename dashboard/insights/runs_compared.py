@@ -52,7 +52,7 @@ def runs(scope: Scope, first: Row, second: Row) -> list[Runs]:
         return []
     compared = []
     for engine in (scope.engine, *others(scope)):
-        selection = replace(scope.selection.tokens_alone, engine=engine)
+        selection = replace(scope.all_variants, engine=engine)
         by_id = {str(row["variant_id"]): row for row in scope.results.select(selection).to_dicts()}
         pair = by_id[str(first["variant_id"])], by_id[str(second["variant_id"])]
         if any(map(is_timed, pair)):

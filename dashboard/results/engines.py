@@ -60,13 +60,23 @@ def column_of(engine: str, run_column: str) -> Column | None:
 
 
 def engines_in(variants: pl.DataFrame) -> tuple[str, ...]:
-    """Return the engines in which a variant was timed, the default first; `FIRST_ENGINE` if none was."""
-    timed = tuple(
+    """Return the engines in which a variant was timed, in the order of `columns_by_engine`."""
+    return tuple(
         name
         for name, columns in columns_by_engine().items()
         if any(variants[columns[quantity].name].is_not_null().any() for quantity in _TIMES)
     )
-    return timed or (FIRST_ENGINE,)
+
+
+def default_engine(variants: pl.DataFrame) -> str:
+    """Return the first engine that timed a variant of the model and device that most variants are of.
+
+    If none did, the first that timed any variant, else `FIRST_ENGINE`.
+    """
+    place = ["model", "device"]
+    most = variants.group_by(place).len().sort("len", *place, descending=[True, False, False]).head(1)
+    here = variants.join(most, on=place, how="semi")
+    return next(iter(engines_in(here) or engines_in(variants)), FIRST_ENGINE)
 
 
 def as_run(variants: pl.DataFrame, engine: str) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from dashboard.results.engines import as_run, engines_in
+from dashboard.results.engines import as_run, default_engine
 from dashboard.results.failures import with_failures
 from dashboard.style.formats import device_name
 from dashboard.style.names import clean, clean_frame, clean_model
@@ -87,7 +87,7 @@ def named(frame: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
     """
     ordered = frame.sort("is_baseline", "variant_id", descending=[True, False])
     windows = {part.model: sum(text.windows for text in part.texts) for part in manifest.each}
-    default, *_ = engines_in(frame.filter(~pl.col("is_baseline")))
+    default = default_engine(frame.filter(~pl.col("is_baseline")))
     complete = with_failures(
         _with_labels(ordered).with_columns(
             _baseline_ids(ordered, manifest.baseline_id),

@@ -46,11 +46,11 @@ def known(selection: Selection, results: Results) -> Selection:
         allowed = values(results, key) if given else None
         if allowed is not None:
             kept[name] = frozenset(value for value in given if str(value) in allowed)
-    others = results.engines[1:]
-    kept["engine"] = selection.engine if selection.engine in others else ""
     options = []
     for key, value in selection.options:
         allowed = values(results, key)
         if allowed is None or value in allowed:
             options.append((key, value))
-    return replace(selection, options=tuple(options), **kept)  # type: ignore[arg-type]  # of the fields' own types
+    usual = replace(selection, options=tuple(options), engine="", **kept)  # type: ignore[arg-type]  # of the fields' own types
+    chosen = selection.engine in results.engines and selection.engine != results.engine(usual)
+    return replace(usual, engine=selection.engine) if chosen else usual

@@ -11,25 +11,23 @@ from typing import Any, TypeVar
 import polars as pl
 
 from dashboard.results.contrasts import contrast
-from dashboard.results.engines import as_run, engines_in, run_columns
+from dashboard.results.engines import as_run, default_engine, engines_in, run_columns
 from dashboard.results.folder import named, open_manifest, open_variants
 from dashboard.results.frames import Frames
 from dashboard.results.memo import Memo
+from dashboard.results.recomputed import over_tokens
 from dashboard.results.selection import EVERYTHING, Selection, TokenFilter
 from dashboard.results.statistics import Estimate
 from dashboard.results.token_parts import TokenParts, token_parts
 from dashboard.results.token_summaries import DeltaSummary, delta_summary
 from dashboard.style.theme import MethodStyle, method_styles
-from evaluator.metrics import columns_of
 from evaluator.results.files import KV_CACHE, LAYERS, MEMORY, PAIRS, SPEED, VOCABULARY, tokens_of
 from evaluator.results.manifest import Manifest
-from evaluator.results.schema import STATISTICS
+from evaluator.results.schema import FIRST_ENGINE
 
 _T = TypeVar("_T")
 #: Columns of `Results.variants` that are not in the file.
 ADDED = ("label", "twin", "baseline_id", "n_windows", "failure", *run_columns())
-ALL_TOKENS: TokenFilter = (frozenset(), frozenset())
-_COUNTS = ("n_tokens", "n_windows")
 #: Sizes of the caches: a page needs the same values several times, and the next page again.
 _MOST_SELECTIONS, _MOST_CONTRASTS, _MOST_DELTAS = 64, 8192, 4096
 
@@ -56,6 +54,7 @@ class Results:
     _parts: Memo[TokenParts | None] = field(default_factory=Memo, repr=False)
     _recomputed: Memo[pl.DataFrame] = field(default_factory=lambda: Memo(_MOST_SELECTIONS), repr=False)
     _deltas: Memo[DeltaSummary | None] = field(default_factory=lambda: Memo(_MOST_DELTAS), repr=False)
+    _defaults: Memo[str] = field(default_factory=lambda: Memo(_MOST_SELECTIONS), repr=False)
     _selected: Memo[pl.DataFrame] = field(default_factory=lambda: Memo(_MOST_SELECTIONS), repr=False)
     _contrasts: Memo[Estimate | None] = field(default_factory=lambda: Memo(_MOST_CONTRASTS), repr=False)
 
@@ -134,20 +133,24 @@ class Results:
 
     @cached_property
     def engines(self) -> tuple[str, ...]:
-        """Engines in which a variant was timed, the default first; see `engines_in`."""
-        return engines_in(self.measured)
+        """Engines in which a variant was timed; onnxruntime, the last of them, if none was."""
+        return engines_in(self.measured) or (FIRST_ENGINE,)
 
     def engine(self, selection: Selection) -> str:
-        """Return the engine whose times and losses are shown: the selected one, else the default."""
-        return selection.engine if selection.engine in self.engines else self.engines[0]
+        """Return the engine whose times and losses are shown: the selected one, else `default_engine`.
+
+        The default is that of the selected variants, so that a model timed in one engine is shown in it.
+        """
+        if selection.engine in self.engines:
+            return selection.engine
+        chosen = selection.expression()
+        return self._defaults.get(selection, lambda: default_engine(self.measured.filter(chosen)))
 
     def select(self, selection: Selection) -> pl.DataFrame:
         """Return the variants that pass the filters, without baselines, ordered by method and bits per weight.
 
-        The columns of `as_run` are about the selected engine.
-
-        With a token filter every statistic and its error is recomputed over those tokens; null without the token
-        file. Values that exist over all tokens only are null then.
+        The columns of `as_run` are about the selected engine. With a token filter every statistic and its error is
+        recomputed over those tokens; null without the token file, and if it exists over all tokens only.
         """
 
         def compute() -> pl.DataFrame:
@@ -270,18 +273,11 @@ class Results:
         wanted, engine = selection.token_filter, self.engine(selection)
         if selection.filters_tokens:
             return as_run(self._recomputed.get(wanted, lambda: self._computed(wanted)), engine)
-        return self.variants if engine == self.engines[0] else as_run(self.variants, engine)
+        return self.variants if engine == self.engine(EVERYTHING) else as_run(self.variants, engine)
 
     def _computed(self, wanted: TokenFilter) -> pl.DataFrame:
         parts = [self.parts(str(name)) for name in self.variants["variant_id"]]
-        statistics = [{} if item is None else item.statistics(wanted) for item in parts]
-        replaced = set(STATISTICS).union(columns_of("all tokens"), *statistics) & set(self.variants.columns)
-        columns = [
-            pl.Series(name, [values.get(name) for values in statistics], dtype=dtype, strict=False)
-            for name, dtype in self.variants.schema.items()
-            if name in replaced or name in _COUNTS
-        ]
-        return self.variants.with_columns(columns).with_columns(pl.col(*_COUNTS).fill_null(0))
+        return over_tokens(self.variants, parts, wanted)
 
     def _read_parts(self, variant_id: str) -> TokenParts | None:
         rows = self.variants.filter(pl.col("variant_id") == variant_id)

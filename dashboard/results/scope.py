@@ -46,6 +46,11 @@ class Scope:
         return "" if self.results.engines == (FIRST_ENGINE,) else f" {as_run_by(self.engine)}"
 
     @property
+    def all_variants(self) -> Selection:
+        """The selection of all variants over the same tokens in the same engine, to compare values with."""
+        return Selection(domains=self.selection.domains, bins=self.selection.bins, engine=self.engine)
+
+    @property
     def baselines(self) -> pl.DataFrame:
         """Baselines of the selected models and devices; see `Results.baselines`."""
         return self.results.baselines(self.selection)

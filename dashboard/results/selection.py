@@ -149,11 +149,6 @@ class Selection:
         return bool(self.domains or self.bins)
 
     @property
-    def tokens_alone(self) -> Selection:
-        """The selection of all variants over the same tokens and in the same engine, to compare values with."""
-        return Selection(domains=self.domains, bins=self.bins, engine=self.engine)
-
-    @property
     def token_filter(self) -> TokenFilter:
         """The part of the selection that decides which tokens count."""
         return self.domains, self.bins

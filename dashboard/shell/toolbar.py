@@ -66,8 +66,6 @@ def option_bar(address: Address, results: Results) -> list[Component]:
         if len(choices) < 2:
             continue
         name = html.Span(option.name, className="option-name")
-        if len(choices) < 2:
-            continue
         bar.append(
             html.Div(
                 [name, html.Div(choices, className="segments")],

@@ -65,7 +65,7 @@ def _rows(scope: Scope) -> list[Row]:
     return timed(scope, _PHASE.of(scope.selection))
 
 
-def _elsewhere(scope: Scope, rows: Sequence[Row]) -> list[Row]:
+def _other_runs(scope: Scope, rows: Sequence[Row]) -> list[Row]:
     """Return the drawn files as run in the other engines, if both are to be drawn."""
     if _ENGINES.offered(scope.results, scope.selection) == "one":
         return []
@@ -81,7 +81,7 @@ def figure(scope: Scope) -> Drawing:
         return charts.message_figure(f"No selected variant has a {_PHASE.of(scope.selection)} time")
     columns = low, middle, high = _columns(scope.selection)
     decode = columns == DECODE_TIME
-    x, more = [row[middle] for row in rows], _elsewhere(scope, rows)
+    x, more = [row[middle] for row in rows], _other_runs(scope, rows)
     ends = [row[name] for row in (*rows, *more) for name in (low, middle, high) if row[name] is not None]
     heights = [height for row in (*rows, *more) for height in (row["kld_mean"], loss_as_run(row))]
     x_range, scale = axes.padded(ends, 0.05), LogScale.of(heights, margin=0.1)
@@ -126,7 +126,7 @@ def figure(scope: Scope) -> Drawing:
     scale.draw_rest(drawn, curves, "kld_mean", times, hover, labels, scope.selection)
     charts.add_places(drawn, curves)
     drawn.update_layout(showlegend=True)
-    drawn.update_xaxes(title_text=_title(decode, scope), range=x_range)
+    drawn.update_xaxes(title_text=_title(scope, decode=decode, both=bool(more)), range=x_range)
     drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **scale.axis)
     better = {"x": 0.01 if decode else 0.99, "xanchor": "left" if decode else "right"}
     better["text"] = "↙ faster and closer" if decode else "faster and closer ↘"
@@ -134,8 +134,7 @@ def figure(scope: Scope) -> Drawing:
     return drawn
 
 
-def _title(decode: bool, scope: Scope) -> str:
-    both = _ENGINES.offered(scope.results, scope.selection) == "both"
+def _title(scope: Scope, *, decode: bool, both: bool) -> str:
     where = "" if both else scope.in_engine
     if decode:
         return f"decode time per token{where} (ms, median; bars p10–p90)"
@@ -233,7 +232,7 @@ def _absent(results: Results) -> Absent | None:
 
 def _noted(scope: Scope) -> str:
     """Say what runs at the drawn speed, and how far it is from the baseline."""
-    if _ENGINES.offered(scope.results, scope.selection) == "both":
+    if _other_runs(scope, _rows(scope)):
         chosen, other = in_words(scope.engine), formats.listing(list(map(in_words, others(scope))))
         return (
             f"Filled: {chosen}; open: {other}; a line joins the two points of a file. Lines up to a dash lead to the "
@@ -252,7 +251,7 @@ def _noted(scope: Scope) -> str:
 
 def _data(scope: Scope) -> pl.DataFrame:
     """Return the columns of the drawn engines."""
-    both = _ENGINES.offered(scope.results, scope.selection) == "both"
+    both = _other_runs(scope, _rows(scope))
     drawn = scope.results.engines if both else (scope.engine,)
     names = (column.name for engine in drawn for column in columns_by_engine()[engine].values())
     return variants_with(*names, "kld_mean")(scope)

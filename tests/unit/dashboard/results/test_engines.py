@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from dashboard.results import engines
 from dashboard.results.known_values import known
 from dashboard.results.library import Library
 from dashboard.results.results import Results
+from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.callbacks import screen
+from dashboard.views import registry
 from evaluator.engines import ENGINES
 
 IN_LLAMA = {
@@ -70,6 +74,32 @@ def test_default_is_the_engine_that_runs_the_downloaded_file(both: Results, thre
     assert one.engines == ("onnxruntime",)
     assert one.engine(Selection.of(engine="llama.cpp")) == "onnxruntime"
     assert one.measured["run_decode_ms_p50"].to_list() == one.measured["decode_ms_p50"].to_list()
+
+
+def test_default_is_an_engine_that_timed_the_model_in_view(two_engines: Path, tmp_path: Path) -> None:
+    """Of two models, each timed in one engine, that with more files decides, and a filter the other way."""
+    folder = shutil.copytree(two_engines, tmp_path / "models")
+    path = folder / "variants.parquet"
+    small = pl.col("method") == "main"
+    frame = pl.read_parquet(path).with_columns(model=pl.when(small).then(pl.lit("Small")).otherwise("model"))
+    in_llama = [name for name in frame.columns if name.startswith("llamacpp_")]
+    in_onnx = [name for name in IN_ONNX.values() if name]
+    frame.with_columns(
+        *(pl.when(small).then(name).alias(name) for name in in_llama),
+        *(pl.when(~small).then(name).alias(name) for name in in_onnx),
+    ).write_parquet(path)
+    results = Results.open(folder)
+    of_small = Selection.of(models=["Small"])
+    assert results.engine(EVERYTHING) == "onnxruntime"
+    assert results.engine(of_small) == "llama.cpp"
+    assert results.select(of_small)["run_decode_ms_p50"].null_count() == 0
+    assert known(replace(of_small, engine="llama.cpp"), results) == of_small
+    assert known(Selection.of(engine="llama.cpp"), results).engine == "llama.cpp"
+    narrow = Scope(results, of_small)
+    assert results.engine(narrow.all_variants) == narrow.engine
+    both = Selection.of(options={"engines": "both"})
+    view = next(view for view in registry() if view.id == "speed")
+    assert "open: " not in view.captioned(Scope(results, both)), "no file was timed in both"
 
 
 def test_folder_without_times(one_method: Path) -> None:
