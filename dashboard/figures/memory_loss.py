@@ -21,6 +21,7 @@ from dashboard.results.cache_types import (
     ppl_half,
     usual_type,
 )
+from dashboard.results.engines import in_words
 from dashboard.results.rows import Row, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import formats, names
@@ -45,7 +46,8 @@ def draw(scope: Scope, setting: Setting) -> Drawing:
     y, points = [scale.place(row) for row in rows], list(zip(x, map(scale.height, rows), strict=True))
     ranges = (x_range, scale.range)
     lines = scale.add_baselines(drawn, scope, ranges, points)
-    front = [index for index, row in enumerate(rows) if row in setting.front()]
+    kept = set(map(_key, setting.front))
+    front = [index for index, row in enumerate(rows) if _key(row) in kept]
     charts.add_front(drawn, rows, [x[index] for index in front], [y[index] for index in front])
     labels = _labels(scope, setting, shares(points, ranges), front, [shares(line, ranges) for line in lines])
     places = {_key(row): place for row, place in zip(rows, zip(x, y, strict=True), strict=True)}
@@ -226,4 +228,4 @@ def _hover(row: Row, setting: Setting) -> str:
         lines.append(f"decode {formats.number(row['cache_decode_ms_p50'])} ms per token")
     if row["cache_decode_deep_ms_p50"] is not None:
         lines.append(f"after 4,096 tokens {formats.number(row['cache_decode_deep_ms_p50'])} ms per token")
-    return "<br>".join([*lines, f"in {names.in_figure(row['engine'])}"])
+    return "<br>".join([*lines, f"in {names.in_figure(in_words(row['engine']))}"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from statistics import fmean, median
 
@@ -16,7 +17,6 @@ from dashboard.results.cache_types import by_file, bytes_in_memory, cache_types,
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, one_place
 from dashboard.results.scope import Scope
-from dashboard.results.statistics import pareto
 from dashboard.style import formats
 
 NOTHING_RUN = "No selected variant was run with types of the cache"
@@ -63,11 +63,14 @@ class Setting:
         """The context in words."""
         return f"{self.context // 1024}k context"
 
+    @cached_property
     def front(self) -> list[Row]:
-        """Return the rows that no other one beats in both memory and loss, by memory."""
-        memory = [self.bytes_of(row) for row in self.rows]
-        kept = [self.rows[index] for index in pareto(memory, [self.loss_of(row) for row in self.rows])]
-        return sorted(kept, key=self.bytes_of)
+        """The rows with a lower loss than all that take no more memory, by memory."""
+        kept: list[Row] = []
+        for row in sorted(self.rows, key=lambda row: (self.bytes_of(row), self.loss_of(row))):
+            if not kept or self.loss_of(row) < self.loss_of(kept[-1]):
+                kept.append(row)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _candidates(setting: Setting) -> list[Win]:
     usual = usual_type(setting.rows)
     rivals = [row for row in setting.rows if row["cache_type"] == usual]
     smallest = min(map(setting.bytes_of, rivals))
-    front = setting.front()
+    front = setting.front
     ends = [*(setting.bytes_of(row) for row in front[1:]), math.inf]
     found = []
     for row, end in zip(front, ends, strict=True):
@@ -161,7 +164,7 @@ def statements(scope: Scope, setting: Setting) -> list[Insight]:
 
 def _steps(setting: Setting) -> Insight:
     """Say which type of the cache the front has, from the least memory to the most."""
-    front = setting.front()
+    front = setting.front
     steps = []
     for kind, group in groupby(front, key=lambda row: str(row["cache_type"])):
         members = list(group)

@@ -9,7 +9,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.results.cache_types import cache_types as kinds_of
-from dashboard.results.cache_types import loss_from_baseline, loss_from_file, usual_type, with_caches
+from dashboard.results.cache_types import loss_from_baseline, loss_from_file, with_caches
+from dashboard.results.engines import in_words
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -19,12 +20,12 @@ from dashboard.style import formats
 _HEADS = (
     "Cache",
     "File",
-    "KLD from the baseline",
-    "KLD from the file's weights",
+    "KLD from baseline",
+    "from the file",
     "PPL",
     "1,000 tokens",
-    "Decode (ms)",
-    "after 4,096 tokens (ms)",
+    "Decode",
+    "after 4,096",
 )
 _NAMES = "ABCDEFGH"
 
@@ -44,7 +45,11 @@ def cache_types(scope: Scope, files: Sequence[Row]) -> list[Component]:
     ]
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in _HEADS]))
     table = html.Table([head, html.Tbody(lines)], className="table compare-table")
-    hint = f"In {rows[0]['engine']}, over all tokens. {usual_type(rows)} is the usual type."
+    hint = (
+        f"As run in {in_words(rows[0]['engine'])}: KLD in nats from the exact weights of the baseline and of the file, "
+        "bytes of 1,000 tokens in the cache, and decode time in ms per token, after the prompt and after 4,096 tokens; "
+        "over all tokens."
+    )
     summary = html.Summary(html.H2(f"Types of the cache ({len(kinds_of(rows))})"))
     folded = html.Details([summary, html.P(hint, className="hint"), table], className="folded")
     return [html.Section(folded, className="box table-box")]

@@ -23,6 +23,7 @@ from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.results.cache_types import with_caches
+from dashboard.results.engines import in_words
 from dashboard.results.exported import caches, variants_with
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, front_of, one_place, ppl_ends
@@ -241,7 +242,7 @@ def _noted(scope: Scope) -> str:
     """Name the engine of losses as run, and say what a filter of tokens does not affect."""
     setting = _setting(scope)
     if setting is not None:
-        return f"Run in {setting.rows[0]['engine']}; {_OVER_ALL}" if setting.rows else ""
+        return f"Run in {in_words(setting.rows[0]['engine'])}; {_OVER_ALL}" if setting.rows else ""
     return _FILTERED if scope.selection.filters_tokens else ""
 
 
