@@ -7,6 +7,7 @@ from driving import Watched
 from playwright.sync_api import Dialog, Locator
 
 from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
+from dashboard.shell.filters import LISTS
 from dashboard.views import registry
 
 pytestmark = pytest.mark.browser
@@ -25,15 +26,15 @@ FIND = """([roots, kinds]) => {
     const unlike = new Map();
     found.forEach(item => {
         const text = (item.textContent || item.dataset.title || item.value || item.id || '').trim().slice(0, 40);
-        const name = `${item.tagName.toLowerCase()} ${item.id} ${item.getAttribute('class') || ''} ${text}`;
+        const list = item.closest('[id^=filter-]')?.id || '';
+        const name = `${item.tagName.toLowerCase()} ${item.id} ${item.getAttribute('class') || ''} ${list} ${text}`;
         if (!unlike.has(name)) unlike.set(name, item);
     });
     [...unlike.values()].forEach((item, index) => { item.dataset.control = index; });
     return [...unlike.keys()];
 }"""
-NOT_TRIED = ("ag-row", "ag-header-cell")
-#: How many of the table's rows and headings are clicked; all behave alike.
-MOST_ALIKE = 1
+#: Of the table's rows and headings, and of a list's ticks, one each is clicked: all behave alike.
+ALIKE = ("ag-row", "ag-header-cell", *(f"filter-{key} " for key in LISTS))
 #: The table is reloaded after each of its controls.
 TABLE = pytest.param(EXPLORE, marks=pytest.mark.slow)
 #: Milliseconds within which an action sends its request.
@@ -61,21 +62,15 @@ def use(control: Locator) -> None:
 
 
 def wanted(names: list[str]) -> list[int]:
-    """Return the numbers of the controls to use: all, but only a few of those repeated in rows."""
-    counts = dict.fromkeys(NOT_TRIED, 0)
-    chosen = []
+    """Return the numbers of the controls to use: all, but only the first of those that are alike."""
+    first: dict[str, int] = {}
     for index, name in enumerate(names):
-        kind = next((kind for kind in NOT_TRIED if kind in name), None)
-        if kind is not None:
-            counts[kind] += 1
-            if counts[kind] > MOST_ALIKE:
-                continue
-        chosen.append(index)
-    return chosen
+        first.setdefault(next((kind for kind in ALIKE if kind in name), name), index)
+    return list(first.values())
 
 
 def try_all(seen: Watched, path: str, roots: str) -> int:
-    """Use every control of a page, each from the page's initial state; return how many there were."""
+    """Use the controls of a page, each from the page's initial state; return how many there are."""
 
     def accept(dialog: Dialog) -> None:
         dialog.accept()
@@ -84,8 +79,7 @@ def try_all(seen: Watched, path: str, roots: str) -> int:
     seen.open(path)
     seen.shown()
     names = controls(seen, roots)
-    numbers = wanted(names)
-    for number in numbers:
+    for number in wanted(names):
         if seen.page.url != seen.base + path:
             seen.turn(path)
             seen.shown()
@@ -102,7 +96,7 @@ def try_all(seen: Watched, path: str, roots: str) -> int:
         assert seen.page.locator("#eyebrow").inner_text().lower() != "fault", told
         assert seen.page.locator("#title").inner_text(), told
         seen.page.evaluate("document.querySelectorAll('dialog[open]').forEach(dialog => dialog.close())")
-    return len(numbers)
+    return len(names)
 
 
 def test_controls_of_the_shell(full: Watched) -> None:

@@ -88,7 +88,7 @@ def test_long_names_stay_in_their_places(browser: Browser, hostile_url: str, wid
             panel = seen.page.locator("#filters")
             assert panel.evaluate("element => element.scrollWidth <= element.clientWidth")
         for slug in ("confidence", "delta-logp"):
-            seen.open(f"/{slug}")
+            seen.turn(f"/{slug}")
             seen.plotted()
             assert seen.page.evaluate(f"{PLOT}._fullLayout._size.w") > 350, slug
 
