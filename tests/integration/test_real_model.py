@@ -77,7 +77,10 @@ def rows(measured: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def torch_logps(path: Path, windows: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Return float64 [CONTEXT / 2 - 1, vocabulary] per window, from gguf's reader and eager float32 attention."""
+    """Log-probabilities of the tokens in the second half of each window, float64 [tokens, vocabulary].
+
+    From gguf's own reader, and eager attention in float32.
+    """
     reader = gguf.GGUFReader(str(path))
     tensors = {
         t.name: torch.from_numpy(gguf.dequantize(t.data, t.tensor_type).copy()) for t in reader.tensors

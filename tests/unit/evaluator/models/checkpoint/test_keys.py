@@ -125,17 +125,23 @@ def changed(saved, tmp_path):
     return change
 
 
-def cases(table):
-    return [
-        pytest.param(family, case, id=f"{family}-{key}-{number}")
-        for family, keys in table.items()
-        for key, found in keys.items()
-        for number, case in enumerate(found)
-    ]
+def cases(table, *, all_fast=True):
+    """Return (family, key, case); unless `all_fast`, later cases of a family are slow if their key has been shown."""
+    found, shown = [], set()
+    for family, keys in table.items():
+        for key, values in keys.items():
+            for number, case in enumerate(values):
+                parts = {family, (key, number)}
+                marks = [] if all_fast or not parts <= shown else [pytest.mark.slow]
+                found.append(pytest.param(family, key, case, id=f"{family}-{key}-{number}", marks=marks))
+                shown |= parts
+    return found
 
 
-@pytest.mark.parametrize(("family", "changes"), cases(HONOURED))
-def test_honoured_key_changes_the_graph_as_it_changes_transformers(usual_logits, changed, family, changes):
+@pytest.mark.parametrize(("family", "key", "changes"), cases(HONOURED, all_fast=False))
+def test_honoured_key_changes_the_graph_as_it_changes_transformers(
+    usual_logits, changed, family, key, changes
+):
     folder = changed(family, changes)
     expected = logits_of_transformers(folder)
     found = logits_of_graph(folder)
@@ -143,8 +149,8 @@ def test_honoured_key_changes_the_graph_as_it_changes_transformers(usual_logits,
     assert np.abs(expected - usual_logits(family)).max() > 1e-3
 
 
-@pytest.mark.parametrize(("family", "case"), cases(BOUNDED))
-def test_key_that_gguf_cannot_carry_bounds_the_windows(changed, family, case):
+@pytest.mark.parametrize(("family", "key", "case"), cases(BOUNDED))
+def test_key_that_gguf_cannot_carry_bounds_the_windows(changed, family, key, case):
     changes, bound = case
     folder = changed(family, changes)
     expected = logits_of_transformers(folder, bound)
@@ -158,15 +164,7 @@ def test_key_that_gguf_cannot_carry_bounds_the_windows(changed, family, case):
         check_context(open_model(folder), bound + 1)
 
 
-@pytest.mark.parametrize(
-    ("family", "key", "value"),
-    [
-        pytest.param(family, key, value, id=f"{family}-{key}-{value}")
-        for family, keys in REFUSED.items()
-        for key, values in keys.items()
-        for value in values
-    ],
-)
+@pytest.mark.parametrize(("family", "key", "value"), cases(REFUSED))
 def test_refused_key_is_named(changed, family, key, value):
     changes = {"no_rope_layers": None} if key == "no_rope_layer_interval" else {}
     folder = changed(family, {**changes, key: value})
