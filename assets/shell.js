@@ -147,7 +147,9 @@
     } else if (target.closest("#help-toggle")) {
       openHelp();
     } else if (target.closest("#copy-link")) {
-      copyLink(target.closest("#copy-link"));
+      copy(target.closest("#copy-link"), window.location.href);
+    } else if (target.closest("[data-copy]")) {
+      copy(target.closest("[data-copy]"), target.closest("[data-copy]").dataset.copy);
     } else if (target.closest("#grid-csv")) {
       const fileName = target.closest("#grid-csv").dataset.file;
       window.dash_ag_grid.getApi("grid").exportDataAsCsv({
@@ -180,18 +182,18 @@
     window.dispatchEvent(new Event("resize"));
   }
 
-  function copyLink(button) {
+  function copy(button, text) {
     const done = () => {
-      const text = button.textContent;
+      const name = button.textContent;
       button.textContent = "Copied";
       button.disabled = true;
       window.setTimeout(() => {
-        button.textContent = text;
+        button.textContent = name;
         button.disabled = false;
       }, 1200);
     };
-    const ask = () => window.prompt("Link", window.location.href);
-    if (navigator.clipboard) navigator.clipboard.writeText(window.location.href).then(done, ask);
+    const ask = () => window.prompt("Copy this", text);
+    if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, ask);
     else ask();
   }
 

@@ -13,12 +13,14 @@ class Insight:
     """One sentence about the data at hand.
 
     `finding`: the data decide it; `tie`: the difference is within its error; `caution`: something the reader
-    should know; `unknown`: the data do not decide it. `detail` has the numbers, the rule or the sample size.
+    should know; `unknown`: the data do not decide it. `detail` has the numbers, the rule or the sample size,
+    `command` a command line that the reader may copy.
     """
 
     text: str
     kind: Kind = "finding"
     detail: str = ""
+    command: str = ""
 
 
 Verdict = Literal["holds", "fails", "unknown"]

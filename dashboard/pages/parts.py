@@ -27,7 +27,9 @@ def insight_list(insights: Sequence[Insight]) -> Component:
 
 def _insight(insight: Insight) -> Component:
     sign, name = _SIGNS[insight.kind]
-    detail = [html.P(insight.detail, className="insight-detail")] if insight.detail else []
+    detail: list[Component] = [html.P(insight.detail, className="insight-detail")] if insight.detail else []
+    if insight.command:
+        detail.append(command(insight.command))
     return html.Li(
         [
             html.Span(sign, className="insight-sign", title=name, **{"aria-label": name}),
@@ -35,6 +37,12 @@ def _insight(insight: Insight) -> Component:
         ],
         className=f"insight insight-{insight.kind}",
     )
+
+
+def command(text: str) -> Component:
+    """Return a command line with a button that copies it."""
+    copy = html.Button("Copy", type="button", className="tool", **{"data-copy": text})
+    return html.Div([html.Pre(html.Code(text), className="command"), copy], className="to-copy")
 
 
 def swatch(style: MethodStyle) -> Component:
@@ -96,7 +104,7 @@ def absent_notice(absent: Absent) -> Component:
         html.P(["This view needs ", absent.what, "."]),
         *fault,
         html.P(absent.advice),
-        html.Pre(html.Code(absent.command), className="command"),
+        command(absent.command),
     ]
     return notice(absent.heading, parts)
 

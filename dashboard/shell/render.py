@@ -15,7 +15,7 @@ from dashboard.insights.comparison import NOTHING
 from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
 from dashboard.pages import compare, explore, overview, summary
-from dashboard.pages.parts import absent_notice, empty_notice, notice
+from dashboard.pages.parts import absent_notice, command, empty_notice, notice
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -101,7 +101,7 @@ def _baseline_only(results: Results, slug: str) -> Page:
         failures = [html.Li(f"{item.source}: {item.reason}") for item in results.manifest.failures]
         reasons = [html.P("These could not be measured:"), html.Ul(failures)] if failures else []
         parts += [*reasons, html.P("Add variants to it; the baseline is not measured again:")]
-        parts.append(html.Pre(html.Code(command_for(results)), className="command"))
+        parts.append(command(command_for(results)))
     return Page(slug, "Results", title, "", [], body=notice("There is nothing to compare yet", parts))
 
 

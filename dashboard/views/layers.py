@@ -24,6 +24,7 @@ from dashboard.insights.layers import (
     role_means,
 )
 from dashboard.insights.matching import representatives
+from dashboard.insights.mixes import mixes
 from dashboard.results.exported import layers
 from dashboard.results.results import Results
 from dashboard.results.rows import one_place
@@ -196,7 +197,7 @@ def insights(scope: Scope) -> list[Insight]:
     parts_of = [findings(shown, scope.selection), mixtures.statements(scope.results, shown.rows)]
     said = parts_of[::-1] if shown.measure.of_routing else parts_of
     passing = scope.rows
-    return [*said[0], *said[1], *elsewhere(passing, one_place(passing))]
+    return [*said[0], *said[1], *elsewhere(passing, one_place(passing)), *mixes(scope, shown.rows)]
 
 
 def noted(scope: Scope) -> str:
