@@ -144,16 +144,32 @@ def sample(
         str, typer.Option(help="Text to evaluate on besides the built-in ones: [DOMAIN=]FILE or a name.")
     ] = "wikitext-2",
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("sample_results"),
-    chunks: Annotated[int, typer.Option(help="At most this many windows per text.", min=1)] = 20,
+    models: Annotated[
+        str, typer.Option(help="Models to measure, in this order; the first is shown first.")
+    ] = "qwen2.5-coder-1.5b,smollm2-135m",
+    model: Annotated[
+        list[Path] | None, typer.Option(help="FILE of one of the models that need not be downloaded.")
+    ] = None,
+    chunks: Chunks = None,
     threads: Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
 ) -> None:
-    """Quantize a small model by the recipes main, bartowski and unsloth, and measure it: sample_results/."""
-    from evaluator.commands.sample import run_sample
+    """Quantize real models by the recipes main, bartowski, unsloth and guided, and measure them: sample_results/."""
+    from evaluator.commands.sample import SampleTexts, run_sample
 
+    names = [name.strip() for name in models.split(",")]
     with _interruptible():
-        summary = run_sample(text, calibration, out, _console, chunks=chunks, threads=threads, force=force)
-    if summary["failures"]:
+        summaries = run_sample(
+            names,
+            SampleTexts(text, calibration),
+            out,
+            _console,
+            files=model or (),
+            chunks=chunks,
+            threads=threads,
+            force=force,
+        )
+    if any(summary["failures"] for summary in summaries):
         raise typer.Exit(_SOME_FAILED)
 
 

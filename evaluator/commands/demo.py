@@ -30,15 +30,15 @@ _NOTE = (
 )
 
 
-def demo_baseline(console: Console) -> Path:
-    """Return the rescaled model's file, made on first use and kept in the cache folder.
+def rescaled_baseline(published: Path, name: str, console: Console) -> Path:
+    """Return a published file's model, rescaled: a file made on first use and kept in the cache folder.
 
     Raises:
-        RequestError: the package that contains the model is not installed.
+        SourceError: the published file cannot be read.
     """
-    source = open_gguf(resolve_one(DEMO_SOURCE))
+    source = open_gguf(published)
     folder = cache_folder() / "demo" / sha256_of(source.path)[:12]
-    baseline = folder / f"{DEMO_MODEL}-F16.gguf"
+    baseline = folder / f"{name}-F16.gguf"
     if not baseline.is_file():
         say(console, f"making {baseline.name}")
         write_rescaled_f16(source, baseline)
@@ -51,7 +51,7 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
     Raises:
         RequestError: the package that contains the model is not installed.
     """
-    baseline = demo_baseline(console)
+    baseline = rescaled_baseline(resolve_one(DEMO_SOURCE), DEMO_MODEL, console)
     reference = open_gguf(baseline)
     with (
         ThreadPoolExecutor(usable_cores()) as pool,

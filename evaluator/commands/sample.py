@@ -1,130 +1,207 @@
-"""Make and measure the sample results: one real small model, quantized by three publishers' recipes."""
+"""Make and measure the sample results: real models, quantized by publishers' recipes and by measured divergence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from evaluator.commands.demo import DEMO_MODEL, demo_baseline
-from evaluator.commands.quantize import fit_importance, measure_imatrix
+from evaluator.commands.demo import rescaled_baseline
+from evaluator.commands.guidance import Measuring
+from evaluator.commands.quantize import measure_imatrix, quantize_model
 from evaluator.commands.run import run_comparison
+from evaluator.commands.sample_models import METHODS, SAMPLE, SampleModel, Variant
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.sources.packaged import PACKAGED_MODELS
+from evaluator.models.sources.resolve import resolve_one, sha256_of
 from evaluator.planning.config import Comparison, VariantSource
-from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
-from evaluator.quantize.imatrix import read_imatrix
 from evaluator.quantize.rescale import SIGMA
 from evaluator.support.errors import RequestError
+from evaluator.support.suggestions import nearest
 from evaluator.support.terminal import say
-from evaluator.support.threads import usable_cores, use_threads
-from evaluator.texts.sources import BUILT_IN, read_texts
-
-#: Windows of the calibration text.
-CALIBRATION_WINDOWS = 100
-_STOCK = ("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
-SAMPLE_QUANTS: Mapping[str, Sequence[str]] = {
-    "main": _STOCK,
-    "bartowski": _STOCK,
-    "unsloth": (
-        *("UD-IQ2_M", "UD-Q2_K_XL", "UD-IQ3_XXS", "UD-Q3_K_XL", "UD-Q4_K_XL", "UD-Q5_K_XL"),
-        *("UD-Q6_K_XL", "UD-Q8_K_XL"),
-    ),
-}
-
-#: Attribution takes minutes per variant, so only one small size of each method is attributed, plus one middle size.
-ATTRIBUTED: Mapping[str, Sequence[str]] = {
-    "main": ("Q2_K", "Q4_K_M"),
-    "bartowski": ("Q2_K",),
-    "unsloth": ("UD-Q2_K_XL",),
-}
+from evaluator.support.threads import use_threads
+from evaluator.texts.sources import BUILT_IN, Text, read_texts
 
 _NOTE = (
-    "The published file is Q4_1. Its values were dequantized, rescaled without changing the function "
+    "The published file is {published}. Its values were dequantized, rescaled without changing the function "
     f"(log-normal factors, σ = {SIGMA}) so that no format is favoured, and stored as F16: that is the baseline. "
     "No publisher made these variants: they were made here, from that baseline, by recipes that follow the "
-    "publishers': main without an importance matrix, bartowski and unsloth with one measured on {calibration} "
-    "({windows} windows of 512 tokens), which is not one of the evaluation texts."
+    "publishers': main without an importance matrix, the others with one measured on {calibration} "
+    "(windows of 512 tokens: {windows}), which is not one of the evaluation texts. guided is this project's: its "
+    "types were chosen by the divergence that was measured on the same text."
 )
 
 
+@dataclass(frozen=True)
+class SampleTexts:
+    """Texts, each `[DOMAIN=]FILE` or a known name.
+
+    Attributes:
+        text: what is evaluated on besides the built-in texts.
+        calibration: what importances and divergences are measured on.
+    """
+
+    text: str
+    calibration: str
+
+
 def run_sample(
-    text: str,
-    calibration: str,
+    models: Sequence[str],
+    texts: SampleTexts,
     out: Path,
     console: Console,
     *,
+    files: Sequence[Path] = (),
     chunks: int | None = None,
     threads: int | None = None,
     force: bool = False,
-) -> dict[str, Any]:
-    """Make the sample's variants, measure them into `out`, and return the summary of the run.
+) -> list[dict[str, Any]]:
+    """Make the models' variants, measure them into `out`, and return the summaries of the runs.
+
+    The models are measured one after the other; the first is shown first by the dashboard.
 
     Args:
-        text: text to evaluate on besides the built-in ones: `[DOMAIN=]FILE` or a known name.
-        calibration: text to measure the importance matrix on.
+        models: known names of the models.
+        texts: the texts.
         out: results folder.
         console: where progress is printed.
+        files: models' files that are on this machine already, recognized by their content.
         chunks: at most this many windows per text.
         threads: default: the cores this process may use.
         force: measure again what is already measured.
 
     Raises:
-        RequestError: a text cannot be used, or is given for both calibration and evaluation.
+        RequestError: a model is not known or cannot be had, a file is none of them, a text cannot be used, or is
+            given for both calibration and evaluation.
         EvaluatorError: the graph could not be exported.
     """
+    for name in models:
+        if name not in SAMPLE:
+            raise RequestError(f"--models {name}: is not a model of the sample{nearest(name, SAMPLE)}")
     use_threads(threads)
-    baseline = demo_baseline(console)
-    source = open_gguf(baseline)
-    calibrated, evaluated = (
-        read_texts(item, source, partial(say, console))[0] for item in (calibration, text)
-    )
-    if calibrated.sha256 == evaluated.sha256:
-        raise RequestError(f"{calibrated.name}: the calibration text must not be an evaluation text too")
-    folder = baseline.parent / "sample"
-    imatrix = folder / f"imatrix-{calibrated.sha256[:12]}.gguf"
-    if not imatrix.is_file():
-        measure_imatrix(
-            str(baseline), [calibration], imatrix, console, chunks=CALIBRATION_WINDOWS, threads=threads
+    known = _recognized(files)
+    summaries = []
+    for name in models:
+        path = known.get(name) or resolve_one(name, partial(say, console))
+        sample = _Sample(
+            SAMPLE[name], texts, rescaled_baseline(path, SAMPLE[name].name, console), console, threads
         )
-    importance = fit_importance(read_imatrix(imatrix), source, console)
-    variants = _make(baseline, folder, Evidence(importance), console, threads)
-    comparison = Comparison(
-        baseline=str(baseline),
-        variants=tuple(VariantSource(method=method, source=str(path)) for method, path in variants),
-        texts=(text, BUILT_IN),
-        out=out,
-        chunks=chunks,
-        threads=threads,
-        baseline_note=_NOTE.format(calibration=calibrated.name, windows=importance.chunks),
-    )
-    run_comparison(_attributed(comparison), console, force=force)
-    return run_comparison(comparison, console)
+        summaries += sample.measure(sample.made(), out, chunks, force=force)
+    return summaries
 
 
-def _attributed(comparison: Comparison) -> Comparison:
-    """Return `comparison` cut down to the attributed variants, with attribution on and speed off."""
-    ends = {method: tuple(f"-{quant}.gguf" for quant in quants) for method, quants in ATTRIBUTED.items()}
-    chosen = tuple(item for item in comparison.variants if item.source.endswith(ends[item.method]))
-    return comparison.model_copy(update={"variants": chosen, "attribution": True, "speed": False})
+def _recognized(files: Sequence[Path]) -> dict[str, Path]:
+    """Return known name → file.
 
-
-def _make(
-    baseline: Path, folder: Path, evidence: Evidence, console: Console, threads: int | None
-) -> list[tuple[str, Path]]:
-    """Make the variants that the cache folder does not hold yet; return (method, file) of all."""
-    source = open_gguf(baseline)
-    made: list[tuple[str, Path]] = []
-    pool = ThreadPoolExecutor(threads or usable_cores())
-    with pool, making_progress(console) as progress:
-        for method, quants in SAMPLE_QUANTS.items():
-            used = Evidence() if method == "main" else evidence
-            jobs = plan_jobs(
-                source, select(method, quants), folder / method, used, pool, name=DEMO_MODEL, replace=True
+    Raises:
+        RequestError: a file cannot be read, or is none of the sample's.
+    """
+    names = {PACKAGED_MODELS[name].sha256: name for name in SAMPLE}
+    found = {}
+    for path in files:
+        if not path.is_file():
+            raise RequestError(f"--model {path}: no such file")
+        name = names.get(sha256_of(path))
+        if name is None:
+            raise RequestError(
+                f"--model {path}: is none of the sample's files ({', '.join(SAMPLE)}); its content differs"
             )
-            make_all(source, jobs, pool, progress, replace=True)
-            made += [(method, job.target) for job in jobs]
-    return made
+        found[name] = path
+    return found
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One model of the sample, and the baseline made of it."""
+
+    model: SampleModel
+    texts: SampleTexts
+    baseline: Path
+    console: Console
+    threads: int | None
+
+    @cached_property
+    def calibrated(self) -> Text:
+        """The calibration text."""
+        return read_texts(self.texts.calibration, open_gguf(self.baseline), partial(say, self.console))[0]
+
+    @cached_property
+    def evaluated(self) -> Text:
+        """The evaluation text."""
+        return read_texts(self.texts.text, open_gguf(self.baseline), partial(say, self.console))[0]
+
+    def made(self) -> dict[Variant, Path]:
+        """Return the variants' files; those that the cache folder does not hold yet are made.
+
+        Raises:
+            RequestError: calibration and evaluation are the same text, or one cannot be read.
+        """
+        if self.calibrated.sha256 == self.evaluated.sha256:
+            raise RequestError(
+                f"{self.calibrated.name}: the calibration text must not be an evaluation text too"
+            )
+        folder = self.baseline.parent / "sample"
+        imatrix = folder / f"imatrix-{self.model.calibration}-{self.calibrated.sha256[:12]}.gguf"
+        if not imatrix.is_file():
+            measure_imatrix(
+                str(self.baseline),
+                [self.texts.calibration],
+                imatrix,
+                self.console,
+                chunks=self.model.calibration,
+                threads=self.threads,
+            )
+        files: dict[Variant, Path] = {}
+        for method in METHODS:
+            labels = self.model.labels(method)
+            paths = quantize_model(
+                str(self.baseline),
+                method,
+                labels,
+                folder / method,
+                self.console,
+                imatrix=None if method == "main" else imatrix,
+                measuring=Measuring((self.texts.calibration,)) if method == "guided" else None,
+                threads=self.threads,
+                replace=True,
+            )
+            files |= {(method, label): path for label, path in zip(labels, paths, strict=True)}
+        return files
+
+    def measure(
+        self, files: Mapping[Variant, Path], out: Path, chunks: int | None, *, force: bool
+    ) -> list[dict[str, Any]]:
+        """Measure into `out`: attributions, then all variants from the middle sizes outwards, then engines."""
+        model = self.model
+        whole = Comparison(
+            baseline=str(self.baseline),
+            variants=_sources(files, model.variants),
+            texts=(self.texts.text, BUILT_IN),
+            out=out,
+            chunks_of=model.chunks_of(self.evaluated.domain, chunks),
+            threads=self.threads,
+            baseline_note=_NOTE.format(
+                published=model.published,
+                calibration=self.calibrated.name,
+                windows=model.calibration,
+            ),
+        )
+        scored: dict[str, object] = {"speed": False, "engines": ("onnxruntime",)}
+        passes: list[dict[str, object]] = [
+            scored | {"variants": _sources(files, model.attributed), "attribution": True},
+            scored if model.in_engines else {},
+        ]
+        if model.in_engines:
+            passes.append({"variants": _sources(files, model.in_engines)})
+        return [
+            run_comparison(whole.model_copy(update=changes), self.console, force=force and not number)
+            for number, changes in enumerate(passes)
+        ]
+
+
+def _sources(files: Mapping[Variant, Path], variants: Sequence[Variant]) -> tuple[VariantSource, ...]:
+    return tuple(VariantSource(method=item[0], source=str(files[item])) for item in variants)

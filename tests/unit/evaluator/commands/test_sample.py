@@ -1,32 +1,131 @@
-"""The sample: what it makes, and that it never calibrates on what it evaluates on."""
+"""The sample: what it makes, in which order, and that it never calibrates on what it evaluates on."""
 
 from __future__ import annotations
 
+import dataclasses
+
+import gguf
+import polars as pl
 import pytest
 from rich.console import Console
+from tiny_models import write_tiny_llama
 
 from evaluator.commands import sample
+from evaluator.commands.sample import SampleTexts, run_sample
+from evaluator.commands.sample_models import METHODS, SAMPLE, SampleModel
+from evaluator.models.sources.packaged import PACKAGED_MODELS
+from evaluator.models.sources.resolve import sha256_of
 from evaluator.quantize.recipe import choices
+from evaluator.results.files import VARIANTS
+from evaluator.results.reader import read_frame, read_manifest
 from evaluator.support.errors import RequestError
+from evaluator.texts.sources import BUILT_IN_DOMAINS
+
+QUIET = Console(quiet=True)
+WINDOWS_PER_BUILT_IN_TEXT = 5
 
 
-def test_every_recipe_has_at_least_eight_sizes_that_exist():
-    for method, quants in sample.SAMPLE_QUANTS.items():
-        assert len(set(quants)) >= 8
-        assert set(quants) <= set(choices(method))
+@pytest.mark.parametrize("model", SAMPLE.values(), ids=list(SAMPLE))
+def test_every_method_has_at_least_eight_sizes_that_exist(model: SampleModel):
+    for method in METHODS:
+        labels = model.labels(method)
+        assert len(labels) == len(set(labels)) >= 8
+        assert set(labels) <= set(choices(method))
 
 
-def test_a_size_of_each_method_is_attributed():
-    assert set(sample.ATTRIBUTED) == set(sample.SAMPLE_QUANTS)
-    for method, quants in sample.ATTRIBUTED.items():
-        assert quants
-        assert set(quants) <= set(sample.SAMPLE_QUANTS[method])
+@pytest.mark.parametrize("model", SAMPLE.values(), ids=list(SAMPLE))
+def test_what_is_attributed_and_run_in_engines_is_measured(model: SampleModel):
+    assert model.attributed
+    assert {*model.attributed, *model.in_engines} <= set(model.variants)
 
 
-def test_calibrating_on_the_evaluated_text_is_refused(tiny_path, text_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(sample, "demo_baseline", lambda _: tiny_path)
+@pytest.mark.parametrize("model", SAMPLE.values(), ids=list(SAMPLE))
+def test_an_interrupted_sample_compares_all_methods(model: SampleModel):
+    first = model.variants[: len(METHODS)]
+    assert [method for method, _ in first] == list(METHODS)
+    assert all("Q4_K" in label for _, label in first)
+
+
+@pytest.mark.parametrize("model", SAMPLE.values(), ids=list(SAMPLE))
+def test_windows_are_those_of_the_model_or_fewer(model: SampleModel):
+    text, each = model.windows
+    assert model.chunks_of("w", None) == {"w": text, **dict.fromkeys(BUILT_IN_DOMAINS, each)}
+    assert set(model.chunks_of("w", 1).values()) == {1}
+    assert each <= WINDOWS_PER_BUILT_IN_TEXT
+
+
+def test_every_model_is_a_known_source():
+    assert set(SAMPLE) <= set(PACKAGED_MODELS)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A tiny model with room for tokens after a window."""
+    context = {"llama.context_length": (1024, gguf.GGUFValueType.UINT32)}
+    return write_tiny_llama(tmp_path_factory.mktemp("published") / "Tiny-F32.gguf", metadata=context)
+
+
+@pytest.fixture
+def tiny_sample(published, monkeypatch):
+    """A model of the sample whose published file is a tiny one, in three variants."""
+    known = dataclasses.replace(PACKAGED_MODELS["smollm2-135m"], sha256=sha256_of(published))
+    monkeypatch.setitem(PACKAGED_MODELS, "smollm2-135m", known)
+    model = SampleModel(
+        name="Tiny",
+        published="F32",
+        sizes=(("Q4_0", "Q4_0", "", ""), ("Q8_0", "", "", "")),
+        windows=(1, 1),
+        calibration=1,
+        attributed=(("main", "Q4_0"),),
+        in_engines=(("main", "Q8_0"),),
+    )
+    monkeypatch.setitem(SAMPLE, "smollm2-135m", model)
+    monkeypatch.setattr(sample, "METHODS", ("main", "bartowski"))
+    return "smollm2-135m"
+
+
+def test_calibrating_on_the_evaluated_text_is_refused(tiny_sample, published, text_path, tmp_path):
+    texts = SampleTexts(f"wiki={text_path}", str(text_path))
     with pytest.raises(
         RequestError, match=r"prose.txt: the calibration text must not be an evaluation text too"
     ):
-        sample.run_sample(f"wiki={text_path}", str(text_path), tmp_path / "out", Console(quiet=True))
+        run_sample([tiny_sample], texts, tmp_path / "out", QUIET, files=[published])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_another_content_is_refused(tmp_path):
+    other = write_tiny_llama(tmp_path / "Other-F32.gguf", seed=3)
+    with pytest.raises(RequestError, match=r"Other-F32\.gguf: is none of the sample's files"):
+        run_sample(["smollm2-135m"], SampleTexts("a", "b"), tmp_path / "out", QUIET, files=[other])
+
+
+def test_a_model_that_is_not_known_gets_a_suggestion(tmp_path):
+    with pytest.raises(RequestError, match=r"--models smollm2: is not .*did you mean smollm2-135m"):
+        run_sample(["smollm2"], SampleTexts("a", "b"), tmp_path / "out", QUIET)
+
+
+def test_what_is_attributed_and_run_in_engines_is_as_asked(tiny_sample, published, tmp_path):
+    for name in ("text", "calibration"):
+        (tmp_path / f"{name}.txt").write_text(
+            f"The {name} was by the river in the other part of the town. " * 30
+        )
+    texts = SampleTexts(f"wiki={tmp_path / 'text.txt'}", str(tmp_path / "calibration.txt"))
+    out = tmp_path / "out"
+    run_sample([tiny_sample], texts, out, QUIET, files=[published], threads=1)
+    manifest, rows = read_manifest(out), read_frame(out, VARIANTS)
+    assert (manifest.model, manifest.ended is not None) == ("Tiny", True)
+    assert "one measured on calibration.txt (windows of 512 tokens: 1)" in manifest.baseline_note
+    assert {text.domain: text.windows for text in manifest.texts} == dict.fromkeys(
+        ("wiki", *BUILT_IN_DOMAINS), 1
+    )
+    found = {(row["method"], row["quant"]): row for row in rows.filter(~pl.col("is_baseline")).to_dicts()}
+    assert set(found) == {("main", "Q4_0"), ("bartowski", "Q4_0"), ("main", "Q8_0")}
+    timed = {key for key, row in found.items() if row["decode_ms_p50"] is not None}
+    attributed = {key for key, row in found.items() if row["attribution_additivity"] is not None}
+    assert (timed, attributed) == ({("main", "Q8_0")}, {("main", "Q4_0")})
+    before = read_frame(out, VARIANTS)
+    assert all(
+        not run["measured"]
+        for run in run_sample([tiny_sample], texts, out, QUIET, files=[published], threads=1)
+    )
+    assert read_frame(out, VARIANTS).equals(before)

@@ -1,0 +1,101 @@
+"""What the sample is made of: its models, their sizes by method, and how much of them is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluator.texts.sources import BUILT_IN_DOMAINS
+
+METHODS = ("main", "bartowski", "unsloth", "guided")
+#: A variant: method and label.
+Variant = tuple[str, str]
+
+#: Labels per method in the order of `METHODS`; empty: none. Rows are measured in this order, so that an interrupted
+#: sample compares the methods at some sizes instead of one method at all sizes. `guided` spends the bytes of the
+#: stock mixture of the same label.
+_SIZES = (
+    ("Q4_K_M", "Q4_K_M", "UD-Q4_K_XL", "Q4_K_M"),
+    ("Q5_K_M", "Q5_K_M", "UD-Q5_K_XL", "Q5_K_M"),
+    ("Q3_K_M", "Q3_K_M", "UD-Q3_K_XL", "Q3_K_M"),
+    ("Q6_K", "Q6_K", "UD-Q6_K_XL", "Q6_K"),
+    ("Q2_K", "Q2_K", "UD-Q2_K_XL", "Q2_K"),
+    ("Q8_0", "Q8_0", "UD-Q8_K_XL", "Q8_0"),
+    ("Q4_K_S", "Q4_K_S", "", "Q4_K_S"),
+    ("Q3_K_S", "Q3_K_S", "UD-IQ3_XXS", "Q3_K_S"),
+    ("Q4_0", "IQ4_XS", "UD-IQ2_M", ""),
+)
+#: Types that need rows of 256, which SmolLM2 does not have.
+_LOW_BITS = (("", "IQ3_XS", "", ""), ("", "IQ2_M", "", ""))
+
+
+@dataclass(frozen=True)
+class SampleModel:
+    """A model of the sample.
+
+    Attributes:
+        name: its name in files and results.
+        published: type of the published file.
+        sizes: labels per method, in the order of measuring.
+        windows: windows of the evaluation text, and of each built-in one.
+        calibration: windows of the calibration text.
+        attributed: variants of which the KLD that each matrix causes is measured; it takes minutes to half an hour.
+        in_engines: variants that are timed, and compared with exact weights, in the engines; empty: all.
+    """
+
+    name: str
+    published: str
+    sizes: Sequence[Sequence[str]]
+    windows: tuple[int, int]
+    calibration: int
+    attributed: Sequence[Variant]
+    in_engines: Sequence[Variant] = ()
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Its variants, in the order of measuring."""
+        return [
+            (method, label) for row in self.sizes for method, label in zip(METHODS, row, strict=True) if label
+        ]
+
+    def labels(self, method: str) -> list[str]:
+        """Return the labels of a method, in the order of measuring."""
+        return [label for other, label in self.variants if other == method]
+
+    def chunks_of(self, domain: str, most: int | None) -> dict[str, int]:
+        """Return the windows per domain, `most` at most; `domain` is that of the evaluation text."""
+        text, each = (min(number, most or number) for number in self.windows)
+        return {domain: text, **dict.fromkeys(BUILT_IN_DOMAINS, each)}
+
+
+#: By known source. Hours on two quiet cores, from the cost of a window of 512 tokens on 140 GFLOP/s:
+#:
+#: - SmolLM2, 48 windows: 34 variants × (48 × 0.45 s scored + 48 × 1.3 s in llama.cpp + 40 s timed) = 1.2 h.
+#: - Qwen2.5-Coder, 13 windows (1.34 TFLOP for the layers, 0.24 for both heads: 11.5 s): 36 variants × 13 × 11.5 s
+#:   scored = 1.5 h; 6 variants × (13 × (11.5 + 18) s in llama.cpp + 150 s timed) = 0.9 h; one variant attributed,
+#:   196 matrices × a sixteenth of 3 windows = 0.1 to 0.5 h; importances 0.1 h; making the files 0.5 to 1 h.
+#:
+#: A scored token takes 13.3 bytes in its Parquet file: 35 × 12,240 tokens and 37 × 3,315 tokens are 7.3 MB, of the
+#: 20 MB that the folder may take.
+SAMPLE: Mapping[str, SampleModel] = {
+    "qwen2.5-coder-1.5b": SampleModel(
+        name="Qwen2.5-Coder-1.5B-Instruct",
+        published="Q4_K_M",
+        sizes=(*_SIZES, *_LOW_BITS),
+        windows=(6, 1),
+        calibration=40,
+        attributed=(("main", "Q4_K_M"),),
+        in_engines=(
+            *(("main", label) for label in ("Q4_K_M", "Q6_K", "Q8_0", "Q3_K_M", "Q4_0")),
+            ("unsloth", "UD-Q4_K_XL"),
+        ),
+    ),
+    "smollm2-135m": SampleModel(
+        name="SmolLM2-135M-Instruct",
+        published="Q4_1",
+        sizes=_SIZES,
+        windows=(20, 4),
+        calibration=100,
+        attributed=(("main", "Q4_K_M"), ("main", "Q2_K"), ("bartowski", "Q2_K"), ("unsloth", "UD-Q2_K_XL")),
+    ),
+}
