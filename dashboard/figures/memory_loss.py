@@ -74,7 +74,7 @@ def draw(scope: Scope, setting: Setting) -> Drawing:
     for kind in kinds:
         _explain(drawn, kind, signs[kind])
     drawn.update_layout(showlegend=True)
-    title = f"file and cache at {setting.in_words} ({name}, 10{'⁹' if name == 'GB' else '⁶'} bytes)"
+    title = f"{setting.counted} at {setting.in_words} ({name}, 10{'⁹' if name == 'GB' else '⁶'} bytes)"
     drawn.update_xaxes(title_text=title, range=x_range)
     drawn.update_yaxes(**scale.axis)
     return drawn
@@ -213,10 +213,9 @@ def _explain(drawn: Drawing, kind: str, sign: tuple[str, int]) -> None:
 
 
 def _hover(row: Row, setting: Setting) -> str:
-    total, file = setting.bytes_of(row), row["size_bytes"]
     lines = [
         f"<b>{names.in_figure(row['label'])}</b> with {names.in_figure(row['cache_type'])} cache",
-        f"{formats.size(total)}: file {formats.size(file)}, cache {formats.size(total - file)}",
+        setting.memory_of(row),
     ]
     if row["cache_baseline_kld_mean"] is not None:
         lines.append(f"mean KLD from the baseline {nats(loss_from_baseline(row))}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from statistics import fmean, median
@@ -12,8 +12,9 @@ from statistics import fmean, median
 from dashboard.insights import Insight
 from dashboard.insights.comparison import gap
 from dashboard.insights.faults import sound
+from dashboard.insights.memory_need import MemoryNeed, memory_needs
 from dashboard.insights.noise import least_divergence
-from dashboard.results.cache_types import by_file, bytes_in_memory, cache_types, usual_type, with_caches
+from dashboard.results.cache_types import by_file, cache_types, usual_type, with_caches
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, complete, one_place
 from dashboard.results.scope import Scope
@@ -32,26 +33,51 @@ def named(row: Row) -> str:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is compared: rows of one model on one device as they run, by a loss, with a context in tokens."""
+    """What is compared: rows of one model on one device as they run, by a loss, with a context in tokens.
+
+    `needs` has the memory of every row by file, engine and type of the cache, or nothing if one was not measured.
+    `passing` are the rows of all models and devices.
+    """
 
     rows: Sequence[Row]
     loss: str
     context: int
+    needs: Mapping[tuple[str, str, str], MemoryNeed] = field(default_factory=dict)
+    passing: Sequence[Row] = ()
 
     @classmethod
     def of(cls, scope: Scope, loss: str, context: int) -> Setting:
-        """Return the rows that have the loss and the bytes of the cache."""
+        """Return the rows that have the loss, with their memory, or those whose cache has known bytes."""
         column = LOSSES[loss][0]
-        known = complete(with_caches(scope), column, "bytes_per_1000_tokens")
-        return cls(one_place([row for row in known if loss != "ppl" or row[column] > 0]), loss, context)
+        rows = [row for row in complete(with_caches(scope), column) if loss != "ppl" or row[column] > 0]
+        measured = memory_needs(scope.results)
+        needs = {_run(row): need for row in rows if (need := measured.at(*_run(row), context)) is not None}
+        if len(needs) == len(rows) and all(need.buffers is not None for need in needs.values()):
+            return cls(one_place(rows), loss, context, needs, rows)
+        known = complete(rows, "bytes_per_1000_tokens")
+        return cls(one_place(known), loss, context, passing=known)
 
     def sound(self, results: Results) -> Setting:
         """Leave out files that look broken."""
         return replace(self, rows=sound(results, self.rows))
 
     def bytes_of(self, row: Row) -> float:
-        """Return the bytes in memory."""
-        return bytes_in_memory(row, self.context)
+        """Return the bytes of file, cache and buffers, or of file and cache if no buffers are known."""
+        if self.needs:
+            return self.needs[_run(row)].total
+        return float(row["size_bytes"] + row["bytes_per_1000_tokens"] * self.context / 1000)
+
+    def memory_of(self, row: Row) -> str:
+        """Say what a row's bytes are made of."""
+        if self.needs:
+            return self.needs[_run(row)].in_words
+        total, file = self.bytes_of(row), row["size_bytes"]
+        return f"file {formats.size(file)} + cache {formats.size(total - file)} = {formats.size(total)}"
+
+    @property
+    def counted(self) -> str:
+        """What the bytes are made of, in words."""
+        return "file, cache and buffers" if self.needs else "file and cache"
 
     def loss_of(self, row: Row) -> float:
         """Return the loss in nats: the KLD, or ln PPL."""
@@ -71,6 +97,10 @@ class Setting:
             if not kept or self.loss_of(row) < self.loss_of(kept[-1]):
                 kept.append(row)
         return kept
+
+
+def _run(row: Row) -> tuple[str, str, str]:
+    return str(row["variant_id"]), str(row["engine"]), str(row["cache_type"])
 
 
 @dataclass(frozen=True)
@@ -231,7 +261,12 @@ def _saved(
         if saved > 0:
             share = formats.percent(saved / fmean(one for one, _ in pairs), 0)
             parts.append(f"{kind} {formats.size(saved)} ({share})")
-            whole.append(f"{kind} {formats.size(saved * setting.context / 1000)}")
+            both = [
+                (setting.bytes_of(file[usual]), setting.bytes_of(file[kind]))
+                for file in files
+                if kind in file
+            ]
+            whole.append(f"{kind} {formats.size(fmean(one - other for one, other in both))}")
     if not parts:
         return None
     text = f"Saved per 1,000 tokens against {usual}: {formats.listing(parts, 8)}."

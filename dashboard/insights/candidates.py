@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboard.insights.comparison import change, log_ratio
-from dashboard.insights.memory_need import MemoryNeed, MemoryNeeds
+from dashboard.insights.memory_need import MemoryNeed, memory_needs
 from dashboard.results.rows import Row, with_measured_error
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
@@ -100,7 +100,7 @@ def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candid
     Losses as run are used if all files have one, else those of the files' weights, and then no other type of the
     cache counts: a loss of one kind does not compare with one of the other.
     """
-    engine, needs = scope.engine, _needs(scope)
+    engine, needs = scope.engine, memory_needs(scope.results)
     longest = max((needs.longest(row["variant_id"], engine) for row in rows), default=0)
     tokens = (context or min(USUAL_CONTEXT, longest)) if longest else None
     as_run = bool(rows) and all(_is_number(row[_RUN_LOSS]) for row in rows)
@@ -129,11 +129,6 @@ def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candid
             )
             (ready if usual or _is_number(made.loss) else unmeasured).append(made)
     return Candidates(ready, unmeasured, engine, tokens, longest, as_run)
-
-
-def _needs(scope: Scope) -> MemoryNeeds:
-    results = scope.results
-    return results.memoized("memory needs", lambda: MemoryNeeds.of(results.memory()))
 
 
 def _caches(scope: Scope, engine: str) -> dict[str, dict[str, Row]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from dashboard.results.results import Results
 from dashboard.style import formats
 
 #: Of a file, an engine and a type of the cache: (context, weights, cache, buffers), by context; bytes.
@@ -87,3 +88,8 @@ class MemoryNeeds:
 
 def _between(low: float, high: float, share: float) -> float:
     return low + share * (high - low)
+
+
+def memory_needs(results: Results) -> MemoryNeeds:
+    """Return the memory of a folder's files (cached)."""
+    return results.memoized("memory needs", lambda: MemoryNeeds.of(results.memory()))

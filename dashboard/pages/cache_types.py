@@ -46,9 +46,9 @@ def cache_types(scope: Scope, files: Sequence[Row]) -> list[Component]:
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in _HEADS]))
     table = html.Table([head, html.Tbody(lines)], className="table compare-table")
     hint = (
-        f"As run in {in_words(rows[0]['engine'])}: KLD in nats from the exact weights of the baseline and of the file, "
-        "bytes of 1,000 tokens in the cache, and decode time in ms per token, after the prompt and after 4,096 tokens; "
-        "over all tokens."
+        f"As run in {in_words(rows[0]['engine'])}: KLD in nats from the exact weights of the baseline and of the "
+        "file, bytes of 1,000 tokens in the cache, and decode time in ms per token, after the prompt and after 4,096 "
+        "tokens; over all tokens."
     )
     summary = html.Summary(html.H2(f"Types of the cache ({len(kinds_of(rows))})"))
     folded = html.Details([summary, html.P(hint, className="hint"), table], className="folded")

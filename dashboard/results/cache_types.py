@@ -21,7 +21,7 @@ def with_caches(scope: Scope) -> list[Row]:
     """Return the selected variants' rows once per measured type of the cache, the largest cache first.
 
     All values are over all tokens. The columns of `kv_cache.parquet` begin with `cache_`, except the keys and
-    `bytes_per_1000_tokens`. They are of the selected engine or, if it has none, of the one with the most.
+    `bytes_per_1000_tokens`. They are of the chosen engine or, if it has none, of the one with the most.
     """
     caches = scope.kv_cache()
     if caches is None or caches.is_empty():
@@ -29,8 +29,7 @@ def with_caches(scope: Scope) -> list[Row]:
     engines = (
         caches["engine"].value_counts().sort("count", "engine", descending=[True, False])["engine"].to_list()
     )
-    wanted = scope.selection.engine
-    ours = caches.filter(engine=wanted if wanted in engines else engines[0])
+    ours = caches.filter(engine=scope.engine if scope.engine in engines else engines[0])
     ours = ours.rename({name: f"{_PREFIX}{name}" for name in ours.columns if name not in _KEPT})
     everything = scope.narrowed(domains=frozenset(), bins=frozenset())
     rows = everything.frame.join(ours, on="variant_id", how="inner").to_dicts()
@@ -60,11 +59,6 @@ def by_file(rows: Iterable[Row]) -> list[dict[str, Row]]:
         {str(row["cache_type"]): row for row in group}
         for _, group in groupby(ordered, key=lambda row: row["variant_id"])
     ]
-
-
-def bytes_in_memory(row: Row, context: int) -> float:
-    """Return the bytes of a file and of the cache of `context` tokens; without an engine's own buffers."""
-    return float(row["size_bytes"] + row["bytes_per_1000_tokens"] * context / 1000)
 
 
 def loss_from_file(row: Row) -> Estimate:

@@ -13,7 +13,7 @@ from dashboard.figures.baseline_lines import BaselineLines, text_width
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Box, Labels, shares
 from dashboard.insights import Insight, cache_choice
-from dashboard.insights.cache_choice import LOSSES, Setting
+from dashboard.insights.cache_choice import Setting
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.efficiency import above_floor, compression, efficiency, highest, wasted
@@ -22,7 +22,6 @@ from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
-from dashboard.results.cache_types import with_caches
 from dashboard.results.engines import in_words
 from dashboard.results.exported import caches, variants_with
 from dashboard.results.results import Results
@@ -229,9 +228,8 @@ def insights(scope: Scope) -> list[Insight]:
 
 def _of_caches(scope: Scope, setting: Setting) -> list[Insight]:
     statements = cache_choice.statements(scope, setting.sound(scope.results))
-    passing = complete(with_caches(scope), LOSSES[setting.loss][0], "bytes_per_1000_tokens")
-    lacking = undrawn(scope.rows, passing, "not run with types of the cache")
-    return [*(statements or [NOTHING]), *elsewhere(passing, setting.rows), *lacking]
+    lacking = undrawn(scope.rows, setting.passing, "not run with types of the cache")
+    return [*(statements or [NOTHING]), *elsewhere(setting.passing, setting.rows), *lacking]
 
 
 def _data(scope: Scope) -> pl.DataFrame:
@@ -242,17 +240,23 @@ def _noted(scope: Scope) -> str:
     """Name the engine of losses as run, and say what a filter of tokens does not affect."""
     setting = _setting(scope)
     if setting is not None:
-        return f"Run in {in_words(setting.rows[0]['engine'])}; {_OVER_ALL}" if setting.rows else ""
+        engine = in_words(setting.rows[0]["engine"]) if setting.rows else ""
+        return (
+            f"Memory is {setting.counted}{_without(setting)}. Run in {engine}; {_OVER_ALL}" if engine else ""
+        )
     return _FILTERED if scope.selection.filters_tokens else ""
+
+
+def _without(setting: Setting) -> str:
+    return "" if setting.needs else ", without the engine's buffers, which were not measured"
 
 
 _OVER_ALL = "losses as run are over all tokens."
 _FILTERED = "1/PPL and efficiency are over the filtered tokens; sizes are those of whole files."
 _SIZES = variants_with("inv_ppl_per_mb", "ppl", "ln_ppl_ratio")
 _AS_RUN = (
-    "Bytes of the file and of the cache of so many tokens, without the engine's own buffers, against the loss of the "
-    "file as it runs with each type of cached keys and values. Lines join the points of one file; bars are 95 % "
-    "intervals, clustered by window."
+    "Memory that a file takes with so many tokens in the cache, against its loss as it runs with each type of cached "
+    "keys and values. Lines join the points of one file; bars are 95 % intervals, clustered by window."
 )
 VIEW = View(
     id="size",

@@ -11,6 +11,7 @@ from dashboard.insights.cache_choice import Setting, headline, statements, wins
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
+from evaluator.results.schema import Memory, frame_of
 
 #: Bytes at 4,096 tokens: a file of 81.84375 or 96.01875 MB, and 40.96 MB of f16 or 21.76 MB of q8_0.
 FOUR_F16, FIVE_F16 = 122_803_750, 136_978_750
@@ -79,6 +80,50 @@ def test_the_filter_of_tokens_does_not_change_losses_as_run(tmp_path: Path) -> N
     unsure = Scope(scope.results, Selection.of(bins=[0]))
     setting = Setting.of(unsure, "kld", 4096)
     assert headline(unsure, setting) == headline(scope, Setting.of(scope, "kld", 4096))
+
+
+def memory_rows(variant_id: str, buffers: int | None) -> list[dict[str, object]]:
+    """Return what a file takes up to 32,768 tokens, in which the cache grows to 100 to 400 MB."""
+    return [
+        {
+            "variant_id": variant_id,
+            "engine": "llama.cpp",
+            "cache_type": kind,
+            "context": context,
+            "weights_bytes": 90_000_000,
+            "cache_bytes": size * context // 32_768,
+            "compute_bytes": buffers,
+        }
+        for kind, size in (("f16", 400_000_000), ("q8_0", 200_000_000), ("q4_0", 100_000_000))
+        for context in (0x1000, 0x8000)
+    ]
+
+
+def test_memory_is_the_measured_one_with_buffers(tmp_path: Path) -> None:
+    folder = make_cache_results(tmp_path)
+    rows = [row for name in (FOUR, FIVE) for row in memory_rows(name, 7_000_000)]
+    frame_of(Memory, rows).write_parquet(folder / "memory.parquet")
+    scope = Scope(Results.open(folder))
+    setting = Setting.of(scope, "kld", 16_384)
+    found = {(row["variant_id"], row["cache_type"]): setting.bytes_of(row) for row in setting.rows}
+    assert found[FIVE, "q8_0"] == 90e6 + 100e6 + 7e6
+    assert setting.counted == "file, cache and buffers"
+    saved = next(item for item in statements(scope, setting) if item.text.startswith("Saved"))
+    assert saved.detail == "at 16k context: q8_0 100.0 MB and q4_0 150.0 MB; mean over files"
+    assert Setting.of(scope, "kld", 131_072).counted == "file and cache"
+
+
+@pytest.mark.parametrize(("names", "buffers"), [((FOUR,), 7_000_000), ((FOUR, FIVE), None)])
+def test_memory_of_some_files_or_without_buffers_is_not_mixed_with_others(
+    tmp_path: Path, names: tuple[str, ...], buffers: int | None
+) -> None:
+    folder = make_cache_results(tmp_path)
+    rows = [row for name in names for row in memory_rows(name, buffers)]
+    frame_of(Memory, rows).write_parquet(folder / "memory.parquet")
+    setting = Setting.of(Scope(Results.open(folder)), "kld", 4096)
+    four = next(row for row in setting.rows if (row["variant_id"], row["cache_type"]) == (FOUR, "f16"))
+    assert setting.bytes_of(four) == FOUR_F16
+    assert setting.counted == "file and cache"
 
 
 def test_one_type_alone(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from cache_results import CACHE_BYTES, FIVE, FOUR, LOSSES, cache_row, make_cache_results
+from cache_results import FIVE, FOUR, LOSSES, cache_row, make_cache_results
 
-from dashboard.results.cache_types import by_file, bytes_in_memory, cache_types, usual_type, with_caches
+from dashboard.results.cache_types import by_file, cache_types, usual_type, with_caches
 from dashboard.results.exported import caches
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
@@ -45,11 +45,6 @@ def test_the_usual_type_is_f16_or_the_largest() -> None:
         usual_type([*rows, cache_row("a", "f16", 0.1, cache_type="f32", bytes_per_1000_tokens=2e7)]) == "f16"
     )
     assert usual_type([row for row in rows if row["cache_type"] != "f16"]) == "q8_0"
-
-
-def test_bytes_are_those_of_the_file_and_its_cache() -> None:
-    row = {"size_bytes": 80_000_000, "bytes_per_1000_tokens": CACHE_BYTES["f16"]}
-    assert bytes_in_memory(row, 4096) == 80e6 + 40.96e6
 
 
 def test_rows_of_a_file_by_type(results: Results) -> None:

@@ -102,7 +102,10 @@ def test_words_are_of_the_switch(results: Results) -> None:
     assert "Dotted lines" in alone.caption
     assert with_cache.eyebrow == "5 · Memory against loss, by type of the cache"
     assert "Dotted lines" not in with_cache.caption
-    assert "Run in llama.cpp; losses as run are over all tokens." in with_cache.caption
+    assert (
+        "file and cache, without the engine's buffers, which were not measured. Run in llama.cpp;"
+        in with_cache.caption
+    )
     assert with_cache.title.endswith("(16k context)")
     assert "16k context" in report(Scope(results, AT_16K))
 
