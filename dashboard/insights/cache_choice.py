@@ -201,7 +201,7 @@ def _steps(setting: Setting) -> Insight:
         one = "" if len(members) > 1 else f" ({members[0]['label']})"
         steps.append(f"{kind} from {formats.size(setting.bytes_of(members[0]))}{one}")
     measure = "KLD" if setting.loss == "kld" else "perplexity"
-    rule = f"the cache with the lowest {measure} that fits, at {setting.in_words}: "
+    rule = f"the lowest measured {measure} that fits at {setting.in_words}, whatever its error: "
     names = [f"{row['label']} · {row['cache_type']}" for row in front]
     text = f"By memory, the best cache is {formats.listing(steps, 6)}."
     return Insight(text, "finding", f"{rule}{formats.listing(names, 8)}")
