@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from evaluator.flags import Chunks, Device, Memory, Pre, TargetBits, TargetFile, TargetSize, Texts, Threads
+from evaluator import flags
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.interrupts import interruptible
 from evaluator.support.terminal import say
@@ -50,18 +50,12 @@ def run(
     context: Annotated[
         int | None, typer.Option(help="Tokens per window; the second half is scored. Default: 512.", min=8)
     ] = None,
-    chunks: Chunks = None,
+    chunks: flags.Chunks = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
-    threads: Threads = None,
-    memory: Memory = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            help="Measure variants on many machines with Ray: local, auto or ray://HOST:PORT.",
-            metavar="ADDRESS",
-        ),
-    ] = None,
-    pre: Pre = None,
+    threads: flags.Threads = None,
+    memory: flags.Memory = None,
+    cluster: flags.Cluster = None,
+    pre: flags.Pre = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
     attribution: Annotated[
         bool, typer.Option("--attribution", help="Measure the KLD that each matrix causes on its own.")
@@ -76,7 +70,7 @@ def run(
     from evaluator.commands.run import run_comparison
     from evaluator.planning.config import VariantSource, requested
 
-    flags = {
+    given = {
         "baseline": baseline,
         "variants": [VariantSource.parse(item) for item in variant or []],
         "texts": text,
@@ -94,7 +88,7 @@ def run(
         "engines": [name.strip() for name in engines.split(",")] if engines is not None else None,
         "kv_cache": [name.strip() for name in kv_cache.split(",")] if kv_cache is not None else None,
     }
-    request = requested(comparison, flags)
+    request = requested(comparison, given)
     with _interruptible():
         summary = run_comparison(request, _console, force=force)
     if as_json:
@@ -122,7 +116,7 @@ def export(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("demo_results"),
-    threads: Threads = None,
+    threads: flags.Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
 ) -> None:
     """Evaluate a real small model end to end and print the command that opens the result."""
@@ -150,8 +144,8 @@ def sample(
     model: Annotated[
         list[Path] | None, typer.Option(help="FILE of one of the models that need not be downloaded.")
     ] = None,
-    chunks: Chunks = None,
-    threads: Threads = None,
+    chunks: flags.Chunks = None,
+    threads: flags.Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
 ) -> None:
     """Quantize real models by the recipes main, bartowski, unsloth and guided, and measure them: sample_results/."""
@@ -181,18 +175,15 @@ def quantize(
     types: Annotated[
         str | None, typer.Option(help="Sizes, such as Q2_K,Q4_K_M; none for like:SRC or with a target.")
     ] = None,
-    target_size: TargetSize = None,
-    target_bpw: TargetBits = None,
-    target_file: TargetFile = None,
+    target_size: flags.TargetSize = None,
+    target_bpw: flags.TargetBits = None,
+    target_file: flags.TargetFile = None,
     imatrix: Annotated[Path | None, typer.Option(help="Importance matrix, GGUF or .dat.")] = None,
-    text: Texts = None,
-    device: Device = "auto",
-    memory: Memory = None,
-    rescale: Annotated[
-        bool,
-        typer.Option("--rescale", help="Move an already quantized baseline off its format's grid first."),
-    ] = False,
-    threads: Threads = None,
+    text: flags.Texts = None,
+    device: flags.Device = "auto",
+    memory: flags.Memory = None,
+    rescale: flags.Rescale = False,
+    threads: flags.Threads = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace existing files that were made in another way.")
     ] = False,
@@ -227,11 +218,11 @@ def imatrix(
     text: Annotated[list[str], typer.Option(help="FILE to measure on; do not evaluate on it later.")],
     out: Annotated[Path, typer.Option(help="FILE.gguf to write.")],
     context: Annotated[int, typer.Option(help="Tokens per window.", min=8)] = 512,
-    chunks: Chunks = None,
+    chunks: flags.Chunks = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Threads = None,
-    memory: Memory = None,
-    pre: Pre = None,
+    threads: flags.Threads = None,
+    memory: flags.Memory = None,
+    pre: flags.Pre = None,
 ) -> None:
     """Measure an importance matrix, as llama-imatrix does."""
     from evaluator.commands.quantize import measure_imatrix
@@ -255,9 +246,7 @@ def imatrix(
 def inspect(
     source: Annotated[str, typer.Argument(help="SRC of a model, or a results folder.")],
     other: Annotated[str | None, typer.Argument(help="SRC of a model to compare the recipe with.")] = None,
-    tensor_types: Annotated[
-        Path | None, typer.Option(help="FILE to write the recipe to, for llama-quantize --tensor-type-file.")
-    ] = None,
+    tensor_types: flags.TensorTypes = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts on stdout as JSON.")] = False,
 ) -> None:
     """Show what a model file or a results folder holds, or how the recipes of two files differ."""

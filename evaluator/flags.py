@@ -1,7 +1,8 @@
-"""Flags that several commands share, and those of sizes and guidance."""
+"""Flags that several commands share, and long ones."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,3 +38,15 @@ Texts = Annotated[
     typer.Option(help="FILE that recipe guided measures the model on; do not evaluate on it later."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; for recipe guided.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Measure variants on many machines with Ray: local, auto or ray://HOST:PORT.", metavar="ADDRESS"
+    ),
+]
+Rescale = Annotated[
+    bool, typer.Option("--rescale", help="Move an already quantized baseline off its format's grid first.")
+]
+TensorTypes = Annotated[
+    Path | None, typer.Option(help="FILE to write the recipe to, for llama-quantize --tensor-type-file.")
+]
