@@ -44,8 +44,8 @@ demo: $(VENV)/.evaluator ## Measure a real small model end to end, then open the
 	$(BIN)/python -m evaluator demo --out $(DEMO_OUT)
 	$(BIN)/python -m dashboard $(DEMO_OUT) $(ARGS)
 
-sample: $(VENV)/.evaluator ## Rebuild sample_results/ (SAMPLE_TEXT= and CALIBRATION= name local files instead of downloads).
-	$(BIN)/python -m evaluator sample --text wikitext=$(SAMPLE_TEXT) --calibration $(CALIBRATION) --force $(ARGS)
+sample: $(VENV)/.evaluator ## Rebuild sample_results/, or go on (ARGS=--force starts anew; SAMPLE_TEXT= and CALIBRATION= name local files).
+	$(BIN)/python -m evaluator sample --text wikitext=$(SAMPLE_TEXT) --calibration $(CALIBRATION) $(ARGS)
 
 test: $(VENV)/.dev ## Run all tests except the slow sweeps.
 	$(BIN)/python -m pytest $(SPREAD) -m 'not slow' $(ARGS)

@@ -73,7 +73,10 @@ class SampleModel:
 #: - SmolLM2, 48 windows: 34 variants × (48 × 0.45 s scored + 48 × 1.3 s in llama.cpp + 40 s timed) = 1.2 h.
 #: - Qwen2.5-Coder, 13 windows (1.34 TFLOP for the layers, 0.24 for both heads: 11.5 s): 36 variants × 13 × 11.5 s
 #:   scored = 1.5 h; 6 variants × (13 × (11.5 + 18) s in llama.cpp + 150 s timed) = 0.9 h; one variant attributed,
-#:   196 matrices × a sixteenth of 3 windows = 0.1 to 0.5 h; importances 0.1 h; making the files 0.5 to 1 h.
+#:   196 matrices × a sixteenth of 3 windows = 0.1 to 0.5 h; importances 0.1 h. In all 3.1 h.
+#:   Making its files comes on top: half the CPU seconds of one thread, on a busy machine, were for a file of one type
+#:   7 (Q8_0), 50 (Q6_K), 60 (Q3_K), 190 (Q4_K, Q5_K), 250 (Q2_K), 380 (IQ4_XS), 580 (IQ3_XXS), 2,500 (IQ2_S):
+#:   1.5 to 3 h, of which the two IQ2_M take a third.
 #:
 #: A scored token takes 13.3 bytes in its Parquet file: 35 × 12,240 tokens and 37 × 3,315 tokens are 7.3 MB, of the
 #: 20 MB that the folder may take.
