@@ -21,7 +21,7 @@ from evaluator.quantize.allocation import Option, allocate
 from evaluator.quantize.guidance import Guidance
 from evaluator.quantize.recipe import Choice
 from evaluator.quantize.sensitivity import Errors, measure_errors
-from evaluator.quantize.type_plan import TypePlan, fitting, layer_of, role_of
+from evaluator.quantize.type_plan import NEED_IMPORTANCE, TypePlan, fitting, layer_of, role_of
 from evaluator.quantize.variants import planned_bytes
 from evaluator.support.errors import RequestError
 from evaluator.support.units import GIGABYTE
@@ -114,9 +114,14 @@ def _kinds(
         columns = file.tensors[name].shape[-1]
         fit = {fitting(kind, columns) for kind in choice.candidates if ggml.bits(kind) >= least}
         wanted = fit if choice.target else fit | {stock[name]}
-        usable = {kind for kind in wanted if name in importance or not ggml.needs_importance(kind)}
+        usable = {kind for kind in wanted if name in importance or not _needs_importance(kind)}
         found[name] = usable or {stock[name]}
     return found
+
+
+def _needs_importance(kind: GGMLType) -> bool:
+    """Return whether ggml cannot make a type without importances, or llama-quantize refuses to."""
+    return kind in NEED_IMPORTANCE or ggml.needs_importance(kind)
 
 
 def _budget(choice: Choice, stock: TypePlan, file: ModelFile, kinds: Mapping[str, set[GGMLType]]) -> int:

@@ -53,7 +53,7 @@ FALLBACKS: Mapping[GGMLType, GGMLType] = {
     },
 }
 #: Types that llama.cpp does not make without an importance matrix, because the result would be unusable.
-_NEED_IMPORTANCE = frozenset(
+NEED_IMPORTANCE = frozenset(
     GGMLType[name] for name in ("IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S")
 )
 
@@ -253,7 +253,7 @@ def _check_importance(
     """
     if importance is None and choice.importance == "required":
         raise RequestError(f"recipe {choice.recipe} needs an importance matrix: --imatrix FILE")
-    strict = _NEED_IMPORTANCE | frozenset(choice.needs_importance)
+    strict = NEED_IMPORTANCE | frozenset(choice.needs_importance)
     for name, kind in plan.items():
         if kind == file.tensors[name].ggml_type:
             continue
