@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 
 import polars as pl
@@ -39,9 +39,14 @@ class EngineMemory:
                     missing.append(item)
         return missing
 
-    def measure(self, name: str, engine: Engine, case_of: Callable[[Candidate], Case]) -> None:
-        """Add the missing rows of an engine; why there are none is reported, once per file if no type works."""
-        items = self.missing(name, type(engine))
+    def measure(
+        self, name: str, engine: Engine, case_of: Callable[[Candidate], Case], refused: Collection[str] = ()
+    ) -> None:
+        """Add the missing rows of an engine; why there are none is reported, once per file if no type works.
+
+        Variants that the engine `refused` already are left out.
+        """
+        items = [item for item in self.missing(name, type(engine)) if item.variant_id not in refused]
         rows = {str(row["variant_id"]): row for row in self._store.variants().iter_rows(named=True)}
         asked = [kind for kind in self._caches if kind in engine.cache_types]
         for item in items:

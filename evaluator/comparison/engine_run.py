@@ -16,7 +16,7 @@ from evaluator.comparison.engine_memory import EngineMemory
 from evaluator.comparison.exact_states import ExactStates
 from evaluator.comparison.stages import reporting, stage
 from evaluator.comparison.timings import decode_columns, rounds_in, speed_columns, timing_frame
-from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, Ready
+from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, EngineError, Ready
 from evaluator.export.exact.graph import Graph
 from evaluator.models.model_file import ModelFile
 from evaluator.planning.plan import Candidate, Plan
@@ -75,6 +75,7 @@ class EngineRun:
         self._states, self._speed, self._caches = states, speed, caches
         self._exercise = Exercise.of(plan.windows[0].ids)
         self._memory = EngineMemory(plan, store, progress, caches)
+        self._refused: set[tuple[str, str]] = set()
 
     @property
     def is_complete(self) -> bool:
@@ -117,7 +118,8 @@ class EngineRun:
             with self._store.scratch("artifacts") as folder:
                 self._measure(group, folder)
         for name, engine in engines.items():
-            self._memory.measure(name, engine, self._case)
+            refused = {variant_id for other, variant_id in self._refused if other == name}
+            self._memory.measure(name, engine, self._case, refused)
 
     def _warn(self, text: str) -> None:
         self._progress.say(text, "yellow")
@@ -187,8 +189,18 @@ class EngineRun:
                     self._states.forget(task.item)
 
     def _stage(self, task: _Task) -> AbstractContextManager[None]:
-        what = "not timed" if task.times else "not measured"
-        return stage(reporting(self._progress, f"{task.item.variant_id}: {what} in {task.name}"))
+        return self._reporting(task, "not timed" if task.times else "not measured")
+
+    def _reporting(self, task: _Task, what: str) -> AbstractContextManager[None]:
+        """Report a failure; of a file that the engine refuses nothing else is asked of it."""
+        report = reporting(self._progress, f"{task.item.variant_id}: {what} in {task.name}")
+
+        def failed(error: Exception) -> None:
+            if isinstance(error, EngineError):
+                self._refused.add((task.name, task.item.variant_id))
+            report(error)
+
+        return stage(failed)
 
     def _time(self, task: _Task, file: Ready, number: int) -> bool:
         """Time round `number` of one file, unless an interrupted run has stored it; return whether it is there."""
@@ -210,7 +222,7 @@ class EngineRun:
     def _measure_losses(self, task: _Task, file: Ready) -> None:
         """Write a file's columns of losses, or none if they cannot be measured; times are kept either way."""
         self._progress.step(f"{task.label}: comparing with exact weights")
-        with stage(reporting(self._progress, f"{task.item.variant_id}: no engine gap in {task.name}")):
+        with self._reporting(task, "no engine gap"):
             columns = file.losses()
             self._store.set_columns(task.item.variant_id, columns)
             if task.engine.loss in columns:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.support.errors import EvaluatorError
 from evaluator.support.registry import Registry
 
 if TYPE_CHECKING:  # processes that run an engine's library import this package and need none of these
@@ -26,6 +27,10 @@ if TYPE_CHECKING:  # processes that run an engine's library import this package 
 
 Values = npt.NDArray[np.float32]
 Columns = dict[str, float | int]
+
+
+class EngineError(EvaluatorError):
+    """An engine refused a file, or its process ended: it runs nothing of the file."""
 
 
 @dataclass(frozen=True)

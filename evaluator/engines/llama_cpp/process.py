@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.engines import EngineError
 from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.support.child_process import module_process
-from evaluator.support.errors import EvaluatorError
 
 Values = npt.NDArray[np.float32]
 
 _WORKER = "evaluator.engines.llama_cpp.worker"
+#: Seconds that one step may take, such as timing a file or computing some windows: a process that needs more hangs.
+_MOST_SECONDS = 3600.0
 #: What llama.cpp's log says of a failure, the most telling first.
 _TELLING = (
     re.compile(r"error loading model: (?!.*failed to load model from)(.*)"),
@@ -30,12 +34,60 @@ _TELLING = (
 )
 
 
-class LlamaError(EvaluatorError):
+class LlamaError(EngineError):
     """llama.cpp refused a file, or its process ended; the message says why."""
 
 
+class _Worker:
+    """A process that runs a task, killed if it keeps somebody waiting for too long."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process, self.hung = process, False
+
+    def give(self, request: dict[str, Any]) -> None:
+        """Write the request; the pipe stays open, because its end would end the process."""
+        assert self.process.stdin is not None
+        with self._waiting():
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def read(self, count: int = -1) -> bytes:
+        """Return the next bytes of the answer, by default all."""
+        assert self.process.stdout is not None
+        with self._waiting():
+            return self.process.stdout.read(count)
+
+    def wait(self) -> int:
+        """Return the exit status."""
+        with self._waiting():
+            return self.process.wait()
+
+    def end(self) -> None:
+        """Kill the process if it still runs."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        timer = threading.Timer(_MOST_SECONDS, self._give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        self.hung = True
+        self.process.kill()
+
+
 @contextmanager
-def llama_process(task: str, request: dict[str, Any]) -> Iterator[IO[bytes]]:
+def llama_process(task: str, request: dict[str, Any]) -> Iterator[_Worker]:
     """Run a task of the worker, and give what it writes; at the end of the block wait for it.
 
     A block that reads less than there is must raise.
@@ -44,20 +96,21 @@ def llama_process(task: str, request: dict[str, Any]) -> Iterator[IO[bytes]]:
         LlamaError: the process failed, or the block raised `EOFError` because its answer is incomplete.
     """
     with tempfile.TemporaryFile() as log:
-        process = module_process(_WORKER, task, stderr=log)
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            with process.stdin as given:
-                given.write(json.dumps(request).encode())
-            yield process.stdout
-            status = process.wait()
+            worker = _Worker(module_process(_WORKER, task, stderr=log))
+        except OSError as error:
+            raise LlamaError(f"llama.cpp's process does not start: {error.strerror or error}") from error
+        try:
+            worker.give(request)
+            yield worker
+            status = worker.wait()
         except (EOFError, BrokenPipeError):
-            status = process.wait() or 1
+            status = worker.wait() or 1
         finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+            worker.end()
+        if worker.hung:
+            minutes = _MOST_SECONDS / 60
+            raise LlamaError(f"llama.cpp's process gave no answer for {minutes:.0f} minutes and was ended")
         if status:
             log.seek(0)
             raise LlamaError(_reason(status, log.read().decode(errors="replace")))

@@ -1,6 +1,7 @@
 """The process that runs llama.cpp: `python -m evaluator.engines.llama_cpp.worker TASK`, with a request on stdin.
 
-The request is JSON. What a task writes to stdout is described at its function; why it failed is on stderr.
+The request is a line of JSON; stdin must stay open until the answer has come. What a task writes to stdout is
+described at its function; why it failed is on stderr.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -188,12 +190,21 @@ _TASKS: dict[str, Callable[..., None]] = {
 }
 
 
+def _end_with_parent() -> None:
+    """End this process when its stdin ends, as it does when whoever asked was killed."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
 def _main(task: str) -> None:
     # What libraries print must not get between the answers.
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
-            _TASKS[task](out, **json.load(sys.stdin))
+            request = json.loads(sys.stdin.buffer.readline())
+            threading.Thread(target=_end_with_parent, daemon=True).start()
+            _TASKS[task](out, **request)
         except EvaluatorError as error:
             sys.exit(str(error))
 

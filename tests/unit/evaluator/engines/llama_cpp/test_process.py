@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import gguf
 import numpy as np
+import psutil
 import pytest
 from llama_logits import LlamaError, logits, nll
 from numpy_llama import final_hidden, log_softmax
@@ -74,6 +79,54 @@ def test_ids_beyond_the_vocabulary(path: Path) -> None:
 )
 def test_the_reason_is_what_the_log_tells(status: int, log: str, reason: str) -> None:
     assert re.search(reason, process._reason(status, log))
+
+
+def test_a_process_that_is_killed_or_hangs_is_an_error_that_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after(number: int) -> None:
+        with process.llama_logits([path], [range(96)] * 20_000, 0, 96, Settings(1)) as files:
+            values = next(files)
+            os.kill(_child(), number)
+            while True:
+                values.rows(96)
+
+    with pytest.raises(process.LlamaError, match="was killed; the memory may not have sufficed"):
+        after(signal.SIGKILL)
+    with pytest.raises(process.LlamaError, match=r"\(SIGSEGV\)"):
+        after(signal.SIGSEGV)
+    monkeypatch.setattr(process, "_MOST_SECONDS", 3.0)
+    with pytest.raises(process.LlamaError, match="no answer for 0 minutes and was ended"):
+        after(signal.SIGSTOP)
+    assert psutil.Process().children() == []
+
+
+def _child() -> int:
+    (child,) = psutil.Process().children()
+    return child.pid
+
+
+def test_a_process_ends_with_who_asked(path: Path) -> None:
+    """The one who asked is killed, so that it can do nothing about it."""
+    asking = (
+        "import sys, os, signal, psutil\n"
+        "from evaluator.engines.llama_cpp.process import llama_process\n"
+        "from evaluator.engines.llama_cpp.settings import Settings\n"
+        "from dataclasses import asdict\n"
+        "request = dict(path=sys.argv[1], prompt=[1] * 64, following=[1] * 50_000, depths=[0, 64], "
+        "settings=asdict(Settings(1)))\n"
+        "with llama_process('times', request) as worker:\n"
+        "    print(worker.process.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", asking, path], stdout=subprocess.PIPE, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in _still(int(ended.stdout))], timeout=30)
+    assert alive == []
+
+
+def _still(pid: int) -> list[int]:
+    return [pid] if psutil.pid_exists(pid) else []
 
 
 def test_a_reader_that_stops_early_ends_the_process(path: Path) -> None:
