@@ -7,7 +7,6 @@ of the same version and built for the same instructions; a line below the table 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import re
 import subprocess
@@ -21,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluator.commands.demo import DEMO_SOURCE
-from evaluator.engines.llama_cpp.library import llama_library
 from evaluator.engines.llama_cpp.process import llama_answer, llama_logits
 from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.models.gguf.reader import open_gguf
@@ -41,13 +39,6 @@ Windows = npt.NDArray[np.int32]
 
 def run(command: Sequence[object]) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(item) for item in command], capture_output=True, text=True, check=True)
-
-
-def built_for() -> str:
-    """The instructions that the library here uses."""
-    library = llama_library()
-    library.llama_print_system_info.restype = ctypes.c_char_p
-    return str(library.llama_print_system_info().decode())
 
 
 def their_windows(path: Path, text: str, count: int) -> Windows:
@@ -107,7 +98,8 @@ def perplexity_table(
         for value in here:
             row += [f"{value:.4f}", f"{value / theirs - 1:+.4%}"]
         table.add_row(*row)
-    table.caption = f"here: {built_for()}\nthere: {there}"
+    build = llama_answer("build", path=None, settings=settings)
+    table.caption = f"here: {build['features']}\nthere: {there}"
     return table
 
 
@@ -122,7 +114,7 @@ def their_rates(folder: Path, path: Path, threads: int) -> list[float]:
 
 def our_rates(path: Path, settings: Settings) -> list[float]:
     """The same by the worker process of a run."""
-    ids = np.random.default_rng(0).integers(0, 30_000, PROMPT + DECODED).tolist()
+    ids = np.random.default_rng(0).integers(0, 1000, PROMPT + DECODED).tolist()
     seconds = []
     for prompt, following in ((PROMPT, 1), (DEPTH, DECODED)):
         request = {"prompt": ids[:prompt], "following": ids[PROMPT:][:following], "depths": [0, prompt]}
@@ -164,7 +156,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=usable_cores())
     arguments = parser.parse_args()
     paths = [resolve_one(source) for source in arguments.sources]
-    settings, console = Settings(arguments.threads), Console(width=160)
+    settings, console = Settings(arguments.threads), Console(width=200)
     if arguments.text:
         console.print(perplexity_table(arguments.folder, paths, arguments.text, arguments.chunks, settings))
     if arguments.rounds:

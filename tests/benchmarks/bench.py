@@ -29,7 +29,7 @@ def markdown(table: Table) -> str:
 
 
 def main() -> None:
-    console = Console(width=160)
+    console = Console(width=200)
     benchmarks = {
         "decoding": lambda: decoding_tables(console),
         "scoring": lambda: [scoring_table()],
