@@ -19,12 +19,14 @@ from evaluator.comparison.timings import decode_columns, rounds_in, speed_column
 from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, EngineError, Ready
 from evaluator.export.exact.graph import Graph
 from evaluator.models.model_file import ModelFile
+from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.files import KV_CACHE
 from evaluator.results.schema import CACHE_LOSSES
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.timing import Exercise
 from evaluator.support.progress import RunProgress
+from evaluator.texts.windows import spread
 
 #: A round is one load, one prefill and up to 32 decoded tokens per variant; the first may decode at further depths.
 ROUNDS = 3
@@ -63,18 +65,16 @@ class EngineRun:
         plan: Plan,
         store: ResultsStore,
         progress: RunProgress,
-        names: Sequence[str],
+        asked: Comparison,
         states: ExactStates,
-        *,
-        speed: bool = True,
-        caches: Sequence[str] = (),
     ) -> None:
-        """Take what the run gives; without `speed`, only losses are measured, and those of `caches`."""
-        self._plan, self._store, self._progress = plan, store, progress
-        self._kinds = {name: ENGINES.get(name) for name in names}
-        self._states, self._speed, self._caches = states, speed, caches
+        """Take what the run gives; without `speed`, only losses are measured, also of types of the cache."""
+        self._plan, self._store, self._progress, self._states = plan, store, progress, states
+        self._kinds = {name: ENGINES.get(name) for name in asked.engines}
+        self._speed, self._deep, self._caches = asked.speed, asked.deep, asked.kv_cache
+        self._compared = spread(len(plan.windows), asked.engine_windows or len(plan.windows)).tolist()
         self._exercise = Exercise.of(plan.windows[0].ids)
-        self._memory = EngineMemory(plan, store, progress, caches)
+        self._memory = EngineMemory(plan, store, progress, asked.kv_cache)
         self._refused: set[tuple[str, str]] = set()
 
     @property
@@ -102,7 +102,8 @@ class EngineRun:
         """
         plan = self._plan
         baseline = self._case(plan.baseline)
-        bench = Bench(plan.device, plan.windows, self._exercise, memory, graph, baseline, self._warn)
+        given = plan.device, plan.windows, self._exercise, memory, graph, baseline, self._warn
+        bench = Bench(*given, self._compared)
         engines = self._usable(bench)
         tasks = [task for name, engine in engines.items() for task in self._tasks(name, engine)]
         if tasks:
@@ -208,8 +209,13 @@ class EngineRun:
         variant_id = task.item.variant_id
         with self._stage(task):
             if rounds_in(self._store.timings(variant_id, task.name)) < number:
-                self._store.add_timings(variant_id, timing_frame(file.time(deep=number == 1)), task.name)
+                self._store.add_timings(
+                    variant_id, timing_frame(file.time(deep=self._is_deep(number))), task.name
+                )
         return rounds_in(self._store.timings(variant_id, task.name)) >= number
+
+    def _is_deep(self, number: int) -> bool:
+        return self._deep and number == 1
 
     def _finish(self, task: _Task, file: Ready) -> None:
         """Write a file's columns of times and memory once all of its rounds are timed."""
@@ -237,7 +243,7 @@ class EngineRun:
                 if len(rounds) == number - 1:  # it did not fail before
                     self._progress.step(f"{task.label}: cache of {kind}, round {number} of {ROUNDS}")
                     with self._cache_stage(task, kind):
-                        rounds.append(timing_frame(file.with_cache(kind).time(deep=number == 1)))
+                        rounds.append(timing_frame(file.with_cache(kind).time(deep=self._is_deep(number))))
         for kind, rounds in timings.items():
             if len(rounds) == n_rounds:
                 self._progress.step(f"{task.label}: cache of {kind}, comparing with exact weights")

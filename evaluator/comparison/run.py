@@ -205,8 +205,7 @@ class ComparisonRun:
 
     @cached_property
     def _engines(self) -> EngineRun:
-        asked, given = self.comparison, (self.plan, self.store, self.progress)
-        return EngineRun(*given, asked.engines, self._states, speed=asked.speed, caches=asked.kv_cache)
+        return EngineRun(self.plan, self.store, self.progress, self.comparison, self._states)
 
     @cached_property
     def _executor(self) -> Executor:

@@ -65,6 +65,7 @@ class Bench:
         graph: returns the graph of all files.
         baseline: the baseline.
         say: called with what a user must know.
+        compared: places of the windows that are compared if an engine compares whole texts.
     """
 
     device: Device
@@ -74,6 +75,7 @@ class Bench:
     graph: Callable[[], Graph]
     baseline: Case
     say: Callable[[str], None]
+    compared: Sequence[int]
 
 
 #: Contexts in tokens for which the memory is computed, up to a model's own.

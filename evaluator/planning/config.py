@@ -99,6 +99,13 @@ class Comparison(BaseModel):
     kv_cache: tuple[str, ...] = Field(
         default=(), description="types of the cache that engines are compared with"
     )
+    engine_windows: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        description="windows for losses in engines, spread over all; default: all",
+    )
+    deep: bool = Field(default=True, strict=True, description="time tokens after thousands of others, too")
     pre: str | None = Field(
         default=None, min_length=1, description="pre-tokenizer of a baseline that names none"
     )

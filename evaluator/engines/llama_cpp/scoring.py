@@ -15,7 +15,6 @@ from evaluator.metrics.families.agreement import agreement
 from evaluator.metrics.families.divergence import divergence
 from evaluator.metrics.families.likelihood import likelihood
 from evaluator.models.model_file import ModelFile
-from evaluator.runtime.device import Device
 from evaluator.runtime.head import Head, WindowScores
 from evaluator.support.errors import EvaluatorError
 
@@ -28,9 +27,9 @@ _BLOCK_BYTES = 1 << 26
 class _Reference:
     """Exact weights that logits are compared with, and the scores so far."""
 
-    def __init__(self, case: Case, device: Device) -> None:
-        self._case, self._states = case, case.states()
-        self.head = Head.of_logits(case.file, device)
+    def __init__(self, case: Case, bench: Bench) -> None:
+        self._case, self._states, self._compared = case, case.states(), list(bench.compared)
+        self.head = Head.of_logits(case.file, bench.device)
         self._scores: list[WindowScores] = []
 
     def compare(self, logits: Values, targets: npt.NDArray[np.int32], window: int, rows: slice) -> None:
@@ -38,7 +37,7 @@ class _Reference:
 
     def tokens(self) -> TokenScores:
         """Return llama.cpp's scores of all tokens, finite or not."""
-        exact = self._case.nll()
+        exact = self._case.nll()[self._compared]
         nll, top_prob, kld, same_top = (
             np.concatenate([getattr(scores, name) for scores in self._scores]).astype(np.float64)
             for name in ("nll", "top_prob", "kld", "same_top")
@@ -55,7 +54,7 @@ class _Reference:
 
 
 def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
-    """Compute all windows in llama.cpp and compare the scored positions with exact weights.
+    """Compute the windows to compare in llama.cpp, and compare the scored positions with exact weights.
 
     Returns:
         The columns of the metric family `llama_cpp_loss` without `llamacpp_`, over the tokens whose values are
@@ -65,8 +64,8 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
     Raises:
         EvaluatorError: llama.cpp refused the file or ended, or no value is finite.
     """
-    own = _Reference(case, bench.device)
-    baseline = own if case.is_baseline else _Reference(bench.baseline, bench.device)
+    own = _Reference(case, bench)
+    baseline = own if case.is_baseline else _Reference(bench.baseline, bench)
     references = list(dict.fromkeys((own, baseline)))
     for logits, window, rows in _blocks(case.file, bench, settings, own.head.vocabulary):
         for reference in references:
@@ -78,7 +77,7 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
         if lost == usable.size:
             raise EvaluatorError(problem)
         bench.say(f"{case.label}: {problem}; they are left out")
-    found = _statistics(own_tokens.subset(usable))
+    found = {"n_tokens": int(usable.sum()), **_statistics(own_tokens.subset(usable))}
     found |= {
         f"baseline_{name}": value for name, value in _statistics(baseline_tokens.subset(usable)).items()
     }
@@ -107,7 +106,7 @@ def _blocks(
         EvaluatorError: llama.cpp refused the file or ended, or has another vocabulary.
     """
     windows, first = bench.windows, bench.windows[0].first_scored
-    ids, last = [window.ids for window in windows], len(windows[0].ids) - 1
+    ids, last = [windows[place].ids for place in bench.compared], len(windows[0].ids) - 1
     most = max(1, _BLOCK_BYTES // (4 * vocabulary))
     with llama_logits(file.files[:1], ids, first, last, settings) as files:
         logits = next(files)
@@ -115,7 +114,7 @@ def _blocks(
             raise EvaluatorError(
                 f"its vocabulary holds {logits.vocabulary} tokens in llama.cpp, and its head {vocabulary}"
             )
-        for window in range(len(windows)):
+        for place in bench.compared:
             for start in range(0, last - first, most):
                 rows = slice(start, min(start + most, last - first))
-                yield logits.rows(rows.stop - rows.start), window, rows
+                yield logits.rows(rows.stop - rows.start), place, rows

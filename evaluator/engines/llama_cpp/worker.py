@@ -24,8 +24,6 @@ from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.runtime.peak_memory import own_peak
 from evaluator.support.errors import EvaluatorError
 
-#: Tokens computed before any is timed: first runs allocate memory.
-_WARM_UP = 8
 #: Reading up to a depth that would take more seconds than this is left out.
 _MOST_SECONDS = 30.0
 
@@ -67,7 +65,8 @@ def _times(
 
     `prompt` is read on an empty cache, and `following` is decoded one by one at each of `depths`, which begin with
     0 and the prompt's length; deeper ones are reached by reading `prompt` again. Depths beyond the model's own
-    context, or that take too long to reach, are left out.
+    context, or that take too long to reach, are left out. As in llama-bench, the prompt and a token are computed once
+    before any is timed, and each token is waited for.
     """
     start = time.perf_counter()
     with LlamaModel(path, n_gpu_layers=settings["n_gpu_layers"]) as model:
@@ -84,8 +83,8 @@ def _times(
                 times.append((phase, len(ids), seconds, before))
                 return seconds
 
-            context.advance(prompt[:_WARM_UP])
-            context.advance(prompt[:1])
+            for warm in (prompt, prompt[:1]):
+                context.advance(warm)
             context.clear()
             per_token = 0.0
             for depth in kept:

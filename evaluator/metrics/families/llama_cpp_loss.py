@@ -40,6 +40,14 @@ METRIC_FAMILIES.add(
         13,
         (
             Column(
+                "llamacpp_n_tokens",
+                "Tokens compared in llama.cpp",
+                "scored tokens that the losses in llama.cpp are means over",
+                "count",
+                low=1,
+                whole=True,
+            ),
+            Column(
                 "llamacpp_kld_mean",
                 "KLD that llama.cpp adds",
                 "loss that llama.cpp's kernels and cache add to the file's own (`kld_mean`): KL divergence of "

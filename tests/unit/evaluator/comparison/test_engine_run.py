@@ -57,7 +57,7 @@ def timed(comparison, graph=None, make=make_plan, memory=1 << 34):
         plan = make(comparison)
         run = ComparisonRun(plan, comparison, store, progress)
         run.run()
-        engines = EngineRun(plan, store, progress, comparison.engines, run._states)
+        engines = EngineRun(plan, store, progress, comparison.model_copy(update={"speed": True}), run._states)
         engines.run(lambda: graph or run._graph, memory, {})
     return said.getvalue(), store
 

@@ -53,8 +53,8 @@ def cases(tmp_path_factory):
 @pytest.fixture
 def bench(cases):
     said = []
-    bench = Bench(CPU, WINDOWS, Exercise.of(WINDOWS[0].ids), 1 << 30, lambda: None, cases["F32"], said.append)
-    return bench, said
+    given = Exercise.of(WINDOWS[0].ids), 1 << 30, lambda: None, cases["F32"], said.append
+    return Bench(CPU, WINDOWS, *given, range(3)), said
 
 
 def test_float32_weights_in_float32_lose_nothing(cases, bench):
@@ -101,11 +101,18 @@ def test_statistics_are_those_of_the_logits_in_double_precision(cases, bench, mo
 
 
 def test_a_single_window_has_no_clustered_error(cases, bench):
-    case = cases["F32"]
-    alone = replace(case, nll=lambda: case.nll()[:1])
-    found = llama_losses(alone, replace(bench[0], windows=WINDOWS[:1]), DEFAULT)
+    found = llama_losses(cases["F32"], replace(bench[0], compared=[1]), DEFAULT)
+    assert found["n_tokens"] == 15
     assert "kld_se" in found
     assert [name for name in found if "clustered" in name] == []
+
+
+def test_some_windows_are_compared_with_their_own_exact_weights(cases, bench):
+    """Any other would be far off."""
+    found = llama_losses(cases["F32"], replace(bench[0], compared=[0, 2]), FLOAT32)
+    assert found["n_tokens"] == 30
+    assert abs(found["kld_mean"]) < 1e-7
+    assert abs(found["ln_ppl_ratio"]) < 1e-5
 
 
 def test_values_that_are_not_finite_are_left_out_and_said(cases, bench, monkeypatch):
