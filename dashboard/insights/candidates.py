@@ -121,7 +121,7 @@ def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candid
                 row,
                 kind,
                 named=bool(kind) and (several or not usual),
-                loss=(row[_RUN_LOSS] if as_run else row["kld_mean"]) if usual else cache.get(_CACHE_LOSS),
+                loss=(row[_RUN_LOSS] if as_run else row["kld_mean"]) if usual else _loss(cache, row),
                 ratio=log_ratio(row) if usual else _ratio(cache, row),
                 decode_ms=row["run_decode_ms_p50"] if usual else cache.get("decode_ms_p50"),
                 memory=memory,
@@ -138,6 +138,14 @@ def _caches(scope: Scope, engine: str) -> dict[str, dict[str, Row]]:
     for row in [] if frame is None else frame.filter(engine=engine).to_dicts():
         found.setdefault(row["variant_id"], {})[row["cache_type"]] = row
     return found
+
+
+def _loss(cache: Row, row: Row) -> float | None:
+    """Return the loss as run with a type of the cache; see `as_run` of losses over some of the windows."""
+    compared, change = cache.get("n_tokens"), cache.get("kld_change")
+    if compared is not None and compared < row["n_tokens"] and None not in (change, row["kld_mean"]):
+        return float(row["kld_mean"] + change)
+    return cache.get(_CACHE_LOSS)
 
 
 def _own_type(scope: Scope, engine: str, types: Sequence[str]) -> str:

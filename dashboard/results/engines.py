@@ -85,10 +85,19 @@ def as_run(variants: pl.DataFrame, engine: str) -> pl.DataFrame:
     `run_decode_ms_p10|p50|p90`, `run_prefill_tps`, `run_load_s` and `run_peak_rss_bytes` are times and memory;
     `run_kld_added` is the loss that the engine adds to the file's own, and `run_kld_mean` the loss of the file as the
     engine runs it. What is not measured in the engine is null. `run_engine` is its name.
+
+    Where the engine ran only some of the windows, `run_kld_mean` is `kld_mean` plus the change on those tokens: their
+    own mean may lie above or below that of all tokens, whatever the engine does.
     """
     added = [pl.lit(engine).alias(ENGINE)]
     for name in run_columns()[1:]:
         column = column_of(engine, name)
         source = pl.lit(None, pl.Float64) if column is None else pl.col(column.name)
         added.append(source.alias(name))
-    return variants.with_columns(added)
+    complete = variants.with_columns(added)
+    some = pl.col(f"{_PREFIX}n_tokens") < pl.col("n_tokens")
+    moved = pl.col("kld_mean") + pl.col(f"{_PREFIX}kld_change")
+    measured = pl.col(f"{_PREFIX}kld_mean")
+    return complete.with_columns(
+        pl.when(some).then(moved).otherwise(measured).alias(measured.meta.output_name())
+    )

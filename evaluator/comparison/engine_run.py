@@ -126,7 +126,7 @@ class EngineRun:
         self._progress.say(text, "yellow")
 
     def _case(self, item: Candidate) -> Case:
-        exact = partial(self._states.of, item), partial(self._states.nll, item)
+        exact = (partial(read, item) for read in (self._states.of, self._states.nll, self._states.kld))
         return Case(item.label, item.file, item.is_baseline, *exact)
 
     def _missing(

@@ -58,7 +58,18 @@ class ExactStates:
         Raises:
             ResultsFileError: they are damaged.
         """
-        stored = self._store.tokens(item.variant_id)["nll"].fill_null(np.nan)
+        return self._stored(item, "nll")
+
+    def kld(self, item: Candidate) -> Values:
+        """Return the stored KL divergences from the baseline, in the same form; of the baseline 0.
+
+        Raises:
+            ResultsFileError: they are damaged.
+        """
+        return np.zeros_like(self.nll(item)) if item.is_baseline else self._stored(item, "kld")
+
+    def _stored(self, item: Candidate, column: str) -> Values:
+        stored = self._store.tokens(item.variant_id)[column].fill_null(np.nan)
         return stored.to_numpy().astype(np.float32).reshape(len(self._plan.windows), -1)
 
     def forget(self, item: Candidate) -> None:

@@ -44,6 +44,7 @@ class Case:
         states: returns its exact final hidden states of all windows, float32 [windows, scored tokens, hidden].
         nll: returns what its exact weights give for each scored token, in nats, NaN where not finite, float32
             [windows, scored tokens].
+        kld: returns its exact weights' KL divergence from the baseline's, in the same form; of the baseline 0.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Case:
     is_baseline: bool
     states: Callable[[], Values]
     nll: Callable[[], Values]
+    kld: Callable[[], Values]
 
 
 @dataclass(frozen=True)

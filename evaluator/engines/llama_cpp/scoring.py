@@ -11,6 +11,7 @@ from evaluator.engines import Bench, Case, Columns
 from evaluator.engines.llama_cpp.process import llama_logits
 from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.metrics import METRIC_FAMILIES, TokenScores
+from evaluator.metrics.estimation import clustered_standard_error, standard_error
 from evaluator.metrics.families.agreement import agreement
 from evaluator.metrics.families.divergence import divergence
 from evaluator.metrics.families.likelihood import likelihood
@@ -71,7 +72,8 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
         for reference in references:
             reference.compare(logits, bench.windows[window].targets[rows], window, rows)
     own_tokens, baseline_tokens = own.tokens(), baseline.tokens()
-    usable = _finite(own_tokens) & _finite(baseline_tokens)
+    exact_kld = case.kld()[list(bench.compared)].ravel().astype(np.float64)
+    usable = _finite(own_tokens) & _finite(baseline_tokens) & np.isfinite(exact_kld)
     if lost := int(np.count_nonzero(~usable)):
         problem = f"{lost} of {usable.size} tokens have logits in llama.cpp that are not finite, or too large"
         if lost == usable.size:
@@ -81,6 +83,11 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
     found |= {
         f"baseline_{name}": value for name, value in _statistics(baseline_tokens.subset(usable)).items()
     }
+    assert baseline_tokens.kld is not None
+    change, windows = (baseline_tokens.kld - exact_kld)[usable], baseline_tokens.windows[usable]
+    found["kld_change"] = float(change.mean())
+    found["kld_change_se"] = standard_error(change)
+    found["kld_change_se_clustered"] = clustered_standard_error(change, windows)
     listed = {column.name for column in METRIC_FAMILIES.get("llama_cpp_loss").columns}
     return {
         name: value for name, value in found.items() if value is not None and f"llamacpp_{name}" in listed

@@ -46,6 +46,7 @@ METRIC_FAMILIES.add(
                 "count",
                 low=1,
                 whole=True,
+                run="n_tokens",
             ),
             Column(
                 "llamacpp_kld_mean",
@@ -68,6 +69,17 @@ METRIC_FAMILIES.add(
                 clustered=True,
                 main=True,
                 run="kld_mean",
+            ),
+            Column(
+                "llamacpp_kld_change",
+                "KLD change in llama.cpp",
+                "KLD of llama.cpp from the baseline's exact weights minus that of the file's exact weights "
+                "(`kld_mean`), on the same tokens",
+                "nats",
+                better="lower",
+                error="llamacpp_kld_change_se",
+                clustered=True,
+                run="kld_change",
             ),
             Column(
                 "llamacpp_ppl",

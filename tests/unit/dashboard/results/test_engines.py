@@ -29,11 +29,15 @@ IN_LLAMA = {
     "run_peak_rss_bytes": "llamacpp_peak_rss_bytes",
     "run_kld_added": "llamacpp_kld_mean",
     "run_kld_mean": "llamacpp_baseline_kld_mean",
+    "run_kld_change": "llamacpp_kld_change",
+    "run_n_tokens": "llamacpp_n_tokens",
 }
 IN_ONNX = {
     **{name: name.removeprefix("run_") for name in IN_LLAMA},
     "run_kld_added": "deploy_kld_mean",
     "run_kld_mean": None,
+    "run_kld_change": None,
+    "run_n_tokens": None,
 }
 ONNX = Selection.of(engine="onnxruntime")
 
@@ -63,8 +67,26 @@ def test_columns_are_those_of_the_chosen_engine(
         for name, source in columns.items():
             values = frame[source].to_list() if source else [None] * frame.height
             assert frame[name].to_list() == values
-            assert "kld" in name or None not in values
+            assert "kld" in name or "n_tokens" in name or None not in values
     assert (both.select(part)["run_kld_added"].null_count() > 0) == bool(query), "it is over all tokens only"
+
+
+def test_loss_over_some_windows_is_moved_to_all_tokens(two_engines: Path) -> None:
+    """What the engine changes on its windows is added to the loss over all tokens."""
+    frame = pl.read_parquet(two_engines / "variants.parquet")
+    some = engines.as_run(
+        frame.with_columns(
+            llamacpp_n_tokens=pl.col("n_tokens") // 2,
+            llamacpp_baseline_kld_mean=9.0,
+            llamacpp_kld_change=0.25,
+        ),
+        "llama.cpp",
+    )
+    assert some["run_kld_mean"].to_list() == (frame["kld_mean"] + 0.25).to_list()
+    every = engines.as_run(
+        frame.with_columns(llamacpp_n_tokens="n_tokens", llamacpp_kld_change=0.25), "llama.cpp"
+    )
+    assert every["run_kld_mean"].to_list() == frame["llamacpp_baseline_kld_mean"].to_list()
 
 
 def test_default_is_the_engine_that_runs_the_downloaded_file(both: Results, three_methods: Path) -> None:

@@ -43,9 +43,12 @@ def cases(tmp_path_factory):
     for kind in (kinds.F32, kinds.Q8_0, kinds.Q4_0):
         file = open_gguf(write_tiny_llama(folder / f"Tiny-{kind.name}.gguf", ggml_type=kind))
         states = window_states(LayeredModel(load_graph(file), CPU), file, WINDOWS)
-        head = Head.of(file, None, CPU)
-        nll = np.stack([head.score(states[w.index], w.targets, None).nll for w in WINDOWS])
-        exact = (lambda states=states: states), (lambda nll=nll: nll)
+        baseline = found.get("F32")
+        first = baseline.states() if baseline else states
+        head = Head.of(file, baseline.file if baseline else file, CPU)
+        scores = [head.score(states[w.index], w.targets, first[w.index]) for w in WINDOWS]
+        nll, kld = (np.stack([getattr(item, name) for item in scores]) for name in ("nll", "kld"))
+        exact = (lambda states=states: states), (lambda nll=nll: nll), (lambda kld=kld: kld)
         found[kind.name] = Case(kind.name, file, kind == kinds.F32, *exact)
     return found
 
@@ -97,6 +100,11 @@ def test_statistics_are_those_of_the_logits_in_double_precision(cases, bench, mo
     assert found["baseline_same_top"] == (logp["F32"].argmax(axis=2) == logp["Q4_0"].argmax(axis=2)).mean()
     own = cases["Q4_0"].nll()
     assert found["ln_ppl_ratio"] == pytest.approx((nll - own).mean(), rel=1e-3)
+    change = kld - cases["Q4_0"].kld()
+    assert found["kld_change"] == pytest.approx(change.mean(), abs=1e-6)
+    assert found["kld_change_se_clustered"] == pytest.approx(
+        change.mean(axis=1).std(ddof=1) / np.sqrt(3), rel=1e-2
+    )
     assert set(found) == set(CACHE_LOSSES)
 
 
