@@ -30,6 +30,9 @@ Values = npt.NDArray[np.float32]
 #: Weights per matrix that errors are measured on, in evenly spread rows. Half as many change the errors by about a
 #: percent, and types differ by far more.
 SAMPLE_WEIGHTS = 1 << 17
+#: Rows with the largest weighted outputs, which are always measured: a single one may write the attention sinks, and
+#: then it is nearly the whole of a matrix's output.
+_LARGEST_ROWS = 8
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -66,9 +69,9 @@ def measure_errors(
     """
     values = file.dequantize(name)
     values = values.reshape(-1, *values.shape[-2:])
-    rows = _sampled_rows(values.shape[0], *values.shape[1:])
-    sample = np.ascontiguousarray(values[:, rows])
     alike = np.ones((1, 1), np.float32)
+    rows, shares = _sampled_rows(values, alike if importance is None else importance)
+    sample = np.ascontiguousarray(values[:, rows])
     errors: dict[GGMLType, Errors] = {}
     for kind in kinds:
         try:
@@ -79,19 +82,35 @@ def measure_errors(
         difference = dequantize_rows(encoded_rows, kind).reshape(sample.shape) - sample
         errors[kind] = Errors(
             *(
-                _weighted(difference, weights) / max(_weighted(sample, weights), _TINY)
+                _weighted(difference, weights, shares) / max(_weighted(sample, weights, shares), _TINY)
                 for weights in (alike if importance is None else importance, alike)
             )
         )
     return errors
 
 
-def _sampled_rows(matrices: int, rows: int, columns: int) -> npt.NDArray[np.intp]:
-    wanted = max(1, min(rows, SAMPLE_WEIGHTS // (matrices * columns)))
-    return np.linspace(0, rows - 1, wanted).round().astype(np.intp)
+def _sampled_rows(values: Values, weights: Values) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Return the rows of float32 [matrices, rows, columns] to measure, and how many rows each stands for."""
+    matrices, n_rows, columns = values.shape
+    wanted = max(1, min(n_rows, SAMPLE_WEIGHTS // (matrices * columns)))
+    if wanted == n_rows:
+        return np.arange(n_rows), np.ones(n_rows)
+    squares = np.einsum("mrc,mrc,mc->r", values, values, np.broadcast_to(weights, (matrices, columns)))
+    order = np.argsort(squares, kind="stable")
+    n_largest = min(_LARGEST_ROWS, wanted // 2)
+    largest, others = np.sort(order[n_rows - n_largest :]), np.sort(order[: n_rows - n_largest])
+    spread = others[np.linspace(0, len(others) - 1, wanted - n_largest).round().astype(np.intp)]
+    shares = np.concatenate([np.ones(n_largest), np.full(len(spread), len(others) / len(spread))])
+    return np.concatenate([largest, spread]), shares
 
 
-def _weighted(values: Values, weights: Values) -> float:
-    """Compute Σ weights × values² in double precision; weights are float32 [matrices or 1, columns or 1]."""
-    squares = np.einsum("mrc,mrc->mc", values, values, dtype=np.float64)
+def _weighted(values: Values, weights: Values, shares: npt.NDArray[np.float64]) -> float:
+    """Compute Σ shares × weights × values² in double precision.
+
+    Args:
+        values: float32 [matrices, rows, columns].
+        weights: float32 [matrices or 1, columns or 1].
+        shares: float64 [rows].
+    """
+    squares = np.einsum("mrc,mrc,r->mc", values, values, shares)
     return float((squares * weights).sum())

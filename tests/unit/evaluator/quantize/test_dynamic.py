@@ -68,6 +68,18 @@ def test_errors_are_those_of_the_whole_matrix(source, importance, pool):
     assert with_importances[Q4_K].weighted < with_importances[Q4_K].plain
 
 
+def test_a_row_that_is_nearly_the_whole_output_is_measured(source, importance, pool, monkeypatch):
+    name, q4_0 = "blk.0.ffn_up.weight", ggml_type("Q4_0")
+    values = source.dequantize(name).copy()
+    values[77] *= np.linspace(10, 1000, values.shape[1])
+    weights = importance.means[name]
+    monkeypatch.setattr(type(source), "dequantize", lambda *_: values)
+    whole = measure_errors(source, name, [q4_0], weights, pool)[q4_0]
+    monkeypatch.setattr("evaluator.quantize.sensitivity.SAMPLE_WEIGHTS", 16 * values.shape[1])
+    sampled = measure_errors(source, name, [q4_0], weights, pool)[q4_0]
+    assert sampled == pytest.approx(whole, rel=0.02)
+
+
 @pytest.mark.parametrize("quant", ["UD-Q4_K_XL", "UD-Q5_K_XL", "UD-Q6_K_XL"])
 def test_the_bytes_of_the_stock_mixture_are_spent_otherwise(source, importance, pool, tmp_path, quant):
     plan = planned(source, "unsloth", quant, Evidence(importance), pool, tmp_path)
