@@ -183,6 +183,7 @@ class _Sample:
             texts=(self.texts.text, BUILT_IN),
             out=out,
             chunks_of=model.chunks_of(self.evaluated.domain, chunks),
+            engine_windows=model.engine_windows,
             threads=self.threads,
             baseline_note=_NOTE.format(
                 published=model.published,

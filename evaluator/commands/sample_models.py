@@ -41,6 +41,7 @@ class SampleModel:
         calibration: windows of the calibration text.
         attributed: variants of which the KLD that each matrix causes is measured; it takes minutes to half an hour.
         in_engines: variants that are timed, and compared with exact weights, in the engines; empty: all.
+        engine_windows: windows over which an engine's losses are measured; None: all.
     """
 
     name: str
@@ -50,6 +51,7 @@ class SampleModel:
     calibration: int
     attributed: Sequence[Variant]
     in_engines: Sequence[Variant] = ()
+    engine_windows: int | None = None
 
     @property
     def variants(self) -> list[Variant]:
@@ -100,5 +102,6 @@ SAMPLE: Mapping[str, SampleModel] = {
         windows=(20, 4),
         calibration=100,
         attributed=(("main", "Q4_K_M"), ("main", "Q2_K"), ("bartowski", "Q2_K"), ("unsloth", "UD-Q2_K_XL")),
+        engine_windows=12,
     ),
 }
