@@ -36,9 +36,10 @@ def trained_pieces(size: int, text: str = "") -> tuple[Piece, ...]:
         pair if isinstance(pair, list) else pair.split(" ")
         for pair in json.loads(library.to_str())["model"]["merges"]
     ]
-    learnt = list(dict.fromkeys("".join(pair) for pair in merges))
-    letters = [token for token in library.get_vocab() if len(token) == 1]
     pieces = [*_SPECIAL, *((f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256))]
+    taken = {name for name, _, _ in pieces}  # texts may hold their names
+    learnt = [token for token in dict.fromkeys("".join(pair) for pair in merges) if token not in taken]
+    letters = [token for token in library.get_vocab() if len(token) == 1]
     return (
         *pieces,
         *((token, -float(rank), NORMAL) for rank, token in enumerate([*learnt, *sorted(letters)])),
