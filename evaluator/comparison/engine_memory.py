@@ -50,15 +50,17 @@ class EngineMemory:
         rows = {str(row["variant_id"]): row for row in self._store.variants().iter_rows(named=True)}
         asked = [kind for kind in self._caches if kind in engine.cache_types]
         for item in items:
+            found: list[dict[str, object]] = []
             for kind in dict.fromkeys((*engine.memory_types, *asked)):
                 self._progress.step(f"{item.label}, {name}: memory with a cache of {kind}")
                 subject = f"{item.variant_id}: memory with a cache of {kind} is not known in {name}"
                 with stage(reporting(self._progress, subject)):
-                    found = engine.memory(case_of(item), kind, rows[item.variant_id])
-                    named = {"engine": name, "cache_type": kind}
-                    self._store.add_rows(MEMORY, item.variant_id, [named | asdict(row) for row in found])
-                if self._rows(name, item).is_empty():
+                    memory = engine.memory(case_of(item), kind, rows[item.variant_id])
+                    found += [{"engine": name, "cache_type": kind} | asdict(row) for row in memory]
+                if not found and self._rows(name, item).is_empty():
                     break
+            if found:  # all types at once: a file with some of them would not be asked for the others again
+                self._store.add_rows(MEMORY, item.variant_id, found)
 
     def _rows(self, name: str, item: Candidate) -> pl.DataFrame:
         return self._store.rows(MEMORY, item.variant_id).filter(engine=name)

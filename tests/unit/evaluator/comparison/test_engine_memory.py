@@ -59,6 +59,22 @@ def test_a_type_that_is_asked_for_later_is_added(comparison):
     assert frame.height == 8
 
 
+def test_an_interrupted_run_leaves_no_file_with_some_of_its_types(comparison, monkeypatch):
+    memory = llama_cpp.LlamaCpp.memory
+
+    def interrupted(engine, case, kind, measured):
+        if kind == "q4_0":
+            raise KeyboardInterrupt
+        return memory(engine, case, kind, measured)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(llama_cpp.LlamaCpp, "memory", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(comparison)
+    _, frame = run(comparison)
+    assert frame.group_by("variant_id").len()["len"].to_list() == [3, 3]
+
+
 def test_an_older_folder_is_completed(comparison):
     _, frame = run(comparison)
     (comparison.out / MEMORY.place).unlink()
