@@ -133,6 +133,7 @@ class EngineRun:
         self, name: str, engine: type[Engine]
     ) -> Iterator[tuple[Candidate, bool, bool, tuple[str, ...]]]:
         """Yield the variants of which an engine has to measure times, losses, or types of the cache."""
+        scored = self._store.measured()
         untimed = self._store.untimed(name, f"{engine.prefix}decode_ms_p50") if self._speed else set()
         unscored = self._store.without(engine.loss) if engine.loss else untimed
         for item in (self._plan.baseline, *self._plan.variants):
@@ -140,7 +141,7 @@ class EngineRun:
             rows = self._store.rows(KV_CACHE, item.variant_id).filter(engine=name)
             known = set((rows.drop_nulls("decode_ms_p50") if self._speed else rows)["cache_type"])
             caches = tuple(kind for kind in self._caches if kind in engine.cache_types and kind not in known)
-            if times or losses or caches:
+            if item.variant_id in scored and (times or losses or caches):
                 yield item, times, losses, caches
 
     def _usable(self, bench: Bench) -> dict[str, Engine]:

@@ -150,6 +150,8 @@ class ComparisonRun:
         if needs_baseline:
             self._measure_baseline()
         if executor:
+            for item in pending:  # an interrupted run may have left those of another file
+                self._states.forget(item)
             self._states.keep([it.variant_id for it in pending if self._engines.compares(it.file)])
             executor.score(pending, self._keep, self._failed)
         if lacks_floor:

@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 
 import gguf
+import numpy as np
 import polars as pl
 import pytest
 from rich.console import Console
@@ -198,6 +199,40 @@ def test_types_of_the_cache_are_rows_and_are_measured_once(comparison, monkeypat
     run(asked)
     assert pl.read_parquet(comparison.out / "kv_cache.parquet").equals(frame)
     assert store.rows(KV_CACHE, rows["Q8_0"]["variant_id"]).height == 3
+
+
+def test_a_file_that_could_not_be_scored_is_not_run(comparison, tmp_path):
+    """The logits of this one do not vary."""
+    bad = write_tiny_llama(
+        tmp_path / "bad-Q8_0.gguf", untied=True, placed={"blk.0.ffn_down.weight": (7, 1e38)}
+    )
+    source = comparison.variants[0].model_copy(update={"source": str(bad)})
+    baseline = write_tiny_llama(tmp_path / "Untied-F32.gguf", untied=True)
+    changes = {"baseline": str(baseline), "variants": (source,), "kv_cache": ("q8_0",)}
+    said, rows, _ = run(comparison.model_copy(update=changes))
+    assert "its logits do not vary" in said
+    assert list(rows) == ["F32"]
+    assert "a cache of q8_0 is not measured" not in said
+    assert pl.read_parquet(comparison.out / "kv_cache.parquet").height == 1
+
+
+def test_states_that_an_interrupted_run_left_of_another_file_are_not_compared(
+    comparison, tmp_path, monkeypatch
+):
+    """The disk has no room to keep states, so those that are there are not replaced by newer ones."""
+    run(comparison.model_copy(update={"engines": ("onnxruntime",)}))
+    plan = make_plan(comparison)
+    with ResultsStore(comparison.out) as store:
+        for item in plan.variants:
+            stored = store.hidden_states(item.variant_id)
+            for index, window in enumerate(plan.windows):
+                stored.put(index, len(plan.windows), np.ones((len(window.targets), 256), np.float32))
+            stored.seal()
+    for kind in (gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0):
+        write_tiny_llama(tmp_path / f"Tiny-{kind.name}.gguf", ggml_type=kind, noise=0.01)
+    monkeypatch.setattr("evaluator.comparison.exact_states._SHARE_OF_DISK", 0.0)
+    _, rows, _ = run(comparison)
+    assert max(row["llamacpp_kld_mean"] for row in rows.values()) < 0.01
 
 
 def test_a_type_that_does_not_fit_is_named_and_costs_only_its_row(comparison, monkeypatch):
