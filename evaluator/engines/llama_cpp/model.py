@@ -6,6 +6,7 @@ The library ends its process on some broken files: use these classes in a proces
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
@@ -53,13 +54,14 @@ class LlamaModel:
         self._log = LogCallback(log)  # the library keeps no reference
         self.library.llama_log_set(self._log, None)
         params = model_params(vocabulary_only=vocabulary_only, simulated=simulated, n_gpu_layers=n_gpu_layers)
-        self.handle = self.library.llama_model_load_from_file(path.encode(), params)
+        self.handle = self.library.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
             raise EvaluatorError("llama.cpp does not load it")
         self._vocabulary = self.library.llama_model_get_vocab(self.handle)
         self.n_tokens = int(self.library.llama_vocab_n_tokens(self._vocabulary))
         self.n_bytes = int(self.library.llama_model_size(self.handle))
-        self.trained_context = int(self.library.llama_model_n_ctx_train(self.handle))
+        # Unsigned in the file, and a signed number here.
+        self.trained_context = int(self.library.llama_model_n_ctx_train(self.handle)) % (1 << 32)
 
     def __enter__(self) -> Self:
         return self

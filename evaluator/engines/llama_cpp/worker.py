@@ -64,15 +64,17 @@ def _times(
     """Write [phase, tokens, seconds, context] of a load, prompts and single tokens, as JSON.
 
     `prompt` is read on an empty cache, and `following` is decoded one by one at each of `depths`, which begin with
-    0 and the prompt's length; deeper ones are reached by reading `prompt` again. Depths beyond the model's own
-    context, or that take too long to reach, are left out. As in llama-bench, the prompt and a token are computed once
+    0 and the prompt's length; deeper ones are reached by reading `prompt` again, and left out if they are beyond the
+    model's own context or take too long to reach. As in llama-bench, the prompt and a token are computed once
     before any is timed, and each token is waited for.
     """
     start = time.perf_counter()
     with LlamaModel(path, n_gpu_layers=settings["n_gpu_layers"]) as model:
-        ends = [depth + len(following) for depth in depths]
-        kept = [depth for depth, end in zip(depths, ends, strict=True) if end <= model.trained_context]
-        kept = kept or list(depths[:2])  # a file may name a context shorter than the protocol's
+        # A file may name a context shorter than the protocol's, which is timed all the same.
+        kept = [
+            *depths[:2],
+            *(depth for depth in depths[2:] if depth + len(following) <= model.trained_context),
+        ]
         with LlamaContext(model, max(kept) + len(following), Settings(**settings)) as context:
             times: list[tuple[str, int, float, int]] = [("load", 0, time.perf_counter() - start, 0)]
 

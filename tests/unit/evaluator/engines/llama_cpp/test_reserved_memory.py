@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import sys
 
 import gguf
 import numpy as np
@@ -52,6 +55,20 @@ def test_a_cache_has_room_for_all_tokens(path, cache, bits):
         assert row["cache_bytes"] == pytest.approx(NUMBERS_PER_TOKEN * cells * bits / 8, abs=ROUNDING)
 
 
+@pytest.mark.parametrize("length", [1 << 31, (1 << 32) - 300])
+def test_a_context_that_no_machine_holds_is_left_out(tmp_path, length):
+    """llama.cpp would take 100 GB or more for its tokens, though nothing of them is allocated."""
+    long = write_tiny_llama(tmp_path / "Tiny-F32.gguf", **of_context(length))
+    assert list(by_context(long)) == [512, 4096, 16384, 65536, 131072]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are Unicode")
+def test_a_name_that_is_not_unicode_is_opened(path):
+    named = os.fsencode(path).replace(b"Tiny", b"Tin\xff")
+    shutil.copy(path, named)
+    assert list(by_context(os.fsdecode(named)))[-1] == 20000
+
+
 def test_weights_are_all_tensors(path):
     tensors = gguf.GGUFReader(path).tensors
     assert {row["weights_bytes"] for row in by_context(path).values()} == {
@@ -75,9 +92,10 @@ def test_buffers_are_those_of_a_context_that_is_allocated(path):
 
 
 def test_nothing_is_allocated(tmp_path):
-    """A cache of 128 GiB would not fit."""
-    path = write_tiny_llama(tmp_path / "long.gguf", **of_context(1 << 27))
-    assert by_context(path)[1 << 27]["cache_bytes"] == 2 * NUMBERS_PER_TOKEN << 27
+    """A cache of 160 GiB would not fit; the model has 32 layers."""
+    longest = 10 << 20
+    path = write_tiny_llama(tmp_path / "long.gguf", layers=32, **of_context(longest))
+    assert by_context(path)[longest]["cache_bytes"] == 16 * 2 * NUMBERS_PER_TOKEN * longest
 
 
 def test_a_sliding_window_bounds_the_cache_of_its_layers(tmp_path):

@@ -7,11 +7,13 @@ import itertools
 import json
 from dataclasses import asdict
 
+import gguf
 import pytest
 from tiny_models import write_tiny_llama
 
 from evaluator.engines.llama_cpp import worker
 from evaluator.engines.llama_cpp.library import llama_library
+from evaluator.engines.llama_cpp.process import llama_answer
 from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.models import ggml_library
 from evaluator.support.errors import EvaluatorError
@@ -40,6 +42,17 @@ def test_tokens_are_decoded_at_each_depth_that_the_context_allows(path):
         *(("decode", 1, place) for place in (8, 9, 10)),
         ("prefill", 53, 11),
         *(("decode", 1, place) for place in (64, 65, 66)),
+    ]
+
+
+@pytest.mark.parametrize("context", [2, 10])
+def test_a_context_shorter_than_the_prompt_and_what_follows_costs_no_times(context, tmp_path):
+    metadata = {"llama.context_length": (context, gguf.GGUFValueType.UINT32)}
+    short = str(write_tiny_llama(tmp_path / "Tiny-F32.gguf", metadata=metadata))
+    answer = llama_answer("times", path=short, depths=[0, 8, 64], **REQUEST)
+    assert [phase for phase, *_ in answer] == [
+        *("load", *["decode"] * 3),
+        *("prefill", *["decode"] * 3),
     ]
 
 
