@@ -200,6 +200,6 @@ def _unmeasured(among: Candidates, need: Need, best: Candidate | None) -> str:
         return ""
     item = min(found, key=lambda entry: entry[:2])[2]
     return (
-        f"{item.row['label']} would fit with a {item.cache_type} cache, but what that costs was not measured: "
+        f"{item.row['label']} would fit with {item.cache_type} cache, but what that costs was not measured: "
         f"run with --kv-cache {item.cache_type}."
     )

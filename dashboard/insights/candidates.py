@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.memory_need import MemoryNeed, memory_needs
+from dashboard.results.cache_types import over_all_tokens
 from dashboard.results.rows import Row, with_measured_error
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
@@ -46,7 +47,7 @@ class Candidate:
     @property
     def label(self) -> str:
         """The file's name, with the type of the cache if there is a choice."""
-        return f"{self.row['label']} with a {self.cache_type} cache" if self.named else str(self.row["label"])
+        return f"{self.row['label']} with {self.cache_type} cache" if self.named else str(self.row["label"])
 
     @property
     def n_bytes(self) -> float:
@@ -114,15 +115,15 @@ def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candid
         own = _own_type(scope, engine, types)
         measured = caches.get(name, {})
         for kind in dict.fromkeys((own, *types, *measured)):
-            cache = measured.get(kind, {})
+            cache = over_all_tokens(measured.get(kind, {}), row)
             memory = needs.at(name, engine, kind, tokens) if tokens is not None else None
             usual = kind == own
             made = Candidate(
                 row,
                 kind,
                 named=bool(kind) and (several or not usual),
-                loss=(row[_RUN_LOSS] if as_run else row["kld_mean"]) if usual else _loss(cache, row),
-                ratio=log_ratio(row) if usual else _ratio(cache, row),
+                loss=(row[_RUN_LOSS] if as_run else row["kld_mean"]) if usual else cache.get(_CACHE_LOSS),
+                ratio=log_ratio(row) if usual else _ratio(cache),
                 decode_ms=row["run_decode_ms_p50"] if usual else cache.get("decode_ms_p50"),
                 memory=memory,
                 as_run=as_run,
@@ -140,26 +141,18 @@ def _caches(scope: Scope, engine: str) -> dict[str, dict[str, Row]]:
     return found
 
 
-def _loss(cache: Row, row: Row) -> float | None:
-    """Return the loss as run with a type of the cache; see `as_run` of losses over some of the windows."""
-    compared, change = cache.get("n_tokens"), cache.get("kld_change")
-    if compared is not None and compared < row["n_tokens"] and None not in (change, row["kld_mean"]):
-        return float(row["kld_mean"] + change)
-    return cache.get(_CACHE_LOSS)
-
-
 def _own_type(scope: Scope, engine: str, types: Sequence[str]) -> str:
     """Return the type of the cache that files were timed with: an engine's setting, else its largest type."""
     settings = scope.results.manifest.engines.get(engine, {})
     return str(settings.get("cache") or (types[0] if types else ""))
 
 
-def _ratio(cache: Row, row: Row) -> Estimate | None:
+def _ratio(cache: Row) -> Estimate | None:
     """Return ln of the ratio to the baseline's perplexity with a type of the cache; None if it was not measured."""
     name = "baseline_ln_ppl_ratio"
     if not _is_number(cache.get(name)):
         return None
-    return with_measured_error(cache | {"n_windows": row.get("n_windows")}, name, f"{name}_se")
+    return with_measured_error(cache, name, f"{name}_se")
 
 
 def _is_number(value: float | None) -> bool:

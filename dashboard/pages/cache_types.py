@@ -9,7 +9,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.results.cache_types import cache_types as kinds_of
-from dashboard.results.cache_types import loss_from_baseline, loss_from_file, with_caches
+from dashboard.results.cache_types import loss_from_baseline, loss_from_file, tokens_in_words, with_caches
 from dashboard.results.engines import in_words
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -48,7 +48,7 @@ def cache_types(scope: Scope, files: Sequence[Row]) -> list[Component]:
     hint = (
         f"As run in {in_words(rows[0]['engine'])}: KLD in nats from the exact weights of the baseline and of the "
         "file, bytes of 1,000 tokens in the cache, and decode time in ms per token, after the prompt and after 4,096 "
-        "tokens; over all tokens."
+        f"tokens; {tokens_in_words(rows)}."
     )
     summary = html.Summary(html.H2(f"Types of the cache ({len(kinds_of(rows))})"))
     folded = html.Details([summary, html.P(hint, className="hint"), table], className="folded")

@@ -22,6 +22,7 @@ from dashboard.insights.faults import sound
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
+from dashboard.results.cache_types import tokens_in_words
 from dashboard.results.engines import in_words
 from dashboard.results.exported import caches, variants_with
 from dashboard.results.results import Results
@@ -242,7 +243,9 @@ def _noted(scope: Scope) -> str:
     if setting is not None:
         engine = in_words(setting.rows[0]["engine"]) if setting.rows else ""
         return (
-            f"Memory is {setting.counted}{_without(setting)}. Run in {engine}; {_OVER_ALL}" if engine else ""
+            f"Memory is {setting.counted}{_without(setting)}. Run in {engine}; {tokens_in_words(setting.rows)}."
+            if engine
+            else ""
         )
     return _FILTERED if scope.selection.filters_tokens else ""
 
@@ -251,7 +254,6 @@ def _without(setting: Setting) -> str:
     return "" if setting.needs else ", without the engine's buffers, which were not measured"
 
 
-_OVER_ALL = "losses as run are over all tokens."
 _FILTERED = "1/PPL and efficiency are over the filtered tokens; sizes are those of whole files."
 _SIZES = variants_with("inv_ppl_per_mb", "ppl", "ln_ppl_ratio")
 _AS_RUN = (

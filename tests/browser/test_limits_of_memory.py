@@ -31,7 +31,7 @@ def test_typed_limits_give_a_file_with_a_cache_and_its_sum(two: Watched) -> None
         page.fill(f"#option-{key}", text)
         page.keyboard.press("Enter")
         two.settle()
-    name = "Q6_K with a q8_0 cache"
+    name = "Q6_K with q8_0 cache"
     expect(page.locator("#title")).to_contain_text(
         "Within your limits (at most 136.0 MB and 16,384 tokens of context)"
     )
@@ -41,7 +41,7 @@ def test_typed_limits_give_a_file_with_a_cache_and_its_sum(two: Watched) -> None
     expect(advice).to_contain_text("+ cache 17.4 MB + buffers 6.6 MB = 13")
     expect(advice).to_contain_text("at 16,384 tokens, q8_0 cache")
     expect(advice).to_contain_text("lowest mean KLD as run in llama.cpp")
-    expect(advice).to_contain_text("with a q4_0 cache, but what that costs was not measured")
+    expect(advice).to_contain_text("with q4_0 cache, but what that costs was not measured")
     assert "context=16k" in page.url
     page.fill("#option-tps", "20/s")
     page.keyboard.press("Enter")

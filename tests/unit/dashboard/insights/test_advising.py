@@ -137,10 +137,10 @@ def told(folder: Folder = FULL, rows: list[dict[str, Any]] = FILES, **need: Any)
 @pytest.mark.parametrize(
     ("gb", "best", "second"),
     [
-        (0.0130, "a Q8 with a f16 cache", "a Q8 with a q8_0 cache"),  # 8 + 4 + 1
-        (0.0129, "a Q8 with a q8_0 cache", "a Q5 with a f16 cache"),  # 8 + 2 + 1, and 5 + 4 + 1
-        (0.0100, "a Q5 with a f16 cache", "a Q5 with a q8_0 cache"),
-        (0.0080, "a Q5 with a q8_0 cache", None),  # 5 + 2 + 1
+        (0.0130, "a Q8 with f16 cache", "a Q8 with q8_0 cache"),  # 8 + 4 + 1
+        (0.0129, "a Q8 with q8_0 cache", "a Q5 with f16 cache"),  # 8 + 2 + 1, and 5 + 4 + 1
+        (0.0100, "a Q5 with f16 cache", "a Q5 with q8_0 cache"),
+        (0.0080, "a Q5 with q8_0 cache", None),  # 5 + 2 + 1
     ],
 )
 def test_pairs_of_file_and_cache_fit_by_their_sum(gb: float, best: str, second: str | None) -> None:
@@ -163,19 +163,19 @@ def test_a_type_whose_loss_was_not_measured_is_no_candidate_and_is_said_where_it
     """Q5 fits with q8_0 from 8 MB on, Q8 with q4_0 from 10 MB and with q8_0 from 11 MB."""
     assert told(budget_gb=0.0099, context=8192).unmeasured == ""
     assert told(budget_gb=0.0100, context=8192).unmeasured == (
-        "a Q8 would fit with a q4_0 cache, but what that costs was not measured: run with --kv-cache q4_0."
+        "a Q8 would fit with q4_0 cache, but what that costs was not measured: run with --kv-cache q4_0."
     )
     assert told(budget_gb=0.0110, context=8192).unmeasured == ""  # Q8 fits with q8_0
     nothing = told(budget_gb=0.0070, context=8192)  # 5 + 1 + 1
     assert nothing.best is None
-    assert "the smallest, a Q5 with a q8_0 cache, takes file 5.0 MB + cache 2.0 MB" in nothing.why
-    assert nothing.unmeasured.startswith("a Q5 would fit with a q4_0 cache")
+    assert "the smallest, a Q5 with q8_0 cache, takes file 5.0 MB + cache 2.0 MB" in nothing.why
+    assert nothing.unmeasured.startswith("a Q5 would fit with q4_0 cache")
 
 
 def test_without_a_context_a_usual_one_counts_and_is_said() -> None:
     """A cache of 4,096 tokens takes 2 MB in f16."""
     found = told(budget_gb=0.0110)
-    assert found.best.label == "a Q8 with a f16 cache"
+    assert found.best.label == "a Q8 with f16 cache"
     assert "= 11.0 MB at 4,096 tokens" in found.memory
     assert "for 4,096 tokens unless you name a context" in found.rule
 
@@ -196,13 +196,22 @@ def test_a_file_without_a_loss_as_run_makes_the_losses_of_weights_count() -> Non
     assert found.best.label == "a Q5"
     assert found.best.loss == rows[0]["kld_mean"]
     assert "as run" not in found.rule
-    assert found.unmeasured.startswith("a Q8 would fit with a q8_0 cache")
+    assert found.unmeasured.startswith("a Q8 would fit with q8_0 cache")
 
 
 def test_times_are_those_of_the_type() -> None:
     """50 and 40 tokens/s of Q5, 25 and 40 of Q8."""
-    assert told(min_tps=30.0).best.label == "a Q8 with a q8_0 cache"
-    assert told(min_tps=45.0).best.label == "a Q5 with a f16 cache"
+    assert told(min_tps=30.0).best.label == "a Q8 with q8_0 cache"
+    assert told(min_tps=45.0).best.label == "a Q5 with f16 cache"
+
+
+def test_a_loss_over_some_windows_is_moved_to_all_tokens() -> None:
+    """Q8 with q8_0 lost 0.9 nats on half of the tokens, 0.001 of them by running; its weights lose 0.001 on all."""
+    some = {"baseline_kld_mean": 0.9, "n_tokens": 50, "kld_change": 0.001}
+    folder = Folder(MEMORY, [*CACHES[:3], CACHES[3] | some])
+    rows = [file | {"n_tokens": 100} for file in FILES]
+    found = told(folder, rows, budget_gb=0.0129, context=8192)
+    assert (found.best.label, found.best.loss) == ("a Q8 with q8_0 cache", FILES[1]["kld_mean"] + 0.001)
 
 
 def test_a_limit_of_quality_needs_the_perplexity_of_the_type() -> None:
@@ -214,5 +223,5 @@ def test_a_limit_of_quality_needs_the_perplexity_of_the_type() -> None:
         more = {"baseline_ln_ppl_ratio": ratio, "baseline_ln_ppl_ratio_se": 0.001}
         return Folder(MEMORY, [values | more for values in CACHES])
 
-    assert told(measured(0.002), **limits).best.label == "a Q8 with a q8_0 cache"
+    assert told(measured(0.002), **limits).best.label == "a Q8 with q8_0 cache"
     assert told(measured(0.020), **limits).best is None

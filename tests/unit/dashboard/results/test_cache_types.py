@@ -6,7 +6,14 @@ import polars as pl
 import pytest
 from cache_results import FIVE, FOUR, LOSSES, cache_row, make_cache_results
 
-from dashboard.results.cache_types import by_file, cache_types, usual_type, with_caches
+from dashboard.results.cache_types import (
+    by_file,
+    cache_types,
+    loss_from_baseline,
+    tokens_in_words,
+    usual_type,
+    with_caches,
+)
 from dashboard.results.exported import caches
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
@@ -51,6 +58,24 @@ def test_rows_of_a_file_by_type(results: Results) -> None:
     four, five = by_file(with_caches(Scope(results)))
     assert list(four) == list(five) == ["f16", "q8_0", "q4_0"]
     assert four["q8_0"]["variant_id"] == FOUR
+
+
+def test_losses_over_some_windows_are_moved_to_all_tokens(tmp_path: Path) -> None:
+    """Run on 6 of 24 windows, 384 of 1,536 tokens, whose own KLD is far from that of all."""
+    part = {"n_tokens": 384, "kld_change": 0.01, "kld_change_se_clustered": 0.003, "ln_ppl_ratio": 0.02}
+    folder = make_cache_results(
+        tmp_path, {FOUR: {"f16": 0.155}}, [cache_row(FIVE, "f16", 9.0, **part), cache_row(FIVE, "q8_0", 9.0)]
+    )
+    whole, usual, other = with_caches(Scope(Results.open(folder)))
+    assert (whole["cache_baseline_kld_mean"], whole["n_windows"]) == (0.155, 24)
+    assert (other["cache_baseline_kld_mean"], other["cache_ppl"], other["n_windows"]) == (9.0, 17.0, 24)
+    found = loss_from_baseline(usual)
+    assert found.value == pytest.approx(usual["kld_mean"] + 0.01)
+    assert found.se == pytest.approx((usual["kld_se_clustered"] ** 2 + 0.003**2) ** 0.5)
+    assert found.freedom == 5
+    assert usual["cache_ppl"] == pytest.approx(usual["ppl"] * 1.020201)
+    assert tokens_in_words([whole, other]) == "losses as run are over all tokens"
+    assert tokens_in_words([whole, usual]).endswith("and what running changed on 384 of them")
 
 
 def test_the_exported_frame_has_names_and_every_column(results: Results) -> None:
