@@ -13,7 +13,7 @@ from dashboard.export.exhibit import Exhibit, exhibits
 from dashboard.export.findings import findings
 from dashboard.export.provenance import facts, footer
 from dashboard.figures.slim_plotly import slim_file
-from dashboard.insights.summary import RULES
+from dashboard.insights.summary import rules
 from dashboard.results.scope import Scope
 from dashboard.shell.layout import GRAPH_CONFIG
 from dashboard.shell.naming import model_name
@@ -31,7 +31,7 @@ def document(scope: Scope, theme: str = "light") -> str:
         model=model_name(scope),
         words=findings(scope),
         exhibits=shown,
-        rules=RULES,
+        rules=rules(scope),
         facts=facts(scope),
         footer=footer(scope),
         theme=theme,

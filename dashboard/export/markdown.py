@@ -12,7 +12,7 @@ from dashboard.insights import Insight
 from dashboard.insights.claim_rules import DECODE_TIME
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.engine_gap import GAP, words
-from dashboard.insights.summary import RULES
+from dashboard.insights.summary import rules
 from dashboard.results.engines import ENGINE, column_of
 from dashboard.results.rows import Row, plus_minus
 from dashboard.results.scope import Scope
@@ -34,7 +34,7 @@ def report(scope: Scope, pictures: Mapping[str, str] | None = None) -> str:
     parts += ["## Summary", _table(words.heads, words.table) if words.table else "Nothing is selected."]
     parts += [
         "Rules behind the table:",
-        "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in RULES.items()),
+        "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in rules(scope).items()),
     ]
     parts += ["## Variants", _variants(scope, rows), _PLUS_MINUS] if rows else []
     for shown in exhibits(scope):

@@ -19,10 +19,10 @@ from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 OPTIMAL_BOUND = EVERYDAY
-RULES = {
+_RULES = {
     "Best for": "quality: the sizes at which its file has the lowest mean KLD of all methods' files of that size, by "
     "more than the paired error; small files: the smallest file whose perplexity rises by less than 10 % (95 % upper "
-    "bound); speed: the lowest decode time of the methods' chosen variants, if its p10–p90 range does not overlap "
+    "bound); speed: the lowest decode time{} of the methods' chosen variants, if its p10–p90 range does not overlap "
     "the next.",
     "Limitations": f"types whose perplexity rises by over {formats.percent(HEAVY, 0)} even at the 95 % lower "
     "bound; sizes at which its files are behind; missing measurements.",
@@ -54,6 +54,11 @@ class MethodSummary:
     def by_rule(self) -> bool:
         """Whether `optimal` meets the bound on perplexity."""
         return self.chosen == BY_RULE
+
+
+def rules(scope: Scope) -> Mapping[str, str]:
+    """Return the rules behind the table, by column; they name the engine whose times count."""
+    return {name: rule.format(scope.in_engine) for name, rule in _RULES.items()}
 
 
 def optimal(rows: Sequence[Row]) -> tuple[Row, str] | None:

@@ -12,7 +12,7 @@ from dashboard.insights.answers import Answers
 from dashboard.insights.claim_rules import Case
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
-from dashboard.insights.summary import RULES, MethodSummary, summarize, takeaways
+from dashboard.insights.summary import MethodSummary, rules, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
 from dashboard.results.results import Results
@@ -44,7 +44,7 @@ def body(scope: Scope) -> Component:
     table = html.Table(
         [head, html.Tbody([_line(scope.results, line) for line in lines])], className="table summary-table"
     )
-    rules = [part for name, text in RULES.items() for part in (html.Dt(name), html.Dd(text))]
+    told = [part for name, text in rules(scope).items() for part in (html.Dt(name), html.Dd(text))]
     return html.Div(
         [
             html.Div(table, className="box table-box"),
@@ -52,7 +52,7 @@ def body(scope: Scope) -> Component:
             html.Div(
                 [
                     card("Recommendations", [insight_list(answers.in_sentences())]),
-                    card("The rules behind the table", [html.Dl(rules, className="metrics")]),
+                    card("The rules behind the table", [html.Dl(told, className="metrics")]),
                 ],
                 className="boxes",
             ),

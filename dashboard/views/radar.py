@@ -133,20 +133,21 @@ def insights(scope: Scope) -> list[Insight]:
         leads.setdefault(str(row["label"]) if row is not None else "", []).append(name)
     tied = leads.pop("", [])
     ordered = sorted(leads.items(), key=lambda item: (-len(item[1]), item[0]))
+    rule = _LEAD.format(scope.in_engine)
     result = [
-        Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding", _LEAD.format(scope.in_engine))
+        Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding", rule)
         for label, names in ordered[:3]
     ]
     if tied:
-        result.append(Insight(f"No clear leader on {formats.listing(tied, 6)}.", "tie", _LEAD))
+        result.append(Insight(f"No clear leader on {formats.listing(tied, 6)}.", "tie", rule))
     result.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
     total = scope.frame.height
     if len(rows) < total and _FORM.of(scope.selection) != "parallel":
         text = f"Shown: {formats.listing([r['label'] for r in rows], 6)}."
-        rule = (
+        how = (
             f"the picked variants, else one per method at about equal bits; {total} variants pass the filters"
         )
-        result.append(Insight(text, "caution", rule))
+        result.append(Insight(text, "caution", how))
     if not any(axis.name == "decode speed" for axis in spokes):
         text = f"Speed was not measured{scope.in_engine}, so it has no axis here."
         result.append(Insight(text, "caution"))

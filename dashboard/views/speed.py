@@ -17,10 +17,7 @@ from dashboard.insights import Insight
 from dashboard.insights.claim_rules import DECODE_TIME, Spread, overlap
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere
-from dashboard.insights.engine_gap import (
-    gap_insight,
-    loss_as_run,
-)
+from dashboard.insights.engine_gap import GAP, gap_insight, loss_as_run, unknown_gap
 from dashboard.insights.engines_compared import compared, others, slowing
 from dashboard.insights.faults import sound
 from dashboard.insights.speeds import (
@@ -232,21 +229,35 @@ def _absent(results: Results) -> Absent | None:
 
 def _noted(scope: Scope) -> str:
     """Say what runs at the drawn speed, and how far it is from the baseline."""
-    if _other_runs(scope, _rows(scope)):
+    rows = _rows(scope)
+    more = _other_runs(scope, rows)
+    unknown = f"The loss that running adds is {unknown_gap(scope.selection)}."
+    known = any(row[GAP] is not None for row in (*rows, *more))
+    if more:
         chosen, other = in_words(scope.engine), formats.listing(list(map(in_words, others(scope))))
+        lines = "Lines up to a dash lead to the loss of the file as run in each engine." if known else unknown
         return (
-            f"Filled: {chosen}; open: {other}; a line joins the two points of a file. Lines up to a dash lead to the "
-            "loss of the file as run in each engine. The front and the rings are of the filled points."
+            f"Filled: {chosen}; open: {other}, without bars; a line joins the two points of a file. {lines} "
+            "The front and the rings are of the filled points."
         )
-    if scope.engine == FIRST_ENGINE:
+    packed = scope.engine == FIRST_ENGINE
+    timed_as = "Timed is the model packed as ONNX." if packed else f"Timed {as_run_by(scope.engine)}."
+    if not known:
+        return f"{timed_as} {unknown}"
+    if packed:
         return (
-            "Timed is the model packed as ONNX. A line up to a hollow marker adds the loss from packing: the model "
-            "that runs at this speed is about that far from the baseline."
+            f"{timed_as} A line up to a hollow marker adds the loss from packing: the model that runs at this speed "
+            "is about that far from the baseline."
         )
-    return (
-        f"Timed {as_run_by(scope.engine)}. A line leads to a hollow marker at the loss of the file as run there, "
-        "which was measured."
-    )
+    return f"{timed_as} A line leads to a hollow marker at the loss of the file as run there, {_measured_on(rows)}."
+
+
+def _measured_on(rows: Sequence[Row]) -> str:
+    """Say on which tokens the losses as run were measured."""
+    some = [ran for row in rows if (ran := row["run_n_tokens"]) and ran < row["n_tokens"]]
+    if not some:
+        return "which was measured"
+    return f"its own loss and what running changed on {formats.count(min(some))} tokens"
 
 
 def _data(scope: Scope) -> pl.DataFrame:

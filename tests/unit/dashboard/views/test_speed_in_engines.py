@@ -13,7 +13,7 @@ import pytest
 from dashboard.export.markdown import report
 from dashboard.insights.comparing import chosen, differences
 from dashboard.insights.runs_compared import runs, speed_insight
-from dashboard.pages import compare, overview
+from dashboard.pages import compare, overview, summary
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
@@ -151,6 +151,11 @@ def test_what_needs_all_tokens_says_so(both: Results) -> None:
     part = Selection.of(bins=[1])
     assert "The loss added by running in llama.cpp is known over all tokens only." in said(both, part)
     assert "as long as after 256" in said(both, part)
+    for more in ({}, {"engine": "onnxruntime"}, {"options": BOTH}):
+        caption = SPEED.captioned(Scope(both, Selection.of(bins=[1], **more)))
+        assert "The loss that running adds is known over all tokens only." in caption
+        assert "lead to" not in caption
+        assert "hollow" not in caption
 
 
 def pair(results: Results, **more: Any) -> tuple[Scope, dict[str, Any], dict[str, Any]]:
@@ -212,6 +217,11 @@ def test_every_page_names_the_engine(both: Results, selection: Selection, engine
     )
     assert adds in str(overview.body(scope))
     assert f"| Decode {where} (ms) |" in report(scope)
+    for page in (str(summary.body(scope)), report(scope)):
+        assert f"the lowest decode time {where} of the methods" in page
+    said_of_radar = [item.detail for item in VIEWS["radar"].insights(scope) if "paired error" in item.detail]
+    assert all(f"range of speed {where}, " in detail for detail in said_of_radar)
+    assert len(said_of_radar) > 1, "a leader, and a tie"
     radar = VIEWS["radar"].figure(scope)
     hover = " ".join(str(text) for trace in radar.data for text in trace.hovertext or ())
     assert f"fastest measured {where}, " in hover
