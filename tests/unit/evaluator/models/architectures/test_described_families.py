@@ -16,6 +16,8 @@ from evaluator.runtime.head import Head
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.texts.windows import Window
 
+pytestmark = pytest.mark.usefixtures("exporting_here")
+
 CPU = choose_device("cpu", 1)
 IDS = np.random.default_rng(1).integers(1, random_families.VOCABULARY, (2, 128)).astype(np.int32)
 FIRST = 48
