@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ from evaluator.runtime.forward_pass import shape_of
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.memory_plan import Budget, plan_branches
 from evaluator.support.atomic_files import scratch_beside
-from evaluator.support.errors import RequestError
+from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder
 from evaluator.support.terminal import say
 from evaluator.texts.sources import Text, read_texts
@@ -97,7 +98,7 @@ def measured_guidance(
 
     Raises:
         RequestError: a text cannot be used, or the disk or the memory is too small.
-        SourceError: the model cannot be read or quantized.
+        SourceError: the model cannot be read or quantized, or a divergence is not finite.
         EvaluatorError: the graph cannot be exported or computed.
     """
     texts = [
@@ -118,7 +119,14 @@ def measured_guidance(
         make_variant(source, job, pool)
         places = _estimated(source, open_gguf(job.target), _windows(source, texts), measuring, folder)
     names = {name: place_of(name) for name in measurable(plan)}
-    divergence = {name: places[place] for name, place in names.items() if place in places}
+    found = {name: places[place] for name, place in names.items() if place in places}
+    if unknown := next((name for name, kld in found.items() if not math.isfinite(kld)), None):
+        raise SourceError(
+            source.path,
+            f"tensor {unknown}: its divergence is not finite, because values of the model are not, or too large for "
+            "float32; compare its checksum with its publisher's, or use a recipe that does not measure the model",
+        )
+    divergence = {name: max(0.0, kld) for name, kld in found.items()}  # rounding may leave less than 0
     guidance = Guidance({name: plan[name] for name in divergence}, divergence)
     write_guidance(target, fingerprint, guidance)
     say(console, f"{target}: divergences of {len(divergence)} matrices")

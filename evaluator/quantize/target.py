@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from evaluator.quantize.recipe import Choice, choices
 from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import planned_bytes
 from evaluator.support.errors import RequestError, SourceError
-from evaluator.support.units import GIGABYTE
+from evaluator.support.units import GIGABYTE, MOST_MEMORY
 
 #: Bytes kept free for the metadata that are added to the source's.
 _ADDED_METADATA = 4096
@@ -38,15 +37,15 @@ class Target:
         """Return the target that flags name, None without one.
 
         Raises:
-            RequestError: there is more than one, or a size is not positive.
+            RequestError: there is more than one, or a size is not positive or beyond every machine.
         """
         flags = {"--target-size": gigabytes, "--target-bpw": bits, "--target-file": file}
         given = [flag for flag, value in flags.items() if value is not None]
         if len(given) > 1:
             raise RequestError(f"{' and '.join(given)}: give one of them")
         for flag, value in flags.items():
-            if isinstance(value, float) and not 0 < value < math.inf:
-                raise RequestError(f"{flag} {value:g}: must be a positive number")
+            if isinstance(value, float) and not 0 < value <= MOST_MEMORY:
+                raise RequestError(f"{flag} {value:g}: must be a positive number of at most {MOST_MEMORY:g}")
         return cls(gigabytes, bits, file) if given else None
 
     def tensor_bytes(self, source: ModelFile) -> int:

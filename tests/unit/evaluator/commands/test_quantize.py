@@ -182,6 +182,8 @@ def test_wrong_requests_are_one_line_and_leave_nothing(evaluate, tiny_path, tmp_
             ("--target-bpw", 40, "--text", "builtin"),
             "40.00bpw: larger than recipe guided can make of",
         ),
+        ("guided", ("--target-size", "1e300"), "--target-size 1e+300: must be a positive number of at most"),
+        ("guided", ("--target-bpw", "1e307"), "--target-bpw 1e+307: must be a positive number of at most"),
         ("guided", ("--target-size", "1e-6"), "is smaller than the metadata of"),
         ("guided", ("--target-file", "none.gguf"), "none.gguf"),
         ("main", ("--target-bpw", 4), "recipe main has fixed sizes: name them with --types"),
@@ -227,6 +229,17 @@ def test_guided_meets_the_size_of_a_file_and_keeps_what_it_measured(
     assert {name: info.ggml_type for name, info in again.tensors.items()} == {
         name: info.ggml_type for name, info in open_gguf(out / "Tiny-guided-Q4_K_M.gguf").tensors.items()
     }
+
+
+def test_guided_makes_nothing_of_a_model_whose_values_are_not_finite(evaluate, text_path, tmp_path):
+    placed = {"output_norm.weight": (7, 1e38)}
+    bad = write_tiny_llama(tmp_path / "Tiny-F32.gguf", placed=placed)
+    more = ("--text", text_path, "--device", "cpu")
+    status, _, error = evaluate(*quantize(bad, tmp_path / "q", "guided", "Q4_0", *more))
+    assert status == 2
+    assert f"{bad}: tensor" in error.splitlines()[-1]
+    assert "its divergence is not finite" in error.splitlines()[-1]
+    assert list((tmp_path / "q").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written(evaluate, tiny_path, text_path, tmp_path):
