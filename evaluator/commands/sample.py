@@ -24,7 +24,7 @@ from evaluator.support.errors import RequestError
 from evaluator.support.suggestions import nearest
 from evaluator.support.terminal import say
 from evaluator.support.threads import use_threads
-from evaluator.texts.sources import BUILT_IN, Text, read_texts
+from evaluator.texts.sources import BUILT_IN, Text, built_in_texts, read_texts
 
 _NOTE = (
     "The published file is {published}. Its values were dequantized, rescaled without changing the function "
@@ -138,9 +138,12 @@ class _Sample:
         """Return the variants' files; those that the cache folder does not hold yet are made.
 
         Raises:
-            RequestError: calibration and evaluation are the same text, or one cannot be read.
+            RequestError: the calibration text is evaluated, too, or the evaluation text twice, or one cannot be read.
         """
-        if self.calibrated.sha256 == self.evaluated.sha256:
+        built_in = {text.sha256 for text in built_in_texts()}
+        if self.evaluated.sha256 in built_in:
+            raise RequestError(f"--text {self.texts.text}: built-in texts are evaluated in any case")
+        if self.calibrated.sha256 in {self.evaluated.sha256, *built_in}:
             raise RequestError(
                 f"{self.calibrated.name}: the calibration text must not be an evaluation text too"
             )

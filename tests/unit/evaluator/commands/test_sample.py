@@ -93,6 +93,22 @@ def test_calibrating_on_the_evaluated_text_is_refused(tiny_sample, published, te
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"calibration": "builtin"}, "encyclopedic.txt: the calibration text must not be an evaluation text"),
+        ({"text": "builtin"}, "--text builtin: built-in texts are evaluated in any case"),
+    ],
+)
+def test_built_in_texts_are_evaluated_once_and_calibrate_nothing(
+    tiny_sample, published, text_path, tmp_path, named, message
+):
+    texts = dataclasses.replace(SampleTexts(f"wiki={text_path}", f"other={text_path}"), **named)
+    with pytest.raises(RequestError, match=message):
+        run_sample([tiny_sample], texts, tmp_path / "out", QUIET, files=[published])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_of_another_content_is_refused(tmp_path):
     other = write_tiny_llama(tmp_path / "Other-F32.gguf", seed=3)
     with pytest.raises(RequestError, match=r"Other-F32\.gguf: is none of the sample's files"):
