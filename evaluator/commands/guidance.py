@@ -13,6 +13,7 @@ from typing import cast, get_args
 
 from rich.console import Console
 
+from evaluator.comparison.device_check import check_float32
 from evaluator.comparison.layers.estimated_attribution import Estimator
 from evaluator.comparison.layers.weight_error import place_of
 from evaluator.export.exact.graph import load_graph
@@ -31,7 +32,7 @@ from evaluator.quantize.imatrix import ImportanceMatrix
 from evaluator.quantize.recipe import choices
 from evaluator.quantize.variants import Job, make_variant, planned_bytes
 from evaluator.results.manifest import Protocol
-from evaluator.runtime.device import DeviceChoice, choose_device
+from evaluator.runtime.device import Device, DeviceChoice, choose_device
 from evaluator.runtime.forward_pass import shape_of
 from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.memory_plan import Budget, plan_branches
@@ -117,7 +118,9 @@ def measured_guidance(
         job = replace(job, target=folder / f"reference-{REFERENCE}.gguf")
         say(console, f"measuring the divergence of {REFERENCE} matrix by matrix")
         make_variant(source, job, pool)
-        places = _estimated(source, open_gguf(job.target), _windows(source, texts), measuring, folder)
+        windows = _windows(source, texts)
+        device = _device(source, windows[0], measuring, console)
+        places = _estimated(source, open_gguf(job.target), windows, device, measuring.memory, folder)
     names = {name: place_of(name) for name in measurable(plan)}
     found = {name: places[place] for name, place in names.items() if place in places}
     if unknown := next((name for name, kld in found.items() if not math.isfinite(kld)), None):
@@ -144,15 +147,29 @@ def _windows(source: ModelFile, texts: Sequence[Text]) -> list[Window]:
     return [windows[index] for index in spread(len(windows), _WINDOWS)]
 
 
+def _device(source: ModelFile, window: Window, measuring: Measuring, console: Console) -> Device:
+    """Return where to compute; say why it is not a GPU that was hoped for.
+
+    Raises:
+        RequestError: the GPU gives other values than the CPU.
+    """
+    device = choose_device(cast(DeviceChoice, measuring.device), measuring.threads)
+    if device.notice:
+        say(console, device.notice, "yellow")
+    if device.name != "cpu":
+        check_float32(source, device, window)
+    return device
+
+
 def _estimated(
     source: ModelFile,
     reference: ModelFile,
     windows: Sequence[Window],
-    measuring: Measuring,
+    device: Device,
+    memory: float | None,
     folder: Path,
 ) -> dict[tuple[int, str], float]:
-    device = choose_device(cast(DeviceChoice, measuring.device), measuring.threads)
     model = LayeredModel(load_graph(source), device)
-    budget = Budget.on(device, measuring.memory)
+    budget = Budget.on(device, memory)
     ahead, most_bytes = plan_branches(model, source, shape_of(model, windows), budget)
     return Estimator(source, model, windows, folder, most_bytes, ahead=ahead).estimate(reference)

@@ -15,8 +15,12 @@ from described_decisions import BASES
 from tiny_checkpoints import edit_json, random_model, save_checkpoint
 from tiny_models import write_tiny_llama
 
+from evaluator.commands import guidance
+from evaluator.comparison import device_check
+from evaluator.comparison.device_check import Verdict
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize.imatrix import read_imatrix
+from evaluator.runtime.device import Device
 
 
 def quantize(baseline, out, recipe="main", types="Q4_0", *more):
@@ -240,6 +244,19 @@ def test_guided_makes_nothing_of_a_model_whose_values_are_not_finite(evaluate, t
     assert f"{bad}: tensor" in error.splitlines()[-1]
     assert "its divergence is not finite" in error.splitlines()[-1]
     assert list((tmp_path / "q").iterdir()) == []
+
+
+def test_guided_does_not_measure_on_a_gpu_that_is_off(
+    evaluate, tiny_path, tiny_graph, text_path, tmp_path, monkeypatch
+):
+    gpu = Device("cuda", "CPUExecutionProvider", 1, notice="the second GPU is not used")
+    off = Verdict("it is off by 20.00%", None, float32_is_off=True)
+    monkeypatch.setattr(guidance, "choose_device", lambda *_: gpu)
+    monkeypatch.setattr(device_check, "judge", lambda *_, **__: off)
+    status, _, error = evaluate(*quantize(tiny_path, tmp_path / "q", "guided", "Q4_0", "--text", text_path))
+    assert status == 2
+    assert "cuda computes other values than the CPU: in float32 it is off by 20.00%" in error
+    assert gpu.notice in error
 
 
 def test_a_folder_that_cannot_be_written(evaluate, tiny_path, text_path, tmp_path):
