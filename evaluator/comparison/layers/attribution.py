@@ -71,8 +71,8 @@ def attribution_windows(windows: Sequence[Window]) -> list[Window]:
 
 
 @dataclass(frozen=True)
-class Attributor:
-    """Exchanges a baseline's matrices one at a time by a variant's.
+class MatrixExchange:
+    """What exchanges a baseline's matrices one at a time by a variant's.
 
     Attributes:
         baseline: the baseline's file.
@@ -89,6 +89,10 @@ class Attributor:
     folder: Path
     most_bytes: int
     ahead: bool = True
+
+
+class Attributor(MatrixExchange):
+    """Measures the divergence that each matrix causes."""
 
     def attribute(self, variant: ModelFile, say: Callable[[str], None] = lambda _: None) -> Attribution:
         """Measure the variant's matrices, each alone in the baseline, and the whole variant.

@@ -16,21 +16,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from evaluator.comparison.layers.attribution import divergences, exchanged_weights, weights_of_both
+from evaluator.comparison.layers.attribution import (
+    MatrixExchange,
+    divergences,
+    exchanged_weights,
+    weights_of_both,
+)
 from evaluator.comparison.layers.branches import Branches
 from evaluator.comparison.layers.mixture_branches import MixtureBranches, Place
 from evaluator.comparison.layers.weight_error import place_of
 from evaluator.models.architectures import EMBEDDING, HEAD, head_tensor
 from evaluator.models.model_file import ModelFile
-from evaluator.runtime.layered_model import LayeredModel
 from evaluator.runtime.piece_weights import WeightReader
-from evaluator.texts.windows import Window, spread
+from evaluator.texts.windows import spread
 
 Values = npt.NDArray[np.float32]
 
@@ -93,25 +96,8 @@ class Moves:
         return {place: factor * size for place, size in self.size.items()} | dict(measured)
 
 
-@dataclass(frozen=True)
-class Estimator:
-    """Estimates the divergences of a baseline's matrices when they are a variant's.
-
-    Attributes:
-        baseline: the baseline's file.
-        model: the pieces of its graph.
-        windows: windows of one length.
-        folder: where branches are kept if they are more than `most_bytes`.
-        most_bytes: bytes of branches that may be in memory.
-        ahead: whether the next piece's weights are read while one computes.
-    """
-
-    baseline: ModelFile
-    model: LayeredModel
-    windows: Sequence[Window]
-    folder: Path
-    most_bytes: int
-    ahead: bool = True
+class Estimator(MatrixExchange):
+    """Estimates the divergences of a baseline's matrices when they are a variant's."""
 
     def estimate(
         self, variant: ModelFile, advance: Callable[[str], None] = lambda _: None
