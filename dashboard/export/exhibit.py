@@ -72,7 +72,7 @@ def exhibit(scope: Scope, view: View) -> Exhibit:
         title=_unbroken(view.headline(scope)),
         caption=note(failed) + _without_gestures(view.captioned(scope)),
         figure=drawn.checked(),
-        insights=[*warnings(scope), *view.insights(scope)],
+        insights=[*warnings(scope), *(item for item in view.insights(scope) if not item.command)],
         claims=view.claims(scope),
     )
 

@@ -27,7 +27,7 @@ def mixes(scope: Scope, rows: Sequence[Row]) -> list[Insight]:
 
 
 def _commands(results: Results, row: Row) -> list[Insight]:
-    file, baseline = str(row["source"]), str(results.baseline_of(row)["source"])
+    file, baseline = (_no_flag(str(of["source"])) for of in (row, results.baseline_of(row)))
     if not file.endswith(_SUFFIX):
         return []
     like = [
@@ -51,7 +51,7 @@ def _commands(results: Results, row: Row) -> list[Insight]:
     if not baseline.endswith(_SUFFIX):
         return [build]
     inspect = ["python", "-m", "evaluator", "inspect", file, "--tensor-types", _TYPES]
-    made = f"like-{file}"
+    made = f"like-{file.removeprefix('./')}"
     quantize = ["llama-quantize", "--tensor-type-file", _TYPES, baseline, made, _size(str(row["quant"]))]
     in_llama = Insight(
         "The same with llama.cpp's own program.",
@@ -60,6 +60,11 @@ def _commands(results: Results, row: Row) -> list[Insight]:
         f"{shlex.join(inspect)} && {shlex.join(quantize)}",
     )
     return [build, in_llama]
+
+
+def _no_flag(name: str) -> str:
+    """Return a file's name such that no program takes it for a flag."""
+    return f"./{name}" if name.startswith("-") else name
 
 
 def _size(label: str) -> str:

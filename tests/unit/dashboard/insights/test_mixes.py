@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from dashboard.export.exhibit import exhibit
 from dashboard.insights.mixes import mixes
 from dashboard.pages.parts import insight_list
 from dashboard.results.results import Results
@@ -55,6 +56,13 @@ def test_llama_quantize_gets_a_size_that_it_knows(scope, label, size):
     assert words(in_llama)[-1] == size
 
 
+def test_a_name_that_begins_like_a_flag_is_a_file(scope):
+    build, in_llama = mixes(scope, [scope.rows[0] | {"source": "-o; rm x.gguf"}])
+    assert words(build)[-3:] == ["like:./-o; rm x.gguf", "--out", "like"]
+    assert words(in_llama)[4] == "./-o; rm x.gguf"
+    assert words(in_llama)[-2] == "like--o; rm x.gguf"
+
+
 def test_checkpoints_are_not_followed(scope):
     assert mixes(scope, [scope.rows[0] | {"source": "checkpoint-fp8"}]) == []
 
@@ -71,3 +79,4 @@ def test_the_layer_view_shows_it_with_a_button_that_copies_it(scope):
     buttons = [getattr(part, "data-copy", None) for part in insight_list(shown)._traverse()]
     assert list(filter(None, buttons)) == [insight.command for insight in shown]
     assert len(shown) == 2
+    assert not any(item.text == told.text for item in exhibit(scope, VIEW).insights for told in shown)
