@@ -71,6 +71,12 @@ def test_a_named_variant_decides_the_model(whole, field):
     assert (part.models, getattr(selection, field)) == (["Alpha"], {variant})
 
 
+def test_compared_variants_decide_the_model(whole):
+    first, second = whole.measured.filter(model="Alpha")["variant_id"].to_list()[:2]
+    part, selection = one_model(Selection.of(options={"a": first, "b": second}), whole)
+    assert (part.models, dict(selection.options)) == (["Alpha"], {"a": first, "b": second})
+
+
 def test_a_folder_with_one_model_is_shown_as_it_is(three_methods):
     results = Results.open(three_methods)
     assert one_model(EVERYTHING, results) == (results, EVERYTHING)
