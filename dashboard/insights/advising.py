@@ -148,6 +148,8 @@ def _too_long(among: Candidates) -> str:
 
 def _too_large(among: Candidates) -> str:
     known = [item for item in among.ready if item.memory is not None or among.context is None]
+    if not known:
+        return "Memory was measured only with types of the cache whose loss is not known."
     least = min(known, key=lambda item: (item.n_bytes, item.order))
     takes = least.memory.in_words if least.memory else formats.size(least.n_bytes)
     return f"No file is that small: the smallest, {least.label}, takes {takes}."

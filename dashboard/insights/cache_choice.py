@@ -233,7 +233,8 @@ def _added(files: Sequence[dict[str, Row]], usual: str, others: Sequence[str], l
         pairs = _pairs(files, usual, kind, LOSSES[loss][0])
         added = [other - one if loss == "kld" else math.log(other / one) for one, other in pairs]
         if added:
-            ends = f"{write(min(added))} to {write(max(added))}" if len(added) > 1 else "one file"
+            low, high = write(min(added)), write(max(added))
+            ends = f"{low} to {high}" if low != high else "each" if len(added) > 1 else "one file"
             parts.append(f"{kind} {write(fmean(added))}{unit} ({ends})")
     if not parts:
         return None

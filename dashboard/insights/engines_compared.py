@@ -53,14 +53,19 @@ def _faster(both: Sequence[tuple[Row, Row]], engines: tuple[str, str], phase: st
     first = wins[0] >= wins[1]
     ahead, behind = map(as_run_by, engines if first else engines[::-1])
     faster = [ratio if first else 1 / ratio for ratio in ratios]
-    ends = f"{formats.number(min(faster), 2)}–{formats.number(max(faster), 2)}"
     ties = len(both) - len(apart)
-    detail = f"from file to file {ends} ×{f'; {ties} tied: their p10–p90 ranges overlap' if ties else ''}"
-    if not apart:
-        return Insight(f"All {len(both)} files {phase} equally fast {ahead} and {behind}.", "tie", detail)
+    tied = f"{ties} tied: their p10–p90 ranges overlap" if ties else ""
+    detail = "; ".join(filter(None, [f"from file to file {formats.ends(faster, 2)} ×", tied]))
+    times, one = formats.times(median(faster)), len(both) == 1
+    if not apart or (one and not times):
+        files = f"All {len(both)} files {phase}" if not one else f"{both[0][0]['label']} {phase}s"
+        return Insight(f"{files} equally fast {ahead} and {behind}.", "tie", detail)
+    if one:
+        text = f"{both[0][0]['label']} {phase}s faster {ahead} than {behind}: {times} as fast."
+        return Insight(text, "finding", "their p10–p90 ranges do not overlap")
     counts = f"{max(wins)} of {len(both)} files {phase} faster {ahead}, {min(wins) or 'none'} {behind}"
-    text = f"{counts}: {formats.number(median(faster), 2)} × as fast at the median."
-    return Insight(text, "finding", detail)
+    middle = f"{times} as fast at the median" if times else "at the median equally fast"
+    return Insight(f"{counts}: {middle}.", "finding", detail)
 
 
 def _ratio(one: Row, other: Row, phase: str) -> float:
@@ -134,7 +139,5 @@ def slowing(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     before = f"after {formats.count(usual[0][0])}" if usual[0][0] else "with an empty cache"
     times = f"{formats.number(median(ratios), 2)} × as long as {before}"
     text = f"After {formats.count(deepest)} tokens, decoding a token takes {times}{scope.in_engine}."
-    ends = f"{formats.number(min(ratios), 2)}–{formats.number(max(ratios), 2)}"
-    return Insight(
-        text, "finding", f"median of {len(ratios)} files, {ends} ×; each new token reads the whole cache"
-    )
+    over = f"median of {len(ratios)} files, {formats.ends(ratios, 2)} ×" if len(ratios) > 1 else "one file"
+    return Insight(text, "finding", f"{over}; each new token reads the whole cache")

@@ -148,7 +148,8 @@ def _file(scope: Scope, row: Row, why: str, name: str = "", *, as_run: bool = Fa
     """Return a file's name, its size, what it loses, and what running it adds if the loss is not that `as_run`."""
     added = is_timed(row) and not as_run
     facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
-    same = f", same top token {formats.percent(row['same_top'])}" if row["same_top"] is not None else ""
+    of_weights = row["same_top"] is not None and not as_run
+    same = f", same top token {formats.percent(row['same_top'])}" if of_weights else ""
     return [
         html.P(
             [swatch(scope.results.styles[row["method"]]), f" {name or row['label']}"], className="answer-name"

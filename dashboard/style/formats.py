@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeGuard
 
 from evaluator.results.manifest import Manifest
@@ -52,6 +53,11 @@ def with_error(value: float | None, error: float | None) -> str:
         return f"{number(value)} ± {number(error, 2)}"
     places = max(0, 1 - power)
     return f"{_fixed(value, places)} ± {_fixed(error, places)}"
+
+
+def ends(values: Sequence[float], digits: int = 3) -> str:
+    """Write the lowest and the highest value as `1.2–3.4`, or one number if they read the same."""
+    return "–".join(dict.fromkeys(number(end(values), digits) for end in (min, max)))
 
 
 def percent(fraction: float | None, places: int = 1) -> str:

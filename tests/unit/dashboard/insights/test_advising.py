@@ -199,6 +199,13 @@ def test_a_file_without_a_loss_as_run_makes_the_losses_of_weights_count() -> Non
     assert found.unmeasured.startswith("a Q8 would fit with q8_0 cache")
 
 
+def test_a_limit_of_memory_where_only_other_types_have_one() -> None:
+    """Memory is known for q4_0, whose loss is not."""
+    found = told(Folder([values for values in MEMORY if values[1] == "q4_0"]), budget_gb=1.0)
+    assert found.best is None
+    assert found.why == "Memory was measured only with types of the cache whose loss is not known."
+
+
 def test_times_are_those_of_the_type() -> None:
     """50 and 40 tokens/s of Q5, 25 and 40 of Q8."""
     assert told(min_tps=30.0).best.label == "a Q8 with q8_0 cache"

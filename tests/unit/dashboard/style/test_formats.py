@@ -19,11 +19,17 @@ FORMATTERS: list[Callable[[float | None], str]] = [
     formats.size,
     formats.bits,
     formats.times,
+    lambda value: formats.ends([1.0 if value is None else value]),
     lambda value: formats.with_error(value, 0.1),
     lambda value: formats.with_error(1.5, value),
     lambda value: formats.percent_change(0.01, 1, math.inf if value is None else value),
 ]
 EXTREMES = (0.0, -0.0, 1e38, -1e38, 1e-38, -1e-38, 1e300, math.nan, math.inf, -math.inf, None)
+
+
+def test_ends_that_read_the_same_are_one_number() -> None:
+    assert formats.ends([1.49, 1.2, 3.4], 2) == "1.2–3.4"
+    assert formats.ends([1.501, 1.502], 2) == "1.5"
 
 
 @pytest.mark.parametrize(("formatter", "value"), [*itertools.product(FORMATTERS, EXTREMES)])

@@ -135,7 +135,7 @@ def test_engines_are_compared(both: Results) -> None:
     llama = sum(row["llamacpp_decode_ms_p90"] < row["decode_ms_p10"] for row in rows)
     onnx = sum(row["decode_ms_p90"] < row["llamacpp_decode_ms_p10"] for row in rows)
     assert onnx > llama > 0
-    times = formats.number(median(1 / ratio for ratio in ratios), 2)
+    times = formats.number(median(1 / ratio for ratio in ratios))
     faster = f"{onnx} of 21 files decode faster as packed ONNX (onnxruntime), {llama} in llama.cpp"
     assert f"{faster}: {times} × as fast at the median." in text
     assert f"{21 - onnx - llama} tied" in text
@@ -145,6 +145,20 @@ def test_engines_are_compared(both: Results) -> None:
     assert "The order of the files by speed is not the same in both engines." in text
     assert "After 4,096 tokens, decoding a token takes 1.5 × as long as after 256 in llama.cpp." in text
     assert "4,096" not in said(both, ONNX)
+
+
+def test_one_file_in_both_engines_is_told_as_one(both: Results) -> None:
+    row = both.measured.filter(variant_id="main-q4_0").row(0, named=True)
+    text = said(both, Selection.of(only=["main-q4_0"]))
+    times = formats.number(row["decode_ms_p50"] / row["llamacpp_decode_ms_p50"])
+    where = "in llama.cpp than as packed ONNX (onnxruntime)"
+    assert f"main Q4_0 decodes faster {where}: {times} × as fast." in text
+    assert "1.5 × as long as after 256 in llama.cpp. one file; " in text
+
+
+def test_equal_speeds_are_not_called_too_few(both: Results) -> None:
+    text = said(both, Selection.of(options={"phase": "prefill"}))
+    assert "All timed variants have the same prefill speed in llama.cpp." in text
 
 
 def test_what_needs_all_tokens_says_so(both: Results) -> None:
