@@ -90,7 +90,7 @@ class _Vertical:
         )
         if self._log is not None:
             self.range: Sequence[float] = self._log.range
-            title = "mean KL divergence as run (nats per token, log scale)"
+            title = "mean KLD as run (nats per token, log scale)"
             self.axis: dict[str, Any] = {"title_text": title, **self._log.axis}
         else:
             self.range = axes.padded([1 / row["cache_ppl"] for row in rows], 0.08)

@@ -56,6 +56,8 @@ class Need:
             memory = "memory is the file alone: what cache and buffers take was not measured"
         elif self.context is None:
             memory += f", for {formats.count(among.context)} tokens unless you name a context"
+        if self.context is not None or self.budget_gb is not None:
+            memory += among.without_memory
         if self.wants_smallest:
             return f"smallest file with {self.limits}"
         how = f" as run in {among.engine}" if among.as_run else ""

@@ -94,6 +94,18 @@ class Candidates:
     longest: int = 0
     as_run: bool = False
 
+    @property
+    def without_memory(self) -> str:
+        """Say how many files do not count because their memory is not known, if that of others is."""
+        known = {item.row["variant_id"] for item in self.ready if item.memory is not None}
+        rest = {item.row["variant_id"] for item in self.ready} - known
+        if not known or not rest:
+            return ""
+        files = (
+            "1 file whose memory is not known does" if len(rest) == 1 else f"{len(rest)} files without it do"
+        )
+        return f"; {files} not count"
+
 
 def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candidates:
     """Return what can be run of `rows`, for the user's context or a usual one.

@@ -206,6 +206,15 @@ def test_a_limit_of_memory_where_only_other_types_have_one() -> None:
     assert found.why == "Memory was measured only with types of the cache whose loss is not known."
 
 
+def test_files_without_memory_do_not_count_and_that_is_said() -> None:
+    only_five = Folder([values for values in MEMORY if values[0] == "a-Q5"], CACHES)
+    found = told(only_five, budget_gb=1.0, context=8192)
+    assert found.best.label == "a Q5 with f16 cache"
+    assert found.rule.endswith("; 1 file whose memory is not known does not count")
+    assert "does not count" not in told(only_five, min_tps=1.0).rule
+    assert "does not count" not in told(budget_gb=1.0, context=8192).rule
+
+
 def test_times_are_those_of_the_type() -> None:
     """50 and 40 tokens/s of Q5, 25 and 40 of Q8."""
     assert told(min_tps=30.0).best.label == "a Q8 with q8_0 cache"
