@@ -34,7 +34,7 @@ from dashboard.insights.undrawn import undrawn
 from dashboard.results.engines import as_run_by, columns_by_engine, in_words
 from dashboard.results.exported import variants_with
 from dashboard.results.results import Results
-from dashboard.results.rows import Row, front_of, one_place
+from dashboard.results.rows import Row, front_of, one_place, places_apart
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import pareto
@@ -50,6 +50,8 @@ _ENGINES = Option(
     "Engines",
     (("one", "chosen"), ("both", "both")),
     lambda results: frozenset({"both"} if len(results.engines) == 1 else ()),
+    # Of several models or devices, open points are those of the second.
+    applies=lambda scope: not places_apart(scope.rows),
 )
 
 
@@ -64,7 +66,7 @@ def _rows(scope: Scope) -> list[Row]:
 
 def _other_runs(scope: Scope, rows: Sequence[Row]) -> list[Row]:
     """Return the drawn files as run in the other engines, if both are to be drawn."""
-    if _ENGINES.offered(scope.results, scope.selection) == "one":
+    if not _ENGINES.applies(scope) or _ENGINES.offered(scope.results, scope.selection) == "one":
         return []
     ids = {row["variant_id"] for row in rows}
     found = (row for engine in others(scope) for row in _rows(scope.narrowed(engine=engine)))

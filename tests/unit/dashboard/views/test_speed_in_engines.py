@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from several_devices import make_devices
 
 from dashboard.export.markdown import report
 from dashboard.insights.comparing import chosen, differences
@@ -17,7 +18,9 @@ from dashboard.pages import compare, overview, summary
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.shell.address import Address
 from dashboard.shell.render import render
+from dashboard.shell.toolbar import option_bar
 from dashboard.style import formats
 from dashboard.views import registry
 
@@ -113,6 +116,15 @@ def test_a_folder_of_one_engine_has_no_such_switch(three_methods: Path) -> None:
     assert one.to_json() == asked.to_json()
     texts = [SPEED.headline(Scope(results)), SPEED.captioned(Scope(results)), said(results, EVERYTHING)]
     assert not re.search("llama.cpp|onnxruntime|engine", " ".join(texts))
+
+
+def test_both_engines_are_drawn_of_one_device_only(tmp_path: Path) -> None:
+    results = Results.open(make_devices(tmp_path, engines=("llama.cpp", "onnxruntime"), with_layers=False))
+    address = Address.parse("/speed", "engines=both")
+    for devices, offered in (([], False), (["cpu"], True)):
+        part = Selection.of(devices=devices, options=BOTH)
+        assert ("open: " in SPEED.captioned(Scope(results, part))) is offered
+        assert ("Engines" in str(option_bar(address.with_selection(part), results))) is offered
 
 
 def test_hover_has_both_engines_and_depths(both: Results) -> None:
