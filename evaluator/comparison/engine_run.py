@@ -107,10 +107,7 @@ class EngineRun:
         engines = self._usable(bench)
         tasks = [task for name, engine in engines.items() for task in self._tasks(name, engine)]
         if tasks:
-            # Files of one shape are run alike, so one of them tells.
-            first = {task.name: task for task in reversed(tasks)}
-            settings = {name: dict(task.engine.settings(task.case.file)) for name, task in first.items()}
-            self._store.update_manifest(**means, engines=self._store.manifest.engines | settings)
+            self._record_settings(tasks, means)
         for engine in dict.fromkeys(task.engine for task in tasks if task.times):
             if engine.notice:
                 self._warn(engine.notice)
@@ -121,6 +118,17 @@ class EngineRun:
         for name, engine in engines.items():
             refused = {variant_id for other, variant_id in self._refused if other == name}
             self._memory.measure(name, engine, self._case, refused)
+
+    def _record_settings(self, tasks: Sequence[_Task], means: Mapping[str, object]) -> None:
+        """Write how engines are run into the manifest; rounds that an interrupted run timed otherwise are dropped."""
+        # Files of one shape are run alike, so one of them tells.
+        first = {task.name: task for task in reversed(tasks)}
+        settings = {name: dict(task.engine.settings(task.case.file)) for name, task in first.items()}
+        earlier = self._store.manifest.engines
+        for task in tasks:
+            if task.times and earlier.get(task.name, settings[task.name]) != settings[task.name]:
+                self._store.drop_timings(task.item.variant_id, task.name)
+        self._store.update_manifest(**means, engines=earlier | settings)
 
     def _warn(self, text: str) -> None:
         self._progress.say(text, "yellow")

@@ -221,6 +221,12 @@ class ResultsStore:
         named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
         self.replace_rows(SPEED, named, variant_id)
 
+    def drop_timings(self, variant_id: str, engine: str) -> None:
+        """Remove a variant's rows of the speed frame for an engine."""
+        rows = self.rows(SPEED, variant_id)
+        if (kept := rows.filter(pl.col("engine") != engine)).height < rows.height:
+            self.replace_rows(SPEED, kept, variant_id)
+
     def rows(self, file: FrameFile, variant_id: str) -> pl.DataFrame:
         """Return a variant's rows of a frame."""
         return self._read(file).filter(pl.col("variant_id") == variant_id)

@@ -26,7 +26,7 @@ from evaluator.planning.plan import make_plan
 from evaluator.results.schema import Speed, with_schema
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device, choose_device
-from evaluator.runtime.timing import Exercise, time_artifact
+from evaluator.runtime.timing import Exercise, Timing, time_artifact
 from evaluator.support.progress import RunProgress
 
 CPU = choose_device("cpu", 1)
@@ -174,6 +174,24 @@ def test_rounds_of_an_interrupted_run_are_not_timed_again(comparison, variant, t
     rows = store.timings(plan.variants[0].variant_id)
     assert rows.filter(pl.col("phase") == "load").height == ROUNDS
     assert rows.join(first, on=["phase", "repetition", "seconds"], how="semi").height == first.height
+
+
+def test_rounds_that_an_interrupted_run_timed_with_other_threads_are_timed_again(comparison, tiny_graph):
+    plan = make_plan(comparison)
+    slow = timing_frame(
+        [Timing("load", 0, 1e6, 0), Timing("prefill", 8, 1e6, 0), Timing("decode", 1, 1e6, 8)]
+    )
+    with ResultsStore(comparison.out) as store, RunProgress(Console(file=io.StringIO())) as progress:
+        ComparisonRun(plan, comparison, store, progress).run()
+        settings = {"provider": "CPUExecutionProvider", "threads": 7}
+        store.update_manifest(engines={"onnxruntime": settings})
+        store.add_timings(plan.variants[0].variant_id, slow)
+        store.add_timings(plan.variants[0].variant_id, slow, "another")
+    timed(comparison)
+    rows = pl.read_parquet(comparison.out / "speed.parquet")
+    assert rows.filter(engine="onnxruntime")["seconds"].max() < 1e6
+    assert rows.filter(engine="another").height == slow.height
+    assert store.timings(plan.variants[0].variant_id).filter(pl.col("phase") == "load").height == ROUNDS
 
 
 def test_a_model_without_a_decoding_graph_stays_untimed_and_that_is_said(comparison, tiny_graph):
