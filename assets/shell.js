@@ -43,6 +43,19 @@
     });
   }
 
+  /* The query of the screen that is there. */
+  let shown = "";
+
+  /* A link holds the whole address that it leads to from that screen. An action that is not answered yet stands: only
+     what the link changes is changed. */
+  function follow(url) {
+    if (url.pathname !== window.location.pathname) return go(url.pathname + url.search);
+    const [before, after] = [new URLSearchParams(shown), url.searchParams];
+    const differs = (key) => JSON.stringify(before.getAll(key)) !== JSON.stringify(after.getAll(key));
+    const keys = [...new Set([...before.keys(), ...after.keys()])].filter(differs);
+    return change((params) => keys.forEach((key) => put(params, key, after.getAll(key))));
+  }
+
   function step(by) {
     const all = tabs();
     const index = all.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
@@ -136,6 +149,7 @@
       event.preventDefault();
       const url = new URL(link.href);
       if (link.dataset.nav) turnTo(url.pathname);
+      else if (link.dataset.go) follow(url);
       else go((link.dataset.query ? window.location.pathname : url.pathname) + url.search);
       link.closest("details.menu")?.removeAttribute("open");
     } else if (target.closest("[data-reset]")) {
@@ -229,6 +243,7 @@
       /* Show the server's form of the address in the address bar, without a request. */
       address: function (data) {
         if (data) {
+          shown = data.query;
           respell(window.location.pathname + (data.query ? "?" + data.query : ""));
           document.title = (data.model ? data.model + " · " : "") + "quantization comparison";
           markTab(window.location.pathname);

@@ -186,3 +186,13 @@ def test_switches_of_a_view_are_links(full: Watched) -> None:
     assert "?x=" in full.page.url
     full.settle()
     assert full.updates() == 1
+
+
+def test_chips_clicked_before_an_answer_are_all_let_go(full: Watched) -> None:
+    full.open("/size?method=main&quant=Q4_0&domain=code")
+    expect(full.page.locator("#chips .chip")).to_have_count(3)
+    full.page.evaluate("document.querySelectorAll('#chips .chip').forEach(chip => chip.click())")
+    expect(full.page.locator("#status")).to_contain_text("21 of 21 variants")
+    expect(full.page.locator("#chips .chip")).to_have_count(0)
+    assert full.page.url == f"{full.base}/size"
+    assert full.complaints == []
