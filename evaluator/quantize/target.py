@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evaluator.models.gguf.writer import header_bytes
 from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
@@ -14,7 +15,7 @@ from evaluator.quantize.variants import planned_bytes
 from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.units import GIGABYTE, MOST_MEMORY
 
-#: Bytes kept free for the metadata that are added to the source's.
+#: Bytes kept free for the metadata that are added to the source's, and for padding.
 _ADDED_METADATA = 4096
 
 
@@ -57,7 +58,7 @@ class Target:
         if self.bits is not None:
             return int(source.n_params * self.bits / 8)
         n_bytes = int((self.gigabytes or 0) * GIGABYTE) if self.file is None else self._size_of_file()
-        left = n_bytes - max(0, source.size_bytes - source.tensor_bytes) - _ADDED_METADATA
+        left = n_bytes - header_bytes(source) - _ADDED_METADATA
         if left <= 0:
             raise RequestError(
                 f"the target, {n_bytes / GIGABYTE:g} GB, is smaller than the metadata of {source.path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -50,25 +51,45 @@ def write_gguf(
         bytes_of: returns the encoded tensor of a name; called once for each, in order.
         added: metadata keys to add or replace, with a text or a count.
     """
-    added = added or {}
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as partial, closing(gguf.GGUFWriter(str(partial), source.architecture)) as writer:
-        for key, value in source.metadata.items():
-            if key not in _REPLACED_KEYS and key not in added:
-                _copy_value(writer, key, value, source.value_types[key])
-        writer.add_file_type(file_type)
-        writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-        for key, value in added.items():
-            (writer.add_string if isinstance(value, str) else writer.add_uint32)(key, value)
-        for name, kind in types.items():
-            shape = source.tensors[name].shape_without_leading_ones
-            block, size = gguf.GGML_QUANT_SIZES[kind]
-            n_bytes = source.tensors[name].n_elements // block * size
-            writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=kind)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
+        _write_header(writer, source, file_type, types, added or {})
         _write_tensors(writer, (bytes_of(name) for name in types))
+
+
+def header_bytes(source: ModelFile) -> int:
+    """Return the bytes of a file that `write_gguf` makes from `source`, without tensors, padding and added keys."""
+    types = dict.fromkeys(source.tensors, GGMLType.F32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "header.gguf"
+        with closing(gguf.GGUFWriter(str(path), source.architecture)) as writer:
+            _write_header(writer, source, gguf.LlamaFileType.ALL_F32, types, {})
+        return path.stat().st_size
+
+
+def _write_header(
+    writer: gguf.GGUFWriter,
+    source: ModelFile,
+    file_type: gguf.LlamaFileType,
+    types: Mapping[str, GGMLType],
+    added: Mapping[str, str | int],
+) -> None:
+    """Write all that comes before the tensors; the arguments are those of `write_gguf`."""
+    for key, value in source.metadata.items():
+        if key not in _REPLACED_KEYS and key not in added:
+            _copy_value(writer, key, value, source.value_types[key])
+    writer.add_file_type(file_type)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    for key, value in added.items():
+        (writer.add_string if isinstance(value, str) else writer.add_uint32)(key, value)
+    for name, kind in types.items():
+        shape = source.tensors[name].shape_without_leading_ones
+        block, size = gguf.GGML_QUANT_SIZES[kind]
+        n_bytes = source.tensors[name].n_elements // block * size
+        writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
 
 
 def _write_tensors(writer: gguf.GGUFWriter, tensors: Iterable[Bytes]) -> None:

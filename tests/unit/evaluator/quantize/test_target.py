@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from tiny_checkpoints import random_model, save_checkpoint
 from tiny_models import write_tiny_llama
 
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.sources.open_model import open_model
+from evaluator.quantize.batch import Evidence, plan_jobs, select
 from evaluator.quantize.target import Target, choice_for
+from evaluator.quantize.variants import make_variant
 from evaluator.support.errors import RequestError
 
 
@@ -25,6 +31,19 @@ def test_gigabytes_and_files_are_sizes_of_files_with_their_metadata(source):
     header = size - sum(info.n_bytes for info in source.tensors.values())
     for target in (Target(gigabytes=size / 1e9), Target(file=str(source.path))):
         assert size - header - 5000 < target.tensor_bytes(source) < size - header
+
+
+def test_metadata_are_those_that_a_checkpoint_s_file_gets(tmp_path):
+    """They are not as large as its tokenizer files."""
+    source = open_model(save_checkpoint(random_model("llama"), tmp_path / "llama"))
+    (choice,) = select("main", ["F16"])
+    with ThreadPoolExecutor(1) as pool:
+        (job,) = plan_jobs(source, [choice], tmp_path, Evidence(), pool)
+        make_variant(source, job, pool)
+    made = open_gguf(job.target)
+    header = made.size_bytes - made.tensor_bytes
+    left = Target(gigabytes=made.size_bytes / 1e9).tensor_bytes(source)
+    assert left + header <= made.size_bytes < left + header + 5000
 
 
 def test_no_or_one_target():
