@@ -15,12 +15,8 @@ from described_decisions import BASES
 from tiny_checkpoints import edit_json, random_model, save_checkpoint
 from tiny_models import write_tiny_llama
 
-from evaluator.commands import guidance
-from evaluator.comparison import device_check
-from evaluator.comparison.device_check import Verdict
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.quantize.imatrix import read_imatrix
-from evaluator.runtime.device import Device
 
 
 def quantize(baseline, out, recipe="main", types="Q4_0", *more):
@@ -169,94 +165,6 @@ def test_wrong_requests_are_one_line_and_leave_nothing(evaluate, tiny_path, tmp_
     assert status == 2
     assert message in " ".join(error.strip().splitlines()[-1].split())
     assert not (tmp_path / "q").exists()
-
-
-@pytest.mark.parametrize(
-    ("recipe", "arguments", "message"),
-    [
-        (
-            "guided",
-            ("--target-bpw", 4, "--target-size", 1),
-            "--target-size and --target-bpw: give one of them",
-        ),
-        ("guided", ("--target-bpw", 0), "--target-bpw 0: must be a positive number"),
-        ("guided", ("--target-bpw", 4), "recipe guided measures the model on a text: --text FILE"),
-        (
-            "guided",
-            ("--target-bpw", 40, "--text", "builtin"),
-            "40.00bpw: larger than recipe guided can make of",
-        ),
-        ("guided", ("--target-size", "1e300"), "--target-size 1e+300: must be a positive number of at most"),
-        ("guided", ("--target-bpw", "1e307"), "--target-bpw 1e+307: must be a positive number of at most"),
-        ("guided", ("--target-size", "1e-6"), "is smaller than the metadata of"),
-        ("guided", ("--target-file", "none.gguf"), "none.gguf"),
-        ("main", ("--target-bpw", 4), "recipe main has fixed sizes: name them with --types"),
-    ],
-)
-def test_wrong_targets(evaluate, tiny_path, tmp_path, recipe, arguments, message):
-    flags = ["--baseline", tiny_path, "--recipe", recipe, "--out", tmp_path / "q"]
-    status, _, error = evaluate("quantize", *flags, *arguments)
-    assert status == 2
-    assert message in " ".join(error.strip().splitlines()[-1].split())
-    assert not (tmp_path / "q").exists()
-
-
-def test_guided_meets_the_size_of_a_file_and_keeps_what_it_measured(
-    evaluate, tiny_path, tiny_graph, text_path, tmp_path
-):
-    evaluate(*quantize(tiny_path, tmp_path / "stock", "main", "Q4_K_M"))
-    stock, out = tmp_path / "stock" / "Tiny-Q4_K_M.gguf", tmp_path / "q"
-    flags = [
-        "--baseline",
-        tiny_path,
-        "--recipe",
-        "guided",
-        "--out",
-        out,
-        "--text",
-        text_path,
-        "--device",
-        "cpu",
-    ]
-    status, _, error = evaluate("quantize", *flags, "--target-file", stock)
-    assert status == 0, error
-    (made,) = out.glob("*.gguf")
-    assert 0.9 * stock.stat().st_size < made.stat().st_size <= stock.stat().st_size
-    kept = json.loads((out / "Tiny-divergence.json").read_text())["matrices"]
-    assert set(kept) == {name for name, info in open_gguf(tiny_path).tensors.items() if len(info.shape) > 1}
-    status, _, error = evaluate("quantize", *flags, "--types", "Q4_K_M")
-    assert "measured earlier" in error
-    assert (out / "Tiny-guided-Q4_K_M.gguf").is_file()
-    types = out / "Tiny-guided-Q4_K_M.types.txt"
-    assert evaluate(*quantize(tiny_path, tmp_path / "again", str(types), "Q4_K_M"))[0] == 0
-    again = open_gguf(tmp_path / "again" / "Tiny-Q4_K_M.gguf")
-    assert {name: info.ggml_type for name, info in again.tensors.items()} == {
-        name: info.ggml_type for name, info in open_gguf(out / "Tiny-guided-Q4_K_M.gguf").tensors.items()
-    }
-
-
-def test_guided_makes_nothing_of_a_model_whose_values_are_not_finite(evaluate, text_path, tmp_path):
-    placed = {"output_norm.weight": (7, 1e38)}
-    bad = write_tiny_llama(tmp_path / "Tiny-F32.gguf", placed=placed)
-    more = ("--text", text_path, "--device", "cpu")
-    status, _, error = evaluate(*quantize(bad, tmp_path / "q", "guided", "Q4_0", *more))
-    assert status == 2
-    assert f"{bad}: tensor" in error.splitlines()[-1]
-    assert "its divergence is not finite" in error.splitlines()[-1]
-    assert list((tmp_path / "q").iterdir()) == []
-
-
-def test_guided_does_not_measure_on_a_gpu_that_is_off(
-    evaluate, tiny_path, tiny_graph, text_path, tmp_path, monkeypatch
-):
-    gpu = Device("cuda", "CPUExecutionProvider", 1, notice="the second GPU is not used")
-    off = Verdict("it is off by 20.00%", None, float32_is_off=True)
-    monkeypatch.setattr(guidance, "choose_device", lambda *_: gpu)
-    monkeypatch.setattr(device_check, "judge", lambda *_, **__: off)
-    status, _, error = evaluate(*quantize(tiny_path, tmp_path / "q", "guided", "Q4_0", "--text", text_path))
-    assert status == 2
-    assert "cuda computes other values than the CPU: in float32 it is off by 20.00%" in error
-    assert gpu.notice in error
 
 
 def test_a_folder_that_cannot_be_written(evaluate, tiny_path, text_path, tmp_path):
