@@ -38,7 +38,7 @@ from evaluator.texts.windows import spread
 Values = npt.NDArray[np.float32]
 
 _BASELINE = "baseline"
-#: Layers whose largest move is followed to the output; tokens of each window that are scored there.
+#: Layers of which the largest move of each part is followed to the output; tokens of each window scored there.
 _FOLLOWED_LAYERS, _MOST_ROWS = 8, 64
 
 
