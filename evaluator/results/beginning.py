@@ -17,7 +17,8 @@ def begin(
 ) -> tuple[list[Manifest], Manifest, list[Manifest]]:
     """Remove what is replaced; return the manifests before, of and after the comparison that begins.
 
-    With `force`, a folder with a damaged manifest or frame is emptied, with all of its models.
+    With `force`, a damaged frame that runs write again is removed, and a folder whose manifest or variants frame is
+    damaged is emptied, with all of its models.
 
     Raises:
         RequestError: the folder holds another comparison of this model, or one with windows of another length, or is
@@ -43,18 +44,23 @@ def begin(
 
 
 def _stored(folder: Path, *, emptied: bool) -> list[Manifest]:
-    """Return the manifest of each model; none if a file is damaged and the folder may be emptied.
+    """Return the manifest of each model; none if it or the variants frame is damaged and the folder may be emptied.
 
     Raises:
         ResultsFileError: a file is damaged.
     """
     if not (folder / MANIFEST_NAME).is_file():
         return []
+    # Find damage now: adding to a damaged file would fail after hours of work.
+    for file in (LAYERS, SPEED, KV_CACHE, MEMORY):
+        try:
+            read_frame(folder, file)
+        except ResultsFileError as error:
+            if not emptied:
+                raise
+            error.path.unlink()
     try:
-        for file in (VARIANTS, LAYERS, SPEED, KV_CACHE, MEMORY):
-            read_frame(
-                folder, file
-            )  # find damage now: adding to a damaged file would fail after hours of work
+        read_frame(folder, VARIANTS)
         return read_manifest(folder).each
     except ResultsFileError:
         if not emptied:

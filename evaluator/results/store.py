@@ -249,9 +249,11 @@ class ResultsStore:
             write_frame(self.folder, file, frame)
 
     def write_vocabulary(self, pieces: pl.DataFrame) -> None:
-        """Replace the prepared model's tokens in the frame of their texts."""
+        """Replace the prepared model's tokens in the frame of their texts; a damaged frame is written anew."""
         others = [item.model for item in (*self._before, *self._after)]
-        kept = self._read(VOCABULARY).filter(pl.col("model").is_in(others))
+        kept: pl.DataFrame = VOCABULARY.schema.create_empty()
+        with contextlib.suppress(ResultsFileError):
+            kept = self._read(VOCABULARY).filter(pl.col("model").is_in(others))
         self.write({VOCABULARY: pl.concat([kept, conform(VOCABULARY.schema, pieces)])})
 
     def derived_after_tokens(self) -> bool:

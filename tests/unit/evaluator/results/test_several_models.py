@@ -79,6 +79,16 @@ def test_force_removes_only_the_models_own(both, forced, kept):
     assert [tokens_path(both, name).exists() for name in ("v", "w")] == [forced == "N", forced == "M"]
 
 
+@pytest.mark.parametrize("name", ["layers", "speed", "kv_cache", "memory", "vocabulary"])
+def test_force_keeps_the_other_model_though_a_frame_that_runs_write_again_is_damaged(both, name):
+    (both.folder / f"{name}.parquet").write_bytes(b"junk")
+    both.prepare(manifest(), force=True)
+    assert models(both) == {"M": ([], None), "N": (["w"], "about N")}
+    assert tokens_path(both, "w").exists()
+    both.write_vocabulary(pieces("M"))
+    assert "M" in set(read_frame(both.folder, VOCABULARY)["piece"])
+
+
 def test_another_baseline_of_a_model_is_refused(both):
     with pytest.raises(RequestError, match="holds a comparison with another baseline"):
         both.prepare(manifest(**OTHER | {"baseline_sha256": "d"}), force=False)
