@@ -139,8 +139,9 @@ class Estimator(MatrixExchange):
                 started = dict(zip(exchanged, outputs, strict=True))
                 branches.step(piece, common, own, but={})
             if started:
-                stream, last = branches.get(_BASELINE).numpy(), piece.layer == self.model.n_layers - 1
-                for place in moves.add(started, stream, probed=piece.layer in probes, last=last):
+                stream = branches.get(_BASELINE)  # kept, as its array only views its memory
+                last = piece.layer == self.model.n_layers - 1
+                for place in moves.add(started, stream.numpy(), probed=piece.layer in probes, last=last):
                     branches.add(place, started[place])
         return moves
 
