@@ -33,7 +33,8 @@ def hostile_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     path = folder / "variants.parquet"
     quant = pl.col("quant").replace("Q8_0", "Q8_" + "L" * 117)
-    pl.read_parquet(path).with_columns(pl.col("method").replace(METHODS), quant).write_parquet(path)
+    named = pl.read_parquet(path).with_columns(pl.col("method").replace(METHODS), quant, model=pl.lit(MODEL))
+    named.write_parquet(path)
     manifest = read_manifest(folder).model_copy(update={"model": MODEL})
     (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
     with served(folder) as url:
