@@ -16,6 +16,11 @@ from dashboard.server.app import create_app
 
 #: Milliseconds without any progress after which a page hangs; generous, because the machine may be busy.
 HANGS = 120_000
+#: Forgets, before a new page's first document, what earlier pages stored: at their end they may still be storing.
+FORGET = """
+if (!window.sessionStorage.getItem("begun")) window.localStorage.clear();
+window.sessionStorage.setItem("begun", "yes");
+"""
 PLOT = "document.querySelector('#graph .js-plotly-plot')"
 #: Methods whose traces are drawn; filtered-out methods are in the legend only.
 DRAWN = f"""[...new Set(({PLOT}?._fullData || [])
@@ -137,9 +142,10 @@ def shared_context(browser: Browser, base: str) -> BrowserContext:
 
 @contextmanager
 def watched(browser: Browser, base: str, width: int = 1280, height: int = 720) -> Iterator[Watched]:
-    """Open a page that nothing is stored for; permissions and what it stores are gone afterwards."""
+    """Open a page that nothing is stored for; permissions are gone afterwards."""
     context = shared_context(browser, base)
     page = context.new_page()
+    page.add_init_script(FORGET)
     page.set_viewport_size({"width": width, "height": height})
     seen = Watched(page, base)
 
@@ -154,8 +160,5 @@ def watched(browser: Browser, base: str, width: int = 1280, height: int = 720) -
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     page.on("request", on_request)
     yield seen
-    # By the page itself: pages share a process, in which what another process clears is still seen for a while.
-    if page.url.startswith(base):
-        page.evaluate("window.localStorage.clear()")
     context.clear_permissions()
     page.close()
