@@ -189,7 +189,7 @@ def test_rounds_that_an_interrupted_run_timed_with_other_threads_are_timed_again
         store.add_timings(plan.variants[0].variant_id, slow, "another")
     timed(comparison)
     rows = pl.read_parquet(comparison.out / "speed.parquet")
-    assert rows.filter(engine="onnxruntime")["seconds"].max() < 1e6
+    assert 1e6 not in rows.filter(engine="onnxruntime")["seconds"].to_list()
     assert rows.filter(engine="another").height == slow.height
     assert store.timings(plan.variants[0].variant_id).filter(pl.col("phase") == "load").height == ROUNDS
 
