@@ -12,11 +12,9 @@ import polars as pl
 from dashboard.results.memo import Memo
 from dashboard.style.names import clean, clean_frame
 from evaluator.results.files import (
-    KV_CACHE,
     LAYERS,
-    MEMORY,
+    OF_ENGINES,
     PAIRS,
-    SPEED,
     VOCABULARY,
     FrameFile,
     tokens_of,
@@ -43,7 +41,7 @@ class Frames:
 
     def look_at_every_file(self, variant_ids: Iterable[str]) -> None:
         """Find unreadable files before the first page is drawn; only the columns of token frames are checked."""
-        for file in (LAYERS, PAIRS, SPEED, KV_CACHE, MEMORY, VOCABULARY):
+        for file in (LAYERS, PAIRS, *OF_ENGINES, VOCABULARY):
             self.read(file)
         for variant_id in variant_ids:
             self.tokens(variant_id)

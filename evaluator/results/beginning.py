@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluator.results.clearing import clear, clear_model, sweep
-from evaluator.results.files import KV_CACHE, LAYERS, MANIFEST_NAME, MEMORY, SPEED, VARIANTS
+from evaluator.results.files import MANIFEST_NAME, OF_VARIANTS, VARIANTS
 from evaluator.results.manifest import Manifest, difference, going_on, is_same_model
 from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
 from evaluator.support.errors import RequestError
@@ -52,7 +52,7 @@ def _stored(folder: Path, *, emptied: bool) -> list[Manifest]:
     if not (folder / MANIFEST_NAME).is_file():
         return []
     # Find damage now: adding to a damaged file would fail after hours of work.
-    for file in (LAYERS, SPEED, KV_CACHE, MEMORY):
+    for file in OF_VARIANTS:
         try:
             read_frame(folder, file)
         except ResultsFileError as error:

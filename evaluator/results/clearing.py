@@ -12,11 +12,8 @@ import polars as pl
 from evaluator.results.files import (
     DERIVED,
     FRAMES,
-    KV_CACHE,
-    LAYERS,
     MANIFEST_NAME,
-    MEMORY,
-    SPEED,
+    OF_VARIANTS,
     TOKENS,
     VARIANTS,
     WORK,
@@ -52,7 +49,7 @@ def clear_model(folder: Path, model: str) -> None:
     ids = variants.filter(model=model)["variant_id"].to_list()
     for file in DERIVED:
         (folder / file.place).unlink(missing_ok=True)
-    for file in (LAYERS, SPEED, KV_CACHE, MEMORY):
+    for file in OF_VARIANTS:
         rows = read_frame(folder, file)
         if set(ids).intersection(rows["variant_id"]):
             write_frame(folder, file, rows.filter(~pl.col("variant_id").is_in(ids)))

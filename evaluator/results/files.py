@@ -55,6 +55,9 @@ LAYERS = FrameFile("layers.parquet", Layers)
 SPEED = FrameFile("speed.parquet", Speed)
 KV_CACHE = FrameFile("kv_cache.parquet", KvCache)
 MEMORY = FrameFile("memory.parquet", Memory)
+#: With several rows of a variant: measured in engines, and all of them.
+OF_ENGINES = (SPEED, KV_CACHE, MEMORY)
+OF_VARIANTS = (LAYERS, *OF_ENGINES)
 #: Derived from the tokens of all variants at the end of a run.
 DOMAINS = FrameFile("domains.parquet", Domains)
 CONFIDENCE = FrameFile("confidence.parquet", Confidence)
@@ -63,7 +66,7 @@ DERIVED = (DOMAINS, CONFIDENCE, PAIRS)
 #: Written at the beginning of a run, from the baseline's tokenizer.
 VOCABULARY = FrameFile("vocabulary.parquet", Vocabulary)
 #: All frames except the token frames.
-FRAMES = (VARIANTS, LAYERS, SPEED, KV_CACHE, MEMORY, *DERIVED, VOCABULARY)
+FRAMES = (VARIANTS, *OF_VARIANTS, *DERIVED, VOCABULARY)
 #: Folders of the token frames, one per variant, and of files that are needed only during a run.
 TOKENS, WORK = "tokens", "work"
 #: The lock of the run that writes to the folder, and the file with that run's process id and start.

@@ -16,11 +16,10 @@ from evaluator.results.beginning import begin
 from evaluator.results.clearing import write_frame
 from evaluator.results.files import (
     DERIVED,
-    KV_CACHE,
     LAYERS,
     LOCK_NAME,
     MANIFEST_NAME,
-    MEMORY,
+    OF_ENGINES,
     SPEED,
     TOKENS,
     VARIANTS,
@@ -173,7 +172,7 @@ class ResultsStore:
         """
         variant_id = str(row["variant_id"][0])
         same = self.variants().filter(variant_id=variant_id, sha256=row["sha256"][0])
-        for file in (SPEED, KV_CACHE, MEMORY):
+        for file in OF_ENGINES:
             if same.is_empty() and variant_id in self._read(file)["variant_id"]:
                 self.replace_rows(file, file.schema.create_empty(), variant_id)
         if layers is None and same.is_empty() and self.rows(LAYERS, variant_id).height:
