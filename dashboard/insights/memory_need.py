@@ -42,39 +42,39 @@ class MemoryNeed:
 
 @dataclass(frozen=True)
 class MemoryNeeds:
-    """The memory of a folder's files (`memory.parquet`), by variant, engine and type of the cache."""
+    """The memory of a folder's files (`memory.parquet`), by variant and engine, and then by type of the cache."""
 
-    rows: Mapping[tuple[str, str, str], _Rows] = field(default_factory=dict)
+    rows: Mapping[tuple[str, str], Mapping[str, _Rows]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, frame: pl.DataFrame | None) -> MemoryNeeds:
         """Take a folder's frame, or None; rows without weights or cache are left out."""
         if frame is None:
             return cls()
-        rows: dict[tuple[str, str, str], _Rows] = {}
+        rows: dict[tuple[str, str], dict[str, _Rows]] = {}
         known = frame.drop_nulls(["weights_bytes", "cache_bytes"])
         for row in known.sort("context", maintain_order=True).iter_rows(named=True):
             sizes = (row["context"], row["weights_bytes"], row["cache_bytes"], row["compute_bytes"])
-            rows.setdefault((row["variant_id"], row["engine"], row["cache_type"]), []).append(sizes)
+            types = rows.setdefault((row["variant_id"], row["engine"]), {})
+            types.setdefault(row["cache_type"], []).append(sizes)
         return cls(rows)
 
     def types(self, variant_id: str, engine: str) -> list[str]:
         """Return the types of the cache that a file was measured with, the largest first."""
-        found = [key for key in self.rows if key[:2] == (variant_id, engine)]
-        return [key[2] for key in sorted(found, key=lambda key: (-self.rows[key][-1][2], key))]
+        found = self.rows.get((variant_id, engine), {})
+        return sorted(found, key=lambda kind: (-found[kind][-1][2], kind))
 
     def longest(self, variant_id: str, engine: str) -> int:
         """Return the longest context that a file was measured for, usually its model's own; 0 if none."""
-        return max(
-            (self.rows[variant_id, engine, kind][-1][0] for kind in self.types(variant_id, engine)), default=0
-        )
+        found = self.rows.get((variant_id, engine), {})
+        return max((rows[-1][0] for rows in found.values()), default=0)
 
     def at(self, variant_id: str, engine: str, cache_type: str, context: int) -> MemoryNeed | None:
         """Return what a context takes: interpolated linearly, of a shorter context than all measured the shortest's.
 
         None if it was not measured, or for no context that long.
         """
-        rows = self.rows.get((variant_id, engine, cache_type), [])
+        rows = self.rows.get((variant_id, engine), {}).get(cache_type, [])
         above = next((index for index, row in enumerate(rows) if row[0] >= context), None)
         if above is None:
             return None
