@@ -6,7 +6,7 @@ import ctypes
 import re
 
 from evaluator.engines.llama_cpp.library import llama_library
-from evaluator.engines.llama_cpp.model import LlamaContext, LlamaModel, print_errors
+from evaluator.engines.llama_cpp.model import KeptLog, LlamaContext, LlamaModel
 from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.support.errors import EvaluatorError
 
@@ -54,21 +54,16 @@ def _text(library: ctypes.CDLL, function: str) -> str:
 
 
 def _decisions(path: str, settings: Settings) -> dict[str, str | int]:
-    log: list[str] = []
-
-    def keep(level: int, text: bytes, data: object) -> None:
-        log.append(text.decode(errors="replace"))
-        print_errors(level, text, data)
-
+    log = KeptLog()
     try:
         with (
-            LlamaModel(path, simulated=True, n_gpu_layers=settings.n_gpu_layers, log=keep) as model,
+            LlamaModel(path, simulated=True, n_gpu_layers=settings.n_gpu_layers, log=log.add) as model,
             LlamaContext(model, settings.ubatch, settings),
         ):
             pass
     except EvaluatorError:  # whoever runs the file will say it
         return {}
-    text, found = "".join(log), dict[str, str | int]()
+    text, found = log.take(), dict[str, str | int]()
     if flash := _FLASH.search(text):
         found["flash_attention_used"] = {"enabled": "on", "disabled": "off"}[flash[1]]
     if layers := _LAYERS.search(text):

@@ -33,6 +33,24 @@ def print_errors(level: int, text: bytes, _: object) -> None:
         sys.stderr.flush()
 
 
+class KeptLog:
+    """The parts of llama.cpp's log since the last look; errors are printed too."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    def add(self, level: int, text: bytes, data: object) -> None:
+        """Keep a part."""
+        print_errors(level, text, data)
+        self._parts.append(text.decode(errors="replace"))
+
+    def take(self) -> str:
+        """Return the parts, and forget them."""
+        text = "".join(self._parts)
+        self._parts.clear()
+        return text
+
+
 class LlamaModel:
     """A model; use it in `with`."""
 

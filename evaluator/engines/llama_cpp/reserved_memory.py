@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from evaluator.engines import Memory, contexts_within
-from evaluator.engines.llama_cpp.model import LlamaContext, LlamaModel, print_errors
+from evaluator.engines.llama_cpp.model import KeptLog, LlamaContext, LlamaModel
 from evaluator.engines.llama_cpp.settings import Settings
 from evaluator.support.errors import EvaluatorError
 
@@ -17,22 +17,6 @@ _COMPUTE = re.compile(r"(?:compute|output) buffer size = +([\d.]+) MiB")
 _UNDERSTOOD = re.compile(r"no_alloc +=\s1")
 
 
-class _Log:
-    """The parts of llama.cpp's log since the last look."""
-
-    def __init__(self) -> None:
-        self._parts: list[str] = []
-
-    def add(self, level: int, text: bytes, data: object) -> None:
-        print_errors(level, text, data)
-        self._parts.append(text.decode(errors="replace"))
-
-    def take(self) -> str:
-        text = "".join(self._parts)
-        self._parts.clear()
-        return text
-
-
 def reserved_memory(path: str, settings: Settings) -> list[Memory]:
     """Return what a file takes for each of `CONTEXTS` up to the model's own, to 0.01 MiB.
 
@@ -42,7 +26,7 @@ def reserved_memory(path: str, settings: Settings) -> list[Memory]:
     Raises:
         EvaluatorError: llama.cpp does not load the file, makes no context, or does not say what it would take.
     """
-    log = _Log()
+    log = KeptLog()
     with LlamaModel(path, simulated=True, n_gpu_layers=settings.n_gpu_layers, log=log.add) as model:
         if not _UNDERSTOOD.search(log.take()):
             raise EvaluatorError("this release of llama.cpp does not tell sizes without allocating them")
