@@ -120,8 +120,7 @@ def test_a_bar_of_confidence_filters_tokens(full: Watched) -> None:
     full.page.wait_for_selector("#graph .bars .point path")
     box = full.page.locator("#graph .bars .point path").first.bounding_box()
     assert box is not None
-    full.page.mouse.move(box["x"] + 4, box["y"] + 4)
-    full.page.mouse.click(box["x"] + 5, box["y"] + 5)
+    full.click_point(box["x"] + 5, box["y"] + 5)
     expect(full.page).to_have_url(re.compile(r"/confidence\?bin=\d$"))
     expect(full.page.locator("#chips")).to_contain_text("confidence: ")
     expect(full.page.locator("#filter-bin input:checked")).to_have_count(1)
@@ -136,8 +135,7 @@ def test_a_cell_of_the_heatmap_filters_layers(full: Watched) -> None:
     full.plotted()
     plot = full.page.locator("#graph .draglayer .nsewdrag").first.bounding_box()
     assert plot is not None
-    full.page.mouse.move(plot["x"] + 0.5 * plot["width"], plot["y"] + 0.3 * plot["height"])
-    full.page.mouse.click(plot["x"] + 0.5 * plot["width"] + 1, plot["y"] + 0.3 * plot["height"] + 1)
+    full.click_point(plot["x"] + 0.5 * plot["width"], plot["y"] + 0.3 * plot["height"])
     expect(full.page).to_have_url(re.compile(r"/layers\?layer=\d+&role=\w+$"))
     expect(full.page.locator("#chips .chip")).to_have_count(2)
     full.settle()

@@ -19,11 +19,7 @@ def cell(seen: Watched) -> None:
         "#graph .cartesianlayer .subplot.xy .hm image, #graph .heatmaplayer"
     ).first.bounding_box()
     assert box is not None
-    x, y = box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"]
-    seen.page.mouse.move(x - 3, y)
-    seen.page.mouse.move(x, y, steps=3)
-    seen.page.wait_for_function("document.querySelector('#graph .js-plotly-plot')._hoverdata?.length > 0")
-    seen.page.mouse.click(x, y)
+    seen.click_point(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"])
 
 
 #: A user's actions, in order.

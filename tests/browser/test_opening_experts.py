@@ -42,10 +42,7 @@ def click(seen: Watched, column: int, row: str | int) -> None:
     seen.plotted()
     seen.page.locator("#graph").scroll_into_view_if_needed()
     place = seen.page.evaluate(CELL, [column, row])
-    seen.page.mouse.move(place["x"] - 2, place["y"])
-    seen.page.mouse.move(place["x"], place["y"], steps=3)
-    seen.page.wait_for_function(f"{PLOT}._hoverdata?.length > 0")
-    seen.page.mouse.click(place["x"], place["y"])
+    seen.click_point(place["x"], place["y"])
 
 
 def opened(seen: Watched) -> None:

@@ -108,11 +108,18 @@ class Watched:
 
     def click_marker(self, variant: str) -> None:
         place = self.marker(variant)
-        self.page.mouse.move(place["x"] - 3, place["y"] - 2)
-        self.page.mouse.move(place["x"], place["y"], steps=3)
-        # Plotly updates the hovered point about 50 ms after the mouse moved; an earlier click hits nothing.
+        self.click_point(place["x"], place["y"])
+
+    def click_point(self, x: float, y: float) -> None:
+        """Click what the plot shows there.
+
+        Plotly updates the hovered point about 50 ms after the mouse moved, later on a busy machine; an earlier click
+        hits nothing.
+        """
+        self.page.mouse.move(x - 3, y - 2)
+        self.page.mouse.move(x, y, steps=3)
         self.page.wait_for_function(f"{PLOT}._hoverdata?.length > 0")
-        self.page.mouse.click(place["x"], place["y"])
+        self.page.mouse.click(x, y)
 
 
 @contextmanager
