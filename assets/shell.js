@@ -75,6 +75,7 @@
     s: () => jump(byId("tab-summary")),
     f: () => foldFilters(),
     t: () => byId("theme-toggle").click(),
+    n: () => byId("numbers-toggle").click(),
     "/": () => byId("find").focus(),
     "?": () => openHelp(),
     0: () => jump(byId("tab-overview")),

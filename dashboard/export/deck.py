@@ -81,7 +81,7 @@ def notes_of(shown: Exhibit) -> str:
     lines = [shown.question, shown.reason or shown.caption, ""]
     lines += [f"• {item.text}" + (f" ({item.detail})" if item.detail else "") for item in shown.insights]
     if shown.claims:
-        lines += ["", "Claims, tested here:"]
+        lines += ["", f"Claims, tested here: {shown.counted}"]
     lines += [f"• {claim.wording}: {claim.text} ({claim.evidence})" for claim in shown.claims]
     return "\n".join(lines).strip()
 

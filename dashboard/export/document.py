@@ -18,6 +18,7 @@ from dashboard.results.scope import Scope
 from dashboard.shell.layout import GRAPH_CONFIG
 from dashboard.shell.naming import model_name
 from dashboard.shell.script_data import script_data
+from dashboard.style.glossary import TERMS
 from dashboard.style.theme import SURFACES, templates
 
 _TEMPLATE = "document.html"
@@ -34,6 +35,7 @@ def document(scope: Scope, theme: str = "light") -> str:
         rules=rules(scope),
         facts=facts(scope),
         footer=footer(scope),
+        terms=TERMS,
         theme=theme,
         surfaces=SURFACES,
         plotly=Markup(_script(_plotly())),  # noqa: S704  # the package's own code

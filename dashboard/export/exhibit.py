@@ -12,6 +12,9 @@ from dashboard.figures import charts
 from dashboard.insights import Claim, Insight
 from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
+from dashboard.insights.order import by_importance
+from dashboard.insights.provisional import provisional
+from dashboard.insights.tally import Tally
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.views import View, registry
@@ -24,7 +27,7 @@ class Exhibit:
     """One view for one selection.
 
     `heading` is the view's title, `title` the finding, and `caption` says what is drawn. If `reason` is not
-    empty, there is nothing to draw and `figure` is empty.
+    empty, there is nothing to draw and `figure` is empty. `provisional` says why it may change, if it may.
     """
 
     view: View
@@ -35,6 +38,12 @@ class Exhibit:
     insights: Sequence[Insight] = ()
     claims: Sequence[Claim] = ()
     reason: str = ""
+    provisional: str = ""
+
+    @property
+    def counted(self) -> str:
+        """The claims' counts by verdict, as a sentence."""
+        return Tally.of(self.claims).told(self.provisional)
 
     @property
     def slug(self) -> str:
@@ -44,7 +53,7 @@ class Exhibit:
     @property
     def question(self) -> str:
         """The view's number and title."""
-        return f"{self.view.number} · {self.heading}"
+        return f"{self.view.number} · {self.heading}{' · provisional' if self.provisional else ''}"
 
 
 def exhibits(scope: Scope) -> list[Exhibit]:
@@ -72,8 +81,9 @@ def exhibit(scope: Scope, view: View) -> Exhibit:
         title=_unbroken(view.headline(scope)),
         caption=note(failed) + _without_gestures(view.captioned(scope)),
         figure=drawn.checked(),
-        insights=[*warnings(scope), *(item for item in view.insights(scope) if not item.command)],
+        insights=by_importance([*warnings(scope), *(i for i in view.insights(scope) if not i.command)]),
         claims=view.claims(scope),
+        provisional=provisional(scope),
     )
 
 

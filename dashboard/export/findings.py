@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
+from dashboard.insights.claims import every
 from dashboard.insights.comparison import change, elsewhere, log_ratio
+from dashboard.insights.order import by_importance
+from dashboard.insights.provisional import provisional
 from dashboard.insights.summary import MethodSummary, summarize
+from dashboard.insights.tally import MEANING, Tally
 from dashboard.pages import overview
 from dashboard.pages.summary import HEADS
 from dashboard.results.rows import one_place, type_name
@@ -21,13 +25,14 @@ from dashboard.style.columns import EFFICIENCY_SCALE
 class Findings:
     """`answer` is the recommendation in a sentence, within the user's limits or for everyday use.
 
-    `table` has a row per method under `heads`.
+    `table` has a row per method under `heads`; `claims` counts the claims of all views by verdict.
     """
 
     answer: str
     recommendations: Sequence[Insight]
     notes: Sequence[Insight]
     table: Sequence[Sequence[str]]
+    claims: str
     heads: Sequence[str] = HEADS
 
 
@@ -39,7 +44,9 @@ def findings(scope: Scope) -> Findings:
     table = [_cells(line) for line in summarize(scope)]
     notes = [note for note in overview.insights(scope) if note not in about]
     answers = Answers.of(scope)
-    return Findings(answers.headline, [*answers.in_sentences(), *about], notes, table)
+    counted = Tally.of(claim for _, claims in every(scope) for claim in claims)
+    told = f"Claims about quantization, tested here: {counted.told(provisional(scope))} {MEANING}"
+    return Findings(answers.headline, [*answers.in_sentences(), *about], by_importance(notes), table, told)
 
 
 def _cells(line: MethodSummary) -> list[str]:

@@ -18,9 +18,10 @@ from dashboard.results.rows import Row, plus_minus
 from dashboard.results.scope import Scope
 from dashboard.shell.naming import model_name
 from dashboard.style import columns
+from dashboard.style.glossary import used
 from evaluator.metrics import columns_of
 
-_SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: "}
+_SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: ", "note": ""}
 _PLUS_MINUS = "± is half a 95 % interval, clustered by window if available. Empty cells were not measured."
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
@@ -36,10 +37,13 @@ def report(scope: Scope, pictures: Mapping[str, str] | None = None) -> str:
         "Rules behind the table:",
         "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in rules(scope).items()),
     ]
+    parts += [_plain(words.claims)]
     parts += ["## Variants", _variants(scope, rows), _PLUS_MINUS] if rows else []
     for shown in exhibits(scope):
         parts += _section(shown, (pictures or {}).get(shown.slug))
     parts += [
+        "## Words",
+        "\n".join(f"- **{_plain(term.name)}**: {_plain(term.meaning)}" for term in used(parts)),
         "## Notes",
         _bullets(words.notes),
         "## Provenance",
@@ -58,7 +62,8 @@ def _section(shown: Exhibit, picture: str | None) -> list[str]:
     claims = [
         f"- Claim {claim.wording}: {_plain(claim.text)} ({_plain(claim.evidence)})" for claim in shown.claims
     ]
-    return [*parts, _plain(shown.caption), _bullets(shown.insights), "\n".join(claims)]
+    counted = [f"Claims, tested here: {_plain(shown.counted)}"] if claims else []
+    return [*parts, _plain(shown.caption), _bullets(shown.insights), *counted, "\n".join(claims)]
 
 
 def _variants(scope: Scope, rows: Sequence[Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["finding", "tie", "caution", "unknown"]
+Kind = Literal["finding", "tie", "caution", "unknown", "note"]
 
 
 @dataclass(frozen=True)
@@ -13,26 +13,35 @@ class Insight:
     """One sentence about the data at hand.
 
     `finding`: the data decide it; `tie`: the difference is within its error; `caution`: something the reader
-    should know; `unknown`: the data do not decide it. `detail` has the numbers, the rule or the sample size,
-    `command` a command line that the reader may copy.
+    should know; `unknown`: the data do not decide it; `note`: how it was measured or drawn. `detail` has the numbers,
+    the rule or the sample size, `command` a command line that the reader may copy. `effect` is the size of what the
+    sentence is about, the natural log of the ratio of losses or errors that it compares, such as 0.69 for twice as
+    much; 0 if it has none.
     """
 
     text: str
     kind: Kind = "finding"
     detail: str = ""
     command: str = ""
+    effect: float = 0.0
 
 
-Verdict = Literal["holds", "fails", "unknown"]
-_WORDING = {"holds": "holds", "fails": "does not hold", "unknown": "undecided"}
+Verdict = Literal["holds", "fails", "unknown", "untestable"]
+_WORDING = {
+    "holds": "holds",
+    "fails": "does not hold",
+    "unknown": "undecided",
+    "untestable": "cannot be tested here",
+}
 
 
 @dataclass(frozen=True)
 class Claim:
     """A published statement about quantized models, tested on the data at hand.
 
-    The verdict is `unknown` if data are missing or the difference is within its error; `evidence` has the deciding
-    number, and the rule if it is not obvious.
+    The verdict is `unknown` if the difference is within its error, and `untestable` if the selected files cannot
+    show it: no such method or bits, too few files, or a measurement that was not made. `evidence` has the deciding
+    number, and the rule if it is not obvious, or what is missing.
     """
 
     text: str

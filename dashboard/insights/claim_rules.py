@@ -87,13 +87,18 @@ def slope_between(lower: Row, higher: Row) -> dict[str, float]:
 
 
 def unknown(text: str, why: str) -> Claim:
-    """Return a claim that the data cannot decide."""
+    """Return a claim that the numbers leave undecided."""
     return Claim(text, "unknown", why)
+
+
+def untestable(text: str, why: str) -> Claim:
+    """Return a claim that the selected files cannot show: no such files, or not measured."""
+    return Claim(text, "untestable", why)
 
 
 def absent(text: str, method: str) -> Claim:
     """Return a claim about a method that has no variants here."""
-    return unknown(text, f"No intact variant of {method} is selected and compared with the baseline.")
+    return untestable(text, f"No intact variant of {method} is selected and compared with the baseline.")
 
 
 def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: Wording, where: str) -> Claim:
@@ -102,21 +107,27 @@ def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: 
     if name is None:
         return absent(text, method)
     if ranking is None or name not in ranking.values:
-        return unknown(text, f"Fewer than two methods can be compared {where}.")
+        return untestable(text, f"Fewer than two methods can be compared {where}.")
     if name == ranking.best:
-        if not ranking.tied:
-            ahead = [f"{wording(gap)} ahead of {other}" for other, gap in ranking.gaps.items()]
-            return Claim(text, "holds", f"{_capital(where)} {name} is {formats.listing(ahead)}.")
-        rival = min(ranking.tied, key=lambda method: ranking.gaps[method].low)
-        gap = ranking.gaps[rival]
-        ahead_of = f"{_capital(where)} {name} is {wording(gap)} ahead of {rival}"
-        return unknown(text, f"{ahead_of}: {_inside(gap)}.")
+        return _best(text, name, ranking, wording, _capital(where))
     behind = ranking.behind.get(name)
     if behind is not None:
         return Claim(
             text, "fails", f"{_capital(where)} {ranking.best} is best; {name} is {wording(behind)} behind."
         )
     return unknown(text, f"{_capital(where)} {name} and {ranking.best} do not measurably differ.")
+
+
+def _best(text: str, name: str, ranking: Ranking, wording: Wording, where: str) -> Claim:
+    """Judge that the best of a ranking leads it: it must be ahead of all others, and not hold another's weights."""
+    if not ranking.tied:
+        ahead = [f"{wording(gap)} ahead of {other}" for other, gap in ranking.gaps.items()]
+        return Claim(text, "holds", f"{where} {name} is {formats.listing(ahead)}.")
+    rival = min(ranking.tied, key=lambda method: ranking.gaps[method].low)
+    gap = ranking.gaps[rival]
+    if gap.identical:
+        return Claim(text, "fails", f"{where} {name} and {rival} have the same weights.")
+    return unknown(text, f"{where} {name} is {wording(gap)} ahead of {rival}: {_inside(gap)}.")
 
 
 def leads_everywhere(
@@ -130,7 +141,9 @@ def leads_everywhere(
     ranked = [(band, case.rank_files(band.files, column, largest=largest, among=len(held))) for band in held]
     compared = [(band, ranking) for band, ranking in ranked if ranking is not None]
     if not compared:
-        return unknown(text, f"No file of {name} can be compared with another method's file of equal size.")
+        return untestable(
+            text, f"No file of {name} can be compared with another method's file of equal size."
+        )
     ahead = [band for band, ranking in compared if ranking.best == name and not ranking.tied]
     evidence = f"{name} leads at {len(ahead)} of {len(compared)} sizes"
     for band, ranking in compared:
@@ -143,7 +156,7 @@ def leads_everywhere(
 def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
     """Judge that a difference is above zero."""
     if difference is None:
-        return unknown(text, evidence or "Not measured.")
+        return untestable(text, evidence or "Not measured.")
     verdict = "holds" if difference.low > 0 else "fails" if difference.high < 0 else "unknown"
     inside = "" if verdict != "unknown" else f" {_capital(_inside(difference))}."
     return Claim(text, verdict, evidence + inside)  # type: ignore[arg-type]  # one of the three words
@@ -152,7 +165,7 @@ def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
 def below(text: str, values: Mapping[str, Estimate], bound: float, evidence: str) -> Claim:
     """Judge that every value is under `bound`: holds if all 95 % intervals are below it, fails if one is above."""
     if not values:
-        return unknown(text, evidence)
+        return untestable(text, evidence)
     if all(value.high < bound for value in values.values()):
         return Claim(text, "holds", evidence)
     if any(value.low > bound for value in values.values()):
@@ -160,6 +173,21 @@ def below(text: str, values: Mapping[str, Estimate], bound: float, evidence: str
     if not all(value.has_error for value in values.values()):
         return Claim(text, "unknown", f"{evidence} Not every error was measured.")
     return Claim(text, "unknown", f"{evidence} A 95 % interval includes the bound.")
+
+
+def extreme(text: str, name: str, ahead: Mapping[str, Estimate], evidence: str) -> Claim:
+    """Judge that `name` is ahead of all others, given how far it is ahead of each.
+
+    It holds if every lead exceeds its own 95 % interval: all of them must, so none needs a wider one (Berger 1982,
+    "Multiparameter Hypothesis Testing and Acceptance Sampling"). It fails if one of the others is ahead by more than
+    the interval that holds for all of them together.
+    """
+    if all(lead.low > 0 for lead in ahead.values()):
+        return Claim(text, "holds", evidence)
+    if any(lead.value + lead.reach(len(ahead)) < 0 for lead in ahead.values()):
+        return Claim(text, "fails", evidence)
+    level = formats.listing([other for other, lead in ahead.items() if not lead.differs_from_zero])
+    return unknown(text, f"{evidence} {name} and {level} do not measurably differ.")
 
 
 def listed(values: Mapping[str, Estimate], wording: Wording) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dashboard.insights.comparison import baseline_id
+from dashboard.results.contrasts import Term, contrast
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
@@ -27,12 +28,9 @@ class Shares:
     n: int
 
     @property
-    def entropy(self) -> Estimate:
-        """Entropy of the shares in nats (ln 5 if all are equal), with the multinomial error (delta method)."""
-        held = [share for share in self.values if share > 0]
-        entropy = -sum(share * math.log(share) for share in held)
-        variance = sum(share * math.log(share) ** 2 for share in held) - entropy**2
-        return Estimate(entropy, math.sqrt(max(0.0, variance) / self.n))
+    def entropy(self) -> float:
+        """Entropy of the shares in nats: ln 5 if all are equal."""
+        return -sum(share * math.log(share) for share in self.values if share > 0)
 
 
 def bin_names() -> list[str]:
@@ -48,6 +46,23 @@ def shares(scope: Scope, row: Row) -> Shares | None:
     counts = parts.own_bins(scope.selection.token_filter).tolist()
     total = sum(counts)
     return Shares(row, tuple(count / total for count in counts), round(total)) if total else None
+
+
+def entropy_gap(scope: Scope, first: Shares, second: Shares) -> Estimate | None:
+    """Return the entropy of `first` minus that of `second`, paired over tokens, error clustered by window.
+
+    To first order entropy changes by −ln p of a bin per change of its share p (delta method). None without the token
+    files of both.
+    """
+    terms: list[Term] = []
+    for side, sign in ((first, 1.0), (second, -1.0)):
+        parts = scope.results.parts(str(side.row["variant_id"]))
+        if parts is None:
+            return None
+        held = [(index, share) for index, share in enumerate(side.values) if share > 0]
+        terms += [(parts, f"bin{index}", -sign * math.log(share)) for index, share in held]
+    change = contrast(terms, scope.selection.token_filter)
+    return Estimate(first.entropy - second.entropy, change.se, change.freedom) if change is not None else None
 
 
 def shift(scope: Scope, row: Row, index: int = SURE) -> Estimate | None:

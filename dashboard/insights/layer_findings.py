@@ -87,9 +87,11 @@ def _attention(shown: Shown) -> Insight | None:
     detail = f"attention / feed-forward by {shown.measure.noun}: {_ratios(values)}"
     if all(value.low > 0 for value in values.values()):
         slightly = " slightly" if all(value.value < _SLIGHT for value in values.values()) else ""
-        return Insight(f"Attention is hit{slightly} harder than feed-forward.", "finding", detail)
+        text = f"Attention is hit{slightly} harder than feed-forward."
+        return Insight(text, "finding", detail, effect=_widest(values))
     if all(value.high < 0 for value in values.values()):
-        return Insight("Feed-forward is hit harder than attention.", "finding", detail)
+        text = "Feed-forward is hit harder than attention."
+        return Insight(text, "finding", detail, effect=_widest(values))
     if all(not value.differs_from_zero for value in values.values()):
         return Insight("Attention and feed-forward are hit equally, within the error.", "tie", detail)
     text = "Whether attention or feed-forward is hit harder depends on the variant."
@@ -109,6 +111,11 @@ def _ratios(values: Mapping[str, Estimate]) -> str:
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
     least, most = min(v.low for v in values.values()), max(v.high for v in values.values())
     return f"{span} × (95 % {formats.number(math.exp(least), 3)}–{formats.number(math.exp(most), 3)})"
+
+
+def _widest(values: Mapping[str, Estimate]) -> float:
+    """Return the largest log ratio."""
+    return max(abs(value.value) for value in values.values())
 
 
 def _concentration(shown: Shown) -> Insight | None:
@@ -142,7 +149,8 @@ def _parts(shown: Shown) -> list[Insight]:
             how = "does not measurably differ from"
         kind: Kind = "finding" if more or less else "tie"
         detail = f"{shown.measure.noun} of this part / the rest: {_ratios(values)}"
-        parts.append(Insight(f"The {name} {how} the rest.", kind, detail))
+        effect = _widest(values) if kind == "finding" else 0.0
+        parts.append(Insight(f"The {name} {how} the rest.", kind, detail, effect=effect))
     return parts
 
 

@@ -19,11 +19,11 @@ _EIGHT = 7.5
 _FOUR = (4.0, 5.0)
 
 
-def at_eight(rows: Sequence[Row]) -> Insight:
-    """Bound the rise of perplexity at 7.5 bits and up."""
+def at_eight(rows: Sequence[Row]) -> Insight | None:
+    """Bound the rise of perplexity at 7.5 bits and up; None without such variants."""
     high = [row for row in rows if row["bits_per_weight"] >= _EIGHT]
     if not high:
-        return Insight("No variant of 7.5 bits or more is selected.", "unknown")
+        return None
     rise, known = worst_rise(high)
     kld = max(row["kld_mean"] for row in high)
     detail = f"95 % bound, variants: {len(high)}; mean KLD up to {formats.number(kld)} nats"
@@ -43,11 +43,11 @@ def worst_rise(rows: Sequence[Row]) -> tuple[str, bool]:
     return f"at most {formats.percent_change(log_ratio(worst).high)} ({worst['label']})", True
 
 
-def at_four(rows: Sequence[Row]) -> Insight:
-    """Say how much accuracy the best variant of 4 to 5 measured bits keeps."""
+def at_four(rows: Sequence[Row]) -> Insight | None:
+    """Say how much accuracy the best variant of 4 to 5 measured bits keeps; None without such variants."""
     four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
     if not four:
-        return Insight("No selected variant measures 4 to 5 bits per weight.", "unknown")
+        return None
     best = max(four, key=lambda row: (-row["ln_ppl_ratio"], row["variant_id"]))
     loss = log_ratio(best)
     same = f"; same top token {formats.percent(best['same_top'])}" if best["same_top"] is not None else ""

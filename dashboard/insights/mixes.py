@@ -44,7 +44,7 @@ def _commands(results: Results, row: Row) -> list[Insight]:
     ]
     build = Insight(
         f"Build the mix of {row['label']} for this or another baseline of the same shape.",
-        "finding",
+        "note",
         "in the folder of both files; types that need an importance matrix want --imatrix FILE too",
         shlex.join(like),
     )
@@ -55,7 +55,7 @@ def _commands(results: Results, row: Row) -> list[Insight]:
     quantize = ["llama-quantize", "--tensor-type-file", _TYPES, baseline, made, _size(str(row["quant"]))]
     in_llama = Insight(
         "The same with llama.cpp's own program.",
-        "finding",
+        "note",
         "its last word only names the size: the file of types decides",
         f"{shlex.join(inspect)} && {shlex.join(quantize)}",
     )

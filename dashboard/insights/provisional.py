@@ -1,17 +1,23 @@
-"""Say why answers are provisional: the run is not finished, or too few tokens were scored."""
+"""Say why answers and claims are provisional: the run is not finished, or too few tokens were scored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dashboard.insights.faults import sound
 from dashboard.results.results import Results
-from dashboard.results.rows import Row
+from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 #: Much of a loss is in rare tokens, which shorter texts miss; with fewer windows the clustered error itself is
 #: uncertain by a third or more.
 LEAST_TOKENS, LEAST_WINDOWS = 1000, 10
+
+
+def provisional(scope: Scope) -> str:
+    """Say why statements about the selection are provisional; empty if they are not."""
+    return "; ".join(doubts(scope, sound(scope.results, one_place(scope.rows))))
 
 
 def doubts(scope: Scope, rows: Sequence[Row]) -> list[str]:

@@ -133,11 +133,11 @@ def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight:
     return Insight(text, "caution", detail)
 
 
-def four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight:
-    """Name the variants of 4 to 5 bits on the Pareto front."""
+def four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight | None:
+    """Name the variants of 4 to 5 bits on the Pareto front; None without variants of 4 to 5 bits."""
     four = of_four_bits(rows)
     if not four:
-        return Insight("No timed variant measures 4 to 5 bits.", "unknown")
+        return None
     ids = {row["variant_id"] for row in front}
     on_front = [row["label"] for row in four if row["variant_id"] in ids]
     if on_front:
@@ -161,4 +161,4 @@ def timing(scope: Scope, rows: Sequence[Row], phase: str) -> Insight:
     counts = repetitions(speed, phase)
     least = min((counts[name] for row in rows if (name := str(row["variant_id"])) in counts), default=0)
     text = f"Timed on {device}: at least {least} {phase} repetitions each."
-    return Insight(text, "finding", "medians; ranges that overlap between p10 and p90 count as tied")
+    return Insight(text, "note", "medians; ranges that overlap between p10 and p90 count as tied")

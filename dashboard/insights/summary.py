@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import DECODE_TIME, Case, overlap
+from dashboard.insights.claim_rules import DECODE_TIME, Case
 from dashboard.insights.comparison import NOTHING, log_ratio
 from dashboard.insights.curves import knee_of
 from dashboard.insights.faults import same_weights
+from dashboard.insights.leaders import fastest
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, closest, smallest_within
 from dashboard.insights.verdict import verdict, where_each_leads
@@ -105,11 +106,10 @@ def _strengths(case: Case, chosen: Mapping[str, Row]) -> dict[str, list[str]]:
     if small is not None:
         strengths.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
     timed = complete(list(chosen.values()), DECODE_TIME[1])
-    if len(timed) > 1:
-        fastest, second = sorted(timed, key=lambda row: row[DECODE_TIME[1]])[:2]
-        if not overlap(fastest, second):
-            strength = f"speed{case.scope.in_engine} ({fastest['quant']})"
-            strengths.setdefault(_method_of(case, fastest), []).append(strength)
+    first = fastest(timed)
+    if len(timed) > 1 and len(first) == 1:
+        strength = f"speed{case.scope.in_engine} ({first[0]['quant']})"
+        strengths.setdefault(_method_of(case, first[0]), []).append(strength)
     return strengths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -96,7 +97,16 @@ def verdict(compared: Sequence[Band], along: Along = "bits") -> Insight:
         text = f"At equal size, closest to the baseline: {formats.listing(parts, 6)}{others}."
     else:
         text = f"At equal size no method is clearly closest to the baseline: {tied}."
-    return Insight(text, _kind(compared), f"{_leads(compared)}{rule(compared)}")
+    effect = max(map(_lead, compared), default=0.0)
+    return Insight(text, _kind(compared), f"{_leads(compared)}{rule(compared)}", effect=effect)
+
+
+def _lead(band: Band) -> float:
+    """Return ln of the loss of the method next to a band's leader over the leader's; 0 without a leader."""
+    best = band.ranking.values[band.ranking.best].value
+    if band.leader is None or best <= 0:
+        return 0.0
+    return math.log1p(min(gap.value for gap in band.ranking.gaps.values()) / best)
 
 
 def _kind(compared: Sequence[Band]) -> Kind:

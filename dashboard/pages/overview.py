@@ -11,7 +11,6 @@ from dash.development.base_component import Component
 from dashboard.insights import Insight
 from dashboard.insights.advising import Advice
 from dashboard.insights.answers import Answers
-from dashboard.insights.claims import every
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.engine_gap import gap_insight, is_timed, packing_adds
 from dashboard.insights.failures import failures
@@ -19,7 +18,7 @@ from dashboard.insights.faults import warnings
 from dashboard.insights.recommender import PRIMARY, Recommendation, runners_up, usable
 from dashboard.insights.summary import takeaways
 from dashboard.pages.advice import advice_box
-from dashboard.pages.parts import card, claims_table, empty_notice, insight_list, swatch
+from dashboard.pages.parts import card, empty_notice, insight_list, provisional_note, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
@@ -68,14 +67,13 @@ def headline(scope: Scope) -> str:
 
 
 def body(scope: Scope) -> Component:
-    """Return the answers, then methods, metrics, benefits, goals, claims and links to the views."""
+    """Return the answers, then methods, metrics, benefits, goals and links to the views."""
     answers = Answers.of(scope)
     if scope.frame.is_empty():
         return empty_notice()
     cards = [_answer(scope, item, answers) for item in answers.recommendations]
     if answers.advice is not None:
         cards.insert(0, _limited(scope, answers, answers.advice))
-    claims = claims_table(every(scope))
     return html.Div(
         [
             *_broken(scope),
@@ -89,7 +87,6 @@ def body(scope: Scope) -> Component:
                     card("Key metrics", [_metrics(scope)]),
                     card("Why quantize", [_bullets(_BENEFITS)]),
                     card("What this comparison is for", [_bullets(_GOALS)]),
-                    card("Claims about quantization, tested here", [claims], "wide"),
                 ],
                 className="boxes",
             ),
@@ -108,10 +105,7 @@ def _provisional(answers: Answers) -> list[Component]:
     """Return a note that says why the answers are provisional, if they are."""
     if not answers.doubts:
         return []
-    badge = html.Span("Provisional", className="badge-provisional")
-    reasons = "; ".join(answers.doubts)
-    text = f" {reasons[:1].upper()}{reasons[1:]}. The answers may change."
-    return [html.P([badge, text], className="provisional-note", role="note")]
+    return provisional_note(f"{'; '.join(answers.doubts)}. The answers may change")
 
 
 def _limited(scope: Scope, answers: Answers, advice: Advice) -> Component:
@@ -220,9 +214,9 @@ def insights(scope: Scope) -> list[Insight]:
     packed = gap_insight(rows, scope.selection)
     result += [packed] if packed is not None else []
     result += elsewhere(passing, rows)
-    note = scope.results.manifest.baseline_note
-    if note:
-        result.append(Insight(f"About the baseline: {note}", "caution"))
+    first, _, rest = (scope.results.manifest.baseline_note or "").partition(". ")
+    if first:
+        result.append(Insight(f"About the baseline: {first.rstrip('.')}.", "note", rest))
     for failure in scope.results.manifest.failures:
         result.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
     result += [Insight(f"Skipped: {problem}.", "caution") for problem in scope.results.problems]

@@ -7,33 +7,58 @@ from collections.abc import Sequence
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.insights import Claim, Insight
+from dashboard.insights import Insight
+from dashboard.insights.order import SHOWN, by_importance
+from dashboard.pages.terms import explained
 from dashboard.style.theme import MethodStyle
-from dashboard.views import Absent, registry
+from dashboard.views import Absent
 
 _SIGNS = {
     "finding": ("●", "Finding"),
     "tie": ("≈", "Tied"),
-    "caution": ("!", "Note"),
+    "caution": ("!", "Caution"),
     "unknown": ("?", "Cannot tell"),
+    "note": ("i", "Note on the measurement"),
 }
-_VERDICTS = {"holds": "✓", "fails": "✗", "unknown": "?"}
 
 
 def insight_list(insights: Sequence[Insight]) -> Component:
     """Return insights as a list, each with a sign for its kind."""
-    return html.Ul([_insight(insight) for insight in insights], className="insights")
+    seen: set[str] = set()
+    return _list(insights, seen, seen)
 
 
-def _insight(insight: Insight) -> Component:
+def insight_panel(insights: Sequence[Insight]) -> list[Component]:
+    """Return the most important insights, and the others folded; their numbers have the class `insight-detail`.
+
+    The panel hides the numbers, so their words are explained apart from those of the sentences.
+    """
+    ordered = by_importance(insights)
+    first, others = ordered[:SHOWN], ordered[SHOWN:]
+    words, numbers = set[str](), set[str]()
+    shown: list[Component] = [_list(first, words, numbers)]
+    if others:
+        more = [html.Summary(f"{len(others)} more"), _list(others, words, numbers)]
+        shown.append(html.Details(more, className="fold"))
+    return shown
+
+
+def _list(insights: Sequence[Insight], words: set[str], numbers: set[str]) -> Component:
+    return html.Ul([_insight(insight, words, numbers) for insight in insights], className="insights")
+
+
+def _insight(insight: Insight, words: set[str], numbers: set[str]) -> Component:
     sign, name = _SIGNS[insight.kind]
-    detail: list[Component] = [html.P(insight.detail, className="insight-detail")] if insight.detail else []
+    text = html.P(explained(insight.text, words), className="insight-text")
+    parts: list[Component] = [text]
+    if insight.detail:
+        parts.append(html.P(explained(insight.detail, numbers), className="insight-detail"))
     if insight.command:
-        detail.append(command(insight.command))
+        parts.append(command(insight.command))
     return html.Li(
         [
-            html.Span(sign, className="insight-sign", title=name, **{"aria-label": name}),
-            html.Div([html.P(insight.text, className="insight-text"), *detail]),
+            html.Span(sign, className="insight-sign", title=name, role="img", **{"aria-label": name}),
+            html.Div(parts),
         ],
         className=f"insight insight-{insight.kind}",
     )
@@ -50,46 +75,12 @@ def swatch(style: MethodStyle) -> Component:
     return html.Span(style.glyph, className="swatch", style={"color": style.color}, **{"aria-hidden": "true"})
 
 
-def claim_list(claims: Sequence[Claim]) -> list[Component]:
-    """Return claims with verdicts and evidence under a heading; empty if there are no claims."""
-    if not claims:
+def provisional_note(why: str) -> list[Component]:
+    """Return a badge with the reason why what is said is provisional; empty without one."""
+    if not why:
         return []
-    items = [
-        html.Li(
-            [
-                html.Span(_VERDICTS[claim.verdict], className="insight-sign", **{"aria-hidden": "true"}),
-                html.Div(
-                    [
-                        html.P([html.Strong(claim.wording), " ", claim.text], className="insight-text"),
-                        html.P(claim.evidence, className="insight-detail"),
-                    ]
-                ),
-            ],
-            className=f"insight claim-{claim.verdict}",
-        )
-        for claim in claims
-    ]
-    head = html.Div(html.H2("Claims, tested here"), className="panel-head claims-head")
-    return [head, html.Ul(items, className="insights")]
-
-
-def claims_table(judged: Sequence[tuple[str, Sequence[Claim]]]) -> Component:
-    """Return all claims in one table, each with its verdict, its evidence and its view."""
-    views = {view.id: view for view in registry()}
-    order = {name: index for index, name in enumerate(views)}
-    lines = []
-    for name, claims in sorted(judged, key=lambda item: order.get(item[0], len(order))):
-        view = views.get(name)
-        link = [html.A(view.tab, href=f"/{view.id}", **{"data-nav": "1"})] if view else ["Summary"]
-        for claim in claims:
-            cells = [
-                html.Td([_VERDICTS[claim.verdict], " ", claim.wording], className=f"claim-{claim.verdict}"),
-                html.Td([claim.text, html.Div(claim.evidence, className="insight-detail")]),
-                html.Td(link),
-            ]
-            lines.append(html.Tr(cells))
-    head = html.Thead(html.Tr([html.Th(text, scope="col") for text in ("Verdict", "Claim", "View")]))
-    return html.Table([head, html.Tbody(lines)], className="table claims-table")
+    badge = html.Span("Provisional", className="badge-provisional")
+    return [html.P([badge, f" {why[:1].upper()}{why[1:]}."], className="provisional-note", role="note")]
 
 
 def notice(title: str, parts: Sequence[Component]) -> Component:

@@ -10,10 +10,13 @@ from dash.development.base_component import Component
 from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.claim_rules import Case
+from dashboard.insights.claims import every
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
+from dashboard.insights.provisional import provisional
 from dashboard.insights.summary import MethodSummary, rules, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
+from dashboard.pages.claims import whole_board
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import one_place, type_name
@@ -55,6 +58,11 @@ def body(scope: Scope) -> Component:
                     card("The rules behind the table", [html.Dl(told, className="metrics")]),
                 ],
                 className="boxes",
+            ),
+            card(
+                "Claims about quantization, tested here",
+                whole_board(every(scope), provisional(scope)),
+                "wide",
             ),
         ],
         className="page-summary",

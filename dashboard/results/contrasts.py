@@ -10,18 +10,21 @@ from dashboard.results.selection import TokenFilter
 from dashboard.results.statistics import Estimate, clustered_mean
 from dashboard.results.token_parts import TokenParts
 
+#: A variant's tokens, one of their columns, and its weight in the sum.
+Term = tuple[TokenParts, str, float]
 
-def contrast(terms: Sequence[tuple[TokenParts, float]], column: str, wanted: TokenFilter) -> Estimate | None:
-    """Return the weighted sum of variants' means of `column` over the tokens that pass `wanted`.
 
-    The error is clustered by window. None if the variants were scored on different tokens, or one lacks the column.
+def contrast(terms: Sequence[Term], wanted: TokenFilter) -> Estimate | None:
+    """Return the weighted sum of variants' means of columns over the tokens that pass `wanted`.
+
+    The error is clustered by window. None if the variants were scored on different tokens, or one lacks its column.
     """
-    if len({item.fingerprint for item, _ in terms}) != 1:
+    if len({item.fingerprint for item, _, _ in terms}) != 1:
         return None
     total: dict[int, float] = {}
     tokens: dict[int, float] = {}
     seen: dict[int, int] = {}
-    for item, weight in terms:
+    for item, column, weight in terms:
         means = item.window_means(column, wanted)
         if means is None:
             return None

@@ -259,8 +259,8 @@ class Results:
 
         def compute() -> Estimate | None:
             parts = [(self.parts(variant_id), weight) for variant_id, weight in weights.items()]
-            terms = [(item, weight) for item, weight in parts if item is not None]
-            return contrast(terms, column, wanted) if len(terms) == len(parts) else None
+            terms = [(item, column, weight) for item, weight in parts if item is not None]
+            return contrast(terms, wanted) if len(terms) == len(parts) else None
 
         return self._contrasts.get((tuple(weights.items()), column, wanted), compute)
 

@@ -49,6 +49,11 @@ class Estimate:
         return self.low > 0 or self.high < 0
 
     @property
+    def identical(self) -> bool:
+        """Whether a difference is exactly 0 in every window, as between equal weights."""
+        return self.value == 0 == self.se
+
+    @property
     def has_error(self) -> bool:
         """Whether the error was measured."""
         return math.isfinite(self.half)

@@ -11,7 +11,9 @@ from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
-from dashboard.pages.parts import claim_list, insight_list
+from dashboard.pages.claims import board
+from dashboard.pages.parts import insight_panel, provisional_note
+from dashboard.pages.terms import word_list
 from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.library import Library
 from dashboard.results.one_model import one_model
@@ -150,11 +152,11 @@ def _version(library: Library, folder: str) -> str:
 
 def _page(page: Page) -> dict[str, Any]:
     parts: dict[str, Any] = {
-        "eyebrow": page.eyebrow,
+        "eyebrow": f"{page.eyebrow} · provisional" if page.provisional else page.eyebrow,
         "title": page.title,
         "caption": page.caption,
-        "insights": insight_list(page.insights),
-        "claims": claim_list(page.claims),
+        "insights": [*provisional_note(page.provisional), *insight_panel(page.insights)],
+        "claims": [*board(page.claims, page.provisional), *word_list(page.terms)],
         "options": [],
         "body": page.body,
         "stage": "stage shows-body",

@@ -24,6 +24,7 @@ _SHORTCUTS = (
     ("0 – 8", "overview and the eight views"),
     ("C, E, S", "compare, explore, summary"),
     ("F", "fold the filters"),
+    ("N", "the numbers behind the insights"),
     ("/", "find a variant"),
     ("T", "light or dark"),
     ("Esc", "clear what is picked"),
@@ -139,13 +140,25 @@ def _stage() -> Component:
 def _insights() -> Component:
     return html.Aside(
         [
-            html.Div(html.H2("Insights"), className="panel-head"),
+            html.Div([html.H2("Insights"), _numbers()], className="panel-head"),
             html.Div(id="insights", **{"aria-live": "polite"}),
             html.Div(id="claims"),
         ],
         className="panel insights-panel",
         tabIndex=0,
         **{"aria-label": "Insights"},
+    )
+
+
+def _numbers() -> Component:
+    """Return the switch of the numbers behind the insights; reading.js turns it."""
+    return html.Button(
+        "Numbers",
+        id="numbers-toggle",
+        title="Show the numbers and rules behind each insight (N)",
+        type="button",
+        className="tool numbers-toggle",
+        **{"aria-pressed": "false"},
     )
 
 

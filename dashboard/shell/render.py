@@ -14,6 +14,7 @@ from dashboard.insights import Claim, Insight
 from dashboard.insights.comparison import NOTHING
 from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
+from dashboard.insights.provisional import provisional
 from dashboard.pages import compare, explore, overview, summary
 from dashboard.pages.parts import absent_notice, command, empty_notice, notice
 from dashboard.results.results import Results
@@ -22,6 +23,7 @@ from dashboard.results.selection import Selection
 from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
 from dashboard.shell.naming import file_stem
 from dashboard.style import formats
+from dashboard.style.glossary import Term, used
 from dashboard.style.names import LEGEND, in_figure
 from dashboard.views import Pick, View, command_for, registry
 from evaluator.results.manifest import Manifest
@@ -42,7 +44,8 @@ class Page:
     """The content of the screen; the centre shows either `figure` (plotly.js's JSON) or `body`.
 
     `pick` says what a click in the figure selects, `methods` which legend entries filter methods, and
-    `filename` is the name of its picture, without extension.
+    `filename` is the name of its picture, without extension. `provisional` says why what the page states may change,
+    if it may.
     """
 
     slug: str
@@ -56,6 +59,13 @@ class Page:
     pick: Pick = "variant"
     methods: list[str] = field(default_factory=list)
     filename: str = ""
+    provisional: str = ""
+
+    @property
+    def terms(self) -> list[Term]:
+        """The words of statistics on the page."""
+        said = [part for item in self.insights for part in (item.text, item.detail)]
+        return used([self.title, self.caption, *said, *(claim.evidence for claim in self.claims)])
 
 
 def render(results: Results, pathname: str | None, selection: Selection) -> Page:
@@ -126,6 +136,7 @@ def _text_page(scope: Scope, slug: str) -> Page:
         caption=caption,
         insights=page.insights(scope),
         body=body,
+        provisional="" if slug == OVERVIEW else provisional(scope),
     )
 
 
@@ -157,6 +168,7 @@ def _view_page(scope: Scope, view: View) -> Page:
         pick=view.pick,
         methods=scope.results.methods,
         filename=file_stem(scope, view.id),
+        provisional=provisional(scope),
     )
 
 

@@ -44,15 +44,18 @@ def signed(value: float | None, digits: int = 3) -> str:
     return ("+" if _is_number(value) and value > 0 else "") + number(value, digits)
 
 
-def with_error(value: float | None, error: float | None) -> str:
-    """Write `value ± error`, both to the error's second significant digit; the value alone without a finite error."""
+def with_error(value: float | None, error: float | None, *, plus: bool = False) -> str:
+    """Write `value ± error`, both to the error's second significant digit; the value alone without a finite error.
+
+    With `plus` a positive value that does not round to zero has a plus sign.
+    """
     if not _is_number(value) or not _is_number(error) or error <= 0:
-        return number(value)
+        return _plus(number(value), plus and _is_number(value) and value > 0)
     power = _power(error, 2)
     if power < _LEAST_POWER or _power(max(abs(value), error), 2) > _MOST_POWER:
-        return f"{number(value)} ± {number(error, 2)}"
+        return f"{_plus(number(value), plus and value > 0)} ± {number(error, 2)}"
     places = max(0, 1 - power)
-    return f"{_fixed(value, places)} ± {_fixed(error, places)}"
+    return f"{_plus(_fixed(value, places), plus and value > 0)} ± {_fixed(error, places)}"
 
 
 def ends(values: Sequence[float], digits: int = 3) -> str:
@@ -135,6 +138,11 @@ def _is_number(value: float | None) -> TypeGuard[float]:
 def _power(value: float, digits: int) -> int:
     """Return the power of ten of a non-zero value after rounding to `digits` significant digits."""
     return int(f"{value:.{digits - 1}e}".partition("e")[2])
+
+
+def _plus(text: str, positive: bool) -> str:
+    """Add a plus sign to a positive value that does not read as zero."""
+    return f"+{text}" if positive and any(digit in text for digit in "123456789") else text
 
 
 def _rounded(value: float, places: int) -> str:

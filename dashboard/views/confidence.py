@@ -199,7 +199,7 @@ def insights(scope: Scope) -> list[Insight]:
         own = _SHARE.of(scope.selection) == "own"
         which = "variants" if own else "the picked variants, else one per method,"
         rule = f"{which} with per-token data, in at most {_MOST_PANELS} panels"
-        candidates.append(Insight(f"{len(drawn)} of {len(rows)} variants are drawn.", "caution", rule))
+        candidates.append(Insight(f"{len(drawn)} of {len(rows)} variants are drawn.", "note", rule))
     return [insight for insight in candidates if insight is not None]
 
 

@@ -215,7 +215,7 @@ def insights(scope: Scope) -> list[Insight]:
     if len(ridges) < len(kept):
         text = f"{len(ridges)} of {len(kept)} selected variants are drawn."
         result.append(
-            Insight(text, "caution", f"variants with per-token data, of at most {_MOST_ROWS} quant types")
+            Insight(text, "note", f"variants with per-token data, of at most {_MOST_ROWS} quant types")
         )
     return [*result, *elsewhere(passing, kept)]
 

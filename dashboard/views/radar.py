@@ -147,10 +147,10 @@ def insights(scope: Scope) -> list[Insight]:
         how = (
             f"the picked variants, else one per method at about equal bits; {total} variants pass the filters"
         )
-        result.append(Insight(text, "caution", how))
+        result.append(Insight(text, "note", how))
     if not any(axis.name == "decode speed" for axis in spokes):
         text = f"Speed was not measured{scope.in_engine}, so it has no axis here."
-        result.append(Insight(text, "caution"))
+        result.append(Insight(text, "note"))
     passing = scope.rows
     return [*result, *elsewhere(passing, one_place(passing))]
 

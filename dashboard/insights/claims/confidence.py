@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dashboard.insights import Claim
-from dashboard.insights.claim_rules import BARTOWSKI, MAIN, Case, absent, between, leads_everywhere, unknown
+from dashboard.insights.claim_rules import (
+    BARTOWSKI,
+    MAIN,
+    Case,
+    absent,
+    between,
+    extreme,
+    leads_everywhere,
+    untestable,
+)
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.confidence import SURE, moved, shares
+from dashboard.insights.confidence import SURE, entropy_gap, moved, shares
 from dashboard.insights.matching import one_type
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
@@ -36,10 +45,10 @@ def _keeps(case: Case) -> Claim:
 def _shifts(case: Case) -> Claim:
     low = between(case.compared, 0, _LOW_BITS)
     if not low:
-        return unknown(_SHIFTS, "No selected variant has less than 4 bits.")
+        return untestable(_SHIFTS, "No selected variant has less than 4 bits.")
     sure = moved(case.scope, low)
     if not sure:
-        return unknown(_SHIFTS, _NO_TOKENS)
+        return untestable(_SHIFTS, _NO_TOKENS)
     lost = [row for row, change in sure if change.high < 0]
     kept = [row for row, change in sure if change.low > 0]
     row, change = min(sure, key=lambda pair: pair[1].value)
@@ -51,27 +60,32 @@ def _shifts(case: Case) -> Claim:
 
 
 def _uniform(case: Case) -> Claim:
-    if case.name(MAIN) is None:
+    name = case.name(MAIN)
+    if name is None:
         return absent(_UNIFORM, MAIN)
     shares_of = {row["method"]: shares(case.scope, row) for row in one_type(case.compared)}
-    entropy = {method: item.entropy for method, item in shares_of.items() if item is not None}
-    if case.name(MAIN) not in entropy or len(entropy) < 2:
-        return unknown(_UNIFORM, _NO_TOKENS if not entropy else "Only one method can be compared.")
-    best, second, *_ = sorted(entropy, key=lambda method: -entropy[method].value)
-    numbers = [f"{method} {formats.with_error(e.value, e.half)}" for method, e in entropy.items()]
-    evidence = f"Entropy of the five shares in nats: {formats.listing(numbers, 6)}."
-    if not entropy[best].minus(entropy[second]).low > 0:
-        return unknown(_UNIFORM, f"{evidence} The first two are tied.")
-    return Claim(_UNIFORM, "holds" if best == case.name(MAIN) else "fails", evidence)
+    known = {method: item for method, item in shares_of.items() if item is not None}
+    if name not in known or len(known) < 2:
+        return untestable(_UNIFORM, "Only one method can be compared." if known else _NO_TOKENS)
+    gaps = {m: entropy_gap(case.scope, known[name], item) for m, item in known.items() if m != name}
+    ahead = {method: gap for method, gap in gaps.items() if gap is not None}
+    if not ahead:
+        return untestable(_UNIFORM, "The methods were not scored on the same tokens.")
+    numbers = [
+        f"{method} {formats.with_error(-gap.value, gap.half, plus=True)}" for method, gap in ahead.items()
+    ]
+    listed = formats.listing(numbers, 6)
+    evidence = f"Entropy of the five shares against that of {name}, in nats, paired: {listed}."
+    return extreme(_UNIFORM, name, ahead, evidence)
 
 
 def _two_bits(case: Case) -> Claim:
     low = between(case.compared, 0, _VERY_LOW)
     if not low:
-        return unknown(_TWO, "No selected variant has less than 3 bits.")
+        return untestable(_TWO, "No selected variant has less than 3 bits.")
     sure = moved(case.scope, low)
     if not sure:
-        return unknown(_TWO, _NO_TOKENS)
+        return untestable(_TWO, _NO_TOKENS)
     numbers = [f"{row['label']} {points(change)}" for row, change in sure]
     evidence = f"Change of the share of tokens over 0.95 from the baseline: {formats.listing(numbers, 4)}."
     if all(change.high < 0 for _, change in sure):

@@ -20,7 +20,7 @@ from dashboard.insights.claim_rules import (
     listed,
     sign,
     slope_between,
-    unknown,
+    untestable,
 )
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import change, log_ratio, minus, nats
@@ -49,7 +49,9 @@ def _low_bits(case: Case) -> Claim:
         return absent(text, BARTOWSKI)
     band = lowest(case.bands, name)
     if band is None:
-        return unknown(text, f"No file of {name} can be compared with another method's file of equal size.")
+        return untestable(
+            text, f"No file of {name} can be compared with another method's file of equal size."
+        )
     where = f"at {formats.size(band.size)} ({formats.bits(band.bits)}), by {band.measure},"
     claim = leads(text, case, BARTOWSKI, band.ranking, nats, where)
     kept = [f"{m} {formats.percent(math.exp(-row['ln_ppl_ratio']))}" for m, row in band.files.items()]
@@ -68,7 +70,7 @@ def _eight(case: Case) -> Claim:
     text = "8 bits costs almost nothing, with any method."
     eight = between(case.compared, 7.5, 10)
     if not eight:
-        return unknown(text, "No selected variant has 7.5 to 10 bits.")
+        return untestable(text, "No selected variant has 7.5 to 10 bits.")
     evidence = f"Perplexity rises by {worst_rise(eight)[0]}"
     klds = [row["kld_mean"] for row in eight if row["kld_mean"] is not None]
     floor = noise_floor(case.scope, eight)
@@ -89,7 +91,7 @@ def _steepness(case: Case) -> list[Claim]:
     most = together(case.methods, [bits for bits in shared_places(case.methods) if bits >= _FOUR])
     if len(case.methods) < 2 or fewest is None or most is None or _bits(fewest) >= _FOUR:
         why = "Two methods need files of about the same bits both below and above 4 bits."
-        return [unknown(steep, why), unknown(gradual, why)]
+        return [untestable(steep, why), untestable(gradual, why)]
     weights = {name: slope_between(row, most[name]) for name, row in fewest.items() if row is not most[name]}
     ranking = case.rank_mixtures(weights, largest=True)
     where = f"per bit from {formats.number(_bits(most))} down to {formats.number(_bits(fewest))}"
@@ -116,8 +118,11 @@ def _balance(case: Case) -> Claim:
         if four:
             nearest = min(four, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]))
             values[str(nearest["label"])] = log_ratio(nearest)
-    if len(values) < len(case.methods) or not values:
-        return unknown(text, "Not every method has a variant of 4 to 4.99 measured bits.")
+    if not values:
+        return untestable(text, "No selected variant has 4 to 4.99 measured bits.")
     bound = formats.percent(EVERYDAY, 0)
     evidence = f"The best at 4 to 4.99 bits: {listed(values, change)}; good: under +{bound} perplexity."
-    return below(text, values, math.log1p(EVERYDAY), evidence)
+    claim = below(text, values, math.log1p(EVERYDAY), evidence)
+    if len(values) < len(case.methods) and claim.verdict != "fails":
+        return untestable(text, f"{evidence} The other methods have no variant of 4 to 4.99 measured bits.")
+    return claim

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dashboard.insights import Claim
-from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, extreme, untestable
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.matching import one_type
 from dashboard.results.statistics import Estimate
@@ -50,10 +50,7 @@ def _extreme(
         return absent(text, method)
     values = {m: of(summary) for m, summary in known.items()}
     if name not in values or len(values) < 2:
-        return unknown(text, "Per-token data of two methods at equal bits are needed.")
-    first, second, *_ = sorted(values, key=lambda m: -direction * values[m].value)
+        return untestable(text, "Per-token data of two methods at equal bits are needed.")
     numbers = [f"{m} {formats.with_error(value.value, value.half)}" for m, value in values.items()]
-    evidence = f"{formats.listing(numbers, 6)}: {measure}."
-    if not values[first].minus(values[second]).differs_from_zero:
-        return unknown(text, f"{evidence} {first} and {second} are tied.")
-    return Claim(text, "holds" if first == name else "fails", evidence)
+    ahead = {m: values[name].minus(value).times(direction) for m, value in values.items() if m != name}
+    return extreme(text, name, ahead, f"{formats.listing(numbers, 6)}: {measure}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dashboard.insights import Claim
-from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown, untestable
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.layers import (
     EVEN,
@@ -38,7 +38,7 @@ def claims(case: Case) -> list[Claim]:
     rows = one_type(case.rows)
     if not known or not rows:
         why = "Errors per layer were not measured: run without --no-layers."
-        return [unknown(text, why) for text in (_ATTENTION, _CONCENTRATED, _EARLY, _LAST)]
+        return [untestable(text, why) for text in (_ATTENTION, _CONCENTRATED, _EARLY, _LAST)]
     values = cells(case.scope.results, rows, known[0])
     shown = {row["method"]: str(row["variant_id"]) for row in rows}
     where = f"by {known[0].noun}, {formats.listing(sorted({row['quant'] for row in rows}))}"
@@ -64,7 +64,7 @@ def _ratio(
     """Judge that every method's log ratio is above 0 (`more`) or below it."""
     values = {method: value for method, name in shown.items() if (value := of(values_of[name])) is not None}
     if not values:
-        return unknown(text, f"Not enough layers were measured ({ratio}).")
+        return untestable(text, f"Not enough layers were measured ({ratio}).")
     ratios = formats.listing([f"{method} {times(value)}" for method, value in values.items()], 6)
     evidence = f"{ratios}: {ratio}, 95 % over layers."
     above, below = [v.low > 0 for v in values.values()], [v.high < 0 for v in values.values()]
@@ -77,10 +77,10 @@ def _ratio(
 def _concentrated(values: Mapping[str, Values], shown: Mapping[str, str], where: str) -> Claim:
     names = {method.lower(): name for method, name in shown.items()}
     if MAIN not in names or BARTOWSKI not in names:
-        return unknown(_CONCENTRATED, "Variants of main and of bartowski are needed.")
+        return untestable(_CONCENTRATED, "Variants of main and of bartowski are needed.")
     ours, theirs = (concentration(depth(values[names[method]])) for method in (MAIN, BARTOWSKI))
     if ours is None or theirs is None:
-        return unknown(_CONCENTRATED, "Not enough layers were measured.")
+        return untestable(_CONCENTRATED, "Not enough layers were measured.")
     numbers = f"main {formats.number(ours, 2)}, bartowski {formats.number(theirs, 2)}"
     scale = f"0 even, 1 all in one layer; under {EVEN} counts as even"
     evidence = f"Gini coefficient over layers {where}: {numbers} ({scale})."

@@ -17,6 +17,7 @@ from dashboard.insights.claim_rules import (
     sign,
     slope_between,
     unknown,
+    untestable,
 )
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import change, log_ratio, minus, nats
@@ -40,7 +41,7 @@ def _order(case: Case) -> Claim:
     text = "Perplexity falls as bits rise, for every method."
     known = trends(case.compared)
     if not known:
-        return unknown(text, "A trend needs at least three variants of a method.")
+        return untestable(text, "A trend needs at least three variants of a method.")
     wrong = inversions(case.scope, case.compared)
     if wrong:
         step = f"{wrong[0].larger['label']} is worse than the smaller {wrong[0].smaller['quant']}"
@@ -55,7 +56,7 @@ def _steady(case: Case) -> Claim:
     text = "bartowski is the steadiest across bits."
     steady = steadiness(case.scope, case.compared)
     if steady is None:
-        return unknown(text, "The methods need files of about the same bits at two places at least.")
+        return untestable(text, "The methods need files of about the same bits at two places at least.")
     claim = leads(text, case, BARTOWSKI, steady.ranking, nats, f"in the rise {steady.where}")
     if not steady.flat:
         return claim
@@ -71,18 +72,18 @@ def _sharp(case: Case) -> Claim:
     group = case.methods[name]
     least = group[0]
     if least["bits_per_weight"] >= _LOW:
-        return unknown(
+        return untestable(
             text, f"The smallest of {name} has {formats.bits(least['bits_per_weight'])}: none is below 3."
         )
     turn = next((row for row in group if row["bits_per_weight"] >= _LOW), None)
     above = [row for row in group if turn and row["bits_per_weight"] - turn["bits_per_weight"] > SAME_BITS]
     if turn is None or not above:
-        return unknown(text, f"{name} has no two variants above 3 bits.")
+        return untestable(text, f"{name} has no two variants above 3 bits.")
     top = min(above, key=lambda row: abs(row["bits_per_weight"] - _MIDDLE))
     steep, gentle = slope_between(least, turn), slope_between(turn, top)
     below_turn, above_turn = case.combine(steep), case.combine(gentle)
     if below_turn is None or above_turn is None:
-        return unknown(text, "Perplexity was not compared.")
+        return untestable(text, "Perplexity was not compared.")
     evidence = (
         f"A bit costs {nats(below_turn)} {_span(turn, least)}{_beside(case, name, least, turn)} and "
         f"{nats(above_turn)} {_span(top, turn)}; sharply: more than twice as much."
@@ -127,8 +128,9 @@ def _turn(case: Case) -> Claim:
     bends = knees(case.compared)
     bent = {method: knee for method, knee in bends.items() if knee is not None}
     if not bent:
-        why = "two straight lines fit no better than one" if bends else "no method has six variants"
-        return unknown(text, f"No bend can be located: {why}.")
+        if not bends:
+            return untestable(text, "No bend can be located: no method has six variants.")
+        return unknown(text, "No bend can be located: two straight lines fit no better than one.")
     evidence = f"The curve bends at: {formats.listing([f'{m} {knee_text(k)}' for m, k in bent.items()], 6)}."
     if all(_TURN[0] <= knee.low and knee.high <= _TURN[1] for knee in bent.values()):
         return Claim(text, "holds", evidence)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dashboard.insights import Claim
-from dashboard.insights.claim_rules import BARTOWSKI, MAIN, TIED, UNSLOTH, Case, absent, unknown
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown, untestable
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.leaders import DECODE, FIDELITY, MEMORY, PERPLEXITY, contenders
+from dashboard.insights.leaders import DECODE, FIDELITY, MEMORY, PERPLEXITY, SIZE, contenders
 from dashboard.insights.matching import one_type
 from dashboard.style import formats
 
@@ -17,6 +17,9 @@ _BALANCED = "main leads on no metric."
 _NONE_SWEEPS = "No method leads on every metric."
 #: Methods that may be the best, per metric; several are tied.
 Contenders = Mapping[str, Sequence[str]]
+#: Metrics measured once, without an error: methods within 1 % of the best are equal.
+_WITHOUT_ERROR = (SIZE, MEMORY)
+_NO_SPEED = "Speed was not measured for every method."
 
 
 @JUDGES.register("radar")
@@ -25,17 +28,19 @@ def claims(case: Case) -> list[Claim]:
     rows = one_type(case.compared)
     if len(rows) < 2:
         return [
-            unknown(text, "Two methods are needed.") for text in (_QUALITY, _LIGHT, _BALANCED, _NONE_SWEEPS)
+            untestable(text, "Two methods are needed.")
+            for text in (_QUALITY, _LIGHT, _BALANCED, _NONE_SWEEPS)
         ]
     leaders = {
         metric: [str(row["method"]) for row in first]
         for metric, first in contenders(case.scope, rows).items()
+        if metric != SIZE or len(first) < len(rows)  # files of equal size: nobody can lead by it
     }
     return [
         _leads(_QUALITY, case, BARTOWSKI, leaders, (PERPLEXITY, FIDELITY)),
         _leads(_LIGHT, case, UNSLOTH, leaders, (DECODE, MEMORY)),
         no_lead(case.name(MAIN), leaders),
-        _no_sweep({metric: first[0] if len(first) == 1 else TIED for metric, first in leaders.items()}),
+        no_sweep(leaders),
     ]
 
 
@@ -45,7 +50,7 @@ def _leads(text: str, case: Case, method: str, leaders: Contenders, metrics: tup
         return absent(text, method)
     missing = [metric for metric in metrics if metric not in leaders]
     if missing:
-        return unknown(text, f"Not measured for every method: {formats.listing(missing)}.")
+        return untestable(text, f"Not measured for every method: {formats.listing(missing)}.")
     where = case.scope.in_engine if metrics == (DECODE, MEMORY) else ""
     evidence = f"Best{where} by {'; '.join(f'{metric}: {_first(leaders[metric])}' for metric in metrics)}."
     if any(name not in leaders[metric] for metric in metrics):
@@ -58,30 +63,39 @@ def _first(methods: Sequence[str]) -> str:
 
 
 def no_lead(name: str | None, leaders: Contenders) -> Claim:
-    """Judge that main (`name` in this folder) leads on no metric: it must be behind on all of them."""
+    """Judge that main (`name` in this folder) leads on no metric.
+
+    It must be behind on all of them, or within 1 % of the best by those that have no error.
+    """
     if name is None:
         return absent(_BALANCED, MAIN)
     if not leaders:
-        return unknown(_BALANCED, "No metric was measured for every method.")
+        return untestable(_BALANCED, "No metric was measured for every method.")
     won = [metric for metric, first in leaders.items() if first == [name]]
     if won:
         return Claim(_BALANCED, "fails", f"{name} is best by {formats.listing(won, 6)}.")
-    tied = [metric for metric, first in leaders.items() if name in first]
+    level = [metric for metric, first in leaders.items() if name in first]
+    tied = [metric for metric in level if metric not in _WITHOUT_ERROR]
     if tied:
         return unknown(_BALANCED, f"{name} is tied with the best by {formats.listing(tied, 8)}.")
-    return Claim(
-        _BALANCED, "holds", f"It is behind the best by each of: {formats.listing(list(leaders), 8)}."
-    )
+    if DECODE not in leaders:
+        return untestable(_BALANCED, _NO_SPEED)
+    behind = formats.listing([metric for metric in leaders if metric not in level], 8)
+    same = f"; within 1 % of it by {formats.listing(level)}" if level else ""
+    return Claim(_BALANCED, "holds", f"It is behind the best by each of: {behind}{same}.")
 
 
-def _no_sweep(leaders: dict[str, str]) -> Claim:
-    names = sorted(set(leaders.values()) - {TIED})
-    if not names:
-        return unknown(_NONE_SWEEPS, "No method leads on any metric by more than the error.")
-    if len(names) == 1 and TIED in leaders.values():
-        return unknown(_NONE_SWEEPS, f"{names[0]} is best or tied everywhere.")
-    if len(names) == 1:
-        return Claim(_NONE_SWEEPS, "fails", f"{names[0]} is best by {formats.listing(list(leaders), 8)}.")
-    won = {name: [metric for metric, leader in leaders.items() if leader == name] for name in names}
-    parts = "; ".join(f"{name}: {formats.listing(metrics, 8)}" for name, metrics in won.items())
-    return Claim(_NONE_SWEEPS, "holds", f"Best by more than the error: {parts}.")
+def no_sweep(leaders: Contenders) -> Claim:
+    """Judge that no method leads on every metric: it holds if none may be the best by all of them."""
+    if not leaders:
+        return untestable(_NONE_SWEEPS, "No metric was measured for every method.")
+    parts = "; ".join(f"{metric}: {_first(first)}" for metric, first in leaders.items())
+    evidence = f"Best by {parts}."
+    everywhere = set.intersection(*(set(first) for first in leaders.values()))
+    if not everywhere:
+        return Claim(_NONE_SWEEPS, "holds", evidence)
+    if DECODE not in leaders:
+        return untestable(_NONE_SWEEPS, f"{evidence} {_NO_SPEED}")
+    if all(len(first) == 1 for first in leaders.values()):
+        return Claim(_NONE_SWEEPS, "fails", evidence)
+    return unknown(_NONE_SWEEPS, f"{evidence} {formats.listing(sorted(everywhere))} may be the best by all.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.insights import Claim
 from dashboard.insights.bands import beaten_by_smaller
-from dashboard.insights.claim_rules import BARTOWSKI, MAIN, Case, absent, leads_everywhere, unknown
+from dashboard.insights.claim_rules import BARTOWSKI, MAIN, Case, absent, leads_everywhere, untestable
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
 from dashboard.insights.noise import least_divergence
@@ -33,7 +33,10 @@ def _efficient(case: Case) -> Claim:
 
 
 def _larger(case: Case) -> Claim:
-    """Count the files of main beaten by a smaller file of another method, and vice versa."""
+    """Count the sizes at which main is behind, and files beaten by a smaller one of another method, both ways.
+
+    A file that is behind at equal size needs to be larger to be as close.
+    """
     name = case.name(MAIN)
     if name is None:
         return absent(_LARGER, MAIN)
@@ -41,31 +44,36 @@ def _larger(case: Case) -> Claim:
     ours = [row for row in rows if row in case.methods[name]]
     others = [row for row in rows if row not in ours]
     if not ours or not others:
-        return unknown(_LARGER, "Two methods with a KLD are needed.")
+        return untestable(_LARGER, "Two methods with a KLD are needed.")
     beaten = beaten_by_smaller(case.scope, ours, others)
     beating = beaten_by_smaller(case.scope, others, ours)
     evidence = f"Beaten by a smaller file of another method: {len(beaten)} of {name}'s {len(ours)} files"
     if beaten:
         row, rival = beaten[0]
         evidence += f", such as {row['label']} by {rival['label']}"
+    held = [band for band in case.bands if name in band.files]
+    behind = [band for band in held if name in band.ranking.behind]
+    ahead = [band for band in held if band.leader == name]
     evidence += (
-        f"; by a smaller file of {name}: {len(beating)} of the others' {len(others)}. By mean KLD, paired."
+        f"; by a smaller file of {name}: {len(beating)} of the others' {len(others)}. At equal size {name} is behind "
+        f"at {len(behind)} of {len(held)} sizes and leads at {len(ahead)}. By mean KLD, paired."
     )
-    if beaten and not beating:
-        return Claim(_LARGER, "holds" if 2 * len(beaten) >= len(ours) else "unknown", evidence)
-    return Claim(_LARGER, "fails" if beating and not beaten else "unknown", evidence)
+    if (beaten or behind) and not (beating or ahead):
+        mostly = 2 * len(beaten) >= len(ours) or (held and len(behind) == len(held))
+        return Claim(_LARGER, "holds" if mostly else "unknown", evidence)
+    return Claim(_LARGER, "fails" if (beating or ahead) and not (beaten or behind) else "unknown", evidence)
 
 
 def _four_bits(case: Case) -> Claim:
     floor = f"+{formats.percent(EVERYDAY, 0)} perplexity"
     rows = complete(case.compared, "inv_ppl_per_mb")
     if not rows:
-        return unknown(_FOUR, "1/PPL/MB was not computed.")
+        return untestable(_FOUR, "1/PPL/MB was not computed.")
     best = max(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
     alone = f"1/PPL/MB alone prefers {best['label']} ({formats.bits(best['bits_per_weight'])})"
     good = within(rows, EVERYDAY)
     if not good:
-        return unknown(_FOUR, f"No file stays under {floor}; {alone}.")
+        return untestable(_FOUR, f"No file stays under {floor}; {alone}.")
     top = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
     evidence = (
         f"Among files under {floor} {top['label']} leads ({formats.bits(top['bits_per_weight'])}); {alone}."
@@ -86,7 +94,7 @@ def _small_cache(case: Case) -> Claim:
         if {"q8_0", "f16"} <= set(file)
     ]
     if not added:
-        return unknown(_CACHE, "No file was run with both q8_0 and f16.")
+        return untestable(_CACHE, "No file was run with both q8_0 and f16.")
     floor = least_divergence(case.scope.narrowed(domains=frozenset(), bins=frozenset()), case.rows)
     reach = [(row, change, change.reach(len(added))) for row, change in added]
     costly = [row for row, change, half in reach if change.value - half > floor]

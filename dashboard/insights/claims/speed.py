@@ -13,13 +13,13 @@ from dashboard.insights.claim_rules import (
     Case,
     between,
     leads,
-    overlap,
     sign,
     unknown,
+    untestable,
 )
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
-from dashboard.insights.leaders import DECODE, FIDELITY, contenders
+from dashboard.insights.leaders import DECODE, FIDELITY, contenders, fastest
 from dashboard.insights.matching import one_type
 from dashboard.insights.speeds import TIME, equal_speed
 from dashboard.results.rows import Row, by_method, complete
@@ -39,7 +39,7 @@ def claims(case: Case) -> list[Claim]:
     timed = complete(case.compared, TIME, "kld_mean")
     if not timed:
         why = "Speed was not measured: run without --no-speed."
-        return [unknown(text, why) for text in (_ACCURATE, _FASTEST, _MIDDLE, _FADES)]
+        return [untestable(text, why) for text in (_ACCURATE, _FASTEST, _MIDDLE, _FADES)]
     per_token = f"ms per decoded token{case.scope.in_engine}"
     return [
         _accurate(case, timed, per_token),
@@ -52,7 +52,7 @@ def claims(case: Case) -> list[Claim]:
 def _accurate(case: Case, timed: list[Row], per_token: str) -> Claim:
     comparison = equal_speed(case.scope, timed)
     if comparison is None:
-        return unknown(_ACCURATE, "The decode times of the methods do not overlap.")
+        return untestable(_ACCURATE, "The decode times of the methods do not overlap.")
     limit, spread = formats.number(comparison.limit), formats.number(comparison.spread, 2)
     where = f"at up to {limit} {per_token}, by KLD of each method's closest variant,"
     claim = leads(_ACCURATE, case, BARTOWSKI, comparison.ranking, nats, where)
@@ -63,42 +63,43 @@ def _accurate(case: Case, timed: list[Row], per_token: str) -> Claim:
 
 
 def _fastest(timed: list[Row], where: str) -> Claim:
-    """Compare the variants of one type; they differ if their p10–p90 ranges do not overlap."""
+    """Compare the variants of one type; one is faster than another if their p10–p90 ranges do not overlap."""
     rows = one_type(timed)
     methods = {row["method"].lower() for row in rows}
     if UNSLOTH not in methods or len(methods) < 2:
-        return unknown(_FASTEST, "Timed variants of unsloth and of another method are needed.")
-    first, second, *_ = sorted(rows, key=lambda row: (row[TIME], row["variant_id"]))
+        return untestable(_FASTEST, "Timed variants of unsloth and of another method are needed.")
     times = formats.listing([f"{row['label']} {formats.number(row[TIME])} ms" for row in rows], 6)
-    if overlap(first, second):
-        return unknown(
-            _FASTEST, f"{times} per decoded token{where}: the p10–p90 ranges of the first two overlap."
-        )
-    verdict = "holds" if first["method"].lower() == UNSLOTH else "fails"
-    evidence = f"{times} per decoded token{where} (medians; p10–p90 ranges do not overlap)."
-    return Claim(_FASTEST, verdict, evidence)  # type: ignore[arg-type]  # one of the words
+    evidence = f"{times} per decoded token{where} (medians)."
+    ours = next(row for row in rows if row["method"].lower() == UNSLOTH)
+    first = fastest(rows)
+    if ours not in first:
+        slower = "Its p10–p90 range is above another's and does not overlap it."
+        return Claim(_FASTEST, "fails", f"{evidence} {slower}")
+    if len(first) > 1:
+        return unknown(_FASTEST, f"{evidence} The p10–p90 ranges of {_names(first, '')} overlap.")
+    return Claim(_FASTEST, "holds", f"{evidence} Its p10–p90 range overlaps no other.")
 
 
 def _middle(case: Case, timed: list[Row]) -> Claim:
     rows = one_type(timed)
     ours = next((row for row in rows if row["method"].lower() == MAIN), None)
     if ours is None or len(rows) < 2:
-        return unknown(_MIDDLE, "Timed variants of main and of another method are needed.")
+        return untestable(_MIDDLE, "Timed variants of main and of another method are needed.")
     leaders = contenders(case.scope, rows)
     if DECODE not in leaders or FIDELITY not in leaders:
-        return unknown(_MIDDLE, "The variants of one type cannot be compared token by token.")
-    fastest, closest = leaders[DECODE], leaders[FIDELITY]
+        return untestable(_MIDDLE, "The variants of one type cannot be compared token by token.")
+    quickest, closest = leaders[DECODE], leaders[FIDELITY]
     evidence = (
-        f"Of the same type {_names(fastest)} decode{'s' * (len(fastest) == 1)} fastest{case.scope.in_engine}, "
+        f"Of the same type {_names(quickest)} decode{'s' * (len(quickest) == 1)} fastest{case.scope.in_engine}, "
         f"{_names(closest)} {'is' if len(closest) == 1 else 'are'} closest to the baseline."
     )
-    if [ours] in (fastest, closest):
+    if [ours] in (quickest, closest):
         return Claim(_MIDDLE, "fails", evidence)
-    return Claim(_MIDDLE, "unknown" if ours in fastest or ours in closest else "holds", evidence)
+    return Claim(_MIDDLE, "unknown" if ours in quickest or ours in closest else "holds", evidence)
 
 
-def _names(rows: Sequence[Row]) -> str:
-    tied = ", tied," if len(rows) > 1 else ""
+def _names(rows: Sequence[Row], how: str = ", tied,") -> str:
+    tied = how if len(rows) > 1 else ""
     return f"{formats.listing([str(row['label']) for row in rows])}{tied}"
 
 
@@ -113,7 +114,7 @@ def _fades(timed: list[Row], per_token: str) -> Claim:
         if slopes[0] is not None and slopes[1] is not None:
             slopes_of.append((method, slopes[0], slopes[1]))
     if not slopes_of:
-        return unknown(_FADES, "No method has three timed variants on each side of 4.5 bits.")
+        return untestable(_FADES, "No method has three timed variants on each side of 4.5 bits.")
     method, below, above = max(slopes_of, key=lambda item: item[2].value - item[1].value)
     low_gain, high_gain = (formats.number(gain.value, 2) for gain in (below, above))
     numbers = f"{low_gain} {per_token} below 4.5 bits, {high_gain} above"

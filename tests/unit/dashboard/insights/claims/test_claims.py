@@ -53,12 +53,12 @@ def test_every_claim_carries_evidence_without_broken_numbers(three: Results) -> 
         for claim in claims:
             assert claim.evidence
             assert not any(word in claim.evidence.split() for word in ("nan", "inf", "None"))
-            assert claim.wording in {"holds", "does not hold", "undecided"}
+            assert claim.wording in {"holds", "does not hold", "undecided", "cannot be tested here"}
 
 
-def test_nothing_selected_means_nothing_can_be_told(three: Results) -> None:
+def test_nothing_selected_means_nothing_can_be_tested(three: Results) -> None:
     for _, claims in every(Scope(three, Selection.of(methods=["absent"]))):
-        assert {claim.verdict for claim in claims} == {"unknown"}
+        assert {claim.verdict for claim in claims} == {"untestable"}
 
 
 @pytest.mark.parametrize("quants", [("Q4_0",), ("Q4_0", "Q8_0"), ("Q2_K", "Q3_K_M", "Q4_0", "Q6_K", "Q8_0")])
@@ -69,11 +69,12 @@ def test_sparse_data_never_break_a_claim(tmp_path: Path, quants: tuple[str, ...]
         path.unlink()
     found = dict(every(Scope(Results.open(folder), ALL)))
     for name in ("speed", "layers", "confidence", "delta-logp"):
-        assert {claim.verdict for claim in found[name]} == {"unknown"}
+        assert {claim.verdict for claim in found[name]} == {"untestable"}
 
 
 RANKING = Ranking({"bartowski": Estimate(1, 0.1), "main": Estimate(2, 0.1)}, {"main": Estimate(1, 0.1)})
 TIED = Ranking({"bartowski": Estimate(1, 0.1), "main": Estimate(2, 0.1)}, {"main": Estimate(1, 1)})
+EQUAL = Ranking({"bartowski": Estimate(1, 0.1), "main": Estimate(1, 0.1)}, {"main": Estimate(0, 0)})
 
 
 def two_methods() -> Case:
@@ -90,9 +91,10 @@ def two_methods() -> Case:
         ("bartowski", RANKING, "holds"),
         ("main", RANKING, "fails"),
         ("bartowski", TIED, "unknown"),
+        ("bartowski", EQUAL, "fails"),
         ("main", TIED, "unknown"),
-        ("unsloth", RANKING, "unknown"),
-        ("bartowski", None, "unknown"),
+        ("unsloth", RANKING, "untestable"),
+        ("bartowski", None, "untestable"),
     ],
 )
 def test_leads(method: str, ranking: Ranking | None, verdict: str) -> None:
@@ -106,7 +108,7 @@ def test_sign(value: float, verdict: str) -> None:
 
 @pytest.mark.parametrize(
     ("values", "verdict"),
-    [((0.1, 0.2), "holds"), ((0.1, 0.9), "fails"), ((0.1, 0.5), "unknown"), ((), "unknown")],
+    [((0.1, 0.2), "holds"), ((0.1, 0.9), "fails"), ((0.1, 0.5), "unknown"), ((), "untestable")],
 )
 def test_below(values: tuple[float, ...], verdict: str) -> None:
     named = {str(value): Estimate(value, 0.05) for value in values}

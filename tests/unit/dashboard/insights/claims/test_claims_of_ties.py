@@ -7,8 +7,8 @@ from variant_rows import NONE
 
 from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims.layers import concentrated
-from dashboard.insights.claims.radar import no_lead
-from dashboard.insights.claims.speed import _middle
+from dashboard.insights.claims.radar import no_lead, no_sweep
+from dashboard.insights.claims.speed import _fastest, _middle
 from dashboard.insights.leaders import (
     DECODE,
     EFFICIENCY,
@@ -18,6 +18,7 @@ from dashboard.insights.leaders import (
     SIZE,
     TOP,
     contenders,
+    fastest,
     leaders,
 )
 from dashboard.results.rows import Row
@@ -96,11 +97,13 @@ def test_efficiency_is_tied_where_perplexity_and_size_are() -> None:
 @pytest.mark.parametrize(
     ("found", "verdict", "words"),
     [
-        ({"KLD": ["a"], "size": ["b"]}, "holds", "behind the best by each of: KLD and size"),
-        ({"KLD": ["a"], "size": ["b", "main"]}, "unknown", "main is tied with the best by size"),
-        ({"KLD": ["a"], "size": ["a", "b"]}, "holds", "KLD and size"),
-        ({"KLD": ["main"], "size": ["a", "main"]}, "fails", "main is best by KLD"),
-        ({}, "unknown", "No metric"),
+        ({"KLD": ["a"], DECODE: ["b"]}, "holds", "behind the best by each of: KLD and decode speed"),
+        ({"KLD": ["a"], DECODE: ["b", "main"]}, "unknown", "main is tied with the best by decode speed"),
+        ({"KLD": ["a"], DECODE: ["a", "b"]}, "holds", "KLD and decode speed"),
+        ({"KLD": ["a"], DECODE: ["a"], SIZE: ["b", "main"]}, "holds", "within 1 % of it by size"),
+        ({"KLD": ["main"], SIZE: ["a", "main"]}, "fails", "main is best by KLD"),
+        ({"KLD": ["a"]}, "untestable", "Speed was not measured"),
+        ({}, "untestable", "No metric"),
     ],
 )
 def test_leading_on_nothing_means_being_behind_everywhere(
@@ -126,6 +129,45 @@ def test_damage_is_concentrated_or_even_by_the_bound_of_the_insight(
     main: float, bartowski: float, verdict: str
 ) -> None:
     assert concentrated(main, bartowski, "e").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ({"KLD": ["a"], DECODE: ["b"]}, "holds"),
+        (
+            {"KLD": ["a", "b"], DECODE: ["b", "c"], SIZE: ["a", "c"]},
+            "holds",
+        ),  # nobody is among the first of all
+        ({"KLD": ["a"], DECODE: ["a"]}, "fails"),
+        ({"KLD": ["a"], DECODE: ["a", "b"]}, "unknown"),
+        ({"KLD": ["a"]}, "untestable"),
+        ({}, "untestable"),
+    ],
+)
+def test_sweeping_means_being_the_best_by_every_metric(found: dict[str, list[str]], verdict: str) -> None:
+    assert no_sweep(found).verdict == verdict
+
+
+def timed(method: str, low: float, middle: float, high: float) -> Row:
+    return row(method, run_decode_ms_p10=low, run_decode_ms_p50=middle, run_decode_ms_p90=high)
+
+
+@pytest.mark.parametrize(
+    ("ours", "first", "verdict"),
+    [
+        # "a" has the lowest median and a wide range; "b" is surely faster than ours
+        ((9.5, 10.3, 11.8), ["a", "b"], "fails"),
+        ((8.0, 8.5, 9.0), ["a", "b", "unsloth"], "unknown"),
+        ((1.0, 2.0, 3.0), ["unsloth"], "holds"),
+    ],
+)
+def test_who_is_slower_than_anybody_is_not_the_fastest(
+    ours: tuple[float, float, float], first: list[str], verdict: str
+) -> None:
+    rows = [timed("a", 7.0, 7.78, 10.2), timed("b", 6.8, 7.8, 8.7), timed("unsloth", *ours)]
+    assert [item["method"] for item in fastest(rows)] == first
+    assert _fastest(rows, "").verdict == verdict
 
 
 SLOW = {"run_decode_ms_p10": 19.0, "run_decode_ms_p50": 20.0, "run_decode_ms_p90": 21.0}

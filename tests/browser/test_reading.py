@@ -1,0 +1,61 @@
+"""A panel reads quickly: three insights, numbers on demand, words explained on hover and focus, claims that unfold."""
+
+import pytest
+from driving import Watched
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def test_numbers_are_shown_on_demand_and_stay_on_the_next_page(full: Watched) -> None:
+    full.open("/size")
+    numbers = full.page.locator("#insights .insight-detail")
+    expect(numbers.first).to_be_hidden()
+    expect(full.page.locator("#insights > .insights > .insight")).to_have_count(3)
+    full.page.keyboard.press("n")
+    expect(numbers.first).to_be_visible()
+    expect(full.page.locator("#numbers-toggle")).to_have_attribute("aria-pressed", "true")
+    full.page.click("#tab-degradation")
+    expect(full.page).to_have_url(f"{full.base}/degradation")
+    expect(numbers.first).to_be_visible()
+    full.page.click("#numbers-toggle")
+    expect(numbers.first).to_be_hidden()
+
+
+def test_a_word_is_explained_on_focus_and_on_hover_and_escape_closes_only_that(full: Watched) -> None:
+    full.open("/ppl-bits?pick=none")
+    word, meaning = full.page.locator("#insights .term").first, full.page.locator("#meaning")
+    word.focus()
+    expect(meaning).to_be_visible()
+    expect(meaning).to_have_text(word.get_attribute("data-meaning") or "")
+    expect(word).to_have_attribute("aria-describedby", "meaning")
+    box, width = meaning.bounding_box(), full.page.viewport_size
+    assert box is not None
+    assert width is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width["width"]
+    address = full.page.url
+    full.page.keyboard.press("Escape")
+    expect(meaning).to_be_hidden()
+    assert full.page.url == address
+    word.hover()
+    expect(meaning).to_be_visible()
+    full.page.mouse.move(0, 0)
+    full.page.locator("#title").hover()
+    word.blur()
+    expect(meaning).to_be_hidden()
+
+
+def test_claims_unfold_by_keyboard(full: Watched) -> None:
+    full.open("/degradation")
+    line = full.page.locator("#claims .claim").first
+    expect(line.locator(".insight-detail")).to_be_hidden()
+    line.locator("summary").focus()
+    full.page.keyboard.press("Enter")
+    expect(line.locator(".insight-detail")).to_be_visible()
+
+
+def test_the_summary_shows_the_claims_of_all_views(full: Watched) -> None:
+    full.open("/summary")
+    expect(full.page.locator(".claims-group")).to_have_count(9)
+    expect(full.page.locator("#body .claims-count")).to_contain_text("cannot be tested here")
