@@ -13,12 +13,13 @@ from statistics import fmean
 from dashboard.insights.comparison import Ranking, gap, rank_files
 from dashboard.insights.matching import TYPICAL_BITS
 from dashboard.insights.noise import least_divergence
+from dashboard.insights.resolution import equivalent
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 
 #: Files are of equal size if they differ by at most this share.
-SAME_SIZE = 0.02
+SAME_SIZE = 0.01
 #: Smaller differences come from headers, not weights.
 _EQUAL = 0.001
 _LOSS = {"kld": "kld_mean", "nll": "ln_ppl_ratio"}
@@ -65,6 +66,11 @@ class Band:
         return [row for method, row in self.files.items() if method not in self.smaller]
 
     @property
+    def equivalent(self) -> bool:
+        """Whether all files are too close to the baseline for tasks to tell them apart."""
+        return self.column == "kld" and equivalent(list(self.files.values()))
+
+    @property
     def measure(self) -> str:
         """The measure that decides, in words."""
         return "mean KLD" if self.column == "kld" else "perplexity, as KLD was not measured"
@@ -97,7 +103,7 @@ class _Group:
 def bands(scope: Scope, rows: Sequence[Row]) -> list[Band]:
     """Compare methods size by size, smallest first; `rows` are of one model and device.
 
-    A file is compared with the nearest file in size of each other method, at most 2 % apart, if each is the
+    A file is compared with the nearest file in size of each other method, at most 1 % apart, if each is the
     other's nearest. A method without such a file takes part with a smaller one that is closer than all of them by
     more than the error. A file no better than a smaller one of its own method is left out. A lead counts if it
     exceeds the 95 % interval that holds for the leads of all bands together, and the noise floor.
@@ -154,7 +160,7 @@ def _offered(group: Sequence[Row], loss: str) -> list[Row]:
 
 
 def _nearest(row: Row, group: Sequence[Row]) -> Row | None:
-    """Return the file of `group` (sorted by size) nearest in size, at most 2 % apart."""
+    """Return the file of `group` (sorted by size) nearest in size, at most 1 % apart."""
     size = row["size_bytes"]
     place = bisect_left(group, size, key=lambda other: other["size_bytes"])
     near = [(_apart(size, other["size_bytes"]), other) for other in group[max(0, place - 1) : place + 1]]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dashboard.insights.bands import SAME_SIZE
 from dashboard.insights.comparison import change, gap, log_ratio
 from dashboard.results.rows import Row, complete
 from dashboard.results.scope import Scope
@@ -20,8 +21,6 @@ PRIMARY = "Everyday use"
 #: Largest error for a rule, as a share of its bound.
 _RESOLUTION = 0.5
 NOT_COMPARED = "No selected variant was compared with the baseline."
-#: Files are of equal size if they differ by at most this share.
-_SAME_SIZE = 0.02
 
 
 @dataclass(frozen=True)
@@ -113,11 +112,11 @@ def price(row: Row) -> str:
 
 
 def runners_up(scope: Scope, rows: Sequence[Row], chosen: Row) -> list[Row]:
-    """Return files within 2 % of the chosen one's size whose KLD over the same tokens is tied with its KLD."""
+    """Return files within 1 % of the chosen one's size whose KLD over the same tokens is tied with its KLD."""
     others = [r for r in complete(rows, "kld_mean") if r["variant_id"] != chosen["variant_id"]]
     if chosen["kld_mean"] is None:
         return []
     size = chosen["size_bytes"]
-    near = [row for row in others if abs(row["size_bytes"] - size) <= _SAME_SIZE * size]
+    near = [row for row in others if abs(row["size_bytes"] - size) <= SAME_SIZE * size]
     gaps = [(row, gap(scope, row, chosen, "kld")) for row in near]
     return [row for row, ahead in gaps if ahead and ahead.has_error and not ahead.differs_from_zero]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
 from dashboard.insights import Insight, Kind
 from dashboard.insights.bands import Band, bands
 from dashboard.insights.comparison import ONE_METHOD, change
+from dashboard.insights.resolution import EQUIVALENT
 from dashboard.results.rows import Row, by_method, complete, type_name
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
@@ -21,23 +22,38 @@ Along = Literal["bits", "size"]
 #: Sizes that differ by less are written as equal.
 _EXACT = 0.0005
 _APART = "The methods have no comparable files: none are of equal size, and no smaller file is closer."
+_FINE = "equivalent for most uses"
 
 
 @dataclass(frozen=True)
 class Run:
-    """Neighbouring bands with the same leader, or without one (None)."""
+    """Neighbouring bands with the same leader, or without one (None).
+
+    `fine` is whether all their files are too close to the baseline for tasks to tell them apart. `first` and `last`
+    are whether no band before or after this run was compared.
+    """
 
     leader: str | None
     bands: tuple[Band, ...]
+    fine: bool = False
+    first: bool = False
+    last: bool = False
 
     def where(self, along: Along = "bits") -> str:
-        """Write the range of bits per weight, or of file sizes."""
-        first, last = self.bands[0], self.bands[-1]
-        if along == "size":
-            low, high = formats.size(first.size), formats.size(last.size)
-            return f"near {low}" if low == high else f"from {low} to {high}"
-        low, high = formats.number(first.bits), formats.number(last.bits)
-        return f"near {low} bits" if low == high else f"from {low} to {high} bits"
+        """Write the range of bits per weight, or of file sizes: `up to 6.2 bits`, `near 6.6 bits`."""
+        low, high = (_at(band, along) for band in (self.bands[0], self.bands[-1]))
+        unit = " bits" if along == "bits" else ""
+        if low == high:
+            return f"near {low}{unit}"
+        if self.first and not self.last:
+            return f"up to {high}{unit}"
+        if self.last and not self.first:
+            return f"from {low}{unit} up"
+        return f"from {low} to {high}{unit}"
+
+
+def _at(band: Band, along: Along) -> str:
+    return formats.size(band.size) if along == "size" else formats.one_decimal(band.bits)
 
 
 def runs(compared: Sequence[Band]) -> list[Run]:
@@ -45,17 +61,22 @@ def runs(compared: Sequence[Band]) -> list[Run]:
 
     A band in which that leader has no comparable file does not end its run.
     """
-    joined = [Run(leader, tuple(part)) for leader, part in groupby(compared, key=lambda band: band.leader)]
+    grouped = groupby(compared, key=lambda band: (band.leader, band.equivalent))
+    joined = [Run(leader, tuple(part), fine) for (leader, fine), part in grouped]
     kept: list[Run] = []
     for index, run in enumerate(joined):
         before, after = kept[-1] if kept else None, joined[index + 1] if index + 1 < len(joined) else None
-        if before and after and before.leader == after.leader and _absent(before.leader, run):
+        if before and after and _alike(before, after) and _absent(before.leader, run):
             continue
-        if before and before.leader == run.leader:
-            kept[-1] = Run(run.leader, before.bands + run.bands)
+        if before and _alike(before, run):
+            kept[-1] = replace(run, bands=before.bands + run.bands)
         else:
             kept.append(run)
-    return kept
+    return [replace(run, first=run is kept[0], last=run is kept[-1]) for run in kept]
+
+
+def _alike(one: Run, other: Run) -> bool:
+    return (one.leader, one.fine) == (other.leader, other.fine)
 
 
 def _absent(leader: str | None, run: Run) -> bool:
@@ -63,12 +84,16 @@ def _absent(leader: str | None, run: Run) -> bool:
 
 
 def where_each_leads(compared: Sequence[Band], along: Along = "bits") -> dict[str, str]:
-    """Return where each leading method leads: `from 5.14 to 6.17 bits`."""
+    """Return where each leading method leads: `up to 6.2 bits`."""
     named: dict[str, list[str]] = {}
     for run in runs(compared):
         if run.leader is not None:
-            named.setdefault(run.leader, []).append(run.where(along))
+            named.setdefault(run.leader, []).append(f"{run.where(along)}{_fine(run)}")
     return {method: formats.listing(where) for method, where in named.items()}
+
+
+def _fine(run: Run) -> str:
+    return f" ({_FINE})" if run.fine else ""
 
 
 def equal_size(scope: Scope, rows: Sequence[Row], along: Along = "bits") -> Insight:
@@ -87,7 +112,7 @@ def equal_size(scope: Scope, rows: Sequence[Row], along: Along = "bits") -> Insi
 def verdict(compared: Sequence[Band], along: Along = "bits") -> Insight:
     """Say which methods lead at which sizes, and which are tied."""
     if not compared:
-        return Insight(_APART, "unknown", "equal size: at most 2 % apart")
+        return Insight(_APART, "unknown", "equal size: at most 1 % apart")
     led = where_each_leads(compared, along)
     even = [run for run in runs(compared) if run.leader is None]
     parts = [f"{method} {where}" for method, where in led.items()]
@@ -98,7 +123,8 @@ def verdict(compared: Sequence[Band], along: Along = "bits") -> Insight:
     else:
         text = f"At equal size no method is clearly closest to the baseline: {tied}."
     effect = max(map(_lead, compared), default=0.0)
-    return Insight(text, _kind(compared), f"{_leads(compared)}{rule(compared)}", effect=effect)
+    detail = f"{_leads(compared)}{_by_perplexity(compared)}{rule(compared)}{_resolution(compared)}"
+    return Insight(text, _kind(compared), detail, effect=effect)
 
 
 def _lead(band: Band) -> float:
@@ -121,7 +147,7 @@ def _tied(even: Sequence[Run], along: Along) -> str:
     for run in even:
         first = {tuple(sorted(band.first)) for band in run.bands}
         names = f"{formats.listing(list(first.pop()))} " if len(first) == 1 else ""
-        parts.append(f"{names}{_how(run)} {run.where(along)}")
+        parts.append(f"{names}{_how(run)} {run.where(along)}{_fine(run)}")
     return formats.listing(parts) if parts else ""
 
 
@@ -139,6 +165,26 @@ def _leads(compared: Sequence[Band]) -> str:
         low, high = (formats.number(end(leads, key=_value).value, 2) for end in (min, max))
         parts.append(f"{method} {low if low == high else f'{low} to {high}'} nats")
     return f"lead over the next: {'; '.join(parts)}; " if parts else ""
+
+
+def _by_perplexity(compared: Sequence[Band]) -> str:
+    """Count the leads by KLD that perplexity confirms, leaves open and contradicts, at 95 % for each pair."""
+    led = [band for band in compared if band.leader is not None and band.column == "kld" and band.perplexity]
+    if not led:
+        return ""
+    against = sum(any(gap.high < 0 for gap in band.perplexity.values()) for band in led)
+    agreed = sum(all(gap.low > 0 for gap in band.perplexity.values()) for band in led)
+    sizes = "size" if len(led) == 1 else "sizes"
+    parts = [f"perplexity agrees at {agreed} of {len(led)} {sizes} with a lead"]
+    parts += [f"prefers another file at {against}"] if against else []
+    return f"{', '.join(parts)}; "
+
+
+def _resolution(compared: Sequence[Band]) -> str:
+    if not any(band.equivalent for band in compared):
+        return ""
+    limit = formats.number(EQUIVALENT, 1)
+    return f"; {_FINE}: every file under {limit} nats, where KLD does not predict scores of tasks"
 
 
 def _value(estimate: Estimate) -> float:

@@ -96,6 +96,11 @@ def bits(value: float | None) -> str:
     return f"{_rounded(value, 2)} bits" if _is_number(value) else NO_VALUE
 
 
+def one_decimal(value: float | None) -> str:
+    """Write a value with one decimal, as bits per weight in a sentence."""
+    return _rounded(value, 1) if _is_number(value) else NO_VALUE
+
+
 def count(value: int) -> str:
     """Write an integer with thousands separators."""
     return f"{value:,}"

@@ -108,12 +108,10 @@ TWO_WINNERS = [
 
 def test_a_verdict_names_the_sizes_of_every_leader() -> None:
     found = compared(*TWO_WINNERS)
-    assert where_each_leads(found) == {"a": "from 5.00 to 6.00 bits", "b": "near 7.00 bits"}
+    assert where_each_leads(found) == {"a": "up to 6.0 bits", "b": "near 7.0 bits"}
     said = verdict(found)
     assert said.kind == "finding"
-    assert said.text == (
-        "At equal size, closest to the baseline: a from 5.00 to 6.00 bits and b near 7.00 bits."
-    )
+    assert said.text == ("At equal size, closest to the baseline: a up to 6.0 bits and b near 7.0 bits.")
     assert "a 0.10 nats; b 0.010 nats" in said.detail
 
 
@@ -128,12 +126,55 @@ def test_ties_and_unknown_errors_are_told_apart() -> None:
     even = [file("a", 50, 0.1), file("b", 50, 0.1)]
     assert (
         verdict(compared(*even)).text
-        == "At equal size no method is clearly closest to the baseline: a and b tied near 5.00 bits."
+        == "At equal size no method is clearly closest to the baseline: a and b tied near 5.0 bits."
     )
     assert verdict(compared(*even)).kind == "tie"
     bare = [item | {"kld_se": None} for item in even]
     assert verdict(compared(*bare)).kind == "unknown"
     assert verdict([]).kind == "unknown"
+
+
+def test_files_of_unequal_size_are_not_compared() -> None:
+    # 1.2 % apart, and the larger one is closer: size may explain it.
+    assert compared(file("a", 50.6, 0.1), file("b", 50, 0.2)) == []
+
+
+def test_a_range_at_the_end_of_the_sizes_is_open() -> None:
+    rows = [file(name, size, 0.5 - size / 200) for name in "ab" for size in (50, 60)]
+    last = [*(file("a", size, kld) for size, kld in ((70, 0.05), (80, 0.03)))]
+    last += [*(file("b", size, kld) for size, kld in ((70, 0.10), (80, 0.06)))]
+    assert verdict(compared(*rows, *last)).text == (
+        "At equal size, closest to the baseline: a from 7.0 bits up; a and b tied up to 6.0 bits."
+    )
+
+
+def test_under_the_resolution_of_tasks_a_lead_is_said_to_matter_little() -> None:
+    # 0.008 + 1.96 × 0.0005 is under 0.01; 0.0095 + 1.96 × 0.0005 is not.
+    small = [file("a", 80, 0.004, 0.0005), file("b", 80, 0.008, 0.0005)]
+    (band,) = compared(*small)
+    assert band.leader == "a"
+    assert band.equivalent
+    said = verdict([band])
+    assert said.text == "At equal size, closest to the baseline: a near 8.0 bits (equivalent for most uses)."
+    assert "every file under 0.01 nats" in said.detail
+    (wider,) = compared(small[0], file("b", 80, 0.0095, 0.0005))
+    assert not wider.equivalent
+    assert "equivalent" not in verdict([wider]).text
+    (unknown,) = compared(small[0], small[1] | {"kld_se": None})
+    assert not unknown.equivalent, "an error that was not measured proves nothing"
+
+
+def test_perplexity_is_told_beside_the_verdict() -> None:
+    # At 50 MB perplexity prefers the other file, 0.2 with an error of √2 × 0.001; at 60 MB it agrees.
+    found = compared(
+        file("a", 50, 0.10, ln_ppl_ratio=0.3),
+        file("b", 50, 0.15, ln_ppl_ratio=0.1),
+        file("a", 60, 0.05, ln_ppl_ratio=0.05),
+        file("b", 60, 0.08, ln_ppl_ratio=0.09),
+    )
+    assert (
+        "perplexity agrees at 1 of 2 sizes with a lead, prefers another file at 1; " in verdict(found).detail
+    )
 
 
 def test_smaller_files_that_beat_larger_ones() -> None:

@@ -39,7 +39,7 @@ def test_recommendation_when_nothing_keeps_the_rule() -> None:
 def test_runners_up_are_tied_and_of_the_same_size() -> None:
     rival = row("b", "Q4", 5, 0.0205)
     assert runners_up(Scope(NONE, ALL), [*GOOD, rival, BAD[0]], GOOD[1]) == [rival]
-    sizes = [row("b", f"Q{bits}", bits, 0.0205) for bits in (4.89, 4.91, 5.09, 5.11)]
+    sizes = [row("b", f"Q{bits}", bits, 0.0205) for bits in (4.94, 4.96, 5.04, 5.06)]
     assert runners_up(Scope(NONE, ALL), [*GOOD, *sizes], GOOD[1]) == sizes[1:3]
     assert runners_up(Scope(NONE, ALL), [*GOOD, rival | {"kld_se": None}], GOOD[1]) == []
 
