@@ -13,6 +13,10 @@
 
   const here = () => window.location.pathname + window.location.search;
 
+  /* The page's entries in the history are numbered, so that undoing and redoing never leave it. */
+  const place = () => (window.history.state && window.history.state.place) || 0;
+  let last = place();
+
   /* The same address with sorted parameters, for comparing: their order has no meaning. */
   function sorted(target) {
     const url = new URL(target, window.location.href);
@@ -25,7 +29,8 @@
     if (sorted(target) === sorted(here())) return;
     const now = window.performance.now();
     const continues = kind && kind === latest.kind && here() === latest.target && now - latest.at < TOGETHER_MS;
-    window.history[continues ? "replaceState" : "pushState"]({}, "", target);
+    last = place() + (continues ? 0 : 1);
+    window.history[continues ? "replaceState" : "pushState"]({ place: last }, "", target);
     latest = { kind: kind || "", at: now, target: target };
     announce();
   }
@@ -75,5 +80,16 @@
     put(params, key, (others.length < values.length ? others : [...values, value]).sort());
   }
 
-  window.address = { go: go, respell: respell, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
+  /* Step through the page's own changes; return whether there is one. The address follows with the event popstate. */
+  function travel(by) {
+    if (by < 0 ? !place() : place() >= last) return false;
+    window.history.go(by);
+    return true;
+  }
+
+  window.addEventListener("popstate", () => {
+    last = Math.max(last, place());
+  });
+
+  window.address = { here: here, travel: travel, go: go, respell: respell, turnTo: turnTo, fetchTable: fetchTable, change: change, put: put, toggle: toggle };
 })();

@@ -23,8 +23,11 @@
     /* Panels of experts, which have very many cells, say once per panel what a click on any of them selects. */
     const parts = (item) => (item.data.meta?.role ? [item.data.meta.variant_id, item.x, item.data.meta.role] : item.customdata);
     const chosen = (data.points || []).map(parts).find(Array.isArray);
-    if (!chosen) return;
-    const [variant, first, second] = chosen;
+    if (chosen) choose(chosen);
+  }
+
+  /* What a click on a point does: a variant, followed by its bin, or by its layer and role. */
+  function choose([variant, first, second]) {
     change((params) => {
       if (shown.pick === "bin") return toggle(params, "bin", String(first));
       if (shown.pick !== "layer") return toggle(params, "pick", String(variant));
@@ -70,19 +73,50 @@
   function listen() {
     plot.dataset.listening = "yes";
     plot.on("plotly_click", clicked);
+    plot.on("plotly_afterplot", () => window.walk?.redrawn());
     plot.on("plotly_selected", lassoed);
     plot.on("plotly_deselect", () => change((params) => params.delete("pick")));
     plot.on("plotly_legendclick", (data) => legendClicked(data, false));
     plot.on("plotly_legenddoubleclick", (data) => legendClicked(data, true));
     new ResizeObserver(() => window.requestAnimationFrame(fit)).observe(holder);
+    window.walk?.redrawn();
   }
 
   /* Only another size needs another drawing. */
   function fit() {
     const drawn = plot._fullLayout;
-    if (!drawn || !plot.clientWidth || !plot.clientHeight) return;
-    if (Math.abs(drawn.width - plot.clientWidth) < 1 && Math.abs(drawn.height - plot.clientHeight) < 1) return;
+    const { width, height } = plot.getBoundingClientRect();
+    if (!drawn || !width || !height) return;
+    if (Math.abs(drawn.width - width) < 1 && Math.abs(drawn.height - height) < 1) return;
     window.Plotly.relayout(plot, { autosize: true });
+  }
+
+  /* What restores the ranges that a hand has changed: plotly keeps those that were drawn. */
+  function zoomed() {
+    const changes = {};
+    const before = plot._fullLayout?._preGUI || {};
+    const now = (path) => path.split(".").reduce((part, key) => part && part[key], plot._fullLayout);
+    Object.keys(before).filter((key) => key.endsWith(".range[0]")).forEach((key) => {
+      const path = key.slice(0, -3);
+      const drawn = [before[key], before[path + "[1]"]];
+      const axis = path.slice(0, -".range".length);
+      if (drawn.includes(null)) {
+        if (now(axis).autorange === false) changes[axis + ".autorange"] = true;
+      } else if (drawn.some((end, index) => end !== now(path)[index])) changes[path] = drawn;
+    });
+    Object.keys(before).filter((key) => key.endsWith(".rotation")).forEach((key) => {
+      if (before[key] !== now(key)) changes[key] = before[key];
+    });
+    return changes;
+  }
+
+  /* Show the whole chart again; return whether it was zoomed. */
+  function unzoom() {
+    if (!document.querySelector(".shows-graph #graph")) return false;
+    const changes = zoomed();
+    if (!Object.keys(changes).length) return false;
+    window.Plotly.relayout(plot, changes);
+    return true;
   }
 
   /* Resolves when plotly.js has run; a page of text has not asked for it yet. What failed is tried again next time. */
@@ -211,7 +245,7 @@
     if (!answers) await drawAtOnce({ inputs: inputs }, response);
   }
 
-  window.plot = { answered: answered, fetch: plotly, first: first };
+  window.plot = { node: plot, choose: choose, unzoom: unzoom, answered: answered, fetch: plotly, first: first };
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     plot: {
       draw: function (drawing, theme) {

@@ -1,4 +1,4 @@
-/* Navigation, keyboard, filters and theme. */
+/* Navigation, filters and theme. */
 (function () {
   "use strict";
 
@@ -16,6 +16,14 @@
     return path.replace(/^\/+|\/+$/g, "").toLowerCase() || "overview";
   }
 
+  /* By hand, because after scrollIntoView the key Tab would go on from there, and not begin with the page. */
+  function bringIntoView(tab) {
+    const strip = tab.parentNode;
+    const left = tab.offsetLeft - strip.offsetLeft;
+    if (left < strip.scrollLeft) strip.scrollLeft = left;
+    else strip.scrollLeft = Math.max(strip.scrollLeft, left + tab.offsetWidth - strip.clientWidth);
+  }
+
   function markTab(path) {
     const slug = slugOf(path);
     let chosen = null;
@@ -29,7 +37,7 @@
     const stage = byId("stage");
     if (chosen && stage) {
       stage.setAttribute("aria-labelledby", chosen.id);
-      chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
+      bringIntoView(chosen);
     } else if (tabs().length) {
       tabs()[0].tabIndex = 0;
     }
@@ -43,8 +51,9 @@
     });
   }
 
-  /* The query of the screen that is there. */
+  /* The query of the screen that is there, and the ends and the step of its slider. */
   let shown = "";
+  let bounds = null;
 
   /* A link holds the whole address that it leads to from that screen. An action that is not answered yet stands: only
      what the link changes is changed. */
@@ -69,73 +78,9 @@
     turnTo(new URL(tab.href).pathname);
   }
 
-  const KEYS = {
-    c: () => jump(byId("tab-compare")),
-    e: () => jump(byId("tab-explore")),
-    s: () => jump(byId("tab-summary")),
-    f: () => foldFilters(),
-    t: () => byId("theme-toggle").click(),
-    n: () => byId("numbers-toggle").click(),
-    "/": () => byId("find").focus(),
-    "?": () => openHelp(),
-    0: () => jump(byId("tab-overview")),
-    ArrowRight: () => step(1),
-    ArrowLeft: () => step(-1),
-  };
-
-  /* Whether the element itself uses letters or arrow keys. */
-  function busy(element) {
-    if (!element || !element.closest) return false;
-    if (element.closest("dialog, [role=slider], .ag-root-wrapper, textarea, select, [contenteditable=true]")) return true;
-    return element.matches("input") && !element.matches("[type=checkbox], [type=radio]");
-  }
-
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !byId("shell")) return;
-    const element = document.activeElement;
-    if (event.key === "Escape") return escape(element);
-    if (event.key === "Enter" && element && element.id === "find") return find(element);
-    if (busy(element)) return;
-    const all = tabs();
-    let action = KEYS[event.key] || KEYS[event.key.toLowerCase()];
-    if (/^[1-9]$/.test(event.key)) {
-      const tab = all.find((item) => item.querySelector(".key")?.textContent === event.key);
-      action = tab && (() => jump(tab));
-    } else if ((event.key === "Home" || event.key === "End") && all.includes(element)) {
-      action = () => jump(all[event.key === "Home" ? 0 : all.length - 1], true);
-    }
-    if (!action) return;
-    event.preventDefault();
-    action();
-  });
-
-  /* Close an open menu first, else clear picks and clicked cells. */
-  function escape(element) {
-    const open = document.querySelector("details.menu[open]");
-    if (open) {
-      open.open = false;
-    } else if (element && element.id === "find") {
-      element.blur();
-    } else if (!byId("help").open) {
-      change((params) => ["pick", "bin", "layer", "role"].forEach((key) => params.delete(key)));
-    }
-  }
-
   function openHelp() {
     const dialog = byId("help");
     if (!dialog.open) dialog.showModal();
-  }
-
-  function find(input) {
-    const text = input.value.trim().toLowerCase();
-    const all = Array.from(document.querySelectorAll("#find-list option"));
-    const match = all.find((item) => item.value.toLowerCase() === text) ||
-      all.find((item) => text && item.value.toLowerCase().includes(text));
-    input.closest(".find").classList.toggle("unknown", !match);
-    if (!match) return;
-    window.dash_clientside.set_props("find", { value: "" });
-    input.blur();
-    change((params) => put(params, "pick", [...new Set([...params.getAll("pick"), match.dataset.variant])]));
   }
 
   document.addEventListener("click", (event) => {
@@ -188,7 +133,6 @@
   document.addEventListener("change", (event) => {
     const match = /^option-([a-z]+)$/.exec(event.target.id || "");
     if (match) change((params) => put(params, match[1], event.target.value === "" ? [] : [event.target.value]), match[0]);
-    if (event.target.id === "find") find(event.target);
   });
 
   function foldFilters() {
@@ -239,12 +183,15 @@
 
   const none = () => window.dash_clientside.no_update;
 
+  window.shell = { tabs: tabs, step: step, jump: jump, openHelp: openHelp, foldFilters: foldFilters, bounds: () => bounds };
+
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     shell: {
       /* Show the server's form of the address in the address bar, without a request. */
       address: function (data) {
         if (data) {
           shown = data.query;
+          bounds = data.bounds;
           respell(window.location.pathname + (data.query ? "?" + data.query : ""));
           document.title = (data.model ? data.model + " · " : "") + "quantization comparison";
           markTab(window.location.pathname);

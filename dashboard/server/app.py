@@ -122,4 +122,9 @@ def _index() -> str:
     icon = quote((assets_folder() / "icon.svg").read_text("utf-8"))
     settings = {"templates": templates(), "config": GRAPH_CONFIG, "plotly": PLOTLY}
     settings["views"] = [view.id for view in registry()]
+    settings["options"] = {
+        option.key: {"name": option.name, "choices": dict(option.choices)}
+        for view in registry()
+        for option in view.options
+    }
     return _INDEX.substitute(icon=icon, settings=script_data(settings))

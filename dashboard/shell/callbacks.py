@@ -120,7 +120,7 @@ def screen(
     if "drawing" in page:
         page = page | {"drawing": page["drawing"] | {"key": f"{version} {address.href}"}}
     shown = filters.values(address.selection, results)
-    told |= {"panel": shown, "bounds": filters.bits_bounds(results)}
+    told |= {"panel": shown, "bounds": [*filters.bits_bounds(results), filters.BITS_STEP]}
     changed = page | {
         "address": told,
         "status": [html.Span(part) for part in status(Scope(results, address.selection))],

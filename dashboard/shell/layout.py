@@ -27,7 +27,9 @@ _SHORTCUTS = (
     ("N", "the numbers behind the insights"),
     ("/", "find a variant"),
     ("T", "light or dark"),
-    ("Esc", "clear what is picked"),
+    ("Ctrl Z", "undo the last change; Ctrl Shift Z redoes it (⌘ on a Mac)"),
+    ("Tab, then ← → ↑ ↓", "on the chart: go from point to point; Enter picks"),
+    ("Esc", "take back one thing: menu, search, point, zoom, cell, bin, picks"),
     ("?", "this list"),
 )
 _GESTURES = (
@@ -47,6 +49,7 @@ def shell() -> Component:
             dcc.Location(id="location", refresh="callback-nav"),
             dcc.Interval(id="poll", interval=1000 * POLL_SECONDS, disabled=True),
             *stores,
+            html.Button("Skip to the chart", id="skip", type="button", className="tool skip"),
             _toolbar(),
             _tabs(),
             html.Div([filters.panel(), _stage(), _insights()], className="workspace"),
@@ -54,6 +57,7 @@ def shell() -> Component:
                 [html.Div(id="status", className="facts"), html.Div(id="chips", className="chips-bar")],
                 className="status",
             ),
+            html.P(id="said", className="said", role="status"),
             _help(),
         ],
         id="shell",
@@ -78,7 +82,6 @@ def _toolbar() -> Component:
     search = dcc.Input(
         id="find",
         type="text",
-        list="find-list",
         placeholder="Find a variant  /",
         autoComplete="off",
         className="find",
@@ -88,11 +91,19 @@ def _toolbar() -> Component:
         [
             product,
             html.Div(id="source", className="source"),
-            html.Div([*finder, html.Datalist(id="find-list")], className="finder"),
+            html.Div([*finder, _found()], className="finder"),
             html.Div(tools, className="tools"),
         ],
         className="toolbar",
     )
+
+
+def _found() -> Component:
+    """Return the list of variants that match what is typed, and the button that filters to them."""
+    only = html.Button(id="find-filter", type="button", className="tool", title="Shift Enter", tabIndex=-1)
+    none = html.P("No variant has these words in its name.", id="find-none", className="hint", hidden=True)
+    names = html.Div(id="find-list", role="listbox", **{"aria-label": "Variants"})
+    return html.Div([names, none, only], id="find-menu", className="find-menu", hidden=True)
 
 
 def _button(identity: str, text: str, title: str) -> Component:
@@ -126,9 +137,14 @@ def _stage() -> Component:
             html.Div(
                 id="graph-place",
                 className="graph",
-                role="figure",
-                **{"aria-label": "Chart", "aria-describedby": "title caption"},
+                role="application",
+                tabIndex=0,
+                **{
+                    "aria-label": "Chart: arrow keys go from point to point, Enter picks",
+                    "aria-describedby": "title caption",
+                },
             ),
+            html.P(id="pointed", className="unseen", role="status"),
             html.Div(id="body", className="body", tabIndex=0),
         ],
         className="canvas",

@@ -105,4 +105,4 @@ def _link(text: str, target: Address, title: str) -> Component:
 def find_list(results: Results) -> list[Any]:
     """Return the options of “Find a variant”."""
     rows = results.measured.sort("label").select("variant_id", "label").iter_rows()
-    return [html.Option(value=label, **{"data-variant": name}) for name, label in rows]
+    return [html.Div(label, role="option", **{"data-variant": name}) for name, label in rows]

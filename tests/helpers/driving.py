@@ -44,8 +44,8 @@ ANSWERED = "document.querySelector('#title:not(:empty)') && !document.querySelec
 PLOTTED = f"""{PLOT}?.dataset.listening
     && {PLOT}._fullLayout?.uirevision === window.location.pathname.slice(1)
     && !document.querySelector('[data-dash-is-loading]')
-    && Math.abs({PLOT}._fullLayout.width - {PLOT}.clientWidth) < 1
-    && Math.abs({PLOT}._fullLayout.height - {PLOT}.clientHeight) < 1"""
+    && Math.abs({PLOT}._fullLayout.width - {PLOT}.getBoundingClientRect().width) < 1
+    && Math.abs({PLOT}._fullLayout.height - {PLOT}.getBoundingClientRect().height) < 1"""
 
 
 @dataclass

@@ -50,7 +50,7 @@ def test_labels_are_unique_and_others_stay_as_they_are(results: Results, three_m
     assert len(set(labels.values())) == len(labels)
     assert (labels[FIRST], labels[SECOND]) == ("main Q4_K_M", "main Q4_K_M imat")
     assert set(Results.open(three_methods).variants["twin"]) == {None}
-    names = [option.value for option in find_list(results)]
+    names = [option.children for option in find_list(results)]
     assert len(set(names)) == len(names) == results.measured.height
 
 

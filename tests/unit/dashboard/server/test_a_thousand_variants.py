@@ -106,6 +106,6 @@ def test_parallel_axes_are_drawn_and_told(thousand: Results) -> None:
 
 
 def test_all_can_be_found(thousand: Results) -> None:
-    names = {option.value for option in find_list(thousand)}
+    names = {option.children for option in find_list(thousand)}
     assert names == set(thousand.measured["label"])
     assert len(names) == 1008
