@@ -23,7 +23,7 @@ _console = Console(stderr=True)
 _RESUMABLE = "what was finished is kept: run the same command again to resume"
 _SOME_FAILED, _WRONG_REQUEST = 1, 2
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-#: Base class of the command-line library's errors about flags, which it does not export.
+#: Base class of typer's errors about flags, which it does not export.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
@@ -39,17 +39,10 @@ def run(
         typer.Argument(help="A TOML file, or the name of a ready-made comparison; flags override it."),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="SRC of the reference model.")] = None,
-    variant: Annotated[
-        list[str] | None, typer.Option(help="METHOD=SRC; a glob gives several variants.")
-    ] = None,
-    text: Annotated[
-        list[str] | None,
-        typer.Option(help="Text to evaluate on: [DOMAIN=]FILE, chat:FILE.jsonl, wikitext-2 or builtin."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
-    context: Annotated[
-        int | None, typer.Option(help="Tokens per window; the second half is scored. Default: 512.", min=8)
-    ] = None,
+    variant: flags.Variants = None,
+    text: flags.EvaluationTexts = None,
+    out: flags.Results = None,
+    context: flags.Window = None,
     chunks: flags.Chunks = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
     threads: flags.Threads = None,
@@ -65,6 +58,7 @@ def run(
     kv_cache: Annotated[str | None, typer.Option(help="Types to compare, such as f16,q8_0,q4_0.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary on stdout as JSON.")] = False,
+    progress: flags.Progress = "text",
 ) -> None:
     """Measure variants against a baseline on the same windows of the same texts."""
     from evaluator.commands.run import run_comparison
@@ -90,7 +84,7 @@ def run(
     }
     request = requested(comparison, given)
     with _interruptible():
-        summary = run_comparison(request, _console, force=force)
+        summary = run_comparison(request, _console, force=force, display=progress)
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     if summary["failures"]:
@@ -118,12 +112,13 @@ def demo(
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("demo_results"),
     threads: flags.Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
+    progress: flags.Progress = "text",
 ) -> None:
     """Evaluate a real small model end to end and print the command that opens the result."""
     from evaluator.commands.demo import run_demo
 
     with _interruptible():
-        summary = run_demo(out, threads, _console, force=force)
+        summary = run_demo(out, threads, _console, force=force, display=progress)
     typer.echo(f"Measured. Open it with: python -m dashboard {out}")
     if summary["failures"]:
         raise typer.Exit(_SOME_FAILED)
@@ -131,9 +126,7 @@ def demo(
 
 @app.command()
 def sample(
-    calibration: Annotated[
-        str, typer.Option(help="Text for the importance matrix; must not be an evaluation text.")
-    ] = "wikitext-2-valid",
+    calibration: flags.Calibration = "wikitext-2-valid",
     text: Annotated[
         str, typer.Option(help="Text to evaluate on besides the built-in ones: [DOMAIN=]FILE or a name.")
     ] = "wikitext-2",
@@ -263,8 +256,16 @@ def inspect(
         Console().print(table)
 
 
+@app.command()
+def options() -> None:
+    """Print the options of run and demo on stdout as JSON, for forms."""
+    from evaluator.commands.options import described
+
+    typer.echo(json.dumps(described({"run": run, "demo": demo}), indent=2))
+
+
 def _interruptible(outcome: str = _RESUMABLE) -> contextlib.AbstractContextManager[None]:
-    """Exit with status 130 on Ctrl-C, before the command-line library exits with its own status."""
+    """Exit with status 130 on Ctrl-C, before typer exits with its own status."""
     return interruptible(outcome, _say_error)
 
 

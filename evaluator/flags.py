@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
+from evaluator.support.progress_lines import Display
 from evaluator.support.units import MOST_MEMORY
 
+Variants = Annotated[list[str] | None, typer.Option(help="METHOD=SRC; a glob gives several variants.")]
+EvaluationTexts = Annotated[
+    list[str] | None,
+    typer.Option(help="Text to evaluate on: [DOMAIN=]FILE, chat:FILE.jsonl, wikitext-2 or builtin."),
+]
+Window = Annotated[
+    int | None, typer.Option(help="Tokens per window; the second half is scored. Default: 512.", min=8)
+]
+Results = Annotated[Path | None, typer.Option(help="Results folder.")]
 Threads = Annotated[int | None, typer.Option(help="Default: the cores this process may use.", min=1)]
 Pre = Annotated[
     str | None,
@@ -43,6 +53,12 @@ Cluster = Annotated[
     typer.Option(
         help="Measure variants on many machines with Ray: local, auto or ray://HOST:PORT.", metavar="ADDRESS"
     ),
+]
+Progress = Annotated[
+    Display, typer.Option(help="text (default), or json: lines for programs, on stderr.", metavar="DISPLAY")
+]
+Calibration = Annotated[
+    str, typer.Option(help="Text for the importance matrix; must not be an evaluation text.")
 ]
 Rescale = Annotated[
     bool, typer.Option("--rescale", help="Move an already quantized baseline off its format's grid first.")

@@ -15,6 +15,7 @@ from evaluator.planning.config import Comparison, VariantSource
 from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
 from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
 from evaluator.support.cache import cache_folder
+from evaluator.support.progress_lines import Display
 from evaluator.support.terminal import say
 from evaluator.support.threads import usable_cores
 from evaluator.texts.sources import BUILT_IN
@@ -68,7 +69,9 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
     return baseline, [job.target for job in jobs]
 
 
-def run_demo(out: Path, threads: int | None, console: Console, *, force: bool = False) -> dict[str, Any]:
+def run_demo(
+    out: Path, threads: int | None, console: Console, *, force: bool = False, display: Display = "text"
+) -> dict[str, Any]:
     """Measure the demo's variants into `out` and return the summary of the run.
 
     Raises:
@@ -86,4 +89,4 @@ def run_demo(out: Path, threads: int | None, console: Console, *, force: bool = 
         engine_windows=_ENGINE_WINDOWS,
         deep=False,
     )
-    return run_comparison(comparison, console, force=force)
+    return run_comparison(comparison, console, force=force, display=display)

@@ -28,7 +28,7 @@ from evaluator.results.files import MANIFEST_NAME, is_written
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
-from evaluator.support.progress import RunProgress
+from evaluator.support.progress_lines import Display, run_progress
 from evaluator.support.terminal import say, table_of
 from evaluator.support.threads import use_threads
 from evaluator.support.units import MEGABYTE, counted
@@ -38,7 +38,9 @@ from evaluator.texts.windows import n_scored
 _WEIGHTS = ("exact", "packed")
 
 
-def run_comparison(comparison: Comparison, console: Console, *, force: bool = False) -> dict[str, Any]:
+def run_comparison(
+    comparison: Comparison, console: Console, *, force: bool = False, display: Display = "text"
+) -> dict[str, Any]:
     """Plan and carry out a comparison, and return the summary that `--json` prints.
 
     Raises:
@@ -49,7 +51,7 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
         check_installed()
     comparison.check_engines()
     try:
-        return _run(comparison, console, force=force)
+        return _run(comparison, console, force=force, display=display)
     except OSError as error:
         place = error.filename or comparison.out
         raise EvaluatorError(
@@ -57,10 +59,11 @@ def run_comparison(comparison: Comparison, console: Console, *, force: bool = Fa
         ) from error
 
 
-def _run(comparison: Comparison, console: Console, *, force: bool) -> dict[str, Any]:
+def _run(comparison: Comparison, console: Console, *, force: bool, display: Display) -> dict[str, Any]:
     use_threads(comparison.threads)
-    with ResultsStore(comparison.out) as store, RunProgress(console) as progress:
-        progress.step("reading files and texts")
+    with ResultsStore(comparison.out) as store, run_progress(console, display) as progress:
+        progress.begin(comparison.out)
+        progress.stage("reading files and texts")
         plan = make_plan(comparison, progress.step, {} if force else store.measured())
         _spare_inputs(comparison, plan)
         for line in plan.skipped:

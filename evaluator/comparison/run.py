@@ -40,6 +40,8 @@ from evaluator.support.errors import SourceError, reason_of
 from evaluator.support.progress import RunProgress
 from evaluator.texts.windows import n_scored
 
+_FLOOR = "noise floor"
+
 
 class ComparisonRun:
     """Carries out one comparison into a results folder that is locked for it."""
@@ -83,16 +85,16 @@ class ComparisonRun:
             self.store.update_manifest(**means)
             self._measure_all(pending)
         if not is_derived(self.store):
-            self.progress.step("comparing variants")
+            self.progress.stage("comparing variants")
             derive(self.store)
         if self.comparison.attribution and self._ids & self.store.unattributed():
             self.store.update_manifest(**means)
+            self.progress.stage("attributing losses to matrices")
             AttributionRun(self.plan, self.store, self.progress).run(self._executor)
         if not self._engines.is_complete:
             if self.comparison.cluster and self.comparison.speed:
-                self.progress.say(
-                    "speed is timed on this machine: times of different machines do not compare"
-                )
+                self.progress.say("speed is timed here: times of different machines do not compare")
+            self.progress.stage("running files in engines")
             budget = self._scorer.budget(self.plan.device)
             self._engines.run(lambda: self._graph, budget.device, means)
         self._record_valueless()
@@ -102,11 +104,8 @@ class ComparisonRun:
         pending: list[Candidate] = []
         lacking = self.store.without_layers() if self.comparison.layers else set()
         for variant_id in sorted(self.store.without_tokens()):
-            next_step = (
-                "measuring it again"
-                if variant_id in self._ids
-                else "left out of comparisons until a run names its file"
-            )
+            left_out_until = "left out of comparisons until a run names its file"
+            next_step = "measuring it again" if variant_id in self._ids else left_out_until
             self.progress.say(f"{variant_id}: its tokens are damaged or missing; {next_step}", "yellow")
         for item in self.plan.variants:
             if not self._finished(item):
@@ -131,6 +130,7 @@ class ComparisonRun:
 
     def _measure_all(self, pending: list[Candidate]) -> None:
         baseline, windows = self.plan.baseline, self.plan.windows
+        self.progress.stage("scoring files")
         if self.plan.device.name != "cpu":
             self._settle_precision()
         memory = self._scorer.check_memory(windows, self.plan.device)
@@ -143,10 +143,9 @@ class ComparisonRun:
             needs_baseline = True
         lacks_floor = self.store.manifest.noise_floor is None
         floor = n_scored(windows[i] for i in self._floor_windows) if lacks_floor else 0
-        self.progress.plan(scored * (len(pending) + needs_baseline) + floor)
-        executor = (
-            self._executor if pending else None
-        )  # a cluster that cannot be reached fails before all work
+        names = [item.label for item in [baseline] * needs_baseline + pending]
+        self.progress.plan(scored * len(names) + floor, names + [_FLOOR] * lacks_floor)
+        executor = self._executor if pending else None  # an unreachable cluster fails before all work
         if needs_baseline:
             self._measure_baseline()
         if executor:
@@ -155,7 +154,7 @@ class ComparisonRun:
             self._states.keep([it.variant_id for it in pending if self._engines.compares(it.file)])
             executor.score(pending, self._keep, self._failed)
         if lacks_floor:
-            with stage(reporting(self.progress, "noise floor")):
+            with stage(reporting(self.progress, _FLOOR)):
                 self.store.update_manifest(noise_floor=self._measure_floor())
 
     def _settle_precision(self) -> None:
@@ -249,7 +248,7 @@ class ComparisonRun:
             windows,
             self.plan.device,
             self._hidden.values()[chosen],
-            advance=self.progress.task("noise floor", n_scored(windows)),
+            advance=self.progress.task(_FLOOR, n_scored(windows)),
         )
         reference = self.store.tokens(baseline.variant_id)
         return noise_floor(token_frame(windows, scored.scores), reference)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -60,8 +61,15 @@ class RunProgress:
     ) -> None:
         self._progress.stop()
 
-    def plan(self, tokens: int) -> None:
-        """Set the total number of tokens to score."""
+    def begin(self, out: Path) -> None:
+        """Take the folder in which the results are written; the bar does not show it."""
+
+    def stage(self, name: str) -> None:
+        """Begin a stage of the run: the bar shows it as a step."""
+        self.step(name)
+
+    def plan(self, tokens: int, files: Sequence[str] = ()) -> None:
+        """Set the total number of tokens to score, and the files that are scored."""
         self._progress.update(self._task, total=tokens)
 
     def step(self, description: str) -> None:
