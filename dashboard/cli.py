@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import socket
 import sys
 import threading
 import webbrowser
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from dashboard.figures.slim_plotly import SlimError, make_slim_file
+from dashboard.local.access import KEY_PART, NAMES, TICKET_PART
+from dashboard.local.routes import Local
 from dashboard.results.folder import ResultsError
 from dashboard.server.app import create_app
 from dashboard.server.paths import sample_results
@@ -24,7 +28,6 @@ _DEFAULT = "serve"
 _WRONG_REQUEST, _INTERRUPTED = 2, 130
 #: Base class of typer's errors about flags; typer does not export it.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -51,17 +54,21 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free port.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
+    no_measure: Annotated[
+        bool, typer.Option("--no-measure", help="Do not offer to measure files from the screen.")
+    ] = False,
 ) -> None:
     """Serve RESULTS and open the browser. Stop with Ctrl-C."""
     _prepare_plotly()
+    local = Local.offered(measure=not no_measure) if host in NAMES else None
     try:
-        app = create_app(*(results or [sample_results()]))
+        app = create_app(*(results or [sample_results()]), local=local)
     except ResultsError as error:
         _refuse(str(error))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    if host in _THIS_MACHINE:
+    if host in NAMES:
         # Against DNS rebinding: a foreign page may point its own host name at this machine.
-        answer_only_as(app.server, _THIS_MACHINE)
+        answer_only_as(app.server, NAMES)
     if reason := _listen_problem(host, port):
         _refuse(reason)
     try:
@@ -70,14 +77,31 @@ def serve(
         _refuse(f"cannot listen on {host}, port {port}: {error}")
     url = _url(host, server.server_port)
     typer.echo(f"Serving at {url}  (Ctrl-C to stop)")
+    if local is not None:
+        what = "open folders" if local.runner is None else "open folders and measure files"
+        typer.echo(f"To {what} from the screen: {url}#{KEY_PART}{local.access.key}")
     if not no_browser:
-        threading.Timer(0.3, webbrowser.open, [url]).start()
+        part = f"#{TICKET_PART}{local.access.new_ticket()}" if local is not None else ""
+        threading.Timer(0.3, webbrowser.open, [url + part]).start()
+    _serve_until_stopped(server, local)
+
+
+def _serve_until_stopped(server: BaseWSGIServer, local: Local | None) -> None:
+    """Answer requests until Ctrl-C or SIGTERM, then stop what was started from the screen."""
+    if local is not None:
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         typer.echo("Stopped.")
     finally:
         server.server_close()
+        if local is not None and local.close():
+            typer.echo("The measurement was stopped; what was finished is kept.")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 @cli.command("export")

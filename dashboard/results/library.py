@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dashboard.results.folder import EmptyRunError, ResultsError
@@ -34,6 +35,25 @@ class Library:
     def folder(self, name: str) -> Path:
         """Return a folder's path."""
         return self._folders[self.name_of(name)]
+
+    def add(self, folder: Path) -> str:
+        """Serve one more folder, and return its name; other folders keep theirs.
+
+        Raises:
+            ResultsError: the folder cannot be shown; one whose run has measured nothing yet can.
+
+        """
+        resolved = folder.resolve()
+        known = {path.resolve(): name for name, path in self._folders.items()}
+        if resolved in known:
+            return known[resolved]
+        with suppress(EmptyRunError):
+            Results.open(folder)
+        names = [resolved.name, f"{resolved.parent.name}/{resolved.name}", str(resolved)]
+        with self._lock:
+            name = next(name for name in names if name and name not in self._folders)
+            self._folders[name] = folder
+        return name
 
     def version(self, name: str) -> str:
         """Return a string that changes when a file of the folder changes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from dash import Dash
 from flask import Flask, Response, request
 
 from dashboard.export.routes import register_exports
+from dashboard.local.routes import Local, register_local
 from dashboard.results.folder import EmptyRunError
 from dashboard.results.library import Library
 from dashboard.server.paths import assets_folder
@@ -68,11 +70,12 @@ _INDEX = Template("""<!DOCTYPE html>
 </html>""")
 
 
-def create_app(*folders: Path) -> Dash:
+def create_app(*folders: Path, local: Local | None = None) -> Dash:
     """Build the application; nothing is served yet, and nothing it serves lies off this machine.
 
     Args:
         folders: results folders, at least one; the first is shown unless an address names another.
+        local: what the screen may do on this machine; by default it only shows.
 
     Raises:
         ResultsError: a folder cannot be shown.
@@ -94,12 +97,15 @@ def create_app(*folders: Path) -> Dash:
         suppress_callback_exceptions=True,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
-    app.layout = shell
+    measures = local is not None and local.runner is not None
+    app.layout = partial(shell, opens=local is not None, measures=measures)
     app.renderer = _RENDERER
     serve_bootstrap(app.server)
     serve_plotly(app.server)
     register_exports(app.server, library)
-    register_callbacks(app, library)
+    register_callbacks(app, library, measures=measures)
+    if local is not None:
+        register_local(app.server, library, local)
     _serve_first_drawing(app.server, library)
     return app
 

@@ -9,6 +9,8 @@ from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.views import option_keys
 
 OVERVIEW, COMPARE, EXPLORE, SUMMARY = "overview", "compare", "explore", "summary"
+#: A page of its own, without a folder, where files can be measured.
+MEASURE = "measure"
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from dashboard.results.one_model import one_model
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.shell import filters
-from dashboard.shell.address import EXPLORE, Address
+from dashboard.shell.address import EXPLORE, MEASURE, Address
 from dashboard.shell.answer_targets import TARGETS
-from dashboard.shell.render import Page, failed, not_shown, render, status
+from dashboard.shell.render import Page, failed, not_shown, render, standing, status
 from dashboard.shell.toolbar import chip_bar, find_list, option_bar, source
 from dashboard.style import formats
 
@@ -30,9 +30,15 @@ _LOG = logging.getLogger(__name__)
 _FILTERS = (*(f"filter-{key}" for key in filters.LISTS), "filter-bits")
 
 
-def register_callbacks(app: Dash, library: Library) -> None:
-    """Connect the shell to the folders: every action of a person is one request to the server."""
-    _register_show(app, library)
+def register_callbacks(app: Dash, library: Library, *, measures: bool = False) -> None:
+    """Connect the shell to the folders: every action of a person is one request to the server.
+
+    Args:
+        app: the application.
+        library: the folders.
+        measures: whether there is a page to measure files.
+    """
+    _register_show(app, library, measures=measures)
     _register_poll(app, library)
     browser = (
         ("shell", "address", Output("address", "id"), [Input("address", "data")]),
@@ -58,7 +64,7 @@ def register_callbacks(app: Dash, library: Library) -> None:
         )
 
 
-def _register_show(app: Dash, library: Library) -> None:
+def _register_show(app: Dash, library: Library, *, measures: bool) -> None:
     outputs = {name: Output(*place) for name, place in TARGETS.items()}
     register = app.callback(
         output=outputs,
@@ -72,7 +78,8 @@ def _register_show(app: Dash, library: Library) -> None:
     )
 
     def show(pathname: str, search: str, _version: str, before: Mapping[str, Any] | None) -> dict[str, Any]:
-        return dict.fromkeys(outputs, no_update) | screen(library, pathname, search, before or {})
+        told = screen(library, pathname, search, before or {}, measures=measures)
+        return dict.fromkeys(outputs, no_update) | told
 
     register(show)
 
@@ -82,8 +89,17 @@ def screen(
     pathname: str | None,
     search: str | None,
     before: Mapping[str, Any],
+    *,
+    measures: bool = False,
 ) -> dict[str, Any]:
-    """Return what an address changes on the screen; `before` is the `address` of the screen that is there."""
+    """Return what an address changes on the screen.
+
+    Args:
+        library: the folders.
+        pathname, search: the address.
+        before: the `address` of the screen that is there.
+        measures: whether there is a page to measure files.
+    """
     address = Address.parse(pathname, search)
     if address.folder and library.name_of(address.folder) != address.folder:
         address = Address(address.slug, address.selection)
@@ -95,23 +111,15 @@ def screen(
         "version": version,
     }
     new_folder = before.get("version") != version
+    if measures and address.slug == MEASURE:
+        return _standing(library, address, told, before)
     try:
         whole = library.at(address.folder)
     except ResultsError as error:
         manifest = error.manifest if isinstance(error, EmptyRunError) else None
         told |= {"panel": {}, "model": manifest.model if manifest else ""}
-        return (
-            _page(not_shown(address.slug, str(error), manifest))
-            | filters.nothing()
-            | {
-                "address": told,
-                "find-list": [],
-                "poll": not library.running(address.folder),
-                "source": source(library, address, None),
-                "status": [html.Span("nothing measured yet" if manifest else "not readable")],
-                "chips": [],
-            }
-        )
+        said = "nothing measured yet" if manifest else "not readable"
+        return _without_results(library, address, not_shown(address.slug, str(error), manifest), told, said)
     results, selection = one_model(address.selection, whole)
     address = address.with_selection(selection)
     told |= {"model": formats.listing(results.models), "models": results.models}
@@ -134,6 +142,33 @@ def screen(
     if not new_folder and before.get("models") == results.models:
         return changed
     return changed | _of_folder(library, address, results)
+
+
+def _standing(
+    library: Library, address: Address, told: dict[str, Any], before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the page that measures files; what a person typed there stays when the folder changes."""
+    told |= {"panel": {}, "model": ""}
+    shown = _without_results(library, address, standing(address.slug), told, "")
+    return shown | ({"body": no_update} if before.get("slug") == address.slug else {})
+
+
+def _without_results(
+    library: Library, address: Address, page: Page, told: dict[str, Any], said: str
+) -> dict[str, Any]:
+    """Return a page that shows nothing of a folder, with `said` in the status bar."""
+    return (
+        _page(page)
+        | filters.nothing()
+        | {
+            "address": told,
+            "find-list": [],
+            "poll": not library.running(address.folder),
+            "source": source(library, address, None),
+            "status": [html.Span(said)] if said else [],
+            "chips": [],
+        }
+    )
 
 
 def _drawn(results: Results, pathname: str | None, address: Address) -> dict[str, Any]:

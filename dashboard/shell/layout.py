@@ -8,7 +8,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.shell import filters
-from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY
+from dashboard.shell.address import COMPARE, EXPLORE, MEASURE, OVERVIEW, SUMMARY
 from dashboard.shell.export_menu import export_menu
 from dashboard.views import registry
 
@@ -41,8 +41,13 @@ _GESTURES = (
 )
 
 
-def shell() -> Component:
-    """Return the whole page; everything that changes has an id that a callback fills."""
+def shell(*, opens: bool = False, measures: bool = False) -> Component:
+    """Return the whole page; everything that changes has an id that a callback fills.
+
+    Args:
+        opens: whether the page can open folders of this machine.
+        measures: whether it can measure files.
+    """
     stores = [dcc.Store(id=name) for name in ("drawing", "address", "theme", "version")]
     return html.Div(
         [
@@ -50,8 +55,8 @@ def shell() -> Component:
             dcc.Interval(id="poll", interval=1000 * POLL_SECONDS, disabled=True),
             *stores,
             html.Button("Skip to the chart", id="skip", type="button", className="tool skip"),
-            _toolbar(),
-            _tabs(),
+            _toolbar(opens=opens),
+            _tabs([MEASURE] if measures else []),
             html.Div([filters.panel(), _stage(), _insights()], className="workspace"),
             html.Footer(
                 [html.Div(id="status", className="facts"), html.Div(id="chips", className="chips-bar")],
@@ -65,7 +70,7 @@ def shell() -> Component:
     )
 
 
-def _toolbar() -> Component:
+def _toolbar(*, opens: bool) -> Component:
     product = html.A(
         [html.Span(className="mark", **{"aria-hidden": "true"}), html.Span("Quantization comparison")],
         href="/",
@@ -74,6 +79,7 @@ def _toolbar() -> Component:
     )
     tools = [
         _button("filters-toggle", "Filters", "Fold or unfold the filters (F)"),
+        *([_button("open-toggle", "Open", "Open a results folder of this machine")] if opens else []),
         html.Div(export_menu(), id="export-menu"),
         _button("copy-link", "Copy link", "Copy a link to this screen with its filters and picks"),
         _button("theme-toggle", "Theme", "Switch between light and dark (T)"),
@@ -110,10 +116,10 @@ def _button(identity: str, text: str, title: str) -> Component:
     return html.Button(text, id=identity, title=title, type="button", className="tool", n_clicks=0)
 
 
-def _tabs() -> Component:
+def _tabs(more: list[str]) -> Component:
     entries = [(OVERVIEW, "", "Overview", "/")]
     entries += [(view.id, str(view.number), view.tab, f"/{view.id}") for view in registry()]
-    entries += [(slug, "", slug.capitalize(), f"/{slug}") for slug in (COMPARE, EXPLORE, SUMMARY)]
+    entries += [(slug, "", slug.capitalize(), f"/{slug}") for slug in (COMPARE, EXPLORE, SUMMARY, *more)]
     links = [
         html.A(
             [html.Span(number, className="key")] * bool(number) + [html.Span(name)],

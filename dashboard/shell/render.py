@@ -15,7 +15,7 @@ from dashboard.insights.comparison import NOTHING
 from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
 from dashboard.insights.provisional import provisional
-from dashboard.pages import compare, explore, overview, summary
+from dashboard.pages import compare, explore, measure, overview, summary
 from dashboard.pages.parts import absent_notice, command, empty_notice, notice
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
@@ -96,6 +96,11 @@ def not_shown(slug: str, reason: str, manifest: Manifest | None) -> Page:
     ]
     body = notice("Nothing is measured yet", parts)
     return Page(slug, "Results", f"A run for {manifest.model} has begun", "", [], body=body)
+
+
+def standing(slug: str) -> Page:
+    """Return the page that measures files, which shows no folder."""
+    return Page(slug, "Measure", measure.TITLE, measure.CAPTION, [], body=measure.body())
 
 
 def _baseline_only(results: Results, slug: str) -> Page:

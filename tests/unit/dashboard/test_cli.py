@@ -102,6 +102,33 @@ def test_serves_and_ends_on_interrupt(three_methods: Path) -> None:
         assert server.wait(timeout=HANGS) == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "offered"),
+    [
+        ([], "To open folders and measure files from the screen: "),
+        (["--no-measure"], "To open folders from the screen: "),
+        (["--host", "0.0.0.0"], ""),
+    ],
+)
+def test_what_is_offered_and_the_link_with_the_key(
+    three_methods: Path, arguments: list[str], offered: str
+) -> None:
+    """Only on this machine; a signal to end ends it in order."""
+    command = [sys.executable, "-u", "-m", "dashboard", str(three_methods), "--no-browser", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[2]
+        link = server.stdout.readline() if offered else ""
+        with urllib.request.urlopen(f"{url}_dash-layout", timeout=HANGS) as answer:
+            layout = answer.read().decode()
+        server.send_signal(signal.SIGTERM if offered else signal.SIGINT)
+        assert server.wait(timeout=HANGS) == 0
+        assert server.stdout.read() == "Stopped.\n"
+    assert link.startswith(f"{offered}{url}#key=" if offered else "")
+    assert len(link.partition("#key=")[2]) > 40 * bool(offered)
+    assert ("tab-measure" in layout, "open-toggle" in layout) == ("measure" in offered, bool(offered))
+
+
 def test_a_folder_may_come_first() -> None:
     assert with_default_command([]) == ["serve"]
     assert with_default_command(["results", "--port", "1"]) == ["serve", "results", "--port", "1"]
@@ -114,7 +141,7 @@ def test_a_folder_may_come_first() -> None:
 def test_help_tells_all_flags_and_the_other_command(arguments: list[str], call: Call) -> None:
     status, printed, _ = call(*arguments)
     assert status == 0
-    for word in ("RESULTS", "--port", "--host", "--no-browser", "export RESULTS"):
+    for word in ("RESULTS", "--port", "--host", "--no-browser", "--no-measure", "export RESULTS"):
         assert word in printed
 
 
