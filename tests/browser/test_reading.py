@@ -1,4 +1,4 @@
-"""A panel reads quickly: three insights, numbers on demand, words explained on hover and focus, claims that unfold."""
+"""A panel reads quickly: three insights, numbers on demand, words explained on hover, claims that unfold."""
 
 import pytest
 from driving import Watched
