@@ -62,7 +62,12 @@ def exhibits(scope: Scope) -> list[Exhibit]:
 
 
 def exhibit(scope: Scope, view: View) -> Exhibit:
-    """Return a view's exhibit; if there is nothing to draw, one with the reason."""
+    """Return a view's exhibit, with sizes in one unit; if there is nothing to draw, one with the reason."""
+    with formats.in_one_unit(scope.results.variants["size_bytes"]):
+        return _exhibit(scope, view)
+
+
+def _exhibit(scope: Scope, view: View) -> Exhibit:
     absent = view.absent(scope.results)
     if absent is not None:
         fault = f" {absent.fault}." if absent.fault else ""

@@ -38,6 +38,11 @@ class Findings:
 
 def findings(scope: Scope) -> Findings:
     """Return the texts for the selected variants; for an empty selection they say that nothing is selected."""
+    with formats.in_one_unit(scope.results.variants["size_bytes"]):
+        return _findings(scope)
+
+
+def _findings(scope: Scope) -> Findings:
     passing = scope.rows
     rows = one_place(passing)
     about = elsewhere(passing, rows)

@@ -17,7 +17,7 @@ from dashboard.results.engines import ENGINE, column_of
 from dashboard.results.rows import Row, plus_minus
 from dashboard.results.scope import Scope
 from dashboard.shell.naming import model_name
-from dashboard.style import columns
+from dashboard.style import columns, formats
 from dashboard.style.glossary import used
 from evaluator.metrics import columns_of
 
@@ -38,7 +38,8 @@ def report(scope: Scope, pictures: Mapping[str, str] | None = None) -> str:
         "\n".join(f"- **{name}**: {_plain(rule)}" for name, rule in rules(scope).items()),
     ]
     parts += [_plain(words.claims)]
-    parts += ["## Variants", _variants(scope, rows), _PLUS_MINUS] if rows else []
+    with formats.in_one_unit(scope.results.variants["size_bytes"]):
+        parts += ["## Variants", _variants(scope, rows), _PLUS_MINUS] if rows else []
     for shown in exhibits(scope):
         parts += _section(shown, (pictures or {}).get(shown.slug))
     parts += [
@@ -67,6 +68,7 @@ def _section(shown: Exhibit, picture: str | None) -> list[str]:
 
 
 def _variants(scope: Scope, rows: Sequence[Row]) -> str:
+    """Return the table of variants, without the columns that none of them has."""
     heads = (
         "Variant",
         "Bits",
@@ -78,7 +80,10 @@ def _variants(scope: Scope, rows: Sequence[Row]) -> str:
         f"Decode{scope.in_engine} (ms)",
         f"{words(scope.engine).head} (nats)",
     )
-    return _table(heads, (_variant(row) for row in rows), right=len(heads) - 1)
+    lines = [_variant(row) for row in rows]
+    kept = [place for place in range(len(heads)) if place == 0 or any(line[place] for line in lines)]
+    shown = [[line[place] for place in kept] for line in lines]
+    return _table([heads[place] for place in kept], shown, right=len(kept) - 1)
 
 
 def _variant(row: Row) -> list[str]:

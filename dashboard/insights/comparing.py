@@ -173,8 +173,9 @@ def _sure(scope: Scope, rows: tuple[Row, Row]) -> Difference:
 def _paired(metric: str, column: Column, values: tuple[str, str], paired: Estimate | None) -> Difference:
     if paired is None:
         return Difference(metric, values, "", "not comparable token by token", column=column.name)
+    verdict = "identical" if paired.identical else "tied"
     difference = Difference(
-        metric, values, columns.difference(column, paired.value, paired.half), "tied", column=column.name
+        metric, values, columns.difference(column, paired.value, paired.half), verdict, column=column.name
     )
     if not paired.differs_from_zero:
         return difference

@@ -140,6 +140,11 @@ class Ranking:
         return gap.value - gap.reach(comparisons) > self.floor
 
     @property
+    def identical(self) -> bool:
+        """Whether all that are tied with the best have its values, token by token, as the same weights do."""
+        return bool(self.tied) and all(self.gaps[method].identical for method in self.tied)
+
+    @property
     def undecided(self) -> Kind:
         """`tie` if all errors were measured, else `unknown`."""
         return "tie" if all(gap.has_error for gap in self.gaps.values()) else "unknown"
@@ -193,8 +198,10 @@ def rank_files(
 
 
 def tie(ranking: Ranking) -> str:
-    """Name the methods tied with the best, or undecided because an error was not measured."""
+    """Name the methods identical to the best, tied with it, or undecided because an error was not measured."""
     tied = formats.listing([ranking.best, *ranking.tied])
+    if ranking.identical:
+        return f"{tied} are identical"
     if ranking.undecided == "tie":
         return f"{tied} are tied"
     return f"{tied} are undecided, because the error was not measured"

@@ -50,8 +50,8 @@ def trends(rows: Sequence[Row]) -> dict[str, float]:
     return {method: rho for method, rho in correlations.items() if rho is not None}
 
 
-def monotone(scope: Scope, rows: Sequence[Row]) -> Insight:
-    """Say whether perplexity falls as bits rise, or which neighbours are out of order."""
+def monotone(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    """Say whether perplexity falls as bits rise, or which neighbours are out of order; None without a trend."""
     wrong, known = inversions(scope, rows), trends(rows)
     trend = "; ".join(f"{method} ρ = {formats.number(rho, 2)}" for method, rho in known.items())
     detail = f"Spearman's rank correlation: {trend}" if trend else ""
@@ -63,7 +63,7 @@ def monotone(scope: Scope, rows: Sequence[Row]) -> Insight:
         text = f"More bits are not always better: {step} by {nats(worst.by)}{others}."
         return Insight(text, "caution", detail)
     if not known:
-        return Insight("A trend over bits needs at least three variants of a method.", "unknown")
+        return None
     against = formats.listing([method for method, rho in known.items() if rho >= 0])
     if against != "none":
         return Insight(f"Perplexity does not fall with bits for {against}.", "caution", detail)

@@ -22,8 +22,10 @@ def efficiency(row: Row) -> str:
     return f"1/PPL per MB = {formats.number(EFFICIENCY_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵"
 
 
-def highest(rows: Sequence[Row]) -> Insight:
-    """Name the file with the highest 1/PPL per MB."""
+def highest(rows: Sequence[Row]) -> Insight | None:
+    """Name the file with the highest 1/PPL per MB; None for a single file."""
+    if len(rows) < 2:
+        return None
     best = max(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
     smallest = min(rows, key=lambda row: row["size_bytes"])
     text = f"{best['label']} has the highest {efficiency(best)}."
@@ -43,13 +45,16 @@ def above_floor(rows: Sequence[Row]) -> Insight:
     if not good:
         return Insight("No file is above the quality floor.", "caution", floor)
     best = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
-    text = f"Above the quality floor {best['label']} is the most efficient: {efficiency(best)}."
+    leads = "is the most efficient" if len(good) > 1 else "is the only one"
+    text = f"Above the quality floor {best['label']} {leads}: {efficiency(best)}."
     return Insight(text, "finding", floor)
 
 
-def wasted(scope: Scope, rows: Sequence[Row]) -> Insight:
-    """Name files that a smaller one beats in KLD by more than the error."""
+def wasted(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    """Name files that a smaller one beats in KLD by more than the error; None for a single file."""
     compared = complete(rows, "kld_mean")
+    if len(compared) < 2:
+        return None
     pairs = beaten_by_smaller(scope, compared, compared)
     if not pairs:
         return Insight(
@@ -69,7 +74,8 @@ def compression(scope: Scope, rows: Sequence[Row]) -> Insight:
     smallest = min(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
     base = int(scope.baseline_of(smallest)["size_bytes"])
     how = _smaller(base, smallest["size_bytes"])
-    text = f"The smallest file, {smallest['label']}, is {how} than the baseline."
+    name = f"The smallest file, {smallest['label']}," if len(rows) > 1 else smallest["label"]
+    text = f"{name} is {how} than the baseline."
     return Insight(text, "finding", f"{formats.size(smallest['size_bytes'])} against {formats.size(base)}")
 
 

@@ -127,7 +127,8 @@ def _concentration(shown: Shown) -> Insight | None:
     most, least = max(known, key=lambda name: known[name]), min(known, key=lambda name: known[name])
     label = next(row["label"] for row in shown.rows if row["variant_id"] == most)
     even = "evenly" if known[most] < EVEN else "unevenly"
-    text = f"The {what} spreads {even} over the layers; {label} is the most concentrated."
+    most_of_all = f"; {label} is the most concentrated" if len(known) > 1 else ""
+    text = f"The {what} spreads {even} over the layers{most_of_all}."
     ends = [formats.number(known[name], 2) for name in (least, most)]
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
     return Insight(text, "finding", f"Gini coefficient over layers {span}; under {EVEN} counts as even")
@@ -161,7 +162,8 @@ def _raised(shown: Shown) -> Insight | None:
     if not known:
         return None
     if not mixed:
-        return Insight("Every shown variant has all its tensors in one type.", "finding")
+        whose = f"{known[0][0]}" if len(known) == 1 else "Every shown variant"
+        return Insight(f"{whose} has all its tensors in one type.", "finding")
     notes = []
     for label, types in mixed[:_MOST_NOTES]:
         usual = usual_type(types)
@@ -169,4 +171,6 @@ def _raised(shown: Shown) -> Insight | None:
         parts = ", ".join(f"{role} {kind} in {count}" for (role, kind), count in other.most_common(3))
         notes.append(f"{label}: mostly {usual}; {parts}")
     text = f"{len(mixed)} of {len(known)} shown variants mix tensor types."
+    if len(known) == 1:
+        text = f"{mixed[0][0]} mixes tensor types."
     return Insight(text, "finding", ". ".join(notes))

@@ -130,6 +130,9 @@ def against_noise(rows: Sequence[Row], floor: NoiseFloor | None) -> Insight | No
         return Insight(text, "tie", f"noise floor of the mean KLD: {value}")
     least = min(known, key=lambda row: row["kld_mean"])
     times = formats.number(least["kld_mean"] / floor.kld_mean, 2)
+    if len(rows) == 1:
+        text = f"{least['label']} diverges {times} × as much as rounding to bf16."
+        return Insight(text, "finding", f"noise floor of the mean KLD: {value}")
     text = f"Every variant diverges more than rounding to bf16; the closest, {least['label']}, {times} × as much."
     return Insight(text, "finding", f"noise floor of the mean KLD: {value}")
 

@@ -113,15 +113,15 @@ def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
 
 
-def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight:
-    """Say whether fewer bits are faster."""
+def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight | None:
+    """Say whether fewer bits are faster; None for fewer than three variants."""
     slow = [slowness(row, spread_of(phase)) for row in rows]
     rho = rank_correlation([r["bits_per_weight"] for r in rows], slow)
     if rho is None and len(rows) > 2:
         what = "bits" if len({row["bits_per_weight"] for row in rows}) == 1 else f"{phase} speed"
         return Insight(f"All timed variants have the same {what}{in_engine}.", "unknown")
     if rho is None:
-        return Insight("Too few timed variants to relate bits and speed.", "unknown")
+        return None
     detail = (
         f"Spearman ρ of bits per weight and {phase} time = {formats.number(rho, 2)}, {len(rows)} variants"
     )

@@ -152,6 +152,8 @@ def _tied(even: Sequence[Run], along: Along) -> str:
 
 
 def _how(run: Run) -> str:
+    if all(band.ranking.identical for band in run.bands):
+        return "identical"
     unknown = any(band.ranking.undecided == "unknown" for band in run.bands)
     return "undecided (error not measured)" if unknown else "tied"
 
@@ -231,7 +233,7 @@ def _standing(band: Band) -> Standing:
     others = [f"{method} {change(gap)}" for method, gap in band.perplexity.items()]
     return Standing(
         f"{formats.size(band.size)} · {formats.bits(band.bits)}",
-        f"{first} tied" if ranking.tied else f"{first}{smaller}",
+        f"{first} {'identical' if ranking.identical else 'tied'}" if ranking.tied else f"{first}{smaller}",
         "; ".join(lead) or "none",
         "; ".join(others) or "not measured",
         formats.listing(list(band.absent)) if band.absent else "",

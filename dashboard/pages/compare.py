@@ -42,6 +42,8 @@ def headline(scope: Scope) -> str:
         times = formats.times(better["size_bytes"] / other["size_bytes"])
         size = f"{times} its size" if times else "the same size"
         return f"{better['label']} is closer to the baseline than {other['label']}, at {size}"
+    if kld.verdict == "identical":
+        return f"{first['label']} and {second['label']} give the same probabilities, token by token"
     if kld.verdict == "tied":
         return f"{first['label']} and {second['label']} are equally far from the baseline, within the error"
     failed = [f"{row['label']} failed: {row['failure']}" for row in pair if row["failure"]]
@@ -188,8 +190,13 @@ def insights(scope: Scope) -> list[Insight]:
             result.append(Insight(text, "finding", formats.listing(wins[place], 6)))
     tied = [item.metric for item in tested if item.verdict == "tied"]
     if tied:
-        text = f"{len(tied)} of {len(tested)} tests are tied: the difference is within its error."
+        are = "is" if len(tied) == 1 else "are"
+        text = f"{len(tied)} of {len(tested)} tests {are} tied: the difference is within its error."
         result.append(Insight(text, "tie", formats.listing(tied, 6)))
+    same = [item.metric for item in tested if item.verdict == "identical"]
+    if same:
+        text = f"{len(same)} of {len(tested)} tests give identical values."
+        result.append(Insight(text, "tie", formats.listing(same, 6)))
     if _closeness(metrics).leader is not None:
         result += _bootstrap(scope.results, first, second)
     packed = gap_insight(pair, scope.selection)

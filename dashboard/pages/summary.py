@@ -14,7 +14,7 @@ from dashboard.insights.claims import every
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
 from dashboard.insights.provisional import provisional
-from dashboard.insights.summary import MethodSummary, rules, summarize, takeaways
+from dashboard.insights.summary import OPTIMAL_BOUND, MethodSummary, rules, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
 from dashboard.pages.claims import whole_board
 from dashboard.pages.parts import card, empty_notice, insight_list, swatch
@@ -28,13 +28,17 @@ HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/
 
 
 def headline(scope: Scope) -> str:
-    """Return the methods' best bit rates in one sentence."""
+    """Return each method's smallest file within the rule's bound in one sentence."""
     lines = summarize(scope)
     if not lines:
         return "No comparable variant is selected, so there is nothing to summarize"
-    parts = [f"{line.method} at {type_name(line.optimal)}" for line in lines]
-    rates = f"est bit rates by the rules below: {formats.listing(parts)}"
-    return f"Provisional: b{rates}" if Answers.of(scope).doubts else f"B{rates}"
+    bound = f"within {formats.percent(OPTIMAL_BOUND, 0)} of the baseline's perplexity"
+    kept = [f"{line.method} {type_name(line.optimal)}" for line in lines if line.by_rule]
+    others = [line.method for line in lines if not line.by_rule]
+    none = f"; no file of {formats.listing(others)}" if others else ""
+    smallest = f"Smallest file {bound}: {formats.listing(kept)}{none}"
+    text = smallest if kept else f"No file of {formats.listing(others)} is {bound}"
+    return f"Provisional: {text[:1].lower()}{text[1:]}" if provisional(scope) else text
 
 
 def body(scope: Scope) -> Component:

@@ -69,7 +69,12 @@ class Page:
 
 
 def render(results: Results, pathname: str | None, selection: Selection) -> Page:
-    """Return the page at `pathname` for a selection."""
+    """Return the page at `pathname` for a selection, with the sizes of the folder's files in one unit."""
+    with formats.in_one_unit(results.variants["size_bytes"]):
+        return _rendered(results, pathname, selection)
+
+
+def _rendered(results: Results, pathname: str | None, selection: Selection) -> Page:
     scope = Scope(results, selection)
     slug = Address.parse(pathname, None).slug
     view = next((view for view in registry() if view.id == slug), None)

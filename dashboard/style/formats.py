@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeGuard
 
 from evaluator.results.manifest import Manifest
@@ -20,11 +22,16 @@ _UNITS = (
     (1000, 1000, "kB", 1),
     (0, 1, "bytes", 0),
 )
+_GIGABYTE, _LEAST_IN_GIGABYTES = 1000.0 * MEGABYTE, 10.0 * MEGABYTE
+#: The least size that is written in gigabytes. It is of one page: the files of one folder are written in one unit.
+_GIGABYTES_FROM: ContextVar[float] = ContextVar("gigabytes_from", default=_GIGABYTE)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 #: Powers of ten within which numbers are written without an exponent.
 _LEAST_POWER, _MOST_POWER = -5, 6
 #: exp() of larger values is not computed: it overflows at 709.
 _MOST_LOG = 700.0
+#: Most decimals of a change in per cent with its error.
+_MOST_PLACES = 2
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -71,22 +78,42 @@ def percent(fraction: float | None, places: int = 1) -> str:
 def percent_change(log_ratio: float | None, places: int = 2, half: float = math.inf) -> str:
     """Write a natural log ratio as a signed change in per cent, with ± its 95 % half-width if that is finite.
 
-    A change that rounds to zero has no sign.
+    A change that rounds to zero has no sign. An error below half of the last decimal gets more decimals, at most two,
+    and is rounded up to 0.01 %; a change and an error that both read as zero are `no change within 0.01 %`.
     """
     if not _is_number(log_ratio):
         return NO_VALUE
     if log_ratio > _MOST_LOG:
         return f"more than +{_with_exponent(100 * math.exp(_MOST_LOG), 2)} %"
-    value = _rounded(100 * math.expm1(log_ratio), places)
-    plus = "+" if log_ratio > 0 and any(digit in value for digit in "123456789") else ""
-    error = 100 * half * math.exp(log_ratio)
-    return f"{plus}{value} ± {_rounded(error, places)} %" if _is_number(error) else f"{plus}{value} %"
+    percent, error = 100 * math.expm1(log_ratio), 100 * half * math.exp(log_ratio)
+    if not _is_number(error):
+        return f"{_plus(_rounded(percent, places), log_ratio > 0)} %"
+    while places < _MOST_PLACES and 0 < error < 0.5 * 10**-places:
+        places += 1
+    smallest = 10**-places
+    if max(abs(percent), error) < 0.5 * smallest:
+        return f"no change within {_fixed(smallest, places)} %"
+    least = smallest if error > 0 else 0.0
+    return f"{_plus(_rounded(percent, places), log_ratio > 0)} ± {_rounded(max(error, least), places)} %"
+
+
+@contextmanager
+def in_one_unit(sizes: Iterable[float | None]) -> Iterator[None]:
+    """Write all sizes from 10 MB up in gigabytes inside, if the largest of `sizes` (bytes) takes one or more."""
+    large = max((value for value in sizes if _is_number(value)), default=0.0) >= _GIGABYTE
+    token = _GIGABYTES_FROM.set(_LEAST_IN_GIGABYTES if large else _GIGABYTE)
+    try:
+        yield
+    finally:
+        _GIGABYTES_FROM.reset(token)
 
 
 def size(n_bytes: float | None) -> str:
-    """Write bytes in decimal units: megabytes from 0.1 MB, gigabytes from 1 GB."""
+    """Write bytes in decimal units: megabytes from 0.1 MB, gigabytes from 1 GB, or as `in_one_unit` says."""
     if not _is_number(n_bytes):
         return NO_VALUE
+    if _GIGABYTES_FROM.get() <= abs(n_bytes) < _GIGABYTE:
+        return f"{_fixed(n_bytes / _GIGABYTE, 3)} GB"
     _, unit, name, places = next(unit for unit in _UNITS if abs(n_bytes) >= unit[0])
     return f"{_rounded(n_bytes / unit, places)} {name}"
 

@@ -239,7 +239,8 @@ def _lost(scope: Scope, changes: Sequence[tuple[Row, Estimate]]) -> Insight | No
         if names
         else "no other bin grows by more than its error"
     )
-    text = f"{row['label']} loses the most high-confidence tokens: {points(change)}."
+    most = "the most " if len(changes) > 1 else ""
+    text = f"{row['label']} loses {most}high-confidence tokens: {points(change)}."
     return Insight(text, "finding", into)
 
 
@@ -248,7 +249,12 @@ def _kept(changes: Sequence[tuple[Row, Estimate]]) -> Insight:
         text = "Whether the share of high-confidence tokens changes is unknown: the error was not measured."
         return Insight(text, "unknown", "an error needs at least two windows")
     same = [row["label"] for row, change in changes if not change.differs_from_zero]
-    detail = f"share of tokens over 0.95 against the baseline, paired, 95 %; {len(changes)} variants"
+    variants = f"; {len(changes)} variants" if len(changes) > 1 else ""
+    detail = f"share of tokens over 0.95 against the baseline, paired, 95 %{variants}"
+    if not same and len(changes) == 1:
+        return Insight(
+            "The share of high-confidence tokens changes by more than the error.", "finding", detail
+        )
     if not same:
         return Insight("Every shown variant changes the share of high-confidence tokens.", "finding", detail)
     text = f"As many high-confidence tokens as the baseline, within the error: {formats.listing(same)}."

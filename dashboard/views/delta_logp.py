@@ -194,10 +194,16 @@ def headline(scope: Scope) -> str:
 def narrowest(ridges: Sequence[Ridge]) -> str:
     """Name the narrowest of one or more distributions and those tied with it."""
     row, summary = min(ridges, key=lambda ridge: (ridge[1].width.value, ridge[0]["variant_id"]))
+    every = {(its.width.value, its.iqr.value, its.near_zero.value, its.kurtosis) for _, its in ridges}
     ends = [formats.signed(summary.percentiles[mark].value, 2) for mark in (1.0, 99.0)]
     tied = [other["label"] for other, its in ridges if not its.width.minus(summary.width).low > 0]
     owner = f" of {row['label']}" if len(tied) > 1 else ""
     middle = f"98 % of tokens{owner} between {ends[0]} and {ends[1]} nats"
+    if len(ridges) == 1:
+        return f"{row['label']} against the baseline, token by token: {middle}"
+    if len(every) == 1:
+        names = formats.listing([item["label"] for item, _ in ridges])
+        return f"{names} are identical, token by token: {middle}"
     if len(tied) > 1:
         names = formats.listing([row["label"], *(label for label in tied if label != row["label"])])
         return f"{names} are tied for closest to the baseline, token by token: {middle}"
@@ -239,6 +245,9 @@ def _methods(ridges: Sequence[Ridge]) -> list[Insight]:
         if not width.minus(widths[0]).low > 0
     ]
     place = place_name(rows)
+    if len({(width.value, width.se) for width in widths}) == 1:
+        names = formats.listing([row["method"] for row in ordered])
+        return [Insight(f"At {place}, {names} are equally wide.", "tie", detail)]
     if tied:
         names = formats.listing([ordered[0]["method"], *tied])
         return [Insight(f"At {place}, {names} are equally wide within the error.", "tie", detail)]
@@ -266,6 +275,8 @@ def _tails(ridges: Sequence[Ridge]) -> Insight:
     label, ratio = max(ratios, key=lambda item: item[1])
     times = formats.number(ratio, 2)
     text = f"{label} has the heaviest tails: p1–p99 is {times} × the interquartile range."
+    if len(ratios) == 1:
+        text = f"Tails: p1–p99 of {label} is {times} × the interquartile range."
     return Insight(
         text,
         "finding",
@@ -279,6 +290,8 @@ def _centre(ridges: Sequence[Ridge]) -> Insight:
     value = formats.with_error(median.value, median.half)
     change = "gets less probable" if median.high < -0.01 else "hardly changes"
     text = f"The lowest median is {value} nats ({row['label']}): the typical token {change}."
+    if len(ridges) == 1:
+        text = f"The median is {value} nats: the typical token {change}."
     return Insight(text, "finding")
 
 

@@ -57,6 +57,16 @@ def test_every_formatter_takes_every_value(
         (formats.percent(-0.0001), "0.0 %"),
         (formats.percent(1e38), "1.00 × 10⁴⁰ %"),
         (formats.percent_change(-1e-6, 1, 0.001), "0.0 ± 0.1 %"),
+        (formats.percent_change(-4e-4, 1, 4e-4), "−0.04 ± 0.04 %"),
+        (formats.percent_change(-4e-5, 1, 4e-5), "no change within 0.01 %"),
+        (formats.percent_change(0.0, 1, 0.0), "no change within 0.1 %"),
+        (formats.percent_change(0.02, 1, 4e-5), "+2.02 ± 0.01 %"),
+        (formats.with_error(-0.004, 0.012), "−0.004 ± 0.012"),
+        (formats.with_error(-0.0004, 0.012), "0.000 ± 0.012"),
+        (formats.with_error(0.0004, 0.012, plus=True), "0.000 ± 0.012"),
+        (formats.with_error(0.04, 0.012, plus=True), "+0.040 ± 0.012"),
+        (formats.with_error(-0.04, 0.012, plus=True), "−0.040 ± 0.012"),
+        (formats.with_error(3.0, math.inf, plus=True), "+3.00"),
         (formats.percent_change(math.log(1.019), 1, 0.006), "+1.9 ± 0.6 %"),
         (formats.percent_change(math.log(6e35), 1), "+6.00 × 10³⁷ %"),
         (formats.percent_change(1e9), "more than +1.0 × 10³⁰⁶ %"),
@@ -89,3 +99,22 @@ def test_a_device_with_its_own_chip(device: str, precisions: dict[str, Precision
         update={"device": device, "machine": machine, "precisions": precisions}
     )
     assert formats.device(manifest) == text
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "alone", "beside_large"),
+    [
+        (676.3e6, "676.3 MB", "0.676 GB"),
+        (1.65e9, "1.65 GB", "1.65 GB"),
+        (9.9e6, "9.9 MB", "9.9 MB"),
+        (-12e6, "−12.0 MB", "−0.012 GB"),
+        (math.nan, "n/a", "n/a"),
+    ],
+)
+def test_sizes_beside_a_large_one_are_in_gigabytes(n_bytes: float, alone: str, beside_large: str) -> None:
+    assert formats.size(n_bytes) == alone
+    with formats.in_one_unit([1e6, None, 1e9]):
+        assert formats.size(n_bytes) == beside_large
+        with formats.in_one_unit([1e6]):
+            assert formats.size(n_bytes) == alone
+    assert formats.size(n_bytes) == alone
