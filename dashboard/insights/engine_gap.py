@@ -113,7 +113,7 @@ def gap_insight(rows: Sequence[Row], selection: Selection) -> Insight | None:
         return Insight(text, "finding", rule)
     worst = sorted(over, key=lambda row: (-row[GAP] / max(row["kld_mean"], 1e-300), row["variant_id"]))
     named = formats.listing([_both(row) for row in worst], _NAMED)
-    return Insight(f"{told.adder} adds more than the file's own loss: {named}.", "finding", rule)
+    return Insight(f"{told.adder} adds more than the file's own loss: {named}.", "caution", rule)
 
 
 def _both(row: Row) -> str:

@@ -55,10 +55,10 @@ def test_verdicts_follow_the_paired_differences(results: Results) -> None:
     assert found["File size"].verdict == ""
 
 
-def test_the_same_variant_twice_is_tied(results: Results) -> None:
+def test_the_same_variant_twice_is_identical(results: Results) -> None:
     row = pair(results, "main-q4_0", "main-q8_0")[0]
     verdicts = {item.verdict for item in differences(Scope(results), row, row)}
-    assert verdicts == {"tied", ""}
+    assert verdicts == {"identical", ""}
 
 
 def test_variants_of_other_models_are_not_compared(tmp_path: Path) -> None:
