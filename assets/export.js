@@ -10,7 +10,7 @@
 
   const status = () => document.getElementById("export-status");
   const plotOnScreen = () => document.querySelector(".shows-graph #graph .js-plotly-plot");
-  const slug = () => window.location.pathname.replace(/^\/+|\/+$/g, "").toLowerCase();
+  const slug = () => window.location.pathname.replace(/^\/+|\/+$/g, "").toLowerCase() || "overview";
 
   function tell(text, failed) {
     status().textContent = text;

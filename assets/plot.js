@@ -77,6 +77,7 @@
     plot.on("plotly_selected", lassoed);
     plot.on("plotly_deselect", () => change((params) => params.delete("pick")));
     plot.on("plotly_legendclick", (data) => legendClicked(data, false));
+    plot.on("plotly_afterplot", () => document.dispatchEvent(new CustomEvent("plot-drawn", { detail: plot })));
     plot.on("plotly_legenddoubleclick", (data) => legendClicked(data, true));
     new ResizeObserver(() => window.requestAnimationFrame(fit)).observe(holder);
     window.walk?.redrawn();
@@ -211,7 +212,7 @@
       const text = response[name] && response[name].children;
       if (typeof text === "string") place(name).textContent = text;
     });
-    place("stage").classList.replace("shows-body", "shows-graph");
+    if (response.stage) place("stage").className = response.stage.className;
     place("graph-place").append(holder);
     if (drawing.key !== standing.key || !window.Plotly) return paint(drawing, theme());
     standing.serial = drawing.serial;
@@ -238,7 +239,7 @@
   /* The first plot does not wait for Dash: it asks for itself, and moves with Dash's first answer. */
   async function first() {
     const { pathname, search } = window.location;
-    if (!settings.views.includes(pathname.replace(/^\/+|\/+$/g, "").toLowerCase())) return;
+    if (!settings.views.includes(pathname.replace(/^\/+|\/+$/g, "").toLowerCase() || "overview")) return;
     plotly().catch(() => {});
     const inputs = Object.entries({ pathname, search }).map(([property, value]) => ({ property, value }));
     const response = await (await window.fetch("/first-drawing" + pathname + search)).json();

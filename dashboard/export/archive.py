@@ -11,7 +11,7 @@ from dashboard.export.document import document
 from dashboard.export.markdown import report
 from dashboard.results.scope import Scope
 from dashboard.shell.naming import file_stem
-from dashboard.views import registry
+from dashboard.views import charts
 
 
 def archive(scope: Scope, pictures: Mapping[str, bytes], theme: str = "light") -> bytes:
@@ -21,7 +21,7 @@ def archive(scope: Scope, pictures: Mapping[str, bytes], theme: str = "light") -
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         for slug, png in pictures.items():
             packed.writestr(names[slug], png, zipfile.ZIP_STORED)
-        frames = {view.id: view.data(scope) for view in registry()}
+        frames = {view.id: view.data(scope) for view in charts()}
         more = {name: exported(scope) for name, exported in FRAMES.items()}
         frames |= {name: frame for name, frame in more.items() if not frame.is_empty()}
         for name, frame in frames.items():

@@ -17,7 +17,8 @@ from dashboard.insights.provisional import provisional
 from dashboard.insights.tally import Tally
 from dashboard.results.scope import Scope
 from dashboard.style import formats
-from dashboard.views import View, registry
+from dashboard.views import View
+from dashboard.views import charts as all_charts
 
 _NO_MATCH = "No variant matches these filters, so there is nothing to draw."
 
@@ -52,13 +53,14 @@ class Exhibit:
 
     @property
     def question(self) -> str:
-        """The view's number and title."""
-        return f"{self.view.number} · {self.heading}{' · provisional' if self.provisional else ''}"
+        """The view's number, if it has one, and title."""
+        number = f"{self.view.number} · " if self.view.number else ""
+        return f"{number}{self.heading}{' · provisional' if self.provisional else ''}"
 
 
 def exhibits(scope: Scope) -> list[Exhibit]:
-    """Return all views' exhibits, by number."""
-    return [exhibit(scope, view) for view in registry()]
+    """Return the exhibits of the first page's chart and of all views, by number."""
+    return [exhibit(scope, view) for view in all_charts()]
 
 
 def exhibit(scope: Scope, view: View) -> Exhibit:

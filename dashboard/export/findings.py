@@ -47,7 +47,7 @@ def _findings(scope: Scope) -> Findings:
     rows = one_place(passing)
     about = elsewhere(passing, rows)
     table = [_cells(line) for line in summarize(scope)]
-    notes = [note for note in overview.insights(scope) if note not in about]
+    notes = [note for note in overview.notes(scope) if note not in about]
     answers = Answers.of(scope)
     counted = Tally.of(claim for _, claims in every(scope) for claim in claims)
     told = f"Claims about quantization, tested here: {counted.told(provisional(scope))} {MEANING}"

@@ -28,7 +28,7 @@ from dashboard.results.scope import Scope
 from dashboard.shell.address import Address
 from dashboard.shell.naming import file_stem
 from dashboard.style.theme import SURFACES
-from dashboard.views import View, registry
+from dashboard.views import View, charts
 
 PREFIX = "/export"
 #: Query keys that these routes add to the screen's; no view may have an option with such a name.
@@ -144,7 +144,7 @@ def _pictures(scope: Scope, shown: list[Exhibit]) -> Response:
 
 
 def _view(slug: str) -> View:
-    view = next((view for view in registry() if view.id == slug), None)
+    view = next((view for view in charts() if view.id == slug), None)
     if view is None:
         raise UploadError(f"there is no view {slug[:40]!r}", 404)
     return view

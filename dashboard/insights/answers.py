@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dashboard.insights import Insight
 from dashboard.insights.advising import Advice, Need, advise, fitting
-from dashboard.insights.candidates import candidates
+from dashboard.insights.candidates import Candidates, candidates
 from dashboard.insights.faults import sound
 from dashboard.insights.limits import need
 from dashboard.insights.provisional import doubts
@@ -28,11 +28,14 @@ _NONE_FITS = "No file meets your limits."
 class Answers:
     """The answers for one selection: one recommendation per need, and `advice` if the user set limits.
 
-    `rows` are the variants of one model on one device; `doubts` are the reasons why all answers are provisional.
+    `rows` are the variants of one model on one device, `among` what can be run of them, and `within` the ids of those
+    that meet the limits; `doubts` are the reasons why all answers are provisional.
     """
 
     need: Need
     rows: list[Row]
+    among: Candidates
+    within: frozenset[str]
     advice: Advice | None
     recommendations: list[Recommendation]
     doubts: list[str]
@@ -48,7 +51,15 @@ class Answers:
         within = [item.row for item in fitting(among.ready, among, wanted)]
         within = [row for place, row in enumerate(within) if row not in within[:place]]
         none = _NONE_FITS if wanted.limits and usable(rows) else _why_none(selected, rows)
-        return cls(wanted, rows, advice, recommend(within, none), doubts(scope, rows))
+        ids = frozenset(str(row["variant_id"]) for row in within)
+        return cls(wanted, rows, among, ids, advice, recommend(within, none), doubts(scope, rows))
+
+    @property
+    def chosen(self) -> Row | None:
+        """The file that the headline names: within the limits, else for everyday use."""
+        if self.advice is not None:
+            return self.advice.best.row if self.advice.best is not None else None
+        return self.everyday.row
 
     @property
     def everyday(self) -> Recommendation:

@@ -66,10 +66,10 @@ class Limit:
 
 #: By their key in the address.
 LIMITS = {
-    "gb": Limit("memory, at most", "6 GB or 600 MB", _SIZES),
-    "context": Limit("tokens of context", "16k or 16,384", _CONTEXTS, whole=True),
-    "tps": Limit("tokens per second, at least", "20", _SPEEDS),
-    "rise": Limit("perplexity rise, at most", "3 %", _SHARES),
+    "gb": Limit("Memory ≤", "6 GB or 600 MB", _SIZES),
+    "context": Limit("Context", "16k or 16,384", _CONTEXTS, whole=True),
+    "tps": Limit("Tokens/s ≥", "20", _SPEEDS),
+    "rise": Limit("Perplexity rise ≤", "3 %", _SHARES),
 }
 
 

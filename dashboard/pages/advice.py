@@ -1,4 +1,4 @@
-"""The recommender on the page: limits, kept in the address, and the best file within them."""
+"""The user's limits on the first page: entries kept in the address, and the best file within them."""
 
 from __future__ import annotations
 
@@ -7,48 +7,40 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.insights.advising import Advice
-from dashboard.insights.answers import Answers
 from dashboard.insights.candidates import Candidate
 from dashboard.insights.engine_gap import is_timed, packing_adds
 from dashboard.insights.limits import LIMITS, Limit, problems
-from dashboard.pages.parts import card, swatch
+from dashboard.pages.parts import swatch
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 
 
-def advice_box(scope: Scope, answers: Answers) -> Component:
-    """Return the form and its answer; without limits, that is the answer for everyday use."""
-    wrong = problems(scope.selection)
-    form = html.Div(
-        [_field(scope.selection, key, limit, wrong) for key, limit in LIMITS.items()], className="limits"
+def limit_fields(selection: Selection) -> Component:
+    """Return an entry for each limit, in one line; the chart's line sets that of memory."""
+    wrong = problems(selection)
+    fields = [_field(selection, key, limit, wrong) for key, limit in LIMITS.items()]
+    return html.Div(
+        fields,
+        className="limits",
+        role="group",
+        **{"aria-label": "Your limits"},
     )
-    if answers.advice is None:
-        lines: list[Component] = [html.P(_without_limits(answers))]
-    else:
-        lines = _within_limits(scope, answers.advice)
-    return card("With your limits", [form, html.Div(lines, className="advice")], "advice-box")
 
 
-def _without_limits(answers: Answers) -> str:
-    row = answers.everyday.row
-    answer = f"the answer for everyday use is {row['label']}" if row is not None else "all files count"
-    return f"No limits set: {answer}. Type your limits."
-
-
-def _within_limits(scope: Scope, advice: Advice) -> list[Component]:
+def advice_lines(scope: Scope, advice: Advice) -> list[Component]:
+    """Return what is said under the name of the best file within the limits, or why there is none."""
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
-    missing = [html.P(advice.unmeasured, className="advice-unmeasured")] if advice.unmeasured else []
+    missing = [html.P(advice.unmeasured, className="answer-note")] if advice.unmeasured else []
     if advice.best is None:
         return [html.P(advice.why, className="advice-none"), *missing, rule]
-    lines = [html.P([_name(scope.results, advice.best), f" {advice.why}"])]
-    if advice.memory:
-        lines.append(html.P(advice.memory, className="answer-memory"))
+    lines: list[Component] = [html.P(advice.memory, className="answer-note")] if advice.memory else []
     if is_timed(advice.best.row) and not advice.best.as_run:
-        lines.append(html.P(f"{packing_adds(advice.best.row, scope.selection)}.", className="answer-gap"))
+        lines.append(html.P(f"{packing_adds(advice.best.row, scope.selection)}.", className="answer-note"))
     if advice.runner_up is not None:
-        lines.append(html.P(["Runner-up: ", _name(scope.results, advice.runner_up)]))
-    return [*lines, *missing, *([html.P(advice.next_step)] if advice.next_step else []), rule]
+        lines.append(html.P(["Runner-up: ", _name(scope.results, advice.runner_up)], className="answer-note"))
+    more = [html.P(advice.next_step, className="answer-note")] if advice.next_step else []
+    return [*lines, *missing, *more, rule]
 
 
 def _field(selection: Selection, key: str, limit: Limit, wrong: dict[str, str]) -> Component:
@@ -58,11 +50,11 @@ def _field(selection: Selection, key: str, limit: Limit, wrong: dict[str, str]) 
         type="text",
         value=dict(selection.options).get(key, ""),
         size="sm",
-        placeholder=limit.example,
+        placeholder=limit.example.partition(" or ")[0],
         invalid=key in wrong,
     )
     problem = [html.P(wrong[key], className="limit-problem", role="alert")] if key in wrong else []
-    return html.Div([entry, html.Label(limit.label, htmlFor=f"option-{key}"), *problem], className="limit")
+    return html.Div([html.Label(limit.label, htmlFor=f"option-{key}"), entry, *problem], className="limit")
 
 
 def _name(results: Results, item: Candidate) -> Component:

@@ -1,4 +1,4 @@
-"""The first page: which file to run, what is compared, what the numbers mean."""
+"""The texts of the first page: the answers beside its chart; limits, links and explanations below it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dashboard.insights import Insight
 from dashboard.insights.advising import Advice
 from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import change, elsewhere, log_ratio
-from dashboard.insights.engine_gap import gap_insight, is_timed, packing_adds
+from dashboard.insights.engine_gap import is_timed, packing_adds
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
-from dashboard.insights.recommender import PRIMARY, Recommendation, runners_up, usable
-from dashboard.insights.summary import takeaways
-from dashboard.pages.advice import advice_box
-from dashboard.pages.parts import card, empty_notice, insight_list, provisional_note, swatch
+from dashboard.insights.recommender import NEEDS, PRIMARY, Recommendation, runners_up
+from dashboard.pages.advice import advice_lines, limit_fields
+from dashboard.pages.parts import card, insight_list, provisional_note, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 from dashboard.style.theme import BASELINE
 from dashboard.views import registry
+from dashboard.views.home import VIEW
 
 _METHODS = {
     "bartowski": "llama.cpp quants with an importance matrix, measured on a calibration text.",
@@ -54,6 +54,10 @@ _BENEFITS = (
     "Often faster decoding, because fewer bytes are read per token",
     "Less energy per answer",
 )
+#: Each need's rule in one line.
+_RULES = {
+    need: f"Smallest with under +{formats.percent(bound, 0)} perplexity (95 % bound)" for need, bound in NEEDS
+}
 _GOALS = (
     "Find the smallest file that still behaves like the original",
     "Show what each method loses, and in which layers and tokens",
@@ -61,28 +65,22 @@ _GOALS = (
 )
 
 
-def headline(scope: Scope) -> str:
-    """Return the answer in one sentence: within the user's limits, else for everyday use."""
-    return Answers.of(scope).headline
-
-
-def body(scope: Scope) -> Component:
-    """Return the answers, then methods, metrics, benefits, goals and links to the views."""
+def beside(scope: Scope) -> list[Component]:
+    """Return the cards: within the user's limits, if there are any, and for each need."""
     answers = Answers.of(scope)
-    if scope.frame.is_empty():
-        return empty_notice()
     cards = [_answer(scope, item, answers) for item in answers.recommendations]
     if answers.advice is not None:
         cards.insert(0, _limited(scope, answers, answers.advice))
-    return html.Div(
+    return [*_broken(scope), *_provisional(answers), html.Div(cards, className="answers")]
+
+
+def below(scope: Scope) -> list[Component]:
+    """Return the limits, the links to the views, and what explains methods and numbers, folded."""
+    more = html.Details(
         [
-            *_broken(scope),
-            *_provisional(answers),
-            html.Div(cards, className="answers limited" if answers.advice is not None else "answers"),
+            html.Summary("Methods, metrics, and what this comparison is for"),
             html.Div(
                 [
-                    advice_box(scope, answers),
-                    card("Why? Ask a view", [_links()]),
                     card("Methods in this comparison", [_methods(scope.results)]),
                     card("Key metrics", [_metrics(scope)]),
                     card("Why quantize", [_bullets(_BENEFITS)]),
@@ -91,8 +89,9 @@ def body(scope: Scope) -> Component:
                 className="boxes",
             ),
         ],
-        className="page-overview",
+        className="more",
     )
+    return [limit_fields(scope.selection), _links(), more]
 
 
 def _broken(scope: Scope) -> list[Component]:
@@ -111,46 +110,40 @@ def _provisional(answers: Answers) -> list[Component]:
 def _limited(scope: Scope, answers: Answers, advice: Advice) -> Component:
     """Return the card with the answer within the user's limits."""
     title, why = "Within your limits", answers.why_provisional()
-    rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
+    lines = advice_lines(scope, advice)
     if advice.best is None:
-        return card(title, [html.P(advice.why), rule], "answer primary unmet")
+        return card(title, lines, "answer primary unmet advice")
     best = advice.best
-    memory = [html.P(advice.memory, className="answer-memory")] if advice.memory else []
-    parts = [*_file(scope, best.row, best.price, best.label, as_run=best.as_run), *memory]
-    return card(title, [*_badge(why), *parts, rule], f"answer primary{' provisional' if why else ''}")
+    parts = [*_badge(why), *_file(scope, best.row, best.price, best.label), *lines]
+    return card(title, parts, f"answer primary advice{' provisional' if why else ''}")
 
 
 def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
-    rule = html.P(f"Rule: {item.rule}", className="answer-rule")
+    rule = html.P(_RULES[item.need], className="answer-rule", title=f"Rule: {item.rule}")
     if item.row is None:
         return card(item.need, [html.P(item.why), rule], "answer")
     if answers.advice is not None and not item.met and not item.contenders:
         return card(item.need, [html.P("No file within your limits meets the rule."), rule], "answer unmet")
+    primary = item.need == PRIMARY and answers.advice is None
     rivals = [rival["label"] for rival in runners_up(scope, answers.rows, item.row)]
     notes = [f"Tied by KLD at this size: {formats.listing(rivals)}"] if rivals else []
     notes += [f"Undecided: {formats.listing(_contenders(item))}"] if item.contenders else []
     notes += [f"Provisional: {item.doubt}"] if item.doubt and not answers.doubts else []
-    lines = [html.P(note, className="answer-tied") for note in notes]
+    notes += [packing_adds(item.row, scope.selection)] if primary and is_timed(item.row) else []
+    lines = [html.P(note, className="answer-note") for note in notes]
     why = answers.why_provisional(item)
-    kind = " primary" if item.need == PRIMARY and answers.advice is None else ""
+    kind = " primary" if primary else ""
     kind += ("" if item.met else " unmet") + (" provisional" if why else "")
     parts = _file(scope, item.row, item.why)
     return card(item.need, [*_badge(why), *parts, *lines, rule], f"answer{kind}")
 
 
-def _file(scope: Scope, row: Row, why: str, name: str = "", *, as_run: bool = False) -> list[Component]:
-    """Return a file's name, its size, what it loses, and what running it adds if the loss is not that `as_run`."""
-    added = is_timed(row) and not as_run
-    facts = f"{formats.size(row['size_bytes'])} · {formats.bits(row['bits_per_weight'])}"
-    of_weights = row["same_top"] is not None and not as_run
-    same = f", same top token {formats.percent(row['same_top'])}" if of_weights else ""
+def _file(scope: Scope, row: Row, why: str, name: str = "") -> list[Component]:
+    """Return a file's name, its size and what it loses."""
+    sign = swatch(scope.results.styles[row["method"]])
     return [
-        html.P(
-            [swatch(scope.results.styles[row["method"]]), f" {name or row['label']}"], className="answer-name"
-        ),
-        html.P(facts, className="answer-facts"),
-        html.P(f"{why}{same}", className="answer-why"),
-        *([html.P(packing_adds(row, scope.selection), className="answer-gap")] if added else []),
+        html.P([sign, f" {name or row['label']}"], className="answer-name"),
+        html.P([html.Strong(formats.size(row["size_bytes"])), f" · {why}"], className="answer-why"),
     ]
 
 
@@ -190,34 +183,41 @@ def _bullets(texts: Sequence[str]) -> Component:
 
 
 def _links() -> Component:
+    """Return one line of links to the views."""
     items = [
         html.A(
-            [html.Span(str(view.number), className="key"), view.title],
+            [html.Span(str(view.number), className="key"), html.Span(view.tab)],
             href=f"/{view.id}",
+            title=view.title,
             **{"data-nav": "1"},
         )
         for view in registry()
     ]
-    items.append(html.A([html.Span("Σ", className="key"), "Summary"], href="/summary", **{"data-nav": "1"}))
-    return html.Div(items, className="links")
+    return html.Nav(items, className="links", **{"aria-label": "The views"})
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Return warnings, takeaways, and remarks about the measurement."""
-    passing = scope.rows
-    rows = one_place(passing)
+    """Return warnings, what the chart shows, and remarks about the measurement."""
+    return [*warnings(scope), *_provisional_insight(scope), *VIEW.insights(scope), *_remarks(scope)]
+
+
+def notes(scope: Scope) -> list[Insight]:
+    """Return warnings and remarks about the measurement, for exports that have the chart elsewhere."""
+    return [*warnings(scope), *_provisional_insight(scope), *_remarks(scope)]
+
+
+def _provisional_insight(scope: Scope) -> list[Insight]:
     why = Answers.of(scope).why_provisional()
-    result = warnings(scope)
-    result += [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
-    result += failures(passing)
-    result += takeaways(scope) if usable(rows) or not rows else []
-    packed = gap_insight(rows, scope.selection)
-    result += [packed] if packed is not None else []
-    result += elsewhere(passing, rows)
-    first, _, rest = (scope.results.manifest.baseline_note or "").partition(". ")
+    return [Insight(f"The answers are provisional: {why}.", "caution")] if why else []
+
+
+def _remarks(scope: Scope) -> list[Insight]:
+    """Say which files failed, which model or device the answers are about, and what could not be measured or read."""
+    passing, manifest = scope.rows, scope.results.manifest
+    result = [*failures(passing), *elsewhere(passing, one_place(passing))]
+    first, _, rest = (manifest.baseline_note or "").partition(". ")
     if first:
         result.append(Insight(f"About the baseline: {first.rstrip('.')}.", "note", rest))
-    for failure in scope.results.manifest.failures:
+    for failure in manifest.failures:
         result.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
-    result += [Insight(f"Skipped: {problem}.", "caution") for problem in scope.results.problems]
-    return result
+    return result + [Insight(f"Skipped: {problem}.", "caution") for problem in scope.results.problems]

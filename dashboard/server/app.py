@@ -22,7 +22,7 @@ from dashboard.shell.callbacks import register_callbacks, screen
 from dashboard.shell.layout import GRAPH_CONFIG, shell
 from dashboard.shell.script_data import script_data
 from dashboard.style.theme import templates
-from dashboard.views import registry
+from dashboard.views import charts
 
 #: An answer is drawn before Dash has carried it to the components.
 _RENDERER = "var renderer = new DashRenderer({ request_post: window.plot.answered });"
@@ -113,13 +113,14 @@ def create_app(*folders: Path, local: Local | None = None) -> Dash:
 def _serve_first_drawing(server: Flask, library: Library) -> None:
     """Serve what a page draws to its script, which does not wait for Dash to ask, in the form of Dash's answers."""
 
-    def first_drawing(path: str) -> Response:
+    def first_drawing(path: str = "") -> Response:
         answer = screen(library, f"/{path}", f"?{request.query_string.decode('latin-1')}", {})
-        parts = ("eyebrow", "title", "caption", "drawing") if "drawing" in answer else ()
+        parts = ("stage", "eyebrow", "title", "caption", "drawing") if "drawing" in answer else ()
         shown = {name: {TARGETS[name][1]: answer[name]} for name in parts}
         return Response(script_data(shown), mimetype="application/json")
 
-    server.add_url_rule("/first-drawing/<path:path>", view_func=first_drawing)
+    for rule in ("/first-drawing/", "/first-drawing/<path:path>"):
+        server.add_url_rule(rule, view_func=first_drawing)
 
 
 def _index() -> str:
@@ -127,10 +128,10 @@ def _index() -> str:
     # Inside the page: browsers fetch an icon anew at every change of the address.
     icon = quote((assets_folder() / "icon.svg").read_text("utf-8"))
     settings = {"templates": templates(), "config": GRAPH_CONFIG, "plotly": PLOTLY}
-    settings["views"] = [view.id for view in registry()]
+    settings["views"] = [view.id for view in charts()]
     settings["options"] = {
         option.key: {"name": option.name, "choices": dict(option.choices)}
-        for view in registry()
+        for view in charts()
         for option in view.options
     }
     return _INDEX.substitute(icon=icon, settings=script_data(settings))

@@ -194,11 +194,12 @@ def _page(page: Page) -> dict[str, Any]:
         "claims": [*board(page.claims, page.provisional), *word_list(page.terms)],
         "options": [],
         "body": page.body,
+        "beside": list(page.beside),
         "stage": "stage shows-body",
     }
     if page.figure is not None:
         parts |= {
-            "stage": "stage shows-graph",
+            "stage": "stage shows-graph shows-home" if page.body is not None else "stage shows-graph",
             "drawing": {
                 "figure": page.figure,
                 "slug": page.slug,

@@ -162,6 +162,7 @@ def _stage() -> Component:
 def _insights() -> Component:
     return html.Aside(
         [
+            html.Div(id="beside", className="beside"),
             html.Div([html.H2("Insights"), _numbers()], className="panel-head"),
             html.Div(id="insights", **{"aria-live": "polite"}),
             html.Div(id="claims"),

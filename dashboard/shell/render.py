@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -25,11 +25,10 @@ from dashboard.shell.naming import file_stem
 from dashboard.style import formats
 from dashboard.style.glossary import Term, used
 from dashboard.style.names import LEGEND, in_figure
-from dashboard.views import Pick, View, command_for, registry
+from dashboard.views import Pick, View, charts, command_for
 from evaluator.results.manifest import Manifest
 
 _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
-    OVERVIEW: (overview, "A file qualifies only if even its pessimistic estimate (95 % bound) passes."),
     COMPARE: (
         compare,
         "Differences are paired over the same tokens; ± is half a 95 % interval, clustered by window.",
@@ -41,11 +40,11 @@ _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
 
 @dataclass(frozen=True)
 class Page:
-    """The content of the screen; the centre shows either `figure` (plotly.js's JSON) or `body`.
+    """The content of the screen; the centre shows `figure` (plotly.js's JSON), `body`, or one above the other.
 
-    `pick` says what a click in the figure selects, `methods` which legend entries filter methods, and
-    `filename` is the name of its picture, without extension. `provisional` says why what the page states may change,
-    if it may.
+    `beside` comes above the insights. `pick` says what a click in the figure selects, `methods` which legend entries
+    filter methods, and `filename` is the name of its picture, without extension. `provisional` says why what the page
+    states may change, if it may.
     """
 
     slug: str
@@ -59,6 +58,7 @@ class Page:
     pick: Pick = "variant"
     methods: list[str] = field(default_factory=list)
     filename: str = ""
+    beside: Sequence[Component] = ()
     provisional: str = ""
 
     @property
@@ -77,9 +77,11 @@ def render(results: Results, pathname: str | None, selection: Selection) -> Page
 def _rendered(results: Results, pathname: str | None, selection: Selection) -> Page:
     scope = Scope(results, selection)
     slug = Address.parse(pathname, None).slug
-    view = next((view for view in registry() if view.id == slug), None)
+    view = next((view for view in charts() if view.id == slug), None)
     if results.measured.is_empty() and (view is not None or slug in _TEXT_PAGES):
         return _baseline_only(results, slug)
+    if slug == OVERVIEW and view is not None:
+        return _first_page(scope, view)
     if view is not None:
         return _view_page(scope, view)
     if slug in _TEXT_PAGES:
@@ -136,6 +138,22 @@ def failed(slug: str, error: Exception) -> Page:
     )
 
 
+def _first_page(scope: Scope, view: View) -> Page:
+    """Return the chart with the answers beside it and the limits below; without a chart, the texts alone."""
+    if scope.frame.is_empty():
+        return Page(view.id, view.title, view.headline(scope), "", [NOTHING], body=empty_notice())
+    page = _view_page(scope, view)
+    parts = [page.body] if page.body is not None else []
+    return replace(
+        page,
+        title=view.headline(scope),
+        beside=overview.beside(scope),  # says why the answers are provisional
+        provisional="",
+        insights=overview.insights(scope),
+        body=html.Div([*parts, *overview.below(scope)], className="page-overview"),
+    )
+
+
 def _text_page(scope: Scope, slug: str) -> Page:
     page, caption = _TEXT_PAGES[slug]
     body = page.body(scope)  # first, because files that turn out unreadable here are named in the insights
@@ -146,12 +164,12 @@ def _text_page(scope: Scope, slug: str) -> Page:
         caption=caption,
         insights=page.insights(scope),
         body=body,
-        provisional="" if slug == OVERVIEW else provisional(scope),
+        provisional=provisional(scope),
     )
 
 
 def _view_page(scope: Scope, view: View) -> Page:
-    eyebrow = f"{view.number} · {view.titled(scope)}"
+    eyebrow = f"{view.number} · {view.titled(scope)}" if view.number else view.titled(scope)
     absent = view.absent(scope.results)
     if absent is not None:
         why = "cannot be read" if absent.fault else "were not measured"

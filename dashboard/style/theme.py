@@ -68,6 +68,8 @@ _OTHERS = (
 BASELINE = MethodStyle("#7b8490", "line-ew", "╌")
 #: Bins of the most probable token's probability, lowest first.
 CONFIDENCE = ("#c4a24a", "#7fa06b", "#3f9189", "#2f74a3", "#4f5bb5")
+#: Text and border of what is provisional, on both backgrounds.
+PROVISIONAL = "#b86e00"
 #: Outline of the cells that a filter keeps.
 MARK = "#b5629b"
 HIGHLIGHT = "rgba(128, 140, 160, 0.14)"

@@ -144,9 +144,14 @@ class View:
         return self.draw(scope).checked()
 
 
-@cache
 def registry() -> tuple[View, ...]:
-    """Return all views, sorted by number.
+    """Return the numbered views, by number."""
+    return tuple(view for view in charts() if view.number)
+
+
+@cache
+def charts() -> tuple[View, ...]:
+    """Return the first page's chart, then the numbered views.
 
     Raises:
         ValueError: two views share an id, a number or an option's key.
@@ -167,7 +172,7 @@ def registry() -> tuple[View, ...]:
 @cache
 def option_keys() -> frozenset[str]:
     """Return all keys that may follow the filters in a URL."""
-    return frozenset(PAGE_OPTIONS) | {option.key for view in registry() for option in view.options}
+    return frozenset(PAGE_OPTIONS) | {option.key for view in charts() for option in view.options}
 
 
 def command_for(results: Results, extra: str = "") -> str:

@@ -42,7 +42,7 @@ MARKER = """id => {
 ANSWERED = "document.querySelector('#title:not(:empty)') && !document.querySelector('[data-dash-is-loading]')"
 #: Whether the plot is the page's, listens to the mouse and fills its place, which the texts around it decide.
 PLOTTED = f"""{PLOT}?.dataset.listening
-    && {PLOT}._fullLayout?.uirevision === window.location.pathname.slice(1)
+    && {PLOT}._fullLayout?.uirevision === (window.location.pathname.slice(1) || "overview")
     && !document.querySelector('[data-dash-is-loading]')
     && Math.abs({PLOT}._fullLayout.width - {PLOT}.getBoundingClientRect().width) < 1
     && Math.abs({PLOT}._fullLayout.height - {PLOT}.getBoundingClientRect().height) < 1"""

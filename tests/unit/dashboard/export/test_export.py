@@ -31,7 +31,7 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.naming import file_stem
 from dashboard.style.theme import SURFACES
-from dashboard.views import registry
+from dashboard.views import charts, registry
 
 NOBODY = Selection.of(methods=["nobody"])
 #: The smallest PNG: one grey pixel.
@@ -39,7 +39,7 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c6368000000820081dd436af40000000049454e44ae426082"
 )
-VIEWS = {view.id: view for view in registry()}
+VIEWS = {view.id: view for view in charts()}
 SLUGS = list(VIEWS)
 
 
@@ -148,11 +148,12 @@ def test_editable_charts_carry_the_data(results: Results) -> None:
     book = Presentation(
         io.BytesIO(deck(Scope(results, EVERYTHING), dict.fromkeys(SLUGS, PNG), editable=True))
     )
-    charts = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart]
+    drawn = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart]
     native = [shown for shown in exhibits(Scope(results, EVERYTHING)) if is_native(shown.figure)]
-    assert {shown.slug for shown in native} >= {"ppl-bits", "degradation", "speed", "size"}
-    assert len(charts) == len(native)
-    first = charts[0]
+    assert {shown.slug for shown in native} >= {"overview", "ppl-bits", "degradation", "speed", "size"}
+    assert len(drawn) == len(native)
+    losses, first = drawn[:2]
+    assert {series.name for series in losses.plots[0].series} == {"bartowski", "main", "unsloth"}
     assert first.chart_type == XL_CHART_TYPE.XY_SCATTER_LINES
     ours = results.select(Selection.of(methods=["main"]))
     series = next(item for item in first.plots[0].series if item.name == "main")
@@ -163,7 +164,7 @@ def test_editable_charts_carry_the_data(results: Results) -> None:
 def test_editable_charts_carry_their_errors(results: Results) -> None:
     """95 % ends of every point by its paired error, in the order of the points, and an axis that holds them."""
     book = Presentation(io.BytesIO(deck(Scope(results, EVERYTHING), {})))
-    chart = next(shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart)
+    _, chart = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart][:2]
     ours = results.select(Selection.of(methods=["main"])).sort("bits_per_weight")
     series = next(item for item in chart.plots[0].series if item.name == "main")
     bars = series._element.find("{*}errBars")
@@ -178,8 +179,8 @@ def test_editable_charts_carry_their_errors(results: Results) -> None:
 
 def test_editable_bars_are_stacked_shares(sparse: Results) -> None:
     book = Presentation(io.BytesIO(deck(Scope(sparse, EVERYTHING), {})))
-    charts = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart]
-    bars = next(chart for chart in charts if chart.chart_type == XL_CHART_TYPE.BAR_STACKED)
+    drawn = [shape.chart for slide in book.slides for shape in slide.shapes if shape.has_chart]
+    bars = next(chart for chart in drawn if chart.chart_type == XL_CHART_TYPE.BAR_STACKED)
     shares = zip(*(series.values for series in bars.plots[0].series), strict=True)
     assert [sum(column) for column in shares] == pytest.approx([100] * 6)
     assert list(bars.plots[0].categories)[-1] == "baseline"
@@ -190,8 +191,8 @@ def test_deck_without_pictures_has_charts_and_words(results: Results) -> None:
     slides = list(Presentation(io.BytesIO(deck(Scope(results, EVERYTHING), {}, "dark"))).slides)
     assert len(slides) == len(SLUGS) + 4
     for slide, shown in zip(slides[3:-1], exhibits(Scope(results, EVERYTHING)), strict=True):
-        charts = [shape for shape in slide.shapes if shape.has_chart]
-        assert charts if is_native(shown.figure) else shown.insights[0].text in texts(slide)
+        drawn = [shape for shape in slide.shapes if shape.has_chart]
+        assert drawn if is_native(shown.figure) else shown.insights[0].text in texts(slide)
 
 
 def test_deck_of_an_empty_selection_explains_itself(results: Results) -> None:

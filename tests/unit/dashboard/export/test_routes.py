@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from dashboard.export import uploads
 from dashboard.export.routes import OWN_KEYS
 from dashboard.server.app import create_app
-from dashboard.views import option_keys, registry
+from dashboard.views import charts, option_keys
 
 ORIGIN = {"Origin": "http://localhost"}
 
@@ -52,7 +52,7 @@ def post(
 
 def test_figures_follow_the_address(client: FlaskClient) -> None:
     found = json.loads(client.get("/export/pictures?method=main&theme=dark").data)
-    assert [item["slug"] for item in found] == [view.id for view in registry()]
+    assert [item["slug"] for item in found] == [view.id for view in charts()]
     one = json.loads(client.get("/export/picture/size?method=main&theme=dark").data)
     assert one[0] == next(item for item in found if item["slug"] == "size")
     assert one[0]["figure"] != json.loads(client.get("/export/picture/size?theme=dark").data)[0]["figure"]

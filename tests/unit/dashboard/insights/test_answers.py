@@ -10,10 +10,11 @@ from results_factory import make_results
 from dashboard.export.findings import findings
 from dashboard.insights.answers import Answers
 from dashboard.pages import overview, summary
-from dashboard.pages.advice import advice_box
+from dashboard.pages.advice import limit_fields
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.views import home
 from evaluator.results.files import MANIFEST_NAME
 
 
@@ -31,18 +32,15 @@ def test_without_limits_the_everyday_answer_stands(whole: Results) -> None:
     assert answers.everyday.row is not None
     name = answers.everyday.row["label"]
     assert answers.headline.startswith(f"Run {name}: ")
-    box = str(advice_box(Scope(whole, EVERYTHING), answers))
-    assert f"No limits set: the answer for everyday use is {name}." in box
-    largest = max(answers.rows, key=lambda row: row["size_bytes"])["label"]
-    assert largest not in box
+    assert answers.chosen == answers.everyday.row
+    assert answers.within == {row["variant_id"] for row in answers.rows}
+    assert "Within your limits" not in str(overview.beside(Scope(whole, EVERYTHING)))
 
 
 def test_a_limit_that_is_not_understood_changes_nothing_and_is_said_beside_its_entry(whole: Results) -> None:
     answers = Answers.of(Scope(whole, limited(gb="1,000 MB")))
     assert answers.headline == Answers.of(Scope(whole, EVERYTHING)).headline
-    assert "“1,000 MB” may mean thousands or decimals" in str(
-        str(advice_box(Scope(whole, limited(gb="1,000 MB")), answers))
-    )
+    assert "“1,000 MB” may mean thousands or decimals" in str(limit_fields(limited(gb="1,000 MB")))
 
 
 def test_a_limit_decides_the_headline_the_cards_and_the_export(whole: Results) -> None:
@@ -50,12 +48,12 @@ def test_a_limit_decides_the_headline_the_cards_and_the_export(whole: Results) -
     selection = limited(gb="90 MB")
     rows = [row for row in whole.select(selection).to_dicts() if row["size_bytes"] <= 90_000_000]
     closest = min(rows, key=lambda row: row["kld_mean"])["label"]
-    headline = overview.headline(Scope(whole, selection))
+    headline = home.headline(Scope(whole, selection))
     assert headline.startswith(f"Within your limits (at most 90.0 MB) run {closest}: ")
-    page = str(overview.body(Scope(whole, selection)))
+    cards = str(overview.beside(Scope(whole, selection)))
     too_large = {row["label"] for row in whole.measured.to_dicts()} - {row["label"] for row in rows}
-    cards = page[: page.index("With your limits")]
     assert closest in cards
+    assert Answers.of(Scope(whole, selection)).within == {row["variant_id"] for row in rows}
     assert not [name for name in too_large if f" {name}<" in cards]
     said = findings(Scope(whole, selection))
     assert said.answer == headline
@@ -73,14 +71,15 @@ def test_a_limit_of_quality_alone_is_the_rule_of_the_cards(whole: Results) -> No
 
 def test_no_file_within_the_limits(whole: Results) -> None:
     selection = limited(gb="1 MB")
-    assert overview.headline(Scope(whole, selection)) == "No file meets your limits (at most 1.0 MB)"
-    page = str(overview.body(Scope(whole, selection)))
+    assert home.headline(Scope(whole, selection)) == "No file meets your limits (at most 1.0 MB)"
+    assert Answers.of(Scope(whole, selection)).chosen is None
+    page = str(overview.beside(Scope(whole, selection)))
     assert "No file is that small: the smallest, " in page
 
 
 def test_enough_tokens_of_a_finished_run_are_not_provisional(whole: Results) -> None:
     assert Answers.of(Scope(whole, EVERYTHING)).doubts == []
-    assert "Provisional" not in str(overview.body(Scope(whole, EVERYTHING)))
+    assert "Provisional" not in str(overview.beside(Scope(whole, EVERYTHING)))
 
 
 def test_few_tokens_are_provisional_everywhere(tmp_path: Path) -> None:
@@ -134,8 +133,8 @@ def test_an_error_too_wide_for_the_rule_is_provisional(tmp_path: Path) -> None:
 
 
 def _is_provisional(results: Results, selection: Selection, reason: str) -> None:
-    assert overview.headline(Scope(results, selection)).startswith("Provisional: ")
-    page = str(overview.body(Scope(results, selection)))
+    assert home.headline(Scope(results, selection)).startswith("Provisional: ")
+    page = str(overview.beside(Scope(results, selection)))
     assert "className='provisional-note'" in page
     assert reason[1:] in page
     assert page.count("className='badge-provisional'") == 4, "above the answers, and at each of them"

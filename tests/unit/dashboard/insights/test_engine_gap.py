@@ -88,8 +88,8 @@ def test_only_picked_variants_keep_their_line(gaps: Results) -> None:
 
 
 def test_pages_where_people_choose_tell_the_gap(gaps: Results) -> None:
-    assert "adds 0.0040 nats" in str(overview.body(Scope(gaps, EVERYTHING)))
-    assert "adds 0.0040 nats" in str(str(overview.body(Scope(gaps, Selection.of(options={"gb": "120 MB"})))))
+    assert "adds 0.0040 nats" in str(overview.beside(Scope(gaps, EVERYTHING)))
+    assert "adds 0.0040 nats" in str(overview.beside(Scope(gaps, Selection.of(options={"gb": "120 MB"}))))
     assert any(
         item.text.startswith("Packing for speed adds more")
         for item in overview.insights(Scope(gaps, EVERYTHING))

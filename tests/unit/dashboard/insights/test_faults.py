@@ -14,12 +14,11 @@ from dashboard.insights import Insight
 from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims import every
 from dashboard.insights.faults import broken_files, faults, same_weights, sound, warnings
-from dashboard.pages import overview
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
-from dashboard.views import registry
+from dashboard.views import home, registry
 
 ADDRESSES = ["/", "/summary", "/explore", *(f"/{view.id}" for view in registry())]
 
@@ -92,7 +91,7 @@ def test_a_broken_file_that_is_the_fastest_is_not_praised_for_it(tmp_path: Path,
 
 def test_it_is_neither_recommended_nor_judged(same_type: Results) -> None:
     only = Selection.of(only=[BROKEN])
-    assert overview.headline(Scope(same_type, only)).startswith("No file can be recommended")
+    assert home.headline(Scope(same_type, only)).startswith("No file can be recommended")
     assert "Run unsloth" not in render(same_type, "/", EVERYTHING).title
     assert BROKEN not in {row["variant_id"] for row in Case.of(Scope(same_type, EVERYTHING)).rows}
     for _, claims in every(Scope(same_type, EVERYTHING)):

@@ -18,7 +18,7 @@ from dashboard.results.rows import Row, front_of, place_in_words
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
-from dashboard.views import registry
+from dashboard.views import home, registry
 
 FRONTS = ("ppl-bits", "speed", "size")
 
@@ -60,7 +60,7 @@ def test_every_page_speaks_of_one_place_and_says_which(folder: str, request: pyt
         assert f"about {ours} alone" in last.text, slug
         said = str([*others, *page.claims])
         assert theirs not in said, slug
-    for page_body in (overview.body(Scope(results, EVERYTHING)), summary.body(Scope(results, EVERYTHING))):
+    for page_body in (overview.beside(Scope(results, EVERYTHING)), summary.body(Scope(results, EVERYTHING))):
         assert ours in str(page_body)
         assert theirs not in str(page_body)
 
@@ -109,7 +109,7 @@ def test_exports_say_it_once(models: Results) -> None:
 
 def test_a_filter_leads_to_the_other(models: Results) -> None:
     small = Selection.of(["Small-135M"])
-    assert "Small-135M" in overview.headline(Scope(models, small))
+    assert "Small-135M" in home.headline(Scope(models, small))
     assert "This is about" not in str(insight_list(overview.insights(Scope(models, small))))
 
 

@@ -16,7 +16,7 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import Page, render
-from dashboard.views import registry
+from dashboard.views import home, registry
 from evaluator.results.schema import STATISTICS
 
 NLL = 87.0  # perplexity 6.08e37
@@ -103,7 +103,7 @@ def test_a_view_of_failed_files_alone_says_that_they_failed(broken: Results) -> 
     page = render(broken, "/degradation", only)
     assert page.title == "Every selected file failed"
     assert USELESS in _text(page)
-    assert "measured and failed: main Q2_K and main Q4_0" in overview.headline(Scope(broken, only))
+    assert "measured and failed: main Q2_K and main Q4_0" in home.headline(Scope(broken, only))
 
 
 def test_a_failed_file_is_never_recommended(broken: Results) -> None:

@@ -128,7 +128,7 @@ def test_a_fault_in_one_view_is_said_there(library: Library, monkeypatch: pytest
         raise RuntimeError("the reason")
 
     view = replace(registry()[0], headline=broken)
-    monkeypatch.setattr(render, "registry", lambda: (view, *registry()[1:]))
+    monkeypatch.setattr(render, "charts", lambda: (view, *registry()[1:]))
     shown = screen(library, f"/{view.id}", "", {})
     assert shown["title"] == "This page cannot be drawn"
     assert "the reason" in text_of(shown["body"])

@@ -235,13 +235,13 @@ def test_compare_of_one_engine_is_one_table(three_methods: Path) -> None:
 def test_every_page_names_the_engine(both: Results, selection: Selection, engine: str) -> None:
     where = "in llama.cpp" if engine == "llama.cpp" else "as packed ONNX (onnxruntime)"
     scope = Scope(both, selection)
-    assert f"per generated token {where}" in str(overview.body(scope))
+    assert f"per generated token {where}" in str(overview.below(scope))
     adds = (
         "Running it in llama.cpp adds"
         if engine == "llama.cpp"
         else "Packing as ONNX, the form that is timed, adds"
     )
-    assert adds in str(overview.body(scope))
+    assert adds in str(overview.beside(scope))
     assert f"| Decode {where} (ms) |" in report(scope)
     for page in (str(summary.body(scope)), report(scope)):
         assert f"the lowest decode time {where} of the methods" in page

@@ -1,0 +1,151 @@
+"""Draw mean KLD against file size: every file labelled, the answer ringed, the user's memory as a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from dashboard.figures import axes, callouts, charts
+from dashboard.figures.callouts import BOLD, CHARACTER, Box, Label
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.labels import shares
+from dashboard.figures.size_loss_axes import COLUMN, SizeLossAxes
+from dashboard.figures.size_loss_guides import guides, handle, memory
+from dashboard.insights.comparison import divergence
+from dashboard.results.rows import Row, type_name
+from dashboard.results.scope import Scope
+from dashboard.style import names
+
+NOTHING_DRAWN = "No selected file has a mean KLD"
+#: Opacity of files beyond the limits.
+_DIM = 0.28
+#: Diameter of the ring in pixels, and the longest name of a method in characters.
+_RING, _NAME = 22, 22
+
+
+def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
+    """Draw the files of `rows`, which have a size and a mean KLD; see the module."""
+    if not rows:
+        return charts.message_figure(NOTHING_DRAWN)
+    plot, drawn = SizeLossAxes(scope, rows), Drawing()
+    taken = guides(drawn, plot)
+    for curve in plot.curves:
+        _curve(drawn, plot, curve)
+    _ring(drawn, plot)
+    _labels(drawn, plot, taken)
+    memory(drawn, plot)
+    sizes = [row["size_bytes"] for row in rows]
+    drawn.update_layout(showlegend=False, margin_t=34, meta={"memory": handle(plot)})
+    drawn.update_xaxes(title_text=axes.size_title(sizes), range=plot.x_range)
+    drawn.update_yaxes(title_text="mean KLD (nats per token, log scale)", **plot.scale.axis)
+    return drawn
+
+
+def _curve(drawn: Drawing, plot: SizeLossAxes, curve: charts.Series) -> None:
+    """Draw a method's files and their 95 % intervals, those beyond the limits faint and without an interval."""
+    selection, rows = plot.scope.selection, plot.rows
+    ends = [_interval(plot, row) for row in curve.rows]
+    drawn.add_scatter(
+        x=[plot.x(row) for row in curve.rows],
+        y=[plot.scale.place(row[COLUMN]) for row in curve.rows],
+        mode="lines+markers",
+        line=charts.line(curve, selection, rows),
+        marker=_marker(plot, curve),
+        error_y=charts.error_bars(curve.style, [up for up, _ in ends], [down for _, down in ends], 0.35),
+        hovertext=[charts.quality_lines(row) for row in curve.rows],
+        **charts.points(curve, selection, rows) | {"showlegend": False},
+    )
+
+
+def _marker(plot: SizeLossAxes, curve: charts.Series) -> dict[str, Any]:
+    """Return the marker of a curve's points: faint beyond the limits, open below the log axis."""
+    marker = curve.marker() | {"opacity": [_DIM if plot.is_beyond(row) else 1.0 for row in curve.rows]}
+    if all(row[COLUMN] > 0 for row in curve.rows):
+        return marker
+    hollow = f"{curve.style.symbol}-open"
+    return marker | {"symbol": [marker["symbol"] if row[COLUMN] > 0 else hollow for row in curve.rows]}
+
+
+def _interval(plot: SizeLossAxes, row: Row) -> tuple[float, float]:
+    """Return the lengths of the error bar above and below a point."""
+    half, value = divergence(row).half, row[COLUMN]
+    if not math.isfinite(half) or value <= 0 or plot.is_beyond(row):
+        return 0.0, 0.0
+    return half, min(half, 0.98 * value)
+
+
+def _ring(drawn: Drawing, plot: SizeLossAxes) -> None:
+    """Ring the file that the headline names."""
+    row = plot.answer
+    if row is None:
+        return
+    drawn.add_scatter(
+        x=[plot.x(row)],
+        y=[plot.scale.place(row[COLUMN])],
+        mode="markers",
+        marker={
+            "symbol": "circle-open",
+            "size": _RING,
+            "color": plot.scope.results.styles[row["method"]].color,
+            "line": {"width": 2.5},
+        },
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _labels(drawn: Drawing, plot: SizeLossAxes, taken: Sequence[Box]) -> None:
+    """Write the name of a method at one end of its line, and the type of every file."""
+    ends = [(curve.rows[0 if plot.named_left else -1], _name(curve)) for curve in plot.curves]
+    types = _types(plot, [row for curve in plot.curves for row in curve.rows])
+    labelled = [*ends, *types]
+    points = [(plot.x(row), plot.height(row)) for row, _ in labelled]
+    curves = [[(plot.x(row), plot.height(row)) for row in curve.rows] for curve in plot.curves]
+    lines = [shares(curve, plot.ranges) for curve in curves]
+    places = callouts.place(shares(points, plot.ranges), [label for _, label in labelled], lines, taken)
+    for (row, label), point, place in zip(labelled, points, places, strict=True):
+        if place is not None:
+            faint = {"opacity": 0.45} if _is_faint(plot, row) else {}
+            drawn.add_annotation(**place.annotation(label, *point, font={"size": 11}, **faint))
+
+
+def _types(plot: SizeLossAxes, rows: Sequence[Row]) -> list[tuple[Row, Label]]:
+    """Return each file's type as a label; files with the same type at the same place have one."""
+    labelled: list[tuple[Row, Label]] = []
+    for row in rows:
+        label = _label(plot, row)
+        if not any(label.text == other.text and _is_at(row, one) for one, other in labelled):
+            labelled.append((row, label))
+    return labelled
+
+
+def _is_at(row: Row, other: Row) -> bool:
+    near = math.isclose(row["size_bytes"], other["size_bytes"], rel_tol=1e-3)
+    return near and math.isclose(row[COLUMN], other[COLUMN], rel_tol=1e-2)
+
+
+def _is_faint(plot: SizeLossAxes, row: Row) -> bool:
+    if charts.is_picking(plot.scope.selection, plot.rows):
+        return row["variant_id"] not in plot.scope.selection.picked
+    return plot.is_beyond(row)
+
+
+def _name(curve: charts.Series) -> Label:
+    """Return a curve's name in its colour."""
+    name = names.short(curve.name, _NAME)
+    text = f'<b><span style="color:{curve.style.color}">{names.in_figure(name)}</span></b>'
+    return Label(text, BOLD * len(name), first=True)
+
+
+def _label(plot: SizeLossAxes, row: Row) -> Label:
+    """Return a file's type, bold if it is picked or the answer."""
+    kind = names.short(type_name(row), names.POINT)
+    is_answer, picked = row is plot.answer, row["variant_id"] in plot.scope.selection.picked
+    text, width = names.in_figure(kind), CHARACTER * len(kind)
+    if is_answer or picked:
+        text, width = f"<b>{text}</b>", BOLD * len(kind)
+    if not is_answer:
+        return Label(text, width, first=picked)
+    why = " · within your limits" if plot.answers.advice is not None else " · everyday use"
+    return Label(text + why, width + CHARACTER * len(why), first=True, radius=_RING / 2 + 1)
