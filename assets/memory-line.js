@@ -7,7 +7,7 @@
   const GIGABYTE = 1e9;
   /* Pixels of the handle, as in home.css. */
   const THUMB = 18;
-  /* While a hand moves the line, the address follows at most this often. */
+  /* While a hand moves the line, the address follows at most this often, and not before the last answer is drawn. */
   const PACE_MS = 160;
 
   const slider = Object.assign(document.createElement("input"), { type: "range", id: "memory-line", className: "memory-line" });
@@ -17,6 +17,9 @@
   let memory = null;
   let timer = 0;
   let held = false;
+  let pending = false;
+  let waiting = false;
+  let standing = null;
 
   const atEnd = () => Number(slider.value) + Number(slider.step) / 2 > Number(slider.max);
 
@@ -42,8 +45,14 @@
   function commit() {
     window.clearTimeout(timer);
     timer = 0;
-    const text = limit();
+    pending = false;
+    const [text, before] = [limit(), window.location.search];
     window.address.change((params) => window.address.put(params, "gb", text ? [text] : []), "memory-line");
+    waiting = window.location.search !== before;
+  }
+
+  function schedule() {
+    if (pending && !timer && !waiting) timer = window.setTimeout(commit, PACE_MS);
   }
 
   /* The drawn line follows at once; the answer of the server, with the headline, a moment later. */
@@ -51,7 +60,8 @@
     held = true;
     say();
     follow();
-    if (!timer) timer = window.setTimeout(commit, PACE_MS);
+    pending = true;
+    schedule();
   }
 
   /* Pixels from the plot's left edge to a place on the axis. */
@@ -76,7 +86,7 @@
 
   function released() {
     held = false;
-    if (timer) commit();
+    if (pending) commit();
   }
 
   /* Over the axis as it is drawn: a zoom changes what the ends mean. */
@@ -102,8 +112,9 @@
 
   function drawn(element) {
     plot = element;
-    const found = plot._fullLayout && plot._fullLayout.meta && plot._fullLayout.meta.memory;
-    memory = found || null;
+    memory = plot._fullLayout?.meta?.memory || null;
+    if (plot.layout !== standing) waiting = false; /* an answer, and not a line that was moved here */
+    standing = plot.layout;
     if (!memory) {
       slider.remove();
       readout.remove();
@@ -111,6 +122,7 @@
     }
     if (slider.parentElement !== plot.parentElement) plot.parentElement.append(slider, readout);
     place();
+    schedule();
   }
 
   slider.setAttribute("aria-label", "Memory at most, a line on the chart");

@@ -35,7 +35,8 @@ def never(_route: Route) -> None:
     """Leave the request without an answer."""
 
 
-def test_the_plot_is_there_before_dash_and_stays(full: Watched) -> None:
+@pytest.mark.parametrize("path", ["/ppl-bits", "/"])
+def test_the_plot_is_there_before_dash_and_stays(full: Watched, path: str) -> None:
     waiting: list[Route] = []
     held = True
 
@@ -46,7 +47,7 @@ def test_the_plot_is_there_before_dash_and_stays(full: Watched) -> None:
             route.continue_()
 
     full.page.route(RENDERER, hold)
-    full.page.goto(full.base + "/ppl-bits?method=main", wait_until="commit")
+    full.page.goto(f"{full.base}{path}?method=main", wait_until="commit")
     full.page.wait_for_selector("#first-page .js-plotly-plot .point")
     full.page.evaluate(f"{PLOT}.on('plotly_afterplot', () => {{ window.redrawn = true }})")
     full.page.evaluate(f"window.before = {PLOT}")

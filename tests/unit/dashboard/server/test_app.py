@@ -21,10 +21,14 @@ def client(one_method: Path) -> FlaskClient:
     return create_app(one_method).server.test_client()
 
 
-def test_the_first_drawing_has_the_form_of_dashs_answer(client: FlaskClient, one_method: Path) -> None:
-    expected = screen(Library([one_method]), "/ppl-bits", "?bits=5-6", {})
-    got = client.get("/first-drawing/ppl-bits?bits=5-6").json
+@pytest.mark.parametrize("path", ["/ppl-bits", "/"])
+def test_the_first_drawing_has_the_form_of_dashs_answer(
+    client: FlaskClient, one_method: Path, path: str
+) -> None:
+    expected = screen(Library([one_method]), path, "?bits=5-6", {})
+    got = client.get(f"/first-drawing{path}?bits=5-6").json
     assert got == {
+        "stage": {"className": expected["stage"]},
         "eyebrow": {"children": expected["eyebrow"]},
         "title": {"children": expected["title"]},
         "caption": {"children": expected["caption"]},
