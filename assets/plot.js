@@ -208,7 +208,7 @@
     if (!drawing) return undefined;
     drawing.serial = answers += 1;
     if (!isCurrent(request)) return undefined;
-    ["eyebrow", "title", "caption"].forEach((name) => {
+    ["eyebrow", "title", "picked", "caption"].forEach((name) => {
       const text = response[name] && response[name].children;
       if (typeof text === "string") place(name).textContent = text;
     });

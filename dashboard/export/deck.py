@@ -78,7 +78,7 @@ def _view_slides(book: _Book, shown: Exhibit, png: bytes | None, *, editable: bo
 
 def notes_of(shown: Exhibit) -> str:
     """Return the speaker's notes: the question, the caption, the insights with their numbers, the claims."""
-    lines = [shown.question, shown.reason or shown.caption, ""]
+    lines = [shown.question, *filter(None, [shown.picked]), shown.reason or shown.caption, ""]
     lines += [f"• {item.text}" + (f" ({item.detail})" if item.detail else "") for item in shown.insights]
     if shown.claims:
         lines += ["", f"Claims, tested here: {shown.counted}"]

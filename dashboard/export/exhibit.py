@@ -27,8 +27,9 @@ _NO_MATCH = "No variant matches these filters, so there is nothing to draw."
 class Exhibit:
     """One view for one selection.
 
-    `heading` is the view's title, `title` the finding, and `caption` says what is drawn. If `reason` is not
-    empty, there is nothing to draw and `figure` is empty. `provisional` says why it may change, if it may.
+    `heading` is the view's title, `title` the finding, `caption` says what is drawn, and `picked` names the picked
+    variants with what the view shows of them. If `reason` is not empty, there is nothing to draw and `figure` is
+    empty. `provisional` says why it may change, if it may.
     """
 
     view: View
@@ -39,6 +40,7 @@ class Exhibit:
     insights: Sequence[Insight] = ()
     claims: Sequence[Claim] = ()
     reason: str = ""
+    picked: str = ""
     provisional: str = ""
 
     @property
@@ -87,6 +89,7 @@ def _exhibit(scope: Scope, view: View) -> Exhibit:
         heading=view.titled(scope),
         title=_unbroken(view.headline(scope)),
         caption=note(failed) + _without_gestures(view.captioned(scope)),
+        picked=view.about_picks(scope),
         figure=drawn.checked(),
         insights=by_importance([*warnings(scope), *(i for i in view.insights(scope) if not i.command)]),
         claims=view.claims(scope),

@@ -64,7 +64,8 @@ def _section(shown: Exhibit, picture: str | None) -> list[str]:
         f"- Claim {claim.wording}: {_plain(claim.text)} ({_plain(claim.evidence)})" for claim in shown.claims
     ]
     counted = [f"Claims, tested here: {_plain(shown.counted)}"] if claims else []
-    return [*parts, _plain(shown.caption), _bullets(shown.insights), *counted, "\n".join(claims)]
+    texts = [_plain(shown.picked), _plain(shown.caption), _bullets(shown.insights)]
+    return [*parts, *texts, *counted, "\n".join(claims)]
 
 
 def _variants(scope: Scope, rows: Sequence[Row]) -> str:
@@ -80,16 +81,17 @@ def _variants(scope: Scope, rows: Sequence[Row]) -> str:
         f"Decode{scope.in_engine} (ms)",
         f"{words(scope.engine).head} (nats)",
     )
-    lines = [_variant(row) for row in rows]
+    picked = scope.selection.picked
+    lines = [_variant(row, "picked" if row["variant_id"] in picked else "") for row in rows]
     kept = [place for place in range(len(heads)) if place == 0 or any(line[place] for line in lines)]
     shown = [[line[place] for place in kept] for line in lines]
     return _table([heads[place] for place in kept], shown, right=len(kept) - 1)
 
 
-def _variant(row: Row) -> list[str]:
+def _variant(row: Row, mark: str) -> list[str]:
     spread = plus_minus(row, "kld_mean", "kld_se") if row["kld_mean"] is not None else ""
     return [
-        row["label"],
+        f"{row['label']} ({mark})" if mark else row["label"],
         _cell(row, "bits_per_weight"),
         _cell(row, "size_bytes"),
         _cell(row, "ppl") or _failed(row),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dashboard.insights.picks import names
 from dashboard.results.scope import Scope
 from dashboard.shell import filters
 from dashboard.shell.naming import model_name
@@ -33,8 +34,8 @@ def footer(scope: Scope) -> str:
     if manifest.git_revision:
         parts.append(f"revision {manifest.git_revision[:10]}")
     parts.append(texts_and_tokens(scope))
-    filtered = filters_in_words(scope)
-    return " · ".join([*parts, f"filters: {filtered}"] if filtered else parts)
+    named = {"filters": filters_in_words(scope), "picked": names(scope)}
+    return " · ".join([*parts, *(f"{what}: {text}" for what, text in named.items() if text)])
 
 
 def facts(scope: Scope) -> Mapping[str, str]:
@@ -53,6 +54,7 @@ def facts(scope: Scope) -> Mapping[str, str]:
         "Scored": f"{tokens_in_words(scope)}, {windows}",
         "Selected": f"{scope.frame.height} of {scope.results.measured.height} variants",
         "Filters": filters_in_words(scope) or "none",
+        "Picked": names(scope) or "none",
         "Machine": f"{measured_on(scope)}, {manifest.threads} threads, {manifest.provider}",
         "Measured": f"{manifest.started:%Y-%m-%d %H:%M} UTC",
         "Revision": manifest.git_revision or "not recorded",

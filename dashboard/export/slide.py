@@ -81,7 +81,7 @@ def _caption(scope: Scope, shown: Exhibit) -> str:
     source = texts_and_tokens(applied)
     filtered = filters_in_words(applied)
     line = f"{model_name(applied)} · {source}" + (f" · filters: {filtered}" if filtered else "")
-    return "\n".join(filter(None, [shown.caption, line]))
+    return "\n".join(filter(None, [shown.picked, shown.caption, line]))
 
 
 def _frame(layout: dict[str, Any], title: str, caption: str, surface: Surface) -> dict[str, Any]:

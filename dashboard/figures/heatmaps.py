@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboard.figures import axes
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.panels import Panels
+from dashboard.figures.picked import frame_rows, tick
 from dashboard.insights.experts import worst_in
 from dashboard.insights.layers import WHOLE, Cell, Measure, Parts, Shown, usual_type
 from dashboard.results.rows import Row
@@ -31,11 +32,15 @@ Marked = tuple[frozenset[int], frozenset[str]]
 Grid = tuple[Sequence[int], Sequence[str]]
 
 
-def panels(shown: Shown, marked: Marked) -> Drawing:
-    """Draw a panel per variant, layers across and roles down; at least one variant has a value."""
+def panels(shown: Shown, marked: Marked, picked: Collection[str] = ()) -> Drawing:
+    """Draw a panel per variant, layers across and roles down; at least one variant has a value.
+
+    The titles of `picked` variants, by id, say so.
+    """
     rows = shown.rows
     drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
-    drawn.add_titles([_title(row, shown.parts[row["variant_id"]].types) for row in rows], size=11)
+    titles = [_title(row, shown.parts[row["variant_id"]].types, picked) for row in rows]
+    drawn.add_titles(titles, size=11)
     cells = {cell for values in shown.values_of.values() for cell in values}
     seen, seen_roles = {layer for layer, _ in cells}, {role for _, role in cells}
     layers = list(range(min(seen), max(seen) + 1))
@@ -69,13 +74,13 @@ def _margin(roles: Sequence[str]) -> int:
     return max(_MARGIN, _NAME_WIDTH * max(map(len, roles)))
 
 
-def _title(row: Row, types: Mapping[Cell, str]) -> str:
+def _title(row: Row, types: Mapping[Cell, str], picked: Collection[str]) -> str:
     name = f"<b>{names.in_figure(row['label'], names.TITLE)}</b><br>{formats.bits(row['bits_per_weight'])}"
-    usual = usual_type(types)
+    usual, mark = usual_type(types), " · picked" if row["variant_id"] in picked else ""
     if usual is None:
-        return name
+        return f"{name}{mark}"
     how = "all" if len(set(types.values())) == 1 else "mostly"
-    return f"{name}, {how} {names.in_figure(usual, _LONGEST_TYPE)}"
+    return f"{name}, {how} {names.in_figure(usual, _LONGEST_TYPE)}{mark}"
 
 
 @dataclass(frozen=True)
@@ -249,8 +254,8 @@ def x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
     drawn.update_xaxes(range=[layers[0] - 0.5, layers[-1] + 0.5])
 
 
-def strips(shown: Shown, marked: Marked) -> Drawing:
-    """Draw whole layers: variants down, fewest bits on top."""
+def strips(shown: Shown, marked: Marked, picked: Collection[str] = ()) -> Drawing:
+    """Draw whole layers: variants down, fewest bits on top, those of `picked` framed."""
     rows = sorted(shown.rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
     lines = [(row, shown.parts[row["variant_id"]]) for row in rows]
     there = {layer for _, part in lines for layer, role in part.places if role == WHOLE}
@@ -276,6 +281,8 @@ def strips(shown: Shown, marked: Marked) -> Drawing:
     for layer in marked[0].intersection(layers) if not marked[1] - {WHOLE} else ():
         across = {"xref": "x", "x0": layer - 0.5, "x1": layer + 0.5}
         drawn.add_shape(type="rect", yref="y domain", y0=0, y1=1, line={"color": MARK, "width": 2}, **across)
+    chosen = [place for place, row in enumerate(rows) if row["variant_id"] in picked]
+    frame_rows(drawn, chosen, {"xref": "x domain", "x0": 0, "x1": 1})
     x_axis(drawn, layers)
     drawn.update_xaxes(title_text="layer")
     size = 11 if len(rows) <= _ROOM_FOR_NAMES else 9
@@ -286,7 +293,7 @@ def strips(shown: Shown, marked: Marked) -> Drawing:
         showline=False,
         tickfont_size=size,
         tickvals=labels,
-        ticktext=[names.in_figure(row["label"], names.TITLE) for row in rows],
+        ticktext=[tick(row, picked) for row in rows],
     )
     drawn.update_layout(coloraxis=scale.axis())
     return drawn

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dashboard.figures import charts
 from dashboard.figures.drawing import Drawing
+from dashboard.figures.picked import name_beside
 from dashboard.figures.scores import Axis
 from dashboard.results.rows import Row, complete
 from dashboard.results.scope import Scope
@@ -101,3 +102,7 @@ def _highlight(
             showlegend=False,
             hoverinfo="skip",
         )
+        if places:
+            name_beside(
+                drawn, row, places[-1], curve.style.color, xanchor="right", yanchor="bottom", xshift=-8
+            )

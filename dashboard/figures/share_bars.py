@@ -7,6 +7,8 @@ from typing import Any
 
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.panels import Panels
+from dashboard.figures.picked import frame_rows
+from dashboard.results.rows import Row, type_name
 from dashboard.style.names import TICK, TITLE, in_figure
 from dashboard.style.theme import CONFIDENCE, text_on
 
@@ -43,6 +45,13 @@ def lanes(names: Sequence[str]) -> dict[str, Any]:
     order = {"categoryorder": "array", "categoryarray": lanes[::-1], "range": [-0.5, len(names) - 0.5]}
     # Lanes are placed by their full names, as shortened names may be equal.
     return order | {"tickvals": lanes, "ticktext": [in_figure(name, TICK) for name in names]}
+
+
+def frame(drawn: Panels, index: int, lanes: Sequence[str], rows: Sequence[Row]) -> None:
+    """Frame the bars of variants in a panel; `lanes` names its rows but the baseline's, first on top."""
+    numbers = [len(lanes) - 1 - lanes.index(type_name(row)) for row in rows]
+    place = drawn.place(index)
+    frame_rows(drawn, numbers, {"xref": place["xaxis"], "yref": place["yaxis"], "x0": 0, "x1": 100})
 
 
 def finish(drawn: Panels, title: str) -> Drawing:

@@ -59,18 +59,18 @@ class TensorTypes:
 def chosen(scope: Scope) -> tuple[Row, Row] | None:
     """Return the two variants to compare: named in the address, else picked, else two of about one size.
 
-    None if the folder has fewer than two variants.
+    Those that pass the filters come first, picked or not; the others complete a pair. None if the folder has fewer
+    than two variants.
     """
-    rows = {
-        str(row["variant_id"]): row
-        for row in scope.results.select(replace(scope.selection, only=frozenset())).to_dicts()
-    }
+    rows = {str(row["variant_id"]): row for row in scope.rows}
     everything = {str(row["variant_id"]): row for row in scope.results.measured.to_dicts()}
     if len(everything) < 2:
         return None
     options = dict(scope.selection.options)
     named = [options[key] if options.get(key) in everything else None for key in ("a", "b")]
-    spare = [*sorted(scope.selection.picked), *_of_one_size(rows or everything), *everything]
+    picked = sorted(scope.selection.picked)
+    inside = [name for name in picked if name in rows]
+    spare = [*inside, *(_of_one_size(rows) if rows else []), *picked, *_of_one_size(everything), *everything]
     for place in (0, 1):
         if named[place] is None:
             named[place] = next(name for name in spare if name in everything and name not in named)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dashboard.insights.comparison import baseline_id
+from dashboard.insights.picks import Telling
 from dashboard.results.contrasts import Term, contrast
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -46,6 +47,16 @@ def shares(scope: Scope, row: Row) -> Shares | None:
     counts = parts.own_bins(scope.selection.token_filter).tolist()
     total = sum(counts)
     return Shares(row, tuple(count / total for count in counts), round(total)) if total else None
+
+
+def tells_sure(scope: Scope) -> Telling:
+    """Tell a variant's share of high-confidence tokens."""
+
+    def share(row: Row) -> str:
+        own = shares(scope, row)
+        return formats.percent(own.values[SURE]) if own is not None else ""
+
+    return Telling("tokens over 0.95", share)
 
 
 def entropy_gap(scope: Scope, first: Shares, second: Shares) -> Estimate | None:

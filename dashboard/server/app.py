@@ -49,6 +49,7 @@ _INDEX = Template("""<!DOCTYPE html>
           <div class="stage-head">
             <div class="stage-above"><p class="eyebrow"></p><div class="options"></div></div>
             <h1 class="title"></h1>
+            <p class="picked"></p>
           </div>
           <div class="canvas"><div class="graph graph-place"></div></div>
           <p class="caption"></p>
@@ -115,7 +116,7 @@ def _serve_first_drawing(server: Flask, library: Library) -> None:
 
     def first_drawing(path: str = "") -> Response:
         answer = screen(library, f"/{path}", f"?{request.query_string.decode('latin-1')}", {})
-        parts = ("stage", "eyebrow", "title", "caption", "drawing") if "drawing" in answer else ()
+        parts = ("stage", "eyebrow", "title", "picked", "caption", "drawing") if "drawing" in answer else ()
         shown = {name: {TARGETS[name][1]: answer[name]} for name in parts}
         return Response(script_data(shown), mimetype="application/json")
 

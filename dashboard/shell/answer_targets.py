@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dashboard.shell.filters import LISTS
 
-_TEXTS = ("eyebrow", "title", "caption", "insights", "claims", "options", "body", "beside", "status", "chips")
+_TEXTS = (
+    "eyebrow",
+    "title",
+    "picked",
+    "caption",
+    "insights",
+    "claims",
+    "options",
+    "body",
+    "beside",
+    "status",
+    "chips",
+)
 _OF_FOLDER = ("bits-text", "source", "find-list")
 #: Part of an answer → component id and property.
 TARGETS: dict[str, tuple[str, str]] = {

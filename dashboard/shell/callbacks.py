@@ -189,6 +189,7 @@ def _page(page: Page) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "eyebrow": f"{page.eyebrow} · provisional" if page.provisional else page.eyebrow,
         "title": page.title,
+        "picked": page.picked,
         "caption": page.caption,
         "insights": [*provisional_note(page.provisional), *insight_panel(page.insights)],
         "claims": [*board(page.claims, page.provisional), *word_list(page.terms)],

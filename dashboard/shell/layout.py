@@ -137,7 +137,10 @@ def _tabs(more: list[str]) -> Component:
 
 def _stage() -> Component:
     above = [html.P(id="eyebrow", className="eyebrow"), html.Div(id="options", className="options")]
-    head = html.Div([html.Div(above, className="stage-above"), html.H1(id="title")], className="stage-head")
+    picked = html.P(id="picked", className="picked")
+    head = html.Div(
+        [html.Div(above, className="stage-above"), html.H1(id="title"), picked], className="stage-head"
+    )
     canvas = html.Div(
         [
             html.Div(

@@ -14,6 +14,7 @@ from dashboard.insights import Claim, Insight
 from dashboard.insights.comparison import NOTHING
 from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
+from dashboard.insights.picks import sentence
 from dashboard.insights.provisional import provisional
 from dashboard.pages import compare, explore, measure, overview, summary
 from dashboard.pages.parts import absent_notice, command, empty_notice, notice
@@ -42,9 +43,9 @@ _TEXT_PAGES: dict[str, tuple[ModuleType, str]] = {
 class Page:
     """The content of the screen; the centre shows `figure` (plotly.js's JSON), `body`, or one above the other.
 
-    `beside` comes above the insights. `pick` says what a click in the figure selects, `methods` which legend entries
-    filter methods, and `filename` is the name of its picture, without extension. `provisional` says why what the page
-    states may change, if it may.
+    `beside` comes above the insights. `picked` is the line about the picked variants. `pick` says what a click in the
+    figure selects, `methods` which legend entries filter methods, and `filename` is the name of its picture, without
+    extension. `provisional` says why what the page states may change, if it may.
     """
 
     slug: str
@@ -58,6 +59,7 @@ class Page:
     pick: Pick = "variant"
     methods: list[str] = field(default_factory=list)
     filename: str = ""
+    picked: str = ""
     beside: Sequence[Component] = ()
     provisional: str = ""
 
@@ -164,6 +166,7 @@ def _text_page(scope: Scope, slug: str) -> Page:
         caption=caption,
         insights=page.insights(scope),
         body=body,
+        picked=sentence(scope),
         provisional=provisional(scope),
     )
 
@@ -196,6 +199,7 @@ def _view_page(scope: Scope, view: View) -> Page:
         pick=view.pick,
         methods=scope.results.methods,
         filename=file_stem(scope, view.id),
+        picked=view.about_picks(scope),
         provisional=provisional(scope),
     )
 

@@ -16,6 +16,8 @@ from dashboard.shell.address import Address
 from dashboard.style import formats
 from dashboard.views import registry
 
+_MOST_CHIPS = 12
+
 
 def source(library: Library, address: Address, results: Results | None) -> list[Component]:
     """Return the model's and the folder's name, with a menu if several folders are served."""
@@ -80,17 +82,30 @@ def option_bar(address: Address, results: Results) -> list[Component]:
 def chip_bar(results: Results, address: Address) -> list[Component]:
     """Return a chip for each active filter and for the picks; its link removes it."""
     selection = address.selection
-    chips = []
-    if selection.picked:
-        clear = replace(selection, picked=frozenset())
-        keep = replace(clear, only=selection.picked)
-        text = f"{len(selection.picked)} picked"
-        chips.append(_chip(text, address.with_selection(clear), "Clear picks (Esc)", "picked"))
-        chips.append(_link("Keep only these", address.with_selection(keep), "Show only picked variants"))
-    return chips + [
+    return _picks(results, address) + [
         _chip(f"{name}: {text}", address.with_selection(without), f"Remove the filter {name}")
         for name, text, without in filters.chips(selection, results)
     ]
+
+
+def _picks(results: Results, address: Address) -> list[Component]:
+    """Return a chip for each pick, which lets go of it, and links to let go of all and to show only these."""
+    selection = address.selection
+    picked = sorted(selection.picked, key=lambda name: results.labels.get(name, name))
+    if not picked:
+        return []
+    chips: list[Component] = [html.Span("Picked", className="picked-word")]
+    for name in picked[:_MOST_CHIPS]:
+        without = address.with_selection(replace(selection, picked=selection.picked - {name}))
+        label = results.labels.get(name, name)
+        chips.append(_chip(label, without, f"Let go of {label}", "picked"))
+    clear = replace(selection, picked=frozenset())
+    if len(picked) > 1:
+        more = len(picked) - _MOST_CHIPS
+        text = f"and {more} more: clear all" if more > 0 else "Clear all"
+        chips.append(_link(text, address.with_selection(clear), "Let go of all picks (Esc)", "clear-picks"))
+    keep = address.with_selection(replace(clear, only=selection.picked))
+    return [*chips, _link("Keep only these", keep, "Show only picked variants", "keep-picked")]
 
 
 def _chip(text: str, target: Address, title: str, kind: str = "") -> Component:
@@ -98,8 +113,8 @@ def _chip(text: str, target: Address, title: str, kind: str = "") -> Component:
     return html.A(parts, href=target.href, className=f"chip {kind}".strip(), title=title, **{"data-go": "1"})
 
 
-def _link(text: str, target: Address, title: str) -> Component:
-    return html.A(text, href=target.href, className="tool", id="keep-picked", title=title, **{"data-go": "1"})
+def _link(text: str, target: Address, title: str, name: str) -> Component:
+    return html.A(text, href=target.href, className="tool", id=name, title=title, **{"data-go": "1"})
 
 
 def find_list(results: Results) -> list[Any]:

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.left_out import left_out
 from dashboard.insights import Claim, Insight
+from dashboard.insights.picks import DIVERGENCE, Tells, sentence
 from dashboard.results.exported import Exported, variants
 from dashboard.results.folder import HOW_TO_MEASURE
 from dashboard.results.results import Results
@@ -89,7 +90,8 @@ class View:
     are called only if `absent`, which returns the missing data, is None. In the figure `customdata[i][0]` is a
     point's variant, followed by its bin, or by layer and role; `pick` says what a click on the point does. `ignores`
     names the filters (fields of `Selection`) that do not affect the view's data; with a token filter, `unfiltered`
-    is added to the caption. `data` returns the frame to export, by default all columns of the variants. `captions`
+    is added to the caption. `tells` puts what the view shows of one variant into words, for the line about the picks.
+    `data` returns the frame to export, by default all columns of the variants. `captions`
     and `titles` give captions and titles for values of the view's switch; `noted` returns what the data add to the
     caption.
     """
@@ -111,6 +113,7 @@ class View:
     captions: Mapping[str, str] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
     noted: Callable[[Scope], str] = lambda _scope: ""
+    tells: Tells = DIVERGENCE
     data: Exported = variants
 
     def applied(self, scope: Scope) -> Scope:
@@ -134,6 +137,10 @@ class View:
     def captioned(self, scope: Scope) -> str:
         """Return the caption with what the data add to it."""
         return " ".join(filter(None, [self.described(scope), self.noted(scope)]))
+
+    def about_picks(self, scope: Scope) -> str:
+        """Return the line under the title: the picked variants' names and values; empty without picks."""
+        return sentence(scope, self.tells)
 
     def left_out(self, rows: Sequence[Mapping[str, Any]], drawn: Drawing) -> list[str]:
         """Name failed rows that `drawn` does not show; the layer view shows them too."""

@@ -14,7 +14,7 @@ from dashboard.insights.bands import bands, typical
 from dashboard.insights.claims import claims_of
 from dashboard.insights.claims.confidence import points
 from dashboard.insights.comparison import NOTHING, ONE_METHOD, elsewhere, rank_files, tie
-from dashboard.insights.confidence import SURE, Shares, bin_names, moved, of_the_sure, shares
+from dashboard.insights.confidence import SURE, Shares, bin_names, moved, of_the_sure, shares, tells_sure
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type, representatives
 from dashboard.results.exported import per_variant
@@ -46,7 +46,7 @@ def figure(scope: Scope) -> Drawing:
     drawn = share_bars.grid(titles, shared=not own, titled=len(panels) > 1)
     of = {item.row["variant_id"]: item for item in measured}
     order = sorted([row for _, group in panels for row in group], key=lambda row: row["bits_per_weight"])
-    names = list(dict.fromkeys(type_name(row) for row in reversed(order)))
+    names, picked = list(dict.fromkeys(type_name(row) for row in reversed(order))), scope.selection.picked
     drawn.update_yaxes(**share_bars.lanes(["baseline", *names]))
     for index, (_, group) in enumerate(panels):
         base = shares(scope, scope.baseline_of(group[0]))
@@ -56,6 +56,8 @@ def figure(scope: Scope) -> Drawing:
             mine = [type_name(row) for row in reversed(group)]
             drawn.update_yaxes(cells=[index], **share_bars.lanes(["baseline", *mine]))
         _stack(drawn, index, bars, scope.selection, [item.row for item in measured])
+        lanes = [type_name(row) for row in group[::-1]] if own else names
+        share_bars.frame(drawn, index, lanes, [row for row in group if row["variant_id"] in picked])
         if base is not None:
             _reference(drawn, index, base)
     return share_bars.finish(drawn, "share of scored tokens")
@@ -282,6 +284,7 @@ def _where_it_hurts(scope: Scope, rows: Sequence[Row]) -> Insight | None:
 
 VIEW = View(
     id="confidence",
+    tells=tells_sure,
     number=6,
     tab="Confidence",
     title="Confidence of the next token",

@@ -16,6 +16,7 @@ from dashboard.insights.comparison import NOTHING, divergence, elsewhere, log_ra
 from dashboard.insights.faults import sound
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
 from dashboard.insights.noise import noise_floor
+from dashboard.insights.picks import Telling, by_column
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.results.exported import variants_with
@@ -248,8 +249,14 @@ def insights(scope: Scope) -> list[Insight]:
     return [*(insight for insight in candidates if insight is not None), *elsewhere(passing, kept), *lacking]
 
 
+def _tells(scope: Scope) -> Telling:
+    """Tell a variant's loss, as the switch says."""
+    return by_column("kld_mean" if _LOSS.of(scope.selection) == "kld" else "ln_ppl_ratio")(scope)
+
+
 VIEW = View(
     id="degradation",
+    tells=_tells,
     number=2,
     tab="Degradation",
     title="Degradation against the baseline",

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.figures import axes, charts
+from dashboard.figures import axes, charts, densities
 from dashboard.figures.drawing import Drawing
+from dashboard.figures.picked import name_beside
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.matching import one_type, place_name
+from dashboard.insights.picks import Telling
 from dashboard.results.exported import distributions
 from dashboard.results.rows import Row, complete, one_place, type_name
 from dashboard.results.scope import Scope
@@ -26,8 +28,7 @@ from dashboard.views import Option, View, absent_tokens
 _SCALE = Option("scale", "Scale", (("linear", "linear"), ("symlog", "symmetric log")))
 _HEIGHT, _UNDER = 0.72, 0.075
 _MOST_ROWS = 20
-#: The median first, as the legend shows the first point's symbol.
-_MARKS = {"median": 50.0, "p1": 1.0, "p99": 99.0}
+_MARKS = {"median": 50.0, "p1": 1.0, "p99": 99.0}  # the legend shows the first one's symbol
 _SYMLOG_TICKS = (-10, -5, -2, -0.5, -0.1, 0, 0.1, 0.5, 2, 5, 10)
 
 Ridge = tuple[Row, DeltaSummary]
@@ -69,14 +70,18 @@ def figure(scope: Scope) -> Drawing:
     for row, summary in ridges:
         lane = type_name(row)
         faint = picking and row["variant_id"] not in scope.selection.picked
-        density = _curve(summary, symlog=symlog)
+        curve_of = _curve(summary, symlog=symlog)
         shape = {"height": _HEIGHT / tallest[lane], "level": levels[lane], "faint": faint}
-        drawn.add_scatter(**_density(density, scope.results.styles[row["method"]].color, shape))
+        drawn.add_scatter(**densities.density(curve_of, scope.results.styles[row["method"]].color, shape))
     for index, curve in enumerate(charts.series(scope.results, rows)):
         offset = _UNDER * (1 + index % 3)
         drawn.add_scatter(
             **_marks(curve, _by_variant(ridges), levels, offset, scope.selection, rows, symlog=symlog)
         )
+        for row in (row for row in curve.rows if row["variant_id"] in scope.selection.picked):
+            end = np.array([_by_variant(ridges)[row["variant_id"]].percentiles[99.0].value])
+            place = _place(end, symlog=symlog)[0], levels[type_name(row)] - offset
+            name_beside(drawn, row, place, curve.style.color, xanchor="left", xshift=7)
     _axes(drawn, ridges, levels, symlog=symlog)
     return drawn
 
@@ -88,23 +93,6 @@ def _by_variant(ridges: Sequence[Ridge]) -> dict[str, DeltaSummary]:
 
 def _curve(summary: DeltaSummary, *, symlog: bool) -> Curve:
     return summary.symlog if symlog else summary.linear
-
-
-def _density(curve: Curve, color: str, shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a filled density; single precision and even steps keep it small."""
-    y = shape["level"] + shape["height"] * np.concatenate([[0.0], curve.density, [0.0]])
-    step = float(curve.x[1] - curve.x[0])
-    return {
-        "x0": float(curve.x[0]) - step,
-        "dx": step,
-        "y": y.astype(np.float32),
-        "mode": "lines",
-        "fill": "toself",
-        "fillcolor": translucent(color, 0.04 if shape["faint"] else 0.17),
-        "line": {"color": translucent(color, 0.15 if shape["faint"] else 0.9), "width": 1.2},
-        "showlegend": False,
-        "hoverinfo": "skip",
-    }
 
 
 def _marks(
@@ -295,8 +283,20 @@ def _centre(ridges: Sequence[Ridge]) -> Insight:
     return Insight(text, "finding")
 
 
+def _tells(scope: Scope) -> Telling:
+    """Tell the range of the middle 98 % of a variant's tokens."""
+
+    def middle(row: Row) -> str:
+        known = scope.delta(str(row["variant_id"]))
+        ends = [formats.signed(known.percentiles[mark].value, 2) for mark in (1.0, 99.0)] if known else []
+        return f"{' to '.join(ends)} nats" if ends else ""
+
+    return Telling("98 % of tokens", middle)
+
+
 VIEW = View(
     id="delta-logp",
+    tells=_tells,
     number=7,
     tab="Δ log p",
     title="Δ log p of the correct token",

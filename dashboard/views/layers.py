@@ -25,9 +25,10 @@ from dashboard.insights.layers import (
 )
 from dashboard.insights.matching import representatives
 from dashboard.insights.mixes import mixes
+from dashboard.insights.picks import Telling
 from dashboard.results.exported import layers
 from dashboard.results.results import Results
-from dashboard.results.rows import one_place
+from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.style import formats
@@ -108,11 +109,11 @@ def figure(scope: Scope) -> Drawing:
         return charts.message_figure("No selected variant has this measure: choose or measure another")
     marked = (scope.selection.layers, scope.selection.roles)
     if shown.measure.of_layers:
-        return heatmaps.strips(shown, marked)
+        return heatmaps.strips(shown, marked, scope.selection.picked)
     role = opened(shown, scope.selection)
     if role is not None:
         return experts.panels(shown, role, scope.selection.layers)
-    return heatmaps.panels(shown, marked)
+    return heatmaps.panels(shown, marked, scope.selection.picked)
 
 
 def headline(scope: Scope) -> str:
@@ -219,8 +220,22 @@ def _absent(results: Results) -> Absent | None:
     return missing(results, what, [LAYERS.name], "run without --no-layers")
 
 
+def _tells(scope: Scope) -> Telling:
+    """Tell the mean of the shown measure over a variant's parts."""
+    shown = chosen(scope)
+    if shown is None:
+        return Telling("", lambda _row: "")
+
+    def mean(row: Row) -> str:
+        values = parts(scope.results, [row], shown.measure)[row["variant_id"]].values
+        return shown.measure.written(fmean(values.values())) if values else ""
+
+    return Telling(f"mean {shown.measure.noun}", mean)
+
+
 VIEW = View(
     id="layers",
+    tells=_tells,
     number=3,
     tab="Layers",
     title="Impact per layer and role",

@@ -16,6 +16,7 @@ from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_r
 from dashboard.insights.curves import below_baseline, bend, monotone, steadiness, within_noise
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import SAME_BITS
+from dashboard.insights.picks import by_column
 from dashboard.insights.recommender import within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
@@ -240,6 +241,7 @@ VIEW = View(
     insights=insights,
     data=variants_with("ppl", "ln_ppl_ratio"),
     options=(_X,),
+    tells=by_column("ppl"),
     titles={"gb": "Perplexity against file size"},
     claims=claims_of("ppl-bits"),
 )

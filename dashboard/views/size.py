@@ -19,6 +19,7 @@ from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.efficiency import above_floor, compression, efficiency, highest, wasted
 from dashboard.insights.engine_gap import gap_insight, packing_adds
 from dashboard.insights.faults import sound
+from dashboard.insights.picks import by_column
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
@@ -262,6 +263,7 @@ _AS_RUN = (
 )
 VIEW = View(
     id="size",
+    tells=by_column("size_bytes"),
     number=5,
     tab="Size",
     title="Model size against 1/PPL",

@@ -20,6 +20,7 @@ from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.engine_gap import GAP, gap_insight, loss_as_run, unknown_gap
 from dashboard.insights.engines_compared import compared, others, slowing
 from dashboard.insights.faults import sound
+from dashboard.insights.picks import Telling, by_column
 from dashboard.insights.speeds import (
     bits_and_speed,
     four_bits,
@@ -270,8 +271,14 @@ def _data(scope: Scope) -> pl.DataFrame:
     return variants_with(*names, "kld_mean")(scope)
 
 
+def _tells(scope: Scope) -> Telling:
+    """Tell a variant's speed in the chosen phase and engine."""
+    return by_column(_columns(scope.selection)[1])(scope)
+
+
 VIEW = View(
     id="speed",
+    tells=_tells,
     number=4,
     tab="Speed",
     title="Speed against accuracy",

@@ -192,7 +192,7 @@ def test_an_action_right_after_the_drawing_is_not_taken_back(full: Watched) -> N
         }
     }""")
     full.page.evaluate("window.address.change((params) => params.append('method', 'main'))")
-    expect(full.page.locator("#chips")).to_contain_text("1 picked")
+    expect(full.page.locator("#chips .chip.picked")).to_have_count(1)
     full.settle()
     with_method, with_pick = "/ppl-bits?method=main", "/ppl-bits?method=main&pick=main-q4_0"
     assert full.page.evaluate("window.written") == [with_method, with_pick]

@@ -43,6 +43,19 @@ def test_the_address_chooses_then_the_picks_then_sizes(results: Results) -> None
     assert junk[1]["variant_id"] == "main-q2_k"
 
 
+def test_files_that_pass_the_filters_come_first(results: Results) -> None:
+    def ids(**filters: object) -> set[str]:
+        found = chosen(Scope(results, Selection.of(**filters)))  # type: ignore[arg-type]  # the fields of a selection
+        assert found is not None
+        return {str(row["variant_id"]) for row in found}
+
+    kept = ["main-q4_0", "unsloth-q8_0", "bartowski-q2_k"]
+    assert ids(only=kept) < set(kept)
+    assert ids(only=kept, picked=["main-q6_k"]) < set(kept), "a pick that is filtered out does not come back"
+    assert ids(only=kept, picked=["main-q4_0", "main-q6_k"]) < set(kept)
+    assert ids(only=["main-q4_0"], picked=["main-q6_k"]) == {"main-q4_0", "main-q6_k"}
+
+
 def test_verdicts_follow_the_paired_differences(results: Results) -> None:
     first, second = pair(results, "main-q2_k", "main-q8_0")
     found = {item.metric: item for item in differences(Scope(results), first, second)}

@@ -31,6 +31,7 @@ def test_the_first_drawing_has_the_form_of_dashs_answer(
         "stage": {"className": expected["stage"]},
         "eyebrow": {"children": expected["eyebrow"]},
         "title": {"children": expected["title"]},
+        "picked": {"children": ""},
         "caption": {"children": expected["caption"]},
         "drawing": {"data": json.loads(script_data(expected["drawing"]))},
     }
