@@ -12,6 +12,7 @@
     f: () => window.shell.foldFilters(),
     t: () => byId("theme-toggle").click(),
     n: () => byId("numbers-toggle").click(),
+    p: () => window.present.open(),
     "/": () => byId("find").focus(),
     "?": () => window.shell.openHelp(),
     0: () => window.shell.jump(byId("tab-overview")),

@@ -58,6 +58,12 @@ def register_exports(server: Flask, library: Library) -> None:
         scope = shown()
         return _pictures(scope, exhibits(scope))
 
+    def slides() -> Response:
+        from dashboard.export.slides import presented  # here, because it loads python-pptx
+
+        body = json.dumps(presented(shown(), _theme()), cls=PlotlyJSONEncoder)
+        return Response(body, mimetype="application/json")
+
     def data(slug: str, form: str) -> Response:
         scope = shown()
         for offered in get_args(DataFormat):
@@ -91,6 +97,7 @@ def register_exports(server: Flask, library: Library) -> None:
     gets: dict[str, Callable[..., Response]] = {
         "/picture/<slug>": one_picture,
         "/pictures": all_pictures,
+        "/slides": slides,
         "/data/<slug>.<form>": data,
         "/report.html": page,
         "/report.md": markdown,

@@ -1,0 +1,106 @@
+"""The presentation on screen and the exported deck have the same slides."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plotly.utils import PlotlyJSONEncoder
+from pptx import Presentation
+from pptx.util import Inches
+
+from dashboard.export.deck import deck
+from dashboard.export.exhibit import exhibit
+from dashboard.export.slide import picture
+from dashboard.export.slides import presented
+from dashboard.results.results import Results
+from dashboard.results.scope import Scope
+from dashboard.results.selection import Selection
+from dashboard.server.app import create_app
+from dashboard.views import registry
+
+#: The smallest PNG: one grey pixel.
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c6368000000820081dd436af40000000049454e44ae426082"
+)
+SELECTIONS = {
+    "all": Selection(),
+    "picked": Selection.of(picked=["main-q4_0"], domains=["code"]),
+    "nothing": Selection.of(methods=["nobody"]),
+}
+
+
+@pytest.fixture(scope="module")
+def results(three_methods: Path) -> Results:
+    return Results.open(three_methods)
+
+
+def in_deck(slide: Any) -> list[object]:
+    """Return a slide's texts, tables and pictures: what it shows and where, in inches."""
+    found: list[object] = [("title", slide.shapes.title.text_frame.text)]
+    for shape in slide.shapes:
+        place = [round(length / Inches(1), 2) for length in (shape.left, shape.top, shape.width)]
+        if shape.has_text_frame and shape != slide.shapes.title and shape.text_frame.text:
+            found.append(("words", place, [part.text for part in shape.text_frame.paragraphs]))
+        elif shape.has_table:
+            found.append(("table", place, [[cell.text for cell in row.cells] for row in shape.table.rows]))
+        elif shape.shape_type is not None and hasattr(shape, "image"):
+            found.append(("picture", shape._element.nvPicPr.cNvPr.get("descr")))
+    return sorted(found, key=str)
+
+
+def on_screen(slide: dict[str, Any]) -> list[object]:
+    found: list[object] = [("title", "".join(line["text"] for line in slide["title"]["lines"]))]
+    for part in [slide["foot"], *slide["parts"]]:
+        place = [round(length, 2) for length in part["box"][:3]]
+        if part["kind"] == "words":
+            found.append(("words", place, [line["text"] for line in part["lines"]]))
+        elif part["kind"] == "table":
+            rows = [list(row) for row in part["rows"]]
+            found.append(("table", place, [list(part["heads"]), *rows] if part["heads"] else rows))
+        elif part["kind"] == "picture":
+            found.append(("picture", part["description"]))
+    return sorted(found, key=str)
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_the_screen_presents_the_deck(results: Results, name: str) -> None:
+    scope = Scope(results, SELECTIONS[name])
+    pictures = {view.id: PNG for view in registry()}
+    exported = [in_deck(slide) for slide in Presentation(io.BytesIO(deck(scope, pictures))).slides]
+    shown = [on_screen(slide) for slide in presented(scope, "light")["slides"]]
+    assert len(shown) > len(registry())
+    assert shown == exported
+
+
+def test_its_pictures_are_the_exported_ones(results: Results) -> None:
+    scope = Scope(results, SELECTIONS["picked"])
+    answer = presented(scope, "dark")
+    for view in registry():
+        expected = picture(scope, exhibit(scope, view), "dark", "body")
+        drawing = answer["drawings"][view.id]
+        assert (drawing["width"], drawing["height"]) == (expected.width, expected.height)
+        drawn, laid_out = (
+            json.dumps(item, cls=PlotlyJSONEncoder) for item in (drawing["figure"], expected.figure)
+        )
+        assert drawn == laid_out
+
+
+def test_tables_stay_above_the_source(results: Results) -> None:
+    for slide in presented(Scope(results), "light")["slides"]:
+        for part in slide["parts"]:
+            assert part["box"][1] + part["box"][3] <= slide["foot"]["box"][1]
+            if part["kind"] == "table":
+                assert 9 <= part["size"] <= 16
+
+
+def test_the_route_gives_the_slides_of_an_address(three_methods: Path) -> None:
+    client = create_app(three_methods).server.test_client()
+    answer = client.get("/export/slides?method=main&pick=main-q4_0&theme=dark").json
+    assert answer["slides"][-1]["title"]["lines"][0]["text"] == "Where the numbers come from"
+    assert "picked: main Q4_0" in answer["slides"][0]["foot"]["lines"][0]["text"]
+    assert answer["colours"]["page"] == "#171c24"
