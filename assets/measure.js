@@ -15,6 +15,7 @@
   let chosen = "run";
   let latest = { state: "idle" };
   let previewing = 0;
+  let asked = 0;
   let polling = 0;
   let run = null;
   let parts = null;
@@ -36,8 +37,10 @@
   function preview() {
     window.clearTimeout(previewing);
     previewing = window.setTimeout(() => {
+      const number = (asked += 1);
       ask("preview", request()).then(
         (told) => {
+          if (number !== asked) return;
           parts.line.textContent = told.line;
           parts.copy.dataset.copy = told.line;
           say("");

@@ -91,9 +91,7 @@ def _serve_until_stopped(server: BaseWSGIServer, local: Local | None) -> None:
     if local is not None:
         signal.signal(signal.SIGTERM, _interrupt)
     try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        typer.echo("Stopped.")
+        server.serve_forever()  # returns on a KeyboardInterrupt
     finally:
         server.server_close()
         if local is not None and local.close():

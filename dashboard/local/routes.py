@@ -48,7 +48,8 @@ class Local:
 
 
 def register_local(server: Flask, library: Library, local: Local) -> None:
-    """Add the routes under `/local/` to the server."""
+    """Add the routes under `/local/` to the server, whose pages may then not be framed by others' pages."""
+    server.after_request(_unframed)
     opening = local.opening = Opening(library)
     routes: dict[str, Callable[[], Mapping[str, Any]]] = {
         "open": lambda: {"name": opening.folder(json_of(request).get("folder"))},
@@ -138,6 +139,12 @@ def _guarded(
             return _json({"error": error.description or error.name}, error.code or 400)
 
     return guarded
+
+
+def _unframed(response: Response) -> Response:
+    """Forbid frames: a page around this one could lay its own buttons over those that start programs."""
+    response.headers["Content-Security-Policy"] = "frame-ancestors 'none'"
+    return response
 
 
 def _json(body: Mapping[str, Any], status: int = 200) -> Response:

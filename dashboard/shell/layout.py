@@ -76,7 +76,7 @@ def _toolbar(*, opens: bool) -> Component:
         [html.Span(className="mark", **{"aria-hidden": "true"}), html.Span("Quantization comparison")],
         href="/",
         className="product",
-        **{"data-nav": "1"},
+        **{"data-nav": "1", "aria-label": "Quantization comparison: overview"},
     )
     tools = [
         _button("filters-toggle", "Filters", "Fold or unfold the filters (F)"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 from werkzeug.serving import make_server
 
+from dashboard.local.routes import Local
 from dashboard.server.app import create_app
 
 #: Milliseconds without any progress after which a page hangs; generous, because the machine may be busy.
@@ -123,8 +124,8 @@ class Watched:
 
 
 @contextmanager
-def served(*folders: Path) -> Iterator[str]:
-    app = create_app(*folders)
+def served(*folders: Path, local: Local | None = None) -> Iterator[str]:
+    app = create_app(*folders, local=local)
     server = make_server("127.0.0.1", 0, app.server, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -132,6 +133,8 @@ def served(*folders: Path) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+    if local is not None:
+        local.close()
 
 
 def shared_context(browser: Browser, base: str) -> BrowserContext:

@@ -124,6 +124,14 @@ def test_a_page_does_not_hold_the_key(client: FlaskClient, local: Local) -> None
         assert local.access.key not in client.get(path, headers={"Host": "127.0.0.1"}).text
 
 
+def test_no_page_frames_this_one(client: FlaskClient, one_method: Path) -> None:
+    for path in ("/", "/local/state", "/assets/base.css"):
+        answer = client.get(path, headers={"Host": "127.0.0.1"})
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    plain = create_app(one_method).server.test_client()
+    assert "Content-Security-Policy" not in plain.get("/").headers, "others may show what only shows"
+
+
 def test_a_ticket_is_good_once_and_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     given = Access()
     ticket = given.new_ticket()

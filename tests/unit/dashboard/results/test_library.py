@@ -34,6 +34,22 @@ def test_names_are_told_apart(tmp_path: Path) -> None:
     assert Library(folders).name_of("no such") == "x/results"
 
 
+def test_a_folder_is_added_under_a_name_of_its_own(tmp_path: Path) -> None:
+    library = Library([make(tmp_path / "a")])
+    names = [library.add(make(tmp_path / place)) for place in ("b", "x/a", "x/x/a")]
+    assert names == ["b", "x/a", str(tmp_path / "x" / "x" / "a")]
+    assert library.names == ["a", *names]
+    assert library.add(tmp_path / "x" / ".." / "b") == "b", "it is there already"
+    assert library.at("x/a").folder == tmp_path / "x" / "a"
+    with pytest.raises(ResultsError):
+        library.add(tmp_path)
+    begun = make(tmp_path / "begun")
+    (begun / "variants.parquet").unlink()
+    rewrite(begun, ended=None)
+    assert library.add(begun) == "begun", "its run has measured nothing yet"
+    assert library.names == ["a", *names, "begun"]
+
+
 def test_opened_once_and_again_after_a_change(tmp_path: Path) -> None:
     folder = make(tmp_path / "a")
     library = Library([folder])

@@ -139,3 +139,17 @@ def _plain(value: Any) -> Any:
     return json.loads(
         json.dumps(value, default=lambda item: getattr(item, "to_plotly_json", lambda: str(item))())
     )
+
+
+def test_the_page_that_measures_shows_no_folder_and_keeps_what_was_typed(one_method, tmp_path):
+    for folder in (one_method, tmp_path):
+        library = Library([folder])
+        shown = screen(library, "/measure", "?pick=x", {}, measures=True)
+        assert shown["title"] == "Measure your own files"
+        assert shown["body"].id == "measure"
+        assert shown["hidden-method"]
+        again = screen(library, "/measure", "?method=main", shown["address"], measures=True)
+        assert again["body"] is no_update
+        assert screen(library, "/measure", "", {})["title"] != shown["title"]
+    back = screen(Library([one_method]), "/ppl-bits", "", shown["address"], measures=True)
+    assert {option["value"] for option in back["options-method"]} == {"main"}
