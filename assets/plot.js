@@ -54,21 +54,24 @@
     });
   }
 
-  let legendTimer = 0;
+  let nameTimer = 0;
 
   /* A click waits for whether it is half of a double click: only one of the two asks the server. */
-  function legendClicked(data, alone) {
-    const trace = data.data[data.curveNumber];
-    const meta = trace.meta || {};
+  function nameClicked(meta, alone) {
     const choose = (key, value) => change((params) => (alone ? put(params, key, [value]) : toggle(params, key, value)));
-    window.clearTimeout(legendTimer);
-    legendTimer = window.setTimeout(() => {
+    window.clearTimeout(nameTimer);
+    nameTimer = window.setTimeout(() => {
       if (meta.bin !== undefined) choose("bin", String(meta.bin));
       else if (meta.variant_id) choose("pick", meta.variant_id);
       else if (shown.methods.includes(meta.method)) chooseMethod(meta.method, alone);
     }, alone ? 0 : plot._context.doubleClickDelay);
     return false;
   }
+
+  const legendClicked = (data, alone) => nameClicked(data.data[data.curveNumber].meta || {}, alone);
+
+  /* A method's name at the end of its line acts like its entry in a legend. */
+  const annotationClicked = (data) => nameClicked({ method: data.annotation.name }, data.event.detail > 1);
 
   function listen() {
     plot.dataset.listening = "yes";
@@ -79,6 +82,8 @@
     plot.on("plotly_legendclick", (data) => legendClicked(data, false));
     plot.on("plotly_afterplot", () => document.dispatchEvent(new CustomEvent("plot-drawn", { detail: plot })));
     plot.on("plotly_legenddoubleclick", (data) => legendClicked(data, true));
+    plot.on("plotly_clickannotation", annotationClicked);
+    plot.on("plotly_afterplot", () => window.labels.fit(plot));
     new ResizeObserver(() => window.requestAnimationFrame(fit)).observe(holder);
     window.walk?.redrawn();
   }
@@ -190,6 +195,7 @@
     if (plot.layout) return window.Plotly.react(plot, figure.data, figure.layout);
     const drawn = window.Plotly.newPlot(plot, figure.data, figure.layout, config());
     listen();
+    window.labels.fit(plot);
     return drawn;
   }
 

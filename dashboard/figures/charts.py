@@ -1,22 +1,24 @@
-"""Draw what several views share: the look of methods, hover texts, emphasis, the baseline, the Pareto front."""
+"""Draw what several views share: the look of methods, hover texts, and emphasis."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dashboard.figures.drawing import Drawing
 from dashboard.results.results import Results
-from dashboard.results.rows import Row, by_method, one_place, place_in_words, plus_minus
+from dashboard.results.rows import Row, by_method, plus_minus
 from dashboard.results.selection import Selection
 from dashboard.style import columns, formats, names
-from dashboard.style.theme import BASELINE, QUIET, MethodStyle, translucent
+from dashboard.style.theme import BASELINE, MethodStyle, translucent
 from evaluator.metrics import columns_of
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _DIMMED = 0.2
+#: Pixels by which points of a Pareto front are larger, and others smaller.
+_FRONT = 2
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,20 @@ class Series:
         """The line's dash: solid for a method's first model and device."""
         return _DASHES[self.nth % len(_DASHES)]
 
-    def marker(self, size: int = 9) -> dict[str, Any]:
-        """Return the points' marker, outlined to separate overlapping points; open for further models or devices."""
+    def marker(self, size: int = 9, front: Collection[str] = ()) -> dict[str, Any]:
+        """Return the points' marker, outlined to separate overlapping points; open for further models or devices.
+
+        Variants in `front` are larger, and the others smaller.
+        """
         edge = "rgba(255,255,255,0.55)" if self.nth == 0 else self.style.color
         symbol = self.style.symbol if self.nth == 0 else f"{self.style.symbol}-open"
-        width = 1 if self.nth == 0 else 2
+        sizes = [size + (_FRONT if row["variant_id"] in front else -_FRONT) for row in self.rows]
         return {
             "color": self.style.color,
             "symbol": symbol,
-            "size": size,
-            "line": {"width": width, "color": edge},
+            "size": sizes if front else size,
+            "opacity": 1,  # Plotly fades markers of several sizes
+            "line": {"width": 1 if self.nth == 0 else 2, "color": edge},
         }
 
     @property
@@ -150,28 +156,6 @@ def quality_lines(row: Row) -> str:
     if row["same_top"] is not None:
         lines.append(f"same top token {columns.value(known['same_top'], row['same_top'])}")
     return "<br>".join(lines)
-
-
-def level_line(height: float) -> dict[str, Any]:
-    """Return the shape of a dashed line across the plot at the baseline's level."""
-    place = {"xref": "x domain", "x0": 0, "x1": 1, "y0": height, "y1": height}
-    return {"type": "line", **place, "line": {"color": BASELINE.color, "dash": "dash", "width": 1.5}}
-
-
-def add_front(
-    figure: Drawing, rows: Sequence[Row], x: Sequence[float], y: Sequence[float], shape: str = "hv"
-) -> None:
-    """Draw the Pareto front of `rows` (see `front_of`) as a step line, named after its model and device."""
-    ordered = sorted(zip(x, y, strict=True))
-    place = names.in_figure(place_in_words(one_place(rows)[0], rows), names.LEGEND)
-    figure.add_scatter(
-        x=[point[0] for point in ordered],
-        y=[point[1] for point in ordered],
-        mode="lines",
-        line={"color": QUIET, "width": 5, "shape": shape},
-        name=" · ".join(filter(None, ["Pareto front", place])),
-        hoverinfo="skip",
-    )
 
 
 def message_figure(text: str) -> Drawing:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dashboard.figures import axes, charts
-from dashboard.figures.baseline_lines import BaselineLines
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Point, place_labels, shares
-from dashboard.figures.log_scale import LogScale
-from dashboard.insights.cache_choice import NOTHING_RUN, Setting, wins
+from dashboard.figures.labels import Box, Placing, Point, shares
+from dashboard.figures.levels import add_note, baseline_levels, draw_levels, level_lines
+from dashboard.figures.line_names import add_ring
+from dashboard.figures.scales import LinearScale, LogScale, Scale
+from dashboard.insights.cache_choice import NOTHING_RUN, Setting, Win, between, wins
 from dashboard.insights.comparison import nats
 from dashboard.results.cache_types import (
     by_file,
@@ -25,16 +26,18 @@ from dashboard.results.engines import in_words
 from dashboard.results.rows import Row, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import formats, names
-from dashboard.style.theme import BASELINE, translucent
+from dashboard.style.theme import BASELINE, HIGHLIGHT, translucent
 
 #: How a marker differs from its method's: the end of the symbol's name, and the size in pixels. One per type of the
 #: cache, that with the most bytes first; further types look like the last.
 _SIGNS = tuple((end, size) for size in (10, 7) for end in ("", "-open", "-open-dot", "-dot"))
+#: Opacity of points that are not on the front.
+_BEHIND = 0.4
 _Key = tuple[str, str]
 
 
 def draw(scope: Scope, setting: Setting) -> Drawing:
-    """Draw a point per file and type of the cache, those of a file joined, and the Pareto front of all."""
+    """Draw a point per file and type of the cache, those of a file joined, and the Pareto front of all vivid."""
     rows = list(setting.rows)
     if not rows:
         return charts.message_figure(NOTHING_RUN)
@@ -45,11 +48,11 @@ def draw(scope: Scope, setting: Setting) -> Drawing:
     x_range, scale = axes.padded(x, 0.07), _Vertical(setting)
     y, points = [scale.place(row) for row in rows], list(zip(x, map(scale.height, rows), strict=True))
     ranges = (x_range, scale.range)
-    lines = scale.add_baselines(drawn, scope, ranges, points)
-    kept = set(map(_key, setting.front))
+    lines = scale.add_baselines(drawn, scope, x_range, points)
+    kept, won = set(map(_key, setting.front)), wins(scope, setting.sound(scope.results))[:1]
     front = [index for index, row in enumerate(rows) if _key(row) in kept]
-    charts.add_front(drawn, rows, [x[index] for index in front], [y[index] for index in front])
-    labels = _labels(scope, setting, shares(points, ranges), front, [shares(line, ranges) for line in lines])
+    notes = _draw_claim(drawn, setting, won, unit, x_range)
+    labels = _labels(scope, setting, Placing(shares(points, ranges), lines, notes), front, won)
     places = {_key(row): place for row, place in zip(rows, zip(x, y, strict=True), strict=True)}
     kinds = cache_types(rows)
     signs = {kind: _SIGNS[min(place, len(_SIGNS) - 1)] for place, kind in enumerate(kinds)}
@@ -64,13 +67,20 @@ def draw(scope: Scope, setting: Setting) -> Drawing:
             y=[places[_key(row)][1] for row in curve.rows],
             mode="markers+text",
             error_y=_bars(curve, setting, scale),
-            marker=_marker(curve, [signs[row["cache_type"]] for row in curve.rows]),
+            marker=_marker(
+                curve,
+                [signs[row["cache_type"]] for row in curve.rows],
+                [_key(row) in kept for row in curve.rows],
+            ),
             hovertext=[_hover(row, setting) for row in curve.rows],
-            text=[names.in_figure(labels[_key(row)][0]) for row in curve.rows],
-            textposition=[labels[_key(row)][1] for row in curve.rows],
+            text=[labels.get(_key(row), ("", ""))[0] for row in curve.rows],
+            textposition=[labels.get(_key(row), ("", "top center"))[1] for row in curve.rows],
             textfont={"size": 11},
-            **charts.points(curve, scope.selection, rows),
+            **charts.points(curve, scope.selection, rows) | {"showlegend": False},
         )
+        drawn.add_scatter(x=[None], y=[None], mode="markers", marker=curve.marker(10), **curve.legend)
+    for win in won:
+        add_ring(drawn, *places[_key(win.better)])
     for kind in kinds:
         _explain(drawn, kind, signs[kind])
     drawn.update_layout(showlegend=True)
@@ -84,47 +94,63 @@ class _Vertical:
     """The vertical axis: the KLD on a log scale, or 1/PPL."""
 
     def __init__(self, setting: Setting) -> None:
-        rows = setting.rows
-        self._log = (
-            LogScale.of([row["cache_baseline_kld_mean"] for row in rows]) if setting.loss == "kld" else None
+        self._loss = setting.loss
+        values = [self._value(row) for row in setting.rows]
+        self._scale: Scale = (
+            LogScale.of(values) if self._loss == "kld" else LinearScale(axes.padded(values, 0.08))
         )
-        if self._log is not None:
-            self.range: Sequence[float] = self._log.range
-            title = "mean KLD as run (nats per token, log scale)"
-            self.axis: dict[str, Any] = {"title_text": title, **self._log.axis}
-        else:
-            self.range = axes.padded([1 / row["cache_ppl"] for row in rows], 0.08)
-            self.axis = {"title_text": "1 / perplexity as run", "range": self.range, "tickformat": ".3~g"}
+        title = {"kld": "mean KLD as run (nats per token, log scale)", "ppl": "1 / perplexity as run"}
+        ticks = {} if self._loss == "kld" else {"tickformat": ".3~g"}
+        self.axis: dict[str, Any] = {"title_text": title[self._loss], **self._scale.axis, **ticks}
+
+    @property
+    def range(self) -> list[float]:
+        """The axis range, in decades on the log scale."""
+        return self._scale.range
+
+    def _value(self, row: Row) -> float:
+        return float(row["cache_baseline_kld_mean"]) if self._loss == "kld" else 1 / float(row["cache_ppl"])
 
     def place(self, row: Row) -> float:
         """Return a row's place in the unit of the axis."""
-        return (
-            self._log.place(row["cache_baseline_kld_mean"])
-            if self._log is not None
-            else 1 / float(row["cache_ppl"])
-        )
+        return self._scale.place(self._value(row))
 
     def height(self, row: Row) -> float:
         """Return a row's place in the unit of the range, decades on the log scale."""
-        return self._log.height(row["cache_baseline_kld_mean"]) if self._log is not None else self.place(row)
+        return self._scale.height(self._value(row))
 
     def add_baselines(
-        self,
-        drawn: Drawing,
-        scope: Scope,
-        ranges: tuple[Sequence[float], Sequence[float]],
-        points: Sequence[Point],
+        self, drawn: Drawing, scope: Scope, across: Sequence[float], points: Sequence[Point]
     ) -> list[list[Point]]:
         """Draw the baseline's level of 1/PPL if it is in the range; return lines for labels to avoid."""
-        if self._log is not None:
+        if self._loss == "kld":
             return []
         everything = scope.narrowed(domains=frozenset(), bins=frozenset())
-        rows = everything.rows
         low, high = self.range
-        inside = [row for row in rows if (ppl := everything.baseline_of(row)["ppl"]) and low < 1 / ppl < high]
-        levels = BaselineLines(everything, inside, ranges, points=points, inverse=True)
-        levels.draw(drawn)
-        return levels.lines
+        inside = [
+            level
+            for level in baseline_levels(everything, everything.rows, inverse=True)
+            if low < level.value < high
+        ]
+        places = shares(points, (across, self.range))
+        boxes = draw_levels(drawn, inside, self._scale, across, points=places, above=True)
+        struck = [[(left, (low + high) / 2), (right, (low + high) / 2)] for left, low, right, high in boxes]
+        return [*level_lines(inside, self._scale, across), *struck]
+
+
+def _draw_claim(
+    drawn: Drawing, setting: Setting, won: Sequence[Win], unit: float, across: Sequence[float]
+) -> list[Box]:
+    """Shade the memory in which the title's file wins, or that all files take; return the note's box in shares."""
+    sizes = [setting.bytes_of(row) for row in setting.rows]
+    if not won and len(cache_types(setting.rows)) > 1:
+        return []
+    low, high = (won[0].low, won[0].high) if won else (min(sizes), max(sizes))
+    text = between(low, high) if won else f"{formats.size(low)} to {formats.size(high)}"
+    ends = [low / unit, (high if math.isfinite(high) else max(sizes)) / unit]
+    place = {"x0": ends[0], "x1": ends[1], "yref": "y domain", "y0": 0, "y1": 1}
+    drawn.add_shape(type="rect", **place, fillcolor=HIGHLIGHT, line={"width": 0}, layer="below")
+    return [add_note(drawn, across, ends[0], text)]
 
 
 def _key(row: Row) -> _Key:
@@ -132,24 +158,23 @@ def _key(row: Row) -> _Key:
 
 
 def _labels(
-    scope: Scope,
-    setting: Setting,
-    points: Sequence[Point],
-    front: Sequence[int],
-    lines: Sequence[Sequence[Point]],
+    scope: Scope, setting: Setting, placing: Placing, front: Collection[int], won: Sequence[Win]
 ) -> dict[_Key, tuple[str, str]]:
-    """Return the label and its side of each point: of the front, of picked files, and of the two in the title."""
+    """Return the label and its side of each point: the two in the title, picked files, then the front."""
     rows, usual = setting.rows, usual_type(setting.rows)
-    title = {_key(row) for win in wins(scope, setting)[:1] for row in (win.better, win.other)}
-    picked = scope.selection.picked
-    needed = {index for index, row in enumerate(rows) if _key(row) in title or row["variant_id"] in picked}
-    wanted = {*front, *needed}
-    texts = []
-    for index, row in enumerate(rows):
-        kind = "" if row["cache_type"] == usual else f" · {row['cache_type']}"
-        texts.append(f"{names.short(type_name(row), names.POINT)}{kind}" if index in wanted else "")
-    placed = place_labels(points, texts, "bottom left", lines, needed)
-    return {_key(row): label for row, label in zip(rows, placed, strict=True)}
+    title = {_key(row) for win in won for row in (win.better, win.other)}
+    picked = {index for index, row in enumerate(rows) if row["variant_id"] in scope.selection.picked}
+    told = {index for index, row in enumerate(rows) if _key(row) in title}
+    labels: dict[_Key, tuple[str, str]] = {}
+    for index in [*told, *sorted(picked - told), *sorted(set(front) - picked - told)]:
+        row = rows[index]
+        kind = "" if row["cache_type"] == usual and index not in told else f" · {row['cache_type']}"
+        text = f"{names.short(type_name(row), names.POINT)}{kind}"
+        side = placing.beside(index, text, "bottom left", needed=index in told | picked)
+        shown = names.in_figure(text)
+        if side:
+            labels[_key(row)] = (f"<b>{shown}</b>" if index in told else shown, side)
+    return labels
 
 
 def _join(
@@ -187,13 +212,15 @@ def _bars(curve: charts.Series, setting: Setting, scale: _Vertical) -> dict[str,
     return charts.error_bars(curve.style, over, under)
 
 
-def _marker(curve: charts.Series, signs: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """Return the points' marker: the method's colour and symbol, changed by the type of the cache."""
+def _marker(
+    curve: charts.Series, signs: Sequence[tuple[str, int]], in_front: Sequence[bool]
+) -> dict[str, Any]:
+    """Return the points' marker: the method's symbol, changed by the type of the cache, faint behind the front."""
     return {
         "color": curve.style.color,
         "symbol": [f"{curve.style.symbol}{end}" for end, _ in signs],
         "size": [size for _, size in signs],
-        "opacity": 1,  # Plotly fades markers of several sizes
+        "opacity": [1 if is_in_front else _BEHIND for is_in_front in in_front],
         "line": {"color": curve.style.color, "width": 1.6},
     }
 

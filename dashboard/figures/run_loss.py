@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dashboard.figures import charts
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.log_scale import LogScale
+from dashboard.figures.scales import LogScale
 from dashboard.insights.engine_gap import GAP, loss_as_run, words
 from dashboard.results.engines import ENGINE, in_words
 from dashboard.results.rows import Row
@@ -77,24 +77,29 @@ def add_other_engine(
     scale: LogScale,
     hover: Mapping[str, str],
 ) -> None:
-    """Draw the files as run in the other engines, `more`, as open points joined with their points in `rows`."""
+    """Draw the files as run in the other engines, `more`: open points, with a dotted line per method.
+
+    A line joins the two points of a picked file.
+    """
     own = {row["variant_id"]: row for row in rows}
     curves = charts.series(scope.results, more)
     add_run_loss(drawn, curves, scope.selection, more, column, scale, hollow=False, named=False)
     for curve in curves:
+        joined = [row for row in curve.rows if row["variant_id"] in scope.selection.picked]
         drawn.add_scatter(
-            x=[x for row in curve.rows for x in (own[row["variant_id"]][column], row[column], None)],
-            y=[y for row in curve.rows for y in (*[scale.place(row["kld_mean"])] * 2, None)],
+            x=[x for row in joined for x in (own[row["variant_id"]][column], row[column], None)],
+            y=[y for row in joined for y in (*[scale.place(row["kld_mean"])] * 2, None)],
             mode="lines",
             line={"color": translucent(curve.style.color, 0.35), "width": 1},
             showlegend=False,
             hoverinfo="skip",
         )
-        marker = {"symbol": f"{curve.style.symbol}-open", "color": curve.style.color, "size": 10}
+        marker = {"symbol": f"{curve.style.symbol}-open", "color": curve.style.color, "size": 9}
         drawn.add_scatter(
             x=[row[column] for row in curve.rows],
             y=[scale.place(row["kld_mean"]) for row in curve.rows],
-            mode="markers",
+            mode="lines+markers",
+            line=charts.line(curve, scope.selection, rows) | {"dash": "dot", "width": 1.2},
             marker=marker | {"line": {"width": 2}},
             hovertext=[hover[row["variant_id"]] for row in curve.rows],
             **charts.points(curve, scope.selection, rows) | {"showlegend": False},

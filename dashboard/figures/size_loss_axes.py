@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from dashboard.figures import axes, charts
-from dashboard.figures.log_scale import LogScale
+from dashboard.figures.scales import LogScale
 from dashboard.insights.answers import Answers
 from dashboard.insights.memory_line import memory_line
 from dashboard.insights.noise import least_divergence

@@ -14,14 +14,12 @@ from dashboard.insights.comparison import Ranking, gap, rank_files
 from dashboard.insights.matching import TYPICAL_BITS
 from dashboard.insights.noise import least_divergence
 from dashboard.insights.resolution import equivalent
-from dashboard.results.rows import Row, by_method, complete
+from dashboard.results.rows import SAME_BYTES, Row, by_method, complete
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 
 #: Files are of equal size if they differ by at most this share.
 SAME_SIZE = 0.01
-#: Smaller differences come from headers, not weights.
-_EQUAL = 0.001
 _LOSS = {"kld": "kld_mean", "nll": "ln_ppl_ratio"}
 Groups = Mapping[str, Sequence[Row]]
 
@@ -136,7 +134,7 @@ def beaten_by_smaller(scope: Scope, rows: Sequence[Row], rivals: Sequence[Row]) 
     """
     pairs = []
     for row in rows:
-        smaller = [rival for rival in rivals if rival["size_bytes"] < row["size_bytes"] * (1 - _EQUAL)]
+        smaller = [rival for rival in rivals if rival["size_bytes"] < row["size_bytes"] * (1 - SAME_BYTES)]
         best = min(smaller, key=lambda rival: (rival["kld_mean"], rival["variant_id"]), default=None)
         if best is not None and best["kld_mean"] < row["kld_mean"]:
             pairs.append((row, best))
@@ -154,7 +152,7 @@ def _offered(group: Sequence[Row], loss: str) -> list[Row]:
     kept: list[Row] = []
     for row in sorted(group, key=lambda row: (row["size_bytes"], row[loss], row["variant_id"])):
         if not kept or row[loss] < kept[-1][loss]:
-            kept = [other for other in kept if row["size_bytes"] > other["size_bytes"] * (1 + _EQUAL)]
+            kept = [other for other in kept if row["size_bytes"] > other["size_bytes"] * (1 + SAME_BYTES)]
             kept.append(row)
     return kept
 

@@ -115,10 +115,11 @@ class Win:
     def __str__(self) -> str:
         """Name the two and the range."""
         beaten = f"{self.other['label']} with {self.other['cache_type']}"
-        return f"{named(self.better)} beats {beaten} {_between(self.low, self.high)}"
+        return f"{named(self.better)} beats {beaten} {between(self.low, self.high)}"
 
 
-def _between(low: float, high: float) -> str:
+def between(low: float, high: float) -> str:
+    """Write a range of bytes that may have no upper end."""
     start = f"from {formats.size(low)}"
     return f"{start} to {formats.size(high)}" if math.isfinite(high) else start
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
+from evaluator.metrics.estimation import student
 from evaluator.results.manifest import NoiseFloor
 
 
@@ -25,3 +26,9 @@ def least_divergence(scope: Scope, rows: Sequence[Row]) -> float:
     """Return the KLD of the baseline rounded to bf16; 0 if that was not measured."""
     floor = noise_floor(scope, rows)
     return max(0.0, floor.kld_mean) if floor is not None else 0.0
+
+
+def reach(floor: NoiseFloor) -> float:
+    """Return the upper end of the 95 % interval of the effect of rounding on ln PPL, in nats per token."""
+    error = floor.ln_ppl_ratio_se
+    return abs(floor.ln_ppl_ratio) + (error * student(floor.n_windows - 1) if error is not None else 0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import DECODE_TIME, Spread
+from dashboard.insights.claim_rules import DECODE_TIME, Spread, overlap
 from dashboard.insights.comparison import Ranking, common_range, nats, rank_mixtures, tie
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.scope import Scope
@@ -30,6 +30,16 @@ def slowness(row: Row, columns: Spread) -> float:
     """Return a value that grows from fast to slow: the time per token, or the negative rate."""
     value = float(row[columns[1]])
     return value if columns == DECODE_TIME else -value
+
+
+def fastest_of(rows: Sequence[Row], columns: Spread) -> tuple[Row | None, int]:
+    """Return the fastest file, and how many others are within its p10–p90 range; None without files."""
+    ordered = sorted(rows, key=lambda row: (slowness(row, columns), str(row["variant_id"])))
+    if not ordered:
+        return None, 0
+    fastest, *others = ordered
+    pairs = [(fastest, row) if columns == DECODE_TIME else (row, fastest) for row in others]
+    return fastest, sum(overlap(lower, higher, columns) for lower, higher in pairs)
 
 
 def timed(scope: Scope, phase: str) -> list[Row]:

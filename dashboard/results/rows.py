@@ -12,6 +12,8 @@ from dashboard.results.statistics import Estimate, pareto
 from dashboard.style import formats
 
 Row = dict[str, Any]
+#: Files whose sizes differ by at most this share have the same weights' size: the rest is headers.
+SAME_BYTES = 0.001
 
 
 def type_name(row: Row) -> str:
@@ -76,11 +78,20 @@ def _place(row: Row, name: str) -> str:
     return formats.device_name(row[name]) if name == "device" else str(row[name])
 
 
-def front_of(rows: Sequence[Row], cost: Sequence[float], loss: Sequence[float]) -> list[int]:
-    """Return the indices of the Pareto front among the rows of one model and device (see `one_place`)."""
+def front_of(
+    rows: Sequence[Row], cost: Sequence[float], loss: Sequence[float], equal: float = 0.0
+) -> list[int]:
+    """Return the indices of the Pareto front among the rows of one model and device (see `one_place`).
+
+    Costs that differ by at most the share `equal` are taken as equal.
+    """
     kept = {row["variant_id"] for row in one_place(rows)}
     indices = [index for index, row in enumerate(rows) if row["variant_id"] in kept]
-    return [indices[place] for place in pareto([cost[i] for i in indices], [loss[i] for i in indices])]
+    front = [indices[place] for place in pareto([cost[i] for i in indices], [loss[i] for i in indices])]
+    if equal == 0:
+        return front
+    best = [min((loss[j] for j in front if cost[j] <= cost[i] * (1 + equal)), default=loss[i]) for i in front]
+    return [index for index, least in zip(front, best, strict=True) if loss[index] <= least]
 
 
 def ppl_ends(row: Row) -> tuple[float, float]:

@@ -64,6 +64,7 @@ _INDEX = Template("""<!DOCTYPE html>
     </div>
     <script type="application/json" id="plot-settings">$settings</script>
     <script src="/assets/address.js"></script>
+    <script src="/assets/labels.js"></script>
     <script src="/assets/plot.js"></script>
     {%config%}
     <template id="dash-scripts">{%scripts%}{%renderer%}</template>
@@ -90,7 +91,7 @@ def create_app(*folders: Path, local: Local | None = None) -> Dash:
         "dashboard",
         update_title="",
         assets_folder=str(assets_folder()),
-        assets_ignore=r"^(boot|address|plot)\.js$",
+        assets_ignore=r"^(boot|address|labels|plot)\.js$",
         external_stylesheets=[BOOTSTRAP],
         index_string=_index(),
         serve_locally=True,

@@ -212,12 +212,12 @@ def _all_failed(view: View, eyebrow: str, names: Sequence[str]) -> Page:
 
 
 def _add_left_out(figure: dict[str, Any], scope: Scope) -> None:
-    """Add the methods that the filter excludes to a legend of methods, greyed out, so that a click restores them."""
+    """Add the methods that the filter excludes to a legend, greyed out, so that a click restores them.
+
+    Only to figures that name methods, in their legend or at the ends of lines.
+    """
     traces = figure["data"]
-    entries = [
-        trace for trace in traces if trace["type"] == "scatter" and trace.get("showlegend") is not False
-    ]
-    if not set(map(_method, entries)) & scope.selection.methods:
+    if not {_method(trace) for trace in traces if trace["type"] == "scatter"} & scope.selection.methods:
         return
     for method in scope.results.methods:
         if method not in scope.selection.methods:

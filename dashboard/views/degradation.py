@@ -4,223 +4,205 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dashboard.figures import axes, charts
+from dashboard.figures.curves import Curves, Told
+from dashboard.figures.distance import Distances
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Labels, note_line
-from dashboard.figures.log_scale import LogScale
-from dashboard.insights import Insight, divergences
+from dashboard.figures.labels import Box
+from dashboard.figures.levels import add_note
+from dashboard.figures.line_names import with_room
+from dashboard.figures.scales import LogScale
+from dashboard.insights import Insight, divergences, loss_titles
 from dashboard.insights.bands import Band, bands, lowest
 from dashboard.insights.claims import claims_of
-from dashboard.insights.comparison import NOTHING, divergence, elsewhere, log_ratio
+from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.faults import sound
+from dashboard.insights.loss_titles import Fit, fits, kept
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
-from dashboard.insights.noise import noise_floor
+from dashboard.insights.noise import least_divergence, noise_floor
 from dashboard.insights.picks import Telling, by_column
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.results.exported import variants_with
-from dashboard.results.rows import Row, by_method, complete, front_of, one_place
+from dashboard.results.rows import SAME_BYTES, Row, complete, front_of, one_place
 from dashboard.results.scope import Scope
-from dashboard.results.statistics import Estimate, slope
 from dashboard.style import formats
-from dashboard.style.theme import BASELINE
+from dashboard.style.theme import BASELINE, translucent
 from dashboard.views import Option, View
-from evaluator.metrics.estimation import student
-from evaluator.results.manifest import NoiseFloor
 
 _LOSS = Option("loss", "Loss", (("ppl", "perplexity"), ("kld", "KL divergence")))
-_SHARES = (99.9, 99.5, 99, 98, 97, 95, 90, 80, 70, 60, 50, 40, 30, 20, 10, 5, 2, 1)
-_MOST_SHARES = 7
-#: Look of the noise floor: the effect of rounding the baseline's weights to bf16.
-_BAND = {"fillcolor": BASELINE.color, "opacity": 0.14, "line": {"width": 0}, "layer": "below"}
+_COLUMNS = {"ppl": "ln_ppl_ratio", "kld": "kld_mean"}
+_VERTICAL = {
+    "ppl": "ln(PPL / baseline's PPL), nats (log scale)",
+    "kld": "mean KLD, nats per token (log scale)",
+}
+#: Shares of accuracy in per cent for the right axis, and its most ticks.
+_SHARES = (99.99, 99.95, 99.9, 99.5, 99, 98, 95, 90, 80, 70, 60, 50, 30, 10, 1)
+_MOST_SHARES = 12
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What is drawn of one loss: the files and their losses."""
+
+    rows: list[Row]
+    distances: Distances
+
+    @classmethod
+    def of(cls, scope: Scope) -> _Drawn:
+        if _LOSS.of(scope.selection) == "ppl":
+            rows = complete(scope.rows, "ln_ppl_ratio")
+            return cls(rows, Distances.of_perplexity(scope, rows))
+        rows = complete(scope.rows, "kld_mean")
+        estimates = {row["variant_id"]: divergence(row) for row in rows}
+        return cls(rows, Distances(estimates, least_divergence(scope, rows)))
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw a curve per method over bits: ln PPL ratio with the accuracy kept, or mean KLD on a log axis."""
-    if _LOSS.of(scope.selection) == "kld":
-        return _divergences(scope)
-    return _ratios(scope)
-
-
-def _ratios(scope: Scope) -> Drawing:
-    rows = complete(scope.rows, "ln_ppl_ratio")
+    """Draw a curve per method over bits: ln PPL ratio with the accuracy kept, or mean KLD, on a log axis."""
+    shown, told = _Drawn.of(scope), _told(scope)
+    rows, distances = shown.rows, shown.distances
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    losses = [log_ratio(row) for row in rows]
-    ends = [end for loss in losses for end in (loss.low, loss.high) if math.isfinite(end)]
-    y_range = axes.padded([0.0, *(loss.value for loss in losses), *ends], share=0.07)
+    bits = [row["bits_per_weight"] for row in rows]
+    x_range, scale = with_room(axes.bits_range(bits), rows, told.endings), distances.scale()
+    front = front_of(rows, bits, [distances.of[row["variant_id"]].value for row in rows], SAME_BYTES)
     drawn = Drawing()
-    drawn.add_shape(**charts.level_line(0))
-    text, floor = "baseline", noise_floor(scope, rows)
-    if floor is not None:
-        reach = _floor_ratio(floor)
-        drawn.add_band(-reach, reach, **_BAND)
-        text += f"; noise floor ± {formats.number(reach, 1)} nats"
-    _note(drawn, text, 0)
-    _curves(drawn, scope, rows, losses, y_range)
-    drawn.update_yaxes(title_text="ln(PPL / PPL of the baseline), nats per token", range=y_range)
-    kept = _shares(y_range)
+    distances.draw_floor(drawn, scale)
+    taken = _draw_claim(drawn, scope, scale, x_range)
+    Curves(
+        scope,
+        rows,
+        {row["variant_id"]: distances.spot(row, across) for row, across in zip(rows, bits, strict=True)},
+        x_range,
+        scale,
+        hover={row["variant_id"]: charts.quality_lines(row) for row in rows},
+        front={rows[index]["variant_id"] for index in front},
+        told=told,
+        first="bottom left",
+        taken=taken,
+    ).draw(drawn)
+    drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
+    drawn.update_yaxes(title_text=_VERTICAL[_LOSS.of(scope.selection)], **scale.axis)
+    if _LOSS.of(scope.selection) == "ppl":
+        _add_accuracy(drawn, scale.range)
+    return drawn
+
+
+def _add_accuracy(drawn: Drawing, y_range: Sequence[float]) -> None:
+    """Add an axis at the right with the accuracy kept, PPL of the baseline / PPL."""
+    chosen = _shares(y_range)
     drawn.add_scatter(x=[None], y=[None], yaxis="y2", showlegend=False, hoverinfo="skip")
     drawn.update_layout(
         yaxis2={
             "overlaying": "y",
             "side": "right",
             "matches": "y",
+            "type": "log",
             "range": y_range,
-            "tickvals": [-math.log(share / 100) for share in kept],
-            "ticktext": [f"{share:g} %" for share in kept],
-            "title": {"text": "accuracy kept: PPL of the baseline / PPL"},
+            "tickvals": [-math.log(share / 100) for share in chosen],
+            "ticktext": [f"{share:g} %" for share in chosen],
+            "title": {"text": "accuracy kept: baseline's PPL / PPL"},
             "showgrid": False,
         },
         margin={"r": 73},
     )
-    return drawn
 
 
 def _shares(y_range: Sequence[float]) -> list[float]:
-    """Return shares of accuracy for the right axis, far enough apart to read."""
-    apart = (y_range[1] - y_range[0]) / (2 * _MOST_SHARES)
-    chosen: list[float] = [100]
+    """Return shares of accuracy for the right axis, far enough apart to read; `y_range` is in decades."""
+    low, high = y_range
+    chosen: list[float] = []
+    last = -math.inf
     for share in _SHARES:
-        place = -math.log(share / 100)
-        if place < y_range[1] and place + math.log(chosen[-1] / 100) >= apart:
+        place = math.log10(-math.log(share / 100))
+        if low <= place <= high and place - last >= (high - low) / _MOST_SHARES:
             chosen.append(share)
+            last = place
     return chosen
 
 
-def _divergences(scope: Scope) -> Drawing:
-    rows = complete(scope.rows, "kld_mean")
-    if not rows:
-        return charts.message_figure("No selected variant was compared with the baseline")
-    losses = [divergence(row) for row in rows]
-    floor = noise_floor(scope, rows)
-    least = [floor.kld_mean] if floor is not None and floor.kld_mean > 0 else []
-    scale = LogScale.of([*(loss.value for loss in losses), *least])
-    drawn = Drawing()
-    if least:
-        drawn.add_band(10 ** (scale.range[0] - 3), least[0], **_BAND)
-        _note(drawn, "noise floor: the baseline rounded to bf16", math.log10(least[0]))
-    _curves(drawn, scope, rows, losses, scale.range, scale)
-    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **scale.axis)
-    return drawn
-
-
-def _floor_ratio(floor: NoiseFloor) -> float:
-    """Return the upper end of the 95 % interval of the effect of rounding on ln PPL."""
-    error = floor.ln_ppl_ratio_se
-    return abs(floor.ln_ppl_ratio) + (error * student(floor.n_windows - 1) if error is not None else 0.0)
-
-
-def _note(drawn: Drawing, text: str, height: float) -> None:
-    place = {"x": 0.005, "xref": "paper", "xanchor": "left", "y": height, "yanchor": "top"}
-    drawn.add_annotation(text=text, showarrow=False, **place)
-
-
-def _curves(
-    drawn: Drawing,
-    scope: Scope,
-    rows: Sequence[Row],
-    losses: Sequence[Estimate],
-    y_range: Sequence[float],
-    scale: LogScale | None = None,
-) -> None:
-    """Draw a line per method with error bars; `scale` is the log axis of the mean KLD, if that is drawn."""
-    of = {row["variant_id"]: loss for row, loss in zip(rows, losses, strict=True)}
-    x_range = axes.bits_range([row["bits_per_weight"] for row in rows])
-    bits, values = [row["bits_per_weight"] for row in rows], [loss.value for loss in losses]
-    front = {rows[index]["variant_id"] for index in front_of(rows, bits, values)}
-    heights = [scale.height(value) if scale is not None else value for value in values]
-    all_curves = charts.series(scope.results, rows)
-    curves = [scale.above(curve, "kld_mean") if scale is not None else curve for curve in all_curves]
-    place = {
-        row["variant_id"]: (row["bits_per_weight"], high) for row, high in zip(rows, heights, strict=True)
-    }
-    lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
-    lines += [] if scale is not None else [[(x, 0.0) for x in x_range], note_line(0.0, (x_range, y_range))]
-    labels = Labels(
-        rows,
-        list(zip(bits, heights, strict=True)),
-        (x_range, y_range),
-        front,
-        scope.selection.picked,
-        "bottom left",
-        lines,
-    )
-    for curve in [curve for curve in curves if curve.rows]:
-        mine = [of[row["variant_id"]] for row in curve.rows]
-        bars: list[float] = [loss.half if loss.has_error else 0.0 for loss in mine]
-        # A log axis cannot show a bar that reaches zero.
-        under = [min(bar, 0.98 * loss.value) for bar, loss in zip(bars, mine, strict=True)]
+def _draw_claim(drawn: Drawing, scope: Scope, scale: LogScale, across: Sequence[float]) -> list[Box]:
+    """Mark the size at which the title compares methods, or draw the fits whose slopes it gives; return its note."""
+    band = _band(scope)
+    if band is not None:
+        at = {"x0": band.bits, "x1": band.bits, "yref": "y domain", "y0": 0, "y1": 1}
+        drawn.add_shape(type="line", **at, line={"color": BASELINE.color, "dash": "dot", "width": 1.5})
+        return [add_note(drawn, across, band.bits, loss_titles.size_of(band), at_top=False)]
+    styles = scope.results.styles
+    for method, fit in _fits(scope).items():
+        first, last = (row["bits_per_weight"] for row in (fit.rows[0], fit.rows[-1]))
         drawn.add_scatter(
-            x=[row["bits_per_weight"] for row in curve.rows],
-            y=[loss.value for loss in mine],
-            error_y=charts.error_bars(curve.style, bars, None if scale is None else under),
-            mode="lines+markers+text",
-            line=charts.line(curve, scope.selection, rows),
-            marker=curve.marker(),
-            hovertext=[charts.quality_lines(row) for row in curve.rows],
-            **labels.at(curve.rows),
-            **charts.points(curve, scope.selection, rows),
+            x=[first, last],
+            y=[max(fit.at(bits), 10 ** scale.range[0]) for bits in (first, last)],
+            mode="lines",
+            line={"color": translucent(styles[fit.rows[0]["method"]].color, 0.5), "width": 1, "dash": "dot"},
+            showlegend=False,
+            hoverinfo="skip",
+            meta={"fit": method},
         )
-    if scale is not None:
-        across = {row["variant_id"]: row["bits_per_weight"] for row in rows}
-        hover = {row["variant_id"]: charts.quality_lines(row) for row in rows}
-        scale.draw_rest(drawn, all_curves, "kld_mean", across, hover, labels, scope.selection)
-    charts.add_places(drawn, curves)
-    drawn.update_layout(showlegend=True)
-    drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
+    return []
+
+
+def _told(scope: Scope) -> Told:
+    """Return what the title says: the accuracy kept by files of one size, a factor per method, or one loss."""
+    band = _band(scope)
+    if band is not None:
+        values = {row["variant_id"]: kept(row) for row in band.files.values()}
+        leader = band.files[band.leader]["variant_id"] if band.leader is not None else ""
+        return Told(leader, values)
+    fitted = _fits(scope)
+    if fitted:
+        return Told(endings={name: f"× {fit.factor} per bit" for name, fit in fitted.items()})
+    ends = _ends(scope)
+    values = {row["variant_id"]: _value_of(scope, row) for row in ends}
+    return Told(str(ends[0]["variant_id"]) if ends else "", values)
 
 
 def headline(scope: Scope) -> str:
-    """Write the accuracy kept at the smallest size that two methods have, or the factor of KLD per bit saved."""
-    if _LOSS.of(scope.selection) == "ppl":
-        rows = one_place(complete(scope.rows, "ln_ppl_ratio"))
-        band = lowest(bands(scope, sound(scope.results, rows)))
-        if band is not None:
-            return _kept_at(band)
-    return _cost_of_a_bit(scope)
+    """Write the accuracy kept at the smallest size that two methods have, or the factor of KLD per bit saved.
 
-
-def _kept_at(band: Band) -> str:
-    """Write the accuracy kept by methods with files of equal size, closest by KLD first."""
-    kept = {m: formats.percent(math.exp(-row["ln_ppl_ratio"]), 0) for m, row in band.files.items()}
-    where = f"At {formats.size(band.size)} ({formats.bits(band.bits)})"
-    others = [f"{method} {share}" for method, share in kept.items() if method != band.leader]
-    if band.leader is None:
-        listed = formats.listing([f"{method} {share}" for method, share in kept.items()])
-        return f"{where} {formats.listing(band.first)} are tied; accuracy kept: {listed}"
-    best = f"{band.leader} is closest: it keeps {kept[band.leader]} of the accuracy"
-    return f"{where} {best}, {formats.listing(others)}"
-
-
-def _cost_of_a_bit(scope: Scope) -> str:
-    compared = complete(scope.rows, "kld_mean")
-    rows = sound(scope.results, one_place(compared))
-    if not rows:
+    Where neither is known, write the loss of the files that lose most and least.
+    """
+    band, fitted, ends = _band(scope), _fits(scope), _ends(scope)
+    if band is not None:
+        return loss_titles.kept_at(band)
+    if fitted:
+        return loss_titles.cost_of_a_bit(fitted)
+    if not ends:
         return "No selected variant was compared with the baseline"
-    factors = _factors([row for row in rows if row["kld_mean"] > 0])
-    values = [formats.number(value, 2) for value in sorted(math.exp(-f.value) for f in factors.values())]
-    if factors and values[0] == values[-1]:
-        method = f" ({next(iter(factors))})" if len(factors) == 1 else ", with every method"
-        return f"Every bit saved multiplies the divergence by about {values[0]}{method}"
-    if factors:
-        span = f"{values[0]} to {values[-1]}"
-        return f"Every bit saved multiplies the divergence by {span}, depending on the method"
-    worst = max(rows, key=lambda row: (row["kld_mean"], row["variant_id"]))
-    if worst["kld_mean"] <= 0:
+    if _LOSS.of(scope.selection) == "ppl":
+        return "; ".join(f"{row['label']} keeps {kept(row)} of the accuracy" for row in ends)
+    if ends[0]["kld_mean"] <= 0:
         return "No selected variant diverges from the baseline"
-    return f"{worst['label']} diverges most: {formats.number(worst['kld_mean'])} nats per token"
+    return f"{ends[0]['label']} diverges most: {_value_of(scope, ends[0])} per token"
 
 
-def _factors(rows: Sequence[Row]) -> dict[str, Estimate]:
-    """Return the slope of ln KLD per bit for methods with at least three variants and a falling curve."""
-    slopes = {}
-    for method, group in by_method(rows).items():
-        trend = slope([r["bits_per_weight"] for r in group], [math.log(r["kld_mean"]) for r in group])
-        if trend is not None and trend.high < 0:
-            slopes[method] = trend
-    return slopes
+def _compared(scope: Scope) -> list[Row]:
+    """Return the sound files of one model on one device that have the loss."""
+    return sound(scope.results, one_place(_Drawn.of(scope).rows))
+
+
+def _band(scope: Scope) -> Band | None:
+    """Return the smallest size at which the title compares methods by perplexity."""
+    return lowest(bands(scope, _compared(scope))) if _LOSS.of(scope.selection) == "ppl" else None
+
+
+def _fits(scope: Scope) -> dict[str, Fit]:
+    return fits(_compared(scope)) if _LOSS.of(scope.selection) == "kld" else {}
+
+
+def _ends(scope: Scope) -> list[Row]:
+    """Return the files that lose most and, by perplexity, also least, the latter first."""
+    loss = _LOSS.of(scope.selection)
+    rows = sorted(_compared(scope), key=lambda row: (row[_COLUMNS[loss]], row["variant_id"]))
+    return rows[-1:] if loss == "kld" else [rows[0], rows[-1]] if len(rows) > 1 else rows
+
+
+def _value_of(scope: Scope, row: Row) -> str:
+    return kept(row) if _LOSS.of(scope.selection) == "ppl" else f"{formats.number(row['kld_mean'])} nats"
 
 
 def insights(scope: Scope) -> list[Insight]:
@@ -254,19 +236,28 @@ def _tells(scope: Scope) -> Telling:
     return by_column("kld_mean" if _LOSS.of(scope.selection) == "kld" else "ln_ppl_ratio")(scope)
 
 
+def _noted(scope: Scope) -> str:
+    """Explain the dotted lines, the noise floor, and the lower edge of the axis, if they are drawn."""
+    shown = _Drawn.of(scope)
+    if not shown.rows:
+        return ""
+    fitted = "Dotted lines: fits of ln KLD over bits." if _fits(scope) else ""
+    return " ".join(filter(None, [fitted, shown.distances.in_words(shown.distances.scale())]))
+
+
 VIEW = View(
     id="degradation",
     tells=_tells,
     number=2,
     tab="Degradation",
     title="Degradation against the baseline",
-    caption="Loss per token against the baseline over the same tokens, with 95 % intervals clustered by window. The "
-    "grey band is the noise floor, the effect of rounding the baseline's weights to bf16; it is known for all tokens "
-    "of one model only.",
+    caption="Loss per token against the baseline over the same tokens (lower is better), with 95 % intervals "
+    "clustered by window. Large points: no file of fewer bits loses less.",
     captions={
         "ppl": "The vertical axis is ln of the perplexity ratio.",
         "kld": "The vertical axis is the mean KL divergence over the whole vocabulary.",
     },
+    noted=_noted,
     headline=headline,
     draw=figure,
     insights=insights,

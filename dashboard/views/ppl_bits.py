@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 from dashboard.figures import axes, charts
-from dashboard.figures.baseline_lines import BaselineLines
+from dashboard.figures.curves import Curves, Spot, Told
+from dashboard.figures.distance import Distances, rise
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Labels
+from dashboard.figures.levels import Level, baseline_levels
+from dashboard.figures.line_names import with_room
+from dashboard.figures.scales import LogScale
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, change, elsewhere, gap, log_ratio, tie
@@ -22,6 +23,7 @@ from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.results.exported import variants_with
 from dashboard.results.rows import (
+    SAME_BYTES,
     Row,
     by_method,
     complete,
@@ -39,64 +41,81 @@ from dashboard.views import Option, View
 _SAFE = 0.01
 _BITS, _SIZE = "bits_per_weight", "size_bytes"
 _X = Option("x", "Across", (("bits", "bits per weight"), ("gb", "file size")))
+_Y = Option("y", "Perplexity", (("distance", "above the baseline"), ("level", "as measured")))
+_VERTICAL = {True: "perplexity above the baseline (%, log scale)", False: "perplexity (log scale)"}
+_LIMIT = "1 % above the baseline"
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw PPL on a log axis with paired 95 % intervals: a line per method, the Pareto front, the baseline."""
+    """Draw perplexity, or its distance from the baseline, on a log axis: a line per method, the limit, the front."""
     rows = _measured(scope)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity")
-    across = {
-        row["variant_id"]: value for row, value in zip(rows, _across(rows, scope.selection), strict=True)
+    far, across = _is_distance(scope), _across(rows, scope.selection)
+    distances = Distances.of_perplexity(scope, rows, rise)
+    x_range, scale = with_room(axes.padded(across, share=0.07), rows), _scale(scope, rows, distances)
+    placed = list(zip(rows, across, strict=True))
+    spots = {
+        row["variant_id"]: distances.spot(row, x) if far else Spot(x, row["ppl"], *ppl_ends(row))
+        for row, x in placed
     }
+    front = front_of(rows, across, [row["ppl"] for row in rows], SAME_BYTES)
     drawn = Drawing()
-    levels = [base["ppl"] for base in scope.baselines_of(rows) if base["ppl"]]
-    ends = [*levels, *(end for row in rows for end in ppl_ends(row))]
-    y_axis = axes.log_axis(ends, margin=0.05)
-    x_range = axes.padded(list(across.values()), share=0.07)
-    front = [rows[i] for i in front_of(rows, list(across.values()), [row["ppl"] for row in rows])]
-    wanted = {row["variant_id"] for row in front}
-    points = [(across[row["variant_id"]], math.log10(row["ppl"])) for row in rows]
-    curves = charts.series(scope.results, rows)
-    place = dict(zip((row["variant_id"] for row in rows), points, strict=True))
-    lines = [[place[row["variant_id"]] for row in curve.rows] for curve in curves]
-    ranges = (x_range, y_axis["range"])
-    baselines = BaselineLines(scope, rows, ranges, points=points)
-    lines += baselines.lines
-    subject = _subject(scope)
-    named = scope.selection.picked | ({str(subject[0]["variant_id"])} if subject is not None else set())
-    labels = Labels(rows, points, ranges, wanted, named, "bottom left", lines)
-    baselines.draw(drawn)
-    steps = [(across[row["variant_id"]], row["ppl"]) for row in front]
-    charts.add_front(drawn, rows, [x for x, _ in steps], [y for _, y in steps])
-    for curve in curves:
-        drawn.add_scatter(
-            x=[across[r["variant_id"]] for r in curve.rows],
-            y=[r["ppl"] for r in curve.rows],
-            error_y=_bars(curve),
-            mode="lines+markers+text",
-            line=charts.line(curve, scope.selection, rows),
-            marker=curve.marker(),
-            hovertext=[charts.quality_lines(r) for r in curve.rows],
-            **labels.at(curve.rows),
-            **charts.points(curve, scope.selection, rows),
-        )
-    charts.add_places(drawn, curves)
-    drawn.update_layout(showlegend=True)
+    if far:
+        distances.draw_floor(drawn, scale)
+    Curves(
+        scope,
+        rows,
+        spots,
+        x_range,
+        scale,
+        hover={row["variant_id"]: charts.quality_lines(row) for row in rows},
+        front={rows[index]["variant_id"] for index in front},
+        told=_told(scope),
+        first="bottom left",
+        levels=_levels(scope, rows),
+        notes_above=far,
+    ).draw(drawn)
     drawn.update_xaxes(title_text=_title(rows, scope.selection), range=x_range)
-    drawn.update_yaxes(title_text="perplexity (log scale)", **y_axis)
+    drawn.update_yaxes(title_text=_VERTICAL[far], **scale.axis)
     return drawn
 
 
-def _bars(curve: charts.Series) -> dict[str, Any]:
-    ends = [(row["ppl"], *ppl_ends(row)) for row in curve.rows]
-    over, under = [high - ppl for ppl, _, high in ends], [ppl - low for ppl, low, _ in ends]
-    return charts.error_bars(curve.style, over, under)
+def _scale(scope: Scope, rows: Sequence[Row], distances: Distances) -> LogScale:
+    """Fit the vertical axis to points, intervals and levels."""
+    marked = [level.value for level in _levels(scope, rows)]
+    if _is_distance(scope):
+        return distances.scale(marked)
+    return LogScale.of([*(end for row in rows for end in ppl_ends(row)), *marked], margin=0.05)
+
+
+def _levels(scope: Scope, rows: Sequence[Row]) -> list[Level]:
+    """Return the limit that the title is about, and the baselines on an axis of perplexity."""
+    if _is_distance(scope):
+        return [Level(100 * _SAFE, _LIMIT, is_limit=True)]
+    bases = baseline_levels(scope, rows)
+    limits = (
+        [Level(base.value * (1 + _SAFE), _LIMIT, is_limit=True) for base in bases] if len(bases) == 1 else []
+    )
+    return [*bases, *limits]
+
+
+def _told(scope: Scope) -> Told:
+    subject = _subject(scope)
+    if subject is None:
+        return Told()
+    row, _ = subject
+    return Told(str(row["variant_id"]), {row["variant_id"]: _value_told(scope, subject)})
 
 
 def _measured(scope: Scope) -> list[Row]:
-    """Return the variants with a positive perplexity, as the log axis needs."""
-    return [row for row in complete(scope.rows, "ppl") if row["ppl"] > 0]
+    """Return the variants with a positive perplexity, and with a distance from the baseline if that is drawn."""
+    needed = ("ppl", "ln_ppl_ratio") if _is_distance(scope) else ("ppl",)
+    return [row for row in complete(scope.rows, *needed) if row["ppl"] > 0]
+
+
+def _is_distance(scope: Scope) -> bool:
+    return _Y.of(scope.selection) == "distance"
 
 
 def _along(selection: Selection) -> str:
@@ -123,15 +142,20 @@ def headline(scope: Scope) -> str:
     if subject is None:
         broken = complete(scope.rows, "ln_ppl_ratio")
         return "Every selected variant looks broken" if broken else "No selected variant has a perplexity"
-    row, safe = subject
+    (row, safe), value = subject, _value_told(scope, subject)
     if safe:
-        along = _along(scope.selection)
-        size = formats.bits(row[along]) if along == _BITS else formats.size(row[along])
-        return f"{row['label']} is the smallest within 1 % of the baseline's perplexity ({size})"
-    rise = formats.percent_change(row["ln_ppl_ratio"], 1)
-    return (
-        f"No file stays within 1 % of the baseline's perplexity (95 % bound); nearest: {row['label']}, {rise}"
-    )
+        return f"{row['label']} is the smallest within 1 % of the baseline's perplexity ({value})"
+    nearest = f"nearest: {row['label']}, {value}"
+    return f"No file stays within 1 % of the baseline's perplexity (95 % bound); {nearest}"
+
+
+def _value_told(scope: Scope, subject: tuple[Row, bool]) -> str:
+    """Return the number that the title gives of the file it names: its size, or its rise of perplexity."""
+    row, safe = subject
+    along = _along(scope.selection)
+    if not safe:
+        return formats.percent_change(row["ln_ppl_ratio"], 1)
+    return formats.bits(row[along]) if along == _BITS else formats.size(row[along])
 
 
 def _subject(scope: Scope) -> tuple[Row, bool] | None:
@@ -224,23 +248,35 @@ def _per_bit(step: tuple[Row, Row, Estimate]) -> float:
     return cost.value / _saved(lower, higher)
 
 
+def _noted(scope: Scope) -> str:
+    """Explain the lower edge of the axis if a file stands there."""
+    rows = _measured(scope)
+    if not rows or not _is_distance(scope):
+        return ""
+    distances = Distances.of_perplexity(scope, rows, rise)
+    return distances.in_words(_scale(scope, rows, distances))
+
+
 VIEW = View(
     id="ppl-bits",
     number=1,
     tab="PPL · bits",
     title="Perplexity against bits per weight",
-    caption="Perplexity of the scored tokens (lower is better). Bars: 95 % intervals of the distance from the "
-    "baseline, paired over the same tokens and clustered by window. The ± beside the baseline is the error of its "
-    "own perplexity: other texts would move all points together.",
+    caption="Bars: 95 % intervals of the distance from the baseline, paired over the same tokens and clustered by "
+    "window. Large points: no smaller file has a lower perplexity. Ringed: the file in the title.",
     captions={
         "bits": "Bits are measured from the file's tensors, not taken from the type's name.",
         "gb": "File size is that of the download.",
+        "distance": "The vertical axis is the rise of perplexity (lower is better).",
+        "level": "The vertical axis is the perplexity of the scored tokens (lower is better); the ± beside the "
+        "baseline is the error of its own: other texts would move all points together.",
     },
+    noted=_noted,
     headline=headline,
     draw=figure,
     insights=insights,
     data=variants_with("ppl", "ln_ppl_ratio"),
-    options=(_X,),
+    options=(_Y, _X),
     tells=by_column("ppl"),
     titles={"gb": "Perplexity against file size"},
     claims=claims_of("ppl-bits"),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
 from dashboard.figures import axes, charts, memory_loss
-from dashboard.figures.baseline_lines import BaselineLines, text_width
+from dashboard.figures.curves import Curves, Spot, Told
+from dashboard.figures.distance import Distances, accuracy_lost
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Box, Labels, shares
+from dashboard.figures.efficiency_lines import add_efficiency_lines
+from dashboard.figures.levels import Level, baseline_levels
+from dashboard.figures.line_names import with_room
+from dashboard.figures.scales import LinearScale, LogScale, Scale
 from dashboard.insights import Insight, cache_choice
 from dashboard.insights.cache_choice import Setting
 from dashboard.insights.claims import claims_of
@@ -20,22 +23,19 @@ from dashboard.insights.efficiency import above_floor, compression, efficiency, 
 from dashboard.insights.engine_gap import gap_insight, packing_adds
 from dashboard.insights.faults import sound
 from dashboard.insights.picks import by_column
-from dashboard.insights.recommender import EVERYDAY, within
+from dashboard.insights.recommender import EVERYDAY, smallest_within
 from dashboard.insights.undrawn import undrawn
 from dashboard.insights.verdict import equal_size
 from dashboard.results.cache_types import tokens_in_words
 from dashboard.results.engines import in_words
 from dashboard.results.exported import caches, variants_with
 from dashboard.results.results import Results
-from dashboard.results.rows import Row, complete, front_of, one_place, ppl_ends
+from dashboard.results.rows import SAME_BYTES, Row, complete, front_of, one_place, ppl_ends
 from dashboard.results.scope import Scope
 from dashboard.style import formats
-from dashboard.style.columns import EFFICIENCY_SCALE
-from dashboard.style.theme import QUIET
 from dashboard.views import Option, View
 from evaluator.support.units import MEGABYTE
 
-_LABEL_HEIGHT = 0.046
 _FILE = "file"
 #: Tokens in the cache, by the choice of the switch.
 _CONTEXTS = {f"{size}k": 1024 * size for size in (4, 8, 16, 32, 128)}
@@ -58,6 +58,15 @@ _MEMORY = Option(
     ((_FILE, "no tokens (file alone)"), *((name, name) for name in _CONTEXTS)),
     withheld=_too_long,
 )
+_Y = Option(
+    "accuracy",
+    "1/PPL",
+    (("distance", "below the baseline"), ("level", "as measured")),
+    applies=lambda scope: not _is_as_run(scope),
+)
+_VERTICAL = {True: "1/PPL below the baseline's (%, log scale)", False: "1 / perplexity"}
+_SMALLER = " smaller"
+_LIMIT = "3 % more perplexity"
 _LOSS = Option("as_run", "Loss", (("kld", "KLD"), ("ppl", "1/PPL")), applies=_is_as_run)
 
 
@@ -70,7 +79,8 @@ def _setting(scope: Scope) -> Setting | None:
 
 
 def _rows(scope: Scope) -> list[Row]:
-    rows = complete(scope.rows, "ppl", "inv_ppl_per_mb")
+    needed = ("ppl", "inv_ppl_per_mb", *(("ln_ppl_ratio",) if _is_distance(scope) else ()))
+    rows = complete(scope.rows, *needed)
     return [r for r in rows if r["ppl"] > 0 and r["inv_ppl_per_mb"] > 0]
 
 
@@ -81,97 +91,78 @@ def figure(scope: Scope) -> Drawing:
 
 
 def _files(scope: Scope) -> Drawing:
-    """Draw size against 1/PPL with errors, the Pareto front, and lines of equal 1/PPL/MB."""
+    """Draw size against 1/PPL with errors: its distance from the baseline on a log axis, or as it is."""
     rows = _rows(scope)
     if not rows:
         return charts.message_figure("No selected variant has a perplexity and a size")
-    drawn = Drawing()
+    drawn, far = Drawing(), _is_distance(scope)
     unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
-    x, y = [row["size_bytes"] / unit for row in rows], [1 / row["ppl"] for row in rows]
-    heights = [1 / base["ppl"] for base in scope.baselines_of(rows) if base["ppl"]]
-    ends = [1 / end for row in rows for end in ppl_ends(row)]
-    x_range, y_range = axes.padded(x, 0.08), axes.padded([*ends, *heights], 0.05)
-    x_range[0], y_range[0] = max(0.0, x_range[0]), max(0.0, y_range[0])
-    front = sorted(front_of(rows, x, [row["ppl"] for row in rows]), key=lambda index: x[index])
-    wanted = {rows[index]["variant_id"] for index in front}
-    points = list(zip(x, y, strict=True))
-    ranges = (x_range, y_range)
-    taken = _iso_lines(drawn, rows, unit / MEGABYTE, x_range, y_range)
-    baselines = BaselineLines(scope, rows, ranges, points=points, taken=taken, inverse=True)
-    subject = _subject(rows)
-    named = scope.selection.picked | ({str(subject["variant_id"])} if subject is not None else set())
-    labels = Labels(rows, points, ranges, wanted, named, "top left", baselines.lines)
-    baselines.draw(drawn)
-    charts.add_front(drawn, rows, [x[i] for i in front], [y[i] for i in front])
-    curves = charts.series(scope.results, rows)
-    for curve in curves:
-        drawn.add_scatter(
-            x=[row["size_bytes"] / unit for row in curve.rows],
-            y=[1 / row["ppl"] for row in curve.rows],
-            error_y=_bars(curve),
-            mode="markers+text",
-            marker=curve.marker(10),
-            hovertext=[
-                f"{charts.quality_lines(row)}<br>{efficiency(row)}<br>{packing_adds(row, scope.selection)}"
-                for row in curve.rows
-            ],
-            **labels.at(curve.rows),
-            **charts.points(curve, scope.selection, rows),
-        )
-    charts.add_places(drawn, curves)
-    drawn.update_layout(showlegend=True)
+    x = [row["size_bytes"] / unit for row in rows]
+    x_range = with_room(axes.padded(x, 0.08), rows)
+    x_range[0] = max(0.0, x_range[0])
+    distances, scale = Distances.of_perplexity(scope, rows, accuracy_lost), _scale(scope, rows)
+    spots = {
+        row["variant_id"]: distances.spot(row, across)
+        if far
+        else Spot(across, 1 / row["ppl"], *(1 / end for end in ppl_ends(row)[::-1]))
+        for row, across in zip(rows, x, strict=True)
+    }
+    distances.draw_floor(drawn, scale)
+    taken = [] if far else add_efficiency_lines(drawn, rows, unit / MEGABYTE, (x_range, scale.range))
+    front = front_of(rows, x, [row["ppl"] for row in rows], SAME_BYTES)
+    Curves(
+        scope,
+        rows,
+        spots,
+        x_range,
+        scale,
+        hover={row["variant_id"]: _hover(scope, row) for row in rows},
+        front={rows[index]["variant_id"] for index in front},
+        told=_told(scope),
+        first="top left",
+        size=10,
+        taken=taken,
+        levels=_levels(scope, rows),
+        notes_above=True,
+    ).draw(drawn)
     drawn.update_xaxes(title_text=axes.size_title([row["size_bytes"] for row in rows]), range=x_range)
-    drawn.update_yaxes(title_text="1 / perplexity", range=y_range, tickformat=".3~g")
+    drawn.update_yaxes(title_text=_VERTICAL[far], **scale.axis, **({} if far else {"tickformat": ".3~g"}))
     return drawn
 
 
-def _bars(curve: charts.Series) -> dict[str, Any]:
-    ends = [(1 / row["ppl"], *(1 / end for end in ppl_ends(row))) for row in curve.rows]
-    over, under = [high - value for value, high, _ in ends], [value - low for value, _, low in ends]
-    return charts.error_bars(curve.style, over, under)
+def _hover(scope: Scope, row: Row) -> str:
+    return f"{charts.quality_lines(row)}<br>{efficiency(row)}<br>{packing_adds(row, scope.selection)}"
 
 
-def _iso_lines(
-    drawn: Drawing, rows: Sequence[Row], mega: float, x_range: Sequence[float], y_range: Sequence[float]
-) -> list[Box]:
-    """Draw lines of equal 1/PPL/MB with labels at their ends; return the labels' boxes in shares of the plot."""
-    boxes: list[Box] = []
-    values = [row["inv_ppl_per_mb"] for row in rows]
-    low, high = min(values), max(values)
-    for level in [low, math.sqrt(low * high), high] if high > 1.15 * low else [high]:
-        slope = level * mega
-        start, end = max(x_range[0], y_range[0] / slope), min(x_range[1], y_range[1] / slope)
-        if end <= start:
-            continue
-        drawn.add_scatter(
-            x=[start, end],
-            y=[slope * start, slope * end],
-            mode="lines",
-            line={"color": QUIET, "width": 1, "dash": "dot"},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        # The lowest line is labelled in the free space under it, the others at staggered places near their ends.
-        at = start + {low: 0.62, high: 1.0}.get(level, 0.9) * (end - start)
-        beside = level == low or end < 0.85 * x_range[1]
-        text = f"{formats.number(EFFICIENCY_SCALE * level)} × 10⁻⁵ / MB"
-        ((x, y),) = shares([(at, slope * at)], (x_range, y_range))
-        boxes.append(_label_box(x, y, text_width(text), beside=beside))
-        drawn.add_annotation(
-            x=at,
-            y=slope * at,
-            text=text,
-            showarrow=False,
-            xanchor="left" if beside else "right",
-            yanchor="top",
-            xshift=4 if beside else -4,
-            font={"size": 10},
-        )
-    return boxes
+def _is_distance(scope: Scope) -> bool:
+    return _Y.of(scope.selection) == "distance"
 
 
-def _label_box(x: float, y: float, width: float, *, beside: bool) -> Box:
-    return (x, y - _LABEL_HEIGHT, x + width, y) if beside else (x - width, y - _LABEL_HEIGHT, x, y)
+def _scale(scope: Scope, rows: Sequence[Row]) -> Scale:
+    """Fit the vertical axis, on which higher is better, to points, intervals and levels."""
+    marked = [level.value for level in _levels(scope, rows)]
+    if _is_distance(scope):
+        return Distances.of_perplexity(scope, rows, accuracy_lost).scale(marked, is_reversed=True)
+    low, high = axes.padded([*(1 / end for row in rows for end in ppl_ends(row)), *marked], 0.05)
+    return LinearScale([max(0.0, low), high])
+
+
+def _levels(scope: Scope, rows: Sequence[Row]) -> list[Level]:
+    """Return the limit that the title is about, and the baselines on an axis of 1/PPL."""
+    kept = 1 / (1 + EVERYDAY)
+    if _is_distance(scope):
+        return [Level(100 * (1 - kept), _LIMIT, is_limit=True)]
+    bases = baseline_levels(scope, rows, inverse=True)
+    limits = [Level(base.value * kept, _LIMIT, is_limit=True) for base in bases] if len(bases) == 1 else []
+    return [*bases, *limits]
+
+
+def _told(scope: Scope) -> Told:
+    subject = _subject(scope)
+    if subject is None:
+        return Told()
+    own = str(subject[0]["variant_id"])
+    return Told(own, {own: _value_told(scope, *subject)})
 
 
 def headline(scope: Scope) -> str:
@@ -182,25 +173,33 @@ def headline(scope: Scope) -> str:
     setting = _setting(scope)
     if setting is not None:
         return cache_choice.headline(scope, setting.sound(scope.results))
-    rows = sound(scope.results, one_place(_rows(scope)))
-    if not rows:
+    subject = _subject(scope)
+    if subject is None:
         return "No selected variant has a perplexity and a size"
-    floor, best = formats.percent(EVERYDAY, 0), _subject(rows)
-    if best is None:
-        return f"No file stays within {floor} of the baseline's perplexity (95 % bound)"
-    saved = 1 - best["size_bytes"] / _baseline_size(scope, best)
-    times = f", {formats.percent(saved, 0)} smaller than the baseline" if saved > 0 else ""
-    return f"{best['label']} is the smallest within {floor} of the baseline's perplexity{times}"
+    (row, good), floor, value = subject, formats.percent(EVERYDAY, 0), _value_told(scope, *subject)
+    if not good:
+        nearest = f"nearest: {row['label']}, {value}"
+        return f"No file stays within {floor} of the baseline's perplexity (95 % bound); {nearest}"
+    size = f"{value} than the baseline" if value.endswith(_SMALLER) else value
+    return f"{row['label']} is the smallest within {floor} of the baseline's perplexity, {size}"
 
 
-def _subject(rows: Sequence[Row]) -> Row | None:
-    """Return the file that the title names; None if no file is above the quality floor."""
-    good = within(complete(one_place(rows), "ln_ppl_ratio"), EVERYDAY)
-    return min(good, key=lambda row: (row["size_bytes"], row["variant_id"]), default=None)
+def _subject(scope: Scope) -> tuple[Row, bool] | None:
+    """Return the file that the title names, and whether it is above the quality floor; None without files."""
+    rows = complete(sound(scope.results, one_place(_rows(scope))), "ln_ppl_ratio")
+    best = smallest_within(rows, EVERYDAY)
+    if best is not None:
+        return best, True
+    nearest = min(rows, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]), default=None)
+    return None if nearest is None else (nearest, False)
 
 
-def _baseline_size(scope: Scope, row: Row) -> int:
-    return int(scope.baseline_of(row)["size_bytes"])
+def _value_told(scope: Scope, row: Row, good: bool) -> str:
+    """Return what the title says of its file: how much smaller than the baseline, or its rise of perplexity."""
+    if not good:
+        return formats.percent_change(row["ln_ppl_ratio"], 1)
+    saved = 1 - row["size_bytes"] / int(scope.baseline_of(row)["size_bytes"])
+    return f"{formats.percent(saved, 0)}{_SMALLER}" if saved > 0 else formats.size(row["size_bytes"])
 
 
 def insights(scope: Scope) -> list[Insight]:
@@ -248,7 +247,16 @@ def _noted(scope: Scope) -> str:
             if engine
             else ""
         )
-    return _FILTERED if scope.selection.filters_tokens else ""
+    told = [_FILTERED if scope.selection.filters_tokens else "", _ringed(scope)]
+    rows = _rows(scope)
+    scale = _scale(scope, rows) if rows else None
+    if isinstance(scale, LogScale):
+        told.append(Distances.of_perplexity(scope, rows, accuracy_lost).in_words(scale))
+    return " ".join(filter(None, told))
+
+
+def _ringed(scope: Scope) -> str:
+    return "Ringed: the file in the title." if _subject(scope) is not None else ""
 
 
 def _without(setting: Setting) -> str:
@@ -259,7 +267,8 @@ _FILTERED = "1/PPL and efficiency are over the filtered tokens; sizes are those 
 _SIZES = variants_with("inv_ppl_per_mb", "ppl", "ln_ppl_ratio")
 _AS_RUN = (
     "Memory that a file takes with so many tokens in the cache, against its loss as it runs with each type of cached "
-    "keys and values. Lines join the points of one file; bars are 95 % intervals, clustered by window."
+    "keys and values. Lines join the points of one file; bars are 95 % intervals, clustered by window. Faint points: "
+    "another one takes no more memory and loses less."
 )
 VIEW = View(
     id="size",
@@ -270,8 +279,11 @@ VIEW = View(
     caption="",
     captions={
         _FILE: "Size of the file a user downloads against 1/PPL (higher is better). Bars: 95 % intervals of the "
-        "distance from the baseline, paired and clustered by window. Dotted lines join points of equal "
-        "efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means 0.000032.",
+        "distance from the baseline, paired and clustered by window. Large points: no smaller file has a higher "
+        "1/PPL.",
+        "distance": "The vertical axis is how far 1/PPL is below the baseline's.",
+        "level": "Dotted lines join points of equal efficiency, 1/PPL per MB (10⁶ bytes), written × 10⁻⁵: 3.2 means "
+        "0.000032.",
         **dict.fromkeys(_CONTEXTS, _AS_RUN),
         "kld": "The loss is the mean KL divergence from the baseline's exact weights.",
         "ppl": "The loss is the perplexity, drawn as 1/PPL (higher is better).",
@@ -280,7 +292,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
-    options=(_MEMORY, _LOSS),
+    options=(_MEMORY, _Y, _LOSS),
     noted=_noted,
     data=_data,
     claims=claims_of("size"),

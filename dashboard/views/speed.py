@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
-from dashboard.figures import axes, charts
+from dashboard.figures import axes, charts, speed_marks
+from dashboard.figures.curves import Curves, Spot, Told
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Labels
-from dashboard.figures.log_scale import LogScale
+from dashboard.figures.labels import shares
 from dashboard.figures.run_hover import hover_of_runs
 from dashboard.figures.run_loss import add_other_engine, add_run_loss
+from dashboard.figures.scales import LogScale
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import DECODE_TIME, Spread, overlap
+from dashboard.insights.claim_rules import DECODE_TIME, Spread
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.engine_gap import GAP, gap_insight, loss_as_run, unknown_gap
@@ -23,8 +23,8 @@ from dashboard.insights.faults import sound
 from dashboard.insights.picks import Telling, by_column
 from dashboard.insights.speeds import (
     bits_and_speed,
+    fastest_of,
     four_bits,
-    of_four_bits,
     slowness,
     spread_of,
     tell_equal_speed,
@@ -40,7 +40,6 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import pareto
 from dashboard.style import formats
-from dashboard.style.theme import HIGHLIGHT, QUIET
 from dashboard.views import Absent, Option, View, command_for
 from evaluator.results.files import SPEED
 from evaluator.results.schema import FIRST_ENGINE
@@ -75,63 +74,63 @@ def _other_runs(scope: Scope, rows: Sequence[Row]) -> list[Row]:
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw time or rate (median, p10–p90) against mean KLD, with rings at 4 to 5 bits and the Pareto front."""
+    """Draw time or rate (median, p10–p90) against mean KLD: a line per method, 4 to 5 bits shaded, the front."""
     rows = _rows(scope)
     if not rows:
         return charts.message_figure(f"No selected variant has a {_PHASE.of(scope.selection)} time")
     columns = low, middle, high = _columns(scope.selection)
-    decode = columns == DECODE_TIME
-    x, more = [row[middle] for row in rows], _other_runs(scope, rows)
+    decode, more = columns == DECODE_TIME, _other_runs(scope, rows)
     ends = [row[name] for row in (*rows, *more) for name in (low, middle, high) if row[name] is not None]
     heights = [height for row in (*rows, *more) for height in (row["kld_mean"], loss_as_run(row))]
     x_range, scale = axes.padded(ends, 0.05), LogScale.of(heights, margin=0.1)
     front = front_of(rows, [slowness(row, columns) for row in rows], [row["kld_mean"] for row in rows])
-    wanted = {rows[index]["variant_id"] for index in front}
-    points = [(value, scale.height(row["kld_mean"])) for value, row in zip(x, rows, strict=True)]
-    whiskers = [
-        [point, (point[0], scale.height(loss_as_run(row)))] for point, row in zip(points, rows, strict=True)
-    ]
-    of = {row["variant_id"]: point for row, point in zip(rows, points, strict=True)}
-    whiskers += [[of[row["variant_id"]], (row[middle], of[row["variant_id"]][1])] for row in more]
-    labels = Labels(
-        rows,
-        points,
-        (x_range, scale.range),
-        wanted,
-        scope.selection.picked | {str(_by_speed(rows, columns)[0]["variant_id"])},
-        "bottom left" if decode else "bottom right",
-        whiskers,
-    )
-    drawn = Drawing()
-    steps = ([x[i] for i in front], [scale.place(rows[i]["kld_mean"]) for i in front])
-    charts.add_front(drawn, rows, *steps, "hv" if decode else "vh")
-    _ring_four(drawn, rows, middle, scale)
+    spots = {row["variant_id"]: _spot(row, columns) for row in rows}
     curves = charts.series(scope.results, rows)
-    add_run_loss(drawn, curves, scope.selection, rows, middle, scale, hollow=not more)
     hover = hover_of_runs(scope, rows)
+    drawn = Drawing()
+    fastest, tied = _fastest(scope)
+    taken = [speed_marks.note_corner(drawn, decode=decode)]
+    taken += (
+        [speed_marks.shade_spread(drawn, fastest, columns, x_range)] if fastest is not None and tied else []
+    )
+    speed_marks.shade_four(drawn, rows, middle, scale)
+    add_run_loss(drawn, curves, scope.selection, rows, middle, scale, hollow=not more)
     if more:
         add_other_engine(drawn, scope, rows, more, middle, scale, hover)
-    for curve in [above for curve in curves if (above := scale.above(curve, "kld_mean")).rows]:
-        drawn.add_scatter(
-            x=[row[middle] for row in curve.rows],
-            y=[row["kld_mean"] for row in curve.rows],
-            mode="markers+text",
-            marker=curve.marker(10),
-            hovertext=[hover[row["variant_id"]] for row in curve.rows],
-            **_bars(curve, columns),
-            **labels.at(curve.rows),
-            **charts.points(curve, scope.selection, rows),
-        )
-    times = {row["variant_id"]: row[middle] for row in rows}
-    scale.draw_rest(drawn, curves, "kld_mean", times, hover, labels, scope.selection)
-    charts.add_places(drawn, curves)
-    drawn.update_layout(showlegend=True)
+    Curves(
+        scope,
+        rows,
+        spots,
+        x_range,
+        scale,
+        hover,
+        front={rows[index]["variant_id"] for index in front},
+        told=_told(scope),
+        first="bottom left" if decode else "bottom right",
+        size=10,
+        lines=[shares(line, (x_range, scale.range)) for line in _whiskers(rows, more, middle, scale)],
+        taken=taken,
+    ).draw(drawn)
     drawn.update_xaxes(title_text=_title(scope, decode=decode, both=bool(more)), range=x_range)
-    drawn.update_yaxes(title_text="mean KL divergence (nats per token, log scale)", **scale.axis)
-    better = {"x": 0.01 if decode else 0.99, "xanchor": "left" if decode else "right"}
-    better["text"] = "↙ faster and closer" if decode else "faster and closer ↘"
-    drawn.add_annotation(showarrow=False, xref="paper", yref="paper", y=0.01, yanchor="bottom", **better)
+    drawn.update_yaxes(title_text="mean KLD, nats per token (log scale)", **scale.axis)
     return drawn
+
+
+def _spot(row: Row, columns: Spread) -> Spot:
+    """Return a file's place with p10–p90 across, and the 95 % interval of the mean KLD."""
+    low, middle, high = columns
+    kld = divergence(row)
+    half = kld.half if kld.has_error else 0.0
+    return Spot(row[middle], kld.value, kld.value - half, kld.value + half, row[low], row[high])
+
+
+def _whiskers(
+    rows: Sequence[Row], more: Sequence[Row], middle: str, scale: LogScale
+) -> list[list[tuple[float, float]]]:
+    """Return the lines from files to their losses as run, and to the same files in another engine."""
+    of = {row["variant_id"]: (row[middle], scale.height(row["kld_mean"])) for row in rows}
+    lines = [[of[row["variant_id"]], (row[middle], scale.height(loss_as_run(row)))] for row in rows]
+    return [*lines, *([of[row["variant_id"]], (row[middle], of[row["variant_id"]][1])] for row in more)]
 
 
 def _title(scope: Scope, *, decode: bool, both: bool) -> str:
@@ -141,55 +140,36 @@ def _title(scope: Scope, *, decode: bool, both: bool) -> str:
     return f"prefill speed{where} (tokens per second, median; bars p10–p90)"
 
 
-def _ring_four(drawn: Drawing, rows: Sequence[Row], column: str, scale: LogScale) -> None:
-    four = of_four_bits(rows)
-    if not four:
-        return
-    drawn.add_scatter(
-        x=[row[column] for row in four],
-        y=[scale.place(row["kld_mean"]) for row in four],
-        mode="markers",
-        marker={"size": 22, "color": HIGHLIGHT, "line": {"width": 1.2, "color": QUIET}},
-        name="4 to 5 bits",
-        hoverinfo="skip",
-    )
+def _fastest(scope: Scope) -> tuple[Row | None, int]:
+    """Return the fastest file, which the title names, and how many others are within its spread."""
+    return fastest_of(sound(scope.results, one_place(_rows(scope))), _columns(scope.selection))
 
 
-def _bars(curve: charts.Series, columns: Spread) -> dict[str, Any]:
-    """Return error bars: p10–p90 across, the 95 % interval of the mean KLD up and down."""
-    low, middle, high = columns
-    ahead = [max(0.0, (row[high] or row[middle]) - row[middle]) for row in curve.rows]
-    behind = [max(0.0, row[middle] - (row[low] or row[middle])) for row in curve.rows]
-    kld = [divergence(row) for row in curve.rows]
-    upper = [e.half if e.has_error else 0.0 for e in kld]
-    lower = [min(bar, 0.98 * e.value) for bar, e in zip(upper, kld, strict=True)]
-    return {
-        "error_x": charts.error_bars(curve.style, ahead, behind),
-        "error_y": charts.error_bars(curve.style, upper, lower),
-    }
+def _told(scope: Scope) -> Told:
+    fastest, _ = _fastest(scope)
+    if fastest is None:
+        return Told()
+    value, unit = _value_told(scope, fastest)
+    return Told(str(fastest["variant_id"]), {fastest["variant_id"]: f"{value} {unit}"})
 
 
-def _by_speed(rows: Sequence[Row], columns: Spread) -> list[Row]:
-    """Return the rows of one model on one device, fastest first; the title names the first."""
-    return sorted(one_place(rows), key=lambda row: (slowness(row, columns), str(row["variant_id"])))
+def _value_told(scope: Scope, row: Row) -> tuple[str, str]:
+    """Return the number that the title gives, and its unit at a point."""
+    columns = _columns(scope.selection)
+    return formats.number(row[columns[1]]), "ms" if columns == DECODE_TIME else "tokens/s"
 
 
 def headline(scope: Scope) -> str:
     """Name the fastest variant, and count the others within its spread."""
-    columns = _columns(scope.selection)
-    rows = _by_speed(sound(scope.results, _rows(scope)), columns)
-    if not rows:
+    fastest, tied = _fastest(scope)
+    if fastest is None:
         return f"No selected variant was timed{scope.in_engine}"
-    fastest = rows[0]
-    pairs = [(fastest, row) if columns == DECODE_TIME else (row, fastest) for row in rows[1:]]
-    tied = sum(overlap(lower, higher, columns) for lower, higher in pairs)
-    value = formats.number(fastest[columns[1]])
+    value, _ = _value_told(scope, fastest)
     rate = f"decodes fastest{scope.in_engine}, {value} ms per token"
-    if columns != DECODE_TIME:
+    if _columns(scope.selection) != DECODE_TIME:
         rate = f"prefills fastest{scope.in_engine}, {value} tokens per second"
-    speed = f"{fastest['label']} {rate}"
     more = "one more is" if tied == 1 else f"{tied} more are"
-    return f"{speed}; {more} within its spread" if tied else speed
+    return f"{fastest['label']} {rate}" + (f"; {more} within its spread" if tied else "")
 
 
 def insights(scope: Scope) -> list[Insight]:
@@ -240,8 +220,8 @@ def _noted(scope: Scope) -> str:
         chosen, other = in_words(scope.engine), formats.listing(list(map(in_words, others(scope))))
         lines = "Lines up to a dash lead to the loss of the file as run in each engine." if known else unknown
         return (
-            f"Filled: {chosen}; open: {other}, without bars; a line joins the two points of a file. {lines} "
-            "The front and the rings are of the filled points."
+            f"Filled, with full lines: {chosen}; open, with dotted lines and without bars: {other}. The points of a "
+            f"file are at one height, and joined if it is picked. {lines} Large and shaded: of the filled points."
         )
     packed = scope.engine == FIRST_ENGINE
     timed_as = "Timed is the model packed as ONNX." if packed else f"Timed {as_run_by(scope.engine)}."
@@ -283,7 +263,8 @@ VIEW = View(
     tab="Speed",
     title="Speed against accuracy",
     caption="Median speed with its p10–p90 range over repetitions, against the mean KL divergence of the file's "
-    "weights from the baseline (95 % intervals, clustered by window). Rings mark variants of 4 to 5 measured bits.",
+    "weights from the baseline (95 % intervals, clustered by window). Lines join a method's files by bits. Large "
+    "points: no file is both faster and closer. Shaded: 4 to 5 measured bits. Ringed: the file in the title.",
     noted=_noted,
     unfiltered="The divergence is over the filtered tokens; the filter does not affect times.",
     headline=headline,

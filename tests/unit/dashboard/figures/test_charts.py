@@ -9,6 +9,7 @@ from results_factory import make_results
 
 from dashboard.figures import axes, charts, heatmaps
 from dashboard.insights.layers import ATTRIBUTION, Parts, Shown
+from dashboard.results import rows
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -61,9 +62,9 @@ def test_models_and_devices_are_apart_only_where_there_are_several() -> None:
 
 
 def test_only_one_place_is_compared() -> None:
-    rows = [row("a", "m"), row("a", "n"), row("b", "n")]
-    assert [r["variant_id"] for r in charts.one_place(rows)] == ["a-n-cpu", "b-n-cpu"]
-    assert charts.one_place([]) == []
+    three = [row("a", "m"), row("a", "n"), row("b", "n")]
+    assert [r["variant_id"] for r in rows.one_place(three)] == ["a-n-cpu", "b-n-cpu"]
+    assert rows.one_place([]) == []
 
 
 TYPES = {(0, "attn_q"): "Q4_K", (1, "attn_q"): "Q6_K", (0, "ffn_up"): "Q4_K"}

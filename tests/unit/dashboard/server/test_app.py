@@ -47,7 +47,7 @@ def test_scripts_of_dash_wait_in_a_template(client: FlaskClient) -> None:
     template = re.findall('<template id="dash-scripts">(.*?)</template>', text, re.DOTALL)
     assert len(template) == 1
     run = re.findall('<script src="([^"]+)"', text.replace(template[0], ""))
-    assert run == ["/assets/boot.js", "/assets/address.js", "/assets/plot.js"]
+    assert run == ["/assets/boot.js", "/assets/address.js", "/assets/labels.js", "/assets/plot.js"]
     assert "dash_renderer" in template[0]
     assert "/assets/shell.js" in template[0]
     assert not any(source in template[0] for source in run), "Dash does not load them again"

@@ -2,7 +2,6 @@
 
 import pytest
 
-from dashboard.figures.labels import Labels, place_labels
 from dashboard.style import theme
 
 METHODS = ["bartowski", "unsloth", "main", "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"]
@@ -61,23 +60,3 @@ def test_confidence_steps_differ_and_carry_readable_text() -> None:
     for color in theme.CONFIDENCE:
         assert contrast(color, theme.text_on(color)) >= 4.5
     assert theme.text_on("#ffff00") != theme.text_on("#0000a0") == "#ffffff"
-
-
-def test_labels_never_cover_each_other() -> None:
-    points = [(0.5, 0.5), (0.505, 0.5), (0.51, 0.505), (0.9, 0.9)]
-    placed = place_labels(points, ["Q4_K_M"] * 4)
-    assert placed[3][0] == "Q4_K_M"
-    assert len({side for text, side in placed[:3] if text}) == len([text for text, _ in placed[:3] if text])
-
-
-def test_the_preferred_side_is_tried_first() -> None:
-    assert place_labels([(0.5, 0.5)], ["Q4"], "bottom left") == [("Q4", "bottom left")]
-
-
-def test_one_label_per_type_but_every_picked_one() -> None:
-    rows = [{"variant_id": name, "quant": "Q4"} for name in ("a", "b", "c")]
-    places = [(0.1, 0.1), (0.5, 0.5), (0.9, 0.9)]
-    wanted = Labels(rows, places, ((0, 1), (0, 1)), {"a", "b"}).at(rows)
-    assert wanted["text"] == ["Q4", "", ""]
-    picked = Labels(rows, places, ((0, 1), (0, 1)), {"a"}, {"b", "c"}).at(rows)
-    assert picked["text"] == ["", "Q4", "Q4"]

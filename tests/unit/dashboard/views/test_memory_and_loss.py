@@ -86,9 +86,10 @@ def test_the_points_of_a_file_are_joined(results: Results) -> None:
 
 
 def test_the_front_is_over_all_files_and_types(results: Results) -> None:
-    front = next(trace for trace in VIEW.draw(Scope(results, AT_16K)).data if trace["name"] == "Pareto front")
+    (points,) = [trace for trace in VIEW.draw(Scope(results, AT_16K)).data if trace.get("customdata")]
+    places = zip(points["x"], points["y"], points["marker"]["opacity"], strict=True)
     # At 16k, Q5_K_M with q4_0 takes less than Q4_K_M with q8_0, which is worse, as is Q4_K_M with f16.
-    assert front["y"] == [
+    assert [loss for _, loss, opacity in sorted(places) if opacity == 1] == [
         LOSSES[FOUR]["q4_0"],
         LOSSES[FIVE]["q4_0"],
         LOSSES[FIVE]["q8_0"],
@@ -99,9 +100,9 @@ def test_the_front_is_over_all_files_and_types(results: Results) -> None:
 def test_words_are_of_the_switch(results: Results) -> None:
     alone, with_cache = (render(results, "/size", selection) for selection in (EVERYTHING, AT_16K))
     assert alone.eyebrow == "5 · Model size against 1/PPL"
-    assert "Dotted lines" in alone.caption
+    assert "Large points" in alone.caption
     assert with_cache.eyebrow == "5 · Memory against loss, by type of the cache"
-    assert "Dotted lines" not in with_cache.caption
+    assert "Large points" not in with_cache.caption
     assert (
         "file and cache, without the engine's buffers, which were not measured. Run in llama.cpp;"
         in with_cache.caption
@@ -113,17 +114,19 @@ def test_words_are_of_the_switch(results: Results) -> None:
 def test_the_switch_offers_what_the_model_was_made_for(tmp_path: Path) -> None:
     contexts = ["4k", "8k", "16k", "32k", "128k"]
     folder = make_cache_results(tmp_path)
-    assert choices(folder) == [["no tokens (file alone)", *contexts]]
+    scales = ["below the baseline", "as measured"]
+    assert choices(folder) == [["no tokens (file alone)", *contexts], scales]
     assert choices(folder, "?memory=4k")[1:] == [["KLD", "1/PPL"]]
     path = folder / MANIFEST_NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | {"trained_context": 8192}))
-    assert choices(folder) == [["no tokens (file alone)", *contexts[:2]]]
+    assert choices(folder) == [["no tokens (file alone)", *contexts[:2]], scales]
     results = Results.open(folder)
     assert VIEW.headline(Scope(results, AT_16K)) == VIEW.headline(Scope(results))
 
 
 def test_nothing_changes_without_the_frame(three_methods: Path) -> None:
-    assert choices(three_methods) == choices(three_methods, "?memory=16k") == []
+    assert choices(three_methods) == choices(three_methods, "?memory=16k")
+    assert len(choices(three_methods)) == 1, "no switch of the cache"
     results = Results.open(three_methods)
     pages = [render(results, "/size", selection) for selection in (EVERYTHING, AT_16K)]
     assert to_json(pages[0].figure) == to_json(pages[1].figure)

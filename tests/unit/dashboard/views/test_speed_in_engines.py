@@ -98,16 +98,24 @@ def test_both_engines_draw_every_file_twice(
     figure = SPEED.figure(scope)
     assert drawn_points(figure) == expected(both, own)
     assert drawn_points(figure, "-open") == expected(both, other)
-    joined = {
-        (trace.x[i], trace.x[i + 1])
-        for trace in figure.data
-        if trace.mode == "lines" and trace.line.width == 1
-        for i in range(0, len(trace.x), 3)
+    lines = [trace for trace in figure.data if trace.mode == "lines+markers" and trace.line.dash == "dot"]
+    assert {(name[0], x) for trace in lines for name, x in zip(trace.customdata, trace.x, strict=True)} == {
+        (row["variant_id"], row[other]) for row in both.measured.to_dicts()
     }
-    assert joined == {(row[own], row[other]) for row in both.measured.to_dicts()}
     assert {"llama.cpp", "packed ONNX (onnxruntime)"} <= {trace.name for trace in figure.data}
-    assert "open: " in SPEED.captioned(scope)
+    assert "open, with dotted lines" in SPEED.captioned(scope)
     assert set(names.values()) <= set(SPEED.data(scope).columns)
+
+
+def test_the_two_points_of_a_picked_file_are_joined(both: Results) -> None:
+    picked = Selection.of(picked=["main-q4_0"], options=BOTH)
+    row = both.measured.filter(variant_id="main-q4_0").row(0, named=True)
+    lines = [
+        trace for trace in SPEED.figure(Scope(both, picked)).data if trace.mode == "lines" and len(trace.x)
+    ]
+    assert [(trace.x[0], trace.x[1]) for trace in lines] == [
+        (row["llamacpp_decode_ms_p50"], row["decode_ms_p50"])
+    ]
 
 
 def test_a_folder_of_one_engine_has_no_such_switch(three_methods: Path) -> None:
@@ -123,7 +131,7 @@ def test_both_engines_are_drawn_of_one_device_only(tmp_path: Path) -> None:
     address = Address.parse("/speed", "engines=both")
     for devices, offered in (([], False), (["cpu"], True)):
         part = Selection.of(devices=devices, options=BOTH)
-        assert ("open: " in SPEED.captioned(Scope(results, part))) is offered
+        assert ("open, with dotted lines" in SPEED.captioned(Scope(results, part))) is offered
         assert ("Engines" in str(option_bar(address.with_selection(part), results))) is offered
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import shutil
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from results_factory import BASELINE_ID, make_results
 
 from dashboard.export.exhibit import exhibit
 from dashboard.export.native import add_chart, is_native
-from dashboard.figures.labels import place_labels
-from dashboard.figures.log_scale import LogScale
+from dashboard.figures.scales import LogScale
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
@@ -64,7 +62,7 @@ def test_a_copy_stands_at_the_lower_edge_of_a_log_axis(
     selection = Selection.of(options=KLD[slug])
     figure = VIEWS[slug].figure(Scope(results, selection))
     assert drawn_ids(VIEWS[slug], results, selection) == set(results.measured["variant_id"])
-    (edge,) = (trace for trace in figure.data if trace.name == f"{tick}: below the log axis")
+    (edge,) = (trace for trace in figure.data if trace.name == f"{tick}: at the edge of the log axis")
     assert {point[0] for point in edge.customdata} == {COPY, NEGATIVE}
     axis = figure.layout.yaxis
     at, named = axis.tickvals[0], axis.ticktext[0]
@@ -90,8 +88,8 @@ def test_without_a_copy_a_log_axis_is_as_before(tmp_path: Path) -> None:
         VIEWS["degradation"].headline(Scope(results, only))
         == "No selected variant diverges from the baseline"
     )
-    names = [trace.name for trace in VIEWS["degradation"].figure(Scope(results, only)).data]
-    assert "main" in names, "the legend still filters by method"
+    notes = VIEWS["degradation"].draw(Scope(results, only)).layout["annotations"]
+    assert "main" in {note.get("name") for note in notes}, "its name at the line still filters by method"
 
 
 def test_a_fast_copy_is_spoken_of(tmp_path: Path) -> None:
@@ -114,7 +112,7 @@ def test_charts_of_powerpoint_name_a_copy_too(tmp_path: Path, slug: str) -> None
         book.slides.add_slide(book.slide_layouts[5]), shown.figure, (0, 0, 9**7, 9**7), SURFACES["light"]
     )
     series = {item.name: list(item.values) for item in chart.plots[0].series}
-    assert len(series["0: below the log axis"]) == 1
+    assert len(series["0: at the edge of the log axis"]) == 1
     assert sum(map(len, series.values())) == results.measured.height
     book.save(io.BytesIO())
 
@@ -209,47 +207,6 @@ def test_the_caption_is_of_the_form_that_is_drawn(three_methods: Path, form: str
     caption = VIEWS["radar"].described(scope)
     assert ("100 %" in caption) == (form == "radar")
     assert ("worst (bottom)" in caption) == (form == "parallel")
-
-
-@pytest.mark.parametrize(
-    ("slug", "options"),
-    [
-        ("ppl-bits", {}),
-        ("ppl-bits", {"x": "gb"}),
-        ("size", {}),
-        ("speed", {}),
-        ("speed", {"phase": "prefill"}),
-    ],
-)
-@pytest.mark.parametrize(
-    "filters", [{}, {"bins": [0]}, {"methods": ["main", "unsloth"]}, {"bits": (3.5, 9.0)}]
-)
-def test_the_file_in_the_title_has_its_name_at_its_point(
-    three_methods: Path, slug: str, options: dict[str, str], filters: dict[str, object]
-) -> None:
-    results = Results.open(three_methods)
-    selection = Selection.of(options=options, **filters)  # type: ignore[arg-type]  # one filter each
-    title = VIEWS[slug].headline(Scope(results, selection))
-    subject = named(title, results)
-    if not subject:
-        pytest.skip(f"names no file: {title}")
-    texts = {
-        point[0]: text
-        for trace in VIEWS[slug].figure(Scope(results, selection)).data
-        if trace.customdata is not None
-        for point, text in zip(trace.customdata, trace.text, strict=True)
-    }
-    for name in subject:
-        assert texts[name] == dict(results.variants.select("variant_id", "quant").iter_rows())[name]
-
-
-def test_what_is_needed_is_written_before_others_and_over_points_if_it_must() -> None:
-    crowd = [(0.5 + 0.06 * math.cos(angle), 0.5 + 0.06 * math.sin(angle)) for angle in range(0, 63, 3)]
-    points = [(0.47, 0.5), (0.5, 0.5), *crowd]
-    texts = ["Q4_K_M", "Q5_K_M", *[""] * len(crowd)]
-    placed = place_labels(points, texts, needed=[1])
-    assert placed[1][0] == "Q5_K_M"
-    assert place_labels(points, texts)[1][0] == ""
 
 
 def test_titles_of_several_models_name_the_one_they_are_about(tmp_path: Path) -> None:

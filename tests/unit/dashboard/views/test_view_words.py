@@ -14,6 +14,7 @@ from variant_rows import NONE, step
 from variant_rows import row as variant
 
 from dashboard.insights.bands import bands
+from dashboard.insights.loss_titles import Fit, cost_of_a_bit, kept_at
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -21,9 +22,8 @@ from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.results.statistics import Estimate
 from dashboard.results.token_summaries import DeltaSummary, delta_summary
 from dashboard.style import formats
-from dashboard.views import View, degradation, registry
+from dashboard.views import View, registry
 from dashboard.views.confidence import _lost
-from dashboard.views.degradation import _kept_at
 from dashboard.views.delta_logp import narrowest
 from dashboard.views.ppl_bits import _costliest_step
 
@@ -154,11 +154,9 @@ def test_a_step_in_several_is_dear_outside_the_bound_of_all() -> None:
     assert costliest(step("Q8", 8, 0.0), *flat) is None
 
 
-def test_factors_are_sorted_as_numbers(monkeypatch: pytest.MonkeyPatch, three: Results) -> None:
-    factors = {"a": Estimate(-math.log(10.6), 0.0), "b": Estimate(-math.log(4.2), 0.0)}
-    monkeypatch.setattr(degradation, "_factors", lambda _rows: factors)
-    title = VIEWS["degradation"].headline(Scope(three, Selection.of(options={"loss": "kld"})))
-    assert "multiplies the divergence by 4.2 to 11, depending" in title
+def test_factors_are_sorted_as_numbers() -> None:
+    factors = {"a": Fit([], Estimate(-math.log(10.6), 0.0)), "b": Fit([], Estimate(-math.log(4.2), 0.0))}
+    assert "multiplies the divergence by 4.2 to 11, depending" in cost_of_a_bit(factors)
 
 
 def ridge(label: str, spread: float) -> tuple[Row, DeltaSummary]:
@@ -230,7 +228,7 @@ def test_the_accuracy_kept_is_that_of_measured_files(error: float, title: str) -
         for name, (share, se) in kept.items()
     ]
     (band,) = bands(Scope(NONE, EVERYTHING), rows)
-    assert _kept_at(band) == f"At 3.0 MB (3.00 bits) {title}"
+    assert kept_at(band) == f"At 3.0 MB (3.00 bits) {title}"
 
 
 def test_parallel_coordinates_are_told_of_all_variants(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Draw the baselines' levels as dashed lines with notes that do not overlap."""
+"""Draw levels across a plot, such as baselines and limits, as dashed lines with notes that do not overlap."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.figures import charts
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Box, Point, overlap, shares
+from dashboard.figures.labels import Box, Point, Ranges, overlap, shares
+from dashboard.figures.scales import Scale
 from dashboard.results.rows import Row, places_apart, plus_minus
 from dashboard.results.scope import Scope
 from dashboard.style import formats, names
+from dashboard.style.theme import BASELINE
 
 #: Width of a character and height of a line, in shares of a plot of about 550 × 340 pixels.
 _CHARACTER, _LINE = 0.0115, 0.046
 _EDGE, _LINE_PX = 0.005, 16
-Ranges = tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -84,63 +84,85 @@ def _spots(text: str, height: float, most: int, *, above: bool) -> list[Note]:
     ]
 
 
-class BaselineLines:
-    """The shown variants' baselines in a plot of perplexity on a log axis, or of its inverse."""
+@dataclass(frozen=True)
+class Level:
+    """A value on the vertical axis that a line and a note mark; a limit has a dotted line."""
 
-    def __init__(
-        self,
-        scope: Scope,
-        rows: Sequence[Row],
-        ranges: Ranges,
-        *,
-        points: Sequence[Point] = (),
-        taken: Sequence[Box] = (),
-        inverse: bool = False,
-    ) -> None:
-        """Compute the levels of the baselines of `rows`, and places for their notes.
+    value: float
+    text: str
+    is_limit: bool = False
 
-        `ranges` are those of the axes, of the log axis in decades, and `points` lie in them; `taken` are boxes in
-        shares of the plot.
-        """
-        bases = [base for base in scope.baselines_of(rows) if _has_level(base)]
-        self._ranges, self._inverse = ranges, inverse
-        self.values = [1 / base["ppl"] if inverse else float(base["ppl"]) for base in bases]
-        bottom, top = ranges[1]
-        heights = [(self._on_axis(value) - bottom) / (top - bottom) for value in self.values]
-        texts = [
-            f"{name} · {_level_text(base, inverse=inverse)}"
-            for name, base in zip(_names(bases), bases, strict=True)
-        ]
-        self.notes = place_notes(heights, texts, above=inverse, taken=taken, points=shares(points, ranges))
 
-    def _on_axis(self, value: float) -> float:
-        return value if self._inverse else math.log10(value)
+def draw_levels(
+    figure: Drawing,
+    levels: Sequence[Level],
+    scale: Scale,
+    across: Sequence[float],
+    *,
+    points: Sequence[Point] = (),
+    taken: Sequence[Box] = (),
+    above: bool = False,
+) -> list[Box]:
+    """Add lines with notes, above the levels or below; return the notes' boxes in shares of the plot.
 
-    @property
-    def lines(self) -> list[list[Point]]:
-        """The levels and the middle of every note in axis units, for labels to avoid."""
-        (left, right), (bottom, top) = self._ranges
-        across = [[(x, self._on_axis(value)) for x in (left, right)] for value in self.values]
-        for note in self.notes:
-            middle = bottom + (note.bottom + _LINE / 2) * (top - bottom)
-            across.append([(left + end * (right - left), middle) for end in (note.box[0], note.box[2])])
-        return across
+    `across` is the range of the horizontal axis; `points` and `taken`, which notes avoid, are in shares of the plot.
+    """
+    texts = [level.text for level in levels]
+    heights = [height for _, height in (line[0] for line in level_lines(levels, scale, across))]
+    notes = place_notes(heights, texts, above=above, taken=taken, points=points)
+    for level, note in zip(levels, notes, strict=True):
+        dash = "dot" if level.is_limit else "dash"
+        place = {"xref": "x domain", "x0": 0, "x1": 1, "y0": level.value, "y1": level.value}
+        figure.add_shape(type="line", **place, line={"color": BASELINE.color, "dash": dash, "width": 1.5})
+        right, lines = note.is_at_right, note.off if note.above else -note.off
+        figure.add_annotation(
+            text=names.in_figure(note.text),
+            x=1 - _EDGE if right else note.left,
+            xref="paper",
+            xanchor="right" if right else "left",
+            y=scale.height(level.value),
+            yanchor="bottom" if note.above else "top",
+            yshift=_LINE_PX * lines,
+            showarrow=False,
+        )
+    return [note.box for note in notes]
 
-    def draw(self, figure: Drawing) -> None:
-        """Add the lines and the notes."""
-        for value, note in zip(self.values, self.notes, strict=True):
-            figure.add_shape(**charts.level_line(value))
-            right, lines = note.is_at_right, note.off if note.above else -note.off
-            figure.add_annotation(
-                text=names.in_figure(note.text),
-                x=1 - _EDGE if right else note.left,
-                xref="paper",
-                xanchor="right" if right else "left",
-                y=self._on_axis(value),
-                yanchor="bottom" if note.above else "top",
-                yshift=_LINE_PX * lines,
-                showarrow=False,
-            )
+
+def level_lines(levels: Sequence[Level], scale: Scale, across: Sequence[float]) -> list[list[Point]]:
+    """Return the lines at levels in shares of the plot."""
+    ranges: Ranges = (across, scale.range)
+    return [shares([(x, scale.height(level.value)) for x in across], ranges) for level in levels]
+
+
+def add_note(figure: Drawing, across: Sequence[float], at: float, text: str, *, at_top: bool = True) -> Box:
+    """Write a note inside the plot's top or bottom, beside `at` on the horizontal axis; return its box in shares."""
+    left, right = across
+    start, width = (at - left) / (right - left), text_width(text)
+    is_right = start + width <= 1
+    figure.add_annotation(
+        text=text,
+        x=at,
+        xanchor="left" if is_right else "right",
+        yref="paper",
+        y=1 if at_top else 0,
+        yanchor="top" if at_top else "bottom",
+        showarrow=False,
+    )
+    begin = start if is_right else start - width
+    low = 1 - _LINE if at_top else 0.0
+    return begin, low, begin + width, low + _LINE
+
+
+def baseline_levels(scope: Scope, rows: Sequence[Row], *, inverse: bool = False) -> list[Level]:
+    """Return the perplexities, or their inverses, of the baselines of `rows`."""
+    bases = [base for base in scope.baselines_of(rows) if _has_level(base)]
+    return [
+        Level(
+            1 / base["ppl"] if inverse else float(base["ppl"]),
+            f"{name} · {_level_text(base, inverse=inverse)}",
+        )
+        for name, base in zip(_names(bases), bases, strict=True)
+    ]
 
 
 def _has_level(base: Row) -> bool:

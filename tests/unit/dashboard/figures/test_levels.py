@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from many_models import make_models
 
-from dashboard.figures.baseline_lines import place_notes
 from dashboard.figures.labels import overlap
+from dashboard.figures.levels import place_notes
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
-from dashboard.results.selection import EVERYTHING
+from dashboard.results.selection import Selection
 from dashboard.views import registry
 
 TEXT = "Llama-3.2-1B-Instruct F16 · PPL 7.882 ± 0.98"
@@ -45,9 +45,8 @@ def test_baselines_of_several_models_are_named_apart(tmp_path: Path, slug: str) 
     models = ["Llama-3.2-1B-Instruct", "Qwen2.5-0.5B-Instruct", "SmolLM2-135M"]
     results = Results.open(make_models(tmp_path, models, quants=("Q4_0", "Q8_0"), windows=8))
     view = next(view for view in registry() if view.id == slug)
-    notes = [
-        item for item in view.draw(Scope(results, EVERYTHING)).layout["annotations"] if "PPL" in item["text"]
-    ]
+    level = Selection.of(options={"y": "level", "accuracy": "level"})
+    notes = [item for item in view.draw(Scope(results, level)).layout["annotations"] if "PPL" in item["text"]]
     assert [next(model for model in models if model in note["text"]) for note in notes] == models
     places = {(note["x"], round(note["y"], 3), note["yanchor"], note["yshift"]) for note in notes}
     assert len(places) == 3

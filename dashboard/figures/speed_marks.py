@@ -1,0 +1,48 @@
+"""Mark what a plot of speed is read by: the best corner, the fastest file's spread, and files of 4 to 5 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dashboard.figures.drawing import Drawing
+from dashboard.figures.labels import Box
+from dashboard.figures.levels import add_note, text_width
+from dashboard.figures.scales import LogScale
+from dashboard.insights.claim_rules import Spread
+from dashboard.insights.speeds import of_four_bits
+from dashboard.results.rows import Row
+from dashboard.style.theme import HIGHLIGHT, QUIET
+
+
+def note_corner(drawn: Drawing, *, decode: bool) -> Box:
+    """Say in which corner the best files are; return the note's box in shares of the plot."""
+    text = "↙ faster and closer" if decode else "faster and closer ↘"
+    place = {"x": 0.01 if decode else 0.99, "xanchor": "left" if decode else "right"}
+    drawn.add_annotation(
+        text=text, showarrow=False, xref="paper", yref="paper", y=0.01, yanchor="bottom", **place
+    )
+    width = text_width(text)
+    return (0.0, 0.0, width, 0.06) if decode else (1 - width, 0.0, 1.0, 0.06)
+
+
+def shade_spread(drawn: Drawing, row: Row, columns: Spread, across: Sequence[float]) -> Box:
+    """Shade the p10–p90 range of the fastest file; return its note's box in shares of the plot."""
+    low, high = sorted(float(row[name] or row[columns[1]]) for name in (columns[0], columns[2]))
+    place = {"x0": low, "x1": high, "yref": "y domain", "y0": 0, "y1": 1}
+    drawn.add_shape(type="rect", **place, fillcolor=HIGHLIGHT, line={"width": 0}, layer="below")
+    return add_note(drawn, across, low, "p10–p90 of the fastest")
+
+
+def shade_four(drawn: Drawing, rows: Sequence[Row], column: str, scale: LogScale) -> None:
+    """Shade the points of files of 4 to 5 measured bits."""
+    four = of_four_bits(rows)
+    if not four:
+        return
+    drawn.add_scatter(
+        x=[row[column] for row in four],
+        y=[scale.place(row["kld_mean"]) for row in four],
+        mode="markers",
+        marker={"size": 22, "color": QUIET, "line": {"width": 0}},
+        name="4 to 5 bits",
+        hoverinfo="skip",
+    )
