@@ -27,7 +27,7 @@ FOREIGN = 0.9
 _ZEROS = (0.99, 1.01)
 #: A matrix is odd if its error is this many times its type's usual one, and at least `_LEAST_ERROR`.
 _ODD, _LEAST_ERROR = 3.0, 0.01
-#: A loss is excessive if it is this many times that of a similar file, and this many nats above it.
+#: A loss is excessive if it is this many times that of similar files, and this many nats above it.
 _EXCESS, _LEAST_NATS = 5.0, 0.01
 #: Files of one type are similar if their bits differ by at most this share; others if bits and size do.
 _SAME_TYPE, _SAME_FILE = 0.05, 0.01
@@ -110,7 +110,7 @@ class Fault:
         """The warning about the file."""
         look = "looks broken" if self.broken else "has an unusual matrix"
         rule = f"flagged: matrices from {_ODD:g} × their type's median error"
-        rule += f", and losses from {_EXCESS:g} × that of a similar file" if self.excess else ""
+        rule += f", and losses from {_EXCESS:g} × the median of similar files" if self.excess else ""
         detail = f"{_ADVICE}; {rule}" if self.broken else rule
         return Insight(f"{self.row['label']} {look}: {self.reason}.", "caution", detail)
 
@@ -196,22 +196,19 @@ def _matrices(results: Results) -> dict[str, tuple[Matrix, ...]]:
 def _excesses(results: Results, rows: Sequence[Row]) -> dict[str, Excess]:
     """Find excessive losses among files of one model on one device.
 
-    Files are similar if they have the same type and about the same bits, or the same bits and size. A file is also
-    compared with the median of the smaller files, as a single one may lie on the baseline's own grid. Exact copies
-    of the baseline are not compared with.
+    Files are similar if they have the same type and about the same bits, or the same bits and size. A file is
+    compared with the median of the similar ones, of two with the worse: an uncommonly good one makes no other broken.
+    It is also compared with the median of the smaller files. Exact copies of the baseline are not compared with.
     """
     least = max(least_divergence(Scope(results, EVERYTHING), rows), 1e-6)
     ordered = sorted(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
     excesses = {}
     smaller: list[tuple[float, int]] = []
     for index, row in enumerate(ordered):
-        like = [
-            (other, relation)
-            for other in ordered
-            if other["kld_mean"] > least and _far_above(row, other) and (relation := _likeness(row, other))
-        ]
-        held = min(like, key=lambda item: float(item[0]["kld_mean"]), default=None)
-        against = [Excess(*held)] if held else []
+        peers = [other for other in ordered if other is not row and other["kld_mean"] > least]
+        like = [Excess(other, relation) for other in peers if (relation := _likeness(row, other))]
+        like.sort(key=lambda excess: float(excess.against["kld_mean"]))
+        against = like[len(like) // 2 : len(like) // 2 + 1]
         if smaller:
             median = ordered[smaller[(len(smaller) - 1) // 2][1]]
             against.append(Excess(median, "a smaller file"))

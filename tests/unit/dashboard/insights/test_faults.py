@@ -48,7 +48,7 @@ def test_a_broken_file_among_three_of_one_type(same_type: Results) -> None:
     fault = faults(same_type)[BROKEN]
     assert fault.broken
     assert [(item.layer, item.role, item.error) for item in fault.matrices] == [(*GARBLED, 1.41)]
-    assert "it loses 40 × as much as bartowski Q4_K_M, of the same type" in fault.reason
+    assert "it loses 40 × as much as main Q4_K_M, of the same type" in fault.reason
     assert "ffn_down of layer 3 does not hold the baseline's weights (relative error 1.41" in fault.reason
     assert "Q4_K usually 0.0050" in fault.reason
 
@@ -120,6 +120,10 @@ def test_a_matrix_far_off_its_types_error(
 def test_a_loss_five_times_that_of_its_type(tmp_path: Path, times: float, found: bool) -> None:
     results = Results.open(make_same_type(tmp_path, times=times, error=None))
     assert (BROKEN in broken_files(results)) is found
+
+
+def test_one_uncommonly_good_file_makes_no_other_broken(tmp_path: Path) -> None:
+    assert broken_files(Results.open(make_same_type(tmp_path, times=0.1, error=None))) == {}
 
 
 def test_a_tiny_loss_is_no_fault_however_many_times_another_it_is(tmp_path: Path) -> None:
