@@ -183,7 +183,7 @@ def test_sure_tokens_lost_are_the_largest_loss_of_all_variants() -> None:
     same = [(step(f"Q{index}", 5, 0.1), Estimate(0.0, 0.008)) for index in range(20)]
     alone = _lost(Scope(NONE, EVERYTHING), [lost])
     assert alone is not None
-    assert alone.text == "main Q4 loses the most high-confidence tokens: −2.0 ± 1.6 points."
+    assert alone.text == "main Q4 loses high-confidence tokens: −2.0 ± 1.6 points."
     # 2.5 errors: the bound of 21 variants is 3.04.
     assert _lost(Scope(NONE, EVERYTHING), [lost, *same]) is None
 
