@@ -58,8 +58,10 @@
   /* The drawn line follows at once; the answer of the server, with the headline, a moment later. */
   function moved() {
     held = true;
+    readout.hidden = false;
     say();
-    follow();
+    moveReadout();
+    moveLine();
     pending = true;
     schedule();
   }
@@ -67,13 +69,14 @@
   /* Pixels from the plot's left edge to a place on the axis. */
   const across = (value) => plot._fullLayout.xaxis._offset + plot._fullLayout.xaxis.l2p(value);
 
-  /* Moves what Plotly drew of the line, and the number beside the handle. */
-  function follow() {
+  function moveReadout() {
     const left = across(Number(slider.value));
     readout.style.left = left + "px";
     readout.classList.toggle("before", left > plot.clientWidth / 2);
-    if (!held) return;
-    readout.hidden = false;
+  }
+
+  /* Moves what Plotly drew of the line. */
+  function moveLine() {
     const change = {};
     const named = (list) => (list || []).map((item, index) => [item, index]).filter(([item]) => item.name === "memory");
     named(plot.layout.shapes).forEach(([item, index]) => {
@@ -107,14 +110,15 @@
     readout.hidden = memory.at !== null && !held;
     slider.classList.toggle("unset", memory.at === null && !held);
     say();
-    follow();
+    moveReadout();
   }
 
   function drawn(element) {
     plot = element;
     memory = plot._fullLayout?.meta?.memory || null;
-    if (plot.layout !== standing) waiting = false; /* an answer, and not a line that was moved here */
+    const answered = plot.layout !== standing; /* and not a line that was moved here */
     standing = plot.layout;
+    if (answered) waiting = false;
     if (!memory) {
       slider.remove();
       readout.remove();
@@ -122,6 +126,7 @@
     }
     if (slider.parentElement !== plot.parentElement) plot.parentElement.append(slider, readout);
     place();
+    if (answered && held) moveLine();
     schedule();
   }
 

@@ -175,6 +175,12 @@
   /* In Dash's page, or before there is one in the page that it replaces. */
   const place = (name) => document.getElementById(name) || document.querySelector(`#first-page .${name}`);
 
+  /* What is moved loses the focus, and a drag that is going on. */
+  function settle() {
+    const spot = place("graph-place");
+    if (holder.parentElement !== spot) spot.append(holder);
+  }
+
   const problem = document.createElement("p");
   problem.className = "plot-problem";
   problem.setAttribute("role", "alert");
@@ -183,7 +189,7 @@
   function paint(drawing, theme) {
     shown = drawing;
     standing = { serial: drawing.serial, key: drawing.key, theme: theme };
-    place("graph-place").append(holder);
+    settle();
     if (!window.Plotly) {
       return plotly().then(
         () => shown === drawing && paint(drawing, theme),
@@ -219,7 +225,7 @@
       if (typeof text === "string") place(name).textContent = text;
     });
     if (response.stage) place("stage").className = response.stage.className;
-    place("graph-place").append(holder);
+    settle();
     if (drawing.key !== standing.key || !window.Plotly) return paint(drawing, theme());
     standing.serial = drawing.serial;
     return undefined;
