@@ -24,11 +24,12 @@
     return url.pathname + url.search;
   }
 
-  /* Every change is a history entry, so that Back undoes it; quick changes of the same `kind` share one. */
-  function go(target, kind) {
+  /* Every change is a history entry, so that Back undoes it; quick changes of the same `kind` share one, and so do those
+     of one gesture (`goesOn`), however long the answers take. */
+  function go(target, kind, goesOn) {
     if (sorted(target) === sorted(here())) return;
     const now = window.performance.now();
-    const continues = kind && kind === latest.kind && here() === latest.target && now - latest.at < TOGETHER_MS;
+    const continues = kind && kind === latest.kind && here() === latest.target && (goesOn || now - latest.at < TOGETHER_MS);
     last = place() + (continues ? 0 : 1);
     window.history[continues ? "replaceState" : "pushState"]({ place: last }, "", target);
     latest = { kind: kind || "", at: now, target: target };
@@ -62,11 +63,11 @@
     else turn();
   }
 
-  function change(edit, kind) {
+  function change(edit, kind, goesOn) {
     const params = query();
     edit(params);
     const text = params.toString();
-    go(window.location.pathname + (text ? "?" + text : ""), kind);
+    go(window.location.pathname + (text ? "?" + text : ""), kind, goesOn);
   }
 
   function put(params, key, values) {

@@ -17,6 +17,7 @@
   let memory = null;
   let timer = 0;
   let held = false;
+  let going = false; /* whether this drag has written into the address already */
   let pending = false;
   let waiting = false;
   let standing = null;
@@ -47,7 +48,8 @@
     timer = 0;
     pending = false;
     const [text, before] = [limit(), window.location.search];
-    window.address.change((params) => window.address.put(params, "gb", text ? [text] : []), "memory-line");
+    window.address.change((params) => window.address.put(params, "gb", text ? [text] : []), "memory-line", going);
+    going = held;
     waiting = window.location.search !== before;
   }
 
@@ -90,6 +92,7 @@
   function released() {
     held = false;
     if (pending) commit();
+    going = false;
   }
 
   /* Over the axis as it is drawn: a zoom changes what the ends mean. */
