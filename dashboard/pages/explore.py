@@ -15,6 +15,7 @@ from dash.development.base_component import Component
 from dashboard.insights import Insight
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
+from dashboard.pages import column_menu
 from dashboard.pages.parts import empty_notice
 from dashboard.results.results import ADDED
 from dashboard.results.rows import Row
@@ -75,10 +76,12 @@ def body(scope: Scope) -> Component:
         return empty_notice()
     baselines = scope.baselines
     shown = [name for name in rows.columns if rows[name].is_not_null().any()]
+    fixed, *groups = _columns(rows, shown)
+    names = column_menu.chosen(scope, shown)
     grid = dag.AgGrid(
         id="grid",
         rowData=_records(rows, shown),
-        columnDefs=_columns(rows, shown),
+        columnDefs=[fixed, *(column_menu.keep(groups, names) if names else groups)],
         defaultColDef={"sortable": True, "filter": True, "resizable": True, "minWidth": 90},
         getRowId="params.data.variant_id",
         selectedRows={"ids": sorted(scope.selection.picked & set(rows["variant_id"].to_list()))},
@@ -101,13 +104,13 @@ def body(scope: Scope) -> Component:
         type="button",
         className="tool",
         id="grid-csv",
-        title="The rows shown, in this order, with all columns",
+        title=f"The rows shown, in this order, with {'the chosen' if names else 'all'} columns",
         **{"data-file": f"{scope.results.folder.resolve().name}-variants.csv"},
     )
     hint = html.Span(
         "Baselines stay on top. Click a group's heading to show all its columns.", className="hint"
     )
-    tools = [hint, *_more_to_save(scope), save]
+    tools = [hint, column_menu.menu(groups, names), *_more_to_save(scope), save]
     return html.Div([html.Div(tools, className="grid-tools"), grid], className="page-explore")
 
 

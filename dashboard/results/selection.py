@@ -14,6 +14,8 @@ _BITS = re.compile(r"^(\d{1,3}(?:\.\d{1,6})?)-(\d{1,3}(?:\.\d{1,6})?)$")
 _LAYER = re.compile(r"^(-1|\d{1,4})$")
 _BIN = re.compile(r"^[0-4]$")
 _LONGEST_NAME = 200
+#: Keys whose values are lists of names.
+_LONGEST = {"columns": 4000}
 #: Keys in the URL, and the field of `Selection` each one sets.
 _NAMES = {
     "model": "models",
@@ -117,7 +119,7 @@ class Selection:
         bits: tuple[float, float] | None = None
         engine = ""
         for key, value in _pairs(query):
-            if not value or len(value) > _LONGEST_NAME:
+            if not value or len(value) > _LONGEST.get(key, _LONGEST_NAME):
                 continue
             if key in _NAMES:
                 fields.setdefault(_NAMES[key], set()).add(value)

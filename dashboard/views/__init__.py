@@ -25,7 +25,7 @@ from evaluator.results.files import TOKENS, tokens_of
 #: What a click in a view does: pick a variant, or filter by a confidence bin or by a layer and role.
 Pick = Literal["variant", "bin", "layer"]
 #: Keys in the URL that belong to no view: the user's limits, and the two variants to compare.
-PAGE_OPTIONS = ("gb", "context", "tps", "rise", "a", "b")
+PAGE_OPTIONS = ("gb", "context", "tps", "rise", "a", "b", "columns")
 
 
 @dataclass(frozen=True)

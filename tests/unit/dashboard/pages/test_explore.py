@@ -9,6 +9,8 @@ from results_factory import make_results
 from dashboard.pages import explore
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
+from dashboard.results.selection import Selection
+from dashboard.views import option_keys
 from evaluator.metrics import columns_of, metric_families
 
 
@@ -81,3 +83,19 @@ def test_unknown_columns_stand_under_more(grid: Any) -> None:
     more = {column["field"]: column for column in groups(grid)["More"]}
     assert set(more) == {"perceived", "note"}
     assert more["perceived"]["headerName"] == "perceived"
+
+
+def test_chosen_columns_are_the_tables_and_the_menu_says_which(three_methods: Any) -> None:
+    results = Results.open(three_methods)
+    names = ["kld_mean", "ppl", "quant", "nothing_of_this"]
+    query = Selection.from_query("?columns=" + ".".join(names), option_keys())
+    tools, grid = explore.body(Scope(results, query)).children
+    assert sorted(c["field"] for _, columns in groups(grid).items() for c in columns) == sorted(names[:3])
+    assert not any("columnGroupShow" in c for columns in groups(grid).values() for c in columns)
+    menu = next(part for part in tools.children if getattr(part, "id", "") == "columns-menu")
+    buttons = [item for part in menu.children[1].children for item in getattr(part, "children", [])]
+    pressed = {b["data-column"]: b["aria-pressed"] for b in map(vars, buttons) if "data-column" in b}
+    assert {name for name, is_shown in pressed.items() if is_shown == "true"} == set(names[:3])
+    usual = explore.body(Scope(results)).children[1]
+    assert {c["field"] for columns in groups(usual).values() for c in columns} == set(pressed)
+    assert Selection.from_query(f"?{query.to_query()}", option_keys()) == query
