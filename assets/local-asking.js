@@ -68,14 +68,14 @@
   /* What stands where the key is missing: the terminal's link, or the key itself, lets this browser in. */
   function doorway(done) {
     const field = make("input", { type: "text", className: "field", autocomplete: "off", spellcheck: false, "aria-label": "Key or link" });
-    const let_in = (event) => {
+    const letIn = (event) => {
       event.preventDefault();
       remember(field.value.trim().replace(/^.*#key=/, ""));
       done();
     };
     return make(
       "form",
-      { className: "box doorway", onsubmit: let_in },
+      { className: "box doorway", onsubmit: letIn },
       make("h2", { textContent: "This browser has no key yet" }),
       make("p", { textContent: "Open the link that the terminal shows after “from the screen”, or paste it here. So nobody else can start programs on this machine." }),
       make("div", { className: "in-row" }, field, make("button", { className: "tool", textContent: "Let in" })),

@@ -61,7 +61,9 @@
     preview();
   }
 
-  function begin_run(what) {
+  /* What this page starts is in its form already. */
+  function startRun(what) {
+    if (latest.state === "idle") latest = { state: "starting" };
     say("");
     ask("start", what).then(follow, fail);
   }
@@ -71,7 +73,7 @@
     forms = Object.fromEntries(names.map((name) => [name, form(name, described.commands[name], preview)]));
     run = runPanel({
       stop: () => ask("stop").then(follow, fail),
-      resume: () => begin_run(latest.request),
+      resume: () => startRun(latest.request),
     });
     const choices = make("div", { className: "segments", role: "group", "aria-label": "What to do" }, ...names.map((name) => make("button", { type: "button", className: "choice", textContent: NAMES[name] || name, onclick: () => choose(name), "data-name": name })));
     parts = {
@@ -80,7 +82,7 @@
       help: make("p", { className: "hint" }),
       line: make("pre", { className: "command", id: "measure-line", tabIndex: 0, "aria-label": "Command" }),
       copy: make("button", { type: "button", className: "tool", textContent: "Copy" }),
-      start: button("Start", () => begin_run(request()), { className: "tool primary", id: "measure-start" }),
+      start: button("Start", () => startRun(request()), { className: "tool primary", id: "measure-start" }),
       said: make("p", { className: "run-error", role: "alert", hidden: true }),
     };
     const where = make("p", { className: "hint", textContent: "SRC is a .gguf file, several with *, a folder with a checkpoint, or hf:owner/repo. Paths are those of this machine, from " + described.folder + "." });
@@ -90,7 +92,7 @@
     choose(names.includes(chosen) ? chosen : names[0]);
   }
 
-  /* Show a state; while a run goes on, ask again. A form that nobody has touched shows what runs. */
+  /* Show a state; while a run goes on, ask again. A page that finds one running shows it in its form. */
   function follow(state) {
     const opened = state.opened && state.opened !== latest.opened;
     const found = latest.state === "idle" && isActive(state);
