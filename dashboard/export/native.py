@@ -11,7 +11,13 @@ from pptx.chart.axis import CategoryAxis
 from pptx.chart.chart import Chart
 from pptx.chart.data import CategoryChartData, ChartData, XyChartData
 from pptx.dml.color import RGBColor
-from pptx.enum.chart import XL_CHART_TYPE, XL_LEGEND_POSITION, XL_MARKER_STYLE, XL_TICK_LABEL_POSITION
+from pptx.enum.chart import (
+    XL_AXIS_CROSSES,
+    XL_CHART_TYPE,
+    XL_LEGEND_POSITION,
+    XL_MARKER_STYLE,
+    XL_TICK_LABEL_POSITION,
+)
 from pptx.enum.dml import MSO_LINE
 from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls, qn
@@ -71,7 +77,15 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
     category, value = ("y", "x") if horizontal else ("x", "y")
     _axis(chart.category_axis, figure.layout[f"{category}axis"], surface, _extent(figure, category))
     _axis(chart.value_axis, figure.layout[f"{value}axis"], surface, _extent(figure, value))
+    if _is_reversed(figure.layout[f"{value}axis"]):
+        # The horizontal axis stays at the bottom, where the highest value is.
+        chart.value_axis.reverse_order, chart.value_axis.crosses = True, XL_AXIS_CROSSES.MAXIMUM
+        chart.category_axis.tick_label_position = XL_TICK_LABEL_POSITION.HIGH
     return chart
+
+
+def _is_reversed(plotly_axis: Any) -> bool:
+    return bool(plotly_axis.range) and plotly_axis.range[0] > plotly_axis.range[1]
 
 
 def rgb(color: str) -> RGBColor:

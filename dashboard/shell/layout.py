@@ -36,7 +36,7 @@ _SHORTCUTS = (
 _GESTURES = (
     ("Click a point", "pick it everywhere; click again to let go"),
     ("Lasso or box", "pick what is inside, with the tools above a chart"),
-    ("Click a legend entry", "filter by it; double-click for it alone"),
+    ("Click a method's name", "filter by it; double-click for it alone"),
     ("Click a cell or a bin", "filter by layer and role, or by confidence"),
     ("Click a cell of experts", "see each expert; click again to close"),
 )

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
+#: A method's name at the end of its line.
+NAME = "#graph .annotation-text-g"
 CODE = "384 of 1,536 tokens"
 
 
@@ -70,9 +72,16 @@ def test_a_box_picks_what_is_inside(full: Watched) -> None:
     assert full.complaints == []
 
 
-def test_legend_entries_filter_methods(full: Watched) -> None:
+def name_at_line(seen: Watched, name: str) -> str:
+    """Return the method's name at the end of its line, after the plot is drawn."""
+    seen.plotted()
+    seen.settle()
+    return f"#graph .annotation-text-g:has-text('{name}')"
+
+
+def test_names_at_lines_and_legend_entries_filter_methods(full: Watched) -> None:
     full.open("/ppl-bits")
-    full.page.click(legend(full, "main"))
+    full.page.click(name_at_line(full, "main"))
     full.wait_drawn("bartowski", "unsloth")
     expect(full.page.get_by_label("bartowski")).to_be_checked()
     expect(full.page.get_by_label("main")).not_to_be_checked()
@@ -81,7 +90,7 @@ def test_legend_entries_filter_methods(full: Watched) -> None:
     expect(full.page).to_have_url(f"{full.base}/ppl-bits")
     full.settle()
     assert full.updates() == 2
-    full.page.dblclick(legend(full, "unsloth"))
+    full.page.dblclick(name_at_line(full, "unsloth"))
     full.wait_drawn("unsloth")
     expect(full.page).to_have_url(f"{full.base}/ppl-bits?method=unsloth")
     full.settle()
@@ -97,7 +106,7 @@ def test_legend_entries_filter_methods(full: Watched) -> None:
 
 def test_a_domain_recomputes_every_view(full: Watched) -> None:
     full.open("/ppl-bits")
-    full.page.wait_for_selector(".legendtext")
+    full.page.wait_for_selector(NAME)
     before = full.page.inner_text("#insights")
     full.page.get_by_label("code").check()
     expect(full.page.locator("#status")).to_contain_text(CODE)
@@ -162,12 +171,12 @@ def test_find_picks_by_name(full: Watched) -> None:
 def test_a_copied_link_restores_tab_filters_picks_and_switches(full: Watched) -> None:
     query = "?method=main&bits=3-7&domain=code&pick=main-q4_0&x=size"
     full.open(f"/ppl-bits{query}")
-    full.page.wait_for_selector(".legendtext")
+    full.page.wait_for_selector(NAME)
     link = full.page.url
     full.page.click("#copy-link")
     with full.page.context.new_page() as other:
         other.goto(link)
-        other.wait_for_selector(".legendtext")
+        other.wait_for_selector(NAME)
         expect(other.locator("#tab-ppl-bits")).to_have_attribute("aria-selected", "true")
         expect(other.locator("#chips .chip.picked")).to_have_count(1)
         expect(other.locator("#filter-domain input:checked")).to_have_count(1)

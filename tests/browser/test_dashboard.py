@@ -73,7 +73,7 @@ def test_deep_link_restores_tab_and_filters(full: Watched) -> None:
 
 def test_filters_redraw_write_the_address_and_survive_tabs_and_history(full: Watched) -> None:
     full.open("/ppl-bits")
-    full.page.wait_for_selector(".legendtext")
+    full.page.wait_for_selector("#graph .annotation-text-g")
     assert len(full.drawn()) == 3
     full.page.get_by_label("unsloth").check()
     expect(full.page.locator("#status")).to_contain_text("7 of 21 variants")
@@ -123,11 +123,10 @@ def test_theme_persists(full: Watched) -> None:
     expect(full.page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     dark = background(full)
     assert dark != light
-    text = full.page.wait_for_selector(".legendtext")
+    full.page.wait_for_selector("#graph .xtitle")
     full.page.wait_for_function(
-        "getComputedStyle(document.querySelector('.legendtext')).fill === 'rgb(228, 233, 240)'"
+        "getComputedStyle(document.querySelector('#graph .xtitle')).fill === 'rgb(228, 233, 240)'"
     )
-    assert text is not None
     full.page.reload()
     expect(full.page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     assert background(full) == dark
@@ -239,7 +238,7 @@ def test_one_draw_per_action(full: Watched) -> None:
 
 def test_filtering_keeps_the_graph_in_place(full: Watched) -> None:
     full.open("/ppl-bits")
-    full.page.wait_for_selector(".legendtext")
+    full.page.wait_for_selector("#graph .annotation-text-g")
     full.page.eval_on_selector("#graph .js-plotly-plot", "plot => { plot.dataset.kept = 'yes' }")
     full.page.get_by_label("main").check()
     full.wait_drawn("main")
@@ -280,7 +279,7 @@ def test_unknown_address_leads_back(full: Watched) -> None:
 
 def test_phone(phone: Watched) -> None:
     phone.open("/ppl-bits")
-    phone.page.wait_for_selector(".legendtext")
+    phone.page.wait_for_selector("#graph .annotation-text-g")
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
     expect(phone.page.locator("#filters")).to_be_hidden()
     phone.page.click("#filters-toggle")

@@ -39,7 +39,7 @@ Take = Callable[[str], tuple[str, bytes]]
 def take(full: Watched) -> Take:
     """Open a view and its export menu; clicking an entry returns the name and the bytes of the download."""
     full.open("/ppl-bits")
-    full.page.wait_for_selector(".legendtext")
+    full.page.wait_for_selector("#graph .annotation-text-g")
     full.page.click("#export > summary")
 
     def click(key: str) -> tuple[str, bytes]:
@@ -189,7 +189,7 @@ def test_the_html_file_works_without_a_server(
         seen.page.goto((tmp_path / name).as_uri())
         for slug in SLUGS:
             expect(seen.page.locator(f"[data-plot={slug}] .main-svg").first).to_be_visible()
-        assert seen.page.locator("[data-plot=ppl-bits] .legendtext").count() >= 3
+        assert seen.page.locator("[data-plot=ppl-bits] .annotation-text-g").count() >= 3
         seen.page.click("#switch")
         assert (
             seen.page.eval_on_selector("body", "body => getComputedStyle(body).backgroundColor")

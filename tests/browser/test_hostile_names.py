@@ -57,16 +57,17 @@ def test_no_name_runs_as_a_script(hostile: Watched) -> None:
     assert hostile.complaints == []
 
 
-def test_legends_say_what_lists_say_and_filter_by_the_whole_name(hostile: Watched) -> None:
+def test_names_at_lines_say_what_lists_say_and_filter_by_the_whole_name(hostile: Watched) -> None:
     hostile.open("/ppl-bits")
     hostile.plotted()
-    legend = hostile.page.locator("#graph .legendtext")
-    said = legend.all_text_contents()
+    names = hostile.page.locator("#graph .annotation-text-g")
+    said = " ".join(names.all_text_contents())
     assert "<i>evil</i> %{x}" in said
-    assert "my_company_quantizer…ibration_v2" in said
-    hostile.page.locator("#graph .legendtoggle").nth(said.index("my_company_quantizer…ibration_v2")).click()
+    assert "my_company_q…tion_v2" in said
+    names.filter(has_text="my_company").click()
     expect(hostile.page).to_have_url(re.compile(r"method=%3C.*&method=%3D1%2B1$"))
-    expect(legend.filter(has_text="my_company")).to_have_count(1)
+    legend = hostile.page.locator("#graph .legendtext")
+    expect(legend.filter(has_text="my_company_quantizer…ibration_v2")).to_have_count(1)
     hostile.page.locator("#graph .legendtoggle").nth(
         legend.all_text_contents().index("my_company_quantizer…ibration_v2")
     ).click()

@@ -83,7 +83,7 @@ def test_explore(full: Watched) -> None:
     assert not re.search(" (MB|%)", "".join(lines[2:])), "numbers as they are"
     expect(full.page.locator(".ag-cell[col-id=size_bytes]").nth(1)).to_contain_text(" MB")
     full.page.keyboard.press("1")
-    full.page.wait_for_selector(".legendtext")
+    full.page.wait_for_selector("#graph .annotation-text-g")
     expect(full.page.locator("#chips .chip.picked")).to_have_count(2)
     full.page.click("#tab-explore")
     expect(full.page.locator(".ag-row-selected").first).to_be_visible()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from many_models import make_models
 from pptx import Presentation
-from pptx.enum.chart import XL_MARKER_STYLE
+from pptx.enum.chart import XL_AXIS_CROSSES, XL_MARKER_STYLE, XL_TICK_LABEL_POSITION
 from pptx.enum.dml import MSO_FILL, MSO_LINE
 
 from dashboard.export.deck import deck
@@ -19,15 +19,20 @@ from dashboard.results.selection import EVERYTHING
 
 
 @pytest.fixture(scope="module")
-def charts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Series by name, of every chart by the title of its horizontal axis."""
+def book(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A deck of two models with charts."""
     folder: Path = make_models(
         tmp_path_factory.mktemp("models"),
         ["Small-135M", "Big-7B"],
         quants=("Q4_0", "Q6_K", "Q8_0"),
         windows=8,
     )
-    book = Presentation(io.BytesIO(deck(Scope(Results.open(folder), EVERYTHING), {}, editable=True)))
+    return Presentation(io.BytesIO(deck(Scope(Results.open(folder), EVERYTHING), {}, editable=True)))
+
+
+@pytest.fixture(scope="module")
+def charts(book: Any) -> dict[str, Any]:
+    """Series by name, of every chart by the title of its horizontal axis."""
     shapes = [shape for slide in book.slides for shape in slide.shapes if shape.has_chart]
     return {
         shape.chart.category_axis.axis_title.text_frame.text: {
@@ -36,6 +41,19 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for shape in shapes
         if shape.chart.category_axis.has_title
     }
+
+
+def test_better_is_up_in_the_chart_of_size(book: Any) -> None:
+    """Its vertical axis, the distance from the baseline, grows downwards; the sizes stay at the bottom."""
+    (chart,) = [
+        shape.chart
+        for slide in book.slides
+        for shape in slide.shapes
+        if shape.has_chart and "file size" in shape.chart.category_axis.axis_title.text_frame.text
+    ]
+    assert chart.value_axis.reverse_order
+    assert chart.value_axis.crosses == XL_AXIS_CROSSES.MAXIMUM
+    assert chart.category_axis.tick_label_position == XL_TICK_LABEL_POSITION.HIGH
 
 
 def test_every_series_has_its_own_name(charts: dict[str, Any]) -> None:
