@@ -49,7 +49,7 @@ def test_better_is_up_in_the_chart_of_size(book: Any) -> None:
         shape.chart
         for slide in book.slides
         for shape in slide.shapes
-        if shape.has_chart and "file size" in shape.chart.category_axis.axis_title.text_frame.text
+        if shape.has_chart and "1/PPL" in shape.chart.value_axis.axis_title.text_frame.text
     ]
     assert chart.value_axis.reverse_order
     assert chart.value_axis.crosses == XL_AXIS_CROSSES.MAXIMUM
