@@ -93,8 +93,11 @@ def test_chosen_columns_are_the_tables_and_the_menu_says_which(three_methods: An
     assert sorted(c["field"] for _, columns in groups(grid).items() for c in columns) == sorted(names[:3])
     assert not any("columnGroupShow" in c for columns in groups(grid).values() for c in columns)
     menu = next(part for part in tools.children if getattr(part, "id", "") == "columns-menu")
-    buttons = [item for part in menu.children[1].children for item in getattr(part, "children", [])]
-    pressed = {b["data-column"]: b["aria-pressed"] for b in map(vars, buttons) if "data-column" in b}
+    choices = [
+        part for part in menu.children[1].children if getattr(part, "className", "") == "column-choices"
+    ]
+    buttons = [vars(button) for part in choices for button in part.children]
+    pressed = {button["data-column"]: button["aria-pressed"] for button in buttons}
     assert {name for name, is_shown in pressed.items() if is_shown == "true"} == set(names[:3])
     usual = explore.body(Scope(results)).children[1]
     assert {c["field"] for columns in groups(usual).values() for c in columns} == set(pressed)
