@@ -146,13 +146,14 @@ def _first_page(scope: Scope, view: View) -> Page:
         return Page(view.id, view.title, view.headline(scope), "", [NOTHING], body=empty_notice())
     page = _view_page(scope, view)
     parts = [page.body] if page.body is not None else []
+    body = html.Div([*parts, *overview.below(scope)], className="page-overview")
     return replace(
         page,
         title=view.headline(scope),
         beside=overview.beside(scope),  # says why the answers are provisional
         provisional="",
-        insights=overview.insights(scope),
-        body=html.Div([*parts, *overview.below(scope)], className="page-overview"),
+        insights=overview.insights(scope),  # last, because files that turn out unreadable here are named
+        body=body,
     )
 
 

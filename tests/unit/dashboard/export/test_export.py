@@ -157,7 +157,7 @@ def test_editable_charts_carry_the_data(results: Results) -> None:
     assert first.chart_type == XL_CHART_TYPE.XY_SCATTER_LINES
     ours = results.select(Selection.of(methods=["main"]))
     series = next(item for item in first.plots[0].series if item.name == "main")
-    assert list(series.values) == pytest.approx(ours["ppl"].to_list())
+    assert list(series.values) == pytest.approx(100 * np.expm1(ours["ln_ppl_ratio"].to_numpy()))
     assert first.value_axis._element.scaling.find("{*}logBase") is not None
 
 
@@ -169,10 +169,11 @@ def test_editable_charts_carry_their_errors(results: Results) -> None:
     series = next(item for item in chart.plots[0].series if item.name == "main")
     bars = series._element.find("{*}errBars")
     over, under = ([float(v.text) for v in bars.findall(f"{{*}}{way}//{{*}}v")] for way in ("plus", "minus"))
-    ppl, error = ours["ppl"].to_numpy(), ours["ln_ppl_ratio_se"].to_numpy()
-    assert over == pytest.approx(ppl * np.expm1(1.96 * error), rel=1e-3)
-    assert under == pytest.approx(-ppl * np.expm1(-1.96 * error), rel=1e-3)
-    ends = [*(ppl + over), *(ppl - under)]
+    ratio, error = np.exp(ours["ln_ppl_ratio"].to_numpy()), ours["ln_ppl_ratio_se"].to_numpy()
+    assert over == pytest.approx(100 * ratio * np.expm1(1.96 * error), rel=1e-3)
+    assert under == pytest.approx(-100 * ratio * np.expm1(-1.96 * error), rel=1e-3)
+    rise = 100 * (ratio - 1)
+    ends = [*(rise + over), *(rise - under)]
     assert chart.value_axis.minimum_scale <= min(ends)
     assert chart.value_axis.maximum_scale >= max(ends)
 

@@ -20,7 +20,7 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.server.app import create_app
-from dashboard.views import registry
+from dashboard.views import charts
 
 #: The smallest PNG: one grey pixel.
 PNG = bytes.fromhex(
@@ -70,17 +70,17 @@ def on_screen(slide: dict[str, Any]) -> list[object]:
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_the_screen_presents_the_deck(results: Results, name: str) -> None:
     scope = Scope(results, SELECTIONS[name])
-    pictures = {view.id: PNG for view in registry()}
+    pictures = {view.id: PNG for view in charts()}
     exported = [in_deck(slide) for slide in Presentation(io.BytesIO(deck(scope, pictures))).slides]
     shown = [on_screen(slide) for slide in presented(scope, "light")["slides"]]
-    assert len(shown) > len(registry())
+    assert len(shown) > len(charts())
     assert shown == exported
 
 
 def test_its_pictures_are_the_exported_ones(results: Results) -> None:
     scope = Scope(results, SELECTIONS["picked"])
     answer = presented(scope, "dark")
-    for view in registry():
+    for view in charts():
         expected = picture(scope, exhibit(scope, view), "dark", "body")
         drawing = answer["drawings"][view.id]
         assert (drawing["width"], drawing["height"]) == (expected.width, expected.height)

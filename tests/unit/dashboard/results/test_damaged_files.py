@@ -89,6 +89,7 @@ def test_damage_inside_a_file_is_told_when_it_is_read(folder: Path) -> None:
     path.write_bytes(body[:4] + bytes(len(body) // 2) + body[4 + len(body) // 2 :])
     results = Results.open(folder)
     assert results.problems == [], "the columns are there"
+    render(results, "/delta-logp", EVERYTHING)
     said = render(results, "/", EVERYTHING).insights
     assert any("main-q4_0.parquet cannot be read" in insight.text for insight in said)
 
