@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from dashboard.figures import axes
+from dashboard.figures.cell_marks import (
+    NOTHING_TOLD,
+    Grid,
+    Marked,
+    Told,
+    around,
+    explain,
+    outline,
+    separate,
+    write_value,
+)
+from dashboard.figures.colour_scale import Scale
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.panels import Panels
 from dashboard.figures.picked import frame_rows, tick
@@ -16,115 +26,94 @@ from dashboard.insights.experts import worst_in
 from dashboard.insights.layers import WHOLE, Cell, Measure, Parts, Shown, usual_type
 from dashboard.results.rows import Row
 from dashboard.style import formats, names, roles
-from dashboard.style.theme import MARK, QUIET
-from evaluator.results.schema import ROLES
+from dashboard.style.theme import GAP, MARK
 
-_WIDE_RANGE = 30
 #: Most cells side by side in which a type, or its bits, can be written.
 _ROOM_FOR_TYPES, _ROOM_FOR_BITS = 16, 60
-_COLUMNS = 3
-_MARGIN, _NAME_WIDTH = 82, 7
+#: Most panels side by side; four are two by two.
+_COLUMNS, _SQUARE = 3, 4
+_MARGIN, _NAME_WIDTH = 82, 6
 _ROOM_FOR_NAMES, _LONGEST_TYPE = 16, 12
 _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
-#: Layers and roles to outline; an empty set means all if the other is not empty.
-Marked = tuple[frozenset[int], frozenset[str]]
-#: Layers across and roles down.
-Grid = tuple[Sequence[int], Sequence[str]]
 
 
-def panels(shown: Shown, marked: Marked, picked: Collection[str] = ()) -> Drawing:
+def panels(
+    shown: Shown,
+    marked: Marked,
+    picked: Collection[str] = (),
+    told: Told = NOTHING_TOLD,
+    recommended: str = "",
+) -> Drawing:
     """Draw a panel per variant, layers across and roles down; at least one variant has a value.
 
-    The titles of `picked` variants, by id, say so.
+    Panels of `picked` variants, by id, are framed and their titles say so, as does that of the `recommended` one.
+    The cells of `told` are outlined and labelled.
     """
     rows = shown.rows
-    drawn = Panels(len(rows), _COLUMNS, gap=(0.02, 0.19))
-    titles = [_title(row, shown.parts[row["variant_id"]].types, picked) for row in rows]
+    drawn = Panels(len(rows), 2 if len(rows) == _SQUARE else _COLUMNS, gap=(0.02, 0.19))
+    notes = [_notes(row, picked, recommended) for row in rows]
+    titles = [
+        _title(row, shown.parts[row["variant_id"]].types, note) for row, note in zip(rows, notes, strict=True)
+    ]
     drawn.add_titles(titles, size=11)
     cells = {cell for values in shown.values_of.values() for cell in values}
     seen, seen_roles = {layer for layer, _ in cells}, {role for _, role in cells}
     layers = list(range(min(seen), max(seen) + 1))
-    roles = [role for role in ROLES if role in seen_roles]
+    groups = roles.grouped(seen_roles)
+    names_down = [role for group in groups for role in group]
     scale = Scale.of(_scaled(shown), shown.measure)
     for index, row in enumerate(rows):
         part = shown.parts[row["variant_id"]]
-        heatmap = _panel(row, (layers, roles), part, scale, len(layers) * drawn.columns)
+        heatmap = _panel(row, (layers, names_down), part, scale, len(layers) * drawn.columns)
         cells_in_words = [
-            [_cell(row, (layer, role), part, shown.measure) for layer in layers] for role in roles
+            [_cell(row, (layer, role), part, shown.measure) for layer in layers] for role in names_down
         ]
         drawn.add_heatmap(**heatmap, customdata=cells_in_words, **drawn.place(index))
-        _add_gaps(drawn, (layers, roles), part, drawn.place(index))
-        _outline(drawn, index, roles, marked)
+        _add_gaps(drawn, (layers, names_down), part, drawn.place(index))
+        separate(drawn, index, groups)
+        outline(drawn, index, names_down, marked)
+        if row["variant_id"] in picked:
+            drawn.add_shape(**around(drawn.place(index)))
+        if row["variant_id"] in told:
+            (layer, role), value = told[row["variant_id"]]
+            write_value(drawn, value, (layer, names_down.index(role)), layers, **drawn.place(index))
     x_axis(drawn, layers, drawn.columns)
     drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
-    down = [len(roles) - 0.5, -0.5]
-    drawn.update_yaxes(range=down, showgrid=False, ticks="", showline=False, dtick=1)
+    drawn.update_yaxes(range=[len(names_down) - 0.5, -0.5], showgrid=False, ticks="", showline=False)
+    drawn.update_yaxes(tickvals=names_down, ticktext=[roles.named(role) for role in names_down])
+    explain(drawn, grid=(layers, names_down), parts=[shown.parts[row["variant_id"]] for row in rows])
     # Leaves room above the two-line titles for Plotly's tool bar.
-    drawn.update_layout(coloraxis=scale.axis(), margin={"t": 62, "l": _margin(roles), "b": 44})
+    drawn.update_layout(coloraxis=scale.axis(), margin={"t": 62, "l": _margin(names_down), "b": 64})
     return drawn
 
 
 def _scaled(shown: Shown) -> list[float]:
-    """Return all values as the colour scale shows them."""
-    return [shown.measure.scale * value for values in shown.values_of.values() for value in values.values()]
+    """Return all values as the colour scale shows them, those of files that are not drawn too."""
+    drawn = (value for values in shown.values_of.values() for value in values.values())
+    return [shown.measure.scale * value for value in (*drawn, *shown.among)]
 
 
-def _margin(roles: Sequence[str]) -> int:
+def _margin(down: Sequence[str]) -> int:
     """Return the room for the names of roles, in pixels."""
-    return max(_MARGIN, _NAME_WIDTH * max(map(len, roles)))
+    return max(_MARGIN, _NAME_WIDTH * max(len(roles.named(role)) for role in down))
 
 
-def _title(row: Row, types: Mapping[Cell, str], picked: Collection[str]) -> str:
+def _notes(row: Row, picked: Collection[str], recommended: str) -> str:
+    """Return what sets a variant apart, for its title."""
+    notes = (
+        " · recommended" * (row["variant_id"] == recommended),
+        " · picked" * (row["variant_id"] in picked),
+    )
+    return "".join(notes)
+
+
+def _title(row: Row, types: Mapping[Cell, str], mark: str) -> str:
     name = f"<b>{names.in_figure(row['label'], names.TITLE)}</b><br>{formats.bits(row['bits_per_weight'])}"
-    usual, mark = usual_type(types), " · picked" if row["variant_id"] in picked else ""
+    usual = usual_type(types)
     if usual is None:
         return f"{name}{mark}"
     how = "all" if len(set(types.values())) == 1 else "mostly"
     return f"{name}, {how} {names.in_figure(usual, _LONGEST_TYPE)}{mark}"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """One colour scale for all panels, logarithmic if the values span a wide range."""
-
-    low: float
-    high: float
-    logarithmic: bool
-    measure: Measure
-
-    @classmethod
-    def of(cls, values: Sequence[float], measure: Measure) -> Scale:
-        """Span all values but the lowest twentieth; a logarithmic scale covers at most four decades.
-
-        A few very low values, such as an embedding kept at 8 bits, would leave few shades for the others.
-        """
-        positive = sorted(value for value in values if value > 0)
-        if not positive:
-            return cls(0.0, max([*values, 1.0]), logarithmic=False, measure=measure)
-        low, high = positive[len(positive) // 20], positive[-1]
-        if high / low > _WIDE_RANGE:
-            return cls(max(low, high / 1e4), high, logarithmic=True, measure=measure)
-        return cls(0.0, high, logarithmic=False, measure=measure)
-
-    def place(self, value: float) -> float:
-        """Return a value's position on the scale."""
-        return round(math.log10(max(value, self.low)), 4) if self.logarithmic else float(f"{value:.5g}")
-
-    def at(self, cell: Cell, part: Parts) -> float | None:
-        """Return the position of a cell's value; None without one."""
-        return self.place(self.measure.scale * part.values[cell]) if cell in part.values else None
-
-    def axis(self) -> dict[str, object]:
-        """Return Plotly's colour axis."""
-        title = {"text": self.measure.title, "side": "right"}
-        bar: dict[str, object] = {"title": title, "thickness": 12, "len": 0.9}
-        if self.logarithmic:
-            ticks = axes.decades(self.low, self.high)
-            bar |= {
-                "tickvals": [math.log10(tick) for tick in ticks],
-                "ticktext": [f"{t:.12g}" for t in ticks],
-            }
-        return {"cmin": self.place(self.low), "cmax": self.place(self.high), "colorbar": bar}
 
 
 def _panel(
@@ -202,7 +191,7 @@ def _add_gaps(drawn: Drawing, grid: Grid, part: Parts, place: Mapping[str, str],
             else:
                 same.append((role, layer, layer))
     hatched, lined = runs[True], runs[False]
-    pattern = {"shape": "/", "fgcolor": QUIET, "size": 6, "solidity": 0.25}
+    pattern = {"shape": "/", "fgcolor": GAP, "size": 6, "solidity": 0.25}
     quiet: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip", **place}
     if hatched:
         drawn.add_bar(
@@ -219,30 +208,9 @@ def _add_gaps(drawn: Drawing, grid: Grid, part: Parts, place: Mapping[str, str],
             x=[x for _, first, last in lined for x in (first - 0.25, last + 0.25, None)],
             y=[y for role, _, _ in lined for y in (name or role, name or role, None)],
             mode="lines",
-            line={"color": QUIET, "width": 1.5},
+            line={"color": GAP, "width": 1},
             **quiet,
         )
-
-
-def _outline(drawn: Panels, index: int, roles: Sequence[str], marked: Marked) -> None:
-    """Outline the marked cells of a panel."""
-    layers, chosen = marked
-    if not layers and not chosen:
-        return
-    across: list[int | None] = [*sorted(layers)] or [None]
-    down: list[str | None] = [role for role in roles if role in chosen] or [None]
-    x, y = drawn.place(index)["xaxis"], drawn.place(index)["yaxis"]
-    for layer in across:
-        for role in down:
-            if layer is None:
-                shape: dict[str, Any] = {"xref": f"{x} domain", "x0": 0, "x1": 1}
-            else:
-                shape = {"xref": x, "x0": layer - 0.5, "x1": layer + 0.5}
-            if role is None:
-                shape |= {"yref": f"{y} domain", "y0": 0, "y1": 1}
-            else:
-                shape |= {"yref": y, "y0": roles.index(role) - 0.5, "y1": roles.index(role) + 0.5}
-            drawn.add_shape(type="rect", line={"color": MARK, "width": 2}, **shape)
 
 
 def x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
@@ -254,8 +222,8 @@ def x_axis(drawn: Drawing, layers: Sequence[int], columns: int = 1) -> None:
     drawn.update_xaxes(range=[layers[0] - 0.5, layers[-1] + 0.5])
 
 
-def strips(shown: Shown, marked: Marked, picked: Collection[str] = ()) -> Drawing:
-    """Draw whole layers: variants down, fewest bits on top, those of `picked` framed."""
+def strips(shown: Shown, marked: Marked, picked: Collection[str] = (), told: Told = NOTHING_TOLD) -> Drawing:
+    """Draw whole layers: variants down, fewest bits on top, `picked` ones framed, the cells of `told` labelled."""
     rows = sorted(shown.rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
     lines = [(row, shown.parts[row["variant_id"]]) for row in rows]
     there = {layer for _, part in lines for layer, role in part.places if role == WHOLE}
@@ -283,6 +251,10 @@ def strips(shown: Shown, marked: Marked, picked: Collection[str] = ()) -> Drawin
         drawn.add_shape(type="rect", yref="y domain", y0=0, y1=1, line={"color": MARK, "width": 2}, **across)
     chosen = [place for place, row in enumerate(rows) if row["variant_id"] in picked]
     frame_rows(drawn, chosen, {"xref": "x domain", "x0": 0, "x1": 1})
+    for place, row in enumerate(rows):
+        if row["variant_id"] in told:
+            (layer, _), value = told[row["variant_id"]]
+            write_value(drawn, value, (layer, place), layers)
     x_axis(drawn, layers)
     drawn.update_xaxes(title_text="layer")
     size = 11 if len(rows) <= _ROOM_FOR_NAMES else 9

@@ -15,6 +15,7 @@ from dashboard.results.results import Results
 from dashboard.results.rows import Row
 from dashboard.results.statistics import Estimate, gini
 from dashboard.style import formats
+from dashboard.style.roles import named as named_role
 from evaluator.results.schema import ROLES
 
 ATTENTION = tuple(role for role in ROLES if role.startswith("attn_"))
@@ -107,11 +108,15 @@ class Parts:
 
 @dataclass(frozen=True)
 class Shown:
-    """What is drawn: the measure, the variants (one panel each), and their parts by id."""
+    """What is drawn: the measure, the variants (one panel each), and their parts by id.
+
+    The colour scale spans the values of the shown variants and `among`, those of all that pass the filters.
+    """
 
     measure: Measure
     rows: list[Row]
     parts: Mapping[str, Parts]
+    among: Sequence[float] = ()
 
     @property
     def values_of(self) -> dict[str, Values]:
@@ -138,6 +143,15 @@ def having(results: Results, rows: Sequence[Row], measure: Measure) -> list[Row]
     return [row for row in rows if row["variant_id"] in ids]
 
 
+def values_of_all(results: Results, rows: Sequence[Row], measure: Measure) -> list[float]:
+    """Return all values of a measure in the layers and roles of `rows`."""
+    layers = results.layers()
+    if layers is None:
+        return []
+    ids = [row["variant_id"] for row in rows]
+    return layers.filter(pl.col("variant_id").is_in(ids))[measure.column].drop_nulls().to_list()
+
+
 def cells(results: Results, rows: Sequence[Row], measure: Measure) -> dict[str, dict[Cell, float]]:
     """Return the measure's values in all layers and roles by variant; empty for a variant without it."""
     return _by_cell(results.layers(), rows, measure.column)
@@ -153,10 +167,10 @@ def framed(values: Mapping[Cell, _T], layers: Collection[int], roles: Collection
     return {(layer, role): value for (layer, role), value in values.items() if inside(layer, role)}
 
 
-def frame_name(layers: Collection[int], roles: Collection[str]) -> str:
-    """Name the framed part: `attn_v in layer 5`."""
+def frame_name(layers: Collection[int], chosen: Collection[str]) -> str:
+    """Name the framed part: `attention values (attn_v) in layer 5`."""
     where = ["embedding and head" if layer < 0 else f"layer {layer}" for layer in sorted(layers)]
-    named = sorted(set(roles) - {WHOLE})
+    named = [named_role(role) for role in sorted(set(chosen) - {WHOLE})]
     if not named:
         return formats.listing(where, 3).capitalize() if where else "Every layer"
     return (

@@ -1,6 +1,10 @@
-"""Say in plain words what the matrix of a role does."""
+"""Say in plain words what the matrix of a role does, and group the roles."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+
+from evaluator.results.schema import ROLES
 
 _WORDS = {
     "token_embd": "embedding",
@@ -38,6 +42,10 @@ _WORDS = {
 }
 _PARTS = {"gate": "gate", "up": "up", "down": "down", "gate_up": "gate and up"}
 _OWNERS = {"exps": "experts", "shexp": "shared expert"}
+#: How the roles of a group begin: attention, layers with a state or a convolution, feed-forward.
+_STARTS = (("attn_",), ("ssm_", "shortconv."), ("ffn_",))
+#: Embedding and head.
+_ENDS = frozenset({"token_embd", "per_layer_token_embd", "per_layer_model_proj", "output"})
 
 
 def in_words(role: str) -> str:
@@ -49,3 +57,28 @@ def in_words(role: str) -> str:
         part, owner = role.removeprefix("ffn_"), ""
     known = _PARTS.get(part) if role.startswith("ffn_") else None
     return f"{_OWNERS.get(owner, 'feed-forward')}: {known}" if known else role
+
+
+def named(role: str) -> str:
+    """Return a role's plain name beside that of llama.cpp, such as `attention output (attn_output)`."""
+    words = in_words(role)
+    return role if words == role else f"{words.replace(': ', ' ')} ({role})"
+
+
+def grouped(present: Collection[str]) -> list[list[str]]:
+    """Return the roles that are `present`, group by group in the model's order, without empty groups.
+
+    The groups are attention, layers with a state or a convolution, feed-forward with experts, what else a layer has,
+    and embedding and head.
+    """
+    groups: list[list[str]] = [[] for _ in range(len(_STARTS) + 2)]
+    for role in ROLES:
+        if role in present:
+            groups[_group(role)].append(role)
+    return [group for group in groups if group]
+
+
+def _group(role: str) -> int:
+    if role in _ENDS:
+        return len(_STARTS) + 1
+    return next((place for place, starts in enumerate(_STARTS) if role.startswith(starts)), len(_STARTS))

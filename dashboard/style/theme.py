@@ -22,7 +22,7 @@ class MethodStyle:
 
 @dataclass(frozen=True)
 class Surface:
-    """The colours of one theme's background, text and lines."""
+    """The colours of one theme's background, text and lines, and of values from low to high (`scale`)."""
 
     background: str
     text: str
@@ -73,7 +73,9 @@ PROVISIONAL = "#b86e00"
 #: Outline of the cells that a filter keeps.
 MARK = "#b5629b"
 HIGHLIGHT = "rgba(128, 140, 160, 0.14)"
-#: Guide lines that are not data: fronts, equal efficiency, hatching.
+#: Cells of a heatmap without a value: hatching and lines, visible on both backgrounds.
+GAP = "#7b8490"
+#: Guide lines that are not data: fronts, equal efficiency.
 QUIET = "rgba(128, 140, 160, 0.32)"
 
 LIGHT = Surface(
@@ -83,7 +85,7 @@ LIGHT = Surface(
     grid="#e6e9ee",
     axis="#aeb6c2",
     hover="#ffffff",
-    scale=("#f3f5f8", "#c9dcea", "#86b8d3", "#3f8fb8", "#156a9c", "#0a3f6b"),
+    scale=("#4f9a80", "#2b8798", "#2f6ea6", "#45519f", "#4b2f82", "#2d0f45"),
 )
 DARK = Surface(
     background="#171c24",
@@ -92,7 +94,7 @@ DARK = Surface(
     grid="#2a323e",
     axis="#566172",
     hover="#222a35",
-    scale=("#1d2631", "#1c4562", "#1f6d95", "#3d9bc0", "#8fcbdd", "#f0f7e6"),
+    scale=("#6a5fc0", "#3f86c4", "#35a6ae", "#6cc38a", "#c2dc7a", "#fbf3b8"),
 )
 SURFACES = {"light": LIGHT, "dark": DARK}
 

@@ -8,6 +8,7 @@ import pytest
 from results_factory import make_results
 
 from dashboard.figures import axes, charts, heatmaps
+from dashboard.figures.colour_scale import Scale
 from dashboard.insights.layers import ATTRIBUTION, Parts, Shown
 from dashboard.results import rows
 from dashboard.results.results import Results
@@ -97,6 +98,46 @@ def test_a_cell_that_was_not_measured_does_not_look_like_one_that_is_not_there()
     assert (list(line.y)[:2], list(line.x)[:2]) == (["ffn_up"] * 2, [0.75, 1.25])
 
 
+def test_what_is_not_there_is_told_apart_from_what_was_not_measured_in_words() -> None:
+    """Only what occurs is explained."""
+    (note,) = (a.text for a in panels(set(), set()).layout.annotations[1:])
+    assert note == "▨ not measured     ── not applicable: the layer has no such part"
+    places = frozenset(FOUND["v"])
+    alone = Parts({**FOUND["v"], (1, "ffn_up"): 0.1}, TYPES, {}, places | {(1, "ffn_down")})
+    drawn = heatmaps.panels(Shown(ATTRIBUTION, [row("a", variant_id="v")], {"v": alone}), (frozenset(),) * 2)
+    assert [a["text"] for a in drawn.layout["annotations"][1:]] == ["▨ not measured"]
+
+
+def test_roles_have_plain_names_and_groups() -> None:
+    drawn = panels(set(), set())
+    assert list(drawn.layout.yaxis.ticktext) == [
+        "attention queries (attn_q)",
+        "feed-forward up (ffn_up)",
+        "feed-forward down (ffn_down)",
+    ]
+    (line,) = (shape for shape in drawn.layout.shapes if shape.type == "line")
+    assert line.y0 == line.y1 == 0.5, "between attention and feed-forward"
+
+
+def test_the_scale_spans_files_that_are_not_drawn() -> None:
+    parts = {"v": Parts({(0, "attn_q"): 0.1})}
+    shown = Shown(ATTRIBUTION, [row("a", variant_id="v")], parts, among=(0.1, 0.5))
+    drawn = heatmaps.panels(shown, (frozenset(), frozenset()))
+    assert drawn.layout["coloraxis"]["cmax"] == 0.5
+
+
+def test_the_told_cell_is_outlined_and_labelled() -> None:
+    parts = {"v": Parts(FOUND["v"], TYPES)}
+    told = {"v": ((1, "attn_q"), "0.2 nats")}
+    drawn = heatmaps.panels(
+        Shown(ATTRIBUTION, [row("a", variant_id="v")], parts), (frozenset(), frozenset()), (), told
+    ).checked()
+    (outline,) = (shape for shape in drawn.layout.shapes if shape.type == "rect")
+    assert (outline.x0, outline.x1, outline.y0, outline.y1) == (0.5, 1.5, -0.5, 0.5)
+    (label,) = (note for note in drawn.layout.annotations if note.showarrow)
+    assert (label.text, label.x, label.y) == ("<b>0.2 nats</b>", 1, 0)
+
+
 def test_a_cell_of_experts_names_the_worst() -> None:
     told = panels(set(), set()).data[0].customdata[1][0][3]
     assert told.endswith("all 3 experts together<br>weight errors: mean 0.200, worst 0.300 (expert 2)")
@@ -108,14 +149,14 @@ def test_a_cell_of_experts_names_the_worst() -> None:
 )
 def test_filtered_cells_are_framed_not_hidden(layers: set[int], roles: set[str], frames: int) -> None:
     drawn = panels(layers, roles)
-    assert len(drawn.layout.shapes) == frames
+    assert len([shape for shape in drawn.layout.shapes if shape.type == "rect"]) == frames
     assert len(drawn.data[0].z) == 3
 
 
 def test_wide_spans_get_a_logarithmic_scale() -> None:
-    assert heatmaps.Scale.of([0.001, 0.2], ATTRIBUTION).logarithmic
-    assert not heatmaps.Scale.of([0.1, 0.2], ATTRIBUTION).logarithmic
-    assert heatmaps.Scale.of([0.0], ATTRIBUTION).place(0.0) == 0.0
+    assert Scale.of([0.001, 0.2], ATTRIBUTION).logarithmic
+    assert not Scale.of([0.1, 0.2], ATTRIBUTION).logarithmic
+    assert Scale.of([0.0], ATTRIBUTION).place(0.0) == 0.0
 
 
 @pytest.fixture(scope="module")

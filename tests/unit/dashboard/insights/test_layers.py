@@ -81,7 +81,9 @@ def test_a_click_on_a_cell_takes_nothing_back(tmp_path: Path, measure: str) -> N
     before = everything_said(results, Selection.of(options=options))
     after = everything_said(results, Selection.of(layers=[5], roles=[role], options=options))
     assert after[1:] == before, "what was measured stays measured"
-    assert after[0].startswith("Layer 5: " if measure == "hidden" else "attn_v in layer 5: ")
+    assert after[0].startswith(
+        "Layer 5: " if measure == "hidden" else "attention values (attn_v) in layer 5: "
+    )
     assert every(Scope(results, Selection.of(layers=[5], roles=["attn_v"]))) == every(
         Scope(results, Selection.of())
     )
@@ -96,10 +98,11 @@ def test_what_is_framed_is_told_with_its_value(tmp_path: Path) -> None:
     mean, whole = fmean(cell), fmean(frame["weight_error"])
     title = view.headline(Scope(Results.open(folder), clicked))
     value, times = formats.number(mean), formats.number(mean / whole, 2)
-    assert title == f"attn_v in layer 5: relative weight error {value} on average, {times} × the overall mean"
+    said = f"Attention values (attn_v) in layer 5: relative weight error {value} on average, "
+    assert title == f"{said}{times} × the overall mean"
     nowhere = Selection.of(layers=[-1], roles=["attn_v"], options={"measure": "weight"})
     assert view.headline(Scope(Results.open(folder), nowhere)).startswith(
-        "attn_v in embedding and head: the shown "
+        "Attention values (attn_v) in embedding and head: the shown "
     )
 
 
@@ -118,7 +121,7 @@ def test_a_model_of_one_measured_role_says_so(tmp_path: Path) -> None:
     title = next(view for view in registry() if view.id == "layers").headline(
         Scope(Results.open(tmp_path), Selection.of())
     )
-    assert title.startswith("attn_v, the only role measured: ")
+    assert title.startswith("Attention values (attn_v), the only role measured: ")
 
 
 def test_the_most_telling_measure_is_one_that_a_chosen_variant_has(tmp_path: Path) -> None:

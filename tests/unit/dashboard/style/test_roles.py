@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.style.roles import in_words
+from dashboard.style.roles import grouped, in_words, named
 from evaluator.results.schema import ROLES
 
 
@@ -24,3 +24,21 @@ def test_experts_are_told_from_the_shared_one_and_from_a_dense_part() -> None:
         "feed-forward: down",
     ]
     assert in_words("ffn_new_thing") == "ffn_new_thing"
+
+
+def test_a_plain_name_stands_beside_the_files_own() -> None:
+    assert named("attn_output") == "attention output (attn_output)"
+    assert named("output") == "head (output)"
+    assert named("ffn_new_thing") == "ffn_new_thing"
+
+
+def test_roles_are_grouped_in_the_models_order() -> None:
+    assert grouped({"output", "ffn_up", "token_embd", "attn_v", "attn_q", "ssm_out", "proj"}) == [
+        ["attn_q", "attn_v"],
+        ["ssm_out"],
+        ["ffn_up"],
+        ["proj"],
+        ["token_embd", "output"],
+    ]
+    assert sum(map(len, grouped(ROLES))) == len(ROLES)
+    assert grouped(()) == []

@@ -1,5 +1,7 @@
 """Colours are apart, visible on both backgrounds, and stable."""
 
+from itertools import pairwise
+
 import pytest
 
 from dashboard.style import theme
@@ -36,6 +38,20 @@ def test_text_is_readable(surface: theme.Surface) -> None:
 def test_marks_are_visible(surface: theme.Surface, method: str) -> None:
     style = theme.BASELINE if method == "baseline" else theme.method_styles(METHODS)[method]
     assert contrast(style.color, surface.background) >= 3
+
+
+@pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
+def test_every_step_of_the_scale_is_visible_and_further_from_the_background(surface: theme.Surface) -> None:
+    steps = [contrast(color, surface.background) for color in surface.scale]
+    assert steps[0] >= 3
+    assert all(higher > 1.25 * lower for lower, higher in pairwise(steps))
+
+
+@pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
+@pytest.mark.parametrize("color", [theme.MARK, theme.GAP])
+def test_outlines_and_hatching_are_visible(surface: theme.Surface, color: str) -> None:
+    assert contrast(color, surface.background) >= 3
+    assert contrast(theme.MARK, theme.text_on(theme.MARK)) >= 4.5
 
 
 def test_every_method_has_its_own_colour_and_symbol() -> None:

@@ -75,7 +75,7 @@ def test_a_framed_role_is_named_with_its_value(tmp_path: Path, measure: str, nam
     column = "weight_error" if measure == "weight" else "attribution_kld"
     frame = pl.read_parquet(folder / "layers.parquet").filter(pl.col("role").cast(pl.String) == "attn_v")
     mean = formats.number(sum(frame[column]) / frame.height)
-    assert title.startswith("attn_v: ")
+    assert title.startswith("Attention values (attn_v): ")
     assert name in title
     assert f"{mean}{' nats' * (measure == 'attribution')} on average, " in title
 

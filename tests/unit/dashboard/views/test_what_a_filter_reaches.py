@@ -99,7 +99,7 @@ def test_pictures_of_layers_leave_such_a_filter_out(results: Results) -> None:
     assert "attn_v" not in told["ppl-bits"]
     slides = list(Presentation(io.BytesIO(deck(Scope(results, clicked), {}))).slides)
     feet = {slide.shapes.title.text: slide.shapes[1].text_frame.text for slide in slides}
-    (layers,) = (foot for title, foot in feet.items() if title.startswith("attn_v"))
+    (layers,) = (foot for title, foot in feet.items() if title.startswith("Attention values (attn_v)"))
     assert layers.endswith("filters: layer 3; role attn_v")
     assert list(feet.values())[-1].endswith("filters: confidence 0–0.25; layer 3; role attn_v")
 

@@ -1,0 +1,56 @@
+"""The colour scale that all heatmaps of a figure share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard.figures import axes
+from dashboard.insights.layers import Cell, Measure, Parts
+
+_WIDE_RANGE = 30
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One colour scale for all panels, logarithmic if the values span a wide range."""
+
+    low: float
+    high: float
+    logarithmic: bool
+    measure: Measure
+
+    @classmethod
+    def of(cls, values: Sequence[float], measure: Measure) -> Scale:
+        """Span all values but the lowest twentieth; a logarithmic scale covers at most four decades.
+
+        A few very low values, such as an embedding kept at 8 bits, would leave few shades for the others.
+        """
+        positive = sorted(value for value in values if value > 0)
+        if not positive:
+            return cls(0.0, max([*values, 1.0]), logarithmic=False, measure=measure)
+        low, high = positive[len(positive) // 20], positive[-1]
+        if high / low > _WIDE_RANGE:
+            return cls(max(low, high / 1e4), high, logarithmic=True, measure=measure)
+        return cls(0.0, high, logarithmic=False, measure=measure)
+
+    def place(self, value: float) -> float:
+        """Return a value's position on the scale."""
+        return round(math.log10(max(value, self.low)), 4) if self.logarithmic else float(f"{value:.5g}")
+
+    def at(self, cell: Cell, part: Parts) -> float | None:
+        """Return the position of a cell's value; None without one."""
+        return self.place(self.measure.scale * part.values[cell]) if cell in part.values else None
+
+    def axis(self) -> dict[str, object]:
+        """Return Plotly's colour axis."""
+        title = {"text": self.measure.title, "side": "right"}
+        bar: dict[str, object] = {"title": title, "thickness": 12, "len": 0.9}
+        if self.logarithmic:
+            ticks = axes.decades(self.low, self.high)
+            bar |= {
+                "tickvals": [math.log10(tick) for tick in ticks],
+                "ticktext": [f"{t:.12g}" for t in ticks],
+            }
+        return {"cmin": self.place(self.low), "cmax": self.place(self.high), "colorbar": bar}
