@@ -17,12 +17,18 @@ from evaluator.metrics.columns import Column, Score
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: `score` returns 0–1, or None if not measured; `raw` writes the value."""
+    """One axis: `score` returns 0–1, or None if not measured; `raw` writes the value.
+
+    `loss` returns a quantity of which half is twice as good, or None if not measured: the value itself, what is
+    missing to all, or time. `where` is the engine of a run.
+    """
 
     name: str
     reference: str
     score: Callable[[Row], float | None]
     raw: Callable[[Row], str]
+    loss: Callable[[Row], float | None]
+    where: str = ""
 
     def hover(self, row: Row, score: float) -> str:
         """Return the hover text of a variant on this axis."""
@@ -43,7 +49,12 @@ def axes(scope: Scope) -> list[Axis]:
     """
     rows = scope.results.select(scope.all_variants).to_dicts()
     by_name = columns_of()
-    scored = [(column, column.score) for column in by_name.values() if column.score is not None]
+    scored = [
+        (column, column.score)
+        for column in by_name.values()
+        if column.score is not None
+        and not (column.score.unless and complete(rows, engines.shown(by_name[column.score.unless])))
+    ]
     all_axes = [
         _axis(column, by_name[score.shown or column.name], score, rows, scope.in_engine)
         for column, score in sorted(scored, key=lambda item: item[1].rule == "best")
@@ -71,7 +82,21 @@ def _axis(column: Column, shown: Column, score: Score, rows: Sequence[Row], in_e
     def raw(row: Row) -> str:
         return f"{score.short} {columns.short(shown, row[engines.shown(shown)])}".lstrip()
 
-    return Axis(score.axis, reference, scored, raw)
+    def loss(row: Row) -> float | None:
+        return None if row[name] is None else _loss(column, score, row[name])
+
+    return Axis(score.axis, reference, scored, raw, loss, in_engine if column.run else "")
+
+
+def _loss(column: Column, score: Score, value: float) -> float | None:
+    """Return a value as a quantity of which half is twice as good; None if it has none."""
+    if column.name == "ln_ppl_ratio":
+        return math.exp(value)
+    if column.better == "lower":
+        return max(0.0, value)
+    if score.rule == "share":
+        return 1 - value
+    return 1 / value if value > 0 else None
 
 
 def _score(column: Column, score: Score, value: float, best: float | None) -> float | None:

@@ -12,12 +12,12 @@ from dashboard.results.scope import Scope
 from evaluator.metrics import columns_of
 from evaluator.metrics.columns import Column
 
-PERPLEXITY, FIDELITY, TOP = "perplexity", "KLD", "same top token"
-SIZE, MEMORY, EFFICIENCY, DECODE = "size", "memory", "efficiency", "decode speed"
-#: Names of metrics that differ from their axis of the radar.
-_NAMES = {"kld_mean": FIDELITY, "size_bytes": SIZE, "peak_rss_bytes": MEMORY}
+#: Metrics, named like their axes of the radar.
+PERPLEXITY, FIDELITY, TAIL = "perplexity", "mean KLD", "KLD p99"
+SIZE, MEMORY, EFFICIENCY = "file size", "peak memory", "1/PPL per MB"
+DECODE, PREFILL = "decode speed", "prefill speed"
 #: Metrics that are compared by their own rules.
-_SPECIAL = ("decode_ms_p50", "inv_ppl_per_mb")
+_SPECIAL = ("decode_ms_p50", "prefill_tps", "kld_p990")
 #: Sizes that differ by at most this share are equal.
 _SAME = 0.01
 #: Most rows compared token by token, at a millisecond each: the best by their stored means.
@@ -62,11 +62,11 @@ def fastest(rows: Sequence[Row]) -> list[Row]:
 
 
 def _metrics() -> dict[str, Column]:
-    """Return the columns of the radar's axes and of memory by metric name, without the special ones."""
+    """Return the columns of the radar's axes by name, without the special ones."""
     return {
-        _NAMES.get(column.name, column.score.axis if column.score else column.label): column
+        column.score.axis: column
         for column in columns_of().values()
-        if (column.score is not None or column.name in _NAMES) and column.name not in _SPECIAL
+        if column.score is not None and column.name not in _SPECIAL
     }
 
 

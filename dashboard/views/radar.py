@@ -1,32 +1,31 @@
-"""Draw view 8: several metrics at once, each against a fixed reference."""
+"""Draw view 8: several metrics at once, of the recommended file and its siblings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dashboard.figures import charts, parallel
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.scores import Axis, axes
+from dashboard.figures.spokes import Spokes, radar
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.faults import sound
-from dashboard.insights.leaders import MEMORY, leaders
-from dashboard.insights.matching import representatives
+from dashboard.insights.leaders import DECODE
+from dashboard.insights.standings import standings
+from dashboard.insights.tier import Tier, tier
 from dashboard.results.rows import Row, complete, one_place
 from dashboard.results.scope import Scope
 from dashboard.style import formats
-from dashboard.style.names import LEGEND, in_figure
-from dashboard.style.theme import translucent
 from dashboard.views import Option, View
 
 _FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coordinates")))
 _MOST_TRACES = 6
 _ALONE = Insight("Only one variant is shown: select another to compare it with.", "unknown")
 _LEAD = "by more than the paired error, the p10–p90 range of speed{}, or 1 % of size"
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def _passing(scope: Scope) -> list[Row]:
@@ -34,70 +33,28 @@ def _passing(scope: Scope) -> list[Row]:
     return one_place(complete(scope.rows, "ln_ppl_ratio"))
 
 
-def traces(scope: Scope) -> list[Row]:
-    """Return the picked variants, else all if there are at most six, else one per method."""
-    rows = _passing(scope)
-    if len(rows) <= _MOST_TRACES and not charts.is_picking(scope.selection, rows):
-        return rows
-    return representatives(rows, scope.selection, _MOST_TRACES)
+def traces(scope: Scope) -> Tier:
+    """Return the variants on the radar: the recommended one, the other methods' nearest in size, and picked ones."""
+    return tier(scope, _passing(scope), _MOST_TRACES)
+
+
+def _is_radar(scope: Scope) -> bool:
+    return _FORM.of(scope.selection) == "radar"
 
 
 def _compared(scope: Scope) -> list[Row]:
     """Return the variants shown: a few on the radar, all on parallel coordinates."""
-    if _FORM.of(scope.selection) == "parallel":
-        return _passing(scope)
-    return traces(scope)
+    return traces(scope).rows if _is_radar(scope) else _passing(scope)
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw a closed line per variant over the axes, 0–100 %; or all variants over parallel axes."""
-    if _FORM.of(scope.selection) == "parallel":
+    """Draw a closed line per variant over the axes that tell them apart; or all variants over parallel axes."""
+    if not _is_radar(scope):
         return parallel.figure(scope, axes(scope))
-    rows, spokes = traces(scope), axes(scope)
+    rows = traces(scope).rows
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    drawn = Drawing()
-    seen: dict[str, int] = {}
-    for row in rows:
-        style = scope.results.styles[row["method"]]
-        nth = seen.setdefault(row["method"], 0)
-        seen[row["method"]] += 1
-        measured = [(axis, axis.score(row)) for axis in spokes]
-        known = [(axis, score) for axis, score in measured if score is not None]
-        closed = [*known, known[0]]
-        drawn.add_scatterpolar(
-            theta=[axis.name for axis, _ in closed],
-            r=[100 * score for _, score in closed],
-            name=in_figure(row["label"], LEGEND),
-            legendgroup=row["variant_id"],
-            meta={"variant_id": row["variant_id"]},
-            mode="lines+markers",
-            line={"color": style.color, "width": 2.2, "dash": _DASHES[nth % len(_DASHES)]},
-            marker={"color": style.color, "symbol": style.symbol, "size": 8},
-            fill="toself" if len(rows) <= 3 else "none",
-            fillcolor=translucent(style.color, 0.07),
-            customdata=[[row["variant_id"]]] * len(closed),
-            hovertext=[axis.hover(row, score) for axis, score in closed],
-            hoverinfo="text",
-        )
-    ticks = (25, 50, 75, 100)
-    drawn.update_layout(
-        polar={
-            "radialaxis": {
-                "range": [0, 100],
-                "tickvals": ticks,
-                "ticktext": [f"{t} %" for t in ticks],
-                "angle": 60,
-                "tickangle": 60,
-                "tickfont": {"size": 10},
-            },
-            "angularaxis": {"direction": "clockwise", "rotation": 90, "tickfont": {"size": 12}},
-        },
-        margin={"t": 73, "b": 36, "l": 90, "r": 90},
-        legend={"y": 1.09},
-        showlegend=True,
-    )
-    return drawn
+    return radar(scope, rows, Spokes.of(scope, rows))
 
 
 def headline(scope: Scope) -> str:
@@ -114,20 +71,26 @@ def headline(scope: Scope) -> str:
     most = max(names, key=lambda name: (names.count(name), name))
     if names.count(most) == len(winners):
         return f"{most} leads on every axis shown"
-    return f"No variant leads everywhere: {most} leads on {names.count(most)} of {len(winners)} axes"
+    alone = "No other variant leads" if len(set(names)) == 1 else "No variant leads everywhere"
+    return f"{alone}: {most} leads on {names.count(most)} of {len(winners)} axes"
 
 
-def _winners(scope: Scope, rows: Sequence[Row]) -> dict[str, Row | None]:
-    """Return the leader per axis; None if the lead is within its error."""
-    winners = leaders(scope, sound(scope.results, rows))
-    return {name: row for name, row in winners.items() if name != MEMORY}
+def _winners(scope: Scope, rows: Sequence[Row]) -> Mapping[str, Row | None]:
+    """Return the leader per axis that is drawn; None if the lead is within its error."""
+    if _is_radar(scope):
+        spokes = Spokes.of(scope, rows)
+        return {axis.name: spokes.leader(axis) for axis in spokes.drawn}
+    found = standings(scope, sound(scope.results, rows))
+    first = {axis.name: found.get(axis.name, []) for axis in axes(scope)}
+    return {name: best[0] if len(best) == 1 else None for name, best in first.items()}
 
 
 def insights(scope: Scope) -> list[Insight]:
     """Describe leaders per axis, ties, dominated variants, and how the variants were chosen."""
-    rows, spokes = _compared(scope), axes(scope)
+    rows = _compared(scope)
     if not rows:
         return [NOTHING]
+    drawn = Spokes.of(scope, rows).drawn if _is_radar(scope) else axes(scope)
     leads: dict[str, list[str]] = {}
     for name, row in _winners(scope, rows).items():
         leads.setdefault(str(row["label"]) if row is not None else "", []).append(name)
@@ -138,24 +101,29 @@ def insights(scope: Scope) -> list[Insight]:
         Insight(f"{label} leads on {formats.listing(names, 6)}.", "finding", rule)
         for label, names in ordered[:3]
     ]
-    if tied:
+    if tied and len(rows) > 1:
         result.append(Insight(f"No clear leader on {formats.listing(tied, 6)}.", "tie", rule))
-    result.append(_dominated(rows, spokes) if len(rows) > 1 else _ALONE)
-    total = scope.frame.height
-    if len(rows) < total and _FORM.of(scope.selection) != "parallel":
-        text = f"Shown: {formats.listing([r['label'] for r in rows], 6)}."
-        how = (
-            f"the picked variants, else one per method at about equal bits; {total} variants pass the filters"
-        )
-        result.append(Insight(text, "note", how))
-    if not any(axis.name == "decode speed" for axis in spokes):
+    result.append(_dominated(rows, drawn) if len(rows) > 1 else _ALONE)
+    if _is_radar(scope) and len(rows) < scope.frame.height:
+        result += traces(scope).told
+    if not any(axis.name == DECODE for axis in axes(scope)):
         text = f"Speed was not measured{scope.in_engine}, so it has no axis here."
         result.append(Insight(text, "note"))
     passing = scope.rows
     return [*result, *elsewhere(passing, one_place(passing))]
 
 
+def noted(scope: Scope) -> str:
+    """Name the axes of the radar that are left out because all drawn variants are level on them."""
+    rows = _compared(scope) if _is_radar(scope) else []
+    level = [axis.name for axis in Spokes.of(scope, rows).level] if rows else []
+    if not level:
+        return ""
+    return f"Left out, as all drawn files are level on it within their errors: {formats.listing(level, 6)}."
+
+
 def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> Insight:
+    """Name the variants that another one beats on every axis by measured values."""
     scores = np.array([[axis.score(row) for axis in spokes] for row in rows], dtype=np.float64)
     beaten = []
     for row, own in zip(rows, scores, strict=True):
@@ -175,8 +143,8 @@ VIEW = View(
     title="Several metrics at once",
     caption="",
     captions={
-        "radar": "Each axis runs from 0 to 100 % of a fixed reference: the baseline for quality, the smallest, most "
-        "efficient or fastest measured variant for the others. Variant filters do not change it.",
+        "radar": "Outward is better on every axis. The best file drawn is at 100 %; 50 % is twice its size, time, "
+        "memory, KLD, or share of tokens whose top token changes.",
         "parallel": "Every selected variant, each axis from the worst (bottom) to the best value (top) in this "
         "folder. Variant filters do not change the ends.",
     },
@@ -185,6 +153,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
+    noted=noted,
     options=(_FORM,),
     claims=claims_of("radar"),
 )

@@ -6,8 +6,9 @@ are derived from these lists.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 #: How a value is formatted: `share` as per cent, `bytes` as a size; `points` are percentage points.
@@ -25,6 +26,7 @@ class Score:
         reference: what 100 % means. For `best` it names the best value, which follows it.
         shown: column whose value is shown beside the score, if it is another one.
         short: name before that value, if the value needs one.
+        unless: column that tells nearly the same better: where it is measured, this one is no axis.
     """
 
     axis: str
@@ -32,6 +34,7 @@ class Score:
     reference: str
     shown: str = ""
     short: str = ""
+    unless: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,16 +96,26 @@ def percentile_column(prefix: str, permille: int) -> str:
 
 
 def percentile_columns(
-    prefix: str, label: str, unit: Unit, permilles: Sequence[int], main: Sequence[int] = ()
+    prefix: str,
+    label: str,
+    unit: Unit,
+    permilles: Sequence[int],
+    main: Sequence[int] = (),
+    scores: Mapping[int, Score] = MappingProxyType({}),
 ) -> tuple[Column, ...]:
-    """Return the columns of a quantity's percentiles; tables show those in `main` by default."""
+    """Return the columns of a quantity's percentiles; tables show those in `main` by default.
+
+    Those with a score, by permille, are better if they are lower.
+    """
     return tuple(
         Column(
             percentile_column(prefix, p),
             f"{label} p{p / 10:g}",
             f"the {label} that {p / 10:g} % of tokens stay below",
             unit,
+            better="lower" if p in scores else None,
             main=p in main,
+            score=scores.get(p),
         )
         for p in permilles
     )

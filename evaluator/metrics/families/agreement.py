@@ -39,7 +39,7 @@ METRIC_FAMILIES.add(
                 low=0,
                 high=1,
                 main=True,
-                score=Score("same top token", "share", "baseline = 100 %", short="same top"),
+                score=Score("same top token", "share", "baseline = 100 %"),
             ),
         ),
         agreement,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from evaluator.metrics import METRIC_FAMILIES, Columns, Family, TokenScores
-from evaluator.metrics.columns import Column, Score
+from evaluator.metrics.columns import Column
 from evaluator.support.units import MEGABYTE
 
 
@@ -30,7 +30,6 @@ METRIC_FAMILIES.add(
                 better="higher",
                 low=0,
                 main=True,
-                score=Score("efficiency", "best", "best 1/PPL/MB measured"),
             ),
         ),
         efficiency,

@@ -24,7 +24,7 @@ METRIC_FAMILIES.add(
                 whole=True,
                 required=True,
                 main=True,
-                score=Score("small size", "best", "smallest file measured"),
+                score=Score("file size", "best", "smallest file measured"),
             ),
             Column(
                 "bits_per_weight",

@@ -87,7 +87,7 @@ METRIC_FAMILIES.add(
                     "exp",
                     "PPL of the baseline / PPL; baseline = 100 %",
                     shown="ppl",
-                    short="PPL",
+                    unless="kld_mean",
                 ),
             ),
             Column(

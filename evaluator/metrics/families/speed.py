@@ -28,6 +28,7 @@ METRIC_FAMILIES.add(
                 better="higher",
                 low=0,
                 main=True,
+                score=Score("prefill speed", "best", "fastest measured"),
                 run="prefill_tps",
             ),
             Column(
@@ -77,6 +78,7 @@ METRIC_FAMILIES.add(
                 low=0,
                 whole=True,
                 main=True,
+                score=Score("peak memory", "best", "least measured"),
                 run="peak_rss_bytes",
             ),
         ),

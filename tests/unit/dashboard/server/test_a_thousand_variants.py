@@ -56,7 +56,7 @@ def test_only_those_that_may_lead_are_compared_token_by_token(
     monkeypatch.setattr(comparison, "combine", counted)
     rows = thousand.select(EVERYTHING).to_dicts()
     assert set(leaders(Scope(thousand, EVERYTHING), rows)) == {
-        "perplexity", "KLD", "same top token", "size", "decode speed", "efficiency",
+        "perplexity", "mean KLD", "same top token", "file size", "decode speed", "1/PPL per MB",
     }  # fmt: skip
     assert len(calls) < 3 * 100
 
@@ -74,12 +74,12 @@ def test_the_leaders_are_those_of_all(few: Results, monkeypatch: pytest.MonkeyPa
 def test_a_metric_that_one_of_many_lacks_has_no_leader(thousand: Results) -> None:
     rows = thousand.select(EVERYTHING).to_dicts()
     rows[7]["kld_mean"] = None
-    assert "KLD" not in leaders(Scope(thousand, EVERYTHING), rows)
+    assert "mean KLD" not in leaders(Scope(thousand, EVERYTHING), rows)
 
 
 def test_who_is_beaten_on_every_axis_is_as_defined(few: Results) -> None:
     rows, spokes = few.select(EVERYTHING).to_dicts(), axes(Scope(few, EVERYTHING))
-    rows[3] |= {"run_decode_ms_p50": None, "inv_ppl_per_mb": None}
+    rows[3] |= {"run_decode_ms_p50": None, "kld_p990": None}
     beaten = [
         f"{row['label']} (by {by['label']})" for row in rows if (by := _beater(row, rows, spokes)) is not None
     ]

@@ -258,7 +258,7 @@ def test_every_page_names_the_engine(both: Results, selection: Selection, engine
     assert len(said_of_radar) > 1, "a leader, and a tie"
     radar = VIEWS["radar"].figure(scope)
     hover = " ".join(str(text) for trace in radar.data for text in trace.hovertext or ())
-    assert f"fastest measured {where}, " in hover
+    assert f"decode speed {where} " in hover
     shown = render(both, "/speed", selection)
     assert all(where in claim.evidence for claim in shown.claims if "per decoded token" in claim.evidence)
     assert any(where in claim.evidence for claim in shown.claims)

@@ -164,7 +164,8 @@ def test_a_click_names_what_the_view_says_it_picks(view: View, three: Results) -
 def test_picked_points_stand_out(view: View, three: Results) -> None:
     figure = view.figure(Scope(three, Selection.of(picked=["main-q4_0"])))
     if view.id == "radar":
-        assert points(figure) == {"main-q4_0"}
+        faint = {trace.meta["variant_id"]: trace.opacity for trace in figure.data if trace.meta}
+        assert {name for name, opacity in faint.items() if opacity == 1} == {"main-q4_0"}
         return
     traces = [trace for trace in figure.data if trace.customdata is not None]
     chosen = {str(trace.customdata[index][0]) for trace in traces for index in (trace.selectedpoints or ())}
@@ -237,15 +238,18 @@ def test_one_method_is_not_compared_with_itself(one: Results) -> None:
 
 
 def test_layers_show_the_type_that_methods_share(three: Results) -> None:
-    titles = [a.text for a in registry()[2].figure(Scope(three, Selection())).layout.annotations]
+    notes = [a.text for a in registry()[2].figure(Scope(three, Selection())).layout.annotations]
+    titles = [text for text in notes if " bits" in text]
     assert len(titles) == 3
-    assert {title.split("<br>")[0].split(" ")[1] for title in titles} == {"Q4_0</b>"}
+    assert len({title.split("<br>")[0].split(" ")[1] for title in titles}) == 1
+    assert [title.endswith("recommended") for title in titles] == [True, False, False]
 
 
 def test_radar_shows_one_variant_per_method_when_crowded(three: Results) -> None:
     figure = registry()[7].figure(Scope(three, Selection()))
-    assert sorted(trace.name.split(" ")[0] for trace in figure.data) == ["bartowski", "main", "unsloth"]
-    assert len(figure.data[0].r) == 7
+    files = [trace for trace in figure.data if trace.meta]
+    assert sorted(trace.name.split(" ")[0] for trace in files) == ["bartowski", "main", "unsloth"]
+    assert {len(trace.r) for trace in files} == {len(figure.layout.polar.angularaxis.tickvals) + 1}
 
 
 NOTHING = pl.lit(None, pl.Float64)

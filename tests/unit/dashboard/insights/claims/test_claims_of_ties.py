@@ -100,7 +100,7 @@ def test_efficiency_is_tied_where_perplexity_and_size_are() -> None:
         ({"KLD": ["a"], DECODE: ["b"]}, "holds", "behind the best by each of: KLD and decode speed"),
         ({"KLD": ["a"], DECODE: ["b", "main"]}, "unknown", "main is tied with the best by decode speed"),
         ({"KLD": ["a"], DECODE: ["a", "b"]}, "holds", "KLD and decode speed"),
-        ({"KLD": ["a"], DECODE: ["a"], SIZE: ["b", "main"]}, "holds", "within 1 % of it by size"),
+        ({"KLD": ["a"], DECODE: ["a"], SIZE: ["b", "main"]}, "holds", "within 1 % of it by file size"),
         ({"KLD": ["main"], SIZE: ["a", "main"]}, "fails", "main is best by KLD"),
         ({"KLD": ["a"]}, "untestable", "Speed was not measured"),
         ({}, "untestable", "No metric"),
