@@ -87,22 +87,53 @@ def moved(scope: Scope, rows: list[Row], index: int = SURE) -> list[tuple[Row, E
     return [(row, change) for row, change in pairs if change is not None]
 
 
-def _kept_sure(scope: Scope, rows: Sequence[Row]) -> dict[str, float]:
-    """Return, by label, the share of the baseline's high-confidence tokens that each variant keeps."""
-    kept = {}
+@dataclass(frozen=True)
+class Change:
+    """A variant's shares of tokens, and how the share of each bin differs from the baseline's (of 1, paired)."""
+
+    own: Shares
+    bins: tuple[Estimate, ...]
+
+    @property
+    def row(self) -> Row:
+        """The variant."""
+        return self.own.row
+
+
+def changes(scope: Scope, rows: Sequence[Row]) -> list[Change]:
+    """Return the change of every bin's share for each row that has token files."""
+    found = []
+    for row in rows:
+        own = shares(scope, row)
+        estimates = [shift(scope, row, index) for index in range(BINS)] if own is not None else []
+        known = tuple(estimate for estimate in estimates if estimate is not None)
+        if own is not None and len(known) == BINS:
+            found.append(Change(own, known))
+    return found
+
+
+def kept_sure(scope: Scope, rows: Sequence[Row]) -> list[tuple[Row, float]]:
+    """Return the rows that keep the most and the least of the baseline's high-confidence tokens, with those shares.
+
+    One entry if that is the same row, none without such tokens.
+    """
+    kept = []
     for row in rows:
         bins = scope.bins(str(row["variant_id"]))
         for line in bins.to_dicts() if bins is not None else ():
             if line["bin"] == SURE and line["n"]:
-                kept[str(row["label"])] = line[f"bin{SURE}"] / line["n"]
-    return kept
+                kept.append((row, line[f"bin{SURE}"] / line["n"]))
+    if not kept:
+        return []
+    most, least = max(kept, key=lambda item: item[1]), min(kept, key=lambda item: item[1])
+    return [most] if most[0] is least[0] else [most, least]
 
 
 def of_the_sure(scope: Scope, rows: Sequence[Row]) -> str:
     """Say which share of the baseline's high-confidence tokens the drawn variants keep."""
-    kept = _kept_sure(scope, rows)
+    kept = kept_sure(scope, rows)
     if not kept:
         return "The baseline has no high-confidence tokens (top probability over 0.95) here"
-    most, least = max(kept, key=lambda name: kept[name]), min(kept, key=lambda name: kept[name])
-    other = f" and {least} {formats.percent(kept[least])}" if least != most else ""
-    return f"Of the baseline's high-confidence tokens, {most} keeps {formats.percent(kept[most])}{other}"
+    names = [f"{row['label']} keeps {formats.percent(share)}" for row, share in kept[:1]]
+    names += [f"{row['label']} {formats.percent(share)}" for row, share in kept[1:]]
+    return f"Of the baseline's high-confidence tokens, {' and '.join(names)}"

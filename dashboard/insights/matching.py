@@ -25,6 +25,11 @@ def representatives(rows: Sequence[Row], selection: Selection, most: int) -> lis
     groups = by_method(rows)
     if len(groups) > 1:
         return one_type(rows)[:most]
+    return evenly(rows, most)
+
+
+def evenly(rows: Sequence[Row], most: int) -> list[Row]:
+    """Return at most `most` (two or more) variants, evenly spread from the fewest bits to the most."""
     ordered = sorted(rows, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
     if len(ordered) <= most:
         return ordered

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dashboard.results.statistics import Estimate
 
-DENSITY_POINTS = 128
+DENSITY_POINTS = 256
 #: The symlog scale is linear below this many nats and logarithmic above.
 LINEAR_NATS = 0.02
 _CLIP = (0.005, 0.995)
@@ -67,7 +67,10 @@ class DeltaSummary:
 
 
 def to_symlog(nats: Array) -> Array:
-    """Compress both tails: linear within ±`LINEAR_NATS`, logarithmic far outside."""
+    """Compress both tails: linear within ±`LINEAR_NATS`, logarithmic far outside, smooth in between (arcsinh).
+
+    A density f(x) per nat is f(x) · √(x² + `LINEAR_NATS`²) per unit of the result.
+    """
     scaled: Array = np.arcsinh(np.asarray(nats, dtype=np.float64) / LINEAR_NATS)
     return scaled
 
@@ -79,10 +82,11 @@ def delta_summary(values: Array) -> DeltaSummary | None:
     low, high = (float(edge) for edge in np.quantile(values, _CLIP))
     inside = np.searchsorted(values, high, "right") - np.searchsorted(values, low, "left")
     near = np.searchsorted(values, _NEAR_ZERO, "right") - np.searchsorted(values, -_NEAR_ZERO, "left")
-    wide = to_symlog(np.quantile(values, _WIDE_CLIP))
+    wide, compressed = to_symlog(np.quantile(values, _WIDE_CLIP)), to_symlog(values)
     return DeltaSummary(
-        _density(values, low, high),
-        _density(to_symlog(values), float(wide[0]), float(wide[1])),
+        _density(values, low, high, _spread(values)),
+        # A symmetric log scale puts a hump on each side of zero, so the distance from zero tells how wide one is.
+        _density(compressed, float(wide[0]), float(wide[1]), _spread(np.abs(compressed))),
         float(1 - inside / values.size),
         _share(int(near), values.size),
         {mark: _percentile(values, mark / 100) for mark in _MARKS},
@@ -111,21 +115,27 @@ def _excess_kurtosis(values: Array) -> float:
     return float((centred**4).mean()) / variance**2 - 3 if variance > 0 else 0.0
 
 
-def _density(values: Array, low: float, high: float) -> Curve:
-    """Return a fine histogram smoothed with Silverman's bandwidth, sampled at `DENSITY_POINTS` values."""
+def _spread(values: Array) -> float:
+    """Return a robust standard deviation: from the quartiles if that is smaller and not 0."""
+    low, high = np.quantile(values, (0.25, 0.75))
+    return min(float(values.std()), float(high - low) / 1.34) or float(values.std())
+
+
+def _density(values: Array, low: float, high: float, spread: float) -> Curve:
+    """Return a fine histogram smoothed with Silverman's bandwidth, at `DENSITY_POINTS` values from `low` to `high`.
+
+    Values beyond the ends count in the smoothing, so that the density does not fall there.
+    """
     if high - low < 1e-9:
         return Curve(np.linspace(low - 1e-3, low + 1e-3, DENSITY_POINTS), np.ones(DENSITY_POINTS))
-    counts, edges = np.histogram(values, bins=_FINE_BINS, range=(low, high))
     step = (high - low) / _FINE_BINS
-    quartiles = np.quantile(values, (0.25, 0.75))
-    spread = min(float(values.std()), float(quartiles[1] - quartiles[0]) / 1.34) or float(values.std())
-    bandwidth = min(max(0.9 * spread * values.size**-0.2, step), (high - low) / 8)
+    finest, coarsest = (high - low) / DENSITY_POINTS, (high - low) / 8
+    bandwidth = min(max(0.9 * spread * values.size**-0.2, finest), coarsest)
     reach = int(np.ceil(4 * bandwidth / step))
+    wider = (low - reach * step, high + reach * step)
+    counts, edges = np.histogram(values, bins=_FINE_BINS + 2 * reach, range=wider)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / bandwidth) ** 2)
-    kernel /= kernel.sum()
-    smooth = np.convolve(np.pad(counts.astype(np.float64), reach), kernel, mode="same")[
-        reach : reach + _FINE_BINS
-    ]
-    centres = (edges[:-1] + edges[1:]) / 2
+    smooth = np.convolve(counts.astype(np.float64), kernel / kernel.sum(), mode="valid")
+    centres = ((edges[:-1] + edges[1:]) / 2)[reach : reach + _FINE_BINS]
     x = np.linspace(low, high, DENSITY_POINTS)
     return Curve(x, np.interp(x, centres, smooth / (values.size * step)))

@@ -66,8 +66,8 @@ _OTHERS = (
     MethodStyle("#c2476d", "x", "✖"),
 )
 BASELINE = MethodStyle("#7b8490", "line-ew", "╌")
-#: Bins of the most probable token's probability, lowest first.
-CONFIDENCE = ("#c4a24a", "#7fa06b", "#3f9189", "#2f74a3", "#4f5bb5")
+#: Bins of the most probable token's probability, lowest first; at least 3:1 against both backgrounds.
+CONFIDENCE = ("#b8862b", "#6f9455", "#3f9189", "#3a80b5", "#6a72d0")
 #: Text and border of what is provisional, on both backgrounds.
 PROVISIONAL = "#b86e00"
 #: Outline of the cells that a filter keeps.
@@ -137,7 +137,10 @@ def template(name: str) -> go.layout.Template:
     }
     polar = {"gridcolor": surface.grid, "linecolor": surface.axis, "tickfont": {"color": surface.muted}}
     scale = [[i / (len(surface.scale) - 1), color] for i, color in enumerate(surface.scale)]
+    edge = {"color": surface.background, "width": 0.5}
     return go.layout.Template(
+        # Bars are apart by the background's colour, and their error bars are seen on and beside them.
+        data={"bar": [{"marker": {"line": edge}, "error_x": {"color": surface.text}}]},
         layout={
             "font": {"family": FONT, "size": 12, "color": surface.text},
             "paper_bgcolor": "rgba(0,0,0,0)",
@@ -169,5 +172,5 @@ def template(name: str) -> go.layout.Template:
             "margin": {"l": 70, "r": 20, "t": 45, "b": 51},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": surface.axis, "activecolor": surface.text},
             "annotationdefaults": {"font": {"color": surface.muted, "size": 11}},
-        }
+        },
     )

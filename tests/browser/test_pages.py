@@ -202,7 +202,7 @@ def test_phone_shows_rows_and_whole_panels(phone: Watched) -> None:
     row = phone.page.locator(".ag-center-cols-container .ag-row").first
     row.wait_for(state="visible")
     assert row.bounding_box()["height"] > 10
-    phone.open("/confidence")
+    phone.open("/confidence?share=own")
     phone.plotted()
     panels = phone.page.locator("#graph .subplot.xy, #graph .subplot.x2y2")
     boxes = [panels.nth(index).bounding_box() for index in range(panels.count())]

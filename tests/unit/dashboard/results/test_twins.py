@@ -68,7 +68,11 @@ def test_a_label_that_another_file_has_by_its_type(tmp_path: Path) -> None:
 
 def test_bars_of_confidence_end_at_100_per_cent(results: Results) -> None:
     totals: Counter[tuple[str, str]] = Counter()
-    for trace in view("confidence").draw(Scope(results, EVERYTHING)).to_plotly_json()["data"]:
+    for trace in (
+        view("confidence")
+        .draw(Scope(results, Selection.of(options={"share": "own"})))
+        .to_plotly_json()["data"]
+    ):
         for name, share in zip(trace["y"], trace["x"], strict=True):
             totals[trace.get("xaxis", "x"), name] += share
     assert [round(total, 6) for total in totals.values()] == [100] * len(totals)

@@ -128,7 +128,8 @@ def test_names_that_are_alike_when_shortened_keep_their_own_rows(tmp_path: Path)
     long = pl.concat_str(pl.lit("L" * 30), pl.col("quant"), pl.lit("L" * 30))
     pl.read_parquet(path).with_columns(long.alias("quant")).write_parquet(path)
     results = Results.open(folder)
-    axis = VIEWS["confidence"].draw(Scope(results, EVERYTHING)).layout["yaxis"]
+    stacked = Selection.of(options={"share": "own"})
+    axis = VIEWS["confidence"].draw(Scope(results, stacked)).layout["yaxis"]
     assert len(set(axis["tickvals"])) == 3
     assert len(set(axis["ticktext"])) == 2
     assert all(len(text) <= names.TICK for text in axis["ticktext"])

@@ -74,5 +74,6 @@ def test_more_methods_than_colours_still_works() -> None:
 def test_confidence_steps_differ_and_carry_readable_text() -> None:
     assert len(set(theme.CONFIDENCE)) == 5
     for color in theme.CONFIDENCE:
+        assert all(contrast(color, surface.background) >= 3 for surface in theme.SURFACES.values())
         assert contrast(color, theme.text_on(color)) >= 4.5
     assert theme.text_on("#ffff00") != theme.text_on("#0000a0") == "#ffffff"

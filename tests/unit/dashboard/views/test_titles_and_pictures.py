@@ -123,7 +123,7 @@ def named(text: str, results: Results) -> set[str]:
     return {name for label, name in found.items() if not any(label != o and label in o for o in found)}
 
 
-@pytest.mark.parametrize("share", ["own", "baseline"])
+@pytest.mark.parametrize("share", ["change", "own", "baseline"])
 def test_confidence_names_files_that_are_drawn(three_methods: Path, share: str) -> None:
     results, view = Results.open(three_methods), VIEWS["confidence"]
     for filters in ({}, {"methods": ["main"]}, {"picked": ["unsloth-q6_k"]}, {"bins": [2]}):

@@ -14,7 +14,9 @@ from variant_rows import NONE, step
 from variant_rows import row as variant
 
 from dashboard.insights.bands import bands
+from dashboard.insights.confidence_findings import lost
 from dashboard.insights.loss_titles import Fit, cost_of_a_bit, kept_at
+from dashboard.insights.token_changes import narrowest
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -23,8 +25,6 @@ from dashboard.results.statistics import Estimate
 from dashboard.results.token_summaries import DeltaSummary, delta_summary
 from dashboard.style import formats
 from dashboard.views import View, registry
-from dashboard.views.confidence import _lost
-from dashboard.views.delta_logp import narrowest
 from dashboard.views.ppl_bits import _costliest_step
 
 VIEWS = {view.id: view for view in registry()}
@@ -179,13 +179,13 @@ def test_the_narrowest_distribution_is_told_by_its_ends() -> None:
 
 
 def test_sure_tokens_lost_are_the_largest_loss_of_all_variants() -> None:
-    lost = (step("Q4", 4, 0.1), Estimate(-0.02, 0.008))
+    loser = (step("Q4", 4, 0.1), Estimate(-0.02, 0.008))
     same = [(step(f"Q{index}", 5, 0.1), Estimate(0.0, 0.008)) for index in range(20)]
-    alone = _lost(Scope(NONE, EVERYTHING), [lost])
+    alone = lost(Scope(NONE, EVERYTHING), [loser])
     assert alone is not None
     assert alone.text == "main Q4 loses high-confidence tokens: −2.0 ± 1.6 points."
     # 2.5 errors: the bound of 21 variants is 3.04.
-    assert _lost(Scope(NONE, EVERYTHING), [lost, *same]) is None
+    assert lost(Scope(NONE, EVERYTHING), [loser, *same]) is None
 
 
 def test_bins_that_grow_do_not_say_where_tokens_went(three: Results) -> None:

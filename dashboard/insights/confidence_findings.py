@@ -1,0 +1,125 @@
+"""State what view 6 finds: who keeps high-confidence tokens, who loses them, and where the divergence is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dashboard.insights import Insight
+from dashboard.insights.bands import bands, typical
+from dashboard.insights.claims.confidence import points
+from dashboard.insights.comparison import ONE_METHOD, rank_files, tie
+from dashboard.insights.confidence import SURE, bin_names, moved, shares
+from dashboard.insights.faults import sound
+from dashboard.insights.matching import one_type
+from dashboard.results.rows import Row, by_method
+from dashboard.results.scope import Scope
+from dashboard.results.statistics import Estimate
+from dashboard.style import formats
+
+Changes = Sequence[tuple[Row, Estimate]]
+
+
+def most_changed(changes: Changes) -> tuple[Row, Estimate] | None:
+    """Return the largest change of the share of high-confidence tokens.
+
+    None if it is within the error that holds for all variants together.
+    """
+    row, change = max(changes, key=lambda item: abs(item[1].value))
+    return (row, change) if abs(change.value) > change.reach(len(changes)) else None
+
+
+def title(scope: Scope, changes: Changes, *, levels: bool) -> str:
+    """Name the variant whose share of high-confidence tokens changed most: by its change, or by both `levels`."""
+    told = most_changed(changes)
+    if told is None:
+        return "No shown variant changes the share of high-confidence tokens by more than the error"
+    row, change = told
+    if levels:
+        own = shares(scope, row)
+        share = own.values[SURE] if own is not None else math.nan
+        ours, base = formats.percent(share), formats.percent(share - change.value)
+        return f"High-confidence tokens (top probability over 0.95): {row['label']} has {ours}, the baseline {base}"
+    size = f"{formats.with_error(100 * abs(change.value), 100 * change.half)} percentage points"
+    way = "fewer" if change.value < 0 else "more"
+    largest = ", the largest change" if len(changes) > 1 else ""
+    tokens = f"{way} high-confidence tokens (top probability over 0.95) than the baseline"
+    return f"{row['label']} has {size} {tokens}{largest}"
+
+
+def best_kept(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    """Say who keeps the most high-confidence tokens at a typical size that most methods have."""
+    if len(by_method(rows)) < 2:
+        return ONE_METHOD
+    band = typical(bands(scope, sound(scope.results, rows)))
+    if band is None:
+        return None
+    ranking = rank_files(scope, band.files, f"bin{SURE}", largest=True)
+    if ranking is None:
+        return None
+    place = f"At {formats.size(band.size)} ({formats.bits(band.bits)})"
+    detail = "tokens over 0.95, paired: "
+    detail += "; ".join(
+        f"{ranking.best} {points(gap)} ahead of {method}" for method, gap in ranking.gaps.items()
+    )
+    if ranking.tied:
+        return Insight(f"{place}, by high-confidence tokens, {tie(ranking)}.", ranking.undecided, detail)
+    return Insight(f"{place}, {ranking.best} keeps the most high-confidence tokens.", "finding", detail)
+
+
+def lost(scope: Scope, changes: Changes) -> Insight | None:
+    """Name the largest loss, if any with 95 % for all variants together, and the bins that grow."""
+    row, change = min(changes, key=lambda item: item[1].value)
+    if not -change.value > change.reach(len(changes)):
+        return None
+    gained = []
+    for index, name in enumerate(bin_names()[:SURE]):
+        for _, other in moved(scope, [row], index):
+            if other.low > 0:
+                gained.append((other.value, f"{name} ({formats.signed(100 * other.value, 2)})"))
+    names = [name for _, name in sorted(gained, reverse=True)]
+    into = (
+        f"bins that grow, in points: {formats.listing(names)}"
+        if names
+        else "no other bin grows by more than its error"
+    )
+    most = "the most " if len(changes) > 1 else ""
+    text = f"{row['label']} loses {most}high-confidence tokens: {points(change)}."
+    return Insight(text, "finding", into)
+
+
+def unchanged(changes: Changes) -> Insight:
+    """Name the variants with as many high-confidence tokens as the baseline, within the error."""
+    if not any(change.has_error for _, change in changes):
+        text = "Whether the share of high-confidence tokens changes is unknown: the error was not measured."
+        return Insight(text, "unknown", "an error needs at least two windows")
+    same = [row["label"] for row, change in changes if not change.differs_from_zero]
+    variants = f"; {len(changes)} variants" if len(changes) > 1 else ""
+    detail = f"share of tokens over 0.95 against the baseline, paired, 95 %{variants}"
+    if not same and len(changes) == 1:
+        return Insight(
+            "The share of high-confidence tokens changes by more than the error.", "finding", detail
+        )
+    if not same:
+        return Insight("Every shown variant changes the share of high-confidence tokens.", "finding", detail)
+    text = f"As many high-confidence tokens as the baseline, within the error: {formats.listing(same)}."
+    return Insight(text, "tie", detail)
+
+
+def where_it_diverges(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    """Compare the mean KLD between the baseline's bins of confidence."""
+    for row in one_type(rows)[:1]:
+        bins = scope.bins(str(row["variant_id"]))
+        if bins is None:
+            continue
+        known = [line for line in bins.to_dicts() if line["n"] and line["kld"] is not None]
+        if len(known) < 2:
+            continue
+        worst, least = max(known, key=lambda line: line["kld"]), min(known, key=lambda line: line["kld"])
+        if worst["kld"] <= max(0.0, least["kld"]):
+            continue
+        names = bin_names()
+        text = f"{row['label']} diverges most where the baseline's top probability is {names[worst['bin']]}."
+        numbers = [f"{names[line['bin']]}: {formats.number(line['kld'], 2)}" for line in (worst, least)]
+        return Insight(text, "finding", f"mean KLD in nats at {'; at '.join(numbers)}")
+    return None
