@@ -90,7 +90,7 @@ def panels(
 def _scaled(shown: Shown) -> list[float]:
     """Return all values as the colour scale shows them, those of files that are not drawn too."""
     drawn = (value for values in shown.values_of.values() for value in values.values())
-    return [shown.measure.scale * value for value in (*drawn, *shown.among)]
+    return [shown.measure.scale * value for value in (shown.among or drawn)]
 
 
 def _margin(down: Sequence[str]) -> int:

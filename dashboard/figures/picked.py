@@ -13,7 +13,7 @@ from dashboard.style.theme import MARK
 _HALF_ROW = 0.47
 
 
-def frame_rows(drawn: Drawing, rows: Iterable[int], across: Mapping[str, Any]) -> None:
+def frame_rows(drawn: Drawing, rows: Iterable[float], across: Mapping[str, Any]) -> None:
     """Frame rows of bars or cells by their numbers on the y axis; `across` gives the x ends and the axes."""
     for row in rows:
         down = {"y0": row - _HALF_ROW, "y1": row + _HALF_ROW}

@@ -196,7 +196,7 @@ def _down(drawn: Drawing, lanes: _Lanes, rows: Sequence[Row], told: Told) -> Non
     )
     for height, name in lanes.headings:
         drawn.add_annotation(
-            text=in_figure(name),
+            text=in_figure(name, TITLE),
             x=0,
             y=height,
             xref="x domain",

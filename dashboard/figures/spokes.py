@@ -74,8 +74,8 @@ def radar(scope: Scope, rows: Sequence[Row], spokes: Spokes) -> Drawing:
     _add_leads(drawn, rows, spokes)
     drawn.update_layout(
         polar=_axes(scope.results, rows, spokes),
-        margin={"t": 84, "b": 64, "l": 90, "r": 90},
-        legend={"y": 1.12},
+        margin={"t": 136, "b": 64, "l": 90, "r": 90},
+        legend={"y": 1.2, "yanchor": "bottom"},
         showlegend=True,
     )
     return drawn

@@ -83,7 +83,7 @@ def chosen(scope: Scope) -> tuple[Shown, Tier] | None:
     if frame is None or measure is None:
         return None
     many = not measure.of_layers and frame["role"].n_unique() > _MANY_ROLES
-    drawn = tier(scope, rows, _ONE_ROW if many else _MOST_PANELS)
+    drawn = tier(VIEW.applied(scope), rows, _ONE_ROW if many else _MOST_PANELS)
     shown = drawn.rows
     if measure.of_layers and len(rows) <= _MOST_STRIPS:
         there = {row["variant_id"] for row in shown}

@@ -58,7 +58,7 @@ def test_leaders_are_those_outside_the_error(pair: tuple[Results, list[dict[str,
     """The factory gives bartowski less noise than main, and nobody a faster kernel."""
     results, rows = pair
     named = {name: lead and lead["method"] for name, lead in leaders(Scope(results, ALL), rows).items()}
-    assert named["KLD"] == "bartowski"
+    assert named["mean KLD"] == "bartowski"
     assert named["decode speed"] is None
 
 
@@ -68,7 +68,7 @@ def test_a_size_leads_by_more_than_a_hundredth(
 ) -> None:
     results, (ours, other) = pair
     rows = [ours, other | {"size_bytes": round(share * ours["size_bytes"])}]
-    found = leaders(Scope(results, ALL), rows)["size"]
+    found = leaders(Scope(results, ALL), rows)["file size"]
     assert (found and found["method"]) == leader
 
 

@@ -84,7 +84,7 @@ def test_where_there_is_no_room_the_recommended_file_stays(results: Results) -> 
     picked = ["main-q4_0", "unsloth-q4_0", "bartowski-q4_0"]
     scope = Scope(results, Selection.of(picked=picked))
     found = tier(scope, scope.rows, 3)
-    assert [row["variant_id"] for row in found.rows] == ["main-q4_0", "unsloth-q4_0", "main-q6_k"]
+    assert [row["variant_id"] for row in found.rows] == ["bartowski-q4_0", "main-q4_0", "main-q6_k"]
     assert found.told[0].detail.endswith("no room for 1 more of the picked files")
 
 

@@ -72,7 +72,7 @@ def test_layers_of_another_folder(library: Library) -> None:
 def test_a_combination_without_measurements_says_so(library: Library) -> None:
     shown = screen(library, "/layers", "?layer=-1&role=attn_q", {})
     assert shown["title"] == (
-        "attn_q in embedding and head: the shown variants have no relative weight error there"
+        "Attention queries (attn_q) in embedding and head: the shown variants have no relative weight error there"
     )
 
 

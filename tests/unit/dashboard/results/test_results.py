@@ -209,7 +209,7 @@ def test_confidence_bins_count_every_token_once(folder: Path) -> None:
 def test_delta_density_is_a_density(folder: Path) -> None:
     summary = Results.open(folder).delta("main-q4_0")
     assert summary is not None
-    assert summary.linear.x.size == summary.linear.density.size == 128
+    assert summary.linear.x.size == summary.linear.density.size == 256
     area = float(np.trapezoid(summary.linear.density, summary.linear.x))
     assert area == pytest.approx(1 - summary.beyond, abs=0.03)
     assert summary.percentiles[1].value < summary.percentiles[50].value < summary.percentiles[99].value

@@ -86,7 +86,7 @@ def test_strips_of_layers_have_a_row_each(results: Results) -> None:
 
 
 def test_no_file_is_dropped_where_layers_are_counted(results: Results) -> None:
-    pair = Selection.of(picked=[FIRST, SECOND])
+    pair = Selection.of(only=[FIRST, SECOND])
     (mixed,) = [i for i in view("layers").insights(Scope(results, pair)) if "tensor" in i.text]
     assert "2 shown" in mixed.text or "of 2" in mixed.text or "Every shown" in mixed.text
     (spread,) = [i for i in view("layers").insights(Scope(results, pair)) if "concentrated" in i.text]
@@ -94,8 +94,8 @@ def test_no_file_is_dropped_where_layers_are_counted(results: Results) -> None:
 
 
 def test_ridges_of_both_have_their_own_lanes(results: Results) -> None:
-    axis = view("delta-logp").draw(Scope(results, EVERYTHING)).to_plotly_json()["layout"]["yaxis"]
-    assert "Q4_K_M imat" in axis["ticktext"]
+    axis = view("delta-logp").draw(Scope(results, Selection.of(options={"lanes": "every"}))).to_plotly_json()["layout"]["yaxis"]
+    assert "main Q4_K_M imat" in axis["ticktext"]
 
 
 def test_of_two_files_the_first_stands_for_the_method(results: Results) -> None:

@@ -44,7 +44,7 @@ def test_marks_are_visible(surface: theme.Surface, method: str) -> None:
 def test_every_step_of_the_scale_is_visible_and_further_from_the_background(surface: theme.Surface) -> None:
     steps = [contrast(color, surface.background) for color in surface.scale]
     assert steps[0] >= 3
-    assert all(higher > 1.25 * lower for lower, higher in pairwise(steps))
+    assert all(higher > 1.2 * lower for lower, higher in pairwise(steps))
 
 
 @pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))

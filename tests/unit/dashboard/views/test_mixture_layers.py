@@ -69,7 +69,7 @@ def test_a_crowd_of_roles_gets_one_row_of_panels(tmp_path: Path) -> None:
 def test_a_cell_of_experts_opens_them(mixture: Results, options: dict[str, str]) -> None:
     scope = Scope(mixture, Selection.of(layers=[LAYER], roles=[ROLE], options=options))
     assert VIEW.headline(scope).startswith(
-        f"main Q4_0: expert {NUMBER} of {ROLE} in layer {LAYER} is hit hardest"
+        f"main Q8_0: expert {NUMBER} of {ROLE} in layer {LAYER} is hit hardest"
     )
     drawn = VIEW.figure(scope)
     assert [trace.text[0][LAYER - 1] for trace in heatmaps(drawn)] == [NUMBER, NUMBER]

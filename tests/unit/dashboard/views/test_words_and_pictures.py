@@ -21,7 +21,7 @@ VIEWS = {view.id: view for view in registry()}
 @pytest.mark.parametrize("scale", ["linear", "symlog"])
 def test_every_ridge_is_drawn_to_its_ends(three_methods: Path, scale: str) -> None:
     results = Results.open(three_methods)
-    drawn = VIEWS["delta-logp"].draw(Scope(results, Selection.of(options={"scale": scale})))
+    drawn = VIEWS["delta-logp"].draw(Scope(results, Selection.of(options={"scale": scale, "lanes": "every"})))
     low, high = drawn.layout["xaxis"]["range"]
     ridges = [trace for trace in drawn.data if trace.get("fill") == "toself"]
     assert len(ridges) == 21
