@@ -94,7 +94,11 @@ def test_no_file_is_dropped_where_layers_are_counted(results: Results) -> None:
 
 
 def test_ridges_of_both_have_their_own_lanes(results: Results) -> None:
-    axis = view("delta-logp").draw(Scope(results, Selection.of(options={"lanes": "every"}))).to_plotly_json()["layout"]["yaxis"]
+    axis = (
+        view("delta-logp")
+        .draw(Scope(results, Selection.of(options={"lanes": "every"})))
+        .to_plotly_json()["layout"]["yaxis"]
+    )
     assert "main Q4_K_M imat" in axis["ticktext"]
 
 
