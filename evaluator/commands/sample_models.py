@@ -73,7 +73,7 @@ class SampleModel:
 #: By known source. Hours on two quiet cores, from the cost of a window of 512 tokens on 140 GFLOP/s:
 #:
 #: - SmolLM2, 48 windows: 34 variants × (35 s scored + 16 s in llama.cpp on 12 windows + 45 s timed in both engines)
-#:   = 0.9 h, as measured; two variants attributed, 3 to 5 minutes each.
+#:   = 0.9 h, as measured; a variant attributed, 4 minutes and more.
 #: - Qwen2.5-Coder, 13 windows (1.34 TFLOP for the layers, 0.24 for both heads: 11.5 s): 36 variants × 13 × 11.5 s
 #:   scored = 1.5 h; 6 variants × (13 × (11.5 + 18) s in llama.cpp + 150 s timed) = 0.9 h; one variant attributed,
 #:   196 matrices × a sixteenth of 3 windows = 0.1 to 0.5 h; importances 0.1 h. In all 3.1 h.
@@ -102,7 +102,7 @@ SAMPLE: Mapping[str, SampleModel] = {
         sizes=_SIZES,
         windows=(20, 4),
         calibration=100,
-        attributed=(("main", "Q4_K_M"), ("main", "Q2_K")),
+        attributed=(("main", "Q4_K_M"),),
         engine_windows=12,
     ),
 }
