@@ -47,7 +47,7 @@ def test_a_click_picks_and_a_second_lets_go(full: Watched) -> None:
 
 
 def test_a_box_picks_what_is_inside(full: Watched) -> None:
-    full.open("/ppl-bits")
+    full.open("/ppl-bits?y=level")
     first, last = full.marker("main-q8_0"), full.marker("main-q6_k")
     full.page.hover("#graph")
     full.page.click(".modebar-btn[data-val=select]")
@@ -96,9 +96,9 @@ def test_names_at_lines_and_legend_entries_filter_methods(full: Watched) -> None
     full.settle()
     assert full.updates() == 3, "a double click is one action"
     full.page.click("#reset")
-    full.page.click("#tab-confidence")
+    full.turn("/confidence?share=own")
     full.page.dblclick(legend(full, "0.5–0.75"))
-    expect(full.page).to_have_url(f"{full.base}/confidence?bin=2")
+    expect(full.page).to_have_url(f"{full.base}/confidence?bin=2&share=own")
     full.settle()
     assert full.updates() == 6
     assert full.complaints == []
@@ -124,19 +124,19 @@ def test_a_domain_recomputes_every_view(full: Watched) -> None:
 
 
 def test_a_bar_of_confidence_filters_tokens(full: Watched) -> None:
-    full.open("/confidence")
+    full.open("/confidence?share=own")
     full.plotted()
     full.page.wait_for_selector("#graph .bars .point path")
     box = full.page.locator("#graph .bars .point path").first.bounding_box()
     assert box is not None
     full.click_point(box["x"] + 5, box["y"] + 5)
-    expect(full.page).to_have_url(re.compile(r"/confidence\?bin=\d$"))
+    expect(full.page).to_have_url(re.compile(r"/confidence\?bin=\d&share=own$"))
     expect(full.page.locator("#chips")).to_contain_text("confidence: ")
     expect(full.page.locator("#filter-bin input:checked")).to_have_count(1)
     full.settle()
     assert full.updates() == 1
     full.page.keyboard.press("Escape")
-    expect(full.page).to_have_url(f"{full.base}/confidence")
+    expect(full.page).to_have_url(f"{full.base}/confidence?share=own")
 
 
 def test_a_cell_of_the_heatmap_filters_layers(full: Watched) -> None:
@@ -190,7 +190,7 @@ def test_switches_of_a_view_are_links(full: Watched) -> None:
     name = other.inner_text()
     other.click()
     expect(chosen.filter(has_text=name)).to_have_count(1)
-    assert "?x=" in full.page.url
+    assert full.page.url.endswith("?y=level")
     full.settle()
     assert full.updates() == 1
 
