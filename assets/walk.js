@@ -56,6 +56,21 @@
     });
   }
 
+  /* Each point once: the file in the title is drawn again over the others. */
+  function once(all) {
+    const known = new Set();
+    return all.filter(({ data, subplot, x, y }) => {
+      const place = JSON.stringify([data.slice(0, 3), subplot, Math.round(x), Math.round(y)]);
+      return !known.has(place) && known.add(place);
+    });
+  }
+
+  /* The point that the ring is on among those now drawn: a file has one per engine, so the nearest. */
+  function current(all) {
+    const away = (point) => Math.hypot(point.x - at.x, point.y - at.y);
+    return all.filter((point) => point.key === at?.key).sort((a, b) => away(a) - away(b))[0];
+  }
+
   /* Scattered points by x; bars and cells row by row; panel by panel. */
   function points() {
     const found = [...marks(), ...cells()].filter((point) => point && Number.isFinite(point.x + point.y));
@@ -66,7 +81,7 @@
       if (a.rows && Math.abs(a.y - b.y) > 2) return a.y - b.y;
       return a.x - b.x || a.y - b.y;
     };
-    return inside.sort(order);
+    return once(inside.sort(order));
   }
 
   /* The nearest point above or below, in this panel or the next. */
@@ -128,13 +143,13 @@
   function redrawn() {
     plot.querySelectorAll(".modebar-btn").forEach((button) => button.setAttribute("tabindex", "-1"));
     if (!at) return;
-    const same = points().find((point) => point.key === at.key);
+    const same = current(points());
     if (same) show(same);
     else leave();
   }
 
   function step(all, key) {
-    const index = all.findIndex((point) => point.key === at?.key);
+    const index = all.indexOf(current(all));
     if (key === "Home" || (index < 0 && key !== "End")) return all[0];
     if (key === "End") return all[all.length - 1];
     if (key === "ArrowUp" || key === "ArrowDown") return beyond(all, key === "ArrowDown");

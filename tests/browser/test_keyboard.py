@@ -164,7 +164,7 @@ def test_no_step_of_the_slider_is_lost(full: Watched) -> None:
     ("page", "told", "query"),
     [
         ("ppl-bits", r"^\w+ Q\w+, .* bits per weight", r"\?pick=\w+-q\w+$"),
-        ("layers", r"layer 2, .*weight error", r"\?layer=2&role=\w+$"),
+        ("layers", r"layer 3, .*weight error", r"\?layer=3&role=\w+$"),
         ("speed", r"ms per token", r"\?pick=\w+-q\w+$"),
         ("confidence", r"top probability", r"\?bin=\d$"),
         ("delta-logp", r"nats", r"\?pick=\w+-q\w+$"),
