@@ -114,7 +114,7 @@ def test_a_finger_drags_it(browser: Browser, full_url: str) -> None:
 def test_a_click_on_a_point_picks_it_and_the_views_know(full: Watched) -> None:
     full.open("/")
     full.click_marker("main-q4_0")
-    expect(full.page.locator("#chips")).to_contain_text("1 picked")
+    expect(full.page.locator("#chips")).to_contain_text("main Q4_0")
     full.page.click(".links a[href^='/size']")
     expect(full.page).to_have_url(f"{full.base}/size?pick=main-q4_0")
     expect(full.page.locator(HANDLE)).to_have_count(0)

@@ -24,7 +24,7 @@ def test_numbers_are_shown_on_demand_and_stay_on_the_next_page(full: Watched) ->
 
 def test_a_word_is_explained_on_focus_and_on_hover_and_escape_closes_only_that(full: Watched) -> None:
     full.open("/ppl-bits?pick=none")
-    word, meaning = full.page.locator("#insights .term").first, full.page.locator("#meaning")
+    word, meaning = full.page.locator("#insights .term:visible").first, full.page.locator("#meaning")
     word.focus()
     expect(meaning).to_be_visible()
     expect(meaning).to_have_text(word.get_attribute("data-meaning") or "")

@@ -33,10 +33,12 @@ def test_the_switch_draws_a_point_per_type(caches: Watched) -> None:
     caches.open("/size")
     caches.plotted()
     page = caches.page
-    expect(page.locator("#options .option")).to_have_count(1)
+    expect(page.locator("#options .option")).to_have_count(2)
+    expect(page.locator("#options")).to_contain_text("below the baseline")
     assert page.evaluate(POINTS) == 2
     page.locator("#options .choice", has_text="16k").click()
     expect(page.locator("#eyebrow")).to_contain_text("Memory against loss")
+    expect(page.locator("#options")).not_to_contain_text("below the baseline")
     expect(page.locator("#options .option")).to_have_count(2)
     expect(page.locator("#title")).to_contain_text("16k context")
     page.wait_for_function(f"{POINTS} === 6")
