@@ -15,10 +15,13 @@ pytestmark = pytest.mark.browser
 
 LAYER, ROLE, NUMBER = WORST
 #: Position on the page of a cell of the first panel, given its column and its row; rows are roles, or ranks from 1.
+#: On a phone, the chart scrolls in its own box, so the cell is brought into it.
 CELL = f"""([column, row]) => {{
     const [x, y] = [{PLOT}._fullLayout.xaxis, {PLOT}._fullLayout.yaxis];
-    const box = {PLOT}.getBoundingClientRect();
-    return {{x: box.x + x._offset + x.r2p(column), y: box.y + y._offset + y.r2p(row)}};
+    const canvas = {PLOT}.closest(".canvas"), frame = canvas.getBoundingClientRect();
+    const across = () => {PLOT}.getBoundingClientRect().x + x._offset + x.r2p(column);
+    canvas.scrollLeft += across() - frame.x - frame.width / 2;
+    return {{x: across(), y: {PLOT}.getBoundingClientRect().y + y._offset + y.r2p(row)}};
 }}"""
 OPENED = f"{PLOT}?._fullData?.some(trace => trace.meta?.role === '{ROLE}')"
 ADDRESS = re.compile(rf"/layers\?(?=.*layer={LAYER}(&|$))(?=.*role={ROLE}(&|$))")
