@@ -37,6 +37,8 @@ FIND = """([roots, kinds]) => {
 ALIKE = ("ag-row", "ag-header-cell", *(f"filter-{key} " for key in LISTS))
 #: The table is reloaded after each of its controls.
 TABLE = pytest.param(EXPLORE, marks=pytest.mark.slow)
+#: Off the screen until it has the focus.
+UNSEEN = "skip"
 #: Milliseconds within which an action sends its request.
 ANSWERED = 180
 
@@ -57,6 +59,8 @@ def use(control: Locator) -> None:
         control.press("Enter")
     elif tag == "INPUT range" or control.get_attribute("role") == "slider":
         control.press("ArrowRight")
+    elif control.get_attribute("id") == UNSEEN:
+        control.press("Enter")
     else:
         control.click(force=True)
 

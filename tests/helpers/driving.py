@@ -48,6 +48,9 @@ PLOTTED = f"""{PLOT}?.dataset.listening
     && Math.abs({PLOT}._fullLayout.width - {PLOT}.getBoundingClientRect().width) < 1
     && Math.abs({PLOT}._fullLayout.height - {PLOT}.getBoundingClientRect().height) < 1"""
 
+#: Whether the table has its rows, where the page has one.
+TABLED = "window.location.pathname !== '/explore' || document.querySelector('#grid .ag-row .ag-cell')"
+
 
 @dataclass
 class Watched:
@@ -97,8 +100,9 @@ class Watched:
         self.page.wait_for_function(PLOTTED)
 
     def shown(self) -> None:
-        """Wait until the page is shown, with its plot if it has one."""
+        """Wait until the page is shown, with its plot and its table if it has them."""
         self.page.wait_for_function(f"!document.querySelector('#stage.shows-graph') || ({PLOTTED})")
+        self.page.wait_for_function(TABLED)
 
     def marker(self, variant: str) -> dict[str, float]:
         """Return the position of a variant's marker, after the plot is drawn."""
