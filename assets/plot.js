@@ -94,6 +94,7 @@
     const { width, height } = plot.getBoundingClientRect();
     if (!drawn || !width || !height) return;
     if (Math.abs(drawn.width - width) < 1 && Math.abs(drawn.height - height) < 1) return;
+    if (Math.abs(drawn.width - width) >= 1) window.room.release(switches());
     window.Plotly.relayout(plot, { autosize: true });
   }
 
@@ -174,6 +175,7 @@
 
   /* In Dash's page, or before there is one in the page that it replaces. */
   const place = (name) => document.getElementById(name) || document.querySelector(`#first-page .${name}`);
+  const switches = () => place("options").parentElement;
 
   /* What is moved loses the focus, and a drag that is going on. */
   function settle() {
@@ -217,7 +219,10 @@
      its lines decide how much room is left. */
   function drawAtOnce(request, response) {
     const drawing = response && response.drawing && response.drawing.data;
-    if (!drawing) return undefined;
+    if (!drawing) {
+      window.room.release(switches());
+      return undefined;
+    }
     drawing.serial = answers += 1;
     if (!isCurrent(request)) return undefined;
     ["eyebrow", "title", "picked", "caption"].forEach((name) => {
@@ -225,6 +230,7 @@
       if (typeof text === "string") place(name).textContent = text;
     });
     if (response.stage) place("stage").className = response.stage.className;
+    if (response.options) window.room.reserve(switches(), response.options.children);
     settle();
     if (drawing.key !== standing.key || !window.Plotly) return paint(drawing, theme());
     standing.serial = drawing.serial;

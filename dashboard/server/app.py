@@ -65,11 +65,14 @@ _INDEX = Template("""<!DOCTYPE html>
     <script type="application/json" id="plot-settings">$settings</script>
     <script src="/assets/address.js"></script>
     <script src="/assets/labels.js"></script>
+    <script src="/assets/room.js"></script>
     <script src="/assets/plot.js"></script>
     {%config%}
     <template id="dash-scripts">{%scripts%}{%renderer%}</template>
   </body>
 </html>""")
+
+_DRAWN_FIRST = ("stage", "eyebrow", "options", "title", "picked", "caption", "drawing")
 
 
 def create_app(*folders: Path, local: Local | None = None) -> Dash:
@@ -91,7 +94,7 @@ def create_app(*folders: Path, local: Local | None = None) -> Dash:
         "dashboard",
         update_title="",
         assets_folder=str(assets_folder()),
-        assets_ignore=r"^(boot|address|labels|plot)\.js$",
+        assets_ignore=r"^(boot|address|labels|plot|room)\.js$",
         external_stylesheets=[BOOTSTRAP],
         index_string=_index(),
         serve_locally=True,
@@ -117,7 +120,7 @@ def _serve_first_drawing(server: Flask, library: Library) -> None:
 
     def first_drawing(path: str = "") -> Response:
         answer = screen(library, f"/{path}", f"?{request.query_string.decode('latin-1')}", {})
-        parts = ("stage", "eyebrow", "title", "picked", "caption", "drawing") if "drawing" in answer else ()
+        parts = _DRAWN_FIRST if "drawing" in answer else ()
         shown = {name: {TARGETS[name][1]: answer[name]} for name in parts}
         return Response(script_data(shown), mimetype="application/json")
 

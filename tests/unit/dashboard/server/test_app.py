@@ -30,6 +30,7 @@ def test_the_first_drawing_has_the_form_of_dashs_answer(
     assert got == {
         "stage": {"className": expected["stage"]},
         "eyebrow": {"children": expected["eyebrow"]},
+        "options": {"children": json.loads(script_data(expected["options"]))},
         "title": {"children": expected["title"]},
         "picked": {"children": ""},
         "caption": {"children": expected["caption"]},
@@ -47,7 +48,13 @@ def test_scripts_of_dash_wait_in_a_template(client: FlaskClient) -> None:
     template = re.findall('<template id="dash-scripts">(.*?)</template>', text, re.DOTALL)
     assert len(template) == 1
     run = re.findall('<script src="([^"]+)"', text.replace(template[0], ""))
-    assert run == ["/assets/boot.js", "/assets/address.js", "/assets/labels.js", "/assets/plot.js"]
+    assert run == [
+        "/assets/boot.js",
+        "/assets/address.js",
+        "/assets/labels.js",
+        "/assets/room.js",
+        "/assets/plot.js",
+    ]
     assert "dash_renderer" in template[0]
     assert "/assets/shell.js" in template[0]
     assert not any(source in template[0] for source in run), "Dash does not load them again"
