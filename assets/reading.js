@@ -56,6 +56,9 @@
     if (word) show(word);
     else hide();
   });
+  document.addEventListener("focusout", (event) => {
+    if (told && event.target === told && !told.matches(":hover")) hide();
+  });
   document.addEventListener("scroll", hide, true);
   document.addEventListener("click", (event) => {
     if (!termOf(event.target)) hide();

@@ -12,8 +12,10 @@ from playwright.sync_api import Browser, expect
 
 pytestmark = pytest.mark.browser
 
+#: Number of places with a point: the file in the title is drawn twice.
 POINTS = (
-    "document.querySelector('#graph .js-plotly-plot').data.filter(t => t.customdata).flatMap(t => t.x).length"
+    "new Set(document.querySelector('#graph .js-plotly-plot').data.filter(t => t.customdata)"
+    ".flatMap(t => Array.from(t.x, (x, i) => `${x} ${t.y[i]}`))).size"
 )
 
 
