@@ -37,14 +37,14 @@ pair = chosen(Scope(scope.results, Selection.of(options={"a": "main-q2_k", "b": 
 axis = next(axis for axis in axes(scope) if axis.name == "few surprises")
 row = next(row for row in scope.rows if row["variant_id"] == "main-q2_k")
 drawn = [
-    render(scope.results, "/radar", Selection.of(options={"form": form})).figure for form in ("radar", "parallel")
+    render(scope.results, "/radar", Selection.of(options={"form": form})) for form in ("radar", "parallel")
 ]
 print(json.dumps({
     "schemas": ["surprise" in schema.columns() for schema in (Variants, Domains, Confidence)],
     "explore": [group for group in explore.body(scope).children[1].columnDefs if group["headerName"] == "Surprise"],
     "compare": [vars(item) for item in differences(scope, *pair) if item.column == "surprise"],
     "axis": [axis.score(row), axis.raw(row), axis.reference],
-    "drawn": ["few surprises" in str(figure) for figure in drawn],
+    "drawn": ["few surprises" in f"{page.figure} {page.caption}" for page in drawn],
     "exported": dict(views["radar"].data(scope).select("variant_id", "surprise").iter_rows()),
     "filtered": dict(scope.narrowed(domains=frozenset(scope.results.domains)).frame.select(
         "variant_id", "surprise").iter_rows()),
@@ -111,7 +111,7 @@ def test_compare_pairs_it_token_by_token(
 def test_the_radar_has_an_axis_of_it(shown: dict[str, Any], shares: tuple[Path, dict[str, float]]) -> None:
     costly = shares[1]["main-q2_k"]
     assert shown["axis"] == [pytest.approx(1 - costly), f"{100 * costly:.1f} %", "no costly token = 100 %"]
-    assert shown["drawn"] == [True, True]
+    assert shown["drawn"] == [True, True], "as an axis, or named as one on which the files are level"
     assert any("few surprises" in text for text in shown["insights"]), "it has a leader or nobody leads"
 
 
