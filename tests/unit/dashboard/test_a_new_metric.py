@@ -49,7 +49,8 @@ print(json.dumps({
     "filtered": dict(scope.narrowed(domains=frozenset(scope.results.domains)).frame.select(
         "variant_id", "surprise").iter_rows()),
     "docs": [line for line in table().splitlines() if line.startswith("| `surprise` ")],
-    "insights": [item.text for item in views["radar"].insights(scope)],
+    "insights": [item.text for item in views["radar"].insights(
+        Scope(scope.results, Selection.of(options={"form": "parallel"})))],
 }))
 """
 
