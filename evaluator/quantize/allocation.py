@@ -38,8 +38,9 @@ def allocate(options: Mapping[str, Sequence[Option]], budget: int) -> dict[str, 
     """
     largest = sorted(options, key=lambda name: (-_span(options[name]), name))[:_TRIED]
     others = {name: offers for name, offers in options.items() if name not in largest}
+    ladders = {name: _frontier(offers) for name, offers in others.items()}
     plans = (
-        _filled(dict(zip(largest, tried, strict=True)), others, budget)
+        _filled(dict(zip(largest, tried, strict=True)), others, ladders, budget)
         for tried in itertools.product(*(reversed(_useful(options[name])) for name in largest))
     )
     best = min(plans, key=lambda plan: _rank(plan, budget))
@@ -47,10 +48,12 @@ def allocate(options: Mapping[str, Sequence[Option]], budget: int) -> dict[str, 
 
 
 def _filled(
-    tried: Mapping[str, Option], others: Mapping[str, Sequence[Option]], budget: int
+    tried: Mapping[str, Option],
+    others: Mapping[str, Sequence[Option]],
+    ladders: Mapping[str, Sequence[Option]],
+    budget: int,
 ) -> dict[str, Option]:
-    """Return the types of all matrices, if some of them have those of `tried`."""
-    ladders = {name: _frontier(offers) for name, offers in others.items()}
+    """Return the types of all matrices, if some of them have those of `tried`; `ladders` are the others' hulls."""
     place = dict.fromkeys(ladders, 0)
     left = budget - sum(option.n_bytes for option in tried.values())
     left -= sum(ladder[0].n_bytes for ladder in ladders.values())
