@@ -62,6 +62,8 @@ def facts(scope: Scope) -> Mapping[str, str]:
     }
     if scope.in_engine:
         rows["Speed and memory"] = f"measured{scope.in_engine}"
+    if manifest.notices:
+        rows["Notes of the run"] = "; ".join(manifest.notices)
     if manifest.baseline_note:
         rows["About the baseline"] = manifest.baseline_note
     return rows

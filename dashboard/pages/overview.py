@@ -15,6 +15,7 @@ from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.engine_gap import is_timed, packing_adds
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
+from dashboard.insights.notices import notices
 from dashboard.insights.recommender import NEEDS, PRIMARY, Recommendation, runners_up
 from dashboard.pages.advice import advice_lines, limit_fields
 from dashboard.pages.parts import card, insight_list, provisional_note, swatch
@@ -71,7 +72,7 @@ def beside(scope: Scope) -> list[Component]:
     cards = [_answer(scope, item, answers) for item in answers.recommendations]
     if answers.advice is not None:
         cards.insert(0, _limited(scope, answers, answers.advice))
-    return [*_broken(scope), *_provisional(answers), html.Div(cards, className="answers")]
+    return [*_warned(scope), *_provisional(answers), html.Div(cards, className="answers")]
 
 
 def below(scope: Scope) -> list[Component]:
@@ -94,9 +95,9 @@ def below(scope: Scope) -> list[Component]:
     return [limit_fields(scope.selection), _links(), more]
 
 
-def _broken(scope: Scope) -> list[Component]:
-    """Return a box that names the selected files that look broken, if any."""
-    short = [replace(item, detail="") for item in warnings(scope)]
+def _warned(scope: Scope) -> list[Component]:
+    """Return a box that names the selected files that look broken, and what the run notes, if anything."""
+    short = [replace(item, detail="") for item in [*warnings(scope), *notices(scope)]]
     return [html.Div(insight_list(short), className="box warnings-box")] if short else []
 
 

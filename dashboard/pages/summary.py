@@ -13,6 +13,7 @@ from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims import every
 from dashboard.insights.comparison import change, elsewhere, log_ratio
 from dashboard.insights.faults import warnings
+from dashboard.insights.notices import notices
 from dashboard.insights.provisional import provisional
 from dashboard.insights.summary import OPTIMAL_BOUND, MethodSummary, rules, summarize, takeaways
 from dashboard.insights.verdict import Standing, rule, standings
@@ -120,6 +121,6 @@ def _lines(texts: tuple[str, ...]) -> list[Component]:
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Return warnings about files, the takeaways, and which model or device they are about."""
+    """Return warnings about files, what the run notes, the takeaways, and which model or device they are about."""
     passing = scope.rows
-    return [*warnings(scope), *takeaways(scope), *elsewhere(passing, one_place(passing))]
+    return [*warnings(scope), *notices(scope), *takeaways(scope), *elsewhere(passing, one_place(passing))]

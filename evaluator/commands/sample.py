@@ -105,7 +105,10 @@ def _recognized(files: Sequence[Path]) -> dict[str, Path]:
     for path in files:
         if not path.is_file():
             raise RequestError(f"--model {path}: no such file")
-        name = names.get(sha256_of(path))
+        try:
+            name = names.get(sha256_of(path))
+        except OSError as error:
+            raise RequestError(f"--model {path}: cannot be read: {error.strerror or error}") from error
         if name is None:
             raise RequestError(
                 f"--model {path}: is none of the sample's files ({', '.join(SAMPLE)}); its content differs"

@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import polars as pl
 
 from evaluator.comparison.engine_memory import EngineMemory
+from evaluator.comparison.engine_settings import changed, mixed_times, settings_of
 from evaluator.comparison.exact_states import ExactStates
+from evaluator.comparison.grouping import groups_within
 from evaluator.comparison.stages import reporting, stage
 from evaluator.comparison.timings import decode_columns, rounds_in, speed_columns, timing_frame
 from evaluator.engines import ENGINES, Bench, Case, Columns, Engine, EngineError, Ready
@@ -31,7 +32,6 @@ from evaluator.texts.windows import spread
 #: A round is one load, one prefill and up to 32 decoded tokens per variant; the first may decode at further depths.
 ROUNDS = 3
 _SHARE_OF_DISK = 0.8
-ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,22 @@ class EngineRun:
         """Write how engines are run into the manifest; rounds that an interrupted run timed otherwise are dropped."""
         # Files of one shape are run alike, so one of them tells.
         first = {task.name: task for task in reversed(tasks)}
-        settings = {name: dict(task.engine.settings(task.case.file)) for name, task in first.items()}
+        settings = {name: settings_of(task.engine, task.case.file) for name, task in first.items()}
         earlier = self._store.manifest.engines
         for task in tasks:
-            if task.times and earlier.get(task.name, settings[task.name]) != settings[task.name]:
+            if task.times and changed(earlier.get(task.name, {}), settings[task.name]):
                 self._store.drop_timings(task.item.variant_id, task.name)
-        self._store.update_manifest(**means, engines=earlier | settings)
+        timed = {task.name for task in tasks if task.times and self._some_are_timed(task)}
+        notices = [mixed_times(name, earlier.get(name, {}), settings[name]) for name in sorted(timed)]
+        for notice in filter(None, notices):
+            self._warn(notice)
+        known = dict.fromkeys([*self._store.manifest.notices, *filter(None, notices)])
+        self._store.update_manifest(**means, engines=earlier | settings, notices=list(known))
+
+    def _some_are_timed(self, task: _Task) -> bool:
+        """Return whether the folder has times of other files of the model in a task's engine."""
+        untimed = self._store.untimed(task.name, f"{task.engine.prefix}decode_ms_p50")
+        return bool(set(self._store.measured(self._plan.model)) - untimed)
 
     def _warn(self, text: str) -> None:
         self._progress.say(text, "yellow")
@@ -277,19 +287,3 @@ class EngineRun:
     def _cache_stage(self, task: _Task, kind: str) -> AbstractContextManager[None]:
         subject = f"{task.item.variant_id}: a cache of {kind} is not measured in {task.name}"
         return stage(reporting(self._progress, subject))
-
-
-def groups_within(
-    items: Sequence[ItemT], most_bytes: Callable[[ItemT], float], free: float
-) -> Iterator[list[ItemT]]:
-    """Yield items in order, as many at a time as fit into `free` bytes; one that never fits comes alone."""
-    group: list[ItemT] = []
-    used = 0.0
-    for item in items:
-        if group and used + most_bytes(item) > free:
-            yield group
-            group, used = [], 0.0
-        group.append(item)
-        used += most_bytes(item)
-    if group:
-        yield group

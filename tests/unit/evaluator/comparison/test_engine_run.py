@@ -15,7 +15,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.comparison import half_precision
 from evaluator.comparison.device_check import Verdict
-from evaluator.comparison.engine_run import ROUNDS, EngineRun, groups_within
+from evaluator.comparison.engine_run import ROUNDS, EngineRun
 from evaluator.comparison.run import ComparisonRun
 from evaluator.comparison.timings import timing_frame
 from evaluator.engines.kinds import onnxruntime_packed
@@ -199,11 +199,6 @@ def test_a_model_without_a_decoding_graph_stays_untimed_and_that_is_said(compari
     said, store = timed(comparison, plain)
     assert "no decoding graph: unknown attention" in said
     assert len(store.untimed()) == 2
-
-
-def test_groups_take_as_many_as_the_disk_holds():
-    sizes = {"a": 4, "b": 4, "c": 3, "d": 20, "e": 1}
-    assert list(groups_within(list(sizes), sizes.__getitem__, 10)) == [["a", "b"], ["c"], ["d"], ["e"]]
 
 
 def test_exercise_of_a_short_text_is_half_prompt_half_decoding():
