@@ -10,7 +10,8 @@ from rich.console import Console
 
 from evaluator.commands.run import run_comparison
 from evaluator.models.gguf.reader import open_gguf
-from evaluator.models.sources.resolve import resolve_one, sha256_of
+from evaluator.models.sources.digests import remembered_sha256
+from evaluator.models.sources.resolve import resolve_one
 from evaluator.planning.config import Comparison, VariantSource
 from evaluator.quantize.batch import Evidence, make_all, making_progress, plan_jobs, select
 from evaluator.quantize.rescale import SIGMA, write_rescaled_f16
@@ -41,7 +42,7 @@ def rescaled_baseline(published: Path, name: str, console: Console) -> Path:
         SourceError: the published file cannot be read.
     """
     source = open_gguf(published)
-    folder = cache_folder() / "demo" / sha256_of(source.path)[:12]
+    folder = cache_folder() / "demo" / remembered_sha256(source.path)[:12]
     baseline = folder / f"{name}-F16.gguf"
     if not baseline.is_file():
         say(console, f"making {baseline.name}")

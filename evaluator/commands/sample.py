@@ -16,8 +16,9 @@ from evaluator.commands.quantize import measure_imatrix, quantize_model
 from evaluator.commands.run import run_comparison
 from evaluator.commands.sample_models import METHODS, SAMPLE, SampleModel, Variant
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.sources.digests import remembered_sha256
 from evaluator.models.sources.packaged import PACKAGED_MODELS
-from evaluator.models.sources.resolve import resolve_one, sha256_of
+from evaluator.models.sources.resolve import resolve_one
 from evaluator.planning.config import Comparison, VariantSource
 from evaluator.quantize.rescale import SIGMA
 from evaluator.support.errors import RequestError
@@ -106,7 +107,7 @@ def _recognized(files: Sequence[Path]) -> dict[str, Path]:
         if not path.is_file():
             raise RequestError(f"--model {path}: no such file")
         try:
-            name = names.get(sha256_of(path))
+            name = names.get(remembered_sha256(path))
         except OSError as error:
             raise RequestError(f"--model {path}: cannot be read: {error.strerror or error}") from error
         if name is None:

@@ -12,6 +12,7 @@ from evaluator.models.architectures import described
 from evaluator.models.architectures.rotary import check_context
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
+from evaluator.models.sources.digests import remembered_sha256
 from evaluator.models.sources.hub import Report
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one, resolve_source, sha256_of_all
@@ -157,7 +158,7 @@ def _left_out(file: ModelFile) -> list[str]:
 def _candidate(
     file: ModelFile, model: str, method: str, device: Device, taken: set[str], measured: Measured
 ) -> Candidate:
-    quant, digest = quant_label(file), sha256_of_all(file.files)
+    quant, digest = quant_label(file), sha256_of_all(file.files, remembered_sha256)
     base = identifier(model, method, quant, device.name)
     name = _measured_name(base, digest, taken, measured)
     if name is None:

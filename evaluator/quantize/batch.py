@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemaining
 
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name
+from evaluator.models.sources.digests import remembered_sha256
 from evaluator.models.sources.hub import Report, silent
-from evaluator.models.sources.resolve import sha256_of
 from evaluator.quantize.dynamic import ErrorBook, check_target, most_bytes, share_out
 from evaluator.quantize.guidance import Guidance
 from evaluator.quantize.imatrix import ImportanceMatrix
@@ -42,7 +42,7 @@ from evaluator.support.units import MEGABYTE
 
 def source_digest(source: ModelFile) -> str:
     """Return the SHA-256 over the SHA-256 of all files of a model."""
-    return hashlib.sha256("".join(sha256_of(path) for path in source.files).encode()).hexdigest()
+    return hashlib.sha256("".join(remembered_sha256(path) for path in source.files).encode()).hexdigest()
 
 
 def select(recipe: str, quants: Sequence[str], report: Report = silent) -> list[Choice]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from evaluator.models.sources.resolve import sha256_of
@@ -11,13 +13,18 @@ from evaluator.support.atomic_files import whole_file
 from evaluator.support.cache import cache_folder
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+#: Seconds after which a file is taken to be written completely; some file systems count whole seconds, or two.
+_SETTLED = 3
 
 
 def remembered_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, which is read only if it changed since the last call, or was never read.
 
+    It is not remembered if the file changed just now, because another change in the same moment would not show, nor
+    if the cache folder cannot be written.
+
     Raises:
-        OSError: the file cannot be read, or the cache cannot be written.
+        OSError: the file cannot be read.
     """
     state = path.stat()
     key = hashlib.sha256(f"{path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()
@@ -25,7 +32,13 @@ def remembered_sha256(path: Path) -> str:
     if note.is_file() and _DIGEST.fullmatch(known := note.read_text(encoding="ascii", errors="replace")):
         return known
     digest = sha256_of(path)
+    if abs(time.time() - state.st_mtime) >= _SETTLED:
+        with suppress(OSError):
+            _remember(note, digest)
+    return digest
+
+
+def _remember(note: Path, digest: str) -> None:
     note.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(note) as partial:
         partial.write_text(digest, encoding="ascii")
-    return digest
