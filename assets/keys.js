@@ -9,6 +9,7 @@
     c: () => window.shell.jump(byId("tab-compare")),
     e: () => window.shell.jump(byId("tab-explore")),
     s: () => window.shell.jump(byId("tab-summary")),
+    m: () => byId("tab-measure") && window.shell.jump(byId("tab-measure")),
     f: () => window.shell.foldFilters(),
     t: () => byId("theme-toggle").click(),
     n: () => byId("numbers-toggle").click(),
@@ -22,11 +23,13 @@
 
   const TEXT = "input:not([type=checkbox], [type=radio], [type=range]), textarea, [contenteditable=true]";
   const OWN_KEYS = "dialog, [role=slider], [role=menu], .ag-root-wrapper, select";
+  const OF_RADIO = /^Arrow(Left|Right|Up|Down)$/;
   const OF_CHART = /^(Arrow(Left|Right|Up|Down)|Home|End|Enter| )$/;
 
   /* Whether the element itself uses the key. */
   function busy(element, key) {
     if (!element || !element.closest) return false;
+    if (element.type === "radio" && OF_RADIO.test(key)) return true;
     return Boolean(element.closest(`${OWN_KEYS}, ${TEXT}`)) || (element.id === "graph-place" && OF_CHART.test(key));
   }
 

@@ -22,14 +22,17 @@ POLL_SECONDS = 2
 _SHORTCUTS = (
     ("← →", "previous and next page"),
     ("0 – 8", "overview and the eight views"),
-    ("C, E, S", "compare, explore, summary"),
+    ("C, E, S, M", "compare, explore, summary, and measure where it is offered"),
     ("F", "fold the filters"),
     ("N", "the numbers behind the insights"),
     ("/", "find a variant"),
     ("T", "light or dark"),
     ("P", "present the deck's slides; ← → turn, Esc leaves"),
     ("Ctrl Z", "undo the last change; Ctrl Shift Z redoes it (⌘ on a Mac)"),
-    ("Tab, then ← → ↑ ↓", "on the chart: go from point to point; Enter picks"),
+    (
+        "Tab, then ← → ↑ ↓",
+        "on the chart: go from point to point; Enter picks. In a list: from choice to choice",
+    ),
     ("Esc", "take back one thing: menu, search, point, zoom, cell, bin, picks"),
     ("?", "this list"),
 )
@@ -100,7 +103,7 @@ def _toolbar(*, opens: bool) -> Component:
             product,
             html.Div(id="source", className="source"),
             html.Div([*finder, _found()], className="finder"),
-            html.Div(tools, className="tools"),
+            html.Div(tools, className="tools", role="toolbar", **{"aria-label": "Tools"}),
         ],
         className="toolbar",
     )
