@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dashboard.figures import axes
 from dashboard.insights.layers import Cell, Measure, Parts
+from dashboard.style import formats
 
 _WIDE_RANGE = 30
 
@@ -45,12 +46,12 @@ class Scale:
 
     def axis(self) -> dict[str, object]:
         """Return Plotly's colour axis."""
-        title = {"text": self.measure.title, "side": "right"}
-        bar: dict[str, object] = {"title": title, "thickness": 12, "len": 0.9}
+        title = {"text": self.measure.title, "side": "right", "font": {"size": 12}}
+        bar: dict[str, object] = {"title": title, "thickness": 12, "len": 0.9, "tickfont": {"size": 11}}
         if self.logarithmic:
             ticks = axes.decades(self.low, self.high)
             bar |= {
                 "tickvals": [math.log10(tick) for tick in ticks],
-                "ticktext": [f"{t:.12g}" for t in ticks],
+                "ticktext": [formats.number(tick, 1) for tick in ticks],
             }
         return {"cmin": self.place(self.low), "cmax": self.place(self.high), "colorbar": bar}

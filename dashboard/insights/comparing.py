@@ -141,8 +141,9 @@ def _divergence(scope: Scope, rows: tuple[Row, Row], column: Column) -> Differen
         return difference
     band = next((band for band in Case.of(scope).bands if band.closer(*ids) is not None), None)
     if band is not None and not band.closer(*ids):
-        reach = formats.number(paired.reach(band.ranking.among), 2)
-        wider = f"{formats.signed(paired.value)} ± {reach} nats, for all {band.ranking.among} sizes together"
+        reach = paired.reach(band.ranking.among)
+        lead = formats.with_error(paired.value, reach, plus=True)
+        wider = f"{lead} nats, for all {band.ranking.among} sizes together"
         return replace(difference, difference=wider, verdict="tied", leader=None)
     if abs(paired.value) - paired.half <= least_divergence(scope, rows):
         return replace(difference, verdict="tied", leader=None)

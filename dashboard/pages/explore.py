@@ -55,7 +55,7 @@ _NARROWEST, _CHARACTER, _AROUND = 110, 8, 58
 #: Format of a number without a unit: five significant digits, with an exponent outside 10⁻⁵ to 10⁷.
 _NUMBER = (
     "params.value == null ? '' : d3.format("
-    "params.value !== 0 && (Math.abs(params.value) >= 1e7 || Math.abs(params.value) < 1e-5) ? '.4~e' : '.5~r'"
+    "params.value !== 0 && (Math.abs(params.value) >= 1e7 || Math.abs(params.value) < 1e-5) ? '.4e' : '.5r'"
     ")(params.value)"
 )
 

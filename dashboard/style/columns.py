@@ -54,11 +54,12 @@ def difference(column: Column, change: float, half: float = math.inf) -> str:
     For a column that is the exponential of a mean, `change` is the difference of the means.
     """
     if column.exponential:
-        return formats.percent_change(change, 2, half)
+        return formats.percent_change(change, 1 if math.isfinite(half) else 2, half)
     points = column.unit in {"share", "points"}
     unit, scale = ("points", 100 if column.unit == "share" else 1) if points else (_unit(column), 1)
-    spread = f" ± {formats.number(scale * half, 2)}" if math.isfinite(half) else ""
-    return f"{formats.signed(scale * change, 2 if points else 3)}{spread} {unit}".rstrip()
+    if math.isfinite(half) and half > 0:
+        return f"{formats.with_error(scale * change, scale * half, plus=True)} {unit}".rstrip()
+    return f"{formats.signed(scale * change, 2 if points else 3)} {unit}".rstrip()
 
 
 def tooltip(column: Column) -> str:

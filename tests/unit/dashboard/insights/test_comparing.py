@@ -64,7 +64,7 @@ def test_verdicts_follow_the_paired_differences(results: Results) -> None:
         assert found[metric].leader == 1
     kld = results.paired("main-q2_k", "main-q8_0", "kld")
     assert kld is not None
-    assert found["Mean KLD"].difference.startswith(f"+{kld.value:.2f}")
+    assert found["Mean KLD"].difference.startswith(f"+{kld.value:.3f} ± {kld.half:.3f}")
     assert found["File size"].verdict == ""
 
 

@@ -46,10 +46,10 @@ def test_an_error_stands_before_the_unit() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "half", "text"),
     [
-        ("ppl", math.log(1.02), 0.001, "+2.00 ± 0.10 %"),
+        ("ppl", math.log(1.02), 0.001, "+2.0 ± 0.1 %"),
         ("kld_mean", 0.0173, 0.0025, "+0.0173 ± 0.0025 nats"),
         ("same_top", -0.034, 0.01, "−3.4 ± 1.0 points"),
-        ("delta_p_mean", 2.5, 0.5, "+2.5 ± 0.50 points"),
+        ("delta_p_mean", 2.5, 0.5, "+2.50 ± 0.50 points"),
         ("kld_p990", -0.25, math.inf, "−0.250 nats"),
     ],
 )
