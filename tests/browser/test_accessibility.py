@@ -6,13 +6,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from driving import Watched
 
+from dashboard.views import registry
+
 pytestmark = pytest.mark.browser
 
+#: All pages but Measure, which is in `test_measuring.py`.
 PAGES = (
     "/?gb=0.1",
     "/ppl-bits?method=main&pick=main-q4_0",
-    "/layers",
-    "/confidence",
+    *(f"/{view.id}" for view in registry() if view.id != "ppl-bits"),
     "/compare",
     "/explore",
     "/summary",
