@@ -1,20 +1,49 @@
-/* Labels of points: the server places them for a plot of a middling size; in a smaller one, those that would lie on
-   another text are hidden. What the title names, in bold, stays. */
+/* Texts at points: the server places them for a plot of a middling size. In a smaller one, names of methods give way to
+   each other, and labels that would lie on another text or leave the chart are hidden, the least important first. What
+   the title names, in bold, stays. */
 (function () {
   "use strict";
 
+  /* Pixels by which a name moves across and down, in the order of trial. */
+  const MOVES = [0, 60, -60, 120].flatMap((x) => [0, 14, -14, 28, -28, 42, -42, 56, -56].map((y) => [x, y]));
+  const box = (element) => element.getBoundingClientRect();
   const covers = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const isWithin = (a, b) => a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
   const isBold = (label) => Boolean(label.querySelector("tspan[style*='bold']"));
+  const textOf = (group) => group.querySelector(".annotation-text-g");
+  const moved = ({ left, right, top, bottom }, [x, y]) => ({ left: left + x, right: right + x, top: top + y, bottom: bottom + y });
+
+  /* The groups of annotations by what they are. */
+  function annotations(plot) {
+    const kinds = { name: [], label: [], other: [] };
+    plot.querySelectorAll(".annotation").forEach((group) => {
+      const { captureevents, name } = plot._fullLayout.annotations[group.dataset.index] || {};
+      kinds[captureevents ? "name" : name === "label" ? "label" : "other"].push(group);
+    });
+    return kinds;
+  }
 
   function fit(plot) {
-    const labels = [...plot.querySelectorAll(".textpoint text")];
-    if (!labels.length) return;
-    labels.forEach((label) => (label.style.visibility = ""));
-    const box = (element) => element.getBoundingClientRect();
-    const plain = labels.filter((label) => !isBold(label)).map((label) => [label, box(label)]);
-    const texts = plot.querySelectorAll(".annotation-text-g, .xtick text, .ytick text, .y2tick text");
-    const kept = [...labels.filter(isBold), ...texts].map(box);
-    const hidden = plain.filter(([, place]) => kept.some((other) => covers(place, other)) || !kept.push(place));
+    const points = [...plot.querySelectorAll(".textpoint text")];
+    const groups = annotations(plot);
+    [...points, ...groups.label].forEach((label) => (label.style.visibility = ""));
+    groups.name.forEach((group) => (group.style.translate = ""));
+    const ticks = plot.querySelectorAll(".xtick text, .ytick text, .y2tick text");
+    const kept = [...points.filter(isBold), ...groups.other.map(textOf), ...ticks].map(box);
+    const chart = box(plot);
+    const isFree = (place) => isWithin(place, chart) && !kept.some((other) => covers(place, other));
+    groups.name.forEach((group) => {
+      const place = box(textOf(group));
+      const move = MOVES.find((one) => isFree(moved(place, one))) || MOVES[0];
+      group.style.translate = move.some(Boolean) ? `${move[0]}px ${move[1]}px` : "";
+      kept.push(moved(place, move));
+    });
+    const plain = points.filter((label) => !isBold(label)).map((label) => [label, box(label), false]);
+    const lined = groups.label.map((group) => [group, box(textOf(group)), true]);
+    const hidden = [...plain, ...lined].filter(([, place, bounded]) => {
+      const fits = bounded ? isFree(place) : !kept.some((other) => covers(place, other));
+      return !fits || !kept.push(place);
+    });
     hidden.forEach(([label]) => (label.style.visibility = "hidden"));
   }
 

@@ -23,7 +23,7 @@ _SIZES = np.array([SMALL, LARGE], dtype=np.float64)[:, None, :]
 CHARACTER, BOLD, LINE, MARKER = 6.9, 7.7, 13.0, 6.0
 #: Most labels; further points have only their hover text.
 MOST = 60
-_RINGS = (16.0, 24.0, 34.0, 46.0, 60.0, 76.0, 94.0, 114.0)
+_RINGS = (16.0, 24.0, 34.0, 46.0, 60.0, 76.0, 94.0, 114.0, 138.0, 166.0)
 #: Directions of a line, those near the horizontal first.
 _ANGLES = sorted(
     (math.pi * step / 12 for step in range(24)), key=lambda angle: (round(abs(math.sin(angle)), 6), angle)
@@ -40,12 +40,12 @@ Box = tuple[float, float, float, float]
 class Label:
     """A text for a point: markup of `width` pixels.
 
-    Labels that are `first` are placed before others; `radius` is that of what marks the point.
+    Labels are placed by their `rank`, the lowest first; `radius` is that of what marks the point.
     """
 
     text: str
     width: float
-    first: bool = False
+    rank: int = 0
     radius: float = MARKER
 
 
@@ -87,7 +87,7 @@ def place(
     """Return the place of every label, None for one without room.
 
     No label overlaps another, a point or a `taken` box (left, bottom, right, top). The lines of curves are avoided if
-    possible. Labels that are `first` come first, then those of the upper points.
+    possible. Labels of the lowest rank come first, then those of the upper points.
 
     Args:
         points: in shares (0 to 1) of the plot's width and height.
@@ -102,9 +102,8 @@ def place(
     curves = np.array(ends, dtype=np.float64).reshape(1, -1, 4) * np.tile(_SIZES, 2)
     written = np.array(taken, dtype=np.float64).reshape(1, -1, 4) * np.tile(_SIZES, 2)
     placed: list[Place | None] = [None] * len(labels)
-    order = sorted(range(len(labels)), key=lambda index: (not labels[index].first, -points[index][1], index))[
-        :MOST
-    ]
+    ranked = sorted(range(len(labels)), key=lambda index: (labels[index].rank, -points[index][1], index))
+    order = ranked[:MOST]
     for strict in (True, False):
         for own in order:
             if placed[own] is not None:

@@ -117,14 +117,14 @@ def line(curve: Series, selection: Selection, shown: Sequence[Row]) -> dict[str,
     """Return a curve's line, faint if only variants of other curves are picked."""
     faint = is_picking(selection, shown) and not is_picking(selection, curve.rows)
     return {
-        "color": translucent(curve.style.color, 0.15 if faint else 0.6),
-        "width": 1.8,
+        "color": translucent(curve.style.color, 0.15 if faint else 1),
+        "width": 1.5,
         "dash": curve.dash,
     }
 
 
 def error_bars(
-    style: MethodStyle, values: Sequence[float], minus: Sequence[float] | None = None, alpha: float = 0.55
+    style: MethodStyle, values: Sequence[float], minus: Sequence[float] | None = None, alpha: float = 0.75
 ) -> dict[str, Any]:
     """Return Plotly error bars in a method's colour."""
     bars: dict[str, Any] = {"type": "data", "array": list(values), "color": translucent(style.color, alpha)}

@@ -18,10 +18,14 @@ from dashboard.results.scope import Scope
 from dashboard.style import names
 
 NOTHING_DRAWN = "No selected file has a mean KLD"
-#: Opacity of files beyond the limits.
-_DIM = 0.28
+#: Opacity of files beyond the limits, and of their labels.
+_DIM, _DIM_TEXT = 0.28, 0.7
+#: Name of the annotations that are labels: the page hides those that have no room in a small window.
+LABEL = "label"
 #: Diameter of the ring in pixels, and the longest name of a method in characters.
 _RING, _NAME = 22, 22
+#: Ranks of labels after the names of methods: the answer and picks, files that no smaller one beats, others.
+_TOLD, _FRONT, _OTHER = 1, 2, 3
 
 
 def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
@@ -52,7 +56,7 @@ def _curve(drawn: Drawing, plot: SizeLossAxes, curve: charts.Series) -> None:
         mode="lines+markers",
         line=charts.line(curve, selection, rows),
         marker=_marker(plot, curve),
-        error_y=charts.error_bars(curve.style, [up for up, _ in ends], [down for _, down in ends], 0.35),
+        error_y=charts.error_bars(curve.style, [up for up, _ in ends], [down for _, down in ends]),
         hovertext=[charts.quality_lines(row) for row in curve.rows],
         **charts.points(curve, selection, rows) | {"showlegend": False},
     )
@@ -104,18 +108,29 @@ def _labels(drawn: Drawing, plot: SizeLossAxes, taken: Sequence[Box]) -> None:
     curves = [[(plot.x(row), plot.height(row)) for row in curve.rows] for curve in plot.curves]
     lines = [shares(curve, plot.ranges) for curve in curves]
     places = callouts.place(shares(points, plot.ranges), [label for _, label in labelled], lines, taken)
-    for (row, label), point, place in zip(labelled, points, places, strict=True):
+    ranked = sorted(zip(labelled, points, places, strict=True), key=lambda item: item[0][1].rank)
+    for (row, label), point, place in ranked:
         if place is not None:
-            faint = {"opacity": 0.45} if _is_faint(plot, row) else {}
-            drawn.add_annotation(**place.annotation(label, *point, font={"size": 11}, **faint))
+            faint = {"opacity": _DIM_TEXT} if label.rank and _is_faint(plot, row) else {}
+            filters = {"name": row["method"], "captureevents": True}
+            look = {"font": {"size": 11}, "name": LABEL, **faint} if label.rank else filters
+            drawn.add_annotation(**place.annotation(label, *point, **look))
 
 
 def _types(plot: SizeLossAxes, rows: Sequence[Row]) -> list[tuple[Row, Label]]:
-    """Return each file's type as a label; files with the same type at the same place have one."""
+    """Return each file's type as a label; at one place, files of one method share it, and those of one type."""
     labelled: list[tuple[Row, Label]] = []
     for row in rows:
         label = _label(plot, row)
-        if not any(label.text == other.text and _is_at(row, one) for one, other in labelled):
+        there = [(index, one, other) for index, (one, other) in enumerate(labelled) if _is_at(row, one)]
+        if any(label.text == other.text for _, _, other in there):
+            continue
+        mates = [(index, other) for index, one, other in there if one["method"] == row["method"]]
+        if mates and _TOLD not in {label.rank, mates[0][1].rank}:
+            index, other = mates[0]
+            both = Label(f"{other.text}, {label.text}", other.width + label.width + 2 * CHARACTER, other.rank)
+            labelled[index] = (labelled[index][0], both)
+        else:
             labelled.append((row, label))
     return labelled
 
@@ -132,10 +147,10 @@ def _is_faint(plot: SizeLossAxes, row: Row) -> bool:
 
 
 def _name(curve: charts.Series) -> Label:
-    """Return a curve's name in its colour."""
+    """Return a curve's name with its sign in its colour."""
     name = names.short(curve.name, _NAME)
-    text = f'<b><span style="color:{curve.style.color}">{names.in_figure(name)}</span></b>'
-    return Label(text, BOLD * len(name), first=True)
+    sign = f'<span style="color:{curve.style.color}">{curve.style.glyph}</span>'
+    return Label(f"{sign} <b>{names.in_figure(name)}</b>", BOLD * (len(name) + 2))
 
 
 def _label(plot: SizeLossAxes, row: Row) -> Label:
@@ -146,6 +161,6 @@ def _label(plot: SizeLossAxes, row: Row) -> Label:
     if is_answer or picked:
         text, width = f"<b>{text}</b>", BOLD * len(kind)
     if not is_answer:
-        return Label(text, width, first=picked)
+        return Label(text, width, _TOLD if picked else _FRONT if row in plot.front else _OTHER)
     why = " · within your limits" if plot.answers.advice is not None else " · everyday use"
-    return Label(text + why, width + CHARACTER * len(why), first=True, radius=_RING / 2 + 1)
+    return Label(text + why, width + CHARACTER * len(why), _TOLD, radius=_RING / 2 + 1)

@@ -10,7 +10,7 @@ from dashboard.figures.scales import LogScale
 from dashboard.insights.answers import Answers
 from dashboard.insights.memory_line import memory_line
 from dashboard.insights.noise import least_divergence
-from dashboard.results.rows import Row, one_place
+from dashboard.results.rows import Row, front_of, one_place
 from dashboard.results.scope import Scope
 
 COLUMN = "kld_mean"
@@ -30,6 +30,8 @@ class SizeLossAxes:
         named = chosen["variant_id"] if chosen is not None else None
         self.answer = next((row for row in self.rows if row["variant_id"] == named), None)
         self.curves = charts.series(scope.results, rows)
+        front = front_of(self.rows, [row["size_bytes"] for row in rows], [row[COLUMN] for row in rows])
+        self.front = [self.rows[index] for index in front]
         self.unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
         self.floor = least_divergence(scope, one_place(rows))
         self.scale = LogScale.of(self._heights(), margin=0.06)

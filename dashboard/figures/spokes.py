@@ -21,7 +21,7 @@ from dashboard.style.theme import GAP, MARK, MethodStyle, translucent
 #: Fewest axes of a polygon, and most files whose values are written at the axes.
 _FEWEST, _FEW = 3, 4
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-_TICKS = (25, 50, 75, 100)
+_TICKS, _WRITTEN = (25, 50, 75, 100), (50, 100)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def radar(scope: Scope, rows: Sequence[Row], spokes: Spokes) -> Drawing:
     drawn.update_layout(
         polar=_axes(scope.results, rows, spokes),
         margin={"t": 136, "b": 64, "l": 90, "r": 90},
-        legend={"y": 1.2, "yanchor": "bottom"},
+        legend={"y": 1, "yanchor": "top", "yref": "container"},
         showlegend=True,
     )
     return drawn
@@ -170,7 +170,7 @@ def _axes(results: Results, rows: Sequence[Row], spokes: Spokes) -> dict[str, An
         "radialaxis": {
             "range": [0, 106],
             "tickvals": _TICKS,
-            "ticktext": [f"{tick} %" for tick in _TICKS],
+            "ticktext": [f"{tick} %" if tick in _WRITTEN else "" for tick in _TICKS],
             "angle": 90 - 180 / max(1, len(names)),
             "tickangle": 0,
             "tickfont": {"size": 10},

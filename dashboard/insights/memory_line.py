@@ -29,8 +29,9 @@ class MemoryLine:
             return ""
         if self.context is None:
             return f"{formats.size(self.limit)}: the file alone"
-        fits = formats.size(max(0.0, self.limit - self.extra))
-        return f"{formats.size(self.limit)} at {formats.count(self.context)} tokens: files up to {fits}"
+        left = self.limit - self.extra
+        fits = f"files up to {formats.size(left)}" if left > 0 else "no room for a file"
+        return f"{formats.size(self.limit)} at {formats.count(self.context)} tokens: {fits}"
 
 
 def memory_line(answers: Answers) -> MemoryLine:

@@ -88,7 +88,7 @@ def _at_equal_size(scope: Scope) -> list[Component]:
     )
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in heads]))
     lines = [_size_line(heads[1:], line) for line in standings(bands)]
-    table = html.Table([head, html.Tbody(lines)], className="table summary-table")
+    table = html.Table([head, html.Tbody(lines)], className="table summary-table sizes-table")
     note = html.P(f"Compared {rule(bands)}.", className="hint")
     return [card("Methods at equal size", [table, note], "table-box")]
 

@@ -200,7 +200,7 @@ def _page(page: Page) -> dict[str, Any]:
     }
     if page.figure is not None:
         parts |= {
-            "stage": "stage shows-graph shows-home" if page.body is not None else "stage shows-graph",
+            "stage": f"stage shows-graph view-{page.slug}" + " shows-home" * (page.body is not None),
             "drawing": {
                 "figure": page.figure,
                 "slug": page.slug,

@@ -125,7 +125,7 @@ def offers(results: Results, whole: Results) -> dict[str, Options]:
 
 
 def _option(name: str) -> dict[str, Any]:
-    return {"label": name.replace("_", " ") if name.islower() else name, "value": name}
+    return {"label": name, "value": name}
 
 
 def _device_option(name: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _device_option(name: str) -> dict[str, Any]:
 def _method_option(results: Results, method: str) -> dict[str, Any]:
     count = results.measured.filter(results.measured["method"] == method).height
     label = html.Span(
-        [swatch(results.styles[method]), f" {method}", html.Small(str(count))], className="method"
+        [swatch(results.styles[method]), f" {method} ", html.Small(str(count))], className="method"
     )
     return {"label": label, "value": method}
 

@@ -8,8 +8,8 @@ import pytest
 from dashboard.figures.callouts import CHARACTER, LARGE, LINE, SMALL, Box, Label, Place, place
 
 
-def label(text: str, *, first: bool = False) -> Label:
-    return Label(text, CHARACTER * len(text), first)
+def label(text: str, rank: int = 0) -> Label:
+    return Label(text, CHARACTER * len(text), rank)
 
 
 def boxes(
@@ -74,7 +74,7 @@ def test_the_first_label_gets_the_place_that_two_want() -> None:
     points = [(0.5, 0.5), (0.5, 0.5)]
     wall = [(0.0, 0.0, 0.49, 1.0), (0.0, 0.55, 1.0, 1.0), (0.0, 0.0, 1.0, 0.45)]
     for first in (0, 1):
-        labels = [label("Q4", first=first == 0), label("Q5", first=first == 1)]
+        labels = [label("Q4", int(first != 0)), label("Q5", int(first != 1))]
         spots = place(points, labels, taken=wall)
         assert spots[first] is not None
         assert not spots[first].far

@@ -91,7 +91,7 @@ def test_every_file_is_at_its_size_and_divergence(three: Results) -> None:
 def test_every_method_is_named_once_in_its_colour_and_every_file_by_its_type(three: Results) -> None:
     said = texts(drawn(three))
     for method, style in three.styles.items():
-        assert said.count(f'<b><span style="color:{style.color}">{method}</span></b>') == 1
+        assert said.count(f'<span style="color:{style.color}">{style.glyph}</span> <b>{method}</b>') == 1
     kinds = [text.replace("<b>", "").partition("</b>")[0].partition(" ·")[0] for text in said]
     labelled = sum(kind in set(three.measured["quant"]) for kind in kinds)
     assert labelled == three.measured.height, "no label without room for 21 files"
