@@ -225,11 +225,12 @@
     }
     drawing.serial = answers += 1;
     if (!isCurrent(request)) return undefined;
-    ["eyebrow", "title", "picked", "caption"].forEach((name) => {
+    ["eyebrow", "title", "picked"].forEach((name) => {
       const text = response[name] && response[name].children;
       if (typeof text === "string") place(name).textContent = text;
     });
     if (response.stage) place("stage").className = response.stage.className;
+    if (response.caption) window.room.caption(place("caption"), response.caption.children);
     if (response.options) window.room.reserve(switches(), response.options.children);
     settle();
     if (drawing.key !== standing.key || !window.Plotly) return paint(drawing, theme());

@@ -1,4 +1,5 @@
-/* Room for a view's switches: Dash shows them after the plot is drawn, and their lines decide how much is left for it. */
+/* Room for a view's switches and its caption: Dash shows them after the plot is drawn, and their lines decide how much is
+   left for it. */
 (function () {
   "use strict";
 
@@ -25,10 +26,25 @@
     line.style.height = height + "px";
   }
 
+  /* Show the caption in the page that Dash replaces; in its own, where the words are Dash's, give it its height. */
+  function caption(spot, words) {
+    spot.style.minHeight = "";
+    if (spot.closest("#first-page")) return spot.replaceChildren(...listed(words).map(build));
+    const copy = spot.cloneNode(false);
+    copy.removeAttribute("id");
+    Object.assign(copy.style, { position: "absolute", visibility: "hidden", width: spot.clientWidth + "px" });
+    copy.replaceChildren(...listed(words).map(build));
+    spot.parentElement.append(copy);
+    spot.style.minHeight = copy.getBoundingClientRect().height + "px";
+    copy.remove();
+  }
+
   /* In another width they take what they need. */
   function release(line) {
     line.style.height = "";
+    const spot = document.getElementById("caption");
+    if (spot) spot.style.minHeight = "";
   }
 
-  window.room = { reserve: reserve, release: release };
+  window.room = { reserve: reserve, caption: caption, release: release };
 })();

@@ -13,7 +13,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
 from dashboard.pages.claims import board
 from dashboard.pages.parts import insight_panel, provisional_note
-from dashboard.pages.terms import word_list
+from dashboard.pages.terms import explained, word_list
 from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.library import Library
 from dashboard.results.one_model import one_model
@@ -190,7 +190,7 @@ def _page(page: Page) -> dict[str, Any]:
         "eyebrow": f"{page.eyebrow} · provisional" if page.provisional else page.eyebrow,
         "title": page.title,
         "picked": page.picked,
-        "caption": page.caption,
+        "caption": explained(page.caption, set()),
         "insights": [*provisional_note(page.provisional), *insight_panel(page.insights)],
         "claims": [*board(page.claims, page.provisional), *word_list(page.terms)],
         "options": [],

@@ -290,4 +290,6 @@ def status(scope: Scope) -> list[str]:
         parts.append(f"run in progress: {total}{of_planned} measured")
     if manifest.failures:
         parts.append(f"{len(manifest.failures)} failed")
+    if scope.results.skipped:
+        parts.append(f"skipped: {formats.listing(scope.results.skipped, 2)}")
     return parts
