@@ -8,6 +8,7 @@ from dashboard.figures import charts
 from dashboard.insights.claim_rules import DECODE_TIME
 from dashboard.insights.engine_gap import GAP, RUN_LOSS, is_timed, unknown_gap, words
 from dashboard.insights.engines_compared import depth_in_words, depths, others
+from dashboard.insights.speeds import per_second
 from dashboard.results.engines import ENGINE, in_words
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -43,7 +44,8 @@ def _speed_lines(row: Row, selection: Selection) -> list[str]:
     lines = []
     low, middle, high = DECODE_TIME
     if row[middle] is not None:
-        lines.append(f"decode {formats.number(row[middle])} ms per token")
+        rate = formats.number(per_second(row[middle]))
+        lines.append(f"decode {rate} tokens/s, {formats.number(row[middle])} ms per token")
         if row[low] is not None and row[high] is not None:
             lines[0] += f" (p10–p90 {formats.number(row[low])}–{formats.number(row[high])})"
     if row["run_prefill_tps"] is not None:

@@ -14,15 +14,12 @@ from dashboard.results.rows import Row
 from dashboard.style.theme import HIGHLIGHT, QUIET
 
 
-def note_corner(drawn: Drawing, *, decode: bool) -> Box:
+def note_corner(drawn: Drawing) -> Box:
     """Say in which corner the best files are; return the note's box in shares of the plot."""
-    text = "↙ faster and closer" if decode else "faster and closer ↘"
-    place = {"x": 0.01 if decode else 0.99, "xanchor": "left" if decode else "right"}
-    drawn.add_annotation(
-        text=text, showarrow=False, xref="paper", yref="paper", y=0.01, yanchor="bottom", **place
-    )
-    width = text_width(text)
-    return (0.0, 0.0, width, 0.06) if decode else (1 - width, 0.0, 1.0, 0.06)
+    text = "faster and closer ↘"
+    place = {"x": 0.99, "xanchor": "right", "y": 0.01, "yanchor": "bottom"}
+    drawn.add_annotation(text=text, showarrow=False, xref="paper", yref="paper", **place)
+    return 1 - text_width(text), 0.0, 1.0, 0.06
 
 
 def shade_spread(drawn: Drawing, row: Row, columns: Spread, across: Sequence[float]) -> Box:

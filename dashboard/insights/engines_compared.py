@@ -71,7 +71,7 @@ def _faster(both: Sequence[tuple[Row, Row]], engines: tuple[str, str], phase: st
 def _ratio(one: Row, other: Row, phase: str) -> float:
     """Return how many times as fast as `other` `one` is."""
     middle = spread_of(phase)[1]
-    return float(other[middle] / one[middle] if phase == "decode" else one[middle] / other[middle])
+    return float(one[middle] / other[middle])
 
 
 def _ordered(pair: tuple[Row, Row], phase: str) -> tuple[Row, Row]:
@@ -105,7 +105,7 @@ def _order(both: Sequence[tuple[Row, Row]], engines: tuple[str, str], phase: str
     rho = rank_correlation(*([slowness(row, columns) for row in side] for side in zip(*both, strict=True)))
     if rho is None or len(both) < _FEW:
         return None
-    of = f"Spearman ρ of the {phase} times of {len(both)} files"
+    of = f"Spearman ρ of the {phase} speeds of {len(both)} files"
     detail = f"{of} {' and '.join(map(as_run_by, engines))} = {formats.number(rho, 2)}"
     if rho >= _ALIKE:
         return Insight("The files have about the same order by speed in both engines.", "finding", detail)

@@ -19,17 +19,23 @@ from evaluator.results.files import SPEED
 TIME = DECODE_TIME[1]
 #: p10, median and p90 of the speed of prompts in tokens/s; the ends are in rows of `timed` only.
 PREFILL_RATE: Spread = ("prefill_p10", "run_prefill_tps", "prefill_p90")
+#: p10, median and p90 of decoded tokens/s, from the times per token; in rows of `timed` only.
+DECODE_RATE: Spread = ("decode_tps_p10", "decode_tps_p50", "decode_tps_p90")
 
 
 def spread_of(phase: str) -> Spread:
-    """Return the columns of a phase's p10, median and p90."""
-    return DECODE_TIME if phase == "decode" else PREFILL_RATE
+    """Return the columns of the p10, median and p90 of a phase's tokens per second."""
+    return DECODE_RATE if phase == "decode" else PREFILL_RATE
+
+
+def per_second(ms: float | None) -> float | None:
+    """Return the tokens per second of a time per token in ms; None without one."""
+    return 1000 / ms if ms else None
 
 
 def slowness(row: Row, columns: Spread) -> float:
-    """Return a value that grows from fast to slow: the time per token, or the negative rate."""
-    value = float(row[columns[1]])
-    return value if columns == DECODE_TIME else -value
+    """Return a value that grows from fast to slow: the negative rate."""
+    return -float(row[columns[1]])
 
 
 def fastest_of(rows: Sequence[Row], columns: Spread) -> tuple[Row | None, int]:
@@ -38,16 +44,24 @@ def fastest_of(rows: Sequence[Row], columns: Spread) -> tuple[Row | None, int]:
     if not ordered:
         return None, 0
     fastest, *others = ordered
-    pairs = [(fastest, row) if columns == DECODE_TIME else (row, fastest) for row in others]
-    return fastest, sum(overlap(lower, higher, columns) for lower, higher in pairs)
+    return fastest, sum(overlap(row, fastest, columns) for row in others)
 
 
 def timed(scope: Scope, phase: str) -> list[Row]:
-    """Return the variants that were compared, and timed in the chosen engine; for prefill with `PREFILL_RATE`."""
+    """Return the variants that were compared and timed in the chosen engine, with the columns of `spread_of`."""
     frame = scope.frame
     if phase == "prefill":
         frame = frame.join(prefill_ends(scope.results.speed(scope.engine)), on="variant_id", how="left")
-    return complete(frame.to_dicts(), spread_of(phase)[1], "kld_mean")
+        return complete(frame.to_dicts(), PREFILL_RATE[1], "kld_mean")
+    rows = [row | _decode_rates(row) for row in frame.to_dicts()]
+    return complete(rows, DECODE_RATE[1], "kld_mean")
+
+
+def _decode_rates(row: Row) -> dict[str, float | None]:
+    """Return `DECODE_RATE` of a row: the longest times per token are the lowest rates."""
+    return {
+        name: per_second(row[time]) for name, time in zip(DECODE_RATE, reversed(DECODE_TIME), strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,17 @@ class EqualSpeed:
     chosen: dict[str, Row]
     ranking: Ranking
     others: tuple[Ranking, ...]
+
+    @property
+    def place(self) -> str:
+        """The limit in words, as a rate."""
+        return f"at {formats.number(per_second(self.limit))} tokens/s or faster"
+
+    @property
+    def moved(self) -> str:
+        """The limits of `others` in words, as rates."""
+        rates = (per_second(self.limit + off) for off in (self.spread, -self.spread))
+        return f"{formats.ends([rate for rate in rates if rate is not None])} tokens/s"
 
     @property
     def steady(self) -> bool:
@@ -104,23 +129,24 @@ def of_four_bits(rows: Sequence[Row]) -> list[Row]:
 
 
 def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    """Say which method is closest to the baseline within a decode time that all methods cover."""
+    """Say which method is closest to the baseline at a decode speed that all methods cover."""
     comparison = equal_speed(scope, rows)
     if comparison is None:
         return None
-    ranking, moved = comparison.ranking, formats.number(comparison.spread, 2)
-    place = f"At up to {formats.number(comparison.limit)} ms per token{scope.in_engine}"
+    ranking = comparison.ranking
+    place = f"A{comparison.place[1:]}{scope.in_engine}"
     offers = "; ".join(
         f"{comparison.chosen[m]['label']} {nats(value)}" for m, value in ranking.values.items()
     )
     detail = f"mean KLD of each method's closest variant: {offers}"
     if not comparison.steady:
-        moving = f"moving the limit by {moved} ms, the spread of the times, changes the result"
+        moving = f"moving the limit within {comparison.moved}, the spread of the speeds, changes the result"
         text = f"{place} the methods are tied: {moving}."
         return Insight(text, "tie", detail)
     if ranking.tied:
         return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
-    return Insight(f"{place} (± {moved}) {ranking.best} is closest to the baseline.", "finding", detail)
+    detail = f"so it is with limits of {comparison.moved}; {detail}"
+    return Insight(f"{place} {ranking.best} is closest to the baseline.", "finding", detail)
 
 
 def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight | None:

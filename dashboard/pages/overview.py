@@ -174,7 +174,7 @@ def _methods(results: Results) -> Component:
 
 def _metrics(scope: Scope) -> Component:
     where = scope.in_engine or " of the packed model"
-    time = ("Decode time", f"Milliseconds per generated token{where}, on the device named below.")
+    time = ("Decode speed", f"Generated tokens per second{where}, on the device named below.")
     pairs = [part for name, text in (*_METRICS, time) for part in (html.Dt(name), html.Dd(text))]
     return html.Dl(pairs, className="metrics")
 

@@ -100,11 +100,6 @@ class Results:
         """What is wrong with files of the folder: one sentence each, without a full stop."""
         return list(self._frames.faults.values())
 
-    @property
-    def skipped(self) -> list[str]:
-        """Names of the files that `problems` are about."""
-        return list(self._frames.faults)
-
     def fault(self, name: str) -> str:
         """Return what is wrong with a file, named without folders; empty if nothing is."""
         return self._frames.faults.get(name, "")

@@ -290,6 +290,7 @@ def status(scope: Scope) -> list[str]:
         parts.append(f"run in progress: {total}{of_planned} measured")
     if manifest.failures:
         parts.append(f"{len(manifest.failures)} failed")
-    if scope.results.skipped:
-        parts.append(f"skipped: {formats.listing(scope.results.skipped, 2)}")
+    if problems := scope.results.problems:
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        parts.append(f"skipped: {problems[0]}{more}")
     return parts

@@ -14,17 +14,20 @@ from dashboard.figures.run_hover import hover_of_runs
 from dashboard.figures.run_loss import add_other_engine, add_run_loss
 from dashboard.figures.scales import LogScale
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import DECODE_TIME, Spread
+from dashboard.insights.claim_rules import Spread
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.engine_gap import GAP, gap_insight, loss_as_run, unknown_gap
 from dashboard.insights.engines_compared import compared, others, slowing
 from dashboard.insights.faults import sound
-from dashboard.insights.picks import Telling, by_column
+from dashboard.insights.picks import Telling
 from dashboard.insights.speeds import (
+    PREFILL_RATE,
+    TIME,
     bits_and_speed,
     fastest_of,
     four_bits,
+    per_second,
     slowness,
     spread_of,
     tell_equal_speed,
@@ -79,7 +82,7 @@ def figure(scope: Scope) -> Drawing:
     if not rows:
         return charts.message_figure(f"No selected variant has a {_PHASE.of(scope.selection)} time")
     columns = low, middle, high = _columns(scope.selection)
-    decode, more = columns == DECODE_TIME, _other_runs(scope, rows)
+    more = _other_runs(scope, rows)
     ends = [row[name] for row in (*rows, *more) for name in (low, middle, high) if row[name] is not None]
     heights = [height for row in (*rows, *more) for height in (row["kld_mean"], loss_as_run(row))]
     x_range, scale = axes.padded(ends, 0.05), LogScale.of(heights, margin=0.1)
@@ -89,7 +92,7 @@ def figure(scope: Scope) -> Drawing:
     hover = hover_of_runs(scope, rows)
     drawn = Drawing()
     fastest, tied = _fastest(scope)
-    taken = [speed_marks.note_corner(drawn, decode=decode)]
+    taken = [speed_marks.note_corner(drawn)]
     taken += (
         [speed_marks.shade_spread(drawn, fastest, columns, x_range)] if fastest is not None and tied else []
     )
@@ -106,12 +109,12 @@ def figure(scope: Scope) -> Drawing:
         hover,
         front={rows[index]["variant_id"] for index in front},
         told=_told(scope),
-        first="bottom left" if decode else "bottom right",
+        first="bottom right",
         size=10,
         lines=[shares(line, (x_range, scale.range)) for line in _whiskers(rows, more, middle, scale)],
         taken=taken,
     ).draw(drawn)
-    drawn.update_xaxes(title_text=_title(scope, decode=decode, both=bool(more)), range=x_range)
+    drawn.update_xaxes(title_text=_title(scope, both=bool(more)), range=x_range)
     drawn.update_yaxes(title_text="mean KLD, nats per token (log scale)", **scale.axis)
     return drawn
 
@@ -133,11 +136,9 @@ def _whiskers(
     return [*lines, *([of[row["variant_id"]], (row[middle], of[row["variant_id"]][1])] for row in more)]
 
 
-def _title(scope: Scope, *, decode: bool, both: bool) -> str:
+def _title(scope: Scope, *, both: bool) -> str:
     where = "" if both else scope.in_engine
-    if decode:
-        return f"decode time per token{where} (ms, median; bars p10–p90)"
-    return f"prefill speed{where} (tokens per second, median; bars p10–p90)"
+    return f"{_PHASE.of(scope.selection)} speed{where} (tokens/s, median; bars p10–p90)"
 
 
 def _fastest(scope: Scope) -> tuple[Row | None, int]:
@@ -149,14 +150,12 @@ def _told(scope: Scope) -> Told:
     fastest, _ = _fastest(scope)
     if fastest is None:
         return Told()
-    value, unit = _value_told(scope, fastest)
-    return Told(str(fastest["variant_id"]), {fastest["variant_id"]: f"{value} {unit}"})
+    return Told(str(fastest["variant_id"]), {fastest["variant_id"]: _rate(scope, fastest)})
 
 
-def _value_told(scope: Scope, row: Row) -> tuple[str, str]:
-    """Return the number that the title gives, and its unit at a point."""
-    columns = _columns(scope.selection)
-    return formats.number(row[columns[1]]), "ms" if columns == DECODE_TIME else "tokens/s"
+def _rate(scope: Scope, row: Row) -> str:
+    """Return a file's speed in words."""
+    return f"{formats.number(row[_columns(scope.selection)[1]])} tokens/s"
 
 
 def headline(scope: Scope) -> str:
@@ -164,10 +163,7 @@ def headline(scope: Scope) -> str:
     fastest, tied = _fastest(scope)
     if fastest is None:
         return f"No selected variant was timed{scope.in_engine}"
-    value, _ = _value_told(scope, fastest)
-    rate = f"decodes fastest{scope.in_engine}, {value} ms per token"
-    if _columns(scope.selection) != DECODE_TIME:
-        rate = f"prefills fastest{scope.in_engine}, {value} tokens per second"
+    rate = f"{_PHASE.of(scope.selection)}s fastest{scope.in_engine}, {_rate(scope, fastest)}"
     more = "one more is" if tied == 1 else f"{tied} more are"
     return f"{fastest['label']} {rate}" + (f"; {more} within its spread" if tied else "")
 
@@ -189,11 +185,11 @@ def insights(scope: Scope) -> list[Insight]:
     candidates = [
         Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
         *compared(scope, rows, phase),
-        tell_equal_speed(scope, rows) if columns == DECODE_TIME else None,
+        tell_equal_speed(scope, rows) if phase == "decode" else None,
         bits_and_speed(rows, phase, scope.in_engine),
         four_bits(rows, front),
         gap_insight(rows, scope.selection),
-        slowing(scope, rows) if columns == DECODE_TIME else None,
+        slowing(scope, rows) if phase == "decode" else None,
         timing(scope, rows, phase),
     ]
     lacking = undrawn(scope.rows, passing, f"no {phase} time{scope.in_engine} or no divergence was measured")
@@ -253,7 +249,13 @@ def _data(scope: Scope) -> pl.DataFrame:
 
 def _tells(scope: Scope) -> Telling:
     """Tell a variant's speed in the chosen phase and engine."""
-    return by_column(_columns(scope.selection)[1])(scope)
+    phase = _PHASE.of(scope.selection)
+
+    def value(row: Row) -> str:
+        rate = per_second(row[TIME]) if phase == "decode" else row[PREFILL_RATE[1]]
+        return "" if rate is None else f"{formats.number(rate)} tokens/s"
+
+    return Telling(f"{phase.capitalize()} speed", value)
 
 
 VIEW = View(

@@ -21,7 +21,7 @@ from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
 from dashboard.insights.leaders import DECODE, FIDELITY, contenders, fastest
 from dashboard.insights.matching import one_type
-from dashboard.insights.speeds import TIME, equal_speed
+from dashboard.insights.speeds import TIME, equal_speed, per_second
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.statistics import Estimate, slope
 from dashboard.style import formats
@@ -42,23 +42,22 @@ def claims(case: Case) -> list[Claim]:
         return [untestable(text, why) for text in (_ACCURATE, _FASTEST, _MIDDLE, _FADES)]
     per_token = f"ms per decoded token{case.scope.in_engine}"
     return [
-        _accurate(case, timed, per_token),
+        _accurate(case, timed),
         _fastest(timed, case.scope.in_engine),
         _middle(case, timed),
         _fades(timed, per_token),
     ]
 
 
-def _accurate(case: Case, timed: list[Row], per_token: str) -> Claim:
+def _accurate(case: Case, timed: list[Row]) -> Claim:
     comparison = equal_speed(case.scope, timed)
     if comparison is None:
         return untestable(_ACCURATE, "The decode times of the methods do not overlap.")
-    limit, spread = formats.number(comparison.limit), formats.number(comparison.spread, 2)
-    where = f"at up to {limit} {per_token}, by KLD of each method's closest variant,"
+    where = f"{comparison.place}{case.scope.in_engine}, by KLD of each method's closest variant,"
     claim = leads(_ACCURATE, case, BARTOWSKI, comparison.ranking, nats, where)
     if comparison.steady or claim.verdict == "unknown":
         return claim
-    moved = f"Moving the limit by {spread} ms, the spread of the times, changes the result."
+    moved = f"Moving the limit within {comparison.moved}, the spread of the speeds, changes the result."
     return unknown(_ACCURATE, f"{claim.evidence} {moved}")
 
 
@@ -68,8 +67,8 @@ def _fastest(timed: list[Row], where: str) -> Claim:
     methods = {row["method"].lower() for row in rows}
     if UNSLOTH not in methods or len(methods) < 2:
         return untestable(_FASTEST, "Timed variants of unsloth and of another method are needed.")
-    times = formats.listing([f"{row['label']} {formats.number(row[TIME])} ms" for row in rows], 6)
-    evidence = f"{times} per decoded token{where} (medians)."
+    rates = formats.listing([f"{row['label']} {formats.number(per_second(row[TIME]))}" for row in rows], 6)
+    evidence = f"{rates} decoded tokens/s{where} (medians)."
     ours = next(row for row in rows if row["method"].lower() == UNSLOTH)
     first = fastest(rows)
     if ours not in first:

@@ -105,6 +105,17 @@ def test_a_page_drawn_before_damage_was_found_is_drawn_again(folder: Path) -> No
     assert "Skipped: main-q4_0.parquet cannot be read: broken." in said()
 
 
+def test_every_page_names_a_file_that_turned_out_damaged(folder: Path) -> None:
+    path = folder / "tokens" / "main-q4_0.parquet"
+    body = path.read_bytes()
+    path.write_bytes(body[:4] + bytes(len(body) // 2) + body[4 + len(body) // 2 :])
+    library = Library([folder])
+    for page in ("/delta-logp", "/size"):
+        assert "skipped: main-q4_0.parquet cannot be read" in str(screen(library, page, "", {})["status"]), (
+            page
+        )
+
+
 def test_opening_many_variants_reads_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a file of tokens only the columns are read, once, however many files there are."""
     folder = make_results(tmp_path / "many", methods=("main",), quants=("Q4_0",), windows=2)

@@ -93,7 +93,7 @@ def test_names_of_another_folder_are_let_go(library: Library) -> None:
 def test_a_part_of_the_tokens_is_said_everywhere(library: Library) -> None:
     shown = screen(library, "/ppl-bits", "?domain=code", {})
     assert "384 of 1,536 tokens" in text_of(shown["status"])
-    assert "Text: code; scored: 384 of 1,536 tokens" in shown["caption"]
+    assert "Text: code; scored: 384 of 1,536 tokens" in shown["caption"][-1]
     whole = screen(library, "/ppl-bits", "", {})
     assert shown["drawing"]["figure"] != whole["drawing"]["figure"]
 

@@ -38,7 +38,7 @@ def both(two_engines: Path) -> Results:
 
 
 def drawn_points(figure: go.Figure, symbols: str = "") -> set[tuple[str, float, float]]:
-    """Variant, time and divergence of the points of files; `symbols` is the end of their symbols' names."""
+    """Variant, tokens per second and divergence of files; `symbols` is the end of their symbols' names."""
     return {
         (data[0], x, y)
         for trace in figure.data
@@ -47,8 +47,13 @@ def drawn_points(figure: go.Figure, symbols: str = "") -> set[tuple[str, float, 
     }
 
 
+def rate(row: dict[str, Any], column: str) -> float:
+    """Tokens per second, from a time per token too."""
+    return float(1000 / row[column] if "ms" in column else row[column])
+
+
 def expected(results: Results, column: str) -> set[tuple[str, float, float]]:
-    return {(row["variant_id"], row[column], row["kld_mean"]) for row in results.measured.to_dicts()}
+    return {(row["variant_id"], rate(row, column), row["kld_mean"]) for row in results.measured.to_dicts()}
 
 
 def said(results: Results, selection: Selection) -> str:
@@ -65,7 +70,8 @@ def test_points_title_and_axis_are_of_the_chosen_engine(
     fastest = both.measured.sort(COLUMNS[engine]).row(0, named=True)
     where = "in llama.cpp" if engine == "llama.cpp" else "as packed ONNX (onnxruntime)"
     title = SPEED.headline(Scope(both, selection))
-    assert title.startswith(f"{fastest['label']} decodes fastest {where}, ")
+    speed = f"{formats.number(1000 / fastest[COLUMNS[engine]])} tokens/s"
+    assert title.startswith(f"{fastest['label']} decodes fastest {where}, {speed}")
     assert where in figure.layout.xaxis.title.text
     assert where in said(both, selection)
     assert set(COLUMNS.values()) & set(SPEED.data(Scope(both, selection)).columns) == {COLUMNS[engine]}
@@ -76,7 +82,7 @@ def test_whisker_in_llama_ends_at_the_measured_loss(both: Results) -> None:
     lines = [trace for trace in figure.data if trace.hoverinfo == "skip" and trace.mode == "lines+markers"]
     ends = {(trace.x[i], trace.y[i], trace.y[i + 1]) for trace in lines for i in range(0, len(trace.x), 3)}
     assert ends == {
-        (row["llamacpp_decode_ms_p50"], row["llamacpp_baseline_kld_mean"], row["kld_mean"])
+        (rate(row, "llamacpp_decode_ms_p50"), row["llamacpp_baseline_kld_mean"], row["kld_mean"])
         for row in both.measured.to_dicts()
     }
     assert "as run in llama.cpp" in {trace.name for trace in figure.data}
@@ -100,7 +106,7 @@ def test_both_engines_draw_every_file_twice(
     assert drawn_points(figure, "-open") == expected(both, other)
     lines = [trace for trace in figure.data if trace.mode == "lines+markers" and trace.line.dash == "dot"]
     assert {(name[0], x) for trace in lines for name, x in zip(trace.customdata, trace.x, strict=True)} == {
-        (row["variant_id"], row[other]) for row in both.measured.to_dicts()
+        (row["variant_id"], rate(row, other)) for row in both.measured.to_dicts()
     }
     assert {"llama.cpp", "packed ONNX (onnxruntime)"} <= {trace.name for trace in figure.data}
     assert "open, with dotted lines" in SPEED.captioned(scope)
@@ -114,7 +120,7 @@ def test_the_two_points_of_a_picked_file_are_joined(both: Results) -> None:
         trace for trace in SPEED.figure(Scope(both, picked)).data if trace.mode == "lines" and len(trace.x)
     ]
     assert [(trace.x[0], trace.x[1]) for trace in lines] == [
-        (row["llamacpp_decode_ms_p50"], row["decode_ms_p50"])
+        (rate(row, "llamacpp_decode_ms_p50"), rate(row, "decode_ms_p50"))
     ]
 
 
@@ -143,8 +149,9 @@ def test_hover_has_both_engines_and_depths(both: Results) -> None:
         for text, data in zip(trace.hovertext or (), trace.customdata or (), strict=True)
         if data[0] == "main-q4_0"
     )
-    assert f"<b>llama.cpp</b>: decode {formats.number(row['llamacpp_decode_ms_p50'])} ms" in text
-    assert f"<b>packed ONNX (onnxruntime)</b>: decode {formats.number(row['decode_ms_p50'])} ms" in text
+    for name, column in zip(("llama.cpp", "packed ONNX (onnxruntime)"), COLUMNS.values(), strict=True):
+        speed = f"{formats.number(rate(row, column))} tokens/s, {formats.number(row[column])} ms per token"
+        assert f"<b>{name}</b>: decode {speed}" in text
     assert re.search(r"tokens in the cache: .* ms after 0, .* ms after 256, .* ms after 4,096<br>", text)
 
 
@@ -243,7 +250,7 @@ def test_compare_of_one_engine_is_one_table(three_methods: Path) -> None:
 def test_every_page_names_the_engine(both: Results, selection: Selection, engine: str) -> None:
     where = "in llama.cpp" if engine == "llama.cpp" else "as packed ONNX (onnxruntime)"
     scope = Scope(both, selection)
-    assert f"per generated token {where}" in str(overview.below(scope))
+    assert f"Generated tokens per second {where}" in str(overview.below(scope))
     adds = (
         "Running it in llama.cpp adds"
         if engine == "llama.cpp"
@@ -258,5 +265,5 @@ def test_every_page_names_the_engine(both: Results, selection: Selection, engine
     assert len(said_of_radar) > 1, "a leader, and a tie"
     assert "decode speed" in VIEWS["radar"].captioned(scope), "not outside the spread, so no axis"
     shown = render(both, "/speed", selection)
-    assert all(where in claim.evidence for claim in shown.claims if "per decoded token" in claim.evidence)
+    assert all(where in claim.evidence for claim in shown.claims if "decoded token" in claim.evidence)
     assert any(where in claim.evidence for claim in shown.claims)

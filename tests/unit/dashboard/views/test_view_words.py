@@ -49,13 +49,13 @@ def test_speed_speaks_of_the_phase_shown(three: Results) -> None:
     prefill = words(speed, three, Selection.of(options={"phase": "prefill"}))
     fastest = three.measured.sort("prefill_tps", descending=True).row(0, named=True)
     rate = formats.number(fastest["prefill_tps"])
-    assert prefill.startswith(f"{fastest['label']} prefills fastest, {rate} tokens per second; ")
+    assert prefill.startswith(f"{fastest['label']} prefills fastest, {rate} tokens/s; ")
     assert "at least 5 prefill repetitions" in prefill
     assert "decod" not in prefill
-    assert "ms" not in prefill.split()
     decode = words(speed, three, EVERYTHING)
-    assert "decodes fastest" in decode
-    assert "ms per token" in decode
+    rate = formats.number(1000 / three.measured["decode_ms_p50"].min())
+    assert f"decodes fastest, {rate} tokens/s" in decode
+    assert not {"ms", "s"} & set(f"{prefill} {decode}".split()), "one unit of speed"
     assert "prefill" not in decode
 
 
