@@ -16,11 +16,9 @@ from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Inches, Pt
 
 from dashboard.export.native import add_chart, rgb
+from dashboard.export.placing import HEIGHT, WIDTH, Box, row_heights
 from dashboard.export.slides import (
     ACCENTS,
-    HEIGHT,
-    WIDTH,
-    Box,
     Drawn,
     Line,
     Native,
@@ -38,7 +36,6 @@ _TITLE_ONLY = 5
 _NO_STYLE = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"
 #: The pictures' typeface too, see `slide.FONT`.
 _TYPEFACE = "Arial"
-_ROW = 0.36
 _ANCHORS = {"top": MSO_ANCHOR.TOP, "middle": MSO_ANCHOR.MIDDLE, "bottom": MSO_ANCHOR.BOTTOM}
 
 
@@ -128,8 +125,11 @@ class _Book:
     def _(self, part: Table, slide: Any) -> None:
         lines = [part.heads, *part.rows] if part.heads else list(part.rows)
         left, top, across, _ = _emu(part.box)
-        height = Inches(_ROW) * len(lines)
-        table = slide.shapes.add_table(len(lines), len(part.shares), left, top, across, height).table
+        heights = row_heights(lines, part.shares, part.size, part.box[3])
+        whole = Inches(sum(heights))
+        table = slide.shapes.add_table(len(lines), len(part.shares), left, top, across, whole).table
+        for row, height in zip(table.rows, heights, strict=True):
+            row.height = Inches(height)
         table._tbl.tblPr.find(qn("a:tableStyleId")).text = _NO_STYLE
         table.first_row, table.horz_banding = bool(part.heads), False
         for column, share in zip(table.columns, part.shares, strict=True):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from dashboard.export.exhibit import Exhibit, exhibits
-from dashboard.export.findings import findings
+from dashboard.export.findings import PLUS_MINUS, findings
 from dashboard.export.provenance import facts, footer
 from dashboard.insights import Insight
 from dashboard.insights.claim_rules import DECODE_TIME
@@ -22,7 +22,7 @@ from dashboard.style.glossary import used
 from evaluator.metrics import columns_of
 
 _SIGNS = {"finding": "", "tie": "≈ ", "caution": "Note: ", "unknown": "Cannot tell: ", "note": ""}
-_PLUS_MINUS = "± is half a 95 % interval, clustered by window if available. Empty cells were not measured."
+_PLUS_MINUS = f"{PLUS_MINUS} Empty cells were not measured."
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 

@@ -1,4 +1,4 @@
-"""A figure laid out for a slide: 16:9, larger type, the finding as title and the caption below it."""
+"""A figure laid out for a slide: larger type, the finding as title and the caption below it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Literal
 
 from dashboard.export.exhibit import Exhibit
+from dashboard.export.placing import over_caption
 from dashboard.export.provenance import filters_in_words, texts_and_tokens
 from dashboard.results.scope import Scope
 from dashboard.shell.naming import file_stem, model_name
@@ -19,8 +20,9 @@ Form = Literal["slide", "body"]
 #: These or fonts of the same widths exist everywhere, so pictures look the same in every program.
 FONT = '"Liberation Sans", Arial, Helvetica, sans-serif'
 #: Pixels; the picture is drawn at this width and scaled to 1280, so type is 1.45 times as large as on the screen.
-_WIDTH = 880
-_HEIGHTS = {"slide": 495, "body": 396}
+_WIDTH, _HEIGHT = 880, 495
+#: Pixels: width of the drawing alone, which has a whole slide but its title, and least height of a row of labels.
+_BODY_WIDTH, _LANE = 960, 12
 NOMINAL_WIDTH = 1280
 _SIDE = 24
 _TITLE_PX, _CAPTION_PX = 19, 10
@@ -28,6 +30,8 @@ _TITLE_PX, _CAPTION_PX = 19, 10
 _BOLD, _PLAIN = 0.6, 0.56
 _LINE = 1.3
 _TOP, _GAP = 14, 10
+#: Margin above a circle for the names and values of its upper axis.
+_OVER_CIRCLE = 96
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def picture(scope: Scope, shown: Exhibit, theme: str = "light", form: Form = "sl
     """Lay an exhibit out in a theme, independently of the screen."""
     surface = SURFACES[theme]
     figure = shown.figure.to_plotly_json()
-    height = _HEIGHTS[form]
+    width, height = (_WIDTH, _HEIGHT) if form == "slide" else _body_size(shown, figure["layout"])
     layout = {
         **figure["layout"],
         "template": _template(theme),
@@ -59,15 +63,46 @@ def picture(scope: Scope, shown: Exhibit, theme: str = "light", form: Form = "sl
         "paper_bgcolor": surface.background,
         "plot_bgcolor": surface.background,
         "autosize": False,
-        "width": _WIDTH,
+        "width": width,
         "height": height,
     }
+    if "polar" in layout:
+        layout |= _legend_beside(layout)
     if shown.reason:
         layout["annotations"] = [_explanation(shown.reason)]
     if form == "slide":
         layout |= _frame(layout, shown.title, _caption(scope, shown), surface)
     stem = file_stem(scope, shown.slug)
-    return Picture(shown.slug, stem, _WIDTH, height, {"data": figure["data"], "layout": layout})
+    return Picture(shown.slug, stem, width, height, {"data": figure["data"], "layout": layout})
+
+
+def caption_of(shown: Exhibit) -> list[str]:
+    """Return what is said below a chart: what it shows of the picked variants, and what is drawn."""
+    return [text for text in (shown.picked, shown.caption) if text]
+
+
+def _body_size(shown: Exhibit, layout: dict[str, Any]) -> tuple[int, int]:
+    """Return the size of the drawing alone in the shape of its box, larger if its rows of labels need it."""
+    (_, _, across, tall), _ = over_caption(caption_of(shown))
+    margin = layout.get("margin", {})
+    rows = max((_rows(axis) for name, axis in layout.items() if name.startswith("yaxis")), default=0.0)
+    least = _LANE * rows + margin.get("t", 0) + margin.get("b", 0)
+    height = max(_BODY_WIDTH * tall / across, least)
+    return round(height * across / tall), round(height)
+
+
+def _rows(axis: dict[str, Any]) -> float:
+    """Return how many rows of labels an axis would have if it were as long as the whole plot."""
+    low, high = axis.get("domain") or (0, 1)
+    named = axis.get("tickvals") if axis.get("tickvals") is not None else axis.get("categoryarray")
+    return len(named) / (high - low) if named is not None and high > low else 0.0
+
+
+def _legend_beside(layout: dict[str, Any]) -> dict[str, Any]:
+    """Put the legend beside a circle, where a slide has room, instead of above it."""
+    margin = layout.get("margin", {})
+    legend = {"orientation": "v", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"}
+    return {"legend": {**layout.get("legend", {}), **legend}, "margin": {**margin, "t": _OVER_CIRCLE}}
 
 
 @cache
@@ -81,7 +116,7 @@ def _caption(scope: Scope, shown: Exhibit) -> str:
     source = texts_and_tokens(applied)
     filtered = filters_in_words(applied)
     line = f"{model_name(applied)} · {source}" + (f" · filters: {filtered}" if filtered else "")
-    return "\n".join(filter(None, [shown.picked, shown.caption, line]))
+    return "\n".join([*caption_of(shown), line])
 
 
 def _frame(layout: dict[str, Any], title: str, caption: str, surface: Surface) -> dict[str, Any]:

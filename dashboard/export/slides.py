@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from dashboard.export.exhibit import Exhibit, exhibits
-from dashboard.export.findings import findings
+from dashboard.export.findings import PLUS_MINUS, Findings, findings, takeaways
 from dashboard.export.native import is_native
+from dashboard.export.placing import (
+    ACROSS,
+    BODY,
+    CAPTION,
+    FOOT,
+    HEIGHT,
+    SIDE,
+    TITLE,
+    WIDTH,
+    Box,
+    over_caption,
+    row_heights,
+    text_height,
+    title_size,
+)
 from dashboard.export.provenance import facts, footer
-from dashboard.export.slide import picture
+from dashboard.export.slide import caption_of, picture
 from dashboard.insights import Insight
 from dashboard.results.scope import Scope
 from dashboard.shell.naming import model_name
 from dashboard.style.theme import SURFACES
 
-#: Left, top, width and height, in inches.
-Box = tuple[float, float, float, float]
 Tone = Literal["text", "muted"]
 Anchor = Literal["top", "middle", "bottom"]
-WIDTH, HEIGHT = 13.333, 7.5
 ACCENTS = {"light": "#1769aa", "dark": "#6cb4ee"}
-_SIDE = 0.5
-_ACROSS = WIDTH - 2 * _SIDE
-_TITLE: Box = (_SIDE, 0.3, _ACROSS, 0.95)
-_BODY: Box = (_SIDE, 1.3, _ACROSS, 5.55)
-_FOOT: Box = (_SIDE, 6.95, _ACROSS, 0.4)
 _SHARES = (0.12, 0.19, 0.29, 0.17, 0.12, 0.11)
-_LONG_TITLE = 70
-_FEW_LINES, _MOST_LINES = 4, 7
-#: Type sizes of tables, the largest that fits; width of a character over it, line height over it, padding in inches.
-_SIZES = (16, 14, 12, 11, 9)
-_CHARACTER, _LEADING, _PADDING = 0.52, 1.2, 0.1
+_SIZE_SHARES = (0.15, 0.27, 0.26, 0.2, 0.12)
+_FACT_SHARES = (0.16, 0.84)
+#: Type sizes of tables, and of sentences with their details and the space before them, the largest that fits.
+_TABLE_SIZES = (16, 14, 12, 11, 10, 9)
+_POINT_SIZES = ((28, 18, 36), (24, 16, 24), (20, 14, 16), (18, 13, 12), (16, 12, 8))
+_MOST_LINES = 7
 _POINTS = 72
 
 
@@ -111,23 +118,36 @@ class Slide:
 
 
 def slides(scope: Scope, pictures: Collection[str], *, editable: bool = False) -> list[Slide]:
-    """Return the slides: the answer, recommendations, the summary as a table, one per view, provenance.
+    """Return the slides: the answer, recommendations, tables, one per view, takeaways, provenance.
 
     `pictures` are the views that have one. Another view gets its native chart if PowerPoint can draw one, else its
     insights as text. `editable` adds a slide with the native chart after each picture.
     """
-    words, foot = findings(scope), footer(scope)
+    words, foot, shown = findings(scope), footer(scope), exhibits(scope)
     book = [
         _opening(f"{model_name(scope)}: which quantized version to run", words.answer, foot),
         _points("What to run", words.recommendations, foot),
+        *_tables(words, foot),
     ]
-    if words.table:
-        book.append(_table("Summary per method", words.heads, words.table, foot))
-    for shown in exhibits(scope):
-        its_foot = footer(shown.view.applied(scope))
-        book += _of_view(shown, its_foot, drawn=shown.slug in pictures, editable=editable)
+    for item in shown:
+        its_foot = footer(item.view.applied(scope))
+        book += _of_view(item, its_foot, drawn=item.slug in pictures, editable=editable)
+    told = takeaways(scope, words, [insight for item in shown for insight in item.insights])
+    if told:
+        book.append(_points("Takeaways", told, foot))
     rows = list(facts(scope).items())
-    return [*book, _table("Where the numbers come from", ("", ""), rows, foot, (0.18, 0.82))]
+    return [*book, *_table("Where the numbers come from", (), rows, foot, _FACT_SHARES)]
+
+
+def _tables(words: Findings, foot: str) -> list[Slide]:
+    """Return the summary per method, and the methods compared at equal size."""
+    made = []
+    if words.table:
+        made += _table("Summary per method", words.heads, words.table, foot, _SHARES, PLUS_MINUS)
+    if words.sizes:
+        heads, caption = words.size_heads, words.sizes_compared
+        made += _table("Methods at equal size", heads, words.sizes, foot, _SIZE_SHARES, caption)
+    return made
 
 
 def presented(scope: Scope, theme: str) -> dict[str, Any]:
@@ -152,18 +172,25 @@ def presented(scope: Scope, theme: str) -> dict[str, Any]:
 def _of_view(shown: Exhibit, foot: str, *, drawn: bool, editable: bool) -> list[Slide]:
     notes = notes_of(shown)
     native = not shown.reason and is_native(shown.figure)
+    box, below = over_caption(caption_of(shown))
+    caption = _caption(below, caption_of(shown))
     made = []
     if drawn:
-        part = Drawn(_BODY, shown.slug, f"{shown.question}. {shown.title}")
-        made.append(_titled(shown.title, foot, (part,), notes))
+        part = Drawn(box, shown.slug, f"{shown.question}. {shown.title}")
+        made.append(_titled(shown.title, foot, (part, *caption), notes))
     elif shown.reason:
         made.append(_points(shown.title, [Insight(shown.reason, "unknown")], foot, notes))
     elif not native:
         made.append(_points(shown.title, shown.insights, foot, notes))
     if native and (editable or not drawn):
         more = f"A PowerPoint chart; its data can be edited.\n{notes}"
-        made.append(_titled(shown.title, foot, (Native(_BODY, shown),), more))
+        made.append(_titled(shown.title, foot, (Native(box, shown), *caption), more))
     return made
+
+
+def _caption(box: Box, texts: Sequence[str]) -> tuple[Words, ...]:
+    lines = tuple(Line(text, CAPTION, "muted") for text in texts)
+    return (Words(box, lines),) if lines else ()
 
 
 def notes_of(shown: Exhibit) -> str:
@@ -177,27 +204,34 @@ def notes_of(shown: Exhibit) -> str:
 
 
 def _titled(title: str, foot: str, parts: tuple[Part, ...], notes: str = "") -> Slide:
-    heading = Line(title, 26 if len(title) <= _LONG_TITLE else 22, bold=True)
-    source = Words(_FOOT, (Line(foot, 10, "muted"),))
-    return Slide(Words(_TITLE, (heading,), "middle"), source, parts, notes)
+    heading = Line(title, title_size(title), bold=True)
+    source = Words(FOOT, (Line(foot, 10, "muted"),))
+    return Slide(Words(TITLE, (heading,), "middle"), source, parts, notes)
 
 
 def _opening(title: str, answer: str, foot: str) -> Slide:
-    left, across = _SIDE + 0.35, _ACROSS - 0.35
+    left, across = SIDE + 0.35, ACROSS - 0.35
     heading = Words((left, 2.0, across, 1.4), (Line(title, 36, bold=True),), "bottom")
-    parts = (Rule((_SIDE, 2.1, 0.09, 2.7)), Words((left, 3.55, across, 1.6), (Line(answer, 22),)))
+    parts = (Rule((SIDE, 2.1, 0.09, 2.7)), Words((left, 3.55, across, 1.6), (Line(answer, 24),)))
     return replace(_titled(title, foot, parts), title=heading)
 
 
 def _points(title: str, insights: Sequence[Insight], foot: str, notes: str = "") -> Slide:
-    shown = insights[:_MOST_LINES]
-    few = len(shown) <= _FEW_LINES
+    """Return a slide of sentences with their details, in the largest type that fits."""
+    for sizes in _POINT_SIZES:
+        lines = _sentences(insights[:_MOST_LINES], *sizes)
+        if sum(text_height(line.text, line.size) + line.before / _POINTS for line in lines) <= BODY[3]:
+            break
+    return _titled(title, foot, (Words(BODY, tuple(lines)),), notes)
+
+
+def _sentences(insights: Sequence[Insight], size: int, smaller: int, before: int) -> list[Line]:
     lines = []
-    for index, item in enumerate(shown):
-        lines.append(Line(item.text, 24 if few else 18, before=(24 if few else 12) if index else 0))
+    for index, item in enumerate(insights):
+        lines.append(Line(item.text, size, before=before if index else 0))
         if item.detail:
-            lines.append(Line(item.detail, 16 if few else 13, "muted"))
-    return _titled(title, foot, (Words(_BODY, tuple(lines)),), notes)
+            lines.append(Line(item.detail, smaller, "muted"))
+    return lines
 
 
 def _table(
@@ -205,20 +239,31 @@ def _table(
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
     foot: str,
-    shares: Sequence[float] = _SHARES,
-) -> Slide:
-    shown = tuple(heads) if any(heads) else ()
-    sizes = _SIZES if len(rows) + bool(shown) <= _FEW_LINES + 1 else _SIZES[-2:]
-    lines = [*([shown] if shown else []), *rows]
-    size = next((size for size in sizes if _height(lines, shares, size) <= _BODY[3]), sizes[-1])
-    return _titled(title, foot, (Table(_BODY, shown, tuple(map(tuple, rows)), tuple(shares), size),))
+    shares: Sequence[float],
+    caption: str = "",
+) -> list[Slide]:
+    """Return a table in the largest type that fits, on several slides if it does not fit in the smallest."""
+    texts = [caption] if caption else []
+    box, below = over_caption(texts)
+    head = [tuple(heads)] if heads else []
 
+    def height(some: Sequence[Sequence[str]], size: int) -> float:
+        return sum(row_heights([*head, *some], shares, size, box[3]))
 
-def _height(lines: Sequence[Sequence[str]], shares: Sequence[float], size: int) -> float:
-    """Estimate a table's height in inches."""
-    total = 0.0
-    for line in lines:
-        fits = [(share * _ACROSS - 2 * _PADDING) * _POINTS / (_CHARACTER * size) for share in shares]
-        most = max(math.ceil(max(len(text), 1) / room) for text, room in zip(line, fits, strict=True))
-        total += most * _LEADING * size / _POINTS + _PADDING
-    return total
+    size = next((size for size in _TABLE_SIZES if height(rows, size) <= box[3]), _TABLE_SIZES[-1])
+    pages: list[list[tuple[str, ...]]] = [[]]
+    for row in rows:
+        if pages[-1] and height([*pages[-1], row], size) > box[3]:
+            pages.append([])
+        pages[-1].append(tuple(row))
+    names = (
+        [title] if len(pages) == 1 else [f"{title} ({n} of {len(pages)})" for n in range(1, len(pages) + 1)]
+    )
+    return [
+        _titled(
+            name,
+            foot,
+            (Table(box, tuple(heads), tuple(page), tuple(shares), size), *_caption(below, texts)),
+        )
+        for name, page in zip(names, pages, strict=True)
+    ]

@@ -26,6 +26,13 @@ from dashboard.style import formats
 from dashboard.style.columns import EFFICIENCY_SCALE
 
 HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
+SIZE_HEADS = (
+    "Size",
+    "Closest to the baseline",
+    "Lead by KLD",
+    "Perplexity against the closest",
+    "No file of this size",
+)
 
 
 def headline(scope: Scope) -> str:
@@ -79,15 +86,8 @@ def _at_equal_size(scope: Scope) -> list[Component]:
     bands = Case.of(scope).bands
     if not bands:
         return []
-    heads = (
-        "Size",
-        "Closest to the baseline",
-        "Lead by KLD",
-        "Perplexity against the closest",
-        "No file of this size",
-    )
-    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in heads]))
-    lines = [_size_line(heads[1:], line) for line in standings(bands)]
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in SIZE_HEADS]))
+    lines = [_size_line(SIZE_HEADS[1:], line) for line in standings(bands)]
     table = html.Table([head, html.Tbody(lines)], className="table summary-table sizes-table")
     note = html.P(f"Compared {rule(bands)}.", className="hint")
     return [card("Methods at equal size", [table, note], "table-box")]

@@ -21,7 +21,7 @@ from dashboard.export.data import encode
 from dashboard.export.deck import deck
 from dashboard.export.document import document
 from dashboard.export.exhibit import exhibit, exhibits
-from dashboard.export.findings import findings
+from dashboard.export.findings import findings, takeaways
 from dashboard.export.markdown import report
 from dashboard.export.native import is_native
 from dashboard.export.provenance import footer
@@ -132,9 +132,10 @@ def test_deck_read_back(results: Results) -> None:
     book = Presentation(io.BytesIO(deck(Scope(results, EVERYTHING), pictures)))
     slides = list(book.slides)
     shown = exhibits(Scope(results, EVERYTHING))
-    assert len(slides) == len(SLUGS) + 4
-    assert [slide.shapes.title.text for slide in slides[3:-1]] == [item.title for item in shown]
-    for slide, item in zip(slides[3:-1], shown, strict=True):
+    assert len(slides) == len(SLUGS) + 6
+    assert [slide.shapes.title.text for slide in slides[4:-2]] == [item.title for item in shown]
+    for slide, item in zip(slides[4:-2], shown, strict=True):
+        assert item.caption in texts(slide), "the caption explains bars, rings and shading"
         assert [shape.image.blob for shape in slide.shapes if shape.shape_type == 13] == [PNG]
         notes = slide.notes_slide.notes_text_frame.text
         assert all(insight.text in notes for insight in item.insights)
@@ -142,6 +143,41 @@ def test_deck_read_back(results: Results) -> None:
     table = next(shape.table for shape in slides[2].shapes if shape.has_table)
     assert [table.cell(row, 0).text for row in range(4)] == ["Method", "bartowski", "main", "unsloth"]
     assert "Everyday use" in texts(slides[1])
+
+
+def test_methods_of_equal_size_have_their_paired_difference(results: Results) -> None:
+    """The lead on the slide is the difference of the two files' mean KLD over the same tokens, with its error."""
+    slides = Presentation(io.BytesIO(deck(Scope(results, EVERYTHING), {}))).slides
+    slide = next(slide for slide in slides if slide.shapes.title.text == "Methods at equal size")
+    table = next(shape.table for shape in slide.shapes if shape.has_table)
+    rows = [[cell.text for cell in row.cells] for row in table.rows][1:]
+    kld = {
+        (row["method"], row["quant"]): row["kld_mean"]
+        for row in results.measured.iter_rows(named=True)
+        if row["method"] != "baseline"
+    }
+    told = 0
+    for _, closest, lead, *_ in rows:
+        for value, _, behind in re.findall(r"([\d.]+) ± ([\d.]+) nats ahead of (\w+)", lead):
+            method, quant = re.match(r"(\w+) \((\w+)\)", closest).groups()  # type: ignore[union-attr]
+            expected = kld[behind, quant] - kld[method, quant]
+            assert float(value) == pytest.approx(expected, rel=0.05)
+            told += 1
+    assert told
+    assert "half a 95 % interval" in texts(slide)
+
+
+def test_takeaways_are_few_and_taken_from_the_findings(results: Results) -> None:
+    scope = Scope(results, EVERYTHING)
+    words, shown = findings(scope), exhibits(scope)
+    slide = list(Presentation(io.BytesIO(deck(scope, dict.fromkeys(SLUGS, PNG)))).slides)[-2]
+    assert slide.shapes.title.text == "Takeaways"
+    told = takeaways(scope, words, [insight for item in shown for insight in item.insights])
+    assert 3 <= len(told) <= 5
+    assert told[0].text.startswith(words.answer)
+    assert words.claims in [insight.text for insight in told]
+    assert all(insight.text in texts(slide) for insight in told)
+    assert takeaways(Scope(results, NOBODY), findings(Scope(results, NOBODY)), []) == []
 
 
 def test_editable_charts_carry_the_data(results: Results) -> None:
@@ -191,8 +227,8 @@ def test_editable_bars_are_stacked_shares(sparse: Results) -> None:
 
 def test_deck_without_pictures_has_charts_and_words(results: Results) -> None:
     slides = list(Presentation(io.BytesIO(deck(Scope(results, EVERYTHING), {}, "dark"))).slides)
-    assert len(slides) == len(SLUGS) + 4
-    for slide, shown in zip(slides[3:-1], exhibits(Scope(results, EVERYTHING)), strict=True):
+    assert len(slides) == len(SLUGS) + 6
+    for slide, shown in zip(slides[4:-2], exhibits(Scope(results, EVERYTHING)), strict=True):
         drawn = [shape for shape in slide.shapes if shape.has_chart]
         assert drawn if is_native(shown.figure) else shown.insights[0].text in texts(slide)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from pptx.util import Inches
 
 from dashboard.export.deck import deck
 from dashboard.export.exhibit import exhibit
+from dashboard.export.placing import row_heights
 from dashboard.export.slide import picture
-from dashboard.export.slides import presented
+from dashboard.export.slides import Table, _table, presented
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -96,6 +98,36 @@ def test_tables_stay_above_the_source(results: Results) -> None:
             assert part["box"][1] + part["box"][3] <= slide["foot"]["box"][1]
             if part["kind"] == "table":
                 assert 9 <= part["size"] <= 16
+
+
+def test_nothing_overlaps_on_a_slide(results: Results) -> None:
+    """Title, chart or table, caption and source lie one below the other."""
+    for slide in presented(Scope(results), "light")["slides"][1:]:
+        boxes = [part["box"] for part in (slide["title"], *slide["parts"], slide["foot"])]
+        for above, below in pairwise(boxes):
+            assert above[1] + above[3] <= below[1] + 1e-9
+
+
+def test_charts_fill_their_boxes(results: Results) -> None:
+    answer = presented(Scope(results), "light")
+    drawn = [part for slide in answer["slides"] for part in slide["parts"] if part["kind"] == "picture"]
+    for part in drawn:
+        drawing = answer["drawings"][part["slug"]]
+        _, _, across, tall = part["box"]
+        assert drawing["width"] / drawing["height"] == pytest.approx(across / tall, rel=0.01)
+        assert across > 12
+        assert tall > 4
+
+
+def test_long_tables_go_on_on_further_slides() -> None:
+    rows = [(f"file {index}", "word " * 60) for index in range(40)]
+    made = _table("Files", ("File", "Text"), rows, "source", (0.2, 0.8), "a caption")
+    assert len(made) > 1
+    tables = [part for slide in made for part in slide.parts if isinstance(part, Table)]
+    assert [row for table in tables for row in table.rows] == rows
+    assert made[0].title.lines[0].text == f"Files (1 of {len(made)})"
+    for table in tables:
+        assert sum(row_heights([table.heads, *table.rows], table.shares, table.size, 1.0)) <= table.box[3]
 
 
 def test_the_route_gives_the_slides_of_an_address(three_methods: Path) -> None:
