@@ -4,9 +4,7 @@
   "use strict";
 
   const chosen = { layout: "slide", theme: "screen" };
-  const PDF_SCALE = 3;
-  const PDF_WIDTH = 960;
-  const MIME = { png: "image/png", svg: "image/svg+xml", pdf: "application/pdf" };
+  const SVG = "image/svg+xml";
 
   const status = () => document.getElementById("export-status");
   const plotOnScreen = () => document.querySelector(".shows-graph #graph .js-plotly-plot");
@@ -76,13 +74,13 @@
   async function toBlob(picture, format, times) {
     const text = await render(picture, format, times);
     if (format !== "svg") return (await fetch(text)).blob();
-    return new Blob([withPlainLines(decodeURIComponent(text.slice(text.indexOf(",") + 1)))], { type: MIME.svg });
+    return new Blob([withPlainLines(decodeURIComponent(text.slice(text.indexOf(",") + 1)))], { type: SVG });
   }
 
   /* Some programs ignore a dy in em next to a y, and so cut titles off or print all lines over each other: give each
      line its own y. The dy of a text that contains lines has no effect, theirs override it. */
   function withPlainLines(text) {
-    const svg = new DOMParser().parseFromString(text, MIME.svg);
+    const svg = new DOMParser().parseFromString(text, SVG);
     svg.querySelectorAll("text[dy$=em][y], tspan.line[dy$=em][y]").forEach((line) => {
       const size = parseFloat(line.closest("text").style.fontSize);
       const shift = line.querySelector("tspan.line") ? 0 : size * parseFloat(line.getAttribute("dy"));
@@ -94,8 +92,15 @@
 
   async function savePicture(format, times) {
     const picture = await pictureOnScreen();
-    const blob = format === "pdf" ? await toPdf(picture) : await toBlob(picture, format, times);
-    save(blob, picture.filename + (times > 1 ? "@" + times + "x" : "") + "." + format);
+    save(await toBlob(picture, format, times), picture.filename + (times > 1 ? "@" + times + "x" : "") + "." + format);
+  }
+
+  /* The server makes the PDF of the drawing: text stays text, and lines stay lines. */
+  async function savePdf() {
+    const picture = await pictureOnScreen();
+    const body = new FormData();
+    body.append(picture.slug, await toBlob(picture, "svg", 1), picture.slug + ".svg");
+    await saveAnswer(await ask("picture.pdf", {}, { method: "POST", body: body }));
   }
 
   /* A button may name a frame; else it is the view's. */
@@ -112,87 +117,16 @@
   }
 
   async function saveTogether(form, more) {
-    const layout = form === "pptx" ? "body" : "slide";
+    const layout = form === "zip" ? "slide" : "body";
+    const format = form === "pdf" ? "svg" : "png";
     const pictures = await (await ask("pictures", { layout: layout })).json();
     const body = new FormData();
     for (const [index, picture] of pictures.entries()) {
       tell("Drawing " + (index + 1) + " of " + pictures.length);
-      body.append(picture.slug, await toBlob(picture, "png", form === "pptx" ? 1.5 : 1), picture.slug + ".png");
+      body.append(picture.slug, await toBlob(picture, format, form === "pptx" ? 1.5 : 1), picture.slug + "." + format);
     }
     tell("Assembling the file");
     await saveAnswer(await ask("comparison." + form, more, { method: "POST", body: body }));
-  }
-
-  /* A one-page PDF with a lossless picture: RGB rows, each as its difference from the row above. */
-  async function toPdf(picture) {
-    const image = new Image();
-    image.src = await render(picture, "svg", PDF_SCALE);
-    await image.decode();
-    const [width, height] = [image.naturalWidth, image.naturalHeight];
-    const canvas = Object.assign(document.createElement("canvas"), { width: width, height: height });
-    const context = canvas.getContext("2d", { willReadFrequently: true });
-    context.drawImage(image, 0, 0);
-    const pixels = await deflate(rowDifferences(context.getImageData(0, 0, width, height).data, width, height));
-    return pdfOf(pixels, width, height, picture.title);
-  }
-
-  function rowDifferences(rgba, width, height) {
-    const row = 1 + 3 * width;
-    const differences = new Uint8Array(row * height);
-    for (let y = 0; y < height; y += 1) {
-      let to = y * row;
-      differences[to++] = 2;
-      for (let from = 4 * y * width; from < 4 * (y + 1) * width; from += 4) {
-        for (let channel = from; channel < from + 3; channel += 1) {
-          differences[to++] = rgba[channel] - (y ? rgba[channel - 4 * width] : 0);
-        }
-      }
-    }
-    return differences;
-  }
-
-  async function deflate(bytes) {
-    const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  }
-
-  function pdfOf(pixels, width, height, title) {
-    const [wide, tall] = [PDF_WIDTH, Math.round((PDF_WIDTH * height) / width)];
-    const name = [..."\uFEFF" + title].flatMap((sign) => sign.split(""));
-    const hex = name.map((unit) => unit.charCodeAt(0).toString(16).padStart(4, "0")).join("");
-    const content = "q " + wide + " 0 0 " + tall + " 0 0 cm /I Do Q";
-    const objects = [
-      ["<< /Type /Catalog /Pages 2 0 R >>"],
-      ["<< /Type /Pages /Kids [3 0 R] /Count 1 >>"],
-      ["<< /Type /Page /Parent 2 0 R /MediaBox [0 0 " + wide + " " + tall + "] /Contents 4 0 R /Resources << /XObject << /I 5 0 R >> >> >>"],
-      ["<< /Length " + content.length + " >>\nstream\n" + content + "\nendstream"],
-      [
-        "<< /Type /XObject /Subtype /Image /Width " + width + " /Height " + height + " /ColorSpace /DeviceRGB /BitsPerComponent 8" +
-          " /Filter /FlateDecode /DecodeParms << /Predictor 15 /Colors 3 /Columns " + width + " >> /Length " + pixels.length + " >>\nstream\n",
-        pixels,
-        "\nendstream",
-      ],
-      ["<< /Title <" + hex + "> >>"],
-    ];
-    const encoder = new TextEncoder();
-    const parts = [];
-    const places = [];
-    let length = 0;
-    const write = (part) => {
-      const bytes = typeof part === "string" ? encoder.encode(part) : part;
-      parts.push(bytes);
-      length += bytes.length;
-    };
-    write("%PDF-1.5\n");
-    objects.forEach((object, index) => {
-      places.push(length);
-      [index + 1 + " 0 obj\n", ...object, "\nendobj\n"].forEach(write);
-    });
-    const start = length;
-    const entries = places.map((place) => String(place).padStart(10, "0") + " 00000 n \n").join("");
-    write("xref\n0 " + (objects.length + 1) + "\n0000000000 65535 f \n" + entries);
-    write("trailer\n<< /Size " + (objects.length + 1) + " /Root 1 0 R /Info 6 0 R >>\nstartxref\n" + start + "\n%%EOF\n");
-    return new Blob(parts, { type: MIME.pdf });
   }
 
   const ACTIONS = {
@@ -200,12 +134,13 @@
     "png-2": () => savePicture("png", 2),
     "png-4": () => savePicture("png", 4),
     svg: () => savePicture("svg", 1),
-    pdf: () => savePicture("pdf", 1),
+    pdf: savePdf,
     copy: copyPicture,
     csv: (button) => saveData(button, "csv"),
     parquet: (button) => saveData(button, "parquet"),
     pptx: () => saveTogether("pptx", {}),
     "pptx-editable": () => saveTogether("pptx", { editable: "1" }),
+    "pdf-slides": () => saveTogether("pdf", {}),
     zip: () => saveTogether("zip", {}),
     html: async () => saveAnswer(await ask("report.html")),
     md: async () => saveAnswer(await ask("report.md")),

@@ -105,7 +105,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 @cli.command("export")
 def export_(
     results: Annotated[Path, typer.Argument(help="Results folder.")],
-    out: Annotated[Path, typer.Option(help="File to write: .pptx, .html, .zip or .md.")],
+    out: Annotated[Path, typer.Option(help="File to write: .pptx, .pdf, .html, .zip or .md.")],
     select: Annotated[
         str, typer.Option(help="Filters and picks: the part of a dashboard link after its ?.")
     ] = "",

@@ -23,7 +23,9 @@ from dashboard.style.theme import SURFACES
 from dashboard.views import option_keys, registry
 from evaluator.support.suggestions import did_you_mean
 
-FORMATS = (".pptx", ".html", ".zip", ".md")
+FORMATS = (".pptx", ".pdf", ".html", ".zip", ".md")
+#: Formats that are slides, and so need pictures.
+_SLIDES = (".pptx", ".pdf")
 _DECK_SCALE = 1.5
 #: How many names an error lists; nouns for link keys that are not plain words.
 _MOST_NAMED = 8
@@ -46,7 +48,7 @@ def export(
     """Write the part of a results folder selected by `query` to `out`; return remarks for the user.
 
     The suffix of `out` gives the format. Pictures need the extra `slides`. Without it, a ZIP has data and
-    reports only, and a deck is refused unless `editable` asks for PowerPoint's own charts.
+    reports only, a PDF is refused, and so is a deck unless `editable` asks for PowerPoint's own charts.
 
     Raises:
         ExportError: suffix, theme or query is unknown, pictures are missing, or the file cannot be written.
@@ -70,7 +72,8 @@ def export(
     elif form == ".md":
         body = report(scope).encode()
     else:
-        pictures = _pictures(scope, theme, form, remarks, required=form == ".pptx" and not editable)
+        needed = form == ".pdf" or (form == ".pptx" and not editable)
+        pictures = _pictures(scope, theme, form, remarks, required=needed)
         body = _pack(scope, pictures, theme, form, editable=editable)
     try:
         out.write_bytes(body)
@@ -111,14 +114,14 @@ def _instead(key: str, value: str, in_folder: Collection[str]) -> str:
 
 
 def _pictures(scope: Scope, theme: str, form: str, remarks: list[str], *, required: bool) -> dict[str, bytes]:
-    layout: Form = "body" if form == ".pptx" else "slide"
+    layout: Form = "body" if form in _SLIDES else "slide"
     shown = [picture(scope, item, theme, layout) for item in exhibits(scope)]
     try:
-        return render(shown, _DECK_SCALE if form == ".pptx" else 1.0)
+        return render(shown, _DECK_SCALE if form == ".pptx" else 1.0, "svg" if form == ".pdf" else "png")
     except RenderError as error:
         if required:
             raise ExportError(
-                f"{error}; --editable makes a deck of PowerPoint's own charts, which needs neither"
+                f"{error}; a deck (.pptx) with --editable has PowerPoint's own charts, which need neither"
             ) from None
         remarks.append(f"written without pictures: {error}")
         return {}
@@ -134,6 +137,10 @@ def _pack(
 ) -> bytes:
     if form == ".zip":
         return archive(scope, pictures, theme)
+    if form == ".pdf":
+        from dashboard.export.vector import deck_pdf
+
+        return deck_pdf(scope, pictures, theme)
     from dashboard.export.deck import deck
 
     return deck(scope, pictures, theme, editable=editable)

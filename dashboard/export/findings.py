@@ -32,7 +32,7 @@ _OPEN = ("unknown", "caution")
 class Findings:
     """`answer` is the recommendation in a sentence, within the user's limits or for everyday use.
 
-    `table` has a row per method under `heads`; `claims` counts the claims of all views by verdict. `sizes` has a row
+    `table` has a row per method under `heads`; `counted` counts the claims of all views by verdict. `sizes` has a row
     per size at which methods were compared, under `size_heads`, and `sizes_compared` says how.
     """
 
@@ -40,11 +40,16 @@ class Findings:
     recommendations: Sequence[Insight]
     notes: Sequence[Insight]
     table: Sequence[Sequence[str]]
-    claims: str
+    counted: str
     sizes: Sequence[Sequence[str]] = ()
     sizes_compared: str = ""
     heads: Sequence[str] = HEADS
     size_heads: Sequence[str] = SIZE_HEADS
+
+    @property
+    def claims(self) -> str:
+        """The count of claims, and what it means."""
+        return f"{self.counted} {MEANING}"
 
 
 def findings(scope: Scope) -> Findings:
@@ -61,7 +66,7 @@ def _findings(scope: Scope) -> Findings:
     notes = [note for note in overview.notes(scope) if note not in about]
     answers = Answers.of(scope)
     counted = Tally.of(claim for _, claims in every(scope) for claim in claims)
-    told = f"Claims about quantization, tested here: {counted.told(provisional(scope))} {MEANING}"
+    told = f"Claims about quantization, tested here: {counted.told(provisional(scope))}"
     bands = Case.of(scope).bands
     return Findings(
         answers.headline,
@@ -88,7 +93,7 @@ def takeaways(scope: Scope, words: Findings, insights: Sequence[Insight]) -> lis
         told += [replace(verdict(case.bands), detail=f"by {case.bands[0].measure}")] if case.bands else []
         lost = by_domain(scope, [chosen]) if chosen is not None else None
         told += [lost] if lost is not None else []
-        told.append(Insight(words.claims))
+        told.append(Insight(words.counted, detail=MEANING))
         doubts = [item for item in [*words.notes, *insights] if item.kind in _OPEN]
         first = [*(item for item in doubts if item in words.notes or item.kind == "unknown"), *doubts][:1]
         return [*told, *first]

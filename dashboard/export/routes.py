@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import get_args
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
 from plotly.utils import PlotlyJSONEncoder
 from werkzeug.exceptions import HTTPException
 
@@ -20,13 +20,14 @@ from dashboard.export.document import document
 from dashboard.export.exhibit import Exhibit, exhibit, exhibits
 from dashboard.export.markdown import report
 from dashboard.export.slide import Form, picture
-from dashboard.export.uploads import MOST_IN_ALL, UploadError, pictures, require_same_origin
+from dashboard.export.svg import SvgError
+from dashboard.export.uploads import MOST_IN_ALL, UploadError, drawings, pictures, require_same_origin
 from dashboard.results.folder import ResultsError
 from dashboard.results.library import Library
 from dashboard.results.one_model import one_model
 from dashboard.results.scope import Scope
 from dashboard.shell.address import Address
-from dashboard.shell.naming import file_stem
+from dashboard.shell.naming import file_stem, model_name
 from dashboard.style.theme import SURFACES
 from dashboard.views import View, charts
 
@@ -39,6 +40,7 @@ _TYPES = {
     "md": "text/markdown",
     "html": "text/html",
     "zip": "application/zip",
+    "pdf": "application/pdf",
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 }
 
@@ -86,13 +88,19 @@ def register_exports(server: Flask, library: Library) -> None:
         return _file(report(scope), file_stem(scope, "report"), "md")
 
     def made_of_pictures(make: Callable[..., bytes], form: str) -> Response:
-        request.max_content_length = MOST_IN_ALL
-        require_same_origin(request)
-        pngs = pictures(request)
+        sent = _sent(drawings if form == "pdf" else pictures)
         scope = shown()
         options = {"editable": True} if form == "pptx" and request.args.get(_EDITABLE) == "1" else {}
-        body = make(scope, pngs, _theme(), **options)
+        body = make(scope, sent, _theme(), **options)
         return _file(body, file_stem(scope, "comparison"), form)
+
+    def one_pdf() -> Response:
+        from dashboard.export.vector import picture_pdf
+
+        (slug, svg), *_ = _sent(drawings).items()
+        scope = shown()
+        title = f"{model_name(scope)}: {_view(slug).titled(scope)}"
+        return _file(picture_pdf(slug, svg, title), file_stem(scope, slug), "pdf")
 
     gets: dict[str, Callable[..., Response]] = {
         "/picture/<slug>": one_picture,
@@ -104,7 +112,8 @@ def register_exports(server: Flask, library: Library) -> None:
     }
     for path, function in gets.items():
         server.add_url_rule(PREFIX + path, f"export {path}", _guarded(function), methods=["GET"])
-    for form, make in (("pptx", _deck), ("zip", archive)):
+    server.add_url_rule(f"{PREFIX}/picture.pdf", "export picture", _guarded(one_pdf), methods=["POST"])
+    for form, make in (("pptx", _deck), ("pdf", _deck_pdf), ("zip", archive)):
         function = _guarded(lambda make=make, form=form: made_of_pictures(make, form))
         server.add_url_rule(f"{PREFIX}/comparison.{form}", f"export {form}", function, methods=["POST"])
 
@@ -118,6 +127,8 @@ def _guarded(answer: Callable[..., Response]) -> Callable[..., Response]:
             return answer(**parts)
         except UploadError as error:
             return Response(str(error), error.status, mimetype="text/plain")
+        except SvgError as error:
+            return Response(f"a drawing {error}", 400, mimetype="text/plain")
         except ResultsError as error:
             return Response(str(error), 409, mimetype="text/plain")
         except HTTPException as error:
@@ -130,6 +141,19 @@ def _deck(scope: Scope, pngs: dict[str, bytes], theme: str, **options: bool) -> 
     from dashboard.export.deck import deck
 
     return deck(scope, pngs, theme, **options)
+
+
+def _deck_pdf(scope: Scope, svgs: dict[str, bytes], theme: str) -> bytes:
+    from dashboard.export.vector import deck_pdf
+
+    return deck_pdf(scope, svgs, theme)
+
+
+def _sent(read: Callable[[Request], dict[str, bytes]]) -> dict[str, bytes]:
+    """Read the pictures of a request from the dashboard's own page."""
+    request.max_content_length = MOST_IN_ALL
+    require_same_origin(request)
+    return read(request)
 
 
 def _pictures(scope: Scope, shown: list[Exhibit]) -> Response:

@@ -35,7 +35,7 @@ Tone = Literal["text", "muted"]
 Anchor = Literal["top", "middle", "bottom"]
 ACCENTS = {"light": "#1769aa", "dark": "#6cb4ee"}
 _SHARES = (0.12, 0.19, 0.29, 0.17, 0.12, 0.11)
-_SIZE_SHARES = (0.15, 0.27, 0.26, 0.2, 0.12)
+_SIZE_SHARES = (0.13, 0.19, 0.35, 0.22, 0.11)
 _FACT_SHARES = (0.16, 0.84)
 #: Type sizes of tables, and of sentences with their details and the space before them, the largest that fits.
 _TABLE_SIZES = (16, 14, 12, 11, 10, 9)
@@ -117,11 +117,13 @@ class Slide:
     notes: str = ""
 
 
-def slides(scope: Scope, pictures: Collection[str], *, editable: bool = False) -> list[Slide]:
+def slides(
+    scope: Scope, pictures: Collection[str], *, editable: bool = False, native: bool = True
+) -> list[Slide]:
     """Return the slides: the answer, recommendations, tables, one per view, takeaways, provenance.
 
-    `pictures` are the views that have one. Another view gets its native chart if PowerPoint can draw one, else its
-    insights as text. `editable` adds a slide with the native chart after each picture.
+    `pictures` are the views that have one. Another view gets its native chart if `native` and PowerPoint can draw
+    one, else its insights as text. `editable` adds a slide with the native chart after each picture.
     """
     words, foot, shown = findings(scope), footer(scope), exhibits(scope)
     book = [
@@ -131,7 +133,8 @@ def slides(scope: Scope, pictures: Collection[str], *, editable: bool = False) -
     ]
     for item in shown:
         its_foot = footer(item.view.applied(scope))
-        book += _of_view(item, its_foot, drawn=item.slug in pictures, editable=editable)
+        drawn, charted = item.slug in pictures, native and not item.reason and is_native(item.figure)
+        book += _of_view(item, its_foot, drawn=drawn, native=charted, editable=editable)
     told = takeaways(scope, words, [insight for item in shown for insight in item.insights])
     if told:
         book.append(_points("Takeaways", told, foot))
@@ -152,26 +155,28 @@ def _tables(words: Findings, foot: str) -> list[Slide]:
 
 def presented(scope: Scope, theme: str) -> dict[str, Any]:
     """Return the slides of the deck with all pictures, as JSON for the screen."""
-    shown = exhibits(scope)
-    surface = SURFACES[theme]
     drawings = {}
-    for item in shown:
+    for item in exhibits(scope):
         laid_out = picture(scope, item, theme, "body")
         size = {"width": laid_out.width, "height": laid_out.height}
         drawings[item.slug] = size | {"figure": laid_out.figure}
+    return book_of(scope, theme, drawings) | {"drawings": drawings}
+
+
+def book_of(scope: Scope, theme: str, pictures: Collection[str]) -> dict[str, Any]:
+    """Return the slides as JSON, with their size in inches and their colours; see `slides` for `pictures`."""
+    surface = SURFACES[theme]
     colours = {"text": surface.text, "muted": surface.muted, "page": surface.background, "line": surface.grid}
     return {
         "width": WIDTH,
         "height": HEIGHT,
         "colours": colours | {"accent": ACCENTS[theme]},
-        "slides": [asdict(slide) for slide in slides(scope, list(drawings))],
-        "drawings": drawings,
+        "slides": [asdict(slide) for slide in slides(scope, list(pictures), native=False)],
     }
 
 
-def _of_view(shown: Exhibit, foot: str, *, drawn: bool, editable: bool) -> list[Slide]:
+def _of_view(shown: Exhibit, foot: str, *, drawn: bool, native: bool, editable: bool) -> list[Slide]:
     notes = notes_of(shown)
-    native = not shown.reason and is_native(shown.figure)
     box, below = over_caption(caption_of(shown))
     caption = _caption(below, caption_of(shown))
     made = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flask import Request
 
+from dashboard.export.svg import SvgError, cleaned
 from dashboard.views import charts
 
 #: Largest picture and largest request, in bytes.
@@ -46,17 +48,47 @@ def pictures(request: Request) -> dict[str, bytes]:
         UploadError: a field names no view, appears twice, is too large, or is not a PNG.
 
     """
-    slugs = {view.id for view in charts()}
-    pngs: dict[str, bytes] = {}
-    for slug, file in request.files.items(multi=True):
-        if slug not in slugs or slug in pngs:
-            raise UploadError(f"picture {slug[:40]!r}: no such view, or sent twice")
-        data = file.stream.read(MOST_PER_PICTURE + 1)
+
+    def checked(slug: str, data: bytes) -> bytes:
         check_png(slug, data)
-        pngs[slug] = data
-    if not pngs:
+        return data
+
+    return _uploaded(request, checked)
+
+
+def drawings(request: Request) -> dict[str, bytes]:
+    """Read the SVGs of a form as `pictures` reads PNGs; see `svg.cleaned` for what is taken out and refused.
+
+    Raises:
+        UploadError: a field names no view, appears twice, is too large, or is not an SVG of a chart.
+
+    """
+
+    def checked(slug: str, data: bytes) -> bytes:
+        _check_size(slug, data)
+        try:
+            return cleaned(data, lambda png: check_png(slug, png))
+        except SvgError as error:
+            raise UploadError(f"the drawing of {slug} {error}") from None
+
+    return _uploaded(request, checked)
+
+
+def _uploaded(request: Request, checked: Callable[[str, bytes], bytes]) -> dict[str, bytes]:
+    slugs = {view.id for view in charts()}
+    found: dict[str, bytes] = {}
+    for slug, file in request.files.items(multi=True):
+        if slug not in slugs or slug in found:
+            raise UploadError(f"picture {slug[:40]!r}: no such view, or sent twice")
+        found[slug] = checked(slug, file.stream.read(MOST_PER_PICTURE + 1))
+    if not found:
         raise UploadError("the request has no picture")
-    return pngs
+    return found
+
+
+def _check_size(slug: str, data: bytes) -> None:
+    if len(data) > MOST_PER_PICTURE:
+        raise UploadError(f"the picture of {slug} is larger than {MOST_PER_PICTURE // 1_000_000} MB", 413)
 
 
 def check_png(slug: str, data: bytes) -> None:
@@ -66,8 +98,7 @@ def check_png(slug: str, data: bytes) -> None:
         UploadError: the data are not a PNG that fits a slide.
 
     """
-    if len(data) > MOST_PER_PICTURE:
-        raise UploadError(f"the picture of {slug} is larger than {MOST_PER_PICTURE // 1_000_000} MB", 413)
+    _check_size(slug, data)
     if len(data) < _HEADER.size or not data.endswith(_END):
         raise UploadError(f"the picture of {slug} is not a complete PNG")
     signature, length, kind, width, height = _HEADER.unpack_from(data)

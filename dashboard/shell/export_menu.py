@@ -12,6 +12,7 @@ _DATA = (("csv", "CSV"), ("parquet", "Parquet"))
 _ALL = (
     ("pptx", "PowerPoint deck", "a slide per view, insights as notes"),
     ("pptx-editable", "PowerPoint deck with editable charts", "for charts that PowerPoint can draw"),
+    ("pdf-slides", "PDF of the slides", "as vectors, a slide a page"),
     ("zip", "ZIP of pictures and data", "PNG, CSV, Parquet, report"),
     ("html", "One HTML file", "opens offline, keeps hover and zoom"),
     ("md", "Markdown report", "for a repository or a model card"),

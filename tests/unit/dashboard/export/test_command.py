@@ -27,7 +27,11 @@ def test_command_writes_what_needs_no_browser(three_methods: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("name", "theme", "says"),
-    [("a.pdf", "light", ".pptx, .html"), ("a.md", "blue", "--theme blue"), ("no/a.md", "light", "cannot")],
+    [
+        ("a.gif", "light", ".pptx, .pdf, .html"),
+        ("a.md", "blue", "--theme blue"),
+        ("no/a.md", "light", "cannot"),
+    ],
 )
 def test_command_refuses(three_methods: Path, tmp_path: Path, name: str, theme: str, says: str) -> None:
     with pytest.raises(ExportError, match=re.escape(says)):
@@ -107,9 +111,10 @@ def test_command_without_a_chrome(
     """A deck is refused, or made of PowerPoint's own charts where that is asked for."""
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
     out = tmp_path / "a.pptx"
-    with pytest.raises(ExportError, match="--editable"):
-        export(three_methods, out)
-    assert not out.exists()
+    for refused in (out, tmp_path / "a.pdf"):
+        with pytest.raises(ExportError, match="--editable"):
+            export(three_methods, refused)
+        assert not refused.exists()
     assert "without pictures" in export(three_methods, out, editable=True)[0]
     slides = Presentation(str(out)).slides
     assert any(shape.has_chart for slide in slides for shape in slide.shapes)

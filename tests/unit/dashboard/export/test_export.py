@@ -175,7 +175,7 @@ def test_takeaways_are_few_and_taken_from_the_findings(results: Results) -> None
     told = takeaways(scope, words, [insight for item in shown for insight in item.insights])
     assert 3 <= len(told) <= 5
     assert told[0].text.startswith(words.answer)
-    assert words.claims in [insight.text for insight in told]
+    assert words.counted in [insight.text for insight in told]
     assert all(insight.text in texts(slide) for insight in told)
     assert takeaways(Scope(results, NOBODY), findings(Scope(results, NOBODY)), []) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -20,6 +21,13 @@ from dashboard.server.app import create_app
 from dashboard.views import charts, option_keys
 
 ORIGIN = {"Origin": "http://localhost"}
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100"><path d="M0 0L9 9"/></svg>'
+
+
+def pages_of(pdf: bytes) -> list[tuple[float, float]]:
+    """Return the widths and heights of a PDF's pages in points."""
+    boxes = re.findall(rb"/MediaBox\s*\[\s*0 0 ([\d.]+) ([\d.]+)\s*\]", pdf)
+    return [(float(width), float(height)) for width, height in boxes]
 
 
 def png(width: int = 2, height: int = 2) -> bytes:
@@ -43,7 +51,7 @@ def post(
     for name, body in fields:
         form.setdefault(name, []).append((io.BytesIO(body), "x.png"))
     return client.post(
-        f"/export/comparison.{path}?method=main",
+        f"/export/{path if '.' in path else f'comparison.{path}'}?method=main",
         data=form,
         headers={**ORIGIN, **headers},
         content_type="multipart/form-data",
@@ -89,6 +97,26 @@ def test_deck_of_pictures(client: FlaskClient) -> None:
     assert answer.status_code == 200
     slides = Presentation(io.BytesIO(answer.data)).slides
     assert sum(shape.shape_type == 13 for slide in slides for shape in slide.shapes) == 2
+
+
+def test_pdfs_of_drawings(client: FlaskClient) -> None:
+    """One view is a page of the drawing's shape; all of them are the slides, of which those not sent are text."""
+    one = post(client, [("size", SVG)], "picture.pdf")
+    assert one.headers["Content-Disposition"] == 'attachment; filename="Synthetic-135M-size.pdf"'
+    assert pages_of(one.data) == [pytest.approx((960, 480), abs=0.1)]
+    deck = post(client, [("size", SVG)], "pdf")
+    shown = client.get("/export/slides?method=main").json
+    assert pages_of(deck.data) == [pytest.approx((960, 540), abs=0.1)] * len(shown["slides"])
+
+
+@pytest.mark.parametrize("path", ["picture.pdf", "pdf"])
+def test_drawings_that_load_something_are_refused(client: FlaskClient, path: str) -> None:
+    outside = SVG.replace(b"<path", b'<image href="../variants.parquet" width="9" height="9"/><path')
+    for body in (outside, png(), b"", SVG.replace(b"svg", b"html")):
+        answer = post(client, [("size", body)], path)
+        assert answer.status_code == 400
+        assert "\n" not in answer.text
+    assert post(client, [("size", SVG)], path, Origin="http://evil.example").status_code == 403
 
 
 @pytest.mark.parametrize(
