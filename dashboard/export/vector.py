@@ -51,11 +51,14 @@ def _pages(book: Mapping[str, Any], drawings: Mapping[str, bytes]) -> bytes:
 
     inputs = {f"drawing-{slug}": svg.decode() for slug, svg in drawings.items()}
     inputs["book"] = json.dumps(book)
-    with TemporaryDirectory() as nothing:  # the only folder that a page may read
+    with TemporaryDirectory() as folder:  # the only one that a page may read
+        page = Path(folder, _TEMPLATE)
+        page.write_bytes(_template())
         try:
-            return bytes(typst.compile(_template(), root=nothing, sys_inputs=inputs))
+            pdf: bytes = typst.compile(page, root=Path(folder), sys_inputs=inputs)
         except typst.TypstError as error:
             raise SvgError(f"cannot be set on a page: {' '.join(str(error).split())[:200]}") from error
+    return pdf
 
 
 @cache
