@@ -15,7 +15,8 @@ from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Inches, Pt
 
-from dashboard.export.native import add_chart, rgb
+from dashboard.export.native import add_chart
+from dashboard.export.native_axes import rgb
 from dashboard.export.placing import HEIGHT, WIDTH, Box, row_heights
 from dashboard.export.slides import (
     ACCENTS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ import plotly.graph_objects as go
 from pptx.chart.axis import CategoryAxis
 from pptx.chart.chart import Chart
 from pptx.chart.data import CategoryChartData, ChartData, XyChartData
-from pptx.dml.color import RGBColor
 from pptx.enum.chart import (
     XL_AXIS_CROSSES,
     XL_CHART_TYPE,
@@ -23,6 +21,15 @@ from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Emu, Pt
 
+from dashboard.export.native_axes import Extent, Scale, rgb, scale_of, style_axis, title_of
+from dashboard.export.native_marks import (
+    Limit,
+    draw_limit,
+    leave_out_of_legend,
+    limits,
+    point_names,
+    write_names,
+)
 from dashboard.style.names import out_of_figure
 from dashboard.style.theme import Surface
 
@@ -44,8 +51,6 @@ _DASHES = {
 #: Suffix of Plotly's symbols that are drawn as an outline.
 _OPEN = "-open"
 _HEX_DIGITS = 7
-_STEPS = 10
-_FEW_DECADES = 1.5
 
 
 def is_native(figure: go.Figure) -> bool:
@@ -60,8 +65,14 @@ def is_native(figure: go.Figure) -> bool:
 
 
 def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surface) -> Chart:
-    """Draw a figure for which `is_native` holds, with its error bars, in `box` (left, top, width, height in EMU)."""
-    data, kind = _bars(figure) if figure.data[0].type == "bar" else _points(figure)
+    """Draw a figure for which `is_native` holds in `box` (left, top, width, height in EMU).
+
+    The chart has the figure's error bars, its limits as further series, and the names that it writes at points.
+    """
+    layout, is_bars = figure.layout, figure.data[0].type == "bar"
+    across, up = (scale_of(layout[f"{way}axis"], _extent(figure, way)) for way in "xy")
+    lines = [] if is_bars else limits(figure, across, up)
+    data, kind = _bars(figure) if is_bars else _points(figure, lines)
     chart: Chart = slide.shapes.add_chart(kind, *map(Emu, box), data).chart
     chart.has_title = False
     chart.has_legend = True
@@ -69,28 +80,41 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
     chart.legend.include_in_layout = False
     chart.font.size = Pt(13)
     chart.font.color.rgb = rgb(surface.text)
-    for series, trace in zip(chart.plots[0].series, _entries(figure), strict=True):
+    shown = list(chart.plots[0].series)
+    for series, trace in zip(shown, _entries(figure), strict=False):
         _style(series, trace)
         for direction in "xy":
             _error_bars(series, trace, direction)
-    horizontal = figure.data[0].type == "bar" and figure.data[0].orientation == "h"
-    category, value = ("y", "x") if horizontal else ("x", "y")
-    _axis(chart.category_axis, figure.layout[f"{category}axis"], surface, _extent(figure, category))
-    _axis(chart.value_axis, figure.layout[f"{value}axis"], surface, _extent(figure, value))
-    if _is_reversed(figure.layout[f"{value}axis"]):
+        if not is_bars:
+            write_names(series, point_names(figure, trace, _drawn(trace)), surface)
+    first = len(shown) - len(lines)
+    for series, line in zip(shown[first:], lines, strict=True):
+        draw_limit(series, line, surface)
+    leave_out_of_legend(chart.legend, range(first, len(shown)))
+    horizontal = is_bars and figure.data[0].orientation == "h"
+    category, value = (
+        ((layout.yaxis, up), (layout.xaxis, across))
+        if horizontal
+        else ((layout.xaxis, across), (layout.yaxis, up))
+    )
+    _axis(chart.category_axis, *category, surface)
+    _axis(chart.value_axis, *value, surface)
+    if _is_reversed(value[0]):
         # The horizontal axis stays at the bottom, where the highest value is.
         chart.value_axis.reverse_order, chart.value_axis.crosses = True, XL_AXIS_CROSSES.MAXIMUM
         chart.category_axis.tick_label_position = XL_TICK_LABEL_POSITION.HIGH
     return chart
 
 
+def _axis(axis: Any, plotly_axis: Any, scale: Scale | None, surface: Surface) -> None:
+    style_axis(axis, title_of(plotly_axis, scale), surface)
+    axis.tick_label_position = XL_TICK_LABEL_POSITION.LOW
+    if scale is not None and not isinstance(axis, CategoryAxis):
+        scale.set_on(axis)
+
+
 def _is_reversed(plotly_axis: Any) -> bool:
     return bool(plotly_axis.range) and plotly_axis.range[0] > plotly_axis.range[1]
-
-
-def rgb(color: str) -> RGBColor:
-    """Return `#rrggbb` as PowerPoint's colour."""
-    return RGBColor.from_string(color.removeprefix("#").upper())
 
 
 def _entries(figure: go.Figure) -> list[Any]:
@@ -129,27 +153,33 @@ def _errors(trace: Any, direction: str) -> tuple[list[float], list[float]]:
     return above, below
 
 
-def _extent(figure: go.Figure, direction: str) -> tuple[float, float] | None:
-    """Return the lowest and highest end of points and error bars; None for bars."""
+def _extent(figure: go.Figure, direction: str) -> Extent | None:
+    """Return the ends of points and of error bars; None for bars."""
+    places: list[float] = []
     ends: list[float] = []
     for trace in _entries(figure):
         if trace.type != "scatter":
             return None
-        places = [float(trace[direction][index]) for index in _drawn(trace)]
+        own = [float(trace[direction][index]) for index in _drawn(trace)]
         above, below = _errors(trace, direction)
-        ends += [place + length for place, length in zip(places, above or [0.0] * len(places), strict=True)]
-        ends += [place - length for place, length in zip(places, below or [0.0] * len(places), strict=True)]
-    return min(ends), max(ends)
+        places += own
+        ends += [place + length for place, length in zip(own, above, strict=False)]
+        ends += [place - length for place, length in zip(own, below, strict=False)]
+    return Extent(min(places), max(places), min(places + ends), max(places + ends))
 
 
-def _points(figure: go.Figure) -> tuple[ChartData, XL_CHART_TYPE]:
+def _points(figure: go.Figure, lines: Sequence[Limit]) -> tuple[ChartData, XL_CHART_TYPE]:
     data = XyChartData()
     for trace in _entries(figure):
         series = data.add_series(_name(trace))
         for index in _drawn(trace):
             series.add_data_point(float(trace.x[index]), float(trace.y[index]))
+    for line in lines:
+        series = data.add_series(line.name)
+        for x, y in zip(line.x, line.y, strict=True):
+            series.add_data_point(x, y)
     joined = any("lines" in (trace.mode or "") for trace in _entries(figure))
-    return data, XL_CHART_TYPE.XY_SCATTER_LINES if joined else XL_CHART_TYPE.XY_SCATTER
+    return data, XL_CHART_TYPE.XY_SCATTER_LINES if joined or lines else XL_CHART_TYPE.XY_SCATTER
 
 
 def _bars(figure: go.Figure) -> tuple[ChartData, XL_CHART_TYPE]:
@@ -221,51 +251,3 @@ def _error_bars(series: Any, trace: Any, direction: str) -> None:
         f'<c:spPr><a:ln w="12700">{fill}</a:ln></c:spPr></c:errBars>'
     )
     series._element.find(qn("c:xVal")).addprevious(bars)
-
-
-def _axis(axis: Any, plotly_axis: Any, surface: Surface, extent: tuple[float, float] | None) -> None:
-    axis.format.line.color.rgb = rgb(surface.axis)
-    axis.has_major_gridlines = True
-    axis.major_gridlines.format.line.color.rgb = rgb(surface.grid)
-    axis.tick_labels.font.size = Pt(12)
-    axis.tick_labels.font.color.rgb = rgb(surface.muted)
-    axis.tick_label_position = XL_TICK_LABEL_POSITION.LOW
-    if plotly_axis.title.text:
-        axis.has_title = True
-        axis.axis_title.text_frame.text = plotly_axis.title.text
-        run = axis.axis_title.text_frame.paragraphs[0].runs[0]
-        run.font.size, run.font.bold, run.font.color.rgb = Pt(13), False, rgb(surface.text)
-    if plotly_axis.range and not isinstance(axis, CategoryAxis):
-        low, high = sorted(float(end) for end in plotly_axis.range)
-        if plotly_axis.type == "log":
-            low, high = 10**low, 10**high
-        if extent is not None:
-            low, high = max(low, extent[0]), min(high, extent[1])
-        (_log_scale if plotly_axis.type == "log" else _linear_scale)(axis, low, high)
-
-
-def _linear_scale(axis: Any, low: float, high: float) -> None:
-    """Make the axis go from `low` to `high`, widened to steps of 1, 2 or 5."""
-    rough = (high - low or abs(high) or 1.0) / _STEPS
-    unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
-    axis.minimum_scale, axis.maximum_scale = math.floor(low / step) * step, math.ceil(high / step) * step
-    axis.major_unit = step
-    places = max(0, -math.floor(math.log10(step)))
-    axis.tick_labels.number_format = f"0.{'0' * places}" if places else "0"
-    axis.tick_labels.number_format_is_linked = False
-
-
-def _log_scale(axis: Any, low: float, high: float) -> None:
-    """Make the axis go from `low` to `high`, widened to powers of 10, or to two digits if they span little."""
-    if math.log10(high / low) < _FEW_DECADES:
-        base, digit = 2, 10.0 ** (math.floor(math.log10(low)) - 1)
-        ends = math.floor(low / digit) * digit, math.ceil(high / digit) * digit
-    else:
-        base = 10
-        ends = 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high))
-    axis.minimum_scale, axis.maximum_scale = ends
-    axis.major_unit = base
-    axis.tick_labels.number_format, axis.tick_labels.number_format_is_linked = "General", False
-    # python-pptx has no API for it; the schema requires it first.
-    axis._element.scaling.insert(0, parse_xml(f'<c:logBase {nsdecls("c")} val="{base}"/>'))

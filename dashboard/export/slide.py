@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,10 @@ _LINE = 1.3
 _TOP, _GAP = 14, 10
 #: Margin above a circle for the names and values of its upper axis.
 _OVER_CIRCLE = 96
+#: Words in captions about what only a picture shows.
+_ONLY_DRAWN = re.compile(
+    r"large points|ringed|shad(ed|ing)|grey band|hollow|open markers|dotted", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,15 @@ def picture(scope: Scope, shown: Exhibit, theme: str = "light", form: Form = "sl
 def caption_of(shown: Exhibit) -> list[str]:
     """Return what is said below a chart: what it shows of the picked variants, and what is drawn."""
     return [text for text in (shown.picked, shown.caption) if text]
+
+
+def without_pictures(caption: list[str]) -> list[str]:
+    """Remove the sentences about what a PowerPoint chart does not show: sizes, rings, shading, hollow markers."""
+    kept = [
+        " ".join(part for part in re.split(r"(?<=[.]) (?=[A-Z])", text) if not _ONLY_DRAWN.search(part))
+        for text in caption
+    ]
+    return [text for text in kept if text]
 
 
 def _body_size(shown: Exhibit, layout: dict[str, Any]) -> tuple[int, int]:

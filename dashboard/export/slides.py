@@ -25,7 +25,7 @@ from dashboard.export.placing import (
     title_size,
 )
 from dashboard.export.provenance import facts, footer
-from dashboard.export.slide import caption_of, picture
+from dashboard.export.slide import caption_of, picture, without_pictures
 from dashboard.insights import Insight
 from dashboard.results.scope import Scope
 from dashboard.shell.naming import model_name
@@ -35,7 +35,7 @@ Tone = Literal["text", "muted"]
 Anchor = Literal["top", "middle", "bottom"]
 ACCENTS = {"light": "#1769aa", "dark": "#6cb4ee"}
 _SHARES = (0.12, 0.19, 0.29, 0.17, 0.12, 0.11)
-_SIZE_SHARES = (0.13, 0.19, 0.35, 0.22, 0.11)
+_SIZE_SHARES = (0.16, 0.19, 0.32, 0.22, 0.11)
 _FACT_SHARES = (0.16, 0.84)
 #: Type sizes of tables, and of sentences with their details and the space before them, the largest that fits.
 _TABLE_SIZES = (16, 14, 12, 11, 10, 9)
@@ -189,7 +189,9 @@ def _of_view(shown: Exhibit, foot: str, *, drawn: bool, native: bool, editable: 
         made.append(_points(shown.title, shown.insights, foot, notes))
     if native and (editable or not drawn):
         more = f"A PowerPoint chart; its data can be edited.\n{notes}"
-        made.append(_titled(shown.title, foot, (Native(box, shown), *caption), more))
+        texts = without_pictures(caption_of(shown))
+        box, below = over_caption(texts)
+        made.append(_titled(shown.title, foot, (Native(box, shown), *_caption(below, texts)), more))
     return made
 
 

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 from many_models import make_models
 from pptx import Presentation
@@ -13,6 +14,8 @@ from pptx.enum.chart import XL_AXIS_CROSSES, XL_MARKER_STYLE, XL_TICK_LABEL_POSI
 from pptx.enum.dml import MSO_FILL, MSO_LINE
 
 from dashboard.export.deck import deck
+from dashboard.export.exhibit import exhibits
+from dashboard.export.native_axes import Extent, Scale, scale_of, title_of
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
@@ -28,6 +31,23 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Any:
         windows=8,
     )
     return Presentation(io.BytesIO(deck(Scope(Results.open(folder), EVERYTHING), {}, editable=True)))
+
+
+@pytest.fixture(scope="module")
+def results(three_methods: Path) -> Results:
+    return Results.open(three_methods)
+
+
+def drawn_of(results: Results) -> dict[str, Any]:
+    """Return the PowerPoint charts of a folder by view."""
+    slides = Presentation(io.BytesIO(deck(Scope(results), {}))).slides
+    titles = {item.title: item.slug for item in exhibits(Scope(results))}
+    return {
+        titles[slide.shapes.title.text]: shape.chart
+        for slide in slides
+        for shape in slide.shapes
+        if shape.has_chart
+    }
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +79,68 @@ def test_better_is_up_in_the_chart_of_size(book: Any) -> None:
 def test_every_series_has_its_own_name(charts: dict[str, Any]) -> None:
     methods = ("bartowski", "main", "unsloth")
     wanted = {f"{method} · {model}" for method in methods for model in ("Big-7B", "Small-135M")}
-    assert set(charts["bits per weight (measured)"]) == wanted
+    named = {name for name in charts["bits per weight (measured)"] if "bits)" not in name}
+    assert named == wanted
+
+
+def test_limits_are_named_lines_without_a_legend_entry(results: Results) -> None:
+    """The first page's bands end at 0.01 and 0.1 nats; the 1 % of view 1 is a line across its axis."""
+    shown = drawn_of(results)
+    bands = {series.name: list(series.values) for series in shown["overview"].plots[0].series}
+    assert bands["equivalent for most uses (up to 0.01)"] == [pytest.approx(0.01)] * 3
+    assert bands["some tokens change (up to 0.1)"] == [pytest.approx(0.1)] * 3
+    chart = shown["ppl-bits"]
+    series = list(chart.plots[0].series)
+    (at,) = [index for index, one in enumerate(series) if one.name == "1 % above the baseline"]
+    assert list(series[at].values) == [pytest.approx(1.0)] * 3
+    ends = [float(value.text) for value in series[at]._element.find("{*}xVal").iter("{*}v")]
+    assert (min(ends), max(ends)) == (chart.category_axis.minimum_scale, chart.category_axis.maximum_scale)
+    assert series[at].points[1].data_label.text_frame.text == "1 % above the baseline"
+    hidden = {
+        int(entry.find("{*}idx").get("val")) for entry in chart.legend._element.findall("{*}legendEntry")
+    }
+    assert at in hidden
+    assert 0 not in hidden
+
+
+def test_points_have_the_names_that_the_figure_writes(results: Results) -> None:
+    chart = drawn_of(results)["ppl-bits"]
+    figure = next(item for item in exhibits(Scope(results)) if item.slug == "ppl-bits").figure
+    for trace in figure.data:
+        if not trace.name or trace.customdata is None or "text" not in (trace.mode or ""):
+            continue
+        series = next(one for one in chart.plots[0].series if one.name == trace.meta["series"])
+        for place, text in enumerate(trace.text):
+            label = series._element.findall("{*}dLbls/{*}dLbl/{*}idx")
+            assert (str(place) in {index.get("val") for index in label}) == bool(text)
+        return
+    raise AssertionError("no trace with names")
+
+
+@pytest.mark.parametrize(
+    ("ends", "extent", "wanted"),
+    [
+        # Half a decade of bars below the last power of 10 is no reason for a decade more; a point is.
+        ((-4, 1), Extent(0.0011, 0.5, 0.00095, 0.6), Scale(0.001, 1.0, 10, base=10)),
+        ((-4, 1), Extent(0.00095, 0.5, 0.00095, 0.6), Scale(0.0001, 1.0, 10, base=10)),
+        # Under 1.5 decades: powers of 2 from 1, 2 or 5 × 10ⁿ; under half a decade a linear axis.
+        ((-1, 1), Extent(0.3, 3, 0.25, 3.1), Scale(0.2, 3.2, 2, base=2)),
+        ((-1, 1), Extent(1.1, 1.9, 1.05, 2.0), Scale(1.0, 2.0, 0.1)),
+    ],
+)
+def test_log_axes_have_usable_ticks(ends: tuple[float, float], extent: Extent, wanted: Scale) -> None:
+    made = scale_of(go.layout.YAxis(type="log", range=ends), extent)
+    assert made is not None
+    assert (made.low, made.high) == pytest.approx((wanted.low, wanted.high))
+    assert (made.step, made.base) == pytest.approx((wanted.step, wanted.base))
+    title = title_of(go.layout.YAxis(title={"text": "KLD (nats, log scale)"}), made)
+    assert title == ("KLD (nats, log scale)" if made.base else "KLD (nats)")
+
+
+def test_linear_axes_write_thousands() -> None:
+    made = scale_of(go.layout.XAxis(range=(0, 4000)), Extent(300, 3200, 300, 3200))
+    assert made == Scale(0, 3500, 500)
+    assert made.number_format == "#,##0"
 
 
 def test_further_models_have_open_markers_and_dashed_lines(charts: dict[str, Any]) -> None:

@@ -1,0 +1,159 @@
+"""What a PowerPoint chart shows besides its series: the figure's limits as lines, and names at points."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from pptx.enum.chart import XL_LABEL_POSITION, XL_MARKER_STYLE
+from pptx.enum.dml import MSO_LINE
+from pptx.oxml import parse_xml
+from pptx.oxml.ns import nsdecls, qn
+from pptx.util import Pt
+
+from dashboard.export.native_axes import Scale, rgb
+from dashboard.style.theme import BASELINE, Surface
+
+_POSITIONS = {
+    "top": XL_LABEL_POSITION.ABOVE,
+    "bottom": XL_LABEL_POSITION.BELOW,
+    "middle left": XL_LABEL_POSITION.LEFT,
+    "middle right": XL_LABEL_POSITION.RIGHT,
+}
+_TAG = re.compile(r"<[^>]*>")
+#: Space that the figure puts around a name for a ring.
+_SPACES = " \u2002"
+#: Share by which the place of a note may differ from that of its line.
+_SAME_PLACE = 1e-6
+#: Where the name of a limit is, as a share of the chart's width, and of its height if the line goes up.
+_NAME_ACROSS, _NAME_UP = 0.75, 0.06
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A line across the chart with its name: its two ends, and between them where its name is."""
+
+    name: str
+    x: tuple[float, float, float]
+    y: tuple[float, float, float]
+
+
+def limits(figure: go.Figure, across: Scale | None, up: Scale | None) -> list[Limit]:
+    """Return the lines of a figure, and the upper edges of its bands, that have a note and lie on the axes."""
+    if across is None or up is None:
+        return []
+    found = []
+    for shape in figure.layout.shapes:
+        level = float(shape.y1) if shape.xref == "x domain" and not _is_at_end(figure, shape) else None
+        at = float(shape.x1) if shape.yref in {"y domain", "paper"} and shape.type == "line" else None
+        if level is not None and up.holds(level) and (name := _note(figure, level, "y")):
+            told = name if shape.type == "line" else f"{name} (up to {level:.2g})"
+            found.append(Limit(told, across.ends_and(_NAME_ACROSS), (level,) * 3))
+        elif at is not None and level is None and across.holds(at) and (name := _note(figure, at, "x")):
+            found.append(Limit(name, (at,) * 3, up.ends_and(_NAME_UP)))
+    return found
+
+
+def draw_limit(series: Any, limit: Limit, surface: Surface) -> None:
+    """Make a series a dashed line with its name above it, or right of it."""
+    series.format.line.color.rgb = rgb(BASELINE.color)
+    series.format.line.width, series.format.line.dash_style = Pt(1.5), MSO_LINE.DASH
+    series.smooth = False
+    series.marker.style = XL_MARKER_STYLE.NONE
+    side = XL_LABEL_POSITION.RIGHT if limit.x[0] == limit.x[1] else XL_LABEL_POSITION.ABOVE
+    write_names(series, {1: (limit.name, side)}, surface)
+
+
+def leave_out_of_legend(legend: Any, indices: Sequence[int]) -> None:
+    """Remove series from a legend, which python-pptx has no API for; the schema requires it after the position."""
+    for index in reversed(indices):
+        entry = f'<c:legendEntry {nsdecls("c")}><c:idx val="{index}"/><c:delete val="1"/></c:legendEntry>'
+        legend._element.find(qn("c:legendPos")).addnext(parse_xml(entry))
+
+
+def _is_at_end(figure: go.Figure, band: Any) -> bool:
+    """Return whether a band's upper edge is the end of the figure's axis, and no limit."""
+    axis = figure.layout.yaxis
+    ends = [10**end if axis.type == "log" else end for end in axis.range or ()]
+    return any(math.isclose(band.y1, end, rel_tol=_SAME_PLACE) for end in ends)
+
+
+def _note(figure: go.Figure, value: float, direction: str) -> str:
+    """Return the text of the note at a value; notes on log axes are placed in decades."""
+    is_log = figure.layout[f"{direction}axis"].type == "log"
+    place = math.log10(value) if is_log else value
+    reference = {"x": "xref", "y": "yref"}[direction]
+    for note in figure.layout.annotations:
+        on_axis = note[reference] in {None, direction} and isinstance(note[direction], int | float)
+        if on_axis and math.isclose(note[direction], place, rel_tol=_SAME_PLACE, abs_tol=_SAME_PLACE):
+            return plain(note.text)
+    return ""
+
+
+def plain(text: str) -> str:
+    """Return a figure's text without markup."""
+    return html.unescape(_TAG.sub("", text)).strip(_SPACES)
+
+
+def point_names(figure: go.Figure, trace: Any, drawn: Sequence[int]) -> Mapping[int, tuple[str, Any]]:
+    """Return the names that the figure writes next to points of a trace, with their sides, by place in the series."""
+    texts, sides = _per_point(trace.text, drawn), _per_point(trace.textposition, drawn)
+    if "text" in (trace.mode or ""):
+        named = {place: plain(text) for place, text in enumerate(texts) if text}
+        return {place: (text, _side(sides[place] or "")) for place, text in named.items()}
+    found = {}
+    for note in figure.layout.annotations:
+        if (
+            note.showarrow
+            or note.xref not in {None, "x"}
+            or note.yref not in {None, "y"}
+            or "<span" in note.text
+        ):
+            continue
+        for place, index in enumerate(drawn):
+            if _is_at(figure, note, trace, index):
+                found[place] = (plain(note.text), _side_of_shift(note.xshift or 0, note.yshift or 0))
+    return found
+
+
+def _per_point(value: Any, drawn: Sequence[int]) -> list[str]:
+    if isinstance(value, str) or value is None:
+        return [value or ""] * len(drawn)
+    return [str(value[index] or "") for index in drawn]
+
+
+def _is_at(figure: go.Figure, note: Any, trace: Any, index: int) -> bool:
+    for direction in "xy":
+        value = float(trace[direction][index])
+        is_log = figure.layout[f"{direction}axis"].type == "log"
+        place = math.log10(value) if is_log and value > 0 else value
+        if not math.isclose(float(note[direction]), place, rel_tol=_SAME_PLACE):
+            return False
+    return True
+
+
+def _side(position: str) -> Any:
+    return next(
+        (side for start, side in _POSITIONS.items() if position.startswith(start)), XL_LABEL_POSITION.ABOVE
+    )
+
+
+def _side_of_shift(right: float, up: float) -> Any:
+    if abs(right) > 2 * abs(up):
+        return XL_LABEL_POSITION.RIGHT if right > 0 else XL_LABEL_POSITION.LEFT
+    return XL_LABEL_POSITION.ABOVE if up > 0 else XL_LABEL_POSITION.BELOW
+
+
+def write_names(series: Any, names: Mapping[int, tuple[str, Any]], surface: Surface) -> None:
+    """Write names at points of a series."""
+    for place, (text, side) in names.items():
+        label = series.points[place].data_label
+        label.text_frame.text = text
+        label.position = side
+        run = label.text_frame.paragraphs[0].runs[0]
+        run.font.size, run.font.color.rgb = Pt(11), rgb(surface.text)
