@@ -63,9 +63,10 @@ def gaps(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def test_the_speed_view_draws_the_loss_after_packing(gaps: Results, phase: str) -> None:
     selection = Selection.of(options={"phase": phase})
     drawn = SPEED.figure(Scope(gaps, selection))
-    across = "decode_ms_p50" if phase == "decode" else "prefill_tps"
     rows = [item for item in gaps.measured.to_dicts() if item["deploy_kld_mean"] is not None]
-    expected = {(item[across], item["kld_mean"] + 0.004, item["kld_mean"]) for item in rows}
+    rates = [1000 / item["decode_ms_p50"] if phase == "decode" else item["prefill_tps"] for item in rows]
+    losses = [item["kld_mean"] for item in rows]
+    expected = {(rate, loss + 0.004, loss) for rate, loss in zip(rates, losses, strict=True)}
     lines = [trace for trace in drawn.data if trace.hoverinfo == "skip" and trace.mode == "lines+markers"]
     found = {
         (trace.x[index], trace.y[index], trace.y[index + 1])
