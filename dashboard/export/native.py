@@ -71,7 +71,7 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
     """
     layout, is_bars = figure.layout, figure.data[0].type == "bar"
     across, up = (scale_of(layout[f"{way}axis"], _extent(figure, way)) for way in "xy")
-    lines = [] if is_bars else limits(figure, across, up)
+    lines = [] if is_bars else limits(figure, across, up, _places(figure))
     data, kind = _bars(figure) if is_bars else _points(figure, lines)
     chart: Chart = slide.shapes.add_chart(kind, *map(Emu, box), data).chart
     chart.has_title = False
@@ -166,6 +166,14 @@ def _extent(figure: go.Figure, direction: str) -> Extent | None:
         ends += [place + length for place, length in zip(own, above, strict=False)]
         ends += [place - length for place, length in zip(own, below, strict=False)]
     return Extent(min(places), max(places), min(places + ends), max(places + ends))
+
+
+def _places(figure: go.Figure) -> list[tuple[float, float]]:
+    return [
+        (float(trace.x[index]), float(trace.y[index]))
+        for trace in _entries(figure)
+        for index in _drawn(trace)
+    ]
 
 
 def _points(figure: go.Figure, lines: Sequence[Limit]) -> tuple[ChartData, XL_CHART_TYPE]:

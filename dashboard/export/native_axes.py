@@ -52,6 +52,12 @@ class Scale:
             return self.low, self.low * (self.high / self.low) ** share, self.high
         return self.low, self.low + share * (self.high - self.low), self.high
 
+    def share(self, value: float) -> float:
+        """Return how far along the axis a value is: 0 at its lower end and 1 at its upper."""
+        if self.base:
+            return math.log(value / self.low) / math.log(self.high / self.low) if value > 0 else 0.0
+        return (value - self.low) / (self.high - self.low)
+
     @property
     def number_format(self) -> str:
         """PowerPoint's format of the numbers at the axis."""

@@ -30,8 +30,10 @@ _TAG = re.compile(r"<[^>]*>")
 _SPACES = " \u2002"
 #: Share by which the place of a note may differ from that of its line.
 _SAME_PLACE = 1e-6
-#: Where the name of a limit is, as a share of the chart's width, and of its height if the line goes up.
-_NAME_ACROSS, _NAME_UP = 0.75, 0.06
+#: Where the name of a limit may be, as shares of the chart's width, and of its height if the line goes up.
+_NAME_ACROSS, _NAME_UP = (0.88, 0.12, 0.75, 0.25, 0.62, 0.38, 0.5), 0.06
+#: Half the width of a name and its height, which PowerPoint breaks into lines, as shares of the chart.
+_HALF, _TALL = 0.11, 0.17
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,44 @@ class Limit:
     y: tuple[float, float, float]
 
 
-def limits(figure: go.Figure, across: Scale | None, up: Scale | None) -> list[Limit]:
-    """Return the lines of a figure, and the upper edges of its bands, that have a note and lie on the axes."""
+def limits(
+    figure: go.Figure, across: Scale | None, up: Scale | None, points: Sequence[tuple[float, float]]
+) -> list[Limit]:
+    """Return the lines of a figure, and the upper edges of its bands, that have a note and lie on the axes.
+
+    A name above a line is where it covers the fewest of `points`.
+    """
     if across is None or up is None:
         return []
     found = []
+    is_reversed = figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
     for shape in figure.layout.shapes:
         level = float(shape.y1) if shape.xref == "x domain" and not _is_at_end(figure, shape) else None
         at = float(shape.x1) if shape.yref in {"y domain", "paper"} and shape.type == "line" else None
         if level is not None and up.holds(level) and (name := _note(figure, level, "y")):
             told = name if shape.type == "line" else f"{name} (up to {level:.2g})"
-            found.append(Limit(told, across.ends_and(_NAME_ACROSS), (level,) * 3))
+            found.append(
+                Limit(
+                    told,
+                    across.ends_and(_free(level, across, up, points, is_reversed=is_reversed)),
+                    (level,) * 3,
+                )
+            )
         elif at is not None and level is None and across.holds(at) and (name := _note(figure, at, "x")):
             found.append(Limit(name, (at,) * 3, up.ends_and(_NAME_UP)))
     return found
+
+
+def _free(
+    level: float, across: Scale, up: Scale, points: Sequence[tuple[float, float]], *, is_reversed: bool
+) -> float:
+    """Return the share of the width at which a name above a level covers the fewest points."""
+    sign = -1 if is_reversed else 1
+    above = [(across.share(x), sign * (up.share(y) - up.share(level))) for x, y in points]
+    return min(
+        _NAME_ACROSS,
+        key=lambda share: sum(abs(x - share) < _HALF and -_TALL / 4 < y < _TALL for x, y in above),
+    )
 
 
 def draw_limit(series: Any, limit: Limit, surface: Surface) -> None:

@@ -115,7 +115,8 @@ def _rows(axis: dict[str, Any]) -> float:
 def _legend_beside(layout: dict[str, Any]) -> dict[str, Any]:
     """Put the legend beside a circle, where a slide has room, instead of above it."""
     margin = layout.get("margin", {})
-    legend = {"orientation": "v", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"}
+    across = {"xref": "container", "x": _SIDE / _BODY_WIDTH}
+    legend = {"orientation": "v", **across, "yref": "paper", "y": 1, "yanchor": "top"}
     return {"legend": {**layout.get("legend", {}), **legend}, "margin": {**margin, "t": _OVER_CIRCLE}}
 
 

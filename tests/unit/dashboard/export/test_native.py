@@ -16,6 +16,7 @@ from pptx.enum.dml import MSO_FILL, MSO_LINE
 from dashboard.export.deck import deck
 from dashboard.export.exhibit import exhibits
 from dashboard.export.native_axes import Extent, Scale, scale_of, title_of
+from dashboard.export.native_marks import limits
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
@@ -101,6 +102,23 @@ def test_limits_are_named_lines_without_a_legend_entry(results: Results) -> None
     }
     assert at in hidden
     assert 0 not in hidden
+
+
+def test_a_limit_has_its_name_where_no_point_is() -> None:
+    """A name above a line avoids the points there, below it if better is up; it does not mind those further away."""
+    layout = {
+        "xaxis": {"range": (0, 10)},
+        "shapes": [{"type": "line", "xref": "x domain", "x0": 0, "x1": 1, "y0": 5, "y1": 5}],
+        "annotations": [{"text": "<b>a limit</b>", "x": 0, "xref": "paper", "y": 5}],
+    }
+    scale = Scale(0, 10, 1)
+    for ends, side in (((0, 10), 1), ((10, 0), -1)):
+        figure = go.Figure(layout=layout | {"yaxis": {"range": ends}})
+        (free,) = limits(figure, scale, scale, [(8.8, 5 - 2 * side)])
+        (moved,) = limits(figure, scale, scale, [(8.8, 5 + side), (1.2, 5 + side)])
+        assert (free.name, free.x[1], moved.x[1]) == ("a limit", pytest.approx(8.8), pytest.approx(7.5))
+        assert free.y == (5, 5, 5)
+    assert limits(figure, Scale(0, 10, 1), Scale(6, 10, 1), []) == []
 
 
 def test_points_have_the_names_that_the_figure_writes(results: Results) -> None:
