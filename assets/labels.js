@@ -23,14 +23,23 @@
     return kinds;
   }
 
+  /* Move what stays into the chart, if it sticks out at a side; return where it is. */
+  function inside(element, text, chart) {
+    const place = box(text);
+    const x = Math.max(chart.left - place.left, 0) || Math.min(chart.right - place.right, 0);
+    element.style.translate = x ? `${x}px 0` : "";
+    return moved(place, [x, 0]);
+  }
+
   function fit(plot) {
     const points = [...plot.querySelectorAll(".textpoint text")];
     const groups = annotations(plot);
     [...points, ...groups.label].forEach((label) => (label.style.visibility = ""));
-    groups.name.forEach((group) => (group.style.translate = ""));
-    const ticks = plot.querySelectorAll(".xtick text, .ytick text, .y2tick text");
-    const kept = [...points.filter(isBold), ...groups.other.map(textOf), ...ticks].map(box);
+    [...points, ...groups.name, ...groups.other].forEach((element) => (element.style.translate = ""));
     const chart = box(plot);
+    const staying = [...points.filter(isBold).map((text) => [text, text]), ...groups.other.map((group) => [group, textOf(group)])];
+    const ticks = plot.querySelectorAll(".xtick text, .ytick text, .y2tick text");
+    const kept = [...staying.map(([element, text]) => inside(element, text, chart)), ...[...ticks].map(box)];
     const isFree = (place) => isWithin(place, chart) && !kept.some((other) => covers(place, other));
     groups.name.forEach((group) => {
       const place = box(textOf(group));

@@ -74,7 +74,7 @@ def radar(scope: Scope, rows: Sequence[Row], spokes: Spokes) -> Drawing:
     _add_leads(drawn, rows, spokes)
     drawn.update_layout(
         polar=_axes(scope.results, rows, spokes),
-        margin={"t": 136, "b": 64, "l": 90, "r": 90},
+        margin={"t": 150, "b": 64, "l": 90, "r": 90},
         legend={"y": 1, "yanchor": "top", "yref": "container"},
         showlegend=True,
     )

@@ -110,5 +110,6 @@ def empty_notice() -> Component:
 
 
 def card(title: str, children: list[Component], class_name: str = "") -> Component:
-    """Return a titled box."""
-    return html.Section([html.H2(title), *children], className=f"box {class_name}".strip())
+    """Return a titled box; one of a table, which scrolls in a narrow window, takes the focus."""
+    focus = {"tabIndex": 0} if "table-box" in class_name.split() else {}
+    return html.Section([html.H2(title), *children], className=f"box {class_name}".strip(), **focus)

@@ -35,6 +35,14 @@ def test_axe(full: Watched, path: str) -> None:
     assert serious(full, runOnly=COLOURS) == []
 
 
+def test_axe_on_a_phone(phone: Watched) -> None:
+    phone.open("/")
+    for path in ("/compare", "/summary", "/size"):
+        phone.turn(path)
+        phone.settle()
+        assert serious(phone) == [], path
+
+
 def serious(seen: Watched, **rules: object) -> list[str]:
     # A plot's SVG has thousands of nodes without roles; the page's title and caption describe it.
     context = {"exclude": [["#graph"]]}
