@@ -65,5 +65,5 @@ def facts(scope: Scope) -> Mapping[str, str]:
     if manifest.notices:
         rows["Notes of the run"] = "; ".join(manifest.notices)
     if manifest.baseline_note:
-        rows["About the baseline"] = manifest.baseline_note
+        rows["About the files"] = manifest.baseline_note
     return rows

@@ -143,7 +143,9 @@ def _divergence(scope: Scope, rows: tuple[Row, Row], column: Column) -> Differen
     if band is not None and not band.closer(*ids):
         reach = paired.reach(band.ranking.among)
         lead = formats.with_error(paired.value, reach, plus=True)
-        wider = f"{lead} nats, for all {band.ranking.among} sizes together"
+        floor = least_divergence(scope, rows)
+        noise = f", and {formats.number(floor, 2)} is noise" if abs(paired.value) > reach else ""
+        wider = f"{lead} nats, for all {band.ranking.among} sizes together{noise}"
         return replace(difference, difference=wider, verdict="tied", leader=None)
     if abs(paired.value) - paired.half <= least_divergence(scope, rows):
         return replace(difference, verdict="tied", leader=None)

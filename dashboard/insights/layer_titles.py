@@ -35,7 +35,7 @@ def title(shown: Shown, selection: Selection) -> Title:
 
 
 def _hardest(shown: Shown) -> Title:
-    """Name the role with the largest mean over the shown variants, and where its largest value is."""
+    """Name the role with the largest mean over the shown variants, and the largest value, also if of another role."""
     means = role_means(shown.values_of)
     if not means:
         return _deepest(shown)
@@ -52,16 +52,18 @@ def _hardest(shown: Shown) -> Title:
         if math.isfinite(factor)
         else ""
     )
-    value, negative, name = max(
-        (value, -layer, name)
+    value, negative, role, name = max(
+        (value, -layer, role, name)
         for name, values in shown.values_of.items()
         for (layer, role), value in values.items()
-        if role == worst
+        if role in means
     )
     layer, written = -negative, shown.measure.written(value)
     where = f"in layer {layer} of {shown.labels[name]}" if layer >= 0 else f"of {shown.labels[name]}"
-    text = f"{_capital(worst)} is hit hardest{times}; most {where} ({written})"
-    return Title(text, {name: ((layer, worst), written)})
+    most = f"most {where}" if role == worst else f"the single worst is {roles.named(role)} {where}"
+    hit = "hit hardest" if role == worst else "hit hardest on average"
+    text = f"{_capital(worst)} is {hit}{times}; {most} ({written})"
+    return Title(text, {name: ((layer, role), written)})
 
 
 def _of_experts(shown: Shown, role: str, selection: Selection) -> str:

@@ -67,7 +67,7 @@ class Limit:
 #: By their key in the address.
 LIMITS = {
     "gb": Limit("Memory ≤", "6 GB or 600 MB", _SIZES),
-    "context": Limit("Context", "16k or 16,384", _CONTEXTS, whole=True),
+    "context": Limit("Context", "4k or 4,096", _CONTEXTS, whole=True),
     "tps": Limit("Tokens/s ≥", "20", _SPEEDS),
     "rise": Limit("Perplexity rise ≤", "3 %", _SHARES),
 }

@@ -31,8 +31,8 @@ class MemoryNeed:
 
     @property
     def in_words(self) -> str:
-        """The sum, as `file 1.10 GB + cache 0.50 GB + buffers 0.10 GB = 1.70 GB at 16,384 tokens, q8_0 cache`."""
-        parts = [("file", self.file), ("cache", self.cache)]
+        """The sum, as `weights 1.10 GB + cache 0.50 GB + buffers 0.10 GB = 1.70 GB at 16,384 tokens, q8_0 cache`."""
+        parts = [("weights", self.file), ("cache", self.cache)]
         parts += [("buffers", self.buffers)] if self.buffers is not None else []
         sum_of = " + ".join(f"{name} {formats.size(part)}" for name, part in parts)
         lacking = "" if self.buffers is not None else "; buffers are not known"

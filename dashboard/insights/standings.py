@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from dashboard.insights.claim_rules import overlap
-from dashboard.insights.leaders import PREFILL, TAIL, contenders
+from dashboard.insights.claim_rules import Case, overlap
+from dashboard.insights.leaders import FIDELITY, PREFILL, TAIL, contenders
 from dashboard.insights.speeds import PREFILL_RATE
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -20,12 +20,14 @@ _SHARE, _BELOW, _ABOVE = 0.99, (0.95, "kld_p950"), (0.999, "kld_p999")
 def standings(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Return, per metric that all rows have, the rows that may be the best, the best measured one first.
 
-    Means are compared over the same tokens; see `leaders.contenders`. Sizes within 1 % are level, as are speeds whose
-    p10–p90 ranges overlap.
+    Means are compared over the same tokens; see `leaders.contenders`. Files that are tied by KLD at their size
+    (`bands`) are level here, too. Sizes within 1 % are level, as are speeds whose p10–p90 ranges overlap.
     """
     if len(rows) < 2:
         return {}
     found = contenders(scope, rows)
+    if FIDELITY in found:
+        found[FIDELITY] += _tied_at_their_size(scope, rows, found[FIDELITY])
     tails = [tail(row) for row in rows]
     if all(estimate is not None and estimate.has_error for estimate in tails):
         found[TAIL] = _least([(row, one) for row, one in zip(rows, tails, strict=True) if one is not None])
@@ -33,6 +35,18 @@ def standings(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
     if prefill:
         found[PREFILL] = prefill
     return found
+
+
+def _tied_at_their_size(scope: Scope, rows: Sequence[Row], level: Sequence[Row]) -> list[Row]:
+    """Return the rows that the comparison at equal size does not tell from the first of `level`, without those."""
+    best, known = str(level[0]["variant_id"]), {row["variant_id"] for row in level}
+    verdicts = Case.of(scope).bands
+    return [
+        row
+        for row in rows
+        if row["variant_id"] not in known
+        and any(band.closer(best, str(row["variant_id"])) == "" for band in verdicts)
+    ]
 
 
 def tail(row: Row) -> Estimate | None:

@@ -31,6 +31,8 @@ _METHODS = {
     "bartowski": "llama.cpp quants with an importance matrix, measured on a calibration text.",
     "unsloth": "dynamic quants: bits are chosen tensor by tensor, and sensitive tensors get more.",
     "main": "llama.cpp's stock recipes, without an importance matrix.",
+    "guided": "types chosen by the loss that each matrix was measured to cause; `evaluator quantize --recipe guided` "
+    "makes such files.",
 }
 _METRICS = (
     ("Perplexity (PPL)", "How surprised the model is by the next token, on average. Lower is better."),
@@ -97,7 +99,8 @@ def below(scope: Scope) -> list[Component]:
 
 def _warned(scope: Scope) -> list[Component]:
     """Return a box that names the selected files that look broken, and what the run notes, if anything."""
-    short = [replace(item, detail="") for item in [*warnings(scope), *notices(scope)]]
+    said = [*warnings(scope), *notices(scope), *_about(scope)]
+    short = [replace(item, detail="") for item in said]
     return [html.Div(insight_list(short), className="box warnings-box")] if short else []
 
 
@@ -216,9 +219,13 @@ def _remarks(scope: Scope) -> list[Insight]:
     """Say which files failed, which model or device the answers are about, and what could not be measured or read."""
     passing, manifest = scope.rows, scope.results.manifest
     result = [*failures(passing), *elsewhere(passing, one_place(passing))]
-    first, _, rest = (manifest.baseline_note or "").partition(". ")
-    if first:
-        result.append(Insight(f"About the baseline: {first.rstrip('.')}.", "note", rest))
+    result += _about(scope)
     for failure in manifest.failures:
         result.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
     return result + [Insight(f"Skipped: {problem}.", "caution") for problem in scope.results.problems]
+
+
+def _about(scope: Scope) -> list[Insight]:
+    """Say how the files came about, if the run noted it: the first sentence, with the rest as detail."""
+    first, _, rest = (scope.results.manifest.baseline_note or "").partition(". ")
+    return [Insight(f"{first.rstrip('.')}.", "note", rest)] if first else []

@@ -26,12 +26,15 @@ from dashboard.style import formats
 from dashboard.style.columns import EFFICIENCY_SCALE
 
 HEADS = ("Method", "Best for", "Limitations", "Optimal bit rate", "PPL", "1/PPL/MB (× 10⁻⁵)")
+LEFT_OUT = (
+    "A method is not compared if it has no file of the size, or only one no closer than its own smaller file."
+)
 SIZE_HEADS = (
     "Size",
     "Closest to the baseline",
     "Lead by KLD",
     "Perplexity against the closest",
-    "No file of this size",
+    "Not compared",
 )
 
 
@@ -89,7 +92,7 @@ def _at_equal_size(scope: Scope) -> list[Component]:
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in SIZE_HEADS]))
     lines = [_size_line(SIZE_HEADS[1:], line) for line in standings(bands)]
     table = html.Table([head, html.Tbody(lines)], className="table summary-table sizes-table")
-    note = html.P(f"Compared {rule(bands)}.", className="hint")
+    note = html.P(f"Compared {rule(bands)}. {LEFT_OUT}", className="hint")
     return [card("Methods at equal size", [table, note], "table-box")]
 
 

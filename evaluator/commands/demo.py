@@ -29,9 +29,9 @@ DEMO_QUANTS = ("Q2_K", "Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0")
 _ENGINE_WINDOWS = 7
 
 _NOTE = (
-    "The published file is Q4_1. Its values were dequantized, rescaled without changing the function "
-    f"(log-normal factors, σ = {SIGMA}) so that no format is favoured, and stored as F16: that is the baseline. "
-    "The variants were made from it with llama.cpp's stock recipe, without an importance matrix."
+    "No publisher made these files: they were made here, from a rescaled Q4_1, by llama.cpp's stock recipe, without "
+    "an importance matrix. The baseline is the published Q4_1, dequantized, rescaled without changing the function "
+    f"(log-normal factors, σ = {SIGMA}) so that no format is favoured, and stored as F16."
 )
 
 

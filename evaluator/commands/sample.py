@@ -28,12 +28,12 @@ from evaluator.support.threads import use_threads
 from evaluator.texts.sources import BUILT_IN, Text, built_in_texts, read_texts
 
 _NOTE = (
-    "The published file is {published}. Its values were dequantized, rescaled without changing the function "
-    f"(log-normal factors, σ = {SIGMA}) so that no format is favoured, and stored as F16: that is the baseline. "
-    "No publisher made these variants: they were made here, from that baseline, by recipes that follow the "
-    "publishers': main without an importance matrix, the others with one measured on {calibration} "
+    "No publisher made these files: they were made here, from a rescaled {published}, by recipes that follow the "
+    "publishers'. main has no importance matrix, the others have one measured on {calibration} "
     "(windows of 512 tokens: {windows}), which is not one of the evaluation texts. guided is this project's: its "
-    "types were chosen by the divergence that was measured on the same text."
+    "types were chosen by the divergence that was measured on the same text. The baseline is the published "
+    "{published}, dequantized, rescaled without changing the function "
+    f"(log-normal factors, σ = {SIGMA}) so that no format is favoured, and stored as F16."
 )
 
 

@@ -150,7 +150,9 @@ def test_pairs_of_file_and_cache_fit_by_their_sum(gb: float, best: str, second: 
 
 def test_the_sum_is_told() -> None:
     found = told(budget_gb=0.0129, context=8192)
-    assert found.memory == "file 8.0 MB + cache 2.0 MB + buffers 1.0 MB = 11.0 MB at 8,192 tokens, q8_0 cache"
+    assert (
+        found.memory == "weights 8.0 MB + cache 2.0 MB + buffers 1.0 MB = 11.0 MB at 8,192 tokens, q8_0 cache"
+    )
     assert found.why.startswith("11.0 MB, ")
     assert "40.0 tokens/s in llama.cpp" in found.why
     assert "0.012 nats mean KLD as run" in found.why
@@ -168,7 +170,7 @@ def test_a_type_whose_loss_was_not_measured_is_no_candidate_and_is_said_where_it
     assert told(budget_gb=0.0110, context=8192).unmeasured == ""  # Q8 fits with q8_0
     nothing = told(budget_gb=0.0070, context=8192)  # 5 + 1 + 1
     assert nothing.best is None
-    assert "the smallest, a Q5 with q8_0 cache, takes file 5.0 MB + cache 2.0 MB" in nothing.why
+    assert "the smallest, a Q5 with q8_0 cache, takes weights 5.0 MB + cache 2.0 MB" in nothing.why
     assert nothing.unmeasured.startswith("a Q5 would fit with q4_0 cache")
 
 

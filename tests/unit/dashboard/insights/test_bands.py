@@ -23,6 +23,8 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 
 SAMPLE = Path(__file__).parents[4] / "sample_results"
+#: Tokens from which unpaired errors of the sample are narrow enough to show a lead, too.
+MANY = 10_000
 
 
 def file(method: str, size: float, kld: float, se: float = 0.001, **more: Any) -> dict[str, Any]:
@@ -204,7 +206,7 @@ def test_the_sample_is_judged_as_its_files_were_measured(sample: Results) -> Non
         if kld[second] - kld[best] > 5 * (error[best] + error[second]):
             assert band.leader == ids[best]
             named += 1
-    assert named
+    assert named or sample.measured["n_tokens"].max() < MANY
     led = {band.leader for band in found if band.leader}
     assert all(leader in verdict(found).text for leader in led)
 

@@ -55,9 +55,9 @@ def test_the_sum_in_words():
     needs = MemoryNeeds.of(frame)
     need = needs.at("a", "llama.cpp", "q8_0", 4096)
     assert need.in_words == (
-        "file 1.00 GB + cache 2.00 GB + buffers 140.0 MB = 3.14 GB at 4,096 tokens, q8_0 cache"
+        "weights 1.00 GB + cache 2.00 GB + buffers 140.0 MB = 3.14 GB at 4,096 tokens, q8_0 cache"
     )
     unknown = needs.at("a", "onnxruntime", "f16", 8192)
     assert unknown.in_words == (
-        "file 900.0 MB + cache 9.00 GB = 9.90 GB at 8,192 tokens, f16 cache; buffers are not known"
+        "weights 900.0 MB + cache 9.00 GB = 9.90 GB at 8,192 tokens, f16 cache; buffers are not known"
     )

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dashboard.insights.standings import _least, tail
+from dashboard.insights.claim_rules import Case
+from dashboard.insights.leaders import FIDELITY
+from dashboard.insights.standings import _least, standings, tail
+from dashboard.results.results import Results
+from dashboard.results.scope import Scope
+from dashboard.results.selection import EVERYTHING
 from dashboard.results.statistics import Estimate
+
+SAMPLE = Path(__file__).parents[4] / "sample_results"
 
 ROW: dict[str, Any] = {
     "kld_p950": 0.1,
@@ -42,3 +50,16 @@ def test_files_within_the_error_of_the_least_are_level() -> None:
     names = [{"variant_id": name} for name in "abc"]
     values = [Estimate(1.09, 0.04), Estimate(1.0, 0.03), Estimate(1.11, 0.04)]
     assert [row["variant_id"] for row in _least(list(zip(names, values, strict=True)))] == ["b", "a"]
+
+
+@pytest.mark.parametrize("model", Results.open(SAMPLE).models)
+def test_what_is_tied_at_its_size_is_level_on_the_radar(model: str) -> None:
+    """The files of every size of the sample: level are those that the comparison at equal size calls tied."""
+    scope = Scope(Results.open(SAMPLE).of_model(model), EVERYTHING)
+    compared = [band for band in Case.of(scope).bands if len(band.files) > 1]
+    assert compared
+    for band in compared:
+        level = standings(scope, list(band.files.values()))[FIDELITY]
+        named = {str(row["method"]) for row in level}
+        assert level[0]["method"] == band.ranking.best
+        assert set(band.first) <= named
