@@ -69,7 +69,9 @@ def body(scope: Scope) -> Component:
     ]
     compared = runs(scope, first, second)
     if compared:
-        boxes.append(card("As run in each engine", [_runs(compared)], "table-box"))
+        boxes.append(
+            card("As run in each engine", [_runs(compared), html.P(_NOT_SUMS, className="hint")], "table-box")
+        )
     tensors = tensor_types(scope.results, first, second)
     if tensors:
         boxes.append(card("Tensor types by role", [_tensors(tensors)], "table-box"))
@@ -84,6 +86,10 @@ def body(scope: Scope) -> Component:
     return html.Div(boxes, className="page-compare")
 
 
+_NOT_SUMS = (
+    "What an engine adds is its divergence from the file's exact weights; the change is how much further the file is "
+    "from the baseline in it. Divergences do not add up, so neither is the difference of the other two values."
+)
 _NO_TEXT = f"this folder has no {VOCABULARY.name}. Run the same command again to write it."
 
 
