@@ -145,9 +145,11 @@ def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
 def _file(scope: Scope, row: Row, why: str, name: str = "") -> list[Component]:
     """Return a file's name, its size and what it loses."""
     sign = swatch(scope.results.styles[row["method"]])
+    top = row.get("same_top")
+    kept = "" if top is None else f", same top token {formats.percent(top, 0)}"
     return [
         html.P([sign, f" {name or row['label']}"], className="answer-name"),
-        html.P([html.Strong(formats.size(row["size_bytes"])), f" · {why}"], className="answer-why"),
+        html.P([html.Strong(formats.size(row["size_bytes"])), f" · {why}{kept}"], className="answer-why"),
     ]
 
 
