@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dashboard.insights.bands import SAME_SIZE
 from dashboard.insights.comparison import change, gap, log_ratio
-from dashboard.results.rows import Row, complete
+from dashboard.results.rows import SAME_BYTES, Row, complete
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 
@@ -58,9 +58,13 @@ def within(rows: Sequence[Row], bound: float) -> list[Row]:
 
 
 def smallest_within(rows: Sequence[Row], bound: float) -> Row | None:
-    """Return the smallest file whose PPL rise has a 95 % upper bound under `bound` (a share)."""
+    """Return the smallest file whose PPL rise has a 95 % upper bound under `bound` (a share).
+
+    Of files of this size, which differ in padding and metadata only, it is the closest to the baseline.
+    """
     safe = within(rows, bound)
-    return min(safe, key=lambda row: (row["size_bytes"], row["variant_id"])) if safe else None
+    least = min((row["size_bytes"] for row in safe), default=0)
+    return closest([row for row in safe if row["size_bytes"] <= least * (1 + SAME_BYTES)])
 
 
 def closest(rows: Sequence[Row]) -> Row | None:
@@ -87,7 +91,11 @@ def _contenders(rows: Sequence[Row], bound: float, chosen: Row | None) -> tuple[
     """Return files smaller than the chosen one whose 95 % interval includes the bound."""
     limit = math.log1p(bound)
     open_ones = [row for row in rows if log_ratio(row).low < limit <= log_ratio(row).high]
-    smaller = [row for row in open_ones if chosen is None or row["size_bytes"] < chosen["size_bytes"]]
+    smaller = [
+        row
+        for row in open_ones
+        if chosen is None or row["size_bytes"] < chosen["size_bytes"] * (1 - SAME_BYTES)
+    ]
     return tuple(sorted(smaller, key=lambda row: (log_ratio(row).value, row["variant_id"])))
 
 

@@ -21,6 +21,23 @@ def test_smallest_within_uses_the_upper_bound() -> None:
     assert smallest_within(GOOD[:1], 0.03) is None
 
 
+def test_of_files_of_one_size_the_closest_is_taken() -> None:
+    """Bytes of padding and metadata do not decide; 1 % of size does."""
+    near, far, larger = (
+        row(name, "Q4", 5, rise) | {"size_bytes": size, "kld_mean": kld}
+        for name, rise, size, kld in (
+            ("near", 0.002, 1_000_500, 0.02),
+            ("far", 0.02, 1_000_000, 0.05),
+            ("larger", 0.001, 1_010_000, 0.01),
+        )
+    )
+    assert smallest_within([larger, far, near], 0.05) is near
+    unsure = far | {"ln_ppl_ratio_se": 0.02}
+    (answer,) = [found for found in recommend([near, unsure]) if found.need == "Everyday use"]
+    assert answer.row is near
+    assert answer.contenders == (), "it is not smaller than the answer"
+
+
 def test_recommendations() -> None:
     answers = {answer.need: answer for answer in recommend([*GOOD, *BAD])}
     assert answers["Nearly lossless"].row is GOOD[2]
