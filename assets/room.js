@@ -28,14 +28,14 @@
 
   /* Show the caption in the page that Dash replaces; in its own, where the words are Dash's, give it its height. */
   function caption(spot, words) {
-    spot.style.minHeight = "";
+    spot.style.height = "";
     if (spot.closest("#first-page")) return spot.replaceChildren(...listed(words).map(build));
     const copy = spot.cloneNode(false);
     copy.removeAttribute("id");
     Object.assign(copy.style, { position: "absolute", visibility: "hidden", width: spot.clientWidth + "px" });
     copy.replaceChildren(...listed(words).map(build));
     spot.parentElement.append(copy);
-    spot.style.minHeight = copy.getBoundingClientRect().height + "px";
+    spot.style.height = copy.getBoundingClientRect().height + "px";
     copy.remove();
   }
 
@@ -43,7 +43,7 @@
   function release(line) {
     line.style.height = "";
     const spot = document.getElementById("caption");
-    if (spot) spot.style.minHeight = "";
+    if (spot) spot.style.height = "";
   }
 
   window.room = { reserve: reserve, caption: caption, release: release };
