@@ -27,7 +27,8 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="module")
 def sample() -> Results:
-    return Results.open(SAMPLE)
+    """The part of the sample about the model that has Q8_0 of two methods."""
+    return Results.open(SAMPLE).of_model("SmolLM2-135M-Instruct")
 
 
 def of(results: Results, *parts: str) -> Scope:
