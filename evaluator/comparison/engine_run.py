@@ -128,15 +128,17 @@ class EngineRun:
         for task in tasks:
             if task.times and changed(earlier.get(task.name, {}), settings[task.name]):
                 self._store.drop_timings(task.item.variant_id, task.name)
-        timed = {task.name for task in tasks if task.times and self._some_are_timed(task)}
-        notices = [mixed_times(name, earlier.get(name, {}), settings[name]) for name in sorted(timed)]
-        for notice in filter(None, notices):
-            self._warn(notice)
-        known = dict.fromkeys([*self._store.manifest.notices, *filter(None, notices)])
+        notices = []
+        for name in sorted({task.name for task in tasks if task.times}):
+            notice = mixed_times(name, earlier.get(name, {}), settings[name])
+            if notice and self._some_are_timed(first[name]):
+                notices.append(notice)
+                self._warn(notice)
+        known = dict.fromkeys([*self._store.manifest.notices, *notices])
         self._store.update_manifest(**means, engines=earlier | settings, notices=list(known))
 
     def _some_are_timed(self, task: _Task) -> bool:
-        """Return whether the folder has times of other files of the model in a task's engine."""
+        """Return whether the folder has times of files of the model in a task's engine."""
         untimed = self._store.untimed(task.name, f"{task.engine.prefix}decode_ms_p50")
         return bool(set(self._store.measured(self._plan.model)) - untimed)
 
