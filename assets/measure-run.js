@@ -56,7 +56,7 @@
     const stop = button("Stop", actions.stop, { id: "measure-stop" });
     const resume = button("Resume", actions.resume, { id: "measure-resume", title: "The same command again" });
     const line = make("pre", { className: "command" });
-    const log = make("pre", { className: "log", tabIndex: 0, "aria-label": "Messages" });
+    const log = make("pre", { className: "log", tabIndex: 0, role: "group", "aria-label": "Messages" });
     const said = make("details", { open: true }, make("summary", { textContent: "Messages" }), log);
     const parts = make("div", { className: "run-parts" }, time, error, make("div", { className: "in-row" }, see, stop, resume), stages, files, said, line);
     const hint = make("p", { className: "hint", textContent: "One measurement runs at a time. It goes on when this page is closed, and ends with the dashboard; a stopped one continues where it was." });

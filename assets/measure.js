@@ -80,7 +80,7 @@
       commands: described.commands,
       choices: choices,
       help: make("p", { className: "hint" }),
-      line: make("pre", { className: "command", id: "measure-line", tabIndex: 0, "aria-label": "Command" }),
+      line: make("pre", { className: "command", id: "measure-line", tabIndex: 0, role: "group", "aria-label": "Command" }),
       copy: make("button", { type: "button", className: "tool", textContent: "Copy" }),
       start: button("Start", () => startRun(request()), { className: "tool primary", id: "measure-start" }),
       said: make("p", { className: "run-error", role: "alert", hidden: true }),

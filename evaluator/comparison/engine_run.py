@@ -146,8 +146,9 @@ class EngineRun:
         self._progress.say(text, "yellow")
 
     def _case(self, item: Candidate) -> Case:
-        exact = (partial(read, item) for read in (self._states.of, self._states.nll, self._states.kld))
-        return Case(item.label, item.file, item.is_baseline, *exact)
+        states, kept = self._states, partial(self._states.kept, item)
+        of, nll, kld = (partial(read, item) for read in (states.of, states.nll, states.kld))
+        return Case(item.label, item.file, item.is_baseline, of, kept, nll, kld)
 
     def _missing(
         self, name: str, engine: type[Engine]
@@ -198,17 +199,22 @@ class EngineRun:
                 ready.append((task, task.engine.prepare(task.case, target)))
         for number in range(1, ROUNDS + 1):
             ready = [(task, file) for task, file in ready if not task.times or self._time(task, file, number)]
-        for task, file in ready:
-            with self._stage(task):
-                if task.times:
-                    self._progress.step(f"{task.label}: memory")
-                    self._finish(task, file)
-                if task.losses:
-                    self._measure_losses(task, file)
-                if task.caches:
-                    self._measure_caches(task, file)
-                if task.engine.loss:
-                    self._states.forget(task.item)
+        for variant_id in dict.fromkeys(task.item.variant_id for task, _ in ready):
+            in_engines = [(task, file) for task, file in ready if task.item.variant_id == variant_id]
+            for task, file in in_engines:
+                with self._stage(task):
+                    self._measure_ready(task, file)
+            for item in [task.item for task, _ in in_engines if task.engine.loss]:
+                self._states.forget(item)
+
+    def _measure_ready(self, task: _Task, file: Ready) -> None:
+        if task.times:
+            self._progress.step(f"{task.label}: memory")
+            self._finish(task, file)
+        if task.losses:
+            self._measure_losses(task, file)
+        if task.caches:
+            self._measure_caches(task, file)
 
     def _stage(self, task: _Task) -> AbstractContextManager[None]:
         return self._reporting(task, "not timed" if task.times else "not measured")

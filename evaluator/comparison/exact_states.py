@@ -47,10 +47,17 @@ class ExactStates:
             EvaluatorError: the file cannot be read, onnxruntime failed, or the memory does not suffice.
             OSError: the disk is full.
         """
+        kept = self.kept(item)
+        if kept is not None:
+            return kept
         plan, stored = self._plan, self._store.hidden_states(item.variant_id)
-        if not stored.complete((len(plan.windows), len(plan.windows[0].targets))):
-            self._scorer().score(subject_of(item), plan.windows, plan.device, None, stored=stored)
+        self._scorer().score(subject_of(item), plan.windows, plan.device, None, stored=stored)
         return stored.values()
+
+    def kept(self, item: Candidate) -> Values | None:
+        """Return those of all windows if they are on disk; None if they would have to be computed."""
+        windows, stored = self._plan.windows, self._store.hidden_states(item.variant_id)
+        return stored.values() if stored.complete((len(windows), len(windows[0].targets))) else None
 
     def nll(self, item: Candidate) -> Values:
         """Return the stored negative log likelihoods in nats, NaN where not finite, float32 [windows, scored tokens].

@@ -42,6 +42,7 @@ class Case:
         file: the file.
         is_baseline: whether it is the baseline.
         states: returns its exact final hidden states of all windows, float32 [windows, scored tokens, hidden].
+        kept_states: returns the same if they need not be computed, else None.
         nll: returns what its exact weights give for each scored token, in nats, NaN where not finite, float32
             [windows, scored tokens].
         kld: returns its exact weights' KL divergence from the baseline's, in the same form; of the baseline 0.
@@ -51,6 +52,7 @@ class Case:
     file: ModelFile
     is_baseline: bool
     states: Callable[[], Values]
+    kept_states: Callable[[], Values | None]
     nll: Callable[[], Values]
     kld: Callable[[], Values]
 

@@ -32,7 +32,12 @@ _ROWS, _SLICE = 64, 8192
 
 
 def engine_gap(
-    file: ModelFile, graph: Graph, artifact: Path, windows: Sequence[Window], device: Device
+    file: ModelFile,
+    graph: Graph,
+    artifact: Path,
+    windows: Sequence[Window],
+    device: Device,
+    states: Values | None = None,
 ) -> float:
     """Measure the mean KL(exact ‖ artifact) in nats over the scored tokens of a few of `windows`.
 
@@ -42,20 +47,23 @@ def engine_gap(
         artifact: the artifact's model file.
         windows: the windows to choose from.
         device: where both run.
+        states: exact final hidden states of all windows, float32 [windows, scored tokens, hidden]; without them they
+            are computed for the few.
 
     Raises:
         EvaluatorError: some token's divergence is not finite, or too large for float32.
     """
-    chosen = [windows[place] for place in spread(len(windows), _MOST_WINDOWS)]
-    hidden = window_states(LayeredModel(graph, device), file, chosen)
+    places = spread(len(windows), _MOST_WINDOWS)
+    chosen = [windows[place] for place in places]
+    hidden = window_states(LayeredModel(graph, device), file, chosen) if states is None else states[places]
     head, cap = HeadRows.of(file), logit_softcap(file)
     deployed = _DeployedLogits(artifact, device)
     divergences = []
-    for window, states in zip(chosen, hidden, strict=True):
+    for window, exact_states in zip(chosen, hidden, strict=True):
         logits = deployed.of(window)
-        for start in range(0, len(states), _ROWS):
+        for start in range(0, len(exact_states), _ROWS):
             rows = slice(start, start + _ROWS)
-            exact = _product(states[rows], head, cap)
+            exact = _product(exact_states[rows], head, cap)
             divergences.append(divergence(exact, logits[rows]))
     klds = np.concatenate(divergences)
     if lost := int(np.count_nonzero(~(np.abs(klds) <= LARGEST_TOLD_APART))):

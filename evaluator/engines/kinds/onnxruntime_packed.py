@@ -43,14 +43,15 @@ class _Artifact(Ready):
     def losses(self) -> Columns:
         """Return the engine gap.
 
-        It fails where a GPU cannot hold the float32 weights to compare with, or where windows are longer than the
-        artifact's context. A baseline has none: its artifact holds its exact weights, at most rounded to float16.
-        Neither have windows for which the model has other rotary factors than the artifact's.
+        It fails where windows are longer than the artifact's context, or where a GPU cannot hold the float32 weights
+        to compare with, unless their states are kept. A baseline has none: its artifact holds its exact weights, at
+        most rounded to float16. Nor have windows for which the model has other rotary factors than the artifact's.
         """
         bench = self.bench
         if self.case.is_baseline or needs_long_factors(self.case.file, len(bench.windows[0].ids)):
             return {}
-        gap = engine_gap(self.case.file, bench.graph(), self.model, bench.windows, bench.device)
+        kept = self.case.kept_states()
+        gap = engine_gap(self.case.file, bench.graph(), self.model, bench.windows, bench.device, kept)
         return {"deploy_kld_mean": gap}
 
 
