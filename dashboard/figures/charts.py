@@ -149,7 +149,7 @@ def quality_lines(row: Row) -> str:
         spread = plus_minus(row, "ln_ppl_ratio", "ln_ppl_ratio_se")
         ratio = columns.value(known["ln_ppl_ratio"], row["ln_ppl_ratio"], spread)
         lines.append(f"ln PPL ratio {ratio} ({formats.percent_change(row['ln_ppl_ratio'])})")
-        lines.append(f"{formats.percent(math.exp(-row['ln_ppl_ratio']), 2)} of the baseline's accuracy")
+        lines.append(f"{columns.PPL_SHARE} {formats.percent(math.exp(-row['ln_ppl_ratio']), 2)}")
     if row["kld_mean"] is not None:
         spread = plus_minus(row, "kld_mean", "kld_se")
         lines.append(f"mean KLD {columns.value(known['kld_mean'], row['kld_mean'], spread)}")

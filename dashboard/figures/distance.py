@@ -29,7 +29,7 @@ def rise(log_ratio: float) -> float:
     return 100 * math.expm1(log_ratio)
 
 
-def accuracy_lost(log_ratio: float) -> float:
+def inverse_lost(log_ratio: float) -> float:
     """Return ln(PPL / PPL of the baseline) as a fall of 1/PPL in per cent."""
     return -100 * math.expm1(-log_ratio)
 

@@ -1,4 +1,4 @@
-"""Word the titles about loss against the baseline: accuracy kept at equal size, and the cost of a bit."""
+"""Word the titles about loss against the baseline: ratios of perplexity at equal size, and the cost of a bit."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from dashboard.insights.bands import Band
 from dashboard.results.rows import Row, by_method
 from dashboard.results.statistics import Estimate, slope
 from dashboard.style import formats
+from dashboard.style.columns import PPL_SHARE
 
-#: Share of the accuracy from which a decimal is written.
+#: Share of 1 from which a decimal is written.
 _NEARLY_ALL = 0.98
 
 
-def kept(row: Row) -> str:
-    """Return the accuracy that a file keeps, PPL of the baseline / PPL, as per cent."""
+def ppl_share(row: Row) -> str:
+    """Return the PPL of the baseline / PPL of a file, as per cent."""
     share = math.exp(-row["ln_ppl_ratio"])
     return formats.percent(share, 1 if _NEARLY_ALL <= share < 1 else 0)
 
@@ -27,15 +28,15 @@ def size_of(band: Band) -> str:
     return f"{formats.size(band.size)} ({formats.bits(band.bits)})"
 
 
-def kept_at(band: Band) -> str:
-    """Write the accuracy kept by methods with files of equal size, closest by KLD first."""
-    shares = {method: kept(row) for method, row in band.files.items()}
+def shares_at(band: Band) -> str:
+    """Write the PPL of the baseline / PPL of files of equal size, closest by KLD first."""
+    shares = {method: ppl_share(row) for method, row in band.files.items()}
     where = f"At {size_of(band)}"
     others = [f"{method} {share}" for method, share in shares.items() if method != band.leader]
     if band.leader is None:
-        return f"{where} {formats.listing(band.first)} are tied; accuracy kept: {formats.listing(others)}"
-    best = f"{band.leader} is closest: it keeps {shares[band.leader]} of the accuracy"
-    return f"{where} {best}, {formats.listing(others)}"
+        return f"{where} {formats.listing(band.first)} are tied; {PPL_SHARE}: {formats.listing(others)}"
+    best = [f"{band.leader} {shares[band.leader]}", *others]
+    return f"{where} {band.leader} is closest; {PPL_SHARE}: {formats.listing(best)}"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
+from dashboard.style.columns import PPL_SHARE
 from evaluator.results.manifest import NoiseFloor
 
 _EIGHT = 7.5
@@ -44,7 +45,7 @@ def worst_rise(rows: Sequence[Row]) -> tuple[str, bool]:
 
 
 def at_four(rows: Sequence[Row]) -> Insight | None:
-    """Say how much accuracy the best variant of 4 to 5 measured bits keeps; None without such variants."""
+    """Write the PPL ratio of the best variant of 4 to 5 measured bits; None without such variants."""
     four = [row for row in rows if _FOUR[0] <= row["bits_per_weight"] < _FOUR[1]]
     if not four:
         return None
@@ -52,14 +53,13 @@ def at_four(rows: Sequence[Row]) -> Insight | None:
     loss = log_ratio(best)
     same = f"; same top token {formats.percent(best['same_top'])}" if best["same_top"] is not None else ""
     subject = "the only variant is" if len(four) == 1 else "the best is"
-    kept, detail = formats.percent(math.exp(-loss.value)), f"variants: {len(four)}{same}"
-    text = f"Between 4 and 5 bits {subject} {best['label']}, which keeps {kept}"
+    detail = f"variants: {len(four)}{same}"
+    share = f"{PPL_SHARE} is {formats.percent(math.exp(-loss.value))}"
+    text = f"Between 4 and 5 bits {subject} {best['label']}: {share}"
     if not loss.has_error:
-        text = f"{text} of the accuracy, but its error was not measured."
-        return Insight(text, "unknown", f"PPL of the baseline / PPL; {detail}")
+        return Insight(f"{text}, but its error was not measured.", "unknown", detail)
     ends = f"{formats.percent(math.exp(-loss.high))}–{formats.percent(math.exp(-loss.low))}"
-    text = f"{text} ({ends}) of the accuracy."
-    return Insight(text, "finding", f"PPL of the baseline / PPL, 95 %; {detail}")
+    return Insight(f"{text} ({ends}).", "finding", f"95 % interval; {detail}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from evaluator.metrics.columns import Column
 
 #: 1/PPL per MB is written × 10⁻⁵: 3.2 means 0.000032.
 EFFICIENCY_SCALE = 1e5
+#: The share of 1 that `ln_ppl_ratio` is the negative logarithm of.
+PPL_SHARE = "PPL of the baseline / PPL"
 #: Units whose values carry their unit in table cells too.
 WRITTEN_OUT = ("share", "bytes", "count")
 #: Significant digits at the points of a chart.

@@ -19,7 +19,7 @@ from dashboard.insights.bands import Band, bands, lowest
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.faults import sound
-from dashboard.insights.loss_titles import Fit, fits, kept
+from dashboard.insights.loss_titles import Fit, fits, ppl_share
 from dashboard.insights.losses import against_noise, at_eight, at_four, blind_spot, by_domain
 from dashboard.insights.noise import least_divergence, noise_floor
 from dashboard.insights.picks import Telling, by_column
@@ -29,6 +29,7 @@ from dashboard.results.exported import variants_with
 from dashboard.results.rows import SAME_BYTES, Row, complete, front_of, one_place
 from dashboard.results.scope import Scope
 from dashboard.style import formats
+from dashboard.style.columns import PPL_SHARE
 from dashboard.style.theme import BASELINE, translucent
 from dashboard.views import Option, View
 
@@ -38,7 +39,7 @@ _VERTICAL = {
     "ppl": "ln(PPL / baseline's PPL), nats (log scale)",
     "kld": "mean KLD, nats per token (log scale)",
 }
-#: Shares of accuracy in per cent for the right axis, and its most ticks.
+#: Shares in per cent for the right axis, and its most ticks.
 _SHARES = (99.99, 99.95, 99.9, 99.5, 99, 98, 95, 90, 80, 70, 60, 50, 30, 10, 1)
 _MOST_SHARES = 12
 
@@ -61,7 +62,7 @@ class _Drawn:
 
 
 def figure(scope: Scope) -> Drawing:
-    """Draw a curve per method over bits: ln PPL ratio with the accuracy kept, or mean KLD, on a log axis."""
+    """Draw a curve per method over bits: ln PPL ratio with its share in per cent, or mean KLD, on a log axis."""
     shown, told = _Drawn.of(scope), _told(scope)
     rows, distances = shown.rows, shown.distances
     if not rows:
@@ -87,12 +88,12 @@ def figure(scope: Scope) -> Drawing:
     drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
     drawn.update_yaxes(title_text=_VERTICAL[_LOSS.of(scope.selection)], **scale.axis)
     if _LOSS.of(scope.selection) == "ppl":
-        _add_accuracy(drawn, scale.range)
+        _add_shares(drawn, scale.range)
     return drawn
 
 
-def _add_accuracy(drawn: Drawing, y_range: Sequence[float]) -> None:
-    """Add an axis at the right with the accuracy kept, PPL of the baseline / PPL."""
+def _add_shares(drawn: Drawing, y_range: Sequence[float]) -> None:
+    """Add an axis at the right with the PPL of the baseline / PPL."""
     chosen = _shares(y_range)
     drawn.add_scatter(x=[None], y=[None], yaxis="y2", showlegend=False, hoverinfo="skip")
     drawn.update_layout(
@@ -104,7 +105,7 @@ def _add_accuracy(drawn: Drawing, y_range: Sequence[float]) -> None:
             "range": y_range,
             "tickvals": [-math.log(share / 100) for share in chosen],
             "ticktext": [f"{share:g} %" for share in chosen],
-            "title": {"text": "accuracy kept: baseline's PPL / PPL"},
+            "title": {"text": PPL_SHARE},
             "showgrid": False,
         },
         margin={"r": 73},
@@ -112,7 +113,7 @@ def _add_accuracy(drawn: Drawing, y_range: Sequence[float]) -> None:
 
 
 def _shares(y_range: Sequence[float]) -> list[float]:
-    """Return shares of accuracy for the right axis, far enough apart to read; `y_range` is in decades."""
+    """Return shares in per cent for the right axis, far enough apart to read; `y_range` is in decades."""
     low, high = y_range
     chosen: list[float] = []
     last = -math.inf
@@ -147,10 +148,10 @@ def _draw_claim(drawn: Drawing, scope: Scope, scale: LogScale, across: Sequence[
 
 
 def _told(scope: Scope) -> Told:
-    """Return what the title says: the accuracy kept by files of one size, a factor per method, or one loss."""
+    """Return what the title says: the share of files of one size, a factor per method, or one loss."""
     band = _band(scope)
     if band is not None:
-        values = {row["variant_id"]: kept(row) for row in band.files.values()}
+        values = {row["variant_id"]: ppl_share(row) for row in band.files.values()}
         leader = band.files[band.leader]["variant_id"] if band.leader is not None else ""
         return Told(leader, values)
     fitted = _fits(scope)
@@ -162,19 +163,20 @@ def _told(scope: Scope) -> Told:
 
 
 def headline(scope: Scope) -> str:
-    """Write the accuracy kept at the smallest size that two methods have, or the factor of KLD per bit saved.
+    """Write PPL ratios at the smallest size that two methods have, or the factor of KLD per bit saved.
 
     Where neither is known, write the loss of the files that lose most and least.
     """
     band, fitted, ends = _band(scope), _fits(scope), _ends(scope)
     if band is not None:
-        return loss_titles.kept_at(band)
+        return loss_titles.shares_at(band)
     if fitted:
         return loss_titles.cost_of_a_bit(fitted)
     if not ends:
         return "No selected variant was compared with the baseline"
     if _LOSS.of(scope.selection) == "ppl":
-        return "; ".join(f"{row['label']} keeps {kept(row)} of the accuracy" for row in ends)
+        shares = [f"{row['label']} {ppl_share(row)}" for row in ends]
+        return f"{PPL_SHARE}: {formats.listing(shares)}"
     if ends[0]["kld_mean"] <= 0:
         return "No selected variant diverges from the baseline"
     return f"{ends[0]['label']} diverges most: {_value_of(scope, ends[0])} per token"
@@ -202,7 +204,7 @@ def _ends(scope: Scope) -> list[Row]:
 
 
 def _value_of(scope: Scope, row: Row) -> str:
-    return kept(row) if _LOSS.of(scope.selection) == "ppl" else f"{formats.number(row['kld_mean'])} nats"
+    return ppl_share(row) if _LOSS.of(scope.selection) == "ppl" else f"{formats.number(row['kld_mean'])} nats"
 
 
 def insights(scope: Scope) -> list[Insight]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from dashboard.figures import axes, charts, memory_loss
 from dashboard.figures.curves import Curves, Spot, Told
-from dashboard.figures.distance import Distances, accuracy_lost
+from dashboard.figures.distance import Distances, inverse_lost
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.efficiency_lines import add_efficiency_lines
 from dashboard.figures.levels import Level, baseline_levels
@@ -100,7 +100,7 @@ def _files(scope: Scope) -> Drawing:
     x = [row["size_bytes"] / unit for row in rows]
     x_range = with_room(axes.padded(x, 0.08), rows)
     x_range[0] = max(0.0, x_range[0])
-    distances, scale = Distances.of_perplexity(scope, rows, accuracy_lost), _scale(scope, rows)
+    distances, scale = Distances.of_perplexity(scope, rows, inverse_lost), _scale(scope, rows)
     spots = {
         row["variant_id"]: distances.spot(row, across)
         if far
@@ -142,7 +142,7 @@ def _scale(scope: Scope, rows: Sequence[Row]) -> Scale:
     """Fit the vertical axis, on which higher is better, to points, intervals and levels."""
     marked = [level.value for level in _levels(scope, rows)]
     if _is_distance(scope):
-        return Distances.of_perplexity(scope, rows, accuracy_lost).scale(marked, is_reversed=True)
+        return Distances.of_perplexity(scope, rows, inverse_lost).scale(marked, is_reversed=True)
     low, high = axes.padded([*(1 / end for row in rows for end in ppl_ends(row)), *marked], 0.05)
     return LinearScale([max(0.0, low), high])
 
@@ -251,7 +251,7 @@ def _noted(scope: Scope) -> str:
     rows = _rows(scope)
     scale = _scale(scope, rows) if rows else None
     if isinstance(scale, LogScale):
-        told.append(Distances.of_perplexity(scope, rows, accuracy_lost).in_words(scale))
+        told.append(Distances.of_perplexity(scope, rows, inverse_lost).in_words(scale))
     return " ".join(filter(None, told))
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dashboard.figures.distance import accuracy_lost, rise
+from dashboard.figures.distance import inverse_lost, rise
 from dashboard.figures.scales import LinearScale, LogScale, resolution
 
 
@@ -49,4 +49,4 @@ def test_a_linear_scale_holds_everything() -> None:
 
 def test_distances_in_per_cent() -> None:
     double = math.log(2)
-    assert (rise(double), accuracy_lost(double)) == (pytest.approx(100), pytest.approx(50))
+    assert (rise(double), inverse_lost(double)) == (pytest.approx(100), pytest.approx(50))

@@ -83,11 +83,11 @@ def test_a_known_error_bounds_the_rise() -> None:
     assert at_eight([row(8, None)]).kind == "unknown"
 
 
-def test_the_accuracy_kept_at_four_bits() -> None:
+def test_the_ratio_of_perplexity_at_four_bits() -> None:
     known, unknown = at_four([row(4.5, 0.001)]), at_four([row(4.5, None)])
-    assert known.text.endswith("keeps 99.0 % (98.8 %–99.2 %) of the accuracy.")
+    assert known.text.endswith(": PPL of the baseline / PPL is 99.0 % (98.8 %–99.2 %).")
     assert (unknown.kind, known.kind) == ("unknown", "finding")
-    assert unknown.text.endswith("keeps 99.0 % of the accuracy, but its error was not measured.")
+    assert unknown.text.endswith("PPL is 99.0 %, but its error was not measured.")
 
 
 def test_rounding_and_blind_spots_need_errors() -> None:

@@ -15,7 +15,7 @@ from variant_rows import row as variant
 
 from dashboard.insights.bands import bands
 from dashboard.insights.confidence_findings import lost
-from dashboard.insights.loss_titles import Fit, cost_of_a_bit, kept_at
+from dashboard.insights.loss_titles import Fit, cost_of_a_bit, shares_at
 from dashboard.insights.token_changes import narrowest
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
@@ -214,21 +214,21 @@ def test_a_file_hardly_smaller_is_so_in_per_cent(tmp_path: Path, share: float, h
 @pytest.mark.parametrize(
     ("error", "title"),
     [
-        (0.001, "unsloth is closest: it keeps 77 % of the accuracy, bartowski 75 % and main 60 %"),
+        (0.001, "unsloth is closest; PPL of the baseline / PPL: unsloth 77 %, bartowski 75 % and main 60 %"),
         (
             1.0,
-            "unsloth and bartowski are tied; accuracy kept: unsloth 77 %, bartowski 75 % and main 60 %",
+            "unsloth and bartowski are tied; PPL of the baseline / PPL: unsloth 77 %, bartowski 75 % and main 60 %",
         ),
     ],
 )
-def test_the_accuracy_kept_is_that_of_measured_files(error: float, title: str) -> None:
+def test_ratios_of_perplexity_are_those_of_measured_files(error: float, title: str) -> None:
     kept = {"unsloth": (0.77, 0.001), "bartowski": (0.75, error), "main": (0.6, 0.001)}
     rows = [
         variant(name, "Q4", 3.0, 1 / share - 1, kld_mean=-math.log(share), kld_se=se)
         for name, (share, se) in kept.items()
     ]
     (band,) = bands(Scope(NONE, EVERYTHING), rows)
-    assert kept_at(band) == f"At 3.0 MB (3.00 bits) {title}"
+    assert shares_at(band) == f"At 3.0 MB (3.00 bits) {title}"
 
 
 def test_parallel_coordinates_are_told_of_all_variants(tmp_path: Path) -> None:
