@@ -41,7 +41,7 @@ class Claim:
 
     The verdict is `unknown` if the difference is within its error, and `untestable` if the selected files cannot
     show it: no such method or bits, too few files, or a measurement that was not made. `evidence` has the deciding
-    number, and the rule if it is not obvious, or what is missing.
+    number, and the rule if it is not obvious; of a claim that cannot be tested it ends with what is missing.
     """
 
     text: str

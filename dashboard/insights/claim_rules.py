@@ -91,23 +91,33 @@ def unknown(text: str, why: str) -> Claim:
     return Claim(text, "unknown", why)
 
 
-def untestable(text: str, why: str) -> Claim:
-    """Return a claim that the selected files cannot show: no such files, or not measured."""
-    return Claim(text, "untestable", why)
+def untestable(text: str, missing: str, evidence: str = "") -> Claim:
+    """Return a claim that the selected files cannot show, with the file or measurement that is `missing` for it."""
+    return Claim(text, "untestable", f"{evidence} Missing: {missing}.".lstrip())
 
 
-def absent(text: str, method: str) -> Claim:
-    """Return a claim about a method that has no variants here."""
-    return untestable(text, f"No intact variant of {method} is selected and compared with the baseline.")
+def absent(text: str, case: Case, method: str) -> Claim:
+    """Return a claim about a method that has no file to compare."""
+    if method not in map(str.lower, case.scope.results.methods):
+        return untestable(text, f"a file of {method}; this folder has none")
+    return untestable(text, f"an intact file of {method} among the selected ones, compared with the baseline")
+
+
+def unequal(text: str, name: str) -> Claim:
+    """Return a claim about a method without a file of another method's size."""
+    return untestable(text, f"a file of another method as large (within 1 %) as one of {name}")
 
 
 def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: Wording, where: str) -> Claim:
     """Judge that `method` leads a ranking by more than the error."""
     name = case.name(method)
     if name is None:
-        return absent(text, method)
-    if ranking is None or name not in ranking.values:
-        return untestable(text, f"Fewer than two methods can be compared {where}.")
+        return absent(text, case, method)
+    place = where.partition(",")[0]
+    if ranking is None:
+        return untestable(text, f"files of two methods that scored the same tokens, {place}")
+    if name not in ranking.values:
+        return untestable(text, f"a file of {name} {place}")
     if name == ranking.best:
         return _best(text, name, ranking, wording, _capital(where))
     behind = ranking.behind.get(name)
@@ -136,14 +146,12 @@ def leads_everywhere(
     """Judge that `method` leads by `column` at every size where its file is compared."""
     name = case.name(method)
     if name is None:
-        return absent(text, method)
+        return absent(text, case, method)
     held = [band for band in case.bands if name in band.files]
     ranked = [(band, case.rank_files(band.files, column, largest=largest, among=len(held))) for band in held]
     compared = [(band, ranking) for band, ranking in ranked if ranking is not None]
     if not compared:
-        return untestable(
-            text, f"No file of {name} can be compared with another method's file of equal size."
-        )
+        return unequal(text, name)
     ahead = [band for band, ranking in compared if ranking.best == name and not ranking.tied]
     evidence = f"{name} leads at {len(ahead)} of {len(compared)} sizes"
     for band, ranking in compared:
@@ -156,7 +164,7 @@ def leads_everywhere(
 def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
     """Judge that a difference is above zero."""
     if difference is None:
-        return untestable(text, evidence or "Not measured.")
+        return untestable(text, "files that scored the same tokens", evidence)
     verdict = "holds" if difference.low > 0 else "fails" if difference.high < 0 else "unknown"
     inside = "" if verdict != "unknown" else f" {_capital(_inside(difference))}."
     return Claim(text, verdict, evidence + inside)  # type: ignore[arg-type]  # one of the three words
@@ -165,7 +173,7 @@ def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
 def below(text: str, values: Mapping[str, Estimate], bound: float, evidence: str) -> Claim:
     """Judge that every value is under `bound`: holds if all 95 % intervals are below it, fails if one is above."""
     if not values:
-        return untestable(text, evidence)
+        return untestable(text, "a file whose perplexity was compared with the baseline's", evidence)
     if all(value.high < bound for value in values.values()):
         return Claim(text, "holds", evidence)
     if any(value.low > bound for value in values.values()):

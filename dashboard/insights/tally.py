@@ -10,8 +10,8 @@ from dashboard.insights import Claim
 
 #: What the counts are of, for readers of the board.
 MEANING = (
-    "Undecided: the difference is within its error. Cannot be tested here: no such files or methods are selected, or "
-    "it was not measured."
+    "Undecided: the difference is within its error. Cannot be tested here: a file or a measurement "
+    "is missing, which each of these claims names."
 )
 
 

@@ -48,12 +48,13 @@ def whole_board(judged: Sequence[tuple[str, Sequence[Claim]]], provisional: str 
 
 
 def _rows(claims: Sequence[Claim], seen: set[str]) -> list[Component]:
-    """Return a line per claim; those that cannot be tested are folded together at the end."""
+    """Return a line per claim; those that cannot be tested are folded together at the end, each with the reason."""
     apart = [claim for claim in claims if claim.verdict == "untestable"]
     rows = [_row(claim, seen) for claim in claims if claim not in apart]
     if apart:
         name = f"{len(apart)} cannot be tested here"
-        inner = [html.Summary(name), *(_row(claim, seen) for claim in apart)]
+        why = "\n".join(f"{claim.text} {claim.evidence}" for claim in apart)
+        inner = [html.Summary(name, title=why), *(_row(claim, seen) for claim in apart)]
         rows.append(html.Details(inner, className="fold claims-apart"))
     return rows
 
@@ -62,5 +63,7 @@ def _row(claim: Claim, seen: set[str]) -> Component:
     sign = html.Span(_SIGNS[claim.verdict], className="insight-sign", **{"aria-hidden": "true"})
     verdict = html.Span(f"{claim.wording}: ", className="unseen")
     evidence = html.P(explained(claim.evidence, seen), className="insight-detail")
-    head = html.Summary([sign, verdict, claim.text], title=claim.wording)
-    return html.Details([head, evidence], className=f"claim claim-{claim.verdict}")
+    untested = claim.verdict == "untestable"
+    told = f"{claim.wording}. {claim.evidence}" if untested else claim.wording
+    head = html.Summary([sign, verdict, claim.text], title=told)
+    return html.Details([head, evidence], open=untested, className=f"claim claim-{claim.verdict}")

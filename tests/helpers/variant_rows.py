@@ -14,6 +14,7 @@ class NoTokens:
 
     manifest = SimpleNamespace(baseline_id="base", noise_floor=None)
     engines = ("onnxruntime",)
+    methods = ("bartowski", "main")
 
     def engine(self, _selection: object) -> str:
         return "onnxruntime"

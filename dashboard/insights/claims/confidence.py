@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dashboard.insights import Claim
 from dashboard.insights.claim_rules import (
     BARTOWSKI,
@@ -16,6 +18,7 @@ from dashboard.insights.claim_rules import (
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.confidence import SURE, entropy_gap, moved, shares
 from dashboard.insights.matching import one_type
+from dashboard.results.rows import Row
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 
@@ -24,7 +27,6 @@ _KEEPS = "bartowski keeps the most high-confidence tokens."
 _SHIFTS = "Low bits shift confidence to the medium and low ranges."
 _UNIFORM = "main's confidence is the most evenly spread."
 _TWO = "2 bits is significantly worse."
-_NO_TOKENS = "Per-token data are missing."
 
 
 def points(estimate: Estimate) -> str:
@@ -45,10 +47,10 @@ def _keeps(case: Case) -> Claim:
 def _shifts(case: Case) -> Claim:
     low = between(case.compared, 0, _LOW_BITS)
     if not low:
-        return untestable(_SHIFTS, "No selected variant has less than 4 bits.")
+        return untestable(_SHIFTS, "a file of less than 4 bits per weight")
     sure = moved(case.scope, low)
     if not sure:
-        return untestable(_SHIFTS, _NO_TOKENS)
+        return untestable(_SHIFTS, _tokens_of(low))
     lost = [row for row, change in sure if change.high < 0]
     kept = [row for row, change in sure if change.low > 0]
     row, change = min(sure, key=lambda pair: pair[1].value)
@@ -62,15 +64,17 @@ def _shifts(case: Case) -> Claim:
 def _uniform(case: Case) -> Claim:
     name = case.name(MAIN)
     if name is None:
-        return absent(_UNIFORM, MAIN)
-    shares_of = {row["method"]: shares(case.scope, row) for row in one_type(case.compared)}
+        return absent(_UNIFORM, case, MAIN)
+    rows = one_type(case.compared)
+    shares_of = {row["method"]: shares(case.scope, row) for row in rows}
     known = {method: item for method, item in shares_of.items() if item is not None}
     if name not in known or len(known) < 2:
-        return untestable(_UNIFORM, "Only one method can be compared." if known else _NO_TOKENS)
+        alone = f"a file of another method of the type of one of {name}"
+        return untestable(_UNIFORM, alone if known else _tokens_of(rows))
     gaps = {m: entropy_gap(case.scope, known[name], item) for m, item in known.items() if m != name}
     ahead = {method: gap for method, gap in gaps.items() if gap is not None}
     if not ahead:
-        return untestable(_UNIFORM, "The methods were not scored on the same tokens.")
+        return untestable(_UNIFORM, "files of the methods that scored the same tokens")
     numbers = [
         f"{method} {formats.with_error(-gap.value, gap.half, plus=True)}" for method, gap in ahead.items()
     ]
@@ -79,13 +83,18 @@ def _uniform(case: Case) -> Claim:
     return extreme(_UNIFORM, name, ahead, evidence)
 
 
+def _tokens_of(rows: Sequence[Row]) -> str:
+    """Name the files whose scored tokens are missing."""
+    return f"the scored tokens of {formats.listing([str(row['label']) for row in rows])}"
+
+
 def _two_bits(case: Case) -> Claim:
     low = between(case.compared, 0, _VERY_LOW)
     if not low:
-        return untestable(_TWO, "No selected variant has less than 3 bits.")
+        return untestable(_TWO, "a file of less than 3 bits per weight")
     sure = moved(case.scope, low)
     if not sure:
-        return untestable(_TWO, _NO_TOKENS)
+        return untestable(_TWO, _tokens_of(low))
     numbers = [f"{row['label']} {points(change)}" for row, change in sure]
     evidence = f"Change of the share of tokens over 0.95 from the baseline: {formats.listing(numbers, 4)}."
     if all(change.high < 0 for _, change in sure):

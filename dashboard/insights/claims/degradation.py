@@ -20,6 +20,7 @@ from dashboard.insights.claim_rules import (
     listed,
     sign,
     slope_between,
+    unequal,
     untestable,
 )
 from dashboard.insights.claims import JUDGES
@@ -46,12 +47,10 @@ def _low_bits(case: Case) -> Claim:
     text = "bartowski keeps the highest relative accuracy at low bits."
     name = case.name(BARTOWSKI)
     if name is None:
-        return absent(text, BARTOWSKI)
+        return absent(text, case, BARTOWSKI)
     band = lowest(case.bands, name)
     if band is None:
-        return untestable(
-            text, f"No file of {name} can be compared with another method's file of equal size."
-        )
+        return unequal(text, name)
     where = f"at {formats.size(band.size)} ({formats.bits(band.bits)}), by {band.measure},"
     claim = leads(text, case, BARTOWSKI, band.ranking, nats, where)
     kept = [f"{m} {formats.percent(math.exp(-row['ln_ppl_ratio']))}" for m, row in band.files.items()]
@@ -70,7 +69,7 @@ def _eight(case: Case) -> Claim:
     text = "8 bits costs almost nothing, with any method."
     eight = between(case.compared, 7.5, 10)
     if not eight:
-        return untestable(text, "No selected variant has 7.5 to 10 bits.")
+        return untestable(text, "a file of 7.5 to 10 bits per weight, such as Q8_0")
     evidence = f"Perplexity rises by {worst_rise(eight)[0]}"
     klds = [row["kld_mean"] for row in eight if row["kld_mean"] is not None]
     floor = noise_floor(case.scope, eight)
@@ -90,8 +89,8 @@ def _steepness(case: Case) -> list[Claim]:
     fewest = together(case.methods, shared_places(case.methods))
     most = together(case.methods, [bits for bits in shared_places(case.methods) if bits >= _FOUR])
     if len(case.methods) < 2 or fewest is None or most is None or _bits(fewest) >= _FOUR:
-        why = "Two methods need files of about the same bits both below and above 4 bits."
-        return [untestable(steep, why), untestable(gradual, why)]
+        lacking = _lacking(case)
+        return [untestable(steep, lacking), untestable(gradual, lacking)]
     weights = {name: slope_between(row, most[name]) for name, row in fewest.items() if row is not most[name]}
     ranking = case.rank_mixtures(weights, largest=True)
     where = f"per bit from {formats.number(_bits(most))} down to {formats.number(_bits(fewest))}"
@@ -100,10 +99,23 @@ def _steepness(case: Case) -> list[Claim]:
     first = Claim(steep, claim.verdict, f"Loss {where}: {listed(values, nats)}.") if values else claim
     ours, theirs = case.name(UNSLOTH), case.name(MAIN)
     if ours is None or theirs is None:
-        return [first, absent(gradual, UNSLOTH if ours is None else MAIN)]
+        return [first, absent(gradual, case, UNSLOTH if ours is None else MAIN)]
     difference = case.combine(minus(weights[theirs], weights[ours]))
     evidence = f"Per bit below 4 main loses {nats(difference)} more." if difference is not None else ""
     return [first, sign(gradual, difference, evidence)]
+
+
+def _lacking(case: Case) -> str:
+    """Say which files on both sides of 4 bits are missing."""
+    if len(case.methods) < 2:
+        return "a second method"
+    fewer = [name for name, group in case.methods.items() if not between(group, 0, _FOUR)]
+    more = [name for name, group in case.methods.items() if not between(group, _FOUR, math.inf)]
+    parts = [f"under 4 bits per weight of {formats.listing(fewer)}"] if fewer else []
+    parts += [f"from 4 bits per weight of {formats.listing(more)}"] if more else []
+    if not parts:
+        return "files of all methods at the same bits (within 0.25), once below 4 bits and once from 4 bits"
+    return f"a file {formats.listing(parts)}"
 
 
 def _bits(files: Mapping[str, Row]) -> float:
@@ -119,10 +131,13 @@ def _balance(case: Case) -> Claim:
             nearest = min(four, key=lambda row: (row["ln_ppl_ratio"], row["variant_id"]))
             values[str(nearest["label"])] = log_ratio(nearest)
     if not values:
-        return untestable(text, "No selected variant has 4 to 4.99 measured bits.")
+        return untestable(text, "a file of 4 to 4.99 measured bits per weight")
     bound = formats.percent(EVERYDAY, 0)
     evidence = f"The best at 4 to 4.99 bits: {listed(values, change)}; good: under +{bound} perplexity."
     claim = below(text, values, math.log1p(EVERYDAY), evidence)
-    if len(values) < len(case.methods) and claim.verdict != "fails":
-        return untestable(text, f"{evidence} The other methods have no variant of 4 to 4.99 measured bits.")
+    others = [name for name, group in case.methods.items() if not between(group, 4.0, 5.0)]
+    if others and claim.verdict != "fails":
+        return untestable(
+            text, f"a file of 4 to 4.99 measured bits per weight of {formats.listing(others)}", evidence
+        )
     return claim

@@ -47,10 +47,12 @@ def _extreme(
     """Judge that `method` has the largest (`direction` 1) or smallest (−1) value by more than the error."""
     name = case.name(method)
     if name is None:
-        return absent(text, method)
+        return absent(text, case, method)
     values = {m: of(summary) for m, summary in known.items()}
     if name not in values or len(values) < 2:
-        return untestable(text, "Per-token data of two methods at equal bits are needed.")
+        return untestable(
+            text, f"the scored tokens of a file of {name} and of another method's at equal bits"
+        )
     numbers = [f"{m} {formats.with_error(value.value, value.half)}" for m, value in values.items()]
     ahead = {m: values[name].minus(value).times(direction) for m, value in values.items() if m != name}
     return extreme(text, name, ahead, f"{formats.listing(numbers, 6)}: {measure}.")

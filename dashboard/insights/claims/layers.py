@@ -37,8 +37,8 @@ def claims(case: Case) -> list[Claim]:
     known = measured(layers) if layers is not None else []
     rows = one_type(case.rows)
     if not known or not rows:
-        why = "Errors per layer were not measured: run without --no-layers."
-        return [untestable(text, why) for text in (_ATTENTION, _CONCENTRATED, _EARLY, _LAST)]
+        missing = "errors per layer (layers.parquet): run without --no-layers" if rows else "a selected file"
+        return [untestable(text, missing) for text in (_ATTENTION, _CONCENTRATED, _EARLY, _LAST)]
     values = cells(case.scope.results, rows, known[0])
     shown = {row["method"]: str(row["variant_id"]) for row in rows}
     where = f"by {known[0].noun}, {formats.listing(sorted({row['quant'] for row in rows}))}"
@@ -47,7 +47,7 @@ def claims(case: Case) -> list[Claim]:
     return [
         _ratio(_ATTENTION, values, shown, f"attention / feed-forward {where}", attention_share, more=True),
         _concentrated(values, shown, where),
-        early if unsloth else absent(_EARLY, UNSLOTH),
+        early if unsloth else absent(_EARLY, case, UNSLOTH),
         _ratio(_LAST, values, shown, f"last tenth and head / rest {where}", last_part, more=False),
     ]
 
@@ -64,7 +64,9 @@ def _ratio(
     """Judge that every method's log ratio is above 0 (`more`) or below it."""
     values = {method: value for method, name in shown.items() if (value := of(values_of[name])) is not None}
     if not values:
-        return untestable(text, f"Not enough layers were measured ({ratio}).")
+        return untestable(
+            text, f"errors of enough layers of the compared files of {formats.listing(list(shown))} ({ratio})"
+        )
     ratios = formats.listing([f"{method} {times(value)}" for method, value in values.items()], 6)
     evidence = f"{ratios}: {ratio}, 95 % over layers."
     above, below = [v.low > 0 for v in values.values()], [v.high < 0 for v in values.values()]
@@ -77,10 +79,13 @@ def _ratio(
 def _concentrated(values: Mapping[str, Values], shown: Mapping[str, str], where: str) -> Claim:
     names = {method.lower(): name for method, name in shown.items()}
     if MAIN not in names or BARTOWSKI not in names:
-        return untestable(_CONCENTRATED, "Variants of main and of bartowski are needed.")
+        lacking = [method for method in (MAIN, BARTOWSKI) if method not in names]
+        return untestable(
+            _CONCENTRATED, f"a file of {formats.listing(lacking)} of a type that the others have"
+        )
     ours, theirs = (concentration(depth(values[names[method]])) for method in (MAIN, BARTOWSKI))
     if ours is None or theirs is None:
-        return untestable(_CONCENTRATED, "Not enough layers were measured.")
+        return untestable(_CONCENTRATED, "errors of more layers")
     numbers = f"main {formats.number(ours, 2)}, bartowski {formats.number(theirs, 2)}"
     scale = f"0 even, 1 all in one layer; under {EVEN} counts as even"
     evidence = f"Gini coefficient over layers {where}: {numbers} ({scale})."

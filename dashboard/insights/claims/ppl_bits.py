@@ -41,7 +41,7 @@ def _order(case: Case) -> Claim:
     text = "Perplexity falls as bits rise, for every method."
     known = trends(case.compared)
     if not known:
-        return untestable(text, "A trend needs at least three variants of a method.")
+        return untestable(text, "a third file of one method, as a trend needs three")
     wrong = inversions(case.scope, case.compared)
     if wrong:
         step = f"{wrong[0].larger['label']} is worse than the smaller {wrong[0].smaller['quant']}"
@@ -56,7 +56,7 @@ def _steady(case: Case) -> Claim:
     text = "bartowski is the steadiest across bits."
     steady = steadiness(case.scope, case.compared)
     if steady is None:
-        return untestable(text, "The methods need files of about the same bits at two places at least.")
+        return untestable(text, "files of all methods at the same bits (within 0.25), in two places at least")
     claim = leads(text, case, BARTOWSKI, steady.ranking, nats, f"in the rise {steady.where}")
     if not steady.flat:
         return claim
@@ -68,22 +68,21 @@ def _sharp(case: Case) -> Claim:
     text = "main degrades sharply below 3 bits."
     name = case.name(MAIN)
     if name is None:
-        return absent(text, MAIN)
+        return absent(text, case, MAIN)
     group = case.methods[name]
     least = group[0]
     if least["bits_per_weight"] >= _LOW:
-        return untestable(
-            text, f"The smallest of {name} has {formats.bits(least['bits_per_weight'])}: none is below 3."
-        )
+        bits = formats.bits(least["bits_per_weight"])
+        return untestable(text, f"a file of {name} below 3 bits per weight; its smallest has {bits}")
     turn = next((row for row in group if row["bits_per_weight"] >= _LOW), None)
     above = [row for row in group if turn and row["bits_per_weight"] - turn["bits_per_weight"] > SAME_BITS]
     if turn is None or not above:
-        return untestable(text, f"{name} has no two variants above 3 bits.")
+        return untestable(text, f"two files of {name} from 3 bits per weight up")
     top = min(above, key=lambda row: abs(row["bits_per_weight"] - _MIDDLE))
     steep, gentle = slope_between(least, turn), slope_between(turn, top)
     below_turn, above_turn = case.combine(steep), case.combine(gentle)
     if below_turn is None or above_turn is None:
-        return untestable(text, "Perplexity was not compared.")
+        return untestable(text, f"perplexities of {name}'s files on the same tokens")
     evidence = (
         f"A bit costs {nats(below_turn)} {_span(turn, least)}{_beside(case, name, least, turn)} and "
         f"{nats(above_turn)} {_span(top, turn)}; sharply: more than twice as much."
@@ -114,7 +113,7 @@ def _acceptable(case: Case) -> Claim:
     text = "unsloth keeps an acceptable perplexity at low bits."
     name = case.name(UNSLOTH)
     if name is None:
-        return absent(text, UNSLOTH)
+        return absent(text, case, UNSLOTH)
     band = lowest(case.bands, name)
     row = band.files[name] if band is not None else case.methods[name][0]
     loss, bound = log_ratio(row), formats.percent(HEAVY, 0)
@@ -129,7 +128,7 @@ def _turn(case: Case) -> Claim:
     bent = {method: knee for method, knee in bends.items() if knee is not None}
     if not bent:
         if not bends:
-            return untestable(text, "No bend can be located: no method has six variants.")
+            return untestable(text, "six files of one method, to locate a bend")
         return unknown(text, "No bend can be located: two straight lines fit no better than one.")
     evidence = f"The curve bends at: {formats.listing([f'{m} {knee_text(k)}' for m, k in bent.items()], 6)}."
     if all(_TURN[0] <= knee.low and knee.high <= _TURN[1] for knee in bent.values()):

@@ -19,7 +19,7 @@ _NONE_SWEEPS = "No method leads on every metric."
 Contenders = Mapping[str, Sequence[str]]
 #: Metrics measured once, without an error: methods within 1 % of the best are equal.
 _WITHOUT_ERROR = (SIZE, MEMORY)
-_NO_SPEED = "Speed was not measured for every method."
+_SPEED = "the decode speed of every method's file"
 
 
 @JUDGES.register("radar")
@@ -28,7 +28,7 @@ def claims(case: Case) -> list[Claim]:
     rows = one_type(case.compared)
     if len(rows) < 2:
         return [
-            untestable(text, "Two methods are needed.")
+            untestable(text, "a file of a second method")
             for text in (_QUALITY, _LIGHT, _BALANCED, _NONE_SWEEPS)
         ]
     leaders = {
@@ -36,10 +36,11 @@ def claims(case: Case) -> list[Claim]:
         for metric, first in contenders(case.scope, rows).items()
         if metric != SIZE or len(first) < len(rows)  # files of equal size: nobody can lead by it
     }
+    main = case.name(MAIN)
     return [
         _leads(_QUALITY, case, BARTOWSKI, leaders, (PERPLEXITY, FIDELITY)),
         _leads(_LIGHT, case, UNSLOTH, leaders, (DECODE, MEMORY)),
-        no_lead(case.name(MAIN), leaders),
+        no_lead(main, leaders) if main is not None else absent(_BALANCED, case, MAIN),
         no_sweep(leaders),
     ]
 
@@ -47,10 +48,10 @@ def claims(case: Case) -> list[Claim]:
 def _leads(text: str, case: Case, method: str, leaders: Contenders, metrics: tuple[str, ...]) -> Claim:
     name = case.name(method)
     if name is None:
-        return absent(text, method)
+        return absent(text, case, method)
     missing = [metric for metric in metrics if metric not in leaders]
     if missing:
-        return untestable(text, f"Not measured for every method: {formats.listing(missing)}.")
+        return untestable(text, f"{formats.listing(missing)} of every method's file")
     where = case.scope.in_engine if metrics == (DECODE, MEMORY) else ""
     evidence = f"Best{where} by {'; '.join(f'{metric}: {_first(leaders[metric])}' for metric in metrics)}."
     if any(name not in leaders[metric] for metric in metrics):
@@ -62,15 +63,13 @@ def _first(methods: Sequence[str]) -> str:
     return methods[0] if len(methods) == 1 else f"{formats.listing(list(methods))} tied"
 
 
-def no_lead(name: str | None, leaders: Contenders) -> Claim:
+def no_lead(name: str, leaders: Contenders) -> Claim:
     """Judge that main (`name` in this folder) leads on no metric.
 
     It must be behind on all of them, or within 1 % of the best by those that have no error.
     """
-    if name is None:
-        return absent(_BALANCED, MAIN)
     if not leaders:
-        return untestable(_BALANCED, "No metric was measured for every method.")
+        return untestable(_BALANCED, "a metric that was measured for every method's file")
     won = [metric for metric, first in leaders.items() if first == [name]]
     if won:
         return Claim(_BALANCED, "fails", f"{name} is best by {formats.listing(won, 6)}.")
@@ -79,7 +78,7 @@ def no_lead(name: str | None, leaders: Contenders) -> Claim:
     if tied:
         return unknown(_BALANCED, f"{name} is tied with the best by {formats.listing(tied, 8)}.")
     if DECODE not in leaders:
-        return untestable(_BALANCED, _NO_SPEED)
+        return untestable(_BALANCED, _SPEED)
     behind = formats.listing([metric for metric in leaders if metric not in level], 8)
     same = f"; within 1 % of it by {formats.listing(level)}" if level else ""
     return Claim(_BALANCED, "holds", f"It is behind the best by each of: {behind}{same}.")
@@ -88,14 +87,14 @@ def no_lead(name: str | None, leaders: Contenders) -> Claim:
 def no_sweep(leaders: Contenders) -> Claim:
     """Judge that no method leads on every metric: it holds if none may be the best by all of them."""
     if not leaders:
-        return untestable(_NONE_SWEEPS, "No metric was measured for every method.")
+        return untestable(_NONE_SWEEPS, "a metric that was measured for every method's file")
     parts = "; ".join(f"{metric}: {_first(first)}" for metric, first in leaders.items())
     evidence = f"Best by {parts}."
     everywhere = set.intersection(*(set(first) for first in leaders.values()))
     if not everywhere:
         return Claim(_NONE_SWEEPS, "holds", evidence)
     if DECODE not in leaders:
-        return untestable(_NONE_SWEEPS, f"{evidence} {_NO_SPEED}")
+        return untestable(_NONE_SWEEPS, _SPEED, evidence)
     if all(len(first) == 1 for first in leaders.values()):
         return Claim(_NONE_SWEEPS, "fails", evidence)
     return unknown(_NONE_SWEEPS, f"{evidence} {formats.listing(sorted(everywhere))} may be the best by all.")

@@ -39,12 +39,12 @@ def _larger(case: Case) -> Claim:
     """
     name = case.name(MAIN)
     if name is None:
-        return absent(_LARGER, MAIN)
+        return absent(_LARGER, case, MAIN)
     rows = complete(case.compared, "kld_mean")
     ours = [row for row in rows if row in case.methods[name]]
     others = [row for row in rows if row not in ours]
     if not ours or not others:
-        return untestable(_LARGER, "Two methods with a KLD are needed.")
+        return untestable(_LARGER, "files of two methods with a mean KLD")
     beaten = beaten_by_smaller(case.scope, ours, others)
     beating = beaten_by_smaller(case.scope, others, ours)
     evidence = f"Beaten by a smaller file of another method: {len(beaten)} of {name}'s {len(ours)} files"
@@ -68,12 +68,12 @@ def _four_bits(case: Case) -> Claim:
     floor = f"+{formats.percent(EVERYDAY, 0)} perplexity"
     rows = complete(case.compared, "inv_ppl_per_mb")
     if not rows:
-        return untestable(_FOUR, "1/PPL/MB was not computed.")
+        return untestable(_FOUR, "the perplexity of a file")
     best = max(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
     alone = f"1/PPL/MB alone prefers {best['label']} ({formats.bits(best['bits_per_weight'])})"
     good = within(rows, EVERYDAY)
     if not good:
-        return untestable(_FOUR, f"No file stays under {floor}; {alone}.")
+        return untestable(_FOUR, f"a file under {floor}", f"{alone}.")
     top = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
     evidence = (
         f"Among files under {floor} {top['label']} leads ({formats.bits(top['bits_per_weight'])}); {alone}."
@@ -94,7 +94,7 @@ def _small_cache(case: Case) -> Claim:
         if {"q8_0", "f16"} <= set(file)
     ]
     if not added:
-        return untestable(_CACHE, "No file was run with both q8_0 and f16.")
+        return untestable(_CACHE, "a file run with both caches: run with --kv-cache f16,q8_0")
     floor = least_divergence(case.scope.narrowed(domains=frozenset(), bins=frozenset()), case.rows)
     reach = [(row, change, change.reach(len(added))) for row, change in added]
     costly = [row for row, change, half in reach if change.value - half > floor]

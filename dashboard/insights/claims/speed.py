@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dashboard.insights import Claim
 from dashboard.insights.claim_rules import (
@@ -38,8 +38,8 @@ def claims(case: Case) -> list[Claim]:
     """Judge accuracy at equal speed, the fastest, the middle, and the gain from fewer bits, all by decode time."""
     timed = complete(case.compared, TIME, "kld_mean")
     if not timed:
-        why = "Speed was not measured: run without --no-speed."
-        return [untestable(text, why) for text in (_ACCURATE, _FASTEST, _MIDDLE, _FADES)]
+        missing = f"decode times{case.scope.in_engine}: run without --no-speed"
+        return [untestable(text, missing) for text in (_ACCURATE, _FASTEST, _MIDDLE, _FADES)]
     per_token = f"ms per decoded token{case.scope.in_engine}"
     return [
         _accurate(case, timed),
@@ -52,7 +52,7 @@ def claims(case: Case) -> list[Claim]:
 def _accurate(case: Case, timed: list[Row]) -> Claim:
     comparison = equal_speed(case.scope, timed)
     if comparison is None:
-        return untestable(_ACCURATE, "The decode times of the methods do not overlap.")
+        return untestable(_ACCURATE, "files of two methods whose decode times overlap")
     where = f"{comparison.place}{case.scope.in_engine}, by KLD of each method's closest variant,"
     claim = leads(_ACCURATE, case, BARTOWSKI, comparison.ranking, nats, where)
     if comparison.steady or claim.verdict == "unknown":
@@ -66,7 +66,7 @@ def _fastest(timed: list[Row], where: str) -> Claim:
     rows = one_type(timed)
     methods = {row["method"].lower() for row in rows}
     if UNSLOTH not in methods or len(methods) < 2:
-        return untestable(_FASTEST, "Timed variants of unsloth and of another method are needed.")
+        return untestable(_FASTEST, _timed_file(UNSLOTH, methods))
     rates = formats.listing([f"{row['label']} {formats.number(per_second(row[TIME]))}" for row in rows], 6)
     evidence = f"{rates} decoded tokens/s{where} (medians)."
     ours = next(row for row in rows if row["method"].lower() == UNSLOTH)
@@ -83,10 +83,10 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
     rows = one_type(timed)
     ours = next((row for row in rows if row["method"].lower() == MAIN), None)
     if ours is None or len(rows) < 2:
-        return untestable(_MIDDLE, "Timed variants of main and of another method are needed.")
+        return untestable(_MIDDLE, _timed_file(MAIN, {row["method"].lower() for row in rows}))
     leaders = contenders(case.scope, rows)
     if DECODE not in leaders or FIDELITY not in leaders:
-        return untestable(_MIDDLE, "The variants of one type cannot be compared token by token.")
+        return untestable(_MIDDLE, "files of one type that scored the same tokens")
     quickest, closest = leaders[DECODE], leaders[FIDELITY]
     evidence = (
         f"Of the same type {_names(quickest)} decode{'s' * (len(quickest) == 1)} fastest{case.scope.in_engine}, "
@@ -95,6 +95,11 @@ def _middle(case: Case, timed: list[Row]) -> Claim:
     if [ours] in (quickest, closest):
         return Claim(_MIDDLE, "fails", evidence)
     return Claim(_MIDDLE, "unknown" if ours in quickest or ours in closest else "holds", evidence)
+
+
+def _timed_file(method: str, timed: Collection[str]) -> str:
+    """Say whose timed file is missing; `timed` are the methods that have one of the compared type."""
+    return f"a timed file of {method if method not in timed else 'another method'} of the others' type"
 
 
 def _names(rows: Sequence[Row], how: str = ", tied,") -> str:
@@ -113,7 +118,7 @@ def _fades(timed: list[Row], per_token: str) -> Claim:
         if slopes[0] is not None and slopes[1] is not None:
             slopes_of.append((method, slopes[0], slopes[1]))
     if not slopes_of:
-        return untestable(_FADES, "No method has three timed variants on each side of 4.5 bits.")
+        return untestable(_FADES, "three timed files of one method on each side of 4.5 bits per weight")
     method, below, above = max(slopes_of, key=lambda item: item[2].value - item[1].value)
     low_gain, high_gain = (formats.number(gain.value, 2) for gain in (below, above))
     numbers = f"{low_gain} {per_token} below 4.5 bits, {high_gain} above"

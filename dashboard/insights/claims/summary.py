@@ -46,9 +46,9 @@ def _strength(
     """Judge that a method alone has all `strengths`: it fails as soon as others have one of them."""
     name = case.name(method)
     if name is None or name not in lines:
-        return absent(text, method)
+        return absent(text, case, method)
     if len(lines) < 2:
-        return untestable(text, "Only one method can be compared.")
+        return untestable(text, "a file of a second method")
     led = {strength: _leading(lines, strength) for strength in strengths}
     told = [f"{m} leads on {item}" for leading in led.values() for m, item in leading]
     evidence = f"By the rules of the table {formats.listing(told)}." if told else ""
@@ -56,7 +56,7 @@ def _strength(
     if any(leading and leading != [name] for leading in winners):
         return Claim(text, "fails", evidence)
     if _SPEED in strengths and not complete(case.rows, DECODE_TIME[1]):
-        return untestable(text, f"{evidence} Speed was not measured{case.scope.in_engine}.".strip())
+        return untestable(text, f"decode times{case.scope.in_engine}", evidence)
     open_still = [strength for strength, leading in led.items() if not leading]
     if open_still:
         none = f"No method leads on {formats.listing(open_still)} by more than the error."
@@ -78,7 +78,7 @@ def _rate(case: Case, lines: dict[str, MethodSummary], method: str, bits: int) -
     text = f"The optimal bit rate of {method} is {bits} bits."
     name = case.name(method)
     if name is None or name not in lines:
-        return absent(text, method)
+        return absent(text, case, method)
     line = lines[name]
     if line.by_rule:
         optimal = line.optimal["bits_per_weight"]

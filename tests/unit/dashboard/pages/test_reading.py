@@ -11,7 +11,7 @@ from dashboard.pages.terms import explained, word_list
 from dashboard.style.glossary import TERMS
 
 CLAIMS = [
-    Claim("Below 3 bits it breaks.", "untestable", "No selected variant has less than 3 bits."),
+    Claim("Below 3 bits it breaks.", "untestable", "Missing: a file of less than 3 bits per weight."),
     Claim("a is steady.", "holds", "Paired over tokens, 0.1 nats."),
     Claim("b is small.", "fails", "0.2 nats, paired."),
 ]
@@ -67,11 +67,13 @@ def test_a_board_counts_and_each_line_unfolds_to_its_evidence() -> None:
     assert [text(line) for line in lines] == [
         "✓holds: a is steady.Paired over tokens, 0.1 nats.",
         "✗does not hold: b is small.0.2 nats, paired.",
-        "–cannot be tested here: Below 3 bits it breaks.No selected variant has less than 3 bits.",
+        "–cannot be tested here: Below 3 bits it breaks.Missing: a file of less than 3 bits per weight.",
     ]
     (apart,) = [item for item in parts(shown, "Details") if "fold" in item.className]
     assert text(apart).startswith("1 cannot be tested here")
-    assert [text(word) for word in parts(shown, "Dfn")] == ["Paired", "nats"], "the summaries hold none"
+    assert "Missing: a file of less than 3 bits" in parts(apart, "Summary")[0].title
+    assert [line.open for line in lines] == [False, False, True], "the reason is seen once the fold is open"
+    assert [text(word) for word in parts(shown, "Dfn")] == ["Paired", "nats", "bits per weight"]
     assert board([]) == []
 
 

@@ -1,11 +1,13 @@
 """Verdicts on data made to order, and on data that decide nothing."""
 
 import math
+import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from results_factory import make_results
+from variant_rows import NONE
 
 from dashboard.insights.claim_rules import Case, below, leads, sign
 from dashboard.insights.claims import JUDGES, every
@@ -61,6 +63,27 @@ def test_nothing_selected_means_nothing_can_be_tested(three: Results) -> None:
         assert {claim.verdict for claim in claims} == {"untestable"}
 
 
+@pytest.mark.parametrize("methods", [("main",), ("main", "other"), ("bartowski", "unsloth")])
+@pytest.mark.parametrize("quants", [("Q4_0",), ("Q5_K_M", "Q8_0")])
+def test_each_claim_that_cannot_be_tested_says_what_is_missing(
+    tmp_path: Path, methods: tuple[str, ...], quants: tuple[str, ...]
+) -> None:
+    folder = make_results(tmp_path, methods=methods, quants=quants, windows=4, with_layers=False)
+    judged = [claim for _, claims in every(Scope(Results.open(folder))) for claim in claims]
+    lacking = [claim for claim in judged if claim.verdict == "untestable"]
+    assert len(lacking) > 5
+    for claim in lacking:
+        assert re.search(r"(^|\. )Missing: [^.]", claim.evidence), claim
+
+
+def test_a_method_is_missing_in_the_folder_or_filtered_out(three: Results) -> None:
+    filtered = Selection.of(methods=["main"])
+    evidence = {claim.text: claim.evidence for _, claims in every(Scope(three, filtered)) for claim in claims}
+    assert evidence["bartowski has the highest 1/PPL per MB."].startswith(
+        "Missing: an intact file of bartowski among the selected ones"
+    )
+
+
 @pytest.mark.parametrize("quants", [("Q4_0",), ("Q4_0", "Q8_0"), ("Q2_K", "Q3_K_M", "Q4_0", "Q6_K", "Q8_0")])
 def test_sparse_data_never_break_a_claim(tmp_path: Path, quants: tuple[str, ...]) -> None:
     bare: dict[str, Any] = {"with_layers": False, "with_speed": False}
@@ -82,7 +105,7 @@ def two_methods() -> Case:
         {"method": name, "ln_ppl_ratio": 0.1, "bits_per_weight": 4.0, "variant_id": name, "model": "m"}
         for name in ("bartowski", "main")
     ]
-    return Case(Scope(cast(Results, None), ALL), rows)
+    return Case(Scope(NONE, ALL), rows)
 
 
 @pytest.mark.parametrize(

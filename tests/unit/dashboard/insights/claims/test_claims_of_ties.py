@@ -101,8 +101,8 @@ def test_efficiency_is_tied_where_perplexity_and_size_are() -> None:
         ({"KLD": ["a"], DECODE: ["a", "b"]}, "holds", "KLD and decode speed"),
         ({"KLD": ["a"], DECODE: ["a"], SIZE: ["b", "main"]}, "holds", "within 1 % of it by file size"),
         ({"KLD": ["main"], SIZE: ["a", "main"]}, "fails", "main is best by KLD"),
-        ({"KLD": ["a"]}, "untestable", "Speed was not measured"),
-        ({}, "untestable", "No metric"),
+        ({"KLD": ["a"]}, "untestable", "Missing: the decode speed of every method's file."),
+        ({}, "untestable", "Missing: a metric"),
     ],
 )
 def test_leading_on_nothing_means_being_behind_everywhere(
