@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,45 +53,6 @@ class TensorTypes:
     role: str
     types: tuple[Mapping[str, int], Mapping[str, int]]
     differing: int
-
-
-def chosen(scope: Scope) -> tuple[Row, Row] | None:
-    """Return the two variants to compare: named in the address, else picked, else two of about one size.
-
-    Those that pass the filters come first, picked or not; the others complete a pair. None if the folder has fewer
-    than two variants.
-    """
-    rows = {str(row["variant_id"]): row for row in scope.rows}
-    everything = {str(row["variant_id"]): row for row in scope.results.measured.to_dicts()}
-    if len(everything) < 2:
-        return None
-    options = dict(scope.selection.options)
-    named = [options[key] if options.get(key) in everything else None for key in ("a", "b")]
-    picked = sorted(scope.selection.picked)
-    inside = [name for name in picked if name in rows]
-    spare = [*inside, *(_of_one_size(rows) if rows else []), *picked, *_of_one_size(everything), *everything]
-    for place in (0, 1):
-        if named[place] is None:
-            named[place] = next(name for name in spare if name in everything and name not in named)
-    computed = {str(row["variant_id"]): row for row in scope.results.select(scope.all_variants).to_dicts()}
-    return computed[str(named[0])], computed[str(named[1])]
-
-
-def _of_one_size(rows: Mapping[str, Row]) -> list[str]:
-    """Return the two variants of different methods on one model and device whose sizes are closest; else any two."""
-    ordered = sorted(rows.values(), key=lambda row: (row["size_bytes"], row["variant_id"]))
-    pairs = [
-        (
-            abs(math.log(one["size_bytes"] / other["size_bytes"])),
-            str(one["variant_id"]),
-            str(other["variant_id"]),
-        )
-        for index, one in enumerate(ordered)
-        for other in ordered[index + 1 : index + 6]
-        if one["method"] != other["method"]
-        and (one["model"], one["device"]) == (other["model"], other["device"])
-    ]
-    return list(min(pairs)[1:]) if pairs else [str(row["variant_id"]) for row in ordered[:2]]
 
 
 def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:

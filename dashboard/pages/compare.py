@@ -11,7 +11,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.insights import Insight
-from dashboard.insights.comparing import Difference, TensorTypes, chosen, differences, tensor_types
+from dashboard.insights.compared_pair import chosen, why
+from dashboard.insights.comparing import Difference, TensorTypes, differences, tensor_types
 from dashboard.insights.engine_gap import gap_insight
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
@@ -64,7 +65,7 @@ def body(scope: Scope) -> Component:
         return notice("Nothing to compare", [html.P(f"{_TOO_FEW}.")])
     first, second = pair
     boxes = [
-        html.Div(_choices(scope.results, first, second), className="box choices-box"),
+        html.Div(_choices(scope, first, second), className="box choices-box"),
         card("Metric by metric", [_metrics(differences(scope, first, second))], "table-box"),
     ]
     compared = runs(scope, first, second)
@@ -93,12 +94,13 @@ _NOT_SUMS = (
 _NO_TEXT = f"this folder has no {VOCABULARY.name}. Run the same command again to write it."
 
 
-def _choices(results: Results, first: Row, second: Row) -> list[Component]:
+def _choices(scope: Scope, first: Row, second: Row) -> list[Component]:
+    results, reason = scope.results, why(scope)
     options = [
         {"label": f"{row['label']} · {formats.size(row['size_bytes'])}", "value": row["variant_id"]}
         for row in results.measured.sort("label").iter_rows(named=True)
     ]
-    return [
+    menus = [
         html.Div(
             [
                 html.Label(
@@ -110,6 +112,7 @@ def _choices(results: Results, first: Row, second: Row) -> list[Component]:
         )
         for key, name, row in (("a", "A", first), ("b", "B", second))
     ]
+    return [*menus, *([html.P(reason, className="hint")] if reason else [])]
 
 
 def _table(heads: Sequence[str], lines: Sequence[Component]) -> Component:

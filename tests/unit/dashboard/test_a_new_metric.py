@@ -21,7 +21,8 @@ from pathlib import Path
 import evaluator.metrics.families as families
 families.__path__.append(sys.argv[1])
 from dashboard.figures.scores import axes
-from dashboard.insights.comparing import chosen, differences
+from dashboard.insights.compared_pair import chosen
+from dashboard.insights.comparing import differences
 from dashboard.pages import explore
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope

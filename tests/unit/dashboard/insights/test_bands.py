@@ -16,7 +16,8 @@ from variant_rows import NONE, row
 from dashboard.insights.bands import Band, bands, beaten_by_smaller, lowest
 from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.comparing import chosen, differences
+from dashboard.insights.compared_pair import chosen
+from dashboard.insights.comparing import differences
 from dashboard.insights.verdict import runs, verdict, where_each_leads
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope

@@ -9,7 +9,8 @@ import pytest
 from many_models import make_models
 from results_factory import make_results
 
-from dashboard.insights.comparing import chosen, differences, tensor_types
+from dashboard.insights.compared_pair import chosen
+from dashboard.insights.comparing import differences, tensor_types
 from dashboard.insights.tokens_in_context import worst_tokens
 from dashboard.pages import compare
 from dashboard.results.results import Results

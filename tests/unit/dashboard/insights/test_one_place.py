@@ -10,7 +10,7 @@ from many_models import make_models
 from several_devices import make_devices
 
 from dashboard.export.findings import findings
-from dashboard.insights.comparing import chosen
+from dashboard.insights.compared_pair import chosen
 from dashboard.pages import overview, summary
 from dashboard.pages.parts import insight_list
 from dashboard.results.results import Results

@@ -12,7 +12,8 @@ import pytest
 from several_devices import make_devices
 
 from dashboard.export.markdown import report
-from dashboard.insights.comparing import chosen, differences
+from dashboard.insights.compared_pair import chosen
+from dashboard.insights.comparing import differences
 from dashboard.insights.runs_compared import runs, speed_insight
 from dashboard.pages import compare, overview, summary
 from dashboard.results.results import Results
