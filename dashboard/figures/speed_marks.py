@@ -1,4 +1,4 @@
-"""Mark what a plot of speed is read by: the best corner, the fastest file's spread, and files of 4 to 5 bits."""
+"""Mark what a plot of speed is read by: the best corner, what the title compares, and files of 4 to 5 bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Box
 from dashboard.figures.levels import add_note, text_width
 from dashboard.figures.scales import LogScale
-from dashboard.insights.claim_rules import Spread
 from dashboard.insights.speeds import of_four_bits
 from dashboard.results.rows import Row
 from dashboard.style.theme import HIGHLIGHT, QUIET
@@ -22,12 +21,12 @@ def note_corner(drawn: Drawing) -> Box:
     return 1 - text_width(text), 0.0, 1.0, 0.06
 
 
-def shade_spread(drawn: Drawing, row: Row, columns: Spread, across: Sequence[float]) -> Box:
-    """Shade the p10–p90 range of the fastest file; return its note's box in shares of the plot."""
-    low, high = sorted(float(row[name] or row[columns[1]]) for name in (columns[0], columns[2]))
+def shade(drawn: Drawing, ends: Sequence[float], across: Sequence[float], text: str) -> Box:
+    """Shade a range of speeds and say what it is; return the note's box in shares of the plot."""
+    low, high = sorted(map(float, ends))
     place = {"x0": low, "x1": high, "yref": "y domain", "y0": 0, "y1": 1}
     drawn.add_shape(type="rect", **place, fillcolor=HIGHLIGHT, line={"width": 0}, layer="below")
-    return add_note(drawn, across, low, "p10–p90 of the fastest")
+    return add_note(drawn, across, low, text)
 
 
 def shade_four(drawn: Drawing, rows: Sequence[Row], column: str, scale: LogScale) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import DECODE_TIME, Spread, overlap
+from dashboard.insights.claim_rules import DECODE_TIME, Spread
 from dashboard.insights.comparison import Ranking, common_range, nats, rank_mixtures, tie
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.scope import Scope
@@ -36,15 +36,6 @@ def per_second(ms: float | None) -> float | None:
 def slowness(row: Row, columns: Spread) -> float:
     """Return a value that grows from fast to slow: the negative rate."""
     return -float(row[columns[1]])
-
-
-def fastest_of(rows: Sequence[Row], columns: Spread) -> tuple[Row | None, int]:
-    """Return the fastest file, and how many others are within its p10–p90 range; None without files."""
-    ordered = sorted(rows, key=lambda row: (slowness(row, columns), str(row["variant_id"])))
-    if not ordered:
-        return None, 0
-    fastest, *others = ordered
-    return fastest, sum(overlap(row, fastest, columns) for row in others)
 
 
 def timed(scope: Scope, phase: str) -> list[Row]:

@@ -9,7 +9,7 @@ import polars as pl
 from dashboard.figures import axes, charts, speed_marks
 from dashboard.figures.curves import Curves, Spot, Told
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import shares
+from dashboard.figures.labels import Box, shares
 from dashboard.figures.run_hover import hover_of_runs
 from dashboard.figures.run_loss import add_other_engine, add_run_loss
 from dashboard.figures.scales import LogScale
@@ -21,11 +21,11 @@ from dashboard.insights.engine_gap import GAP, gap_insight, loss_as_run, unknown
 from dashboard.insights.engines_compared import compared, others, slowing
 from dashboard.insights.faults import sound
 from dashboard.insights.picks import Telling
+from dashboard.insights.speed_titles import Race, race, title
 from dashboard.insights.speeds import (
     PREFILL_RATE,
     TIME,
     bits_and_speed,
-    fastest_of,
     four_bits,
     per_second,
     slowness,
@@ -91,11 +91,7 @@ def figure(scope: Scope) -> Drawing:
     curves = charts.series(scope.results, rows)
     hover = hover_of_runs(scope, rows)
     drawn = Drawing()
-    fastest, tied = _fastest(scope)
-    taken = [speed_marks.note_corner(drawn)]
-    taken += (
-        [speed_marks.shade_spread(drawn, fastest, columns, x_range)] if fastest is not None and tied else []
-    )
+    taken = [speed_marks.note_corner(drawn), *_draw_claim(drawn, scope, x_range)]
     speed_marks.shade_four(drawn, rows, middle, scale)
     add_run_loss(drawn, curves, scope.selection, rows, middle, scale, hollow=not more)
     if more:
@@ -141,35 +137,41 @@ def _title(scope: Scope, *, both: bool) -> str:
     return f"{_PHASE.of(scope.selection)} speed{where} (tokens/s, median; bars p10–p90)"
 
 
-def _fastest(scope: Scope) -> tuple[Row | None, int]:
-    """Return the fastest file, which the title names, and how many others are within its spread."""
-    return fastest_of(sound(scope.results, one_place(_rows(scope))), _columns(scope.selection))
+def _race(scope: Scope) -> Race | None:
+    return race(scope, _rows(scope), _PHASE.of(scope.selection))
+
+
+def _draw_claim(drawn: Drawing, scope: Scope, across: Sequence[float]) -> list[Box]:
+    """Shade how much faster the file in the title is, or the spread within which it names no faster one."""
+    found = _race(scope)
+    if found is None:
+        return []
+    if found.ahead is not None:
+        ends = [row[found.columns[1]] for row in (found.own, found.ahead)]
+        return [speed_marks.shade(drawn, ends, across, f"{found.times} as fast")]
+    if not found.level:
+        return []
+    low, middle, high = (found.own[name] for name in found.columns)
+    return [speed_marks.shade(drawn, [low or middle, high or middle], across, f"p10–p90 of {found.role}")]
 
 
 def _told(scope: Scope) -> Told:
-    fastest, _ = _fastest(scope)
-    if fastest is None:
+    found = _race(scope)
+    if found is None:
         return Told()
-    return Told(str(fastest["variant_id"]), {fastest["variant_id"]: _rate(scope, fastest)})
-
-
-def _rate(scope: Scope, row: Row) -> str:
-    """Return a file's speed in words."""
-    return f"{formats.number(row[_columns(scope.selection)[1]])} tokens/s"
+    return Told(
+        str(found.named[0]["variant_id"]), {row["variant_id"]: found.rate(row) for row in found.named}
+    )
 
 
 def headline(scope: Scope) -> str:
-    """Name the fastest variant, and count the others within its spread."""
-    fastest, tied = _fastest(scope)
-    if fastest is None:
-        return f"No selected variant was timed{scope.in_engine}"
-    rate = f"{_PHASE.of(scope.selection)}s fastest{scope.in_engine}, {_rate(scope, fastest)}"
-    more = "one more is" if tied == 1 else f"{tied} more are"
-    return f"{fastest['label']} {rate}" + (f"; {more} within its spread" if tied else "")
+    """Say what a faster file than the recommended one gains and loses, or that speed does not separate them."""
+    found = _race(scope)
+    return f"No selected variant was timed{scope.in_engine}" if found is None else title(scope, found)
 
 
 def insights(scope: Scope) -> list[Insight]:
-    """Describe the front, the engines, accuracy at equal speed, bits against speed, 4 bits, and the timing.
+    """Describe the front, the engines, loss at equal speed, bits against speed, 4 bits, and the timing.
 
     All are about the shown phase in the chosen engine; equal speed and depths are told of decoding only.
     """
@@ -263,10 +265,10 @@ VIEW = View(
     tells=_tells,
     number=4,
     tab="Speed",
-    title="Speed against accuracy",
+    title="Speed against loss",
     caption="Median speed with its p10–p90 range over repetitions, against the mean KL divergence of the file's "
     "weights from the baseline (95 % intervals, clustered by window). Lines join a method's files by bits. Large "
-    "points: no file is both faster and closer. Shaded: 4 to 5 measured bits. Ringed: the file in the title.",
+    "points: no file is both faster and closer. Shaded: 4 to 5 measured bits. Ringed: the first file in the title.",
     noted=_noted,
     unfiltered="The divergence is over the filtered tokens; the filter does not affect times.",
     headline=headline,

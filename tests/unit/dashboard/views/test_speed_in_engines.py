@@ -12,6 +12,7 @@ import pytest
 from several_devices import make_devices
 
 from dashboard.export.markdown import report
+from dashboard.insights.answers import Answers
 from dashboard.insights.compared_pair import chosen
 from dashboard.insights.comparing import differences
 from dashboard.insights.runs_compared import runs, speed_insight
@@ -68,11 +69,13 @@ def test_points_title_and_axis_are_of_the_chosen_engine(
 ) -> None:
     figure = SPEED.figure(Scope(both, selection))
     assert drawn_points(figure) == expected(both, COLUMNS[engine])
-    fastest = both.measured.sort(COLUMNS[engine]).row(0, named=True)
+    own = Answers.of(Scope(both, selection)).chosen
+    assert own is not None
     where = "in llama.cpp" if engine == "llama.cpp" else "as packed ONNX (onnxruntime)"
     title = SPEED.headline(Scope(both, selection))
-    speed = f"{formats.number(1000 / fastest[COLUMNS[engine]])} tokens/s"
-    assert title.startswith(f"{fastest['label']} decodes fastest {where}, {speed}")
+    speed = f"{formats.number(1000 / own[COLUMNS[engine]])} tokens/s"
+    assert f"as fast as the recommended {own['label']} {where} (" in title
+    assert f" against {speed}), at " in title
     assert where in figure.layout.xaxis.title.text
     assert where in said(both, selection)
     assert set(COLUMNS.values()) & set(SPEED.data(Scope(both, selection)).columns) == {COLUMNS[engine]}

@@ -13,6 +13,7 @@ from results_factory import N_PARAMS, make_results
 from variant_rows import NONE, step
 from variant_rows import row as variant
 
+from dashboard.insights.answers import Answers
 from dashboard.insights.bands import bands
 from dashboard.insights.confidence_findings import lost
 from dashboard.insights.loss_titles import Fit, cost_of_a_bit, shares_at
@@ -47,22 +48,23 @@ def words(view: View, results: Results, selection: Selection) -> str:
 def test_speed_speaks_of_the_phase_shown(three: Results) -> None:
     speed = VIEWS["speed"]
     prefill = words(speed, three, Selection.of(options={"phase": "prefill"}))
-    fastest = three.measured.sort("prefill_tps", descending=True).row(0, named=True)
-    rate = formats.number(fastest["prefill_tps"])
-    assert prefill.startswith(f"{fastest['label']} prefills fastest, {rate} tokens/s; ")
+    own = Answers.of(Scope(three, EVERYTHING)).chosen
+    assert own is not None
+    than = f"{own['label']}, the recommended file ({formats.number(own['prefill_tps'])} tokens/s)"
+    assert prefill.startswith(f"No file prefills measurably faster than {than}: choose by loss")
     assert "at least 5 prefill repetitions" in prefill
     assert "decod" not in prefill
     decode = words(speed, three, EVERYTHING)
     rate = formats.number(1000 / three.measured["decode_ms_p50"].min())
-    assert f"decodes fastest, {rate} tokens/s" in decode
+    assert f"({rate} tokens/s against {formats.number(1000 / own['decode_ms_p50'])} tokens/s)" in decode
     assert not {"ms", "s"} & set(f"{prefill} {decode}".split()), "one unit of speed"
     assert "prefill" not in decode
 
 
-def test_prefill_of_the_fastest_is_tied_only_where_ranges_overlap(tmp_path: Path) -> None:
+def test_prefill_is_tied_where_ranges_overlap(tmp_path: Path) -> None:
     results = Results.open(make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4))
     prefill = Selection.of(options={"phase": "prefill"})
-    assert VIEWS["speed"].headline(Scope(results, prefill)).endswith("; one more is within its spread")
+    assert VIEWS["speed"].headline(Scope(results, prefill)).endswith(": choose by loss")
 
 
 @pytest.mark.parametrize(

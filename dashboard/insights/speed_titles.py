@@ -1,0 +1,114 @@
+"""Word view 4's title: whether another file is faster than the recommended one, and what it loses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard.insights.answers import Answers
+from dashboard.insights.claim_rules import Spread, overlap
+from dashboard.insights.comparison import gap
+from dashboard.insights.faults import sound
+from dashboard.insights.speeds import slowness, spread_of
+from dashboard.results.rows import Row, one_place
+from dashboard.results.scope import Scope
+from dashboard.style import formats
+
+
+@dataclass(frozen=True)
+class Race:
+    """The file that the title is about, and the others' speed against it.
+
+    `own` is the recommended file if it was timed (`is_recommended`), else the fastest. Of the files that are
+    faster by more than the spread (p10–p90), `ahead` is the closest to the baseline of those as fast as the fastest.
+    `level` counts the files whose spread overlaps, of `others`.
+    """
+
+    phase: str
+    own: Row
+    is_recommended: bool
+    ahead: Row | None
+    level: int
+    others: int
+
+    @property
+    def columns(self) -> Spread:
+        """The columns of the p10, median and p90 of the tokens per second."""
+        return spread_of(self.phase)
+
+    @property
+    def named(self) -> list[Row]:
+        """The files in the title, the first of which it is about."""
+        return [row for row in (self.ahead, self.own) if row is not None]
+
+    @property
+    def times(self) -> str:
+        """How many times as fast the file ahead is; empty without one."""
+        return "" if self.ahead is None else _times(self.ahead, self.own, self.columns)
+
+    @property
+    def role(self) -> str:
+        """What the own file is, in words."""
+        return "the recommended file" if self.is_recommended else "the fastest file"
+
+    def rate(self, row: Row) -> str:
+        """Return a file's speed in words."""
+        return f"{formats.number(row[self.columns[1]])} tokens/s"
+
+
+def race(scope: Scope, rows: Sequence[Row], phase: str) -> Race | None:
+    """Compare the timed `rows` (see `timed`) of one model and device with the recommended file; None without any."""
+    columns = spread_of(phase)
+    ordered = sorted(
+        sound(scope.results, one_place(rows)),
+        key=lambda row: (slowness(row, columns), str(row["variant_id"])),
+    )
+    if not ordered:
+        return None
+    chosen = Answers.of(scope).chosen
+    found = [row for row in ordered if chosen is not None and row["variant_id"] == chosen["variant_id"]]
+    own = found[0] if found else ordered[0]
+    others = [row for row in ordered if row is not own]
+    place = ordered.index(own)
+    faster = [row for row in ordered[:place] if not overlap(own, row, columns) and _times(row, own, columns)]
+    slower = [row for row in ordered[place + 1 :] if not overlap(row, own, columns)]
+    level = len(others) - len(faster) - len(slower)
+    return Race(phase, own, bool(found), _closest_of_fastest(faster, columns), level, len(others))
+
+
+def _closest_of_fastest(rows: Sequence[Row], columns: Spread) -> Row | None:
+    """Return the file with the lowest KLD of those that are as fast as the first, within their spread."""
+    alike = [row for row in rows if row is rows[0] or overlap(row, rows[0], columns)]
+    return min(alike, key=lambda row: (row["kld_mean"], row["variant_id"]), default=None)
+
+
+def _times(row: Row, other: Row, columns: Spread) -> str:
+    return formats.times(row[columns[1]] / other[columns[1]])
+
+
+def title(scope: Scope, race: Race) -> str:
+    """Say what a faster file gains and loses, or that speed does not separate the files."""
+    own, where = race.own, scope.in_engine
+    if not race.others:
+        return f"{own['label']} {race.phase}s {race.rate(own)}{where}"
+    if race.ahead is not None:
+        rates = f"{race.rate(race.ahead)} against {race.rate(own)}"
+        than = f"the recommended {own['label']}{where} ({rates})"
+        ahead = f"{race.ahead['label']} {race.phase}s {race.times}"
+        return f"{ahead} as fast as {than}, {_at_loss(scope, race.ahead, own)}"
+    name = f"{own['label']}, {race.role}" if race.is_recommended else own["label"]
+    if race.level:
+        than = f"{name} ({race.rate(own)})"
+        return f"No file {race.phase}s measurably faster{where} than {than}: choose by loss"
+    also = ", also" if race.is_recommended else ""
+    return f"{name}{also} {race.phase}s fastest{where}, {race.rate(own)}"
+
+
+def _at_loss(scope: Scope, row: Row, own: Row) -> str:
+    """Write the mean KLD of a file as a multiple of another's."""
+    difference = gap(scope, row, own, "kld")
+    if difference is not None and difference.has_error and not difference.differs_from_zero:
+        return "at the same loss within the error"
+    if own["kld_mean"] <= 0:
+        return f"at {formats.number(row['kld_mean'], 2)} nats mean KLD"
+    return f"at {formats.times(row['kld_mean'] / own['kld_mean']) or '1.00 ×'} its loss"
