@@ -70,7 +70,7 @@ def _findings(scope: Scope) -> Findings:
     bands = Case.of(scope).bands
     return Findings(
         answers.headline,
-        [*answers.in_sentences(), *about],
+        [*answers.in_sentences(scope), *about],
         by_importance(notes),
         table,
         told,

@@ -130,7 +130,8 @@ def _bullets(insights: Sequence[Insight]) -> str:
 
 def _bullet(insight: Insight) -> str:
     detail = f" ({_plain(insight.detail)})" if insight.detail else ""
-    return f"- {_SIGNS[insight.kind]}{_plain(insight.text)}{detail}"
+    line = f"- {_SIGNS[insight.kind]}{_plain(insight.text)}{detail}"
+    return "\n".join([line, *(f"  - {_plain(remark)}" for remark in insight.remarks)])
 
 
 def _plain(text: str) -> str:

@@ -39,7 +39,7 @@ _SIZE_SHARES = (0.16, 0.19, 0.32, 0.22, 0.11)
 _FACT_SHARES = (0.16, 0.84)
 #: Type sizes of tables, and of sentences with their details and the space before them, the largest that fits.
 _TABLE_SIZES = (16, 14, 12, 11, 10, 9)
-_POINT_SIZES = ((28, 18, 36), (24, 16, 24), (20, 14, 16), (18, 13, 12), (16, 12, 8))
+_POINT_SIZES = ((28, 18, 36), (24, 16, 24), (20, 14, 16), (18, 13, 12), (16, 12, 8), (14, 11, 6), (12, 10, 4))
 _MOST_LINES = 7
 _POINTS = 72
 
@@ -224,7 +224,7 @@ def _opening(title: str, answer: str, foot: str) -> Slide:
 
 
 def _points(title: str, insights: Sequence[Insight], foot: str, notes: str = "") -> Slide:
-    """Return a slide of sentences with their details, in the largest type that fits."""
+    """Return a slide of sentences with their details and remarks, in the largest type that fits."""
     for sizes in _POINT_SIZES:
         lines = _sentences(insights[:_MOST_LINES], *sizes)
         if sum(text_height(line.text, line.size) + line.before / _POINTS for line in lines) <= BODY[3]:
@@ -238,6 +238,7 @@ def _sentences(insights: Sequence[Insight], size: int, smaller: int, before: int
         lines.append(Line(item.text, size, before=before if index else 0))
         if item.detail:
             lines.append(Line(item.detail, smaller, "muted"))
+        lines += [Line(remark, smaller) for remark in item.remarks]
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dashboard.insights import Insight
 from dashboard.insights.advising import Advice, Need, advise, fitting
@@ -17,6 +17,7 @@ from dashboard.insights.recommender import (
     recommend,
     usable,
 )
+from dashboard.insights.remarks import of_advice, of_recommendation
 from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
 from dashboard.style import formats
@@ -95,25 +96,32 @@ class Answers:
             f"Within your limits ({self.need.limits}) run {advice.best.label}: {takes}, {advice.best.price}"
         )
 
-    def in_sentences(self) -> list[Insight]:
+    def remarks(self, scope: Scope, item: Recommendation) -> tuple[str, ...]:
+        """Return the remarks on a recommendation."""
+        primary = item.need == PRIMARY and self.advice is None
+        return of_recommendation(scope, self.rows, item, primary=primary)
+
+    def in_sentences(self, scope: Scope) -> list[Insight]:
         """Return all answers as sentences: first within the limits, then everyday use, then the other needs."""
-        sentences = [self._advice_in_words(self.advice)] if self.advice is not None else []
+        sentences = [self._advice_in_words(scope, self.advice)] if self.advice is not None else []
         for item in sorted(self.recommendations, key=lambda item: item.need != PRIMARY):
             if item.row is None:
                 continue
             why = self.why_provisional(item)
             text = f"{item.need}: {item.row['label']} ({formats.size(item.row['size_bytes'])})."
             detail = f"{item.why}; rule: {item.rule}"
-            sentences.append(_sentence(text, detail, why, sure=item.met))
+            sentence = _sentence(text, detail, why, sure=item.met)
+            sentences.append(replace(sentence, remarks=self.remarks(scope, item)))
         return sentences or [Insight(f"No recommendation. {self.everyday.why}", "unknown")]
 
-    def _advice_in_words(self, advice: Advice) -> Insight:
-        limits = f"Within your limits ({self.need.limits})"
+    def _advice_in_words(self, scope: Scope, advice: Advice) -> Insight:
+        limits, remarks = f"Within your limits ({self.need.limits})", of_advice(scope, advice)
         if advice.best is None:
-            return Insight(f"{limits}: no file. {advice.why}", "caution", f"rule: {advice.rule}")
+            told = f"{limits}: no file. {advice.why}"
+            return Insight(told, "caution", f"rule: {advice.rule}", remarks=remarks)
         text = f"{limits}: {advice.best.label} ({formats.size(advice.best.n_bytes)})."
         detail = "; ".join(filter(None, [advice.memory, advice.why, f"rule: {advice.rule}"]))
-        return _sentence(text, detail, self.why_provisional(), sure=True)
+        return replace(_sentence(text, detail, self.why_provisional(), sure=True), remarks=remarks)
 
 
 def _why_none(selected: list[Row], rows: list[Row]) -> str:

@@ -7,11 +7,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.insights.advising import Advice
-from dashboard.insights.candidates import Candidate
-from dashboard.insights.engine_gap import is_timed, packing_adds
 from dashboard.insights.limits import LIMITS, Limit, problems
-from dashboard.pages.parts import swatch
-from dashboard.results.results import Results
+from dashboard.insights.remarks import of_advice
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 
@@ -31,16 +28,11 @@ def limit_fields(selection: Selection) -> Component:
 def advice_lines(scope: Scope, advice: Advice) -> list[Component]:
     """Return what is said under the name of the best file within the limits, or why there is none."""
     rule = html.P(f"Rule: {advice.rule}", className="answer-rule")
-    missing = [html.P(advice.unmeasured, className="answer-note")] if advice.unmeasured else []
+    said = [html.P(text, className="answer-note") for text in of_advice(scope, advice)]
     if advice.best is None:
-        return [html.P(advice.why, className="advice-none"), *missing, rule]
-    lines: list[Component] = [html.P(advice.memory, className="answer-note")] if advice.memory else []
-    if is_timed(advice.best.row) and not advice.best.as_run:
-        lines.append(html.P(f"{packing_adds(advice.best.row, scope.selection)}.", className="answer-note"))
-    if advice.runner_up is not None:
-        lines.append(html.P(["Runner-up: ", _name(scope.results, advice.runner_up)], className="answer-note"))
-    more = [html.P(advice.next_step, className="answer-note")] if advice.next_step else []
-    return [*lines, *missing, *more, rule]
+        return [html.P(advice.why, className="advice-none"), *said, rule]
+    memory = [html.P(advice.memory, className="answer-note")] if advice.memory else []
+    return [*memory, *said, rule]
 
 
 def _field(selection: Selection, key: str, limit: Limit, wrong: dict[str, str]) -> Component:
@@ -55,7 +47,3 @@ def _field(selection: Selection, key: str, limit: Limit, wrong: dict[str, str]) 
     )
     problem = [html.P(wrong[key], className="limit-problem", role="alert")] if key in wrong else []
     return html.Div([html.Label(limit.label, htmlFor=f"option-{key}"), entry, *problem], className="limit")
-
-
-def _name(results: Results, item: Candidate) -> Component:
-    return html.Strong([swatch(results.styles[item.row["method"]]), f" {item.label}"])

@@ -11,12 +11,11 @@ from dash.development.base_component import Component
 from dashboard.insights import Insight
 from dashboard.insights.advising import Advice
 from dashboard.insights.answers import Answers
-from dashboard.insights.comparison import change, elsewhere, log_ratio
-from dashboard.insights.engine_gap import is_timed, packing_adds
+from dashboard.insights.comparison import elsewhere
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
 from dashboard.insights.notices import notices
-from dashboard.insights.recommender import NEEDS, PRIMARY, Recommendation, runners_up
+from dashboard.insights.recommender import NEEDS, PRIMARY, Recommendation
 from dashboard.pages.advice import advice_lines, limit_fields
 from dashboard.pages.parts import card, insight_list, provisional_note, swatch
 from dashboard.results.results import Results
@@ -129,11 +128,8 @@ def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
     if answers.advice is not None and not item.met and not item.contenders:
         return card(item.need, [html.P("No file within your limits meets the rule."), rule], "answer unmet")
     primary = item.need == PRIMARY and answers.advice is None
-    rivals = [rival["label"] for rival in runners_up(scope, answers.rows, item.row)]
-    notes = [f"Tied by KLD at this size: {formats.listing(rivals)}"] if rivals else []
-    notes += [f"Undecided: {formats.listing(_contenders(item))}"] if item.contenders else []
+    notes = [*answers.remarks(scope, item)]
     notes += [f"Provisional: {item.doubt}"] if item.doubt and not answers.doubts else []
-    notes += [packing_adds(item.row, scope.selection)] if primary and is_timed(item.row) else []
     lines = [html.P(note, className="answer-note") for note in notes]
     why = answers.why_provisional(item)
     kind = " primary" if primary else ""
@@ -157,11 +153,6 @@ def _badge(why_provisional: str) -> list[Component]:
     if not why_provisional:
         return []
     return [html.Span("Provisional", className="badge-provisional", title=why_provisional)]
-
-
-def _contenders(item: Recommendation) -> list[str]:
-    """Name the smallest file that more text may show to meet the rule, with what it loses."""
-    return [f"{row['label']} ({change(log_ratio(row))}) may meet the rule too" for row in item.contenders[:1]]
 
 
 def _methods(results: Results) -> Component:

@@ -53,6 +53,7 @@ def _insight(insight: Insight, words: set[str], numbers: set[str]) -> Component:
     parts: list[Component] = [text]
     if insight.detail:
         parts.append(html.P(explained(insight.detail, numbers), className="insight-detail"))
+    parts += [html.P(explained(remark, words), className="insight-remark") for remark in insight.remarks]
     if insight.command:
         parts.append(command(insight.command))
     return html.Li(

@@ -69,7 +69,7 @@ def body(scope: Scope) -> Component:
             *_at_equal_size(scope),
             html.Div(
                 [
-                    card("Recommendations", [insight_list(answers.in_sentences())]),
+                    card("Recommendations", [insight_list(answers.in_sentences(scope))]),
                     card("The rules behind the table", [html.Dl(told, className="metrics")]),
                 ],
                 className="boxes",

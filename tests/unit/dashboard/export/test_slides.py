@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from pptx.util import Inches
 
 from dashboard.export.deck import deck
 from dashboard.export.exhibit import exhibit
-from dashboard.export.placing import row_heights
+from dashboard.export.markdown import report
+from dashboard.export.placing import BODY, row_heights, text_height
 from dashboard.export.slide import picture
 from dashboard.export.slides import Table, _table, presented
+from dashboard.insights.answers import Answers
+from dashboard.pages import overview
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -136,3 +140,34 @@ def test_the_route_gives_the_slides_of_an_address(three_methods: Path) -> None:
     assert answer["slides"][-1]["title"]["lines"][0]["text"] == "Where the numbers come from"
     assert "picked: main Q4_0" in answer["slides"][0]["foot"]["lines"][0]["text"]
     assert answer["colours"]["page"] == "#171c24"
+
+
+def notes_of_cards(scope: Scope) -> set[str]:
+    """What the cards of the first page say under their files, apart from rules and what is provisional."""
+    cards = [part for part in overview.beside(scope)[-1].children if "engines" not in part.className]
+    notes = [
+        line.children
+        for card in cards
+        for line in card.children
+        if getattr(line, "className", "") == "answer-note"
+    ]
+    return {text for text in notes if not text.startswith(("Provisional", "weights "))}
+
+
+@pytest.mark.parametrize("options", [{}, {"gb": "90 MB", "tps": "60"}, {"gb": "1 MB"}])
+def test_what_cards_note_is_on_the_slide_and_fits(two_engines: Path, options: dict[str, str]) -> None:
+    scope = Scope(Results.open(two_engines), Selection.of(options=options))
+    (slide,) = (
+        slide
+        for slide in presented(scope, "light")["slides"]
+        if slide["title"]["lines"][0]["text"] == "What to run"
+    )
+    (words,) = slide["parts"]
+    texts = {line["text"] for line in words["lines"]}
+    noted = notes_of_cards(scope)
+    assert noted <= texts
+    assert noted or Answers.of(scope).chosen is None
+    for note in noted:
+        assert f"  - {note}" in re.sub(r"\\(.)", r"\1", report(scope)), "without the escapes of Markdown"
+    height = sum(text_height(line["text"], line["size"]) + line["before"] / 72 for line in words["lines"])
+    assert height <= BODY[3]
