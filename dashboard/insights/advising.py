@@ -14,6 +14,7 @@ from dashboard.style import formats
 #: How much more memory the next step may take.
 STEP_BYTES = 500_000_000
 _STEP_SHARE = 0.25
+_SPEED_RULE = "; a speed counts as fast enough if its p10–p90 spread reaches the limit"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Need:
             return f"smallest file with {self.limits}"
         how = f" as run in {among.engine}" if among.as_run else ""
         within = f" among files with {self.limits}" if self.limits else ""
-        return f"lowest mean KLD{how}{within}; {memory}"
+        spread = "" if self.min_tps is None else _SPEED_RULE
+        return f"lowest mean KLD{how}{within}; {memory}{spread}"
 
     def best(self, fitting: Sequence[Candidate]) -> Candidate | None:
         """Return the best of candidates that all meet the limits."""
@@ -78,6 +80,7 @@ class Advice:
 
     `why` says what the best one takes and loses, and `memory` how much of it is file, cache and buffers, if known.
     `unmeasured` names a better file that fits with a type of the cache whose loss was not measured, if there is one.
+    `tied` says that the best one's speed is tied with the limit, if it is.
     """
 
     best: Candidate | None
@@ -86,6 +89,7 @@ class Advice:
     next_step: str
     rule: str
     unmeasured: str = ""
+    tied: str = ""
 
     @property
     def memory(self) -> str:
@@ -105,7 +109,8 @@ def advise(among: Candidates, need: Need) -> Advice:
     if best is None:
         return Advice(None, None, _obstacle(among, need), "", rule, unmeasured)
     second = need.best([item for item in found if item is not best])
-    return Advice(best, second, _reason(best, among), _next_step(among, need, best), rule, unmeasured)
+    why, step = _reason(best, among), _next_step(among, need, best)
+    return Advice(best, second, why, step, rule, unmeasured, _tied(best, among, need))
 
 
 def fitting(items: Sequence[Candidate], among: Candidates, need: Need) -> list[Candidate]:
@@ -116,7 +121,7 @@ def fitting(items: Sequence[Candidate], among: Candidates, need: Need) -> list[C
     if need.budget_gb is not None:
         found = [item for item in found if item.n_bytes <= 1e9 * need.budget_gb]
     if need.min_tps is not None:
-        found = [item for item in found if (item.tps or 0.0) >= need.min_tps]
+        found = [item for item in found if item.reaches(need.min_tps)]
     if need.floor is not None:
         limit = math.log1p(need.floor)
         found = [item for item in found if item.ratio is not None and item.ratio.high < limit]
@@ -127,6 +132,13 @@ def _reason(item: Candidate, among: Candidates) -> str:
     where = as_run_by(among.engine)
     decoded = f", {formats.number(item.tps)} tokens/s {where}" if item.tps is not None else ""
     return f"{formats.size(item.n_bytes)}{decoded}, {item.price}"
+
+
+def _tied(item: Candidate, among: Candidates, need: Need) -> str:
+    if need.min_tps is None or item.tps is None or item.tps >= need.min_tps:
+        return ""
+    median = f"{formats.number(item.tps)} tokens/s {as_run_by(among.engine)}"
+    return f"Its median, {median}, is under your limit; its p10–p90 spread reaches it."
 
 
 def _obstacle(among: Candidates, need: Need) -> str:

@@ -92,9 +92,9 @@ class Answers:
         if advice.best is None:
             return f"No file meets your limits ({self.need.limits})"
         takes = formats.size(advice.best.n_bytes)
-        return (
-            f"Within your limits ({self.need.limits}) run {advice.best.label}: {takes}, {advice.best.price}"
-        )
+        tied = "; its speed is tied with the limit" if advice.tied else ""
+        run = f"run {advice.best.label}: {takes}, {advice.best.price}"
+        return f"Within your limits ({self.need.limits}) {run}{tied}"
 
     def remarks(self, scope: Scope, item: Recommendation) -> tuple[str, ...]:
         """Return the remarks on a recommendation."""

@@ -31,6 +31,7 @@ class Candidate:
         loss: mean KLD, as run or of the file's weights, whichever all candidates have; None if not measured.
         ratio: ln of the ratio to the baseline's perplexity; None if not measured with this type.
         decode_ms: time per token; None if not measured.
+        fast_ms: the fast end of the measured spread (p10) of that time; None if not measured.
         memory: what it takes to run; None if not known for the context.
         as_run: whether `loss` is that of a run in the engine.
     """
@@ -41,6 +42,7 @@ class Candidate:
     loss: float | None = None
     ratio: Estimate | None = None
     decode_ms: float | None = None
+    fast_ms: float | None = None
     memory: MemoryNeed | None = None
     as_run: bool = False
 
@@ -58,6 +60,10 @@ class Candidate:
     def tps(self) -> float | None:
         """Decoded tokens per second at the median; None if not timed."""
         return 1000 / self.decode_ms if self.decode_ms else None
+
+    def reaches(self, tps: float) -> bool:
+        """Return whether the speed meets a limit: its median, or a measured spread (p10–p90) that reaches it."""
+        return any(1000 / ms >= tps for ms in (self.decode_ms, self.fast_ms) if ms)
 
     @property
     def order(self) -> tuple[float, float, str, str]:
@@ -137,6 +143,7 @@ def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candid
                 loss=(row[_RUN_LOSS] if as_run else row["kld_mean"]) if usual else cache.get(_CACHE_LOSS),
                 ratio=log_ratio(row) if usual else _ratio(cache),
                 decode_ms=row["run_decode_ms_p50"] if usual else cache.get("decode_ms_p50"),
+                fast_ms=row["run_decode_ms_p10"] if usual else None,
                 memory=memory,
                 as_run=as_run,
             )

@@ -35,4 +35,4 @@ def of_advice(scope: Scope, advice: Advice) -> tuple[str, ...]:
         told.append(f"{packing_adds(advice.best.row, scope.selection)}.")
     if advice.runner_up is not None:
         told.append(f"Runner-up: {advice.runner_up.label}")
-    return tuple(filter(None, [*told, advice.unmeasured, advice.next_step]))
+    return tuple(filter(None, [advice.tied, *told, advice.unmeasured, advice.next_step]))

@@ -243,3 +243,19 @@ def test_a_limit_of_quality_needs_the_perplexity_of_the_type() -> None:
 
     assert told(measured(0.002), **limits).best.label == "a Q8 with q8_0 cache"
     assert told(measured(0.020), **limits).best is None
+
+
+def test_a_speed_tied_with_the_limit_meets_it_and_that_is_said() -> None:
+    """Q8 decodes 47.6 tokens/s at the median and 52.6 at the fast end of its spread."""
+    rows = [
+        row("a", "Q4", 5, 0.02, decode_ms_p50=10.0),
+        row("a", "Q8", 8, 0.001, decode_ms_p50=21.0, decode_ms_p10=19.0),
+    ]
+    tied, beyond, clear = (advise(alone(rows), Need(min_tps=limit)) for limit in (50, 53, 45))
+    assert [found.best and found.best.label for found in (tied, beyond, clear)] == ["a Q8", "a Q4", "a Q8"]
+    assert tied.tied == (
+        "Its median, 47.6 tokens/s in llama.cpp, is under your limit; its p10–p90 spread reaches it."
+    )
+    assert (beyond.tied, clear.tied) == ("", "")
+    assert tied.rule.endswith("; a speed counts as fast enough if its p10–p90 spread reaches the limit")
+    assert "p10–p90" not in advise(alone(rows), Need(budget_gb=1)).rule

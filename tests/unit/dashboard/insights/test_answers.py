@@ -61,6 +61,16 @@ def test_a_limit_decides_the_headline_the_cards_and_the_export(whole: Results) -
     assert "Within your limits (at most 90.0 MB)" in str(summary.body(Scope(whole, selection)))
 
 
+def test_a_speed_tied_with_the_limit_is_told_in_the_headline_and_on_the_card(whole: Results) -> None:
+    best = min(whole.measured.to_dicts(), key=lambda row: row["kld_mean"])
+    limit = (1000 / best["decode_ms_p50"] + 1000 / best["decode_ms_p10"]) / 2
+    scope = Scope(whole, limited(tps=f"{limit:.3f}"))
+    headline = Answers.of(scope).headline
+    assert f") run {best['label']}: " in headline
+    assert headline.endswith("; its speed is tied with the limit")
+    assert "is under your limit; its p10–p90 spread reaches it." in str(overview.beside(scope))
+
+
 def test_a_limit_of_quality_alone_is_the_rule_of_the_cards(whole: Results) -> None:
     everyday = Answers.of(Scope(whole, EVERYTHING)).everyday.row
     advice = Answers.of(Scope(whole, limited(rise="3 %"))).advice
