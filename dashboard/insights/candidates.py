@@ -130,7 +130,7 @@ def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candid
     for row in rows:
         name = row["variant_id"]
         types = needs.types(name, engine)
-        own = _own_type(scope, engine, types)
+        own = own_type(scope, types)
         measured = caches.get(name, {})
         for kind in dict.fromkeys((own, *types, *measured)):
             cache = over_all_tokens(measured.get(kind, {}), row)
@@ -160,9 +160,9 @@ def _caches(scope: Scope, engine: str) -> dict[str, dict[str, Row]]:
     return found
 
 
-def _own_type(scope: Scope, engine: str, types: Sequence[str]) -> str:
+def own_type(scope: Scope, types: Sequence[str]) -> str:
     """Return the type of the cache that files were timed with: an engine's setting, else its largest type."""
-    settings = scope.results.manifest.engines.get(engine, {})
+    settings = scope.results.manifest.engines.get(scope.engine, {})
     return str(settings.get("cache") or (types[0] if types else ""))
 
 

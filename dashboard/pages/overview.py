@@ -17,6 +17,7 @@ from dashboard.insights.faults import warnings
 from dashboard.insights.notices import notices
 from dashboard.insights.recommender import NEEDS, PRIMARY, Recommendation
 from dashboard.pages.advice import advice_lines, limit_fields
+from dashboard.pages.engines import engines_card
 from dashboard.pages.parts import card, insight_list, provisional_note, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
@@ -68,11 +69,12 @@ _GOALS = (
 
 
 def beside(scope: Scope) -> list[Component]:
-    """Return the cards: within the user's limits, if there are any, and for each need."""
+    """Return the cards: within the user's limits, if there are any, for each need, and the engines side by side."""
     answers = Answers.of(scope)
     cards = [_answer(scope, item, answers) for item in answers.recommendations]
     if answers.advice is not None:
         cards.insert(0, _limited(scope, answers, answers.advice))
+    cards += engines_card(scope, answers)
     return [*_warned(scope), *_provisional(answers), html.Div(cards, className="answers")]
 
 
