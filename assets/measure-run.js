@@ -41,6 +41,8 @@
   function timeOf(state) {
     const spent = duration(state.seconds) + " so far";
     if (!active(state)) return "After " + duration(state.seconds);
+    const { name, done, total, left } = state.rounds || {};
+    if (done < total && left !== null) return "About " + duration(left) + " left of " + name + " in engines (" + done + " of " + total + " done); " + spent;
     const scoring = state.total && state.tokens < state.total;
     return scoring && state.left !== null ? "About " + duration(state.left) + " left to score the files; " + spent : capital(spent);
   }

@@ -32,6 +32,7 @@ class Progress:
         files: files to score, in their order.
         tokens, total: scored tokens and those of the plan.
         left: seconds for the rest of the plan, None until known.
+        rounds: name, done, total and seconds left of the rounds that are run in engines, empty before.
         log: latest messages with their levels.
         error: why the run ended, if it said so.
     """
@@ -43,6 +44,7 @@ class Progress:
     tokens: int = 0
     total: int = 0
     left: float | None = None
+    rounds: dict[str, Any] = field(default_factory=dict)
     log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_MOST_LINES))
     error: str = ""
 
@@ -70,6 +72,7 @@ class Progress:
             "tokens": self.tokens,
             "total": self.total,
             "left": self.left,
+            "rounds": self.rounds,
             "log": [{"text": text, "level": level} for text, level in self.log],
             "error": self.error,
         }
@@ -87,6 +90,7 @@ class Progress:
             case "stage":
                 self.stages.append(str(event["name"]))
                 self.step = ""
+                self.rounds = {}
             case "step":
                 self.step = str(event["text"])
             case "plan":
@@ -94,6 +98,13 @@ class Progress:
                 self.files = [FileProgress(str(name)) for name in event["files"]]
             case "scored":
                 self._scored(event)
+            case "rounds":
+                self.rounds = {
+                    "name": str(event["name"]),
+                    "done": int(event["done"]),
+                    "total": int(event["total"]),
+                    "left": None if event["left"] is None else float(event["left"]),
+                }
             case "say":
                 self.log.append((str(event["text"]), str(event["level"])))
 

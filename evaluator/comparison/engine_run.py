@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import polars as pl
 
 from evaluator.comparison.engine_memory import EngineMemory
 from evaluator.comparison.engine_settings import changed, mixed_times, settings_of
+from evaluator.comparison.engine_task import ROUNDS, EngineTask
 from evaluator.comparison.exact_states import ExactStates
 from evaluator.comparison.grouping import groups_within
 from evaluator.comparison.stages import reporting, stage
@@ -29,32 +29,7 @@ from evaluator.runtime.timing import Exercise
 from evaluator.support.progress import RunProgress
 from evaluator.texts.windows import spread
 
-#: A round is one load, one prefill and up to 32 decoded tokens per variant; the first may decode at further depths.
-ROUNDS = 3
 _SHARE_OF_DISK = 0.8
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What is measured of a variant in an engine."""
-
-    name: str
-    engine: Engine
-    item: Candidate
-    case: Case
-    times: bool
-    losses: bool
-    caches: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        """The variant's and the engine's name."""
-        return f"{self.item.label}, {self.name}"
-
-    @property
-    def disk_bytes(self) -> float:
-        """The bytes that making it ready may write."""
-        return self.engine.disk_bytes(self.case)
 
 
 class EngineRun:
@@ -111,6 +86,8 @@ class EngineRun:
         for engine in dict.fromkeys(task.engine for task in tasks if task.times):
             if engine.notice:
                 self._warn(engine.notice)
+        self._timing = self._progress.rounds("timing", sum(task.n_timings for task in tasks))
+        self._comparing = self._progress.rounds("comparing", sum(task.n_comparisons for task in tasks))
         free = _SHARE_OF_DISK * shutil.disk_usage(self._store.folder).free
         for group in groups_within(tasks, lambda task: task.disk_bytes, free):
             with self._store.scratch("artifacts") as folder:
@@ -119,7 +96,7 @@ class EngineRun:
             refused = {variant_id for other, variant_id in self._refused if other == name}
             self._memory.measure(name, engine, self._case, refused)
 
-    def _record_settings(self, tasks: Sequence[_Task], means: Mapping[str, object]) -> None:
+    def _record_settings(self, tasks: Sequence[EngineTask], means: Mapping[str, object]) -> None:
         """Write how engines are run into the manifest; rounds that an interrupted run timed otherwise are dropped."""
         # Files of one shape are run alike, so one of them tells.
         first = {task.name: task for task in reversed(tasks)}
@@ -137,7 +114,7 @@ class EngineRun:
         known = dict.fromkeys([*self._store.manifest.notices, *notices])
         self._store.update_manifest(**means, engines=earlier | settings, notices=list(known))
 
-    def _some_are_timed(self, task: _Task) -> bool:
+    def _some_are_timed(self, task: EngineTask) -> bool:
         """Return whether the folder has times of files of the model in a task's engine."""
         untimed = self._store.untimed(task.name, f"{task.engine.prefix}decode_ms_p50")
         return bool(set(self._store.measured(self._plan.model)) - untimed)
@@ -177,7 +154,7 @@ class EngineRun:
                     usable[name] = engine
         return usable
 
-    def _tasks(self, name: str, engine: Engine) -> list[_Task]:
+    def _tasks(self, name: str, engine: Engine) -> list[EngineTask]:
         """Return what an engine has to time and compare; say which files it does not run, and why."""
         declined: dict[str, list[str]] = {}
         tasks = []
@@ -185,29 +162,37 @@ class EngineRun:
             if why := engine.declines(item.file):
                 declined.setdefault(why, []).append(item.label)
             else:
-                tasks.append(_Task(name, engine, item, self._case(item), times, losses, caches))
+                rounds = ROUNDS if self._speed else 0
+                tasks.append(EngineTask(name, engine, item, self._case(item), times, losses, caches, rounds))
         for why, labels in declined.items():
             self._progress.say(f"not measured in {name}, {why}: {', '.join(labels)}")
         return tasks
 
-    def _measure(self, group: Sequence[_Task], folder: Path) -> None:
-        ready: list[tuple[_Task, Ready]] = []
+    def _measure(self, group: Sequence[EngineTask], folder: Path) -> None:
+        ready: list[tuple[EngineTask, Ready]] = []
         for task in group:
             with self._stage(task):
                 self._progress.step(f"{task.label}: preparing")
                 target = folder / task.name / task.item.variant_id
                 ready.append((task, task.engine.prepare(task.case, target)))
-        for number in range(1, ROUNDS + 1):
-            ready = [(task, file) for task, file in ready if not task.times or self._time(task, file, number)]
-        for variant_id in dict.fromkeys(task.item.variant_id for task, _ in ready):
-            in_engines = [(task, file) for task, file in ready if task.item.variant_id == variant_id]
-            for task, file in in_engines:
-                with self._stage(task):
-                    self._measure_ready(task, file)
-            for item in [task.item for task, _ in in_engines if task.engine.loss]:
-                self._states.forget(item)
+        with self._timing.part(sum(task.n_timings for task in group)):
+            for number in range(1, ROUNDS + 1):
+                ready = [
+                    (task, file) for task, file in ready if not task.times or self._time(task, file, number)
+                ]
+        with self._comparing.part(sum(task.n_comparisons for task in group)):
+            for variant_id in dict.fromkeys(task.item.variant_id for task, _ in ready):
+                self._measure_variant([one for one in ready if one[0].item.variant_id == variant_id])
 
-    def _measure_ready(self, task: _Task, file: Ready) -> None:
+    def _measure_variant(self, in_engines: Sequence[tuple[EngineTask, Ready]]) -> None:
+        """Measure what follows the timed rounds of one variant in each engine."""
+        for task, file in in_engines:
+            with self._stage(task):
+                self._measure_ready(task, file)
+        for item in [task.item for task, _ in in_engines if task.engine.loss]:
+            self._states.forget(item)
+
+    def _measure_ready(self, task: EngineTask, file: Ready) -> None:
         if task.times:
             self._progress.step(f"{task.label}: memory")
             self._finish(task, file)
@@ -216,10 +201,10 @@ class EngineRun:
         if task.caches:
             self._measure_caches(task, file)
 
-    def _stage(self, task: _Task) -> AbstractContextManager[None]:
+    def _stage(self, task: EngineTask) -> AbstractContextManager[None]:
         return self._reporting(task, "not timed" if task.times else "not measured")
 
-    def _reporting(self, task: _Task, what: str) -> AbstractContextManager[None]:
+    def _reporting(self, task: EngineTask, what: str) -> AbstractContextManager[None]:
         """Report a failure; of a file that the engine refuses nothing else is asked of it."""
         report = reporting(self._progress, f"{task.item.variant_id}: {what} in {task.name}")
 
@@ -230,21 +215,23 @@ class EngineRun:
 
         return stage(failed)
 
-    def _time(self, task: _Task, file: Ready, number: int) -> bool:
+    def _time(self, task: EngineTask, file: Ready, number: int) -> bool:
         """Time round `number` of one file, unless an interrupted run has stored it; return whether it is there."""
         self._progress.step(f"timing {task.label}, round {number} of {ROUNDS}")
         variant_id = task.item.variant_id
         with self._stage(task):
-            if rounds_in(self._store.timings(variant_id, task.name)) < number:
-                self._store.add_timings(
-                    variant_id, timing_frame(file.time(deep=self._is_deep(number))), task.name
-                )
+            if rounds_in(self._store.timings(variant_id, task.name)) >= number:
+                self._timing.skip()
+                return True
+            with self._timing.one():
+                timings = timing_frame(file.time(deep=self._is_deep(number)))
+            self._store.add_timings(variant_id, timings, task.name)
         return rounds_in(self._store.timings(variant_id, task.name)) >= number
 
     def _is_deep(self, number: int) -> bool:
         return self._deep and number == 1
 
-    def _finish(self, task: _Task, file: Ready) -> None:
+    def _finish(self, task: EngineTask, file: Ready) -> None:
         """Write a file's columns of times and memory once all of its rounds are timed."""
         timings = self._store.timings(task.item.variant_id, task.name)
         columns = {**speed_columns(timings, self._exercise), **file.costs()}
@@ -252,36 +239,36 @@ class EngineRun:
         self._store.set_columns(task.item.variant_id, named)
         self._progress.say(f"{task.label}: {columns['decode_ms_p50']:.1f} ms per token")
 
-    def _measure_losses(self, task: _Task, file: Ready) -> None:
+    def _measure_losses(self, task: EngineTask, file: Ready) -> None:
         """Write a file's columns of losses, or none if they cannot be measured; times are kept either way."""
         self._progress.step(f"{task.label}: comparing with exact weights")
         with self._reporting(task, "no engine gap"):
-            columns = file.losses()
+            with self._comparing.one():
+                columns = file.losses()
             self._store.set_columns(task.item.variant_id, columns)
             if task.engine.loss in columns:
                 self._progress.say(f"{task.label}: KLD {columns[task.engine.loss]:.5f} to exact weights")
 
-    def _measure_caches(self, task: _Task, file: Ready) -> None:
+    def _measure_caches(self, task: EngineTask, file: Ready) -> None:
         """Add a row per type of the cache; one that cannot be measured is reported and has none."""
         timings: dict[str, list[pl.DataFrame]] = {kind: [] for kind in task.caches}
-        n_rounds = ROUNDS if self._speed else 0
-        for number in range(1, n_rounds + 1):
+        for number in range(1, task.cache_rounds + 1):
             for kind, rounds in timings.items():
                 if len(rounds) == number - 1:  # it did not fail before
                     self._progress.step(f"{task.label}: cache of {kind}, round {number} of {ROUNDS}")
-                    with self._cache_stage(task, kind):
+                    with self._cache_stage(task, kind), self._comparing.one():
                         rounds.append(timing_frame(file.with_cache(kind).time(deep=self._is_deep(number))))
         for kind, rounds in timings.items():
-            if len(rounds) == n_rounds:
+            if len(rounds) == task.cache_rounds:
                 self._progress.step(f"{task.label}: cache of {kind}, comparing with exact weights")
-                with self._cache_stage(task, kind):
+                with self._cache_stage(task, kind), self._comparing.one():
                     times = decode_columns(pl.concat(rounds), self._exercise) if rounds else {}
                     size = {"bytes_per_1000_tokens": 1000 * file.with_cache(kind).cache_bytes()}
                     values = {**self._cache_losses(task, file, kind), **times, **size}
                     row = {"engine": task.name, "cache_type": kind, **values}
                     self._store.add_rows(KV_CACHE, task.item.variant_id, [row])
 
-    def _cache_losses(self, task: _Task, file: Ready, kind: str) -> Columns:
+    def _cache_losses(self, task: EngineTask, file: Ready, kind: str) -> Columns:
         """Return the losses with a type of the cache; the usual type's may be measured already."""
         prefix, (row,) = (
             task.engine.prefix,
@@ -292,6 +279,6 @@ class EngineRun:
             return {name: value for name, value in known.items() if value is not None}
         return {name.removeprefix(prefix): value for name, value in file.with_cache(kind).losses().items()}
 
-    def _cache_stage(self, task: _Task, kind: str) -> AbstractContextManager[None]:
+    def _cache_stage(self, task: EngineTask, kind: str) -> AbstractContextManager[None]:
         subject = f"{task.item.variant_id}: a cache of {kind} is not measured in {task.name}"
         return stage(reporting(self._progress, subject))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
+from evaluator.support.rounds import Rounds
 from evaluator.support.terminal import Description, say
 
 #: Seconds between lines on a log.
@@ -51,6 +53,7 @@ class RunProgress:
             transient=True,
         )
         self._task = self._progress.add_task("starting", total=None)
+        self._pace, self._told = "", time.monotonic()
 
     def __enter__(self) -> RunProgress:
         self._progress.start()
@@ -66,6 +69,7 @@ class RunProgress:
 
     def stage(self, name: str) -> None:
         """Begin a stage of the run: the bar shows it as a step."""
+        self._pace = ""
         self.step(name)
 
     def plan(self, tokens: int, files: Sequence[str] = ()) -> None:
@@ -73,8 +77,12 @@ class RunProgress:
         self._progress.update(self._task, total=tokens)
 
     def step(self, description: str) -> None:
-        """Set the description of the current step."""
-        self._progress.update(self._task, description=description)
+        """Set the description of the current step; of one of several rounds, with the time left for them."""
+        self._progress.update(self._task, description=f"{description}{self._pace}")
+
+    def rounds(self, name: str, total: int) -> Rounds:
+        """Return the count of `total` rounds of work that `name` says."""
+        return Rounds(total, partial(self._tell_rounds, name))
 
     def task(self, name: str, tokens: int) -> Callable[[float, str], None]:
         """Return a function that takes the finished share of scoring `tokens` tokens and where it stands.
@@ -95,6 +103,15 @@ class RunProgress:
                 self.say(f"{name}: {where}, about {duration(left)} left")
 
         return advance
+
+    def _tell_rounds(self, name: str, done: int, total: int, left: float | None) -> None:
+        """Add the time left to the steps that follow; where no bar is shown, print it every half minute."""
+        pace = "" if left is None or done >= total else f"{done} of {total}, about {duration(left)} left"
+        self._pace = f" ({pace})" if pace else ""
+        now = time.monotonic()
+        if pace and not self.console.is_terminal and now - self._told >= _TELL_EVERY:
+            self._told = now
+            self.say(f"{name}: {pace}")
 
     def say(self, message: str, style: str = "") -> None:
         """Print a line that stays on the screen."""

@@ -93,6 +93,11 @@ class ProgressLines(RunProgress):
         level = {"yellow": "warning", "red": "failure"}.get(style, "info")
         self._tell("say", text=one_line(message), level=level)
 
+    def _tell_rounds(self, name: str, done: int, total: int, left: float | None) -> None:
+        """Tell how many rounds are done, and the seconds left for the others."""
+        seconds = None if left is None else round(left, 1)
+        self._tell("rounds", name=name, done=done, total=total, left=seconds)
+
     def _seconds_left(self, now: float) -> float | None:
         scored = self._done - self._resumed
         if self._began is None or scored <= 0:

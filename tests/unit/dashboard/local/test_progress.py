@@ -21,6 +21,7 @@ def test_what_the_evaluator_writes_is_understood(tmp_path) -> None:
         lines.task("baseline F16", 100)(1.0, "output matrix")
         lines.task("main Q4_0", 100)(0.25, "layer 1 of 4")
         lines.step("main Q4_0")
+        lines.rounds("timing", 12).skip(3)
         lines.say("baseline F16: PPL 8", "")
         lines.say("failed x.gguf: truncated", "red")
     progress = Progress()
@@ -34,6 +35,9 @@ def test_what_the_evaluator_writes_is_understood(tmp_path) -> None:
         ("main Q4_0", 0.25),
     ]
     assert (told["tokens"], told["total"]) == (125, 200)
+    assert told["rounds"] == {"name": "timing", "done": 3, "total": 12, "left": None}
+    progress.take('{"event": "stage", "name": "next"}')
+    assert progress.as_json()["rounds"] == {}
     assert told["log"][-1] == {"text": "failed x.gguf: truncated", "level": "failure"}
     assert told["error"] == ""
 
@@ -45,6 +49,7 @@ def test_what_the_evaluator_writes_is_understood(tmp_path) -> None:
         '{"event": "plan", "tokens": "many", "files": []}',
         '{"event": ["x"]}',
         '{"event": "later", "unknown": 1}',
+        '{"event": "rounds", "name": "timing", "done": "many", "total": 3, "left": null}',
         "[1, 2]",
         "7",
         "{",

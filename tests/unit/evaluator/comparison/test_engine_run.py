@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 
 import gguf
@@ -15,7 +16,8 @@ from tiny_models import write_tiny_llama
 
 from evaluator.comparison import half_precision
 from evaluator.comparison.device_check import Verdict
-from evaluator.comparison.engine_run import ROUNDS, EngineRun
+from evaluator.comparison.engine_run import EngineRun
+from evaluator.comparison.engine_task import ROUNDS
 from evaluator.comparison.run import ComparisonRun
 from evaluator.comparison.timings import timing_frame
 from evaluator.engines.kinds import onnxruntime_packed
@@ -28,6 +30,7 @@ from evaluator.results.store import ResultsStore
 from evaluator.runtime.device import Device, choose_device
 from evaluator.runtime.timing import Exercise, Timing, time_artifact
 from evaluator.support.progress import RunProgress
+from evaluator.support.progress_lines import ProgressLines
 
 CPU = choose_device("cpu", 1)
 
@@ -50,10 +53,10 @@ def comparison(tiny_path, variant, text_path, tmp_path):
     return tiny_comparison(tiny_path, variant.path, text_path, tmp_path / "out", chunks=3)
 
 
-def timed(comparison, graph=None, make=make_plan, memory=1 << 34):
+def timed(comparison, graph=None, make=make_plan, memory=1 << 34, shown=RunProgress):
     """Run the comparison, then time it; returns what was said and the store."""
     said = io.StringIO()
-    with ResultsStore(comparison.out) as store, RunProgress(Console(file=said, width=200)) as progress:
+    with ResultsStore(comparison.out) as store, shown(Console(file=said, width=200)) as progress:
         plan = make(comparison)
         run = ComparisonRun(plan, comparison, store, progress)
         run.run()
@@ -92,6 +95,19 @@ def test_a_variant_that_is_not_finite_is_timed_without_a_gap(comparison, tiny_gr
     assert (row["deploy_kld_mean"], row["n_nonfinite"], row["n_tokens"]) == (None, 21, 21)
     assert min(row["decode_ms_p50"], row["prefill_tps"], row["load_s"], row["peak_rss_bytes"]) > 0
     assert store.tokens(row["variant_id"])["same_top"].null_count() == 21
+
+
+def test_rounds_are_counted_to_the_end(comparison, tiny_graph):
+    said, _ = timed(comparison, shown=ProgressLines)
+    told = [json.loads(line) for line in said.splitlines()]
+    rounds = [event for event in told if event["event"] == "rounds"]
+    timing, comparing = (
+        [event for event in rounds if event["name"] == name] for name in ("timing", "comparing")
+    )
+    assert [event["done"] for event in timing] == list(range(1, 2 * ROUNDS + 1))
+    assert None not in {event["left"] for event in timing}
+    assert timing[-1]["left"] == 0
+    assert comparing[-1]["done"] == comparing[-1]["total"] > 0
 
 
 def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tiny_graph):
