@@ -120,7 +120,8 @@ def _limited(scope: Scope, answers: Answers, advice: Advice) -> Component:
         return card(title, lines, "answer primary unmet advice")
     best = advice.best
     parts = [*_badge(why), *_file(scope, best.row, best.price, best.label), *lines]
-    return card(title, parts, f"answer primary advice{' provisional' if why else ''}")
+    kind = f"answer primary advice{' provisional' if why else ''}"
+    return _pickable(scope, best.row, card(title, parts, kind))
 
 
 def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
@@ -137,7 +138,23 @@ def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
     kind = " primary" if primary else ""
     kind += ("" if item.met else " unmet") + (" provisional" if why else "")
     parts = _file(scope, item.row, item.why)
-    return card(item.need, [*_badge(why), *parts, *lines, rule], f"answer{kind}")
+    return _pickable(scope, item.row, card(item.need, [*_badge(why), *parts, *lines, rule], f"answer{kind}"))
+
+
+def _pickable(scope: Scope, row: Row, answer: Component) -> Component:
+    """Add the button that picks the file of a card; a click elsewhere on the card does the same (answers.js)."""
+    is_picked = row["variant_id"] in scope.selection.picked
+    told = {"aria-pressed": "true" if is_picked else "false", "data-name": row["label"]}
+    button = html.Button(
+        "✓ Picked" if is_picked else "Pick",
+        type="button",
+        className="tool pick",
+        title="Show this file in every view; again to let go",
+        **{**told, "data-pick": row["variant_id"]},
+    )
+    answer.children = [button, *answer.children]
+    answer.className += " pickable" + " picked" * is_picked
+    return answer
 
 
 def _file(scope: Scope, row: Row, why: str, name: str = "") -> list[Component]:

@@ -45,6 +45,29 @@ def test_the_overview_answers_with_limits(full: Watched) -> None:
     assert full.complaints == []
 
 
+def test_a_click_on_an_answer_picks_its_file_and_another_lets_it_go(full: Watched) -> None:
+    full.open("/")
+    card = full.page.locator(".answer.primary")
+    button = card.get_by_role("button")
+    expect(button).to_have_text("Pick")
+    name = button.get_attribute("data-name")
+    card.locator(".answer-why").click()
+    expect(full.page).to_have_url(re.compile(rf"[?&]pick={button.get_attribute('data-pick')}(&|$)"))
+    expect(button).to_have_text("✓ Picked")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(full.page.locator("#said")).to_have_text(f"Picked {name}: marked in every view")
+    full.turn("/degradation" + full.page.evaluate("window.location.search"))
+    expect(full.page.locator("#picked")).to_contain_text(name)
+    full.page.go_back()
+    expect(button).to_have_text("✓ Picked")
+    button.focus()
+    full.page.keyboard.press("Enter")
+    expect(button).to_have_text("Pick")
+    assert "pick=" not in full.page.url
+    expect(full.page.locator("#said")).to_have_text(f"Let go of {name}")
+    assert full.complaints == []
+
+
 def test_compare(full: Watched) -> None:
     full.open("/compare?pick=main-q2_k&pick=main-q8_0")
     expect(full.page.locator("#title")).to_contain_text("main Q8_0 is closer to the baseline than main Q2_K")
