@@ -12,7 +12,6 @@ from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import shares
 from dashboard.figures.size_loss_axes import COLUMN, SizeLossAxes
 from dashboard.figures.size_loss_guides import guides, handle, memory
-from dashboard.insights.comparison import divergence
 from dashboard.results.rows import Row, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import names
@@ -49,7 +48,7 @@ def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
 def _curve(drawn: Drawing, plot: SizeLossAxes, curve: charts.Series) -> None:
     """Draw a method's files and their 95 % intervals, those beyond the limits faint and without an interval."""
     selection, rows = plot.scope.selection, plot.rows
-    ends = [_interval(plot, row) for row in curve.rows]
+    ends = [(0.0, 0.0) if plot.is_beyond(row) else plot.interval(row) for row in curve.rows]
     drawn.add_scatter(
         x=[plot.x(row) for row in curve.rows],
         y=[plot.scale.place(row[COLUMN]) for row in curve.rows],
@@ -69,14 +68,6 @@ def _marker(plot: SizeLossAxes, curve: charts.Series) -> dict[str, Any]:
         return marker
     hollow = f"{curve.style.symbol}-open"
     return marker | {"symbol": [marker["symbol"] if row[COLUMN] > 0 else hollow for row in curve.rows]}
-
-
-def _interval(plot: SizeLossAxes, row: Row) -> tuple[float, float]:
-    """Return the lengths of the error bar above and below a point."""
-    half, value = divergence(row).half, row[COLUMN]
-    if not math.isfinite(half) or value <= 0 or plot.is_beyond(row):
-        return 0.0, 0.0
-    return half, min(half, 0.98 * value)
 
 
 def _ring(drawn: Drawing, plot: SizeLossAxes) -> None:

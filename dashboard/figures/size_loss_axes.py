@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from dashboard.figures import axes, charts
 from dashboard.figures.scales import LogScale
 from dashboard.insights.answers import Answers
+from dashboard.insights.comparison import divergence
 from dashboard.insights.memory_line import memory_line
 from dashboard.insights.noise import least_divergence
 from dashboard.results.rows import Row, front_of, one_place
@@ -16,6 +18,8 @@ from dashboard.results.scope import Scope
 COLUMN = "kld_mean"
 #: Most decades that the axis is extended by for the noise floor.
 _REACH = 0.5
+#: Factor below a file's KLD to which the axis shows its interval.
+_FACTOR = 2
 
 
 class SizeLossAxes:
@@ -34,7 +38,8 @@ class SizeLossAxes:
         self.front = [self.rows[index] for index in front]
         self.unit, _ = axes.byte_unit([row["size_bytes"] for row in rows])
         self.floor = least_divergence(scope, one_place(rows))
-        self.scale = LogScale.of(self._heights(), margin=0.06)
+        ends = [end for row in self.rows for end in self._ends(row)]
+        self.scale = LogScale.of(self._heights(), margin=0.06, shown=ends)
         self.named_left = self._are_apart_at_left()
         low, high = axes.padded([self.x(row) for row in rows], 0.06)
         room = 0.1 * (high - low)
@@ -67,6 +72,18 @@ class SizeLossAxes:
     def height(self, row: Row) -> float:
         """Return a file's place on the log axis, in decades."""
         return self.scale.height(row[COLUMN])
+
+    def interval(self, row: Row) -> tuple[float, float]:
+        """Return how far a file's 95 % interval reaches above and below its KLD; 0 if unknown or below the axis."""
+        half, value = divergence(row).half, row[COLUMN]
+        if not math.isfinite(half) or value <= 0:
+            return 0.0, 0.0
+        return half, min(half, 0.98 * value)
+
+    def _ends(self, row: Row) -> tuple[float, float]:
+        """Return the ends of a file's interval that the axis has room for: one that reaches near 0 leaves it."""
+        up, down = self.interval(row)
+        return row[COLUMN] + up, max(row[COLUMN] - down, row[COLUMN] / _FACTOR)
 
     def is_beyond(self, row: Row) -> bool:
         """Return whether a file does not meet the user's limits."""

@@ -88,6 +88,24 @@ def test_every_file_is_at_its_size_and_divergence(three: Results) -> None:
     assert VIEW.figure(Scope(three)).layout.yaxis.type == "log"
 
 
+def test_error_bars_end_inside_the_axis_unless_they_reach_near_0(three: Results) -> None:
+    """An axis of 1 to 3 decades; an interval down to a tenth of its point would take a further decade."""
+    figure = drawn(three)
+    low, high = (10**end for end in figure.layout["yaxis"]["range"])
+    ends = [
+        (y, y - down, y + up)
+        for trace in figure.data
+        if "error_y" in trace
+        for y, down, up in zip(
+            trace["y"], trace["error_y"]["arrayminus"], trace["error_y"]["array"], strict=True
+        )
+    ]
+    assert len(ends) == three.measured.height
+    assert max(up for _, _, up in ends) < high
+    assert all(down > low for y, down, _ in ends if down >= y / 2)
+    assert drawn(three, limited(gb="0.05 GB")).layout["yaxis"]["range"] == figure.layout["yaxis"]["range"]
+
+
 def test_every_method_is_named_once_in_its_colour_and_every_file_by_its_type(three: Results) -> None:
     said = texts(drawn(three))
     for method, style in three.styles.items():
