@@ -17,23 +17,25 @@ from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Pt
 
 from dashboard.export.native_axes import Scale, rgb
-from dashboard.style.theme import BASELINE, Surface
+from dashboard.figures.point_labels import LABEL
+from dashboard.style.theme import BASELINE, Surface, readable
 
-_POSITIONS = {
-    "top": XL_LABEL_POSITION.ABOVE,
-    "bottom": XL_LABEL_POSITION.BELOW,
-    "middle left": XL_LABEL_POSITION.LEFT,
-    "middle right": XL_LABEL_POSITION.RIGHT,
-}
 _TAG = re.compile(r"<[^>]*>")
-#: Space that the figure puts around a name for a ring.
-_SPACES = " \u2002"
 #: Share by which the place of a note may differ from that of its line.
 _SAME_PLACE = 1e-6
 #: Where the name of a limit may be, as shares of the chart's width, and of its height if the line goes up.
 _NAME_ACROSS, _NAME_UP = (0.88, 0.12, 0.75, 0.25, 0.62, 0.38, 0.5), 0.06
 #: Half the width of a name and its height, which PowerPoint breaks into lines, as shares of the chart.
 _HALF, _TALL = 0.11, 0.17
+
+
+@dataclass(frozen=True)
+class Name:
+    """A text at a point, on which side of it, and the colour of its method if it is a file's."""
+
+    text: str
+    side: Any
+    color: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def draw_limit(series: Any, limit: Limit, surface: Surface) -> None:
     series.smooth = False
     series.marker.style = XL_MARKER_STYLE.NONE
     side = XL_LABEL_POSITION.RIGHT if limit.x[0] == limit.x[1] else XL_LABEL_POSITION.ABOVE
-    write_names(series, {1: (limit.name, side)}, surface)
+    write_names(series, {1: Name(limit.name, side)}, surface)
 
 
 def leave_out_of_legend(legend: Any, indices: Sequence[int]) -> None:
@@ -123,34 +125,20 @@ def _note(figure: go.Figure, value: float, direction: str) -> str:
 
 def plain(text: str) -> str:
     """Return a figure's text without markup."""
-    return html.unescape(_TAG.sub("", text)).strip(_SPACES)
+    return html.unescape(_TAG.sub("", text)).strip()
 
 
-def point_names(figure: go.Figure, trace: Any, drawn: Sequence[int]) -> Mapping[int, tuple[str, Any]]:
-    """Return the names that the figure writes next to points of a trace, with their sides, by place in the series."""
-    texts, sides = _per_point(trace.text, drawn), _per_point(trace.textposition, drawn)
-    if "text" in (trace.mode or ""):
-        named = {place: plain(text) for place, text in enumerate(texts) if text}
-        return {place: (text, _side(sides[place] or "")) for place, text in named.items()}
+def point_names(figure: go.Figure, trace: Any, drawn: Sequence[int]) -> Mapping[int, Name]:
+    """Return the labels of the points of a trace by place in the series."""
     found = {}
     for note in figure.layout.annotations:
-        if (
-            note.showarrow
-            or note.xref not in {None, "x"}
-            or note.yref not in {None, "y"}
-            or "<span" in note.text
-        ):
+        if note.name != LABEL:
             continue
+        right, up = (note.ax, -note.ay) if note.showarrow else (note.xshift or 0, note.yshift or 0)
         for place, index in enumerate(drawn):
             if _is_at(figure, note, trace, index):
-                found[place] = (plain(note.text), _side_of_shift(note.xshift or 0, note.yshift or 0))
+                found[place] = Name(plain(note.text), _side(right, up), note.templateitemname)
     return found
-
-
-def _per_point(value: Any, drawn: Sequence[int]) -> list[str]:
-    if isinstance(value, str) or value is None:
-        return [value or ""] * len(drawn)
-    return [str(value[index] or "") for index in drawn]
 
 
 def _is_at(figure: go.Figure, note: Any, trace: Any, index: int) -> bool:
@@ -163,23 +151,18 @@ def _is_at(figure: go.Figure, note: Any, trace: Any, index: int) -> bool:
     return True
 
 
-def _side(position: str) -> Any:
-    return next(
-        (side for start, side in _POSITIONS.items() if position.startswith(start)), XL_LABEL_POSITION.ABOVE
-    )
-
-
-def _side_of_shift(right: float, up: float) -> Any:
+def _side(right: float, up: float) -> Any:
     if abs(right) > 2 * abs(up):
         return XL_LABEL_POSITION.RIGHT if right > 0 else XL_LABEL_POSITION.LEFT
     return XL_LABEL_POSITION.ABOVE if up > 0 else XL_LABEL_POSITION.BELOW
 
 
-def write_names(series: Any, names: Mapping[int, tuple[str, Any]], surface: Surface) -> None:
+def write_names(series: Any, names: Mapping[int, Name], surface: Surface) -> None:
     """Write names at points of a series."""
-    for place, (text, side) in names.items():
+    for place, name in names.items():
         label = series.points[place].data_label
-        label.text_frame.text = text
-        label.position = side
+        label.text_frame.text = name.text
+        label.position = name.side
         run = label.text_frame.paragraphs[0].runs[0]
-        run.font.size, run.font.color.rgb = Pt(11), rgb(surface.text)
+        run.font.size = Pt(11)
+        run.font.color.rgb = rgb(readable(name.color, surface) if name.color else surface.text)

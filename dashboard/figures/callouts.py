@@ -2,7 +2,7 @@
 
 Labels keep their size and their distance from the point, in pixels, whatever the size of the plot. A place counts
 as free if nothing overlaps there in any plot between `SMALL` and `LARGE`: two boxes stay apart if one is right of
-the other, or above it, in both.
+the other, or above it, in both. A line may cross a label between these sizes, so a usual size is looked at too.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Width and height of the smallest and the largest plot in pixels.
-SMALL, LARGE = (550, 250), (1000, 600)
-_SIZES = np.array([SMALL, LARGE], dtype=np.float64)[:, None, :]
+#: Width and height of the smallest and the largest plot in pixels, and of a usual one, which is less wide.
+SMALL, LARGE, _USUAL = (550, 250), (1000, 600), (760, 560)
+_SIZES = np.array([SMALL, _USUAL, LARGE], dtype=np.float64)[:, None, :]
 #: Pixels: of a character at 11 px and of a bold one, of a line, and from a point's centre to the edge of its marker.
 CHARACTER, BOLD, LINE, MARKER = 6.9, 7.7, 13.0, 6.0
 #: Most labels; further points have only their hover text.

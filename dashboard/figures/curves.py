@@ -8,19 +8,21 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from dashboard.figures import charts
+from dashboard.figures import charts, point_labels
+from dashboard.figures.callouts import MOST
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Box, Placing, Point, shares
+from dashboard.figures.labels import Box, Placing, Point, Ranges, shares
 from dashboard.figures.levels import Level, draw_levels, level_lines
 from dashboard.figures.line_names import GLYPH, NAME_LENGTH, add_ring, fit_legend, method_name
+from dashboard.figures.point_labels import Labelled
 from dashboard.figures.scales import LogScale, Scale
 from dashboard.results.rows import Row, one_place, type_name
 from dashboard.results.scope import Scope
 from dashboard.style import names
 from dashboard.style.theme import BASELINE
 
-#: Space that keeps a label off the ring.
-_CLEAR = "\u2002"
+#: Ranks of labels: of the title's and of picked files, of the front, and of others.
+_TOLD, _FRONT, _OTHER = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,7 @@ class Curves:
     """The variants of all methods in a plot.
 
     `spots`, `hover` and `front` are by variant; `across` is the range of the horizontal axis; `lines` and `taken` are
-    other lines and texts in shares of the plot; `levels` are drawn with notes above or below them; `first` is the
-    side of a point on which its label stands if it can.
+    other lines and texts in shares of the plot; `levels` are drawn with notes above or below them.
     """
 
     scope: Scope
@@ -64,7 +65,6 @@ class Curves:
     hover: Mapping[str, str]
     front: Collection[str] = ()
     told: Told = Told()
-    first: str = "top right"
     size: int = 9
     lines: Sequence[Sequence[Point]] = ()
     taken: Sequence[Box] = ()
@@ -72,29 +72,30 @@ class Curves:
     notes_above: bool = False
 
     def draw(self, drawn: Drawing) -> None:
-        """Draw points and lines, then the ring and names; what the title names is placed first."""
+        """Draw points and lines, then the ring and names; labels keep clear of all of them."""
         curves = charts.series(self.scope.results, self.rows)
-        placing = self._placing(curves)
-        labels = self._labels(placing, needed=True)
+        lines = self._lines(curves)
         notes = draw_levels(
             drawn,
             self.levels,
             self.scale,
             self.across,
             points=self._shares(self.rows),
-            taken=placing.written,
+            taken=self.taken,
             above=self.notes_above,
         )
-        placing.take(notes)
+        placing = Placing(self._shares(self.rows), lines, [*self.taken, *notes])
         from_top = sorted(curves, key=lambda curve: -max(self._shares(curve.rows))[1])
         names_at = [(curve, self._end(curve, placing)) for curve in from_top]
-        labels |= self._labels(placing, needed=False)
         for curve in curves:
-            self._draw_curve(drawn, curve, labels)
-        self._draw_edge(drawn, curves, labels)
+            self._draw_curve(drawn, curve)
+        self._draw_edge(drawn, curves)
         self._mark_subject(drawn, curves)
         for curve, settings in names_at:
             drawn.add_annotation(**method_name(curve), **settings)
+        labels = self._labels(curves)
+        points = [self._point(row) for row in self.rows]
+        point_labels.write(drawn, labels, self._ranges, lines, placing.written, points)
         charts.add_places(drawn, curves)
         fit_legend(drawn)
 
@@ -102,41 +103,48 @@ class Curves:
         spot = self.spots[row["variant_id"]]
         return spot.x, self.scale.height(spot.y)
 
+    @property
+    def _ranges(self) -> Ranges:
+        return self.across, self.scale.range
+
     def _shares(self, rows: Sequence[Row]) -> list[Point]:
-        return shares([self._point(row) for row in rows], (self.across, self.scale.range))
+        return shares([self._point(row) for row in rows], self._ranges)
 
-    def _placing(self, curves: Sequence[charts.Series]) -> Placing:
-        lines = [*self.lines, *(self._shares(curve.rows) for curve in curves)]
-        lines += level_lines(self.levels, self.scale, self.across)
-        ends = [(self.spots[row["variant_id"]], self._point(row)[1]) for row in self.rows]
-        bars = [[(x, high) for x in (s.left, s.right) if x is not None] for s, high in ends]
-        lines += [shares(bar, (self.across, self.scale.range)) for bar in bars]
-        return Placing(self._shares(self.rows), lines, self.taken)
+    def _lines(self, curves: Sequence[charts.Series]) -> list[Sequence[Point]]:
+        """Return all lines in shares of the plot: curves, levels, those that others drew, and bars of a few files."""
+        bars: list[list[Point]] = []
+        for row in self.rows if len(self.rows) <= MOST else ():
+            spot, (x, y) = self.spots[row["variant_id"]], self._point(row)
+            ends = [self.scale.height(end) if self.scale.holds(end) else y for end in (spot.low, spot.high)]
+            across = [end for end in (spot.left, spot.right) if end is not None]
+            bars += [[(x, end) for end in ends], [(end, y) for end in across]]
+        own = [self._shares(curve.rows) for curve in curves]
+        levels = level_lines(self.levels, self.scale, self.across)
+        return [*self.lines, *own, *levels, *(shares(bar, self._ranges) for bar in bars)]
 
-    def _labels(self, placing: Placing, *, needed: bool) -> dict[str, tuple[str, str]]:
-        """Place labels: of picked files and those in the title (needed), or of the others where there is room.
+    def _labels(self, curves: Sequence[charts.Series]) -> list[Labelled]:
+        """Return the labels: of picked files and those in the title, then of the front, then of others.
 
-        The front comes first. Of several models or devices, only the files that titles are about are labelled.
+        Of several models or devices, only the files that titles are about are labelled.
         """
-        chosen = self.scope.selection.picked | set(self.told.values) | {self.told.subject}
-        ours = {row["variant_id"] for row in one_place(self.rows)}
-        order = sorted(enumerate(self.rows), key=lambda item: self._rank(item[1]))
-        labels: dict[str, tuple[str, str]] = {}
-        for index, row in order:
-            own = row["variant_id"]
-            if (own in chosen) != needed or not (needed or own in ours):
-                continue
-            value = self.told.values.get(own, "")
-            text = " · ".join(filter(None, [names.short(type_name(row), names.POINT), value]))
-            text = f"{_CLEAR}{text}{_CLEAR}" if own == self.told.subject else text
-            side = placing.beside(index, text, self.first, needed=needed)
-            if side:
-                labels[own] = (f"<b>{names.in_figure(text)}</b>" if value else names.in_figure(text), side)
-        return labels
-
-    def _rank(self, row: Row) -> tuple[bool, bool, bool]:
-        own = row["variant_id"]
-        return own != self.told.subject, own not in self.told.values, own not in self.front
+        told = {*self.told.values, self.told.subject} - {""}
+        picked = self.scope.selection.picked
+        ours = {row["variant_id"] for row in one_place(self.rows)} | told | picked
+        picking = charts.is_picking(self.scope.selection, self.rows)
+        found = []
+        for curve in curves:
+            for row in curve.rows:
+                own = row["variant_id"]
+                if own not in ours:
+                    continue
+                value = self.told.values.get(own, "")
+                text = " · ".join(filter(None, [names.short(type_name(row), names.POINT), value]))
+                rank = _TOLD if own in told | picked else _FRONT if own in self.front else _OTHER
+                ringed = own == self.told.subject
+                label = point_labels.label(text, rank, bold=bool(value), ringed=ringed)
+                faint = picking and own not in picked
+                found.append(Labelled(self._point(row), label, curve.style.color, faint))
+        return found
 
     def _end(self, curve: charts.Series, placing: Placing) -> dict[str, Any]:
         """Return where the method's name stands, as settings of an annotation, with what the title says of it."""
@@ -154,9 +162,7 @@ class Curves:
             "xanchor": end.anchor,
         }
 
-    def _draw_curve(
-        self, drawn: Drawing, every: charts.Series, labels: Mapping[str, tuple[str, str]]
-    ) -> None:
+    def _draw_curve(self, drawn: Drawing, every: charts.Series) -> None:
         curve = replace(every, rows=[row for row in every.rows if self._is_held(row)])
         if not curve.rows:
             return
@@ -165,11 +171,10 @@ class Curves:
             x=[spot.x for spot in spots],
             y=[spot.y for spot in spots],
             **self._bars(curve, spots),
-            mode="lines+markers+text",
+            mode="lines+markers",
             line=charts.line(curve, self.scope.selection, self.rows),
             marker=curve.marker(self.size, self.front),
             hovertext=[self.hover[row["variant_id"]] for row in curve.rows],
-            **_texts(curve.rows, labels),
             **charts.points(curve, self.scope.selection, self.rows) | {"showlegend": False},
         )
 
@@ -192,9 +197,7 @@ class Curves:
             bars["error_x"] = charts.error_bars(curve.style, ahead, behind)
         return bars
 
-    def _draw_edge(
-        self, drawn: Drawing, curves: Sequence[charts.Series], labels: Mapping[str, tuple[str, str]]
-    ) -> None:
+    def _draw_edge(self, drawn: Drawing, curves: Sequence[charts.Series]) -> None:
         """Draw the points that a log axis cannot hold as open markers at its edge, joined with their neighbours."""
         rest = [(curve.style, row) for curve in curves for row in curve.rows if not self._is_held(row)]
         if not rest or self.scale.edge is None:
@@ -210,7 +213,7 @@ class Curves:
             error_y=charts.error_bars(
                 BASELINE, [max(0.0, spot.high - edge) for spot in spots], [0.0] * len(rows)
             ),
-            mode="markers+text",
+            mode="markers",
             name=f"{self.scale.text}: at the edge of the log axis",
             marker={
                 "color": [style.color for style, _ in rest],
@@ -222,7 +225,6 @@ class Curves:
             hoverinfo="text",
             cliponaxis=False,
             showlegend=False,
-            **_texts(rows, labels),
             **charts.emphasis(self.scope.selection, self.rows, rows),
         )
 
@@ -253,13 +255,3 @@ class Curves:
             hover = {"hovertext": [self.hover[self.told.subject]], "hoverinfo": "text", "cliponaxis": False}
             emphasis = charts.emphasis(self.scope.selection, self.rows, own.rows)
             drawn.add_scatter(marker=marker, **place, **hover, **emphasis)
-
-
-def _texts(rows: Sequence[Row], labels: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """Return the scatter settings that write the labels of a trace's points."""
-    own = [labels.get(row["variant_id"], ("", "top center")) for row in rows]
-    return {
-        "text": [text for text, _ in own],
-        "textposition": [side for _, side in own],
-        "textfont": {"size": 11},
-    }

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Box, Ranges, shares
+from dashboard.figures.labels import Box, Point, Ranges, shares
 from dashboard.figures.levels import text_width
 from dashboard.results.rows import Row
 from dashboard.style import formats
@@ -16,13 +16,16 @@ from dashboard.style.theme import QUIET
 _LABEL_HEIGHT = 0.046
 
 
-def add_efficiency_lines(drawn: Drawing, rows: Sequence[Row], mega: float, ranges: Ranges) -> list[Box]:
-    """Draw lines of equal 1/PPL/MB with labels at their ends; return the labels' boxes in shares of the plot.
+def add_efficiency_lines(
+    drawn: Drawing, rows: Sequence[Row], mega: float, ranges: Ranges
+) -> tuple[list[Box], list[list[Point]]]:
+    """Draw lines of equal 1/PPL/MB with labels at their ends; return labels' boxes and lines in shares of the plot.
 
     `mega` is the unit of the horizontal axis in MB, and the vertical one is 1/PPL.
     """
     x_range, y_range = ranges
     boxes: list[Box] = []
+    lines: list[list[Point]] = []
     values = [row["inv_ppl_per_mb"] for row in rows]
     low, high = min(values), max(values)
     for level in [low, math.sqrt(low * high), high] if high > 1.15 * low else [high]:
@@ -30,6 +33,7 @@ def add_efficiency_lines(drawn: Drawing, rows: Sequence[Row], mega: float, range
         start, end = max(x_range[0], y_range[0] / slope), min(x_range[1], y_range[1] / slope)
         if end <= start:
             continue
+        lines.append(shares([(start, slope * start), (end, slope * end)], ranges))
         drawn.add_scatter(
             x=[start, end],
             y=[slope * start, slope * end],
@@ -54,7 +58,7 @@ def add_efficiency_lines(drawn: Drawing, rows: Sequence[Row], mega: float, range
             xshift=4 if beside else -4,
             font={"size": 10},
         )
-    return boxes
+    return boxes, lines
 
 
 def _box(x: float, y: float, width: float, *, beside: bool) -> Box:

@@ -1,4 +1,4 @@
-"""Place texts at points and at the ends of lines without overlaps."""
+"""Place names at the ends of lines without overlaps."""
 
 from __future__ import annotations
 
@@ -24,19 +24,6 @@ Point = tuple[float, float]
 Ranges = tuple[Sequence[float], Sequence[float]]
 
 
-#: Sides of a point in order of preference, corners first because error bars run straight up and down.
-_SIDES = (
-    "top right",
-    "top left",
-    "bottom right",
-    "bottom left",
-    "middle right",
-    "middle left",
-    "top center",
-    "bottom center",
-)
-
-
 @dataclass(frozen=True)
 class End:
     """Where a line's name stands, in shares of the plot, and which of its sides that is: `left` or `right`."""
@@ -59,28 +46,9 @@ class Placing:
         self, points: Sequence[Point], lines: Sequence[Sequence[Point]] = (), taken: Sequence[Box] = ()
     ) -> None:
         width, height = _MARKER
-        self._points = points
         self._marks: list[Box] = [(x - width, y - height, x + width, y + height) for x, y in points]
         self._segments = [pair for line in lines for pair in pairwise(line)]
         self._written: list[Box] = list(taken)
-
-    def beside(self, own: int, text: str, first: str = "top right", *, needed: bool = False) -> str:
-        """Return the `textposition` of a point's text: the first side, beginning with `first`, that is free.
-
-        Without a free side it is empty, unless the text is `needed`: such a text may cross a line, or else cover a
-        point, or else another text.
-        """
-        boxes = _beside(*self._points[own], CHARACTER * len(text))
-        sides = sorted(_SIDES, key=lambda side: side != first)
-
-        def cost(side: str) -> tuple[int, ...]:
-            return not _inside(boxes[side]), *self._cost(boxes[side], own)
-
-        best = min(sides, key=cost)
-        if any(cost(best)) and not needed:
-            return ""
-        self._written.append(boxes[best])
-        return best
 
     def at_end(self, right: Point, left: Point, text: str) -> End:
         """Return the best place for a line's name: beside its right end, a few lines off, or beside its left end."""
@@ -109,30 +77,11 @@ class Placing:
         """The boxes of all texts so far."""
         return list(self._written)
 
-    def take(self, boxes: Sequence[Box]) -> None:
-        """Keep places free."""
-        self._written += boxes
-
-    def _cost(self, box: Box, own: int | None = None) -> tuple[int, int, int]:
+    def _cost(self, box: Box) -> tuple[int, int, int]:
         """Count the texts and points that a box covers, and whether lines cross it."""
         texts = sum(overlap(box, other) for other in self._written)
-        points = sum(overlap(box, mark) for index, mark in enumerate(self._marks) if index != own)
+        points = sum(overlap(box, mark) for mark in self._marks)
         return texts, points, any(_crosses(box, *segment) for segment in self._segments)
-
-
-def _beside(x: float, y: float, width: float) -> dict[str, Box]:
-    """Return the box of a text of this width on every side of a point."""
-    corners = {
-        "top right": (x + 0.006, y + 0.012),
-        "top left": (x - 0.006 - width, y + 0.012),
-        "bottom right": (x + 0.006, y - 0.012 - LINE),
-        "bottom left": (x - 0.006 - width, y - 0.012 - LINE),
-        "middle right": (x + 0.011, y - LINE / 2),
-        "middle left": (x - 0.011 - width, y - LINE / 2),
-        "top center": (x - width / 2, y + 0.017),
-        "bottom center": (x - width / 2, y - 0.017 - LINE),
-    }
-    return {side: (left, low, left + width, low + LINE) for side, (left, low) in corners.items()}
 
 
 def _inside(box: Box) -> bool:

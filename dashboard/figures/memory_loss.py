@@ -6,11 +6,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from dashboard.figures import axes, charts
+from dashboard.figures import axes, charts, point_labels
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Box, Placing, Point, shares
+from dashboard.figures.labels import Box, Point, shares
 from dashboard.figures.levels import add_note, baseline_levels, draw_levels, level_lines
 from dashboard.figures.line_names import add_ring
+from dashboard.figures.point_labels import Labelled
 from dashboard.figures.scales import LinearScale, LogScale, Scale
 from dashboard.insights.cache_choice import NOTHING_RUN, Setting, Win, between, wins
 from dashboard.insights.comparison import nats
@@ -52,7 +53,6 @@ def draw(scope: Scope, setting: Setting) -> Drawing:
     kept, won = set(map(_key, setting.front)), wins(scope, setting.sound(scope.results))[:1]
     front = [index for index, row in enumerate(rows) if _key(row) in kept]
     notes = _draw_claim(drawn, setting, won, unit, x_range)
-    labels = _labels(scope, setting, Placing(shares(points, ranges), lines, notes), front, won)
     places = {_key(row): place for row, place in zip(rows, zip(x, y, strict=True), strict=True)}
     kinds = cache_types(rows)
     signs = {kind: _SIGNS[min(place, len(_SIGNS) - 1)] for place, kind in enumerate(kinds)}
@@ -65,7 +65,7 @@ def draw(scope: Scope, setting: Setting) -> Drawing:
         drawn.add_scatter(
             x=[places[_key(row)][0] for row in curve.rows],
             y=[places[_key(row)][1] for row in curve.rows],
-            mode="markers+text",
+            mode="markers",
             error_y=_bars(curve, setting, scale),
             marker=_marker(
                 curve,
@@ -73,9 +73,6 @@ def draw(scope: Scope, setting: Setting) -> Drawing:
                 [_key(row) in kept for row in curve.rows],
             ),
             hovertext=[_hover(row, setting) for row in curve.rows],
-            text=[labels.get(_key(row), ("", ""))[0] for row in curve.rows],
-            textposition=[labels.get(_key(row), ("", "top center"))[1] for row in curve.rows],
-            textfont={"size": 11},
             **charts.points(curve, scope.selection, rows) | {"showlegend": False},
         )
         drawn.add_scatter(x=[None], y=[None], mode="markers", marker=curve.marker(10), **curve.legend)
@@ -83,6 +80,9 @@ def draw(scope: Scope, setting: Setting) -> Drawing:
         add_ring(drawn, *places[_key(win.better)])
     for kind in kinds:
         _explain(drawn, kind, signs[kind])
+    labels = _labels(scope, setting, points, front, won)
+    lines += [shares(line, ranges) for line in _joined(rows, dict(zip(map(_key, rows), points, strict=True)))]
+    point_labels.write(drawn, labels, ranges, lines, notes, points)
     drawn.update_layout(showlegend=True)
     title = f"{setting.counted} at {setting.in_words} ({name}, 10{'⁹' if name == 'GB' else '⁶'} bytes)"
     drawn.update_xaxes(title_text=title, range=x_range)
@@ -158,23 +158,28 @@ def _key(row: Row) -> _Key:
 
 
 def _labels(
-    scope: Scope, setting: Setting, placing: Placing, front: Collection[int], won: Sequence[Win]
-) -> dict[_Key, tuple[str, str]]:
-    """Return the label and its side of each point: the two in the title, picked files, then the front."""
-    rows, usual = setting.rows, usual_type(setting.rows)
+    scope: Scope, setting: Setting, points: Sequence[Point], front: Collection[int], won: Sequence[Win]
+) -> list[Labelled]:
+    """Return the labels of the two points in the title, of picked files, and of the front."""
+    rows, usual, styles = setting.rows, usual_type(setting.rows), scope.results.styles
     title = {_key(row) for win in won for row in (win.better, win.other)}
-    picked = {index for index, row in enumerate(rows) if row["variant_id"] in scope.selection.picked}
-    told = {index for index, row in enumerate(rows) if _key(row) in title}
-    labels: dict[_Key, tuple[str, str]] = {}
-    for index in [*told, *sorted(picked - told), *sorted(set(front) - picked - told)]:
-        row = rows[index]
-        kind = "" if row["cache_type"] == usual and index not in told else f" · {row['cache_type']}"
+    found = []
+    for index, (row, point) in enumerate(zip(rows, points, strict=True)):
+        is_told, is_picked = _key(row) in title, row["variant_id"] in scope.selection.picked
+        if not (is_told or is_picked or index in front):
+            continue
+        kind = "" if row["cache_type"] == usual and not is_told else f" · {row['cache_type']}"
         text = f"{names.short(type_name(row), names.POINT)}{kind}"
-        side = placing.beside(index, text, "bottom left", needed=index in told | picked)
-        shown = names.in_figure(text)
-        if side:
-            labels[_key(row)] = (f"<b>{shown}</b>" if index in told else shown, side)
-    return labels
+        label = point_labels.label(
+            text, 0 if is_told else 1 if is_picked else 2, bold=is_told, ringed=is_told
+        )
+        found.append(Labelled(point, label, styles[row["method"]].color))
+    return found
+
+
+def _joined(rows: Sequence[Row], places: Mapping[_Key, Point]) -> list[list[Point]]:
+    """Return the points of each file, which a line joins."""
+    return [sorted(places[_key(row)] for row in file.values()) for file in by_file(rows)]
 
 
 def _join(
@@ -183,8 +188,7 @@ def _join(
     """Join the points of each file of a curve with a thin line."""
     x: list[float | None] = []
     y: list[float | None] = []
-    for file in by_file(rows):
-        ends = sorted(places[_key(row)] for row in file.values())
+    for ends in _joined(rows, places):
         x += [*(end[0] for end in ends), None]
         y += [*(end[1] for end in ends), None]
     line = {"color": translucent(curve.style.color, 0.5), "width": 1}

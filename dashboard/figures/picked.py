@@ -23,8 +23,8 @@ def frame_rows(drawn: Drawing, rows: Iterable[float], across: Mapping[str, Any])
 def name_beside(drawn: Drawing, row: Row, place: Sequence[Any], color: str, **anchors: Any) -> None:
     """Write a variant's name in its method's colour beside a point (x, y)."""
     text = f"<b>{in_figure(row['label'], TITLE)}</b>"
-    font = {"size": 11, "color": color}
-    drawn.add_annotation(x=place[0], y=place[1], text=text, showarrow=False, font=font, **anchors)
+    look = {"showarrow": False, "templateitemname": color, "visible": True}
+    drawn.add_annotation(x=place[0], y=place[1], text=text, **look, **anchors)
 
 
 def tick(row: Row, picked: Collection[str]) -> str:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dashboard.figures import axes, callouts, charts
+from dashboard.figures import axes, charts, point_labels
 from dashboard.figures.callouts import BOLD, CHARACTER, Box, Label
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import shares
+from dashboard.figures.point_labels import RING, Labelled
 from dashboard.figures.size_loss_axes import COLUMN, SizeLossAxes
 from dashboard.figures.size_loss_guides import guides, handle, memory
 from dashboard.results.rows import Row, type_name
@@ -17,12 +18,10 @@ from dashboard.results.scope import Scope
 from dashboard.style import names
 
 NOTHING_DRAWN = "No selected file has a mean KLD"
-#: Opacity of files beyond the limits, and of their labels.
-_DIM, _DIM_TEXT = 0.28, 0.7
-#: Name of the annotations that are labels: the page hides those that have no room in a small window.
-LABEL = "label"
-#: Diameter of the ring in pixels, and the longest name of a method in characters.
-_RING, _NAME = 22, 22
+#: Opacity of files beyond the limits.
+_DIM = 0.28
+#: Longest name of a method in characters.
+_NAME = 22
 #: Ranks of labels after the names of methods: the answer and picks, files that no smaller one beats, others.
 _TOLD, _FRONT, _OTHER = 1, 2, 3
 
@@ -81,7 +80,7 @@ def _ring(drawn: Drawing, plot: SizeLossAxes) -> None:
         mode="markers",
         marker={
             "symbol": "circle-open",
-            "size": _RING,
+            "size": RING,
             "color": plot.scope.results.styles[row["method"]].color,
             "line": {"width": 2.5},
         },
@@ -94,18 +93,20 @@ def _labels(drawn: Drawing, plot: SizeLossAxes, taken: Sequence[Box]) -> None:
     """Write the name of a method at one end of its line, and the type of every file."""
     ends = [(curve.rows[0 if plot.named_left else -1], _name(curve)) for curve in plot.curves]
     types = _types(plot, [row for curve in plot.curves for row in curve.rows])
-    labelled = [*ends, *types]
-    points = [(plot.x(row), plot.height(row)) for row, _ in labelled]
     curves = [[(plot.x(row), plot.height(row)) for row in curve.rows] for curve in plot.curves]
     lines = [shares(curve, plot.ranges) for curve in curves]
-    places = callouts.place(shares(points, plot.ranges), [label for _, label in labelled], lines, taken)
-    ranked = sorted(zip(labelled, points, places, strict=True), key=lambda item: item[0][1].rank)
-    for (row, label), point, place in ranked:
-        if place is not None:
-            faint = {"opacity": _DIM_TEXT} if label.rank and _is_faint(plot, row) else {}
-            filters = {"name": row["method"], "captureevents": True}
-            look = {"font": {"size": 11}, "name": LABEL, **faint} if label.rank else filters
-            drawn.add_annotation(**place.annotation(label, *point, **look))
+    styles = plot.scope.results.styles
+    items = [
+        Labelled(
+            (plot.x(row), plot.height(row)),
+            label,
+            styles[row["method"]].color,
+            _is_faint(plot, row),
+            None if label.rank else {"name": row["method"], "captureevents": True},
+        )
+        for row, label in [*ends, *types]
+    ]
+    point_labels.write(drawn, items, plot.ranges, lines, taken)
 
 
 def _types(plot: SizeLossAxes, rows: Sequence[Row]) -> list[tuple[Row, Label]]:
@@ -148,10 +149,7 @@ def _label(plot: SizeLossAxes, row: Row) -> Label:
     """Return a file's type, bold if it is picked or the answer."""
     kind = names.short(type_name(row), names.POINT)
     is_answer, picked = row is plot.answer, row["variant_id"] in plot.scope.selection.picked
-    text, width = names.in_figure(kind), CHARACTER * len(kind)
-    if is_answer or picked:
-        text, width = f"<b>{text}</b>", BOLD * len(kind)
-    if not is_answer:
-        return Label(text, width, _TOLD if picked else _FRONT if row in plot.front else _OTHER)
+    rank = _TOLD if is_answer or picked else _FRONT if row in plot.front else _OTHER
     why = " · within your limits" if plot.answers.advice is not None else " · everyday use"
-    return Label(text + why, width + CHARACTER * len(why), _TOLD, radius=_RING / 2 + 1)
+    more = why if is_answer else ""
+    return point_labels.label(kind, rank, bold=is_answer or picked, more=more, ringed=is_answer)

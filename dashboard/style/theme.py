@@ -8,6 +8,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+#: Least contrast of small text.
+SMALL_TEXT = 4.5
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 
 
@@ -34,7 +36,7 @@ class Surface:
 
 
 def contrast(first: str, second: str) -> float:
-    """Return the WCAG contrast of two `#rrggbb`, from 1 to 21; small text needs 4.5."""
+    """Return the WCAG contrast of two `#rrggbb`, from 1 to 21; small text needs `SMALL_TEXT`."""
     darker, brighter = sorted(map(_luminance, (first, second)))
     return (brighter + 0.05) / (darker + 0.05)
 
@@ -48,6 +50,16 @@ def _luminance(color: str) -> float:
 def text_on(color: str) -> str:
     """Return the text colour, near-black or white, with the higher contrast on a colour."""
     return max(("#0b0f14", "#ffffff"), key=lambda text: contrast(color, text))
+
+
+def readable(color: str, surface: Surface) -> str:
+    """Return a colour mixed with so much of the text's colour that small text in it can be read on a surface."""
+    for step in range(101):
+        pairs = ((int(part[at : at + 2], 16) for part in (color, surface.text)) for at in (1, 3, 5))
+        mixed = "#" + "".join(f"{round(own + (text - own) * step / 100):02x}" for own, text in pairs)
+        if contrast(mixed, surface.background) >= SMALL_TEXT:
+            break
+    return mixed
 
 
 #: Okabe–Ito mid-tones: distinct for colour-blind readers, visible on white and on near-black.
@@ -172,5 +184,11 @@ def template(name: str) -> go.layout.Template:
             "margin": {"l": 70, "r": 20, "t": 45, "b": 51},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": surface.axis, "activecolor": surface.text},
             "annotationdefaults": {"font": {"color": surface.muted, "size": 11}},
+            "annotations": [_label(style.color, surface) for style in (*_KNOWN.values(), *_OTHERS)],
         },
     )
+
+
+def _label(color: str, surface: Surface) -> dict[str, Any]:
+    """Return the look of labels in a method's colour, which annotations ask for by `templateitemname`."""
+    return {"name": color, "visible": False, "font": {"color": readable(color, surface), "size": 11}}

@@ -10,7 +10,7 @@ from dashboard.figures import axes, charts
 from dashboard.figures.curves import Curves, Told
 from dashboard.figures.distance import Distances
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Box
+from dashboard.figures.labels import Box, Point, shares
 from dashboard.figures.levels import add_note
 from dashboard.figures.line_names import with_room
 from dashboard.figures.scales import LogScale
@@ -72,7 +72,7 @@ def figure(scope: Scope) -> Drawing:
     front = front_of(rows, bits, [distances.of[row["variant_id"]].value for row in rows], SAME_BYTES)
     drawn = Drawing()
     distances.draw_floor(drawn, scale)
-    taken = _draw_claim(drawn, scope, scale, x_range)
+    taken, lines = _draw_claim(drawn, scope, scale, x_range)
     Curves(
         scope,
         rows,
@@ -82,7 +82,7 @@ def figure(scope: Scope) -> Drawing:
         hover={row["variant_id"]: charts.quality_lines(row) for row in rows},
         front={rows[index]["variant_id"] for index in front},
         told=told,
-        first="bottom left",
+        lines=lines,
         taken=taken,
     ).draw(drawn)
     drawn.update_xaxes(title_text="bits per weight (measured)", range=x_range)
@@ -125,26 +125,36 @@ def _shares(y_range: Sequence[float]) -> list[float]:
     return chosen
 
 
-def _draw_claim(drawn: Drawing, scope: Scope, scale: LogScale, across: Sequence[float]) -> list[Box]:
-    """Mark the size at which the title compares methods, or draw the fits whose slopes it gives; return its note."""
+def _draw_claim(
+    drawn: Drawing, scope: Scope, scale: LogScale, across: Sequence[float]
+) -> tuple[list[Box], list[list[Point]]]:
+    """Mark the size at which the title compares methods, or draw the fits whose slopes it gives.
+
+    Return the note's box and the lines, in shares of the plot.
+    """
+    ranges = (across, scale.range)
     band = _band(scope)
     if band is not None:
         at = {"x0": band.bits, "x1": band.bits, "yref": "y domain", "y0": 0, "y1": 1}
         drawn.add_shape(type="line", **at, line={"color": BASELINE.color, "dash": "dot", "width": 1.5})
-        return [add_note(drawn, across, band.bits, loss_titles.size_of(band), at_top=False)]
+        note = add_note(drawn, across, band.bits, loss_titles.size_of(band), at_top=False)
+        return [note], [shares([(band.bits, end) for end in scale.range], ranges)]
     styles = scope.results.styles
+    lines = []
     for method, fit in _fits(scope).items():
-        first, last = (row["bits_per_weight"] for row in (fit.rows[0], fit.rows[-1]))
+        ends = [row["bits_per_weight"] for row in (fit.rows[0], fit.rows[-1])]
+        heights = [max(fit.at(bits), 10 ** scale.range[0]) for bits in ends]
         drawn.add_scatter(
-            x=[first, last],
-            y=[max(fit.at(bits), 10 ** scale.range[0]) for bits in (first, last)],
+            x=ends,
+            y=heights,
             mode="lines",
             line={"color": translucent(styles[fit.rows[0]["method"]].color, 0.5), "width": 1, "dash": "dot"},
             showlegend=False,
             hoverinfo="skip",
             meta={"fit": method},
         )
-    return []
+        lines.append(shares(list(zip(ends, map(math.log10, heights), strict=True)), ranges))
+    return [], lines
 
 
 def _told(scope: Scope) -> Told:

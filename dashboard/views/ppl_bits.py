@@ -72,7 +72,6 @@ def figure(scope: Scope) -> Drawing:
         hover={row["variant_id"]: charts.quality_lines(row) for row in rows},
         front={rows[index]["variant_id"] for index in front},
         told=_told(scope),
-        first="bottom left",
         levels=_levels(scope, rows),
         notes_above=far,
     ).draw(drawn)

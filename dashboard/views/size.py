@@ -108,7 +108,8 @@ def _files(scope: Scope) -> Drawing:
         for row, across in zip(rows, x, strict=True)
     }
     distances.draw_floor(drawn, scale)
-    taken = [] if far else add_efficiency_lines(drawn, rows, unit / MEGABYTE, (x_range, scale.range))
+    ranges = (x_range, scale.range)
+    taken, lines = ([], []) if far else add_efficiency_lines(drawn, rows, unit / MEGABYTE, ranges)
     front = front_of(rows, x, [row["ppl"] for row in rows], SAME_BYTES)
     Curves(
         scope,
@@ -119,8 +120,8 @@ def _files(scope: Scope) -> Drawing:
         hover={row["variant_id"]: _hover(scope, row) for row in rows},
         front={rows[index]["variant_id"] for index in front},
         told=_told(scope),
-        first="top left",
         size=10,
+        lines=lines,
         taken=taken,
         levels=_levels(scope, rows),
         notes_above=True,

@@ -105,7 +105,6 @@ def figure(scope: Scope) -> Drawing:
         hover,
         front={rows[index]["variant_id"] for index in front},
         told=_told(scope),
-        first="bottom right",
         size=10,
         lines=[shares(line, (x_range, scale.range)) for line in _whiskers(rows, more, middle, scale)],
         taken=taken,

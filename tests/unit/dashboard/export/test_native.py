@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from dashboard.export.native_marks import limits
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
+from dashboard.style.theme import LIGHT, readable
 
 
 @pytest.fixture(scope="module")
@@ -121,18 +123,28 @@ def test_a_limit_has_its_name_where_no_point_is() -> None:
     assert limits(figure, Scale(0, 10, 1), Scale(6, 10, 1), []) == []
 
 
-def test_points_have_the_names_that_the_figure_writes(results: Results) -> None:
+def test_points_have_the_names_that_the_figure_writes_in_their_methods_colours(results: Results) -> None:
     chart = drawn_of(results)["ppl-bits"]
     figure = next(item for item in exhibits(Scope(results)) if item.slug == "ppl-bits").figure
-    for trace in figure.data:
-        if not trace.name or trace.customdata is None or "text" not in (trace.mode or ""):
-            continue
-        series = next(one for one in chart.plots[0].series if one.name == trace.meta["series"])
-        for place, text in enumerate(trace.text):
-            label = series._element.findall("{*}dLbls/{*}dLbl/{*}idx")
-            assert (str(place) in {index.get("val") for index in label}) == bool(text)
-        return
-    raise AssertionError("no trace with names")
+    written = {
+        (series.name, label.text_frame.text): str(label.text_frame.paragraphs[0].runs[0].font.color.rgb)
+        for series in chart.plots[0].series
+        for label in (point.data_label for point in _points(series))
+        if label.has_text_frame
+    }
+    styles = results.styles
+    wanted = {
+        (method, re.sub("<[^>]*>", "", note.text)): readable(style.color, LIGHT).removeprefix("#").upper()
+        for note in figure.layout.annotations
+        for method, style in styles.items()
+        if note.name == "label" and note.templateitemname == style.color
+    }
+    assert wanted
+    assert {key: written[key] for key in wanted} == wanted
+
+
+def _points(series: Any) -> list[Any]:
+    return [series.points[index] for index in range(len(list(series.values)))]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from dashboard.figures.curves import Curves, Spot, Told
 from dashboard.figures.drawing import Drawing
+from dashboard.figures.point_labels import LABEL
 from dashboard.figures.scales import LogScale
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -52,10 +54,14 @@ def traces(figure: Drawing, **wanted: object) -> list[dict[str, Any]]:
     return [trace for trace in figure.data if all(trace.get(name) == value for name, value in wanted.items())]
 
 
+def labels(figure: Drawing) -> list[dict[str, Any]]:
+    return [note for note in figure.layout["annotations"] if note["name"] == LABEL]
+
+
 def test_a_method_is_one_line_and_has_no_legend_entry() -> None:
     (alpha,) = traces(drawn(), name="alpha")
     assert (alpha["x"], alpha["y"]) == ([2.0, 4.0], [50.0, 5.0])
-    assert alpha["mode"] == "lines+markers+text"
+    assert alpha["mode"] == "lines+markers"
     assert alpha["showlegend"] is False
 
 
@@ -95,12 +101,24 @@ def test_the_file_in_the_title_is_ringed_labelled_and_on_top() -> None:
     assert (last["x"], last["y"], last["hovertext"]) == ([4.0], [5.0], ["hover b-4"])
     assert last["customdata"] == [["b-4"]]
     assert (ring["x"], ring["y"], ring["marker"]["symbol"]) == ([4.0], [5.0], "circle-open")
-    (main,) = traces(figure, name="main")
-    assert [text.replace("\u2002", "") for text in main["text"]] == ["<b>Q4 · 4.00 bits</b>"]
+    (told,) = [note for note in labels(figure) if "4.00 bits" in note["text"]]
+    assert (told["text"], told["x"], told["y"]) == (
+        "<b>Q4 · 4.00 bits</b>",
+        4.0,
+        pytest.approx(math.log10(5)),
+    )
+    assert told is labels(figure)[0]
+
+
+def test_labels_have_the_colours_of_their_methods() -> None:
+    figure = drawn()
+    colors = {note["x"]: note["templateitemname"] for note in labels(figure)}
+    assert {colors[2.0], colors[8.0]} == {_Results.styles["alpha"].color}
+    assert labels(figure)[0]["templateitemname"] == _Results.styles["main"].color
 
 
 def test_names_stand_at_the_right_ends_of_lines() -> None:
-    notes = {note["name"]: note for note in drawn().layout["annotations"]}
+    notes = {note["name"]: note for note in drawn().layout["annotations"] if note["name"] != LABEL}
     assert set(notes) == {"alpha", "main"}
     assert "<b>alpha</b>" in notes["alpha"]["text"]
     assert notes["alpha"]["x"] == pytest.approx(8.15), "0.015 of ten bits from the end"
@@ -116,6 +134,8 @@ def test_what_the_title_says_of_a_method_follows_its_name() -> None:
 
 
 def test_a_picked_file_is_labelled_and_the_others_are_dimmed() -> None:
-    (alpha,) = traces(drawn(picked=("a-4",)), name="alpha")
-    assert alpha["text"][1] == "Q4"
+    figure = drawn(picked=("a-4",))
+    (alpha,) = traces(figure, name="alpha")
     assert alpha["selectedpoints"] == [1]
+    own = [note for note in labels(figure) if note["templateitemname"] == _Results.styles["alpha"].color]
+    assert {note["x"]: note.get("opacity", 1) for note in own} == {2.0: 0.7, 4.0: 1, 8.0: 0.7}

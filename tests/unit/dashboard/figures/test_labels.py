@@ -1,8 +1,6 @@
-"""Labels at points and names at the ends of lines lie on nothing else where there is room."""
+"""Names at the ends of lines lie on nothing else where there is room."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 
@@ -12,38 +10,6 @@ from dashboard.figures.labels import CHARACTER, NAME, STEP, End, Placing, overla
 def test_shares_follow_the_ranges_also_reversed_ones() -> None:
     assert shares([(3.0, -1.0)], ((2.0, 6.0), (-2.0, 2.0))) == [(0.25, 0.25)]
     assert shares([(3.0, -1.0)], ((2.0, 6.0), (2.0, -2.0))) == [(0.25, 0.75)]
-
-
-def test_the_preferred_side_is_tried_first() -> None:
-    assert Placing([(0.5, 0.5)]).beside(0, "Q4", "bottom left") == "bottom left"
-
-
-def test_at_a_corner_a_label_stays_inside() -> None:
-    assert Placing([(0.999, 0.999)]).beside(0, "Q4_K_M", "top right") == "bottom left"
-
-
-def test_labels_of_close_points_stand_on_different_sides() -> None:
-    placing = Placing([(0.5, 0.5), (0.5, 0.5), (0.5, 0.5), (0.9, 0.9)])
-    sides = [placing.beside(own, "Q4_K_M") for own in range(4)]
-    assert sides[3]
-    written = [side for side in sides[:3] if side]
-    assert len(written) == len(set(written)) == 2, "right and left of all three, as corners are on the others"
-    apart = Placing([(0.5, 0.5), (0.5, 0.6)])
-    assert {apart.beside(own, "Q4_K_M") for own in (0, 1)} == {"top right"}
-
-
-def test_a_line_is_not_written_over() -> None:
-    rising = [(0.0, 0.0), (1.0, 1.0)]
-    assert Placing([(0.5, 0.5)], [rising]).beside(0, "Q4_K_M", "top right") == "top left"
-
-
-def test_what_is_needed_is_written_over_points_if_it_must() -> None:
-    crowd = [(0.5 + 0.04 * math.cos(angle), 0.5 + 0.04 * math.sin(angle)) for angle in range(0, 63, 3)]
-    placing = Placing([(0.5, 0.5), *crowd])
-    assert placing.beside(0, "Q5_K_M") == ""
-    assert placing.written == []
-    assert placing.beside(0, "Q5_K_M", needed=True)
-    assert len(placing.written) == 1
 
 
 def test_a_name_stands_beside_the_right_end() -> None:

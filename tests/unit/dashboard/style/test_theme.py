@@ -41,6 +41,14 @@ def test_marks_are_visible(surface: theme.Surface, method: str) -> None:
 
 
 @pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
+def test_text_in_a_method_s_colour_is_readable_and_tells_methods_apart(surface: theme.Surface) -> None:
+    texts = [theme.readable(style.color, surface) for style in theme.method_styles(METHODS).values()]
+    assert all(contrast(text, surface.background) >= 4.5 for text in texts)
+    assert len(set(texts)) == len(METHODS)
+    assert theme.readable(surface.text, surface) == surface.text
+
+
+@pytest.mark.parametrize("surface", theme.SURFACES.values(), ids=list(theme.SURFACES))
 def test_every_step_of_the_scale_is_visible_and_further_from_the_background(surface: theme.Surface) -> None:
     steps = [contrast(color, surface.background) for color in surface.scale]
     assert steps[0] >= 3

@@ -13,6 +13,7 @@ import pytest
 from results_factory import BITS, MORE_BITS, make_results
 
 from dashboard.figures.drawing import Drawing
+from dashboard.figures.point_labels import LABEL
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -53,11 +54,19 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def labels(figure: Drawing) -> Iterator[tuple[str, str]]:
-    """Variant and text of every labelled point."""
-    for trace in figure.data:
-        for text, data in zip(trace.get("text") or (), trace.get("customdata") or (), strict=False):
-            if text:
-                yield data[0], text.replace("\u2002", "")
+    """Variant and text of every labelled point: the label is at the point, in its method's colour."""
+    is_log = figure.layout["yaxis"].get("type") == "log"
+    for note in figure.layout["annotations"]:
+        if note.get("name") != LABEL:
+            continue
+        height = 10 ** note["y"] if is_log else note["y"]
+        for trace in figure.data:
+            for index, data in enumerate(trace.get("customdata") or ()):
+                color = trace["marker"]["color"]
+                own = color if isinstance(color, str) else color[index]
+                there = (trace["x"][index], trace["y"][index]) == pytest.approx((note["x"], height))
+                if there and own == note["templateitemname"]:
+                    yield data[0], note["text"]
 
 
 def named(title: str, results: Results) -> set[str]:
