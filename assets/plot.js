@@ -85,6 +85,7 @@
     plot.on("plotly_clickannotation", annotationClicked);
     plot.on("plotly_afterplot", () => window.labels.fit(plot));
     new ResizeObserver(() => window.requestAnimationFrame(fit)).observe(holder);
+    window.narrow.onTurn(() => shown.figure && paint(shown, theme()));
     window.walk?.redrawn();
   }
 
@@ -151,7 +152,7 @@
   }
 
   function figureOf(drawing, theme) {
-    const layout = Object.assign({ dragmode: "zoom" }, drawing.figure.layout, {
+    const layout = Object.assign({ dragmode: "zoom" }, window.narrow.fitted(drawing.figure.layout), {
       template: settings.templates[theme],
       uirevision: drawing.slug,
       selectionrevision: window.location.search,

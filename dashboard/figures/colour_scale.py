@@ -11,6 +11,19 @@ from dashboard.insights.layers import Cell, Measure, Parts
 from dashboard.style import formats
 
 _WIDE_RANGE = 30
+#: What a colour axis changes in a narrow window: the bar lies above the chart, with its title over it.
+LYING = {
+    "colorbar": {
+        "orientation": "h",
+        "x": 0.5,
+        "y": 1,
+        "yref": "container",
+        "yanchor": "top",
+        "len": 0.9,
+        "thickness": 9,
+        "title": {"side": "top"},
+    }
+}
 
 
 @dataclass(frozen=True)

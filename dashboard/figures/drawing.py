@@ -66,6 +66,13 @@ class Drawing:
         """Set attributes of the layout; nested attributes are merged."""
         _merge(self.layout, settings)
 
+    def update_narrow(self, **settings: Any) -> None:
+        """Set what of the layout is different in a narrow window, which assets/narrow.js applies.
+
+        Parts of a list, such as annotations, go by their index. `height` is the least height of the figure in pixels.
+        """
+        self.update_layout(meta={"narrow": settings})
+
     def to_plotly_json(self) -> dict[str, Any]:
         """Return traces and layout; arrays of floats are packed."""
         traces = [{name: _packed(value) for name, value in trace.items()} for trace in self.data]

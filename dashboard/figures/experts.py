@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from dashboard.figures.colour_scale import LYING
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.heatmaps import x_axis
 from dashboard.figures.panels import Panels
@@ -20,6 +21,8 @@ _COLUMNS = 3
 _ROOM_DOWN, _ROOM_ACROSS = 16, 40
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200)
 _MOST_TICKS = 9
+#: Height of a panel in a narrow window, in pixels.
+_NARROW = 240
 #: Ends of the colour scale that smaller spreads share, so that chance differences stay pale.
 _LOW, _HIGH = 0.9, 1.1
 #: An expert's number, its error, and the error over the mean of its layer's experts.
@@ -66,6 +69,8 @@ def panels(shown: Shown, role: str, layers: Collection[int]) -> Drawing:
     )
     drawn.update_yaxes(cells=drawn.first_column, title_text="experts, worst on top")
     drawn.update_layout(coloraxis=_scale(columns_of), margin={"t": 62, "l": 70, "b": 44})
+    drawn.stack(_NARROW, (96, 44))
+    drawn.update_narrow(coloraxis=LYING, margin={"l": 50, "r": 12})
     return drawn
 
 

@@ -18,7 +18,7 @@ from dashboard.figures.cell_marks import (
     separate,
     write_value,
 )
-from dashboard.figures.colour_scale import Scale
+from dashboard.figures.colour_scale import LYING, Scale
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.panels import Panels
 from dashboard.figures.picked import frame_rows, tick
@@ -34,6 +34,8 @@ _ROOM_FOR_TYPES, _ROOM_FOR_BITS = 16, 60
 _COLUMNS, _SQUARE = 3, 4
 _MARGIN, _NAME_WIDTH = 82, 6
 _ROOM_FOR_NAMES, _LONGEST_TYPE = 16, 12
+#: Height of a row of cells in a narrow window, in pixels.
+_NARROW_ROW = 17
 _HOVER = "layer %{x}, %{y}<br>%{customdata[3]}<br>%{customdata[4]}<extra></extra>"
 
 
@@ -84,6 +86,9 @@ def panels(
     explain(drawn, grid=(layers, names_down), parts=[shown.parts[row["variant_id"]] for row in rows])
     # Leaves room above the two-line titles for Plotly's tool bar.
     drawn.update_layout(coloraxis=scale.axis(), margin={"t": 62, "l": _margin(names_down), "b": 64})
+    drawn.stack(_NARROW_ROW * len(names_down), (96, 64))
+    drawn.update_yaxes(narrow=True, ticktext=[roles.in_words(role) for role in names_down])
+    drawn.update_narrow(coloraxis=LYING, margin={"l": 40, "r": 12})
     return drawn
 
 
@@ -268,4 +273,5 @@ def strips(shown: Shown, marked: Marked, picked: Collection[str] = (), told: Tol
         ticktext=[tick(row, picked) for row in rows],
     )
     drawn.update_layout(coloraxis=scale.axis())
+    drawn.update_narrow(coloraxis=LYING, margin={"t": 60, "l": 40, "r": 12})
     return drawn

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dashboard.figures.drawing import Drawing
+from dashboard.style.names import broken
+
+#: Longest line of an axis title in a narrow window, in characters.
+_NARROW_TITLE = 44
 
 
 class Panels(Drawing):
@@ -27,6 +31,7 @@ class Panels(Drawing):
             share_rows: whether panels side by side have one vertical axis.
         """
         super().__init__()
+        self._titles: range = range(0)
         self.columns = min(most_columns, count)
         self._rows = -(-count // self.columns)
         self._across = _spans(self.columns, gap[0])
@@ -35,8 +40,8 @@ class Panels(Drawing):
         for cell in range(count):
             row, column = divmod(cell, self.columns)
             lowest, leftmost = self.lowest[column], row * self.columns if share_rows else cell
-            x = {"domain": self._across[column], "anchor": _name("y", cell)}
-            y = {"domain": self._down[row], "anchor": _name("x", cell)}
+            x: dict[str, Any] = {"domain": self._across[column], "anchor": _name("y", cell)}
+            y: dict[str, Any] = {"domain": self._down[row], "anchor": _name("x", cell)}
             self.update_xaxes(cells=[cell], **x, **_following("x", cell, lowest))
             self.update_yaxes(cells=[cell], **y, **_following("y", cell, leftmost))
 
@@ -57,6 +62,8 @@ class Panels(Drawing):
 
     def add_titles(self, titles: Sequence[str], size: int) -> None:
         """Write a centred title above each panel; `size` is the font size in pixels."""
+        before = len(self.layout.get("annotations", ()))
+        self._titles = range(before, before + len(titles))
         for index, text in enumerate(titles):
             row, column = divmod(index, self.columns)
             self.add_annotation(
@@ -71,22 +78,55 @@ class Panels(Drawing):
                 font={"size": size},
             )
 
-    def update_xaxes(self, *, cells: Iterable[int] | None = None, **settings: Any) -> None:
-        """Set attributes of the horizontal axes of `cells`, or of all."""
-        self._update_axes("xaxis", cells, settings)
+    def stack(self, each: int, margins: tuple[int, int], gap: int = 68) -> None:
+        """Put the panels below each other in a narrow window, each with its ticks; the last has the axis title.
 
-    def update_yaxes(self, *, cells: Iterable[int] | None = None, **settings: Any) -> None:
-        """Set attributes of the vertical axes of `cells`, or of all."""
-        self._update_axes("yaxis", cells, settings)
+        Args:
+            each: height of a panel in pixels.
+            margins: above the first and below the last panel, in pixels.
+            gap: between panels, in pixels.
+        """
+        whole = self._count * (each + gap) - gap
+        spans = _spans(self._count, gap / whole)[::-1]
+        titles = (self.layout[_axis("x", cell)].get("title", {}).get("text", "") for cell in self.lowest)
+        title = next(filter(None, titles), "")
+        for cell, span in enumerate(spans):
+            shown = broken(title, _NARROW_TITLE) if cell == self._count - 1 else ""
+            across = {"domain": [0.0, 1.0], "title": {"text": shown}}
+            self.update_xaxes(cells=[cell], narrow=True, showticklabels=True, **across)
+            self.update_yaxes(cells=[cell], narrow=True, showticklabels=True, domain=span)
+        for annotation, span in zip(self._titles, spans, strict=False):
+            self.update_narrow(annotations={str(annotation): {"x": 0.5, "y": span[1]}})
+        self.update_narrow(height=whole + sum(margins), margin={"t": margins[0], "b": margins[1]})
 
-    def _update_axes(self, kind: str, cells: Iterable[int] | None, settings: dict[str, Any]) -> None:
+    def update_xaxes(
+        self, *, cells: Iterable[int] | None = None, narrow: bool = False, **settings: Any
+    ) -> None:
+        """Set attributes of the horizontal axes of `cells`, or of all; if `narrow`, those in a narrow window."""
+        self._update_axes("x", cells, settings, narrow=narrow)
+
+    def update_yaxes(
+        self, *, cells: Iterable[int] | None = None, narrow: bool = False, **settings: Any
+    ) -> None:
+        """Set attributes of the vertical axes of `cells`, or of all; if `narrow`, those in a narrow window."""
+        self._update_axes("y", cells, settings, narrow=narrow)
+
+    def _update_axes(
+        self, way: str, cells: Iterable[int] | None, settings: dict[str, Any], *, narrow: bool
+    ) -> None:
+        update = self.update_narrow if narrow else self.update_layout
         for cell in range(self._count) if cells is None else cells:
-            self.update_layout(**{_name(kind, cell): settings})
+            update(**{_axis(way, cell): settings})
 
 
 def _name(kind: str, index: int) -> str:
     """Return plotly.js's name of a panel's axis; the first has no number."""
     return kind if index == 0 else f"{kind}{index + 1}"
+
+
+def _axis(way: str, index: int) -> str:
+    """Return the name of a panel's axis in the layout, such as `xaxis2` for the second."""
+    return _name(f"{way}axis", index)
 
 
 def _following(kind: str, index: int, first: int) -> dict[str, Any]:

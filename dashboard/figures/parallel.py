@@ -11,7 +11,12 @@ from dashboard.figures.scores import Axis
 from dashboard.results.rows import Row, complete
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
+from dashboard.style.names import broken
 from dashboard.style.theme import translucent
+
+#: Longest line of an axis's name in a narrow window, in characters.
+_NARROW_NAME = 9
+_AT_TOP = {"y": 1, "yref": "container", "yanchor": "top"}
 
 
 def figure(scope: Scope, spokes: Sequence[Axis]) -> Drawing:
@@ -64,6 +69,8 @@ def figure(scope: Scope, spokes: Sequence[Axis]) -> Drawing:
     drawn.update_xaxes(range=[-0.35, len(names) - 0.65], ticks="", tickfont={"size": 12})
     drawn.update_yaxes(visible=False, range=[-0.14, 1.14])
     drawn.update_layout(showlegend=True)
+    short = {"tickvals": names, "ticktext": [broken(name, _NARROW_NAME) for name in names], "tickangle": 0}
+    drawn.update_narrow(xaxis=short, margin={"t": 70, "l": 16, "r": 16}, legend=_AT_TOP)
     return drawn
 
 

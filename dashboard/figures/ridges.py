@@ -17,7 +17,7 @@ from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.token_summaries import Array, Curve, DeltaSummary, to_symlog
 from dashboard.style import formats
-from dashboard.style.names import TITLE, in_figure
+from dashboard.style.names import NARROW, TITLE, in_figure
 from dashboard.style.theme import BASELINE, translucent
 
 #: Height of the highest density of a band, and how far the marks are below a density's foot, in lanes.
@@ -172,8 +172,9 @@ def _across(drawn: Drawing, summaries: Sequence[DeltaSummary], *, symlog: bool) 
         curve = _curve(summary, symlog=symlog)
         ends += [float(curve.x[0]), float(curve.x[-1])]
     across = axes.padded(ends, share=0.03)
-    title = "Δ log p of the correct token (nats): left of 0 is worse than the baseline"
-    drawn.update_xaxes(title_text=title, range=across)
+    title, meaning = "Δ log p of the correct token (nats)", "left of 0 is worse than the baseline"
+    drawn.update_xaxes(title_text=f"{title}: {meaning}", range=across)
+    drawn.update_narrow(xaxis={"title": {"text": f"{title}:<br>{meaning}"}}, margin={"r": 8})
     if symlog:
         places = _place(np.array(_SYMLOG_TICKS, dtype=np.float64), symlog=True)
         ticks = [(x, t) for x, t in zip(places, _SYMLOG_TICKS, strict=True) if across[0] <= x <= across[1]]
@@ -183,13 +184,15 @@ def _across(drawn: Drawing, summaries: Sequence[DeltaSummary], *, symlog: bool) 
 
 def _down(drawn: Drawing, lanes: _Lanes, rows: Sequence[Row], told: Told) -> None:
     """Name lanes, in bold those of the title, and bands."""
-    names = [in_figure(row["label"], TITLE) for row in rows]
+
+    def names(most: int) -> list[str]:
+        shown = [(in_figure(row["label"], most), row["variant_id"] in told.named) for row in rows]
+        return [f"<b>{name}</b>" if is_told else name for name, is_told in shown]
+
+    drawn.update_narrow(yaxis={"ticktext": names(NARROW)})
     drawn.update_yaxes(
         tickvals=[lanes.levels[row["variant_id"]] for row in rows],
-        ticktext=[
-            f"<b>{name}</b>" if row["variant_id"] in told.named else name
-            for name, row in zip(names, rows, strict=True)
-        ],
+        ticktext=names(TITLE),
         ticks="",
         showline=False,
         range=[-0.4, lanes.top],

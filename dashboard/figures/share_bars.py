@@ -21,6 +21,8 @@ _COLUMNS = 3
 _DIMMED = 0.3
 #: Least share, in per cent, that is written into its bar.
 _LEAST_WRITTEN = 9
+#: Height of a bar with its distance to the next in a narrow window, in pixels.
+_NARROW_ROW = 18
 
 
 def own_shares(
@@ -46,7 +48,9 @@ def own_shares(
         _frame(drawn, index, lanes, [row for row in mine if row["variant_id"] in selection.picked])
         if base is not None:
             _reference(drawn, index, base)
-    return _finish(drawn, "share of scored tokens")
+    return _finish(
+        drawn, "share of scored tokens", 1 + max(map(len, [*groups.values()] if apart else [names]))
+    )
 
 
 def _names_differ(panels: Sequence[set[str]]) -> bool:
@@ -148,7 +152,7 @@ def by_baseline(
             )
     drawn.update_yaxes(**_lanes(names[::-1]))
     drawn.update_yaxes(cells=drawn.first_column, title_text="the baseline's bin")
-    return _finish(drawn, "share of the bin's tokens, by the variant's own probability")
+    return _finish(drawn, "share of the bin's tokens, by the variant's own probability", len(names))
 
 
 def _hover(item: Shares, index: int, name: str) -> str:
@@ -208,8 +212,11 @@ def _frame(drawn: Panels, index: int, lanes: Sequence[str], rows: Sequence[Row])
     frame_rows(drawn, numbers, {"xref": place["xaxis"], "yref": place["yaxis"], "x0": 0, "x1": 100})
 
 
-def _finish(drawn: Panels, title: str) -> Drawing:
-    """Set the legend and the axes, with a title under the middle panel of the last row only."""
+def _finish(drawn: Panels, title: str, most: int) -> Drawing:
+    """Set the legend and the axes, with a title under the middle panel of the last row only.
+
+    A panel has `most` bars at most, from which its height in a narrow window follows.
+    """
     drawn.update_layout(
         barmode="stack",
         bargap=0.16,
@@ -221,4 +228,7 @@ def _finish(drawn: Panels, title: str) -> Drawing:
     drawn.update_xaxes(cells=[drawn.lowest[(drawn.columns - 1) // 2]], title_text=title)
     drawn.update_yaxes(ticks="", showline=False)
     drawn.update_layout(legend_y=1.09 if "annotations" in drawn.layout else 1.01, margin={"t": 70})
+    drawn.stack(_NARROW_ROW * most, (96, 66))
+    drawn.update_yaxes(cells=drawn.first_column[1:], narrow=True, title_text="")
+    drawn.update_narrow(margin={"l": 40}, legend={"y": 1, "yref": "container", "yanchor": "top"})
     return drawn

@@ -15,13 +15,16 @@ from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.style import formats
-from dashboard.style.names import LEGEND, in_figure
+from dashboard.style.names import LEGEND, broken, in_figure
 from dashboard.style.theme import GAP, MARK, MethodStyle, translucent
 
 #: Fewest axes of a polygon, and most files whose values are written at the axes.
 _FEWEST, _FEW = 3, 4
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _TICKS, _WRITTEN = (25, 50, 75, 100), (50, 100)
+#: In a narrow window: longest line of an axis's name in characters; heights of a legend's entry, of a line and of the
+#: circle in pixels.
+_NARROW_NAME, _NARROW_ENTRY, _NARROW_LINE, _NARROW_CIRCLE = 10, 22, 15, 200
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,21 @@ def radar(scope: Scope, rows: Sequence[Row], spokes: Spokes) -> Drawing:
         legend={"y": 1, "yanchor": "top", "yref": "container"},
         showlegend=True,
     )
+    _fit_narrow(drawn, [_values(axis, scope.results, rows, spokes, _NARROW_NAME) for axis in spokes.drawn])
     return drawn
+
+
+def _fit_narrow(drawn: Drawing, texts: Sequence[str]) -> None:
+    """Make room in a narrow window for a legend of one entry per line, and for the texts of the axes."""
+    listed = sum(trace.get("showlegend") is not False for trace in drawn.data)
+    lines = 1 + max((text.count("<br>") for text in texts), default=0)
+    above, below = _NARROW_ENTRY * listed + _NARROW_LINE * lines + 20, _NARROW_LINE * lines
+    drawn.update_narrow(
+        height=above + _NARROW_CIRCLE + below,
+        margin={"t": above, "b": below, "l": 84, "r": 84},
+        legend={"orientation": "v", "y": 1, "yanchor": "top", "yref": "container", "font": {"size": 11}},
+        polar={"angularaxis": {"ticktext": list(texts), "tickfont": {"size": 11}}},
+    )
 
 
 def _add_file(
@@ -186,12 +203,13 @@ def _axes(results: Results, rows: Sequence[Row], spokes: Spokes) -> dict[str, An
     }
 
 
-def _values(axis: Axis, results: Results, rows: Sequence[Row], spokes: Spokes) -> str:
-    """Name an axis, with a line for each of few files: the method's sign and the value."""
+def _values(axis: Axis, results: Results, rows: Sequence[Row], spokes: Spokes, most: int = 99) -> str:
+    """Name an axis in lines of `most` characters, then a line for each of few files: method's sign and value."""
+    name = broken(axis.name, most)
     if len(rows) > _FEW or len({row["method"] for row in rows}) < len(rows):
-        return axis.name
+        return name
     leader = spokes.leader(axis)
-    lines = [f"<b>{axis.name}</b>"]
+    lines = [f"<b>{name}</b>"]
     for row in rows:
         style = results.styles[row["method"]]
         value = axis.raw(row) if axis.loss(row) is not None else "not measured"

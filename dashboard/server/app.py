@@ -65,6 +65,7 @@ _INDEX = Template("""<!DOCTYPE html>
     <script type="application/json" id="plot-settings">$settings</script>
     <script src="/assets/address.js"></script>
     <script src="/assets/labels.js"></script>
+    <script src="/assets/narrow.js"></script>
     <script src="/assets/room.js"></script>
     <script src="/assets/plot.js"></script>
     {%config%}
@@ -94,7 +95,7 @@ def create_app(*folders: Path, local: Local | None = None) -> Dash:
         "dashboard",
         update_title="",
         assets_folder=str(assets_folder()),
-        assets_ignore=r"^(boot|address|labels|plot|room)\.js$",
+        assets_ignore=r"^(boot|address|labels|narrow|plot|room)\.js$",
         external_stylesheets=[BOOTSTRAP],
         index_string=_index(),
         serve_locally=True,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from typing import TypeVar
 
 import polars as pl
@@ -25,8 +26,8 @@ _HALVES = re.compile("[\ud800-\udfff]")
 _MARK = "\ufffd"
 #: Columns and fields that are not cleaned: ids, which name files, and pieces of text.
 _AS_THEY_ARE = frozenset({"variant_id", "a", "b", "baseline_id", "piece"})
-#: Longest name in a legend, at an axis, above a panel and at a point, in characters.
-LEGEND, TICK, TITLE, POINT = 32, 18, 28, 20
+#: Longest name in a legend, at an axis (also in a narrow window), above a panel and at a point, in characters.
+LEGEND, TICK, NARROW, TITLE, POINT = 32, 18, 20, 28, 20
 
 
 def clean(text: str) -> str:
@@ -61,6 +62,11 @@ def short(name: str, most: int) -> str:
         return name
     ahead = (most - 1) * 2 // 3
     return f"{name[:ahead]}…{name[ahead + 1 - most :]}"
+
+
+def broken(text: str, most: int) -> str:
+    """Break a figure's text between words into lines of at most `most` characters, or of one word."""
+    return "<br>".join(textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False))
 
 
 def in_figure(name: str, most: int | None = None) -> str:

@@ -82,3 +82,23 @@ def test_axes_of_one_panel_are_set_apart_from_the_others() -> None:
     drawn.update_yaxes(cells=[1], tickfont={"size": 9})
     sizes = [drawn.layout[name]["tickfont"]["size"] for name in ("yaxis", "yaxis2")]
     assert sizes == [11, 9]
+
+
+def test_panels_lie_below_each_other_in_a_narrow_window() -> None:
+    """Five panels of 100 px with gaps of 50 px: 700 px, without the margins."""
+    drawn = Panels(5, 3, gap=(0.1, 0.2))
+    drawn.add_titles(["a", "b", "c", "d", "e"], size=11)
+    drawn.update_xaxes(cells=drawn.lowest, title_text="layer")
+    drawn.stack(100, (40, 60), gap=50)
+    narrow = drawn.layout["meta"]["narrow"]
+    axes = [f"yaxis{number}" for number in ("", 2, 3, 4, 5)]
+    tops = [1 - 150 * index / 700 for index in range(5)]
+    assert [narrow[axis]["domain"] for axis in axes] == [pytest.approx([top - 1 / 7, top]) for top in tops]
+    assert all(narrow[axis]["showticklabels"] for axis in axes)
+    assert [narrow["annotations"][str(index)]["y"] for index in range(5)] == pytest.approx(tops)
+    assert [narrow[f"x{axis[1:]}"]["title"]["text"] for axis in axes] == ["", "", "", "", "layer"]
+    assert narrow["height"] == 800
+    assert drawn.layout["yaxis5"]["domain"] != narrow["yaxis5"]["domain"], (
+        "a wide window has them in two rows"
+    )
+    drawn.checked()

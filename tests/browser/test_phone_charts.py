@@ -1,0 +1,61 @@
+"""Charts in a narrow window: they fit its width, with panels below each other, and their texts can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from driving import PLOT, Watched, watched
+from playwright.sync_api import Browser
+
+PAGES = (
+    "/", "/ppl-bits", "/degradation", "/layers", "/layers?measure=hidden", "/speed", "/size", "/confidence",
+    "/confidence?share=own", "/confidence?share=baseline", "/delta-logp", "/delta-logp?scale=symlog", "/radar",
+    "/radar?form=parallel",
+)  # fmt: skip
+#: Texts of the chart that are seen: their words, type size, and whether they stick out of the chart's box.
+TEXTS = f"""() => {{
+    const chart = {PLOT}.getBoundingClientRect();
+    return [...{PLOT}.querySelectorAll('text')].filter(text => {{
+        const box = text.getBoundingClientRect(), style = getComputedStyle(text);
+        return box.width > 0 && style.visibility === 'visible' && style.opacity > 0 && !text.closest('.hoverlayer');
+    }}).map(text => {{
+        const box = text.getBoundingClientRect();
+        return {{words: text.textContent, size: parseFloat(getComputedStyle(text).fontSize),
+                 out: Math.max(chart.left - box.left, box.right - chart.right)}};
+    }});
+}}"""
+
+
+@pytest.fixture(scope="module")
+def small(browser: Browser, full_url: str) -> Iterator[Watched]:
+    with watched(browser, full_url, 390, 844) as seen:
+        seen.open("/summary")
+        yield seen
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_chart_fits_the_width_and_can_be_read(small: Watched, path: str) -> None:
+    small.turn(path)
+    small.plotted()
+    page = small.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(f"(c => c.scrollWidth - c.clientWidth)({PLOT}.closest('.canvas'))") <= 0
+    texts: list[dict[str, Any]] = page.evaluate(TEXTS)
+    assert texts
+    assert [text for text in texts if text["size"] < 9] == []
+    assert [text for text in texts if text["out"] > 1] == []
+
+
+def test_panels_lie_below_each_other_and_side_by_side_again_in_a_wide_window(small: Watched) -> None:
+    small.turn("/layers")
+    small.plotted()
+    places = f"""() => ['yaxis', 'yaxis2'].map(name => {PLOT}._fullLayout[name].domain[1])"""
+    first, second = small.page.evaluate(places)
+    assert second < first
+    small.page.set_viewport_size({"width": 1280, "height": 800})
+    small.page.wait_for_function(f"(([first, second]) => first === second)(({places})())")
+    small.page.set_viewport_size({"width": 390, "height": 844})
+    small.page.wait_for_function(f"(([first, second]) => first > second)(({places})())")
+    assert small.complaints == []
