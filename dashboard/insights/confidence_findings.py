@@ -9,7 +9,7 @@ from dashboard.insights import Insight
 from dashboard.insights.bands import bands, typical
 from dashboard.insights.claims.confidence import points
 from dashboard.insights.comparison import ONE_METHOD, rank_files, tie
-from dashboard.insights.confidence import SURE, bin_names, moved, shares
+from dashboard.insights.confidence import SURE, Change, bin_names, moved, shares
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type
 from dashboard.results.rows import Row, by_method
@@ -29,22 +29,50 @@ def most_changed(changes: Changes) -> tuple[Row, Estimate] | None:
     return (row, change) if abs(change.value) > change.reach(len(changes)) else None
 
 
-def title(scope: Scope, changes: Changes, *, levels: bool) -> str:
-    """Name the variant whose share of high-confidence tokens changed most: by its change, or by both `levels`."""
+def largest_change(changes: Sequence[Change]) -> tuple[Change, int] | None:
+    """Return the largest change of a bin's share, and the bin.
+
+    None if it is within the error that holds for all bins of all variants together.
+    """
+    every = [(change, index) for change in changes for index in range(len(change.bins))]
+    change, index = max(every, key=lambda item: abs(item[0].bins[item[1]].value))
+    estimate = change.bins[index]
+    return (change, index) if abs(estimate.value) > estimate.reach(len(every)) else None
+
+
+def change_title(changes: Sequence[Change]) -> str:
+    """Name the variant with the largest change of a bin's share, and the bin."""
+    told = largest_change(changes)
+    if told is None:
+        return "No shown variant changes the share of tokens in any bin by more than the error of all bins together"
+    change, index = told
+    estimate = change.bins[index]
+    size = f"{formats.with_error(100 * abs(estimate.value), 100 * estimate.half)} percentage points"
+    way = "fewer" if estimate.value < 0 else "more"
+    return f"{change.row['label']} has {size} {way} {_tokens_of(index)} than the baseline, the largest change"
+
+
+def _tokens_of(index: int) -> str:
+    """Return what the tokens of a bin are called."""
+    if index == SURE:
+        return "high-confidence tokens (top probability over 0.95)"
+    if index == 0:
+        return "low-confidence tokens (top probability up to 0.25)"
+    return f"tokens with a top probability of {bin_names()[index]}"
+
+
+def levels_title(scope: Scope, changes: Changes) -> str:
+    """Name the variant whose share of high-confidence tokens changed most, by both shares."""
     told = most_changed(changes)
     if told is None:
         return "No shown variant changes the share of high-confidence tokens by more than the error"
     row, change = told
-    if levels:
-        own = shares(scope, row)
-        share = own.values[SURE] if own is not None else math.nan
-        ours, base = formats.percent(share), formats.percent(share - change.value)
-        return f"High-confidence tokens (top probability over 0.95): {row['label']} has {ours}, the baseline {base}"
-    size = f"{formats.with_error(100 * abs(change.value), 100 * change.half)} percentage points"
-    way = "fewer" if change.value < 0 else "more"
-    largest = ", the largest change" if len(changes) > 1 else ""
-    tokens = f"{way} high-confidence tokens (top probability over 0.95) than the baseline"
-    return f"{row['label']} has {size} {tokens}{largest}"
+    own = shares(scope, row)
+    share = own.values[SURE] if own is not None else math.nan
+    ours, base = formats.percent(share), formats.percent(share - change.value)
+    return (
+        f"High-confidence tokens (top probability over 0.95): {row['label']} has {ours}, the baseline {base}"
+    )
 
 
 def best_kept(scope: Scope, rows: Sequence[Row]) -> Insight | None:

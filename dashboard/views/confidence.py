@@ -10,9 +10,11 @@ from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.confidence import Shares, changes, kept_sure, moved, of_the_sure, shares, tells_sure
 from dashboard.insights.confidence_findings import (
     best_kept,
+    change_title,
+    largest_change,
+    levels_title,
     lost,
     most_changed,
-    title,
     unchanged,
     where_it_diverges,
 )
@@ -43,16 +45,13 @@ def figure(scope: Scope) -> Drawing:
         return share_bars.by_baseline(lines, told) if lines else charts.message_figure(_NO_TOKENS)
     if not rows:
         return charts.message_figure(_NO_TOKENS)
-    largest = most_changed(known) if (known := moved(scope, rows)) else None
-    subject = str(largest[0]["variant_id"]) if largest is not None else ""
     if share == "own":
-        return _own(scope, rows, subject)
+        largest = most_changed(known) if (known := moved(scope, rows)) else None
+        return _own(scope, rows, str(largest[0]["variant_id"]) if largest is not None else "")
     changed = changes(scope, rows)
-    return (
-        bin_changes.figure(changed, subject, scope.selection)
-        if changed
-        else charts.message_figure(_NO_TOKENS)
-    )
+    if not changed:
+        return charts.message_figure(_NO_TOKENS)
+    return bin_changes.figure(changed, largest_change(changed), scope.selection)
 
 
 def _own(scope: Scope, rows: list[Row], told: str) -> Drawing:
@@ -64,12 +63,15 @@ def _own(scope: Scope, rows: list[Row], told: str) -> Drawing:
 
 
 def headline(scope: Scope) -> str:
-    """Name the variant whose share of high-confidence tokens changed most, if by more than the error."""
+    """Name the variant with the largest change of a bin's share that is more than the error."""
     drawn, share = _drawn(scope), _SHARE.of(scope.selection)
     if share == "baseline":
         return of_the_sure(scope, drawn)
-    known = moved(scope, drawn)
-    return title(scope, known, levels=share == "own") if known else _NO_TOKENS
+    if share == "own":
+        known = moved(scope, drawn)
+        return levels_title(scope, known) if known else _NO_TOKENS
+    changed = changes(scope, drawn)
+    return change_title(changed) if changed else _NO_TOKENS
 
 
 def _drawn(scope: Scope) -> list[Row]:
@@ -132,7 +134,8 @@ VIEW = View(
     absent=absent_tokens,
     captions={
         "change": "Each bar is the change of a variant's share in one bin, from its own probabilities; lines are "
-        "95 % intervals. All bins have one scale, and a variant's changes add up to 0. The largest file is on top.",
+        "95 % intervals. All bins have one scale, and a variant's changes add up to 0. Files with fewer bits are on "
+        "top; the title's file stands out, and its method comes first.",
         "own": "Dotted lines mark the edges of the baseline's bins.",
         "baseline": "Each bar holds the tokens of one bin of the baseline; the framed part is in the same bin here.",
     },

@@ -32,9 +32,10 @@ def bars(drawn: Drawing) -> list[dict[str, Any]]:
 
 def test_bars_are_differences_of_shares_and_add_up_to_0(three_methods: Path) -> None:
     traces = bars(VIEW.draw(Scope(Results.open(three_methods), EVERYTHING)))
-    assert [trace["meta"]["bin"] for trace in traces] == [0, 1, 2, 3, 4]
+    assert [trace["meta"]["bin"] for trace in traces] == [4, 3, 2, 1, 0]
     base, total = shares(three_methods, BASELINE_ID), 0.0
-    for index, trace in enumerate(traces):
+    for trace in traces:
+        index = trace["meta"]["bin"]
         for (name, number), value in zip(trace["customdata"], trace["x"], strict=True):
             assert number == index
             assert value == pytest.approx((shares(three_methods, name) - base)[index], abs=1e-9)
@@ -43,11 +44,13 @@ def test_bars_are_differences_of_shares_and_add_up_to_0(three_methods: Path) -> 
     assert total == pytest.approx(0, abs=1e-9)
 
 
-def test_rows_are_ordered_by_size_within_their_method(three_methods: Path) -> None:
+def test_rows_are_ordered_by_bits_within_their_method(three_methods: Path) -> None:
     results = Results.open(three_methods)
     drawn = VIEW.draw(Scope(results, EVERYTHING))
+    title = VIEW.headline(Scope(results, EVERYTHING))
     bits = {
-        row["variant_id"]: (row["method"], -row["bits_per_weight"]) for row in results.measured.to_dicts()
+        row["variant_id"]: (not title.startswith(row["method"]), row["method"], row["bits_per_weight"])
+        for row in results.measured.to_dicts()
     }
     places = sorted(
         (y, name) for (name, _), y in zip(bars(drawn)[0]["customdata"], bars(drawn)[0]["y"], strict=True)
@@ -74,10 +77,18 @@ def test_the_title_s_value_is_at_its_bar(three_methods: Path) -> None:
     results = Results.open(three_methods)
     scope = Scope(results, EVERYTHING)
     title, drawn = VIEW.headline(scope), VIEW.draw(scope)
-    sure = bars(drawn)[4]
+    sure = bars(drawn)[0]
+    assert sure["meta"]["bin"] == 4
     values = {results.labels[name]: x for (name, _), x in zip(sure["customdata"], sure["x"], strict=True)}
     label = max(values, key=lambda name: abs(values[name]))
     assert title.startswith(f"{label} has ")
+    vivid = {
+        results.labels[name]
+        for trace in bars(drawn)
+        for (name, _), opacity in zip(trace["customdata"], trace["marker"]["opacity"], strict=True)
+        if opacity == 1
+    }
+    assert vivid == {label}
     (note,) = [note for note in drawn.layout["annotations"] if note["text"].startswith("<b>")]
     assert note["text"].removeprefix("<b>\N{MINUS SIGN}").removesuffix("</b>") in title
     assert note["xref"] == sure["xaxis"]
