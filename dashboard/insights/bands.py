@@ -127,6 +127,11 @@ def lowest(compared: Sequence[Band], method: str | None = None) -> Band | None:
     return min(held, key=lambda band: band.size, default=None)
 
 
+def fullest(compared: Sequence[Band]) -> Band | None:
+    """Return the band with files of the most methods; of several, that of the smallest files."""
+    return min(compared, key=lambda band: (-len(band.files), band.size), default=None)
+
+
 def beaten_by_smaller(scope: Scope, rows: Sequence[Row], rivals: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return files that a smaller one of `rivals` beats in KLD by more than the error, each with that one.
 

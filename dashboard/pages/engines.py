@@ -7,14 +7,14 @@ from dash.development.base_component import Component
 
 from dashboard.insights.answers import Answers
 from dashboard.insights.engines_of_file import Cell, file_in_engines
-from dashboard.pages.parts import card, swatch
+from dashboard.pages.parts import swatch
 from dashboard.results.engines import in_words
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 
 
 def engines_card(scope: Scope, answers: Answers) -> list[Component]:
-    """Return a table of the picked or recommended file in each engine; empty for a folder of one engine."""
+    """Return a folded table of the picked or recommended file in each engine; empty for a folder of one engine."""
     found = file_in_engines(scope, answers)
     if found is None:
         return []
@@ -36,7 +36,8 @@ def engines_card(scope: Scope, answers: Answers) -> list[Component]:
         html.Table([html.Thead(head), html.Tbody(body)], className="engines-table"),
         *([html.P(found.told, className="answer-note")] if found.told else []),
     ]
-    return [card("The same file in each engine", parts, "answer engines")]
+    title = html.Summary(html.H2("The same file in each engine"))
+    return [html.Details([title, *parts], className="box answer engines")]
 
 
 def _cell(cell: Cell) -> Component:

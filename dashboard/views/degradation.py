@@ -15,7 +15,7 @@ from dashboard.figures.levels import add_note
 from dashboard.figures.line_names import with_room
 from dashboard.figures.scales import LogScale
 from dashboard.insights import Insight, divergences, loss_titles
-from dashboard.insights.bands import Band, bands, lowest
+from dashboard.insights.bands import Band, bands, fullest
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, divergence, elsewhere
 from dashboard.insights.faults import sound
@@ -173,7 +173,7 @@ def _told(scope: Scope) -> Told:
 
 
 def headline(scope: Scope) -> str:
-    """Write PPL ratios at the smallest size that two methods have, or the factor of KLD per bit saved.
+    """Write PPL ratios at the smallest size that the most methods have, or the factor of KLD per bit saved.
 
     Where neither is known, write the loss of the files that lose most and least.
     """
@@ -198,8 +198,8 @@ def _compared(scope: Scope) -> list[Row]:
 
 
 def _band(scope: Scope) -> Band | None:
-    """Return the smallest size at which the title compares methods by perplexity."""
-    return lowest(bands(scope, _compared(scope))) if _LOSS.of(scope.selection) == "ppl" else None
+    """Return the size at which the title compares methods by perplexity."""
+    return fullest(bands(scope, _compared(scope))) if _LOSS.of(scope.selection) == "ppl" else None
 
 
 def _fits(scope: Scope) -> dict[str, Fit]:

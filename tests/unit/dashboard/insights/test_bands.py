@@ -13,7 +13,7 @@ import pytest
 from results_factory import make_results
 from variant_rows import NONE, row
 
-from dashboard.insights.bands import Band, bands, beaten_by_smaller, lowest
+from dashboard.insights.bands import Band, bands, beaten_by_smaller, fullest, lowest
 from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.compared_pair import chosen
@@ -218,6 +218,18 @@ def test_the_least_size_is_compared_by_log_likelihood_too(sample: Results) -> No
     ppl = {method: item["ppl"] for method, item in small.files.items()}
     for method, gap in small.perplexity.items():
         assert gap.value == pytest.approx(math.log(ppl[method] / ppl[small.ranking.best]), abs=5e-5)
+
+
+def test_the_fullest_band_has_most_methods_and_of_those_the_smallest_files(sample: Results) -> None:
+    compared = Case.of(Scope(sample, EVERYTHING)).bands
+    full = fullest(compared)
+    assert full is not None
+    assert fullest([]) is None
+    for band in compared:
+        assert len(band.files) <= len(full.files)
+        assert len(band.files) < len(full.files) or full.size <= band.size
+    fewer = [dataclasses.replace(compared[0], files=dict(list(compared[0].files.items())[:1]))]
+    assert fullest([*fewer, *compared]) is full
 
 
 def test_compare_says_of_every_pair_what_the_verdict_says(sample: Results) -> None:
