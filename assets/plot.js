@@ -85,8 +85,15 @@
     plot.on("plotly_clickannotation", annotationClicked);
     plot.on("plotly_afterplot", () => window.labels.fit(plot));
     new ResizeObserver(() => window.requestAnimationFrame(fit)).observe(holder);
-    window.narrow.onTurn(() => shown.figure && paint(shown, theme()));
+    window.narrow.onTurn(turned);
     window.walk?.redrawn();
+  }
+
+  /* The other form of a chart is drawn anew: of a bar of colours that turns, Plotly would leave parts behind. */
+  async function turned() {
+    if (!shown.figure) return;
+    await window.Plotly.react(plot, [], {});
+    paint(shown, theme());
   }
 
   /* Only another size needs another drawing. */

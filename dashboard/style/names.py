@@ -27,7 +27,7 @@ _MARK = "\ufffd"
 #: Columns and fields that are not cleaned: ids, which name files, and pieces of text.
 _AS_THEY_ARE = frozenset({"variant_id", "a", "b", "baseline_id", "piece"})
 #: Longest name in a legend, at an axis (also in a narrow window), above a panel and at a point, in characters.
-LEGEND, TICK, NARROW, TITLE, POINT = 32, 18, 20, 28, 20
+LEGEND, TICK, NARROW, TITLE, POINT = 32, 18, 18, 28, 20
 
 
 def clean(text: str) -> str:

@@ -92,7 +92,7 @@ def test_long_names_stay_in_their_places(browser: Browser, hostile_url: str, wid
         for slug in ("confidence", "delta-logp"):
             seen.turn(f"/{slug}")
             seen.plotted()
-            assert seen.page.evaluate(f"{PLOT}._fullLayout._size.w") > min(350, width / 2), slug
+            assert seen.page.evaluate(f"{PLOT}._fullLayout._size.w") > min(350, 0.4 * width), slug
 
 
 def test_a_saved_table_holds_no_formula(hostile: Watched) -> None:

@@ -56,6 +56,13 @@ def test_panels_lie_below_each_other_and_side_by_side_again_in_a_wide_window(sma
     assert second < first
     small.page.set_viewport_size({"width": 1280, "height": 800})
     small.page.wait_for_function(f"(([first, second]) => first === second)(({places})())")
+    small.plotted()
+    bar = small.page.locator("#graph .colorbar .cbbg").bounding_box()
+    assert bar["height"] > 2 * bar["width"], "the bar of colours stands"
+    assert small.page.evaluate(f"{PLOT}._fullLayout._size.w") > 400
     small.page.set_viewport_size({"width": 390, "height": 844})
     small.page.wait_for_function(f"(([first, second]) => first > second)(({places})())")
+    small.plotted()
+    bar = small.page.locator("#graph .colorbar .cbbg").bounding_box()
+    assert bar["width"] > 2 * bar["height"], "the bar of colours lies"
     assert small.complaints == []
