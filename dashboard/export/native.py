@@ -81,12 +81,13 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
     chart.font.size = Pt(13)
     chart.font.color.rgb = rgb(surface.text)
     shown = list(chart.plots[0].series)
+    entries = [] if is_bars else [(trace, _drawn(trace)) for trace in _entries(figure)]
+    for series, names in zip(shown, point_names(figure, entries, across, up), strict=False):
+        write_names(series, names, surface)
     for series, trace in zip(shown, _entries(figure), strict=False):
         _style(series, trace)
         for direction in "xy":
             _error_bars(series, trace, direction)
-        if not is_bars:
-            write_names(series, point_names(figure, trace, _drawn(trace)), surface)
     first = len(shown) - len(lines)
     for series, line in zip(shown[first:], lines, strict=True):
         draw_limit(series, line, surface)

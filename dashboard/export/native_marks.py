@@ -17,6 +17,7 @@ from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Pt
 
 from dashboard.export.native_axes import Scale, rgb
+from dashboard.figures.labels import Box, overlap
 from dashboard.figures.point_labels import LABEL
 from dashboard.style.theme import BASELINE, Surface, readable
 
@@ -27,6 +28,8 @@ _SAME_PLACE = 1e-6
 _NAME_ACROSS, _NAME_UP = (0.88, 0.12, 0.75, 0.25, 0.62, 0.38, 0.5), 0.06
 #: Half the width of a name and its height, which PowerPoint breaks into lines, as shares of the chart.
 _HALF, _TALL = 0.11, 0.17
+#: Width of a character and height of a line of a point's name, and half the width and height of a marker.
+_CHARACTER, _TEXT, _MARK = 0.0075, 0.045, (0.006, 0.014)
 
 
 @dataclass(frozen=True)
@@ -128,17 +131,62 @@ def plain(text: str) -> str:
     return html.unescape(_TAG.sub("", text)).strip()
 
 
-def point_names(figure: go.Figure, trace: Any, drawn: Sequence[int]) -> Mapping[int, Name]:
-    """Return the labels of the points of a trace by place in the series."""
-    found = {}
+def point_names(
+    figure: go.Figure, entries: Sequence[tuple[Any, Sequence[int]]], across: Scale | None, up: Scale | None
+) -> list[dict[int, Name]]:
+    """Return the labels of each trace's drawn points by place in the series, the most important first.
+
+    PowerPoint draws no line from a label to its point: one that would cover a point or another label on all sides of
+    its own is left out, unless it is bold, as those of the title's files are.
+    """
+    found: list[dict[int, Name]] = [{} for _ in entries]
+    if across is None or up is None:
+        return found
+    points = {
+        (nth, place): (across.share(float(trace.x[index])), up.share(float(trace.y[index])))
+        for nth, (trace, drawn) in enumerate(entries)
+        for place, index in enumerate(drawn)
+    }
+    taken = [(x - _MARK[0], y - _MARK[1], x + _MARK[0], y + _MARK[1]) for x, y in points.values()]
     for note in figure.layout.annotations:
-        if note.name != LABEL:
+        at = _labelled(figure, note, entries) if note.name == LABEL else None
+        if at is None:
             continue
-        right, up = (note.ax, -note.ay) if note.showarrow else (note.xshift or 0, note.yshift or 0)
-        for place, index in enumerate(drawn):
-            if _is_at(figure, note, trace, index):
-                found[place] = Name(plain(note.text), _side(right, up), note.templateitemname)
+        text = plain(note.text)
+        boxes = _boxes(*points[at], _CHARACTER * len(text))
+        right, up_by = (note.ax, -note.ay) if note.showarrow else (note.xshift or 0, note.yshift or 0)
+        sides = sorted(boxes, key=lambda side: side != _side(right, up_by))
+        covered = {side: sum(overlap(boxes[side], other) for other in taken) for side in sides}
+        best = min(sides, key=lambda side: covered[side])
+        if covered[best] and not note.text.startswith("<b>"):
+            continue
+        taken.append(boxes[best])
+        found[at[0]][at[1]] = Name(text, best, note.templateitemname)
     return found
+
+
+def _labelled(
+    figure: go.Figure, note: Any, entries: Sequence[tuple[Any, Sequence[int]]]
+) -> tuple[int, int] | None:
+    """Return the trace and the place in its series of the point that a label belongs to."""
+    for nth, (trace, drawn) in enumerate(entries):
+        color = trace.marker.color
+        for place, index in enumerate(drawn):
+            own = color if isinstance(color, str) else color[index]
+            if own == note.templateitemname and _is_at(figure, note, trace, index):
+                return nth, place
+    return None
+
+
+def _boxes(x: float, y: float, width: float) -> dict[Any, Box]:
+    """Return the box of a text on each side of a point, in shares of the chart."""
+    aside, over, half = 0.01, 0.02, _TEXT / 2
+    return {
+        XL_LABEL_POSITION.RIGHT: (x + aside, y - half, x + aside + width, y + half),
+        XL_LABEL_POSITION.LEFT: (x - aside - width, y - half, x - aside, y + half),
+        XL_LABEL_POSITION.ABOVE: (x - width / 2, y + over, x + width / 2, y + over + _TEXT),
+        XL_LABEL_POSITION.BELOW: (x - width / 2, y - over - _TEXT, x + width / 2, y - over),
+    }
 
 
 def _is_at(figure: go.Figure, note: Any, trace: Any, index: int) -> bool:
