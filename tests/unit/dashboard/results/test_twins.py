@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from twins import FIRST, SECOND, make_twins
 
+from dashboard.figures.point_labels import LABEL
 from dashboard.insights.curves import inversions
 from dashboard.insights.matching import one_type
 from dashboard.insights.summary import summarize
@@ -109,11 +110,10 @@ def test_of_two_files_the_first_stands_for_the_method(results: Results) -> None:
 
 
 def test_picked_points_are_named_apart(results: Results) -> None:
-    drawn = view("ppl-bits").draw(Scope(results, Selection.of(picked=[FIRST]))).to_plotly_json()
-    texts = [text for trace in drawn["data"] for text in trace.get("text") or []]
-    assert "Q4_K_M" in texts
-    drawn = view("ppl-bits").draw(Scope(results, Selection.of(picked=[SECOND]))).to_plotly_json()
-    assert "Q4_K_M imat" in [text for trace in drawn["data"] for text in trace.get("text") or []]
+    for picked, name in ((FIRST, "Q4_K_M"), (SECOND, "Q4_K_M imat")):
+        drawn = view("ppl-bits").draw(Scope(results, Selection.of(picked=[picked]))).to_plotly_json()
+        labels = [note["text"] for note in drawn["layout"]["annotations"] if note.get("name") == LABEL]
+        assert labels[0] == name, "the picked file is named first"
 
 
 def test_files_of_the_same_bits_are_in_no_order(results: Results) -> None:

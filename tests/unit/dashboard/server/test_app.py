@@ -52,6 +52,7 @@ def test_scripts_of_dash_wait_in_a_template(client: FlaskClient) -> None:
         "/assets/boot.js",
         "/assets/address.js",
         "/assets/labels.js",
+        "/assets/narrow.js",
         "/assets/room.js",
         "/assets/plot.js",
     ]
