@@ -36,6 +36,7 @@
   /* What Escape takes back, the first that there is; a dialog closes by itself. */
   const BACK = [
     () => closeMenu(),
+    () => window.present.cancel(),
     () => window.finder.leave(),
     () => window.walk.leave(),
     () => window.plot.unzoom(),

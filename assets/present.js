@@ -7,6 +7,7 @@
   const make = (tag, name, text) => Object.assign(document.createElement(tag), { className: name, textContent: text || "" });
   let dialog = null;
   let shown = null;
+  let asked = null;
   let at = 0;
 
   function boxed(node, [left, top, width, height]) {
@@ -131,15 +132,20 @@
   }
 
   async function open() {
-    if (dialog || document.querySelector("dialog[open]")) return;
+    if (dialog || asked || document.querySelector("dialog[open]")) return;
     const params = new URLSearchParams(window.location.search);
     params.set("theme", document.documentElement.getAttribute("data-bs-theme"));
-    const answer = await window.fetch("/export/slides?" + params);
-    if (!answer.ok) {
-      window.undo.say((await answer.text()).slice(0, 300));
-      return;
+    asked = new AbortController();
+    window.undo.say("Drawing the slides… (Escape cancels)");
+    try {
+      const answer = await window.fetch("/export/slides?" + params, { signal: asked.signal });
+      if (!answer.ok) return window.undo.say((await answer.text()).slice(0, 300));
+      shown = await answer.json();
+    } catch (error) {
+      return window.undo.say(error.name === "AbortError" ? "No slides: cancelled" : "The dashboard does not answer");
+    } finally {
+      asked = null;
     }
-    shown = await answer.json();
     /* The page, because a dialog cannot be full screen itself; a browser may refuse. */
     await document.documentElement.requestFullscreen?.().catch(() => {});
     build();
@@ -154,5 +160,12 @@
     if (event.target.closest("#present-toggle")) open();
   });
 
-  window.present = { open: open };
+  /* Stop waiting for slides; return whether there was something to wait for. */
+  function cancel() {
+    if (!asked) return false;
+    asked.abort();
+    return true;
+  }
+
+  window.present = { open: open, cancel: cancel };
 })();

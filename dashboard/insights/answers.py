@@ -91,9 +91,14 @@ class Answers:
     def _headline_within(self, advice: Advice) -> str:
         if advice.best is None:
             return f"No file meets your limits ({self.need.limits})"
-        takes = formats.size(advice.best.n_bytes)
+        best = advice.best
+        takes = formats.size(best.row["size_bytes"])
+        if best.memory is not None:
+            takes = f"{takes}, {formats.size(best.n_bytes)} in memory"
+        if self.need.min_tps is not None and best.tps is not None:
+            takes = f"{takes}, {formats.number(best.tps)} tokens/s"
         tied = "; its speed is tied with the limit" if advice.tied else ""
-        run = f"run {advice.best.label}: {takes}, {advice.best.price}"
+        run = f"run {best.label}: {takes}, {best.price}"
         return f"Within your limits ({self.need.limits}) {run}{tied}"
 
     def remarks(self, scope: Scope, item: Recommendation) -> tuple[str, ...]:
@@ -125,6 +130,8 @@ class Answers:
 
 
 def _why_none(selected: list[Row], rows: list[Row]) -> str:
+    if not selected:
+        return "No file is selected."
     failed = [row["label"] for row in selected if row.get("failure")]
     if failed:
         return f"Measured and failed: {formats.listing(failed)}."

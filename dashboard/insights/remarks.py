@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboard.insights.advising import Advice
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.engine_gap import is_timed, packing_adds
 from dashboard.insights.recommender import Recommendation, runners_up
@@ -19,13 +20,25 @@ def of_recommendation(
     """Return remarks on a recommendation among `rows`; only of the `primary` one what running it adds."""
     if item.row is None:
         return ()
-    rivals = [str(rival["label"]) for rival in runners_up(scope, rows, item.row)]
+    rivals = [str(rival["label"]) for rival in _tied(scope, rows, item.row)]
     told = [f"Tied by KLD at this size: {formats.listing(rivals)}"] if rivals else []
     told += [
         f"Undecided: {row['label']} ({change(log_ratio(row))}) may meet the rule too"
+        if row is not item.row
+        else "Undecided: it may meet the rule, within its error"
         for row in item.contenders[:1]
     ]
     return (*told, *([packing_adds(item.row, scope.selection)] if primary and is_timed(item.row) else []))
+
+
+def _tied(scope: Scope, rows: Sequence[Row], chosen: Row) -> list[Row]:
+    """Return files of one size with the chosen one, tied as a pair, or in the comparison of all sizes together."""
+    own = str(chosen["variant_id"])
+    names = {str(row["variant_id"]) for row in runners_up(scope, rows, chosen)}
+    for band in Case.of(scope).bands:
+        others = (str(row["variant_id"]) for row in band.files.values() if row["variant_id"] != own)
+        names |= {name for name in others if band.closer(own, name) == ""}
+    return [row for row in rows if str(row["variant_id"]) in names]
 
 
 def of_advice(scope: Scope, advice: Advice) -> tuple[str, ...]:

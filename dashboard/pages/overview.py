@@ -144,13 +144,14 @@ def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
 def _pickable(scope: Scope, row: Row, answer: Component) -> Component:
     """Add the button that picks the file of a card; a click elsewhere on the card does the same (answers.js)."""
     is_picked = row["variant_id"] in scope.selection.picked
-    told = {"aria-pressed": "true" if is_picked else "false", "data-name": row["label"]}
+    name = "✓ Picked" if is_picked else "Pick"
+    told = {"aria-pressed": "true" if is_picked else "false", "aria-label": f"{name} {row['label']}"}
     button = html.Button(
-        "✓ Picked" if is_picked else "Pick",
+        name,
         type="button",
         className="tool pick",
         title="Show this file in every view; again to let go",
-        **{**told, "data-pick": row["variant_id"]},
+        **{**told, "data-pick": row["variant_id"], "data-name": row["label"]},
     )
     answer.children = [button, *answer.children]
     answer.className += " pickable" + " picked" * is_picked

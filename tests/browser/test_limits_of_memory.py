@@ -51,3 +51,23 @@ def test_typed_limits_give_a_file_with_a_cache_and_its_sum(two: Watched) -> None
     page.keyboard.press("Enter")
     expect(advice).to_contain_text("the longest measured is 32,768 tokens")
     assert two.complaints == []
+
+
+def test_an_answer_leaves_the_field_that_is_typed_into(two: Watched) -> None:
+    """The answer to one limit comes while the next is typed: no key goes astray as a shortcut."""
+    page = two.page
+    two.open("/")
+    two.settle()
+    page.fill("#option-context", "16k")
+    page.keyboard.press("Enter")
+    page.locator("#option-gb").click()
+    page.keyboard.type("1")
+    expect(page.locator("#title")).to_contain_text("16,384 tokens")
+    two.settle()
+    page.keyboard.type("36 MB")
+    assert page.evaluate("document.activeElement.id") == "option-gb"
+    expect(page.locator("#option-gb")).to_have_value("136 MB")
+    page.locator("#title").click()
+    expect(page.locator("#title")).to_contain_text("at most 136.0 MB and 16,384 tokens of context")
+    assert page.url.split("?")[0].endswith("/")
+    assert two.complaints == []

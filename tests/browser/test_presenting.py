@@ -66,3 +66,18 @@ def test_a_button_starts_and_the_slides_fill_a_phone(phone: Watched) -> None:
     expect(phone.page.locator(".slide-number")).to_contain_text("2 / ")
     phone.page.get_by_role("button", name="Leave (Esc)").click()
     expect(phone.page.locator(".present")).to_have_count(0)
+
+
+def test_slides_that_take_long_are_announced_and_can_be_cancelled(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.plotted()
+    page, said = full.page, full.page.locator("#said")
+    page.route("**/export/slides*", lambda route: None)
+    page.keyboard.press("p")
+    expect(said).to_have_text("Drawing the slides… (Escape cancels)")
+    page.keyboard.press("Escape")
+    expect(said).to_have_text("No slides: cancelled")
+    expect(page.locator(".present")).to_have_count(0)
+    page.unroute("**/export/slides*")
+    page.keyboard.press("p")
+    expect(page.locator(".present .slide")).to_be_visible()
