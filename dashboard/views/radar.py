@@ -103,7 +103,9 @@ def insights(scope: Scope) -> list[Insight]:
     ]
     if tied and len(rows) > 1:
         result.append(Insight(f"No clear leader on {formats.listing(tied, 6)}.", "tie", rule))
-    result.append(_dominated(rows, drawn) if len(rows) > 1 else _ALONE)
+    first = standings(scope, sound(scope.results, rows))
+    level = [first[axis.name] for axis in drawn if axis.name in first]
+    result.append(_dominated(rows, drawn, level) if len(rows) > 1 else _ALONE)
     if _is_radar(scope) and len(rows) < scope.frame.height:
         result += traces(scope).told
     if not any(axis.name == DECODE for axis in axes(scope)):
@@ -122,18 +124,22 @@ def noted(scope: Scope) -> str:
     return f"Left out, as all drawn files are level on it within their errors: {formats.listing(level, 6)}."
 
 
-def _dominated(rows: Sequence[Row], spokes: Sequence[Axis]) -> Insight:
-    """Name the variants that another one beats on every axis by measured values."""
+def _dominated(rows: Sequence[Row], spokes: Sequence[Axis], level: Sequence[Sequence[Row]]) -> Insight:
+    """Name the variants that another one beats on every axis by measured values, on one by more than the error.
+
+    `level` has, per axis with errors, those that may be the best.
+    """
     scores = np.array([[axis.score(row) for axis in spokes] for row in rows], dtype=np.float64)
     beaten = []
     for row, own in zip(rows, scores, strict=True):
         known = ~np.isnan(scores) & ~np.isnan(own)
         ahead = known.any(axis=1) & ((scores > own) | ~known).all(axis=1)
-        if ahead.any():
+        if ahead.any() and not (level and all(row in first for first in level)):
             beaten.append(f"{row['label']} (by {rows[int(ahead.argmax())]['label']})")
+    rule = "by measured values, on some axis by more than the error"
     if not beaten:
-        return Insight("No shown variant is beaten by another on every axis.", "finding")
-    return Insight(f"Beaten on every axis: {formats.listing(beaten)}.", "finding", "by measured values")
+        return Insight("No shown variant is beaten by another on every axis.", "finding", rule)
+    return Insight(f"Beaten on every axis: {formats.listing(beaten)}.", "finding", rule)
 
 
 VIEW = View(
