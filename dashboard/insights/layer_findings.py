@@ -87,10 +87,10 @@ def _attention(shown: Shown) -> Insight | None:
     detail = f"attention / feed-forward by {shown.measure.noun}: {_ratios(values)}"
     if all(value.low > 0 for value in values.values()):
         slightly = " slightly" if all(value.value < _SLIGHT for value in values.values()) else ""
-        text = f"Attention is hit{slightly} harder than feed-forward."
+        text = f"As a whole, attention is hit{slightly} harder than feed-forward."
         return Insight(text, "finding", detail, effect=_widest(values))
     if all(value.high < 0 for value in values.values()):
-        text = "Feed-forward is hit harder than attention."
+        text = "As a whole, feed-forward is hit harder than attention, whatever single roles show."
         return Insight(text, "finding", detail, effect=_widest(values))
     if all(not value.differs_from_zero for value in values.values()):
         return Insight("Attention and feed-forward are hit equally, within the error.", "tie", detail)
