@@ -22,7 +22,7 @@ _NARROW_ROWS = ((0,), (1, 2), (3, 4))
 #: Opacities of bars: of files in the title or picked, in other bins than the title's, and of other files.
 _VIVID, _BESIDE, _QUIET = 1.0, 0.75, 0.4
 #: Width of the narrowest panel, and room for the title's value beside its bar, as shares of all panels.
-_LEAST, _FOR_VALUE = 0.12, 0.17
+_LEAST, _FOR_VALUE = 0.15, 0.21
 #: With more rows than this the error bars would touch.
 _MOST_WITH_ERRORS = 60
 _TITLE = "change of the share of tokens, in percentage points"
@@ -195,7 +195,7 @@ def _value(drawn: Panels, place: Mapping[str, str], row: int, change: Estimate) 
         xanchor="left" if lost else "right",
         xshift=4 if lost else -4,
         showarrow=False,
-        font={"size": 13},
+        font={"size": 12},
     )
 
 
