@@ -132,6 +132,16 @@ def fullest(compared: Sequence[Band]) -> Band | None:
     return min(compared, key=lambda band: (-len(band.files), band.size), default=None)
 
 
+def tied_with(compared: Sequence[Band], variant_id: str) -> frozenset[str]:
+    """Return the ids of files that the comparison at equal size does not tell from this one."""
+    return frozenset(
+        name
+        for band in compared
+        for name in (str(row["variant_id"]) for row in band.files.values())
+        if name != variant_id and band.closer(variant_id, name) == ""
+    )
+
+
 def beaten_by_smaller(scope: Scope, rows: Sequence[Row], rivals: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return files that a smaller one of `rivals` beats in KLD by more than the error, each with that one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboard.insights.advising import Advice
+from dashboard.insights.bands import tied_with
 from dashboard.insights.claim_rules import Case
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.engine_gap import is_timed, packing_adds
@@ -34,10 +35,8 @@ def of_recommendation(
 def _tied(scope: Scope, rows: Sequence[Row], chosen: Row) -> list[Row]:
     """Return files of one size with the chosen one, tied as a pair, or in the comparison of all sizes together."""
     own = str(chosen["variant_id"])
-    names = {str(row["variant_id"]) for row in runners_up(scope, rows, chosen)}
-    for band in Case.of(scope).bands:
-        others = (str(row["variant_id"]) for row in band.files.values() if row["variant_id"] != own)
-        names |= {name for name in others if band.closer(own, name) == ""}
+    pairs = {str(row["variant_id"]) for row in runners_up(scope, rows, chosen)}
+    names = pairs | tied_with(Case.of(scope).bands, own)
     return [row for row in rows if str(row["variant_id"]) in names]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from dashboard.insights.bands import tied_with
 from dashboard.insights.claim_rules import Case, overlap
 from dashboard.insights.leaders import FIDELITY, PREFILL, TAIL, contenders
 from dashboard.insights.speeds import PREFILL_RATE
@@ -40,13 +41,8 @@ def standings(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
 def _tied_at_their_size(scope: Scope, rows: Sequence[Row], level: Sequence[Row]) -> list[Row]:
     """Return the rows that the comparison at equal size does not tell from the first of `level`, without those."""
     best, known = str(level[0]["variant_id"]), {row["variant_id"] for row in level}
-    verdicts = Case.of(scope).bands
-    return [
-        row
-        for row in rows
-        if row["variant_id"] not in known
-        and any(band.closer(best, str(row["variant_id"])) == "" for band in verdicts)
-    ]
+    tied = tied_with(Case.of(scope).bands, best)
+    return [row for row in rows if row["variant_id"] not in known and row["variant_id"] in tied]
 
 
 def tail(row: Row) -> Estimate | None:

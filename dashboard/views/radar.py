@@ -64,7 +64,7 @@ def headline(scope: Scope) -> str:
         return "No selected variant was compared with the baseline"
     if len(rows) == 1:
         return f"Only {rows[0]['label']} is selected: there is nothing to compare it with"
-    winners = _winners(scope, rows)
+    winners = _winners(*_standing(scope, rows))
     names = [row["label"] for row in winners.values() if row is not None]
     if not names:
         return "No variant leads on any axis by more than the error"
@@ -75,14 +75,18 @@ def headline(scope: Scope) -> str:
     return f"{alone}: {most} leads on {names.count(most)} of {len(winners)} axes"
 
 
-def _winners(scope: Scope, rows: Sequence[Row]) -> Mapping[str, Row | None]:
-    """Return the leader per axis that is drawn; None if the lead is within its error."""
+def _standing(scope: Scope, rows: Sequence[Row]) -> tuple[Sequence[Axis], Mapping[str, Sequence[Row]]]:
+    """Return the axes that are drawn, and per axis the files that may be the best."""
     if _is_radar(scope):
         spokes = Spokes.of(scope, rows)
-        return {axis.name: spokes.leader(axis) for axis in spokes.drawn}
-    found = standings(scope, sound(scope.results, rows))
-    first = {axis.name: found.get(axis.name, []) for axis in axes(scope)}
-    return {name: best[0] if len(best) == 1 else None for name, best in first.items()}
+        return spokes.drawn, spokes.first
+    return axes(scope), standings(scope, sound(scope.results, rows))
+
+
+def _winners(drawn: Sequence[Axis], first: Mapping[str, Sequence[Row]]) -> Mapping[str, Row | None]:
+    """Return the leader per axis; None if the lead is within its error."""
+    best = {axis.name: first.get(axis.name, []) for axis in drawn}
+    return {name: rows[0] if len(rows) == 1 else None for name, rows in best.items()}
 
 
 def insights(scope: Scope) -> list[Insight]:
@@ -90,9 +94,9 @@ def insights(scope: Scope) -> list[Insight]:
     rows = _compared(scope)
     if not rows:
         return [NOTHING]
-    drawn = Spokes.of(scope, rows).drawn if _is_radar(scope) else axes(scope)
+    drawn, first = _standing(scope, rows)
     leads: dict[str, list[str]] = {}
-    for name, row in _winners(scope, rows).items():
+    for name, row in _winners(drawn, first).items():
         leads.setdefault(str(row["label"]) if row is not None else "", []).append(name)
     tied = leads.pop("", [])
     ordered = sorted(leads.items(), key=lambda item: (-len(item[1]), item[0]))
@@ -103,7 +107,6 @@ def insights(scope: Scope) -> list[Insight]:
     ]
     if tied and len(rows) > 1:
         result.append(Insight(f"No clear leader on {formats.listing(tied, 6)}.", "tie", rule))
-    first = standings(scope, sound(scope.results, rows))
     level = [first[axis.name] for axis in drawn if axis.name in first]
     result.append(_dominated(rows, drawn, level) if len(rows) > 1 else _ALONE)
     if _is_radar(scope) and len(rows) < scope.frame.height:

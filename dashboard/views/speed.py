@@ -91,7 +91,8 @@ def figure(scope: Scope) -> Drawing:
     curves = charts.series(scope.results, rows)
     hover = hover_of_runs(scope, rows)
     drawn = Drawing()
-    taken = [speed_marks.note_corner(drawn), *_draw_claim(drawn, scope, x_range)]
+    found = _race(scope)
+    taken = [speed_marks.note_corner(drawn), *_draw_claim(drawn, found, x_range)]
     speed_marks.shade_four(drawn, rows, middle, scale)
     add_run_loss(drawn, curves, scope.selection, rows, middle, scale, hollow=not more)
     if more:
@@ -104,7 +105,7 @@ def figure(scope: Scope) -> Drawing:
         scale,
         hover,
         front={rows[index]["variant_id"] for index in front},
-        told=_told(scope),
+        told=_told(found),
         size=10,
         lines=[shares(line, (x_range, scale.range)) for line in _whiskers(rows, more, middle, scale)],
         taken=taken,
@@ -140,9 +141,8 @@ def _race(scope: Scope) -> Race | None:
     return race(scope, _rows(scope), _PHASE.of(scope.selection))
 
 
-def _draw_claim(drawn: Drawing, scope: Scope, across: Sequence[float]) -> list[Box]:
+def _draw_claim(drawn: Drawing, found: Race | None, across: Sequence[float]) -> list[Box]:
     """Shade how much faster the file in the title is, or the spread within which it names no faster one."""
-    found = _race(scope)
     if found is None:
         return []
     if found.ahead is not None:
@@ -154,8 +154,7 @@ def _draw_claim(drawn: Drawing, scope: Scope, across: Sequence[float]) -> list[B
     return [speed_marks.shade(drawn, [low or middle, high or middle], across, f"p10–p90 of {found.role}")]
 
 
-def _told(scope: Scope) -> Told:
-    found = _race(scope)
+def _told(found: Race | None) -> Told:
     if found is None:
         return Told()
     return Told(
