@@ -27,7 +27,6 @@ from evaluator.results.schema import CACHE_LOSSES
 from evaluator.results.store import ResultsStore
 from evaluator.runtime.timing import Exercise
 from evaluator.support.progress import RunProgress
-from evaluator.texts.windows import spread
 
 _SHARE_OF_DISK = 0.8
 
@@ -47,7 +46,6 @@ class EngineRun:
         self._plan, self._store, self._progress, self._states = plan, store, progress, states
         self._kinds = {name: ENGINES.get(name) for name in asked.engines}
         self._speed, self._deep, self._caches = asked.speed, asked.deep, asked.kv_cache
-        self._compared = spread(len(plan.windows), asked.engine_windows or len(plan.windows)).tolist()
         self._exercise = Exercise.of(plan.windows[0].ids)
         self._memory = EngineMemory(plan, store, progress, asked.kv_cache)
         self._refused: set[tuple[str, str]] = set()
@@ -78,7 +76,7 @@ class EngineRun:
         plan = self._plan
         baseline = self._case(plan.baseline)
         given = plan.device, plan.windows, self._exercise, memory, graph, baseline, self._warn
-        bench = Bench(*given, self._compared)
+        bench = Bench(*given, self._states.compared)
         engines = self._usable(bench)
         tasks = [task for name, engine in engines.items() for task in self._tasks(name, engine)]
         if tasks:
@@ -123,8 +121,9 @@ class EngineRun:
         self._progress.say(text, "yellow")
 
     def _case(self, item: Candidate) -> Case:
-        states, kept = self._states, partial(self._states.kept, item)
-        of, nll, kld = (partial(read, item) for read in (states.of, states.nll, states.kld))
+        states = self._states
+        of, kept = partial(states.of, item), partial(states.kept, item)
+        nll, kld = partial(states.nll, item), partial(states.kld, item)
         return Case(item.label, item.file, item.is_baseline, of, kept, nll, kld)
 
     def _missing(

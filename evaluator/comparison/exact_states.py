@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.store import ResultsStore
 from evaluator.support.units import FLOAT_BYTES
-from evaluator.texts.windows import n_scored
+from evaluator.texts.windows import n_scored, spread
 
 Values = npt.NDArray[np.float32]
 
@@ -24,9 +24,14 @@ _SHARE_OF_DISK = 0.5
 class ExactStates:
     """Final hidden states of variants, on disk until their engines are done."""
 
-    def __init__(self, plan: Plan, store: ResultsStore, scorer: Callable[[], FileScorer]) -> None:
-        """Keep none until `keep`; `scorer` returns what computes them."""
+    def __init__(
+        self, plan: Plan, store: ResultsStore, scorer: Callable[[], FileScorer], engine_windows: int | None
+    ) -> None:
+        """Keep none until `keep`; `scorer` returns what computes them, `engine_windows` are compared, None: all."""
         self._plan, self._store, self._scorer = plan, store, scorer
+        n_windows = len(plan.windows)
+        #: Places of the windows that engines compare.
+        self.compared: Sequence[int] = spread(n_windows, engine_windows or n_windows).tolist()
         self._kept: frozenset[str] = frozenset()
 
     def keep(self, variant_ids: Collection[str]) -> None:
@@ -40,8 +45,10 @@ class ExactStates:
         """Return where a pass that scores a variant puts its states; None where it keeps them to itself."""
         return self._store.hidden_states(variant_id) if variant_id in self._kept else None
 
-    def of(self, item: Candidate) -> Values:
-        """Return those of all windows, mapped, float32 [windows, scored tokens, hidden].
+    def of(self, item: Candidate) -> Sequence[Values]:
+        """Return those of each window that engines compare, mapped, float32 [scored tokens, hidden].
+
+        Where scoring has not kept those of all windows, only those that are compared are computed.
 
         Raises:
             EvaluatorError: the file cannot be read, onnxruntime failed, or the memory does not suffice.
@@ -50,14 +57,19 @@ class ExactStates:
         kept = self.kept(item)
         if kept is not None:
             return kept
-        plan, stored = self._plan, self._store.hidden_states(item.variant_id)
-        self._scorer().score(subject_of(item), plan.windows, plan.device, None, stored=stored)
-        return stored.values()
+        stored = self._store.hidden_states(item.variant_id)
+        windows = [self._plan.windows[place] for place in self.compared]
+        self._scorer().score(subject_of(item), windows, self._plan.device, None, stored=stored)
+        return list(stored.values())
 
-    def kept(self, item: Candidate) -> Values | None:
-        """Return those of all windows if they are on disk; None if they would have to be computed."""
+    def kept(self, item: Candidate) -> Sequence[Values] | None:
+        """Return the same if they are on disk; None if they would have to be computed."""
         windows, stored = self._plan.windows, self._store.hidden_states(item.variant_id)
-        return stored.values() if stored.complete((len(windows), len(windows[0].targets))) else None
+        scored = len(windows[0].targets)
+        if stored.complete((len(windows), scored)):
+            values = stored.values()
+            return [values[place] for place in self.compared]
+        return list(stored.values()) if stored.complete((len(self.compared), scored)) else None
 
     def nll(self, item: Candidate) -> Values:
         """Return the stored negative log likelihoods in nats, NaN where not finite, float32 [windows, scored tokens].

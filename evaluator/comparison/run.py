@@ -202,7 +202,7 @@ class ComparisonRun:
 
     @cached_property
     def _states(self) -> ExactStates:
-        return ExactStates(self.plan, self.store, lambda: self._scorer)
+        return ExactStates(self.plan, self.store, lambda: self._scorer, self.comparison.engine_windows)
 
     @cached_property
     def _engines(self) -> EngineRun:

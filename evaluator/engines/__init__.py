@@ -41,7 +41,7 @@ class Case:
         label: its name on the terminal.
         file: the file.
         is_baseline: whether it is the baseline.
-        states: returns its exact final hidden states of all windows, float32 [windows, scored tokens, hidden].
+        states: returns its exact final hidden states of each window to compare, float32 [scored tokens, hidden].
         kept_states: returns the same if they need not be computed, else None.
         nll: returns what its exact weights give for each scored token, in nats, NaN where not finite, float32
             [windows, scored tokens].
@@ -51,8 +51,8 @@ class Case:
     label: str
     file: ModelFile
     is_baseline: bool
-    states: Callable[[], Values]
-    kept_states: Callable[[], Values | None]
+    states: Callable[[], Sequence[Values]]
+    kept_states: Callable[[], Sequence[Values] | None]
     nll: Callable[[], Values]
     kld: Callable[[], Values]
 

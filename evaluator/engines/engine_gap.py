@@ -37,7 +37,7 @@ def engine_gap(
     artifact: Path,
     windows: Sequence[Window],
     device: Device,
-    states: Values | None = None,
+    states: Sequence[Values] | None = None,
 ) -> float:
     """Measure the mean KL(exact ‖ artifact) in nats over the scored tokens of a few of `windows`.
 
@@ -47,15 +47,19 @@ def engine_gap(
         artifact: the artifact's model file.
         windows: the windows to choose from.
         device: where both run.
-        states: exact final hidden states of all windows, float32 [windows, scored tokens, hidden]; without them they
-            are computed for the few.
+        states: exact final hidden states of each of `windows`, float32 [scored tokens, hidden]; without them they are
+            computed for the few.
 
     Raises:
         EvaluatorError: some token's divergence is not finite, or too large for float32.
     """
     places = spread(len(windows), _MOST_WINDOWS)
     chosen = [windows[place] for place in places]
-    hidden = window_states(LayeredModel(graph, device), file, chosen) if states is None else states[places]
+    hidden = (
+        window_states(LayeredModel(graph, device), file, chosen)
+        if states is None
+        else [states[place] for place in places]
+    )
     head, cap = HeadRows.of(file), logit_softcap(file)
     deployed = _DeployedLogits(artifact, device)
     divergences = []

@@ -34,7 +34,7 @@ class _Reference:
         self._scores: list[WindowScores] = []
 
     def compare(self, logits: Values, targets: npt.NDArray[np.int32], window: int, rows: slice) -> None:
-        self._scores.append(self.head.score(logits, targets, self._states[window, rows]))
+        self._scores.append(self.head.score(logits, targets, self._states[window][rows]))
 
     def tokens(self) -> TokenScores:
         """Return llama.cpp's scores of all tokens, finite or not."""
@@ -70,7 +70,7 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
     references = list(dict.fromkeys((own, baseline)))
     for logits, window, rows in _blocks(case.file, bench, settings, own.head.vocabulary):
         for reference in references:
-            reference.compare(logits, bench.windows[window].targets[rows], window, rows)
+            reference.compare(logits, bench.windows[bench.compared[window]].targets[rows], window, rows)
     own_tokens, baseline_tokens = own.tokens(), baseline.tokens()
     exact_kld = case.kld()[list(bench.compared)].ravel().astype(np.float64)
     usable = _finite(own_tokens) & _finite(baseline_tokens) & np.isfinite(exact_kld)
@@ -109,6 +109,8 @@ def _blocks(
 ) -> Iterator[tuple[Values, int, slice]]:
     """Yield logits of scored positions, float32 [rows, vocabulary], with their window and rows in it.
 
+    Windows are counted among those to compare.
+
     Raises:
         EvaluatorError: llama.cpp refused the file or ended, or has another vocabulary.
     """
@@ -121,7 +123,7 @@ def _blocks(
             raise EvaluatorError(
                 f"its vocabulary holds {logits.vocabulary} tokens in llama.cpp, and its head {vocabulary}"
             )
-        for place in bench.compared:
+        for number in range(len(ids)):
             for start in range(0, last - first, most):
                 rows = slice(start, min(start + most, last - first))
-                yield logits.rows(rows.stop - rows.start), place, rows
+                yield logits.rows(rows.stop - rows.start), number, rows

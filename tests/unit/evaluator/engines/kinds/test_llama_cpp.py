@@ -102,6 +102,24 @@ def test_without_speed_only_losses_are_measured_and_a_missing_one_later(comparis
     assert again["F32"] == rows["F32"]
 
 
+def test_exact_states_of_the_compared_windows_alone_are_computed(comparison, monkeypatch):
+    some = comparison.model_copy(update={"engine_windows": 1})
+    _, together, _ = run(some.model_copy(update={"out": some.out.with_name("together")}))
+    run(some.model_copy(update={"engines": ("onnxruntime",)}))
+    computed = []
+    monkeypatch.setattr(
+        ExactStates,
+        "forget",
+        lambda self, item: computed.append(len(self._store.hidden_states(item.variant_id).values())),
+    )
+    _, later, _ = run(some)
+    assert computed == [1, 1, 1]
+    for label, row in later.items():
+        assert row["llamacpp_n_tokens"] == 16 - 1 - 8
+        for name in ("llamacpp_kld_mean", "llamacpp_baseline_kld_mean", "llamacpp_kld_change"):
+            assert row[name] == pytest.approx(together[label][name], rel=1e-6, abs=1e-12)
+
+
 def test_a_file_that_ends_llama_cpp_costs_only_its_columns(comparison, tmp_path, monkeypatch):
     twice = [("<th>", USER_DEFINED), ("<th>", CONTROL)]
     ending = str(write_tiny_llama(tmp_path / "ending.gguf", tokens=twice))
