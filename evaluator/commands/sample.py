@@ -198,16 +198,17 @@ class _Sample:
                 windows=model.calibration,
             ),
         )
-        scored: dict[str, object] = {"speed": False, "engines": ("onnxruntime",)}
-        passes: list[dict[str, object]] = [
-            scored | {"variants": _sources(files, model.attributed), "attribution": True},
-            scored if model.in_engines else {},
-        ]
-        if model.in_engines:
-            passes.append({"variants": _sources(files, model.in_engines)})
+        attributing = whole.model_copy(
+            update={
+                "variants": _sources(files, model.attributed),
+                "attribution": True,
+                "speed": False,
+                "engines": ("onnxruntime",),
+            }
+        )
         return [
-            run_comparison(whole.model_copy(update=changes), self.console, force=force and not number)
-            for number, changes in enumerate(passes)
+            run_comparison(asked, self.console, force=force and not number)
+            for number, asked in enumerate((attributing, whole))
         ]
 
 

@@ -40,7 +40,6 @@ class SampleModel:
         windows: windows of the evaluation text, and of each built-in one.
         calibration: windows of the calibration text.
         attributed: variants of which the KLD that each matrix causes is measured; it takes minutes to half an hour.
-        in_engines: variants that are timed, and compared with exact weights, in the engines; empty: all.
         engine_windows: windows over which an engine's losses are measured; None: all.
     """
 
@@ -50,7 +49,6 @@ class SampleModel:
     windows: tuple[int, int]
     calibration: int
     attributed: Sequence[Variant]
-    in_engines: Sequence[Variant] = ()
     engine_windows: int | None = None
 
     @property
@@ -74,9 +72,9 @@ class SampleModel:
 #:
 #: - SmolLM2, 48 windows: 34 variants × (35 s scored + 16 s in llama.cpp on 12 windows + 45 s timed in both engines)
 #:   = 0.9 h, as measured; a variant attributed, 4 minutes and more.
-#: - Qwen2.5-Coder, 20 windows (1.34 TFLOP for the layers, 0.24 for both heads: 11.5 s): 36 variants × 20 × 11.5 s
-#:   scored = 2.3 h; 6 variants × (20 × 11.5 s for exact states + 4 × 18 s in llama.cpp + 150 s timed) = 0.8 h; one
-#:   variant attributed, 196 matrices × a sixteenth of 3 windows = 0.1 to 0.5 h; importances 0.1 h. In all 3.5 h.
+#: - Qwen2.5-Coder, 20 windows (1.34 TFLOP for the layers, 0.24 for both heads: 11.5 s): 36 variants × (20 × 11.5 s
+#:   scored + 4 × 18 s in llama.cpp + 150 s timed in both engines) = 4.5 h; one variant attributed, 196 matrices × a
+#:   sixteenth of 3 windows = 0.1 to 0.5 h; importances 0.1 h. In all 5 h.
 #:   Making its files comes on top: half the CPU seconds of one thread, on a busy machine, were for a file of one type
 #:   7 (Q8_0), 50 (Q6_K), 60 (Q3_K), 190 (Q4_K, Q5_K), 250 (Q2_K), 380 (IQ4_XS), 580 (IQ3_XXS), 2,500 (IQ2_S):
 #:   1.5 to 3 h, of which the two IQ2_M take a third.
@@ -91,10 +89,6 @@ SAMPLE: Mapping[str, SampleModel] = {
         windows=(6, 2),
         calibration=40,
         attributed=(("main", "Q4_K_M"),),
-        in_engines=(
-            *(("main", label) for label in ("Q4_K_M", "Q6_K", "Q8_0", "Q3_K_M", "Q4_0")),
-            ("unsloth", "UD-Q4_K_XL"),
-        ),
         engine_windows=4,
     ),
     "smollm2-135m": SampleModel(

@@ -34,9 +34,9 @@ def test_every_method_has_at_least_eight_sizes_that_exist(model: SampleModel):
 
 
 @pytest.mark.parametrize("model", SAMPLE.values(), ids=list(SAMPLE))
-def test_what_is_attributed_and_run_in_engines_is_measured(model: SampleModel):
+def test_what_is_attributed_is_measured(model: SampleModel):
     assert model.attributed
-    assert {*model.attributed, *model.in_engines} <= set(model.variants)
+    assert set(model.attributed) <= set(model.variants)
 
 
 @pytest.mark.parametrize("model", SAMPLE.values(), ids=list(SAMPLE))
@@ -77,7 +77,6 @@ def tiny_sample(published, monkeypatch):
         windows=(1, 1),
         calibration=1,
         attributed=(("main", "Q4_0"),),
-        in_engines=(("main", "Q8_0"),),
     )
     monkeypatch.setitem(SAMPLE, "smollm2-135m", model)
     monkeypatch.setattr(sample, "METHODS", ("main", "bartowski"))
@@ -120,7 +119,7 @@ def test_a_model_that_is_not_known_gets_a_suggestion(tmp_path):
         run_sample(["smollm2"], SampleTexts("a", "b"), tmp_path / "out", QUIET)
 
 
-def test_what_is_attributed_and_run_in_engines_is_as_asked(tiny_sample, published, tmp_path):
+def test_all_is_run_in_engines_and_some_is_attributed(tiny_sample, published, tmp_path):
     for name in ("text", "calibration"):
         (tmp_path / f"{name}.txt").write_text(
             f"The {name} was by the river in the other part of the town. " * 30
@@ -136,9 +135,10 @@ def test_what_is_attributed_and_run_in_engines_is_as_asked(tiny_sample, publishe
     )
     found = {(row["method"], row["quant"]): row for row in rows.filter(~pl.col("is_baseline")).to_dicts()}
     assert set(found) == {("main", "Q4_0"), ("bartowski", "Q4_0"), ("main", "Q8_0")}
-    timed = {key for key, row in found.items() if row["decode_ms_p50"] is not None}
+    columns = ("decode_ms_p50", "llamacpp_decode_ms_p50", "llamacpp_kld_mean")
+    run = {key for key, row in found.items() if all(row[name] is not None for name in columns)}
     attributed = {key for key, row in found.items() if row["attribution_additivity"] is not None}
-    assert (timed, attributed) == ({("main", "Q8_0")}, {("main", "Q4_0")})
+    assert (run, attributed) == (set(found), {("main", "Q4_0")})
     before = read_frame(out, VARIANTS)
     assert all(
         not run["measured"]
