@@ -33,6 +33,7 @@ _METHODS = {
     "main": "llama.cpp's stock recipes, without an importance matrix.",
     "guided": "types chosen by the loss that each matrix was measured to cause; `evaluator quantize --recipe guided` "
     "makes such files.",
+    "guided-k": "as guided, without the IQ types, which llama.cpp decodes more slowly on a CPU.",
 }
 _METRICS = (
     ("Perplexity (PPL)", "How surprised the model is by the next token, on average. Lower is better."),

@@ -180,6 +180,22 @@ def test_guidance_moves_bits_to_what_costs_most(source, importance, pool, tmp_pa
     assert bits(plan, "token_embd.weight") < bits(plan, "blk.0.attn_q.weight")
 
 
+def test_guided_k_chooses_no_type_that_a_cpu_decodes_slowly(source, importance, pool, tmp_path):
+    evidence = Evidence(importance, guidance(source, blk_1_attn_q=0.5, token_embd=1e-6))
+    plans = {
+        recipe: planned(source, recipe, "Q4_K_M", evidence, pool, tmp_path)
+        for recipe in ("guided", "guided-k")
+    }
+    slow = {
+        recipe: [kind for kind in plan.values() if kind.name.startswith("IQ")]
+        for recipe, plan in plans.items()
+    }
+    assert slow["guided"]
+    assert not slow["guided-k"]
+    sizes = [planned_bytes(source, plan) for plan in plans.values()]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
+
+
 def test_loss_of_a_type_is_the_divergence_times_the_ratio_of_weighted_errors(source, importance, pool):
     """Of two matrices, the one gets more bits whose divergence falls more per byte, by errors measured apart."""
     found = guidance(source)

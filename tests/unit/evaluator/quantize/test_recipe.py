@@ -18,7 +18,7 @@ def write(tmp_path, text, name="mine.toml"):
 
 
 def test_every_recipe_of_the_package_is_sound():
-    assert recipe_names() == ["bartowski", "guided", "main", "unsloth"]
+    assert recipe_names() == ["bartowski", "guided", "guided-k", "main", "unsloth"]
     for name in recipe_names():
         for label, choice in choices(name).items():
             assert (choice.label, choice.recipe) == (label, name)
