@@ -11,6 +11,6 @@
     const button = card.querySelector("[data-pick]");
     const isPicked = button.getAttribute("aria-pressed") === "true";
     change((params) => toggle(params, "pick", button.dataset.pick));
-    window.undo.say(isPicked ? `Let go of ${button.dataset.name}` : `Picked ${button.dataset.name}: marked in every view`);
+    window.said.say(isPicked ? `Let go of ${button.dataset.name}` : `Picked ${button.dataset.name}: marked in every view`);
   });
 })();

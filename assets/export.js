@@ -6,14 +6,8 @@
   const chosen = { layout: "slide", theme: "screen" };
   const SVG = "image/svg+xml";
 
-  const status = () => document.getElementById("export-status");
   const plotOnScreen = () => document.querySelector(".shows-graph #graph .js-plotly-plot");
   const slug = () => window.location.pathname.replace(/^\/+|\/+$/g, "").toLowerCase() || "overview";
-
-  function tell(text, failed) {
-    status().textContent = text;
-    status().classList.toggle("failed", Boolean(failed));
-  }
 
   function theme() {
     return chosen.theme === "screen" ? document.documentElement.getAttribute("data-bs-theme") : chosen.theme;
@@ -25,24 +19,21 @@
     return "/export/" + path + "?" + params;
   }
 
-  async function ask(path, more, options) {
-    const answer = await fetch(address(path, more), options);
-    if (!answer.ok) throw new Error((await answer.text()).slice(0, 300));
-    return answer;
-  }
+  const ask = (path, more, options) => window.said.ask(address(path, more), options);
 
+  /* Hand the browser a file; return what to say about it. */
   function save(blob, name) {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
     link.download = name;
     link.click();
     window.setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    tell("Saved " + name);
+    return "Saved " + name;
   }
 
   async function saveAnswer(answer) {
     const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1];
-    save(await answer.blob(), name);
+    return save(await answer.blob(), name);
   }
 
   /* Keep the screen's zoom in the picture. */
@@ -66,7 +57,8 @@
     return picture;
   }
 
-  function render(picture, format, times) {
+  async function render(picture, format, times) {
+    await window.plot.fetch();
     const size = { width: picture.width, height: picture.height, scale: picture.scale * times };
     return window.Plotly.toImage(picture.figure, Object.assign({ format: format }, size));
   }
@@ -92,7 +84,7 @@
 
   async function savePicture(format, times) {
     const picture = await pictureOnScreen();
-    save(await toBlob(picture, format, times), picture.filename + (times > 1 ? "@" + times + "x" : "") + "." + format);
+    return save(await toBlob(picture, format, times), picture.filename + (times > 1 ? "@" + times + "x" : "") + "." + format);
   }
 
   /* The server makes the PDF of the drawing: text stays text, and lines stay lines. */
@@ -100,12 +92,12 @@
     const picture = await pictureOnScreen();
     const body = new FormData();
     body.append(picture.slug, await toBlob(picture, "svg", 1), picture.slug + ".svg");
-    await saveAnswer(await ask("picture.pdf", {}, { method: "POST", body: body }));
+    return saveAnswer(await ask("picture.pdf", {}, { method: "POST", body: body }));
   }
 
   /* A button may name a frame; else it is the view's. */
   async function saveData(button, form) {
-    await saveAnswer(await ask("data/" + (button.dataset.frame || slug()) + "." + form));
+    return saveAnswer(await ask("data/" + (button.dataset.frame || slug()) + "." + form));
   }
 
   /* Browsers allow writing to the clipboard only during the click, so pass it a promise. */
@@ -113,7 +105,7 @@
     if (!navigator.clipboard || !window.ClipboardItem) throw new Error("This browser does not allow copying pictures");
     const blob = pictureOnScreen().then((picture) => toBlob(picture, "png", 2));
     await navigator.clipboard.write([new window.ClipboardItem({ "image/png": blob })]);
-    tell("Copied the picture");
+    return "Copied the picture";
   }
 
   async function saveTogether(form, more) {
@@ -122,44 +114,58 @@
     const pictures = await (await ask("pictures", { layout: layout })).json();
     const body = new FormData();
     for (const [index, picture] of pictures.entries()) {
-      tell("Drawing " + (index + 1) + " of " + pictures.length);
+      window.said.during(`Drawing the slides: ${index + 1} of ${pictures.length}`);
       body.append(picture.slug, await toBlob(picture, format, form === "pptx" ? 1.5 : 1), picture.slug + "." + format);
     }
-    tell("Assembling the file");
-    await saveAnswer(await ask("comparison." + form, more, { method: "POST", body: body }));
+    window.said.during("Putting the file together…");
+    return saveAnswer(await ask("comparison." + form, more, { method: "POST", body: body }));
   }
 
+  const PICTURE = "Drawing the picture…";
+  const DATA = "Gathering the data…";
+  const SLIDES = "Drawing the slides…";
+  /* By key: what to say at once, and what to do; it returns what to say at the end. */
   const ACTIONS = {
-    "png-1": () => savePicture("png", 1),
-    "png-2": () => savePicture("png", 2),
-    "png-4": () => savePicture("png", 4),
-    svg: () => savePicture("svg", 1),
-    pdf: savePdf,
-    copy: copyPicture,
-    csv: (button) => saveData(button, "csv"),
-    parquet: (button) => saveData(button, "parquet"),
-    pptx: () => saveTogether("pptx", {}),
-    "pptx-editable": () => saveTogether("pptx", { editable: "1" }),
-    "pdf-slides": () => saveTogether("pdf", {}),
-    zip: () => saveTogether("zip", {}),
-    html: async () => saveAnswer(await ask("report.html")),
-    md: async () => saveAnswer(await ask("report.md")),
+    "png-1": [PICTURE, () => savePicture("png", 1)],
+    "png-2": [PICTURE, () => savePicture("png", 2)],
+    "png-4": [PICTURE, () => savePicture("png", 4)],
+    svg: [PICTURE, () => savePicture("svg", 1)],
+    pdf: [PICTURE, savePdf],
+    copy: [PICTURE, copyPicture],
+    csv: [DATA, (button) => saveData(button, "csv")],
+    parquet: [DATA, (button) => saveData(button, "parquet")],
+    pptx: [SLIDES, () => saveTogether("pptx", {})],
+    "pptx-editable": [SLIDES, () => saveTogether("pptx", { editable: "1" })],
+    "pdf-slides": [SLIDES, () => saveTogether("pdf", {})],
+    zip: [SLIDES, () => saveTogether("zip", {})],
+    html: ["Drawing all views…", async () => saveAnswer(await ask("report.html"))],
+    md: ["Writing the report…", async () => saveAnswer(await ask("report.md"))],
   };
   let running = false;
 
+  /* One export at a time: while it runs, its button is marked and no other starts one. */
   async function act(button) {
-    const needsView = button.closest(".needs-view");
-    if (needsView && !plotOnScreen()) return tell("This page has no chart: open one of the views first", true);
-    if (running) return undefined;
+    if (running) return;
+    if (button.closest(".needs-view") && !plotOnScreen()) {
+      window.said.say("This page has no chart: open one of the views first", true);
+      return;
+    }
+    const [announced, make] = ACTIONS[button.dataset.export];
     running = true;
-    tell("Working…");
+    mark(button, true);
+    window.said.during(announced);
     try {
-      await ACTIONS[button.dataset.export](button);
+      window.said.end(await make(button));
     } catch (error) {
-      tell(error.message, true);
+      window.said.end("The export failed: " + (error.message || error), true);
     }
     running = false;
-    return undefined;
+    mark(button, false);
+  }
+
+  function mark(button, busy) {
+    button.setAttribute("aria-busy", String(busy));
+    document.querySelectorAll("[data-export]").forEach((each) => each.setAttribute("aria-disabled", String(busy)));
   }
 
   document.addEventListener("click", (event) => {

@@ -136,13 +136,13 @@
     const params = new URLSearchParams(window.location.search);
     params.set("theme", document.documentElement.getAttribute("data-bs-theme"));
     asked = new AbortController();
-    window.undo.say("Drawing the slides… (Escape cancels)");
+    window.said.during("Drawing the slides… (Escape cancels)");
     try {
-      const answer = await window.fetch("/export/slides?" + params, { signal: asked.signal });
-      if (!answer.ok) return window.undo.say((await answer.text()).slice(0, 300));
-      shown = await answer.json();
+      shown = await (await window.said.ask("/export/slides?" + params, { signal: asked.signal })).json();
+      window.said.end("");
     } catch (error) {
-      return window.undo.say(error.name === "AbortError" ? "No slides: cancelled" : "The dashboard does not answer");
+      const cancelled = error.name === "AbortError";
+      return window.said.end("No slides: " + (cancelled ? "cancelled" : error.message), !cancelled);
     } finally {
       asked = null;
     }

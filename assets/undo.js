@@ -2,7 +2,6 @@
 (function () {
   "use strict";
 
-  const SHOWN_MS = 5000;
   const MOST_NAMED = 3;
   const WORDS = {
     model: "model", device: "device", method: "method", quant: "type", bits: "bits", domain: "text", bin: "confidence bin",
@@ -10,16 +9,7 @@
     context: "context", tps: "speed", rise: "rise of perplexity", a: "A", b: "B",
   };
   const { options } = JSON.parse(document.getElementById("plot-settings").textContent);
-  let hiding = 0;
-
-  /* Say something in the line above the status bar, which screen readers read out too. */
-  function say(text) {
-    const line = document.getElementById("said");
-    line.textContent = text;
-    line.classList.add("shown");
-    window.clearTimeout(hiding);
-    hiding = window.setTimeout(() => line.classList.remove("shown"), SHOWN_MS);
-  }
+  const say = (text) => window.said.say(text);
 
   function pageOf(path) {
     const tab = [...document.querySelectorAll("#tabs [role=tab]")].find((item) => new URL(item.href).pathname === path);
@@ -80,5 +70,5 @@
     say(verb + ": " + (by < 0 ? changeInWords(to, from) : changeInWords(from, to)));
   });
 
-  window.undo = { say: say, undo: () => step(-1, "Undone"), redo: () => step(1, "Redone") };
+  window.undo = { undo: () => step(-1, "Undone"), redo: () => step(1, "Redone") };
 })();

@@ -34,7 +34,6 @@ def export_menu() -> list[Component]:
         ),
         html.H3("All views, as selected"),
         *(_line(*entry) for entry in _ALL),
-        html.P(id="export-status", className="export-status", role="status"),
     ]
     parts = [html.Summary("Export", className="tool"), html.Div(list_, className="menu-list export-list")]
     return [html.Details(parts, className="menu", id="export")]

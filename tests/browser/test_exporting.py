@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from driving import Watched, watched
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 from pptx import Presentation
 
 from dashboard.views import charts
@@ -148,9 +148,59 @@ def test_deck_and_zip_of_all_views(full: Watched, take: Take) -> None:
 def test_copied_picture(full: Watched, take: Take) -> None:
     full.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     full.page.click("[data-export=copy]")
-    expect(full.page.locator("#export-status")).to_have_text("Copied the picture")
+    expect(full.page.locator("#said")).to_have_text("Copied the picture")
     types = full.page.evaluate("navigator.clipboard.read().then(items => items[0].types)")
     assert types == ["image/png"]
+
+
+def test_an_export_says_that_it_goes_on_until_it_is_saved(full: Watched, take: Take) -> None:
+    page, said = full.page, full.page.locator("#said")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/export/pictures*", hold)
+    button = page.locator("[data-export=pptx]")
+    button.click()
+    expect(said).to_have_text("Drawing the slides…")
+    expect(button).to_have_attribute("aria-busy", "true")
+    page.wait_for_timeout(5500)
+    assert said.evaluate("line => getComputedStyle(line).opacity") == "1", "said as long as it goes on"
+    asked = len(full.requests)
+    button.dispatch_event("click")
+    page.locator("[data-export=md]").dispatch_event("click")
+    full.settle()
+    assert full.requests[asked:] == [], "another click starts no second export"
+    with page.expect_download():
+        held[0].continue_()
+    expect(said).to_have_text("Saved Synthetic-135M-comparison.pptx")
+    expect(button).to_have_attribute("aria-busy", "false")
+    expect(said).not_to_have_class(re.compile("shown"))
+    assert len(held) == 1
+
+
+def test_an_export_that_fails_says_why_and_the_next_one_starts(full: Watched, take: Take) -> None:
+    page, said = full.page, full.page.locator("#said")
+    answers: list[Callable[[Route], None]] = [
+        lambda route: route.fulfill(status=409, content_type="text/plain", body="variants.parquet is gone"),
+        lambda route: route.fulfill(status=500, content_type="text/html", body="<h1>Internal Server Error"),
+        lambda route: route.abort(),
+    ]
+
+    def fail(route: Route) -> None:
+        answers.pop(0)(route)
+
+    page.route("**/export/report.md*", fail)
+    for reason in (
+        "variants.parquet is gone",
+        "a fault in the dashboard; its terminal says more",
+        "the dashboard does not answer",
+    ):
+        page.click("[data-export=md]")
+        expect(said).to_have_text(f"The export failed: {reason}")
+    page.unroute("**/export/report.md*")
+    assert take("md")[0] == "Synthetic-135M-report.md"
 
 
 def test_all_views_are_drawn_from_one_request_of_summaries(
@@ -171,7 +221,7 @@ def test_a_text_page_says_that_it_is_no_chart(full: Watched) -> None:
     full.open("/summary")
     full.page.click("#export > summary")
     full.page.click("[data-export=png-1]")
-    expect(full.page.locator("#export-status")).to_contain_text("open one of the views")
+    expect(full.page.locator("#said")).to_contain_text("open one of the views")
     with full.page.expect_download() as waiting:
         full.page.click("[data-export=md]")
     assert waiting.value.suggested_filename == "Synthetic-135M-report.md"
