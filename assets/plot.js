@@ -233,7 +233,7 @@
     }
     drawing.serial = answers += 1;
     if (!isCurrent(request)) return undefined;
-    ["eyebrow", "title", "picked"].forEach((name) => {
+    ["eyebrow", "title", "unknown", "picked"].forEach((name) => {
       const text = response[name] && response[name].children;
       if (typeof text === "string") place(name).textContent = text;
     });

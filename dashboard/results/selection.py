@@ -118,7 +118,7 @@ class Selection:
         options: dict[str, str] = {}
         bits: tuple[float, float] | None = None
         engine = ""
-        for key, value in _pairs(query):
+        for key, value in pairs(query):
             if not value or len(value) > _LONGEST.get(key, _LONGEST_NAME):
                 continue
             if key in _NAMES:
@@ -176,7 +176,8 @@ class Selection:
 EVERYTHING = Selection()
 
 
-def _pairs(query: str | None) -> list[tuple[str, str]]:
+def pairs(query: str | None) -> list[tuple[str, str]]:
+    """Return the keys and values of a query; none if it has too many."""
     try:
         return parse_qsl((query or "").removeprefix("?"), max_num_fields=2000)
     except ValueError:

@@ -49,6 +49,7 @@ _INDEX = Template("""<!DOCTYPE html>
           <div class="stage-head">
             <div class="stage-above"><p class="eyebrow"></p><div class="options"></div></div>
             <h1 class="title"></h1>
+            <p class="unknown"></p>
             <p class="picked"></p>
           </div>
           <div class="canvas"><div class="graph graph-place"></div></div>
@@ -73,7 +74,7 @@ _INDEX = Template("""<!DOCTYPE html>
   </body>
 </html>""")
 
-_DRAWN_FIRST = ("stage", "eyebrow", "options", "title", "picked", "caption", "drawing")
+_DRAWN_FIRST = ("stage", "eyebrow", "options", "title", "unknown", "picked", "caption", "drawing")
 
 
 def create_app(*folders: Path, local: Local | None = None) -> Dash:

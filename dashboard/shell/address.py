@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, urlencode
 
-from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.results.selection import EVERYTHING, Selection, pairs
 from dashboard.views import option_keys
 
 OVERVIEW, COMPARE, EXPLORE, SUMMARY = "overview", "compare", "explore", "summary"
@@ -56,8 +56,4 @@ class Address:
 
 
 def _folder(search: str | None) -> str:
-    try:
-        pairs = parse_qsl((search or "").removeprefix("?"), max_num_fields=2000)
-    except ValueError:
-        return ""
-    return next((value for key, value in pairs if key == "results"), "")
+    return next((value for key, value in pairs(search) if key == "results"), "")

@@ -8,6 +8,7 @@ _TEXTS = (
     "eyebrow",
     "title",
     "picked",
+    "unknown",
     "caption",
     "insights",
     "claims",

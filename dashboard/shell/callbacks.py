@@ -24,6 +24,7 @@ from dashboard.shell.address import EXPLORE, MEASURE, Address
 from dashboard.shell.answer_targets import TARGETS
 from dashboard.shell.render import Page, failed, not_shown, render, standing, status
 from dashboard.shell.toolbar import chip_bar, find_list, option_bar, source
+from dashboard.shell.unknown_values import checked
 from dashboard.style import formats
 
 _LOG = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ def screen(
         said = "nothing measured yet" if manifest else "not readable"
         return _without_results(library, address, not_shown(address.slug, str(error), manifest), told, said)
     results, selection = one_model(address.selection, whole)
-    address = address.with_selection(selection)
+    address, unknown = checked(search, address.with_selection(selection), results, library)
     told |= {"model": formats.listing(results.models), "models": results.models}
     told |= {"query": address.query, "picked": sorted(address.selection.picked)}
     page = _drawn(results, pathname, address)
@@ -131,6 +132,7 @@ def screen(
     told |= {"panel": shown, "bounds": [*filters.bits_bounds(results), filters.BITS_STEP]}
     changed = page | {
         "address": told,
+        "unknown": unknown,
         "status": [html.Span(part) for part in status(Scope(results, address.selection))],
         "chips": chip_bar(results, address),
         "options": option_bar(address, results),
@@ -162,6 +164,7 @@ def _without_results(
         | filters.nothing()
         | {
             "address": told,
+            "unknown": "",
             "find-list": [],
             "poll": not library.running(address.folder),
             "source": source(library, address, None),

@@ -142,9 +142,11 @@ def _tabs(more: list[str]) -> Component:
 
 def _stage() -> Component:
     above = [html.P(id="eyebrow", className="eyebrow"), html.Div(id="options", className="options")]
+    unknown = html.P(id="unknown", className="unknown", role="status")
     picked = html.P(id="picked", className="picked")
     head = html.Div(
-        [html.Div(above, className="stage-above"), html.H1(id="title"), picked], className="stage-head"
+        [html.Div(above, className="stage-above"), html.H1(id="title"), unknown, picked],
+        className="stage-head",
     )
     canvas = html.Div(
         [

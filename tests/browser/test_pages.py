@@ -244,3 +244,15 @@ def test_text_does_not_wait_for_the_plotting_library(full: Watched) -> None:
     full.plotted()
     assert asked() == 1, "what came after the text serves the view"
     assert full.complaints == []
+
+
+def test_what_an_address_asks_for_in_vain_is_said_once_and_the_rest_stays(full: Watched) -> None:
+    full.open("/size?method=mian&quant=Q4_0")
+    said = full.page.locator("#unknown")
+    expect(said).to_have_text(
+        "There is no method “mian” in this folder; did you mean main? All methods are shown."
+    )
+    assert full.page.url == f"{full.base}/size?quant=Q4_0"
+    full.turn("/size?quant=Q8_0")
+    expect(said).to_be_empty()
+    expect(said).to_be_hidden()
