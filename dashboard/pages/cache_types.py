@@ -8,6 +8,7 @@ from dataclasses import replace
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.pages.folds import fold
 from dashboard.results.cache_types import cache_types as kinds_of
 from dashboard.results.cache_types import loss_from_baseline, loss_from_file, tokens_in_words, with_caches
 from dashboard.results.engines import in_words
@@ -51,7 +52,7 @@ def cache_types(scope: Scope, files: Sequence[Row]) -> list[Component]:
         f"tokens; {tokens_in_words(rows)}."
     )
     summary = html.Summary(html.H2(f"Types of the cache ({len(kinds_of(rows))})"))
-    folded = html.Details([summary, html.P(hint, className="hint"), table], className="folded")
+    folded = fold("caches", summary, [html.P(hint, className="hint"), table], "folded")
     return [html.Section(folded, className="box table-box")]
 
 

@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 
 from dashboard.insights import Claim
 from dashboard.insights.tally import MEANING, Tally
+from dashboard.pages.folds import fold
 from dashboard.pages.terms import explained
 from dashboard.views import registry
 
@@ -54,8 +55,10 @@ def _rows(claims: Sequence[Claim], seen: set[str]) -> list[Component]:
     if apart:
         name = f"{len(apart)} cannot be tested here"
         why = "\n".join(f"{claim.text} {claim.evidence}" for claim in apart)
-        inner = [html.Summary(name, title=why), *(_row(claim, seen) for claim in apart)]
-        rows.append(html.Details(inner, className="fold claims-apart"))
+        inner = [_row(claim, seen) for claim in apart]
+        rows.append(
+            fold(f"untested {apart[0].text}", html.Summary(name, title=why), inner, "fold claims-apart")
+        )
     return rows
 
 
@@ -66,4 +69,5 @@ def _row(claim: Claim, seen: set[str]) -> Component:
     untested = claim.verdict == "untestable"
     told = f"{claim.wording}. {claim.evidence}" if untested else claim.wording
     head = html.Summary([sign, verdict, claim.text], title=told)
-    return html.Details([head, evidence], open=untested, className=f"claim claim-{claim.verdict}")
+    kind = f"claim claim-{claim.verdict}"
+    return fold(claim.text, head, [evidence], kind, unfolded=untested)

@@ -7,6 +7,7 @@ from dash.development.base_component import Component
 
 from dashboard.insights.answers import Answers
 from dashboard.insights.engines_of_file import Cell, file_in_engines
+from dashboard.pages.folds import fold
 from dashboard.pages.parts import swatch
 from dashboard.results.engines import in_words
 from dashboard.results.scope import Scope
@@ -37,7 +38,7 @@ def engines_card(scope: Scope, answers: Answers) -> list[Component]:
         *([html.P(found.told, className="answer-note")] if found.told else []),
     ]
     title = html.Summary(html.H2("The same file in each engine"))
-    return [html.Details([title, *parts], className="box answer engines")]
+    return [fold("engines", title, parts, "box answer engines")]
 
 
 def _cell(cell: Cell) -> Component:

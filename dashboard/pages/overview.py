@@ -18,6 +18,7 @@ from dashboard.insights.notices import notices
 from dashboard.insights.recommender import NEEDS, PRIMARY, Recommendation
 from dashboard.pages.advice import advice_lines, limit_fields
 from dashboard.pages.engines import engines_card
+from dashboard.pages.folds import fold
 from dashboard.pages.parts import card, insight_list, provisional_note, swatch
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
@@ -81,21 +82,14 @@ def beside(scope: Scope) -> list[Component]:
 
 def below(scope: Scope) -> list[Component]:
     """Return the limits, the links to the views, and what explains methods and numbers, folded."""
-    more = html.Details(
-        [
-            html.Summary("Methods, metrics, and what this comparison is for"),
-            html.Div(
-                [
-                    card("Methods in this comparison", [_methods(scope.results)]),
-                    card("Key metrics", [_metrics(scope)]),
-                    card("Why quantize", [_bullets(_BENEFITS)]),
-                    card("What this comparison is for", [_bullets(_GOALS)]),
-                ],
-                className="boxes",
-            ),
-        ],
-        className="more",
-    )
+    cards = [
+        card("Methods in this comparison", [_methods(scope.results)]),
+        card("Key metrics", [_metrics(scope)]),
+        card("Why quantize", [_bullets(_BENEFITS)]),
+        card("What this comparison is for", [_bullets(_GOALS)]),
+    ]
+    summary = html.Summary("Methods, metrics, and what this comparison is for")
+    more = fold("more", summary, [html.Div(cards, className="boxes")], "more")
     return [limit_fields(scope.selection), _links(), more]
 
 

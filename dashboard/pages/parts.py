@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 
 from dashboard.insights import Insight
 from dashboard.insights.order import SHOWN, by_importance
+from dashboard.pages.folds import fold
 from dashboard.pages.terms import explained
 from dashboard.style.theme import MethodStyle
 from dashboard.views import Absent
@@ -38,8 +39,8 @@ def insight_panel(insights: Sequence[Insight]) -> list[Component]:
     words, numbers = set[str](), set[str]()
     shown: list[Component] = [_list(first, words, numbers)]
     if others:
-        more = [html.Summary(f"{len(others)} more"), _list(others, words, numbers)]
-        shown.append(html.Details(more, className="fold"))
+        summary = html.Summary(f"{len(others)} more")
+        shown.append(fold("insights", summary, [_list(others, words, numbers)]))
     return shown
 
 

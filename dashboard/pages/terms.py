@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.pages.folds import fold
 from dashboard.style.glossary import Term, pieces
 
 Parts = list[str | Component]
@@ -26,8 +27,4 @@ def word_list(terms: Sequence[Term]) -> list[Component]:
     if not terms:
         return []
     pairs = [part for term in terms for part in (html.Dt(term.name), html.Dd(term.meaning))]
-    return [
-        html.Details(
-            [html.Summary("Words on this page"), html.Dl(pairs, className="metrics")], className="fold"
-        )
-    ]
+    return [fold("words", html.Summary("Words on this page"), [html.Dl(pairs, className="metrics")])]

@@ -1,8 +1,10 @@
 """A panel reads quickly: three insights, numbers on demand, words explained on hover, claims that unfold."""
 
+from pathlib import Path
+
 import pytest
-from driving import Watched
-from playwright.sync_api import expect
+from driving import Watched, served, watched
+from playwright.sync_api import Browser, expect
 
 pytestmark = pytest.mark.browser
 
@@ -59,3 +61,24 @@ def test_the_summary_shows_the_claims_of_all_views(full: Watched) -> None:
     full.open("/summary")
     expect(full.page.locator(".claims-group")).to_have_count(9)
     expect(full.page.locator("#body .claims-count")).to_contain_text("cannot be tested here")
+
+
+def test_what_was_unfolded_or_folded_stays_so_when_it_is_drawn_anew(
+    browser: Browser, two_engines: Path
+) -> None:
+    with served(two_engines) as url, watched(browser, url) as seen:
+        seen.open("/")
+        folds = {name: seen.page.locator(f"[data-fold={name}]") for name in ("engines", "more", "insights")}
+        for fold in folds.values():
+            fold.locator("summary").click()
+        seen.turn("/?rise=5")
+        for fold in folds.values():
+            expect(fold).to_have_attribute("open", "")
+        folds["engines"].locator("summary").click()
+        seen.turn("/?rise=5&method=main")
+        expect(folds["engines"]).not_to_have_attribute("open", "")
+        expect(folds["more"]).to_have_attribute("open", "")
+        seen.turn("/size")
+        expect(folds["insights"]).not_to_have_attribute("open", "")
+        seen.turn("/")
+        expect(folds["insights"]).to_have_attribute("open", "")
