@@ -24,6 +24,8 @@ _DIM = 0.28
 _NAME = 22
 #: Ranks of labels after the names of methods: the answer and picks, files that no smaller one beats, others.
 _TOLD, _FRONT, _OTHER = 1, 2, 3
+#: Pixels above the plot: the tools, and below them what the memory line says.
+_ABOVE = 48
 
 
 def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
@@ -38,7 +40,7 @@ def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
     _labels(drawn, plot, taken)
     memory(drawn, plot)
     sizes = [row["size_bytes"] for row in rows]
-    drawn.update_layout(showlegend=False, margin_t=34, meta={"memory": handle(plot)})
+    drawn.update_layout(showlegend=False, margin_t=_ABOVE, meta={"memory": handle(plot)})
     drawn.update_xaxes(title_text=axes.size_title(sizes), range=plot.x_range)
     drawn.update_yaxes(title_text="mean KLD (nats per token, log scale)", **plot.scale.axis)
     return drawn

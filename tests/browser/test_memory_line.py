@@ -130,3 +130,15 @@ def test_it_is_where_the_axis_is_after_a_zoom(full: Watched) -> None:
         f" + {PLOT}._fullLayout.xaxis.d2p(90)"
     )
     page.wait_for_function(f"Math.abs(({THUMB})().x - {place}) < 4")
+
+
+def test_the_tools_of_the_chart_are_above_what_the_line_says(full: Watched) -> None:
+    full.open("/")
+    full.plotted()
+    full.page.locator("#graph .js-plotly-plot").hover()
+    tools, said = full.page.locator("#graph .modebar").bounding_box(), full.page.locator(".memory-readout")
+    expect(said).to_have_text("drag: your memory")
+    words = said.bounding_box()
+    assert tools is not None
+    assert words is not None
+    assert tools["y"] + tools["height"] <= words["y"]

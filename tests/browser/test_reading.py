@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from driving import Watched, served, watched
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FloatRect, Locator, expect
+
+from dashboard.views import registry
 
 pytestmark = pytest.mark.browser
 
@@ -82,3 +84,18 @@ def test_what_was_unfolded_or_folded_stays_so_when_it_is_drawn_anew(
         expect(folds["insights"]).not_to_have_attribute("open", "")
         seen.turn("/")
         expect(folds["insights"]).to_have_attribute("open", "")
+
+
+def test_a_title_keeps_its_distance_from_the_switches_above_it(full: Watched) -> None:
+    full.page.set_viewport_size({"width": 1024, "height": 768})
+    full.open("/")
+    for view in registry():
+        full.turn(f"/{view.id}")
+        switches = full.page.locator("#options .segments")
+        lower = max((box["y"] + box["height"] for box in boxes(switches)), default=0)
+        (title,) = boxes(full.page.locator("#title"))
+        assert title["y"] >= lower + 4, view.id
+
+
+def boxes(found: Locator) -> list[FloatRect]:
+    return [box for item in found.all() if (box := item.bounding_box()) is not None]
