@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import charts
 from dashboard.insights import Claim, Insight
+from dashboard.insights.comparison import placed
 from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
 from dashboard.insights.order import by_importance
@@ -84,14 +85,15 @@ def _exhibit(scope: Scope, view: View) -> Exhibit:
     failed = view.left_out(rows, drawn)
     if len(failed) == len(rows):
         return _placeholder(view, "Every selected file failed", f"{formats.listing(failed)}.")
+    insights = view.insights(scope)
     return Exhibit(
         view=view,
         heading=view.titled(scope),
-        title=_unbroken(view.headline(scope)),
+        title=_unbroken(placed(view.headline(scope), insights)),
         caption=note(failed) + _without_gestures(view.captioned(scope)),
         picked=view.about_picks(scope),
         figure=drawn.checked(),
-        insights=by_importance([*warnings(scope), *(i for i in view.insights(scope) if not i.command)]),
+        insights=by_importance([*warnings(scope), *(i for i in insights if not i.command)]),
         claims=view.claims(scope),
         provisional=provisional(scope),
     )

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dashboard.insights.notices import by_model
 from dashboard.insights.picks import names
 from dashboard.results.scope import Scope
 from dashboard.shell import filters
+from dashboard.shell.measured import dates, measured_on, tokens_in_words
 from dashboard.shell.naming import model_name
-from dashboard.shell.render import measured_on, tokens_in_words
 from dashboard.style import formats
 
 
 def texts_and_tokens(scope: Scope) -> str:
     """Return texts, scored tokens, device and date: the line under a picture."""
-    manifest = scope.results.manifest
     domains = sorted(scope.selection.domains & set(scope.results.domains) or set(scope.results.domains))
     parts = [f"text: {formats.listing(domains, 5)}", tokens_in_words(scope)]
-    parts += [measured_on(scope), f"measured {manifest.started:%Y-%m-%d}"]
+    parts += [measured_on(scope), f"measured {dates(scope)}"]
     return " · ".join(part for part in parts if part)
 
 
@@ -56,14 +56,14 @@ def facts(scope: Scope) -> Mapping[str, str]:
         "Filters": filters_in_words(scope) or "none",
         "Picked": names(scope) or "none",
         "Machine": f"{measured_on(scope)}, {manifest.threads} threads, {manifest.provider}",
-        "Measured": f"{manifest.started:%Y-%m-%d %H:%M} UTC",
+        "Measured": formats.listing([f"{run.started:%Y-%m-%d %H:%M} UTC" for run in scope.runs]),
         "Revision": manifest.git_revision or "not recorded",
         "Packages": ", ".join(versions),
     }
     if scope.in_engine:
         rows["Speed and memory"] = f"measured{scope.in_engine}"
-    if manifest.notices:
-        rows["Notes of the run"] = "; ".join(manifest.notices)
-    if manifest.baseline_note:
-        rows["About the files"] = manifest.baseline_note
-    return rows
+    said = {
+        "Notes of the run": by_model(scope, lambda run: run.notices),
+        "About the files": by_model(scope, lambda run: filter(None, [run.baseline_note])),
+    }
+    return rows | {name: "; ".join(map("".join, told)) for name, told in said.items() if told}

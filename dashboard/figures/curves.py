@@ -21,8 +21,8 @@ from dashboard.results.scope import Scope
 from dashboard.style import names
 from dashboard.style.theme import BASELINE
 
-#: Ranks of labels: of the title's and of picked files, of the front, and of others.
-_TOLD, _FRONT, _OTHER = 0, 1, 2
+#: Ranks of labels: of the title's and of picked files, of the front, of others, and of other models' and devices'.
+_TOLD, _FRONT, _OTHER, _ELSEWHERE = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -125,21 +125,20 @@ class Curves:
     def _labels(self, curves: Sequence[charts.Series]) -> list[Labelled]:
         """Return the labels: of picked files and those in the title, then of the front, then of others.
 
-        Of several models or devices, only the files that titles are about are labelled.
+        Of several models or devices, the files that titles are not about come last.
         """
         told = {*self.told.values, self.told.subject} - {""}
         picked = self.scope.selection.picked
-        ours = {row["variant_id"] for row in one_place(self.rows)} | told | picked
+        ours = {row["variant_id"] for row in one_place(self.rows)}
         picking = charts.is_picking(self.scope.selection, self.rows)
         found = []
         for curve in curves:
             for row in curve.rows:
                 own = row["variant_id"]
-                if own not in ours:
-                    continue
                 value = self.told.values.get(own, "")
                 text = " · ".join(filter(None, [names.short(type_name(row), names.POINT), value]))
-                rank = _TOLD if own in told | picked else _FRONT if own in self.front else _OTHER
+                least = _OTHER if own in ours else _ELSEWHERE
+                rank = _TOLD if own in told | picked else _FRONT if own in self.front else least
                 ringed = own == self.told.subject
                 label = point_labels.label(text, rank, bold=bool(value), ringed=ringed)
                 faint = picking and own not in picked

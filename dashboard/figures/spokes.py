@@ -11,7 +11,7 @@ from dashboard.figures.scores import Axis, axes
 from dashboard.insights.faults import sound
 from dashboard.insights.standings import standings
 from dashboard.results.results import Results
-from dashboard.results.rows import Row
+from dashboard.results.rows import Row, type_name
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.style import formats
@@ -115,7 +115,7 @@ def _add_file(
     drawn.add_scatterpolar(
         theta=[axis.name for axis, _ in closed],
         r=[100 * at for _, at in closed],
-        name=in_figure(row["label"], LEGEND),
+        name=in_figure(f"{row['method']} {type_name(row)}", LEGEND),
         legendgroup=row["variant_id"],
         meta={"variant_id": row["variant_id"]},
         mode="lines+markers",

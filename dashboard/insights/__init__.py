@@ -16,7 +16,8 @@ class Insight:
     should know; `unknown`: the data do not decide it; `note`: how it was measured or drawn. `detail` has the numbers,
     the rule or the sample size, `command` a command line that the reader may copy. `effect` is the size of what the
     sentence is about, the natural log of the ratio of losses or errors that it compares, such as 0.69 for twice as
-    much; 0 if it has none. `remarks` are short lines that belong to it.
+    much; 0 if it has none. `remarks` are short lines that belong to it. `about` is the model or device that all
+    statements of the page are about, of the sentence that says so.
     """
 
     text: str
@@ -25,6 +26,7 @@ class Insight:
     command: str = ""
     effect: float = 0.0
     remarks: tuple[str, ...] = ()
+    about: str = ""
 
 
 Verdict = Literal["holds", "fails", "unknown", "untestable"]

@@ -225,5 +225,12 @@ def elsewhere(rows: Sequence[Row], kept: Sequence[Row]) -> list[Insight]:
     count = len(rows) - len(kept)
     variants, passing = ("variants", "pass") if count > 1 else ("variant", "passes")
     others = f"{count} {variants} of another {keys} {passing} the filters"
-    text = f"This is about {place_in_words(kept[0], rows)} alone: filter by {keys} to see another."
-    return [Insight(text, "caution", others)]
+    place = place_in_words(kept[0], rows)
+    text = f"This is about {place} alone: filter by {keys} to see another."
+    return [Insight(text, "caution", others, about=place)]
+
+
+def placed(title: str, insights: Sequence[Insight]) -> str:
+    """Return a title that names the model or device that `insights` are about, if the filters pass several."""
+    place = next((insight.about for insight in insights if insight.about), "")
+    return title if all(part in title for part in place.split(" on ")) else f"{place}: {title}"

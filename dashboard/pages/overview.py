@@ -14,7 +14,7 @@ from dashboard.insights.answers import Answers
 from dashboard.insights.comparison import elsewhere
 from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
-from dashboard.insights.notices import notices
+from dashboard.insights.notices import by_model, notices
 from dashboard.insights.recommender import NEEDS, PRIMARY, Recommendation
 from dashboard.pages.advice import advice_lines, limit_fields
 from dashboard.pages.engines import engines_card
@@ -225,15 +225,19 @@ def _provisional_insight(scope: Scope) -> list[Insight]:
 
 def _remarks(scope: Scope) -> list[Insight]:
     """Say which files failed, which model or device the answers are about, and what could not be measured or read."""
-    passing, manifest = scope.rows, scope.results.manifest
+    passing = scope.rows
     result = [*failures(passing), *elsewhere(passing, one_place(passing))]
     result += _about(scope)
-    for failure in manifest.failures:
-        result.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
+    for run in scope.runs:
+        for failure in run.failures:
+            result.append(Insight(f"{failure.source} could not be measured: {failure.reason}", "caution"))
     return result + [Insight(f"Skipped: {problem}.", "caution") for problem in scope.results.problems]
 
 
 def _about(scope: Scope) -> list[Insight]:
     """Say how the files came about, if the run noted it: the first sentence, with the rest as detail."""
-    first, _, rest = (scope.results.manifest.baseline_note or "").partition(". ")
-    return [Insight(f"{first.rstrip('.')}.", "note", rest)] if first else []
+    told = []
+    for whose, text in by_model(scope, lambda run: filter(None, [run.baseline_note])):
+        first, _, rest = text.partition(". ")
+        told.append(Insight(f"{whose}{first.rstrip('.')}.", "note", rest))
+    return told

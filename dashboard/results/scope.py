@@ -15,6 +15,7 @@ from dashboard.results.rows import Row
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.results.statistics import Estimate
 from dashboard.results.token_summaries import DeltaSummary
+from evaluator.results.manifest import Manifest
 from evaluator.results.schema import FIRST_ENGINE
 
 
@@ -34,6 +35,13 @@ class Scope:
     def rows(self) -> list[Row]:
         """`frame` as a list of rows."""
         return self.frame.to_dicts()
+
+    @property
+    def runs(self) -> list[Manifest]:
+        """The manifests of the selected models' runs; the folder's own if none has their names."""
+        models = self.selection.models or set(self.results.models)
+        manifest = self.results.manifest
+        return [run for run in manifest.each if run.model in models] or [manifest]
 
     @property
     def engine(self) -> str:

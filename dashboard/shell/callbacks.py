@@ -22,7 +22,8 @@ from dashboard.results.scope import Scope
 from dashboard.shell import filters
 from dashboard.shell.address import EXPLORE, MEASURE, Address
 from dashboard.shell.answer_targets import TARGETS
-from dashboard.shell.render import Page, failed, not_shown, render, standing, status
+from dashboard.shell.measured import status
+from dashboard.shell.render import Page, failed, not_shown, render, standing
 from dashboard.shell.toolbar import chip_bar, find_list, option_bar, source
 from dashboard.shell.unknown_values import checked
 from dashboard.style import formats

@@ -11,7 +11,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.insights import Claim, Insight
-from dashboard.insights.comparison import NOTHING
+from dashboard.insights.comparison import NOTHING, placed
 from dashboard.insights.failures import note
 from dashboard.insights.faults import warnings
 from dashboard.insights.picks import sentence
@@ -22,6 +22,7 @@ from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.shell.address import COMPARE, EXPLORE, OVERVIEW, SUMMARY, Address
+from dashboard.shell.measured import provenance
 from dashboard.shell.naming import file_stem
 from dashboard.style import formats
 from dashboard.style.glossary import Term, used
@@ -147,25 +148,22 @@ def _first_page(scope: Scope, view: View) -> Page:
     page = _view_page(scope, view)
     parts = [page.body] if page.body is not None else []
     body = html.Div([*parts, *overview.below(scope)], className="page-overview")
-    return replace(
-        page,
-        title=view.headline(scope),
-        beside=overview.beside(scope),  # says why the answers are provisional
-        provisional="",
-        insights=overview.insights(scope),  # last, because files that turn out unreadable here are named
-        body=body,
-    )
+    beside = overview.beside(scope)  # says why the answers are provisional
+    insights = overview.insights(scope)  # last, because files that turn out unreadable here are named
+    title = placed(view.headline(scope), insights)
+    return replace(page, title=title, beside=beside, provisional="", insights=insights, body=body)
 
 
 def _text_page(scope: Scope, slug: str) -> Page:
     page, caption = _TEXT_PAGES[slug]
     body = page.body(scope)  # first, because files that turn out unreadable here are named in the insights
+    insights = page.insights(scope)
     return Page(
         slug=slug,
         eyebrow=slug.capitalize(),
-        title=page.headline(scope),
+        title=placed(page.headline(scope), insights),
         caption=caption,
-        insights=page.insights(scope),
+        insights=insights,
         body=body,
         picked=sentence(scope),
         provisional=provisional(scope),
@@ -189,12 +187,13 @@ def _view_page(scope: Scope, view: View) -> Page:
     figure = drawn.to_plotly_json()
     if scope.selection.methods:
         _add_left_out(figure, scope)
+    insights = view.insights(scope)
     return Page(
         slug=view.id,
         eyebrow=eyebrow,
-        title=view.headline(scope),
+        title=placed(view.headline(scope), insights),
         caption=f"{note(failed_files)}{view.captioned(scope)} {provenance(view.applied(scope))}",
-        insights=[*warnings(scope), *view.insights(scope)],
+        insights=[*warnings(scope), *insights],
         figure=figure,
         claims=view.claims(scope),
         pick=view.pick,
@@ -241,56 +240,3 @@ def _add_left_out(figure: dict[str, Any], scope: Scope) -> None:
 def _method(trace: Mapping[str, Any]) -> str:
     """Return the method of a trace's legend entry, or an empty string."""
     return str((trace.get("meta") or {}).get("method", ""))
-
-
-def provenance(scope: Scope) -> str:
-    """Return texts, tokens, device and date of the measurement, for a caption."""
-    manifest = scope.results.manifest
-    domains = scope.selection.domains & set(scope.results.domains) or set(scope.results.domains)
-    texts = formats.listing(sorted(domains), 5)
-    tokens = tokens_in_words(scope)
-    return f"Text: {texts}; scored: {tokens}; {measured_on(scope)}; {manifest.started:%Y-%m-%d}."
-
-
-def measured_on(scope: Scope) -> str:
-    """Return the names of the selected variants' devices."""
-    names = sorted(set(scope.frame["device"].to_list())) or [""]
-    return formats.listing([formats.device(scope.results.manifest, name) for name in names])
-
-
-def scored_tokens(results: Results) -> int:
-    """Return the number of tokens scored for the baseline."""
-    return int(results.baseline["n_tokens"])
-
-
-def tokens_in_words(scope: Scope) -> str:
-    """Return the number of scored tokens as text; under a filter of tokens, with the total."""
-    total = f"{formats.count(scored_tokens(scope.results))} tokens"
-    if not scope.selection.filters_tokens:
-        return total
-    return f"{formats.count(int(scope.baseline_of(scope.results.baseline)['n_tokens']))} of {total}"
-
-
-def status(scope: Scope) -> list[str]:
-    """Return the parts of the status bar."""
-    manifest = scope.results.manifest
-    shown, total = scope.frame.height, scope.results.measured.height
-    texts = len(manifest.texts)
-    named = f"{texts} text{'s' if texts != 1 else ''}"
-    chosen = sum(text.domain in scope.selection.domains for text in manifest.texts)
-    parts = [
-        f"{shown} of {total} variants",
-        f"{chosen} of {named}" if scope.selection.domains else named,
-        tokens_in_words(scope),
-        measured_on(scope),
-        f"measured {manifest.started:%Y-%m-%d}",
-    ]
-    if manifest.ended is None:
-        of_planned = f" of {manifest.n_planned}" if manifest.n_planned else ""
-        parts.append(f"run in progress: {total}{of_planned} measured")
-    if manifest.failures:
-        parts.append(f"{len(manifest.failures)} failed")
-    if problems := scope.results.problems:
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        parts.append(f"skipped: {problems[0]}{more}")
-    return parts

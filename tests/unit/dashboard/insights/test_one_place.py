@@ -11,12 +11,14 @@ from several_devices import make_devices
 
 from dashboard.export.findings import findings
 from dashboard.insights.compared_pair import chosen
+from dashboard.insights.order import by_importance
 from dashboard.pages import overview, summary
 from dashboard.pages.parts import insight_list
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, front_of, place_in_words
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
+from dashboard.shell.measured import provenance, status
 from dashboard.shell.render import render
 from dashboard.views import home, registry
 
@@ -56,6 +58,8 @@ def test_every_page_speaks_of_one_place_and_says_which(folder: str, request: pyt
     for slug in ("", "summary", *(view.id for view in registry())):
         page = render(results, f"/{slug}", EVERYTHING)
         assert theirs not in page.title, slug
+        assert ours in page.title, slug
+        assert f"about {ours} alone" in by_importance(page.insights)[0].text, slug
         *others, last = [insight for insight in page.insights if not insight.command]
         assert f"about {ours} alone" in last.text, slug
         said = str([*others, *page.claims])
@@ -103,6 +107,18 @@ def test_names_at_points_are_of_the_same_front(models: Results) -> None:
     for trace in view.draw(Scope(models, EVERYTHING)).to_plotly_json()["data"]:
         for text, data in zip(trace.get("text") or [], trace.get("customdata") or [], strict=False):
             assert not text or data[0].startswith("Big-7B")
+
+
+def test_tokens_are_counted_per_model(models: Results) -> None:
+    scored = int(models.baseline["n_tokens"])
+    assert f"{scored:,} tokens per model" in status(Scope(models, EVERYTHING))
+    fewer = pl.when(pl.col("model") == "Small-135M").then(pl.col("n_tokens") // 2).otherwise("n_tokens")
+    frame = models.variants.with_columns(fewer.alias("n_tokens"))
+    results = Results(models.folder, models.manifest, frame)
+    told = f"{scored:,} tokens of Big-7B and {scored // 2:,} tokens of Small-135M"
+    assert f"{scored:,} tokens and {scored // 2:,} tokens" in status(Scope(results, EVERYTHING))
+    assert f"scored: {told};" in provenance(Scope(results, EVERYTHING))
+    assert f"{scored // 2:,} tokens" in status(Scope(results, Selection.of(["Small-135M"])))
 
 
 def test_exports_say_it_once(models: Results) -> None:

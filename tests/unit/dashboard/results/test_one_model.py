@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from many_models import make_models
 
@@ -28,7 +30,7 @@ def folder(tmp_path_factory):
         )
         for name in ids
     )
-    second = second.model_copy(update={"ended": None})
+    second = second.model_copy(update={"ended": None, "started": manifest.started + timedelta(days=1)})
     (folder / MANIFEST_NAME).write_text(joined([first, second]).model_dump_json())
     return folder
 
@@ -95,6 +97,15 @@ def test_the_screen_says_which_and_offers_the_other(folder):
     later = screen(Library([folder]), "/", "?model=Alpha", shown["address"])
     assert "about Alpha" in str(later["insights"])
     assert "options-quant" in later
+
+
+def test_notes_and_days_of_several_are_told_by_model(folder):
+    shown = screen(Library([folder]), "/", "?model=Alpha&model=Beta", {})
+    for name in ("Alpha", "Beta"):
+        assert f"{name}: about {name}." in str(shown["insights"])
+    first, second = (f"{run.started:%Y-%m-%d}" for run in read_manifest(folder).each)
+    assert f"measured {first} and {second}" in str(shown["status"])
+    assert "run in progress" in str(shown["status"])
 
 
 def test_exports_are_about_the_same_model(folder, tmp_path):

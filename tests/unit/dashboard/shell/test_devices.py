@@ -13,7 +13,7 @@ from dashboard.results.library import Library
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
-from dashboard.shell import filters, render
+from dashboard.shell import filters, measured
 from dashboard.shell.address import Address
 from dashboard.shell.callbacks import screen
 
@@ -64,9 +64,9 @@ def _removing(shown: dict[str, object], name: str) -> list[str]:
 
 
 def test_captions_name_the_device_of_what_is_shown(devices: Results) -> None:
-    assert "CUDA" in render.provenance(Scope(devices, CUDA))
-    assert "CPU" not in render.provenance(Scope(devices, CUDA))
-    assert "CPU (Synthetic CPU) and CUDA" in render.provenance(Scope(devices, Selection()))
+    assert "CUDA" in measured.provenance(Scope(devices, CUDA))
+    assert "CPU" not in measured.provenance(Scope(devices, CUDA))
+    assert "CPU (Synthetic CPU) and CUDA" in measured.provenance(Scope(devices, Selection()))
 
 
 def test_an_export_takes_a_device(devices: Results, tmp_path: Path) -> None:

@@ -219,6 +219,15 @@ def test_titles_of_several_models_name_the_one_they_are_about(tmp_path: Path) ->
             assert not [name for name in subject if "First" in results.labels[name]]
 
 
+@pytest.mark.parametrize("slug", ["ppl-bits", "degradation", "size"])
+def test_files_of_every_model_are_labelled(tmp_path: Path, slug: str) -> None:
+    folder = make_models(tmp_path, ("First", "Second"), methods=("main",), quants=("Q4_0", "Q8_0"))
+    drawn = VIEWS[slug].draw(Scope(Results.open(folder), EVERYTHING)).to_plotly_json()
+    texts = [item["text"] for item in drawn["layout"]["annotations"]]
+    for quant in ("Q4_0", "Q8_0"):
+        assert sum(quant in text for text in texts) == 2, texts
+
+
 @pytest.mark.parametrize(
     ("slug", "column"),
     [("speed", "decode_ms_p50"), ("ppl-bits", "ppl"), ("size", "ppl"), ("degradation", "ln_ppl_ratio")],

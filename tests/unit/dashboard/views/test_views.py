@@ -16,7 +16,8 @@ from dashboard.insights import Insight
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
-from dashboard.shell.render import render, status
+from dashboard.shell.measured import status
+from dashboard.shell.render import render
 from dashboard.views import Option, View, registry
 from evaluator.results.schema import ROLES
 

@@ -10,7 +10,7 @@ from results_factory import make_results
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
-from dashboard.shell.render import status
+from dashboard.shell.measured import status
 from dashboard.views import registry
 from evaluator.results.files import MANIFEST_NAME
 from evaluator.results.reader import read_manifest
