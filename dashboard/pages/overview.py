@@ -71,12 +71,14 @@ _GOALS = (
 
 
 def beside(scope: Scope) -> list[Component]:
-    """Return the cards: within the user's limits, if there are any, for each need, and the engines side by side."""
+    """Return the cards: the headline's answer, the engines side by side for it, then the other needs' answers."""
     answers = Answers.of(scope)
-    cards = [_answer(scope, item, answers) for item in answers.recommendations]
+    unlimited = answers.advice is None
+    needs = sorted(answers.recommendations, key=lambda item: unlimited and item.need != PRIMARY)
+    cards = [_answer(scope, item, answers) for item in needs]
     if answers.advice is not None:
         cards.insert(0, _limited(scope, answers, answers.advice))
-    cards += engines_card(scope, answers)
+    cards[1:1] = engines_card(scope, answers)
     return [*_warned(scope), *_provisional(answers), html.Div(cards, className="answers")]
 
 

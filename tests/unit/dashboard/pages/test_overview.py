@@ -1,0 +1,36 @@
+"""The answers of the first page stand in the order in which they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dash.development.base_component import Component
+
+from dashboard.pages.overview import beside
+from dashboard.results.results import Results
+from dashboard.results.scope import Scope
+from dashboard.results.selection import Selection
+
+
+@pytest.mark.parametrize(
+    ("limits", "first"),
+    [
+        ({}, ["Everyday use", "The same file in each engine", "Nearly lossless", "Tight on memory"]),
+        ({"rise": "5"}, ["Within your limits", "The same file in each engine", "Nearly lossless"]),
+    ],
+)
+def test_the_headline_s_answer_comes_first(
+    two_engines: Path, limits: dict[str, str], first: list[str]
+) -> None:
+    *_, answers = beside(Scope(Results.open(two_engines), Selection.of(options=limits)))
+    assert headings(answers)[: len(first)] == first
+
+
+def headings(part: object) -> list[str]:
+    if isinstance(part, list | tuple):
+        return [text for item in part for text in headings(item)]
+    if not isinstance(part, Component):
+        return []
+    inner = getattr(part, "children", None)
+    return [str(inner)] if part._type == "H2" else headings(inner)
