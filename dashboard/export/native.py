@@ -22,6 +22,7 @@ from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Emu, Pt
 
 from dashboard.export.native_axes import Extent, Scale, rgb, scale_of, style_axis, title_of
+from dashboard.export.native_faint import fade_line, fade_points
 from dashboard.export.native_marks import (
     Limit,
     draw_limit,
@@ -226,6 +227,7 @@ def _style(series: Any, trace: Any) -> None:
         series.format.line.color.rgb = rgb(color)
         series.format.line.width = Pt(2)
         series.format.line.dash_style = _DASHES.get(trace.line.dash or "solid", MSO_LINE.DASH)
+        fade_line(series.format.line, trace.line.color)
         series.smooth = False
     else:
         series.format.line.fill.background()
@@ -239,6 +241,8 @@ def _style(series: Any, trace: Any) -> None:
         return
     series.marker.format.fill.solid()
     series.marker.format.fill.fore_color.rgb = rgb(color)
+    if isinstance(trace.marker.opacity, list | tuple):
+        fade_points(series, [trace.marker.opacity[index] for index in _drawn(trace)], rgb(color))
 
 
 def _error_bars(series: Any, trace: Any, direction: str) -> None:
@@ -252,11 +256,12 @@ def _error_bars(series: Any, trace: Any, direction: str) -> None:
         + f"</c:numLit></c:{name}>"
         for name, lengths in (("plus", above), ("minus", below))
     )
+    has_ends = trace[f"error_{direction}"].width != 0
     color = str(trace.marker.color).removeprefix("#")
     fill = f'<a:solidFill><a:srgbClr val="{color}"><a:alpha val="50000"/></a:srgbClr></a:solidFill>'
     bars = parse_xml(
         f'<c:errBars {nsdecls("c", "a")}><c:errDir val="{direction}"/><c:errBarType val="both"/>'
-        f'<c:errValType val="cust"/><c:noEndCap val="0"/>{sides}'
+        f'<c:errValType val="cust"/><c:noEndCap val="{int(not has_ends)}"/>{sides}'
         f'<c:spPr><a:ln w="12700">{fill}</a:ln></c:spPr></c:errBars>'
     )
     series._element.find(qn("c:xVal")).addprevious(bars)

@@ -113,11 +113,11 @@ def is_picking(selection: Selection, shown: Sequence[Row]) -> bool:
     return any(row["variant_id"] in selection.picked for row in shown)
 
 
-def line(curve: Series, selection: Selection, shown: Sequence[Row]) -> dict[str, Any]:
-    """Return a curve's line, faint if only variants of other curves are picked."""
+def line(curve: Series, selection: Selection, shown: Sequence[Row], alpha: float = 1) -> dict[str, Any]:
+    """Return a curve's line of some opacity, faint if only variants of other curves are picked."""
     faint = is_picking(selection, shown) and not is_picking(selection, curve.rows)
     return {
-        "color": translucent(curve.style.color, 0.15 if faint else 1),
+        "color": translucent(curve.style.color, 0.15 if faint else alpha),
         "width": 1.5,
         "dash": curve.dash,
     }

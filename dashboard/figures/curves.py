@@ -10,6 +10,7 @@ from typing import Any
 
 from dashboard.figures import charts, point_labels
 from dashboard.figures.callouts import MOST
+from dashboard.figures.crowd import FAINT, THROUGH, rooms
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.labels import Box, Placing, Point, Ranges, shares
 from dashboard.figures.levels import Level, draw_levels, level_lines
@@ -54,7 +55,8 @@ class Curves:
     """The variants of all methods in a plot.
 
     `spots`, `hover` and `front` are by variant; `across` is the range of the horizontal axis; `lines` and `taken` are
-    other lines and texts in shares of the plot; `levels` are drawn with notes above or below them.
+    other lines and texts in shares of the plot; `levels` are drawn with notes above or below them. If `vivid` is not
+    None, only its files have labels and bars, and the others are faint. `marks` are points that others drew.
     """
 
     scope: Scope
@@ -70,6 +72,8 @@ class Curves:
     taken: Sequence[Box] = ()
     levels: Sequence[Level] = ()
     notes_above: bool = False
+    vivid: Collection[str] | None = None
+    marks: Sequence[Point] = ()
 
     def draw(self, drawn: Drawing) -> None:
         """Draw points and lines, then the ring and names; labels keep clear of all of them."""
@@ -84,7 +88,8 @@ class Curves:
             taken=self.taken,
             above=self.notes_above,
         )
-        placing = Placing(self._shares(self.rows), lines, [*self.taken, *notes])
+        free = [] if self.vivid is None else rooms(self._shares(list(filter(self._is_vivid, self.rows))))
+        placing = Placing(self._shares(self.rows), lines, [*free, *self.taken, *notes])
         from_top = sorted(curves, key=lambda curve: -max(self._shares(curve.rows))[1])
         names_at = [(curve, self._end(curve, placing)) for curve in from_top]
         for curve in curves:
@@ -93,9 +98,9 @@ class Curves:
         self._mark_subject(drawn, curves)
         for curve, settings in names_at:
             drawn.add_annotation(**method_name(curve), **settings)
-        labels = self._labels(curves)
-        points = [self._point(row) for row in self.rows]
-        point_labels.write(drawn, labels, self._ranges, lines, placing.written, points)
+        labels, written = self._labels(curves), placing.written[len(free) :]
+        points = [*(self._point(row) for row in self.rows), *self.marks]
+        point_labels.write(drawn, labels, self._ranges, lines, written, points)
         charts.add_places(drawn, curves)
         fit_legend(drawn)
 
@@ -111,14 +116,14 @@ class Curves:
         return shares([self._point(row) for row in rows], self._ranges)
 
     def _lines(self, curves: Sequence[charts.Series]) -> list[Sequence[Point]]:
-        """Return all lines in shares of the plot: curves, levels, those that others drew, and bars of a few files."""
+        """Return the lines that texts avoid, in shares: curves unless faint, levels, others', bars of a few files."""
         bars: list[list[Point]] = []
-        for row in self.rows if len(self.rows) <= MOST else ():
+        for row in filter(self._has_bars, self.rows) if len(self.rows) <= MOST else ():
             spot, (x, y) = self.spots[row["variant_id"]], self._point(row)
             ends = [self.scale.height(end) if self.scale.holds(end) else y for end in (spot.low, spot.high)]
             across = [end for end in (spot.left, spot.right) if end is not None]
             bars += [[(x, end) for end in ends], [(end, y) for end in across]]
-        own = [self._shares(curve.rows) for curve in curves]
+        own = [self._shares(curve.rows) for curve in curves if self.vivid is None]
         levels = level_lines(self.levels, self.scale, self.across)
         return [*self.lines, *own, *levels, *(shares(bar, self._ranges) for bar in bars)]
 
@@ -127,14 +132,15 @@ class Curves:
 
         Of several models or devices, the files that titles are not about come last.
         """
-        told = {*self.told.values, self.told.subject} - {""}
-        picked = self.scope.selection.picked
+        told, picked = self._named, self.scope.selection.picked
         ours = {row["variant_id"] for row in one_place(self.rows)}
         picking = charts.is_picking(self.scope.selection, self.rows)
         found = []
         for curve in curves:
             for row in curve.rows:
                 own = row["variant_id"]
+                if not self._is_vivid(row):
+                    continue
                 value = self.told.values.get(own, "")
                 text = " · ".join(filter(None, [names.short(type_name(row), names.POINT), value]))
                 least = _OTHER if own in ours else _ELSEWHERE
@@ -144,6 +150,24 @@ class Curves:
                 faint = picking and own not in picked
                 found.append(Labelled(self._point(row), label, curve.style.color, faint))
         return found
+
+    @property
+    def _named(self) -> set[str]:
+        return {*self.told.values, self.told.subject} - {""}
+
+    def _is_vivid(self, row: Row) -> bool:
+        return self.vivid is None or row["variant_id"] in self.vivid
+
+    def _has_bars(self, row: Row) -> bool:
+        """Return whether a file has bars: of a crowd those that stand out, or with picks those picked or told of."""
+        if self.vivid is None or not charts.is_picking(self.scope.selection, self.rows):
+            return self._is_vivid(row)
+        return row["variant_id"] in self._named | self.scope.selection.picked
+
+    def _opacity(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Return the opacity of points in a crowd; none without one."""
+        vivid = [1.0 if self._is_vivid(row) else FAINT for row in rows]
+        return {} if self.vivid is None else {"opacity": vivid}
 
     def _end(self, curve: charts.Series, placing: Placing) -> dict[str, Any]:
         """Return where the method's name stands, as settings of an annotation, with what the title says of it."""
@@ -171,11 +195,15 @@ class Curves:
             y=[spot.y for spot in spots],
             **self._bars(curve, spots),
             mode="lines+markers",
-            line=charts.line(curve, self.scope.selection, self.rows),
-            marker=curve.marker(self.size, self.front),
+            line=self._line(curve),
+            marker=curve.marker(self.size, self.front) | self._opacity(curve.rows),
             hovertext=[self.hover[row["variant_id"]] for row in curve.rows],
             **charts.points(curve, self.scope.selection, self.rows) | {"showlegend": False},
         )
+
+    def _line(self, curve: charts.Series) -> dict[str, Any]:
+        alpha = 1 if self.vivid is None else THROUGH
+        return charts.line(curve, self.scope.selection, self.rows, alpha)
 
     def _is_held(self, row: Row) -> bool:
         return self.scale.holds(self.spots[row["variant_id"]].y)
@@ -183,6 +211,10 @@ class Curves:
     def _bars(self, curve: charts.Series, spots: Sequence[Spot]) -> dict[str, Any]:
         """Return error bars, cut off at the lower end of a log axis."""
         least = 10 ** min(self.scale.range) if isinstance(self.scale, LogScale) else -math.inf
+        spots = [
+            spot if self._has_bars(row) else Spot(spot.x, spot.y, spot.y, spot.y)
+            for row, spot in zip(curve.rows, spots, strict=True)
+        ]
         bars = {
             "error_y": charts.error_bars(
                 curve.style,
@@ -194,7 +226,9 @@ class Curves:
             ahead = [max(0.0, (spot.right or spot.x) - spot.x) for spot in spots]
             behind = [max(0.0, spot.x - (spot.left or spot.x)) for spot in spots]
             bars["error_x"] = charts.error_bars(curve.style, ahead, behind)
-        return bars
+        # Plotly draws the ends even of bars without a length.
+        ends = {} if self.vivid is None else {"width": 0}
+        return {name: bar | ends for name, bar in bars.items()}
 
     def _draw_edge(self, drawn: Drawing, curves: Sequence[charts.Series]) -> None:
         """Draw the points that a log axis cannot hold as open markers at its edge, joined with their neighbours."""
@@ -210,7 +244,12 @@ class Curves:
             x=[spot.x for spot in spots],
             y=[edge] * len(rows),
             error_y=charts.error_bars(
-                BASELINE, [max(0.0, spot.high - edge) for spot in spots], [0.0] * len(rows)
+                BASELINE,
+                [
+                    max(0.0, spot.high - edge) if self._has_bars(row) else 0.0
+                    for row, spot in zip(rows, spots, strict=True)
+                ],
+                [0.0] * len(rows),
             ),
             mode="markers",
             name=f"{self.scale.text}: at the edge of the log axis",
@@ -219,6 +258,7 @@ class Curves:
                 "symbol": [f"{style.symbol}-open" for style, _ in rest],
                 "size": self.size + 1,
                 "line": {"width": 2},
+                **self._opacity(rows),
             },
             hovertext=[self.hover[row["variant_id"]] for row in rows],
             hoverinfo="text",
@@ -236,7 +276,7 @@ class Curves:
                 x += [*(spot.x for spot in ends), None]
                 y += [*(self.scale.place(spot.y) for spot in ends), None]
         if x:
-            line = charts.line(curve, self.scope.selection, self.rows) | {"dash": "dot", "width": 1.2}
+            line = self._line(curve) | {"dash": "dot", "width": 1.2}
             drawn.add_scatter(x=x, y=y, mode="lines", line=line, showlegend=False, hoverinfo="skip")
 
     def _mark_subject(self, drawn: Drawing, curves: Sequence[charts.Series]) -> None:

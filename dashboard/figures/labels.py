@@ -18,7 +18,7 @@ STEP = 1.05 * LINE
 #: Width of a character of a name, which is bold and larger, over that of a label.
 NAME = 1.3
 #: What a place costs, in lines of text: to be crossed by a line, or to be at the left end.
-_STRUCK, _AT_LEFT = 2, 3
+_STRUCK, _AT_LEFT = 3, 4
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 Ranges = tuple[Sequence[float], Sequence[float]]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from dashboard.figures import charts
+from dashboard.figures.crowd import FAINT
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.scales import LogScale
 from dashboard.insights.engine_gap import GAP, loss_as_run, words
@@ -27,16 +28,18 @@ def add_run_loss(
     *,
     hollow: bool = True,
     named: bool = True,
+    vivid: Collection[str] | None = None,
 ) -> None:
-    """Draw a line from each file (or only picked ones) to its loss as run: a hollow marker, or else a dash.
+    """Draw a line from each file to its loss as run: a hollow marker, or else a dash.
 
-    If `named`, the legend explains it.
+    It is drawn of picked files or, without any, of those in `vivid` (None: all). If `named`, the legend explains it.
     """
     picking = charts.is_picking(selection, rows)
+    wanted = selection.picked if picking else vivid
     before = len(drawn.data)
     for curve in curves:
         known = [row for row in curve.rows if row[GAP] is not None]
-        shown = [row for row in known if not picking or row["variant_id"] in selection.picked]
+        shown = [row for row in known if wanted is None or row["variant_id"] in wanted]
         if not shown:
             continue
         drawn.add_scatter(
@@ -76,16 +79,20 @@ def add_other_engine(
     column: str,
     scale: LogScale,
     hover: Mapping[str, str],
+    vivid: Collection[str] | None = None,
 ) -> None:
     """Draw the files as run in the other engines, `more`: open points, with a dotted line per method.
 
-    A line joins the two points of a picked file.
+    A line joins the two points of a picked file. In a crowd, files that are not in `vivid` are faint, there are no
+    dotted lines, and without picks the two points of the vivid files are joined.
     """
+    picked = scope.selection.picked
+    wanted = picked if vivid is None or charts.is_picking(scope.selection, rows) else vivid
     own = {row["variant_id"]: row for row in rows}
     curves = charts.series(scope.results, more)
-    add_run_loss(drawn, curves, scope.selection, more, column, scale, hollow=False, named=False)
+    add_run_loss(drawn, curves, scope.selection, more, column, scale, hollow=False, named=False, vivid=vivid)
     for curve in curves:
-        joined = [row for row in curve.rows if row["variant_id"] in scope.selection.picked]
+        joined = [row for row in curve.rows if row["variant_id"] in wanted]
         drawn.add_scatter(
             x=[x for row in joined for x in (own[row["variant_id"]][column], row[column], None)],
             y=[y for row in joined for y in (*[scale.place(row["kld_mean"])] * 2, None)],
@@ -95,10 +102,12 @@ def add_other_engine(
             hoverinfo="skip",
         )
         marker = {"symbol": f"{curve.style.symbol}-open", "color": curve.style.color, "size": 9}
+        if vivid is not None:
+            marker["opacity"] = [1.0 if row["variant_id"] in vivid else FAINT for row in curve.rows]
         drawn.add_scatter(
             x=[row[column] for row in curve.rows],
             y=[scale.place(row["kld_mean"]) for row in curve.rows],
-            mode="lines+markers",
+            mode="lines+markers" if vivid is None else "markers",
             line=charts.line(curve, scope.selection, rows) | {"dash": "dot", "width": 1.2},
             marker=marker | {"line": {"width": 2}},
             hovertext=[hover[row["variant_id"]] for row in curve.rows],

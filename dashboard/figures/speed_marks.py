@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboard.figures.drawing import Drawing
-from dashboard.figures.labels import Box
+from dashboard.figures.labels import Box, Point
 from dashboard.figures.levels import add_note, text_width
 from dashboard.figures.scales import LogScale
+from dashboard.insights.claim_rules import Spread
 from dashboard.insights.speeds import of_four_bits
 from dashboard.results.rows import Row
-from dashboard.style.theme import HIGHLIGHT, QUIET
+from dashboard.style.theme import BASELINE, HIGHLIGHT, QUIET
 
 
 def note_corner(drawn: Drawing) -> Box:
@@ -39,6 +40,31 @@ def shade_four(drawn: Drawing, rows: Sequence[Row], column: str, scale: LogScale
         y=[scale.place(row["kld_mean"]) for row in four],
         mode="markers",
         marker={"size": 22, "color": QUIET, "line": {"width": 0}},
-        name="4 to 5 bits",
+        name="4 to 5 measured bits",
+        hoverinfo="skip",
+    )
+
+
+def draw_front(drawn: Drawing, points: Sequence[Point], scale: LogScale) -> None:
+    """Join the files that no other beats in both speed and loss; `points` are sorted and in the scale's unit."""
+    drawn.add_scatter(
+        x=[x for x, _ in points],
+        y=[10**height for _, height in points],
+        mode="lines",
+        line={"color": BASELINE.color, "width": 2, "dash": "dot"},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+
+
+def draw_reach(drawn: Drawing, rows: Sequence[Row], columns: Spread, scale: LogScale) -> None:
+    """Draw faint lines from files down to their p10."""
+    low, middle, _ = columns
+    drawn.add_scatter(
+        x=[x for row in rows for x in (row[low], row[middle], None)],
+        y=[y for row in rows for y in (*[scale.place(row["kld_mean"])] * 2, None)],
+        mode="lines",
+        line={"color": QUIET, "width": 1.2},
+        showlegend=False,
         hoverinfo="skip",
     )

@@ -16,6 +16,7 @@ from pptx.enum.dml import MSO_FILL, MSO_LINE
 
 from dashboard.export.deck import deck
 from dashboard.export.exhibit import exhibits
+from dashboard.export.native import add_chart
 from dashboard.export.native_axes import Extent, Scale, scale_of, title_of
 from dashboard.export.native_marks import limits
 from dashboard.results.results import Results
@@ -190,3 +191,33 @@ def test_further_models_have_open_markers_and_dashed_lines(charts: dict[str, Any
     assert second.marker.format.fill.type == MSO_FILL.BACKGROUND
     assert second.marker.format.line.color.rgb == first.marker.format.line.color.rgb
     assert (first.format.line.dash_style, second.format.line.dash_style) == (MSO_LINE.SOLID, MSO_LINE.DASH)
+
+
+def test_what_the_figure_fades_is_faint() -> None:
+    """Points of one series may be more or less opaque; bars without ends have none."""
+    figure = go.Figure(
+        go.Scatter(
+            x=[1, 2, 3],
+            y=[1, 2, 3],
+            name="main",
+            customdata=[["a"], ["b"], ["c"]],
+            mode="lines+markers",
+            line={"color": "rgba(213, 94, 0, 0.3)"},
+            marker={"color": "#d55e00", "symbol": "square", "opacity": [1, 0.3, 1]},
+            error_x={"type": "data", "array": [1, 0, 1], "width": 0},
+        )
+    )
+    slide = Presentation().slides.add_slide(Presentation().slide_layouts[6])
+    (series,) = add_chart(slide, figure, (0, 0, 5_000_000, 3_000_000), LIGHT).plots[0].series
+
+    def opacity(element: Any) -> list[str]:
+        return [alpha.get("val") for alpha in element.iter("{*}alpha")]
+
+    line = series._element.find("{*}spPr/{*}ln")
+    assert opacity(line) == ["30000"]
+    assert opacity(series._element.find("{*}marker")) == []
+    faint = {point.find("{*}idx").get("val"): point for point in series._element.findall("{*}dPt")}
+    assert opacity(faint["1"]) == ["30000"]
+    assert faint["1"].find("{*}marker/{*}symbol").get("val") == "square"
+    assert all(opacity(point) == [] for name, point in faint.items() if name != "1")
+    assert series._element.find("{*}errBars/{*}noEndCap").get("val") == "1"

@@ -12,6 +12,7 @@ import pytest
 from several_devices import make_devices
 
 from dashboard.export.markdown import report
+from dashboard.figures.point_labels import LABEL
 from dashboard.insights.answers import Answers
 from dashboard.insights.compared_pair import chosen
 from dashboard.insights.comparing import differences
@@ -24,6 +25,7 @@ from dashboard.shell.address import Address
 from dashboard.shell.render import render
 from dashboard.shell.toolbar import option_bar
 from dashboard.style import formats
+from dashboard.style.theme import QUIET
 from dashboard.views import registry
 
 VIEWS = {view.id: view for view in registry()}
@@ -54,8 +56,13 @@ def rate(row: dict[str, Any], column: str) -> float:
     return float(1000 / row[column] if "ms" in column else row[column])
 
 
-def expected(results: Results, column: str) -> set[tuple[str, float, float]]:
-    return {(row["variant_id"], rate(row, column), row["kld_mean"]) for row in results.measured.to_dicts()}
+def expected(results: Results, column: str, method: str = "") -> set[tuple[str, float, float]]:
+    rows = results.measured.to_dicts()
+    return {
+        (row["variant_id"], rate(row, column), row["kld_mean"])
+        for row in rows
+        if method in {"", row["method"]}
+    }
 
 
 def said(results: Results, selection: Selection) -> str:
@@ -82,12 +89,12 @@ def test_points_title_and_axis_are_of_the_chosen_engine(
 
 
 def test_whisker_in_llama_ends_at_the_measured_loss(both: Results) -> None:
-    figure = SPEED.figure(Scope(both))
+    figure = SPEED.figure(Scope(both, Selection.of(methods=["main"])))
     lines = [trace for trace in figure.data if trace.hoverinfo == "skip" and trace.mode == "lines+markers"]
     ends = {(trace.x[i], trace.y[i], trace.y[i + 1]) for trace in lines for i in range(0, len(trace.x), 3)}
     assert ends == {
         (rate(row, "llamacpp_decode_ms_p50"), row["llamacpp_baseline_kld_mean"], row["kld_mean"])
-        for row in both.measured.to_dicts()
+        for row in both.measured.filter(method="main").to_dicts()
     }
     assert "as run in llama.cpp" in {trace.name for trace in figure.data}
     assert "was measured" in SPEED.captioned(Scope(both))
@@ -99,33 +106,62 @@ def test_whisker_in_llama_ends_at_the_measured_loss(both: Results) -> None:
 def test_both_engines_draw_every_file_twice(
     both: Results, selection: Selection, engine: str, phase: str
 ) -> None:
-    part = Selection.of(engine=selection.engine, options={**BOTH, "phase": phase})
+    options = {**BOTH, "phase": phase}
     names = (
         COLUMNS if phase == "decode" else {"llama.cpp": "llamacpp_prefill_tps", "onnxruntime": "prefill_tps"}
     )
     own, other = names[engine], next(name for key, name in names.items() if key != engine)
-    scope = Scope(both, part)
-    figure = SPEED.figure(scope)
-    assert drawn_points(figure) == expected(both, own)
-    assert drawn_points(figure, "-open") == expected(both, other)
-    lines = [trace for trace in figure.data if trace.mode == "lines+markers" and trace.line.dash == "dot"]
-    assert {(name[0], x) for trace in lines for name, x in zip(trace.customdata, trace.x, strict=True)} == {
-        (row["variant_id"], rate(row, other)) for row in both.measured.to_dicts()
-    }
-    assert {"llama.cpp", "packed ONNX (onnxruntime)"} <= {trace.name for trace in figure.data}
-    assert "open, with dotted lines" in SPEED.captioned(scope)
-    assert set(names.values()) <= set(SPEED.data(scope).columns)
+    for method, words in (("main", "open, with dotted lines"), ("", "open, without lines and bars")):
+        part = Selection.of(engine=selection.engine, options=options, methods=[method] if method else [])
+        scope = Scope(both, part)
+        figure = SPEED.figure(scope)
+        assert drawn_points(figure) == expected(both, own, method)
+        assert drawn_points(figure, "-open") == expected(both, other, method)
+        lines = [trace for trace in figure.data if trace.mode == "lines+markers" and trace.line.dash == "dot"]
+        joined = {(name[0], x) for trace in lines for name, x in zip(trace.customdata, trace.x, strict=True)}
+        assert joined == ({place[:2] for place in expected(both, other, method)} if method else set())
+        assert {"llama.cpp", "packed ONNX (onnxruntime)"} <= {trace.name for trace in figure.data}
+        assert words in SPEED.captioned(scope)
+        assert set(names.values()) <= set(SPEED.data(scope).columns)
 
 
 def test_the_two_points_of_a_picked_file_are_joined(both: Results) -> None:
-    picked = Selection.of(picked=["main-q4_0"], options=BOTH)
-    row = both.measured.filter(variant_id="main-q4_0").row(0, named=True)
-    lines = [
-        trace for trace in SPEED.figure(Scope(both, picked)).data if trace.mode == "lines" and len(trace.x)
-    ]
-    assert [(trace.x[0], trace.x[1]) for trace in lines] == [
-        (rate(row, "llamacpp_decode_ms_p50"), rate(row, "decode_ms_p50"))
-    ]
+    for methods in ([], ["main"]):
+        picked = Selection.of(picked=["main-q4_0"], options=BOTH, methods=methods)
+        row = both.measured.filter(variant_id="main-q4_0").row(0, named=True)
+        assert joined(SPEED.figure(Scope(both, picked))) == {
+            (rate(row, "llamacpp_decode_ms_p50"), rate(row, "decode_ms_p50"))
+        }
+        assert "joined if it is picked" in SPEED.captioned(Scope(both, picked))
+
+
+def joined(figure: go.Figure) -> set[tuple[float, float]]:
+    """Ends of the level lines between a file's speeds in two engines."""
+    lines = [trace for trace in figure.data if trace.mode == "lines" and trace.hoverinfo == "skip"]
+    return {
+        (trace.x[i], trace.x[i + 1])
+        for trace in lines
+        for i in range(0, len(trace.x) - 2, 3)
+        if trace.x[i + 2] is None and trace.y[i] == trace.y[i + 1] and trace.line.color != QUIET
+    }
+
+
+def test_of_a_crowd_the_two_points_of_labelled_files_are_joined(both: Results) -> None:
+    scope = Scope(both, Selection.of(options=BOTH))
+    figure = SPEED.figure(scope)
+    rows = {row["variant_id"]: row for row in both.measured.to_dicts()}
+    names = {
+        row["variant_id"]
+        for row in rows.values()
+        for note in figure.layout.annotations
+        if note.name == LABEL and note.x == pytest.approx(rate(row, "llamacpp_decode_ms_p50"))
+        and 10**note.y == pytest.approx(row["kld_mean"])
+    }  # fmt: skip
+    assert 0 < len(names) < len(rows)
+    assert joined(figure) == {
+        (rate(rows[name], "llamacpp_decode_ms_p50"), rate(rows[name], "decode_ms_p50")) for name in names
+    }
+    assert "joined if it is labelled" in SPEED.captioned(scope)
 
 
 def test_a_folder_of_one_engine_has_no_such_switch(three_methods: Path) -> None:
@@ -141,7 +177,7 @@ def test_both_engines_are_drawn_of_one_device_only(tmp_path: Path) -> None:
     address = Address.parse("/speed", "engines=both")
     for devices, offered in (([], False), (["cpu"], True)):
         part = Selection.of(devices=devices, options=BOTH)
-        assert ("open, with dotted lines" in SPEED.captioned(Scope(results, part))) is offered
+        assert ("The points of a file are at one height" in SPEED.captioned(Scope(results, part))) is offered
         assert ("Engines" in str(option_bar(address.with_selection(part), results))) is offered
 
 
