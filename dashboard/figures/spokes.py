@@ -20,6 +20,8 @@ from dashboard.style.theme import GAP, MARK, MethodStyle, translucent
 
 #: Fewest axes of a polygon, and most files whose values are written at the axes.
 _FEWEST, _FEW = 3, 4
+#: Height of a line of text at an axis in pixels; the lowest axis, which only an even number has, needs it below.
+_LINE = 16
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _TICKS, _WRITTEN = (25, 50, 75, 100), (50, 100)
 #: In a narrow window: longest line of an axis's name in characters; heights of a legend's entry, of a line and of the
@@ -66,8 +68,11 @@ def place(axis: Axis, row: Row, rows: Sequence[Row]) -> float | None:
     return 1.0 if own <= best else best / own
 
 
-def radar(scope: Scope, rows: Sequence[Row], spokes: Spokes) -> Drawing:
-    """Draw the files, rings around those that lead an axis alone, and bars over those level with the best."""
+def radar(scope: Scope, rows: Sequence[Row], spokes: Spokes, written: Sequence[Row]) -> Drawing:
+    """Draw the files, rings around those that lead an axis alone, and bars over those level with the best.
+
+    The values of few files stand at the axes: those of `written`.
+    """
     drawn = Drawing()
     _add_level(drawn, rows, spokes)
     seen: dict[str, int] = {}
@@ -75,13 +80,14 @@ def radar(scope: Scope, rows: Sequence[Row], spokes: Spokes) -> Drawing:
         nth = seen[row["method"]] = seen.get(row["method"], -1) + 1
         _add_file(drawn, row, rows, spokes, scope.results.styles[row["method"]], nth, scope.selection)
     _add_leads(drawn, rows, spokes)
+    has_lowest = len(spokes.drawn) % 2 == 0 and has_values(written)
     drawn.update_layout(
-        polar=_axes(scope.results, rows, spokes),
-        margin={"t": 150, "b": 64, "l": 90, "r": 90},
+        polar=_axes(scope.results, written, spokes),
+        margin={"t": 150, "b": 64 if not has_lowest else _LINE * (len(written) + 2), "l": 90, "r": 90},
         legend={"y": 1, "yanchor": "top", "yref": "container"},
         showlegend=True,
     )
-    _fit_narrow(drawn, [_values(axis, scope.results, rows, spokes, _NARROW_NAME) for axis in spokes.drawn])
+    _fit_narrow(drawn, [_values(axis, scope.results, written, spokes, _NARROW_NAME) for axis in spokes.drawn])
     return drawn
 
 
@@ -203,10 +209,15 @@ def _axes(results: Results, rows: Sequence[Row], spokes: Spokes) -> dict[str, An
     }
 
 
+def has_values(rows: Sequence[Row]) -> bool:
+    """Return whether the files are so few that their values stand at the axes; a method's sign means one file."""
+    return len({row["method"] for row in rows}) == len(rows) <= _FEW
+
+
 def _values(axis: Axis, results: Results, rows: Sequence[Row], spokes: Spokes, most: int = 99) -> str:
     """Name an axis in lines of `most` characters, then a line for each of few files: method's sign and value."""
     name = broken(axis.name, most)
-    if len(rows) > _FEW or len({row["method"] for row in rows}) < len(rows):
+    if not has_values(rows):
         return name
     leader = spokes.leader(axis)
     lines = [f"<b>{name}</b>"]

@@ -33,6 +33,11 @@ class Tier:
     picked: int = 0
     left: int = 0
 
+    @property
+    def steady(self) -> list[Row]:
+        """The files that are drawn without picks too."""
+        return self.rows[self.picked :]
+
     def is_middle(self, row: Row) -> bool:
         """Return whether the files were chosen around this one."""
         return self.middle is not None and self.middle["variant_id"] == row["variant_id"]
@@ -40,9 +45,10 @@ class Tier:
     @property
     def told(self) -> list[Insight]:
         """How the files were chosen, as a note; nothing if all that pass the filters are drawn."""
+        no_room = f"no room for {self.left} more of the picked files" if self.left else ""
         if self.middle is None:
-            return []
-        others = [row for row in self.rows[self.picked :] if not self.is_middle(row)]
+            return [Insight(f"There is {no_room}.", "note")] if no_room else []
+        others = [row for row in self.steady if not self.is_middle(row)]
         text = f"Shown: {self.middle['label']}"
         if others:
             text += f" and, of the other methods, the files nearest in size: {_named(others)}"
@@ -51,26 +57,26 @@ class Tier:
         details = [f"not within 1 % of its size: {_apart(apart, size)}"] if apart else []
         if self.picked:
             details.append(f"picked besides: {_named(self.rows[: self.picked])}")
-        if self.left:
-            details.append(f"no room for {self.left} more of the picked files")
+        details += [no_room] if no_room else []
         return [Insight(f"{text}.", "note", "; ".join(details))]
 
 
-def tier(scope: Scope, rows: Sequence[Row], most: int) -> Tier:
+def tier(scope: Scope, rows: Sequence[Row], most: int, more: int = 0) -> Tier:
     """Return the recommended file, then each other method's file nearest in size, by method; picked others ahead.
 
-    Picks add files and change neither the others nor their order, while there is room. Of files equally near the
-    closest to the baseline is taken. If only one method is left, its files are spread evenly. Files that the user
-    kept by name are all drawn, where they are at most `most`.
+    Picks add files and change neither the others nor their order; without places of their own, while there is
+    room. Of files equally near the closest to the baseline is taken. If only one method is left, its files are
+    spread evenly. Files that the user kept by name are all drawn, where they are at most `most`.
 
     Args:
         scope: the selection, whose recommended file is in the middle.
         rows: the files to choose from, of one model on one device.
         most: the most files to draw; of more methods those nearest in size are kept.
+        more: places besides, for picked files.
     """
     if not rows:
         return Tier([])
-    return _with_picks(_chosen(scope, rows, most), scope, rows, most)
+    return _with_picks(_chosen(scope, rows, most), scope, rows, most, more)
 
 
 def _chosen(scope: Scope, rows: Sequence[Row], most: int) -> Tier:
@@ -89,15 +95,16 @@ def _chosen(scope: Scope, rows: Sequence[Row], most: int) -> Tier:
     return Tier([middle, *sorted(kept, key=lambda row: str(row["method"]))], middle)
 
 
-def _with_picks(chosen: Tier, scope: Scope, rows: Sequence[Row], most: int) -> Tier:
+def _with_picks(chosen: Tier, scope: Scope, rows: Sequence[Row], most: int, more: int) -> Tier:
     """Put the picked files that are not drawn before the others, fewest bits first."""
     there = {row["variant_id"] for row in chosen.rows}
     picked = scope.selection.picked
-    more = [row for row in rows if row["variant_id"] in picked and row["variant_id"] not in there]
-    ordered = sorted(more, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
-    kept = ordered[: most - 1] if chosen.middle is not None else ordered[:most]
+    added = [row for row in rows if row["variant_id"] in picked and row["variant_id"] not in there]
+    ordered = sorted(added, key=lambda row: (row["bits_per_weight"], row["variant_id"]))
+    staying = len(chosen.rows) if more else int(chosen.middle is not None)
+    kept = ordered[: most + more - staying]
     left = len(ordered) - len(kept)
-    return replace(chosen, rows=[*kept, *chosen.rows][:most], picked=len(kept), left=left)
+    return replace(chosen, rows=[*kept, *chosen.rows][: most + more], picked=len(kept), left=left)
 
 
 def _middle(scope: Scope, rows: Sequence[Row]) -> Row:

@@ -9,7 +9,7 @@ import numpy as np
 from dashboard.figures import charts, parallel
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.scores import Axis, axes
-from dashboard.figures.spokes import Spokes, radar
+from dashboard.figures.spokes import Spokes, has_values, radar
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
@@ -23,7 +23,8 @@ from dashboard.style import formats
 from dashboard.views import Option, View
 
 _FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coordinates")))
-_MOST_TRACES = 6
+#: Most files that are drawn without picks, and places for picks besides.
+_MOST_TRACES, _MOST_PICKS = 6, 4
 _ALONE = Insight("Only one variant is shown: select another to compare it with.", "unknown")
 _LEAD = "by more than the paired error, the p10–p90 range of speed{}, or 1 % of size"
 
@@ -35,7 +36,12 @@ def _passing(scope: Scope) -> list[Row]:
 
 def traces(scope: Scope) -> Tier:
     """Return the variants on the radar: the recommended one, the other methods' nearest in size, and picked ones."""
-    return tier(scope, _passing(scope), _MOST_TRACES)
+    return tier(scope, _passing(scope), _MOST_TRACES, _MOST_PICKS)
+
+
+def _drawn(chosen: Tier) -> list[Row]:
+    """Return the files, picked ones last, so that the others keep their looks."""
+    return [*chosen.steady, *chosen.rows[: chosen.picked]]
 
 
 def _is_radar(scope: Scope) -> bool:
@@ -44,17 +50,18 @@ def _is_radar(scope: Scope) -> bool:
 
 def _compared(scope: Scope) -> list[Row]:
     """Return the variants shown: a few on the radar, all on parallel coordinates."""
-    return traces(scope).rows if _is_radar(scope) else _passing(scope)
+    return _drawn(traces(scope)) if _is_radar(scope) else _passing(scope)
 
 
 def figure(scope: Scope) -> Drawing:
     """Draw a closed line per variant over the axes that tell them apart; or all variants over parallel axes."""
     if not _is_radar(scope):
         return parallel.figure(scope, axes(scope))
-    rows = traces(scope).rows
+    chosen = traces(scope)
+    rows = _drawn(chosen)
     if not rows:
         return charts.message_figure("No selected variant was compared with the baseline")
-    return radar(scope, rows, Spokes.of(scope, rows))
+    return radar(scope, rows, Spokes.of(scope, rows), chosen.steady)
 
 
 def headline(scope: Scope) -> str:
@@ -119,12 +126,17 @@ def insights(scope: Scope) -> list[Insight]:
 
 
 def noted(scope: Scope) -> str:
-    """Name the axes of the radar that are left out because all drawn variants are level on them."""
-    rows = _compared(scope) if _is_radar(scope) else []
+    """Say whose values are at the axes, and name those left out because all drawn variants are level on them."""
+    chosen = traces(scope) if _is_radar(scope) else Tier([])
+    rows = _drawn(chosen)
     level = [axis.name for axis in Spokes.of(scope, rows).level] if rows else []
-    if not level:
-        return ""
-    return f"Left out, as all drawn files are level on it within their errors: {formats.listing(level, 6)}."
+    is_part = chosen.picked and has_values(chosen.steady)
+    names = formats.listing(level, 6)
+    told = [
+        "Values at the axes: of the files that are drawn without picks, too." if is_part else "",
+        f"Left out, as all drawn files are level on it within their errors: {names}." if level else "",
+    ]
+    return " ".join(filter(None, told))
 
 
 def _dominated(rows: Sequence[Row], spokes: Sequence[Axis], level: Sequence[Sequence[Row]]) -> Insight:

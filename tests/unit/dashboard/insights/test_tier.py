@@ -54,9 +54,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return Results.open(folder)
 
 
-def ids(results: Results, selection: Selection, most: int = 6) -> list[str]:
+def ids(results: Results, selection: Selection, most: int = 6, more: int = 0) -> list[str]:
     scope = Scope(results, selection)
-    return [str(row["variant_id"]) for row in tier(scope, scope.rows, most).rows]
+    return [str(row["variant_id"]) for row in tier(scope, scope.rows, most, more).rows]
 
 
 def test_every_other_method_has_its_file_nearest_in_size(results: Results) -> None:
@@ -86,6 +86,24 @@ def test_where_there_is_no_room_the_recommended_file_stays(results: Results) -> 
     found = tier(scope, scope.rows, 3)
     assert [row["variant_id"] for row in found.rows] == ["bartowski-q4_0", "main-q4_0", "main-q6_k"]
     assert found.told[0].detail.endswith("no room for 1 more of the picked files")
+
+
+@pytest.mark.parametrize("methods", [[], ["main"]])
+def test_with_places_of_their_own_picks_change_nothing_else(results: Results, methods: list[str]) -> None:
+    """Of three methods, and of one whose files are spread over its sizes."""
+    everything = [f"{method}-{quant.lower()}" for method in methods or SIZES for quant in QUANTS]
+    most = 2 if methods else 3
+    drawn = ids(results, Selection.of(methods=methods), most)
+    for picked in ([everything[0]], everything[:2], everything):
+        scope = Scope(results, Selection.of(picked=picked, methods=methods))
+        found = tier(scope, scope.rows, most, 2)
+        assert [row["variant_id"] for row in found.steady] == drawn
+        added = [row["variant_id"] for row in found.rows[: found.picked]]
+        assert len(added) == min(2, len(set(picked) - set(drawn)))
+        assert set(added) <= set(picked) - set(drawn)
+        assert found.left == len(set(picked) - set(drawn)) - len(added)
+        told = " ".join(f"{note.text} {note.detail}" for note in found.told)
+        assert (f"no room for {found.left} more of the picked files" in told) == bool(found.left)
 
 
 def test_files_kept_by_name_are_all_drawn(results: Results) -> None:
