@@ -15,12 +15,14 @@ from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 from dashboard.style.names import NARROW, TICK, TITLE, in_figure
-from dashboard.style.theme import CONFIDENCE, HIGHLIGHT
+from dashboard.style.theme import BASELINE, CONFIDENCE, HIGHLIGHT, translucent
 
 #: Panels side by side in a narrow window, by row.
 _NARROW_ROWS = ((0,), (1, 2), (3, 4))
 #: Opacities of bars: of files in the title or picked, in other bins than the title's, and of other files.
 _VIVID, _BESIDE, _QUIET = 1.0, 0.75, 0.4
+#: Error bars of other files, on both backgrounds; those of the first are in the text's colour.
+_QUIET_ERROR = translucent(BASELINE.color, 0.45)
 #: Width of the narrowest panel, and room for the title's value beside its bar, as shares of all panels.
 _LEAST, _FOR_VALUE = 0.15, 0.21
 #: With more rows than this the error bars would touch.
@@ -63,9 +65,20 @@ def figure(changes: Sequence[Change], subject: tuple[Change, int] | None, select
             meta={"bin": index},
             showlegend=True,
             legend="legend" if panel == 0 else f"legend{panel + 1}",
-            **(_errors([change.bins[index] for change in ordered]) if roomy else {}),
+            **(_errors(_halves(ordered, index, strength, _VIVID)) if roomy else {}),
             **drawn.place(panel),
         )
+        if roomy and _QUIET in strength:
+            drawn.add_scatter(
+                x=[100 * change.bins[index].value for change in ordered],
+                y=[number[change.row["variant_id"]] for change in ordered],
+                mode="markers",
+                marker={"opacity": 0, "size": 1},
+                hoverinfo="skip",
+                showlegend=False,
+                **_errors(_halves(ordered, index, strength, _QUIET), _QUIET_ERROR),
+                **drawn.place(panel),
+            )
     value = subject[0].bins[bin_told] if subject is not None else None
     _across(drawn, ordered, order, (bin_told, value), len(lanes))
     _down(drawn, lanes, told, selection)
@@ -94,10 +107,16 @@ def _lanes(rows: Sequence[Row], told: str) -> list[Row | str]:
     return lanes
 
 
-def _errors(estimates: Sequence[Estimate]) -> dict[str, Any]:
-    """Return 95 % error bars in points; one that was not measured has no length."""
-    halves = [100 * estimate.half if estimate.has_error else 0.0 for estimate in estimates]
-    return {"error_x": {"type": "data", "array": halves, "thickness": 1, "width": 0}}
+def _halves(changes: Sequence[Change], index: int, strength: Sequence[float], wanted: float) -> list[float]:
+    """Return the half-widths of a bin's 95 % intervals in points, 0 for bars of another strength or unknown ones."""
+    pairs = zip((change.bins[index] for change in changes), strength, strict=True)
+    return [100 * estimate.half if own == wanted and estimate.has_error else 0.0 for estimate, own in pairs]
+
+
+def _errors(halves: Sequence[float], color: str | None = None) -> dict[str, Any]:
+    """Return error bars of these lengths, in the text's colour or another; those of 0 are not seen."""
+    look = {} if color is None else {"color": color}
+    return {"error_x": {"type": "data", "array": list(halves), "thickness": 1, "width": 0, **look}}
 
 
 def _ends(changes: Sequence[Change], index: int) -> tuple[float, float]:

@@ -97,6 +97,22 @@ def test_the_title_s_value_is_at_its_bar(three_methods: Path) -> None:
     assert quant.removeprefix("<b>").removesuffix("</b>") in label
 
 
+@pytest.mark.parametrize("picked", [[], ["main-q4_0", "unsloth-q8_0"]])
+def test_error_bars_are_as_faint_as_their_files(three_methods: Path, picked: list[str]) -> None:
+    """A bar has one error bar: in the text's colour if it stands out, else in a fainter one, of the same length."""
+    drawn = VIEW.draw(Scope(Results.open(three_methods), Selection.of(picked=picked)))
+    by_panel = {trace["xaxis"]: trace for trace in drawn.data if trace["type"] == "scatter"}
+    assert len(by_panel) == len(bars(drawn)) == 5
+    for bar in bars(drawn):
+        faint = by_panel[bar["xaxis"]]
+        assert (faint["x"], faint["y"]) == (bar["x"], bar["y"])
+        assert faint["error_x"]["color"].startswith("rgba(")
+        assert "color" not in bar["error_x"], "the theme's template gives it"
+        lengths = zip(bar["error_x"]["array"], faint["error_x"]["array"], strict=True)
+        for opacity, (own, other) in zip(bar["marker"]["opacity"], lengths, strict=True):
+            assert (own > 0, other > 0) == (opacity > 0.5, opacity < 0.5)
+
+
 def test_a_few_files_are_named_whole_and_many_are_thinned(three_methods: Path, tmp_path: Path) -> None:
     results = Results.open(three_methods)
     few = VIEW.draw(Scope(results, Selection.of(quants=["Q4_0"])))
