@@ -78,6 +78,7 @@ class Distances:
         drawn.add_band(10 ** (min(scale.range) - 1), top, **_BAND)
         drawn.add_annotation(
             text="noise floor: the baseline rounded to bf16",
+            narrow={"text": "noise floor"},
             showarrow=False,
             x=0.995,
             xref="paper",

@@ -50,9 +50,12 @@ class Drawing:
         across = {"xref": "x domain", "x0": 0, "x1": 1, "y0": low, "y1": high}
         self.add_shape(type="rect", **across, **settings)
 
-    def add_annotation(self, **settings: Any) -> None:
-        """Add a text."""
-        self.layout.setdefault("annotations", []).append(settings)
+    def add_annotation(self, narrow: Any = None, **settings: Any) -> None:
+        """Add a text; `narrow` is what is different in a narrow window (see `update_narrow`)."""
+        texts = self.layout.setdefault("annotations", [])
+        texts.append(settings)
+        if narrow is not None:
+            self.update_narrow(annotations={str(len(texts) - 1): dict(narrow)})
 
     def update_xaxes(self, **settings: Any) -> None:
         """Set attributes of the horizontal axis."""

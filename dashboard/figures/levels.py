@@ -135,7 +135,10 @@ def level_lines(levels: Sequence[Level], scale: Scale, across: Sequence[float]) 
 
 
 def add_note(figure: Drawing, across: Sequence[float], at: float, text: str, *, at_top: bool = True) -> Box:
-    """Write a note inside the plot's top or bottom, beside `at` on the horizontal axis; return its box in shares."""
+    """Write a note inside the plot's top or bottom, beside `at` on the horizontal axis; return its box in shares.
+
+    In a narrow window, where other notes may reach below it, a note at the bottom stands above the plot.
+    """
     left, right = across
     start, width = (at - left) / (right - left), text_width(text)
     is_right = start + width <= 1
@@ -147,6 +150,7 @@ def add_note(figure: Drawing, across: Sequence[float], at: float, text: str, *, 
         y=1 if at_top else 0,
         yanchor="top" if at_top else "bottom",
         showarrow=False,
+        narrow=None if at_top else {"y": 1, "yanchor": "bottom"},
     )
     begin = start if is_right else start - width
     low = 1 - _LINE if at_top else 0.0

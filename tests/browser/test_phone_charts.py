@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import PLOT, Watched, watched
+from driving import PLOT, Watched, served, watched
 from playwright.sync_api import Browser
 
+SAMPLE = Path(__file__).parents[2] / "sample_results"
 PAGES = (
     "/", "/ppl-bits", "/degradation", "/layers", "/layers?measure=hidden", "/speed", "/size", "/confidence",
     "/confidence?share=own", "/confidence?share=baseline", "/delta-logp", "/delta-logp?scale=symlog", "/radar",
@@ -66,3 +68,29 @@ def test_panels_lie_below_each_other_and_side_by_side_again_in_a_wide_window(sma
     bar = small.page.locator("#graph .colorbar .cbbg").bounding_box()
     assert bar["width"] > 2 * bar["height"], "the bar of colours lies"
     assert small.complaints == []
+
+
+#: Boxes of notes: texts that are neither labels of files nor names of methods; and the plot's left edge.
+NOTES = f"""() => {{
+    const plot = {PLOT}, layout = plot._fullLayout;
+    const left = plot.getBoundingClientRect().left + layout.xaxis._offset;
+    return [...plot.querySelectorAll('.annotation')].filter(group => {{
+        const note = layout.annotations[group.dataset.index];
+        return note.name !== 'label' && !note.captureevents && getComputedStyle(group).visibility === 'visible';
+    }}).map(group => {{
+        const box = group.querySelector('.annotation-text-g').getBoundingClientRect();
+        return {{words: group.textContent, off: left - box.left, box: [box.left, box.top, box.right, box.bottom]}};
+    }});
+}}"""
+
+
+@pytest.mark.parametrize("model", ["Qwen2.5-Coder-1.5B-Instruct", "SmolLM2-135M-Instruct"])
+def test_notes_of_view_2_are_inside_the_plot_and_apart(browser: Browser, model: str) -> None:
+    with served(SAMPLE) as url, watched(browser, url, 390, 844) as seen:
+        seen.open(f"/degradation?model={model}")
+        seen.plotted()
+        notes: list[dict[str, Any]] = seen.page.evaluate(NOTES)
+    assert len(notes) == 2, "the noise floor, and the size at which the title compares"
+    assert [note["words"] for note in notes if note["off"] > 1] == []
+    (left, top, right, bottom), (x0, y0, x1, y1) = (note["box"] for note in notes)
+    assert right <= x0 or x1 <= left or bottom <= y0 or y1 <= top
