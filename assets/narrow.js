@@ -15,10 +15,10 @@
     return copy;
   }
 
-  /* The layout for the window; the styles know its height. */
-  function fitted(layout) {
+  /* The layout for the window; the styles of the page, or of one chart of several, know its height. */
+  function fitted(layout, holder = document.documentElement) {
     const { height, ...changes } = (narrow.matches && layout.meta?.narrow) || {};
-    document.documentElement.style.setProperty("--tall", `${height || 0}px`);
+    holder.style.setProperty("--tall", `${height || 0}px`);
     return changed(layout, changes);
   }
 

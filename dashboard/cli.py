@@ -21,8 +21,8 @@ from dashboard.local.access import KEY_PART, NAMES, TICKET_PART
 from dashboard.local.routes import Local
 from dashboard.results.folder import ResultsError
 from dashboard.server.app import create_app
-from dashboard.server.paths import sample_results
 from dashboard.server.serving import answer_only_as
+from dashboard.shell.paths import sample_results
 
 _DEFAULT = "serve"
 _WRONG_REQUEST, _INTERRUPTED = 2, 130

@@ -17,11 +17,14 @@ from dashboard.insights.summary import rules
 from dashboard.results.scope import Scope
 from dashboard.shell.layout import GRAPH_CONFIG
 from dashboard.shell.naming import model_name
+from dashboard.shell.paths import assets_folder
 from dashboard.shell.script_data import script_data
 from dashboard.style.glossary import TERMS
 from dashboard.style.theme import SURFACES, templates
 
 _TEMPLATE = "document.html"
+#: The page's own scripts that fit a chart to a narrow window.
+_SCRIPTS = ("narrow.js", "labels.js")
 
 
 def document(scope: Scope, theme: str = "light") -> str:
@@ -39,6 +42,7 @@ def document(scope: Scope, theme: str = "light") -> str:
         theme=theme,
         surfaces=SURFACES,
         plotly=Markup(_script(_plotly())),  # noqa: S704  # the package's own code
+        scripts=Markup(_script(_scripts())),  # noqa: S704  # the package's own code
         plots=script_data(plots),
         templates=script_data(templates()),
         config=script_data({**GRAPH_CONFIG, "responsive": True}),
@@ -53,6 +57,10 @@ def _plot(shown: Exhibit) -> dict[str, object]:
 def _plotly() -> str:
     slim = slim_file()
     return slim.read_text("utf-8") if slim else str(get_plotlyjs())
+
+
+def _scripts() -> str:
+    return "".join((assets_folder() / name).read_text("utf-8") for name in _SCRIPTS)
 
 
 def _script(code: str) -> str:

@@ -15,11 +15,11 @@ from dashboard.export.routes import register_exports
 from dashboard.local.routes import Local, register_local
 from dashboard.results.folder import EmptyRunError
 from dashboard.results.library import Library
-from dashboard.server.paths import assets_folder
 from dashboard.server.serving import BOOTSTRAP, PLOTLY, serve_bootstrap, serve_plotly
 from dashboard.shell.answer_targets import TARGETS
 from dashboard.shell.callbacks import register_callbacks, screen
 from dashboard.shell.layout import GRAPH_CONFIG, shell
+from dashboard.shell.paths import assets_folder
 from dashboard.shell.script_data import script_data
 from dashboard.style.theme import templates
 from dashboard.views import charts

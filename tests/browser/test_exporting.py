@@ -16,6 +16,10 @@ from driving import Watched, watched
 from playwright.sync_api import Browser, Route, expect
 from pptx import Presentation
 
+from dashboard.export.document import document
+from dashboard.results.results import Results
+from dashboard.results.scope import Scope
+from dashboard.results.selection import EVERYTHING
 from dashboard.views import charts
 
 pytestmark = pytest.mark.browser
@@ -244,3 +248,39 @@ def test_the_html_file_works_without_a_server(
         )
         assert seen.complaints == []
         assert seen.foreign() == []
+
+
+#: Charts that do not fit a narrow window: wider than it, or with texts that are small or stick out.
+UNFIT = """() => [...document.querySelectorAll('[data-plot]')].flatMap(chart => {
+    const outer = chart.getBoundingClientRect();
+    const texts = [...chart.querySelectorAll('text')];
+    const looks = texts.map(text => [text, text.getBoundingClientRect(), getComputedStyle(text)]);
+    const isSeen = ([, box, style]) => box.width > 0 && style.visibility === 'visible' && style.opacity > 0;
+    const seen = looks.filter(isSeen);
+    const bad = seen.filter(([, box, style]) => parseFloat(style.fontSize) < 9
+        || box.left < outer.left - 1 || box.right > outer.right + 1);
+    return [...bad.map(([text]) => `${chart.dataset.plot}: ${text.textContent}`),
+            ...(outer.right > 390 || !seen.length ? [chart.dataset.plot] : [])];
+})"""
+PANELS = "['yaxis', 'yaxis2'].map(name => document.querySelector('[data-plot=layers]')._fullLayout[name].domain[1])"
+
+
+def test_the_html_file_has_the_layout_of_a_phone(
+    browser: Browser, full: Watched, three_methods: Path, tmp_path: Path
+) -> None:
+    """Charts fit the width, panels lie below each other, and a wider window has the other form again."""
+    page = tmp_path / "page.html"
+    page.write_text(document(Scope(Results.open(three_methods), EVERYTHING)), "utf-8")
+    with watched(browser, "file://", 390, 844) as seen:
+        seen.page.goto(page.as_uri())
+        seen.page.wait_for_function("document.querySelectorAll('.main-svg').length > 0")
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert seen.page.evaluate(UNFIT) == []
+        first, second = seen.page.evaluate(PANELS)
+        assert second < first
+        seen.page.set_viewport_size({"width": 1280, "height": 800})
+        seen.page.wait_for_function(f"(([first, second]) => first === second)({PANELS})")
+        seen.page.set_viewport_size({"width": 390, "height": 844})
+        seen.page.wait_for_function(f"(([first, second]) => first > second)({PANELS})")
+        seen.page.wait_for_function(f"({UNFIT})().length === 0")
+        assert seen.complaints == []

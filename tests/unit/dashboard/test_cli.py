@@ -15,7 +15,7 @@ import pytest
 
 from dashboard import cli
 from dashboard.cli import main, with_default_command
-from dashboard.server.paths import assets_folder, bundled
+from dashboard.shell.paths import assets_folder, bundled
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Seconds after which a process or a server that says nothing hangs.
