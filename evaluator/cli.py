@@ -163,9 +163,7 @@ def sample(
 @app.command()
 def quantize(
     baseline: Annotated[str, typer.Option(help="SRC of the model to quantize.")],
-    recipe: Annotated[
-        str, typer.Option(help="main, bartowski, unsloth, guided, guided-k, FILE, or like:SRC.")
-    ],
+    recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, guided-k, FILE, like:SRC.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
     types: Annotated[
         str | None, typer.Option(help="Sizes, such as Q2_K,Q4_K_M; none for like:SRC or with a target.")
