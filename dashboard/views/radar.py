@@ -150,11 +150,12 @@ def _dominated(rows: Sequence[Row], spokes: Sequence[Axis], level: Sequence[Sequ
         known = ~np.isnan(scores) & ~np.isnan(own)
         ahead = known.any(axis=1) & ((scores > own) | ~known).all(axis=1)
         if ahead.any() and not (level and all(row in first for first in level)):
-            beaten.append(f"{row['label']} (by {rows[int(ahead.argmax())]['label']})")
-    rule = "by measured values, on some axis by more than the error"
+            beaten.append(f"{row['label']} (behind {rows[int(ahead.argmax())]['label']})")
+    rule = "by measured values"
     if not beaten:
-        return Insight("No shown variant is beaten by another on every axis.", "finding", rule)
-    return Insight(f"Beaten on every axis: {formats.listing(beaten)}.", "finding", rule)
+        return Insight("No shown variant is behind another on every axis.", "finding", rule)
+    listed = formats.listing(beaten)
+    return Insight(f"Behind on every axis, on some by more than the error: {listed}.", "finding", rule)
 
 
 VIEW = View(

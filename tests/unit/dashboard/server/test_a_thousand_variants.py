@@ -103,7 +103,7 @@ def _beater(row: dict[str, Any], rows: list[dict[str, Any]], spokes: list[Any]) 
 def test_parallel_axes_are_drawn_and_told(thousand: Results) -> None:
     assert radar.headline(Scope(thousand, PARALLEL))
     assert any(
-        "Beaten on every axis" in insight.text for insight in radar.insights(Scope(thousand, PARALLEL))
+        "Behind on every axis" in insight.text for insight in radar.insights(Scope(thousand, PARALLEL))
     )
 
 

@@ -256,4 +256,4 @@ def test_parallel_coordinates_are_told_of_all_variants(tmp_path: Path) -> None:
     assert "Shown: " in radar
     assert "main Q2_K" not in radar
     assert "Shown:" not in parallel
-    assert "Beaten on every axis: main Q2_K (by " in parallel
+    assert "Behind on every axis, on some by more than the error: main Q2_K (behind " in parallel
