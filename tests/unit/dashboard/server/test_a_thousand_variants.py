@@ -81,14 +81,16 @@ def test_who_is_beaten_on_every_axis_is_as_defined(few: Results) -> None:
     rows, spokes = few.select(EVERYTHING).to_dicts(), axes(Scope(few, EVERYTHING))
     rows[3] |= {"run_decode_ms_p50": None, "kld_p990": None}
     beaten = [
-        f"{row['label']} (by {by['label']})" for row in rows if (by := _beater(row, rows, spokes)) is not None
+        f"{row['label']} (behind {other['label']})"
+        for row in rows
+        if (other := _beater(row, rows, spokes)) is not None
     ]
     found = radar._dominated(rows, spokes, ()).text
     assert beaten
     assert beaten[0] in found
-    assert found.count("(by ") in {len(beaten), 3}
+    assert found.count("(behind ") in {len(beaten), 3}
     level = [row for row in rows if _beater(row, rows, spokes) is not None]
-    assert radar._dominated(rows, spokes, [level]).text.startswith("No shown variant is beaten")
+    assert radar._dominated(rows, spokes, [level]).text.startswith("No shown variant is behind")
 
 
 def _beater(row: dict[str, Any], rows: list[dict[str, Any]], spokes: list[Any]) -> dict[str, Any] | None:

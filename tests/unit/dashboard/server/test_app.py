@@ -33,6 +33,7 @@ def test_the_first_drawing_has_the_form_of_dashs_answer(
         "options": {"children": json.loads(script_data(expected["options"]))},
         "title": {"children": expected["title"]},
         "picked": {"children": ""},
+        "unknown": {"children": ""},
         "caption": {"children": json.loads(script_data(expected["caption"]))},
         "drawing": {"data": json.loads(script_data(expected["drawing"]))},
     }

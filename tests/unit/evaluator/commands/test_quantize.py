@@ -144,7 +144,10 @@ def test_rescale_writes_the_baseline_beside_the_variants(evaluate, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("none", "Q4_0"), "--recipe none: no such file or recipe (known: bartowski, guided, main, unsloth)"),
+        (
+            ("none", "Q4_0"),
+            "--recipe none: no such file or recipe (known: bartowski, guided, guided-k, main, unsloth)",
+        ),
         (("main", ","), "--types ',': names no size"),
         (("main", "Q4_9"), "recipe main has no Q4_9"),
         (("bartowski", "Q4_K_M"), "recipe bartowski needs an importance matrix: --imatrix FILE"),
