@@ -240,6 +240,9 @@ def test_several_models_are_all_drawn(tmp_path: Path) -> None:
     figure = drawn(results, Selection.of(["Big", "Small"]))
     assert len(files(figure)) == 42
     VIEW.figure(Scope(results, Selection.of(["Big", "Small"])))
+    for limit, words in ((" of Big", {"tps": "9999"}), ("", {"gb": "90 MB"})):
+        noted = VIEW.noted(Scope(results, Selection.of(["Big", "Small"], options=words)))
+        assert f"Faint: files{limit} beyond your limits." in noted
 
 
 def test_without_a_divergence_the_answers_are_there_and_no_chart(tmp_path: Path) -> None:
