@@ -81,6 +81,11 @@ class Bench:
     say: Callable[[str], None]
     compared: Sequence[int]
 
+    @property
+    def compared_windows(self) -> list[Window]:
+        """The windows that are compared."""
+        return [self.windows[place] for place in self.compared]
+
 
 #: Contexts in tokens for which the memory is computed, up to a model's own.
 CONTEXTS = (512, 4096, 16384, 65536, 131072)

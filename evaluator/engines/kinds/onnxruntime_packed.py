@@ -50,9 +50,8 @@ class _Artifact(Ready):
         bench = self.bench
         if self.case.is_baseline or needs_long_factors(self.case.file, len(bench.windows[0].ids)):
             return {}
-        compared = [bench.windows[place] for place in bench.compared]
-        kept = self.case.kept_states()
-        gap = engine_gap(self.case.file, bench.graph(), self.model, compared, bench.device, kept)
+        windows, kept = bench.compared_windows, self.case.kept_states()
+        gap = engine_gap(self.case.file, bench.graph(), self.model, windows, bench.device, kept)
         return {"deploy_kld_mean": gap}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from evaluator.metrics.families.likelihood import likelihood
 from evaluator.models.model_file import ModelFile
 from evaluator.runtime.head import Head, WindowScores
 from evaluator.support.errors import EvaluatorError
+from evaluator.texts.windows import Window
 
 Values = npt.NDArray[np.float32]
 
@@ -68,9 +69,10 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
     own = _Reference(case, bench)
     baseline = own if case.is_baseline else _Reference(bench.baseline, bench)
     references = list(dict.fromkeys((own, baseline)))
-    for logits, window, rows in _blocks(case.file, bench, settings, own.head.vocabulary):
+    windows = bench.compared_windows
+    for logits, number, rows in _blocks(case.file, windows, settings, own.head.vocabulary):
         for reference in references:
-            reference.compare(logits, bench.windows[bench.compared[window]].targets[rows], window, rows)
+            reference.compare(logits, windows[number].targets[rows], number, rows)
     own_tokens, baseline_tokens = own.tokens(), baseline.tokens()
     exact_kld = case.kld()[list(bench.compared)].ravel().astype(np.float64)
     usable = _finite(own_tokens) & _finite(baseline_tokens) & np.isfinite(exact_kld)
@@ -84,10 +86,10 @@ def llama_losses(case: Case, bench: Bench, settings: Settings) -> Columns:
         f"baseline_{name}": value for name, value in _statistics(baseline_tokens.subset(usable)).items()
     }
     assert baseline_tokens.kld is not None
-    change, windows = (baseline_tokens.kld - exact_kld)[usable], baseline_tokens.windows[usable]
+    change, clusters = (baseline_tokens.kld - exact_kld)[usable], baseline_tokens.windows[usable]
     found["kld_change"] = float(change.mean())
     found["kld_change_se"] = standard_error(change)
-    found["kld_change_se_clustered"] = clustered_standard_error(change, windows)
+    found["kld_change_se_clustered"] = clustered_standard_error(change, clusters)
     listed = {column.name for column in METRIC_FAMILIES.get("llama_cpp_loss").columns}
     return {
         name: value for name, value in found.items() if value is not None and f"llamacpp_{name}" in listed
@@ -105,25 +107,22 @@ def _statistics(scores: TokenScores) -> dict[str, float | int | None]:
 
 
 def _blocks(
-    file: ModelFile, bench: Bench, settings: Settings, vocabulary: int
+    file: ModelFile, windows: Sequence[Window], settings: Settings, vocabulary: int
 ) -> Iterator[tuple[Values, int, slice]]:
-    """Yield logits of scored positions, float32 [rows, vocabulary], with their window and rows in it.
-
-    Windows are counted among those to compare.
+    """Yield logits of scored positions, float32 [rows, vocabulary], with the number of their window and rows in it.
 
     Raises:
         EvaluatorError: llama.cpp refused the file or ended, or has another vocabulary.
     """
-    windows, first = bench.windows, bench.windows[0].first_scored
-    ids, last = [windows[place].ids for place in bench.compared], len(windows[0].ids) - 1
+    first, last = windows[0].first_scored, len(windows[0].ids) - 1
     most = max(1, _BLOCK_BYTES // (4 * vocabulary))
-    with llama_logits(file.files[:1], ids, first, last, settings) as files:
+    with llama_logits(file.files[:1], [window.ids for window in windows], first, last, settings) as files:
         logits = next(files)
         if logits.vocabulary != vocabulary:
             raise EvaluatorError(
                 f"its vocabulary holds {logits.vocabulary} tokens in llama.cpp, and its head {vocabulary}"
             )
-        for number in range(len(ids)):
+        for number in range(len(windows)):
             for start in range(0, last - first, most):
                 rows = slice(start, min(start + most, last - first))
                 yield logits.rows(rows.stop - rows.start), number, rows

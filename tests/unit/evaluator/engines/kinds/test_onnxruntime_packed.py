@@ -28,7 +28,7 @@ def test_artifact_with_short_factors_is_not_compared_in_windows_that_need_the_lo
 
     def losses(length):
         windows = [Window(0, "d", np.zeros(length, np.int32), 8)]
-        bench = SimpleNamespace(windows=windows, graph=graph, device=None, compared=[0])
+        bench = SimpleNamespace(windows=windows, graph=graph, device=None, compared_windows=windows)
         case = Case("m", file, is_baseline=False, states=list, kept_states=lambda: None, nll=list, kld=list)
         return _Artifact(case, bench, tmp_path / "model.onnx", 0).losses()
 

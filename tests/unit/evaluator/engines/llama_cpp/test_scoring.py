@@ -161,4 +161,4 @@ def test_values_that_are_not_finite_are_left_out_and_said(cases, bench, monkeypa
 def test_another_vocabulary_is_refused(bench, tmp_path):
     other = open_gguf(write_tiny_llama(tmp_path / "t.gguf", tokens=[("more", 1)]))
     with pytest.raises(EvaluatorError, match=r"holds 264 tokens in llama\.cpp, and its head 263"):
-        next(scoring._blocks(other, bench[0], DEFAULT, 263))
+        next(scoring._blocks(other, bench[0].compared_windows, DEFAULT, 263))
