@@ -46,6 +46,7 @@
   document.addEventListener("mouseover", (event) => {
     const word = termOf(event.target);
     if (word && word !== told) show(word);
+    else if (told && !told.isConnected) hide();
   });
   document.addEventListener("mouseout", (event) => {
     const leaves = termOf(event.target) && event.relatedTarget !== tip;
@@ -68,10 +69,11 @@
       button.setAttribute("aria-pressed", String(shown));
     }
   });
-  /* Escape closes an open explanation, and only that. */
+  /* Escape closes an open explanation, and only that. A word that an answer took off the page is no longer explained. */
   document.addEventListener(
     "keydown",
     (event) => {
+      if (told && !told.isConnected) hide();
       if (event.key !== "Escape" || !told) return;
       event.stopImmediatePropagation();
       hide();
