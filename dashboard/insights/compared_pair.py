@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from dashboard.insights.answers import Answers
-from dashboard.insights.bands import SAME_SIZE
-from dashboard.insights.recommender import closest, usable
+from dashboard.insights.recommender import closest, of_size, usable
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 
@@ -67,18 +66,14 @@ def weighed(scope: Scope) -> tuple[list[str], str]:
 def _rivals(own: Row, others: Sequence[Row]) -> tuple[list[Row], str]:
     """Return the files of the same size (at most 1 % apart), else of the next smaller, else of the next larger."""
     size = own["size_bytes"]
-    near = _of_size(size, others)
+    near = of_size(size, others)
     if near:
         return near, "the best other file of its size"
     smaller = [row["size_bytes"] for row in others if row["size_bytes"] < size]
     if smaller:
-        return _of_size(max(smaller), others), "the next smaller file"
-    larger = _of_size(min((row["size_bytes"] for row in others), default=0), others)
+        return of_size(max(smaller), others), "the next smaller file"
+    larger = of_size(min((row["size_bytes"] for row in others), default=0), others)
     return larger, "the next larger file, as none is smaller"
-
-
-def _of_size(size: float, rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if abs(row["size_bytes"] - size) <= SAME_SIZE * size]
 
 
 def _named(scope: Scope, everything: Sequence[str] | Mapping[str, Row]) -> list[str | None]:

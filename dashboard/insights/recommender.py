@@ -119,12 +119,15 @@ def price(row: Row) -> str:
     return f"{change(log_ratio(row))} perplexity{kld}"
 
 
+def of_size(size: float, rows: Sequence[Row]) -> list[Row]:
+    """Return the files within 1 % of a size in bytes."""
+    return [row for row in rows if abs(row["size_bytes"] - size) <= SAME_SIZE * size]
+
+
 def runners_up(scope: Scope, rows: Sequence[Row], chosen: Row) -> list[Row]:
     """Return files within 1 % of the chosen one's size whose KLD over the same tokens is tied with its KLD."""
     others = [r for r in complete(rows, "kld_mean") if r["variant_id"] != chosen["variant_id"]]
     if chosen["kld_mean"] is None:
         return []
-    size = chosen["size_bytes"]
-    near = [row for row in others if abs(row["size_bytes"] - size) <= SAME_SIZE * size]
-    gaps = [(row, gap(scope, row, chosen, "kld")) for row in near]
+    gaps = [(row, gap(scope, row, chosen, "kld")) for row in of_size(chosen["size_bytes"], others)]
     return [row for row, ahead in gaps if ahead and ahead.has_error and not ahead.differs_from_zero]

@@ -14,19 +14,25 @@ Variant = tuple[str, str]
 #: Labels per method in the order of `METHODS`; empty: none. Rows are measured in this order, so that an interrupted
 #: sample compares the methods at some sizes instead of one method at all sizes. `guided` spends the bytes of the
 #: stock mixture of the same label.
-_SIZES = (
+_MIDDLE = (
     ("Q4_K_M", "Q4_K_M", "UD-Q4_K_XL", "Q4_K_M"),
     ("Q5_K_M", "Q5_K_M", "UD-Q5_K_XL", "Q5_K_M"),
     ("Q3_K_M", "Q3_K_M", "UD-Q3_K_XL", "Q3_K_M"),
     ("Q6_K", "Q6_K", "UD-Q6_K_XL", "Q6_K"),
     ("Q2_K", "Q2_K", "UD-Q2_K_XL", "Q2_K"),
+)
+#: Types that need rows of 256, which SmolLM2 does not have, and importances, which `main` does not use.
+_LOW_BITS = (
+    ("", "IQ2_M", "UD-IQ2_M", "IQ2_M"),
+    ("", "IQ2_XXS", "UD-IQ2_XXS", "IQ2_XXS"),
+)
+_MORE = (
     ("Q8_0", "Q8_0", "UD-Q8_K_XL", "Q8_0"),
     ("Q4_K_S", "Q4_K_S", "", "Q4_K_S"),
     ("Q3_K_S", "Q3_K_S", "UD-IQ3_XXS", "Q3_K_S"),
-    ("Q4_0", "IQ4_XS", "UD-IQ2_M", ""),
 )
-#: Types that need rows of 256, which SmolLM2 does not have.
-_LOW_BITS = (("", "IQ3_XS", "", ""), ("", "IQ2_M", "", ""))
+#: Recipes for low bits take larger types where rows do not divide.
+_OTHERS = (("Q4_0", "IQ4_XS", "UD-IQ2_M", ""),)
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ SAMPLE: Mapping[str, SampleModel] = {
     "qwen2.5-coder-1.5b": SampleModel(
         name="Qwen2.5-Coder-1.5B-Instruct",
         published="Q4_K_M",
-        sizes=(*_SIZES, *_LOW_BITS),
+        sizes=(*_MIDDLE, *_LOW_BITS, *_MORE),
         windows=(6, 2),
         calibration=40,
         attributed=(("main", "Q4_K_M"),),
@@ -94,7 +100,7 @@ SAMPLE: Mapping[str, SampleModel] = {
     "smollm2-135m": SampleModel(
         name="SmolLM2-135M-Instruct",
         published="Q4_1",
-        sizes=_SIZES,
+        sizes=(*_MIDDLE, *_MORE, *_OTHERS),
         windows=(20, 4),
         calibration=100,
         attributed=(("main", "Q4_K_M"),),
