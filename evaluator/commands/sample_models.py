@@ -23,8 +23,8 @@ _MIDDLE = (
 )
 #: Types that need rows of 256, which SmolLM2 does not have, and importances, which `main` does not use.
 _LOW_BITS = (
-    ("", "IQ2_M", "UD-IQ2_M", "IQ2_M"),
     ("", "IQ2_XXS", "UD-IQ2_XXS", "IQ2_XXS"),
+    ("", "IQ2_M", "UD-IQ2_M", "IQ2_M"),
 )
 _MORE = (
     ("Q8_0", "Q8_0", "UD-Q8_K_XL", "Q8_0"),
