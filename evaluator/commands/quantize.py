@@ -120,17 +120,24 @@ def quantize_model(
         made = make_all(source, jobs, pool, progress, replace=replace)
     for job in jobs:
         if job.choice.sensitivity == "divergence":
-            _write_types(job.target)
+            _write_types(job.target, console, replace=replace)
         state = "made" if job.target in made else "already exists"
         say(console, f"{job.target}: {state}, {job.target.stat().st_size / MEGABYTE:,.1f} MB")
     return [job.target for job in jobs]
 
 
-def _write_types(made: Path) -> None:
-    """Write the types of a file beside it, for llama-quantize's `--tensor-type-file` or for `--recipe`."""
-    lines = tensor_type_lines(open_model(made))
-    with whole_file(made.with_suffix(".types.txt")) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def _write_types(made: Path, console: Console, *, replace: bool) -> None:
+    """Write the types of a file beside it, for llama-quantize's `--tensor-type-file` or for `--recipe`.
+
+    A file of other types, which a hand may have changed, is kept unless it may be replaced.
+    """
+    target = made.with_suffix(".types.txt")
+    content = ("\n".join(tensor_type_lines(open_model(made))) + "\n").encode()
+    if target.exists() and not replace and target.read_bytes() != content:
+        say(console, f"{target}: kept, although {made.name} has other types; --force replaces it", "yellow")
+        return
+    with whole_file(target) as partial:
+        partial.write_bytes(content)
 
 
 def _fallen(fallen: Mapping[tuple[GGMLType, GGMLType], int]) -> str:

@@ -80,6 +80,16 @@ def test_guided_meets_the_size_of_a_file_and_keeps_what_it_measured(
     assert {name: info.ggml_type for name, info in again.tensors.items()} == {
         name: info.ggml_type for name, info in open_gguf(out / "Tiny-guided-Q4_K_M.gguf").tensors.items()
     }
+    written = types.read_text()
+    types.write_text(written + "changed=q8_0\n")
+    status, _, error = evaluate("quantize", *flags, "--types", "Q4_K_M")
+    assert status == 0
+    assert f"{types.name}: kept, although Tiny-guided-Q4_K_M.gguf has other types" in "".join(
+        error.split("\n")
+    )
+    assert types.read_text() == written + "changed=q8_0\n"
+    assert evaluate("quantize", *flags, "--types", "Q4_K_M", "--force")[0] == 0
+    assert types.read_text() == written
 
 
 def test_guided_makes_nothing_of_a_model_whose_values_are_not_finite(evaluate, text_path, tmp_path):
