@@ -14,12 +14,13 @@ from evaluator.commands.demo import rescaled_baseline
 from evaluator.commands.guidance import Measuring
 from evaluator.commands.quantize import measure_imatrix, quantize_model
 from evaluator.commands.run import run_comparison
-from evaluator.commands.sample_models import METHODS, SAMPLE, SampleModel, Variant
+from evaluator.commands.sample_models import SAMPLE, SampleModel, Variant
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.sources.digests import remembered_sha256
 from evaluator.models.sources.packaged import PACKAGED_MODELS
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.planning.config import Comparison, VariantSource
+from evaluator.quantize.recipe import choices
 from evaluator.quantize.rescale import SIGMA
 from evaluator.support.errors import RequestError
 from evaluator.support.suggestions import nearest
@@ -163,8 +164,9 @@ class _Sample:
                 threads=self.threads,
             )
         files: dict[Variant, Path] = {}
-        for method in METHODS:
+        for method in self.model.methods:
             labels = self.model.labels(method)
+            measures = choices(method)[labels[0]].sensitivity == "divergence"
             paths = quantize_model(
                 str(self.baseline),
                 method,
@@ -172,7 +174,7 @@ class _Sample:
                 folder / method,
                 self.console,
                 imatrix=None if method == "main" else imatrix,
-                measuring=Measuring((self.texts.calibration,)) if method == "guided" else None,
+                measuring=Measuring((self.texts.calibration,)) if measures else None,
                 threads=self.threads,
                 replace=True,
             )

@@ -47,6 +47,7 @@ class SampleModel:
         calibration: windows of the calibration text.
         attributed: variants of which the KLD that each matrix causes is measured; it takes minutes to half an hour.
         engine_windows: windows over which an engine's losses are measured; None: all.
+        besides: variants of further methods at some of these sizes, measured last.
     """
 
     name: str
@@ -56,13 +57,20 @@ class SampleModel:
     calibration: int
     attributed: Sequence[Variant]
     engine_windows: int | None = None
+    besides: Sequence[Variant] = ()
 
     @property
     def variants(self) -> list[Variant]:
         """Its variants, in the order of measuring."""
-        return [
+        rows = [
             (method, label) for row in self.sizes for method, label in zip(METHODS, row, strict=True) if label
         ]
+        return [*rows, *self.besides]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods of its variants."""
+        return list(dict.fromkeys(method for method, _ in self.variants))
 
     def labels(self, method: str) -> list[str]:
         """Return the labels of a method, in the order of measuring."""
@@ -78,20 +86,21 @@ class SampleModel:
 #:
 #: - SmolLM2, 48 windows: 34 variants × (35 s scored + 16 s in llama.cpp on 12 windows + 45 s timed in both engines)
 #:   = 0.9 h, as measured; a variant attributed, 4 minutes and more.
-#: - Qwen2.5-Coder, 20 windows (1.34 TFLOP for the layers, 0.24 for both heads: 11.5 s): 36 variants × (20 × 11.5 s
-#:   scored + 4 × 18 s in llama.cpp + 150 s timed in both engines) = 4.5 h; one variant attributed, 196 matrices × a
-#:   sixteenth of 3 windows = 0.1 to 0.5 h; importances 0.1 h. In all 5 h.
+#: - Qwen2.5-Coder, 20 windows (1.34 TFLOP for the layers, 0.24 for both heads: 11.5 s): 39 variants × (20 × 11.5 s
+#:   scored + 4 × 18 s in llama.cpp + 150 s timed in both engines) = 4.9 h; one variant attributed, 196 matrices × a
+#:   sixteenth of 3 windows = 0.1 to 0.5 h; importances 0.1 h. In all 5.5 h.
 #:   Making its files comes on top: half the CPU seconds of one thread, on a busy machine, were for a file of one type
-#:   7 (Q8_0), 50 (Q6_K), 60 (Q3_K), 190 (Q4_K, Q5_K), 250 (Q2_K), 380 (IQ4_XS), 580 (IQ3_XXS), 2,500 (IQ2_S):
-#:   1.5 to 3 h, of which the two IQ2_M take a third.
+#:   7 (Q8_0), 50 (Q6_K), 60 (Q3_K), 190 (Q4_K, Q5_K), 250 (Q2_K), 280 (IQ2_M, IQ2_XXS), 380 (IQ4_XS), 580 (IQ3_XXS):
+#:   1.5 to 2 h, with the errors that dynamic recipes measure.
 #:
-#: A scored token takes 13.3 bytes in its Parquet file: 35 × 12,240 tokens and 37 × 5,100 tokens are 8.2 MB, of the
+#: A scored token takes 13.3 bytes in its Parquet file: 35 × 12,240 tokens and 40 × 5,100 tokens are 8.4 MB, of the
 #: 20 MB that the folder may take.
 SAMPLE: Mapping[str, SampleModel] = {
     "qwen2.5-coder-1.5b": SampleModel(
         name="Qwen2.5-Coder-1.5B-Instruct",
         published="Q4_K_M",
         sizes=(*_MIDDLE, *_LOW_BITS, *_MORE),
+        besides=(("guided-k", "Q4_K_M"), ("guided-k", "Q2_K")),
         windows=(6, 2),
         calibration=40,
         attributed=(("main", "Q4_K_M"),),

@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 from tiny_models import write_tiny_llama
 
-from evaluator.commands import sample
 from evaluator.commands.sample import SampleTexts, run_sample
 from evaluator.commands.sample_models import METHODS, SAMPLE, SampleModel
 from evaluator.models.sources.packaged import PACKAGED_MODELS
@@ -31,6 +30,10 @@ def test_every_method_has_at_least_eight_sizes_that_exist(model: SampleModel):
         labels = model.labels(method)
         assert len(labels) == len(set(labels)) >= 8
         assert set(labels) <= set(choices(method))
+    for method, label in model.besides:
+        assert method not in METHODS
+        assert label in choices(method)
+        assert label in model.labels("guided")
 
 
 @pytest.mark.parametrize("model", SAMPLE.values(), ids=list(SAMPLE))
@@ -79,7 +82,6 @@ def tiny_sample(published, monkeypatch):
         attributed=(("main", "Q4_0"),),
     )
     monkeypatch.setitem(SAMPLE, "smollm2-135m", model)
-    monkeypatch.setattr(sample, "METHODS", ("main", "bartowski"))
     return "smollm2-135m"
 
 
