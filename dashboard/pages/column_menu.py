@@ -16,10 +16,14 @@ KEY, SEPARATOR = "columns", "."
 Groups = Sequence[Mapping[str, Any]]
 
 
+def named(text: str) -> list[str]:
+    """Return the columns that the option's value names, each once."""
+    return list(dict.fromkeys(filter(None, text.split(SEPARATOR))))
+
+
 def chosen(scope: Scope, known: Collection[str]) -> frozenset[str]:
     """Return the columns that the address names and the table has; empty if it names none, which means the usual."""
-    named = dict(scope.selection.options).get(KEY, "").split(SEPARATOR)
-    return frozenset(named) & frozenset(known)
+    return frozenset(named(dict(scope.selection.options).get(KEY, ""))) & frozenset(known)
 
 
 def keep(groups: Groups, names: Collection[str]) -> list[dict[str, Any]]:

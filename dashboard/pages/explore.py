@@ -17,7 +17,7 @@ from dashboard.insights.failures import failures
 from dashboard.insights.faults import warnings
 from dashboard.pages import column_menu
 from dashboard.pages.parts import empty_notice
-from dashboard.results.results import ADDED
+from dashboard.results.results import ADDED, Results
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.style import columns
@@ -75,7 +75,7 @@ def body(scope: Scope) -> Component:
     if rows.is_empty():
         return empty_notice()
     baselines = scope.baselines
-    shown = [name for name in rows.columns if rows[name].is_not_null().any()]
+    shown = _measured(rows)
     fixed, *groups = _columns(rows, shown)
     names = column_menu.chosen(scope, shown)
     grid = dag.AgGrid(
@@ -112,6 +112,15 @@ def body(scope: Scope) -> Component:
     )
     tools = [hint, column_menu.menu(groups, names), *_more_to_save(scope), save]
     return html.Div([html.Div(tools, className="grid-tools"), grid], className="page-explore")
+
+
+def offered(results: Results) -> frozenset[str]:
+    """Return the columns that the table has of some file of a folder; filters of tokens may leave fewer."""
+    return frozenset(_measured(Scope(results).frame)) - _HIDDEN
+
+
+def _measured(rows: pl.DataFrame) -> list[str]:
+    return [name for name in rows.columns if rows[name].is_not_null().any()]
 
 
 def _more_to_save(scope: Scope) -> list[Component]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dashboard.pages import column_menu, explore
 from dashboard.results.engines import in_words
 from dashboard.results.known_values import values
 from dashboard.results.library import Library
@@ -71,6 +72,9 @@ def checked(search: str | None, address: Address, results: Results, library: Lib
         if chosen and chosen not in dict(option.choices):
             address = address.with_option(option.key, None)
             said.append(_of_switch(option, chosen))
+    if column_menu.KEY in asked:
+        address, of_columns = _columns(asked[column_menu.KEY][-1], address, results, library)
+        said.append(of_columns)
     return address, " ".join(filter(None, said))
 
 
@@ -87,12 +91,16 @@ def _lost(key: str, asked: Sequence[str], address: Address, results: Results) ->
 
 def _sentences(key: str, lost: Sequence[str], address: Address, results: Results, whole: Results) -> str:
     kind = _KINDS[key]
-    part = results.models[0] if len(results.models) == 1 < len(whole.models) else "this folder"
-    where = "" if kind.form else f" in {'this folder' if key == 'model' else part}"
+    where = "" if kind.form else f" in {'this folder' if key == 'model' else _part(results, whole)}"
     offered = values(whole if key == "model" else results, key) or ()
     near = did_you_mean(lost[0], offered) if len(lost) == 1 and key != "layer" else ""
     hint = near or (f"; {kind.form}." if kind.form else ".")
     return f"There is no {kind.name} {_quoted(lost)}{where}{hint} {_instead(key, address, results)}."
+
+
+def _part(results: Results, whole: Results) -> str:
+    """Name what is shown of a folder: its only chosen model, or the folder."""
+    return results.models[0] if len(results.models) == 1 < len(whole.models) else "this folder"
 
 
 def _instead(key: str, address: Address, results: Results) -> str:
@@ -118,6 +126,21 @@ def _folder(asked: str, address: Address, library: Library) -> str:
 
 def _of_switch(option: Option, asked: str) -> str:
     return f"The switch “{option.name}” has no choice {_quoted([asked])}. “{option.choices[0][1]}” is shown."
+
+
+def _columns(asked: str, address: Address, results: Results, library: Library) -> tuple[Address, str]:
+    """Take the columns that Explore's table does not have out of an address, and say which these are."""
+    named, offered = column_menu.named(asked), explore.offered(results)
+    kept = [name for name in named if name in offered]
+    lost = [name for name in named if name not in offered]
+    if not lost:
+        return address, ""
+    near = did_you_mean(lost[0], offered) if len(lost) == 1 else ""
+    verb = "is" if len(kept) == 1 else "are"
+    instead = f"{formats.listing(kept)} {verb} kept" if kept else "The usual columns are shown"
+    part = _part(results, library.at(address.folder))
+    said = f"There is no column {_quoted(lost)} in {part}{near or '.'} {instead}."
+    return address.with_option(column_menu.KEY, column_menu.SEPARATOR.join(kept)), said
 
 
 def _quoted(names: Sequence[str]) -> str:

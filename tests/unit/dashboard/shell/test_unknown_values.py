@@ -49,6 +49,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Library:
             "",
         ),
         ("x=weight", "The switch “Across” has no choice “weight”. “bits per weight” is shown.", ""),
+        (
+            "columns=kld_maen",
+            "There is no column “kld_maen” in this folder; did you mean kld_mean? The usual columns are shown.",
+            "",
+        ),
+        (
+            "columns=foo.ppl.label.kld_mean&gb=2",
+            "There is no column “foo” or “label” in this folder. ppl and kld_mean are kept.",
+            "columns=ppl.kld_mean&gb=2",
+        ),
         ("model=Llama", "There is no model “Llama” in this folder. Synthetic-135M is shown.", ""),
     ],
 )
@@ -66,6 +76,7 @@ def test_nothing_is_said_of_values_that_exist_or_are_not_written(library):
         "bits=5-3",
         "engine=onnxruntime",
         "method=main&method=main&gb=lots&junk=1&x=gb&b=main-q4_0",
+        "columns=ppl.kld_mean",
     ):
         assert screen(library, "/size", query, {})["unknown"] == ""
 
