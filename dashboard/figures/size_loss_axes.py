@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 
 from dashboard.figures import axes, charts
 from dashboard.figures.scales import LogScale
-from dashboard.insights.answers import Answers
+from dashboard.insights.answers import Answers, meeting
 from dashboard.insights.comparison import divergence
 from dashboard.insights.memory_line import memory_line
 from dashboard.insights.noise import least_divergence
@@ -89,9 +90,14 @@ class SizeLossAxes:
         """Return whether a file does not meet the user's limits."""
         if not self.answers.need.limits:
             return False
-        if row in self.answers.rows:
-            return row["variant_id"] not in self.answers.within
-        return self.line.at is not None and row["size_bytes"] > self.line.at
+        within = self.answers.within if row in self.answers.rows else self._within_elsewhere
+        return row["variant_id"] not in within
+
+    @cached_property
+    def _within_elsewhere(self) -> frozenset[str]:
+        """The ids of the files that meet the limits, of those that the answers are not about."""
+        rest = [row for row in self.rows if row not in self.answers.rows]
+        return meeting(self.scope, self.answers.need, rest)
 
 
 def _least_gap(heights: Sequence[float]) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dashboard.insights import Insight
 from dashboard.insights.advising import Advice, Need, advise, fitting
-from dashboard.insights.candidates import Candidates, candidates
+from dashboard.insights.candidates import Candidate, Candidates, candidates
 from dashboard.insights.faults import sound
 from dashboard.insights.limits import need
 from dashboard.insights.provisional import doubts
@@ -127,6 +128,18 @@ class Answers:
         text = f"{limits}: {advice.best.label} ({formats.size(advice.best.n_bytes)})."
         detail = "; ".join(filter(None, [advice.memory, advice.why, f"rule: {advice.rule}"]))
         return replace(_sentence(text, detail, self.why_provisional(), sure=True), remarks=remarks)
+
+
+def meeting(scope: Scope, wanted: Need, rows: Sequence[Row]) -> frozenset[str]:
+    """Return the ids of the files that meet the limits, each model on each device judged by its own files."""
+    places: dict[tuple[str, str], list[Row]] = {}
+    for row in usable(rows):
+        places.setdefault((row["model"], row["device"]), []).append(row)
+    found: list[Candidate] = []
+    for there in places.values():
+        among = candidates(scope, there, wanted.context)
+        found += fitting(among.ready, among, wanted)
+    return frozenset(str(item.row["variant_id"]) for item in found)
 
 
 def _why_none(selected: list[Row], rows: list[Row]) -> str:

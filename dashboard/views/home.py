@@ -58,12 +58,11 @@ def _noted(scope: Scope) -> str:
     parts.append(f"Shading changes at {few} and {many} nats; {LANDMARKS}.")
     if answers.need.limits:
         line = memory_line(answers)
-        # Files of other models are held against the line of memory only.
-        told_apart = line.limit is None and len({row["model"] for row in rows}) > 1
-        owner = f" of {answers.rows[0]['model']}" if told_apart and answers.rows else ""
-        parts.append(f"Faint: files{owner} beyond your limits.")
+        parts.append("Faint: files beyond your limits.")
         if line.context is not None and line.limit is not None:
-            parts.append("The line is your memory less what cache and buffers take (median of the files).")
+            several = len({row["model"] for row in rows}) > 1 and answers.rows
+            owner = f"files of {answers.rows[0]['model']}" if several else "files"
+            parts.append(f"The line is your memory less what cache and buffers take (median of the {owner}).")
     return " ".join(parts)
 
 

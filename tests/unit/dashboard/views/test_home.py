@@ -240,9 +240,43 @@ def test_several_models_are_all_drawn(tmp_path: Path) -> None:
     figure = drawn(results, Selection.of(["Big", "Small"]))
     assert len(files(figure)) == 42
     VIEW.figure(Scope(results, Selection.of(["Big", "Small"])))
-    for limit, words in ((" of Big", {"tps": "9999"}), ("", {"gb": "90 MB"})):
-        noted = VIEW.noted(Scope(results, Selection.of(["Big", "Small"], options=words)))
-        assert f"Faint: files{limit} beyond your limits." in noted
+
+
+def faint(results: Results, **options: str) -> set[str]:
+    drawing = drawn(results, Selection.of(["Big", "Small"], options=options))
+    return {name for name, file in files(drawing).items() if file["opacity"] < 1}
+
+
+def test_a_limit_of_speed_makes_slow_files_of_every_model_faint(tmp_path: Path) -> None:
+    results = Results.open(make_models(tmp_path, ["Big", "Small"], with_layers=False))
+    slow = {
+        row["variant_id"]: 1000 / min(row["decode_ms_p10"], row["decode_ms_p50"]) < 90
+        for row in results.measured.to_dicts()
+    }
+    assert {name.partition("-")[0] for name, is_slow in slow.items() if is_slow} == {"Big", "Small"}
+    assert faint(results, tps="90") == {name for name, is_slow in slow.items() if is_slow}
+    assert "Faint: files beyond your limits." in VIEW.noted(
+        Scope(results, Selection.of(["Big", "Small"], options={"tps": "90"}))
+    )
+
+
+def test_a_limit_of_memory_counts_what_each_model_takes(tmp_path: Path) -> None:
+    """A q8_0 cache of 4,096 tokens and buffers take 9,751,360 bytes, of Small 30 MB more."""
+    engines = ("onnxruntime", "llama.cpp")
+    make_models(tmp_path, ["Big", "Small"], with_layers=False, engines=engines)
+    add_memory(tmp_path, pl.read_parquet(tmp_path / "variants.parquet").to_dicts())
+    more = pl.when(pl.col("variant_id").str.starts_with("Small")).then(30_000_000).otherwise(0)
+    path = tmp_path / "memory.parquet"
+    pl.read_parquet(path).with_columns(pl.col("compute_bytes") + more).write_parquet(path)
+    results = Results.open(tmp_path)
+    sizes = {row["variant_id"]: row["size_bytes"] for row in results.measured.to_dicts()}
+    left = {"Big": 120e6 - 9_751_360, "Small": 120e6 - 39_751_360}
+    beyond = {name for name, size in sizes.items() if size > left[name.partition("-")[0]]}
+    assert any(left["Small"] < size <= left["Big"] for size in sizes.values())
+    assert faint(results, gb="120 MB") == beyond
+    assert "(median of the files of Big)" in VIEW.noted(
+        Scope(results, Selection.of(["Big", "Small"], options={"gb": "120 MB"}))
+    )
 
 
 def test_without_a_divergence_the_answers_are_there_and_no_chart(tmp_path: Path) -> None:
