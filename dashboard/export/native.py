@@ -22,7 +22,7 @@ from pptx.oxml.ns import nsdecls, qn
 from pptx.util import Emu, Pt
 
 from dashboard.export.native_axes import Extent, Scale, rgb, scale_of, style_axis, title_of
-from dashboard.export.native_faint import fade_line, fade_points
+from dashboard.export.native_faint import fade_line, fade_points, mixed, opacity_of
 from dashboard.export.native_marks import (
     Limit,
     draw_limit,
@@ -52,6 +52,8 @@ _DASHES = {
 #: Suffix of Plotly's symbols that are drawn as an outline.
 _OPEN = "-open"
 _HEX_DIGITS = 7
+#: Opacity of error bars.
+_BARS = 0.5
 
 
 def is_native(figure: go.Figure) -> bool:
@@ -86,9 +88,9 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
     for series, names in zip(shown, point_names(figure, entries, across, up), strict=False):
         write_names(series, names, surface)
     for series, trace in zip(shown, _entries(figure), strict=False):
-        _style(series, trace)
+        _style(series, trace, surface)
         for direction in "xy":
-            _error_bars(series, trace, direction)
+            _error_bars(series, trace, direction, surface)
     first = len(shown) - len(lines)
     for series, line in zip(shown[first:], lines, strict=True):
         draw_limit(series, line, surface)
@@ -215,7 +217,7 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, list | tuple) and value else value
 
 
-def _style(series: Any, trace: Any) -> None:
+def _style(series: Any, trace: Any, surface: Surface) -> None:
     color = _first(trace.marker.color)
     if not isinstance(color, str) or not color.startswith("#") or len(color) != _HEX_DIGITS:
         return
@@ -227,7 +229,7 @@ def _style(series: Any, trace: Any) -> None:
         series.format.line.color.rgb = rgb(color)
         series.format.line.width = Pt(2)
         series.format.line.dash_style = _DASHES.get(trace.line.dash or "solid", MSO_LINE.DASH)
-        fade_line(series.format.line, trace.line.color)
+        fade_line(series.format.line, opacity_of(trace.line.color))
         series.smooth = False
     else:
         series.format.line.fill.background()
@@ -242,10 +244,11 @@ def _style(series: Any, trace: Any) -> None:
     series.marker.format.fill.solid()
     series.marker.format.fill.fore_color.rgb = rgb(color)
     if isinstance(trace.marker.opacity, list | tuple):
-        fade_points(series, [trace.marker.opacity[index] for index in _drawn(trace)], rgb(color))
+        opacities = [trace.marker.opacity[index] for index in _drawn(trace)]
+        fade_points(series, opacities, color, opacity_of(trace.line.color), surface)
 
 
-def _error_bars(series: Any, trace: Any, direction: str) -> None:
+def _error_bars(series: Any, trace: Any, direction: str, surface: Surface) -> None:
     """Add error bars, which python-pptx has no API for; the schema requires them before the values."""
     above, below = _errors(trace, direction)
     if not above:
@@ -257,8 +260,8 @@ def _error_bars(series: Any, trace: Any, direction: str) -> None:
         for name, lengths in (("plus", above), ("minus", below))
     )
     has_ends = trace[f"error_{direction}"].width != 0
-    color = str(trace.marker.color).removeprefix("#")
-    fill = f'<a:solidFill><a:srgbClr val="{color}"><a:alpha val="50000"/></a:srgbClr></a:solidFill>'
+    color = mixed(str(trace.marker.color), _BARS, surface)
+    fill = f'<a:solidFill><a:srgbClr val="{color}"/></a:solidFill>'
     bars = parse_xml(
         f'<c:errBars {nsdecls("c", "a")}><c:errDir val="{direction}"/><c:errBarType val="both"/>'
         f'<c:errValType val="cust"/><c:noEndCap val="{int(not has_ends)}"/>{sides}'

@@ -210,14 +210,18 @@ def test_what_the_figure_fades_is_faint() -> None:
     slide = Presentation().slides.add_slide(Presentation().slide_layouts[6])
     (series,) = add_chart(slide, figure, (0, 0, 5_000_000, 3_000_000), LIGHT).plots[0].series
 
-    def opacity(element: Any) -> list[str]:
-        return [alpha.get("val") for alpha in element.iter("{*}alpha")]
+    def colors(element: Any) -> set[str]:
+        return {shown.get("val") for shown in element.iter("{*}srgbClr")}
 
-    line = series._element.find("{*}spPr/{*}ln")
-    assert opacity(line) == ["30000"]
-    assert opacity(series._element.find("{*}marker")) == []
+    (alpha,) = series._element.iter("{*}alpha")
+    assert alpha.get("val") == "30000"
+    assert alpha in list(series._element.find("{*}spPr/{*}ln").iter("{*}alpha"))
+    # 0.3 × (213, 94, 0) + 0.7 × (255, 255, 255), and half of both; LibreOffice draws points without transparency.
+    assert colors(series._element.find("{*}errBars")) == {"EAAE80"}
+    assert colors(series._element.find("{*}marker")) == {"D55E00"}
     faint = {point.find("{*}idx").get("val"): point for point in series._element.findall("{*}dPt")}
-    assert opacity(faint["1"]) == ["30000"]
+    assert colors(faint["1"].find("{*}marker")) == {"F2CFB2"}
+    assert colors(faint["1"].find("{*}spPr/{*}ln")) == {"F2CFB2"}, "LibreOffice's colour of a point"
     assert faint["1"].find("{*}marker/{*}symbol").get("val") == "square"
-    assert all(opacity(point) == [] for name, point in faint.items() if name != "1")
+    assert all("F2CFB2" not in colors(point) for name, point in faint.items() if name != "1")
     assert series._element.find("{*}errBars/{*}noEndCap").get("val") == "1"
