@@ -95,6 +95,7 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
     for series, line in zip(shown[first:], lines, strict=True):
         draw_limit(series, line, surface)
     leave_out_of_legend(chart.legend, range(first, len(shown)))
+    _put_longest_first(shown)
     horizontal = is_bars and figure.data[0].orientation == "h"
     category, value = (
         ((layout.yaxis, up), (layout.xaxis, across))
@@ -108,6 +109,18 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
         chart.value_axis.reverse_order, chart.value_axis.crosses = True, XL_AXIS_CROSSES.MAXIMUM
         chart.category_axis.tick_label_position = XL_TICK_LABEL_POSITION.HIGH
     return chart
+
+
+def _put_longest_first(shown: Sequence[Any]) -> None:
+    """Write series with more points before those with fewer; their `c:order`, which decides the legend, stays.
+
+    LibreOffice 7.4 does not draw a series of a scatter chart that stands before a longer one.
+    """
+    elements = [series._element for series in shown]
+    place = elements[0].getprevious()
+    for element in sorted(elements, key=lambda one: -len(one.findall(f"{qn('c:yVal')}//{qn('c:pt')}"))):
+        place.addnext(element)
+        place = element
 
 
 def _axis(axis: Any, plotly_axis: Any, scale: Scale | None, surface: Surface) -> None:

@@ -225,3 +225,22 @@ def test_what_the_figure_fades_is_faint() -> None:
     assert faint["1"].find("{*}marker/{*}symbol").get("val") == "square"
     assert all("F2CFB2" not in colors(point) for name, point in faint.items() if name != "1")
     assert series._element.find("{*}errBars/{*}noEndCap").get("val") == "1"
+
+
+def test_longer_series_are_written_first_and_the_legend_keeps_its_order() -> None:
+    """LibreOffice does not draw a series that stands before a longer one."""
+    figure = go.Figure()
+    for name, count in (("a", 2), ("b", 1), ("c", 4), ("d", 2)):
+        figure.add_scatter(
+            x=list(range(count)),
+            y=list(range(count)),
+            name=name,
+            customdata=[[f"{name}{place}"] for place in range(count)],
+            mode="lines+markers",
+            marker={"color": "#d55e00", "symbol": "square"},
+        )
+    slide = Presentation().slides.add_slide(Presentation().slide_layouts[6])
+    plot = add_chart(slide, figure, (0, 0, 5_000_000, 3_000_000), LIGHT).plots[0]
+    written = [element.find("{*}tx//{*}v").text for element in plot._element.findall("{*}ser")]
+    assert written == ["c", "a", "d", "b"]
+    assert [series.name for series in plot.series] == ["a", "b", "c", "d"]
