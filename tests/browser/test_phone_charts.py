@@ -94,3 +94,47 @@ def test_notes_of_view_2_are_inside_the_plot_and_apart(browser: Browser, model: 
     assert [note["words"] for note in notes if note["off"] > 1] == []
     (left, top, right, bottom), (x0, y0, x1, y1) = (note["box"] for note in notes)
     assert right <= x0 or x1 <= left or bottom <= y0 or y1 <= top
+
+
+#: Texts of the chart that are seen, with their boxes; those that the title names are bold labels of files.
+PLACED = f"""() => {{
+    const plot = {PLOT}, boxed = (element, words, bold) => {{
+        const box = element.getBoundingClientRect();
+        return {{words: words, bold: bold, box: [box.left, box.top, box.right, box.bottom]}};
+    }};
+    const notes = [...plot.querySelectorAll('.annotation')].filter(
+        group => getComputedStyle(group).visibility === 'visible'
+    ).map(group => boxed(
+        group.querySelector('.annotation-text-g'), group.textContent,
+        plot._fullLayout.annotations[group.dataset.index].name === 'label'
+            && Boolean(group.querySelector('tspan[style*=bold]')),
+    ));
+    const axes = [...plot.querySelectorAll('.g-xtitle, .g-ytitle, .g-y2title, .ytick text, .y2tick text')];
+    return [...notes, ...axes.map(text => boxed(text, text.textContent, false))];
+}}"""
+
+
+@pytest.fixture(scope="module")
+def sampled(browser: Browser) -> Iterator[Watched]:
+    with served(SAMPLE) as url, watched(browser, url, 390, 844) as seen:
+        seen.open("/summary")
+        yield seen
+
+
+@pytest.mark.parametrize("model", ["Qwen2.5-Coder-1.5B-Instruct", "SmolLM2-135M-Instruct"])
+@pytest.mark.parametrize("view", ["degradation", "speed"])
+def test_what_the_title_names_is_labelled_and_lies_on_no_text(
+    sampled: Watched, view: str, model: str
+) -> None:
+    sampled.turn(f"/{view}?model={model}")
+    sampled.plotted()
+    texts: list[dict[str, Any]] = sampled.page.evaluate(PLACED)
+    title = sampled.page.locator("#title").inner_text()
+    told = [text for text in texts if text["bold"]]
+    assert len(told) == (title.count(" %") if view == "degradation" else title.count(" tokens/s"))
+    for text in told:
+        left, top, right, bottom = text["box"]
+        for other in texts:
+            x0, y0, x1, y1 = other["box"]
+            apart = right <= x0 or x1 <= left or bottom <= y0 or y1 <= top
+            assert other is text or apart, f"{text['words']} lies on {other['words']}"
