@@ -51,6 +51,24 @@ def importance(source):
     return ImportanceMatrix(source.path, means, (), 0, 0)
 
 
+@pytest.fixture(scope="module")
+def book(source, importance, pool):
+    """The errors of the source with its importances; measuring a matrix for all types takes a second."""
+    return ErrorBook(source, importance.means, pool)
+
+
+@pytest.fixture
+def few_rows(monkeypatch):
+    """Measure errors in fewer rows: what errors are is tested apart."""
+    monkeypatch.setattr("evaluator.quantize.sensitivity.SAMPLE_WEIGHTS", 1 << 14)
+
+
+@pytest.fixture
+def measured_once(book, few_rows, monkeypatch):
+    """Plan from the errors that earlier tests have measured."""
+    monkeypatch.setattr("evaluator.quantize.batch.ErrorBook", lambda *_: book)
+
+
 def planned(source, recipe, quant, evidence, pool, tmp_path):
     [job] = plan_jobs(source, select(recipe, [quant]), tmp_path, evidence, pool)
     return job.plan
@@ -80,6 +98,7 @@ def test_a_row_that_is_nearly_the_whole_output_is_measured(source, importance, p
     assert sampled == pytest.approx(whole, rel=0.02)
 
 
+@pytest.mark.usefixtures("measured_once")
 @pytest.mark.parametrize("quant", ["UD-Q4_K_XL", "UD-Q5_K_XL", "UD-Q6_K_XL"])
 def test_the_bytes_of_the_stock_mixture_are_spent_otherwise(source, importance, pool, tmp_path, quant):
     plan = planned(source, "unsloth", quant, Evidence(importance), pool, tmp_path)
@@ -117,6 +136,7 @@ def test_attention_of_hybrids_counts_as_much_as_ffn_down(pool, tmp_path):
     assert all(bits(plan, name) >= bits(plan, "blk.0.ffn_up.weight") for name in plan if "ssm_out" in name)
 
 
+@pytest.mark.usefixtures("few_rows")
 def test_same_measurements_give_the_same_types(source, importance, pool, tmp_path):
     plans = [planned(source, "unsloth", "UD-Q4_K_XL", Evidence(importance), pool, tmp_path) for _ in range(2)]
     assert plans[0] == plans[1]
@@ -132,12 +152,14 @@ def unmeasured(monkeypatch):
     monkeypatch.setattr("evaluator.quantize.dynamic.measure_errors", lambda *_: pytest.fail("measured"))
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_a_file_that_is_there_is_left_alone(source, importance, pool, tmp_path):
     [job], made = make(source, Evidence(importance), pool, tmp_path)
     assert made == [job.target]
     assert make(source, Evidence(importance), pool, tmp_path)[1] == []
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_another_file_is_refused_before_anything_is_measured(source, importance, pool, tmp_path, request):
     [job], _ = make(source, Evidence(importance), pool, tmp_path)
     request.getfixturevalue("unmeasured")
@@ -157,6 +179,7 @@ def test_room_is_seen_to_before_anything_is_measured(
         make(source, Evidence(importance), pool, tmp_path)
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_room_is_for_what_the_budget_allows(source, importance, pool, tmp_path):
     [choice] = select("unsloth", ["UD-Q4_K_XL"])
     stock = make_plan(source, choice, importance.means)
@@ -173,6 +196,7 @@ def guidance(source, **larger):
     return Guidance(dict.fromkeys(names, ggml_type("Q4_0")), divergence)
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_guidance_moves_bits_to_what_costs_most(source, importance, pool, tmp_path):
     found = guidance(source, blk_1_attn_q=0.5, token_embd=1e-6)
     plan = planned(source, "guided", "Q4_K_M", Evidence(importance, found), pool, tmp_path)
@@ -180,6 +204,7 @@ def test_guidance_moves_bits_to_what_costs_most(source, importance, pool, tmp_pa
     assert bits(plan, "token_embd.weight") < bits(plan, "blk.0.attn_q.weight")
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_guided_k_chooses_no_type_that_a_cpu_decodes_slowly(source, importance, pool, tmp_path):
     evidence = Evidence(importance, guidance(source, blk_1_attn_q=0.5, token_embd=1e-6))
     plans = {
@@ -222,6 +247,7 @@ def test_guided_needs_a_measured_model(source, importance, pool, tmp_path, unmea
         planned(source, "guided", "Q4_K_M", Evidence(importance), pool, tmp_path)
 
 
+@pytest.mark.usefixtures("measured_once")
 @pytest.mark.parametrize("size", [3.2, 4.5, 6.0, 9.0])
 def test_targets_are_met_from_below(source, importance, pool, tmp_path, size):
     choice = choice_for("guided", Target(bits=size), source, importance.means)
