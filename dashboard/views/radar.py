@@ -142,13 +142,13 @@ def noted(scope: Scope) -> str:
 def _dominated(rows: Sequence[Row], spokes: Sequence[Axis], level: Sequence[Sequence[Row]]) -> Insight:
     """Name the variants that another one beats on every axis by measured values, on one by more than the error.
 
-    `level` has, per axis with errors, those that may be the best.
+    Where the other one has no value, it does not beat. `level` has, per axis with errors, those that may be the best.
     """
     scores = np.array([[axis.score(row) for axis in spokes] for row in rows], dtype=np.float64)
     beaten = []
     for row, own in zip(rows, scores, strict=True):
-        known = ~np.isnan(scores) & ~np.isnan(own)
-        ahead = known.any(axis=1) & ((scores > own) | ~known).all(axis=1)
+        has = ~np.isnan(own)
+        ahead = has.any() & ((scores > own) | ~has).all(axis=1)
         if ahead.any() and not (level and all(row in first for first in level)):
             beaten.append(f"{row['label']} (behind {rows[int(ahead.argmax())]['label']})")
     rule = "by measured values"
