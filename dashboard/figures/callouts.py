@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -103,29 +103,30 @@ def place(
     written = np.array(taken, dtype=np.float64).reshape(1, -1, 4) * np.tile(_SIZES, 2)
     placed: list[Place | None] = [None] * len(labels)
     ranked = sorted(range(len(labels)), key=lambda index: (labels[index].rank, -points[index][1], index))
-    order = ranked[:MOST]
-    for strict in (True, False):
-        for own in order:
-            if placed[own] is not None:
-                continue
-            others = np.delete(marks, own, axis=1)
-            found = _best(at[:, own : own + 1], labels[own], others, written, curves, strict=strict)
-            if found is not None:
-                placed[own], box = found
-                written = np.concatenate([written, box], axis=1)
+    groups = (list(group) for _, group in groupby(ranked[:MOST], key=lambda index: labels[index].rank))
+    for own, strict in ((own, strict) for group in groups for strict in (True, False) for own in group):
+        if placed[own] is not None:
+            continue
+        others = np.delete(marks, own, axis=1)
+        found = _best(at[:, own : own + 1], labels[own], others, written, curves, strict=strict)
+        if found is not None:
+            placed[own], box = found
+            written = np.concatenate([written, box], axis=1)
     return placed
 
 
 def _best(
     point: Floats, label: Label, marks: Floats, written: Floats, curves: Floats, *, strict: bool
 ) -> tuple[Place, Floats] | None:
-    """Return the nearest free place of a label that no curve crosses, else the nearest free one, and its box.
+    """Return the nearest free place of a label that no curve crosses, and its box.
 
+    Else it is the nearest one that no curve through the point, such as its error bar, crosses; else the nearest one.
     Its line to the point crosses no label if `strict`. The first axis of all arrays is the size of the plot.
     """
     half = np.array([label.width / 2, LINE / 2])
     blocked = np.concatenate([marks, written], axis=1)
-    second = None
+    own = curves[:, _cross(np.concatenate([point - 0.5, point + 0.5], axis=2), curves).all(axis=(0, 1))]
+    found: dict[str, tuple[Place, Floats]] = {}
     for places in _rings(label):
         centres = point + np.array([(place.right, place.up) for place in places])
         boxes = np.concatenate([centres - half, centres + half], axis=2)
@@ -138,8 +139,11 @@ def _best(
         clear = free[~_cross(boxes[:, free], curves).any(axis=(0, 2))]
         if clear.size:
             return places[clear[0]], boxes[:, clear[:1]]
-        second = second or (places[free[0]], boxes[:, free[:1]])
-    return second
+        aside = free[~_cross(boxes[:, free], own).any(axis=(0, 2))]
+        for name, among in (("aside", aside), ("any", free)):
+            if among.size:
+                found.setdefault(name, (places[among[0]], boxes[:, among[:1]]))
+    return found.get("aside") or found.get("any")
 
 
 def _is_inside(boxes: Floats) -> NDArray[np.bool_]:

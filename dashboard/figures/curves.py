@@ -99,8 +99,9 @@ class Curves:
         for curve, settings in names_at:
             drawn.add_annotation(**method_name(curve), **settings)
         labels, written = self._labels(curves), placing.written[len(free) :]
-        points = [*(self._point(row) for row in self.rows), *self.marks]
-        point_labels.write(drawn, labels, self._ranges, lines, written, points)
+        labelled = {item.point for item in labels}
+        rest = [point for point in map(self._point, self.rows) if point not in labelled]
+        point_labels.write(drawn, labels, self._ranges, lines, written, [*rest, *self.marks])
         charts.add_places(drawn, curves)
         fit_legend(drawn)
 

@@ -54,6 +54,15 @@ def test_a_curve_is_avoided_if_there_is_another_place() -> None:
     assert spot.right < 0
 
 
+def test_where_curves_are_everywhere_a_label_is_not_on_the_bar_of_its_point() -> None:
+    """A wide label at the right edge: its places are left of the point, where upright lines and its bar are."""
+    lines = [[(x, 0.0), (x, 1.0)] for x in np.arange(0.02, 0.96, 0.02)]
+    (spot,) = place([(0.97, 0.5)], [label("Q2_K · 14.2 tokens/s")], lines=[*lines, [(0.3, 0.5), (0.97, 0.5)]])
+    assert spot is not None
+    assert not spot.far
+    assert abs(spot.up) > LINE / 2
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_labels_of_a_crowd_overlap_at_no_size(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
+from dashboard.figures.callouts import LINE
 from dashboard.figures.point_labels import LABEL
 from dashboard.insights.answers import Answers
 from dashboard.results.results import Results
@@ -125,3 +126,13 @@ def test_a_few_files_are_all_labelled(results: Results) -> None:
     assert labelled(figure, own) == set(own)
     assert "Labelled" not in SPEED.captioned(scope)
     assert not [trace for trace in figure.data if trace.name == "Pareto front"]
+
+
+@pytest.mark.parametrize("limits", [{}, {"tps": "11"}])
+def test_the_label_of_the_title_s_file_is_not_on_its_bar(results: Results, limits: dict[str, str]) -> None:
+    scope = Scope(results, Selection.of(models=["Qwen2.5-Coder-1.5B-Instruct"], options=limits))
+    told = [note for note in SPEED.draw(scope).layout["annotations"] if "tokens/s</b>" in note["text"]]
+    assert told
+    for note in told:
+        up = -note["ay"] if note["showarrow"] else note["yshift"]
+        assert abs(up) > LINE / 2, f"the bar of {note['text']} runs through it"
