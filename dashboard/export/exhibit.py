@@ -89,7 +89,7 @@ def _exhibit(scope: Scope, view: View) -> Exhibit:
     return Exhibit(
         view=view,
         heading=view.titled(scope),
-        title=_unbroken(placed(view.headline(scope), insights)),
+        title=formats.unbroken(placed(view.headline(scope), insights)),
         caption=note(failed) + _without_gestures(view.captioned(scope)),
         picked=view.about_picks(scope),
         figure=drawn.checked(),
@@ -97,11 +97,6 @@ def _exhibit(scope: Scope, view: View) -> Exhibit:
         claims=view.claims(scope),
         provisional=provisional(scope),
     )
-
-
-def _unbroken(title: str) -> str:
-    """Keep numbers and their units on one line."""
-    return re.sub(r"(?<=\d) (?=(?:%|×|MB|GB|ms|nats|bits?)(?!\w))", "\u00a0", title)
 
 
 def _without_gestures(caption: str) -> str:

@@ -192,7 +192,7 @@ def _version(library: Library, folder: str) -> str:
 def _page(page: Page) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "eyebrow": f"{page.eyebrow} · provisional" if page.provisional else page.eyebrow,
-        "title": page.title,
+        "title": formats.unbroken(page.title),
         "picked": page.picked,
         "caption": explained(page.caption, set()),
         "insights": [*provisional_note(page.provisional), *insight_panel(page.insights)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +27,8 @@ _GIGABYTE, _LEAST_IN_GIGABYTES = 1000.0 * MEGABYTE, 10.0 * MEGABYTE
 #: The least size that is written in gigabytes. It is of one page: the files of one folder are written in one unit.
 _GIGABYTES_FROM: ContextVar[float] = ContextVar("gigabytes_from", default=_GIGABYTE)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+#: The spaces inside a quantity.
+_INSIDE = re.compile(r"(?<=\d) (?=(?:%|×|MB|GB|ms|nats|bits?|tokens/s)(?!\w)|± )|(?<=\d ±) ")
 #: Powers of ten within which numbers are written without an exponent.
 _LEAST_POWER, _MOST_POWER = -5, 6
 #: exp() of larger values is not computed: it overflows at 709.
@@ -193,3 +196,8 @@ def _with_exponent(value: float, digits: int) -> str:
     """Write a value as 1.23 × 10⁴⁵."""
     mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
     return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", MINUS)
+
+
+def unbroken(text: str) -> str:
+    """Keep numbers, their errors and their units on one line."""
+    return _INSIDE.sub("\u00a0", text)

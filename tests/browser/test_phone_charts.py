@@ -129,7 +129,7 @@ def test_what_the_title_names_is_labelled_and_lies_on_no_text(
     sampled.turn(f"/{view}?model={model}")
     sampled.plotted()
     texts: list[dict[str, Any]] = sampled.page.evaluate(PLACED)
-    title = sampled.page.locator("#title").inner_text()
+    title = sampled.page.locator("#title").inner_text().replace("\u00a0", " ")
     told = [text for text in texts if text["bold"]]
     assert len(told) == (title.count(" %") if view == "degradation" else title.count(" tokens/s"))
     for text in told:

@@ -118,3 +118,13 @@ def test_sizes_beside_a_large_one_are_in_gigabytes(n_bytes: float, alone: str, b
         with formats.in_one_unit([1e6]):
             assert formats.size(n_bytes) == alone
     assert formats.size(n_bytes) == alone
+
+
+def test_a_quantity_stays_on_one_line() -> None:
+    text = formats.unbroken(
+        "Run main Q8_0: 1.89 GB, +1.9 ± 0.7 % perplexity, 11.3 tokens/s; 2 files, 5.76 bits"
+    )
+    assert text.split(" ") == [
+        "Run", "main", "Q8_0:", "1.89\u00a0GB,", "+1.9\u00a0±\u00a00.7\u00a0%", "perplexity,", "11.3\u00a0tokens/s;",
+        "2", "files,", "5.76\u00a0bits",
+    ]  # fmt: skip
