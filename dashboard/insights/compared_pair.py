@@ -39,7 +39,16 @@ def why(scope: Scope) -> str:
     everything = scope.results.measured["variant_id"].to_list()
     if scope.selection.picked or any(_named(scope, everything)):
         return ""
-    return weighed(scope)[1]
+    return weighed(scope)[1] or _among(len(scope.rows))
+
+
+def _among(passing: int) -> str:
+    """Say which two are compared without an answer, by how many files pass the filters."""
+    if passing == 0:
+        return "No file passes the filters: A and B are two of the others."
+    if passing == 1:
+        return "A is the only file that passes the filters; B does not."
+    return "A and B are two files that pass the filters."
 
 
 def weighed(scope: Scope) -> tuple[list[str], str]:

@@ -82,3 +82,20 @@ def test_another_file_named_for_one_place_leaves_the_other(whole: Results) -> No
     )
     first, second, reason = start(whole, options={"a": named})
     assert (first["variant_id"], second["variant_id"], reason) == (named, rival["variant_id"], "")
+
+
+@pytest.mark.parametrize(
+    ("quants", "words"),
+    [
+        (["IQ1_S"], "No file passes the filters: A and B are two of the others."),
+        (["Q4_0"], "A is the only file that passes the filters; B does not."),
+    ],
+)
+def test_filters_that_leave_fewer_than_two_files_are_named(
+    whole: Results, quants: list[str], words: str
+) -> None:
+    own, rival, reason = start(whole, methods=["main"], quants=quants)
+    assert reason == words
+    assert own["variant_id"] != rival["variant_id"]
+    if len(Scope(whole, Selection.of(methods=["main"], quants=quants)).rows) == 1:
+        assert (own["method"], own["quant"]) == ("main", quants[0])
