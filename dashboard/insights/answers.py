@@ -23,8 +23,6 @@ from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
 from dashboard.style import formats
 
-_NONE_FITS = "No file meets your limits."
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -52,7 +50,7 @@ class Answers:
         advice = advise(among, wanted) if wanted.limits else None
         within = [item.row for item in fitting(among.ready, among, wanted)]
         within = [row for place, row in enumerate(within) if row not in within[:place]]
-        none = _NONE_FITS if wanted.limits and usable(rows) else _why_none(selected, rows)
+        none = f"{_none_meets(among)}." if wanted.limits and usable(rows) else _why_none(selected, rows)
         ids = frozenset(str(row["variant_id"]) for row in within)
         return cls(wanted, rows, among, ids, advice, recommend(within, none), doubts(scope, rows))
 
@@ -91,7 +89,7 @@ class Answers:
 
     def _headline_within(self, advice: Advice) -> str:
         if advice.best is None:
-            return f"No file meets your limits ({self.need.limits})"
+            return f"{_none_meets(self.among)} ({self.need.limits})"
         best = advice.best
         takes = formats.size(best.row["size_bytes"])
         if best.memory is not None:
@@ -140,6 +138,12 @@ def meeting(scope: Scope, wanted: Need, rows: Sequence[Row]) -> frozenset[str]:
         among = candidates(scope, there, wanted.context)
         found += fitting(among.ready, among, wanted)
     return frozenset(str(item.row["variant_id"]) for item in found)
+
+
+def _none_meets(among: Candidates) -> str:
+    """Say that no file meets the limits, or that it is not known of any, with a context beyond what was measured."""
+    is_known = among.context is None or any(item.memory is not None for item in among.ready)
+    return "No file meets your limits" if is_known else "No file is known to meet your limits"
 
 
 def _why_none(selected: list[Row], rows: list[Row]) -> str:

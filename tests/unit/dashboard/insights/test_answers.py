@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from engine_rows import add_memory
 from results_factory import make_results
 
 from dashboard.export.findings import findings
@@ -85,6 +86,14 @@ def test_no_file_within_the_limits(whole: Results) -> None:
     assert Answers.of(Scope(whole, selection)).chosen is None
     page = str(overview.beside(Scope(whole, selection)))
     assert "No file is that small: the smallest, " in page
+
+
+def test_a_context_beyond_what_was_measured_is_not_a_limit_that_files_miss(tmp_path: Path) -> None:
+    make_results(tmp_path, with_layers=False, engines=("onnxruntime", "llama.cpp"))
+    add_memory(tmp_path, pl.read_parquet(tmp_path / "variants.parquet").to_dicts())
+    answers = Answers.of(Scope(Results.open(tmp_path), limited(context="10000000")))
+    assert answers.headline == "No file is known to meet your limits (10,000,000 tokens of context)"
+    assert answers.everyday.why == "No file is known to meet your limits."
 
 
 def test_enough_tokens_of_a_finished_run_are_not_provisional(whole: Results) -> None:
