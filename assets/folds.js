@@ -5,10 +5,12 @@
   const left = new Map();
   const keyOf = (fold) => `${window.location.pathname} ${fold.dataset.fold}`;
 
-  /* Before the browser turns it. A click on a link or a button inside a summary does not. */
+  /* Before the browser turns it. A click on a link or a button inside a summary does not. What unfolds comes into view. */
   document.addEventListener("click", (event) => {
     const fold = event.target.closest("summary")?.parentElement;
-    if (fold?.dataset.fold && !event.target.closest("a, button")) left.set(keyOf(fold), !fold.open);
+    if (!fold?.dataset.fold || event.target.closest("a, button")) return;
+    left.set(keyOf(fold), !fold.open);
+    fold.addEventListener("toggle", () => fold.open && fold.scrollIntoView({ block: "nearest" }), { once: true });
   });
 
   function restore(fold) {

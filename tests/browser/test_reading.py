@@ -50,6 +50,18 @@ def test_a_word_is_explained_on_focus_and_on_hover_and_escape_closes_only_that(f
     expect(meaning).to_be_hidden()
 
 
+def test_what_unfolds_below_the_edge_comes_into_view(full: Watched) -> None:
+    full.open("/")
+    fold = full.page.locator("details.more")
+    fold.locator("summary").click()
+    term = fold.locator("dt").first
+    expect(term).to_be_in_viewport()
+    box, caption = term.bounding_box(), full.page.locator("#caption").bounding_box()
+    assert box is not None
+    assert caption is not None
+    assert box["y"] + box["height"] <= caption["y"], "the area that scrolls ends at the caption"
+
+
 def test_claims_unfold_by_keyboard(full: Watched) -> None:
     full.open("/degradation")
     line = full.page.locator("#claims .claim").first
