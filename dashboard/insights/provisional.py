@@ -56,9 +56,11 @@ def _small(rows: Sequence[Row]) -> str:
 
 def _shorter(scope: Scope, rows: Sequence[Row]) -> str:
     """Name variants scored on fewer tokens than their baseline; failed ones are reported elsewhere."""
+    compared = {row["baseline_id"]: row for row in rows}
+    wholes = {name: int(scope.baseline_of(row)["n_tokens"]) for name, row in compared.items()}
     shorter = []
     for row in rows:
-        whole = int(scope.baseline_of(row)["n_tokens"])
+        whole = wholes[row["baseline_id"]]
         if not row.get("failure") and row["n_tokens"] < whole:
             shorter.append(f"{row['label']} on {formats.count(row['n_tokens'])} of {formats.count(whole)}")
     return f"not all tokens were scored: {formats.listing(shorter)}" if shorter else ""
