@@ -16,6 +16,7 @@ from dashboard.pages.parts import insight_panel, provisional_note
 from dashboard.pages.terms import explained, word_list
 from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.library import Library
+from dashboard.results.memo import Memo
 from dashboard.results.one_model import one_model
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
@@ -29,6 +30,8 @@ from dashboard.shell.unknown_values import checked
 from dashboard.style import formats
 
 _LOG = logging.getLogger(__name__)
+#: Pages kept per model; one may take a megabyte.
+_MOST_PAGES = 16
 _FILTERS = (*(f"filter-{key}" for key in filters.LISTS), "filter-bits")
 
 
@@ -176,9 +179,15 @@ def _without_results(
 
 
 def _drawn(results: Results, pathname: str | None, address: Address) -> dict[str, Any]:
-    """Return the page, or one that says it failed: a fault in one view leaves the others usable."""
+    """Return the page, or one that says it failed: a fault in one view leaves the others usable.
+
+    Pages are kept, because a visit asks for its first one twice, and a person goes back. One that is drawn after a
+    file turned out to be unusable says so, and is another.
+    """
+    pages: Memo[dict[str, Any]] = results.memoized("pages", lambda: Memo(_MOST_PAGES))
+    asked = (pathname or "/", address.selection)
     try:
-        return _page(render(results, pathname or "/", address.selection))
+        return pages.get((*asked, *results.problems), lambda: _page(render(results, *asked)))
     except Exception as error:
         _LOG.exception("%s cannot be drawn", address.href)
         return _page(failed(address.slug, error))

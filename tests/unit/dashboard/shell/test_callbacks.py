@@ -123,7 +123,19 @@ def test_every_screen_is_small_and_whole(library: Library, path: str, query: str
         assert size < 300_000
 
 
-def test_a_fault_in_one_view_is_said_there(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_drawn_once(three_methods: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library([three_methods])
+    query = "?method=main&pick=main-q4_0"
+    first = screen(library, "/ppl-bits", query, {})
+    other = screen(library, "/ppl-bits", "?method=main", {})
+    monkeypatch.setattr(render, "charts", lambda: pytest.fail("drawn again"))
+    assert _plain(screen(library, "/ppl-bits", query, {})) == _plain(first)
+    assert first["picked"] != other["picked"]
+
+
+def test_a_fault_in_one_view_is_said_there(three_methods: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library([three_methods])
+
     def broken(*_arguments: object) -> None:
         raise RuntimeError("the reason")
 
