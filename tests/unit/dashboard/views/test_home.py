@@ -36,6 +36,10 @@ def three(three_methods: Path) -> Results:
     return Results.open(three_methods)
 
 
+def of_both(results: Results, **options: str) -> Scope:
+    return Scope(results, Selection.of(["Big", "Small"], options=options))
+
+
 def drawn(results: Results, selection: Selection = EVERYTHING) -> Drawing:
     return VIEW.draw(Scope(results, selection))
 
@@ -237,27 +241,22 @@ def test_several_devices_are_all_drawn_and_one_is_answered_for(tmp_path: Path) -
 
 def test_several_models_are_all_drawn(tmp_path: Path) -> None:
     results = Results.open(make_models(tmp_path, ["Big", "Small"], with_layers=False))
-    figure = drawn(results, Selection.of(["Big", "Small"]))
-    assert len(files(figure)) == 42
-    VIEW.figure(Scope(results, Selection.of(["Big", "Small"])))
+    assert len(files(VIEW.draw(of_both(results)))) == 42
+    VIEW.figure(of_both(results))
 
 
-def faint(results: Results, **options: str) -> set[str]:
-    drawing = drawn(results, Selection.of(["Big", "Small"], options=options))
-    return {name for name, file in files(drawing).items() if file["opacity"] < 1}
+def faint(scope: Scope) -> set[str]:
+    return {name for name, file in files(VIEW.draw(scope)).items() if file["opacity"] < 1}
 
 
 def test_a_limit_of_speed_makes_slow_files_of_every_model_faint(tmp_path: Path) -> None:
     results = Results.open(make_models(tmp_path, ["Big", "Small"], with_layers=False))
-    slow = {
-        row["variant_id"]: 1000 / min(row["decode_ms_p10"], row["decode_ms_p50"]) < 90
-        for row in results.measured.to_dicts()
-    }
-    assert {name.partition("-")[0] for name, is_slow in slow.items() if is_slow} == {"Big", "Small"}
-    assert faint(results, tps="90") == {name for name, is_slow in slow.items() if is_slow}
-    assert "Faint: files beyond your limits." in VIEW.noted(
-        Scope(results, Selection.of(["Big", "Small"], options={"tps": "90"}))
-    )
+    fastest = pl.min_horizontal("decode_ms_p10", "decode_ms_p50")
+    slow = set(results.measured.filter(1000 / fastest < 90)["variant_id"])
+    assert {name.partition("-")[0] for name in slow} == {"Big", "Small"}
+    scope = of_both(results, tps="90")
+    assert faint(scope) == slow
+    assert "Faint: files beyond your limits." in VIEW.noted(scope)
 
 
 def test_a_limit_of_memory_counts_what_each_model_takes(tmp_path: Path) -> None:
@@ -273,10 +272,9 @@ def test_a_limit_of_memory_counts_what_each_model_takes(tmp_path: Path) -> None:
     left = {"Big": 120e6 - 9_751_360, "Small": 120e6 - 39_751_360}
     beyond = {name for name, size in sizes.items() if size > left[name.partition("-")[0]]}
     assert any(left["Small"] < size <= left["Big"] for size in sizes.values())
-    assert faint(results, gb="120 MB") == beyond
-    assert "(median of the files of Big)" in VIEW.noted(
-        Scope(results, Selection.of(["Big", "Small"], options={"gb": "120 MB"}))
-    )
+    scope = of_both(results, gb="120 MB")
+    assert faint(scope) == beyond
+    assert "(median of the files of Big)" in VIEW.noted(scope)
 
 
 def test_without_a_divergence_the_answers_are_there_and_no_chart(tmp_path: Path) -> None:
