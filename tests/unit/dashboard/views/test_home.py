@@ -279,10 +279,8 @@ def test_a_limit_of_memory_counts_what_each_model_takes(tmp_path: Path) -> None:
 
 def test_without_a_divergence_the_answers_are_there_and_no_chart(tmp_path: Path) -> None:
     make_results(tmp_path, methods=("main",))
-    frame = pl.read_parquet(tmp_path / "variants.parquet")
-    frame.with_columns(pl.lit(None, pl.Float64).alias("kld_mean")).write_parquet(
-        tmp_path / "variants.parquet"
-    )
+    path = tmp_path / "variants.parquet"
+    pl.read_parquet(path).with_columns(kld_mean=pl.lit(None, pl.Float64)).write_parquet(path)
     page = render(Results.open(tmp_path), "/", EVERYTHING)
     assert page.title.startswith("Run main ")
     assert "Everyday use" in str(page.beside)
