@@ -36,11 +36,17 @@
     announce();
   }
 
-  /* Replace the current address by the server's equivalent, without a request. */
-  function respell(target) {
-    if (target === here()) return;
+  let spelled = { asked: "", target: "" };
+
+  /* Replace the address that was asked for by the server's equivalent, without a request. Return whether it is still
+     there: a newer one, which has an answer of its own, stands. */
+  function respell(asked, target) {
+    if (here() !== asked && !(spelled.asked === asked && spelled.target === here())) return false;
+    spelled = { asked: asked, target: target };
+    if (target === here()) return true;
     if (latest.target === here()) latest.target = target;
     window.history.replaceState(window.history.state, "", target);
+    return true;
   }
 
   /* The table's script is large, and only Explore needs it. */

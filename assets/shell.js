@@ -187,15 +187,15 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     shell: {
-      /* Show the server's form of the address in the address bar, without a request. */
+      /* Show the server's form of the address that it answered in the address bar, without a request. */
       address: function (data) {
         if (data) {
           shown = data.query;
           bounds = data.bounds;
-          respell(window.location.pathname + (data.query ? "?" + data.query : ""));
+          const stands = respell(data.asked, window.location.pathname + (data.query ? "?" + data.query : ""));
           document.title = (data.model ? data.model + " · " : "") + "quantization comparison";
           markTab(window.location.pathname);
-          tickRows(data.picked || []);
+          if (stands) tickRows(data.picked || []);
           /* Load the scripts that the next page is likely to need. */
           window.setTimeout(() => window.plot.fetch().catch(() => {}), 300);
           window.setTimeout(window.address.fetchTable, 1500);

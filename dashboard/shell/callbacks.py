@@ -110,6 +110,7 @@ def screen(
         address = Address(address.slug, address.selection)
     version = _version(library, address.folder)
     told: dict[str, Any] = {
+        "asked": f"{pathname or '/'}{search or ''}",
         "slug": address.slug,
         "query": address.query,
         "folder": address.folder,
