@@ -113,14 +113,18 @@ def test_every_option_draws_something_else(view: View, option: Option, value: st
     assert (view.figure(Scope(three, Selection.of(options={option.key: value}))).to_json() == default) == same
 
 
+#: The fewest and the most that are drawn apart, and those between.
+FEW = [2, *(pytest.param(many, marks=pytest.mark.slow) for many in (3, 4, 5)), 6]
+
+
+@pytest.mark.parametrize("many", FEW)
 @pytest.mark.parametrize(("view", "option", "value"), OPTIONS)
 def test_every_option_draws_up_to_six_variants(
-    view: View, option: Option, value: str, three: Results
+    view: View, option: Option, value: str, many: int, three: Results
 ) -> None:
     ids = [f"{method}-{quant}" for quant in ("q4_0", "q8_0") for method in ("main", "unsloth", "bartowski")]
-    for many in range(2, 7):
-        check(view, three, Selection.of(picked=ids[:many], options={option.key: value}))
-        check(view, three, Selection.of(only=ids[:many], options={option.key: value}))
+    check(view, three, Selection.of(picked=ids[:many], options={option.key: value}))
+    check(view, three, Selection.of(only=ids[:many], options={option.key: value}))
 
 
 def test_an_unknown_option_means_the_default() -> None:
