@@ -45,6 +45,13 @@ def exporting_here():
 
 
 @pytest.fixture
+def two_rounds(monkeypatch):
+    """Time two rounds, the fewest that take turns; `test_engine_run.py` times as many as a user does."""
+    for module in ("engine_run", "engine_task"):
+        monkeypatch.setattr(f"evaluator.comparison.{module}.ROUNDS", 2)
+
+
+@pytest.fixture
 def text_path(tmp_path):
     path = tmp_path / "prose.txt"
     path.write_text("The other day the rain in the north ran over the garden wall. " * 8, encoding="utf-8")

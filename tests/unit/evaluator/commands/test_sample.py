@@ -121,6 +121,7 @@ def test_a_model_that_is_not_known_gets_a_suggestion(tmp_path):
         run_sample(["smollm2"], SampleTexts("a", "b"), tmp_path / "out", QUIET)
 
 
+@pytest.mark.usefixtures("two_rounds")
 def test_all_is_run_in_engines_and_some_is_attributed(tiny_sample, published, tmp_path):
     for name in ("text", "calibration"):
         (tmp_path / f"{name}.txt").write_text(

@@ -120,6 +120,7 @@ def test_exact_states_of_the_compared_windows_alone_are_computed(comparison, mon
             assert row[name] == pytest.approx(together[label][name], rel=1e-6, abs=1e-12)
 
 
+@pytest.mark.usefixtures("two_rounds")
 def test_a_file_that_ends_llama_cpp_costs_only_its_columns(comparison, tmp_path, monkeypatch):
     twice = [("<th>", USER_DEFINED), ("<th>", CONTROL)]
     ending = str(write_tiny_llama(tmp_path / "ending.gguf", tokens=twice))
@@ -195,6 +196,7 @@ def test_settings_of_a_file_that_is_refused_are_those_of_the_library(tiny, tmp_p
     assert "flash_attention_used" not in settings
 
 
+@pytest.mark.usefixtures("two_rounds")
 def test_types_of_the_cache_are_rows_and_are_measured_once(comparison, monkeypatch):
     asked = comparison.model_copy(update={"kv_cache": ("f16", "q8_0", "q4_0")})
     run(asked)
@@ -254,6 +256,7 @@ def test_states_that_an_interrupted_run_left_of_another_file_are_not_compared(
     assert max(row["llamacpp_kld_mean"] for row in rows.values()) < 0.01
 
 
+@pytest.mark.usefixtures("two_rounds")
 def test_a_type_that_does_not_fit_is_named_and_costs_only_its_row(comparison, monkeypatch):
     asked = comparison.model_copy(update={"kv_cache": ("f16", "q4_0"), "speed": True})
     time = llama_cpp._File.time
