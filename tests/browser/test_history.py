@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from driving import Watched
+from driving import ANSWERED, Watched
 from playwright.sync_api import expect
 
 Action = Callable[[Watched], None]
@@ -46,12 +46,10 @@ def spelled(url: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def reached(seen: Watched, url: str) -> None:
-    """Wait until the browser is at the address and its screen is shown."""
-    for _ in range(10):
-        seen.settle()
-        if spelled(seen.page.url) == spelled(url):
-            break
+    """Wait until the browser is at the address, stays there, and its screen is shown."""
+    seen.page.wait_for_url(lambda address: spelled(address) == spelled(url))
     seen.settle()
+    seen.page.wait_for_function(ANSWERED)
     assert spelled(seen.page.url) == spelled(url)
     path, parts = spelled(url)
     if path == "/explore":  # the table reports its ticks only once it has drawn them
