@@ -20,6 +20,7 @@ from dashboard.pages.advice import advice_lines, limit_fields
 from dashboard.pages.engines import engines_card
 from dashboard.pages.folds import fold
 from dashboard.pages.parts import card, insight_list, provisional_note, swatch
+from dashboard.pages.terms import Parts, explained
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
@@ -116,7 +117,7 @@ def _limited(scope: Scope, answers: Answers, advice: Advice) -> Component:
     if advice.best is None:
         return card(title, lines, "answer primary unmet advice")
     best = advice.best
-    parts = [*_badge(why), *_file(scope, best.row, best.price, best.label), *lines]
+    parts = [*_badge(why), *_file(scope, best.row, best.price, best.label, explains=True), *lines]
     kind = f"answer primary advice{' provisional' if why else ''}"
     return _pickable(scope, best.row, card(title, parts, kind))
 
@@ -134,7 +135,7 @@ def _answer(scope: Scope, item: Recommendation, answers: Answers) -> Component:
     why = answers.why_provisional(item)
     kind = " primary" if primary else ""
     kind += ("" if item.met else " unmet") + (" provisional" if why else "")
-    parts = _file(scope, item.row, item.why)
+    parts = _file(scope, item.row, item.why, explains=primary)
     return _pickable(scope, item.row, card(item.need, [*_badge(why), *parts, *lines, rule], f"answer{kind}"))
 
 
@@ -155,14 +156,17 @@ def _pickable(scope: Scope, row: Row, answer: Component) -> Component:
     return answer
 
 
-def _file(scope: Scope, row: Row, why: str, name: str = "") -> list[Component]:
-    """Return a file's name, its size and what it loses."""
+def _file(scope: Scope, row: Row, why: str, name: str = "", *, explains: bool) -> list[Component]:
+    """Return a file's name, its size and what it loses, with the words of it explained on hover if asked."""
     sign = swatch(scope.results.styles[row["method"]])
     top = row.get("same_top")
     kept = "" if top is None else f", same top token {formats.percent(top, 0)}"
+    loss: Parts = [f" · {why}{kept}"]
+    if explains:
+        loss = explained(f" · {why}{kept}", set())
     return [
         html.P([sign, f" {name or row['label']}"], className="answer-name"),
-        html.P([html.Strong(formats.size(row["size_bytes"])), f" · {why}{kept}"], className="answer-why"),
+        html.P([html.Strong(formats.size(row["size_bytes"])), *loss], className="answer-why"),
     ]
 
 

@@ -34,3 +34,11 @@ def headings(part: object) -> list[str]:
         return []
     inner = getattr(part, "children", None)
     return [str(inner)] if part._type == "H2" else headings(inner)
+
+
+def test_the_words_of_the_first_answer_are_explained(three_methods: Path) -> None:
+    """A newcomer meets KLD and perplexity there first; the other cards use the same words."""
+    for options in ({}, {"gb": "90 MB"}):
+        told = str(beside(Scope(Results.open(three_methods), Selection.of(options=options))))
+        for word in ("perplexity", "KLD", "same top token"):
+            assert told.count(f"Dfn(children='{word}'") == 1
