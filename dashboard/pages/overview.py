@@ -33,7 +33,7 @@ _METHODS = {
     "bartowski": "llama.cpp quants with an importance matrix, measured on a calibration text.",
     "unsloth": "dynamic quants: bits are chosen tensor by tensor, and sensitive tensors get more.",
     "main": "llama.cpp's stock recipes, without an importance matrix.",
-    "guided": "types chosen by the loss that each matrix was measured to cause; `evaluator quantize --recipe guided` "
+    "guided": "types chosen by the loss that each matrix was measured to cause; “evaluator quantize --recipe guided” "
     "makes such files.",
     "guided-k": "as guided, without the IQ types, which llama.cpp decodes more slowly on a CPU.",
 }

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from dash.development.base_component import Component
+from results_factory import make_results
 
-from dashboard.pages.overview import beside
+from dashboard.pages.overview import below, beside
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
@@ -42,3 +43,9 @@ def test_the_words_of_the_first_answer_are_explained(three_methods: Path) -> Non
         told = str(beside(Scope(Results.open(three_methods), Selection.of(options=options))))
         for word in ("perplexity", "KLD", "same top token"):
             assert told.count(f"Dfn(children='{word}'") == 1
+
+
+def test_a_command_is_quoted_without_marks_of_another_markup(tmp_path: Path) -> None:
+    told = str(below(Scope(Results.open(make_results(tmp_path, methods=("guided",), windows=4)))))
+    assert "--recipe guided" in told
+    assert "`" not in told
