@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from evaluator.comparison.anchor import Anchor
 from evaluator.comparison.engine_memory import EngineMemory
 from evaluator.comparison.engine_settings import changed, mixed_times, settings_of
 from evaluator.comparison.engine_task import ROUNDS, EngineTask
@@ -47,6 +48,7 @@ class EngineRun:
         self._kinds = {name: ENGINES.get(name) for name in asked.engines}
         self._speed, self._deep, self._caches = asked.speed, asked.deep, asked.kv_cache
         self._exercise = Exercise.of(plan.windows[0].ids)
+        self._anchor = Anchor(plan, store, progress, self._exercise)
         self._memory = EngineMemory(plan, store, progress, asked.kv_cache)
         self._refused: set[tuple[str, str]] = set()
 
@@ -81,6 +83,7 @@ class EngineRun:
         tasks = [task for name, engine in engines.items() for task in self._tasks(name, engine)]
         if tasks:
             self._record_settings(tasks, means)
+            self._check_speed(tasks)
         for engine in dict.fromkeys(task.engine for task in tasks if task.times):
             if engine.notice:
                 self._warn(engine.notice)
@@ -106,16 +109,23 @@ class EngineRun:
         notices = []
         for name in sorted({task.name for task in tasks if task.times}):
             notice = mixed_times(name, earlier.get(name, {}), settings[name])
-            if notice and self._some_are_timed(first[name]):
+            if notice and self._anchor.timed(first[name]):
                 notices.append(notice)
                 self._warn(notice)
-        known = dict.fromkeys([*self._store.manifest.notices, *notices])
-        self._store.update_manifest(**means, engines=earlier | settings, notices=list(known))
+        self._store.update_manifest(**means, engines=earlier | settings)
+        self._note(notices)
 
-    def _some_are_timed(self, task: EngineTask) -> bool:
-        """Return whether the folder has times of files of the model in a task's engine."""
-        untimed = self._store.untimed(task.name, f"{task.engine.prefix}decode_ms_p50")
-        return bool(set(self._store.measured(self._plan.model)) - untimed)
+    def _check_speed(self, tasks: Sequence[EngineTask]) -> None:
+        """Note where the machine is not as fast as it was when other files of the model were timed."""
+        for task in {task.name: task for task in tasks if task.times}.values():
+            if notice := self._anchor.notice(task, self._case):
+                self._warn(notice)
+                self._note([notice])
+
+    def _note(self, notices: Sequence[str]) -> None:
+        """Add to what a reader of the folder must know."""
+        known = dict.fromkeys([*self._store.manifest.notices, *notices])
+        self._store.update_manifest(notices=list(known))
 
     def _warn(self, text: str) -> None:
         self._progress.say(text, "yellow")
