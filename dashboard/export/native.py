@@ -230,9 +230,16 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, list | tuple) and value else value
 
 
-def _style(series: Any, trace: Any, surface: Surface) -> None:
+def _color_of(trace: Any) -> str | None:
+    """Return the colour of a trace's markers as `#rrggbb`, of several the first; None if it has another form."""
     color = _first(trace.marker.color)
-    if not isinstance(color, str) or not color.startswith("#") or len(color) != _HEX_DIGITS:
+    is_hex = isinstance(color, str) and color.startswith("#") and len(color) == _HEX_DIGITS
+    return color if is_hex else None
+
+
+def _style(series: Any, trace: Any, surface: Surface) -> None:
+    color = _color_of(trace)
+    if color is None:
         return
     if trace.type == "bar":
         series.format.fill.solid()
@@ -264,7 +271,8 @@ def _style(series: Any, trace: Any, surface: Surface) -> None:
 def _error_bars(series: Any, trace: Any, direction: str, surface: Surface) -> None:
     """Add error bars, which python-pptx has no API for; the schema requires them before the values."""
     above, below = _errors(trace, direction)
-    if not above:
+    color = _color_of(trace)
+    if not above or color is None:
         return
     sides = "".join(
         f'<c:{name}><c:numLit><c:formatCode>General</c:formatCode><c:ptCount val="{len(lengths)}"/>'
@@ -273,8 +281,7 @@ def _error_bars(series: Any, trace: Any, direction: str, surface: Surface) -> No
         for name, lengths in (("plus", above), ("minus", below))
     )
     has_ends = trace[f"error_{direction}"].width != 0
-    color = mixed(str(trace.marker.color), _BARS, surface)
-    fill = f'<a:solidFill><a:srgbClr val="{color}"/></a:solidFill>'
+    fill = f'<a:solidFill><a:srgbClr val="{mixed(color, _BARS, surface)}"/></a:solidFill>'
     bars = parse_xml(
         f'<c:errBars {nsdecls("c", "a")}><c:errDir val="{direction}"/><c:errBarType val="both"/>'
         f'<c:errValType val="cust"/><c:noEndCap val="{int(not has_ends)}"/>{sides}'
