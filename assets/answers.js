@@ -7,7 +7,7 @@
   document.addEventListener("click", (event) => {
     const card = event.target.closest?.(".pickable");
     const isSelecting = !window.getSelection().isCollapsed;
-    if (!card || isSelecting || event.target.closest("a, summary, .term")) return;
+    if (!card || isSelecting || event.target.closest("a, summary")) return;
     const button = card.querySelector("[data-pick]");
     const isPicked = button.getAttribute("aria-pressed") === "true";
     change((params) => toggle(params, "pick", button.dataset.pick));
