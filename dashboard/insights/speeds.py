@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import DECODE_TIME, Spread
+from dashboard.insights.claim_rules import DECODE_TIME, Spread, overlap
 from dashboard.insights.comparison import Ranking, common_range, nats, rank_mixtures, tie
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.scope import Scope
@@ -153,11 +153,28 @@ def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight |
         f"Spearman ρ of bits per weight and {phase} time = {formats.number(rho, 2)}, {len(rows)} variants"
     )
     if rho > 0.5:
-        return Insight(f"Fewer bits {phase} faster{in_engine or ' here'}.", "finding", detail)
+        text = f"Fewer bits {phase} faster{in_engine or ' here'}{_exception(rows, spread_of(phase))}."
+        return Insight(text, "finding", detail)
     text = (
         f"Fewer bits do not mean faster {phase}{in_engine or ' here'}: speed depends on the format's kernel."
     )
     return Insight(text, "caution", detail)
+
+
+def _exception(rows: Sequence[Row], columns: Spread) -> str:
+    """Name the file that is slowest beside one of more bits, where their p10–p90 ranges are apart; else empty."""
+    slower = [
+        (more[columns[1]] / fewer[columns[1]], fewer, more)
+        for fewer in rows
+        for more in rows
+        if fewer["bits_per_weight"] < more["bits_per_weight"]
+        and fewer[columns[1]] < more[columns[1]]
+        and not overlap(fewer, more, columns)
+    ]
+    if not slower:
+        return ""
+    _, fewer, more = max(slower, key=lambda pair: pair[0])
+    return f", but not always: {fewer['label']} is slower than {more['label']}"
 
 
 def four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight | None:
