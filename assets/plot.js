@@ -77,6 +77,7 @@
     plot.dataset.listening = "yes";
     plot.on("plotly_click", clicked);
     plot.on("plotly_afterplot", () => window.walk?.redrawn());
+    plot.on("plotly_doubleclick", unzoom);
     plot.on("plotly_selected", lassoed);
     plot.on("plotly_deselect", () => change((params) => params.delete("pick")));
     plot.on("plotly_legendclick", (data) => legendClicked(data, false));

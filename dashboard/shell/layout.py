@@ -15,6 +15,8 @@ from dashboard.views import registry
 #: Settings of every plot, as Plotly takes them.
 GRAPH_CONFIG: dict[str, Any] = {
     "displaylogo": False,
+    # Plotly would restore the range of the page that was drawn first: assets/plot.js does it.
+    "doubleClick": False,
     "showSendToCloud": False,
     "modeBarButtonsToRemove": ["autoScale2d", "toImage"],
 }

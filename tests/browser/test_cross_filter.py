@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -41,11 +42,33 @@ def test_a_click_picks_and_a_second_lets_go(full: Watched) -> None:
     expect(full.page).to_have_url(f"{full.base}/degradation?pick=unsloth-q8_0")
     full.settle()
     assert full.updates() == 4
-    full.page.keyboard.press(
-        "Escape"
-    )  # plotly may have taken two of the clicks for a double click: the range first
     full.page.keyboard.press("Escape")
     expect(full.page).to_have_url(f"{full.base}/degradation")
+    assert full.complaints == []
+
+
+def test_a_double_click_shows_the_whole_chart_of_the_page_that_is_there(full: Watched) -> None:
+    full.open("/ppl-bits")
+    full.plotted()
+    full.page.keyboard.press("2")
+    full.plotted()
+    ranges = f"['xaxis', 'yaxis', 'yaxis2'].map(axis => {PLOT}._fullLayout[axis].range)"
+    whole = full.page.evaluate(ranges)
+    place = full.marker("unsloth-q8_0")
+    x, y = place["x"] - 150, place["y"] - 150
+    full.page.mouse.move(x, y)
+    full.page.mouse.down()
+    full.page.mouse.move(x + 80, y + 60, steps=4)
+    full.page.mouse.up()
+    full.page.wait_for_function(
+        f"JSON.stringify({ranges}) !== {json.dumps(json.dumps(whole))}.replaceAll(' ', '')"
+    )
+    full.settle()
+    full.page.mouse.dblclick(x, y)
+    full.page.wait_for_function(
+        f"JSON.stringify({ranges}) === {json.dumps(json.dumps(whole))}.replaceAll(' ', '')"
+    )
+    assert full.updates() == 1
     assert full.complaints == []
 
 
