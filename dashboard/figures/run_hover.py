@@ -8,7 +8,7 @@ from dashboard.figures import charts
 from dashboard.insights.claim_rules import DECODE_TIME
 from dashboard.insights.engine_gap import GAP, RUN_LOSS, is_timed, unknown_gap, words
 from dashboard.insights.engines_compared import depth_in_words, depths, others
-from dashboard.insights.speeds import per_second
+from dashboard.insights.speed_order import per_second
 from dashboard.results.engines import ENGINE, in_words
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope

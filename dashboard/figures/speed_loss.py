@@ -17,6 +17,7 @@ from dashboard.figures.scales import LogScale
 from dashboard.insights.claim_rules import Spread
 from dashboard.insights.comparison import divergence
 from dashboard.insights.engine_gap import loss_as_run
+from dashboard.insights.speed_order import BY_ROUNDS, BY_SPREAD
 from dashboard.insights.speed_titles import Race
 from dashboard.insights.speeds import slowness
 from dashboard.results.rows import Row, front_of
@@ -25,9 +26,9 @@ from dashboard.results.scope import Scope
 
 @dataclass(frozen=True)
 class SpeedLoss:
-    """Timed files: `rows` in the chosen engine, `more` in others, with the columns of p10, median and p90.
+    """Timed files: `rows` in the chosen engine, `more` in others.
 
-    `race` is what the title says.
+    `columns` are those of the lower end, the median and the upper end of the speed; `race` is what the title says.
     """
 
     scope: Scope
@@ -37,7 +38,7 @@ class SpeedLoss:
     race: Race | None
 
     def draw(self) -> Drawing:
-        """Draw a line per method with p10–p90 and 95 % intervals, 4 to 5 bits shaded, and what the title says.
+        """Draw a line per method with the ranges of speed and loss, 4 to 5 bits shaded, and what the title says.
 
         Of many files, only the front, picked ones and those in the title have labels and bars.
         """
@@ -87,12 +88,12 @@ class SpeedLoss:
     @cached_property
     def beyond(self) -> list[Row]:
         """The files without bars whose median is beyond the range that the title says all files reach."""
-        low, middle, high = self.columns
+        low, middle, _ = self.columns
         found = self.race
         if self.vivid is None or found is None or found.ahead is not None or not found.level:
             return []
-        end, plain = found.own[high], [row for row in self.rows if row["variant_id"] not in self.vivid]
-        return [row for row in plain if end is not None and row[middle] > end and row[low] is not None]
+        plain = [row for row in self.rows if row["variant_id"] not in self.vivid]
+        return [row for row in plain if row[middle] > found.reach[1] and row[low] is not None]
 
     @cached_property
     def _across(self) -> list[float]:
@@ -130,14 +131,14 @@ class SpeedLoss:
         return [*runs, *joined, *([] if self.vivid is None else [self._edge])]
 
     def _spot(self, row: Row) -> Spot:
-        """Return a file's place with p10–p90 across, and the 95 % interval of the mean KLD."""
+        """Return a file's place with the range of its speed across, and the 95 % interval of the mean KLD."""
         low, middle, high = self.columns
         kld = divergence(row)
         half = kld.half if kld.has_error else 0.0
         return Spot(row[middle], kld.value, kld.value - half, kld.value + half, row[low], row[high])
 
     def _draw_claim(self, drawn: Drawing) -> list[Box]:
-        """Shade how much faster the file in the title is, or the spread within which it names no faster one."""
+        """Shade how much faster the file in the title is, or the range within which it names no faster one."""
         found = self.race
         if found is None:
             return []
@@ -146,12 +147,8 @@ class SpeedLoss:
             return [speed_marks.shade(drawn, ends, self._across, f"{found.times} as fast")]
         if not found.level:
             return []
-        low, middle, high = (found.own[name] for name in found.columns)
-        return [
-            speed_marks.shade(
-                drawn, [low or middle, high or middle], self._across, f"p10–p90 of {found.role}"
-            )
-        ]
+        told = f"level with {found.role}" if found.by == BY_ROUNDS else f"{BY_SPREAD} of {found.role}"
+        return [speed_marks.shade(drawn, found.reach, self._across, told)]
 
     @cached_property
     def _told(self) -> Told:

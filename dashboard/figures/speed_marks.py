@@ -58,7 +58,7 @@ def draw_front(drawn: Drawing, points: Sequence[Point], scale: LogScale) -> None
 
 
 def draw_reach(drawn: Drawing, rows: Sequence[Row], columns: Spread, scale: LogScale) -> None:
-    """Draw faint lines from files down to their p10."""
+    """Draw faint lines from files down to the lower end of their range."""
     low, middle, _ = columns
     drawn.add_scatter(
         x=[x for row in rows for x in (row[low], row[middle], None)],

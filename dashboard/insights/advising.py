@@ -14,7 +14,7 @@ from dashboard.style import formats
 #: How much more memory the next step may take.
 STEP_BYTES = 500_000_000
 _STEP_SHARE = 0.25
-_SPEED_RULE = "; a speed counts as fast enough if its p10–p90 spread reaches the limit"
+_SPEED_RULE = "; a speed counts as fast enough unless it is measurably below the limit"
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _tied(item: Candidate, among: Candidates, need: Need) -> str:
     if need.min_tps is None or item.tps is None or item.tps >= need.min_tps:
         return ""
     median = f"{formats.number(item.tps)} tokens/s {as_run_by(among.engine)}"
-    return f"Its median, {median}, is under your limit; its p10–p90 spread reaches it."
+    return f"Its median, {median}, is under your limit, but not measurably."
 
 
 def _obstacle(among: Candidates, need: Need) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dashboard.insights.comparison import change, log_ratio
 from dashboard.insights.memory_need import MemoryNeed, memory_needs
+from dashboard.insights.speed_order import shortest_time
 from dashboard.results.cache_types import over_all_tokens
 from dashboard.results.rows import Row, with_measured_error
 from dashboard.results.scope import Scope
@@ -62,7 +63,7 @@ class Candidate:
         return 1000 / self.decode_ms if self.decode_ms else None
 
     def reaches(self, tps: float) -> bool:
-        """Return whether the speed meets a limit: its median, or a measured spread (p10–p90) that reaches it."""
+        """Return whether the speed meets a limit: its median is not measurably below it."""
         return any(1000 / ms >= tps for ms in (self.decode_ms, self.fast_ms) if ms)
 
     @property
@@ -143,7 +144,7 @@ def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candid
                 loss=(row[_RUN_LOSS] if as_run else row["kld_mean"]) if usual else cache.get(_CACHE_LOSS),
                 ratio=log_ratio(row) if usual else _ratio(cache),
                 decode_ms=row["run_decode_ms_p50"] if usual else cache.get("decode_ms_p50"),
-                fast_ms=row["run_decode_ms_p10"] if usual else None,
+                fast_ms=shortest_time(scope.results, row) if usual else None,
                 memory=memory,
                 as_run=as_run,
             )

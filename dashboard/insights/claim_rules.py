@@ -208,14 +208,6 @@ def between(rows: Sequence[Row], low: float, high: float) -> list[Row]:
     return [row for row in rows if low <= row["bits_per_weight"] < high]
 
 
-def overlap(lower: Row, higher: Row, columns: Spread = DECODE_TIME) -> bool:
-    """Return whether the p10–p90 ranges of two times or rates overlap; `lower` has the lower median."""
-    low, middle, high = columns
-    most = lower[high] if lower[high] is not None else lower[middle]
-    least = higher[low] if higher[low] is not None else higher[middle]
-    return bool(least <= most)
-
-
 def _inside(difference: Estimate) -> str:
     return "the difference is within its error" if difference.has_error else "its error was not measured"
 

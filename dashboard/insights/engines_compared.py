@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import median
 
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import overlap
 from dashboard.insights.engine_gap import GAP, words
-from dashboard.insights.speeds import slowness, spread_of, timed
+from dashboard.insights.speed_order import BY_SPREAD, is_faster, judged_by, spread_of
+from dashboard.insights.speeds import slowness, timed
 from dashboard.results.engines import ENGINE, as_run_by
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -35,26 +36,32 @@ def compared(scope: Scope, rows: Sequence[Row], phase: str) -> list[Insight]:
         both = [(row, theirs[name]) for name, row in mine.items() if name in theirs]
         if both:
             pair = scope.engine, engine
-            found = (_faster(both, pair, phase), _losses(both), _order(both, pair, phase))
+            found = (_faster(scope, both, pair, phase), _losses(both), _order(both, pair, phase))
             insights += [insight for insight in found if insight is not None]
     return insights
 
 
-def _faster(both: Sequence[tuple[Row, Row]], engines: tuple[str, str], phase: str) -> Insight:
+def _faster(scope: Scope, both: Sequence[tuple[Row, Row]], engines: tuple[str, str], phase: str) -> Insight:
     """Say in which engine how many files are faster, and by what ratio."""
-    columns = spread_of(phase)
     ratios = [_ratio(*pair, phase) for pair in both]
+    faster_than = partial(is_faster, scope.results, phase=phase, among=len(both))
     apart = [
         ratio
         for pair, ratio in zip(both, ratios, strict=True)
-        if not overlap(*_ordered(pair, phase), columns)
+        if faster_than(*pair) or faster_than(*reversed(pair))
     ]
+    by_spread = any(judged_by(scope.results, pair, phase) == BY_SPREAD for pair in both)
     wins = sum(ratio > 1 for ratio in apart), sum(ratio < 1 for ratio in apart)
     first = wins[0] >= wins[1]
     ahead, behind = map(as_run_by, engines if first else engines[::-1])
     faster = [ratio if first else 1 / ratio for ratio in ratios]
     ties = len(both) - len(apart)
-    tied = f"{ties} tied: their p10–p90 ranges overlap" if ties else ""
+    within = (
+        "their p10–p90 ranges overlap"
+        if by_spread
+        else "the difference is within the error of rounds in turn"
+    )
+    tied = f"{ties} tied: {within}" if ties else ""
     detail = "; ".join(filter(None, [f"from file to file {formats.ends(faster, 2)} ×", tied]))
     times, one = formats.times(median(faster)), len(both) == 1
     if not apart or (one and not times):
@@ -62,7 +69,10 @@ def _faster(both: Sequence[tuple[Row, Row]], engines: tuple[str, str], phase: st
         return Insight(f"{files} equally fast {ahead} and {behind}.", "tie", detail)
     if one:
         text = f"{both[0][0]['label']} {phase}s faster {ahead} than {behind}: {times} as fast."
-        return Insight(text, "finding", "their p10–p90 ranges do not overlap")
+        apart_by = (
+            "their p10–p90 ranges do not overlap" if by_spread else "more than the error of rounds in turn"
+        )
+        return Insight(text, "finding", apart_by)
     counts = f"{max(wins)} of {len(both)} files {phase} faster {ahead}, {min(wins) or 'none'} {behind}"
     middle = f"{times} as fast at the median" if times else "at the median equally fast"
     return Insight(f"{counts}: {middle}.", "finding", detail)
@@ -72,12 +82,6 @@ def _ratio(one: Row, other: Row, phase: str) -> float:
     """Return how many times as fast as `other` `one` is."""
     middle = spread_of(phase)[1]
     return float(one[middle] / other[middle])
-
-
-def _ordered(pair: tuple[Row, Row], phase: str) -> tuple[Row, Row]:
-    middle = spread_of(phase)[1]
-    lower, higher = sorted(pair, key=lambda row: float(row[middle]))
-    return lower, higher
 
 
 def _losses(both: Sequence[tuple[Row, Row]]) -> Insight | None:

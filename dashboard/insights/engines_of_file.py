@@ -11,7 +11,8 @@ from dashboard.insights.claim_rules import DECODE_TIME
 from dashboard.insights.engine_gap import GAP, NOT_MEASURED, RUN_LOSS, loss_as_run, unknown_gap
 from dashboard.insights.engines_compared import compared, others
 from dashboard.insights.memory_need import memory_needs
-from dashboard.insights.speeds import per_second, timed
+from dashboard.insights.speed_order import per_second
+from dashboard.insights.speeds import timed
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.style import formats

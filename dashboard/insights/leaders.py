@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.insights.claim_rules import DECODE_TIME, overlap
+from dashboard.insights.claim_rules import DECODE_TIME
 from dashboard.insights.comparison import rank_mixtures
+from dashboard.insights.speed_order import fastest
 from dashboard.results.engines import shown
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
@@ -49,16 +50,10 @@ def contenders(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
         if not column.tokens and all(row[shown(column)] is not None for row in rows):
             candidates[name] = _within_one_percent(rows, column)
     if all(row[DECODE_TIME[1]] is not None for row in rows):
-        candidates[DECODE] = fastest(rows)
+        candidates[DECODE] = fastest(scope.results, rows)
     if PERPLEXITY in candidates and all(row["inv_ppl_per_mb"] is not None for row in rows):
         candidates[EFFICIENCY] = _efficient(rows, candidates)
     return candidates
-
-
-def fastest(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that may decode fastest, by median: those whose p10–p90 range is not above another's."""
-    ordered = sorted(rows, key=lambda row: (row[DECODE_TIME[1]], row["variant_id"]))
-    return [row for place, row in enumerate(ordered) if all(overlap(other, row) for other in ordered[:place])]
 
 
 def _metrics() -> dict[str, Column]:

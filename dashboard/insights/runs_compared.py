@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import DECODE_TIME, overlap
+from dashboard.insights.claim_rules import DECODE_TIME
 from dashboard.insights.comparing import Difference
 from dashboard.insights.engine_gap import is_timed, unknown_gap
 from dashboard.insights.engines_compared import others
+from dashboard.insights.speed_order import BY_SPREAD, is_faster, judged_by
 from dashboard.results.engines import as_run_by, columns_by_engine, shown
 from dashboard.results.rows import Row, plus_minus
 from dashboard.results.scope import Scope
@@ -22,20 +23,16 @@ _ENDS = ("decode_ms_p10", "decode_ms_p90")
 
 @dataclass(frozen=True)
 class Runs:
-    """Two variants as run in one engine."""
+    """Two variants as run in one engine.
+
+    `fastest` is which of the two decodes measurably faster, 0 or 1, or None; `by` is by what that was judged.
+    """
 
     engine: str
     rows: tuple[Row, Row]
-    lines: tuple[Difference, ...]
-
-    @property
-    def fastest(self) -> int | None:
-        """Which of the two decodes faster, 0 or 1; None if their p10–p90 ranges overlap or one was not timed."""
-        one, other = self.rows
-        if None in {one[DECODE_TIME[1]], other[DECODE_TIME[1]]}:
-            return None
-        lower, higher = sorted(self.rows, key=lambda row: float(row[DECODE_TIME[1]]))
-        return None if overlap(lower, higher) else int(lower is other)
+    fastest: int | None
+    by: str
+    lines: tuple[Difference, ...] = ()
 
     @property
     def both_timed(self) -> bool:
@@ -56,9 +53,16 @@ def runs(scope: Scope, first: Row, second: Row) -> list[Runs]:
         by_id = {str(row["variant_id"]): row for row in scope.results.select(selection).to_dicts()}
         pair = by_id[str(first["variant_id"])], by_id[str(second["variant_id"])]
         if any(map(is_timed, pair)):
-            run = Runs(engine, pair, ())
+            run = Runs(engine, pair, _fastest(scope, pair), judged_by(scope.results, pair))
             compared.append(replace(run, lines=tuple(_lines(scope, run))))
     return compared
+
+
+def _fastest(scope: Scope, pair: tuple[Row, Row]) -> int | None:
+    if any(row[DECODE_TIME[1]] is None for row in pair):
+        return None
+    ahead = [place for place in (0, 1) if is_faster(scope.results, pair[place], pair[1 - place])]
+    return ahead[0] if ahead else None
 
 
 def _lines(scope: Scope, run: Runs) -> Iterator[Difference]:
@@ -100,7 +104,9 @@ def speed_insight(compared: list[Runs]) -> Insight | None:
     timed = [run for run in compared if run.both_timed]
     if not timed:
         return None
-    detail = "medians of tokens decoded after the prompt; tied if the p10–p90 ranges overlap"
+    ranges, error = "the p10–p90 ranges overlap", "the difference is within the error of rounds timed in turn"
+    tied = ranges if any(run.by == BY_SPREAD for run in timed) else error
+    detail = f"medians of tokens decoded after the prompt; tied if {tied}"
     if all(run.fastest is None for run in timed):
         where = formats.listing([as_run_by(run.engine) for run in timed])
         return Insight(f"The two decode equally fast {where}.", "tie", detail)

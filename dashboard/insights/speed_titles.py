@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dashboard.insights.answers import Answers
-from dashboard.insights.claim_rules import Spread, overlap
+from dashboard.insights.claim_rules import Spread
 from dashboard.insights.comparison import gap
 from dashboard.insights.faults import sound
-from dashboard.insights.speeds import slowness, spread_of
+from dashboard.insights.speed_order import is_faster, judged_by, level_with, spread_of
+from dashboard.insights.speeds import slowness
 from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
 from dashboard.style import formats
@@ -20,8 +22,9 @@ class Race:
     """The file that the title is about, and the others' speed against it.
 
     `own` is the recommended file if it was timed (`is_recommended`), else the fastest. Of the files that are
-    faster by more than the spread (p10–p90), `ahead` is the closest to the baseline of those as fast as the fastest.
-    `level` counts the files whose spread overlaps, of `others`.
+    measurably faster, `ahead` is the closest to the baseline of those as fast as the fastest. `level` counts the
+    files that are neither faster nor slower, of `others`; they lie in `reach`, in tokens/s. `by` is by what files
+    were compared; see `judged_by`.
     """
 
     phase: str
@@ -30,10 +33,12 @@ class Race:
     ahead: Row | None
     level: int
     others: int
+    reach: tuple[float, float]
+    by: str
 
     @property
     def columns(self) -> Spread:
-        """The columns of the p10, median and p90 of the tokens per second."""
+        """The columns of the lower end, the median and the upper end of the tokens per second."""
         return spread_of(self.phase)
 
     @property
@@ -70,16 +75,15 @@ def race(scope: Scope, rows: Sequence[Row], phase: str) -> Race | None:
     own = found[0] if found else ordered[0]
     others = [row for row in ordered if row is not own]
     place = ordered.index(own)
-    faster = [row for row in ordered[:place] if not overlap(own, row, columns) and _times(row, own, columns)]
-    slower = [row for row in ordered[place + 1 :] if not overlap(row, own, columns)]
+    leads = partial(is_faster, scope.results, phase=phase, among=len(others))
+    faster = [row for row in ordered[:place] if leads(row, own) and _times(row, own, columns)]
+    slower = [row for row in ordered[place + 1 :] if leads(own, row)]
     level = len(others) - len(faster) - len(slower)
-    return Race(phase, own, bool(found), _closest_of_fastest(faster, columns), level, len(others))
-
-
-def _closest_of_fastest(rows: Sequence[Row], columns: Spread) -> Row | None:
-    """Return the file with the lowest KLD of those that are as fast as the first, within their spread."""
-    alike = [row for row in rows if row is rows[0] or overlap(row, rows[0], columns)]
-    return min(alike, key=lambda row: (row["kld_mean"], row["variant_id"]), default=None)
+    alike = [row for row in faster if row is faster[0] or not leads(faster[0], row)]
+    ahead = min(alike, key=lambda row: (row["kld_mean"], row["variant_id"]), default=None)
+    reach = level_with(scope.results, own, others, phase)
+    by = judged_by(scope.results, ordered, phase)
+    return Race(phase, own, bool(found), ahead, level, len(others), reach, by)
 
 
 def _times(row: Row, other: Row, columns: Spread) -> str:

@@ -7,30 +7,28 @@ from dataclasses import dataclass
 from statistics import median
 
 from dashboard.insights import Insight
-from dashboard.insights.claim_rules import DECODE_TIME, Spread, overlap
+from dashboard.insights.claim_rules import DECODE_TIME, Spread
 from dashboard.insights.comparison import Ranking, common_range, nats, rank_mixtures, tie
+from dashboard.insights.speed_order import (
+    BY_ROUNDS,
+    BY_SPREAD,
+    is_faster,
+    judged_by,
+    per_second,
+    speed_error,
+    spread_of,
+    with_rates,
+)
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import rank_correlation
-from dashboard.results.timings import prefill_ends, repetitions
+from dashboard.results.timings import repetitions
 from dashboard.style import formats
 from evaluator.results.files import SPEED
 
 TIME = DECODE_TIME[1]
-#: p10, median and p90 of the speed of prompts in tokens/s; the ends are in rows of `timed` only.
-PREFILL_RATE: Spread = ("prefill_p10", "run_prefill_tps", "prefill_p90")
-#: p10, median and p90 of decoded tokens/s, from the times per token; in rows of `timed` only.
-DECODE_RATE: Spread = ("decode_tps_p10", "decode_tps_p50", "decode_tps_p90")
-
-
-def spread_of(phase: str) -> Spread:
-    """Return the columns of the p10, median and p90 of a phase's tokens per second."""
-    return DECODE_RATE if phase == "decode" else PREFILL_RATE
-
-
-def per_second(ms: float | None) -> float | None:
-    """Return the tokens per second of a time per token in ms; None without one."""
-    return 1000 / ms if ms else None
+#: Files of a method whose decode times say what range the method covers.
+_SEVERAL = 3
 
 
 def slowness(row: Row, columns: Spread) -> float:
@@ -40,26 +38,15 @@ def slowness(row: Row, columns: Spread) -> float:
 
 def timed(scope: Scope, phase: str) -> list[Row]:
     """Return the variants that were compared and timed in the chosen engine, with the columns of `spread_of`."""
-    frame = scope.frame
-    if phase == "prefill":
-        frame = frame.join(prefill_ends(scope.results.speed(scope.engine)), on="variant_id", how="left")
-        return complete(frame.to_dicts(), PREFILL_RATE[1], "kld_mean")
-    rows = [row | _decode_rates(row) for row in frame.to_dicts()]
-    return complete(rows, DECODE_RATE[1], "kld_mean")
-
-
-def _decode_rates(row: Row) -> dict[str, float | None]:
-    """Return `DECODE_RATE` of a row: the longest times per token are the lowest rates."""
-    return {
-        name: per_second(row[time]) for name, time in zip(DECODE_RATE, reversed(DECODE_TIME), strict=True)
-    }
+    rows = with_rates(scope.results, scope.frame.to_dicts(), phase)
+    return complete(rows, spread_of(phase)[1], "kld_mean")
 
 
 @dataclass(frozen=True)
 class EqualSpeed:
     """Each method's closest variant within `limit` ms per token (`chosen`), ranked by mean KLD.
 
-    `others` are the rankings with the limit lower and higher by `spread` ms, half the usual p10–p90 range.
+    `others` are the rankings with the limit lower and higher by `spread` ms, the usual `speed_error`.
     """
 
     limit: float
@@ -89,14 +76,19 @@ class EqualSpeed:
 
 
 def equal_speed(scope: Scope, rows: Sequence[Row]) -> EqualSpeed | None:
-    """Compare methods at the middle of the decode times that all cover; None without two timed methods."""
+    """Compare methods at the middle of the decode times that all cover; None without two timed methods.
+
+    Methods of one or two files, which cover little, take part but do not count there, if two others have more.
+    """
     groups = by_method(complete(rows, TIME, "kld_mean"))
-    shared = common_range(groups, TIME) if len(groups) > 1 else None
+    several = {method: group for method, group in groups.items() if len(group) >= _SEVERAL}
+    covering = several if len(several) > 1 else groups
+    shared = common_range(covering, TIME) if len(groups) > 1 else None
     if shared is None:
         return None
     limit = sum(shared) / 2
-    ranges = complete([row for group in groups.values() for row in group], *DECODE_TIME)
-    spread = median(row[DECODE_TIME[2]] - row[DECODE_TIME[0]] for row in ranges) / 2 if ranges else 0.0
+    errors = (speed_error(scope.results, row) for group in groups.values() for row in group)
+    spread = median([error for error in errors if error is not None] or [0.0])
     rankings = []
     for bound in (limit, limit - spread, limit + spread):
         chosen = _within(groups, bound)
@@ -131,7 +123,7 @@ def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     )
     detail = f"mean KLD of each method's closest variant: {offers}"
     if not comparison.steady:
-        moving = f"moving the limit within {comparison.moved}, the spread of the speeds, changes the result"
+        moving = f"moving the limit within {comparison.moved}, the error of the speeds, changes the result"
         text = f"{place} the methods are tied: {moving}."
         return Insight(text, "tie", detail)
     if ranking.tied:
@@ -140,8 +132,9 @@ def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     return Insight(f"{place} {ranking.best} is closest to the baseline.", "finding", detail)
 
 
-def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight | None:
+def bits_and_speed(scope: Scope, rows: Sequence[Row], phase: str) -> Insight | None:
     """Say whether fewer bits are faster; None for fewer than three variants."""
+    in_engine = scope.in_engine
     slow = [slowness(row, spread_of(phase)) for row in rows]
     rho = rank_correlation([r["bits_per_weight"] for r in rows], slow)
     if rho is None and len(rows) > 2:
@@ -153,7 +146,7 @@ def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight |
         f"Spearman ρ of bits per weight and {phase} time = {formats.number(rho, 2)}, {len(rows)} variants"
     )
     if rho > 0.5:
-        text = f"Fewer bits {phase} faster{in_engine or ' here'}{_exception(rows, spread_of(phase))}."
+        text = f"Fewer bits {phase} faster{in_engine or ' here'}{_exception(scope, rows, phase)}."
         return Insight(text, "finding", detail)
     text = (
         f"Fewer bits do not mean faster {phase}{in_engine or ' here'}: speed depends on the format's kernel."
@@ -161,15 +154,16 @@ def bits_and_speed(rows: Sequence[Row], phase: str, in_engine: str) -> Insight |
     return Insight(text, "caution", detail)
 
 
-def _exception(rows: Sequence[Row], columns: Spread) -> str:
-    """Name the file that is slowest beside one of more bits, where their p10–p90 ranges are apart; else empty."""
+def _exception(scope: Scope, rows: Sequence[Row], phase: str) -> str:
+    """Name the file that is slowest beside one of more bits, if measurably; else empty."""
+    middle, pairs = spread_of(phase)[1], len(rows) * (len(rows) - 1) // 2
     slower = [
-        (more[columns[1]] / fewer[columns[1]], fewer, more)
+        (more[middle] / fewer[middle], fewer, more)
         for fewer in rows
         for more in rows
         if fewer["bits_per_weight"] < more["bits_per_weight"]
-        and fewer[columns[1]] < more[columns[1]]
-        and not overlap(fewer, more, columns)
+        and fewer[middle] < more[middle]
+        and is_faster(scope.results, more, fewer, phase, pairs)
     ]
     if not slower:
         return ""
@@ -205,4 +199,9 @@ def timing(scope: Scope, rows: Sequence[Row], phase: str) -> Insight:
     counts = repetitions(speed, phase)
     least = min((counts[name] for row in rows if (name := str(row["variant_id"])) in counts), default=0)
     text = f"Timed on {device}: at least {least} {phase} repetitions each."
-    return Insight(text, "note", "medians; ranges that overlap between p10 and p90 count as tied")
+    by = judged_by(results, rows, phase)
+    tied = {
+        BY_SPREAD: "medians; ranges that overlap between p10 and p90 count as tied",
+        BY_ROUNDS: "medians; files are tied unless they differ by more than the error of rounds timed in turn",
+    }
+    return Insight(text, "note", tied.get(by, f"medians; files are compared by {by}"))

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 
 from dashboard.insights.bands import tied_with
-from dashboard.insights.claim_rules import Case, overlap
+from dashboard.insights.claim_rules import Case
 from dashboard.insights.leaders import FIDELITY, PREFILL, TAIL, contenders
-from dashboard.insights.speeds import PREFILL_RATE
+from dashboard.insights.speed_order import PREFILL_RATE, fastest, with_rates
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.statistics import Estimate
-from dashboard.results.timings import prefill_ends
 
 #: The share of tokens below the percentile of the tail, and the percentiles on both sides of it.
 _SHARE, _BELOW, _ABOVE = 0.99, (0.95, "kld_p950"), (0.999, "kld_p999")
@@ -22,7 +21,7 @@ def standings(scope: Scope, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Return, per metric that all rows have, the rows that may be the best, the best measured one first.
 
     Means are compared over the same tokens; see `leaders.contenders`. Files that are tied by KLD at their size
-    (`bands`) are level here, too. Sizes within 1 % are level, as are speeds whose p10–p90 ranges overlap.
+    (`bands`) are level here, too. Sizes within 1 % are level; for speeds see `speed_order.is_faster`.
     """
     if len(rows) < 2:
         return {}
@@ -78,16 +77,9 @@ def _least(known: Sequence[tuple[Row, Estimate]]) -> list[Row]:
 
 
 def _prefill(scope: Scope, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that may read prompts fastest: those whose p10–p90 range is not below another's."""
-    low, middle, high = PREFILL_RATE
-    ends = {row["variant_id"]: row for row in prefill_ends(scope.results.speed(scope.engine)).to_dicts()}
-    known = [row | ends.get(row["variant_id"], {low: None, high: None}) for row in rows]
-    if any(row[name] is None for row in known for name in (low, middle, high)):
+    """Return the rows that may read prompts fastest; none unless all were timed."""
+    known = with_rates(scope.results, rows, "prefill")
+    if any(row[name] is None for row in known for name in PREFILL_RATE):
         return []
     of = {row["variant_id"]: row for row in rows}
-    ordered = sorted(known, key=lambda row: (-row[middle], row["variant_id"]))
-    return [
-        of[row["variant_id"]]
-        for place, row in enumerate(ordered)
-        if all(overlap(row, other, PREFILL_RATE) for other in ordered[:place])
-    ]
+    return [of[row["variant_id"]] for row in fastest(scope.results, known, "prefill")]

@@ -11,9 +11,9 @@ from dashboard.insights.claim_rules import DECODE_TIME, Case
 from dashboard.insights.comparison import NOTHING, log_ratio
 from dashboard.insights.curves import knee_of
 from dashboard.insights.faults import same_weights
-from dashboard.insights.leaders import fastest
 from dashboard.insights.losses import worst_rise
 from dashboard.insights.recommender import EVERYDAY, HEAVY, closest, smallest_within
+from dashboard.insights.speed_order import fastest
 from dashboard.insights.verdict import verdict, where_each_leads
 from dashboard.results.rows import Row, complete, type_name
 from dashboard.results.scope import Scope
@@ -23,8 +23,8 @@ OPTIMAL_BOUND = EVERYDAY
 _RULES = {
     "Best for": "quality: the sizes at which its file has the lowest mean KLD of all methods' files of that size, by "
     "more than the paired error; small files: the smallest file whose perplexity rises by less than 10 % (95 % upper "
-    "bound); speed: the lowest decode time{} of the methods' chosen variants, if its p10–p90 range does not overlap "
-    "the next.",
+    "bound); speed: the lowest decode time{} of the methods' chosen variants, if none other may be as fast: by "
+    "rounds timed in turn, else by p10–p90.",
     "Limitations": f"types whose perplexity rises by over {formats.percent(HEAVY, 0)} even at the 95 % lower "
     "bound; sizes at which its files are behind; missing measurements.",
     "Optimal bit rate": f"the smallest variant whose perplexity rise has a 95 % upper bound under "
@@ -106,7 +106,7 @@ def _strengths(case: Case, chosen: Mapping[str, Row]) -> dict[str, list[str]]:
     if small is not None:
         strengths.setdefault(_method_of(case, small), []).append(f"small files ({small['quant']})")
     timed = complete(list(chosen.values()), DECODE_TIME[1])
-    first = fastest(timed)
+    first = fastest(case.scope.results, timed)
     if len(timed) > 1 and len(first) == 1:
         strength = f"speed{case.scope.in_engine} ({first[0]['quant']})"
         strengths.setdefault(_method_of(case, first[0]), []).append(strength)

@@ -17,7 +17,7 @@ def prefill_ends(speed: pl.DataFrame | None) -> pl.DataFrame:
         return pl.DataFrame(schema=_PREFILL)
     rate = pl.col("tokens") / pl.col("seconds")
     ends = [rate.quantile(q, "linear").alias(f"prefill_p{round(100 * q)}") for q in (0.1, 0.9)]
-    return _prompts(speed).filter(pl.col("seconds") > 0).group_by("variant_id").agg(ends)
+    return prompts(speed).filter(pl.col("seconds") > 0).group_by("variant_id").agg(ends)
 
 
 def decode_depths(speed: pl.DataFrame | None) -> pl.DataFrame:
@@ -28,24 +28,9 @@ def decode_depths(speed: pl.DataFrame | None) -> pl.DataFrame:
     """
     if speed is None:
         return pl.DataFrame(schema=_DEPTHS)
-    decode = _of(speed, "decode").filter(pl.col("tokens") > 0).sort("variant_id", "context")
-    prompt = _prompts(speed).group_by("variant_id").agg(prompt=pl.col("tokens").max())
-    decode = decode.join(prompt, on="variant_id", how="left", maintain_order="left")
-    last, context = pl.col("context").shift(1).over("variant_id"), pl.col("context")
-    further = context > last + pl.col("tokens").shift(1).over("variant_id")
-    starts = further | ((context == pl.col("prompt")) & (last < context))
-    part = starts.fill_null(value=False).cum_sum().over("variant_id").alias("part")
-    return (
-        decode.with_columns(part)
-        .group_by("variant_id", "part")
-        .agg(
-            depth=pl.col("context").min(),
-            ms=(1000 * pl.col("seconds") / pl.col("tokens")).median(),
-            count=pl.len(),
-        )
-        .drop("part")
-        .sort("variant_id", "depth")
-    )
+    ms = (1000 * pl.col("seconds") / pl.col("tokens")).median()
+    decoded = _decoded(speed).group_by("variant_id", "depth")
+    return decoded.agg(ms=ms, count=pl.len()).sort("variant_id", "depth")
 
 
 def repetitions(speed: pl.DataFrame, phase: str) -> dict[str, int]:
@@ -53,12 +38,29 @@ def repetitions(speed: pl.DataFrame, phase: str) -> dict[str, int]:
     if phase == "decode":
         counts = decode_depths(speed).group_by("variant_id").agg(pl.col("count").max())
     else:
-        counts = _prompts(speed).group_by("variant_id").agg(count=pl.len())
+        counts = prompts(speed).group_by("variant_id").agg(count=pl.len())
     return dict(counts.iter_rows())
 
 
-def _prompts(speed: pl.DataFrame) -> pl.DataFrame:
-    """Return the prompts that were read first."""
+def after_prompt(speed: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of tokens that were decoded right after the prompt."""
+    return _decoded(speed).filter(pl.col("depth") == pl.col("prompt"))
+
+
+def _decoded(speed: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of decoded tokens with their `depth` and the tokens of the `prompt`; see `decode_depths`."""
+    decode = _of(speed, "decode").filter(pl.col("tokens") > 0).sort("variant_id", "context")
+    prompt = prompts(speed).group_by("variant_id").agg(prompt=pl.col("tokens").max())
+    decode = decode.join(prompt, on="variant_id", how="left", maintain_order="left")
+    last, context = pl.col("context").shift(1).over("variant_id"), pl.col("context")
+    further = context > last + pl.col("tokens").shift(1).over("variant_id")
+    starts = further | ((context == pl.col("prompt")) & (last < context))
+    part = starts.fill_null(value=False).cum_sum().over("variant_id").alias("part")
+    return decode.with_columns(part).with_columns(depth=context.min().over("variant_id", "part"))
+
+
+def prompts(speed: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the prompts that were read first."""
     return _of(speed, "prefill").filter(pl.col("context") == pl.col("context").min().over("variant_id"))
 
 

@@ -26,7 +26,7 @@ _FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coord
 #: Most files that are drawn without picks, and places for picks besides.
 _MOST_TRACES, _MOST_PICKS = 6, 4
 _ALONE = Insight("Only one variant is shown: select another to compare it with.", "unknown")
-_LEAD = "by more than the paired error, the p10–p90 range of speed{}, or 1 % of size"
+_LEAD = "by more than the paired error, the error of speed{}, or 1 % of size"
 
 
 def _passing(scope: Scope) -> list[Row]:

@@ -18,15 +18,13 @@ from dashboard.insights.engines_compared import compared, others, slowing
 from dashboard.insights.faults import sound
 from dashboard.insights.picks import Telling
 from dashboard.insights.runs_drawn import runs_in_words
+from dashboard.insights.speed_order import PREFILL_RATE, bars_of, per_second, spread_of
 from dashboard.insights.speed_titles import Race, race, title
 from dashboard.insights.speeds import (
-    PREFILL_RATE,
     TIME,
     bits_and_speed,
     four_bits,
-    per_second,
     slowness,
-    spread_of,
     tell_equal_speed,
     timed,
     timing,
@@ -55,11 +53,11 @@ _ENGINES = Option(
 
 
 _LABELLED = "Labelled, with bars: the Pareto front, picked files and those in the title."
-_REACH = "Grey lines: from other files right of the shaded range down to their p10."
+_REACH = "Grey lines: from other files right of the shaded range down to the lower end of their range."
 
 
 def _columns(selection: Selection) -> Spread:
-    """Return the columns of the p10, median and p90 of the selected phase."""
+    """Return the columns of the lower end, the median and the upper end of the selected phase."""
     return spread_of(_PHASE.of(selection))
 
 
@@ -88,7 +86,8 @@ def figure(scope: Scope) -> Drawing:
         return charts.message_figure(f"No selected variant has a {phase} time")
     drawn = plot.draw()
     where = "" if plot.more else scope.in_engine
-    title, unit = f"{phase} speed{where}", "(tokens/s, median; bars p10–p90)"
+    bars = bars_of(scope.results, plot.rows, phase)
+    title, unit = f"{phase} speed{where}", f"(tokens/s, median; bars {bars})"
     drawn.update_xaxes(title_text=f"{title} {unit}")
     drawn.update_narrow(xaxis={"title": {"text": f"{title}<br>{unit}"}})
     return drawn
@@ -122,7 +121,7 @@ def insights(scope: Scope) -> list[Insight]:
         Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
         *compared(scope, rows, phase),
         tell_equal_speed(scope, rows) if phase == "decode" else None,
-        bits_and_speed(rows, phase, scope.in_engine),
+        bits_and_speed(scope, rows, phase),
         four_bits(rows, front),
         gap_insight(rows, scope.selection),
         slowing(scope, rows) if phase == "decode" else None,
@@ -177,8 +176,9 @@ VIEW = View(
     number=4,
     tab="Speed",
     title="Speed against loss",
-    caption="Median speed with its p10–p90 range over repetitions, against the mean KL divergence of the file's "
-    "weights from the baseline (95 % intervals, clustered by window). Lines join a method's files by bits. Large "
+    caption="Median speed, with the 95 % interval of rounds in which the files were timed in turn (else p10–p90 of "
+    "repetitions), against the mean KL divergence of the file's weights from the baseline (95 % intervals, clustered "
+    "by window). Lines join a method's files by bits. Large "
     "points: no file is both faster and closer. Ringed: the first file in the title.",
     noted=_noted,
     unfiltered="The divergence is over the filtered tokens; the filter does not affect times.",

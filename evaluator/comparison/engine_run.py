@@ -184,11 +184,11 @@ class EngineRun:
                 self._progress.step(f"{task.label}: preparing")
                 target = folder / task.name / task.item.variant_id
                 ready.append((task, task.engine.prepare(task.case, target)))
+        first = self._store.next_round()
         with self._timing.part(sum(task.n_timings for task in group)):
-            for number in range(1, ROUNDS + 1):
-                ready = [
-                    (task, file) for task, file in ready if not task.times or self._time(task, file, number)
-                ]
+            for number in range(ROUNDS):
+                rounds = number + 1, first + number
+                ready = [one for one in ready if not one[0].times or self._time(*one, *rounds)]
         with self._comparing.part(sum(task.n_comparisons for task in group)):
             for variant_id in dict.fromkeys(task.item.variant_id for task, _ in ready):
                 self._measure_variant([one for one in ready if one[0].item.variant_id == variant_id])
@@ -224,8 +224,11 @@ class EngineRun:
 
         return stage(failed)
 
-    def _time(self, task: EngineTask, file: Ready, number: int) -> bool:
-        """Time round `number` of one file, unless an interrupted run has stored it; return whether it is there."""
+    def _time(self, task: EngineTask, file: Ready, number: int, of_folder: int) -> bool:
+        """Time round `number` of one file, unless an interrupted run has stored it; return whether it is there.
+
+        `of_folder` is its number in the folder.
+        """
         self._progress.step(f"timing {task.label}, round {number} of {ROUNDS}")
         variant_id = task.item.variant_id
         with self._stage(task):
@@ -234,7 +237,7 @@ class EngineRun:
                 return True
             with self._timing.one():
                 timings = timing_frame(file.time(deep=self._is_deep(number)))
-            self._store.add_timings(variant_id, timings, task.name)
+            self._store.add_timings(variant_id, timings, task.name, of_folder)
         return rounds_in(self._store.timings(variant_id, task.name)) >= number
 
     def _is_deep(self, number: int) -> bool:

@@ -197,7 +197,11 @@ class Layers(dy.Schema):
 
 
 class Speed(dy.Schema):
-    """One row per timed repetition in an engine; `context` is the number of tokens in the cache before it."""
+    """One row per timed repetition in an engine; `context` is the number of tokens in the cache before it.
+
+    `round` counts the rounds of the folder: what was timed in one round was timed in turn, minutes apart. It is null
+    for times of earlier versions.
+    """
 
     variant_id = dy.String(primary_key=True)
     engine = dy.String(primary_key=True)
@@ -206,6 +210,7 @@ class Speed(dy.Schema):
     tokens = dy.UInt32()
     seconds = dy.Float64(min=0)
     context = dy.UInt32()
+    round = dy.UInt32(nullable=True)
 
 
 #: Columns of a file's loss in an engine that are also measured with other types of the cache.

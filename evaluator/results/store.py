@@ -211,10 +211,16 @@ class ResultsStore:
         """Return a variant's rows of the speed frame for an engine."""
         return self.rows(SPEED, variant_id).filter(engine=engine)
 
-    def add_timings(self, variant_id: str, timings: pl.DataFrame, engine: str = FIRST_ENGINE) -> None:
-        """Add a round of timings in an engine; repetitions are numbered within each phase, in order."""
+    def next_round(self) -> int:
+        """Return the number of the first round that nothing in the folder was timed in."""
+        return max((number + 1 for number in self._read(SPEED)["round"].drop_nulls().unique()), default=0)
+
+    def add_timings(
+        self, variant_id: str, timings: pl.DataFrame, engine: str = FIRST_ENGINE, in_round: int = 0
+    ) -> None:
+        """Add timings of a round in an engine; repetitions are numbered within each phase, in order."""
         earlier = self.rows(SPEED, variant_id).with_columns(pl.col("phase").cast(pl.String))
-        new = timings.with_columns(engine=pl.lit(engine))
+        new = timings.with_columns(engine=pl.lit(engine), round=pl.lit(in_round, pl.UInt32))
         rows = pl.concat([earlier.select(new.columns), new], how="vertical_relaxed")
         number = pl.int_range(pl.len()).over("engine", "phase")
         named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))

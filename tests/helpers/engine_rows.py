@@ -73,7 +73,7 @@ def run_in_engines(
     """
     in_llama = [timing for row in rows for timing in _in_llama(row)]
     frame = pl.DataFrame([*in_onnx, *in_llama]).filter(pl.col("engine").is_in(engines))
-    frame.write_parquet(folder / "speed.parquet")
+    frame.with_columns(round=pl.lit(None, pl.UInt32)).write_parquet(folder / "speed.parquet")
     prefixes = {ONNX: "", LLAMA: "llamacpp_"}
     for engine in engines:
         for row in rows:

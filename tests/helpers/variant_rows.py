@@ -1,6 +1,7 @@
 """Hand-written variants, for testing rules and findings without a results folder."""
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,6 +19,12 @@ class NoTokens:
 
     def engine(self, _selection: object) -> str:
         return "onnxruntime"
+
+    def speed(self, _engine: str) -> None:
+        return None
+
+    def memoized(self, _key: str, compute: Callable[[], Any]) -> Any:
+        return compute()
 
     def contrast(self, *_names: object) -> None:
         return None

@@ -19,9 +19,10 @@ from dashboard.insights.claim_rules import (
 )
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
-from dashboard.insights.leaders import DECODE, FIDELITY, contenders, fastest
+from dashboard.insights.leaders import DECODE, FIDELITY, contenders
 from dashboard.insights.matching import one_type
-from dashboard.insights.speeds import TIME, equal_speed, per_second
+from dashboard.insights.speed_order import BY_SPREAD, fastest, judged_by, per_second
+from dashboard.insights.speeds import TIME, equal_speed
 from dashboard.results.rows import Row, by_method, complete
 from dashboard.results.statistics import Estimate, slope
 from dashboard.style import formats
@@ -43,7 +44,7 @@ def claims(case: Case) -> list[Claim]:
     per_token = f"ms per decoded token{case.scope.in_engine}"
     return [
         _accurate(case, timed),
-        _fastest(timed, case.scope.in_engine),
+        _fastest(case, timed),
         _middle(case, timed),
         _fades(timed, per_token),
     ]
@@ -54,29 +55,38 @@ def _accurate(case: Case, timed: list[Row]) -> Claim:
     if comparison is None:
         return untestable(_ACCURATE, "files of two methods whose decode times overlap")
     where = f"{comparison.place}{case.scope.in_engine}, by KLD of each method's closest variant,"
-    claim = leads(_ACCURATE, case, BARTOWSKI, comparison.ranking, nats, where)
-    if comparison.steady or claim.verdict == "unknown":
+    every = (comparison.ranking, *comparison.others)
+    claim, *elsewhere = (leads(_ACCURATE, case, BARTOWSKI, ranking, nats, where) for ranking in every)
+    stays = len(elsewhere) == 2 and all(other.verdict == claim.verdict for other in elsewhere)
+    if stays or claim.verdict == "unknown":
         return claim
-    moved = f"Moving the limit within {comparison.moved}, the spread of the speeds, changes the result."
+    moved = f"Moving the limit within {comparison.moved}, the error of the speeds, changes the result."
     return unknown(_ACCURATE, f"{claim.evidence} {moved}")
 
 
-def _fastest(timed: list[Row], where: str) -> Claim:
-    """Compare the variants of one type; one is faster than another if their p10–p90 ranges do not overlap."""
+def _fastest(case: Case, timed: list[Row]) -> Claim:
+    """Compare the variants of one type; see `speed_order.is_faster`."""
     rows = one_type(timed)
     methods = {row["method"].lower() for row in rows}
     if UNSLOTH not in methods or len(methods) < 2:
         return untestable(_FASTEST, _timed_file(UNSLOTH, methods))
     rates = formats.listing([f"{row['label']} {formats.number(per_second(row[TIME]))}" for row in rows], 6)
-    evidence = f"{rates} decoded tokens/s{where} (medians)."
+    evidence = f"{rates} decoded tokens/s{case.scope.in_engine} (medians)."
     ours = next(row for row in rows if row["method"].lower() == UNSLOTH)
-    first = fastest(rows)
+    first = fastest(case.scope.results, rows)
+    by_spread = judged_by(case.scope.results, rows) == BY_SPREAD
     if ours not in first:
-        slower = "Its p10–p90 range is above another's and does not overlap it."
+        ranges = "Its p10–p90 range is above another's and does not overlap it."
+        slower = ranges if by_spread else f"It is slower than {_names(first, '')} by more than the error."
         return Claim(_FASTEST, "fails", f"{evidence} {slower}")
     if len(first) > 1:
-        return unknown(_FASTEST, f"{evidence} The p10–p90 ranges of {_names(first, '')} overlap.")
-    return Claim(_FASTEST, "holds", f"{evidence} Its p10–p90 range overlaps no other.")
+        names = _names(first, "")
+        level = (
+            f"The p10–p90 ranges of {names} overlap." if by_spread else f"{names} differ within the error."
+        )
+        return unknown(_FASTEST, f"{evidence} {level}")
+    ahead = "Its p10–p90 range overlaps no other." if by_spread else "It is faster by more than the error."
+    return Claim(_FASTEST, "holds", f"{evidence} {ahead}")
 
 
 def _middle(case: Case, timed: list[Row]) -> Claim:

@@ -69,7 +69,7 @@ def test_a_speed_tied_with_the_limit_is_told_in_the_headline_and_on_the_card(who
     headline = Answers.of(scope).headline
     assert f") run {best['label']}: " in headline
     assert headline.endswith("; its speed is tied with the limit")
-    assert "is under your limit; its p10–p90 spread reaches it." in str(overview.beside(scope))
+    assert "is under your limit, but not measurably." in str(overview.beside(scope))
 
 
 def test_a_limit_of_quality_alone_is_the_rule_of_the_cards(whole: Results) -> None:

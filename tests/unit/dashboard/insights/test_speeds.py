@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard.insights.speeds import bits_and_speed
+from variant_rows import NONE, row
+
+from dashboard.insights.speeds import bits_and_speed, equal_speed
+from dashboard.results.scope import Scope
+from dashboard.results.selection import EVERYTHING
 
 #: Bits and tokens per second of six files: fewer bits are faster.
 FILES = {"A": (2.0, 60), "B": (3.0, 50), "C": (4.0, 40), "D": (5.0, 30), "E": (6.0, 20), "F": (8.0, 10)}
@@ -13,31 +17,50 @@ FILES = {"A": (2.0, 60), "B": (3.0, 50), "C": (4.0, 40), "D": (5.0, 30), "E": (6
 def told(spread: float = 1.0, **rates: float) -> str:
     rows: list[dict[str, Any]] = [
         {
+            "variant_id": label,
             "label": label,
+            "run_engine": "onnxruntime",
             "bits_per_weight": bits,
-            "decode_tps_p10": rates.get(label, rate) - spread,
+            "decode_tps_low": rates.get(label, rate) - spread,
             "decode_tps_p50": rates.get(label, rate),
-            "decode_tps_p90": rates.get(label, rate) + spread,
+            "decode_tps_high": rates.get(label, rate) + spread,
         }
         for label, (bits, rate) in FILES.items()
     ]
-    insight = bits_and_speed(rows, "decode", " in llama.cpp")
+    insight = bits_and_speed(Scope(NONE, EVERYTHING), rows, "decode")
     assert insight is not None
     return insight.text
 
 
 def test_fewer_bits_are_faster():
-    assert told() == "Fewer bits decode faster in llama.cpp."
+    assert told() == "Fewer bits decode faster here."
 
 
 def test_the_file_that_is_slowest_beside_one_of_more_bits_is_named():
-    assert told(A=35) == "Fewer bits decode faster in llama.cpp, but not always: A is slower than B."
-    assert told(A=48, C=25) == "Fewer bits decode faster in llama.cpp, but not always: C is slower than D."
+    assert told(A=35) == "Fewer bits decode faster here, but not always: A is slower than B."
+    assert told(A=48, C=25) == "Fewer bits decode faster here, but not always: C is slower than D."
 
 
 def test_times_that_overlap_are_no_exception():
-    assert told(spread=9, A=42) == "Fewer bits decode faster in llama.cpp."
+    assert told(spread=9, A=42) == "Fewer bits decode faster here."
 
 
 def test_speed_that_does_not_follow_bits():
-    assert told(A=5, B=15).startswith("Fewer bits do not mean faster decode in llama.cpp: ")
+    assert told(A=5, B=15).startswith("Fewer bits do not mean faster decode here: ")
+
+
+def of_method(method: str, *times: float) -> list[dict[str, Any]]:
+    return [row(method, f"Q{place}", 8 - place, 0.01, decode_ms_p50=ms) for place, ms in enumerate(times)]
+
+
+def test_a_method_of_one_file_does_not_narrow_the_speeds_that_are_compared():
+    rows = [*of_method("a", 10, 20, 30), *of_method("b", 12, 20, 40)]
+    scope = Scope(NONE, EVERYTHING)
+    found = equal_speed(scope, [*rows, *of_method("c", 9)])
+    assert found is not None
+    assert found.limit == 21
+    assert set(found.chosen) == {"a", "b", "c"}
+    beyond = equal_speed(scope, [*rows, *of_method("c", 50)])
+    assert beyond is not None
+    assert set(beyond.chosen) == {"a", "b"}
+    assert equal_speed(scope, [*of_method("a", 10, 11), *of_method("c", 9)]) is None

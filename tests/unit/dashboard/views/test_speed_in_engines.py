@@ -251,7 +251,7 @@ def test_every_page_names_the_engine(both: Results, selection: Selection, engine
     for page in (str(summary.body(scope)), report(scope)):
         assert f"the lowest decode time {where} of the methods" in page
     said_of_radar = [item.detail for item in VIEWS["radar"].insights(scope) if "paired error" in item.detail]
-    assert all(f"range of speed {where}, " in detail for detail in said_of_radar)
+    assert all(f"error of speed {where}, " in detail for detail in said_of_radar)
     assert len(said_of_radar) > 1, "a leader, and a tie"
     assert "decode speed" in VIEWS["radar"].captioned(scope), "not outside the spread, so no axis"
     shown = render(both, "/speed", selection)

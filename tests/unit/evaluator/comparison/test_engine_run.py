@@ -125,6 +125,9 @@ def test_a_comparison_is_timed_once_and_interrupted_rounds_count(comparison, tin
     assert counts == [2 * ROUNDS, 2 * ROUNDS, 2 * ROUNDS * 8]
     contexts = frame.filter(pl.col("phase") == "decode")["context"]
     assert (contexts.min(), contexts.max()) == (8, 15)
+    in_rounds = frame.group_by("variant_id", "round").len()
+    assert in_rounds["round"].sort().to_list() == [number for number in range(ROUNDS) for _ in rows]
+    assert in_rounds["len"].unique().to_list() == [1 + 1 + 8]
     assert list(comparison.out.rglob("*.partial")) == []
     assert "ms per token" in said
 
@@ -190,6 +193,9 @@ def test_rounds_of_an_interrupted_run_are_not_timed_again(comparison, variant, t
     rows = store.timings(plan.variants[0].variant_id)
     assert rows.filter(pl.col("phase") == "load").height == ROUNDS
     assert rows.join(first, on=["phase", "repetition", "seconds"], how="semi").height == first.height
+    # Round 0 is the interrupted run's; the file was not in the first of the new ones.
+    assert rows["round"].unique().sort().to_list() == [0, 2, 3]
+    assert store.timings(plan.baseline.variant_id)["round"].unique().sort().to_list() == [1, 2, 3]
 
 
 def test_rounds_that_an_interrupted_run_timed_with_other_threads_are_timed_again(comparison, tiny_graph):

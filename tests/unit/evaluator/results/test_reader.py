@@ -19,7 +19,7 @@ def test_an_absent_frame_is_empty_and_has_its_columns(tmp_path, file):
 
 def test_a_frame_of_other_types_is_brought_to_its_own(tmp_path):
     pl.DataFrame([ROUND | {"mine": "x"}]).write_parquet(tmp_path / SPEED.place)
-    expected = ROUND | {"engine": "onnxruntime", "mine": "x"}
+    expected = ROUND | {"engine": "onnxruntime", "round": None, "mine": "x"}
     scanned = scan_frame(tmp_path, SPEED)
     assert scanned is not None
     for frame in (read_frame(tmp_path, SPEED), scanned.collect()):

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from results_store_cases import manifest, row, tokens, tokens_path
 
+from evaluator.results.files import SPEED
 from evaluator.results.hidden_states import HiddenStates
 from evaluator.results.manifest import (
     Failure,
@@ -126,6 +127,21 @@ def test_what_lost_its_tokens_is_not_finished(store, lost):
     tokens_path(store, "a").write_bytes(b"junk") if lost == "damaged" else tokens_path(store, "a").unlink()
     assert store.without_tokens() == {"a"}
     assert (store.finished("a", "s"), store.finished("b", "s")) == (False, True)
+
+
+def test_rounds_are_counted_over_the_whole_folder(store):
+    timing = pl.DataFrame([{"phase": "load", "tokens": 0, "seconds": 1.0, "context": 0}])
+    store.add(row("a"), tokens(), None)
+    store.add(row("b"), tokens(), None)
+    assert store.next_round() == 0
+    store.add_timings("a", timing, in_round=0)
+    store.add_timings("a", timing, "llama.cpp", 4)
+    assert store.next_round() == 5
+    store.add_timings("b", timing, in_round=5)
+    assert store.rows(SPEED, "a").select("engine", "repetition", "round").rows() == [
+        ("onnxruntime", 0, 0),
+        ("llama.cpp", 0, 4),
+    ]
 
 
 def test_timings_that_are_gone_are_not_taken_for_measured(store):

@@ -8,7 +8,7 @@ from variant_rows import NONE
 from dashboard.insights.claim_rules import Case
 from dashboard.insights.claims.layers import concentrated
 from dashboard.insights.claims.radar import no_lead, no_sweep
-from dashboard.insights.claims.speed import _fastest, _middle
+from dashboard.insights.claims.speed import _accurate, _fastest, _middle
 from dashboard.insights.leaders import (
     DECODE,
     EFFICIENCY,
@@ -17,9 +17,9 @@ from dashboard.insights.leaders import (
     PERPLEXITY,
     SIZE,
     contenders,
-    fastest,
     leaders,
 )
+from dashboard.insights.speed_order import fastest
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
@@ -29,6 +29,7 @@ def row(method: str, **more: Any) -> Row:
     """A variant of 4.5 bits; errors of KLD and of perplexity are 0.01, so 0.028 apart is tied."""
     return {
         "variant_id": method,
+        "run_engine": "onnxruntime",
         "baseline_id": "base",
         "model": "m",
         "device": "cpu",
@@ -165,8 +166,8 @@ def test_who_is_slower_than_anybody_is_not_the_fastest(
     ours: tuple[float, float, float], first: list[str], verdict: str
 ) -> None:
     rows = [timed("a", 7.0, 7.78, 10.2), timed("b", 6.8, 7.8, 8.7), timed("unsloth", *ours)]
-    assert [item["method"] for item in fastest(rows)] == first
-    assert _fastest(rows, "").verdict == verdict
+    assert [item["method"] for item in fastest(NONE, rows)] == first
+    assert _fastest(Case(Scope(NONE, EVERYTHING), rows), rows).verdict == verdict
 
 
 SLOW = {"run_decode_ms_p10": 19.0, "run_decode_ms_p50": 20.0, "run_decode_ms_p90": 21.0}
@@ -189,3 +190,36 @@ def test_the_middle_is_behind_by_more_than_the_errors(main: dict[str, float], ve
     claim = _middle(Case(Scope(NONE, EVERYTHING), rows), rows)
     assert claim.verdict == verdict
     assert "fastest" in claim.evidence
+
+
+def at_times(method: str, files: dict[float, float]) -> list[Row]:
+    """Files by decode time in ms, whose spread is 3 ms, with their KLD."""
+    return [
+        row(
+            method,
+            variant_id=f"{method}-{ms}",
+            kld_mean=kld,
+            run_decode_ms_p10=ms - 3,
+            run_decode_ms_p50=ms,
+            run_decode_ms_p90=ms + 3,
+        )
+        for ms, kld in files.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [
+        ({10: 0.9, 20: 0.9, 30: 0.9}, "fails"),  # behind at every limit, whoever is the best there
+        ({10: 0.9, 20: 0.9, 23: 0.0, 30: 0.0}, "unknown"),  # the best from 23 ms on
+        ({10: 0.0, 20: 0.0, 30: 0.0}, "holds"),
+    ],
+)
+def test_a_claim_of_equal_speed_stands_if_it_does_at_limits_nearby(
+    ours: dict[float, float], verdict: str
+) -> None:
+    """The limit is 21 ms, and 18 and 24 within the error; the second method is the best from 23 ms on."""
+    others = [*at_times("a", {10: 0.5, 20: 0.4, 31: 0.1}), *at_times("b", {12: 0.6, 23: 0.1, 30: 0.1})]
+    rows = [*at_times("bartowski", ours), *others]
+    case = Case(Scope(NONE, EVERYTHING), rows)
+    assert _accurate(case, rows).verdict == verdict
