@@ -50,10 +50,9 @@ def run(
     cluster: flags.Cluster = None,
     pre: flags.Pre = None,
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Skip layers.parquet.")] = False,
-    attribution: Annotated[
-        bool, typer.Option("--attribution", help="Measure the KLD that each matrix causes on its own.")
-    ] = False,
+    attribution: flags.Attribution = False,
     no_speed: Annotated[bool, typer.Option("--no-speed", help="No times, no packed artifacts.")] = False,
+    rounds: flags.Rounds = None,
     engines: Annotated[str | None, typer.Option(help="Default: llama.cpp,onnxruntime.")] = None,
     kv_cache: Annotated[str | None, typer.Option(help="Types to compare, such as f16,q8_0,q4_0.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
@@ -79,6 +78,7 @@ def run(
         "layers": False if no_layers else None,
         "attribution": True if attribution else None,
         "speed": False if no_speed else None,
+        "rounds": rounds,
         "engines": [name.strip() for name in engines.split(",")] if engines is not None else None,
         "kv_cache": [name.strip() for name in kv_cache.split(",")] if kv_cache is not None else None,
     }

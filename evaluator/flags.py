@@ -20,6 +20,15 @@ Window = Annotated[
 ]
 Results = Annotated[Path | None, typer.Option(help="Results folder.")]
 Threads = Annotated[int | None, typer.Option(help="Default: the cores this process may use.", min=1)]
+Attribution = Annotated[
+    bool, typer.Option("--attribution", help="Measure the KLD that each matrix causes on its own.")
+]
+Rounds = Annotated[
+    int | None,
+    typer.Option(
+        help="Rounds in which files are timed in turn; more tell smaller differences. Default: 3.", min=1
+    ),
+]
 Pre = Annotated[
     str | None,
     typer.Option(help="Pre-tokenizer, such as llama-bpe, of a baseline whose file does not name one."),

@@ -202,6 +202,7 @@ def timing(scope: Scope, rows: Sequence[Row], phase: str) -> Insight:
     by = judged_by(results, rows, phase)
     tied = {
         BY_SPREAD: "medians; ranges that overlap between p10 and p90 count as tied",
-        BY_ROUNDS: "medians; files are tied unless they differ by more than the error of rounds timed in turn",
+        BY_ROUNDS: "medians; files are tied unless they differ by more than the error of rounds timed in turn; "
+        "more of them (run --rounds N) tell smaller differences",
     }
     return Insight(text, "note", tied.get(by, f"medians; files are compared by {by}"))

@@ -13,7 +13,7 @@ import polars as pl
 from evaluator.comparison.anchor import Anchor
 from evaluator.comparison.engine_memory import EngineMemory
 from evaluator.comparison.engine_settings import changed, mixed_times, settings_of
-from evaluator.comparison.engine_task import ROUNDS, EngineTask
+from evaluator.comparison.engine_task import EngineTask
 from evaluator.comparison.exact_states import ExactStates
 from evaluator.comparison.grouping import groups_within
 from evaluator.comparison.stages import reporting, stage
@@ -30,6 +30,8 @@ from evaluator.runtime.timing import Exercise
 from evaluator.support.progress import RunProgress
 
 _SHARE_OF_DISK = 0.8
+#: Rounds in which files are timed in turn, unless the user asks for another number.
+ROUNDS = 3
 
 
 class EngineRun:
@@ -47,6 +49,7 @@ class EngineRun:
         self._plan, self._store, self._progress, self._states = plan, store, progress, states
         self._kinds = {name: ENGINES.get(name) for name in asked.engines}
         self._speed, self._deep, self._caches = asked.speed, asked.deep, asked.kv_cache
+        self._rounds, self._at_least = asked.rounds or ROUNDS, asked.rounds or 0
         self._exercise = Exercise.of(plan.windows[0].ids)
         self._anchor = Anchor(plan, store, progress, self._exercise)
         self._memory = EngineMemory(plan, store, progress, asked.kv_cache)
@@ -87,7 +90,7 @@ class EngineRun:
         for engine in dict.fromkeys(task.engine for task in tasks if task.times):
             if engine.notice:
                 self._warn(engine.notice)
-        self._timing = self._progress.rounds("timing", sum(task.n_timings for task in tasks))
+        self._timing = self._progress.rounds("timing", sum(task.rounds for task in tasks))
         self._comparing = self._progress.rounds("comparing", sum(task.n_comparisons for task in tasks))
         free = _SHARE_OF_DISK * shutil.disk_usage(self._store.folder).free
         for group in groups_within(tasks, lambda task: task.disk_bytes, free):
@@ -117,7 +120,8 @@ class EngineRun:
 
     def _check_speed(self, tasks: Sequence[EngineTask]) -> None:
         """Note where the machine is not as fast as it was when other files of the model were timed."""
-        for task in {task.name: task for task in tasks if task.times}.values():
+        new = [task for task in tasks if task.times and task.item.variant_id not in self._anchor.timed(task)]
+        for task in {task.name: task for task in new}.values():
             if notice := self._anchor.notice(task, self._case):
                 self._warn(notice)
                 self._note([notice])
@@ -144,7 +148,8 @@ class EngineRun:
         untimed = self._store.untimed(name, f"{engine.prefix}decode_ms_p50") if self._speed else set()
         unscored = self._store.without(engine.loss) if engine.loss else untimed
         for item in (self._plan.baseline, *self._plan.variants):
-            times, losses = item.variant_id in untimed, item.variant_id in unscored
+            losses, times = item.variant_id in unscored, item.variant_id in untimed
+            times |= self._speed and rounds_in(self._store.timings(item.variant_id, name)) < self._at_least
             rows = self._store.rows(KV_CACHE, item.variant_id).filter(engine=name)
             known = set((rows.drop_nulls("decode_ms_p50") if self._speed else rows)["cache_type"])
             caches = tuple(kind for kind in self._caches if kind in engine.cache_types and kind not in known)
@@ -171,8 +176,8 @@ class EngineRun:
             if why := engine.declines(item.file):
                 declined.setdefault(why, []).append(item.label)
             else:
-                rounds = ROUNDS if self._speed else 0
-                tasks.append(EngineTask(name, engine, item, self._case(item), times, losses, caches, rounds))
+                rounds = [self._rounds if timed else 0 for timed in (times, self._speed)]
+                tasks.append(EngineTask(name, engine, item, self._case(item), losses, caches, *rounds))
         for why, labels in declined.items():
             self._progress.say(f"not measured in {name}, {why}: {', '.join(labels)}")
         return tasks
@@ -185,8 +190,8 @@ class EngineRun:
                 target = folder / task.name / task.item.variant_id
                 ready.append((task, task.engine.prepare(task.case, target)))
         first = self._store.next_round()
-        with self._timing.part(sum(task.n_timings for task in group)):
-            for number in range(ROUNDS):
+        with self._timing.part(sum(task.rounds for task in group)):
+            for number in range(self._rounds):
                 rounds = number + 1, first + number
                 ready = [one for one in ready if not one[0].times or self._time(*one, *rounds)]
         with self._comparing.part(sum(task.n_comparisons for task in group)):
@@ -225,11 +230,8 @@ class EngineRun:
         return stage(failed)
 
     def _time(self, task: EngineTask, file: Ready, number: int, of_folder: int) -> bool:
-        """Time round `number` of one file, unless an interrupted run has stored it; return whether it is there.
-
-        `of_folder` is its number in the folder.
-        """
-        self._progress.step(f"timing {task.label}, round {number} of {ROUNDS}")
+        """Time round `number` (`of_folder`: in the folder), unless it is stored; return whether it is there."""
+        self._progress.step(f"timing {task.label}, round {number} of {task.rounds}")
         variant_id = task.item.variant_id
         with self._stage(task):
             if rounds_in(self._store.timings(variant_id, task.name)) >= number:
@@ -267,7 +269,9 @@ class EngineRun:
         for number in range(1, task.cache_rounds + 1):
             for kind, rounds in timings.items():
                 if len(rounds) == number - 1:  # it did not fail before
-                    self._progress.step(f"{task.label}: cache of {kind}, round {number} of {ROUNDS}")
+                    self._progress.step(
+                        f"{task.label}: cache of {kind}, round {number} of {task.cache_rounds}"
+                    )
                     with self._cache_stage(task, kind), self._comparing.one():
                         rounds.append(timing_frame(file.with_cache(kind).time(deep=self._is_deep(number))))
         for kind, rounds in timings.items():

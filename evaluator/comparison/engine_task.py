@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from evaluator.engines import Case, Engine
 from evaluator.planning.plan import Candidate
 
-#: A round is one load, one prefill and up to 32 decoded tokens per variant; the first may decode at further depths.
-ROUNDS = 3
-
 
 @dataclass(frozen=True)
 class EngineTask:
-    """What is measured of a variant in an engine: times, losses, and types of the cache in `cache_rounds` each."""
+    """What is measured of a variant in an engine: `rounds` of times, losses, and types of the cache.
+
+    A round is one load, one prefill and up to 32 decoded tokens; the first may decode at further depths. Each type of
+    the cache is timed in `cache_rounds`.
+    """
 
     name: str
     engine: Engine
     item: Candidate
     case: Case
-    times: bool
     losses: bool
     caches: tuple[str, ...]
+    rounds: int = 0
     cache_rounds: int = 0
 
     @property
@@ -35,9 +36,9 @@ class EngineTask:
         return self.engine.disk_bytes(self.case)
 
     @property
-    def n_timings(self) -> int:
-        """How many rounds time the file."""
-        return ROUNDS if self.times else 0
+    def times(self) -> bool:
+        """Whether the file is timed."""
+        return self.rounds > 0
 
     @property
     def n_comparisons(self) -> int:

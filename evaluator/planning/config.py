@@ -95,6 +95,9 @@ class Comparison(BaseModel):
     layers: bool = Field(default=True, strict=True)
     attribution: bool = Field(default=False, strict=True)
     speed: bool = Field(default=True, strict=True)
+    rounds: int | None = Field(
+        default=None, ge=1, strict=True, description="rounds in which files are timed in turn; default: 3"
+    )
     engines: tuple[str, ...] = Field(default_factory=lambda: tuple(sorted(ENGINES.names())), min_length=1)
     kv_cache: tuple[str, ...] = Field(
         default=(), description="types of the cache that engines are compared with"

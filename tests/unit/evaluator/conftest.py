@@ -47,8 +47,7 @@ def exporting_here():
 @pytest.fixture
 def two_rounds(monkeypatch):
     """Time two rounds, the fewest that take turns; `test_engine_run.py` times as many as a user does."""
-    for module in ("engine_run", "engine_task"):
-        monkeypatch.setattr(f"evaluator.comparison.{module}.ROUNDS", 2)
+    monkeypatch.setattr("evaluator.comparison.engine_run.ROUNDS", 2)
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.comparison import half_precision
 from evaluator.comparison.device_check import Verdict
-from evaluator.comparison.engine_run import EngineRun
-from evaluator.comparison.engine_task import ROUNDS
+from evaluator.comparison.engine_run import ROUNDS, EngineRun
 from evaluator.comparison.run import ComparisonRun
 from evaluator.comparison.timings import timing_frame
 from evaluator.engines.kinds import onnxruntime_packed
@@ -196,6 +195,25 @@ def test_rounds_of_an_interrupted_run_are_not_timed_again(comparison, variant, t
     # Round 0 is the interrupted run's; the file was not in the first of the new ones.
     assert rows["round"].unique().sort().to_list() == [0, 2, 3]
     assert store.timings(plan.baseline.variant_id)["round"].unique().sort().to_list() == [1, 2, 3]
+
+
+def test_more_rounds_are_added_to_those_of_a_folder(comparison, tiny_graph):
+    _, store = timed(comparison.model_copy(update={"rounds": 2}))
+    name = store.variants().filter(~pl.col("is_baseline"))["variant_id"].item()
+    first = store.timings(name)
+    assert first["round"].unique().sort().to_list() == [0, 1]
+    more = comparison.model_copy(update={"rounds": 3})
+    said, store = timed(more)
+    assert "times of files added now" not in said, "all files are timed again"
+    rows = store.timings(name)
+    assert rows["round"].unique().sort().to_list() == [0, 1, 4]
+    assert rows.join(first, on=["phase", "repetition", "seconds"], how="semi").height == first.height
+    decoded = 1000 * rows.filter(pl.col("phase") == "decode", pl.col("context") >= 8)["seconds"]
+    row = store.variants().filter(variant_id=name)
+    assert row["decode_ms_p50"].item() == pytest.approx(decoded.median())
+    again, store = timed(more)
+    assert "ms per token" not in again
+    assert store.timings(name).equals(rows)
 
 
 def test_rounds_that_an_interrupted_run_timed_with_other_threads_are_timed_again(comparison, tiny_graph):
