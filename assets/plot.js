@@ -171,15 +171,17 @@
     return { data: drawing.figure.data, layout: layout };
   }
 
-  /* Plotly's own button has its file name among the settings, and another name there draws everything anew. */
+  /* Plotly's own download has its file name among the settings, and another name there draws everything anew. Its own
+     reset restores the ranges of the page that was drawn first. */
   function config() {
+    const reset = { name: "reset", title: "Reset axes", icon: window.Plotly.Icons.home, click: unzoom };
     const download = {
       name: "download",
       title: "Download as PNG",
       icon: { width: 24, height: 24, path: "M11 3h2v9l3-3 1.4 1.4L12 15.8 6.6 10.4 8 9l3 3zM4 18h16v2H4z" },
       click: () => window.Plotly.downloadImage(plot, { filename: shown.filename, format: "png", scale: 2 }),
     };
-    return Object.assign({}, settings.config, { modeBarButtonsToAdd: [download] });
+    return Object.assign({}, settings.config, { modeBarButtonsToAdd: [[reset], [download]] });
   }
 
   /* In Dash's page, or before there is one in the page that it replaces. */

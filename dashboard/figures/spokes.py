@@ -84,7 +84,7 @@ def radar(scope: Scope, rows: Sequence[Row], spokes: Spokes, written: Sequence[R
     drawn.update_layout(
         polar=_axes(scope.results, written, spokes),
         margin={"t": 150, "b": 64 if not has_lowest else _LINE * (len(written) + 2), "l": 90, "r": 90},
-        legend={"y": 1, "yanchor": "top", "yref": "container"},
+        legend={"x": 0, "xref": "container", "y": 1, "yanchor": "top", "yref": "container"},
         showlegend=True,
     )
     _fit_narrow(drawn, [_values(axis, scope.results, written, spokes, _NARROW_NAME) for axis in spokes.drawn])
@@ -99,7 +99,7 @@ def _fit_narrow(drawn: Drawing, texts: Sequence[str]) -> None:
     drawn.update_narrow(
         height=above + _NARROW_CIRCLE + below,
         margin={"t": above, "b": below, "l": 84, "r": 84},
-        legend={"orientation": "v", "y": 1, "yanchor": "top", "yref": "container", "font": {"size": 11}},
+        legend={"orientation": "v", "xref": "paper", "font": {"size": 11}},
         polar={"angularaxis": {"ticktext": list(texts), "tickfont": {"size": 11}}},
     )
 

@@ -18,7 +18,7 @@ GRAPH_CONFIG: dict[str, Any] = {
     # Plotly would restore the range of the page that was drawn first: assets/plot.js does it.
     "doubleClick": False,
     "showSendToCloud": False,
-    "modeBarButtonsToRemove": ["autoScale2d", "toImage"],
+    "modeBarButtonsToRemove": ["autoScale2d", "resetScale2d", "toImage"],
 }
 POLL_SECONDS = 2
 _SHORTCUTS = (

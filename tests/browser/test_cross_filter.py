@@ -47,7 +47,8 @@ def test_a_click_picks_and_a_second_lets_go(full: Watched) -> None:
     assert full.complaints == []
 
 
-def test_a_double_click_shows_the_whole_chart_of_the_page_that_is_there(full: Watched) -> None:
+@pytest.mark.parametrize("way", ["double click", "Reset axes", "Escape"])
+def test_the_whole_chart_of_the_page_that_is_there_is_shown_again(full: Watched, way: str) -> None:
     full.open("/ppl-bits")
     full.plotted()
     full.page.keyboard.press("2")
@@ -64,12 +65,31 @@ def test_a_double_click_shows_the_whole_chart_of_the_page_that_is_there(full: Wa
         f"JSON.stringify({ranges}) !== {json.dumps(json.dumps(whole))}.replaceAll(' ', '')"
     )
     full.settle()
-    full.page.mouse.dblclick(x, y)
+    if way == "double click":
+        full.page.mouse.dblclick(x, y)
+    elif way == "Escape":
+        full.page.keyboard.press("Escape")
+    else:
+        full.page.click(f".modebar-btn[data-title='{way}']")
     full.page.wait_for_function(
         f"JSON.stringify({ranges}) === {json.dumps(json.dumps(whole))}.replaceAll(' ', '')"
     )
     assert full.updates() == 1
     assert full.complaints == []
+
+
+def test_the_tools_of_the_radar_do_not_cover_its_legend(full: Watched) -> None:
+    full.open("/radar")
+    full.plotted()
+    tools = full.page.locator("#graph .modebar").bounding_box()
+    assert tools is not None
+    entries = full.page.eval_on_selector_all(
+        ".legendtext",
+        "all => all.map(entry => entry.getBoundingClientRect()).map(box => [box.right, box.top])",
+    )
+    assert len(entries) >= 4
+    below = tools["y"] + tools["height"]
+    assert all(right < tools["x"] or top > below for right, top in entries)
 
 
 def test_a_box_picks_what_is_inside(full: Watched) -> None:
