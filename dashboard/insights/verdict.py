@@ -40,16 +40,32 @@ class Run:
     last: bool = False
 
     def where(self, along: Along = "bits") -> str:
-        """Write the range of bits per weight, or of file sizes: `up to 6.2 bits`, `near 6.6 bits`."""
+        """Write the range of bits per weight, or of file sizes, with the types that the closest files have there.
+
+        For example `up to 6.2 bits (Q4_K_M)` or `near 6.6 bits (Q5_K_M)`: bits are measured, so that a file may have
+        more of them than its type's name says.
+        """
         low, high = (_at(band, along) for band in (self.bands[0], self.bands[-1]))
         unit = " bits" if along == "bits" else ""
+        smallest, largest = (self._types(band) for band in (self.bands[0], self.bands[-1]))
+        fine = f"; {_FINE}" if self.fine else ""
         if low == high:
-            return f"near {low}{unit}"
+            return f"near {low}{unit} ({self._types(*self.bands)}{fine})"
         if self.first and not self.last:
-            return f"up to {high}{unit}"
+            return f"up to {high}{unit} ({largest}{fine})"
         if self.last and not self.first:
-            return f"from {low}{unit} up"
-        return f"from {low} to {high}{unit}"
+            return f"from {low}{unit} ({smallest}) up{f' ({_FINE})' if self.fine else ''}"
+        return f"from {low} ({smallest}) to {high}{unit} ({largest}{fine})"
+
+    def _types(self, *among: Band) -> str:
+        """Write the types of the leader's files in bands, or of the tied methods'."""
+        closest = [
+            type_name(band.files[method])
+            for band in among
+            for method in (band.first if self.leader is None else [self.leader])
+            if method in band.files
+        ]
+        return formats.listing(list(dict.fromkeys(closest)))
 
 
 def _at(band: Band, along: Along) -> str:
@@ -84,16 +100,12 @@ def _absent(leader: str | None, run: Run) -> bool:
 
 
 def where_each_leads(compared: Sequence[Band], along: Along = "bits") -> dict[str, str]:
-    """Return where each leading method leads: `up to 6.2 bits`."""
+    """Return where each leading method leads: `up to 6.2 bits (Q4_K_M)`."""
     named: dict[str, list[str]] = {}
     for run in runs(compared):
         if run.leader is not None:
-            named.setdefault(run.leader, []).append(f"{run.where(along)}{_fine(run)}")
+            named.setdefault(run.leader, []).append(run.where(along))
     return {method: formats.listing(where) for method, where in named.items()}
-
-
-def _fine(run: Run) -> str:
-    return f" ({_FINE})" if run.fine else ""
 
 
 def equal_size(scope: Scope, rows: Sequence[Row], along: Along = "bits") -> Insight:
@@ -147,7 +159,7 @@ def _tied(even: Sequence[Run], along: Along) -> str:
     for run in even:
         first = {tuple(sorted(band.first)) for band in run.bands}
         names = f"{formats.listing(list(first.pop()))} " if len(first) == 1 else ""
-        parts.append(f"{names}{_how(run)} {run.where(along)}{_fine(run)}")
+        parts.append(f"{names}{_how(run)} {run.where(along)}")
     return formats.listing(parts) if parts else ""
 
 

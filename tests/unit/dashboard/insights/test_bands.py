@@ -111,11 +111,32 @@ TWO_WINNERS = [
 
 def test_a_verdict_names_the_sizes_of_every_leader() -> None:
     found = compared(*TWO_WINNERS)
-    assert where_each_leads(found) == {"a": "up to 6.0 bits", "b": "near 7.0 bits"}
+    assert where_each_leads(found) == {"a": "up to 6.0 bits (Q60)", "b": "near 7.0 bits (Q70)"}
     said = verdict(found)
     assert said.kind == "finding"
-    assert said.text == ("At equal size, closest to the baseline: a up to 6.0 bits and b near 7.0 bits.")
+    assert said.text == (
+        "At equal size, closest to the baseline: a up to 6.0 bits (Q60) and b near 7.0 bits (Q70)."
+    )
     assert "a 0.10 nats; b 0.010 nats" in said.detail
+
+
+def test_bits_are_said_with_the_type_that_the_file_is_called_by() -> None:
+    # Q4_K_M has 5 bits by measure: "up to 4.1 bits" must not be read as that file.
+    names = {41: "Q3_K_M", 50: "Q4_K_M", 58: "Q5_K_M"}
+    rows = [
+        file(method, size, kld, quant=f"{prefix}{names[size]}")
+        for method, prefix, klds in (("a", "", (0.4, 0.3, 0.2)), ("b", "UD-", (0.5, 0.3, 0.2)))
+        for size, kld in zip(names, klds, strict=True)
+    ]
+    assert verdict(compared(*rows)).text == (
+        "At equal size, closest to the baseline: a near 4.1 bits (Q3_K_M); "
+        "a and b tied from 5.0 bits (Q4_K_M and UD-Q4_K_M) up."
+    )
+    alone = compared(*(item for item in rows if item["size_bytes"] > 45e6))
+    assert verdict(alone, along="size").text == (
+        "At equal size no method is clearly closest to the baseline: "
+        "a and b tied from 50.0 MB (Q4_K_M and UD-Q4_K_M) to 58.0 MB (Q5_K_M and UD-Q5_K_M)."
+    )
 
 
 def test_a_size_that_a_leader_does_not_offer_does_not_end_its_run() -> None:
@@ -129,7 +150,7 @@ def test_ties_and_unknown_errors_are_told_apart() -> None:
     even = [file("a", 50, 0.1), file("b", 50, 0.1)]
     assert (
         verdict(compared(*even)).text
-        == "At equal size no method is clearly closest to the baseline: a and b tied near 5.0 bits."
+        == "At equal size no method is clearly closest to the baseline: a and b tied near 5.0 bits (Q50)."
     )
     assert verdict(compared(*even)).kind == "tie"
     bare = [item | {"kld_se": None} for item in even]
@@ -147,7 +168,7 @@ def test_a_range_at_the_end_of_the_sizes_is_open() -> None:
     last = [*(file("a", size, kld) for size, kld in ((70, 0.05), (80, 0.03)))]
     last += [*(file("b", size, kld) for size, kld in ((70, 0.10), (80, 0.06)))]
     assert verdict(compared(*rows, *last)).text == (
-        "At equal size, closest to the baseline: a from 7.0 bits up; a and b tied up to 6.0 bits."
+        "At equal size, closest to the baseline: a from 7.0 bits (Q70) up; a and b tied up to 6.0 bits (Q60)."
     )
 
 
@@ -158,7 +179,9 @@ def test_under_the_resolution_of_tasks_a_lead_is_said_to_matter_little() -> None
     assert band.leader == "a"
     assert band.equivalent
     said = verdict([band])
-    assert said.text == "At equal size, closest to the baseline: a near 8.0 bits (equivalent for most uses)."
+    assert said.text == (
+        "At equal size, closest to the baseline: a near 8.0 bits (Q80; equivalent for most uses)."
+    )
     assert "every file under 0.01 nats" in said.detail
     (wider,) = compared(small[0], file("b", 80, 0.0095, 0.0005))
     assert not wider.equivalent

@@ -158,7 +158,7 @@ def test_optimal_bit_rate() -> None:
 def test_summary_of_two_methods() -> None:
     first, second = table(case([*GOOD, *BAD]))
     assert (first.method, first.optimal["quant"], first.by_rule) == ("a", "Q4", True)
-    assert first.best_for == ("quality up to 5.0 bits", "small files (Q4)")
+    assert first.best_for == ("quality up to 5.0 bits (Q4)", "small files (Q4)")
     assert "perplexity up by over 10 % with Q2" in first.limitations
     assert second.best_for == ("no lead beyond the error",)
     assert second.optimal["quant"] == "Q8"
@@ -167,7 +167,9 @@ def test_summary_of_two_methods() -> None:
 
 def test_a_single_leader_leads_by_the_rules_of_the_table() -> None:
     found = _one_fits_all(table(case([*GOOD, *BAD])))
-    assert found.text == "By the summary's rules only a leads: quality up to 5.0 bits and small files (Q4)."
+    assert (
+        found.text == "By the summary's rules only a leads: quality up to 5.0 bits (Q4) and small files (Q4)."
+    )
     assert "equal size" in found.detail
     tied = [variant | {"method": "b", "variant_id": f"b{variant['variant_id']}"} for variant in GOOD]
     nobody = _one_fits_all([line for line in table(case([*GOOD, *tied])) if line.method == "b"] * 2)
