@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dashboard.insights.candidates import Candidate, Candidates
+from dashboard.insights.memory_need import COPIES, peak_with_copies
 from dashboard.insights.recommender import NOT_COMPARED
 from dashboard.results.engines import as_run_by
 from dashboard.style import formats
@@ -93,9 +94,13 @@ class Advice:
 
     @property
     def memory(self) -> str:
-        """What the best one's memory is made of; empty if it is not known."""
-        known = self.best.memory if self.best is not None else None
-        return known.in_words if known is not None else ""
+        """What the best one's memory is made of, and why its measured peak is higher; empty if it is not known."""
+        if self.best is None or self.best.memory is None:
+            return ""
+        known = self.best.memory
+        peak = peak_with_copies(self.best.row, known)
+        copies = "" if peak is None else f"; the measured peak, {formats.size(peak)}, has {COPIES}"
+        return f"{known.in_words}{copies}"
 
 
 def advise(among: Candidates, need: Need) -> Advice:

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from dashboard.results.engines import ENGINE
 from dashboard.results.results import Results
+from dashboard.results.rows import Row
 from dashboard.style import formats
 
+#: The engine that repacks weights for its faster kernels, and leaves those of the mapped file in memory.
+_REPACKS = "llama.cpp"
+#: What a measured peak has besides, in words.
+COPIES = f"a second copy of the weights that {_REPACKS} repacks, which the system can drop"
 #: Of a file, an engine and a type of the cache: (context, weights, cache, buffers), by context; bytes.
 _Rows = list[tuple[int, float, float, float | None]]
 
@@ -38,6 +44,18 @@ class MemoryNeed:
         lacking = "" if self.buffers is not None else "; buffers are not known"
         where = f"at {formats.count(self.context)} tokens, {self.cache_type} cache"
         return f"{sum_of} = {formats.size(self.total)} {where}{lacking}"
+
+
+def peak_with_copies(row: Row, need: MemoryNeed | None) -> float | None:
+    """Return a file's measured peak in bytes if it is above `need`, which has every weight once; else None.
+
+    The peak is that of a process after a short prompt. It is higher where it has weights twice: repacked, and in the
+    mapped file, whose pages the system can drop.
+    """
+    peak: float | None = row.get("run_peak_rss_bytes")
+    if need is None or need.buffers is None or peak is None or row.get(ENGINE) != _REPACKS:
+        return None
+    return peak if peak > need.total else None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ def engines_card(scope: Scope, answers: Answers) -> list[Component]:
         ("Running adds", "mean KLD from the file's own exact weights, nats per token"): "added",
         ("Decode, tokens/s", "median and p10–p90 after the prompt"): "decode",
         ("Prefill, tokens/s", "median"): "prefill",
-        (f"Memory at {formats.count(found.context)} tokens", "weights, cache and buffers"): "memory",
+        (
+            f"Memory at {formats.count(found.context)} tokens",
+            "weights, each once, cache and buffers",
+        ): "memory",
     }
     head = html.Tr([html.Td(), *(html.Th(in_words(run.engine), scope="col") for run in found.runs)])
     body = [

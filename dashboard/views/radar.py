@@ -14,7 +14,8 @@ from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.faults import sound
-from dashboard.insights.leaders import DECODE
+from dashboard.insights.leaders import DECODE, MEMORY
+from dashboard.insights.memory_need import COPIES, memory_needs, peak_with_copies
 from dashboard.insights.standings import standings
 from dashboard.insights.tier import Tier, tier
 from dashboard.results.rows import Row, complete, one_place
@@ -126,7 +127,10 @@ def insights(scope: Scope) -> list[Insight]:
 
 
 def noted(scope: Scope) -> str:
-    """Say whose values are at the axes, and name those left out because all drawn variants are level on them."""
+    """Say whose values are at the axes, what peak memory has twice, and which axes are left out.
+
+    Those are left out on which all drawn variants are level.
+    """
     chosen = traces(scope) if _is_radar(scope) else Tier([])
     rows = _drawn(chosen)
     level = [axis.name for axis in Spokes.of(scope, rows).level] if rows else []
@@ -134,9 +138,26 @@ def noted(scope: Scope) -> str:
     names = formats.listing(level, 6)
     told = [
         "Values at the axes: of the files that are drawn without picks, too." if is_part else "",
+        _copies(scope),
         f"Left out, as all drawn files are level on it within their errors: {names}." if level else "",
     ]
     return " ".join(filter(None, told))
+
+
+def _copies(scope: Scope) -> str:
+    """Say why the peak memory on an axis is more than the files' memory on the first page; empty if it is not."""
+    rows = _compared(scope)
+    drawn = Spokes.of(scope, rows).drawn if rows and _is_radar(scope) else axes(scope)
+    if all(axis.name != MEMORY for axis in drawn):
+        return ""
+    needs, engine = memory_needs(scope.results), scope.engine
+    least = (
+        (row, needs.at(row["variant_id"], engine, kind, 0))
+        for row in rows
+        for kind in needs.types(row["variant_id"], engine)[:1]
+    )
+    twice = any(peak_with_copies(row, need) is not None for row, need in least)
+    return f"Peak memory is measured, with {COPIES}." if twice else ""
 
 
 def _dominated(rows: Sequence[Row], spokes: Sequence[Axis], level: Sequence[Sequence[Row]]) -> Insight:

@@ -49,7 +49,8 @@ METRIC_FAMILIES.add(
             Column(
                 "llamacpp_peak_rss_bytes",
                 "Peak memory, llama.cpp",
-                "peak memory of the process that runs the file in llama.cpp",
+                "peak memory of the process that runs the file in llama.cpp, with both copies of weights that it "
+                "repacks",
                 "bytes",
                 better="lower",
                 low=0,

@@ -164,6 +164,27 @@ def test_the_sum_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("peak", "engine", "said"),
+    [
+        (17 * MB, "llama.cpp", True),
+        (11 * MB, "llama.cpp", False),  # not above the sum: nothing to explain
+        (17 * MB, "onnxruntime", False),  # it repacks nothing
+        (None, "llama.cpp", False),
+    ],
+)
+def test_a_measured_peak_above_the_sum_is_explained(peak: int | None, engine: str, said: bool) -> None:
+    rows = [item | {"run_peak_rss_bytes": peak, "run_engine": engine} for item in FILES]
+    found = told(rows=rows, budget_gb=0.0129, context=8192).memory
+    assert found.startswith("weights 8.0 MB + cache 2.0 MB + buffers 1.0 MB = 11.0 MB at 8,192 tokens")
+    twice = (
+        "; the measured peak, 17.0 MB, has a second copy of the weights that llama.cpp repacks, which the system "
+        "can drop"
+    )
+    assert found.endswith(twice) == said
+    assert ("peak" in found) == said
+
+
 def test_a_type_whose_loss_was_not_measured_is_no_candidate_and_is_said_where_it_matters() -> None:
     """Q5 fits with q8_0 from 8 MB on, Q8 with q4_0 from 10 MB and with q8_0 from 11 MB."""
     assert told(budget_gb=0.0099, context=8192).unmeasured == ""

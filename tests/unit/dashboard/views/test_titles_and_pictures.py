@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from engine_rows import add_memory
 from many_models import make_models
 from pptx import Presentation
 from results_factory import BASELINE_ID, make_results
@@ -207,6 +208,29 @@ def test_the_caption_is_of_the_form_that_is_drawn(three_methods: Path, form: str
     caption = VIEWS["radar"].described(scope)
     assert ("100 %" in caption) == (form == "radar")
     assert ("worst (bottom)" in caption) == (form == "parallel")
+
+
+@pytest.mark.parametrize("form", ["radar", "parallel"])
+def test_radar_says_what_a_peak_above_the_files_memory_has_twice(
+    two_engines: Path, tmp_path: Path, form: str
+) -> None:
+    shutil.copytree(two_engines, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "variants.parquet"
+    variants = pl.read_parquet(path)
+    add_memory(tmp_path, variants.to_dicts())
+    said = "Peak memory is measured, with a second copy of the weights that llama.cpp repacks"
+
+    def caption(share: float, engine: str) -> str:
+        """The peak is a share of the file, half as much again of one method's."""
+        more = pl.when(pl.col("method") == "main").then(1.5).otherwise(1.0)
+        peak = (share * more * pl.col("size_bytes")).cast(pl.Int64)
+        variants.with_columns(llamacpp_peak_rss_bytes=peak, peak_rss_bytes=peak).write_parquet(path)
+        asked = Selection.of(options={"form": form}, engine=engine)
+        return VIEWS["radar"].captioned(Scope(Results.open(tmp_path), asked))
+
+    assert said in caption(2.0, "llama.cpp")
+    assert said not in caption(0.6, "llama.cpp"), "less than the weights"
+    assert said not in caption(2.0, "onnxruntime")
 
 
 def test_titles_of_several_models_name_the_one_they_are_about(tmp_path: Path) -> None:
