@@ -26,6 +26,8 @@ _NAME = 22
 _TOLD, _FRONT, _OTHER = 1, 2, 3
 #: Pixels above the plot: the tools, and below them what the memory line says.
 _ABOVE = 48
+#: The legend of several models or devices, above what the memory line says.
+_LEGEND = {"traceorder": "normal", "y": 1.035}
 
 
 def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
@@ -39,8 +41,10 @@ def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
     _ring(drawn, plot)
     _labels(drawn, plot, taken)
     memory(drawn, plot)
+    charts.add_places(drawn, plot.curves)
     sizes = [row["size_bytes"] for row in rows]
-    drawn.update_layout(showlegend=False, margin_t=_ABOVE, meta={"memory": handle(plot)})
+    several = any(curve.nth for curve in plot.curves)
+    drawn.update_layout(showlegend=several, legend=_LEGEND, margin_t=_ABOVE, meta={"memory": handle(plot)})
     drawn.update_xaxes(title_text=axes.size_title(sizes), range=plot.x_range)
     drawn.update_yaxes(title_text="mean KLD (nats per token, log scale)", **plot.scale.axis)
     return drawn
@@ -141,8 +145,8 @@ def _is_faint(plot: SizeLossAxes, row: Row) -> bool:
 
 
 def _name(curve: charts.Series) -> Label:
-    """Return a curve's name with its sign in its colour."""
-    name = names.short(curve.name, _NAME)
+    """Return the name of a curve's method with its sign in its colour; the legend tells models and devices apart."""
+    name = names.short(curve.method, _NAME)
     sign = f'<span style="color:{curve.style.color}">{curve.style.glyph}</span>'
     return Label(f"{sign} <b>{names.in_figure(name)}</b>", BOLD * (len(name) + 2))
 

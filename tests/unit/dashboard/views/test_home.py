@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 from engine_rows import add_memory
+from first_chart import files, legend, line, ring, texts
 from many_models import make_models
 from results_factory import make_results
 from several_devices import make_devices
@@ -42,39 +42,6 @@ def of_both(results: Results, **options: str) -> Scope:
 
 def drawn(results: Results, selection: Selection = EVERYTHING) -> Drawing:
     return VIEW.draw(Scope(results, selection))
-
-
-def files(figure: Drawing) -> dict[str, dict[str, Any]]:
-    """Each drawn variant's place, opacity and symbol."""
-    found = {}
-    for trace in figure.data:
-        for index, data in enumerate(trace.get("customdata") or []):
-            marker = trace["marker"]
-            found[data[0]] = {
-                "x": trace["x"][index],
-                "y": trace["y"][index],
-                "opacity": marker["opacity"][index],
-                "bar": trace["error_y"]["array"][index],
-            }
-    return found
-
-
-def ring(figure: Drawing) -> tuple[float, float] | None:
-    rings = [
-        trace
-        for trace in figure.data
-        if trace["marker"]["symbol"] == "circle-open" and "customdata" not in trace
-    ]
-    return (rings[0]["x"][0], rings[0]["y"][0]) if rings else None
-
-
-def texts(figure: Drawing) -> list[str]:
-    return [note["text"] for note in figure.layout["annotations"]]
-
-
-def line(figure: Drawing) -> float | None:
-    at = [shape["x0"] for shape in figure.layout["shapes"] if shape.get("name") == "memory"]
-    return at[0] if at else None
 
 
 def test_it_is_the_first_chart_and_not_one_of_the_numbered_views() -> None:
@@ -117,7 +84,7 @@ def test_every_method_is_named_once_in_its_colour_and_every_file_by_its_type(thr
     kinds = [text.replace("<b>", "").partition("</b>")[0].partition(" ·")[0] for text in said]
     labelled = sum(kind in set(three.measured["quant"]) for kind in kinds)
     assert labelled == three.measured.height, "no label without room for 21 files"
-    assert drawn(three).layout["showlegend"] is False
+    assert legend(drawn(three)) == []
 
 
 def test_the_answer_is_ringed_and_named(three: Results) -> None:
@@ -236,12 +203,17 @@ def test_several_devices_are_all_drawn_and_one_is_answered_for(tmp_path: Path) -
     assert len(files(figure)) == results.measured.height == 42
     for row in results.measured.to_dicts():
         assert (files(figure)[row["variant_id"]]["opacity"] < 1) == (row["size_bytes"] > 90e6)
-    assert any("main · CUDA" in text for text in texts(figure))
+    assert sum(text.endswith("<b>main</b>") for text in texts(figure)) == 2
+    assert [name for name, _, _ in legend(figure)] == ["CPU", "CUDA"]
 
 
 def test_several_models_are_all_drawn(tmp_path: Path) -> None:
     results = Results.open(make_models(tmp_path, ["Big", "Small"], with_layers=False))
-    assert len(files(VIEW.draw(of_both(results)))) == 42
+    figure = VIEW.draw(of_both(results))
+    assert len(files(figure)) == 42
+    assert legend(figure) == [("Big", "solid", "circle"), ("Small", "dash", "circle-open")]
+    for name, style in results.styles.items():
+        assert sum(text.endswith(f"<b>{name}</b>") and style.color in text for text in texts(figure)) == 2
     VIEW.figure(of_both(results))
 
 
