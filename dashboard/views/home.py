@@ -48,13 +48,15 @@ def insights(scope: Scope) -> list[Insight]:
 
 
 def _noted(scope: Scope) -> str:
-    """Explain the ring, the bands that are drawn, and the line of memory."""
+    """Explain the ring, open markers at the edge, the bands that are drawn, and the line of memory."""
     rows = _rows(scope)
     if not rows:
         return ""
     answers = Answers.of(scope)
     few, many = (formats.number(edge, 1) for edge in (EQUIVALENT, MANY))
     parts = ["The answer is ringed."] if answers.chosen in rows else []
+    if any(row[COLUMN] <= 0 for row in rows):
+        parts.append("Open markers at the lower edge: a KLD of 0.")
     parts.append(f"Shading changes at {few} and {many} nats; {LANDMARKS}.")
     if answers.need.limits:
         line = memory_line(answers)

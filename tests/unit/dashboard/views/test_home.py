@@ -188,6 +188,7 @@ def test_a_copy_of_the_baseline_is_below_the_log_axis(tmp_path: Path) -> None:
     assert low < math.log10(place["y"]) < math.log10(files(figure)["main-q6_k"]["y"])
     assert place["bar"] == 0
     assert "square-open" in figure.data[0]["marker"]["symbol"]
+    assert "Open markers at the lower edge: a KLD of 0." in VIEW.noted(Scope(Results.open(tmp_path)))
 
 
 @pytest.mark.parametrize("quants", [("Q8_0",), ("Q4_0", "Q8_0")])
@@ -214,6 +215,7 @@ def test_several_models_are_all_drawn(tmp_path: Path) -> None:
     assert legend(figure) == [("Big", "solid", "circle"), ("Small", "dash", "circle-open")]
     for name, style in results.styles.items():
         assert sum(text.endswith(f"<b>{name}</b>") and style.color in text for text in texts(figure)) == 2
+    assert "Open markers" not in VIEW.noted(of_both(results))
     VIEW.figure(of_both(results))
 
 
